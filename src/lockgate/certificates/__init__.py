@@ -1,0 +1,1 @@
+"""Keys, requests and chains; when to issue, renew and back off."""

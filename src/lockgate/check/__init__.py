@@ -1,0 +1,1 @@
+"""What is wrong across the systems: one analyzer a file, and the registry of codes."""

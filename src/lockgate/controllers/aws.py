@@ -1,0 +1,107 @@
+"""The one module that reaches boto3. Blocking calls run on threads; clients are made once per service."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+JsonValue = Any  # botocore's answers are untyped; controllers read them into values at once
+
+
+class AwsError(Exception):
+    """An error answer: `code` and `message` as the service gave them, e.g. ``CertificateNotFound``."""
+
+    def __init__(self, service: str, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{service} {operation}: {code}: {message}")
+        self.service = service
+        self.operation = operation
+        self.code = code
+        self.message = message
+
+
+class Aws:
+    """An account in a region. `endpoint` is the embedded API's address, or None for AWS itself."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        endpoint: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        workers: int = 4,
+    ) -> None:
+        self.region = region
+        self._endpoint = endpoint
+        self._credentials = (access_key_id, secret_access_key)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="aws")
+        self._clients: dict[str, Any] = {}
+        self._session: Any = None
+        self._making = threading.Lock()  # boto3 sessions make clients one at a time
+
+    async def call(self, service: str, operation: str, **parameters: JsonValue) -> JsonValue:
+        """`operation` is boto3's method name (``describe_listeners``). Raises `AwsError`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._call, service, operation, parameters)
+
+    async def list(self, service: str, operation: str, key: str, **parameters: JsonValue) -> list[JsonValue]:
+        """All pages of a listing, joined: the items under `key`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._list, service, operation, key, parameters)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _call(self, service: str, operation: str, parameters: dict[str, JsonValue]) -> JsonValue:
+        with _errors(service, operation):
+            return getattr(self._client(service), operation)(**parameters)
+
+    def _list(
+        self, service: str, operation: str, key: str, parameters: dict[str, JsonValue]
+    ) -> list[JsonValue]:
+        client = self._client(service)
+        if not client.can_paginate(operation):
+            return list(self._call(service, operation, parameters)[key])
+        with _errors(service, operation):
+            pages = client.get_paginator(operation).paginate(**parameters)
+            return [item for page in pages for item in page.get(key, ())]
+
+    def _client(self, service: str) -> Any:
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self._make(service)
+            return self._clients[service]
+
+    def _make(self, service: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        if self._session is None:
+            key, secret = self._credentials
+            self._session = boto3.session.Session(
+                region_name=self.region, aws_access_key_id=key, aws_secret_access_key=secret
+            )
+        return self._session.client(
+            service,
+            endpoint_url=self._endpoint,
+            config=Config(max_pool_connections=16, retries={"mode": "standard", "max_attempts": 3}),
+        )
+
+
+@contextmanager
+def _errors(service: str, operation: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        detail = error.response.get("Error", {})
+        raise AwsError(
+            service, operation, detail.get("Code", ""), detail.get("Message", str(error))
+        ) from error
+    except BotoCoreError as error:  # no answer at all: refused connections, bad parameters, no credentials
+        raise AwsError(service, operation, type(error).__name__, str(error)) from error

@@ -1,0 +1,133 @@
+"""How every controller runs: a queue of keys, one reconcile at a time a key, back-off a key, events.
+
+Level, not edge: a change of anything means "look again at this key". A reconcile that raises is retried after its
+back-off, and a key that changes meanwhile is looked at once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from lockgate.controllers.kubernetes import Change, Kubernetes
+from lockgate.resources.model import Resource, ResourceT
+from lockgate.resources.status import ApiError
+
+log = logging.getLogger("lockgate.controllers")
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Queue(Generic[Key]):
+    """Keys waiting to be reconciled. Adding a waiting key is free; adding a running one runs it again afterwards."""
+
+    def __init__(self, *, first_delay: float = 0.05, max_delay: float = 30.0) -> None:
+        self._first_delay = first_delay
+        self._max_delay = max_delay
+        self._waiting: dict[Key, None] = {}
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._wake = asyncio.Event()
+
+    def add(self, key: Key) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        self._waiting[key] = None
+        self._wake.set()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Look again in `seconds`, unless something asks sooner."""
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
+
+    async def run(self, reconcile: Callable[[Key], Awaitable[None]], *, name: str) -> None:
+        """For ever: take a key, reconcile it; when it raises, log it and retry with exponential back-off."""
+        while True:
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            try:
+                await reconcile(key)
+            except Exception as error:  # one broken object never takes another down
+                failures = self._failures.get(key, 0)
+                self._failures[key] = failures + 1
+                delay = min(self._first_delay * 2**failures, self._max_delay)
+                log.warning("%s %s: %s; again in %.1f s", name, key, error, delay)
+                log.debug("%s %s", name, key, exc_info=error)
+                if key not in self._waiting:
+                    self.add_after(key, delay)
+            else:
+                self._failures.pop(key, None)
+
+
+async def follow(
+    kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callable[[ResourceT], None]
+) -> None:
+    """Call `enqueue` with every object of a kind, now and at each change, deletions included."""
+    async for change in kubernetes.watch(kind):
+        if change.object is not None:
+            enqueue(change.object)
+
+
+class EventRecorder:
+    """Kubernetes Events about objects, as `kubectl describe` shows them. Equal events are counted, not repeated."""
+
+    def __init__(self, kubernetes: Kubernetes, component: str) -> None:
+        self._kubernetes = kubernetes
+        self._component = component
+
+    async def event(self, about: Resource, type_: str, reason: str, message: str) -> None:
+        """`type_` is ``Normal`` or ``Warning``. Failing to write an event never fails the caller."""
+        from hashlib import blake2b
+
+        from lockgate.resources.kinds import Event
+
+        namespace = about.namespace or "default"
+        digest = blake2b(
+            f"{about.metadata.uid}{self._component}{type_}{reason}{message}".encode(), digest_size=8
+        ).hexdigest()
+        name = f"{about.name}.{digest}"
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            try:
+                earlier = await self._kubernetes.get(Event, name, namespace)
+                patch = {"count": earlier.count + 1, "lastTimestamp": now}
+                await self._kubernetes.patch(Event, name, namespace, patch)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                await self._kubernetes.create(
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Event",
+                        "metadata": {"name": name, "namespace": namespace},
+                        "involvedObject": {
+                            "apiVersion": about.api_version or about.KIND.api_version,
+                            "kind": about.KIND.kind,
+                            "name": about.name,
+                            "namespace": about.namespace,
+                            "uid": about.metadata.uid,
+                            "resourceVersion": about.metadata.resource_version,
+                        },
+                        "type": type_,
+                        "reason": reason,
+                        "message": message,
+                        "source": {"component": self._component},
+                        "reportingComponent": self._component,
+                        "reportingInstance": "",
+                        "firstTimestamp": now,
+                        "lastTimestamp": now,
+                        "count": 1,
+                    }
+                )
+        except ApiError as error:
+            log.warning("cannot record event %s on %s: %s", reason, about.key, error)
+
+
+__all__ = ["Change", "EventRecorder", "Queue", "follow"]

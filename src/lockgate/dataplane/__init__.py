@@ -1,0 +1,1 @@
+"""Envoy as a process: its configuration stream, its supervisor, its health checks and logs."""

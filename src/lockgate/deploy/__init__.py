@@ -1,0 +1,1 @@
+"""The same edge in a real account and cluster."""

@@ -1,0 +1,1 @@
+"""Places and actors put together: start, stop, watch files, status."""

@@ -1,0 +1,99 @@
+"""How every embedded HTTP API is served: an ASGI application on one loopback socket, by hypercorn, in this loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class PortInUse(Exception):
+    """A port that was asked for by number is taken."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port} is already in use")
+        self.host = host
+        self.port = port
+
+
+class Server:
+    """A running server; `port` is the one it listens on."""
+
+    def __init__(self, host: str, port: int, task: asyncio.Task[None], stopping: asyncio.Event) -> None:
+        self.host = host
+        self.port = port
+        self._task = task
+        self._stopping = stopping
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        done, _ = await asyncio.wait({self._task}, timeout=1.0)
+        if not done:
+            self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; `port` 0 takes a free one. Raises `PortInUse`."""
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it each
+    # answer waits 40 ms.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise PortInUse(host, port) from error
+    sock.listen(512)
+    return sock
+
+
+async def serve(
+    application: Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    certificate: tuple[Path, Path] | None = None,
+) -> Server:
+    """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`."""
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from hypercorn.config import Config
+
+    sock = listen(host, port)
+    chosen = sock.getsockname()[1]
+    config = Config()
+    config.bind = [f"fd://{sock.detach()}"]
+    config.graceful_timeout = 0.2
+    config.shutdown_timeout = 0.5
+    config.keep_alive_timeout = 3600
+    config.accesslog = None
+    config.errorlog = None
+    config.include_server_header = False
+    if certificate is not None:
+        config.certfile, config.keyfile = map(str, certificate)
+        config.create_ssl_context = lambda: _tls(*certificate)  # type: ignore[method-assign]
+    stopping = asyncio.Event()
+    task = asyncio.create_task(
+        hypercorn_serve(application, config, shutdown_trigger=stopping.wait),  # type: ignore[arg-type]
+        name=f"http:{chosen}",
+    )
+    return Server(host, chosen, task, stopping)
+
+
+def _tls(chain: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.load_cert_chain(chain, key)
+    return context

@@ -1,0 +1,263 @@
+"""An AWS load balancer as a plain value, in ELBv2's nouns.
+
+Two sources make it: `ingress` from an IngressGroup, `elbv2` from API state. Everything else reads it: Envoy's
+configuration, `routing`, the checks and the deploy plan. Target groups are referred to by a reference string: their
+ARN when read from the API, the controller's resource id (``ns/ingress-service:port``) when built from Ingresses.
+
+Source: ELBv2 API reference, and AWS's ALB user guide for ranges and defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from lockgate.resources.finding import Position
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+Protocol: TypeAlias = Literal["HTTP", "HTTPS"]
+ProtocolVersion: TypeAlias = Literal["HTTP1", "HTTP2", "GRPC"]
+Scheme: TypeAlias = Literal["internal", "internet-facing"]
+IpAddressType: TypeAlias = Literal["ipv4", "dualstack", "dualstack-without-public-ipv4"]
+TargetType: TypeAlias = Literal["instance", "ip", "lambda"]
+
+
+# --- conditions: all of a rule's must hold; any value of one is enough -------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostHeader:
+    values: tuple[str, ...] = ()
+    regex_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    values: tuple[str, ...] = ()
+    regex_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpHeader:
+    name: str
+    values: tuple[str, ...] = ()
+    regex_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequestMethod:
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPair:
+    value: str
+    key: str | None = None  # None matches any key
+
+
+@dataclass(frozen=True, slots=True)
+class QueryString:
+    values: tuple[QueryPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIp:
+    values: tuple[str, ...]  # CIDRs; the TCP peer is what is compared
+
+
+Condition: TypeAlias = HostHeader | PathPattern | HttpHeader | HttpRequestMethod | QueryString | SourceIp
+
+
+# --- actions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedTargetGroup:
+    target_group: str  # reference, see above
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    target_groups: tuple[WeightedTargetGroup, ...]
+    stickiness_seconds: int | None = None  # TargetGroupStickinessConfig: None is disabled
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Omitted parts of the API's RedirectConfig are their placeholders: the request's own."""
+
+    status_code: Literal["HTTP_301", "HTTP_302"]
+    protocol: str = "#{protocol}"
+    host: str = "#{host}"
+    port: str = "#{port}"
+    path: str = "/#{path}"
+    query: str = "#{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedResponse:
+    status_code: str
+    content_type: str | None = None
+    message_body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateOidc:
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    user_info_endpoint: str
+    client_id: str
+    client_secret: str = field(repr=False, default="")
+    session_cookie_name: str = "AWSELBAuthSessionCookie"
+    scope: str = "openid"
+    session_timeout: int = 604800
+    extra_parameters: Mapping[str, str] = EMPTY
+    on_unauthenticated_request: Literal["authenticate", "deny", "allow"] = "authenticate"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateCognito:
+    user_pool_arn: str
+    user_pool_client_id: str
+    user_pool_domain: str
+    session_cookie_name: str = "AWSELBAuthSessionCookie"
+    scope: str = "openid"
+    session_timeout: int = 604800
+    extra_parameters: Mapping[str, str] = EMPTY
+    on_unauthenticated_request: Literal["authenticate", "deny", "allow"] = "authenticate"
+
+
+@dataclass(frozen=True, slots=True)
+class JwtClaim:
+    name: str
+    format: Literal["single-string", "string-array", "space-separated-values"]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JwtValidation:
+    jwks_endpoint: str
+    issuer: str
+    additional_claims: tuple[JwtClaim, ...] = ()
+
+
+FinalAction: TypeAlias = Forward | Redirect | FixedResponse
+PreAction: TypeAlias = AuthenticateOidc | AuthenticateCognito | JwtValidation
+Action: TypeAlias = FinalAction | PreAction
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One rewrite of a transform. `target` tells what is rewritten: the Host header, or path and query."""
+
+    target: Literal["host-header", "url"]
+    regex: str
+    replace: str
+
+
+# --- the load balancer -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`actions` end with the one final action; what comes before authenticates. `origin` is the manifest's line."""
+
+    priority: int
+    conditions: tuple[Condition, ...]
+    actions: tuple[Action, ...]
+    transforms: tuple[Rewrite, ...] = ()
+    tags: Mapping[str, str] = EMPTY
+    arn: str = ""
+    origin: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MutualAuthentication:
+    mode: Literal["off", "passthrough", "verify"] = "off"
+    trust_store: str = ""
+    ignore_client_certificate_expiry: bool = False
+    advertise_trust_store_ca_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`certificates` are ARNs, the default one first; HTTPS listeners have at least one. Rules ascend by priority."""
+
+    port: int
+    protocol: Protocol
+    default_actions: tuple[Action, ...]
+    rules: tuple[Rule, ...] = ()
+    certificates: tuple[str, ...] = ()
+    ssl_policy: str = ""
+    mutual_authentication: MutualAuthentication | None = None
+    attributes: Mapping[str, str] = EMPTY
+    tags: Mapping[str, str] = EMPTY
+    arn: str = ""
+    origin: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """Defaults are the API's for instance and ip targets; the controller sets its own."""
+
+    protocol: Protocol = "HTTP"
+    port: str = "traffic-port"  # or a number, as the API has it
+    path: str = "/"
+    interval_seconds: int = 30
+    timeout_seconds: int = 5
+    healthy_threshold_count: int = 5
+    unhealthy_threshold_count: int = 2
+    matcher: str = "200"
+
+
+TargetState: TypeAlias = Literal["initial", "healthy", "unhealthy", "unused", "draining", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """A registered target. `id` is an instance id or an address, as in the API."""
+
+    id: str
+    port: int
+    availability_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    reference: str
+    name: str
+    port: int
+    protocol: Protocol = "HTTP"
+    protocol_version: ProtocolVersion = "HTTP1"
+    target_type: TargetType = "instance"
+    ip_address_type: Literal["ipv4", "ipv6"] = "ipv4"
+    health_check: HealthCheck = HealthCheck()
+    attributes: Mapping[str, str] = EMPTY
+    targets: tuple[Target, ...] = ()
+    tags: Mapping[str, str] = EMPTY
+    vpc_id: str = ""
+    origin: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """Listeners ascend by port; `target_groups` holds each group that an action refers to, by its reference."""
+
+    name: str
+    listeners: tuple[Listener, ...]
+    target_groups: Mapping[str, TargetGroup]
+    scheme: Scheme = "internal"
+    ip_address_type: IpAddressType = "ipv4"
+    security_groups: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = EMPTY
+    tags: Mapping[str, str] = EMPTY
+    arn: str = ""
+    dns_name: str = ""
+    canonical_hosted_zone_id: str = ""
+    origin: Position | None = None

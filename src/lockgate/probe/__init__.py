@@ -1,0 +1,1 @@
+"""A real request to a live edge, explained."""

@@ -1,0 +1,1 @@
+"""Manifests as typed values, each knowing its file and line."""

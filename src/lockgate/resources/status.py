@@ -1,0 +1,68 @@
+"""The Kubernetes API's refusals, as one exception tree that both back ends of the client raise.
+
+    ApiError
+    ├── NotFound        404
+    ├── AlreadyExists   409
+    ├── Conflict        409
+    ├── Invalid         422
+    ├── BadRequest      400
+    ├── Forbidden       403
+    └── Expired         410
+"""
+
+from __future__ import annotations
+
+from lockgate.resources.model import JsonObject
+
+
+class ApiError(Exception):
+    """A `Status` of the Kubernetes API: `reason` as the API names it, `code` the HTTP status."""
+
+    reason = "InternalError"
+    code = 500
+
+    def __init__(self, message: str, *, details: JsonObject | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details or {}
+
+    def status(self) -> JsonObject:
+        """The `Status` object that a client receives."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "details": self.details,
+            "code": self.code,
+        }
+
+
+class NotFound(ApiError):
+    reason, code = "NotFound", 404
+
+
+class AlreadyExists(ApiError):
+    reason, code = "AlreadyExists", 409
+
+
+class Conflict(ApiError):
+    reason, code = "Conflict", 409
+
+
+class Invalid(ApiError):
+    reason, code = "Invalid", 422
+
+
+class BadRequest(ApiError):
+    reason, code = "BadRequest", 400
+
+
+class Forbidden(ApiError):
+    reason, code = "Forbidden", 403
+
+
+class Expired(ApiError):
+    reason, code = "Expired", 410
