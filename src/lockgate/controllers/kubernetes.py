@@ -6,18 +6,10 @@ The embedded API's store satisfies `Kubernetes` by shape; a back end on kr8s doe
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, Literal, Protocol
+from typing import Protocol
 
+from lockgate.resources.changes import Change
 from lockgate.resources.model import JsonObject, Resource, ResourceT
-
-
-@dataclass(frozen=True, slots=True)
-class Change(Generic[ResourceT]):
-    """One step of a watch. `SYNCED` carries no object: everything that existed at the start has been sent."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
-    object: ResourceT | None
 
 
 class Kubernetes(Protocol):
@@ -52,3 +44,6 @@ class Kubernetes(Protocol):
         ...
 
     async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None: ...
+
+
+__all__ = ["Change", "Kubernetes"]
