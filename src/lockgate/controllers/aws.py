@@ -60,9 +60,7 @@ class Aws:
         with _errors(service, operation):
             return getattr(self._client(service), operation)(**parameters)
 
-    def _list(
-        self, service: str, operation: str, key: str, parameters: dict[str, JsonValue]
-    ) -> list[JsonValue]:
+    def _list(self, service: str, operation: str, key: str, parameters: dict[str, JsonValue]) -> list[JsonValue]:
         client = self._client(service)
         if not client.can_paginate(operation):
             return list(self._call(service, operation, parameters)[key])
@@ -100,8 +98,6 @@ def _errors(service: str, operation: str) -> Iterator[None]:
         yield
     except ClientError as error:
         detail = error.response.get("Error", {})
-        raise AwsError(
-            service, operation, detail.get("Code", ""), detail.get("Message", str(error))
-        ) from error
+        raise AwsError(service, operation, detail.get("Code", ""), detail.get("Message", str(error))) from error
     except BotoCoreError as error:  # no answer at all: refused connections, bad parameters, no credentials
         raise AwsError(service, operation, type(error).__name__, str(error)) from error

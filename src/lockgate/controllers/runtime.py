@@ -66,9 +66,7 @@ class Queue(Generic[Key]):
                 self._failures.pop(key, None)
 
 
-async def follow(
-    kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callable[[ResourceT], None]
-) -> None:
+async def follow(kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callable[[ResourceT], None]) -> None:
     """Call `enqueue` with every object of a kind, now and at each change, deletions included."""
     async for change in kubernetes.watch(kind):
         if change.object is not None:

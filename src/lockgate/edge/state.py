@@ -1,0 +1,184 @@
+"""Where a running edge keeps its files, and the lock that makes it the only one of its name.
+
+<state>/<name>/lock          held while the edge runs; the kernel lets go of it however the supervisor ends
+              /edge.json     pid and addresses, for the other commands
+              /log           what `lockgate logs` prints
+              /kubeconfig, /ca.pem, /aws-credentials
+              /run/          sockets, Envoy's bootstrap and logs, server certificates
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_SOCKET_PATH_LIMIT = 104  # bytes with the closing NUL, on macOS; Linux has 108
+
+
+class BadName(ValueError):
+    """An edge's name is not one."""
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor holds the name."""
+
+    def __init__(self, name: str, pid: int | None) -> None:
+        super().__init__(f"the edge {name!r} is already running" + (f" (pid {pid})" if pid else ""))
+        self.name = name
+        self.pid = pid
+
+
+class NotRunning(Exception):
+    """No supervisor holds the name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no edge {name!r} is running")
+        self.name = name
+
+
+def root() -> Path:
+    """The folder of all edges' states: LOCKGATE_HOME, or the XDG state folder."""
+    if home := os.environ.get("LOCKGATE_HOME"):
+        return Path(home)
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "lockgate"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """One edge's folder."""
+
+    name: str
+    path: Path
+
+    @staticmethod
+    def of(name: str) -> StateFolder:
+        """Raises `BadName`."""
+        if not _NAME.fullmatch(name):
+            raise BadName(f"{name!r} is not a name for an edge: lower-case letters, digits and - only, at most 40")
+        return StateFolder(name, root() / name)
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.path / "kubeconfig"
+
+    @property
+    def ca_bundle(self) -> Path:
+        return self.path / "ca.pem"
+
+    @property
+    def run(self) -> Path:
+        """For sockets, too: where the folder's own path is too long for them, one beside the temporary files."""
+        run = self.path / "run"
+        longest = len(os.fsencode(run / "gateway-00000000.admin.sock"))
+        if longest < _SOCKET_PATH_LIMIT:
+            return run
+        return Path(tempfile.gettempdir()) / f"lockgate-{os.getuid()}-{self.name}"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "control.sock"
+
+    def read(self) -> dict[str, Any]:
+        """What the supervisor wrote about itself. Raises `NotRunning`."""
+        if not self.held():
+            raise NotRunning(self.name)
+        try:
+            about = json.loads((self.path / "edge.json").read_text())
+        except (OSError, ValueError) as error:
+            raise NotRunning(self.name) from error
+        assert isinstance(about, dict)
+        return about
+
+    def write(self, about: dict[str, Any]) -> None:
+        write_private(self.path / "edge.json", json.dumps(about, indent=2))
+
+    def held(self) -> bool:
+        """Whether a supervisor runs under this name."""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the one supervisor of this name; what an earlier one left is removed. Raises `AlreadyRunning`."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise AlreadyRunning(self.name, _pid(self.path / "edge.json")) from error
+            self._clear()
+            self.run.mkdir(mode=0o700, exist_ok=True)
+            if self.run.stat().st_uid != os.getuid():
+                raise PermissionError(f"{self.run} belongs to another user")
+            try:
+                yield
+            finally:
+                self._clear()
+        finally:
+            os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Remove everything but the lock, and the log, which tells why an edge ended."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        for entry in self.path.iterdir():
+            if entry.name in ("lock", "log"):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def edges() -> list[StateFolder]:
+    """All edges that run now, by name."""
+    try:
+        names = sorted(entry.name for entry in root().iterdir() if _NAME.fullmatch(entry.name))
+    except FileNotFoundError:
+        return []
+    return [folder for name in names if (folder := StateFolder.of(name)).held()]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _pid(file: Path) -> int | None:
+    try:
+        pid = json.loads(file.read_text()).get("pid")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return pid if isinstance(pid, int) else None

@@ -1,0 +1,169 @@
+"""The built-in backend: answers with what it received, for Services whose application does not run here.
+
+Each Service port has a listener of its own, so an answer can say which Service it stands for. HTTP/1.1 and h2c.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.embedded.http import Receive, Scope, Send, Server, serve
+
+_BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are counted and shown; the rest is only counted
+_BODY_SHOWN = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServicePort:
+    namespace: str
+    service: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}:{self.port}"
+
+
+class Echo:
+    """Listeners by Service port, opened on demand."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._servers: dict[ServicePort, Server] = {}
+
+    async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
+        """The address that answers for a Service port; the same one at every call."""
+        if stands_for not in self._servers:
+            self._servers[stands_for] = await serve(_application(stands_for), host=self._host)
+        return self._host, self._servers[stands_for].port
+
+    async def stop(self) -> None:
+        for server in self._servers.values():
+            await server.stop()
+        self._servers.clear()
+
+
+def _application(stands_for: ServicePort) -> Any:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await _lifespan(receive, send)
+            case "http":
+                await _answer(stands_for, scope, receive, send)
+            case "websocket":
+                await _websocket(receive, send)
+
+    return echo
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send: Send) -> None:
+    body, size = await _body(receive)
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    told = {
+        "service": str(stands_for),
+        "method": scope["method"],
+        "path": scope["raw_path"].decode("latin-1"),
+        "query": scope["query_string"].decode("latin-1"),
+        "headers": [[name, value] for name, value in headers],
+        "body": {"bytes": size, "text": body[:_BODY_SHOWN].decode("utf-8", "replace")},
+        "connection": {
+            "http_version": scope["http_version"],
+            "client": _address(scope.get("client")),
+            "server": _address(scope.get("server")),
+        },
+    }
+    browser = any(name == "accept" and "text/html" in value for name, value in headers)
+    content = _page(told) if browser else json.dumps(told, indent=2) + "\n"
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", b"text/html; charset=utf-8" if browser else b"application/json"),
+                (b"content-length", str(len(content.encode())).encode()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": content.encode() if scope["method"] != "HEAD" else b""})
+
+
+async def _body(receive: Receive) -> tuple[bytes, int]:
+    kept, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(kept), size
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if len(kept) < _BODY_LIMIT:
+            kept += chunk
+        if not message.get("more_body"):
+            return bytes(kept), size
+
+
+async def _websocket(receive: Receive, send: Send) -> None:
+    """Every message comes back as it went."""
+    while True:
+        message = await receive()
+        match message["type"]:
+            case "websocket.connect":
+                await send({"type": "websocket.accept"})
+            case "websocket.receive":
+                await send(
+                    {
+                        "type": "websocket.send",
+                        "bytes": message.get("bytes"),
+                        "text": message.get("text"),
+                    }
+                )
+            case _:
+                return
+
+
+def _address(pair: tuple[str, int] | None) -> str:
+    return f"{pair[0]}:{pair[1]}" if pair else ""
+
+
+def _page(told: dict[str, Any]) -> str:
+    def row(name: str, value: str) -> str:
+        return f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+
+    path = told["path"] + (f"?{told['query']}" if told["query"] else "")
+    headers = "".join(row(name, value) for name, value in told["headers"])
+    connection = "".join(row(name.replace("_", " "), value) for name, value in told["connection"].items())
+    body = (
+        f"<h2>Body <small>{told['body']['bytes']} bytes</small></h2><pre>{html.escape(told['body']['text'])}</pre>"
+        if told["body"]["bytes"]
+        else ""
+    )
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{html.escape(told["service"])}</title>
+<style>
+  :root {{ color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }}
+  body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 3rem auto; padding: 0 1.2rem; }}
+  h1 {{ font-size: 1.3rem; margin: 0; }} h2 {{ font-size: 1rem; margin: 2rem 0 .4rem; }}
+  p {{ margin: .2rem 0 0; opacity: .75; }} code, td, pre {{ font-family: ui-monospace, monospace; font-size: .86rem; }}
+  table {{ border-collapse: collapse; width: 100%; }}
+  th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-top: 1px solid var(--line);
+    overflow-wrap: anywhere; }}
+  th {{ font-weight: 500; white-space: nowrap; width: 1%; opacity: .75; }}
+</style>
+<h1>{html.escape(told["service"])} would answer here</h1>
+<p>Lockgate's echo stands in for the Service's application. Yours: <code>--backend \
+{html.escape(told["service"])}=http://127.0.0.1:PORT</code></p>
+<h2>Request</h2><table>{row(told["method"], path)}</table>
+<h2>Headers, as the application sees them</h2><table>{headers}</table>
+<h2>Connection</h2><table>{connection}</table>
+{body}
+"""

@@ -1,0 +1,235 @@
+"""The forward proxy: how programs on this machine reach the edge's hosts by name, without touching the host's DNS.
+
+A host is resolved through the edge's own DNS server; ports of a load balancer's address lead to where its listener
+really is. Other hosts are refused unless the proxy is open. Source: RFC 9110 sections 7.2 and 9.3.6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+log = logging.getLogger("lockgate.proxy")
+
+_HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
+_CHUNK = 64 * 1024
+_CONNECT_TIMEOUT = 10.0  # s
+_CONNECTIONS = 1024
+
+_HOP_BY_HOP = {b"proxy-connection", b"proxy-authorization", b"keep-alive", b"connection"}
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/?#\s]+)(?::(?P<port>\d{1,5}))?")
+
+
+class Refused(Exception):
+    """The proxy's own answer: an HTTP status and one line that says why."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The head of a request to a proxy, in absolute form or CONNECT."""
+
+    method: str
+    host: str
+    port: int
+    target: str  # as it goes to the origin: origin form
+    version: str
+    headers: tuple[bytes, ...]
+
+
+class ForwardProxy:
+    """`resolve(host)` gives what our DNS has for a name, `ports` maps a load balancer's ports to local ones."""
+
+    def __init__(
+        self,
+        resolve: Callable[[str], Awaitable[list[str]]],
+        ports: Callable[[], Mapping[tuple[str, int], int]],
+        *,
+        open_to_all: bool = False,
+    ) -> None:
+        self._resolve = resolve
+        self._ports = ports
+        self._open = open_to_all
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        from lockgate.embedded.http import listen
+
+        sock = listen(host, port)
+        self._server = await asyncio.start_server(self._accept, sock=sock, limit=_HEAD_LIMIT)
+        self.host, self.port = sock.getsockname()[:2]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._connections) >= _CONNECTIONS:
+            writer.close()
+            return
+        self._connections.add(task)
+        try:
+            await self._serve(reader, writer)
+        except Refused as refusal:
+            await _refuse(writer, refusal)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # a client or an origin that went away is nobody's fault
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read_head(reader)
+        if request is None:
+            return
+        origin_reader, origin_writer = await self._connect(request)
+        try:
+            if request.method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                origin_writer.write(_forwarded(request))
+            await _join(reader, writer, origin_reader, origin_writer)
+        finally:
+            origin_writer.close()
+
+    async def _connect(self, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to where the host really is. Raises `Refused`."""
+        addresses = await self._resolve(request.host)
+        ports = self._ports()
+        if addresses:
+            targets = [(address, ports.get((address, request.port))) for address in addresses]
+            reachable = [(address, port) for address, port in targets if port is not None]
+            if not reachable:
+                # A load balancer without a listener on the port: as on AWS, nothing answers there.
+                served = sorted({port for address, port in ports if address in addresses})
+                raise Refused(
+                    502,
+                    "Bad Gateway",
+                    f"{request.host} has no listener on port {request.port}; it listens on "
+                    f"{', '.join(map(str, served)) or 'no port'}",
+                )
+        elif self._open:
+            reachable = [(request.host, request.port)]
+        else:
+            raise Refused(
+                403,
+                "Forbidden",
+                f"{request.host} is not a host of this edge; `lockgate up --open-proxy` lets other hosts through",
+            )
+        for address, port in reachable:
+            with suppress(OSError, TimeoutError):
+                return await asyncio.wait_for(asyncio.open_connection(address, port), _CONNECT_TIMEOUT)
+        raise Refused(502, "Bad Gateway", f"nothing answers at {request.host}:{request.port}")
+
+
+async def _read_head(reader: asyncio.StreamReader) -> Request | None:
+    """The request's head; None when the client sent nothing. Raises `Refused` on what is no proxy request."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if not error.partial:
+            return None
+        raise Refused(400, "Bad Request", "the request's head is incomplete") from error
+    except asyncio.LimitOverrunError as error:
+        raise Refused(431, "Request Header Fields Too Large", "the request's head is too large") from error
+    line, *headers = head[:-4].split(b"\r\n")
+    try:
+        method, target, version = line.decode("ascii").split(" ")
+    except ValueError as error:
+        raise Refused(400, "Bad Request", "the request line is malformed") from error
+    if method == "CONNECT":
+        host, port = _authority(target, None)
+        return Request(method, host, port, target, version, tuple(headers))
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() != "http":
+        raise Refused(
+            400,
+            "Bad Request",
+            "this is a forward proxy: it takes CONNECT host:port, or a request for http://host/…",
+        )
+    cut = next((index for index, sign in enumerate(rest) if sign in "/?"), len(rest))
+    authority, path = rest[:cut], rest[cut:]
+    host, port = _authority(authority, 80)
+    if not path.startswith("/"):
+        path = f"/{path}"
+    return Request(method, host, port, path, version, tuple(headers))
+
+
+def _authority(text: str, default_port: int | None) -> tuple[str, int]:
+    match = _AUTHORITY.fullmatch(text)
+    port = int(match["port"]) if match and match["port"] else default_port
+    if match is None or port is None or not 0 < port < 65536:
+        raise Refused(400, "Bad Request", f"{text!r} is not host:port")
+    return match["host"].strip("[]").rstrip(".").lower(), port
+
+
+def _forwarded(request: Request) -> bytes:
+    """The head as the origin gets it: origin form, hop-by-hop headers gone, one request a connection.
+
+    An upgrade keeps its Connection header, without which it would be none.
+    """
+    names = [header.split(b":", 1)[0].strip().lower() for header in request.headers]
+    upgrade = b"upgrade" in names
+    kept = [
+        header
+        for header, name in zip(request.headers, names, strict=True)
+        if name not in _HOP_BY_HOP or (upgrade and name == b"connection")
+    ]
+    if not upgrade:
+        kept.append(b"Connection: close")
+    line = f"{request.method} {request.target} {request.version}".encode("ascii")
+    return b"\r\n".join([line, *kept, b"", b""])
+
+
+async def _join(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    origin_reader: asyncio.StreamReader,
+    origin_writer: asyncio.StreamWriter,
+) -> None:
+    """Carry bytes both ways until both sides have ended."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_carry(reader, origin_writer))
+        both.create_task(_carry(origin_reader, writer))
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await source.read(_CHUNK):
+            sink.write(chunk)
+            await sink.drain()
+    except OSError:
+        pass
+    finally:
+        with suppress(OSError, RuntimeError):
+            if sink.can_write_eof():
+                sink.write_eof()
+
+
+async def _refuse(writer: asyncio.StreamWriter, refusal: Refused) -> None:
+    body = f"lockgate: {refusal}\n".encode()
+    head = (
+        f"HTTP/1.1 {refusal.status} {refusal.reason}\r\n"
+        f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    with suppress(OSError):
+        writer.write(head.encode() + body)
+        await writer.drain()
