@@ -2,18 +2,50 @@
 
 A kind is a frozen pydantic model. From it come parsing, every validation error with its path, defaults, printer
 columns and the OpenAPI document that kubectl reads. Fields are snake_case here and camelCase in manifests.
+
+What Go leaves out when empty has Go's zero value here ("", 0, (), {}); what Go points to is ``None`` when absent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
 
 # JSON as the Kubernetes API moves it. Any, because Python's recursive aliases do not narrow.
 JsonObject: TypeAlias = dict[str, Any]
+
+# The API refuses "80" where a number belongs and 1 where a boolean does, so these don't convert.
+Integer: TypeAlias = Annotated[int, Strict()]
+Number: TypeAlias = Annotated[float, Strict()]
+Flag: TypeAlias = Annotated[bool, Strict()]
+
+# Go's acronyms in field names (Kubernetes' API conventions, "Naming conventions"): all capitals unless they come first.
+_ACRONYMS = {
+    word.lower(): word
+    for word in (
+        "ARN", "ARNs", "CA", "CIDR", "CIDRs", "CN", "ID", "IDs", "IP", "IPs", "IPC", "OS", "PID",
+        "TLS", "UID", "URL", "URLs", "UUID",
+    )
+}  # fmt: skip
+
+
+def manifest_name(field: str) -> str:
+    """The name in manifests of a Python field: ``cluster_ip`` is ``clusterIP``, ``dns_names`` is ``dnsNames``."""
+    first, *rest = field.rstrip("_").split("_")
+    return first + "".join(_ACRONYMS.get(word) or word[:1].upper() + word[1:] for word in rest)
+
+
+def _int_or_string(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise PydanticCustomError("int_or_string", "Input should be an integer or a string")
+    return value
+
+
+IntOrString: TypeAlias = Annotated[int | str, BeforeValidator(_int_or_string)]
 
 
 class Model(BaseModel):
@@ -22,10 +54,27 @@ class Model(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="ignore",
-        alias_generator=to_camel,
+        alias_generator=manifest_name,
         populate_by_name=True,
         defer_build=True,
     )
+
+    # Fields beyond the typed ones are legal: this part is only stored, or read no deeper than this.
+    OPEN: ClassVar[bool] = False
+    # Groups of fields (by manifest name) of which at most one may be set.
+    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: object) -> object:
+        # `labels:` with nothing behind it is null in YAML; Go decodes null into any field as its zero value.
+        if isinstance(value, dict) and None in value.values():
+            return {name: item for name, item in value.items() if item is not None}
+        return value
+
+    def manifest(self) -> JsonObject:
+        """What was set, as a manifest says it: camelCase names, lists and maps."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class OwnerReference(Model):
@@ -33,8 +82,8 @@ class OwnerReference(Model):
     kind: str
     name: str
     uid: str = ""
-    controller: bool | None = None
-    block_owner_deletion: bool | None = None
+    controller: Flag | None = None
+    block_owner_deletion: Flag | None = None
 
 
 class ObjectMeta(Model):
@@ -43,28 +92,39 @@ class ObjectMeta(Model):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int = 0
+    generation: Integer = 0
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: Integer | None = None
+    self_link: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
     owner_references: tuple[OwnerReference, ...] = ()
+    managed_fields: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A printer column of `kubectl get`: a JSONPath into the object. `wide` ones show with ``-o wide`` only."""
+    """A printer column of `kubectl get`: a JSONPath into the object. `wide` ones show with ``-o wide`` only.
+
+    `cell` says, from the manifest, what no JSONPath can (``2/2``, ``80:30080/TCP``); then `path` is empty.
+    A column of type ``date`` holds a timestamp that is shown as an age.
+    """
 
     name: str
-    path: str
+    path: str = ""
     type: str = "string"
     wide: bool = False
+    cell: Callable[[JsonObject], str | int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the Kubernetes API names a kind. `versions` are served alike, the first one stored and preferred."""
+    """How the Kubernetes API names a kind. `versions` are served alike, the first one stored and preferred.
+
+    The name comes before `columns` as the first, unless `columns` has a ``Name`` of its own (Event).
+    """
 
     group: str
     versions: tuple[str, ...]
@@ -75,6 +135,10 @@ class Kind:
     categories: tuple[str, ...] = ()
     has_status: bool = True
     columns: tuple[Column, ...] = ()
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
 
     @property
     def api_version(self) -> str:

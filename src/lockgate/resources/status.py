@@ -1,13 +1,13 @@
 """The Kubernetes API's refusals, as one exception tree that both back ends of the client raise.
 
-    ApiError
-    ├── NotFound        404
-    ├── AlreadyExists   409
-    ├── Conflict        409
-    ├── Invalid         422
-    ├── BadRequest      400
-    ├── Forbidden       403
-    └── Expired         410
+ApiError
+├── NotFound        404
+├── AlreadyExists   409
+├── Conflict        409
+├── Invalid         422
+├── BadRequest      400
+├── Forbidden       403
+└── Expired         410
 """
 
 from __future__ import annotations

@@ -1,0 +1,66 @@
+"""IstioOperator: what istioctl installs. Typed as far as the gateways' Services and the mesh's settings need."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from lockgate.resources.meta import AGE
+from lockgate.resources.model import Flag, JsonObject, Kind, Model, Resource, register
+
+
+class GatewayComponent(Model):
+    """One entry of `ingressGateways` or `egressGateways`. `k8s` overrides what the chart renders."""
+
+    OPEN: ClassVar[bool] = True
+
+    name: str = ""
+    namespace: str = ""
+    enabled: Flag | None = None
+    label: dict[str, str] = Field(default_factory=dict)
+    k8s: JsonObject = Field(default_factory=dict)
+
+
+class IstioComponents(Model):
+    OPEN: ClassVar[bool] = True
+
+    base: JsonObject = Field(default_factory=dict)
+    pilot: JsonObject = Field(default_factory=dict)
+    cni: JsonObject = Field(default_factory=dict)
+    ztunnel: JsonObject = Field(default_factory=dict)
+    istiod_remote: JsonObject = Field(default_factory=dict)
+    ingress_gateways: tuple[GatewayComponent, ...] = ()
+    egress_gateways: tuple[GatewayComponent, ...] = ()
+
+
+class IstioOperatorSpec(Model):
+    OPEN: ClassVar[bool] = True
+
+    profile: str = ""
+    hub: str = ""
+    tag: str | int | float = ""
+    revision: str = ""
+    namespace: str = ""
+    compatibility_version: str = ""
+    components: IstioComponents = Field(default_factory=IstioComponents)
+    mesh_config: JsonObject = Field(default_factory=dict)
+    values: JsonObject = Field(default_factory=dict)
+    unvalidated_values: JsonObject = Field(default_factory=dict)
+
+
+@register
+class IstioOperator(Resource):
+    """`metadata.name` may be missing: istioctl reads the file, no API server does."""
+
+    KIND: ClassVar[Kind] = Kind(
+        "install.istio.io",
+        ("v1alpha1",),
+        "IstioOperator",
+        "istiooperators",
+        short_names=("iop", "io"),
+        columns=(AGE,),
+    )
+
+    spec: IstioOperatorSpec = Field(default_factory=IstioOperatorSpec)
+    status: JsonObject = Field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""Istio's kinds that are accepted and listed, and that the gateway here does not act on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lockgate.resources.istio import CATEGORIES, NETWORKING_VERSIONS
+from lockgate.resources.meta import AGE
+from lockgate.resources.model import Column, Kind, register
+from lockgate.resources.workloads import Stored
+
+
+def _networking(
+    kind: str,
+    plural: str,
+    short: tuple[str, ...] = (),
+    versions: tuple[str, ...] = NETWORKING_VERSIONS,
+    columns: tuple[Column, ...] = (AGE,),
+) -> Kind:
+    return Kind(
+        "networking.istio.io",
+        versions,
+        kind,
+        plural,
+        short_names=short,
+        categories=CATEGORIES,
+        columns=columns,
+    )
+
+
+def _security(kind: str, plural: str, short: tuple[str, ...], columns: tuple[Column, ...] = (AGE,)) -> Kind:
+    return Kind(
+        "security.istio.io",
+        ("v1", "v1beta1"),
+        kind,
+        plural,
+        short_names=short,
+        categories=("istio-io", "security-istio-io"),
+        columns=columns,
+    )
+
+
+@register
+class Sidecar(Stored):
+    KIND: ClassVar[Kind] = _networking("Sidecar", "sidecars")
+
+
+@register
+class EnvoyFilter(Stored):
+    KIND: ClassVar[Kind] = _networking("EnvoyFilter", "envoyfilters", versions=("v1alpha3",))
+
+
+@register
+class WorkloadEntry(Stored):
+    KIND: ClassVar[Kind] = _networking(
+        "WorkloadEntry", "workloadentries", ("we",), columns=(AGE, Column("Address", ".spec.address"))
+    )
+
+
+@register
+class WorkloadGroup(Stored):
+    KIND: ClassVar[Kind] = _networking("WorkloadGroup", "workloadgroups", ("wg",))
+
+
+@register
+class ProxyConfig(Stored):
+    KIND: ClassVar[Kind] = _networking("ProxyConfig", "proxyconfigs", versions=("v1beta1",))
+
+
+@register
+class AuthorizationPolicy(Stored):
+    KIND: ClassVar[Kind] = _security(
+        "AuthorizationPolicy", "authorizationpolicies", ("ap",), (Column("Action", ".spec.action"), AGE)
+    )
+
+
+@register
+class PeerAuthentication(Stored):
+    KIND: ClassVar[Kind] = _security(
+        "PeerAuthentication", "peerauthentications", ("pa",), (Column("Mode", ".spec.mtls.mode"), AGE)
+    )
+
+
+@register
+class RequestAuthentication(Stored):
+    KIND: ClassVar[Kind] = _security("RequestAuthentication", "requestauthentications", ("ra",))
+
+
+@register
+class Telemetry(Stored):
+    KIND: ClassVar[Kind] = Kind(
+        "telemetry.istio.io",
+        ("v1", "v1alpha1"),
+        "Telemetry",
+        "telemetries",
+        short_names=("telemetry",),
+        categories=("istio-io", "telemetry-istio-io"),
+        columns=(AGE,),
+    )
+
+
+@register
+class WasmPlugin(Stored):
+    KIND: ClassVar[Kind] = Kind(
+        "extensions.istio.io",
+        ("v1alpha1",),
+        "WasmPlugin",
+        "wasmplugins",
+        categories=("istio-io", "extensions-istio-io"),
+        columns=(AGE,),
+    )
