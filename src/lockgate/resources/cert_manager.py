@@ -1,7 +1,5 @@
 """cert-manager's kinds: issuers, certificates and the requests made of them (cert-manager.io/v1)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Kubernetes' core group and EndpointSlice: what Services, nodes, pods, Secrets and events say."""
 
-from __future__ import annotations
-
 import base64
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """The AWS Load Balancer Controller's own kinds, elbv2.k8s.aws/v1beta1 (its `apis/elbv2/v1beta1`)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

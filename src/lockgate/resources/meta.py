@@ -1,7 +1,5 @@
 """Parts that kinds of several API groups share."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from lockgate.resources.model import Column, Flag, Integer, Model

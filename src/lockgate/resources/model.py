@@ -6,8 +6,6 @@ columns and the OpenAPI document that kubectl reads. Fields are snake_case here 
 What Go leaves out when empty has Go's zero value here ("", 0, (), {}); what Go points to is ``None`` when absent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar

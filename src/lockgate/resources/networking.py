@@ -1,7 +1,5 @@
 """Ingress and IngressClass, as networking.k8s.io/v1 has them."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Kinds that manifests of an edge carry and that nothing here runs: stored, listed, and read for their pod labels."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

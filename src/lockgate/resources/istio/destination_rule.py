@@ -1,7 +1,5 @@
 """DestinationRule: how a gateway talks to a service once it is chosen (istio/api `destination_rule.proto`)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

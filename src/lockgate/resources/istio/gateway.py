@@ -1,7 +1,5 @@
 """Gateway: which ports a gateway workload opens, for which hosts, with which TLS (istio/api `gateway.proto`)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

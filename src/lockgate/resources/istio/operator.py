@@ -1,7 +1,5 @@
 """IstioOperator: what istioctl installs. Typed as far as the gateways' Services and the mesh's settings need."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """ServiceEntry: a host outside the cluster that routes may name (istio/api `service_entry.proto`)."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Istio's kinds that are accepted and listed, and that the gateway here does not act on."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from lockgate.resources.istio import CATEGORIES, NETWORKING_VERSIONS

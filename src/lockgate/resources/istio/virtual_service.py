@@ -3,8 +3,6 @@
 Durations are protobuf's strings (``1.5s``) or Go's (``1m30s``); they stay strings here.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field
