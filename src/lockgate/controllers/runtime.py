@@ -73,6 +73,27 @@ async def follow(kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callabl
             enqueue(change.object)
 
 
+class Mirror(Generic[ResourceT]):
+    """All objects of a kind by (namespace, name), kept up to date by a watch. `changed` hears of each change."""
+
+    def __init__(self, kubernetes: Kubernetes, kind: type[ResourceT], changed: Callable[[ResourceT], None]) -> None:
+        self.objects: dict[tuple[str, str], ResourceT] = {}
+        self._kubernetes = kubernetes
+        self._kind = kind
+        self._changed = changed
+
+    async def run(self) -> None:
+        async for change in self._kubernetes.watch(self._kind):
+            if change.object is None:
+                continue
+            key = (change.object.namespace, change.object.name)
+            if change.type == "DELETED":
+                self.objects.pop(key, None)
+            else:
+                self.objects[key] = change.object
+            self._changed(change.object)
+
+
 class EventRecorder:
     """Kubernetes Events about objects, as `kubectl describe` shows them. Equal events are counted, not repeated."""
 
@@ -128,4 +149,4 @@ class EventRecorder:
             log.warning("cannot record event %s on %s: %s", reason, about.key, error)
 
 
-__all__ = ["Change", "EventRecorder", "Queue", "follow"]
+__all__ = ["Change", "EventRecorder", "Mirror", "Queue", "follow"]

@@ -82,6 +82,7 @@ class _Subscription:
     wildcard: bool = False
     names: set[str] = field(default_factory=set)
     sent: dict[str, str] = field(default_factory=dict)  # name to version
+    answered: bool = False
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
@@ -159,9 +160,10 @@ class Stream:
             return None if self._unacknowledged else self._retries.pop(0)
         for type_url in ORDER:
             busy = any(push.type_url == type_url for push in self._unacknowledged.values())
-            if not busy and (changed := self._changed(type_url)):
-                sent = self._subscriptions[type_url].sent
-                sent.update({name: entry.version for name, entry in changed.items()})
+            if not busy and ((changed := self._changed(type_url)) or self._unanswered(type_url)):
+                subscription = self._subscriptions[type_url]
+                subscription.answered = True
+                subscription.sent.update({name: entry.version for name, entry in changed.items()})
                 return Push(type_url, changed)
             if self._held_back(type_url, busy):
                 return None
@@ -193,6 +195,11 @@ class Stream:
             name in sent and name not in asked and self._desired.entry(ENDPOINT, name)
             for name in self._desired.snapshot.names(ENDPOINT)
         )
+
+    def _unanswered(self, type_url: str) -> bool:
+        """Envoy holds back listeners until it knows all clusters, were it that there are none."""
+        subscription = self._subscriptions.get(type_url)
+        return subscription is not None and subscription.wildcard and not subscription.answered
 
     def _changed(self, type_url: str) -> dict[str, Entry]:
         subscription = self._subscriptions.get(type_url)

@@ -1,0 +1,255 @@
+"""The nodes controller: registers the machine as a node, runs gateway Pods on it, gives every Service endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.controllers.nodes.port_table import Address, PortTable
+from lockgate.controllers.nodes.workloads import (
+    MANAGED_BY,
+    MANAGER,
+    NODE_ID,
+    PROXY_LABEL,
+    GatewayWorkload,
+    gateway_workloads,
+    owner,
+    slice_manifest,
+    target_port,
+)
+from lockgate.controllers.runtime import Mirror, Queue
+from lockgate.resources.kinds import EndpointSlice, Gateway, Node, Pod, Service
+from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.status import NotFound
+
+_FIELD_MANAGER = "lockgate-nodes"
+ServiceKey = tuple[str, str]  # namespace, name
+_PODS: ServiceKey = ("", "")  # look at the gateway Pods as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """This machine, as EC2 and Kubernetes know it."""
+
+    node: str
+    instance_id: str
+    zone: str
+    region: str
+    private_ip: str
+
+
+class Nodes:
+    """`echo` opens a listener that stands for a Service port; `backends` are the user's own programs."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        *,
+        machine: Machine,
+        echo: Callable[[str, str, int], Awaitable[Address]],
+        backends: Mapping[tuple[str, str, int], Address],
+        free_port: Callable[[str, int, str], int],
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._machine = machine
+        self._echo = echo
+        self._backends = backends
+        self._free_port = free_port
+        self._services = Mirror(kubernetes, Service, self._service_changed)
+        self._gateways = Mirror(kubernetes, Gateway, self._gateway_changed)
+        self._slices = Mirror(kubernetes, EndpointSlice, self._slice_changed)
+        self._pod_ports: dict[tuple[str, str, int], int] = {}
+        self._workloads: tuple[GatewayWorkload, ...] = ()
+        self._queue: Queue[ServiceKey] = Queue()
+        self._table_changed = asyncio.Event()
+        self.table = PortTable(frozenset())
+
+    async def run(self) -> None:
+        await self._register()
+        async with asyncio.TaskGroup() as tasks:
+            for mirror in (self._services, self._gateways, self._slices):
+                tasks.create_task(mirror.run())
+            tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Fires after the port table has changed."""
+        while True:
+            await self._table_changed.wait()
+            yield
+
+    # --- observe -------------------------------------------------------------------------------------------------
+
+    def _service_changed(self, service: Service) -> None:
+        self._rebuild()
+        self._queue.add((service.namespace, service.name))
+
+    def _gateway_changed(self, _gateway: Gateway) -> None:
+        before = self._workloads
+        self._rebuild()
+        if self._workloads != before:
+            for key in (*self._services.objects, _PODS):
+                self._queue.add(key)
+
+    def _slice_changed(self, slice_: EndpointSlice) -> None:
+        self._rebuild()
+        service = slice_.metadata.labels.get("kubernetes.io/service-name")
+        if service and slice_.metadata.labels.get(MANAGED_BY) != MANAGER:
+            self._queue.add((slice_.namespace, service))
+
+    def _rebuild(self) -> None:
+        services = self._services.objects.values()
+        self._workloads = gateway_workloads(services, self._gateways.objects.values())
+        machine = (self._machine.instance_id, self._machine.private_ip)
+        table = PortTable.of(machine, services, self._slices.objects.values())
+        if table != self.table:
+            self.table = table
+            self._table_changed.set()
+            self._table_changed = asyncio.Event()
+
+    # --- act -----------------------------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        machine = self._machine
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self._kubernetes.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {
+                    "name": machine.node,
+                    "labels": {
+                        "kubernetes.io/hostname": machine.node,
+                        "topology.kubernetes.io/zone": machine.zone,
+                        "topology.kubernetes.io/region": machine.region,
+                    },
+                },
+                "spec": {"providerID": f"aws:///{machine.zone}/{machine.instance_id}"},
+            },
+            manager=_FIELD_MANAGER,
+        )
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "KubeletReady",
+            "message": "this machine is the node",
+            "lastTransitionTime": now,
+            "lastHeartbeatTime": now,
+        }
+        addresses = [
+            {"type": "InternalIP", "address": machine.private_ip},
+            {"type": "Hostname", "address": machine.node},
+        ]
+        status = {"conditions": [ready], "addresses": addresses}
+        await self._kubernetes.patch_status(Node, machine.node, "", status)
+
+    async def _reconcile(self, key: ServiceKey) -> None:
+        if key == _PODS:
+            await self._stop_pods()
+            return
+        service = self._services.objects.get(key)
+        if service is None:  # its slices and Pods go with it: they are its own
+            return
+        workload = next((each for each in self._workloads if each.serves(service)), None)
+        wanted = await self._gateway(service, workload) if workload is not None else await self._applications(service)
+        kept = {manifest["metadata"]["name"] for manifest in wanted}
+        for manifest in wanted:
+            await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
+        for name in [slice_.name for slice_ in self._of(service, ours=True) if slice_.name not in kept]:
+            await self._delete(EndpointSlice, name, service.namespace)
+
+    async def _gateway(self, service: Service, workload: GatewayWorkload) -> list[JsonObject]:
+        """The Pod, and the local ports on which its Envoy stands in for the ports that Istio names."""
+        await self._run_pod(workload, service)
+        ports: dict[str, int] = {}
+        for port in service.spec.ports:
+            if port.protocol not in ("", "TCP", None):
+                continue
+            number = target_port(service, port.name or "")
+            slot = (workload.namespace, workload.pod, number)
+            if slot not in self._pod_ports:
+                purpose = f"{workload.namespace}/{workload.pod}/{number}"
+                self._pod_ports[slot] = self._free_port("127.0.0.1", number, purpose)
+            ports[port.name or ""] = self._pod_ports[slot]
+        return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
+
+    async def _run_pod(self, workload: GatewayWorkload, service: Service) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            await self._kubernetes.get(Pod, workload.pod, workload.namespace)
+        except NotFound:
+            await self._kubernetes.apply(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": workload.pod,
+                        "namespace": workload.namespace,
+                        "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
+                        "annotations": {NODE_ID: workload.node_id},
+                        "ownerReferences": [owner(service)],
+                    },
+                    "spec": {
+                        "nodeName": self._machine.node,
+                        "containers": [{"name": "istio-proxy", "image": "envoy"}],
+                    },
+                },
+                manager=_FIELD_MANAGER,
+            )
+            status = {
+                "phase": "Running",
+                "podIP": "127.0.0.1",
+                "hostIP": self._machine.private_ip,
+                "startTime": now,
+                "conditions": [
+                    {"type": "Ready", "status": "True", "lastTransitionTime": now},
+                    {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
+                ],
+            }
+            await self._kubernetes.patch_status(Pod, workload.pod, workload.namespace, status)
+
+    async def _stop_pods(self) -> None:
+        running = {(workload.namespace, workload.pod) for workload in self._workloads}
+        for pod in await self._kubernetes.list(Pod, labels={PROXY_LABEL: "istio"}):
+            if (pod.namespace, pod.name) not in running:
+                await self._delete(Pod, pod.name, pod.namespace)
+
+    async def _applications(self, service: Service) -> list[JsonObject]:
+        """Endpoints of the user's programs, and the echo for the ports that have none."""
+        if service.spec.type == "ExternalName" or self._of(service, ours=False):
+            return []
+        echoed: dict[str, int] = {}
+        address = "127.0.0.1"
+        named: dict[str, dict[str, int]] = {}
+        for port in service.spec.ports:
+            if port.protocol not in ("", "TCP", None):
+                continue
+            backend = self._backends.get((service.namespace, service.name, port.port))
+            if backend is not None:
+                named.setdefault(backend[0], {})[port.name or ""] = backend[1]
+            else:
+                address, echoed[port.name or ""] = await self._echo(service.namespace, service.name, port.port)
+        slices = [
+            slice_manifest(service, f"backend-{index}", host, ports)
+            for index, (host, ports) in enumerate(sorted(named.items()))
+        ]
+        if echoed:
+            slices.append(slice_manifest(service, "echo", address, echoed))
+        return slices
+
+    def _of(self, service: Service, *, ours: bool) -> list[EndpointSlice]:
+        return [
+            slice_
+            for slice_ in self._slices.objects.values()
+            if slice_.namespace == service.namespace
+            and slice_.metadata.labels.get("kubernetes.io/service-name") == service.name
+            and (slice_.metadata.labels.get(MANAGED_BY) == MANAGER) is ours
+        ]
+
+    async def _delete(self, kind: type[Resource], name: str, namespace: str) -> None:
+        try:
+            await self._kubernetes.delete(kind, name, namespace)
+        except NotFound:
+            return

@@ -1,0 +1,61 @@
+"""What kube-proxy knows: which endpoints stand behind a node port, a cluster address or a Pod's address."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lockgate.loadbalancer.model import Target, TargetType
+from lockgate.resources.kinds import EndpointSlice, Service
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PortTable:
+    """Built anew from all Services and EndpointSlices when one changes; looked up by dict."""
+
+    instances: frozenset[str]  # the EC2 instances and addresses that are this machine
+    node_ports: dict[int, tuple[Address, ...]] = field(default_factory=dict)
+    cluster_addresses: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(instances: Iterable[str], services: Iterable[Service], slices: Iterable[EndpointSlice]) -> PortTable:
+        by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
+        for slice_ in slices:
+            if service := slice_.metadata.labels.get(SERVICE_NAME):
+                by_service.setdefault((slice_.namespace, service), []).append(slice_)
+        table = PortTable(frozenset(instances))
+        for service in services:
+            of_service = by_service.get((service.namespace, service.name), [])
+            for port in service.spec.ports:
+                found = tuple(_endpoints(of_service, port.name))
+                if port.node_port:
+                    table.node_ports[port.node_port] = found
+                if service.spec.cluster_ip not in ("", "None"):
+                    table.cluster_addresses[service.spec.cluster_ip, port.port] = found
+        return table
+
+    def resolve(self, target: Target, target_type: TargetType) -> tuple[Address, ...]:
+        """Where a target's connections really go; empty when nothing is there to connect to."""
+        if target_type == "instance":
+            return self.node_ports.get(target.port, ()) if target.id in self.instances else ()
+        if target.id in self.instances:  # the node's own address: a node port, or a program beside the cluster
+            return self.node_ports.get(target.port) or (("127.0.0.1", target.port),)
+        if through_service := self.cluster_addresses.get((target.id, target.port)):
+            return through_service
+        return ((target.id, target.port),) if ipaddress.ip_address(target.id).is_loopback else ()
+
+
+def _endpoints(slices: Iterable[EndpointSlice], port_name: str) -> Iterable[Address]:
+    for slice_ in slices:
+        for port in slice_.ports:
+            if (port.name or "") != (port_name or "") or not port.port:
+                continue
+            for endpoint in slice_.endpoints:
+                ready = endpoint.conditions is None or endpoint.conditions.ready is not False
+                if ready and endpoint.addresses:
+                    yield endpoint.addresses[0], port.port

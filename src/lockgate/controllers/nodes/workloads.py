@@ -1,0 +1,88 @@
+"""Which Pods run on the machine, and who answers for a Service: decisions, without acting on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lockgate.resources.kinds import Gateway, Service
+
+PROXY_LABEL = "lockgate.dev/proxy"
+NODE_ID = "lockgate.dev/node-id"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+MANAGER = "nodes.lockgate.dev"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWorkload:
+    """A Pod that runs an Istio ingress gateway. Its labels are what a gateway Service selects."""
+
+    namespace: str
+    labels: tuple[tuple[str, str], ...]
+    name: str  # of the Service that it is named after
+    node_id: str
+
+    @property
+    def pod(self) -> str:
+        return f"{self.name}-0"
+
+    def serves(self, service: Service) -> bool:
+        selector = service.spec.selector or {}
+        return service.namespace == self.namespace and bool(selector) and selector.items() <= dict(self.labels).items()
+
+
+def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) -> tuple[GatewayWorkload, ...]:
+    """One workload for each set of labels that a Service selects and an Istio Gateway asks for.
+
+    Manifests rarely hold the gateway's Deployment (istioctl and Helm make it), but its Service says which labels its
+    Pods have. A Service that selects fewer labels than another of its namespace selects the same Pods.
+    """
+    asked = [gateway.spec.selector for gateway in gateways if gateway.spec.selector]
+    candidates = [
+        service
+        for service in services
+        if any(wanted.items() <= (service.spec.selector or {}).items() for wanted in asked)
+    ]
+    candidates.sort(key=lambda service: (-len(service.spec.selector or {}), service.namespace, service.name))
+    found: list[GatewayWorkload] = []
+    for service in candidates:
+        if any(workload.serves(service) for workload in found):
+            continue
+        node_id = "gateway" if not found else f"gateway-{service.namespace}-{service.name}"
+        labels = tuple(sorted((service.spec.selector or {}).items()))
+        found.append(GatewayWorkload(service.namespace, labels, service.name, node_id))
+    return tuple(found)
+
+
+def target_port(service: Service, name: str) -> int:
+    """The number of the port that a gateway Pod listens on behind a Service port."""
+    port = next(port for port in service.spec.ports if (port.name or "") == name)
+    return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
+
+
+def slice_manifest(service: Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
+    """An EndpointSlice of one address that answers for ports of a Service, by port name."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{service.name}-{suffix}",
+            "namespace": service.namespace,
+            "labels": {"kubernetes.io/service-name": service.name, MANAGED_BY: MANAGER},
+            "ownerReferences": [owner(service)],
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}],
+        "ports": [{"name": name, "port": port, "protocol": "TCP"} for name, port in sorted(ports.items())],
+    }
+
+
+def owner(service: Service) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "name": service.name,
+        "uid": service.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

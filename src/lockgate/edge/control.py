@@ -1,0 +1,60 @@
+"""How the other commands ask a running supervisor: one question a connection, over a unix socket of its owner's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_LIMIT = 64 * 1024 * 1024  # bytes of an answer
+
+
+class NoAnswer(Exception):
+    """The supervisor is there, but does not answer: it is starting, stopping, or stuck."""
+
+
+async def serve(path: Path, answer: Callable[[str], Awaitable[dict[str, Any]]]) -> asyncio.Server:
+    """Answer questions (a word and a newline) with JSON."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            question = (await asyncio.wait_for(reader.readline(), 5.0)).decode().strip()
+            writer.write(json.dumps(await answer(question)).encode())
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(accept, path)
+    path.chmod(0o600)
+    return server
+
+
+def ask(path: Path, question: str, *, timeout: float = 10.0) -> dict[str, Any]:
+    """Raises `NoAnswer`."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(path))
+            connection.sendall(f"{question}\n".encode())
+            answer = bytearray()
+            while chunk := connection.recv(65536):
+                answer += chunk
+                if len(answer) > _LIMIT:
+                    raise NoAnswer("its answer is too long")
+        told = json.loads(answer)
+    except (OSError, ValueError) as error:
+        raise NoAnswer(f"the supervisor does not answer: {error}") from error
+    assert isinstance(told, dict)
+    return told
+
+
+async def close(server: asyncio.Server) -> None:
+    server.close()
+    with suppress(OSError):
+        await server.wait_closed()

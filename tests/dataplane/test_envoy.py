@@ -1,0 +1,181 @@
+"""A real Envoy on the configuration stream."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from lockgate.dataplane.ads import AdsServer
+from lockgate.dataplane.envoy import Envoy, find_envoy
+from lockgate.dataplane.stream import Rejection
+from lockgate.embedded.http import listen
+from lockgate.xds.snapshot import LISTENER, Entry, Snapshot
+
+
+def answering(port: int, body: str, *, filter_name: str = "envoy.filters.network.direct_response") -> Snapshot:
+    """An Envoy that says `body` to every connection."""
+    from envoy.config.listener.v3 import listener_pb2
+    from envoy.extensions.filters.network.direct_response.v3 import config_pb2
+
+    listener = listener_pb2.Listener(name="hello")
+    listener.address.socket_address.address = "127.0.0.1"
+    listener.address.socket_address.port_value = port
+    chain = listener.filter_chains.add().filters.add(name=filter_name)
+    config = config_pb2.Config()
+    config.response.inline_string = body
+    chain.typed_config.Pack(config)
+    if filter_name == "no.such.filter":
+        chain.typed_config.type_url = "type.googleapis.com/no.such.Filter"
+    return Snapshot({LISTENER: {"hello": Entry.of(listener.SerializeToString(), "Gateway demo/hello")}})
+
+
+def free_port() -> int:
+    with listen("127.0.0.1", 0) as sock:
+        return int(sock.getsockname()[1])
+
+
+class Running:
+    def __init__(self, ads: AdsServer, envoy: Envoy, rejections: list[Rejection]) -> None:
+        self.ads, self.envoy, self.rejections = ads, envoy, rejections
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Running]:
+    with tempfile.TemporaryDirectory() as folder:
+        rejections: list[Rejection] = []
+        ads = AdsServer(rejections.append)
+        socket = Path(folder) / "ads.sock"
+        await ads.start(socket)
+        envoy = Envoy("alb", runtime=Path(folder), ads_socket=socket, binary=find_envoy())
+        task = asyncio.create_task(envoy.run())
+        try:
+            yield Running(ads, envoy, rejections)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await ads.stop()
+
+
+async def said(port: int) -> str:
+    """What the listener says; it may take a moment to be there."""
+    for _ in range(200):
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            text = (await reader.read()).decode()
+        except OSError:
+            await asyncio.sleep(0.02)
+            continue
+        writer.close()
+        return text
+    raise AssertionError("nothing listens")
+
+
+def test_a_snapshot_is_served_and_replaced_and_survives_envoys_death() -> None:
+    async def story() -> None:
+        port = free_port()
+        async with running() as edge:
+            edge.ads.publish("alb", answering(port, "one"))
+            async with asyncio.timeout(20):
+                await edge.ads.settled("alb")
+            assert await said(port) == "one"
+
+            edge.ads.publish("alb", answering(port, "two"))
+            async with asyncio.timeout(20):
+                await edge.ads.settled("alb")
+            for _ in range(100):  # the old listener drains for a moment
+                if (heard := await said(port)) == "two":
+                    break
+                await asyncio.sleep(0.02)
+            assert heard == "two"
+
+            first = edge.envoy.pid
+            assert first is not None
+            os.kill(first, signal.SIGKILL)
+            while edge.envoy.pid in (None, first):
+                await asyncio.sleep(0.01)
+            assert await said(port) == "two"
+            assert edge.envoy.restarts == 1
+
+    asyncio.run(story())
+
+
+def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new_envoy() -> None:
+    async def story() -> None:
+        port = free_port()
+        async with running() as edge:
+            edge.ads.publish("alb", answering(port, "good"))
+            async with asyncio.timeout(20):
+                await edge.ads.settled("alb")
+                edge.ads.publish("alb", answering(port, "bad", filter_name="no.such.filter"))
+                while not edge.rejections:
+                    await asyncio.sleep(0.01)
+            assert edge.rejections[0].origins == ("Gateway demo/hello",)
+            assert "no.such.Filter" in edge.rejections[0].message
+            assert edge.ads.rejections("alb") == tuple(edge.rejections)
+            assert await said(port) == "good"
+            assert edge.envoy.pid is not None
+            os.kill(edge.envoy.pid, signal.SIGKILL)
+            assert await said(port) == "good"
+
+    asyncio.run(story())
+
+
+def test_stopping_leaves_no_envoy() -> None:
+    async def story() -> int:
+        async with running() as edge:
+            while edge.envoy.pid is None or not edge.envoy.admin_socket.exists():
+                await asyncio.sleep(0.01)
+            transport = httpx.AsyncHTTPTransport(uds=str(edge.envoy.admin_socket))
+            async with httpx.AsyncClient(transport=transport) as admin:
+                assert (await admin.get("http://envoy/server_info")).status_code == 200
+            return edge.envoy.pid
+
+    assert gone(asyncio.run(story()))
+
+
+def test_envoy_dies_with_a_killed_supervisor() -> None:
+    program = textwrap.dedent(
+        """
+        import asyncio, sys, tempfile
+        from pathlib import Path
+        from lockgate.dataplane.envoy import Envoy, find_envoy
+        async def main():
+            folder = Path(tempfile.mkdtemp())
+            envoy = Envoy("alb", runtime=folder, ads_socket=folder / "ads.sock", binary=find_envoy())
+            task = asyncio.create_task(envoy.run())
+            while envoy.pid is None or not envoy.admin_socket.exists():
+                await asyncio.sleep(0.01)
+            print(envoy.pid, flush=True)
+            await task
+        asyncio.run(main())
+        """
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert supervisor.stdout is not None
+    pid = int(supervisor.stdout.readline())
+    supervisor.kill()
+    supervisor.wait()
+    assert gone(pid)
+
+
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
