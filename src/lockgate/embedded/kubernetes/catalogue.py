@@ -1,0 +1,104 @@
+"""Which kinds the API serves: the typed ones, those that are only kept, and those that come while it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from lockgate.resources.model import Kind, Resource
+
+
+class Unstructured(Resource):
+    """An object of a kind without a typed model: every field is kept as it came."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+
+def unstructured(kind: Kind) -> type[Resource]:
+    return type(kind.kind, (Unstructured,), {"KIND": kind, "__module__": __name__})
+
+
+def guess(api_version: str, kind: str, *, namespaced: bool | None = None) -> Kind:
+    """A kind that nobody defined: its plural by English, cluster-scoped where its name says ``Cluster``."""
+    group, _, version = api_version.rpartition("/")
+    if namespaced is None:
+        namespaced = not kind.startswith("Cluster")
+    return Kind(group=group, versions=(version,), kind=kind, plural=_plural(kind.lower()), namespaced=namespaced)
+
+
+class Catalogue:
+    """Kinds by name and by path."""
+
+    def __init__(self, models: Iterable[type[Resource]]) -> None:
+        self._models: dict[tuple[str, str], type[Resource]] = {}
+        self._paths: dict[tuple[str, str, str], type[Resource]] = {}
+        self.revision = 0  # grows with each change, so that documents about kinds can be kept by it
+        for model in models:
+            self.add(model)
+
+    def __iter__(self) -> Iterator[type[Resource]]:
+        return iter(self._models.values())
+
+    def add(self, model: type[Resource]) -> None:
+        """Serve a kind; one of the same name that is there already goes."""
+        self.remove(*model.KIND.group_kind)
+        self._models[model.KIND.group_kind] = model
+        for version in model.KIND.versions:
+            self._paths[model.KIND.group, version, model.KIND.plural] = model
+        self.revision += 1
+
+    def remove(self, group: str, kind: str) -> None:
+        model = self._models.pop((group, kind), None)
+        if model is not None:
+            for version in model.KIND.versions:
+                self._paths.pop((group, version, model.KIND.plural), None)
+            self.revision += 1
+
+    def by_kind(self, group: str, kind: str) -> type[Resource] | None:
+        return self._models.get((group, kind))
+
+    def by_path(self, group: str, version: str, plural: str) -> type[Resource] | None:
+        return self._paths.get((group, version, plural))
+
+
+def _plural(name: str) -> str:
+    if re.search(r"[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
+_ADMISSION = "admissionregistration.k8s.io"
+
+
+def _kept(
+    group: str, version: str, kind: str, plural: str, *short_names: str, namespaced: bool = True, status: bool = True
+) -> Kind:
+    return Kind(
+        group=group,
+        versions=(version,),
+        kind=kind,
+        plural=plural,
+        namespaced=namespaced,
+        short_names=short_names,
+        has_status=status,
+    )
+
+
+# What manifests of real clusters bring along, has no typed model, and nothing here acts on.
+# Source: `kubectl api-resources` of 1.32.
+KEPT: tuple[Kind, ...] = (
+    _kept("", "v1", "LimitRange", "limitranges", "limits", status=False),
+    _kept("", "v1", "PersistentVolume", "persistentvolumes", "pv", namespaced=False),
+    _kept("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc"),
+    _kept("", "v1", "ReplicationController", "replicationcontrollers", "rc"),
+    _kept("", "v1", "ResourceQuota", "resourcequotas", "quota"),
+    _kept("apps", "v1", "ControllerRevision", "controllerrevisions", status=False),
+    _kept("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", namespaced=False, status=False),
+    _kept("storage.k8s.io", "v1", "StorageClass", "storageclasses", "sc", namespaced=False, status=False),
+    _kept(_ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False),
+    _kept(_ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", namespaced=False),
+    _kept("apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False),
+)

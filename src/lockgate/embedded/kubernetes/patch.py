@@ -1,0 +1,217 @@
+"""The three patches of the API as functions from an object to an object; neither argument is changed.
+
+Sources: RFC 6902, RFC 7396, and for strategic merge "Update API Objects in Place Using kubectl patch" and
+sig-api-machinery's "strategic-merge-patch.md".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from lockgate.resources.model import JsonObject
+from lockgate.resources.status import BadRequest, Invalid
+
+Path: TypeAlias = tuple[str, ...]
+# The field by which a list at a path merges: a name, "" for a set of scalars, None for a list that is replaced.
+# A path has field names only; positions in lists are left out.
+MergeKey: TypeAlias = Callable[[Path], str | None]
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396: null removes, objects merge, all else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def json_patch(target: Any, operations: Any) -> Any:
+    """RFC 6902. Raises `BadRequest` for a patch that is none, `Invalid` for one that does not fit the object."""
+    if not isinstance(operations, list):
+        raise BadRequest("error decoding patch: a JSON patch is a list of operations")
+    for operation in operations:
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            raise BadRequest("error decoding patch: an operation needs `op` and `path`")
+        try:
+            target = _operate(target, operation)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise Invalid(
+                f"the server rejected our request due to an error in our request: {operation.get('op')} "
+                f"{operation['path']}: {error}"
+            ) from error
+    return target
+
+
+def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Path = ()) -> Any:
+    """Merge by the schema's merge keys, with `$patch`, `$retainKeys`, `$setElementOrder` and the like."""
+    if not isinstance(patch, dict):
+        return patch
+    directive = patch.get("$patch")
+    if directive == "replace":
+        return {name: value for name, value in patch.items() if name != "$patch"}
+    if directive == "delete":
+        return {}
+    result = dict(target) if isinstance(target, dict) else {}
+    if (retained := patch.get("$retainKeys")) is not None:
+        result = {name: value for name, value in result.items() if name in retained}
+    for name, value in patch.items():
+        if name.startswith("$"):
+            continue
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, list):
+            result[name] = _merge_list(result.get(name), value, merge_key, (*path, name))
+        elif isinstance(value, dict) and value.get("$patch") == "delete":
+            result.pop(name, None)
+        else:
+            result[name] = strategic_merge_patch(result.get(name), value, merge_key, (*path, name))
+    for name, value in patch.items():
+        if name.startswith("$deleteFromPrimitiveList/"):
+            field = name.partition("/")[2]
+            result[field] = [item for item in result.get(field) or () if item not in value]
+    for name, value in patch.items():
+        if name.startswith("$setElementOrder/"):
+            field = name.partition("/")[2]
+            if isinstance(listed := result.get(field), list):
+                before = target.get(field) if isinstance(target, dict) else None
+                result[field] = _in_order(listed, value, before or (), merge_key((*path, field)) or "")
+    return result
+
+
+def interleave(wanted: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """`wanted` in its order, with each of `others` kept ahead of those that it stood ahead of in `before`."""
+    places = {place: index for index, place in enumerate(before)}
+    result: list[Any] = []
+    waiting = list(others)
+    for place in wanted:
+        while waiting and place in places and places[waiting[0]] < places[place]:
+            result.append(waiting.pop(0))
+        result.append(place)
+    return result + waiting
+
+
+def _merge_list(target: Any, patch: list[Any], merge_key: MergeKey, path: Path) -> list[Any]:
+    key = merge_key(path)
+    if any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch):
+        return [item for item in patch if not (isinstance(item, dict) and "$patch" in item)]
+    current = list(target) if isinstance(target, list) else []
+    if key is None:
+        return patch
+    if key == "":
+        return current + [item for item in patch if item not in current]
+    for item in patch:
+        if not isinstance(item, dict) or key not in item:
+            raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
+        found = [at for at, have in enumerate(current) if have.get(key) == item[key]]
+        if item.get("$patch") == "delete":
+            for at in reversed(found):
+                del current[at]
+        elif found:
+            current[found[0]] = strategic_merge_patch(current[found[0]], item, merge_key, path)
+        else:
+            current.append(strategic_merge_patch({}, item, merge_key, path))
+    return current
+
+
+def _in_order(listed: list[Any], order: list[Any], before: Sequence[Any], key: str) -> list[Any]:
+    def name(item: Any) -> Any:
+        return item.get(key) if key and isinstance(item, dict) else item
+
+    by_name = {name(item): item for item in listed}
+    ordered = [name(item) for item in order if name(item) in by_name]
+    others = [place for place in by_name if place not in set(ordered)]
+    places = [name(item) for item in before]
+    known = [place for place in others if place in places]
+    fresh = [place for place in others if place not in places]
+    return [by_name[place] for place in interleave(ordered, known, places) + fresh]
+
+
+def _operate(target: Any, operation: JsonObject) -> Any:
+    path = _pointer(operation["path"])
+    match operation.get("op"):
+        case "add":
+            return _changed(target, path, lambda _: _value(operation), insert=True)
+        case "replace":
+            _at(target, path)
+            return _changed(target, path, lambda _: _value(operation))
+        case "remove":
+            _at(target, path)
+            return _removed(target, path)
+        case "move":
+            source = _pointer(operation["from"])
+            value = _at(target, source)
+            return _changed(_removed(target, source), path, lambda _: value, insert=True)
+        case "copy":
+            value = _at(target, _pointer(operation["from"]))
+            return _changed(target, path, lambda _: value, insert=True)
+        case "test":
+            if _at(target, path) != _value(operation):
+                raise ValueError("the value differs")
+            return target
+        case unknown:
+            raise ValueError(f"unexpected kind of operation: {unknown}")
+
+
+def _value(operation: JsonObject) -> Any:
+    if "value" not in operation:
+        raise ValueError("missing value")
+    return operation["value"]
+
+
+def _pointer(text: str) -> list[str]:
+    """RFC 6901."""
+    if text == "":
+        return []
+    if not text.startswith("/"):
+        raise ValueError(f"not a JSON pointer: {text}")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+
+
+def _at(target: Any, path: list[str]) -> Any:
+    for part in path:
+        target = target[_index(part, len(target) - 1)] if isinstance(target, list) else target[part]
+    return target
+
+
+def _index(part: str, last: int) -> int:
+    index = int(part)
+    if not 0 <= index <= last:
+        raise IndexError(f"no item {part}")
+    return index
+
+
+def _changed(target: Any, path: list[str], change: Callable[[Any], Any], *, insert: bool = False) -> Any:
+    if not path:
+        return change(target)
+    part, rest = path[0], path[1:]
+    if isinstance(target, list):
+        if not rest and insert:
+            at = len(target) if part == "-" else _index(part, len(target))
+            return [*target[:at], change(None), *target[at:]]
+        at = _index(part, len(target) - 1)
+        return [*target[:at], _changed(target[at], rest, change, insert=insert), *target[at + 1 :]]
+    if not isinstance(target, dict):
+        raise TypeError(f"no field {part} in a scalar")
+    if rest and part not in target:
+        raise KeyError(part)
+    return {**target, part: _changed(target.get(part), rest, change, insert=insert)}
+
+
+def _removed(target: Any, path: list[str]) -> Any:
+    if not path:
+        raise ValueError("the whole object cannot be removed")
+    *parents, last = path
+
+    def without(container: Any) -> Any:
+        if isinstance(container, list):
+            at = _index(last, len(container) - 1)
+            return [*container[:at], *container[at + 1 :]]
+        return {name: value for name, value in container.items() if name != last}
+
+    return _changed(target, parents, without)

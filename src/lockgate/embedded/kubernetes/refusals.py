@@ -1,0 +1,81 @@
+"""The API's refusals in kubectl's words. Texts as apimachinery's `api/errors` words them: clients match on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lockgate.resources.model import JsonObject, Kind
+from lockgate.resources.status import AlreadyExists, BadRequest, Conflict, Expired, Forbidden, Invalid, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One fault of a field: `reason` is a `FieldValue…` name, `message` its text without the field's path."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+
+def qualified(kind: Kind) -> str:
+    """``ingresses.networking.k8s.io``, or ``services`` in the core group."""
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def not_found(kind: Kind, name: str) -> NotFound:
+    return NotFound(f'{qualified(kind)} "{name}" not found', details=_details(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> AlreadyExists:
+    return AlreadyExists(f'{qualified(kind)} "{name}" already exists', details=_details(kind, name))
+
+
+def modified_meanwhile(kind: Kind, name: str) -> Conflict:
+    return conflict(
+        kind,
+        name,
+        "the object has been modified; please apply your changes to the latest version and try again",
+    )
+
+
+def conflict(kind: Kind, name: str, why: str) -> Conflict:
+    return Conflict(f'Operation cannot be fulfilled on {qualified(kind)} "{name}": {why}', details=_details(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str) -> Forbidden:
+    return Forbidden(f'{qualified(kind)} "{name}" is forbidden: {why}', details=_details(kind, name))
+
+
+def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
+    subject = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    return Invalid(
+        f'{subject} "{name}" is invalid: {listed}',
+        details={
+            "name": name,
+            "group": kind.group,
+            "kind": kind.kind,
+            "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes],
+        },
+    )
+
+
+def undecodable(kind: Kind, version: str, why: str) -> BadRequest:
+    return BadRequest(f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: {why}')
+
+
+def too_old(revision: int, oldest: int) -> Expired:
+    return Expired(f"too old resource version: {revision} ({oldest})")
+
+
+def _details(kind: Kind, name: str) -> JsonObject:
+    return (
+        {"name": name, "group": kind.group, "kind": kind.plural}
+        if kind.group
+        else {
+            "name": name,
+            "kind": kind.plural,
+        }
+    )

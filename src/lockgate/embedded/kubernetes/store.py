@@ -1,0 +1,169 @@
+"""The Kubernetes API's objects in this process: what controllers read, watch and write, and kubectl through `api`.
+
+Every method is one step of the loop (none yields), so a caller never sees half a write. Typed values are shared
+between readers; they are frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import lockgate.resources.kinds  # noqa: F401  registers the typed kinds
+from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
+from lockgate.embedded.kubernetes.patch import merge_patch
+from lockgate.embedded.kubernetes.refusals import not_found
+from lockgate.embedded.kubernetes.schemas import Schemas
+from lockgate.embedded.kubernetes.selectors import equal_labels
+from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.embedded.kubernetes.writes import By, Writes
+from lockgate.resources.changes import Change
+from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT, kinds
+from lockgate.resources.status import BadRequest, Expired, NotFound
+
+_FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """All methods raise `resources.status.ApiError`. `namespace` is ignored for cluster-scoped kinds."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = _now, history: int = 4096) -> None:
+        typed = kinds()
+        self.catalogue = Catalogue(
+            [*typed.values(), *(unstructured(kind) for kind in KEPT if kind.group_kind not in typed)]
+        )
+        self.schemas = Schemas()
+        # Milliseconds since 1970: more than an earlier run on this machine can have counted to.
+        self.storage = Storage(first_revision=int(clock().timestamp() * 1000), history=history)
+        self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
+        self.clock = clock
+        for name in _FIRST_NAMESPACES:
+            self.writes.create(self.model("v1", "Namespace"), {"metadata": {"name": name}}, By())
+
+    async def get(self, kind: type[ResourceT], name: str, namespace: str = "") -> ResourceT:
+        stored = self.storage.get(_key(kind, name, namespace))
+        if stored is None:
+            raise not_found(kind.KIND, name)
+        return stored.parsed(kind)
+
+    async def list(
+        self, kind: type[ResourceT], namespace: str = "", labels: Mapping[str, str] | None = None
+    ) -> list[ResourceT]:
+        """Sorted by namespace and name; `namespace` "" means all, `labels` must all be equal."""
+        found = self.storage.all(kind.KIND.group_kind, namespace)
+        if labels:
+            matches = equal_labels(labels)
+            found = [stored for stored in found if matches(stored.json)]
+        return [stored.parsed(kind) for stored in found]
+
+    async def watch(self, kind: type[ResourceT]) -> AsyncIterator[Change[ResourceT]]:
+        """Everything that exists as ADDED, then SYNCED, then changes as they come.
+
+        A reader so slow that history forgot where it was gets the difference between what it saw and what is.
+        """
+        at = kind.KIND.group_kind
+        seen: dict[ObjectKey, Stored] = {}
+        revision = self.storage.revision
+        for stored in self.storage.all(at):
+            seen[stored.key] = stored
+            yield Change("ADDED", stored.parsed(kind))
+        yield Change("SYNCED", None)
+        while True:
+            await self.storage.changed(at, revision)
+            try:
+                events = self.storage.events_since(at, revision)
+            except Expired:
+                revision = self.storage.revision
+                for change in _difference(seen, self.storage.all(at), kind):
+                    yield change
+                continue
+            for event in events:
+                revision = event.revision
+                if event.type == "DELETED":
+                    seen.pop(event.object.key, None)
+                else:
+                    seen[event.object.key] = event.object
+                yield Change(event.type, event.object.parsed(kind))
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        return _copy(self.writes.create(self._model_of(manifest), manifest, By()))
+
+    async def apply(self, manifest: JsonObject, *, manager: str) -> JsonObject:
+        """Server-side apply with force: exactly the fields in `manifest` become `manager`'s. A no-op writes nothing."""
+        by = By(manager=manager, api_version=manifest.get("apiVersion", ""))
+        return _copy(self.writes.apply(self._model_of(manifest), manifest, by, force=True))
+
+    async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:
+        """A JSON merge patch on everything but status."""
+        change = partial(_merged, patch=patch)
+        return _copy(self.writes.update(kind, _key(kind, name, namespace), change, By()))
+
+    async def patch_status(self, kind: type[Resource], name: str, namespace: str, status: JsonObject) -> JsonObject:
+        """A JSON merge patch of `status`. A no-op writes nothing."""
+        change = partial(_merged, patch={"status": status})
+        return _copy(self.writes.update(kind, _key(kind, name, namespace), change, By(subresource="status")))
+
+    async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None:
+        self.writes.delete(kind, _key(kind, name, namespace))
+
+    def model(self, api_version: str, kind: str) -> type[Resource]:
+        """The model of a kind that is served. Raises `NotFound`."""
+        group, _, version = api_version.rpartition("/")
+        model = self.catalogue.by_kind(group, kind)
+        if model is None or version not in model.KIND.versions:
+            raise NotFound(f'no matches for kind "{kind}" in version "{api_version}"')
+        return model
+
+    def accept(self, api_version: str, kind: str, *, namespaced: bool | None = None) -> type[Resource]:
+        """The model of a kind; one that nobody has defined is kept as it is from now on, under a guessed plural."""
+        group, _, version = api_version.rpartition("/")
+        model = self.catalogue.by_kind(group, kind)
+        if model is not None and version in model.KIND.versions:
+            return model
+        model = unstructured(guess(api_version, kind, namespaced=namespaced))
+        self.catalogue.add(model)
+        return model
+
+    def _model_of(self, manifest: JsonObject) -> type[Resource]:
+        api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
+        if not isinstance(api_version, str) or not isinstance(kind, str):
+            raise BadRequest("Object 'Kind' is missing: a manifest needs `apiVersion` and `kind`")
+        return self.model(api_version, kind)
+
+
+def _key(kind: type[Resource], name: str, namespace: str) -> ObjectKey:
+    group, name_of_kind = kind.KIND.group_kind
+    return ObjectKey(group, name_of_kind, namespace if kind.KIND.namespaced else "", name)
+
+
+def _merged(body: JsonObject, *, patch: JsonObject) -> JsonObject:
+    result: JsonObject = merge_patch(body, patch)
+    return result
+
+
+def _difference(seen: dict[ObjectKey, Stored], current: list[Stored], kind: type[ResourceT]) -> list[Change[ResourceT]]:
+    changes: list[Change[ResourceT]] = []
+    for stored in current:
+        before = seen.get(stored.key)
+        if before is None:
+            changes.append(Change("ADDED", stored.parsed(kind)))
+        elif before.revision != stored.revision:
+            changes.append(Change("MODIFIED", stored.parsed(kind)))
+    gone = seen.keys() - {stored.key for stored in current}
+    changes += [Change("DELETED", seen[key].parsed(kind)) for key in sorted(gone)]
+    seen.clear()
+    seen.update((stored.key, stored) for stored in current)
+    return changes
+
+
+def _copy(value: Any) -> Any:
+    """Deep, so that a caller who changes what it got does not change what is stored."""
+    if isinstance(value, dict):
+        return {name: _copy(item) for name, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value

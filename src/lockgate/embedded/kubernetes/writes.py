@@ -1,0 +1,382 @@
+"""The rules of every write: identity, isolation of status, optimistic locking, admission, validation, ownership.
+
+All of it is synchronous: a write is one step of the loop, so nothing is ever half done. Sources: kube-apiserver's
+`registry/rest/{create,update,delete}.go`, kubernetes.io "API Concepts" and "Garbage Collection".
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from lockgate.embedded.kubernetes import server_side_apply
+from lockgate.embedded.kubernetes.admission import (
+    UNDELETABLE_NAMESPACES,
+    ServiceAddresses,
+    namespace_key,
+    require_namespace,
+)
+from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.refusals import (
+    Cause,
+    already_exists,
+    conflict,
+    forbidden,
+    invalid,
+    modified_meanwhile,
+    not_found,
+)
+from lockgate.embedded.kubernetes.schemas import Schemas
+from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
+
+_SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
+_USERS = ("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: no vowels, so no words
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who writes and how. `api_version` is the one the client spoke; `subresource` is "" or ``status``."""
+
+    manager: str = "lockgate"
+    api_version: str = ""
+    subresource: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    uid: str = ""
+    resource_version: str = ""
+
+
+class Writes:
+    def __init__(self, storage: Storage, catalogue: Catalogue, schemas: Schemas, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._catalogue = catalogue
+        self._schemas = schemas
+        self._clock = clock
+        self._addresses = ServiceAddresses()
+        # Called with each object stored (and its model), and with each that went.
+        self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
+        self.removal_observers: list[Callable[[JsonObject], None]] = []
+
+    def create(self, model: type[Resource], body: JsonObject, by: By) -> JsonObject:
+        """Raises `AlreadyExists`, `NotFound` (the namespace), `Invalid`, `Forbidden`."""
+        return self._create(model, body, by, None)
+
+    def update(
+        self,
+        model: type[Resource],
+        key: ObjectKey,
+        change: Callable[[JsonObject], JsonObject],
+        by: By,
+    ) -> JsonObject:
+        """Replace an object by what `change` makes of it. A change that changes nothing writes nothing.
+
+        Raises `NotFound`, `Conflict` for a stale resourceVersion or uid in the result, `Invalid`, and what
+        `change` raises.
+        """
+        before = self.existing(model.KIND, key)
+        after = self._successor(model.KIND, before, change(before.json), by)
+        return self._store(model, key, before, after, by, None)
+
+    def apply(self, model: type[Resource], body: JsonObject, by: By, *, force: bool) -> JsonObject:
+        """Server-side apply; creates the object when there is none. Raises `Conflict` for others' fields."""
+        kind = model.KIND
+        metadata = body.get("metadata") or {}
+        name = metadata.get("name") or ""
+        namespace = (metadata.get("namespace") or "default") if kind.namespaced else ""
+        key = ObjectKey(kind.group, kind.kind, namespace, name)
+        before = self._storage.get(key)
+        if before is None and by.subresource:
+            raise not_found(kind, name)
+        live = before.json if before else {**_head(kind), "metadata": {"name": name, "namespace": namespace}}
+        merged = server_side_apply.apply(
+            live,
+            _part(kind, body, by),
+            self._manager(kind, by),
+            self._schemas.list_keys(model),
+            force=force,
+            kind=kind,
+        )
+        managed = merged["metadata"]["managedFields"]
+        if before is None:
+            return self._create(model, merged, by, managed)
+        locks = {name: metadata[name] for name in ("uid", "resourceVersion") if metadata.get(name)}
+        after = self._successor(kind, before, {**merged, "metadata": {**merged["metadata"], **locks}}, by)
+        return self._store(model, key, before, after, by, managed)
+
+    def delete(
+        self,
+        model: type[Resource],
+        key: ObjectKey,
+        *,
+        preconditions: Preconditions = Preconditions(),
+        orphan: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[JsonObject, bool]:
+        """The object as it is now, and whether it is gone. One with finalizers is marked, and goes with the last.
+
+        What it owns goes with it; `orphan` leaves that behind without the reference. Raises `NotFound`, `Conflict`.
+        """
+        kind = model.KIND
+        before = self.existing(kind, key)
+        metadata = before.json["metadata"]
+        _check(kind, before, preconditions.uid, preconditions.resource_version)
+        is_namespace = key.group == "" and key.kind == "Namespace"
+        if is_namespace and key.name in UNDELETABLE_NAMESPACES:
+            raise forbidden(kind, key.name, "this namespace may not be deleted")
+        if dry_run:
+            return before.json, not metadata.get("finalizers")
+        if orphan:
+            self._disown(metadata["uid"])
+        if not is_namespace and not metadata.get("finalizers"):
+            self._remove(key)
+            return before.json, True
+        if not metadata.get("deletionTimestamp"):
+            metadata = {**metadata, "deletionTimestamp": self._now(), "deletionGracePeriodSeconds": 0}
+            if "generation" in metadata:
+                metadata["generation"] += 1
+            body = {**before.json, "metadata": metadata}
+            if is_namespace:
+                body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}
+            self._storage.put(key, body)
+        if is_namespace:
+            for inside in self._storage.in_namespace(key.name):
+                if self._storage.get(inside) is not None and (
+                    owner := self._catalogue.by_kind(inside.group, inside.kind)
+                ):
+                    self.delete(owner, inside)
+            self._finish_namespace(key.name)
+        now = self._storage.get(key)
+        return (now.json, False) if now else (before.json, True)
+
+    def existing(self, kind: Kind, key: ObjectKey) -> Stored:
+        stored = self._storage.get(key)
+        if stored is None:
+            raise not_found(kind, key.name)
+        return stored
+
+    def drop_kind(self, group: str, kind: str) -> None:
+        """Delete every object of a kind that is served no longer."""
+        for stored in self._storage.all((group, kind)):
+            self._remove(stored.key)
+
+    def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:
+        kind = model.KIND
+        metadata = _users_metadata(body)
+        if not metadata.get("name") and (prefix := metadata.get("generateName")):
+            metadata["name"] = prefix + "".join(secrets.choice(_SUFFIX) for _ in range(5))
+        _check_name(kind, metadata.get("name", ""))
+        if kind.namespaced:
+            metadata.setdefault("namespace", "default")
+        else:
+            metadata.pop("namespace", None)
+        key = ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
+        require_namespace(self._storage, kind, key)
+        if self._storage.get(key) is not None:
+            raise already_exists(kind, key.name)
+        metadata = {**metadata, "uid": str(uuid4()), "creationTimestamp": self._now()}
+        if kind.group:
+            metadata["generation"] = 1
+        content = _content(body)
+        if kind.has_status:
+            content.pop("status", None)
+        if kind.group_kind == ("", "Namespace"):
+            metadata["labels"] = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": key.name}
+            content |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+        created = self._store(model, key, None, {**_head(kind), "metadata": metadata, **content}, by, managed)
+        if not by.dry_run and (owners := metadata.get("ownerReferences")):
+            # Garbage collection as of an owner that went while its dependent was on the way.
+            if not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
+                self.delete(model, key)
+        return created
+
+    def _successor(self, kind: Kind, before: Stored, after: JsonObject, by: By) -> JsonObject:
+        """What replaces an object when a client wants `after`: the client's part of it, the server's from before."""
+        wanted = after.get("metadata") or {}
+        _check(kind, before, wanted.get("uid") or "", wanted.get("resourceVersion") or "")
+        old = before.json
+        if by.subresource:
+            result = {name: value for name, value in old.items() if name != "status"}
+            return {**result, "status": after["status"]} if after.get("status") is not None else result
+        metadata = _users_metadata(after)
+        metadata |= {name: old["metadata"][name] for name in _SYSTEM if name in old["metadata"]}
+        metadata |= {name: old["metadata"][name] for name in ("name", "namespace") if name in old["metadata"]}
+        if old["metadata"].get("deletionTimestamp"):
+            new = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+            if new:
+                found = ", ".join(f'"{name}"' for name in sorted(new))
+                why = (
+                    "Forbidden: no new finalizers can be added if the object is being deleted, "
+                    f"found new finalizers []string{{{found}}}"
+                )
+                raise invalid(kind, before.key.name, [Cause("metadata.finalizers", why, "FieldValueForbidden")])
+        content = _content(after)
+        if kind.has_status:
+            content.pop("status", None)
+            if "status" in old:
+                content["status"] = old["status"]
+        return {**_head(kind), "metadata": metadata, **content}
+
+    def _store(
+        self,
+        model: type[Resource],
+        key: ObjectKey,
+        before: Stored | None,
+        body: JsonObject,
+        by: By,
+        managed: list[JsonObject] | None,
+    ) -> JsonObject:
+        kind = model.KIND
+        old = before.json if before else None
+        is_service = kind.group_kind == ("", "Service")
+        if not by.subresource:
+            body = self._schemas.defaulted(model, body)
+            if is_service:
+                body = self._addresses.assign(kind, key, old, body)
+        if old is not None and _same(old, body):
+            if managed is None or managed == old["metadata"].get("managedFields"):
+                return old
+        elif old is not None and kind.group and not by.subresource and _content_changed(kind, old, body):
+            metadata = {**body["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
+            body = {**body, "metadata": metadata}
+        if managed is None:
+            keys = self._schemas.list_keys(model)
+            managed = server_side_apply.record_update(old, body, self._manager(kind, by), keys)
+        revision = old["metadata"]["resourceVersion"] if old else ""
+        if not by.dry_run:
+            revision = str(self._storage.revision + 1)
+        metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
+        body = {**body, "metadata": metadata}
+        parsed = self._schemas.checked(model, body)
+        if by.dry_run:
+            return body
+        stored = self._storage.put(key, body, parsed)
+        if is_service:
+            self._addresses.hold(key, stored.json)
+        for observer in self.observers:
+            observer(model, stored.json)
+        metadata = stored.json["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and kind.kind != "Namespace":
+            self._remove(key)
+        return stored.json
+
+    def _remove(self, key: ObjectKey) -> None:
+        """Take an object out, and what hangs on it: dependents, addresses, a namespace that waited for it."""
+        gone = self._storage.remove(key)
+        if (key.group, key.kind) == ("", "Service"):
+            self._addresses.hold(key, None)
+        for observer in self.removal_observers:
+            observer(gone.json)
+        uid = gone.json["metadata"]["uid"]
+        for dependent in self._storage.owned_by(uid):
+            stored = self._storage.get(dependent)
+            model = self._catalogue.by_kind(dependent.group, dependent.kind)
+            if stored is None or model is None:
+                continue
+            others = [
+                owner
+                for owner in stored.json["metadata"]["ownerReferences"]
+                if owner.get("uid") != uid and self._storage.by_uid(owner.get("uid", ""))
+            ]
+            if others:
+                self._storage.put(dependent, _with_owners(stored.json, others))
+            else:
+                self.delete(model, dependent)
+        if key.namespace:
+            self._finish_namespace(key.namespace)
+
+    def _disown(self, uid: str) -> None:
+        for dependent in self._storage.owned_by(uid):
+            if stored := self._storage.get(dependent):
+                owners = stored.json["metadata"]["ownerReferences"]
+                rest = [owner for owner in owners if owner.get("uid") != uid]
+                self._storage.put(dependent, _with_owners(stored.json, rest))
+
+    def _finish_namespace(self, name: str) -> None:
+        namespace = self._storage.get(namespace_key(name))
+        if namespace is None or not namespace.json["metadata"].get("deletionTimestamp"):
+            return
+        if not self._storage.in_namespace(name):
+            self._remove(namespace.key)
+
+    def _manager(self, kind: Kind, by: By) -> server_side_apply.Manager:
+        return server_side_apply.Manager(by.manager, by.api_version or kind.api_version, by.subresource, self._now())
+
+    def _now(self) -> str:
+        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _head(kind: Kind) -> JsonObject:
+    return {"apiVersion": kind.api_version, "kind": kind.kind}
+
+
+def _content(body: JsonObject) -> JsonObject:
+    return {name: value for name, value in body.items() if name not in ("apiVersion", "kind", "metadata")}
+
+
+def _users_metadata(body: JsonObject) -> JsonObject:
+    """The part of metadata that clients decide."""
+    metadata = body.get("metadata") or {}
+    return {name: metadata[name] for name in _USERS if metadata.get(name)}
+
+
+def _part(kind: Kind, body: JsonObject, by: By) -> JsonObject:
+    """What of an applied configuration counts: status on its subresource only, and there nothing else."""
+    if by.subresource:
+        return {"status": body["status"]} if "status" in body else {}
+    return {name: value for name, value in body.items() if name != "status" or not kind.has_status}
+
+
+def _with_owners(body: JsonObject, owners: list[JsonObject]) -> JsonObject:
+    metadata = {name: value for name, value in body["metadata"].items() if name != "ownerReferences"}
+    return {**body, "metadata": {**metadata, "ownerReferences": owners} if owners else metadata}
+
+
+def _same(old: JsonObject, new: JsonObject) -> bool:
+    if _content(old) != _content(new):
+        return False
+    bookkeeping = ("resourceVersion", "managedFields", "generation")
+    before = {name: value for name, value in old["metadata"].items() if name not in bookkeeping}
+    return before == {name: value for name, value in new["metadata"].items() if name not in bookkeeping}
+
+
+def _content_changed(kind: Kind, old: JsonObject, new: JsonObject) -> bool:
+    before, after = _content(old), _content(new)
+    if kind.has_status:
+        before.pop("status", None)
+        after.pop("status", None)
+    return before != after
+
+
+def _check(kind: Kind, before: Stored, uid: str, resource_version: str) -> None:
+    have = before.json["metadata"]["uid"]
+    if uid and uid != have:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {have}"
+        raise conflict(kind, before.key.name, why)
+    if resource_version and resource_version != str(before.revision):
+        raise modified_meanwhile(kind, before.key.name)
+
+
+def _check_name(kind: Kind, name: str) -> None:
+    if not name:
+        cause = Cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
+        raise invalid(kind, name, [cause])
+    if kind.group == "rbac.authorization.k8s.io":  # RBAC's names are free but for what a path cannot hold
+        if "/" in name or "%" in name or name in (".", ".."):
+            raise invalid(kind, name, [Cause("metadata.name", f"Invalid value: \"{name}\": may not contain '/'")])
+    elif len(name) > 253 or not _NAME.fullmatch(name):
+        why = (
+            f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric '
+            "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', "
+            r"regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        )
+        raise invalid(kind, name, [Cause("metadata.name", why)])
