@@ -1,0 +1,198 @@
+"""What an authoritative server answers from Route 53's zones.
+
+Source: RFC 1034 section 4.3.2, RFC 4592 (wildcards), RFC 2308 (negative answers), and Route 53's developer guide,
+"Choosing between alias and non-alias records".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+from lockgate.dns.model import (
+    Alias,
+    Failover,
+    Geolocation,
+    Latency,
+    MultiValue,
+    Records,
+    RecordSet,
+    Simple,
+    Weighted,
+    Zone,
+    parent,
+    within,
+)
+
+ALIAS_TTL = 60  # what Route 53 gives for a load balancer
+CHAIN = 16  # CNAMEs followed; a loop across zones ends here
+MULTIVALUES = 8
+
+Rcode: TypeAlias = Literal["NOERROR", "NXDOMAIN", "REFUSED"]
+Addresses: TypeAlias = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of an answer; `value` is in presentation form."""
+
+    name: str
+    type: str
+    ttl: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    rcode: Rcode
+    authoritative: bool
+    answer: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+
+
+def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, *, draw: float = 0.0) -> Answer:
+    """`addresses` gives the addresses of an AWS resource by its DNS name (lower-case, with the dot), none if unknown.
+
+    `draw`, in [0, 1), decides among weighted record sets.
+    """
+    name = name.lower()
+    zone = zone_of(zones, name)
+    if zone is None:
+        return Answer("REFUSED", authoritative=False)
+    chain: list[Record] = []
+    while True:
+        if referral := _delegation(zone, name, rdtype):
+            return Answer("NOERROR", bool(chain), tuple(chain), referral)
+        found = _match(zone, name)
+        if found is None:
+            return Answer("NXDOMAIN", True, tuple(chain), _soa(zone))
+        records = _records(zone, name, found, rdtype, addresses, draw)
+        if records:
+            return Answer("NOERROR", True, (*chain, *records))
+        cname = _records(zone, name, found, "CNAME", addresses, draw) if rdtype != "CNAME" else ()
+        if not cname:
+            return Answer("NOERROR", True, tuple(chain), _soa(zone))
+        chain.append(cname[0])
+        name = cname[0].value.lower()
+        following = zone_of(zones, name)
+        if following is None or len(chain) == CHAIN:  # the resolver goes on from here
+            return Answer("NOERROR", True, tuple(chain))
+        zone = following
+
+
+def zone_of(zones: Iterable[Zone], name: str) -> Zone | None:
+    """The public zone with the longest name that `name` lies in; of several with one name the first."""
+    best: Zone | None = None
+    for zone in zones:
+        if not zone.private and within(name, zone.name) and (best is None or len(zone.name) > len(best.name)):
+            best = zone
+    return best
+
+
+def _match(zone: Zone, name: str) -> tuple[RecordSet, ...] | None:
+    """The record sets at `name`, or at the wildcard that covers it; None when the name does not exist."""
+    if name in zone.names:
+        return zone.by_name.get(name, ())
+    encloser = parent(name)
+    while encloser not in zone.names:
+        encloser = parent(encloser)
+    return zone.by_name.get(f"*.{encloser}")
+
+
+def _delegation(zone: Zone, name: str, rdtype: str) -> tuple[Record, ...]:
+    """The NS records of a cut between the zone's apex and `name`: the child's servers know."""
+    cut = name
+    if rdtype == "DS" and len(cut) > len(zone.name):
+        cut = parent(cut)  # the parent side of a cut answers for DS (RFC 4035 section 3.1.4.1)
+    highest: tuple[Record, ...] = ()
+    while len(cut) > len(zone.name):
+        for record_set in zone.by_name.get(cut, ()):
+            if record_set.type == "NS" and isinstance(record_set.data, Records):
+                data = record_set.data
+                highest = tuple(Record(cut, "NS", data.ttl, value) for value in data.values)
+        cut = parent(cut)
+    return highest
+
+
+def _records(
+    zone: Zone, name: str, found: tuple[RecordSet, ...], rdtype: str, addresses: Addresses, draw: float
+) -> tuple[Record, ...]:
+    if rdtype == "ANY":
+        types = dict.fromkeys(record_set.type for record_set in found)
+        return tuple(r for type_ in types for r in _records(zone, name, found, type_, addresses, draw))
+    chosen = _choose([record_set for record_set in found if record_set.type == rdtype], draw)
+    return tuple(record for record_set in chosen for record in _expand(zone, name, record_set, addresses, draw))
+
+
+def _choose(candidates: Sequence[RecordSet], draw: float) -> Sequence[RecordSet]:
+    """By the routing policy, which is one for a name and type. Where AWS would measure the client, the first answers:
+    everything is on one machine. Health is not looked at: one lone answer is better than none, as Route 53 has it."""
+    if len(candidates) < 2:
+        return candidates
+    match candidates[0].policy:
+        case Simple() | Latency():
+            return candidates[:1]
+        case MultiValue():
+            return candidates[:MULTIVALUES]
+        case Weighted():
+            return [_weighted(candidates, draw)]
+        case Failover():
+            return [next((c for c in candidates if c.policy == Failover("PRIMARY")), candidates[0])]
+        case Geolocation():
+            return [next((c for c in candidates if c.policy == Geolocation(country="*")), candidates[0])]
+        case other:
+            assert_never(other)
+
+
+def _weighted(candidates: Sequence[RecordSet], draw: float) -> RecordSet:
+    """Zero weights are chosen only when all are zero, and then evenly."""
+    weights = [c.policy.weight if isinstance(c.policy, Weighted) else 0 for c in candidates]
+    if not any(weights):
+        weights = [1] * len(candidates)
+    point = draw * sum(weights)
+    for candidate, weight in zip(candidates, weights, strict=True):
+        if point < weight:
+            return candidate
+        point -= weight
+    return candidates[-1]
+
+
+def _expand(
+    zone: Zone, name: str, record_set: RecordSet, addresses: Addresses, draw: float, depth: int = 0
+) -> tuple[Record, ...]:
+    match record_set.data:
+        case Records(ttl, values):
+            return tuple(Record(name, record_set.type, ttl, value) for value in values)
+        case Alias(dns_name, hosted_zone_id):
+            target = dns_name.lower().rstrip(".") + "."
+            if hosted_zone_id == zone.id:
+                targets = [r for r in _match(zone, target) or () if r.type == record_set.type]
+                if depth == CHAIN:
+                    return ()
+                return tuple(
+                    record
+                    for chosen in _choose(targets, draw)
+                    for record in _expand(zone, name, chosen, addresses, draw, depth + 1)
+                )
+            family = {"A": ".", "AAAA": ":"}.get(record_set.type)
+            if family is None:
+                return ()
+            return tuple(
+                Record(name, record_set.type, ALIAS_TTL, address)
+                for address in addresses(target.removeprefix("dualstack."))
+                if family in address
+            )
+        case other:
+            assert_never(other)
+
+
+def _soa(zone: Zone) -> tuple[Record, ...]:
+    """The SOA of a negative answer lives as long as the denial: the lesser of its TTL and its MINIMUM (RFC 2308)."""
+    for record_set in zone.by_name.get(zone.name, ()):
+        if record_set.type == "SOA" and isinstance(record_set.data, Records):
+            value = record_set.data.values[0]
+            minimum = value.split()[-1]
+            ttl = min(record_set.data.ttl, int(minimum) if minimum.isdigit() else record_set.data.ttl)
+            return (Record(zone.name, "SOA", ttl, value),)
+    return ()

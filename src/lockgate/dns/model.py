@@ -1,0 +1,125 @@
+"""Hosted zones as values, in Route 53's nouns.
+
+Names are lower-case and end with a dot; a wildcard's first label is ``*``. Values are in a zone file's presentation
+form, as the Route 53 API takes them: TXT in quotes, names absolute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+# --- what a record set holds -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    ttl: int
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Answers with what `dns_name` has: a load balancer's addresses, or a record set of the same zone."""
+
+    dns_name: str
+    hosted_zone_id: str
+    evaluate_target_health: bool = False
+
+
+Data: TypeAlias = Records | Alias
+
+
+# --- which of several record sets with one name and type answers ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """The only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiValue:
+    """All of them together, eight at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    role: Literal["PRIMARY", "SECONDARY"]
+
+
+@dataclass(frozen=True, slots=True)
+class Geolocation:
+    """`country` is ``*`` for the default one."""
+
+    continent: str = ""
+    country: str = ""
+    subdivision: str = ""
+
+
+Policy: TypeAlias = Simple | MultiValue | Weighted | Latency | Failover | Geolocation
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSet:
+    name: str
+    type: str
+    data: Data
+    policy: Policy = Simple()
+    set_identifier: str = ""
+    health_check_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.name, self.type, self.set_identifier)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """`id` is bare, without ``/hostedzone/``. Private zones answer nobody: this machine is in none of their VPCs."""
+
+    id: str
+    name: str
+    record_sets: tuple[RecordSet, ...]
+    private: bool = False
+    comment: str = field(default="", compare=False)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, tuple[RecordSet, ...]]:
+        names: dict[str, tuple[RecordSet, ...]] = {}
+        for record_set in self.record_sets:
+            names[record_set.name] = (*names.get(record_set.name, ()), record_set)
+        return MappingProxyType(names)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that exists, empty non-terminals included (RFC 4592 section 2.2.2)."""
+        found = {self.name}
+        for name in self.by_name:
+            while len(name) > len(self.name):
+                found.add(name)
+                name = parent(name)
+        return frozenset(found)
+
+
+def parent(name: str) -> str:
+    """``a.b.`` is ``b.``'s; the root's is the root."""
+    return name.partition(".")[2] or "."
+
+
+def within(name: str, zone: str) -> bool:
+    """Whether `name` is `zone` or below it."""
+    return name == zone or zone == "." or name.endswith(f".{zone}")

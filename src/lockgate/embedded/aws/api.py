@@ -1,0 +1,147 @@
+"""The AWS API of one account on a loopback port, and what AWS does inside without an API of its own.
+
+Every call runs on one thread of its own: moto's state is not made for several, and a state that one thread owns needs
+no locks. The loop only moves bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from lockgate.dns.model import Zone
+from lockgate.embedded.aws import front
+from lockgate.embedded.aws.account import Account
+from lockgate.embedded.aws.certificate_manager import PendingCertificate
+from lockgate.embedded.aws.changes import Changes
+from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest
+from lockgate.embedded.http import Server, serve
+
+log = logging.getLogger("lockgate.embedded.aws")
+
+Value = TypeVar("Value")
+
+# Operations that change nothing, by how AWS names them.
+_READS = re.compile(r"(Describe|Get|List|Check|Test|Search|Assume|Decode)")
+
+
+def preload() -> None:
+    """Import what the API needs (0.7 s): on a thread, while the rest of an edge starts."""
+    from lockgate.embedded.aws import moto_services
+
+    moto_services.load()
+
+
+class AwsApi:
+    """`region` is where EC2 starts with a default VPC and what hooks without a region mean; clients may name others.
+
+    Requests must be signed with the access key given here, or with one allowed later.
+    """
+
+    def __init__(self, account: str, region: str, *, access_key_id: str, secret_access_key: str) -> None:
+        self.account = account
+        self.region = region
+        self._secrets = {access_key_id: secret_access_key}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
+        self._changes = Changes()
+        self._state: Account | None = None
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None, "not started"
+        return f"http://{self._server.host}:{self._server.port}"
+
+    async def start(self, port: int = 0) -> None:
+        """Listens at once; calls wait for moto's imports. Raises `PortInUse`."""
+        self._server = await serve(front.application(self._perform), port=port)
+        self._thread.submit(self._account)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def allow_access_key(self, access_key_id: str, secret_access_key: str) -> None:
+        """Accept another key of the account, such as the one that an issuer names; a known one gets this secret."""
+        self._secrets[access_key_id] = secret_access_key
+
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """After changes: the services whose state changed (boto3's names) since the last step, from this call on."""
+        return self._changes.listen()
+
+    # --- Route 53
+
+    async def create_hosted_zone(self, name: str, zone_id: str) -> None:
+        """A public zone under exactly this id; one that exists stays as it is."""
+        await self._run(lambda account: account.route53.create(name, zone_id))
+        self._changes.tell("route53")
+
+    async def hosted_zones(self) -> tuple[Zone, ...]:
+        return await self._run(lambda account: account.route53.zones())
+
+    # --- EC2
+
+    async def create_instance(self, instance_id: str, private_ip: str, zone: str) -> None:
+        """A running instance in the default VPC's subnet of an availability zone; one that exists stays as it is."""
+        await self._run(lambda account: account.create_instance(instance_id, private_ip, zone))
+        self._changes.tell("ec2")
+
+    async def default_vpc(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Its id, and its subnets' ids and availability zones, in one order."""
+        return await self._run(lambda account: account.default_vpc())
+
+    # --- ACM
+
+    async def create_certificate(self, arn: str, names: tuple[str, ...]) -> None:
+        """A certificate that waits for validation, under exactly this ARN, whatever it looks like."""
+        await self._run(lambda account: account.create_certificate(arn, names))
+        self._changes.tell("acm")
+
+    async def pending_certificates(self) -> tuple[PendingCertificate, ...]:
+        return await self._run(lambda account: account.pending_certificates())
+
+    async def issue_certificate(self, arn: str, chain_pem: str, key_pem: str) -> None:
+        """Raises `LookupError` for a certificate that is gone, `ValueError` for a chain that does not parse."""
+        await self._run(lambda account: account.certificates_of(arn).issue(arn, chain_pem, key_pem))
+        self._changes.tell("acm")
+
+    async def certificate_material(self, arn: str) -> tuple[str, str] | None:
+        """The chain, leaf first, and the key; None for a certificate that is not there or not issued."""
+        return await self._run(lambda account: account.certificates_of(arn).material(arn))
+
+    # --- ELBv2
+
+    async def report_target_health(
+        self, target_group_arn: str, target_id: str, port: int, state: str, reason: str = "", description: str = ""
+    ) -> None:
+        """What a health check found. A target that is gone is ignored; a report is not a change."""
+        await self._run(
+            lambda account: account.report_target_health(target_group_arn, target_id, port, state, reason, description)
+        )
+
+    # ---
+
+    async def _perform(self, request: HttpRequest) -> HttpAnswer:
+        done = await self._call(front.perform, request)
+        if done.changed and not _READS.match(done.operation):
+            self._changes.tell(done.service)
+        return done.answer
+
+    async def _call(
+        self, function: Callable[[Account, HttpRequest, dict[str, str]], Value], request: HttpRequest
+    ) -> Value:
+        return await self._run(lambda account: function(account, request, self._secrets))
+
+    async def _run(self, action: Callable[[Account], Value]) -> Value:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: action(self._account()))
+
+    def _account(self) -> Account:
+        if self._state is None:
+            self._state = Account(self.account, self.region)
+        return self._state

@@ -1,0 +1,42 @@
+"""Who wants to know that state changed: a broadcast of the services' names to any number of listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from weakref import WeakSet
+
+
+class Changes:
+    """Listeners get what changed since they last asked, as one set; a slow one loses nothing and delays nobody."""
+
+    def __init__(self) -> None:
+        self._listeners: WeakSet[_Listener] = WeakSet()
+
+    def tell(self, service: str) -> None:
+        """From the event loop only."""
+        for listener in tuple(self._listeners):
+            listener.add(service)
+
+    def listen(self) -> AsyncIterator[frozenset[str]]:
+        """Listens from the call on, not from the first step."""
+        listener = _Listener()
+        self._listeners.add(listener)
+        return listener
+
+
+class _Listener(AsyncIterator[frozenset[str]]):
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def add(self, service: str) -> None:
+        self._changed.add(service)
+        self._wake.set()
+
+    async def __anext__(self) -> frozenset[str]:
+        await self._wake.wait()
+        self._wake.clear()
+        changed = frozenset(self._changed)
+        self._changed.clear()
+        return changed

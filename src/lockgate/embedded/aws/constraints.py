@@ -1,0 +1,90 @@
+"""What a service's model says of its input, checked: required members, ranges, lengths, enumerations, patterns.
+
+Every AWS front end checks these before its service sees the call, and words a fault in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from lockgate.embedded.aws.protocol import Call, Refusal, model
+
+SHOWN = 5  # faults told in one answer
+
+
+def check(call: Call) -> None:
+    """Raises `Refusal` with every fault that the model finds in the call's parameters."""
+    service = model(call.service)
+    shape = service.operation_model(call.operation).input_shape
+    if shape is None:
+        return
+    faults = list(_faults(shape, call.parameters, ""))
+    if not faults:
+        return
+    code = {"json": "ValidationException", "rest-xml": "InvalidInput"}.get(str(service.protocol), "ValidationError")
+    plural = "s" if len(faults) > 1 else ""
+    raise Refusal(code, f"{len(faults)} validation error{plural} detected: {'; '.join(faults[:SHOWN])}")
+
+
+def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
+    match shape.type_name:
+        case "structure":
+            for name in shape.required_members:
+                if value.get(name) is None:
+                    yield f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"
+            for name, member in shape.members.items():
+                if value.get(name) is not None:
+                    yield from _faults(member, value[name], _join(path, name))
+        case "list":
+            yield from _bounds(shape, len(value), value, path, "length")
+            for number, item in enumerate(value, start=1):
+                yield from _faults(shape.member, item, f"{path}.{number}.member")
+        case "map":
+            for key, item in value.items():
+                yield from _faults(shape.value, item, f"{path}.{key}.member")
+        case "string":
+            yield from _bounds(shape, len(value), value, path, "length")
+            yield from _text(shape, value, path)
+        case "integer" | "long" | "float" | "double":
+            yield from _bounds(shape, value, value, path, "value")
+        case _:
+            return
+
+
+def _bounds(shape: Any, size: float, value: Any, path: str, of: str) -> Iterator[str]:
+    minimum, maximum = shape.metadata.get("min"), shape.metadata.get("max")
+    if minimum is not None and size < minimum:
+        yield _fault(value, path, f"have {of} greater than or equal to {minimum}")
+    if maximum is not None and size > maximum:
+        yield _fault(value, path, f"have {of} less than or equal to {maximum}")
+
+
+def _text(shape: Any, value: str, path: str) -> Iterator[str]:
+    allowed = shape.metadata.get("enum")
+    if allowed and value not in allowed:
+        yield _fault(value, path, f"satisfy enum value set: [{', '.join(allowed)}]")
+    pattern = shape.metadata.get("pattern")
+    if pattern and (compiled := _compile(pattern)) and not compiled.fullmatch(value):
+        yield _fault(value, path, f"satisfy regular expression pattern: {pattern}")
+
+
+def _fault(value: Any, path: str, rule: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint: Member must {rule}"
+
+
+def _join(path: str, name: str) -> str:
+    lower = name[0].lower() + name[1:]
+    return f"{path}.{lower}" if path else lower
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str] | None:
+    """The models' patterns are Java's; what Python lacks of them are the Unicode classes."""
+    translated = re.sub(r"\\p\{(L|N|Z|P|S|M|IsL|Alpha|Graph|Print|ASCII)\}", r"\\w\\s", pattern)
+    try:
+        return re.compile(translated)
+    except re.error:
+        return None

@@ -1,0 +1,100 @@
+"""moto's EC2, where this edge has something to say: the default VPC as EKS wants it, and the node's instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Tags by which the load balancer controller finds subnets (its documentation, "Subnet auto discovery").
+SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}
+
+
+def default_vpc(account: str, region: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Its id, and its subnets' ids and availability zones, in one order."""
+    backend = _backend(account, region)
+    subnets = sorted(
+        (subnet for zone in backend.subnets.values() for subnet in zone.values() if subnet.default_for_az),
+        key=lambda subnet: str(subnet.availability_zone),
+    )
+    return (
+        str(backend.default_vpc.id),
+        tuple(str(subnet.id) for subnet in subnets),
+        tuple(str(subnet.availability_zone) for subnet in subnets),
+    )
+
+
+def create_instance(account: str, region: str, instance_id: str, private_ip: str, zone: str) -> None:
+    """Raises `ValueError` for a zone without a default subnet."""
+    backend = _backend(account, region)
+    if any(instance.id == instance_id for instance in _instances(backend)):
+        return
+    _, subnets, zones = default_vpc(account, region)
+    if zone not in zones:
+        raise ValueError(f"{region} has no default subnet in {zone}; it has {', '.join(zones)}")
+    reservation = backend.run_instances(
+        "ami-12c6146b",
+        1,
+        None,
+        [],
+        instance_type="m5.large",
+        is_instance_type_default=True,
+        region_name=region,
+        subnet_id=subnets[zones.index(zone)],
+        tags={"instance": {"Name": instance_id}},
+    )
+    instance = reservation.instances[0]
+    backend.tags[instance_id] = backend.tags.pop(instance.id, {})
+    instance.id = instance_id
+    for interface in instance.nics.values():
+        interface.private_ip_address = private_ip
+        interface.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": private_ip}]
+
+
+def subnet_zones(account: str, region: str) -> dict[str, tuple[str, str]]:
+    """Every subnet's VPC and availability zone."""
+    return {
+        str(subnet.id): (str(subnet.vpc_id), str(subnet.availability_zone))
+        for zone in _backend(account, region).subnets.values()
+        for subnet in zone.values()
+    }
+
+
+def security_groups(account: str, region: str) -> dict[str, tuple[str, str]]:
+    """Every security group's VPC and name."""
+    backend = _backend(account, region)
+    return {
+        str(group.id): (str(vpc), str(group.name))
+        for vpc, groups in backend.groups.items()
+        for group in groups.values()
+    }
+
+
+def instances(account: str, region: str) -> dict[str, str]:
+    """Every instance's state."""
+    return {str(instance.id): str(instance.state) for instance in _instances(_backend(account, region))}
+
+
+def vpcs(account: str, region: str) -> dict[str, tuple[str, ...]]:
+    """Every VPC's address blocks."""
+    return {
+        str(vpc.id): tuple(str(block["cidr_block"]) for block in vpc.get_cidr_block_association_set())
+        for vpc in _backend(account, region).vpcs.values()
+    }
+
+
+def _instances(backend: Any) -> list[Any]:
+    return [instance for reservation in backend.reservations.values() for instance in reservation.instances]
+
+
+def _backend(account: str, region: str) -> Any:
+    from lockgate.embedded.aws import moto_services
+
+    moto_services.load()
+    from moto.ec2.models import ec2_backends
+
+    fresh = region not in dict.keys(ec2_backends[account])
+    backend = ec2_backends[account][region]
+    if fresh:
+        for zone in backend.subnets.values():
+            for subnet in zone.values():
+                subnet.add_tags(SUBNET_TAGS)
+    return backend

@@ -1,0 +1,150 @@
+"""The front door: HTTP in, credentials checked, the service found, its answer or refusal out. Never an HTML page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from lockgate.embedded.aws import moto_services, protocol, signature
+from lockgate.embedded.aws.account import Account
+from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
+from lockgate.embedded.http import Application, Receive, Scope, Send
+
+log = logging.getLogger("lockgate.embedded.aws")
+
+BODY = 4 * 1024 * 1024  # the most that any served operation takes is a CA bundle
+
+# The signing name in a credential's scope, and boto3's name of the service.
+SERVICES = {
+    "acm": "acm",
+    "ec2": "ec2",
+    "elasticloadbalancing": "elbv2",
+    "route53": "route53",
+    "sts": "sts",
+    "wafv2": "wafv2",
+}
+UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    answer: HttpAnswer
+    service: str = ""
+    operation: str = ""
+    changed: bool = False
+
+
+def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Application:
+    """The ASGI application around `perform`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request = await _read(scope, receive)
+        answer = await perform(request) if request is not None else _too_large()
+        headers = [(key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in answer.headers]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> Done:
+    """Answers a request. Whatever goes wrong is answered in the protocol of the service that was asked for."""
+    service = ""
+    try:
+        signed = signature.scope(request)
+        if signed is not None:
+            service, region = _service(signed.service), signed.region
+            signature.verify(request, signed, secrets)
+        else:
+            service, region = _unsigned(request), account.region
+        name = protocol.operation(service, request)
+        if service in moto_services.SERVICES:
+            answer = moto_services.answer(service, region, account.id, request)
+            if service == "sts":
+                secrets.update(signature.issued(answer.body))
+            return Done(answer, service, name, answer.status < 300)
+        call = protocol.parse(service, name, region, request)
+        result = account.service(service, region).answer(call)
+        return Done(protocol.success(call, result), service, name, True)
+    except Refusal as refusal:
+        return Done(protocol.failure(service, _worded(service, refusal)), service)
+    except Exception:
+        log.exception("%s %s of %s failed", request.method, request.path, service or "an unknown service")
+        fault = Refusal("InternalFailure", "The request could not be answered: a fault of Lockgate's.", 500)
+        return Done(protocol.failure(service, fault), service)
+
+
+def _service(signing_name: str) -> str:
+    if signing_name not in SERVICES:
+        raise Refusal(
+            "UnrecognizedServiceException",
+            f"{signing_name} is not served here; this edge's AWS API has {', '.join(sorted(SERVICES))}.",
+            403,
+        )
+    return SERVICES[signing_name]
+
+
+def _unsigned(request: HttpRequest) -> str:
+    """A few of STS' operations prove who asks by a token instead."""
+    form = parse_qs(request.body.decode("utf-8", "replace"))
+    if form.get("Action", [""])[0] in UNSIGNED:
+        return "sts"
+    raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+
+
+def _worded(service: str, refusal: Refusal) -> Refusal:
+    """Refused credentials have another name in each protocol."""
+    match service, refusal.code:
+        case "ec2", "InvalidClientTokenId":
+            text = "AWS was not able to validate the provided access credentials"
+            return Refusal("AuthFailure", text, 401)
+        case (("acm" | "wafv2"), "InvalidClientTokenId"):
+            return Refusal("UnrecognizedClientException", refusal.message, 400)
+        case (("acm" | "wafv2"), "SignatureDoesNotMatch"):
+            return Refusal("InvalidSignatureException", refusal.message, 400)
+        case _:
+            return refusal
+
+
+async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
+    """None for a body over the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        body += message.get("body", b"")
+        if len(body) > BODY:
+            return None
+        if not message.get("more_body"):
+            break
+    raw = scope.get("raw_path") or scope["path"].encode()
+    return HttpRequest(
+        method=scope["method"],
+        path=raw.partition(b"?")[0].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
+        body=bytes(body),
+    )
+
+
+def _too_large() -> HttpAnswer:
+    refusal = Refusal("RequestEntityTooLarge", f"The request is larger than {BODY} bytes.", 413)
+    return protocol.failure("", refusal)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,113 @@
+"""The services that moto answers: its response classes called directly, without its Flask server.
+
+moto's state is the process's, one per account and region. Its classes are not thread-safe, so everything here runs on
+one thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, moto_request
+
+log = logging.getLogger("lockgate.embedded.aws")
+
+SERVICES = ("ec2", "sts", "wafv2")
+
+
+def load() -> None:
+    """Import moto for these services: 0.7 s of CPU where `import moto.server` and EC2's regions take 2."""
+    with _quick_regions():
+        import moto.ec2.responses
+        import moto.iam.models
+        import moto.sts.responses
+        import moto.wafv2.responses  # noqa: F401
+
+
+def reset(account: str, region: str) -> None:
+    """Forget everything, and make ids follow from account and region: the same edge gets the same ids again."""
+    load()
+    from moto.core.base_backend import BackendDict
+    from moto.moto_api._internal import mock_random
+
+    BackendDict.reset()
+    mock_random.seed(f"{account}/{region}")
+
+
+def answer(service: str, region: str, account: str, request: HttpRequest) -> HttpAnswer:
+    """Raises `Refusal` for what moto does not have. What moto itself refuses comes back as an answer."""
+    load()
+    sent = moto_request(service, region, request)
+    sent.environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+    try:
+        status, headers, body = _responses(service).dispatch(sent, sent.url, sent.headers)
+    except NotImplementedError as error:
+        raise Refusal("NotImplemented", f"This operation of {service} is not served here: {error}") from error
+    except Exception as error:
+        described = _described(error)
+        if described is None:
+            log.exception("moto failed at %s", service)
+            raise Refusal("InternalFailure", f"{type(error).__name__}: {error}", 500) from error
+        raise described from error
+    kept = {str(key).lower(): str(value) for key, value in headers.items() if str(key).lower() != "status"}
+    kept.pop("content-length", None)
+    kept.setdefault("content-type", "application/x-amz-json-1.1" if service == "wafv2" else "text/xml")
+    return HttpAnswer(int(status), tuple(kept.items()), body if isinstance(body, bytes) else str(body).encode())
+
+
+def _responses(service: str) -> Any:
+    match service:
+        case "ec2":
+            from moto.ec2.responses import EC2Response
+
+            return EC2Response
+        case "sts":
+            from moto.sts.responses import TokenResponse
+
+            return TokenResponse
+        case _:
+            from moto.wafv2.responses import WAFV2Response
+
+            return WAFV2Response
+
+
+def _described(error: Exception) -> Refusal | None:
+    """moto's own exceptions that escape its dispatch."""
+    code = getattr(error, "error_type", None) or getattr(error, "code", None)
+    message = getattr(error, "message", None)
+    if isinstance(code, str) and isinstance(message, str):
+        return Refusal(code, message)
+    return None
+
+
+@contextmanager
+def _quick_regions() -> Iterator[None]:
+    """While moto.ec2 is imported it asks three new boto3 sessions for EC2's regions, and each reads EC2's whole service
+    model (0.6 s in all). The list itself is in botocore's endpoints file."""
+    import botocore.loaders
+    import botocore.regions
+    import moto.core.base_backend
+
+    class Regions:
+        def __init__(self) -> None:
+            data = botocore.loaders.Loader().load_data("endpoints")
+            self._resolver = botocore.regions.EndpointResolver(data)
+
+        def get_available_partitions(self) -> list[str]:
+            return list(self._resolver.get_available_partitions())
+
+        def get_available_regions(self, service: str, partition_name: str = "aws") -> list[str]:
+            return list(self._resolver.get_available_endpoints(service, partition_name))
+
+    boto3: Any = sys.modules["boto3"]  # moto has imported it
+    backends: Any = moto.core.base_backend
+    real = boto3.Session
+    boto3.Session = backends.Session = Regions
+    try:
+        yield
+    finally:
+        boto3.Session = real

@@ -1,0 +1,183 @@
+"""AWS's wire protocols: a signed HTTP request to a `Call`, and a result or a `Refusal` back to bytes.
+
+Which protocol a service speaks, and what an operation takes and gives, is botocore's service model. moto's parsers and
+serialisers do the work; errors are written here, since every service words them in its protocol's own frame.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+Parameters = dict[str, Any]  # as botocore's shapes have them
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """`headers` in lower case, as sent; `path` still percent-encoded, `query` without its question mark."""
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation asked for. `service` is boto3's name (``elbv2``), `operation` the model's (``CreateRule``)."""
+
+    service: str
+    operation: str
+    region: str
+    parameters: Parameters
+
+
+class Refusal(Exception):
+    """An operation that AWS refuses: `code` and `message` as the service words them."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+def operation(service: str, request: HttpRequest) -> str:
+    """The operation that a request names. Raises `Refusal` when the service has none of that name."""
+    spoken = model(service)
+    if target := request.header("x-amz-target"):
+        name = target.rpartition(".")[2]
+    elif spoken.protocol == "rest-xml":
+        return _routed(service, request)[0]
+    else:
+        form = parse_qs(request.body.decode("utf-8", "replace")) or parse_qs(request.query)
+        name = form.get("Action", [""])[0]
+        version = form.get("Version", [spoken.api_version])[0]
+        if version != spoken.api_version:
+            raise Refusal("InvalidAction", f"Could not find operation {name} for version {version}")
+    if name not in spoken.operation_names:
+        if spoken.protocol == "json":
+            raise Refusal("UnknownOperationException", f"Unknown operation {name}")
+        raise Refusal(
+            "InvalidAction", f"Could not find operation {name or 'NO ACTION'} for version {spoken.api_version}"
+        )
+    return name
+
+
+def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
+    """The operation's parameters, typed by its model. Raises `Refusal` for a body that does not parse."""
+    from moto.core.parse import PROTOCOL_PARSERS
+
+    spoken = model(service)
+    sent = moto_request(service, region, request)
+    uri = _routed(service, request)[1] if spoken.protocol == "rest-xml" else {}
+    try:
+        parsed = PROTOCOL_PARSERS[str(spoken.protocol)](spoken.operation_model(name), map_type=dict).parse(
+            {
+                "method": sent.method,
+                "values": sent.values,
+                "headers": sent.headers,
+                "body": sent.data,
+                "url_path": sent.path,
+                "url_params": uri,
+            }
+        )
+    except Exception as error:  # moto's parsers raise what json, xml and int() raise
+        code = "SerializationException" if spoken.protocol == "json" else "MalformedInput"
+        raise Refusal(code, "The request could not be read as its operation's input") from error
+    return Call(service, name, region, {key: value for key, value in parsed.items() if value is not None})
+
+
+def success(call: Call, result: Result) -> HttpAnswer:
+    from moto.core.serialize import get_serializer_class
+
+    spoken = model(call.service)
+    serializer = get_serializer_class(spoken.service_name, str(spoken.protocol))
+    answer = serializer(operation_model=spoken.operation_model(call.operation), pretty_print=False).serialize(
+        dict(result)
+    )
+    body = answer["body"]
+    headers = {str(key).lower(): str(value) for key, value in answer["headers"].items()}
+    headers.setdefault("x-amzn-requestid", str(uuid.uuid4()))
+    return HttpAnswer(answer["status_code"], tuple(headers.items()), body if isinstance(body, bytes) else body.encode())
+
+
+def failure(service: str, refusal: Refusal) -> HttpAnswer:
+    """`refusal` in the frame of the service's protocol."""
+    request_id = str(uuid.uuid4())
+    kind = "Sender" if refusal.status < 500 else "Receiver"
+    match _PROTOCOL.get(service, "query"):
+        case "json":
+            body = json.dumps({"__type": refusal.code, "message": refusal.message})
+            content = "application/x-amz-json-1.1"
+        case "ec2":
+            body = (
+                '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
+                f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
+                f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+            )
+            content = "text/xml;charset=UTF-8"
+        case _:
+            body = (
+                f'<ErrorResponse xmlns="{_NAMESPACE.get(service, "")}"><Error><Type>{kind}</Type>'
+                f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message></Error>"
+                f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+            )
+            content = "text/xml"
+    headers = (("content-type", content), ("x-amzn-requestid", request_id))
+    return HttpAnswer(refusal.status, headers, body.encode())
+
+
+def moto_request(service: str, region: str, request: HttpRequest) -> Any:
+    """The request as moto's classes take it, under AWS's own host name, from which they read the region."""
+    from moto.core.request import Request
+
+    host = "route53.amazonaws.com" if service == "route53" else f"{service}.{region}.amazonaws.com"
+    headers = {key: value for key, value in request.headers if not key.startswith("x-moto-") and key != "host"}
+    query = f"?{request.query}" if request.query else ""
+    return Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
+
+
+_PROTOCOL = {"acm": "json", "wafv2": "json", "ec2": "ec2", "route53": "rest-xml"}
+_NAMESPACE = {
+    "elbv2": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "route53": "https://route53.amazonaws.com/doc/2013-04-01/",
+}
+
+
+def _routed(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
+    from moto.core.routing import get_service_router
+    from werkzeug.exceptions import NotFound
+
+    try:
+        found, parameters = get_service_router(service).match(moto_request(service, "us-east-1", request))
+    except (NotFound, NotImplementedError) as error:
+        raise Refusal("InvalidAction", f"Could not find operation for {request.method} {request.path}", 404) from error
+    return str(found.name), dict(parameters)
+
+
+@cache
+def model(service: str) -> Any:
+    """botocore's model of a service, as moto's parsers read it."""
+    from moto.core.utils import get_service_model
+
+    return get_service_model(service)

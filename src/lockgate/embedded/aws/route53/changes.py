@@ -1,0 +1,226 @@
+"""A change batch against a zone: all of it or none of it, and every reason at once.
+
+Source: Route 53 API Reference, ChangeResourceRecordSets; the texts are those that users report of InvalidChangeBatch.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lockgate.dns.model import Alias, MultiValue, Records, RecordSet, Simple, Zone, within
+from lockgate.embedded.aws.route53.records import listing_order
+
+RECORDS = 1000  # a batch's resource records, an UPSERT's counted twice
+CHARACTERS = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    action: Literal["CREATE", "DELETE", "UPSERT"]
+    record_set: RecordSet
+
+
+# Why an alias cannot point where it does (None: it can), for targets outside of the zone.
+AliasFault = Callable[[Alias], Literal["outside", "missing"] | None]
+
+
+def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tuple[Zone, tuple[str, ...]]:
+    """The zone after the batch, and what is wrong with it; with any fault the zone is not to be used."""
+    faults = list(_size(changes))
+    state = {record_set.key: record_set for record_set in zone.record_sets}
+    for change in changes:
+        found = list(_values(change.record_set)) or list(_check(zone, state, change))
+        faults.extend(found)
+        if found:
+            continue
+        if change.action == "DELETE":
+            del state[change.record_set.key]
+        else:
+            state[change.record_set.key] = change.record_set
+    for change in changes:
+        if change.action != "DELETE":
+            faults.extend(_alias(zone, state.values(), change.record_set, alias_fault))
+    return replace(zone, record_sets=tuple(sorted(state.values(), key=listing_order))), tuple(faults)
+
+
+def _size(changes: Sequence[Change]) -> Iterable[str]:
+    values = [
+        value
+        for change in changes
+        if isinstance(change.record_set.data, Records)
+        for value in change.record_set.data.values * (2 if change.action == "UPSERT" else 1)
+    ]
+    if len(values) > RECORDS:
+        yield f"Number of records limit of {RECORDS} exceeded."
+    if sum(map(len, values)) > CHARACTERS:
+        yield f"Number of characters limit of {CHARACTERS} exceeded."
+
+
+def _check(zone: Zone, state: dict[tuple[str, str, str], RecordSet], change: Change) -> Iterable[str]:
+    new = change.record_set
+    which = f"[name='{new.name}', type='{new.type}'"
+    which += f", set-identifier='{new.set_identifier}']" if new.set_identifier else "]"
+    current = state.get(new.key)
+    if not within(new.name, zone.name):
+        yield f"RRSet with DNS name {new.name} is not permitted in zone {zone.name}"
+        return
+    if change.action == "DELETE":
+        if current is None:
+            yield f"Tried to delete resource record set {which} but it was not found"
+        elif not _same(current, new):
+            yield (
+                f"Tried to delete resource record set {which} but the values provided do not match the current values"
+            )
+        elif new.name == zone.name and new.type == "NS":
+            yield "A HostedZone must contain at least one NS record for the zone itself."
+        elif new.name == zone.name and new.type == "SOA":
+            yield "A HostedZone must contain exactly one SOA record."
+        return
+    if change.action == "CREATE" and current is not None:
+        yield f"Tried to create resource record set {which} but it already exists"
+        return
+    siblings = [other for other in state.values() if other.name == new.name and other.key != new.key]
+    yield from _alike(new, [other for other in siblings if other.type == new.type])
+    yield from _cname(zone, new, [other for other in siblings if other.type != new.type])
+
+
+def _alike(new: RecordSet, others: Sequence[RecordSet]) -> Iterable[str]:
+    """One routing policy for all record sets of a name and type."""
+    if not others or type(others[0].policy) is type(new.policy) is not Simple:
+        return
+    if isinstance(new.policy, MultiValue):
+        yield (
+            f'RRSet with DNS name {new.name}, type {new.type}, SetIdentifier "{new.set_identifier}" cannot be created '
+            "because a non multivalue answer rrset exists with the same name and type."
+        )
+    else:
+        yield (
+            f"RRSet with DNS name {new.name}, type {new.type} cannot be created as other RRSets exist with the same "
+            "name and type."
+        )
+
+
+def _cname(zone: Zone, new: RecordSet, others: Sequence[RecordSet]) -> Iterable[str]:
+    subject = f"RRSet of type {new.type} with DNS name {new.name} is not permitted"
+    if new.type == "SOA" and new.name != zone.name:
+        yield f"{subject} in zone {zone.name}"
+    elif new.type != "CNAME":
+        if any(other.type == "CNAME" for other in others):
+            yield (
+                f"{subject} because a conflicting RRSet of type CNAME with the same DNS name already exists in zone "
+                f"{zone.name}"
+            )
+    elif new.name == zone.name:
+        yield f"{subject} at apex in zone {zone.name}"
+    elif others:
+        yield f"{subject} as it conflicts with other records with the same DNS name in zone {zone.name}"
+    elif isinstance(new.data, Records) and any(
+        value.lower().rstrip(".") + "." == new.name for value in new.data.values
+    ):
+        yield f"{subject} as it creates a CNAME or alias loop in the zone."
+
+
+def _alias(zone: Zone, state: Iterable[RecordSet], new: RecordSet, fault: AliasFault) -> Iterable[str]:
+    if not isinstance(new.data, Alias):
+        return
+    target = new.data
+    if target.hosted_zone_id == zone.id:
+        problem: str | None = None
+        if not within(target.dns_name, zone.name):
+            problem = "outside"
+        elif target.dns_name == new.name:
+            yield (
+                f"RRSet of type {new.type} with DNS name {new.name} is not permitted as it creates a CNAME or alias "
+                "loop in the zone."
+            )
+        elif not any(other.name == target.dns_name and other.type == new.type for other in state):
+            problem = "missing"
+    else:
+        problem = fault(target)
+    if problem is not None:
+        why = (
+            "the alias target name does not lie within the target zone"
+            if problem == "outside"
+            else "that target was not found"
+        )
+        yield (
+            f"Tried to create an alias that targets {target.dns_name}, type {new.type} in zone "
+            f"{target.hosted_zone_id}, but {why}"
+        )
+
+
+def _same(one: RecordSet, other: RecordSet) -> bool:
+    """Equal in everything; the order of values is nothing."""
+    if isinstance(one.data, Records) and isinstance(other.data, Records):
+        plain = Records(0, ())
+        return (
+            one.data.ttl == other.data.ttl
+            and sorted(one.data.values) == sorted(other.data.values)
+            and replace(one, data=plain) == replace(other, data=plain)
+        )
+    return one == other
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+def _values(record_set: RecordSet) -> Iterable[str]:
+    if len(record_set.name) > 255 or any(not 0 < len(label) < 64 for label in record_set.name[:-1].split(".")):
+        yield f"Invalid Domain Name: FATAL problem: DomainLabelInvalid encountered at '{record_set.name}'"
+    if not isinstance(record_set.data, Records):
+        return
+    values = record_set.data.values
+    for value in values:
+        if fault := _fault(record_set.type, value):
+            yield f"Invalid Resource Record: FATAL problem: {fault} encountered with '{value}'"
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        yield f"Duplicate Resource Record: '{value}'"
+    if record_set.type == "CNAME" and len(values) > 1:
+        yield f"RRSet of type CNAME with DNS name {record_set.name} can only have one value."
+
+
+def _fault(type_: str, value: str) -> str | None:
+    match type_:
+        case "A":
+            return None if _address(value, 4) else "ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address)"
+        case "AAAA":
+            return None if _address(value, 6) else "AAAARRDATAIllegalIPv6Address (Value is not a valid IPv6 address)"
+        case "TXT" | "SPF":
+            return _character_strings(value)
+        case _:
+            return _rdata(type_, value)
+
+
+def _address(value: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(value).version == version
+    except ValueError:
+        return False
+
+
+def _character_strings(value: str) -> str | None:
+    strings = _STRING.findall(value)
+    if not strings or _STRING.sub("", value).strip():
+        return "InvalidCharacterString (Value should be enclosed in quotation marks)"
+    if any(len(re.sub(r"\\(?:[0-7]{3}|.)", "x", string)) > 255 for string in strings) or len(value) > 4000:
+        return "CharacterStringTooLong (Value is too long)"
+    return None
+
+
+def _rdata(type_: str, value: str) -> str | None:
+    import dns.exception
+    import dns.rdata
+    import dns.rdataclass
+    import dns.rdatatype
+
+    try:
+        dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(type_), value)
+    except (dns.exception.DNSException, ValueError):
+        return f"{type_}RRDATANotParseable (Value is not the data of a record of type {type_})"
+    return None

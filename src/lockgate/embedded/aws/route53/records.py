@@ -1,0 +1,150 @@
+"""Route 53's shape of a record set, to and from `dns.model`'s values.
+
+Source: Route 53 API Reference, ResourceRecordSet; developer guide, "Supported DNS record types".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lockgate.dns.model import (
+    Alias,
+    Data,
+    Failover,
+    Geolocation,
+    Latency,
+    MultiValue,
+    Policy,
+    Records,
+    RecordSet,
+    Simple,
+    Weighted,
+)
+from lockgate.embedded.aws.protocol import Refusal
+
+ROUTING = (
+    "Weight",
+    "Region",
+    "Failover",
+    "GeoLocation",
+    "MultiValueAnswer",
+    "CidrRoutingConfig",
+    "GeoProximityLocation",
+)
+
+
+def read(given: Mapping[str, Any]) -> RecordSet:
+    """Raises `Refusal` for fields that do not go together."""
+    return RecordSet(
+        name=absolute(given["Name"]),
+        type=given["Type"],
+        data=_data(given),
+        policy=_policy(given),
+        set_identifier=given.get("SetIdentifier", ""),
+        health_check_id=given.get("HealthCheckId", ""),
+    )
+
+
+def shown(record_set: RecordSet) -> dict[str, Any]:
+    answer: dict[str, Any] = {"Name": escaped(record_set.name), "Type": record_set.type}
+    if record_set.set_identifier:
+        answer["SetIdentifier"] = record_set.set_identifier
+    match record_set.policy:
+        case Weighted(weight):
+            answer["Weight"] = weight
+        case Latency(region):
+            answer["Region"] = region
+        case Failover(role):
+            answer["Failover"] = role
+        case MultiValue():
+            answer["MultiValueAnswer"] = True
+        case Geolocation(continent, country, subdivision):
+            fields = {"ContinentCode": continent, "CountryCode": country, "SubdivisionCode": subdivision}
+            answer["GeoLocation"] = {name: value for name, value in fields.items() if value}
+        case Simple():
+            pass
+    match record_set.data:
+        case Records(ttl, values):
+            answer["TTL"] = ttl
+            answer["ResourceRecords"] = [{"Value": value} for value in values]
+        case Alias(dns_name, zone, evaluate):
+            answer["AliasTarget"] = {
+                "HostedZoneId": zone,
+                "DNSName": dns_name,
+                "EvaluateTargetHealth": evaluate,
+            }
+    if record_set.health_check_id:
+        answer["HealthCheckId"] = record_set.health_check_id
+    return answer
+
+
+def absolute(name: str) -> str:
+    """A name as zones hold it: lower-case, with its dot, octal escapes undone."""
+    plain = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name)
+    return plain.lower().rstrip(".") + "."
+
+
+def escaped(name: str) -> str:
+    """A name as Route 53 lists it: ``*`` as ``\\052``."""
+    return re.sub(r"[^a-z0-9._-]", lambda match: f"\\{ord(match[0]):03o}", name)
+
+
+def listing_order(record_set: RecordSet) -> tuple[Sequence[str], str, str]:
+    return (*name_order(record_set.name, record_set.type), record_set.set_identifier)
+
+
+def name_order(name: str, type_: str = "") -> tuple[Sequence[str], str]:
+    """Listings are sorted by the labels from the right, then by type."""
+    return (tuple(reversed(name.rstrip(".").split("."))), type_)
+
+
+def _data(given: Mapping[str, Any]) -> Data:
+    alias, values, ttl = given.get("AliasTarget"), given.get("ResourceRecords"), given.get("TTL")
+    if alias is not None and not values and ttl is None:
+        return Alias(
+            absolute(alias["DNSName"]),
+            str(alias["HostedZoneId"]).rpartition("/")[2],
+            bool(alias["EvaluateTargetHealth"]),
+        )
+    if alias is None and values and ttl is not None:
+        return Records(int(ttl), tuple(item["Value"] for item in values))
+    found = [name for name in ("AliasTarget", "TTL", "ResourceRecords") if given.get(name) is not None]
+    raise Refusal(
+        "InvalidInput",
+        "Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or "
+        f"TrafficPolicyInstanceId], but found {'more than one' if len(found) > 1 else 'none'} in Change with [Action="
+        f"{given.get('Action', 'CHANGE')}, Name={absolute(given['Name'])}, Type={given['Type']}, "
+        f"SetIdentifier={given.get('SetIdentifier', 'null')}]",
+    )
+
+
+def _policy(given: Mapping[str, Any]) -> Policy:
+    named = [field for field in ROUTING if given.get(field) is not None and given.get(field) is not False]
+    if len(named) > 1 or bool(named) != bool(given.get("SetIdentifier")):
+        raise Refusal(
+            "InvalidInput",
+            f"Invalid request: Expected exactly one of [{', '.join(ROUTING)}] together with SetIdentifier, but found "
+            f"[{', '.join(named)}] in Change with [Name={absolute(given['Name'])}, Type={given['Type']}]",
+        )
+    match named:
+        case []:
+            return Simple()
+        case ["Weight"]:
+            return Weighted(int(given["Weight"]))
+        case ["Region"]:
+            return Latency(given["Region"])
+        case ["Failover"]:
+            return Failover(given["Failover"])
+        case ["MultiValueAnswer"]:
+            if given.get("AliasTarget") is not None:
+                raise Refusal("InvalidInput", "Invalid request: multivalue answer record sets cannot be aliases")
+            return MultiValue()
+        case ["GeoLocation"]:
+            where = given["GeoLocation"]
+            return Geolocation(
+                where.get("ContinentCode", ""), where.get("CountryCode", ""), where.get("SubdivisionCode", "")
+            )
+        case _:
+            raise Refusal("InvalidInput", f"Invalid request: {named[0]} routing is not served here")
