@@ -39,7 +39,8 @@ class Server:
         done, _ = await asyncio.wait({self._task}, timeout=1.0)
         if not done:
             self._task.cancel()
-        with suppress(asyncio.CancelledError):
+        # hypercorn ends with InvalidStateError when a client kept its connection open all along.
+        with suppress(asyncio.CancelledError, asyncio.InvalidStateError):
             await self._task
 
 

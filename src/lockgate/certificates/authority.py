@@ -1,0 +1,231 @@
+"""A certificate authority as a value: its certificate, its key, and the certificates above it.
+
+Nothing here makes keys, tells the time or draws serial numbers: all come in as arguments, so that the same arguments
+give the same decision. Profiles follow RFC 5280 section 4.2 and the CA/Browser Forum's baseline requirements 7.1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
+
+from lockgate.certificates.keys import PrivateKey, PublicKey, same_key
+from lockgate.certificates.usages import SERVER_AUTH, extended_key_usage, key_usage
+
+NOBODY = x509.Name([])
+
+
+class NotAnAuthority(ValueError):
+    """A certificate and key that cannot sign others. The message says why, and never holds key material."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a leaf says about its holder. `usages` are named as cert-manager names them."""
+
+    names: tuple[x509.GeneralName, ...]
+    subject: x509.Name = NOBODY
+    usages: tuple[str, ...] = SERVER_AUTH
+    is_ca: bool = False
+
+
+def dns_content(names: Sequence[str], common_name: str | None = None) -> Content:
+    """A TLS server's certificate for DNS names. The common name, like Let's Encrypt's and ACM's, is the first name
+    that fits into 64 characters unless one is given; it may be none at all."""
+    if common_name is None:
+        common_name = next((name for name in names if len(name) <= 64), "")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
+    return Content(tuple(x509.DNSName(name) for name in names), subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA that signs. `above` are the certificates over it, nearest first, the root last; a root has none."""
+
+    certificate: x509.Certificate
+    key: PrivateKey = field(repr=False)
+    above: tuple[x509.Certificate, ...] = ()
+
+    @classmethod
+    def root(cls, name: str, key: PrivateKey, *, not_before: datetime, not_after: datetime, serial: int) -> Authority:
+        """A self-signed root. `name` is its common name."""
+        subject = _authority_name(name)
+        builder = _authority_builder(subject, key, not_before, not_after, serial, path_length=None)
+        certificate = builder.issuer_name(subject).sign(key, _digest(key))
+        return cls(certificate, key)
+
+    @classmethod
+    def load(cls, chain_pem: bytes, key_pem: bytes) -> Authority:
+        """From PEM: the CA's own certificate first, those above it after. Raises `NotAnAuthority`."""
+        try:
+            certificate, *above = x509.load_pem_x509_certificates(chain_pem)
+        except ValueError as error:
+            raise NotAnAuthority(f"no readable certificate: {error}") from None
+        try:
+            key = load_pem_private_key(key_pem, password=None)
+        except (ValueError, TypeError):
+            raise NotAnAuthority("no readable private key") from None
+        if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+            raise NotAnAuthority("the private key is not of type RSA, ECDSA or Ed25519")
+        if not same_key(key.public_key(), certificate.public_key()):
+            raise NotAnAuthority("the private key does not match the certificate")
+        if not is_authority(certificate):
+            raise NotAnAuthority("certificate is not a CA")
+        return cls(certificate, key, tuple(above))
+
+    @property
+    def root_pem(self) -> str:
+        """The trust anchor: what clients put into their trust stores."""
+        return pem((self.above or (self.certificate,))[-1])
+
+    @property
+    def chain_pem(self) -> str:
+        """What a server sends after its own certificate: this CA and those above it, but for a self-signed root."""
+        line = (self.certificate, *self.above)
+        return "".join(pem(each) for each in line if each.subject != each.issuer)
+
+    def intermediate(
+        self,
+        name: str,
+        key: PrivateKey,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        serial: int,
+        path_length: int = 0,
+    ) -> Authority:
+        """A CA under this one, which may sign leaves and, with `path_length` > 0, CAs under itself."""
+        builder = _authority_builder(_authority_name(name), key, not_before, not_after, serial, path_length)
+        certificate = (
+            builder.issuer_name(self.certificate.subject)
+            .add_extension(self._key_identifier(), critical=False)
+            .sign(self.key, _digest(self.key))
+        )
+        return Authority(certificate, key, (self.certificate, *self.above))
+
+    def issue(
+        self,
+        public_key: PublicKey,
+        content: Content,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        serial: int,
+    ) -> str:
+        """The certificate and its chain, without the root, as PEM: what a server needs to send."""
+        return self.sign(public_key, content, not_before=not_before, not_after=not_after, serial=serial) + (
+            self.chain_pem
+        )
+
+    def sign(
+        self,
+        public_key: PublicKey,
+        content: Content,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        serial: int,
+    ) -> str:
+        """The certificate alone, as PEM."""
+        builder = (
+            leaf_builder(public_key, content, not_before, not_after, serial)
+            .issuer_name(self.certificate.subject)
+            .add_extension(self._key_identifier(), critical=False)
+        )
+        return pem(builder.sign(self.key, _digest(self.key)))
+
+    def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        identifier = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def self_signed(key: PrivateKey, content: Content, *, not_before: datetime, not_after: datetime, serial: int) -> str:
+    """A certificate signed with its own key, as PEM."""
+    builder = leaf_builder(key.public_key(), content, not_before, not_after, serial)
+    return pem(builder.issuer_name(content.subject).sign(key, _digest(key)))
+
+
+def leaf_builder(
+    public_key: PublicKey, content: Content, not_before: datetime, not_after: datetime, serial: int
+) -> x509.CertificateBuilder:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(content.subject)
+        .public_key(public_key)
+        .serial_number(serial)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.BasicConstraints(ca=content.is_ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(key_usage(content.usages, is_ca=content.is_ca), critical=True)
+    )
+    if extended := extended_key_usage(content.usages):
+        builder = builder.add_extension(extended, critical=False)
+    if content.names:
+        # RFC 5280 4.2.1.6: critical exactly when the subject is empty.
+        critical = not list(content.subject)
+        builder = builder.add_extension(x509.SubjectAlternativeName(content.names), critical=critical)
+    return builder
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def pem(certificate: x509.Certificate) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _authority_name(name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Lockgate"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
+
+
+def _authority_builder(
+    subject: x509.Name,
+    key: PrivateKey,
+    not_before: datetime,
+    not_after: datetime,
+    serial: int,
+    path_length: int | None,
+) -> x509.CertificateBuilder:
+    public_key = key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .public_key(public_key)
+        .serial_number(serial)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(key_usage(("cert sign", "crl sign", "digital signature")), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+    match key:
+        case ed25519.Ed25519PrivateKey():
+            return None
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
+            return hashes.SHA384()
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP521R1()):
+            return hashes.SHA512()
+        case _:
+            return hashes.SHA256()

@@ -1,0 +1,82 @@
+"""Private keys: which ones a Certificate asks for, how they are written down, whether two are the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+Algorithm: TypeAlias = Literal["RSA", "ECDSA", "Ed25519"]
+KeyEncoding: TypeAlias = Literal["PKCS1", "PKCS8"]
+
+CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+
+
+class UnreadableKey(ValueError):
+    """A private key that cannot be used. The message never holds any of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """What a Certificate's `privateKey` asks for, defaults filled in. `size` is 0 for Ed25519, which has but one."""
+
+    algorithm: Algorithm = "RSA"
+    size: int = 2048
+
+    def mismatches(self, key: PrivateKey) -> tuple[str, ...]:
+        """The fields of the spec that `key` does not meet, as cert-manager names them."""
+        match self.algorithm, key:
+            case "RSA", rsa.RSAPrivateKey():
+                return () if key.key_size == self.size else ("spec.privateKey.size",)
+            case "ECDSA", ec.EllipticCurvePrivateKey():
+                return () if key.curve.key_size == self.size else ("spec.privateKey.size",)
+            case "Ed25519", ed25519.Ed25519PrivateKey():
+                return ()
+            case _:
+                return ("spec.privateKey.algorithm",)
+
+
+def load_key(text: bytes) -> PrivateKey:
+    """A PEM private key: PKCS#1, SEC1 or PKCS#8. Raises `UnreadableKey`."""
+    try:
+        key = load_pem_private_key(text, password=None)
+    except (ValueError, TypeError):
+        # The library's message may quote what it read; what it read may be a key.
+        raise UnreadableKey("error decoding private key PEM block") from None
+    if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        return key
+    raise UnreadableKey("unknown private key type")
+
+
+def encode_key(key: PrivateKey, encoding: KeyEncoding = "PKCS1") -> bytes:
+    """PEM. ``PKCS1`` of an ECDSA key is SEC1 ("EC PRIVATE KEY"); an Ed25519 key has no form but PKCS#8."""
+    if encoding == "PKCS8" or isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+def encode_key_der(key: PrivateKey) -> bytes:
+    """PKCS#8 DER, or the traditional form where PEM would use it."""
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def same_key(one: object, other: object) -> bool:
+    """Whether two public keys are one. Other types than ours are never the same."""
+    kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
+    if not isinstance(one, kinds) or not isinstance(other, kinds):
+        return False
+    return public_der(one) == public_der(other)
+
+
+def public_der(key: PublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

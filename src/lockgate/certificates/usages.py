@@ -1,0 +1,96 @@
+"""Key usages by cert-manager's names, and the two X.509 extensions that they become.
+
+Source: cert-manager's API reference, `KeyUsage`; RFC 5280 sections 4.2.1.3 and 4.2.1.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+DEFAULT = ("digital signature", "key encipherment")
+SERVER_AUTH = (*DEFAULT, "server auth")
+
+_KEY_USAGES = {
+    "signing": "digital_signature",
+    "digital signature": "digital_signature",
+    "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment",
+    "data encipherment": "data_encipherment",
+    "key agreement": "key_agreement",
+    "cert sign": "key_cert_sign",
+    "crl sign": "crl_sign",
+    "encipher only": "encipher_only",
+    "decipher only": "decipher_only",
+}
+
+_EXTENDED: dict[str, ObjectIdentifier] = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "ipsec end system": ObjectIdentifier("1.3.6.1.5.5.7.3.5"),
+    "ipsec tunnel": ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
+    "ipsec user": ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "microsoft sgc": ObjectIdentifier("1.3.6.1.4.1.311.10.3.3"),
+    "netscape sgc": ObjectIdentifier("2.16.840.1.113730.4.1"),
+}
+
+KNOWN = frozenset(_KEY_USAGES) | frozenset(_EXTENDED)
+
+
+def key_usage(usages: Iterable[str], *, is_ca: bool = False) -> x509.KeyUsage:
+    """The key usage extension. A CA may sign certificates whether or not that was listed, as with cert-manager."""
+    wanted = {_KEY_USAGES[name] for name in usages if name in _KEY_USAGES}
+    if is_ca:
+        wanted.add("key_cert_sign")
+    # RFC 5280: the last two mean something beside key agreement only, and are refused without it.
+    agreement = "key_agreement" in wanted
+    return x509.KeyUsage(
+        digital_signature="digital_signature" in wanted,
+        content_commitment="content_commitment" in wanted,
+        key_encipherment="key_encipherment" in wanted,
+        data_encipherment="data_encipherment" in wanted,
+        key_agreement=agreement,
+        key_cert_sign="key_cert_sign" in wanted,
+        crl_sign="crl_sign" in wanted,
+        encipher_only=agreement and "encipher_only" in wanted,
+        decipher_only=agreement and "decipher_only" in wanted,
+    )
+
+
+def extended_key_usage(usages: Iterable[str]) -> x509.ExtendedKeyUsage | None:
+    oids = list(dict.fromkeys(_EXTENDED[name] for name in usages if name in _EXTENDED))
+    return x509.ExtendedKeyUsage(oids) if oids else None
+
+
+def usage_names(extensions: x509.Extensions) -> frozenset[str]:
+    """The usages that a request or certificate carries, by name; of two names for one usage, the first above."""
+    names: set[str] = set()
+    for extension in extensions:
+        match extension.value:
+            case x509.KeyUsage() as usage:
+                names |= {name for name, field in _KEY_USAGES.items() if _has(usage, field)} - {"signing"}
+            case x509.ExtendedKeyUsage() as extended:
+                names |= {name for name, oid in _EXTENDED.items() if oid in extended} - {"s/mime"}
+            case _:
+                pass
+    return frozenset(names)
+
+
+def canonical(usages: Iterable[str]) -> frozenset[str]:
+    """Usage names without their synonyms: what `usage_names` would read back."""
+    synonyms = {"signing": "digital signature", "s/mime": "email protection"}
+    return frozenset(synonyms.get(name, name) for name in usages)
+
+
+def _has(usage: x509.KeyUsage, field: str) -> bool:
+    if field in ("encipher_only", "decipher_only") and not usage.key_agreement:
+        return False
+    return bool(getattr(usage, field))

@@ -1,0 +1,144 @@
+"""What the CA remembers: accounts, orders, authorizations, certificates. In memory, for one run of the edge.
+
+The states and who moves them are RFC 8555 section 7.1.6's:
+
+    challenge      pending ─ processing ─▶ valid | invalid
+    authorization  pending ─▶ valid | invalid ─▶ deactivated | expired | revoked
+    order          pending ─▶ ready ─▶ processing ─▶ valid | invalid
+
+An order's state follows from its authorizations' until it is finalized, so it is worked out, not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from cryptography import x509
+
+from lockgate.embedded.acme.jws import Jwk, thumbprint
+
+ChallengeStatus: TypeAlias = Literal["pending", "processing", "valid", "invalid"]
+AuthorizationStatus: TypeAlias = Literal["pending", "valid", "invalid", "deactivated", "expired", "revoked"]
+OrderStatus: TypeAlias = Literal["pending", "ready", "processing", "valid", "invalid"]
+
+
+@dataclass(slots=True)
+class Account:
+    id: str
+    key: Jwk
+    contact: tuple[str, ...]
+    created_at: datetime
+    status: Literal["valid", "deactivated", "revoked"] = "valid"
+    external_account: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Challenge:
+    id: str
+    token: str
+    type: Literal["dns-01"] = "dns-01"
+    status: ChallengeStatus = "pending"
+    validated: datetime | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Authorization:
+    """`domain` has no ``*.``; a wildcard's authorization is another one than its base's."""
+
+    id: str
+    account: str
+    domain: str
+    wildcard: bool
+    expires: datetime
+    challenge: Challenge
+    status: AuthorizationStatus = "pending"
+
+    @property
+    def name(self) -> str:
+        return f"*.{self.domain}" if self.wildcard else self.domain
+
+    def status_at(self, now: datetime) -> AuthorizationStatus:
+        if self.status in ("pending", "valid") and now >= self.expires:
+            return "expired"
+        return self.status
+
+
+@dataclass(slots=True)
+class Order:
+    id: str
+    account: str
+    names: tuple[str, ...]
+    authorizations: tuple[Authorization, ...]
+    expires: datetime
+    profile: str
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    replaces: str | None = None
+    certificate: str | None = None
+    error: dict[str, Any] | None = None
+    issuing: bool = False
+
+    def status_at(self, now: datetime) -> OrderStatus:
+        if self.certificate is not None:
+            return "valid"
+        if self.error is not None or now >= self.expires:
+            return "invalid"
+        if self.issuing:
+            return "processing"
+        states = {authorization.status_at(now) for authorization in self.authorizations}
+        if states == {"valid"}:
+            return "ready"
+        return "pending" if states <= {"valid", "pending"} else "invalid"
+
+
+@dataclass(slots=True)
+class Issued:
+    """A certificate. `chains` are what is offered for download: the default one first, then the alternates."""
+
+    id: str
+    account: str
+    names: tuple[str, ...]
+    certificate: x509.Certificate
+    chains: tuple[str, ...]
+    renewal_id: str  # RFC 9773 section 4.1
+    revoked: int | None = None  # the reason's code
+    revoked_at: datetime | None = None
+    replaced_by: str | None = None
+
+
+@dataclass(slots=True)
+class State:
+    accounts: dict[str, Account] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    authorizations: dict[str, Authorization] = field(default_factory=dict)
+    certificates: dict[str, Issued] = field(default_factory=dict)
+    by_renewal_id: dict[str, Issued] = field(default_factory=dict)
+    _by_key: dict[str, str] = field(default_factory=dict)
+    _by_name: dict[tuple[str, str], Authorization] = field(default_factory=dict)
+
+    def add_account(self, account: Account) -> None:
+        self.accounts[account.id] = account
+        self._by_key[thumbprint(account.key)] = account.id
+
+    def account_of(self, key: Jwk) -> Account | None:
+        identifier = self._by_key.get(thumbprint(key))
+        return self.accounts[identifier] if identifier else None
+
+    def change_key(self, account: Account, key: Jwk) -> None:
+        del self._by_key[thumbprint(account.key)]
+        account.key = key
+        self._by_key[thumbprint(key)] = account.id
+
+    def add_authorization(self, authorization: Authorization) -> None:
+        self.authorizations[authorization.id] = authorization
+        self._by_name[authorization.account, authorization.name] = authorization
+
+    def latest_authorization(self, account: str, name: str) -> Authorization | None:
+        return self._by_name.get((account, name))
+
+    def add_certificate(self, issued: Issued) -> None:
+        self.certificates[issued.id] = issued
+        self.by_renewal_id[issued.renewal_id] = issued
