@@ -9,14 +9,33 @@ Source: ELBv2 API reference, and AWS's ALB user guide for ranges and defaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from lockgate.resources.finding import Position
 
-EMPTY: Mapping[str, str] = MappingProxyType({})
+
+class _NoEntries(Mapping[str, str]):
+    """The empty mapping, hashable: Python 3.11 takes a default of a dataclass for mutable where it is not."""
+
+    def __getitem__(self, key: str) -> str:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+EMPTY: Mapping[str, str] = _NoEntries()
 
 Protocol: TypeAlias = Literal["HTTP", "HTTPS"]
 ProtocolVersion: TypeAlias = Literal["HTTP1", "HTTP2", "GRPC"]

@@ -1,0 +1,158 @@
+"""An Ingress backend to actions: a Service to forward to, or an annotation's action.
+
+Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_builder.go`, `model_build_actions.go`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from lockgate.loadbalancer import annotations as a
+from lockgate.loadbalancer.ingress.actions import (
+    BackendAction,
+    ForwardTo,
+    ToArn,
+    ToName,
+    ToService,
+    authentication,
+    read_action,
+    read_jwt_validation,
+)
+from lockgate.loadbalancer.ingress.conditions import read_conditions, read_transforms
+from lockgate.loadbalancer.ingress.group import Member
+from lockgate.loadbalancer.ingress.target_groups import TargetGroups
+from lockgate.loadbalancer.ingress.world import Account, Objects, Settings
+from lockgate.loadbalancer.model import (
+    Condition,
+    FinalAction,
+    FixedResponse,
+    Forward,
+    PreAction,
+    Redirect,
+    Rewrite,
+    WeightedTargetGroup,
+)
+from lockgate.loadbalancer.refusal import Path, Refused, about
+from lockgate.resources.kinds import IngressBackend, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a path leads to, apart from the listener: `service` is the one it forwards to, for its annotations."""
+
+    action: FinalAction
+    service: Service | None
+    conditions: tuple[Condition, ...] = ()
+    transforms: tuple[Rewrite, ...] = ()
+
+
+@dataclass(slots=True)
+class Backends:
+    """Reads the backends of one build, each annotation once."""
+
+    objects: Objects
+    account: Account
+    settings: Settings
+    target_groups: TargetGroups
+    _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
+    _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
+    _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
+
+    def read(self, member: Member, backend: IngressBackend, path: Path, *, default: bool = False) -> Backend:
+        """Raises `Refused`. Conditions and transforms are not for the `default` backend."""
+        with about(member.ingress.key, path):
+            if backend.service is None:
+                raise Refused('missing required "service" field')
+            name, port = backend.service.name, backend.service.port
+            if port.name == "use-annotation":
+                action = self._annotated(member, name)
+            else:
+                action = ForwardTo((ToService(name, port.name or port.number),))
+            conditions = () if default else self.conditions(member, name)
+            transforms = () if default else self.transforms(member, name)
+            final, service = self._resolve(member, action, path)
+            return Backend(final, service, conditions, transforms)
+
+    def pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
+        """What an HTTPS listener does before the backend's action."""
+        key = (member.key, service.name if service else "")
+        if key not in self._pre_actions:
+            self._pre_actions[key] = self._read_pre_actions(member, service)
+        return self._pre_actions[key]
+
+    def conditions(self, member: Member, name: str) -> tuple[Condition, ...]:
+        key = (member.key, name)
+        if key not in self._conditions:
+            annotation = a.CONDITIONS.of(name)
+            with about(member.ingress.key, annotation.path()):
+                self._conditions[key] = annotation.parse(read_conditions, member.ingress) or ()
+        return self._conditions[key]
+
+    def transforms(self, member: Member, name: str) -> tuple[Rewrite, ...]:
+        key = (member.key, name)
+        if key not in self._transforms:
+            annotation = a.TRANSFORMS.of(name)
+            with about(member.ingress.key, annotation.path()):
+                self._transforms[key] = annotation.parse(read_transforms, member.ingress) or ()
+        return self._transforms[key]
+
+    def _annotated(self, member: Member, name: str) -> BackendAction:
+        annotation = a.ACTIONS.of(name)
+        with about(member.ingress.key, annotation.path()):
+            action = annotation.parse(read_action, member.ingress)
+        if action is not None:
+            return action
+        if self.settings.tolerate_non_existent_backend_action:
+            return _unavailable("Backend action does not exist")
+        raise Refused(f"missing actions.{name} configuration")
+
+    def _resolve(self, member: Member, action: BackendAction, path: Path) -> tuple[FinalAction, Service | None]:
+        match action:
+            case Redirect() | FixedResponse():
+                return action, None
+            case ForwardTo(targets, stickiness):
+                services = {target.service for target in targets if isinstance(target, ToService)}
+                found: list[WeightedTargetGroup] = []
+                service: Service | None = None
+                for target in targets:
+                    match target:
+                        case ToArn(arn, weight):
+                            found.append(WeightedTargetGroup(arn, weight))
+                        case ToName(name, weight):
+                            found.append(WeightedTargetGroup(self._by_name(name), weight))
+                        case ToService(name, port, weight):
+                            service = self.objects.services.get((member.ingress.namespace, name))
+                            if service is None:
+                                if len(targets) == 1 and self.settings.tolerate_non_existent_backend_service:
+                                    return _unavailable("Backend service does not exist"), None
+                                raise Refused(f'Service "{name}" not found')
+                            reference = self.target_groups.reference(member, service, port, path)
+                            found.append(WeightedTargetGroup(reference, weight))
+                        case _:
+                            assert_never(target)
+                return Forward(tuple(found), stickiness), service if len(services) == 1 else None
+            case _:
+                assert_never(action)
+
+    def _by_name(self, name: str) -> str:
+        known = self.account.target_groups
+        if known is None:
+            return name
+        if name not in known:
+            raise Refused(f"failed to find target group with name {name}")
+        return known[name]
+
+    def _read_pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
+        ingress = member.ingress
+        with about(ingress.key, a.AUTH_TYPE.path()):
+            login = authentication(ingress, service, self.objects.secrets)
+        with about(ingress.key, a.JWT_VALIDATION.path()):
+            token = a.JWT_VALIDATION.parse(read_jwt_validation, ingress)
+            if login and token:
+                raise Refused("authentication and jwt validation can't both be configured")
+        return tuple(action for action in (login, token) if action is not None)
+
+
+def _unavailable(message: str) -> FixedResponse:
+    return FixedResponse("503", "text/plain", message)
