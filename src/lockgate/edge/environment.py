@@ -8,6 +8,16 @@ from typing import Any
 # Set outside, these would win over what is set here, or contradict it.
 CLEARED = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE", "ALL_PROXY", "all_proxy")
 
+# curl and OpenSSL's programs, Python's requests, Node, git, and botocore.
+_CA_BUNDLES = (
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+)
+
 
 def environment(about: Mapping[str, Any]) -> dict[str, str]:
     """From what a supervisor says about itself (`edge.json`) to variables. No private key is among them."""
@@ -27,6 +37,6 @@ def environment(about: Mapping[str, Any]) -> dict[str, str]:
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), near),
         "NODE_USE_ENV_PROXY": "1",
-        **dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"), bundle),
+        **dict.fromkeys(_CA_BUNDLES, bundle),
         "LOCKGATE_EDGE": about["name"],
     }

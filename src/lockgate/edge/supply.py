@@ -78,7 +78,8 @@ class Supply:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told, a line each."""
-        return tuple(piece.why for piece in (*self.zones, *self.certificates, *self.objects) if piece.why)
+        pieces: tuple[Zone | AcmCertificate | Object, ...] = (*self.zones, *self.certificates, *self.objects)
+        return tuple(piece.why for piece in pieces if piece.why)
 
 
 def supply(resources: Sequence[Resource], *, installed: Iterable[Service] = (), secret_access_key: str) -> Supply:
@@ -87,7 +88,7 @@ def supply(resources: Sequence[Resource], *, installed: Iterable[Service] = (), 
     services |= {(service.namespace, service.name) for service in installed}
     arns = _certificate_arns(resources)
     located = next((arn.split(":") for arn in arns if arn.startswith("arn:aws")), None)
-    issuers = [*_of(resources, Issuer), *_of(resources, ClusterIssuer)]
+    issuers: list[Issuer | ClusterIssuer] = [*_of(resources, Issuer), *_of(resources, ClusterIssuer)]
     solver_region = next((solver.region for _, solver in _route53(issuers) if solver.region), "")
     hosts = tuple(dict.fromkeys(_hosts(resources)))
     named = hosts or tuple(dict.fromkeys(n for c in _of(resources, Certificate) for n in c.spec.dns_names))
@@ -230,7 +231,7 @@ def _secrets(
 
     def value(namespace: str, name: str, key: str, otherwise: str) -> str:
         if there := existing.get((namespace, name)):
-            return there.values.get(key, b"").decode("utf-8", "replace")
+            return there.decoded.get(key, b"").decode("utf-8", "replace")
         return made.setdefault((namespace, name), {}).setdefault(key, otherwise)
 
     for issuer, route53 in _route53(issuers):

@@ -26,8 +26,8 @@ class PortTable:
     def of(instances: Iterable[str], services: Iterable[Service], slices: Iterable[EndpointSlice]) -> PortTable:
         by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
         for slice_ in slices:
-            if service := slice_.metadata.labels.get(SERVICE_NAME):
-                by_service.setdefault((slice_.namespace, service), []).append(slice_)
+            if of := slice_.metadata.labels.get(SERVICE_NAME):
+                by_service.setdefault((slice_.namespace, of), []).append(slice_)
         table = PortTable(frozenset(instances))
         for service in services:
             of_service = by_service.get((service.namespace, service.name), [])
