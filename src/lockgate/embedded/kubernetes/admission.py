@@ -1,4 +1,4 @@
-"""What the API adds to or refuses of an object before it is stored, beyond its shape: namespaces, and Service addresses.
+"""What the API adds to or refuses of an object before it is stored: namespaces, and Service addresses.
 
 Sources: kube-apiserver's `pkg/registry/core/service/storage/alloc.go` and `portallocator`, kubernetes.io
 "Namespaces", "Service ClusterIP allocation".

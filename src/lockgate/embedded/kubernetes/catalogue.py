@@ -29,6 +29,11 @@ def guess(api_version: str, kind: str, *, namespaced: bool | None = None) -> Kin
     return Kind(group=group, versions=(version,), kind=kind, plural=_plural(kind.lower()), namespaced=namespaced)
 
 
+def is_built_in(group: str) -> bool:
+    """Whether a group is Kubernetes' own: its kinds merge strategically, and no CRD may define them."""
+    return "." not in group or group in _BUILT_IN
+
+
 class Catalogue:
     """Kinds by name and by path."""
 
@@ -70,6 +75,14 @@ def _plural(name: str) -> str:
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
 
 
+_BUILT_IN = frozenset(
+    f"{name}.k8s.io"
+    for name in (
+        "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization",
+        "certificates", "coordination", "discovery", "events", "networking", "node", "rbac.authorization",
+        "scheduling", "storage",
+    )
+)  # fmt: skip
 _ADMISSION = "admissionregistration.k8s.io"
 
 

@@ -22,6 +22,24 @@ class Schemas:
     def defaulted(self, model: type[Resource], body: JsonObject) -> JsonObject:
         return body
 
+    def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
+        return []
+
+    def pruned(self, model: type[Resource], version: str, body: JsonObject) -> JsonObject:
+        return body
+
+    def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
+        """The name of a kind's schema, and all schemas that it is made of."""
+        name = f"{'.'.join(reversed((model.KIND.group or 'core').split('.')))}.{version}.{model.KIND.kind}"
+        schema = {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "x-kubernetes-group-version-kind": [
+                {"group": model.KIND.group, "version": version, "kind": model.KIND.kind}
+            ],
+        }
+        return name, {name: schema}
+
     def list_keys(self, model: type[Resource]) -> ListKeys:
         return _list_keys
 

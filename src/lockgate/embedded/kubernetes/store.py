@@ -162,8 +162,12 @@ def _difference(seen: dict[ObjectKey, Stored], current: list[Stored], kind: type
     return changes
 
 
-def _copy(value: Any) -> Any:
+def _copy(body: JsonObject) -> JsonObject:
     """Deep, so that a caller who changes what it got does not change what is stored."""
+    return {name: _copied(value) for name, value in body.items()}
+
+
+def _copied(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _copy(item) for name, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+        return _copy(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value

@@ -193,10 +193,9 @@ class Writes:
             metadata["labels"] = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": key.name}
             content |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
         created = self._store(model, key, None, {**_head(kind), "metadata": metadata, **content}, by, managed)
-        if not by.dry_run and (owners := metadata.get("ownerReferences")):
-            # Garbage collection as of an owner that went while its dependent was on the way.
-            if not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
-                self.delete(model, key)
+        owners = metadata.get("ownerReferences") or ()
+        if owners and not by.dry_run and not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
+            self.delete(model, key)  # its owner went while it was on the way: garbage from the start
         return created
 
     def _successor(self, kind: Kind, before: Stored, after: JsonObject, by: By) -> JsonObject:

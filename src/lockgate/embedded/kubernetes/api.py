@@ -1,0 +1,222 @@
+"""The HTTP surface of the store: an ASGI application that kubectl, helm and client libraries take for a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from lockgate.embedded.http import Receive, Scope, Send, Server, serve
+from lockgate.embedded.kubernetes import bodies
+from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
+from lockgate.embedded.kubernetes.exchange import (
+    Answer,
+    MethodNotAllowed,
+    Request,
+    TooManyRequests,
+    Unauthorized,
+    answer,
+    encoded,
+    read,
+    refusal,
+    send_answer,
+)
+from lockgate.embedded.kubernetes.negotiation import wants_aggregated
+from lockgate.embedded.kubernetes.openapi import Documents
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.targets import Target, target
+from lockgate.embedded.kubernetes.verbs import Call, Verbs
+from lockgate.embedded.kubernetes.watches import Watch, lines
+from lockgate.resources.model import JsonObject
+from lockgate.resources.status import ApiError, NotFound
+
+# What clients may see: kubectl dispatchers run the kubectl of this version.
+VERSION = {
+    "major": "1",
+    "minor": "32",
+    "gitVersion": "v1.32.4",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2025-04-22T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+_WATCHES = 1000
+# Readable without a token, as `system:public-info-viewer` may: probes and version checks carry none.
+_PUBLIC = frozenset({"/version", "/healthz", "/livez", "/readyz"})
+
+
+class KubernetesApi:
+    """One API over one store. `token` is the bearer token that every request must carry."""
+
+    def __init__(self, store: Store, *, token: str) -> None:
+        self._store = store
+        self._token = token
+        self._verbs = Verbs(store)
+        self._discovery = Discovery(store.catalogue)
+        self._documents = Documents(store.catalogue, store.schemas)
+        self._watches = 0
+        self._stopping = asyncio.Event()
+        self._server: Server | None = None
+        self._scheme = "http"
+
+    async def start(
+        self, port: int = 0, certificate: tuple[Path, Path] | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
+        """Serve until `stop`; with a (chain, key) over TLS. Raises `embedded.http.PortInUse`."""
+        self._server = await serve(self, host=host, port=port, certificate=certificate)
+        self._scheme = "https" if certificate else "http"
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None, "not started"
+        return f"{self._scheme}://{self._server.host}:{self._server.port}"
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        if self._server is not None:
+            await self._server.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request: Request | None = None
+        try:
+            request = await read(scope, receive)
+            self._authenticate(request)
+            result = self._answer(request)
+            if isinstance(result, Watch):
+                await self._stream(result, receive, send)
+                return
+        except ApiError as error:
+            result = refusal(error)
+        except Exception as error:  # a fault of ours: tell the client that, and the log everything
+            import logging
+
+            logging.getLogger("lockgate.kubernetes").exception("%s %s", scope.get("method"), scope.get("path"))
+            result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
+        await send_answer(send, request, result)
+
+    def _authenticate(self, request: Request) -> None:
+        if request.path in _PUBLIC:
+            return
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
+            raise Unauthorized("Unauthorized")
+
+    def _answer(self, request: Request) -> Answer | Watch:
+        if (found := target(request.path)) is not None:
+            return self._on_objects(request, found)
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        match request.path:
+            case "/version":
+                return answer(VERSION)
+            case "/healthz" | "/livez" | "/readyz":
+                return Answer(b"ok", content_type="text/plain; charset=utf-8")
+            case "/openapi/v3":
+                return answer(self._documents.index())
+            case "/":
+                return answer({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})
+        if request.path.startswith("/openapi/v3/"):
+            document = self._documents.document(request.path.removeprefix("/openapi/v3/"))
+            if document is not None:
+                return Answer(document)
+        aggregated = request.path in ("/api", "/apis") and wants_aggregated(request.headers.get("accept", ""))
+        found_document = self._discovery.document(request.path, aggregated=aggregated)
+        if found_document is None:
+            raise NotFound("the server could not find the requested resource")
+        return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
+
+    def _on_objects(self, request: Request, found: Target) -> Answer | Watch:
+        model = self._store.catalogue.by_path(found.group, found.version, found.plural)
+        if model is None:
+            return self._question(request, found)
+        if found.subresource and not (found.subresource == "status" and model.KIND.has_status):
+            raise NotFound("the server could not find the requested resource")
+        call = Call(request, found, model)
+        match request.method:
+            case "GET" | "HEAD" if request.flag("watch") and not found.subresource:
+                return self._verbs.watch(call)
+            case "GET" | "HEAD":
+                return self._verbs.get(call) if found.name else self._verbs.list(call)
+            case "POST" if not found.name and (found.namespace or not model.KIND.namespaced):
+                return self._verbs.create(call)
+            case "PUT" if found.name:
+                return self._verbs.replace(call)
+            case "PATCH" if found.name:
+                return self._verbs.patch(call)
+            case "DELETE" if not found.subresource:
+                return self._verbs.delete(call) if found.name else self._verbs.delete_collection(call)
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+
+    def _question(self, request: Request, found: Target) -> Answer:
+        """Who am I and what may I do: whoever holds the token may do everything."""
+        kind = next((kind for kind in QUESTIONS if (kind.group, kind.plural) == (found.group, found.plural)), None)
+        if kind is None or found.version not in kind.versions or found.name:
+            raise NotFound("the server could not find the requested resource")
+        if request.method != "POST":
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        body = bodies.manifest(request)
+        status: JsonObject
+        match kind.kind:
+            case "SelfSubjectAccessReview":
+                status = {"allowed": True}
+            case "SelfSubjectRulesReview":
+                everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+                urls = {"verbs": ["*"], "nonResourceURLs": ["*"]}
+                status = {"resourceRules": [everything], "nonResourceRules": [urls], "incomplete": False}
+            case _:
+                status = {"userInfo": {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}}
+        head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
+        return answer({**head, "spec": body.get("spec") or {}, "status": status}, 201)
+
+    async def _stream(self, watch: Watch, receive: Receive, send: Send) -> None:
+        if self._watches >= _WATCHES:
+            raise TooManyRequests("too many watches, please try again later")
+        chunks = lines(self._store.storage, watch)
+        first = await anext(chunks)  # a revision that is forgotten is refused before the answer starts
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
+        self._watches += 1
+        gone = asyncio.ensure_future(_gone(receive))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        telling = asyncio.ensure_future(_tell(first, chunks, send, headers))
+        try:
+            await asyncio.wait({telling, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+        finally:
+            self._watches -= 1
+            for task in (gone, stopping, telling):
+                task.cancel()
+            await asyncio.gather(gone, stopping, telling, return_exceptions=True)
+            await chunks.aclose()
+        if not gone.done() or gone.cancelled():
+            with suppress(Exception):  # whoever is still there sees the stream end
+                await send({"type": "http.response.body", "body": b""})
+
+
+async def _tell(first: bytes, chunks: AsyncIterator[bytes], send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

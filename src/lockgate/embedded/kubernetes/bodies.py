@@ -1,0 +1,95 @@
+"""What clients send, decoded: JSON, YAML, and the protobuf that kubectl's typed commands insist on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lockgate.embedded.kubernetes import protobuf
+from lockgate.embedded.kubernetes.exchange import Request, UnsupportedMediaType
+from lockgate.resources.model import JsonObject
+from lockgate.resources.status import BadRequest
+
+_ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+_DEEPEST = 200  # no manifest is deeper; Python's own recursion is
+
+
+def manifest(request: Request) -> JsonObject:
+    """The object in the body. Raises `BadRequest`, `UnsupportedMediaType`."""
+    match request.content_type:
+        case "application/vnd.kubernetes.protobuf":
+            return protobuf.decode(request.body)
+        case "application/json" | "":
+            value = _json(request.body)
+        case "application/yaml" | "application/apply-patch+yaml":
+            value = from_yaml(request.body)
+        case _:
+            raise unsupported(_ACCEPTED)
+    if not isinstance(value, dict):
+        raise BadRequest(f"couldn't get version/kind; json parse error: expected an object, found {_name(value)}")
+    return value
+
+
+def optional_manifest(request: Request) -> JsonObject:
+    """As `manifest`; an empty body is an empty object (DeleteOptions need none)."""
+    return manifest(request) if request.body.strip() else {}
+
+
+def patch(request: Request) -> Any:
+    return _json(request.body)
+
+
+def from_yaml(text: bytes) -> Any:
+    """One document of YAML (JSON is YAML). Aliases are refused: a few lines of them can stand for gigabytes."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases are not accepted")
+            return super().compose_node(parent, index)
+
+    if text.lstrip()[:1] == b"{":
+        return _json(text)
+    try:
+        value = yaml.load(text, Loader)  # noqa: S506  a safe loader's subclass
+        return json.loads(json.dumps(value, default=str))  # dates and the like become what JSON can say
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise BadRequest(f"error converting YAML to JSON: {error}") from error
+
+
+def unsupported(accepted: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+    )
+
+
+def _json(text: bytes) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+    if _depth(value) > _DEEPEST:
+        raise BadRequest(f"exceeded max depth {_DEEPEST}")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            part
+            for item in level
+            if isinstance(item, (dict, list))
+            for part in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth
+
+
+def _name(value: Any) -> str:
+    return {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a scalar")

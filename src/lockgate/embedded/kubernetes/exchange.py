@@ -1,0 +1,149 @@
+"""One HTTP request to the API as a value, and its answers: JSON, a stream of JSON lines, or a `Status`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from lockgate.embedded.http import Receive, Scope, Send
+from lockgate.resources.model import JsonObject
+from lockgate.resources.status import ApiError, BadRequest
+
+BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
+
+
+class Unauthorized(ApiError):
+    reason, code = "Unauthorized", 401
+
+
+class MethodNotAllowed(ApiError):
+    reason, code = "MethodNotAllowed", 405
+
+
+class NotAcceptable(ApiError):
+    reason, code = "NotAcceptable", 406
+
+
+class TooLarge(ApiError):
+    reason, code = "RequestEntityTooLarge", 413
+
+
+class UnsupportedMediaType(ApiError):
+    reason, code = "UnsupportedMediaType", 415
+
+
+class TooManyRequests(ApiError):
+    reason, code = "TooManyRequests", 429
+
+
+class Timeout(ApiError):
+    reason, code = "Timeout", 504
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` without trailing slashes; header names in lower case; of a repeated parameter the first counts."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def flag(self, name: str) -> bool:
+        """A boolean parameter, as Go and Python clients spell it."""
+        value = self.query.get(name, "").lower()
+        if value not in ("", "0", "1", "f", "t", "false", "true"):
+            raise BadRequest(f'strconv.ParseBool: parsing "{self.query[name]}": invalid syntax')
+        return value in ("1", "t", "true")
+
+    def number(self, name: str) -> int | None:
+        value = self.query.get(name)
+        if not value:
+            return None
+        if not value.isascii() or not value.isdigit():
+            raise BadRequest(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        return int(value)
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is JSON text."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+
+def answer(value: Any, status: int = 200, warnings: tuple[str, ...] = ()) -> Answer:
+    return Answer(encoded(value), status, headers=tuple(("warning", _warning(text)) for text in warnings))
+
+
+def refusal(error: ApiError) -> Answer:
+    headers = (("retry-after", "1"),) if error.code == 429 else ()
+    return Answer(encoded(error.status()), error.code, headers=headers)
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+async def read(scope: Scope, receive: Receive) -> Request:
+    """Raises `TooLarge`, and `BadRequest` for a request that is no request."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the client went away before its request was read")
+        size += len(message.get("body", b""))
+        if size > BODY_LIMIT:
+            raise TooLarge(f"Request entity too large: limit is {BODY_LIMIT}")
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    try:
+        query = parse_qs(scope["query_string"].decode(), keep_blank_values=True, max_num_fields=100)
+    except ValueError as error:
+        raise BadRequest(f"unable to decode the query: {error}") from error
+    path: str = scope["path"]
+    return Request(
+        method=scope["method"],
+        path=path.rstrip("/") or "/",
+        query={name: values[0] for name, values in query.items()},
+        headers=headers,
+        body=b"".join(parts),
+    )
+
+
+async def send_answer(send: Send, request: Request | None, result: Answer) -> None:
+    headers = [("content-type", result.content_type), ("cache-control", "no-cache, private"), *result.headers]
+    body = result.body
+    # As kube-apiserver: only what is worth it, and only to those who ask.
+    if len(body) > 128 * 1024 and request is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, compresslevel=1)
+        headers += [("content-encoding", "gzip"), ("vary", "Accept-Encoding")]
+    headers.append(("content-length", str(len(body))))
+    raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
+    await send({"type": "http.response.start", "status": result.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+def status_of(error: ApiError) -> JsonObject:
+    return error.status()
+
+
+def _warning(text: str) -> str:
+    """RFC 9111's predecessor RFC 7234, section 5.5, as apimachinery's `util/net` writes it."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'299 - "{quoted}"'

@@ -1,0 +1,45 @@
+"""In what shape a client wants its answer, by its Accept header."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from lockgate.embedded.kubernetes.exchange import NotAcceptable
+
+Shape: TypeAlias = Literal["object", "table", "metadata"]
+
+_SHAPES: dict[str, Shape] = {
+    "Table": "table",
+    "PartialObjectMetadata": "metadata",
+    "PartialObjectMetadataList": "metadata",
+}
+
+
+def shape(accept: str) -> Shape:
+    """The first offer that can be met. Raises `NotAcceptable`: answers are JSON."""
+    if not accept:
+        return "object"
+    for offer in accept.split(","):
+        media, parameters = _parsed(offer)
+        if media not in ("application/json", "application/*", "*/*"):
+            continue
+        wanted = parameters.get("as", "")
+        if not wanted:
+            return "object"
+        if wanted in _SHAPES and parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
+            return _SHAPES[wanted]
+    raise NotAcceptable("only the following media types are accepted: application/json")
+
+
+def wants_aggregated(accept: str) -> bool:
+    """Whether an aggregated discovery document is preferred to a plain one."""
+    for offer in accept.split(","):
+        media, parameters = _parsed(offer)
+        if media in ("application/json", "*/*"):
+            return parameters.get("as") == "APIGroupDiscoveryList" and parameters.get("v") in ("v2", "v2beta1")
+    return False
+
+
+def _parsed(offer: str) -> tuple[str, dict[str, str]]:
+    media, *parameters = (part.strip() for part in offer.split(";"))
+    return media.lower(), dict(part.partition("=")[::2] for part in parameters)

@@ -1,0 +1,96 @@
+"""The OpenAPI v3 documents that kubectl validates, merges and explains by: one a group and version, made when asked.
+
+kubectl reads of them: the query parameters of a kind's PATCH (are `dryRun` and `fieldValidation` served?), the
+schemas, and the patch merge keys in these.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.discovery import served
+from lockgate.embedded.kubernetes.exchange import encoded
+from lockgate.embedded.kubernetes.schemas import Schemas
+from lockgate.resources.model import JsonObject, Kind
+
+_ACTIONS = (("get", "get"), ("put", "put"), ("patch", "patch"), ("delete", "delete"))
+
+
+class Documents:
+    def __init__(self, catalogue: Catalogue, schemas: Schemas) -> None:
+        self._catalogue = catalogue
+        self._schemas = schemas
+        self._made: dict[str, bytes] = {}
+        self._revision = -1
+
+    def index(self) -> JsonObject:
+        paths = {}
+        for group, version in served(self._catalogue):
+            at = f"apis/{group}/{version}" if group else f"api/{version}"
+            # The hash need not be of the content, only change with it: making all documents here would be slow.
+            mark = sha256(f"{at} {self._catalogue.revision}".encode()).hexdigest()[:32].upper()
+            paths[at] = {"serverRelativeURL": f"/openapi/v3/{at}?hash={mark}"}
+        return {"paths": paths}
+
+    def document(self, path: str) -> bytes | None:
+        """The document at ``api/v1`` or ``apis/G/V`` as JSON text; None if nothing is served there."""
+        if self._revision != self._catalogue.revision:
+            self._made.clear()
+            self._revision = self._catalogue.revision
+        if path not in self._made:
+            made = self._make(path)
+            if made is None:
+                return None
+            self._made[path] = encoded(made)
+        return self._made[path]
+
+    def _make(self, path: str) -> JsonObject | None:
+        match path.split("/"):
+            case ["api", version]:
+                group = ""
+            case ["apis", group, version]:
+                pass
+            case _:
+                return None
+        models = served(self._catalogue).get((group, version))
+        if not models:
+            return None
+        paths: JsonObject = {}
+        components: JsonObject = {}
+        for model in models:
+            name, schemas = self._schemas.open_api(model, version)
+            components.update(schemas)
+            paths |= _paths(model.KIND, version, f"#/components/schemas/{name}")
+        return {
+            "openapi": "3.0.0",
+            "info": {"title": "Kubernetes", "version": "v1.32.4"},
+            "paths": paths,
+            "components": {"schemas": components},
+        }
+
+
+def _paths(kind: Kind, version: str, schema: str) -> JsonObject:
+    root = f"/apis/{kind.group}/{version}" if kind.group else f"/api/{version}"
+    scope = "/namespaces/{namespace}" if kind.namespaced else ""
+    collection, item = f"{root}{scope}/{kind.plural}", f"{root}{scope}/{kind.plural}/{{name}}"
+    return {
+        collection: {"post": _operation(kind, version, "post", schema)},
+        item: {method: _operation(kind, version, action, schema) for method, action in _ACTIONS},
+    }
+
+
+def _operation(kind: Kind, version: str, action: str, schema: str) -> JsonObject:
+    parameters = ["dryRun", "fieldManager", "fieldValidation"] if action in ("post", "put", "patch") else []
+    if action == "patch":
+        parameters.append("force")
+    return {
+        "operationId": f"{action}{kind.group.title().replace('.', '')}{version.title()}{kind.kind}",
+        "parameters": [
+            {"name": name, "in": "query", "schema": {"type": "boolean" if name == "force" else "string"}}
+            for name in parameters
+        ],
+        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": {"$ref": schema}}}}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": {"group": kind.group, "version": version, "kind": kind.kind},
+    }

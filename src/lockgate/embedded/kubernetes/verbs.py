@@ -1,0 +1,375 @@
+"""What each HTTP verb does to objects and collections: parameters and bodies in, `store` called, answers out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lockgate.embedded.kubernetes import bodies
+from lockgate.embedded.kubernetes.catalogue import is_built_in
+from lockgate.embedded.kubernetes.exchange import Answer, Request, Timeout, answer, encoded
+from lockgate.embedded.kubernetes.negotiation import shape
+from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
+from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
+from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
+from lockgate.embedded.kubernetes.storage import Stored
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.tables import table
+from lockgate.embedded.kubernetes.targets import Target
+from lockgate.embedded.kubernetes.watches import Watch
+from lockgate.embedded.kubernetes.writes import By, Preconditions
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
+from lockgate.resources.status import BadRequest, Expired
+
+_PATCHES = ("application/json-patch+json", "application/merge-patch+json")
+_STRATEGIC = "application/strategic-merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request about a kind that is served."""
+
+    request: Request
+    target: Target
+    model: type[Resource]
+
+    @property
+    def key(self) -> ObjectKey:
+        kind = self.model.KIND
+        namespace = self.target.namespace if kind.namespaced else ""
+        return ObjectKey(kind.group, kind.kind, namespace, self.target.name)
+
+    @property
+    def by(self) -> By:
+        query = self.request.query
+        if query.get("dryRun") not in (None, "", "All"):
+            cause = Cause("dryRun", f'Unsupported value: "{query["dryRun"]}": supported values: "All"')
+            raise invalid(self.model.KIND, "", [cause])
+        agent = self.request.headers.get("user-agent", "unknown").partition("/")[0]
+        return By(
+            manager=(query.get("fieldManager") or agent)[:128],
+            api_version=self.target.api_version,
+            subresource=self.target.subresource,
+            dry_run=query.get("dryRun") == "All",
+        )
+
+
+class Verbs:
+    """All methods raise `ApiError`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, call: Call) -> Answer:
+        stored = self._store.storage.get(call.key)
+        if stored is None:
+            raise not_found(call.model.KIND, call.target.name)
+        return self._shown(call, stored)
+
+    def list(self, call: Call) -> Answer:
+        storage = self._store.storage
+        revision = _at_revision(call.request, storage.revision)
+        matches = _selected(call)
+        found = storage.all(call.model.KIND.group_kind, call.target.namespace)
+        if call.request.query.get("labelSelector") or call.request.query.get("fieldSelector"):
+            found = [stored for stored in found if matches(stored.json)]
+        metadata: JsonObject = {"resourceVersion": str(revision)}
+        if token := call.request.query.get("continue"):
+            first, start = _position(token)
+            metadata["resourceVersion"] = first
+            found = [stored for stored in found if (stored.key.namespace, stored.key.name) > start]
+        if (limit := call.request.number("limit")) and len(found) > limit:
+            metadata["remainingItemCount"] = len(found) - limit
+            found = found[:limit]
+            metadata["continue"] = _token(metadata["resourceVersion"], found[-1].key)
+        kind, version = call.model.KIND, call.target.api_version
+        match shape(call.request.headers.get("accept", "")):
+            case "table":
+                now, include = self._store.clock(), call.request.query.get("includeObject", "Metadata")
+                rows = [{**stored.json, "apiVersion": version} for stored in found]
+                return answer(table(kind, rows, list_metadata=metadata, include=include, now=now))
+            case "metadata":
+                head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+                return answer({**head, "items": [_metadata_only(stored.json) for stored in found]})
+            case "object":
+                head = {"kind": f"{kind.kind}List", "apiVersion": version, "metadata": metadata}
+                items = b",".join(stored.encoded(version) for stored in found)
+                return Answer(encoded(head)[:-1] + b',"items":[' + items + b"]}")
+
+    def watch(self, call: Call) -> Watch:
+        query = call.request.query
+        storage = self._store.storage
+        revision: int | None = call.request.number("resourceVersion") or None
+        initial = "sendInitialEvents" in query and call.request.flag("sendInitialEvents")
+        if initial or ("sendInitialEvents" in query and revision is None):
+            if query.get("resourceVersionMatch") != "NotOlderThan":
+                cause = Cause(
+                    "resourceVersionMatch",
+                    "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                    "FieldValueForbidden",
+                )
+                raise invalid(call.model.KIND, "", [cause])
+            revision = None if initial else storage.revision
+        matches = _selected(call)
+        if name := call.target.name:
+            matches = partial(_named, name=name, matches=matches)
+        timeout = call.request.number("timeoutSeconds")
+        return Watch(
+            kind=call.model.KIND,
+            api_version=call.target.api_version,
+            namespace=call.target.namespace,
+            matches=matches,
+            show=self._shows(call),
+            revision=revision,
+            bookmarks=call.request.flag("allowWatchBookmarks"),
+            initial_end=initial and call.request.flag("allowWatchBookmarks"),
+            timeout=float(timeout) if timeout else None,
+        )
+
+    def create(self, call: Call) -> Answer:
+        body = self._manifest(call)
+        body, warnings = self._known(call, body)
+        metadata = {**body["metadata"]}
+        if call.model.KIND.namespaced:
+            metadata["namespace"] = call.target.namespace
+        created = self._store.writes.create(call.model, {**body, "metadata": metadata}, call.by)
+        return self._told(call, created, 201, warnings)
+
+    def replace(self, call: Call) -> Answer:
+        body = self._manifest(call)
+        body, warnings = self._known(call, body)
+        kind = call.model.KIND
+        if not body["metadata"].get("resourceVersion") and not is_built_in(kind.group):
+            cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+            raise invalid(kind, call.target.name, [cause])
+        updated = self._store.writes.update(call.model, call.key, lambda _: body, call.by)
+        return self._told(call, updated, 200, warnings)
+
+    def patch(self, call: Call) -> Answer:
+        kind, media = call.model.KIND, call.request.content_type
+        built_in = is_built_in(kind.group)
+        change: Callable[[JsonObject], Any]
+        match media:
+            case "application/apply-patch+yaml":
+                return self._apply(call)
+            case "application/json-patch+json":
+                change = partial(json_patch, operations=bodies.patch(call.request))
+            case "application/merge-patch+json":
+                change = partial(merge_patch, patch=_object(bodies.patch(call.request)))
+            case "application/strategic-merge-patch+json" if built_in:
+                key = self._store.schemas.merge_key(call.model)
+                change = partial(strategic_merge_patch, patch=_object(bodies.patch(call.request)), merge_key=key)
+            case _:
+                accepted = (*_PATCHES, _STRATEGIC, _APPLY) if built_in else (*_PATCHES, _APPLY)
+                raise bodies.unsupported(", ".join(accepted))
+        warnings: list[str] = []
+
+        def checked(before: JsonObject) -> JsonObject:
+            after = change({**before, "apiVersion": call.target.api_version})
+            self._check_identity(call, after)
+            known, told = self._known(call, after, patch=True)
+            warnings.extend(told)
+            return known
+
+        updated = self._store.writes.update(call.model, call.key, checked, call.by)
+        return self._told(call, updated, 200, tuple(warnings))
+
+    def delete(self, call: Call) -> Answer:
+        options = self._delete_options(call)
+        existing = self._store.writes.existing(call.model.KIND, call.key)
+        body, gone = self._delete(call, existing.key, options)
+        if not gone:
+            return self._told(call, body, 200)
+        kind = call.model.KIND
+        details = {"name": call.target.name, "kind": kind.plural, "uid": body["metadata"]["uid"]}
+        if kind.group:
+            details["group"] = kind.group
+        return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+    def delete_collection(self, call: Call) -> Answer:
+        options = self._delete_options(call)
+        matches = _selected(call)
+        found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
+        chosen = [stored for stored in found if matches(stored.json)]
+        for stored in chosen:
+            if self._store.storage.get(stored.key) is not None:  # an owner before it may have taken it along
+                self._delete(call, stored.key, options)
+        head = {
+            "kind": f"{call.model.KIND.kind}List",
+            "apiVersion": call.target.api_version,
+            "metadata": {"resourceVersion": str(self._store.storage.revision)},
+        }
+        return answer({**head, "items": [stored.json for stored in chosen]})
+
+    def _apply(self, call: Call) -> Answer:
+        body = bodies.from_yaml(call.request.body)
+        if not isinstance(body, dict):
+            raise BadRequest("error decoding YAML: an object is expected")
+        if not call.request.query.get("fieldManager"):
+            cause = Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
+            raise invalid(call.model.KIND, "", [cause])
+        self._check_identity(call, body)
+        metadata = {**(body.get("metadata") or {}), "name": call.target.name}
+        if metadata.get("managedFields"):
+            raise BadRequest("metadata.managedFields must be nil")
+        if call.model.KIND.namespaced:
+            metadata["namespace"] = call.target.namespace
+        body, warnings = self._known(call, {**body, "metadata": metadata}, applied=True)
+        existed = self._store.storage.get(call.key) is not None
+        force = call.request.flag("force")
+        applied = self._store.writes.apply(call.model, body, call.by, force=force)
+        return self._told(call, applied, 200 if existed else 201, warnings)
+
+    def _manifest(self, call: Call) -> JsonObject:
+        body = bodies.manifest(call.request)
+        self._check_identity(call, body)
+        return {**body, "metadata": dict(body.get("metadata") or {})}
+
+    def _check_identity(self, call: Call, body: Any) -> None:
+        """That a body is of the kind, version, name and namespace that the path names."""
+        kind, target = call.model.KIND, call.target
+        if not isinstance(body, dict) or not isinstance(body.get("metadata") or {}, dict):
+            raise undecodable(kind, target.version, "json: cannot unmarshal into Go value")
+        have = (body.get("apiVersion") or target.api_version, body.get("kind") or kind.kind)
+        if have != (target.api_version, kind.kind):
+            raise BadRequest(
+                f"the API version in the data ({have[0]}, {have[1]}) does not match the expected API version "
+                f"({target.api_version}, {kind.kind})"
+            )
+        metadata = body.get("metadata") or {}
+        name, namespace = metadata.get("name"), metadata.get("namespace")
+        if target.name and name and name != target.name:
+            raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
+        if kind.namespaced and namespace and namespace != target.namespace:
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
+    def _known(
+        self, call: Call, body: JsonObject, *, patch: bool = False, applied: bool = False
+    ) -> tuple[JsonObject, tuple[str, ...]]:
+        """The body without the fields that its kind lacks, and the warnings about these. Raises under ``Strict``."""
+        mode = call.request.query.get("fieldValidation") or "Warn"
+        unknown = self._store.schemas.unknown_fields(call.model, call.target.version, body)
+        if not unknown:
+            return body, ()
+        kind = call.model.KIND
+        texts = [f'unknown field "{field}"' for field in unknown]
+        if applied:
+            # Server-side apply never drops fields quietly, whatever the mode.
+            where = f"{call.target.namespace}/{call.target.name}; {call.target.api_version}, Kind={kind.kind}"
+            told = ", ".join(f".{field}: field not declared in schema" for field in unknown)
+            raise BadRequest(f"failed to create typed patch object ({where}): {told}")
+        if mode == "Strict":
+            why = f"strict decoding error: {', '.join(texts)}"
+            if patch:
+                shown = call.request.body.decode("utf-8", "replace")
+                cause = Cause("patch", f"Invalid value: {json.dumps(shown)}: {why}")
+                raise invalid(kind, call.target.name, [cause])
+            raise undecodable(kind, call.target.version, why)
+        pruned = self._store.schemas.pruned(call.model, call.target.version, body)
+        return pruned, tuple(texts) if mode == "Warn" else ()
+
+    def _delete_options(self, call: Call) -> JsonObject:
+        options = bodies.optional_manifest(call.request)
+        query = call.request.query
+        for name in ("propagationPolicy", "orphanDependents"):
+            if name in query:
+                options = {**options, name: query[name]}
+        if options.get("dryRun") or query.get("dryRun"):
+            options = {**options, "dryRun": ["All"]}
+        policy = options.get("propagationPolicy")
+        if policy not in (None, "", "Background", "Foreground", "Orphan"):
+            supported = 'supported values: "Background", "Foreground", "Orphan"'
+            cause = Cause("propagationPolicy", f'Unsupported value: "{policy}": {supported}')
+            raise invalid(call.model.KIND, call.target.name, [cause])
+        return options
+
+    def _delete(self, call: Call, key: ObjectKey, options: JsonObject) -> tuple[JsonObject, bool]:
+        wanted = options.get("preconditions") or {}
+        orphans = options.get("orphanDependents") in (True, "true")
+        return self._store.writes.delete(
+            call.model,
+            key,
+            preconditions=Preconditions(wanted.get("uid") or "", wanted.get("resourceVersion") or ""),
+            orphan=orphans or options.get("propagationPolicy") == "Orphan",
+            dry_run=bool(options.get("dryRun")),
+        )
+
+    def _shown(self, call: Call, stored: Stored) -> Answer:
+        return Answer(self._shows(call)(stored))
+
+    def _shows(self, call: Call) -> Callable[[Stored], bytes]:
+        """How one object is written in the shape that the client accepts."""
+        version = call.target.api_version
+        match shape(call.request.headers.get("accept", "")):
+            case "object":
+                return lambda stored: stored.encoded(version)
+            case "metadata":
+                return lambda stored: encoded(_metadata_only(stored.json))
+            case "table":
+                return partial(self._row, call)
+
+    def _row(self, call: Call, stored: Stored) -> bytes:
+        return encoded(
+            table(
+                call.model.KIND,
+                [{**stored.json, "apiVersion": call.target.api_version}],
+                list_metadata={"resourceVersion": str(stored.revision)},
+                include=call.request.query.get("includeObject", "Metadata"),
+                now=self._store.clock(),
+            )
+        )
+
+    def _told(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
+        return answer({**body, "apiVersion": call.target.api_version}, status, warnings)
+
+
+def _selected(call: Call) -> Matches:
+    query = call.request.query
+    tests: list[Matches] = []
+    if labels := query.get("labelSelector"):
+        tests.append(label_selector(labels))
+    if fields := query.get("fieldSelector"):
+        tests.append(field_selector(fields, call.model.KIND))
+    return lambda obj: all(test(obj) for test in tests)
+
+
+def _named(obj: JsonObject, *, name: str, matches: Matches) -> bool:
+    return obj["metadata"]["name"] == name and matches(obj)
+
+
+def _at_revision(request: Request, current: int) -> int:
+    wanted = request.number("resourceVersion") or 0
+    if wanted > current:
+        raise Timeout(f"Too large resource version: {wanted}, current: {current}")
+    if request.query.get("resourceVersionMatch") == "Exact" and wanted != current:
+        raise Expired("The provided resource version is too old")
+    return current
+
+
+def _metadata_only(body: JsonObject) -> JsonObject:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": body["metadata"]}
+
+
+def _token(revision: str, key: ObjectKey) -> str:
+    place = {"v": "meta.k8s.io/v1", "rv": revision, "start": [key.namespace, key.name]}
+    return base64.urlsafe_b64encode(encoded(place)).decode()
+
+
+def _position(token: str) -> tuple[str, tuple[str, str]]:
+    try:
+        place = json.loads(base64.urlsafe_b64decode(token))
+        namespace, name = place["start"]
+        return str(place["rv"]), (str(namespace), str(name))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRequest("continue key is not valid") from error
+
+
+def _object(value: Any) -> JsonObject:
+    if not isinstance(value, dict):
+        raise BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+    return value

@@ -1,0 +1,109 @@
+"""A watch over HTTP: lines of JSON, one a change, until the client goes, its time is up, or history has forgotten it.
+
+Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Streaming lists".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+
+from lockgate.embedded.kubernetes.exchange import encoded
+from lockgate.embedded.kubernetes.refusals import too_old
+from lockgate.embedded.kubernetes.selectors import Matches
+from lockgate.embedded.kubernetes.storage import Event, Storage, Stored
+from lockgate.resources.model import JsonObject, Kind
+from lockgate.resources.status import ApiError
+
+_BOOKMARK_SECONDS = 60.0  # what the API server's watch cache does
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a client watches. `revision` None is from now, with all that exists told first as ADDED.
+
+    `show` makes an object's JSON in the shape that was asked for, which may differ from the first to the next.
+    `initial_end` asks for a bookmark after what exists (WatchList).
+    """
+
+    kind: Kind
+    api_version: str
+    namespace: str
+    matches: Matches
+    show: Callable[[Stored], bytes]
+    revision: int | None
+    bookmarks: bool = False
+    initial_end: bool = False
+    timeout: float | None = None
+
+
+async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
+    """Chunks of whole lines. Raises `Expired` before the first when `revision` is forgotten."""
+    at = watch.kind.group_kind
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + watch.timeout if watch.timeout is not None else None
+    revision = watch.revision
+    if revision is None:
+        revision = storage.revision
+        first = b"".join(
+            _line("ADDED", watch.show(stored))
+            for stored in storage.all(at, watch.namespace)
+            if watch.matches(stored.json)
+        )
+        if watch.initial_end:
+            first += _bookmark(watch, revision, {"k8s.io/initial-events-end": "true"})
+        yield first
+    else:
+        storage.events_since(at, revision)
+        yield b""
+    while True:
+        patience = _BOOKMARK_SECONDS if watch.bookmarks else None
+        if ends is not None:
+            patience = min(ends - loop.time(), patience if patience is not None else float("inf"))
+            if patience <= 0:
+                return
+        await storage.changed(at, revision, patience)
+        try:
+            events = storage.events_since(at, revision)
+        except ApiError:
+            yield _line("ERROR", encoded(too_old(revision, storage.revision).status()))
+            return
+        if events:
+            revision = events[-1].revision
+            if told := b"".join(_told(watch, events)):
+                yield told
+        elif watch.bookmarks and (ends is None or loop.time() < ends):
+            revision = storage.revision
+            yield _bookmark(watch, revision, {})
+
+
+def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
+    for event in events:
+        stored = event.object
+        if watch.namespace and stored.key.namespace != watch.namespace:
+            continue
+        now = event.type != "DELETED" and watch.matches(stored.json)
+        before = event.previous is not None and watch.matches(event.previous.json)
+        if now:
+            yield _line("MODIFIED" if before else "ADDED", watch.show(stored))
+        elif before:
+            # Gone, or out of what was selected: the client last saw the state before.
+            assert event.previous is not None
+            metadata = {**event.previous.json["metadata"], "resourceVersion": str(event.revision)}
+            last = {**event.previous.json, "metadata": metadata}
+            yield _line("DELETED", watch.show(Stored(stored.key, last, event.revision)))
+
+
+def _line(type_: str, body: bytes) -> bytes:
+    return b'{"type":"%s","object":%s}\n' % (type_.encode(), body)
+
+
+def _bookmark(watch: Watch, revision: int, annotations: dict[str, str]) -> bytes:
+    metadata: JsonObject = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if annotations:
+        metadata["annotations"] = annotations
+    return _line(
+        "BOOKMARK",
+        encoded({"kind": watch.kind.kind, "apiVersion": watch.api_version, "metadata": metadata}),
+    )
