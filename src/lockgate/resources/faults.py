@@ -1,0 +1,118 @@
+"""What is wrong with one object, said as the Kubernetes API says it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from lockgate.resources.model import JsonObject
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class Reason(StrEnum):
+    """`CauseType`s of apimachinery's `meta/v1`, for `Status.details.causes`."""
+
+    REQUIRED = "FieldValueRequired"
+    INVALID = "FieldValueInvalid"
+    UNSUPPORTED = "FieldValueNotSupported"
+    FORBIDDEN = "FieldValueForbidden"
+    DUPLICATE = "FieldValueDuplicate"
+    TOO_LONG = "FieldValueTooLong"
+    TYPE = "FieldValueTypeInvalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One refusal. `message` begins as the API's do (``Required value``); `str()` has the field before it.
+
+    `webhook` names the admission webhook that refuses, where it is not the API server itself.
+    """
+
+    path: Path
+    reason: Reason
+    message: str
+    webhook: str = ""
+
+    @property
+    def field(self) -> str:
+        return field_name(self.path)
+
+    def cause(self) -> JsonObject:
+        return {"reason": self.reason.value, "message": self.message, "field": self.field}
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.path else self.message
+
+
+def required(path: Path, detail: str = "") -> Fault:
+    return Fault(path, Reason.REQUIRED, "Required value" + (f": {detail}" if detail else ""))
+
+
+def invalid(path: Path, value: object, detail: str) -> Fault:
+    return Fault(path, Reason.INVALID, f"Invalid value: {quoted(value)}: {detail}")
+
+
+def unsupported(path: Path, value: object, supported: Iterable[str]) -> Fault:
+    allowed = ", ".join(quoted(one) for one in supported)
+    return Fault(path, Reason.UNSUPPORTED, f"Unsupported value: {quoted(value)}: supported values: {allowed}")
+
+
+def forbidden(path: Path, detail: str) -> Fault:
+    return Fault(path, Reason.FORBIDDEN, f"Forbidden: {detail}")
+
+
+def duplicate(path: Path, value: object) -> Fault:
+    return Fault(path, Reason.DUPLICATE, f"Duplicate value: {quoted(value)}")
+
+
+def too_long(path: Path, limit: int, unit: str = "bytes") -> Fault:
+    return Fault(path, Reason.TOO_LONG, f"Too long: may not be more than {limit} {unit}")
+
+
+def wrong_type(path: Path, value: object, expected: str) -> Fault:
+    """In the words of the CRD validator, which names the type found."""
+    found = json_type(value)
+    message = f'Invalid value: "{found}": {field_name(path)} in body must be of type {expected}: "{found}"'
+    return Fault(path, Reason.TYPE, message)
+
+
+def field_name(path: Path) -> str:
+    """``spec.rules[0].http``; keys of maps that are no plain names go in brackets: ``data[tls.crt]``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int) or not _PLAIN.fullmatch(part):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+_PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+
+
+def json_type(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case dict():
+            return "object"
+        case _:
+            return "array"
+
+
+def quoted(value: object) -> str:
+    """A value as Go's field errors print it: strings quoted, the rest as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str)

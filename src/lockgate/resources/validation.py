@@ -1,0 +1,163 @@
+"""What the API server and the admission webhooks would say of an object.
+
+`validate` first holds the manifest against the kind's model, field by field, as the schema check of an API server
+does; only what passes is held against the kind's rules (`rules/`), as admission follows decoding there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lockgate.resources import faults, rules
+from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.model import JsonObject, Model, Resource
+from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
+
+
+def validate(model: type[Resource], manifest: JsonObject) -> list[Fault]:
+    """All refusals of one object, in the order of its fields; empty when it would be stored."""
+    try:
+        resource = model.model_validate(manifest)
+    except ValidationError as error:
+        return [_fault(model, manifest, detail) for detail in error.errors(include_url=False)]
+    return refusals(resource, manifest)
+
+
+def refusals(resource: Resource, manifest: JsonObject) -> list[Fault]:
+    """What `validate` says of an object that has been parsed already."""
+    return [*_at_most_one(shape_of(type(resource)), manifest, ()), *rules.refusals(resource)]
+
+
+def warnings(resource: Resource) -> list[Fault]:
+    """What is stored with a warning to the client."""
+    return list(rules.warnings(resource))
+
+
+def unknown_fields(model: type[Resource], manifest: JsonObject) -> list[Path]:
+    """Paths of fields that the kind does not have, in the order of the manifest."""
+    found: list[Path] = []
+    _unknown(shape_of(model), manifest, (), found)
+    return found
+
+
+def nearest(model: type[Resource], path: Path) -> str:
+    """The known field that an unknown one was probably meant to be, or "". Looks beside it only."""
+    shape: Shape = shape_of(model)
+    for part in path[:-1]:
+        shape = _step(shape, part)
+    if not isinstance(shape, Object):
+        return ""
+    wanted = str(path[-1])
+    by_lower = {name.lower(): name for name in shape.names}
+    close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.7)
+    return by_lower[close[0]] if close else ""
+
+
+def _unknown(shape: Shape, value: Any, path: Path, found: list[Path]) -> None:
+    match shape:
+        case Object():
+            if not isinstance(value, dict):
+                return
+            if not shape.model.OPEN and not shape.names.issuperset(value):
+                found.extend((*path, name) for name in value if name not in shape.names)
+            for name, inner in shape.nested:
+                if name in value:
+                    _unknown(inner, value[name], (*path, name), found)
+        case ListOf(inner):
+            if isinstance(value, list):
+                for index, item in enumerate(value):
+                    _unknown(inner, item, (*path, index), found)
+        case MapOf(inner):
+            if isinstance(value, dict):
+                for name, item in value.items():
+                    _unknown(inner, item, (*path, name), found)
+        case _:
+            pass
+
+
+def _at_most_one(shape: Shape, value: Any, path: Path) -> Iterator[Fault]:
+    match shape:
+        case Object(model=model):
+            if not _restricted(model) or not isinstance(value, dict):
+                return
+            for group in model.AT_MOST_ONE:
+                chosen = [name for name in group if value.get(name) not in (None, "", 0, [], {})]
+                if len(chosen) > 1:
+                    yield faults.invalid(path, value, f"at most one of {', '.join(chosen)} may be set")
+            for name, inner in shape.nested:
+                if name in value:
+                    yield from _at_most_one(inner, value[name], (*path, name))
+        case ListOf(inner):
+            for index, item in enumerate(value or ()):
+                yield from _at_most_one(inner, item, (*path, index))
+        case MapOf(inner):
+            for name, item in (value or {}).items():
+                yield from _at_most_one(inner, item, (*path, name))
+        case _:
+            pass
+
+
+@cache
+def _restricted(model: type[Model]) -> bool:
+    """Whether the model or a part of it has an AT_MOST_ONE: the others need no walk."""
+    return bool(model.AT_MOST_ONE) or any(_leads_to_restricted(shape) for _, shape in shape_of(model).nested)
+
+
+def _leads_to_restricted(shape: Shape) -> bool:
+    match shape:
+        case Object(model=model):
+            return _restricted(model)
+        case ListOf(inner) | MapOf(inner):
+            return _leads_to_restricted(inner)
+        case _:
+            return False
+
+
+def _fault(model: type[Resource], manifest: JsonObject, error: ErrorDetails) -> Fault:
+    path: Path = error["loc"]
+    value = error["input"]
+    match error["type"]:
+        case "missing":
+            return faults.required(path)
+        case "literal_error":
+            shape = _follow(shape_of(model), path)
+            choices = shape.choices if isinstance(shape, Scalar) else ()
+            if not isinstance(value, str):
+                return faults.wrong_type(path, value, "string")
+            return faults.unsupported(path, value, choices)
+        case kind if kind.endswith("_type") or kind == "int_or_string":
+            return faults.wrong_type(path, value, _expected(_follow(shape_of(model), path)))
+        case _:
+            return Fault(path, Reason.INVALID, f"Invalid value: {faults.quoted(value)}: {error['msg']}")
+
+
+def _expected(shape: Shape) -> str:
+    match shape:
+        case Scalar(type=type):
+            return "integer or string" if type == "int-or-string" else type
+        case ListOf():
+            return "array"
+        case _:
+            return "object"
+
+
+def _follow(shape: Shape, path: Iterable[str | int]) -> Shape:
+    for part in path:
+        shape = _step(shape, part)
+    return shape
+
+
+def _step(shape: Shape, part: str | int) -> Shape:
+    match shape:
+        case Object(fields=fields) if isinstance(part, str) and part in fields:
+            return fields[part].shape
+        case ListOf(inner) | MapOf(inner):
+            return inner
+        case _:
+            return Free()
