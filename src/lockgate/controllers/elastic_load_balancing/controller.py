@@ -1,0 +1,200 @@
+"""The loop: look at ELBv2 when it changed, keep targets under observation, publish what Envoy should serve."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lockgate.controllers.aws import Aws
+from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
+from lockgate.controllers.elastic_load_balancing.reading import read
+from lockgate.controllers.elastic_load_balancing.targets import Targets
+from lockgate.loadbalancer.elbv2 import load_balancers, target_group
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+
+if TYPE_CHECKING:
+    from lockgate.xds.loadbalancer import Built, Material
+    from lockgate.xds.snapshot import Snapshot
+
+log = logging.getLogger("lockgate.elastic_load_balancing")
+
+SETTLE_SECONDS = 0.01  # several calls of one change are looked at together
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class ElasticLoadBalancing:
+    """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
+    a free port at an address, the wanted one if it can.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        *,
+        platform: Platform,
+        resolve: Resolve,
+        publish: Callable[[Snapshot], None],
+        free_port: Callable[[str, int], int],
+        many_loopbacks: bool = sys.platform != "darwin",
+    ) -> None:
+        self._aws = aws
+        self._platform = platform
+        self._publish = publish
+        self._free_port = free_port
+        self._many_loopbacks = many_loopbacks
+        self._wake = asyncio.Event()
+        self._stale: set[str] = {"elbv2", "acm"}
+        self._targets = Targets(platform, resolve, self._wake.set)
+        self._balancers: tuple[LoadBalancer, ...] = ()
+        self._groups: dict[str, TargetGroup] = {}
+        self._certificates: dict[str, Material] = {}
+        self._addresses: dict[str, str] = {}
+        self._ports: dict[tuple[str, int], int] = {}
+        self._published: Snapshot | None = None
+        self._built: Built | None = None
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Load balancer DNS name to the loopback address that stands for it."""
+        return MappingProxyType(self._addresses)
+
+    @property
+    def ports(self) -> Mapping[tuple[str, int], int]:
+        """(DNS name, listener port) to the local port at the load balancer's address."""
+        return MappingProxyType(self._ports)
+
+    @property
+    def load_balancers(self) -> tuple[LoadBalancer, ...]:
+        """As last read from the API."""
+        return self._balancers
+
+    def target_states(self, reference: str) -> Mapping[str, str]:
+        """``id:port`` to state, of a target group's targets."""
+        states = self._targets.states(reference)
+        return {f"{target.id}:{target.port}": state for target, state in sorted(states.items())}
+
+    def targets_changed(self) -> None:
+        """To be called when `resolve` may answer differently than before."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_changes())
+                tasks.create_task(self._serve())
+        finally:
+            self._targets.stop()
+
+    async def _follow_changes(self) -> None:
+        async for services in self._platform.changes():
+            if touched := services & {"elbv2", "acm"}:
+                self._stale |= touched
+                self._wake.set()
+
+    async def _serve(self) -> None:
+        self._wake.set()
+        failures = 0
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._look()
+            except Exception as error:  # level-triggered: nothing is lost by trying again
+                delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+                failures += 1
+                log.warning("cannot read ELBv2: %s; again in %.1f s", error, delay)
+                log.debug("reading ELBv2", exc_info=error)
+                asyncio.get_running_loop().call_later(delay, self._wake.set)
+            else:
+                failures = 0
+
+    async def _look(self) -> None:
+        stale, self._stale = self._stale, set()
+        try:
+            if "elbv2" in stale:
+                await asyncio.sleep(SETTLE_SECONDS)
+                await self._read()
+            if stale:
+                await self._fetch_certificates(again="acm" in stale)
+        except BaseException:
+            self._stale |= stale
+            raise
+        used = frozenset(reference for each in self._balancers for reference in each.target_groups)
+        self._targets.follow(self._groups, used)
+        self._assign_sockets()
+        self._act()
+
+    async def _read(self) -> None:
+        answers = await read(self._aws)
+        self._groups = {item["TargetGroupArn"]: target_group(item, answers) for item in answers.target_groups}
+        self._balancers = load_balancers(answers)
+
+    async def _fetch_certificates(self, *, again: bool) -> None:
+        """Material of every certificate in use; the known is asked for again only when ACM changed."""
+        from lockgate.xds.loadbalancer import Material
+
+        wanted = dict.fromkeys(
+            arn for each in self._balancers for listener in each.listeners for arn in listener.certificates
+        )
+        found = {}
+        for arn in wanted:
+            if arn in self._certificates and not again:
+                found[arn] = self._certificates[arn]
+            elif (material := await self._platform.certificate_material(arn)) is not None:
+                found[arn] = Material(*material)
+        self._certificates = found
+
+    def _assign_sockets(self) -> None:
+        """A load balancer keeps its address and its listeners their ports for as long as they exist."""
+        names = {each.dns_name for each in self._balancers}
+        listeners = {(each.dns_name, here.port) for each in self._balancers for here in each.listeners}
+        self._addresses = {name: at for name, at in self._addresses.items() if name in names}
+        self._ports = {key: port for key, port in self._ports.items() if key in listeners}
+        for balancer in self._balancers:
+            if balancer.dns_name not in self._addresses:
+                self._addresses[balancer.dns_name] = self._next_address()
+            address = self._addresses[balancer.dns_name]
+            for listener in balancer.listeners:
+                key = (balancer.dns_name, listener.port)
+                if key not in self._ports:
+                    wanted = listener.port if listener.port >= 1024 else 0
+                    self._ports[key] = self._free_port(address, wanted)
+
+    def _next_address(self) -> str:
+        if not self._many_loopbacks:
+            return "127.0.0.1"
+        taken = set(self._addresses.values())
+        numbers = (f"127.0.{high}.{low}" for high in range(256) for low in range(1, 255))
+        return next(address for address in numbers if address not in taken)
+
+    def _act(self) -> None:
+        from lockgate.xds.loadbalancer import Built, Socket, snapshot
+
+        sockets = {
+            (balancer.arn, listener.port): Socket(
+                self._addresses[balancer.dns_name], self._ports[balancer.dns_name, listener.port]
+            )
+            for balancer in self._balancers
+            for listener in balancer.listeners
+        }
+        endpoints = {
+            reference: self._targets.endpoints(group)
+            for balancer in self._balancers
+            for reference, group in balancer.target_groups.items()
+        }
+        self._built = self._built or Built()
+        made = snapshot(
+            self._balancers,
+            sockets=sockets,
+            certificates=self._certificates,
+            endpoints=endpoints,
+            built=self._built,
+        )
+        if made != self._published:
+            self._published = made
+            self._publish(made)

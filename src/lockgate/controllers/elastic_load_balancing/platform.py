@@ -1,0 +1,35 @@
+"""What Elastic Load Balancing has inside AWS and no API offers, and what it asks of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from lockgate.loadbalancer.model import Target, TargetType
+
+
+class Platform(Protocol):
+    """AWS from inside."""
+
+    async def certificate_material(self, arn: str) -> tuple[str, str] | None:
+        """(chain, key) as PEM of an issued certificate, leaf first; None where there is none."""
+        ...
+
+    async def report_target_health(
+        self, target_group_arn: str, target_id: str, port: int, state: str, reason: str, description: str
+    ) -> None:
+        """What `describe_target_health` is to say from now on. ``unused`` with the reason
+        ``Target.NotRegistered`` ends the draining of a target."""
+        ...
+
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """After calls that changed something: the services concerned, such as ``{"elbv2", "acm"}``."""
+        ...
+
+
+class Resolve(Protocol):
+    """Where a target really is: what the network of the VPC and kube-proxy know together."""
+
+    def __call__(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
+        """Addresses and ports, none where nothing listens."""
+        ...

@@ -1,0 +1,154 @@
+"""Registered targets: one task each that probes it for as long as it is registered, or waits until it has drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from math import lcm
+from typing import TYPE_CHECKING
+
+from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
+from lockgate.controllers.elastic_load_balancing.probes import probe
+from lockgate.loadbalancer.health import (
+    DEREGISTERED,
+    DRAINING,
+    NOT_IN_USE,
+    REGISTERED,
+    Failed,
+    Health,
+    Outcome,
+    after,
+    receiving,
+    seconds_until_next,
+)
+from lockgate.loadbalancer.model import Target, TargetGroup, TargetState
+
+if TYPE_CHECKING:
+    from lockgate.xds.loadbalancer import Endpoint
+
+log = logging.getLogger("lockgate.elastic_load_balancing")
+
+Key = tuple[str, Target]  # target group reference, target
+DRAIN_SECONDS = 300
+
+
+class Targets:
+    """`changed` is called when requests should go elsewhere than before."""
+
+    def __init__(self, platform: Platform, resolve: Resolve, changed: Callable[[], None]) -> None:
+        self._platform = platform
+        self._resolve = resolve
+        self._changed = changed
+        self._groups: Mapping[str, TargetGroup] = {}
+        self._health: dict[Key, Health] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._probing: set[Key] = set()
+
+    def follow(self, groups: Mapping[str, TargetGroup], used: frozenset[str]) -> None:
+        """The target groups that exist now; those in `used` get traffic from a load balancer and are probed."""
+        self._groups = groups
+        registered = {(reference, target) for reference, group in groups.items() for target in group.targets}
+        for key in registered:
+            if key[0] in used:
+                if key not in self._probing:
+                    self._probing.add(key)
+                    self._start(key, REGISTERED, self._look_after(key))
+            elif self._health.get(key) != NOT_IN_USE:
+                self._probing.discard(key)
+                self._start(key, NOT_IN_USE, self._report(key, NOT_IN_USE))
+        for key in [each for each in self._health if each not in registered]:
+            if key[0] not in groups:
+                self._forget(key)
+            elif self._health[key] != DRAINING:
+                self._probing.discard(key)
+                self._start(key, DRAINING, self._drain(key))
+
+    def states(self, reference: str) -> dict[Target, TargetState]:
+        return {target: health.state for (group, target), health in self._health.items() if group == reference}
+
+    def endpoints(self, group: TargetGroup) -> tuple[Endpoint, ...]:
+        """Where requests for a group go, and where some may still be running."""
+        from lockgate.xds.loadbalancer import Endpoint
+
+        states = self.states(group.reference)
+        found = {target: self._places(group, target) for target in sorted(receiving(group, states))}
+        share = lcm(*(len(places) for places in found.values() if places)) if found else 1
+        weights: dict[tuple[str, int], int] = {}
+        for places in found.values():
+            for place in places:
+                weights[place] = weights.get(place, 0) + share // len(places)
+        made = [Endpoint(host, port, weight=min(weight, 128)) for (host, port), weight in weights.items()]
+        for target in sorted(target for target, state in states.items() if state == "draining"):
+            made += [
+                Endpoint(host, port, draining=True)
+                for host, port in self._places(group, target)
+                if (host, port) not in weights
+            ]
+        return tuple(dict.fromkeys(made))
+
+    def stop(self) -> None:
+        for key in list(self._health):
+            self._forget(key)
+
+    def _places(self, group: TargetGroup, target: Target) -> tuple[tuple[str, int], ...]:
+        return self._resolve(target, group.target_type, group.vpc_id)
+
+    def _start(self, key: Key, health: Health, work: Coroutine[None, None, None]) -> None:
+        if earlier := self._tasks.pop(key, None):
+            earlier.cancel()
+        self._health[key] = health
+        self._tasks[key] = asyncio.create_task(work)
+
+    def _forget(self, key: Key) -> None:
+        self._health.pop(key, None)
+        self._probing.discard(key)
+        if task := self._tasks.pop(key, None):
+            task.cancel()
+
+    async def _look_after(self, key: Key) -> None:
+        reference, target = key
+        await self._report(key, REGISTERED)
+        while True:
+            group = self._groups[reference]
+            started = time.monotonic()
+            outcome = await self._probe(group, target)
+            before = self._health[key]
+            health = after(before, outcome, group.health_check, time.monotonic())
+            self._health[key] = health
+            if (before.state, before.reason) != (health.state, health.reason):
+                log.info("%s %s:%d %s %s", group.name, target.id, target.port, health.state, health.reason)
+                await self._report(key, health)
+            if before.state != health.state:
+                self._changed()
+            took = time.monotonic() - started
+            await asyncio.sleep(max(0.0, seconds_until_next(health, group.health_check) - took))
+
+    async def _probe(self, group: TargetGroup, target: Target) -> Outcome:
+        check = group.health_check
+        port = int(check.port) if check.port.isdigit() else target.port
+        places = self._places(group, Target(target.id, port, target.availability_zone))
+        if not places:
+            return Failed()  # nothing behind the port: a refused connection
+        return await probe(*places[0], check, group.protocol_version)
+
+    async def _drain(self, key: Key) -> None:
+        group = self._groups[key[0]]
+        self._changed()
+        await self._report(key, DRAINING)
+        delay = group.attributes.get("deregistration_delay.timeout_seconds", str(DRAIN_SECONDS))
+        await asyncio.sleep(int(delay))
+        await self._report(key, DEREGISTERED)
+        self._health.pop(key, None)
+        self._tasks.pop(key, None)
+        self._changed()
+
+    async def _report(self, key: Key, health: Health) -> None:
+        reference, target = key
+        try:
+            await self._platform.report_target_health(
+                reference, target.id, target.port, health.state, health.reason, health.description
+            )
+        except Exception as error:  # what is reported is not what is served: traffic goes on
+            log.warning("cannot report the health of %s:%d: %s", target.id, target.port, error)

@@ -1,0 +1,171 @@
+"""Target health as ELBv2 tells it: a state machine that takes an answer and the time, and says what is so.
+
+States and reason codes are those of `describe_target_health`. Source: "Health checks for Application Load Balancer
+target groups", and `TargetHealth` in the ELBv2 API reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, assert_never
+
+from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup, TargetState
+
+FIRST_LOOKS_SECONDS: Final = 0.05  # an initial target is looked at this soon again, then ever more rarely,
+SLOWEST_FIRST_LOOK_SECONDS: Final = 1.0  # down to this; see `seconds_until_next`
+
+
+# --- what a probe brings -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An HTTP status, or a gRPC one where the target group speaks gRPC."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No connection, a broken one, or no HTTP in it."""
+
+
+Outcome: TypeAlias = Answered | TimedOut | Failed
+
+
+# --- the state ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`passes` and `failures` are counted in a row; `counted_at` is when a failure was last counted while initial."""
+
+    state: TargetState
+    reason: str = ""
+    description: str = ""
+    passes: int = 0
+    failures: int = 0
+    looks: int = 0
+    counted_at: float | None = None
+
+
+REGISTERED: Final = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+CHECKING: Final = Health("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+HEALTHY: Final = Health("healthy")
+DRAINING: Final = Health("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+DEREGISTERED: Final = Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
+NOT_IN_USE: Final = Health(
+    "unused",
+    "Target.NotInUse",
+    "Target group is not configured to receive traffic from the load balancer",
+)
+
+
+def after(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> Health:
+    """The health once a probe has brought `outcome`, at `now` seconds of any monotonic clock.
+
+    One success takes a target out of `initial`; from then on the thresholds rule. Failures of an initial target count
+    no faster than the check's own interval, however often it is looked at: a target that starts slowly is not
+    unhealthy sooner than it would be in AWS.
+    """
+    looked = replace(health, looks=health.looks + 1)
+    if is_pass(outcome, check):
+        return _passed(looked, check)
+    return _failed(looked, outcome, check, now)
+
+
+def seconds_until_next(health: Health, check: HealthCheck) -> float:
+    """How long after a probe the next one starts.
+
+    The check's interval, except for initial targets: those are looked at quickly, so that an edge on one machine is
+    healthy when its gateway is, and not up to an interval later.
+    """
+    if health.state != "initial":
+        return float(check.interval_seconds)
+    quick = FIRST_LOOKS_SECONDS * 1.5 ** min(health.looks, 16)
+    return min(quick, SLOWEST_FIRST_LOOK_SECONDS, float(check.interval_seconds))
+
+
+def is_pass(outcome: Outcome, check: HealthCheck) -> bool:
+    return isinstance(outcome, Answered) and any(
+        low <= outcome.code <= high for low, high in matcher_ranges(check.matcher)
+    )
+
+
+def matcher_ranges(matcher: str) -> tuple[tuple[int, int], ...]:
+    """``200,300-302`` as ((200, 200), (300, 302)); parts that are no numbers match nothing."""
+    ranges = []
+    for part in matcher.split(","):
+        low, _, high = part.strip().partition("-")
+        if low.strip().isdigit() and (not high or high.strip().isdigit()):
+            ranges.append((int(low), int(high or low)))
+    return tuple(ranges)
+
+
+def _passed(health: Health, check: HealthCheck) -> Health:
+    if health.state == "healthy":
+        return replace(health, passes=health.passes + 1, failures=0)
+    if health.state == "initial" or health.passes + 1 >= check.healthy_threshold_count:
+        return replace(HEALTHY, passes=health.passes + 1)
+    return replace(health, passes=health.passes + 1, failures=0)
+
+
+def _failed(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> Health:
+    if health.state == "initial":
+        if health.counted_at is not None and now - health.counted_at < check.interval_seconds:
+            return health
+        counted = replace(
+            health,
+            reason=CHECKING.reason,
+            description=CHECKING.description,
+            failures=health.failures + 1,
+            counted_at=now,
+        )
+    else:
+        counted = replace(health, passes=0, failures=health.failures + 1)
+    if counted.state != "unhealthy" and counted.failures < check.unhealthy_threshold_count:
+        return counted
+    reason, description = _why(outcome)
+    return Health("unhealthy", reason, description, failures=counted.failures)
+
+
+def _why(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Answered(code):
+            return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{code}]"
+        case TimedOut():
+            return "Target.Timeout", "Request timed out"
+        case Failed():
+            return "Target.FailedHealthChecks", "Health checks failed"
+    assert_never(outcome)
+
+
+# --- which targets get requests ----------------------------------------------------------------------------------
+
+
+def receiving(group: TargetGroup, states: Mapping[Target, TargetState]) -> frozenset[Target]:
+    """The registered targets that new requests go to.
+
+    The healthy ones; or all, where too few are healthy (fail-open): fewer than the group's
+    `unhealthy_state_routing` minimum, which is one unless set.
+    """
+    registered = frozenset(group.targets)
+    healthy = frozenset(target for target in registered if states.get(target) == "healthy")
+    return healthy if len(healthy) >= _fewest_healthy(group.attributes, len(registered)) else registered
+
+
+def _fewest_healthy(attributes: Mapping[str, str], registered: int) -> float:
+    prefix = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."
+    count = _number(attributes.get(prefix + "count"), default=1)
+    percentage = _number(attributes.get(prefix + "percentage"), default=0)
+    return max(1, count, registered * percentage / 100)
+
+
+def _number(text: str | None, *, default: int) -> int:
+    return int(text) if text is not None and text.isdigit() else default

@@ -1,0 +1,70 @@
+"""Rule patterns: `*` is any run of characters, also none, and `?` exactly one; the whole string must match.
+
+The same pattern is compared here and, as a regular expression in RE2's syntax, by Envoy. Source: "Listener rules for
+your Application Load Balancer", "Condition types".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+
+def is_literal(pattern: str, *, escapes: bool = False) -> bool:
+    """Whether no character of `pattern` is a wildcard; `escapes` as for `expression`."""
+    return all(not wild for _, wild in _parts(pattern, escapes))
+
+
+def literal(pattern: str, *, escapes: bool = False) -> str:
+    """A pattern without wildcards as the string that it matches."""
+    return "".join(char for char, _ in _parts(pattern, escapes))
+
+
+def expression(pattern: str, *, escapes: bool = False, any_character: str = "") -> str:
+    """`pattern` as a regular expression that RE2 and `re` both read, unanchored.
+
+    `escapes`: ``\\*`` and ``\\?`` stand for themselves, as query-string conditions have it. `any_character` is what a
+    wildcard stands for; printable ASCII unless given.
+    """
+    anything = any_character or "[ -~]"
+    return "".join(
+        (f"{anything}*" if char == "*" else anything) if wild else quote(char)
+        for char, wild in _parts(pattern, escapes)
+    )
+
+
+def matches(pattern: str, text: str, *, case_sensitive: bool, escapes: bool = False) -> bool:
+    return _compiled(expression(pattern, escapes=escapes), case_sensitive).fullmatch(text) is not None
+
+
+def search(regex: str, text: str, *, case_sensitive: bool) -> bool:
+    """Whether a regex value of a condition is found in `text`; an expression that does not compile matches nothing."""
+    try:
+        return _compiled(regex, case_sensitive).search(text) is not None
+    except re.error:
+        return False
+
+
+def quote(text: str) -> str:
+    """`text` as a regular expression that matches it alone, in RE2 as in `re`."""
+    return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", text)
+
+
+@lru_cache(maxsize=16384)
+def _compiled(regex: str, case_sensitive: bool) -> re.Pattern[str]:
+    return re.compile(regex, re.ASCII if case_sensitive else re.ASCII | re.IGNORECASE)
+
+
+def _parts(pattern: str, escapes: bool) -> list[tuple[str, bool]]:
+    """Each character, and whether it is a wildcard."""
+    parts: list[tuple[str, bool]] = []
+    rest = iter(pattern)
+    for char in rest:
+        if escapes and char == "\\":
+            follower = next(rest, "\\")
+            parts.append((follower, False) if follower in "*?\\" else (char, False))
+            if follower not in "*?\\":
+                parts.append((follower, follower in "*?"))
+        else:
+            parts.append((char, char in "*?"))
+    return parts

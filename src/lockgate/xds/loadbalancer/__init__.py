@@ -1,0 +1,134 @@
+"""Application load balancers as the configuration of one Envoy.
+
+A load balancer's listeners are bound to the sockets that stand for them on this machine; its rules become routes in
+strict priority order; its target groups become clusters whose endpoints are where the targets really are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
+from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
+from lockgate.xds.loadbalancer.names import cluster_name, listener_name
+from lockgate.xds.loadbalancer.routes import route_configuration
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
+
+__all__ = ["Built", "Endpoint", "Material", "Socket", "cluster_name", "listener_name", "snapshot"]
+
+Entries: TypeAlias = dict[str, dict[str, Entry]]
+
+
+@dataclass(slots=True)
+class Built:
+    """What earlier snapshots were made from and what came of it, so that only what changed is built again.
+
+    The caller keeps one and passes it each time; entries of objects that are gone are dropped.
+    """
+
+    parts: dict[str, tuple[object, Entries]] = field(default_factory=dict)
+
+
+def snapshot(
+    load_balancers: Sequence[LoadBalancer],
+    *,
+    sockets: Mapping[tuple[str, int], Socket],
+    certificates: Mapping[str, Material],
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    built: Built | None = None,
+) -> Snapshot:
+    """Everything that Envoy needs to serve `load_balancers`.
+
+    `sockets` are by load balancer ARN and listener port, `certificates` by ARN, `endpoints` by target group reference.
+    A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
+    `certificates`: it cannot be served, and the caller knows why.
+    """
+    earlier = built.parts if built is not None else {}
+    parts: dict[str, tuple[object, Entries]] = {}
+    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints):
+        known = earlier.get(key)
+        parts[key] = known if known is not None and known[0] == inputs else (inputs, _build(inputs))
+    if built is not None:
+        built.parts = parts
+    merged: Entries = {}
+    for _, entries in parts.values():
+        for type_url, named in entries.items():
+            merged.setdefault(type_url, {}).update(named)
+    return Snapshot(merged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    load_balancer: LoadBalancer
+    sockets: Mapping[int, Socket]
+    served: tuple[str, ...]  # the certificates at hand
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    load_balancer: LoadBalancer
+    group: TargetGroup
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    group: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    arn: str
+    material: Material
+
+
+def _parts(
+    load_balancers: Sequence[LoadBalancer],
+    sockets: Mapping[tuple[str, int], Socket],
+    certificates: Mapping[str, Material],
+    endpoints: Mapping[str, Sequence[Endpoint]],
+) -> Iterable[tuple[str, _Listeners | _Cluster | _Endpoints | _Secret]]:
+    for balancer in load_balancers:
+        here = {port: socket for (arn, port), socket in sockets.items() if arn == balancer.arn}
+        named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
+        served = tuple(arn for arn in named if arn in certificates)
+        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served)
+        for reference, group in balancer.target_groups.items():
+            yield f"cluster {reference}", _Cluster(balancer, group)
+            yield f"endpoints {reference}", _Endpoints(reference, tuple(endpoints.get(reference, ())))
+        for arn in served:
+            yield f"secret {arn}", _Secret(arn, certificates[arn])
+
+
+def _build(inputs: _Listeners | _Cluster | _Endpoints | _Secret) -> Entries:
+    match inputs:
+        case _Listeners(balancer, sockets, served):
+            return _listeners(balancer, sockets, frozenset(served))
+        case _Cluster(balancer, group):
+            body = cluster(group, balancer).SerializeToString(deterministic=True)
+            return {CLUSTER: {cluster_name(group.reference): Entry.of(body, f"target group {group.name}")}}
+        case _Endpoints(reference, endpoints):
+            name = cluster_name(reference)
+            body = assignment(name, endpoints).SerializeToString(deterministic=True)
+            return {ENDPOINT: {name: Entry.of(body, f"targets of {name}")}}
+        case _Secret(arn, material):
+            body = secret(arn, material).SerializeToString(deterministic=True)
+            return {SECRET: {arn: Entry.of(body, f"certificate {arn}")}}
+
+
+def _listeners(balancer: LoadBalancer, sockets: Mapping[int, Socket], served: frozenset[str]) -> Entries:
+    entries: Entries = {LISTENER: {}, ROUTE: {}}
+    for each in balancer.listeners:
+        at = sockets.get(each.port)
+        if at is None or (each.protocol == "HTTPS" and not served.issuperset(each.certificates[:1])):
+            continue
+        name = listener_name(balancer, each.port)
+        origin = f"listener {balancer.name}:{each.port}"
+        made = listener(balancer, each, at, served).SerializeToString(deterministic=True)
+        routes = route_configuration(balancer, each).SerializeToString(deterministic=True)
+        entries[LISTENER][name] = Entry.of(made, origin)
+        entries[ROUTE][name] = Entry.of(routes, origin)
+    return entries

@@ -1,0 +1,164 @@
+"""Listeners: the socket, TLS towards clients, the HTTP connection and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
+from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from envoy.extensions.filters.network.set_filter_state.v3.set_filter_state_pb2 import Config as SetFilterState
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsCertificate
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
+
+from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
+from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
+from lockgate.xds.loadbalancer.errors import local_replies
+from lockgate.xds.loadbalancer.names import LUA, PEER, listener_name
+from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
+from lockgate.xds.loadbalancer.script import forwarding
+from lockgate.xds.loadbalancer.tls import parameters, preserved_case
+
+REQUEST_HEADERS_KB: Final = 64
+STREAMS: Final = 128  # of one HTTP/2 connection at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """Where a listener really listens."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A certificate as PEM: the chain, leaf first, and its key."""
+
+    chain: str
+    key: str = field(repr=False)
+
+
+def listener(balancer: LoadBalancer, listener: Listener, at: Socket, served: frozenset[str]) -> Message:
+    """`served` are the certificates whose material Envoy is given."""
+    chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener)])
+    if listener.protocol == "HTTPS":
+        chain.transport_socket.name = "envoy.transport_sockets.tls"
+        chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served)))
+    return EnvoyListener(
+        name=listener_name(balancer, listener.port),
+        address={"socket_address": {"address": at.address, "port_value": at.port}},
+        filter_chains=[chain],
+    )
+
+
+def secret(arn: str, material: Material) -> Message:
+    return Secret(
+        name=arn,
+        tls_certificate=TlsCertificate(
+            certificate_chain={"inline_string": material.chain}, private_key={"inline_string": material.key}
+        ),
+    )
+
+
+def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str]) -> Message:
+    """The default certificate first: it is what a client gets that names no server, or one without a certificate."""
+    context = DownstreamTlsContext()
+    common = context.common_tls_context
+    common.tls_params.CopyFrom(parameters(policy(listener.ssl_policy) or POLICIES[DEFAULT]))
+    common.alpn_protocols.extend(["h2", "http/1.1"] if speaks_http2(balancer, listener) else ["http/1.1"])
+    for arn in listener.certificates:
+        if arn in served:
+            common.tls_certificate_sds_secret_configs.append(
+                SdsSecretConfig(name=arn, sds_config={"ads": {}, "resource_api_version": "V3"})
+            )
+    return context
+
+
+def speaks_http2(balancer: LoadBalancer, listener: Listener) -> bool:
+    on = balancer.attributes.get("routing.http2.enabled", "true") == "true"
+    return on and listener.protocol == "HTTPS"
+
+
+def _peer(listener: Listener) -> list[Message]:
+    """Remembers the peer's address once a connection, for rules that ask for it; others cost nothing."""
+    if not any(isinstance(each, SourceIp) for rule in listener.rules for each in rule.conditions):
+        return []
+    value = FilterStateValue(
+        object_key=PEER,
+        factory_key="envoy.network.ip",
+        format_string={"text_format_source": {"inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}},
+    )
+    config = SetFilterState(on_new_connection=[value])
+    return [Filter(name="envoy.filters.network.set_filter_state", typed_config=pack(config))]
+
+
+def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
+    manager = HttpConnectionManager(
+        stat_prefix=listener_name(balancer, listener.port),
+        # Plain listeners speak no HTTP/2 at all, also not by prior knowledge.
+        codec_type=HttpConnectionManager.AUTO if speaks_http2(balancer, listener) else HttpConnectionManager.HTTP1,
+        rds={
+            "config_source": {"ads": {}, "resource_api_version": "V3"},
+            "route_config_name": listener_name(balancer, listener.port),
+        },
+        http_filters=[
+            HttpFilter(name=LUA, typed_config=pack(_script(balancer, listener))),
+            HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True))),
+        ],
+        upgrade_configs=[{"upgrade_type": "websocket"}],
+        local_reply_config=local_replies(listener),
+    )
+    _identity(manager, balancer, listener)
+    _limits(manager, balancer)
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+
+
+def _script(balancer: LoadBalancer, listener: Listener) -> Message:
+    return Lua(default_source_code={"inline_string": forwarding(balancer, listener)})
+
+
+def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> None:
+    """What Envoy would say of itself or change in a request, and a load balancer does not."""
+    manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
+    manager.use_remote_address.CopyFrom(true())  # makes the client untrusted: its x-envoy-* steer nothing
+    manager.skip_xff_append = True  # the script does it: for loopback peers Envoy appends another address
+    manager.generate_request_id.CopyFrom(false())
+    manager.preserve_external_request_id = True
+    manager.normalize_path.CopyFrom(false())
+    manager.merge_slashes = False
+    manager.path_with_escaped_slashes_action = HttpConnectionManager.KEEP_UNCHANGED
+    keeps_host = balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
+    if listener.port in (80, 443) and not keeps_host:
+        manager.strip_any_host_port = True
+
+
+def _limits(manager: Message, balancer: LoadBalancer) -> None:
+    idle = int(balancer.attributes.get("idle_timeout.timeout_seconds", "60"))
+    keep_alive = int(balancer.attributes.get("client_keep_alive.seconds", "3600"))
+    manager.stream_idle_timeout.FromSeconds(idle)
+    manager.request_headers_timeout.FromSeconds(idle)
+    manager.max_request_headers_kb.CopyFrom(uint32(REQUEST_HEADERS_KB))
+    manager.common_http_protocol_options.CopyFrom(
+        HttpProtocolOptions(
+            idle_timeout=seconds(idle),
+            max_connection_duration=seconds(keep_alive),
+            max_headers_count=uint32(1000),  # no count is documented; bytes are what is limited
+            headers_with_underscores_action=HttpProtocolOptions.ALLOW,
+        )
+    )
+    manager.http1_safe_max_connection_duration = True
+    manager.http_protocol_options.accept_http_10 = True
+    manager.http_protocol_options.default_host_for_http_10 = balancer.dns_name
+    manager.http_protocol_options.allow_chunked_length = True
+    manager.http_protocol_options.header_key_format.CopyFrom(preserved_case())
+    manager.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(STREAMS))

@@ -1,0 +1,130 @@
+"""One rule's conditions as the routes that match them: several where paths are best compared separately."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, assert_never
+
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher, Route, RouteMatch
+
+from lockgate.loadbalancer.model import (
+    Condition,
+    HostHeader,
+    HttpHeader,
+    HttpRequestMethod,
+    PathPattern,
+    QueryPair,
+    QueryString,
+    SourceIp,
+)
+from lockgate.loadbalancer.patterns import expression, is_literal, quote
+from lockgate.xds.loadbalancer.actions import Outcome
+from lockgate.xds.loadbalancer.names import PEER
+from lockgate.xds.loadbalancer.protobuf import Message
+
+Guard: TypeAlias = str | None  # a regular expression of the host's whole name, without port
+
+
+def routes_of(name: str, conditions: Sequence[Condition], outcome: Outcome, guard: Guard) -> Iterable[Message]:
+    """Routes of one rule, equal but for their path. Their name is the rule's priority, as access logs tell it."""
+    for match in _matches(conditions, guard):
+        route = Route(name=name, match=match)
+        route.MergeFrom(outcome)
+        yield route
+
+
+def trace_refused(refusal: Outcome) -> Message:
+    """A load balancer refuses the method TRACE before any rule ("HTTP 405: Method not allowed")."""
+    route = Route(name="-1", match=RouteMatch(prefix="", headers=[_header(":method", "TRACE")]))
+    route.MergeFrom(refusal)
+    return route
+
+
+def _matches(conditions: Sequence[Condition], guard: Guard) -> Iterable[Message]:
+    rest = RouteMatch()
+    if guard is not None:
+        rest.headers.append(_header(":authority", f"(?i)(?:{guard})(?::[0-9]+)?", regex=True))
+    paths: list[Message] = [RouteMatch(prefix="")]
+    for condition in conditions:
+        match condition:
+            case PathPattern():
+                paths = _paths(condition)
+            case HostHeader():
+                pass  # by virtual host and guard
+            case HttpHeader():
+                rest.headers.append(_http_header(condition))
+            case HttpRequestMethod(values):
+                rest.headers.append(_one_of(":method", values))
+            case QueryString(values):
+                rest.headers.append(_query(values))
+            case SourceIp(values):
+                ranges = [_range(value) for value in values]
+                rest.filter_state.add(key=PEER, address_match={"ranges": ranges})
+            case _:
+                assert_never(condition)
+    for path in paths:
+        path.MergeFrom(rest)
+        yield path
+
+
+def _paths(condition: PathPattern) -> list[Message]:
+    """Exact and prefix comparisons where the pattern is one; the others together as one regular expression.
+
+    ``/a`` with ``/a/*``, which is how a path of type Prefix comes out, is one comparison.
+    """
+    found: list[Message] = []
+    regexes = [f".*(?:{regex}).*" for regex in condition.regex_values]
+    values = list(dict.fromkeys(condition.values))
+    for value in values:
+        if is_literal(value):
+            if f"{value}/*" in values and value.startswith("/") and not value.endswith("/"):
+                found.append(RouteMatch(path_separated_prefix=value))
+            else:
+                found.append(RouteMatch(path=value))
+        elif value.endswith("*") and is_literal(value[:-1]):
+            parent = value.removesuffix("/*")
+            if not (parent != value and parent in values and parent.startswith("/")):
+                found.append(RouteMatch(prefix=value[:-1]))
+        else:
+            regexes.append(expression(value))
+    if regexes:
+        found.append(RouteMatch(safe_regex={"regex": "|".join(f"(?:{regex})" for regex in regexes)}))
+    return found
+
+
+def _http_header(condition: HttpHeader) -> Message:
+    alternatives = [expression(value) for value in condition.values]
+    alternatives += [f".*(?:{regex}).*" for regex in condition.regex_values]
+    return _header(condition.name, f"(?i)(?:{'|'.join(alternatives)})", regex=True)
+
+
+def _one_of(name: str, values: Sequence[str]) -> Message:
+    if len(values) == 1:
+        return _header(name, values[0])
+    return _header(name, "|".join(quote(value) for value in values), regex=True)
+
+
+def _query(pairs: Sequence[QueryPair]) -> Message:
+    """One expression over path and query: parameters are compared as they came, each of them, in any order."""
+    alternatives = "|".join(_pair(pair) for pair in pairs)
+    return _header(":path", rf"(?i)[^?]*\?(?:.*&)?(?:{alternatives})(?:&.*)?", regex=True)
+
+
+def _pair(pair: QueryPair) -> str:
+    anything = "[!-%'-~]"  # within a parameter
+    value = expression(pair.value, escapes=True, any_character=anything)
+    if pair.key is None:
+        return f"[^=&]*={value}"
+    key = expression(pair.key, escapes=True, any_character="[!-%'-<>-~]")
+    return f"{key}={value}"
+
+
+def _range(cidr: str) -> dict[str, object]:
+    address, _, length = cidr.partition("/")
+    return {"address_prefix": address, "prefix_len": {"value": int(length or ("128" if ":" in cidr else "32"))}}
+
+
+def _header(name: str, value: str, *, regex: bool = False) -> Message:
+    if regex:
+        return HeaderMatcher(name=name, string_match={"safe_regex": {"regex": value}})
+    return HeaderMatcher(name=name, string_match={"exact": value})

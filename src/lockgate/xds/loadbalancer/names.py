@@ -1,0 +1,21 @@
+"""Names of Envoy's resources: the resource part of an ARN, so that statistics and logs read like AWS's console."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.loadbalancer.model import LoadBalancer
+
+PEER: Final = "lockgate.peer"  # filter state: the address at the other end of the connection
+LUA: Final = "envoy.filters.http.lua"
+
+
+def cluster_name(reference: str) -> str:
+    """``targetgroup/NAME/ID`` of a target group's ARN; a reference that is no ARN stays as it is."""
+    return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
+
+
+def listener_name(load_balancer: LoadBalancer, port: int) -> str:
+    """``app/NAME/ID:PORT``; also the name of the listener's route configuration."""
+    short = load_balancer.arn.partition(":loadbalancer/")[2] or load_balancer.name
+    return f"{short}:{port}"

@@ -1,0 +1,145 @@
+"""Rules as routes: strict priority, first match wins, the default rule last.
+
+Rules that ask for a host are put under that host, so that a request is compared only with rules that could match it:
+one virtual host for each name and each ``*.suffix`` that rules ask for, each with the whole order of rules that a
+request to such a host can meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
+from lockgate.loadbalancer.patterns import expression, is_literal
+from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
+from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
+from lockgate.xds.loadbalancer.names import listener_name
+from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
+from lockgate.xds.loadbalancer.script import forwarded_for
+
+
+def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
+    return RouteConfiguration(
+        name=listener_name(balancer, listener.port),
+        virtual_hosts=_virtual_hosts(balancer, listener),
+        ignore_port_in_host_matching=True,
+        validate_clusters={"value": False},  # routes may arrive before the clusters that they name
+        request_headers_to_add=_request_headers(balancer, listener),
+        # What Envoy tells of a client that it takes for an outsider.
+        request_headers_to_remove=["x-envoy-external-address", "x-envoy-internal", *_removed(balancer)],
+        most_specific_header_mutations_wins=True,
+    )
+
+
+def _request_headers(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    made = [
+        header("X-Forwarded-Proto", listener.protocol.lower()),
+        header("X-Forwarded-Port", str(listener.port)),
+    ]
+    if forwarded_for(balancer) == "append":
+        port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
+        peer = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS" + ("%" if port else "_WITHOUT_PORT%")
+        made.append(header("X-Forwarded-For", peer, ADD_IF_ABSENT))
+    return made
+
+
+def _removed(balancer: LoadBalancer) -> list[str]:
+    return ["x-forwarded-for"] if forwarded_for(balancer) == "remove" else []
+
+
+# --- which rules a host can meet ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """One rule's host condition: names, suffixes (``.example.com`` of ``*.example.com``), and what is neither."""
+
+    names: frozenset[str]
+    suffixes: tuple[str, ...]
+    others: tuple[str, ...]  # regular expressions of the whole name
+
+
+def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    rules = [(rule, _hosts(rule), outcome(balancer, listener, rule)) for rule in listener.rules]
+    last = outcome(balancer, listener, None)
+    refusal = answer(405, listener)
+    names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
+    suffixes = dict.fromkeys(suffix for _, hosts, _ in rules if hosts for suffix in hosts.suffixes)
+    index = _Index(rules)
+    made = [_virtual_host(name, [name], index.for_name(name), last, refusal) for name in names]
+    for suffix in suffixes:
+        domains = [f"*{suffix}", *([suffix] if suffix not in names else [])]
+        made.append(_virtual_host(f"*{suffix}", domains, index.for_suffix(suffix), last, refusal))
+    made.append(_virtual_host("*", ["*"], index.for_any(), last, refusal))
+    return made
+
+
+def _virtual_host(
+    name: str, domains: list[str], rules: Iterable[tuple[Rule, Outcome, Guard]], last: Outcome, refusal: Outcome
+) -> Message:
+    routes = [trace_refused(refusal)]
+    for rule, result, guard in rules:
+        routes.extend(routes_of(str(rule.priority), rule.conditions, result, guard))
+    routes.extend(routes_of("0", (), last, None))
+    return VirtualHost(name=name, domains=domains, routes=routes)
+
+
+def _hosts(rule: Rule) -> _Hosts | None:
+    """None where a rule asks for no host."""
+    condition = next((each for each in rule.conditions if isinstance(each, HostHeader)), None)
+    if condition is None or any(set(value) == {"*"} for value in condition.values):
+        return None
+    names, suffixes, others = [], [], []
+    for value in (each.lower() for each in condition.values):
+        if is_literal(value):
+            names.append(value)
+        elif value.startswith("*") and is_literal(value[1:]):
+            suffixes.append(value[1:])
+        else:
+            others.append(expression(value))
+    others.extend(f".*(?:{regex}).*" for regex in condition.regex_values)
+    return _Hosts(frozenset(names), tuple(dict.fromkeys(suffixes)), tuple(others))
+
+
+_Entry = tuple[Rule, _Hosts | None, Outcome]
+
+
+class _Index:
+    """Finds, for a host, the rules that it can meet without looking at all of them."""
+
+    def __init__(self, rules: Sequence[_Entry]) -> None:
+        self._rules = rules
+        self._everywhere = [at for at, (_, hosts, _) in enumerate(rules) if hosts is None or hosts.others]
+        self._by_name: dict[str, list[int]] = {}
+        self._by_suffix: dict[str, list[int]] = {}
+        for at, (_, hosts, _) in enumerate(rules):
+            for name in hosts.names if hosts else ():
+                self._by_name.setdefault(name, []).append(at)
+            for suffix in hosts.suffixes if hosts else ():
+                self._by_suffix.setdefault(suffix, []).append(at)
+
+    def for_name(self, name: str) -> list[tuple[Rule, Outcome, Guard]]:
+        return self._meeting(self._by_name.get(name, []) + self._with_suffix_of(name))
+
+    def for_suffix(self, suffix: str) -> list[tuple[Rule, Outcome, Guard]]:
+        return self._meeting(self._with_suffix_of(suffix))
+
+    def for_any(self) -> list[tuple[Rule, Outcome, Guard]]:
+        return self._meeting([])
+
+    def _with_suffix_of(self, name: str) -> list[int]:
+        return [at for start in range(len(name)) for at in self._by_suffix.get(name[start:], ())]
+
+    def _meeting(self, certain: list[int]) -> list[tuple[Rule, Outcome, Guard]]:
+        """Rules in order; a guard is left to those that only some of these hosts meet."""
+        surely = set(certain)
+        found = []
+        for at in sorted(surely.union(self._everywhere)):
+            rule, hosts, result = self._rules[at]
+            guard = None if hosts is None or at in surely else "|".join(hosts.others)
+            found.append((rule, result, guard))
+        return found
