@@ -65,11 +65,6 @@ def encode_key(key: PrivateKey, encoding: KeyEncoding = "PKCS1") -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
-def encode_key_der(key: PrivateKey) -> bytes:
-    """PKCS#8 DER, or the traditional form where PEM would use it."""
-    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-
-
 def same_key(one: object, other: object) -> bool:
     """Whether two public keys are one. Other types than ours are never the same."""
     kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)

@@ -1,0 +1,305 @@
+"""What is to be done next about a Certificate: one act at a time, from what is there now.
+
+    at rest ─▶ Start ─▶ MakeKey ─▶ Request ─▶ … the issuer … ─▶ Complete ─▶ DropKeys ─▶ at rest
+                 ▲                                   └────────▶ Fail ─▶ … back-off … ─┘
+
+Nothing is remembered between two looks but what the API holds, so a step that was interrupted is simply taken again.
+Source: cert-manager's controllers certificates-{trigger,key-manager,request-manager,issuing,revision-manager}.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from lockgate.certificates import backoff, policy
+from lockgate.certificates.keys import KeySpec, PrivateKey, UnreadableKey, load_key, same_key
+from lockgate.certificates.policy import Violation, go_list
+from lockgate.certificates.request import (
+    key_spec,
+    load_chain,
+    load_request,
+    request_manifest,
+    request_mismatches,
+    revision_of,
+    signing_request,
+)
+from lockgate.certificates.secret import Material, is_up_to_date, stored, target
+from lockgate.certificates.times import parse_time
+from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
+from lockgate.resources.meta import Condition, condition
+from lockgate.resources.model import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Everything about one Certificate. `owner` is False while another Certificate serves the Secret."""
+
+    certificate: Certificate
+    secret: Secret | None
+    next_keys: Sequence[Secret]
+    requests: Sequence[CertificateRequest]
+    now: datetime
+    owner: bool = True
+
+    def request(self, revision: int) -> CertificateRequest | None:
+        return next((each for each in self.requests if revision_of(each) == revision), None)
+
+    @property
+    def revision(self) -> int:
+        return self.certificate.status.revision or 0
+
+    @property
+    def policies(self) -> policy.Input:
+        return policy.Input(self.certificate, self.secret, self.request(self.revision), self.now)
+
+
+# --- acts --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do until something changes, or until `until`."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True)
+class MakeKey:
+    """Put a private key into a temporary Secret: a new one, or, with `reuse`, the one that is in use.
+
+    `undecodable` names a Secret whose key was to be used again and could not be read.
+    """
+
+    spec: KeySpec
+    reuse: bytes | None = field(default=None, repr=False)
+    undecodable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptKey:
+    """A temporary Secret is there that the status does not name yet."""
+
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropKeys:
+    """Delete temporary Secrets. `fields`, if any, are why: they changed while the issuance was under way."""
+
+    secrets: tuple[str, ...]
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Only the user can go on: the key may not change, and does not do."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    manifest: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class DropRequests:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Store what was issued, as `revision`."""
+
+    secret: JsonObject = field(repr=False)
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The certificate is good, its Secret's other contents are not: write them again."""
+
+    secret: JsonObject = field(repr=False)
+
+
+Act: TypeAlias = (
+    Rest | Start | MakeKey | AdoptKey | DropKeys | Stuck | Request | DropRequests | Complete | Fail | Restore
+)
+
+
+def decide(seen: Seen) -> Act:
+    """The next act. Raises `ValueError` for a spec that no request can be made from."""
+    issuing = condition(seen.certificate.status.conditions, "Issuing")
+    if issuing is not None and issuing.status == "True":
+        return _issue(seen, issuing)
+    return _watch(seen)
+
+
+# --- not issuing -------------------------------------------------------------------------------------------------
+
+
+def _watch(seen: Seen) -> Act:
+    if seen.next_keys:
+        return DropKeys(tuple(each.name for each in seen.next_keys))
+    if not seen.owner:
+        return Rest()
+    given = seen.policies
+    violation = policy.trigger(given)
+    if violation is not None:
+        until = _backing_off(seen)
+        return Rest(until) if until else Start(violation)
+    if stale := _stale_requests(seen):
+        return DropRequests(stale)
+    assert seen.secret is not None
+    material = stored(seen.secret)
+    assert material is not None  # or the first policy had said so
+    wanted = target(seen.certificate, material, existing_type=seen.secret.type)
+    if not is_up_to_date(seen.secret, wanted):
+        return Restore(wanted)
+    return Rest(policy.renewal_time(seen.certificate.spec, given.leaf))
+
+
+def _backing_off(seen: Seen) -> datetime | None:
+    """When the next try is allowed, if that is later. A spec that was changed after the failure is tried at once."""
+    until = backoff.next_attempt(seen.certificate)
+    if until is None or until <= seen.now:
+        return None
+    failed = seen.request(seen.revision + 1)
+    if failed is not None and request_mismatches(seen.certificate.spec, failed):
+        return None
+    return until
+
+
+def _stale_requests(seen: Seen) -> tuple[str, ...]:
+    """Requests beyond `revisionHistoryLimit`, the oldest first, once the Certificate is ready."""
+    ready = condition(seen.certificate.status.conditions, "Ready")
+    if ready is None or ready.status != "True":
+        return ()
+    limit = seen.certificate.spec.revision_history_limit or 1
+    numbered = sorted((number, each.name) for each in seen.requests if (number := revision_of(each)) is not None)
+    return tuple(name for _, name in numbered[: max(0, len(numbered) - limit)])
+
+
+# --- issuing -----------------------------------------------------------------------------------------------------
+
+
+def _issue(seen: Seen, issuing: Condition) -> Act:
+    spec = seen.certificate.spec
+    wanted = key_spec(spec)
+    if not seen.next_keys:
+        return _first_key(seen, wanted)
+    named = seen.certificate.status.next_private_key_secret_name
+    chosen = next((each for each in seen.next_keys if each.name == named), None)
+    if chosen is None:
+        return AdoptKey(seen.next_keys[0].name) if len(seen.next_keys) == 1 else _drop(seen.next_keys)
+    if len(seen.next_keys) > 1:
+        return _drop([each for each in seen.next_keys if each is not chosen])
+    try:
+        key = load_key(chosen.decoded.get("tls.key", b""))
+    except UnreadableKey:
+        return _drop([chosen])
+    if fields := wanted.mismatches(key):
+        return DropKeys((chosen.name,), fields)
+
+    revision = seen.revision + 1
+    if unfit := tuple(each.name for each in seen.requests if _is_unfit(each, seen, key, issuing)):
+        return DropRequests(unfit)
+    request = seen.request(revision)
+    if request is None:
+        csr = signing_request(spec, key)
+        return Request(request_manifest(seen.certificate, csr, revision, chosen.name))
+    return _judge(seen, request, key, chosen.decoded["tls.key"], revision)
+
+
+def _first_key(seen: Seen, wanted: KeySpec) -> Act:
+    """rotationPolicy Never uses the key that is there again; Always, the default since 1.18, makes a new one."""
+    private = seen.certificate.spec.private_key
+    if private is None or private.rotation_policy != "Never" or seen.secret is None:
+        return MakeKey(wanted)
+    text = seen.secret.decoded.get("tls.key", b"")
+    if not text:
+        return MakeKey(wanted)
+    try:
+        key = load_key(text)
+    except UnreadableKey:
+        return MakeKey(wanted, undecodable=seen.secret.name)
+    if fields := wanted.mismatches(key):
+        return Stuck(
+            "CannotRegenerateKey",
+            f'User intervention required: existing private key in Secret "{seen.secret.name}" does not match '
+            f"requirements on Certificate resource, mismatching fields: {go_list(fields)}, but cert-manager cannot "
+            "create new private key as the Certificate's .spec.privateKey.rotationPolicy is unset or set to Never. "
+            "To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to "
+            "'Always' (this will result in the private key being regenerated every time a cert is renewed) ",
+        )
+    return MakeKey(wanted, reuse=text)
+
+
+def _is_unfit(request: CertificateRequest, seen: Seen, key: PrivateKey, issuing: Condition) -> bool:
+    """A request of this revision that asks for something else, or failed before this issuance began."""
+    number = revision_of(request)
+    if number is None:
+        return True
+    if number != seen.revision + 1:
+        return False
+    try:
+        if not same_key(load_request(request).public_key(), key.public_key()):
+            return True
+        if request_mismatches(seen.certificate.spec, request):
+            return True
+    except ValueError:
+        return True
+    ready = condition(request.status.conditions, "Ready")
+    if ready is None or ready.reason != "Failed" or not request.status.failure_time:
+        return False
+    return parse_time(request.status.failure_time) < parse_time(issuing.last_transition_time)
+
+
+def _judge(seen: Seen, request: CertificateRequest, key: PrivateKey, key_pem: bytes, revision: int) -> Act:
+    conditions = request.status.conditions
+    for type_, reason in (("Denied", "Denied"), ("InvalidRequest", "InvalidRequest")):
+        found = condition(conditions, type_)
+        if found is not None and found.status == "True":
+            return _failed(reason, found.message)
+    ready = condition(conditions, "Ready")
+    if ready is None or ready.reason not in ("Failed", "Denied", "Issued"):
+        return Rest()
+    if ready.reason != "Issued":
+        return _failed(ready.reason, ready.message)
+    try:
+        chain = base64.b64decode(request.status.certificate, validate=True)
+        leaf = load_chain(chain)[0]
+    except (ValueError, binascii.Error, IndexError):
+        return _failed("InvalidCertificate", "issuer returned a certificate that cannot be read")
+    if not same_key(leaf.public_key(), key.public_key()):
+        message = "issuer returned a certificate whose public key does not match the request's private key"
+        return _failed("InvalidCertificate", message)
+    if leaf.not_valid_after_utc <= seen.now:
+        return _failed("InvalidCertificate", "issuer returned an expired certificate")
+    material = Material(chain, key_pem, base64.b64decode(request.status.ca or ""))
+    existing = seen.secret.type if seen.secret else None
+    return Complete(target(seen.certificate, material, existing_type=existing), revision)
+
+
+def _failed(reason: str, message: str) -> Fail:
+    return Fail(Violation(reason, f"The certificate request has failed to complete and will be retried: {message}"))
+
+
+def _drop(secrets: Sequence[Secret]) -> DropKeys:
+    return DropKeys(tuple(each.name for each in secrets))
