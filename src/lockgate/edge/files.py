@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.resources import codes, source
 from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.reader import Document, read
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-_SIZE_LIMIT = 16 * 1024 * 1024  # bytes a file
 _COUNT_LIMIT = 10_000  # files
 STDIN = "-"
+
+UNREADABLE = codes.define(
+    "LG9001", Severity.ERROR, "A file that cannot be read", "What it holds is not part of the edge."
+)
 
 
 class NoManifests(Exception):
@@ -39,7 +43,7 @@ def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
     findings: list[Finding] = []
     files: list[str] = []
     broken: set[str] = set()
-    for file, text in _texts(paths, stdin):
+    for file, text in _contents(paths, stdin):
         files.append(file)
         if isinstance(text, Finding):
             findings.append(text)
@@ -78,7 +82,7 @@ async def changes(paths: Sequence[str]) -> AsyncIterator[None]:
         yield
 
 
-def _texts(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | Finding]]:
+def _contents(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | bytes | Finding]]:
     for name in paths:
         if name == STDIN:
             yield "<stdin>", sys.stdin.read() if stdin is None else stdin
@@ -86,9 +90,9 @@ def _texts(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str |
             for count, file in enumerate(sorted(_manifests(path))):
                 if count >= _COUNT_LIMIT:
                     raise NoManifests(f"{name} holds more than {_COUNT_LIMIT} manifests: name a smaller folder")
-                yield str(file), _text(file)
+                yield str(file), _content(file)
         elif path.exists():
-            yield name, _text(path)
+            yield name, _content(path)
         else:
             raise NoManifests(f"{name} does not exist")
 
@@ -103,19 +107,9 @@ def _manifests(folder: Path) -> Iterable[Path]:
             yield entry
 
 
-def _text(file: Path) -> str | Finding:
-    position = Position(str(file), 1, 1)
+def _content(file: Path) -> bytes | Finding:
     try:
-        if file.stat().st_size > _SIZE_LIMIT:
-            return Finding(
-                "LG0003", Severity.ERROR, f"the file is larger than {_SIZE_LIMIT >> 20} MiB", position,
-                "split it, or leave it out of the folder",
-            )  # fmt: skip
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        return Finding(
-            "LG0004", Severity.ERROR, f"not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
-            position, "save it as UTF-8",
-        )  # fmt: skip
+        with file.open("rb") as stream:
+            return stream.read(source.MAX_TEXT + 1)  # one more than the reader takes, for it to say so
     except OSError as error:
-        return Finding("LG0005", Severity.ERROR, f"cannot be read: {error.strerror}", position, "mend its permissions")
+        return UNREADABLE.finding(f"cannot be read: {error.strerror}", Position(str(file), 1))

@@ -1,0 +1,66 @@
+"""What a team has in its AWS account before its manifests work: zones, certificates, the node's instance."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from lockgate.controllers.aws import Aws
+from lockgate.edge.supply import AcmCertificate, Supply, Zone
+from lockgate.embedded.aws import AwsApi
+
+
+class Provisioner:
+    """Makes what a supply asks for and is not there yet. What was made once stays, like everything in an account."""
+
+    def __init__(self, api: AwsApi, aws: Aws) -> None:
+        self._api = api
+        self._aws = aws
+        self._zones: dict[str, str] = {}
+        self._certificates: set[str] = set()
+
+    async def provide(self, supply: Supply) -> None:
+        for credential in supply.credentials:
+            self._api.allow_access_key(credential.access_key_id, credential.secret_access_key)
+        for zone in supply.zones:
+            if zone.name not in self._zones:
+                self._zones[zone.name] = zone_id(zone)
+                await self._api.create_hosted_zone(zone.name, self._zones[zone.name])
+        for certificate in supply.certificates:
+            if certificate.arn not in self._certificates:
+                self._certificates.add(certificate.arn)
+                await self._request(certificate)
+
+    async def _request(self, certificate: AcmCertificate) -> None:
+        """Request a certificate, and write its validation records, as the team did in the console."""
+        await self._api.create_certificate(certificate.arn, certificate.names)
+        pending = next(each for each in await self._api.pending_certificates() if each.arn == certificate.arn)
+        by_zone: dict[str, dict[str, str]] = {}
+        for name, record, value in pending.records:
+            bare = name.removeprefix("*.").rstrip(".")
+            zone = max((each for each in self._zones if bare == each or bare.endswith(f".{each}")), key=len)
+            by_zone.setdefault(self._zones[zone], {})[record] = value
+        for zone_, records in by_zone.items():
+            changes = [
+                {
+                    "Action": "UPSERT",
+                    "ResourceRecordSet": {
+                        "Name": record,
+                        "Type": "CNAME",
+                        "TTL": 300,
+                        "ResourceRecords": [{"Value": value}],
+                    },
+                }
+                for record, value in records.items()
+            ]
+            await self._aws.call(
+                "route53", "change_resource_record_sets", HostedZoneId=zone_, ChangeBatch={"Changes": changes}
+            )
+
+
+def zone_id(zone: Zone) -> str:
+    """The id that an issuer names, or one of a zone's shape that stays the same."""
+    return zone.zone_id or "Z" + blake2b(zone.name.encode(), digest_size=10).hexdigest().upper()
+
+
+def instance_id(edge: str) -> str:
+    return "i-" + blake2b(edge.encode(), digest_size=9).hexdigest()[:17]

@@ -1,0 +1,63 @@
+"""What the user asks of `up`, read from the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy")
+
+_BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
+_PORT = re.compile(r"(?P<name>[a-z]+|\d{1,5})=(?P<port>\d{1,5})")
+
+
+class BadOption(ValueError):
+    """An option's value is not what it takes. The message says what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    paths: tuple[str, ...]
+    name: str = "default"
+    backends: Mapping[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)  # of NAMED_PORTS, or of a load balancer's listener by number
+    open_proxy: bool = False
+
+
+def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:
+    """``NS/SERVICE:PORT=URL`` to the Service port and the address of the program. Raises `BadOption`."""
+    found: dict[tuple[str, str, int], tuple[str, int]] = {}
+    for text in texts:
+        match = _BACKEND.fullmatch(text)
+        if match is None:
+            raise BadOption(f"{text!r} is not NAMESPACE/SERVICE:PORT=URL, as in shop/web:80=http://127.0.0.1:3000")
+        url = urlsplit(match["url"])
+        try:
+            port = url.port
+        except ValueError:
+            port = None
+        if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/"):
+            raise BadOption(
+                f"{match['url']!r} is not http://HOST:PORT; TLS to a backend is asked for by a DestinationRule"
+            )
+        host = "127.0.0.1" if url.hostname == "localhost" else url.hostname
+        found[match["namespace"], match["service"], int(match["port"])] = (host, port)
+    return found
+
+
+def ports(texts: Sequence[str]) -> dict[str, int]:
+    """``NAME=PORT`` or ``LISTENER=PORT``. Raises `BadOption`."""
+    found: dict[str, int] = {}
+    for text in texts:
+        match = _PORT.fullmatch(text)
+        if match is None or not (match["name"] in NAMED_PORTS or match["name"].isdigit()):
+            raise BadOption(
+                f"{text!r} is not NAME=PORT, with NAME one of {', '.join(NAMED_PORTS)} or a listener's port, as in 443=8443"
+            )
+        port = int(match["port"])
+        if not 0 < port < 65536:
+            raise BadOption(f"{port} is no port")
+        found[match["name"]] = port
+    return found
