@@ -30,6 +30,7 @@ class Queue(Generic[Key]):
         self._waiting: dict[Key, None] = {}
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._running: set[Key] = set()
         self._wake = asyncio.Event()
 
     def add(self, key: Key) -> None:
@@ -44,14 +45,18 @@ class Queue(Generic[Key]):
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
 
-    async def run(self, reconcile: Callable[[Key], Awaitable[None]], *, name: str) -> None:
-        """For ever: take a key, reconcile it; when it raises, log it and retry with exponential back-off."""
+    async def run(self, reconcile: Callable[[Key], Awaitable[None]], *, name: str, workers: int = 1) -> None:
+        """For ever: take a key, reconcile it; when it raises, log it and retry with exponential back-off.
+
+        Several `workers` let one key wait for a slow network while others go on; a key is never run by two at once.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(reconcile, name))
+
+    async def _work(self, reconcile: Callable[[Key], Awaitable[None]], name: str) -> None:
         while True:
-            while not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            key = next(iter(self._waiting))
-            del self._waiting[key]
+            key = await self._take()
             try:
                 await reconcile(key)
             except Exception as error:  # one broken object never takes another down
@@ -64,6 +69,20 @@ class Queue(Generic[Key]):
                     self.add_after(key, delay)
             else:
                 self._failures.pop(key, None)
+            finally:
+                self._running.discard(key)
+                if key in self._waiting:
+                    self._wake.set()
+
+    async def _take(self) -> Key:
+        while True:
+            for key in self._waiting:
+                if key not in self._running:
+                    del self._waiting[key]
+                    self._running.add(key)
+                    return key
+            self._wake.clear()
+            await self._wake.wait()
 
 
 async def follow(kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callable[[ResourceT], None]) -> None:
