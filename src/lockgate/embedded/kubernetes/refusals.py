@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lockgate.resources.model import JsonObject, Kind
-from lockgate.resources.status import AlreadyExists, BadRequest, Conflict, Expired, Forbidden, Invalid, NotFound
+from lockgate.resources.status import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,22 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
             "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes],
         },
     )
+
+
+class Denied(ApiError):
+    """An admission webhook says no."""
+
+    def __init__(self, message: str, reason: str, code: int) -> None:
+        super().__init__(message)
+        self.reason, self.code = reason, code
+
+
+def denied(webhook: str, texts: Sequence[str]) -> ApiError:
+    """As the API server wraps a webhook's answer (`apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`)."""
+    text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    message = f'admission webhook "{webhook}" denied the request: {text}'
+    # Istio answers with a text alone, which becomes 400 without a reason; controller-runtime's `Denied` is a 403.
+    return Denied(message, "", 400) if webhook.endswith("istio.io") else Denied(message, "Forbidden", 403)
 
 
 def undecodable(kind: Kind, version: str, why: str) -> BadRequest:

@@ -325,6 +325,8 @@ class Verbs:
         )
 
     def _told(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
+        if call.request.method != "DELETE":
+            warnings = (*warnings, *self._store.schemas.warnings(call.model, body))
         return answer({**body, "apiVersion": call.target.api_version}, status, warnings)
 
 
