@@ -1,0 +1,49 @@
+"""What istiod knows of the cluster: the objects of the kinds it watches, as they are now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import cast
+
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.resources.model import Resource, ResourceT
+
+
+class Cache:
+    """Objects by kind. `changed` is called at each change, once everything has been listed."""
+
+    def __init__(self, kinds: Collection[type[Resource]], changed: Callable[[type[Resource]], None]) -> None:
+        self._objects: dict[type[Resource], dict[tuple[str, str], Resource]] = {kind: {} for kind in kinds}
+        self._unlisted = set(kinds)
+        self._changed = changed
+
+    @property
+    def synced(self) -> bool:
+        return not self._unlisted
+
+    def all(self, kind: type[ResourceT]) -> Collection[ResourceT]:
+        return cast("Collection[ResourceT]", self._objects[kind].values())
+
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
+        return cast("ResourceT | None", self._objects[kind].get((namespace, name)))
+
+    async def follow(self, kubernetes: Kubernetes) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for kind in self._objects:
+                tasks.create_task(self._watch(kubernetes, kind))
+
+    async def _watch(self, kubernetes: Kubernetes, kind: type[Resource]) -> None:
+        known = self._objects[kind]
+        async for change in kubernetes.watch(kind):
+            if change.type == "SYNCED":
+                self._unlisted.discard(kind)
+            elif change.object is not None:
+                key = (change.object.namespace, change.object.name)
+                if change.type == "DELETED":
+                    known.pop(key, None)
+                else:
+                    known[key] = change.object
+            if self.synced:
+                self._changed(kind)

@@ -1,0 +1,84 @@
+"""What `istioctl install` would do with an IstioOperator: make the gateways' Services, and take back its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from lockgate.controllers.istiod.cache import Cache
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.gateway.install import MANAGER, OWNER_LABEL, InstalledGateway, install
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import Mesh
+from lockgate.resources import kinds
+from lockgate.resources.status import ApiError, NotFound
+
+log = logging.getLogger("lockgate.istiod")
+
+_RETRY_SECONDS = 1.0
+
+
+class Installer:
+    """`mesh` and `gateways` are what the operators say now, whether or not their Services are written yet."""
+
+    def __init__(self, kubernetes: Kubernetes, cache: Cache) -> None:
+        self._kubernetes = kubernetes
+        self._cache = cache
+        self._wake = asyncio.Event()
+        self._memo = Memo()
+        self._default = Mesh()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    @property
+    def mesh(self) -> Mesh:
+        """The oldest operator's settings: a cluster has one mesh."""
+        operators = sorted(
+            self._cache.all(kinds.IstioOperator), key=lambda one: (one.metadata.creation_timestamp, one.name)
+        )
+        return self._memo.made(install, operators[0]).mesh if operators else self._default
+
+    def pod_annotations(self, namespace: str, labels: dict[str, str]) -> dict[str, str]:
+        """The annotations that the gateway with these Pod labels was installed with."""
+        found: dict[str, str] = {}
+        for gateway in self._gateways():
+            service = gateway.service
+            selector = service["spec"]["selector"]
+            if service["metadata"]["namespace"] == namespace and selector.items() <= labels.items():
+                found.update(gateway.pod_annotations)
+        return found
+
+    async def run(self) -> None:
+        """For ever: whenever an operator changes, make the Services match."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._reconcile()
+            except ApiError as error:
+                log.warning("cannot install: %s; again in %.0f s", error.message, _RETRY_SECONDS)
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._wake.set)
+
+    async def _reconcile(self) -> None:
+        self._memo.turn()
+        wanted = {
+            (gateway.service["metadata"]["namespace"], gateway.service["metadata"]["name"]): gateway.service
+            for gateway in self._gateways()
+        }
+        for manifest in wanted.values():
+            await self._kubernetes.apply(manifest, manager=MANAGER)
+        for service in list(self._cache.all(kinds.Service)):
+            key = (service.namespace, service.name)
+            if OWNER_LABEL in service.metadata.labels and key not in wanted:
+                try:
+                    await self._kubernetes.delete(kinds.Service, service.name, service.namespace)
+                except NotFound:
+                    log.debug("Service %s/%s is gone already", *key)
+
+    def _gateways(self) -> list[InstalledGateway]:
+        return [
+            gateway
+            for operator in self._cache.all(kinds.IstioOperator)
+            for gateway in self._memo.made(install, operator).gateways
+        ]

@@ -1,0 +1,118 @@
+"""The loop: watch, wait for a burst to end, build each gateway, publish what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lockgate.controllers.istiod.cache import Cache
+from lockgate.controllers.istiod.installer import Installer
+from lockgate.controllers.istiod.workloads import Proxy
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.gateway.faults import Locate
+from lockgate.resources import kinds
+from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.model import Resource
+from lockgate.xds.snapshot import EMPTY, Snapshot
+
+if TYPE_CHECKING:
+    from lockgate.xds.gateway import AccessLog
+
+log = logging.getLogger("lockgate.istiod")
+
+PROXY_LABEL = ("lockgate.dev/proxy", "istio")
+NODE_ID = "lockgate.dev/node-id"
+
+_WATCHED: tuple[type[Resource], ...] = (
+    kinds.IstioOperator,
+    kinds.Gateway,
+    kinds.VirtualService,
+    kinds.DestinationRule,
+    kinds.ServiceEntry,
+    kinds.Service,
+    kinds.EndpointSlice,
+    kinds.Secret,
+    kinds.Pod,
+)
+_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
+
+
+class Istiod:
+    """`publish` takes the node id of an Envoy and what it ought to have; it is called when that changes.
+
+    Gateway workloads are Pods labelled ``lockgate.dev/proxy: istio``, their Envoy's node id in the annotation
+    ``lockgate.dev/node-id``. `settle` is how many seconds of changes make one build.
+    """
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        *,
+        publish: Callable[[str, Snapshot], None],
+        access_log: AccessLog | None = None,
+        locate: Locate = lambda key, path: None,
+        settle: float = 0.02,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._publish = publish
+        self._access_log = access_log
+        self._locate = locate
+        self._settle = settle
+        self._cache = Cache(_WATCHED, self._note)
+        self._installer = Installer(kubernetes, self._cache)
+        self._proxies: dict[str, Proxy] = {}
+        self._wake = asyncio.Event()
+        self.findings: tuple[Finding, ...] = ()
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._cache.follow(self._kubernetes))
+            tasks.create_task(self._installer.run())
+            tasks.create_task(self._build())
+
+    @property
+    def proxies(self) -> dict[str, Proxy]:
+        """The gateways by node id, for status and trace: `Proxy.gateway` is the value that is served."""
+        return dict(self._proxies)
+
+    def _note(self, kind: type[Resource]) -> None:
+        if kind is kinds.IstioOperator:
+            self._installer.wake()
+        self._wake.set()
+
+    async def _build(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(self._settle)
+            self._wake.clear()
+            self._build_all()
+
+    def _build_all(self) -> None:
+        label, value = PROXY_LABEL
+        nodes: dict[str, kinds.Pod] = {}
+        for pod in self._cache.all(kinds.Pod):
+            node = pod.metadata.annotations.get(NODE_ID, "")
+            if node and pod.metadata.labels.get(label) == value and not pod.metadata.deletion_timestamp:
+                nodes[node] = pod
+        for node in self._proxies.keys() - nodes.keys():
+            del self._proxies[node]
+            self._publish(node, EMPTY)
+        for node, pod in nodes.items():
+            proxy = self._proxies.setdefault(node, Proxy(self._cache, self._access_log, self._locate))
+            try:
+                changed = proxy.build(pod, self._installer)
+            except Exception:  # the last good configuration goes on serving
+                log.exception("cannot build the configuration of %s", node)
+                continue
+            if changed:
+                self._publish(node, proxy.snapshot)
+        self._tell(tuple(dict.fromkeys(one for proxy in self._proxies.values() for one in proxy.findings)))
+
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        earlier, self.findings = set(self.findings), findings
+        for finding in findings:
+            if finding not in earlier:
+                log.log(_LEVELS[finding.severity], "%s", finding)

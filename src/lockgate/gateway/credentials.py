@@ -1,0 +1,106 @@
+"""What a Secret must hold to serve as a gateway's credential.
+
+Source: istio/istio `pilot/pkg/credentials/kube/secrets.go` for the keys and their order. Unlike istiod we look into
+the PEM too: Envoy rejects what does not parse or does not fit together, and its answer names no Secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+SCHEME = "kubernetes://"
+CA_SUFFIX = "-cacert"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    chain: bytes
+    key: bytes = field(repr=False)
+    ocsp_staple: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """CAs that client or server certificates are verified with."""
+
+    ca: bytes
+    crl: bytes = b""
+
+
+Credential: TypeAlias = KeyPair | Authority
+
+
+def secret_names(credential: str) -> tuple[str, ...]:
+    """The Secrets, in order, that an SDS name is looked up in: the first one that exists decides.
+
+    ``kubernetes://x`` is Secret ``x`` of the gateway's namespace; a CA is ``x-cacert``, or else ``x`` itself.
+    """
+    name = credential.removeprefix(SCHEME).rpartition("/")[2]
+    return (name, name.removesuffix(CA_SUFFIX)) if name.endswith(CA_SUFFIX) else (name,)
+
+
+def is_authority(credential: str) -> bool:
+    return credential.endswith(CA_SUFFIX)
+
+
+def credential(data: Mapping[str, bytes], name: str) -> Credential:
+    """The material for an SDS name out of a Secret's data. Raises `ValueError`: why it cannot serve."""
+    return _authority(data) if is_authority(name) else _key_pair(data)
+
+
+def _key_pair(data: Mapping[str, bytes]) -> KeyPair:
+    for certificate, key in (("cert", "key"), ("tls.crt", "tls.key")):
+        if certificate in data and key in data:
+            chain, private = data[certificate], data[key]
+            if not chain or not private:
+                raise ValueError(f'found keys "{certificate}" and "{key}", but they were empty')
+            _check_pair(chain, private)
+            return KeyPair(chain, private, data.get("tls.ocsp-staple", b""))
+    found = ", ".join(sorted(data)) or "nothing"
+    raise ValueError(
+        f"found secret, but didn't have expected keys (cert and key) or (tls.crt and tls.key); found: {found}"
+    )
+
+
+def _authority(data: Mapping[str, bytes]) -> Authority:
+    for key, crl in (("cacert", "crl"), ("ca.crt", "ca.crl")):
+        if ca := data.get(key):
+            _check_certificates(ca)
+            return Authority(ca, data.get(crl, b""))
+    found = ", ".join(sorted(data)) or "nothing"
+    raise ValueError(f"found secret, but didn't have expected keys cacert or ca.crt; found: {found}")
+
+
+def _check_pair(chain: bytes, private: bytes) -> None:
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+    )
+
+    leaf = _check_certificates(chain)
+    try:
+        key = load_pem_private_key(private, password=None)
+    except Exception as error:  # several types, OpenSSL's among them; none may be repeated with its data
+        raise ValueError("the private key is not a readable PEM key") from error
+    mine, theirs = (
+        public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for public in (key.public_key(), leaf.public_key())
+    )
+    if mine != theirs:
+        raise ValueError("the private key does not belong to the certificate")
+
+
+def _check_certificates(chain: bytes) -> x509.Certificate:
+    """The first certificate of a chain."""
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(chain)[0]
+    except Exception as error:
+        raise ValueError("the certificate is not readable PEM") from error

@@ -1,0 +1,118 @@
+"""DestinationRules: which one speaks for a host, and what its traffic policy comes to for a port and subset.
+
+Source: istio/istio `pilot/pkg/model/push_context.go`, `destination_rule.go`, and
+`pilot/pkg/networking/core/cluster_traffic_policy.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lockgate.gateway.hosts import best_match, fully_qualified, visible
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import Origin
+from lockgate.gateway.workload import Workload
+from lockgate.resources import kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The four blocks of a traffic policy, and what belongs to its top level alone."""
+
+    load_balancer: kinds.LoadBalancerSettings | None = None
+    connection_pool: kinds.ConnectionPoolSettings | None = None
+    outlier_detection: kinds.OutlierDetection | None = None
+    tls: kinds.ClientTLSSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One DestinationRule, or several of a namespace merged: oldest first, its subsets before theirs."""
+
+    policy: kinds.TrafficPolicy | None
+    subsets: Mapping[str, kinds.Subset]
+    origin: Origin
+
+    def blocks(self, port: int, subset: str = "") -> Blocks:
+        """What holds for a port: the subset's blocks over the rule's; a port's own settings replace all four."""
+        own = self.subsets[subset].traffic_policy if subset in self.subsets else None
+        for policy in (own, self.policy):
+            for setting in policy.port_level_settings if policy else ():
+                if setting.port and setting.port.number == port:
+                    return Blocks(
+                        setting.load_balancer, setting.connection_pool, setting.outlier_detection, setting.tls
+                    )
+        top = self.policy or kinds.TrafficPolicy()
+        over = own or kinds.TrafficPolicy()
+        return Blocks(
+            over.load_balancer or top.load_balancer,
+            over.connection_pool or top.connection_pool,
+            over.outlier_detection or top.outlier_detection,
+            over.tls or top.tls,
+        )
+
+
+@dataclass(slots=True)
+class Destinations:
+    """The rules that a gateway's namespace can see, by namespace and host pattern."""
+
+    viewer: str
+    root: str
+    local: dict[str, Rule] = field(default_factory=dict)
+    exported: dict[str, dict[str, Rule]] = field(default_factory=dict)
+
+    def rule(self, hostname: str, namespace: str) -> Rule | None:
+        """The rule for a host of a service in `namespace`: the gateway's own, the service's, the root's."""
+        for rules in (self.local, self.exported.get(namespace, {}), self.exported.get(self.root, {})):
+            if not rules:
+                continue
+            pattern = hostname if hostname in rules else best_match(hostname, rules)
+            if pattern is not None:
+                return rules[pattern]
+        return None
+
+
+def destinations(rules: Iterable[kinds.DestinationRule], *, workload: Workload, mesh: Mesh, memo: Memo) -> Destinations:
+    found = Destinations(workload.namespace, mesh.root_namespace)
+    local: dict[str, list[kinds.DestinationRule]] = {}
+    exported: dict[tuple[str, str], list[kinds.DestinationRule]] = {}
+    for rule in sorted(rules, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace)):
+        selector = rule.spec.workload_selector
+        if selector and (rule.namespace != workload.namespace or not workload.selected_by(selector.match_labels)):
+            continue
+        export_to = rule.spec.export_to or mesh.export_destination_rules
+        host = fully_qualified(rule.spec.host, rule.namespace, mesh.domain).lower()
+        in_root = workload.namespace == mesh.root_namespace
+        if rule.namespace == workload.namespace and (not in_root or "." in export_to or selector):
+            local.setdefault(host, []).append(rule)
+        if not selector and visible(export_to, rule.namespace, workload.namespace):
+            exported.setdefault((rule.namespace, host), []).append(rule)
+    found.local = {host: _merged(group, memo) for host, group in local.items()}
+    for (namespace, host), group in exported.items():
+        found.exported.setdefault(namespace, {})[host] = _merged(group, memo)
+    return found
+
+
+def _merged(group: list[kinds.DestinationRule], memo: Memo) -> Rule:
+    """Rules with a workloadSelector stand alone and go first; the others are one."""
+    for rule in group:
+        if rule.spec.workload_selector:
+            return memo.made(_alone, rule)
+    parts = tuple(memo.made(_alone, rule) for rule in group)
+    return parts[0] if len(parts) == 1 else memo.made(_joined, parts[0], parts[1:])
+
+
+def _alone(rule: kinds.DestinationRule) -> Rule:
+    return Rule(rule.spec.traffic_policy, {subset.name: subset for subset in rule.spec.subsets}, Origin(rule.key))
+
+
+def _joined(first: Rule, rest: tuple[Rule, ...]) -> Rule:
+    subsets = dict(first.subsets)
+    policy = first.policy
+    for rule in rest:
+        for name, subset in rule.subsets.items():
+            subsets.setdefault(name, subset)
+        policy = policy or rule.policy
+    return Rule(policy, subsets, first.origin)

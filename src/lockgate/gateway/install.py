@@ -1,0 +1,225 @@
+"""An IstioOperator to the gateways that `istioctl install` makes of it.
+
+Source: istio/istio `manifests/charts/gateways/istio-ingress` and `istio-egress`, `manifests/profiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.gateway.mesh import Mesh, mesh
+from lockgate.resources import kinds
+from lockgate.resources.model import JsonObject
+
+MANAGER = "istioctl"
+OWNER_LABEL = "install.operator.istio.io/owning-resource"
+OWNER_NAMESPACE_LABEL = "install.operator.istio.io/owning-resource-namespace"
+
+_WITHOUT_INGRESS = ("minimal", "empty", "remote", "ambient")
+_WITH_EGRESS = ("demo",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    component: str
+    values: str  # the key under values.gateways
+    labels: Mapping[str, str]
+    type: str
+    ports: tuple[JsonObject, ...]
+
+
+_INGRESS = _Chart(
+    "IngressGateways",
+    "istio-ingressgateway",
+    {"app": "istio-ingressgateway", "istio": "ingressgateway"},
+    "LoadBalancer",
+    (
+        {"name": "status-port", "port": 15021, "targetPort": 15021, "protocol": "TCP"},
+        {"name": "http2", "port": 80, "targetPort": 8080, "protocol": "TCP"},
+        {"name": "https", "port": 443, "targetPort": 8443, "protocol": "TCP"},
+    ),
+)
+_EGRESS = _Chart(
+    "EgressGateways",
+    "istio-egressgateway",
+    {"app": "istio-egressgateway", "istio": "egressgateway"},
+    "ClusterIP",
+    (
+        {"name": "http2", "port": 80, "targetPort": 8080, "protocol": "TCP"},
+        {"name": "https", "port": 443, "targetPort": 8443, "protocol": "TCP"},
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledGateway:
+    """`service` is the manifest to apply; `pod_annotations` are what the gateway's Pods carry."""
+
+    service: JsonObject
+    pod_annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    gateways: tuple[InstalledGateway, ...]
+    mesh: Mesh
+
+
+def install(operator: kinds.IstioOperator) -> Installation:
+    """What an IstioOperator asks for: gateway Services, and the mesh's settings."""
+    spec = operator.spec
+    values = _merged(spec.values, spec.unvalidated_values)
+    network = _object(values, "global")
+    namespace = spec.namespace or str(network.get("istioNamespace") or "istio-system")
+    domain = str(_object(network, "proxy").get("clusterDomain") or "cluster.local")
+    gateways = [
+        _gateway(component, chart, values, namespace, operator)
+        for chart, component in (
+            *((_INGRESS, one) for one in _components(spec.components.ingress_gateways, _INGRESS, spec.profile)),
+            *((_EGRESS, one) for one in _components(spec.components.egress_gateways, _EGRESS, spec.profile)),
+        )
+    ]
+    config = _merged(_object(values, "meshConfig"), spec.mesh_config)
+    return Installation(tuple(gateways), mesh(config, domain=domain, namespace=namespace))
+
+
+def _components(
+    listed: tuple[kinds.GatewayComponent, ...], chart: _Chart, profile: str
+) -> Iterator[kinds.GatewayComponent]:
+    """The enabled gateways. The profile's own one is there unless it is listed as disabled."""
+    own = (chart is _INGRESS and profile not in _WITHOUT_INGRESS) or (chart is _EGRESS and profile in _WITH_EGRESS)
+    if own and not any((one.name or chart.values) == chart.values for one in listed):
+        yield kinds.GatewayComponent(name=chart.values)
+    for one in listed:
+        name = one.name or chart.values
+        enabled = one.enabled if one.enabled is not None else own and name == chart.values
+        if enabled:
+            yield one.model_copy(update={"name": name})
+
+
+def _gateway(
+    component: kinds.GatewayComponent,
+    chart: _Chart,
+    values: JsonObject,
+    namespace: str,
+    operator: kinds.IstioOperator,
+) -> InstalledGateway:
+    own = _object(_object(values, "gateways"), chart.values)
+    k8s = component.k8s
+    service = _object(k8s, "service")
+    labels = {**chart.labels, **_strings(own, "labels"), **component.label}
+    spec: JsonObject = {
+        "type": service.get("type") or own.get("type") or chart.type,
+        "selector": {**labels, **_strings(service, "selector")},
+        "ports": [dict(port) for port in _ports(service) or _ports(own) or chart.ports],
+    }
+    for name in (
+        "externalTrafficPolicy", "loadBalancerIP", "loadBalancerSourceRanges", "externalIPs", "loadBalancerClass",
+        "ipFamilies", "ipFamilyPolicy", "allocateLoadBalancerNodePorts",
+    ):  # fmt: skip
+        if value := service.get(name) or own.get(name):
+            spec[name] = value
+    manifest: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": component.name,
+            "namespace": component.namespace or namespace,
+            "labels": {
+                **labels,
+                "release": "istio",
+                "istio.io/rev": operator.spec.revision or "default",
+                "operator.istio.io/component": chart.component,
+                OWNER_LABEL: operator.name or "unknown",
+                OWNER_NAMESPACE_LABEL: operator.namespace or namespace,
+            },
+            "annotations": {**_strings(own, "serviceAnnotations"), **_strings(k8s, "serviceAnnotations")},
+        },
+        "spec": spec,
+    }
+    _overlay(manifest, k8s)
+    annotations = {**_strings(own, "podAnnotations"), **_strings(k8s, "podAnnotations")}
+    return InstalledGateway(manifest, annotations)
+
+
+def _overlay(manifest: JsonObject, k8s: JsonObject) -> None:
+    """`k8s.overlays` of the Service: patches by path, such as ``spec.ports[name:https].nodePort``."""
+    for overlay in k8s.get("overlays") or ():
+        if not isinstance(overlay, dict) or overlay.get("kind") != "Service":
+            continue
+        if overlay.get("name") not in (None, manifest["metadata"]["name"]):
+            continue
+        for patch in overlay.get("patches") or ():
+            if isinstance(patch, dict) and isinstance(patch.get("path"), str):
+                _patch(manifest, _steps(patch["path"]), patch.get("value"))
+
+
+def _steps(path: str) -> list[str]:
+    """A path's parts: ``a.b[name:x].c`` is ``a``, ``b``, ``[name:x]``, ``c``."""
+    steps: list[str] = []
+    for part in path.replace("[", ".[").split("."):
+        if steps and steps[-1].startswith("[") and not steps[-1].endswith("]"):
+            steps[-1] += "." + part
+        elif part:
+            steps.append(part)
+    return steps
+
+
+def _patch(node: Any, steps: list[str], value: Any) -> None:
+    """Set a value, or remove what the path names when there is none. A path that leads nowhere changes nothing."""
+    *before, last = steps
+    for step in before:
+        found = _child(node, step)
+        if found is None and isinstance(node, dict) and not step.startswith("["):
+            found = node[step] = {}
+        if found is None:
+            return
+        node = found
+    if isinstance(node, dict):
+        if value is None:
+            node.pop(last, None)
+        else:
+            node[last] = value
+    elif isinstance(node, list) and last.startswith("["):
+        child = _child(node, last)
+        if value is None and child is not None:
+            node.remove(child)
+        elif child is not None:
+            node[node.index(child)] = value
+        elif value is not None:
+            node.append(value)
+
+
+def _child(node: Any, step: str) -> Any:
+    if isinstance(node, dict):
+        return node.get(step)
+    if not isinstance(node, list) or not step.startswith("["):
+        return None
+    key, colon, wanted = step[1:-1].partition(":")
+    if colon:
+        return next((one for one in node if isinstance(one, dict) and str(one.get(key)) == wanted), None)
+    return node[int(key)] if key.isdigit() and int(key) < len(node) else None
+
+
+def _ports(settings: JsonObject) -> list[JsonObject]:
+    ports = settings.get("ports")
+    return [port for port in ports if isinstance(port, dict)] if isinstance(ports, list) else []
+
+
+def _object(settings: JsonObject, name: str) -> JsonObject:
+    value = settings.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _strings(settings: JsonObject, name: str) -> dict[str, str]:
+    return {str(key): str(value) for key, value in _object(settings, name).items() if value is not None}
+
+
+def _merged(base: JsonObject, over: JsonObject) -> JsonObject:
+    merged = dict(base)
+    for name, value in over.items():
+        earlier = merged.get(name)
+        merged[name] = _merged(earlier, value) if isinstance(earlier, dict) and isinstance(value, dict) else value
+    return merged

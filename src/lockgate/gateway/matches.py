@@ -1,0 +1,83 @@
+"""HTTPMatchRequest to what Envoy compares.
+
+Source: istio/istio `pilot/pkg/networking/core/route/route.go` (TranslateRouteMatch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.gateway.model import (
+    Exact,
+    HeaderMatch,
+    Prefix,
+    Present,
+    QueryMatch,
+    Regex,
+    RouteMatch,
+    Suffix,
+    TextMatch,
+    ValueMatch,
+)
+from lockgate.gateway.regex import mistake
+from lockgate.resources import kinds
+
+
+def route_match(match: kinds.HTTPMatchRequest | None) -> RouteMatch:
+    """No match at all is every path."""
+    if match is None:
+        return RouteMatch(Prefix("/"))
+    headers = [
+        HeaderMatch(name.lower(), value_match(text))
+        for name, text in sorted(match.headers.items())
+        if not _is_claim(name)
+    ]
+    for name, text in sorted(match.without_headers.items()):
+        if not _is_claim(name):
+            headers.append(HeaderMatch(name.lower(), value_match(text), invert=True))
+    for name, pseudo in ((":method", match.method), (":authority", match.authority), (":scheme", match.scheme)):
+        if pseudo is not None and (compared := text_match(pseudo)) is not None:
+            headers.append(HeaderMatch(name, compared))
+    path = text_match(match.uri, ignore_case=match.ignore_uri_case) if match.uri else None
+    query = tuple(QueryMatch(name, value_match(text)) for name, text in sorted(match.query_params.items()))
+    return RouteMatch(path or Prefix("/"), tuple(headers), query)
+
+
+def value_match(text: kinds.StringMatch) -> ValueMatch:
+    """An empty match, and the regular expression ``*``, only ask that the value is there."""
+    if text.regex == "*":
+        return Present()
+    return text_match(text) or Present()
+
+
+def text_match(text: kinds.StringMatch, *, ignore_case: bool = False) -> TextMatch | None:
+    if text.exact is not None:
+        return Exact(text.exact, ignore_case)
+    if text.prefix is not None:
+        return Prefix(text.prefix, ignore_case)
+    if text.regex is not None:
+        return Regex(text.regex)
+    return None
+
+
+def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
+    """The patterns that Envoy would refuse, each with the reason."""
+    match part:
+        case RouteMatch(path, headers, query):
+            for value in (path, *(h.value for h in headers), *(q.value for q in query)):
+                if not isinstance(value, Present):
+                    yield from regexes(value)
+        case Regex(pattern):
+            if reason := mistake(pattern):
+                yield pattern, reason
+        case Exact() | Prefix() | Suffix():
+            pass
+
+
+def claims(match: kinds.HTTPMatchRequest) -> tuple[str, ...]:
+    """Headers that mean a JWT's claims, which only a RequestAuthentication reads; without it none is ever there."""
+    return tuple(name for name in match.headers if _is_claim(name))
+
+
+def _is_claim(name: str) -> bool:
+    return name.startswith("@request.auth.claims")

@@ -1,0 +1,463 @@
+"""An Istio ingress gateway as a plain value, in Istio's and Envoy's nouns.
+
+`build` makes it from Istio resources. Everything else reads it: `xds.gateway` turns it into Envoy's configuration,
+`routing` walks a request through it, the checks look at it. Ports are the ones that Istio sees (8443, not the local
+port that Envoy binds on this machine), and names are the ones that istiod gives, so that what is read here is what
+`istioctl proxy-config` shows on a cluster. Durations are seconds.
+
+Source: istio/istio `pilot/pkg/networking/core`, and Envoy's v3 API for what each field means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
+from lockgate.resources.model import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The part of a manifest that something comes from: an object, and the path of fields and indices in it."""
+
+    key: ObjectKey
+    path: tuple[str | int, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+# --- what a request is compared with -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The text starts with `value`: ``/api`` matches ``/apiary`` too, as Istio has it."""
+
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suffix:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """RE2 that must match the whole text."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The header or parameter is there, whatever its value."""
+
+
+TextMatch: TypeAlias = Exact | Prefix | Suffix | Regex
+ValueMatch: TypeAlias = TextMatch | Present
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """`name` is lower-case, or one of ``:method``, ``:authority`` and ``:scheme``."""
+
+    name: str
+    value: ValueMatch
+    invert: bool = False  # withoutHeaders: an absent header counts as empty
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMatch:
+    name: str
+    value: ValueMatch
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All parts must hold. The path is compared without its query."""
+
+    path: TextMatch
+    headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[QueryMatch, ...] = ()
+
+    @property
+    def catches_all(self) -> bool:
+        if self.headers or self.query:
+            return False
+        return self.path in _EVERYTHING
+
+
+_EVERYTHING = (Prefix("/"), Prefix("/", True), Regex(".*"))
+
+
+# --- what is done to it ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChanges:
+    """In this order: `set` replaces or adds, `add` appends, `remove` takes away. Names are lower-case."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def then(self, other: HeaderChanges) -> HeaderChanges:
+        return HeaderChanges(self.set + other.set, self.add + other.add, self.remove + other.remove)
+
+
+UNCHANGED = HeaderChanges()
+
+
+@dataclass(frozen=True, slots=True)
+class RegexRewrite:
+    pattern: str
+    substitution: str  # \1 refers to a group
+
+
+PathRewrite: TypeAlias = str | RegexRewrite  # a str replaces what the path match consumed
+
+
+@dataclass(frozen=True, slots=True)
+class HashHeader:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HashCookie:
+    """`ttl` None only reads the cookie; a number makes it when it is absent, 0 for the session."""
+
+    name: str
+    path: str = ""
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HashQuery:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HashSourceIp:
+    pass
+
+
+HashPolicy: TypeAlias = HashHeader | HashCookie | HashQuery | HashSourceIp
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    attempts: int
+    retry_on: str
+    retriable_statuses: tuple[int, ...] = ()
+    per_try_timeout: float | None = None
+    backoff: float | None = None
+    previous_hosts: bool = True  # try another endpoint than the ones that failed
+    previous_priorities: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    cluster: str
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    cluster: str
+    weight: int = 1
+    request_headers: HeaderChanges = UNCHANGED
+    response_headers: HeaderChanges = UNCHANGED
+    host_rewrite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """With one cluster its weight means nothing. `timeout` None is none at all."""
+
+    clusters: tuple[WeightedCluster, ...]
+    timeout: float | None = None
+    retry: Retry | None = None
+    rewrite: PathRewrite | None = None
+    host_rewrite: str = ""
+    mirrors: tuple[Mirror, ...] = ()
+    hash_policies: tuple[HashPolicy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Empty parts are the request's own. `prefix` replaces the matched prefix, `path` the whole path."""
+
+    status: Literal[301, 302, 303, 307, 308] = 301
+    scheme: str = ""
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponse:
+    status: int
+    body: bytes = b""
+
+
+Action: TypeAlias = Forward | Redirect | DirectResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    seconds: float
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    percent: float
+    http_status: int | None = None
+    grpc_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """`max_age` in seconds. Preflights that match no origin go on to the backend unless `answer_all`."""
+
+    allow_origins: tuple[TextMatch, ...] = ()
+    allow_methods: str = ""
+    allow_headers: str = ""
+    expose_headers: str = ""
+    max_age: str = ""
+    allow_credentials: bool | None = None
+    answer_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    match: RouteMatch
+    action: Action
+    name: str = ""
+    request_headers: HeaderChanges = UNCHANGED
+    response_headers: HeaderChanges = UNCHANGED
+    delay: Delay | None = None
+    abort: Abort | None = None
+    cors: Cors | None = None
+    stat_prefix: str = ""
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """`domains` are exact names, ``*.suffix`` or ``*``. `require_tls` redirects plain requests to https."""
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...] = ()
+    require_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfiguration:
+    """`port` is the Gateway's port, 443 where the listener has 8443."""
+
+    name: str
+    virtual_hosts: tuple[VirtualHost, ...]
+    port: int = 0
+    origin: Origin | None = field(default=None, compare=False)
+
+
+# --- listeners ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientValidation:
+    """Client certificates: `credential` names the secret with the CA; `required` refuses who has none."""
+
+    credential: str
+    required: bool
+    subject_alt_names: tuple[str, ...] = ()
+    spki: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamTls:
+    """`credentials` are SDS names such as ``kubernetes://tidewater-cert``; empty versions are Envoy's defaults."""
+
+    credentials: tuple[str, ...]
+    validation: ClientValidation | None = None
+    min_version: str = ""
+    max_version: str = ""
+    cipher_suites: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """The chain speaks HTTP; `routes` names its route configuration."""
+
+    routes: str
+    grpc_web: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    clusters: tuple[WeightedCluster, ...]
+    idle_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChain:
+    """No `server_names` accept every SNI, and none."""
+
+    filter: Http | Tcp
+    server_names: tuple[str, ...] = ()
+    tls: DownstreamTls | None = None
+    stat_prefix: str = ""
+    passthrough: bool = False  # the chain carries TLS that the backend ends
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`name` is Istio's, ``0.0.0.0_8443``; `port` the workload's port that it stands for."""
+
+    name: str
+    bind: str
+    port: int
+    filter_chains: tuple[FilterChain, ...]
+    origin: Origin | None = field(default=None, compare=False)
+
+
+# --- clusters ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    address: str
+    port: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    policy: Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"] = "LEAST_REQUEST"
+    warmup: float | None = None
+    warmup_minimum_percent: float = 10.0
+    warmup_aggression: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RingHash:
+    minimum_size: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Maglev:
+    table_size: int | None = None
+
+
+LoadBalancing: TypeAlias = Simple | RingHash | Maglev
+
+UNLIMITED = 4294967295
+
+
+@dataclass(frozen=True, slots=True)
+class TcpKeepalive:
+    probes: int | None = None
+    time: float | None = None
+    interval: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPool:
+    connect_timeout: float = 10.0
+    max_connections: int = UNLIMITED
+    max_pending_requests: int = UNLIMITED
+    max_requests: int = UNLIMITED
+    max_retries: int = UNLIMITED
+    max_requests_per_connection: int | None = None
+    max_concurrent_streams: int | None = None
+    idle_timeout: float | None = None
+    max_connection_duration: float | None = None
+    keepalive: TcpKeepalive | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """None leaves Envoy's default; 0 for the two counts switches that detector off."""
+
+    consecutive_5xx: int | None = None
+    consecutive_gateway: int | None = None
+    split_local_origin: bool = False
+    consecutive_local_origin: int | None = None
+    interval: float | None = None
+    base_ejection_time: float | None = None
+    max_ejection_percent: int | None = None
+    min_health_percent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """`sni` empty takes it from the Host that is sent. `ca` names a credential or file; empty is the system's CAs."""
+
+    sni: str = ""
+    verify: bool = True
+    ca: str = ""
+    certificate: str = ""
+    subject_alt_names: tuple[str, ...] = ()
+
+    @property
+    def verify_name_from_host(self) -> bool:
+        return self.verify and not self.sni and not self.subject_alt_names
+
+
+Discovery: TypeAlias = Literal["EDS", "STRICT_DNS", "LOGICAL_DNS"]
+UpstreamProtocol: TypeAlias = Literal["HTTP1", "HTTP2", "DOWNSTREAM"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`name` is ``outbound|port|subset|host``. Endpoints of EDS clusters are in `Gateway.endpoints`."""
+
+    name: str
+    discovery: Discovery = "EDS"
+    protocol: UpstreamProtocol = "HTTP1"
+    load_balancing: LoadBalancing = Simple()
+    pool: ConnectionPool = ConnectionPool()
+    outlier_detection: OutlierDetection | None = None
+    tls: UpstreamTls | None = None
+    dns_endpoints: tuple[Endpoint, ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
+
+
+# --- the gateway -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What one gateway workload serves.
+
+    `routes` holds the configuration that each `Http` names, `clusters` those that exist among the ones referred to:
+    a cluster that a route names and that is not here gets Istio's answer, 503 NC. `credentials` are the SDS names that
+    chains and clusters want; `status_port` answers the readiness probe.
+    """
+
+    workload: str  # namespace/name of the Pod
+    namespace: str
+    listeners: tuple[Listener, ...] = ()
+    routes: Mapping[str, RouteConfiguration] = field(default_factory=dict)
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    credentials: frozenset[str] = frozenset()
+    http: HttpSettings = ISTIO_DEFAULTS
+    status_port: int = 15021

@@ -1,0 +1,201 @@
+"""The service registry: Services with their EndpointSlices, and ServiceEntries, by the host that routes name.
+
+Source: istio/istio `pilot/pkg/serviceregistry/kube/conversion.go`, `serviceentry/conversion.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lockgate.gateway.hosts import visible
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import Discovery, Endpoint, Origin
+from lockgate.resources import kinds
+
+_SERVICE_NAME = "kubernetes.io/service-name"
+_EXPORT_TO = "networking.istio.io/exportTo"
+_HTTP2 = ("http2", "grpc", "grpc-web")
+_APP_PROTOCOLS = {"kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}
+_PROTOCOLS = ("grpc-web", "grpc", "http2", "https", "http", "tls", "tcp", "mongo", "mysql", "redis", "udp")
+_TCP_BY_NUMBER = (25, 53, 3306, 27017)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """`protocol` is lower-case, empty where nothing tells it."""
+
+    number: int
+    name: str
+    protocol: str
+
+    @property
+    def http2(self) -> bool:
+        return self.protocol in _HTTP2
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An endpoint of a service port. `labels` are its Pod's; None where no Pod is known behind it."""
+
+    endpoint: Endpoint
+    labels: Mapping[str, str] | None = field(default=None, compare=False)
+
+
+Backends = Mapping[int, tuple[Backend, ...]]  # by service port number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Host:
+    """A service as routes see it. `alias` is another host that stands in for it (ExternalName)."""
+
+    hostname: str
+    namespace: str
+    ports: tuple[HostPort, ...]
+    origin: Origin
+    discovery: Discovery = "EDS"
+    external: bool = False
+    alias: str = ""
+    export_to: tuple[str, ...] = ("*",)
+    subject_alt_names: tuple[str, ...] = ()
+    backends: Backends = field(default_factory=dict)  # a ServiceEntry's own; Services' come from EndpointSlices
+
+    def port(self, number: int) -> HostPort | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+
+@dataclass(slots=True)
+class Registry:
+    hosts: dict[str, Host]
+    slices: dict[tuple[str, str], list[kinds.EndpointSlice]]  # by the Service's namespace and name
+    pods: Mapping[tuple[str, str], kinds.Pod]
+    memo: Memo
+    unready: set[str] = field(default_factory=set)
+
+    def find(self, hostname: str) -> Host | None:
+        """The host that a destination leads to, an alias followed once."""
+        host = self.hosts.get(hostname)
+        return self.hosts.get(host.alias) if host and host.alias else host
+
+    def backends(self, host: Host, port: HostPort) -> tuple[Backend, ...]:
+        """What serves a port of a host now. The same tuple comes back for as long as nothing changed."""
+        if host.origin.key.kind != "Service":
+            return host.backends.get(port.number, ())
+        slices = self.slices.get((host.namespace, host.origin.key.name), [])
+        parts = [self.memo.made(self._of_slice, one, port.name, len(host.ports) == 1) for one in slices]
+        parts = [part for part in parts if part]
+        return parts[0] if len(parts) == 1 else tuple(item for part in parts for item in part)
+
+    def _of_slice(self, one: kinds.EndpointSlice, port_name: str, only_port: bool) -> tuple[Backend, ...]:
+        number = next(
+            (p.port for p in one.ports if (p.name or "") == port_name or (only_port and len(one.ports) == 1)), None
+        )
+        if number is None:
+            return ()
+        return tuple(
+            Backend(Endpoint(address, number), self._labels(one, endpoint))
+            for endpoint in one.endpoints
+            if endpoint.conditions.ready is not False
+            for address in endpoint.addresses[:1]
+        )
+
+    def _labels(self, one: kinds.EndpointSlice, endpoint: kinds.Endpoint) -> Mapping[str, str] | None:
+        if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
+            return None
+        namespace = endpoint.target_ref.namespace or one.namespace
+        pod = self.pods.get((namespace, endpoint.target_ref.name))
+        return pod.metadata.labels if pod else {}
+
+
+def registry(
+    services: Iterable[kinds.Service],
+    slices: Iterable[kinds.EndpointSlice],
+    entries: Iterable[kinds.ServiceEntry],
+    pods: Mapping[tuple[str, str], kinds.Pod],
+    *,
+    mesh: Mesh,
+    viewer: str,
+    memo: Memo,
+) -> Registry:
+    """What a gateway in namespace `viewer` can see. A Service goes before a ServiceEntry of the same host."""
+    hosts: dict[str, Host] = {}
+    for service in services:
+        host = memo.made(_service, service, mesh.domain, mesh.export_services)
+        if visible(host.export_to, host.namespace, viewer):
+            hosts[host.hostname] = host
+    for entry in sorted(entries, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace)):
+        for host in memo.made(_service_entry, entry, mesh.export_services):
+            if visible(host.export_to, host.namespace, viewer):
+                hosts.setdefault(host.hostname, host)
+    by_service: dict[tuple[str, str], list[kinds.EndpointSlice]] = {}
+    for one in slices:
+        if name := one.metadata.labels.get(_SERVICE_NAME):
+            by_service.setdefault((one.namespace, name), []).append(one)
+    return Registry(hosts, by_service, pods, memo)
+
+
+def protocol(name: str, app_protocol: str | None, number: int) -> str:
+    """What a Service port speaks: appProtocol, else the port's name up to the first dash, else by number."""
+    if app_protocol:
+        return _APP_PROTOCOLS.get(app_protocol, app_protocol.lower())
+    lowered = name.lower()
+    for candidate in _PROTOCOLS:
+        if lowered == candidate or lowered.startswith(candidate + "-"):
+            return candidate
+    return "tcp" if number in _TCP_BY_NUMBER else ""
+
+
+def _service(service: kinds.Service, domain: str, export_to: tuple[str, ...]) -> Host:
+    spec = service.spec
+    exported = service.metadata.annotations.get(_EXPORT_TO, "")
+    return Host(
+        hostname=f"{service.name}.{service.namespace}.svc.{domain}",
+        namespace=service.namespace,
+        ports=tuple(
+            HostPort(port.port, port.name or "", protocol(port.name or "", port.app_protocol, port.port))
+            for port in spec.ports
+            if port.protocol != "UDP"
+        ),
+        origin=Origin(service.key),
+        alias=spec.external_name if spec.type == "ExternalName" else "",
+        export_to=tuple(part.strip() for part in exported.split(",") if part.strip()) or export_to,
+    )
+
+
+def _service_entry(entry: kinds.ServiceEntry, export_to: tuple[str, ...]) -> tuple[Host, ...]:
+    spec = entry.spec
+    discovery: Discovery = "EDS"
+    if spec.resolution == "DNS":
+        discovery = "STRICT_DNS"
+    elif spec.resolution == "DNS_ROUND_ROBIN":
+        discovery = "LOGICAL_DNS"
+    ports = tuple(HostPort(port.number, port.name, port.protocol.lower()) for port in spec.ports)
+    return tuple(
+        Host(
+            hostname=hostname.lower(),
+            namespace=entry.namespace,
+            ports=ports,
+            origin=Origin(entry.key),
+            discovery=discovery,
+            external=spec.location != "MESH_INTERNAL",
+            export_to=spec.export_to or export_to,
+            subject_alt_names=spec.subject_alt_names,
+            backends={port.number: _entry_backends(spec, port, hostname) for port in spec.ports},
+        )
+        for hostname in spec.hosts
+    )
+
+
+def _entry_backends(spec: kinds.ServiceEntrySpec, port: kinds.ServiceEntryPort, hostname: str) -> tuple[Backend, ...]:
+    if spec.resolution in (None, "NONE", "DYNAMIC_DNS"):
+        return ()  # at a gateway there is nothing to pass the connection's own address on from
+    target = port.target_port or port.number
+    if not spec.endpoints:
+        dns = spec.resolution in ("DNS", "DNS_ROUND_ROBIN")
+        return (Backend(Endpoint(hostname, target), {}),) if dns and not hostname.startswith("*") else ()
+    return tuple(
+        Backend(Endpoint(one.address, one.ports.get(port.name, target), one.weight or 1), one.labels)
+        for one in spec.endpoints
+        if one.address and not one.address.startswith("unix://")
+    )

@@ -1,0 +1,463 @@
+"""A VirtualService's http rules to routes.
+
+Source: istio/istio `pilot/pkg/networking/core/route/route.go`, `retry/retry.go`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lockgate.gateway import faults
+from lockgate.gateway.clusters import cluster_name
+from lockgate.gateway.destinations import Rule
+from lockgate.gateway.durations import seconds
+from lockgate.gateway.faults import Fault, fault
+from lockgate.gateway.hosts import fully_qualified, gateway_name
+from lockgate.gateway.matches import claims, regexes, route_match, text_match
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import (
+    UNCHANGED,
+    Abort,
+    Action,
+    Cors,
+    Delay,
+    DirectResponse,
+    Exact,
+    Forward,
+    HashCookie,
+    HashHeader,
+    HashPolicy,
+    HashQuery,
+    HashSourceIp,
+    HeaderChanges,
+    Mirror,
+    Origin,
+    PathRewrite,
+    Redirect,
+    Regex,
+    RegexRewrite,
+    Retry,
+    Route,
+    TextMatch,
+    WeightedCluster,
+)
+from lockgate.gateway.registry import Host
+from lockgate.gateway.workload import Workload
+from lockgate.resources import kinds
+
+DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+_GRPC = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRule:
+    """One http rule, its short names meant in the namespace of the object that it stands in."""
+
+    route: kinds.HTTPRoute
+    origin: Origin
+
+    @property
+    def namespace(self) -> str:
+        return self.origin.key.namespace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """A VirtualService's http rules, delegates filled in. `hosts` are the destinations that they name."""
+
+    rules: tuple[HttpRule, ...]
+    hosts: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A cluster that a route wants."""
+
+    host: str
+    port: int
+    subset: str
+
+    @property
+    def cluster(self) -> str:
+        return cluster_name(self.host, self.port, self.subset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translated:
+    """Routes, and what they refer to with the place that does."""
+
+    routes: tuple[Route, ...]
+    references: tuple[tuple[Reference, Origin], ...]
+    faults: tuple[Fault, ...]
+
+
+Lookup = tuple[tuple[str, Host | None, Rule | None], ...]  # host as named, what it leads to, the rule for it
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The side of the gateway that routes are made for: its Gateway's name, its port, whose workload."""
+
+    gateway: str
+    port: int
+    workload: Workload
+    mesh: Mesh
+
+
+def translate(rules: Rules, server: Server, lookup: Lookup) -> Translated:
+    """The routes of a VirtualService on a server. What follows a rule that takes everything is dropped."""
+    return _Translation(server, {name: (host, rule) for name, host, rule in lookup}).run(rules)
+
+
+class _Translation:
+    def __init__(self, server: Server, lookup: Mapping[str, tuple[Host | None, Rule | None]]) -> None:
+        self._server = server
+        self._lookup = lookup
+        self._references: dict[Reference, Origin] = {}
+        self._faults: list[Fault] = []
+
+    def run(self, rules: Rules) -> Translated:
+        routes: list[Route] = []
+        for index, rule in enumerate(rules.rules):
+            found, last = self._rule(rule)
+            routes += found
+            if last:
+                for later in rules.rules[index + 1 :]:
+                    reason = "an earlier rule takes every request"
+                    self._faults.append(fault(faults.UNREACHABLE_RULE, later.origin, reason=reason))
+                break
+        return Translated(tuple(routes), tuple(self._references.items()), (*rules.faults, *self._faults))
+
+    def _rule(self, rule: HttpRule) -> tuple[list[Route], bool]:
+        """The routes of one rule, one a match, and whether no later rule can be reached."""
+        base = self._base(rule)
+        if not rule.route.match:
+            return ([base] if base else []), True
+        routes: list[Route] = []
+        for index, match in enumerate(rule.route.match):
+            if base is None or not self._applies(match, rule.namespace):
+                continue
+            origin = Origin(rule.origin.key, (*rule.origin.path, "match", index))
+            if claim := next(iter(claims(match)), None):
+                what, reason = f"the match of {claim}", "tokens are not read, so it never holds"
+                self._faults.append(fault(faults.NOT_SUPPORTED, origin, "headers", what=what, reason=reason))
+                continue
+            made = route_match(match)
+            if bad := next(regexes(made), None):
+                self._faults.append(fault(faults.REGEX, origin, pattern=bad[0], reason=bad[1]))
+                continue
+            route = replace(
+                base,
+                match=made,
+                name=".".join(part for part in (rule.route.name, match.name) if part),
+                stat_prefix=match.stat_prefix,
+                origin=origin,
+            )
+            routes.append(route)
+            if made.catches_all:
+                return routes, True
+        return routes, False
+
+    def _applies(self, match: kinds.HTTPMatchRequest, namespace: str) -> bool:
+        if match.port and match.port != self._server.port:
+            return False
+        if match.gateways:
+            return self._server.gateway in (gateway_name(name, namespace) for name in match.gateways)
+        workload = self._server.workload
+        return workload.selected_by(match.source_labels) and match.source_namespace in ("", workload.namespace)
+
+    def _base(self, rule: HttpRule) -> Route | None:
+        """The rule's route as it is for every request; None where Envoy would not take it."""
+        route, origin = rule.route, rule.origin
+        action = self._action(rule)
+        if action is None:
+            return None
+        request, response = _headers(route.headers)
+        if len(route.route) == 1 and isinstance(action, Forward):
+            own_request, own_response = _headers(route.route[0].headers)
+            request, response = request.then(own_request), response.then(own_response)
+        delay, abort = self._fault_injection(rule)
+        return Route(
+            match=route_match(None),
+            action=action,
+            name=route.name,
+            request_headers=request,
+            response_headers=response,
+            delay=delay,
+            abort=abort,
+            cors=self._cors(route.cors_policy, origin),
+            origin=origin,
+        )
+
+    # --- actions -------------------------------------------------------------------------------------------------
+
+    def _action(self, rule: HttpRule) -> Action | None:
+        route = rule.route
+        if route.redirect:
+            return self._redirect(route.redirect, rule.origin)
+        if route.direct_response:
+            return _direct_response(route.direct_response)
+        if route.route:
+            return self._forward(rule)
+        return None
+
+    def _redirect(self, redirect: kinds.HTTPRedirect, origin: Origin) -> Redirect | None:
+        status = redirect.redirect_code or 301
+        if status not in (301, 302, 303, 307, 308):
+            self._faults.append(fault(faults.REDIRECT_CODE, origin, "redirect", status=status))
+            return None
+        port = redirect.port
+        if redirect.derive_port == "FROM_REQUEST_PORT":
+            port = self._server.port
+        if (redirect.scheme, port) in (("http", 80), ("https", 443)):
+            port = None
+        return Redirect(
+            status=status,  # type: ignore[arg-type]  # one of the five
+            scheme=redirect.scheme,
+            host=redirect.authority,
+            port=port,
+            path=redirect.uri,
+            prefix=redirect.prefix_rewrite,
+        )
+
+    def _forward(self, rule: HttpRule) -> Forward | None:
+        route, namespace = rule.route, rule.namespace
+        several = len(route.route) > 1
+        chosen = [part for part in route.route if part.weight > 0] if several else list(route.route)
+        if not chosen:
+            return None
+        clusters = tuple(self._weighted(part, rule.origin, namespace, several) for part in chosen)
+        hashing = tuple(policy for part in chosen for policy in self._hash_policies(part.destination, namespace))
+        headers = route.headers.request if route.headers else None
+        authority = (route.rewrite.authority if route.rewrite else "") or _authority(headers)
+        if not several and not authority:
+            authority = clusters[0].host_rewrite
+        rewrite = _rewrite(route.rewrite)
+        if isinstance(rewrite, RegexRewrite) and (bad := next(regexes(Regex(rewrite.pattern)), None)):
+            self._faults.append(fault(faults.REGEX, rule.origin, "rewrite", pattern=bad[0], reason=bad[1]))
+            return None
+        return Forward(
+            clusters=clusters,
+            timeout=seconds(route.timeout) or None,
+            retry=_retry(route.retries, self._server.mesh, bool(hashing)),
+            rewrite=rewrite,
+            host_rewrite=authority,
+            mirrors=tuple(self._mirrors(route, rule.origin, namespace)),
+            hash_policies=tuple(dict.fromkeys(hashing)),
+        )
+
+    def _weighted(
+        self, part: kinds.HTTPRouteDestination, origin: Origin, namespace: str, several: bool
+    ) -> WeightedCluster:
+        request, response = _headers(part.headers) if several else (UNCHANGED, UNCHANGED)
+        return WeightedCluster(
+            cluster=self._cluster(part.destination, origin, namespace),
+            weight=part.weight if several else 1,
+            request_headers=request,
+            response_headers=response,
+            host_rewrite=_authority(part.headers.request if part.headers else None),
+        )
+
+    def _cluster(self, destination: kinds.Destination, origin: Origin, namespace: str) -> str:
+        name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
+        reference = reference_to(destination, name, self._lookup.get(name, (None, None))[0], self._server.port)
+        self._references.setdefault(reference, origin)
+        return reference.cluster
+
+    def _mirrors(self, route: kinds.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:
+        for policy in route.mirrors:
+            percent = policy.percentage.value if policy.percentage else 100.0
+            if percent > 0:
+                yield Mirror(self._cluster(policy.destination, origin, namespace), percent)
+        if route.mirror:
+            percent = 100.0
+            if route.mirror_percentage:
+                percent = route.mirror_percentage.value
+            elif route.mirror_percent is not None:
+                percent = float(route.mirror_percent)
+            if percent > 0:
+                yield Mirror(self._cluster(route.mirror, origin, namespace), percent)
+
+    def _hash_policies(self, destination: kinds.Destination, namespace: str) -> Iterator[HashPolicy]:
+        name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
+        host, rule = self._lookup.get(name, (None, None))
+        if rule is None:
+            return
+        port = reference_to(destination, name, host, self._server.port).port
+        balancer = rule.blocks(port, destination.subset).load_balancer
+        hashing = balancer.consistent_hash if balancer else None
+        if hashing is None:
+            return
+        if hashing.http_header_name:
+            yield HashHeader(hashing.http_header_name)
+        elif hashing.http_cookie:
+            yield HashCookie(hashing.http_cookie.name, hashing.http_cookie.path, seconds(hashing.http_cookie.ttl))
+        elif hashing.use_source_ip:
+            yield HashSourceIp()
+        elif hashing.http_query_parameter_name:
+            yield HashQuery(hashing.http_query_parameter_name)
+
+    # --- faults and cors -----------------------------------------------------------------------------------------
+
+    def _fault_injection(self, rule: HttpRule) -> tuple[Delay | None, Abort | None]:
+        injection = rule.route.fault
+        if injection is None:
+            return None, None
+        delay = abort = None
+        if injection.delay and (wait := seconds(injection.delay.fixed_delay)):
+            share = injection.delay.percentage
+            delay = Delay(wait, share.value if share else float(injection.delay.percent))
+        if injection.abort:
+            percent = injection.abort.percentage.value if injection.abort.percentage else 0.0
+            grpc = injection.abort.grpc_status
+            if grpc:
+                abort = Abort(percent, grpc_status=_grpc_status(grpc))
+            elif injection.abort.http_status:
+                status = injection.abort.http_status
+                if 200 <= status < 600:
+                    abort = Abort(percent, http_status=status)
+                else:
+                    reason = f"status {status} is not between 200 and 599"
+                    what = "the abort fault"
+                    self._faults.append(fault(faults.ENVOY_VALUE, rule.origin, "fault", what=what, reason=reason))
+        return delay, abort
+
+    def _cors(self, cors: kinds.CorsPolicy | None, origin: Origin) -> Cors | None:
+        if cors is None:
+            return None
+        origins: list[TextMatch] = [made for item in cors.allow_origins if (made := text_match(item))]
+        for item in origins:
+            if bad := next(regexes(item), None):
+                self._faults.append(fault(faults.REGEX, origin, "corsPolicy", pattern=bad[0], reason=bad[1]))
+        origins = [item for item in origins if next(regexes(item), None) is None]
+        if not cors.allow_origins:
+            origins = [Exact(item) for item in cors.allow_origin]
+        age = seconds(cors.max_age)
+        return Cors(
+            allow_origins=tuple(origins),
+            allow_methods=",".join(cors.allow_methods),
+            allow_headers=",".join(cors.allow_headers),
+            expose_headers=",".join(cors.expose_headers),
+            max_age="" if age is None else str(int(age)),
+            allow_credentials=cors.allow_credentials,
+            answer_all=cors.unmatched_preflights == "IGNORE",
+        )
+
+
+def reference_to(destination: kinds.Destination, name: str, host: Host | None, server_port: int) -> Reference:
+    """The cluster that a destination means. Without a port: the service's only one, else the Gateway's own."""
+    if destination.port:
+        port = destination.port.number
+    elif host and len(host.ports) == 1:
+        port = host.ports[0].number
+    else:
+        port = server_port
+    return Reference(host.hostname if host else name, port, destination.subset)
+
+
+def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
+    """The hosts that rules lead to, fully qualified, each once."""
+    found: dict[str, None] = {}
+    for rule in routes:
+        targets = [part.destination for part in rule.route.route]
+        targets += [policy.destination for policy in rule.route.mirrors]
+        targets += [rule.route.mirror] if rule.route.mirror else []
+        for target in targets:
+            found[fully_qualified(target.host, rule.namespace, domain).lower()] = None
+    return tuple(found)
+
+
+def _direct_response(response: kinds.HTTPDirectResponse) -> DirectResponse:
+    body = b""
+    if response.body and response.body.string is not None:
+        body = response.body.string.encode()
+    elif response.body and response.body.bytes_ is not None:
+        try:
+            body = base64.b64decode(response.body.bytes_)
+        except (binascii.Error, ValueError):
+            body = b""  # validation tells
+    return DirectResponse(response.status, body)
+
+
+def _rewrite(rewrite: kinds.HTTPRewrite | None) -> PathRewrite | None:
+    if rewrite is None:
+        return None
+    if rewrite.uri_regex_rewrite and rewrite.uri_regex_rewrite.match:
+        return RegexRewrite(rewrite.uri_regex_rewrite.match, rewrite.uri_regex_rewrite.rewrite)
+    return rewrite.uri or None
+
+
+def _retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
+    policy = own if own is not None else mesh.default_retries
+    if policy is None:
+        return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
+    if policy.attempts <= 0:
+        return None
+    retry_on, statuses = _retry_on(policy.retry_on)
+    return Retry(
+        attempts=policy.attempts,
+        retry_on=retry_on,
+        retriable_statuses=statuses,
+        per_try_timeout=seconds(policy.per_try_timeout),
+        backoff=seconds(policy.backoff),
+        previous_hosts=not hashed and policy.retry_ignore_previous_hosts is not False,
+        previous_priorities=policy.retry_remote_localities is True,
+    )
+
+
+def _retry_on(text: str) -> tuple[str, tuple[int, ...]]:
+    """Envoy's conditions, and the status codes that stand among them."""
+    if not text:
+        return DEFAULT_RETRY_ON, ()
+    names, statuses = [], []
+    for token in text.split(","):
+        if token.strip().isdigit():
+            statuses.append(int(token))
+        elif token:
+            names.append(token)
+    if statuses and "retriable-status-codes" not in names:
+        names.append("retriable-status-codes")
+    return ",".join(names), tuple(statuses)
+
+
+def _headers(headers: kinds.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
+    if headers is None:
+        return UNCHANGED, UNCHANGED
+    return _changes(headers.request), _changes(headers.response)
+
+
+def _changes(operations: kinds.HeaderOperations | None) -> HeaderChanges:
+    """`host` and what begins with a colon is not changed this way."""
+    if operations is None:
+        return UNCHANGED
+    return HeaderChanges(
+        set=tuple((name.lower(), value) for name, value in sorted(operations.set.items()) if _plain(name)),
+        add=tuple((name.lower(), value) for name, value in sorted(operations.add.items()) if _plain(name)),
+        remove=tuple(name.lower() for name in operations.remove if _plain(name)),
+    )
+
+
+def _plain(name: str) -> bool:
+    return bool(name) and not name.startswith(":") and name.lower() != "host"
+
+
+def _authority(operations: kinds.HeaderOperations | None) -> str:
+    for name, value in operations.set.items() if operations else ():
+        if name.lower() in ("host", ":authority"):
+            return value
+    return ""
+
+
+def _grpc_status(name: str) -> int:
+    upper = name.strip().upper()
+    if upper.isdigit():
+        return min(int(upper), 16)
+    return _GRPC.index(upper) if upper in _GRPC else 2

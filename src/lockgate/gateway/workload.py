@@ -1,0 +1,96 @@
+"""The Pod that runs the gateway, and what its Services say about ports.
+
+Source: istio/istio `pilot/pkg/model/gateway.go` (resolvePorts), `pilot/pkg/serviceregistry/kube/controller`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lockgate.resources import kinds
+
+_NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
+_COMPONENT = ("operator.istio.io/component", "IngressGateways")
+PROXY_CONFIG = "proxy.istio.io/config"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPort:
+    """A port of a Service that selects the workload."""
+
+    service: str  # namespace/name
+    name: str
+    port: int
+    target: int
+    translated: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """`unprivileged` Pods cannot listen below 1024; istiod then leaves such servers out."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[WorkloadPort, ...] = ()
+    unprivileged: bool = False
+
+    def selected_by(self, selector: Mapping[str, str] | None) -> bool:
+        return all(self.labels.get(name) == value for name, value in (selector or {}).items())
+
+    def target_port(self, port: int) -> int:
+        """Where a Gateway's port lands: the targetPort of the first Service that has it, or itself."""
+        for candidate in self.ports:
+            if candidate.translated and candidate.port == port:
+                return candidate.target
+        return port
+
+
+def workload(pod: kinds.Pod, services: Iterable[kinds.Service]) -> Workload:
+    """The workload of a Pod, with the ports of those `services` that select it, oldest first."""
+    mine = [service for service in services if _selects(service, pod)]
+    mine.sort(key=lambda service: (service.metadata.creation_timestamp, service.name))
+    ports = tuple(
+        WorkloadPort(
+            f"{service.namespace}/{service.name}",
+            port.name or "",
+            port.port,
+            _target(port, pod),
+            _NO_TRANSLATION not in service.metadata.labels,
+        )
+        for service in mine
+        for port in service.spec.ports
+    )
+    label, value = _COMPONENT
+    return Workload(
+        name=f"{pod.namespace}/{pod.name}",
+        namespace=pod.namespace,
+        labels=pod.metadata.labels,
+        annotations=pod.metadata.annotations,
+        ports=ports,
+        unprivileged=any(service.metadata.labels.get(label) == value for service in mine),
+    )
+
+
+def _selects(service: kinds.Service, pod: kinds.Pod) -> bool:
+    selector = service.spec.selector
+    if not selector or service.namespace != pod.namespace:
+        return False
+    return all(pod.metadata.labels.get(name) == value for name, value in selector.items())
+
+
+def _target(port: kinds.ServicePort, pod: kinds.Pod) -> int:
+    target = port.target_port
+    if target is None or target == "":
+        return port.port
+    if isinstance(target, int):
+        return target
+    if target.isdigit():
+        return int(target)
+    for container in pod.spec.containers:
+        for declared in container.ports:
+            if declared.name == target:
+                return declared.container_port
+    return port.port

@@ -1,0 +1,88 @@
+"""A `Gateway` to what istiod would send its Envoy.
+
+Left out are what stock Envoy lacks (Istio's own filters) and what nobody can see from outside (clusters that no route
+refers to). Istio's names stay; only the addresses are this machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lockgate.gateway import model
+from lockgate.gateway.credentials import Credential
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import HttpSettings
+from lockgate.xds.gateway.clusters import cluster, load_assignment
+from lockgate.xds.gateway.listeners import AccessLog, listener, readiness
+from lockgate.xds.gateway.routes import route_configuration, virtual_host
+from lockgate.xds.gateway.secrets import secret
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
+
+__all__ = ["AccessLog", "snapshot"]
+
+READINESS = "readiness"
+
+
+def snapshot(
+    gateway: model.Gateway,
+    *,
+    binds: Mapping[int, tuple[str, int]],
+    credentials: Mapping[str, Credential],
+    access_log: AccessLog | None = None,
+    memo: Memo | None = None,
+) -> Snapshot:
+    """All that one gateway's Envoy needs.
+
+    `binds` maps a port as Istio sees it (8443, 15021) to the address and port on this machine; a listener without one
+    is left out, as no Service leads to it. `credentials` holds the material by SDS name, and may lack some: their
+    chains then have no certificate, as on a cluster. With the same `memo`, what did not change is not made again.
+    """
+    memo = memo or Memo()
+    memo.turn()
+    listeners = {
+        item.name: memo.made(_listener, item, binds[item.port], gateway.http, access_log)
+        for item in gateway.listeners
+        if item.port in binds
+    }
+    if status := binds.get(gateway.status_port):
+        listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
+    return Snapshot(
+        {
+            CLUSTER: {name: memo.made(_cluster, item) for name, item in gateway.clusters.items()},
+            ENDPOINT: {name: memo.made(_load_assignment, item, name) for name, item in gateway.endpoints.items()},
+            SECRET: {
+                name: memo.made(_secret, credentials[name], name)
+                for name in sorted(gateway.credentials)
+                if name in credentials
+            },
+            LISTENER: listeners,
+            ROUTE: {name: _routes(item, gateway.http, memo) for name, item in gateway.routes.items()},
+        }
+    )
+
+
+def _listener(
+    item: model.Listener, address: tuple[str, int], http: HttpSettings, access_log: AccessLog | None
+) -> Entry:
+    return Entry.of(listener(item, address, http, access_log), _told(item.origin))
+
+
+def _cluster(item: model.Cluster) -> Entry:
+    return Entry.of(cluster(item), _told(item.origin))
+
+
+def _load_assignment(endpoints: tuple[model.Endpoint, ...], name: str) -> Entry:
+    return Entry.of(load_assignment(name, endpoints), f"endpoints of {name}")
+
+
+def _secret(item: Credential, name: str) -> Entry:
+    return Entry.of(secret(name, item), f"credential {name}")
+
+
+def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
+    parts = [memo.made(virtual_host, host, http) for host in item.virtual_hosts]
+    return Entry.of(route_configuration(item.name, parts), _told(item.origin))
+
+
+def _told(origin: model.Origin | None) -> str:
+    return str(origin) if origin else ""

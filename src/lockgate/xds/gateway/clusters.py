@@ -1,0 +1,203 @@
+"""Clusters and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from lockgate.gateway import model
+from lockgate.xds.gateway.wire import Message, ads, duration, packed, serialised
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def cluster(item: model.Cluster) -> bytes:
+    pool = item.pool
+    message = cluster_pb2.Cluster(
+        name=item.name,
+        alt_stat_name=item.name + ";",
+        connect_timeout=duration(pool.connect_timeout),
+        circuit_breakers=_circuit_breakers(pool),
+    )
+    match item.discovery:
+        case "EDS":
+            message.type = cluster_pb2.Cluster.EDS
+            message.eds_cluster_config.eds_config.CopyFrom(ads(fetch_timeout=0))
+            message.eds_cluster_config.service_name = item.name
+        case "STRICT_DNS" | "LOGICAL_DNS":
+            message.type = getattr(cluster_pb2.Cluster, item.discovery)
+            message.respect_dns_ttl = True
+            message.dns_refresh_rate.CopyFrom(duration(60))
+            message.load_assignment.CopyFrom(_assignment(item.name, item.dns_endpoints))
+        case _:
+            assert_never(item.discovery)
+    _load_balancing(message, item.load_balancing)
+    if item.outlier_detection:
+        _outlier_detection(message, item.outlier_detection)
+    if pool.keepalive:
+        _keepalive(message, pool.keepalive)
+    if options := _http_options(item):
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
+    if item.tls:
+        message.transport_socket.CopyFrom(_tls(item.tls, item.protocol))
+    return serialised(message)
+
+
+def load_assignment(name: str, endpoints: Iterable[model.Endpoint]) -> bytes:
+    return serialised(_assignment(name, endpoints))
+
+
+def _assignment(name: str, endpoints: Iterable[model.Endpoint]) -> Message:
+    hosts = [
+        LbEndpoint(
+            endpoint=Endpoint(
+                address=Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
+            ),
+            load_balancing_weight=UInt32Value(value=endpoint.weight),
+        )
+        for endpoint in endpoints
+    ]
+    localities = [LocalityLbEndpoints(lb_endpoints=hosts)] if hosts else []
+    return ClusterLoadAssignment(cluster_name=name, endpoints=localities)
+
+
+def _circuit_breakers(pool: model.ConnectionPool) -> Message:
+    limits = CircuitBreakers.Thresholds(
+        max_connections=UInt32Value(value=pool.max_connections),
+        max_pending_requests=UInt32Value(value=pool.max_pending_requests),
+        max_requests=UInt32Value(value=pool.max_requests),
+        max_retries=UInt32Value(value=pool.max_retries),
+        track_remaining=True,
+    )
+    return CircuitBreakers(thresholds=[limits])
+
+
+def _load_balancing(message: Message, balancing: model.LoadBalancing) -> None:
+    match balancing:
+        case model.Simple(policy, warmup, minimum, aggression):
+            message.lb_policy = getattr(cluster_pb2.Cluster, policy)
+            if warmup is None or policy == "RANDOM":
+                return
+            config = message.least_request_lb_config if policy == "LEAST_REQUEST" else message.round_robin_lb_config
+            slow = config.slow_start_config
+            slow.slow_start_window.CopyFrom(duration(warmup))
+            slow.aggression.default_value = aggression
+            slow.aggression.runtime_key = "lockgate.slow_start.aggression"
+            slow.min_weight_percent.value = minimum
+        case model.RingHash(minimum_size):
+            message.lb_policy = cluster_pb2.Cluster.RING_HASH
+            message.ring_hash_lb_config.minimum_ring_size.value = minimum_size
+        case model.Maglev(table_size):
+            message.lb_policy = cluster_pb2.Cluster.MAGLEV
+            if table_size is not None:
+                message.maglev_lb_config.table_size.value = table_size
+        case _:
+            assert_never(balancing)
+
+
+def _outlier_detection(message: Message, outlier: model.OutlierDetection) -> None:
+    detection = message.outlier_detection
+    detection.enforcing_success_rate.value = 0
+    if outlier.consecutive_5xx is not None:
+        detection.consecutive_5xx.value = outlier.consecutive_5xx
+        detection.enforcing_consecutive_5xx.value = 100 if outlier.consecutive_5xx else 0
+    if outlier.consecutive_gateway is not None:
+        detection.consecutive_gateway_failure.value = outlier.consecutive_gateway
+        detection.enforcing_consecutive_gateway_failure.value = 100 if outlier.consecutive_gateway else 0
+    if outlier.split_local_origin:
+        detection.split_external_local_origin_errors = True
+        if outlier.consecutive_local_origin:
+            detection.consecutive_local_origin_failure.value = outlier.consecutive_local_origin
+            detection.enforcing_consecutive_local_origin_failure.value = 100
+        detection.enforcing_local_origin_success_rate.value = 0
+    if outlier.interval is not None:
+        detection.interval.CopyFrom(duration(outlier.interval))
+    if outlier.base_ejection_time is not None:
+        detection.base_ejection_time.CopyFrom(duration(outlier.base_ejection_time))
+    if outlier.max_ejection_percent is not None:
+        detection.max_ejection_percent.value = outlier.max_ejection_percent
+    message.common_lb_config.healthy_panic_threshold.value = outlier.min_health_percent
+
+
+def _keepalive(message: Message, keepalive: model.TcpKeepalive) -> None:
+    target = message.upstream_connection_options.tcp_keepalive
+    target.SetInParent()
+    if keepalive.probes is not None:
+        target.keepalive_probes.value = keepalive.probes
+    if keepalive.time is not None:
+        target.keepalive_time.value = int(keepalive.time)
+    if keepalive.interval is not None:
+        target.keepalive_interval.value = int(keepalive.interval)
+
+
+def _http_options(item: model.Cluster) -> Message | None:
+    """None where Envoy's defaults (HTTP/1.1, no limits, Host not used for TLS) are what is wanted."""
+    options = HttpProtocolOptions()
+    pool = item.pool
+    if pool.idle_timeout is not None:
+        options.common_http_protocol_options.idle_timeout.CopyFrom(duration(pool.idle_timeout))
+    if pool.max_connection_duration is not None:
+        options.common_http_protocol_options.max_connection_duration.CopyFrom(duration(pool.max_connection_duration))
+    if pool.max_requests_per_connection is not None:
+        options.common_http_protocol_options.max_requests_per_connection.value = pool.max_requests_per_connection
+    if item.tls and not item.tls.sni:
+        options.upstream_http_protocol_options.auto_sni = True
+        options.upstream_http_protocol_options.auto_san_validation = item.tls.verify_name_from_host
+    http2 = Http2ProtocolOptions()
+    if pool.max_concurrent_streams is not None:
+        http2.max_concurrent_streams.value = pool.max_concurrent_streams
+    match item.protocol:
+        case "HTTP1":
+            if not options.ByteSize():
+                return None
+            options.explicit_http_config.http_protocol_options.CopyFrom(Http1ProtocolOptions())
+        case "HTTP2":
+            options.explicit_http_config.http2_protocol_options.CopyFrom(http2)
+        case "DOWNSTREAM":
+            options.use_downstream_protocol_config.http_protocol_options.CopyFrom(Http1ProtocolOptions())
+            options.use_downstream_protocol_config.http2_protocol_options.CopyFrom(http2)
+        case _:
+            assert_never(item.protocol)
+    return options
+
+
+def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol) -> Message:
+    context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
+    common = context.common_tls_context
+    common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+    common.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
+    if protocol == "HTTP2":
+        common.alpn_protocols.append("h2")
+    if tls.certificate:
+        common.tls_certificate_sds_secret_configs.append(_sds(tls.certificate))
+    if tls.verify:
+        names = [
+            common_pb2.SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=name))
+            for name in tls.subject_alt_names
+            for kind in (common_pb2.SubjectAltNameMatcher.DNS, common_pb2.SubjectAltNameMatcher.URI)
+        ]
+        if tls.ca:
+            combined = common.combined_validation_context
+            combined.default_validation_context.match_typed_subject_alt_names.extend(names)
+            combined.validation_context_sds_secret_config.CopyFrom(_sds(tls.ca))
+        else:
+            common.validation_context.trusted_ca.CopyFrom(DataSource(filename=SYSTEM_CA))
+            common.validation_context.match_typed_subject_alt_names.extend(names)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
+
+
+def _sds(name: str) -> Message:
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=ads())

@@ -1,0 +1,225 @@
+"""Listeners, their filter chains, and how a gateway treats HTTP.
+
+Source: istio/istio `pilot/pkg/networking/core/listener_builder.go` and `gateway.go`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog as AccessLogConfig
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.base_pb2 import TransportSocket
+from envoy.config.core.v3.config_source_pb2 import ApiVersion
+from envoy.config.listener.v3 import listener_components_pb2 as components
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.access_loggers.grpc.v3.als_pb2 import HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm_pb2,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import (
+    PreserveCaseFormatterConfig,
+)
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from lockgate.gateway import model
+from lockgate.gateway.mesh import HttpSettings
+from lockgate.xds.gateway.routes import CORS, FAULT
+from lockgate.xds.gateway.wire import Message, ads, duration, packed, serialised
+
+_HCM = "envoy.filters.network.http_connection_manager"
+_TLS = "envoy.transport_sockets.tls"
+
+# Istio leaves Envoy's 15 s. A gateway whose certificate has still to be issued opens its port the sooner; what a client
+# sees until then is the same, a connection that is closed.
+_SECRET_FETCH_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """Where to stream access logs: a cluster of Envoy's bootstrap that serves its log service, and the log's name."""
+
+    cluster: str
+    name: str
+
+
+def listener(item: model.Listener, address: tuple[str, int], http: HttpSettings, log: AccessLog | None) -> bytes:
+    message = Listener(
+        name=item.name,
+        address=_address(address),
+        traffic_direction="OUTBOUND",
+        max_connections_to_accept_per_socket_event=UInt32Value(value=1),
+        filter_chains=[_chain(chain, http, item.name, log) for chain in item.filter_chains],
+    )
+    if http.proxy_protocol:
+        message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=packed(ProxyProtocol()))
+    if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
+        message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
+    if log:
+        # A connection that no chain takes (its SNI fits none) is seen by nobody else.
+        config = AccessLogConfig(
+            name="envoy.access_loggers.tcp_grpc",
+            typed_config=packed(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
+        )
+        config.filter.response_flag_filter.flags.append("NR")
+        message.access_log.append(config)
+    return serialised(message)
+
+
+def readiness(address: tuple[str, int]) -> bytes:
+    """The probe's port. It arrives by LDS, after CDS: that it answers says what Istio's agent says with 200."""
+    manager = hcm_pb2.HttpConnectionManager(stat_prefix="readiness", server_name="istio-envoy")
+    host = manager.route_config.virtual_hosts.add(name="readiness", domains=["*"])
+    route = host.routes.add()
+    route.match.path = "/healthz/ready"
+    route.direct_response.status = 200
+    manager.http_filters.add(name="envoy.filters.http.router", typed_config=packed(Router()))
+    message = Listener(name="readiness", address=_address(address))
+    message.filter_chains.add().filters.add(name=_HCM, typed_config=packed(manager))
+    return serialised(message)
+
+
+def _address(address: tuple[str, int]) -> Message:
+    return Address(socket_address=SocketAddress(address=address[0], port_value=address[1]))
+
+
+def _chain(chain: model.FilterChain, http: HttpSettings, stat: str, log: AccessLog | None) -> Message:
+    message = components.FilterChain(transport_socket_connect_timeout=duration(15))
+    if chain.server_names:
+        message.filter_chain_match.server_names.extend(chain.server_names)
+    if chain.tls:
+        message.transport_socket.CopyFrom(TransportSocket(name=_TLS, typed_config=packed(_downstream_tls(chain.tls))))
+    match chain.filter:
+        case model.Http():
+            manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", log)
+            message.filters.add(name=_HCM, typed_config=packed(manager))
+        case model.Tcp():
+            proxy = _tcp_proxy(chain.filter, log)
+            message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=packed(proxy))
+        case _:
+            assert_never(chain.filter)
+    return message
+
+
+def _downstream_tls(tls: model.DownstreamTls) -> Message:
+    context = tls_pb2.DownstreamTlsContext()
+    common = context.common_tls_context
+    common.alpn_protocols.extend(tls.alpn)
+    for name in tls.credentials:
+        common.tls_certificate_sds_secret_configs.append(_sds(name))
+    params = common.tls_params
+    if tls.min_version:
+        params.tls_minimum_protocol_version = getattr(common_pb2.TlsParameters, tls.min_version)
+    if tls.max_version:
+        params.tls_maximum_protocol_version = getattr(common_pb2.TlsParameters, tls.max_version)
+    params.cipher_suites.extend(tls.cipher_suites)
+    params.ecdh_curves.extend(tls.ecdh_curves)
+    if tls.validation:
+        context.require_client_certificate.value = tls.validation.required
+        combined = common.combined_validation_context
+        combined.validation_context_sds_secret_config.CopyFrom(_sds(tls.validation.credential))
+        default = combined.default_validation_context
+        default.SetInParent()
+        default.verify_certificate_spki.extend(tls.validation.spki)
+        default.verify_certificate_hash.extend(tls.validation.hashes)
+        for name in tls.validation.subject_alt_names:
+            for kind in (common_pb2.SubjectAltNameMatcher.DNS, common_pb2.SubjectAltNameMatcher.URI):
+                default.match_typed_subject_alt_names.add(san_type=kind, matcher=StringMatcher(exact=name))
+    return context
+
+
+def _sds(name: str) -> Message:
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=ads(fetch_timeout=_SECRET_FETCH_TIMEOUT))
+
+
+def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: AccessLog | None) -> Message:
+    manager = hcm_pb2.HttpConnectionManager(
+        codec_type=hcm_pb2.HttpConnectionManager.AUTO,
+        stat_prefix=stat,
+        rds=hcm_pb2.Rds(route_config_name=item.routes, config_source=ads(fetch_timeout=0)),
+        use_remote_address=BoolValue(value=True),
+        # Envoy would append this machine's own address for a peer on the loopback: `routes` appends the peer.
+        skip_xff_append=not http.proxy_protocol,
+        xff_num_trusted_hops=http.trusted_proxies,
+        forward_client_cert_details=getattr(hcm_pb2.HttpConnectionManager, http.forward_client_cert),
+        normalize_path=BoolValue(value=http.normalize_path),
+        merge_slashes=http.merge_slashes,
+        stream_idle_timeout=duration(http.stream_idle_timeout),
+        proxy_100_continue=True,
+    )
+    if http.server_name is None:
+        manager.server_header_transformation = hcm_pb2.HttpConnectionManager.PASS_THROUGH
+    else:
+        manager.server_name = http.server_name
+    if http.forward_client_cert in ("SANITIZE_SET", "APPEND_FORWARD"):
+        details = manager.set_current_client_cert_details
+        details.subject.value = True
+        details.cert = details.dns = details.uri = True
+    manager.path_with_escaped_slashes_action = (
+        hcm_pb2.HttpConnectionManager.UNESCAPE_AND_FORWARD
+        if http.unescape_slashes
+        else hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED
+    )
+    manager.upgrade_configs.add(upgrade_type="websocket")
+    if http.idle_timeout is not None:
+        manager.common_http_protocol_options.idle_timeout.CopyFrom(duration(http.idle_timeout))
+    if not http.request_id:
+        manager.generate_request_id.value = False
+    if http.x_forwarded_port:
+        manager.append_x_forwarded_port = True
+    if http.http10:
+        manager.http_protocol_options.accept_http_10 = True
+    if http.preserve_header_case:
+        formatter = manager.http_protocol_options.header_key_format.stateful_formatter
+        formatter.name = "preserve_case"
+        formatter.typed_config.CopyFrom(packed(PreserveCaseFormatterConfig(forward_reason_phrase=True)))
+    if log:
+        manager.access_log.add(
+            name="envoy.access_loggers.http_grpc",
+            typed_config=packed(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
+        )
+    if item.grpc_web:
+        manager.http_filters.add(name="envoy.filters.http.grpc_web", typed_config=packed(GrpcWeb()))
+    manager.http_filters.add(name=FAULT, typed_config=packed(HTTPFault()))
+    manager.http_filters.add(name=CORS, typed_config=packed(Cors()))
+    manager.http_filters.add(
+        name="envoy.filters.http.router",
+        typed_config=packed(Router(suppress_envoy_headers=not http.envoy_headers)),
+    )
+    return manager
+
+
+def _tcp_proxy(item: model.Tcp, log: AccessLog | None) -> Message:
+    proxy = TcpProxy(stat_prefix=item.clusters[0].cluster)
+    if len(item.clusters) == 1:
+        proxy.cluster = item.clusters[0].cluster
+    else:
+        for weighted in item.clusters:
+            proxy.weighted_clusters.clusters.add(name=weighted.cluster, weight=weighted.weight)
+    if item.idle_timeout is not None:
+        proxy.idle_timeout.CopyFrom(duration(item.idle_timeout))
+    if log:
+        proxy.access_log.add(
+            name="envoy.access_loggers.tcp_grpc",
+            typed_config=packed(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
+        )
+    return proxy
+
+
+def _log_service(log: AccessLog) -> Message:
+    from envoy.extensions.access_loggers.grpc.v3.als_pb2 import CommonGrpcAccessLogConfig
+
+    config = CommonGrpcAccessLogConfig(log_name=log.name, transport_api_version=ApiVersion.V3)
+    config.grpc_service.envoy_grpc.cluster_name = log.cluster
+    config.buffer_flush_interval.CopyFrom(duration(1))
+    return config

@@ -1,0 +1,251 @@
+"""Virtual hosts and routes. The whole configuration is put together from the bytes of its virtual hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.route.v3 import route_components_pb2 as rc
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.common.fault.v3.fault_pb2 import FaultDelay
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import CorsPolicy
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import FaultAbort, HTTPFault
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
+    PreviousPrioritiesConfig,
+)
+from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from lockgate.gateway import model
+from lockgate.gateway.mesh import HttpSettings
+from lockgate.xds.gateway.wire import Message, duration, field, packed, percent, serialised, text
+
+FAULT = "envoy.filters.http.fault"
+CORS = "envoy.filters.http.cors"
+MAX_DIRECT_BODY = 1024 * 1024
+
+_APPEND = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
+_OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+_STATUS = {
+    301: rc.RedirectAction.MOVED_PERMANENTLY,
+    302: rc.RedirectAction.FOUND,
+    303: rc.RedirectAction.SEE_OTHER,
+    307: rc.RedirectAction.TEMPORARY_REDIRECT,
+    308: rc.RedirectAction.PERMANENT_REDIRECT,
+}
+_FORWARDED_FOR = "x-forwarded-for"
+
+
+def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
+    """A `RouteConfiguration` from serialised virtual hosts (its field 2)."""
+    head = RouteConfiguration(
+        name=name,
+        validate_clusters=BoolValue(value=False),  # a missing cluster is 503 NC for its route, not a rejection
+        ignore_port_in_host_matching=True,
+        max_direct_response_body_size_bytes=UInt32Value(value=MAX_DIRECT_BODY),
+    )
+    return serialised(head) + b"".join(field(2, part) for part in virtual_hosts)
+
+
+def virtual_host(host: model.VirtualHost, http: HttpSettings) -> bytes:
+    message = rc.VirtualHost(
+        name=host.name,
+        domains=host.domains,
+        routes=[_route(route, http) for route in host.routes],
+        include_request_attempt_count=http.attempt_count,
+    )
+    if host.require_tls:
+        message.require_tls = rc.VirtualHost.ALL
+    return serialised(message)
+
+
+def _route(route: model.Route, http: HttpSettings) -> Message:
+    message = rc.Route(name=route.name, match=_match(route.match), stat_prefix=route.stat_prefix)
+    match route.action:
+        case model.Forward():
+            message.route.CopyFrom(_forward(route.action))
+        case model.Redirect():
+            message.redirect.CopyFrom(_redirect(route.action))
+        case model.DirectResponse(status, body):
+            message.direct_response.status = status
+            if body:
+                message.direct_response.body.inline_bytes = body
+        case _:
+            assert_never(route.action)
+    _request_headers(message, route, http)
+    _change(message, "response", route.response_headers)
+    if route.delay or route.abort:
+        message.typed_per_filter_config[FAULT].CopyFrom(packed(_fault(route.delay, route.abort)))
+    if route.cors:
+        message.typed_per_filter_config[CORS].CopyFrom(packed(_cors(route.cors)))
+    return message
+
+
+def _match(match: model.RouteMatch) -> Message:
+    message = rc.RouteMatch()
+    match match.path:
+        case model.Exact(value, ignore_case):
+            message.path = value
+        case model.Prefix(value, ignore_case):
+            message.prefix = value
+        case model.Regex(pattern):
+            message.safe_regex.regex, ignore_case = pattern, False
+        case model.Suffix(value):
+            raise AssertionError(f"a path is never compared with a suffix: {value}")
+        case _:
+            assert_never(match.path)
+    if ignore_case:
+        message.case_sensitive.value = False
+    for header in match.headers:
+        matcher = message.headers.add(name=header.name, invert_match=header.invert)
+        if isinstance(header.value, model.Present):
+            matcher.present_match = True
+        else:
+            matcher.string_match.CopyFrom(text(header.value))
+            matcher.treat_missing_header_as_empty = header.invert
+    for query in match.query:
+        parameter = message.query_parameters.add(name=query.name)
+        if isinstance(query.value, model.Present):
+            parameter.present_match = True
+        else:
+            parameter.string_match.CopyFrom(text(query.value))
+    return message
+
+
+def _forward(forward: model.Forward) -> Message:
+    action = rc.RouteAction(timeout=duration(forward.timeout or 0.0))
+    # Istio sends the deprecated max_grpc_timeout with the same value; 0 lets a grpc-timeout header decide alone.
+    action.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(forward.timeout or 0.0))
+    if len(forward.clusters) == 1:
+        action.cluster = forward.clusters[0].cluster
+    else:
+        for weighted in forward.clusters:
+            part = action.weighted_clusters.clusters.add(name=weighted.cluster)
+            part.weight.value = weighted.weight
+            part.host_rewrite_literal = weighted.host_rewrite
+            _change(part, "request", weighted.request_headers)
+            _change(part, "response", weighted.response_headers)
+    match forward.rewrite:
+        case None:
+            pass
+        case model.RegexRewrite(pattern, substitution):
+            action.regex_rewrite.CopyFrom(
+                RegexMatchAndSubstitute(pattern=RegexMatcher(regex=pattern), substitution=substitution)
+            )
+        case prefix:
+            action.prefix_rewrite = prefix
+    if forward.host_rewrite:
+        action.host_rewrite_literal = forward.host_rewrite
+    if forward.retry:
+        action.retry_policy.CopyFrom(_retry(forward.retry))
+    for mirror in forward.mirrors:
+        policy = action.request_mirror_policies.add(cluster=mirror.cluster)
+        policy.runtime_fraction.default_value.CopyFrom(percent(mirror.percent))
+        policy.trace_sampled.value = False
+    for hashing in forward.hash_policies:
+        action.hash_policy.append(_hash_policy(hashing))
+    return action
+
+
+def _retry(retry: model.Retry) -> Message:
+    policy = rc.RetryPolicy(
+        retry_on=retry.retry_on,
+        num_retries=UInt32Value(value=retry.attempts),
+        retriable_status_codes=retry.retriable_statuses,
+        host_selection_retry_max_attempts=5,
+    )
+    if retry.per_try_timeout is not None:
+        policy.per_try_timeout.CopyFrom(duration(retry.per_try_timeout))
+    if retry.backoff is not None:
+        policy.retry_back_off.base_interval.CopyFrom(duration(retry.backoff))
+    if retry.previous_hosts:
+        policy.retry_host_predicate.add(
+            name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(PreviousHostsPredicate())
+        )
+    if retry.previous_priorities:
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        policy.retry_priority.typed_config.CopyFrom(packed(PreviousPrioritiesConfig(update_frequency=2)))
+    return policy
+
+
+def _hash_policy(policy: model.HashPolicy) -> Message:
+    message = rc.RouteAction.HashPolicy()
+    match policy:
+        case model.HashHeader(name):
+            message.header.header_name = name
+        case model.HashCookie(name, path, ttl):
+            message.cookie.name, message.cookie.path = name, path
+            if ttl is not None:
+                message.cookie.ttl.CopyFrom(duration(ttl))
+        case model.HashQuery(name):
+            message.query_parameter.name = name
+        case model.HashSourceIp():
+            message.connection_properties.source_ip = True
+        case _:
+            assert_never(policy)
+    return message
+
+
+def _redirect(redirect: model.Redirect) -> Message:
+    action = rc.RedirectAction(
+        host_redirect=redirect.host, scheme_redirect=redirect.scheme, response_code=_STATUS[redirect.status]
+    )
+    if redirect.port is not None:
+        action.port_redirect = redirect.port
+    if redirect.prefix:
+        action.prefix_rewrite = redirect.prefix
+    elif redirect.path:
+        action.path_redirect = redirect.path
+    return action
+
+
+def _request_headers(message: Message, route: model.Route, http: HttpSettings) -> None:
+    """The route's own changes, after the hop that Istio's Envoy appends to X-Forwarded-For.
+
+    Envoy appends the peer by itself, but for a peer on the loopback it appends this machine's own address instead;
+    the listener turns that off (see `listeners`), and it is done here.
+    """
+    changes = route.request_headers
+    appends = isinstance(route.action, model.Forward) and _FORWARDED_FOR not in changes.remove
+    if appends and not http.proxy_protocol:
+        peer = HeaderValue(key=_FORWARDED_FOR, value="%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")
+        message.request_headers_to_add.append(HeaderValueOption(header=peer, append_action=_APPEND))
+    _change(message, "request", changes)
+
+
+def _change(message: Message, side: str, changes: model.HeaderChanges) -> None:
+    to_add = getattr(message, f"{side}_headers_to_add")
+    for pairs, action in ((changes.set, _OVERWRITE), (changes.add, _APPEND)):
+        for name, value in pairs:
+            header = HeaderValue(key=name, value=value)
+            to_add.append(HeaderValueOption(header=header, append_action=action))
+    getattr(message, f"{side}_headers_to_remove").extend(changes.remove)
+
+
+def _fault(delay: model.Delay | None, abort: model.Abort | None) -> Message:
+    fault = HTTPFault()
+    if delay:
+        fault.delay.CopyFrom(FaultDelay(fixed_delay=duration(delay.seconds), percentage=percent(delay.percent)))
+    if abort:
+        fault.abort.CopyFrom(FaultAbort(percentage=percent(abort.percent)))
+        if abort.grpc_status is not None:
+            fault.abort.grpc_status = abort.grpc_status
+        else:
+            fault.abort.http_status = abort.http_status or 503
+    return fault
+
+
+def _cors(cors: model.Cors) -> Message:
+    policy = CorsPolicy(
+        allow_origin_string_match=[text(origin) for origin in cors.allow_origins],
+        allow_methods=cors.allow_methods,
+        allow_headers=cors.allow_headers,
+        expose_headers=cors.expose_headers,
+        max_age=cors.max_age,
+        forward_not_matching_preflights=BoolValue(value=not cors.answer_all),
+    )
+    if cors.allow_credentials is not None:
+        policy.allow_credentials.value = cors.allow_credentials
+    return policy
