@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-
-from pydantic import ValidationError
 
 from lockgate.resources import codes, source, validation
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
@@ -178,19 +177,15 @@ class _Examination:
         return self._typed(model)
 
     def _typed(self, model: type[Resource]) -> Resource | None:
-        for path in validation.unknown_fields(model, self._manifest):
+        seen = validation.examine(model, self._manifest)
+        for path in seen.unknown:
             self._unknown(model, path)
-        try:
-            resource = model.model_validate(self._manifest)
-        except ValidationError:
-            for fault in validation.validate(model, self._manifest):
-                self._refused(fault)
-            return None
-        for fault in validation.refusals(resource, self._manifest):
+        for fault in seen.refusals:
             self._refused(fault)
-        for fault in validation.warnings(resource):
-            self._tell(codes.WARNED_BY_WEBHOOK, str(fault), fault.path)
-        return resource
+        if seen.resource is not None:
+            for fault in validation.warnings(seen.resource):
+                self._tell(codes.WARNED_BY_WEBHOOK, str(fault), fault.path)
+        return seen.resource
 
     def _identified(self) -> bool:
         good = True
@@ -212,10 +207,10 @@ class _Examination:
         namespace = metadata.get("namespace")
         if self._manifest["kind"] == "IstioOperator":
             # istioctl reads it, no API server does; the name is the one under which istioctl keeps what it installed.
-            placed = {"name": "installed-state", "namespace": "istio-system", **metadata}
-            self._manifest = {**self._manifest, "metadata": placed}
+            self._manifest["metadata"] = {"name": "installed-state", "namespace": "istio-system", **metadata}
         elif namespaced and not namespace:
-            self._manifest = {**self._manifest, "metadata": {**metadata, "namespace": "default"}}
+            metadata["namespace"] = "default"
+            self._manifest["metadata"] = metadata
         elif namespaced is False and namespace:
             self._tell(
                 codes.CLUSTER_SCOPED,
@@ -223,8 +218,7 @@ class _Examination:
                 ("metadata", "namespace"),
                 mend="remove it",
             )
-            rest = {name: value for name, value in metadata.items() if name != "namespace"}
-            self._manifest = {**self._manifest, "metadata": rest}
+            del metadata["namespace"]
 
     def _refused(self, fault: Fault) -> None:
         if fault.path == ("metadata", "name") and fault.reason is Reason.REQUIRED:
@@ -302,11 +296,12 @@ def _subject(manifest: JsonObject) -> str:
 
 def _first_line(chunk: Chunk) -> Position:
     """Where the document's text begins: past its mark and comments."""
-    for number, line in enumerate(chunk.text.split("\n")):
-        text = line.strip()
-        if text and not text.startswith(("#", "---", "%")):
-            return chunk.position(number, len(line) - len(line.lstrip()))
-    return chunk.position()
+    match = _BEFORE_TEXT.match(chunk.text)
+    start = match.end() if match else 0
+    return chunk.position(chunk.text.count("\n", 0, start), start - chunk.text.rfind("\n", 0, start) - 1)
+
+
+_BEFORE_TEXT = re.compile(r"(?:---(?=\s)|%[^\n]*|#[^\n]*|\s)*")
 
 
 def _value_at(value: Any, path: Path) -> Any:

@@ -120,10 +120,7 @@ def locate(chunk: Chunk, path: Path, *, key: bool = False) -> Position:
 
     With `key`, the place of the last key itself.
     """
-    try:
-        node = _compose(chunk)
-    except Unreadable:
-        node = None
+    node = _located(chunk)
     if node is None:
         return chunk.position()
     place = node
@@ -171,14 +168,18 @@ class _Parser(CParser):
         return "plain" if kind is yaml.ScalarNode and implicit[0] else ""
 
 
+@lru_cache(maxsize=4)
+def _located(chunk: Chunk) -> Node | None:
+    try:
+        return _compose(chunk)
+    except Unreadable:
+        return None
+
+
 def _compose(chunk: Chunk) -> Node | None:
+    """The document's nodes, None for an empty one. Raises Unreadable."""
     if _may_be_deep(chunk.text):
         _refuse_depth(chunk)
-    return _nodes(chunk)
-
-
-@lru_cache(maxsize=8)
-def _nodes(chunk: Chunk) -> Node | None:
     try:
         node: Node | None = _Parser(chunk.text).get_single_node()
     except yaml.MarkedYAMLError as error:

@@ -7,8 +7,8 @@ does; only what passes is held against the kind's rules (`rules/`), as admission
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,22 +16,35 @@ from pydantic_core import ErrorDetails
 
 from lockgate.resources import faults, rules
 from lockgate.resources.faults import Fault, Path, Reason
-from lockgate.resources.model import JsonObject, Model, Resource
+from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 
 
 def validate(model: type[Resource], manifest: JsonObject) -> list[Fault]:
     """All refusals of one object, in the order of its fields; empty when it would be stored."""
+    return examine(model, manifest).refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """`resource` is None when the manifest's shape is wrong; its rules have not been asked then."""
+
+    resource: Resource | None
+    unknown: list[Path]
+    refusals: list[Fault]
+
+
+def examine(model: type[Resource], manifest: JsonObject) -> Examination:
+    """`validate`, `unknown_fields` and the parsed object in one go, for those who want all of them."""
+    unknown: list[Path] = []
+    choices: list[Fault] = []
+    _walk(shape_of(model), manifest, (), unknown, choices)
     try:
         resource = model.model_validate(manifest)
     except ValidationError as error:
-        return [_fault(model, manifest, detail) for detail in error.errors(include_url=False)]
-    return refusals(resource, manifest)
-
-
-def refusals(resource: Resource, manifest: JsonObject) -> list[Fault]:
-    """What `validate` says of an object that has been parsed already."""
-    return [*_at_most_one(shape_of(type(resource)), manifest, ()), *rules.refusals(resource)]
+        details = error.errors(include_url=False)
+        return Examination(None, unknown, [_fault(model, detail) for detail in details])
+    return Examination(resource, unknown, [*choices, *rules.refusals(resource)])
 
 
 def warnings(resource: Resource) -> list[Fault]:
@@ -42,7 +55,7 @@ def warnings(resource: Resource) -> list[Fault]:
 def unknown_fields(model: type[Resource], manifest: JsonObject) -> list[Path]:
     """Paths of fields that the kind does not have, in the order of the manifest."""
     found: list[Path] = []
-    _unknown(shape_of(model), manifest, (), found)
+    _walk(shape_of(model), manifest, (), found, [])
     return found
 
 
@@ -59,67 +72,36 @@ def nearest(model: type[Resource], path: Path) -> str:
     return by_lower[close[0]] if close else ""
 
 
-def _unknown(shape: Shape, value: Any, path: Path, found: list[Path]) -> None:
+def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: list[Fault]) -> None:
+    """Collect what pydantic does not say: fields that the model has not, and fields that exclude each other."""
     match shape:
         case Object():
             if not isinstance(value, dict):
                 return
-            if not shape.model.OPEN and not shape.names.issuperset(value):
-                found.extend((*path, name) for name in value if name not in shape.names)
-            for name, inner in shape.nested:
-                if name in value:
-                    _unknown(inner, value[name], (*path, name), found)
-        case ListOf(inner):
-            if isinstance(value, list):
-                for index, item in enumerate(value):
-                    _unknown(inner, item, (*path, index), found)
-        case MapOf(inner):
-            if isinstance(value, dict):
-                for name, item in value.items():
-                    _unknown(inner, item, (*path, name), found)
-        case _:
-            pass
-
-
-def _at_most_one(shape: Shape, value: Any, path: Path) -> Iterator[Fault]:
-    match shape:
-        case Object(model=model):
-            if not _restricted(model) or not isinstance(value, dict):
-                return
+            model = shape.model
+            if not model.OPEN and not shape.names.issuperset(value):
+                unknown.extend((*path, name) for name in value if name not in shape.names)
             for group in model.AT_MOST_ONE:
                 chosen = [name for name in group if value.get(name) not in (None, "", 0, [], {})]
                 if len(chosen) > 1:
-                    yield faults.invalid(path, value, f"at most one of {', '.join(chosen)} may be set")
+                    problem = f"at most one of {', '.join(chosen)} may be set"
+                    choices.append(faults.invalid(path, value, problem))
             for name, inner in shape.nested:
                 if name in value:
-                    yield from _at_most_one(inner, value[name], (*path, name))
+                    _walk(inner, value[name], (*path, name), unknown, choices)
         case ListOf(inner):
-            for index, item in enumerate(value or ()):
-                yield from _at_most_one(inner, item, (*path, index))
+            if isinstance(value, list):
+                for index, item in enumerate(value):
+                    _walk(inner, item, (*path, index), unknown, choices)
         case MapOf(inner):
-            for name, item in (value or {}).items():
-                yield from _at_most_one(inner, item, (*path, name))
+            if isinstance(value, dict):
+                for name, item in value.items():
+                    _walk(inner, item, (*path, name), unknown, choices)
         case _:
             pass
 
 
-@cache
-def _restricted(model: type[Model]) -> bool:
-    """Whether the model or a part of it has an AT_MOST_ONE: the others need no walk."""
-    return bool(model.AT_MOST_ONE) or any(_leads_to_restricted(shape) for _, shape in shape_of(model).nested)
-
-
-def _leads_to_restricted(shape: Shape) -> bool:
-    match shape:
-        case Object(model=model):
-            return _restricted(model)
-        case ListOf(inner) | MapOf(inner):
-            return _leads_to_restricted(inner)
-        case _:
-            return False
-
-
-def _fault(model: type[Resource], manifest: JsonObject, error: ErrorDetails) -> Fault:
+def _fault(model: type[Resource], error: ErrorDetails) -> Fault:
     path: Path = error["loc"]
     value = error["input"]
     match error["type"]:
