@@ -62,6 +62,10 @@ class Catalogue:
                 self._paths.pop((group, version, model.KIND.plural), None)
             self.revision += 1
 
+    def touch(self) -> None:
+        """Something that documents tell of a kind has changed."""
+        self.revision += 1
+
     def by_kind(self, group: str, kind: str) -> type[Resource] | None:
         return self._models.get((group, kind))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
 
+from lockgate.embedded.kubernetes import structural
+from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey, Path
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
 from lockgate.embedded.kubernetes.server_side_apply import ListKeys
+from lockgate.embedded.kubernetes.storage import GroupKind
 from lockgate.resources import validation
 from lockgate.resources.faults import Fault, field_name
 from lockgate.resources.model import JsonObject, Resource
@@ -16,49 +20,93 @@ from lockgate.resources.status import ApiError
 
 
 class Schemas:
+    """Typed kinds by their models, others by the schemas that their CRDs bring, the rest anything goes."""
+
+    def __init__(self) -> None:
+        self._defined: dict[GroupKind, dict[str, JsonObject]] = {}
+        # What a kind is refused for beyond its schema.
+        self.checks: dict[GroupKind, Callable[[JsonObject], list[Fault]]] = {}
+
+    def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:
+        """Take `schemas` (by version) for a kind without a typed model."""
+        self._defined[kind] = schemas
+
+    def forget(self, kind: GroupKind) -> None:
+        self._defined.pop(kind, None)
+
     def checked(self, model: type[Resource], body: JsonObject) -> Resource:
         """The object as a typed value. Raises `Invalid` with every fault, or what an admission webhook answers."""
+        if (schema := self._schema(model)) is not None and (found := structural.refusals(schema, body)):
+            raise _refusal(model, body, found)
         try:
             parsed = model.model_validate(body)
         except ValidationError as error:
             raise _refusal(model, body, validation.validate(model, body)) from error
-        if faults := validation.refusals(parsed, body):
-            raise _refusal(model, body, faults)
+        found = validation.refusals(parsed, body)
+        if check := self.checks.get(model.KIND.group_kind):
+            found += check(body)
+        if found:
+            raise _refusal(model, body, found)
         return parsed
 
     def warnings(self, model: type[Resource], body: JsonObject) -> list[str]:
         """What a client is told of an object that is stored all the same."""
-        return [str(fault) for fault in validation.warnings(model.model_validate(body))]
-
-    def defaulted(self, model: type[Resource], body: JsonObject) -> JsonObject:
-        return body
+        told = [str(fault) for fault in validation.warnings(model.model_validate(body))]
+        if model.KIND.kind == "CustomResourceDefinition" and structural.uses_rules(body.get("spec")):
+            told.append("x-kubernetes-validations: CEL rules are kept but not evaluated here")
+        return told
 
     def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
-        return [field_name(path) for path in validation.unknown_fields(model, body)]
+        return [field_name(path) for path in self._unknown(model, version, body)]
 
     def pruned(self, model: type[Resource], version: str, body: JsonObject) -> JsonObject:
         """The object without the fields that its kind does not have."""
-        for path in validation.unknown_fields(model, body):
+        for path in reversed(self._unknown(model, version, body)):
             body = _without(body, path)
+        return body
+
+    def defaulted(self, model: type[Resource], body: JsonObject) -> JsonObject:
+        if (schema := self._schema(model)) is not None:
+            result: JsonObject = structural.defaulted(schema, body)
+            return result
         return body
 
     def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
         """The name of a kind's schema, and all schemas that it is made of."""
-        name = f"{'.'.join(reversed((model.KIND.group or 'core').split('.')))}.{version}.{model.KIND.kind}"
-        schema = {
-            "type": "object",
-            "x-kubernetes-preserve-unknown-fields": True,
-            "x-kubernetes-group-version-kind": [
-                {"group": model.KIND.group, "version": version, "kind": model.KIND.kind}
-            ],
-        }
+        kind = model.KIND
+        name = f"{'.'.join(reversed((kind.group or 'core').split('.')))}.{version}.{kind.kind}"
+        known = self._schema(model, version)
+        schema: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        if known is not None:
+            envelope = {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            }
+            schema = {**known, "properties": {**(known.get("properties") or {}), **envelope}}
+        schema["x-kubernetes-group-version-kind"] = [{"group": kind.group, "version": version, "kind": kind.kind}]
         return name, {name: schema}
 
     def list_keys(self, model: type[Resource]) -> ListKeys:
-        return _list_keys
+        """By what server-side apply merges the lists of a kind."""
+        if (schema := self._schema(model)) is None:
+            return _list_keys
+        return lambda path: _list_keys(path) if path[0] == "metadata" else structural.list_keys(schema, path)
 
     def merge_key(self, model: type[Resource]) -> MergeKey:
+        """By what a strategic merge patch merges the lists of a kind."""
         return _merge_key
+
+    def _schema(self, model: type[Resource], version: str = "") -> JsonObject | None:
+        defined = self._defined.get(model.KIND.group_kind)
+        return defined.get(version or model.KIND.versions[0]) if defined else None
+
+    def _unknown(self, model: type[Resource], version: str, body: JsonObject) -> list[tuple[str | int, ...]]:
+        if (schema := self._schema(model, version)) is not None:
+            return structural.unknown_fields(schema, body)
+        if issubclass(model, Unstructured):
+            return []
+        return validation.unknown_fields(model, body)
 
 
 def _list_keys(path: Path) -> tuple[str, ...] | None:

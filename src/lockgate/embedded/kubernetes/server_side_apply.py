@@ -9,7 +9,7 @@ In here a set of fields is a tree of FieldsV1's names (``f:spec``, ``k:{"name":"
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 

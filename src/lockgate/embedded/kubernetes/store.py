@@ -13,6 +13,7 @@ from typing import Any
 
 import lockgate.resources.kinds  # noqa: F401  registers the typed kinds
 from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
+from lockgate.embedded.kubernetes.definitions import Definitions
 from lockgate.embedded.kubernetes.patch import merge_patch
 from lockgate.embedded.kubernetes.refusals import not_found
 from lockgate.embedded.kubernetes.schemas import Schemas
@@ -42,6 +43,7 @@ class Store:
         # Milliseconds since 1970: more than an earlier run on this machine can have counted to.
         self.storage = Storage(first_revision=int(clock().timestamp() * 1000), history=history)
         self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
+        Definitions(self.catalogue, self.schemas, self.writes, clock)
         self.clock = clock
         for name in _FIRST_NAMESPACES:
             self.writes.create(self.model("v1", "Namespace"), {"metadata": {"name": name}}, By())

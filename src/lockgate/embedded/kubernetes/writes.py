@@ -208,6 +208,10 @@ class Writes:
             return {**result, "status": after["status"]} if after.get("status") is not None else result
         metadata = _users_metadata(after)
         metadata |= {name: old["metadata"][name] for name in _SYSTEM if name in old["metadata"]}
+        # A client may rewrite who owns what: kubectl does so when it moves to server-side apply; [{}] forgets all.
+        claimed = wanted.get("managedFields")
+        kept = old["metadata"].get("managedFields", []) if claimed is None else [entry for entry in claimed if entry]
+        metadata["managedFields"] = kept
         metadata |= {name: old["metadata"][name] for name in ("name", "namespace") if name in old["metadata"]}
         if old["metadata"].get("deletionTimestamp"):
             new = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
@@ -241,15 +245,16 @@ class Writes:
             body = self._schemas.defaulted(model, body)
             if is_service:
                 body = self._addresses.assign(kind, key, old, body)
+        entries = body["metadata"].get("managedFields", [])
         if old is not None and _same(old, body):
-            if managed is None or managed == old["metadata"].get("managedFields"):
+            if (entries if managed is None else managed) == old["metadata"].get("managedFields"):
                 return old
         elif old is not None and kind.group and not by.subresource and _content_changed(kind, old, body):
             metadata = {**body["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
             body = {**body, "metadata": metadata}
         if managed is None:
             keys = self._schemas.list_keys(model)
-            managed = server_side_apply.record_update(old, body, self._manager(kind, by), keys)
+            managed = server_side_apply.record_update(old, body, entries, self._manager(kind, by), keys)
         revision = old["metadata"]["resourceVersion"] if old else ""
         if not by.dry_run:
             revision = str(self._storage.revision + 1)

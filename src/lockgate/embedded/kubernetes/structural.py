@@ -1,0 +1,225 @@
+"""Objects held against the OpenAPI v3 schema that a CRD brings: faults, unknown fields, defaults, lists' keys.
+
+Source: kubernetes.io "Extend the Kubernetes API with CustomResourceDefinitions", "Specifying a structural schema".
+CEL rules (`x-kubernetes-validations`) and formats are not evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from lockgate.resources import faults
+from lockgate.resources.faults import Fault, Path, Reason, field_name, quoted
+from lockgate.resources.model import JsonObject
+
+# The API server looks after these itself, whatever a schema says.
+_ENVELOPE = ("apiVersion", "kind", "metadata")
+
+
+def refusals(schema: JsonObject, body: JsonObject) -> list[Fault]:
+    return list(_refusals(schema, {name: value for name, value in body.items() if name not in _ENVELOPE}, ()))
+
+
+def unknown_fields(schema: JsonObject, body: JsonObject) -> list[Path]:
+    content = {name: value for name, value in body.items() if name not in _ENVELOPE}
+    return list(_unknown(schema, content, ()))
+
+
+def defaulted(schema: JsonObject, value: Any) -> Any:
+    """`value` with the schema's defaults where fields are missing. A null where none may be counts as missing."""
+    if isinstance(value, dict):
+        properties = schema.get("properties") or {}
+        more = schema.get("additionalProperties")
+        result: JsonObject = {}
+        for name, item in value.items():
+            inner = properties.get(name) or (more if isinstance(more, dict) else {})
+            if item is None and not inner.get("nullable") and "default" in inner:
+                continue
+            result[name] = defaulted(inner, item)
+        for name, inner in properties.items():
+            if name not in result and "default" in inner:
+                result[name] = defaulted(inner, inner["default"])
+        return result
+    if isinstance(value, list):
+        return [defaulted(schema.get("items") or {}, item) for item in value]
+    return value
+
+
+def list_keys(schema: JsonObject, path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What tells items of the list at `path` apart: field names, () for a set, None for an atomic list."""
+    for name in path:
+        while schema.get("type") == "array":
+            schema = schema.get("items") or {}
+        properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+        schema = properties.get(name) or (more if isinstance(more, dict) else {})
+    match schema.get("x-kubernetes-list-type"):
+        case "map":
+            return tuple(schema.get("x-kubernetes-list-map-keys") or ()) or None
+        case "set":
+            return ()
+        case _:
+            return None
+
+
+def uses_rules(schema: Any) -> bool:
+    """Whether a schema has CEL rules anywhere."""
+    if isinstance(schema, dict):
+        return "x-kubernetes-validations" in schema or any(uses_rules(part) for part in schema.values())
+    return isinstance(schema, list) and any(uses_rules(part) for part in schema)
+
+
+def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[Fault]:
+    if value is None and schema.get("nullable"):
+        return
+    wanted = schema.get("type")
+    if schema.get("x-kubernetes-int-or-string"):
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            yield faults.wrong_type(path, value, "integer,string")
+        return
+    if wanted and not _is(wanted, value):
+        yield faults.wrong_type(path, value, wanted)
+        return
+    if (choices := schema.get("enum")) is not None and value not in choices:
+        yield faults.unsupported(path, value, choices)
+    match value:
+        case bool() | None:
+            pass
+        case str():
+            yield from _text(schema, value, path)
+        case int() | float():
+            yield from _number(schema, value, path)
+        case list():
+            yield from _list(schema, value, path)
+        case dict():
+            yield from _object(schema, value, path)
+    yield from _combined(schema, value, path)
+
+
+def _is(wanted: str, value: Any) -> bool:
+    match wanted:
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return isinstance(value, list)
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return (isinstance(value, int) and not isinstance(value, bool)) or (
+                isinstance(value, float) and value.is_integer()
+            )
+        case "number":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case _:
+            return True
+
+
+def _text(schema: JsonObject, value: str, path: Path) -> Iterator[Fault]:
+    if (least := schema.get("minLength")) is not None and len(value) < least:
+        yield _in_body(path, value, f"should be at least {least} chars long")
+    if (most := schema.get("maxLength")) is not None and len(value) > most:
+        yield Fault(path, Reason.TOO_LONG, f"Too long: may not be more than {most} bytes")
+    pattern = schema.get("pattern")
+    if pattern and (compiled := _compiled(pattern)) and not compiled.search(value):
+        yield _in_body(path, value, f"should match '{pattern}'")
+
+
+def _number(schema: JsonObject, value: float, path: Path) -> Iterator[Fault]:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
+        bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
+        yield _in_body(path, value, f"should be {bound} {least}")
+    if most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
+        bound = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
+        yield _in_body(path, value, f"should be {bound} {most}")
+    if (step := schema.get("multipleOf")) and value % step:
+        yield _in_body(path, value, f"should be a multiple of {step}")
+
+
+def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[Fault]:
+    if (least := schema.get("minItems")) is not None and len(value) < least:
+        yield _in_body(path, len(value), f"should have at least {least} items")
+    if (most := schema.get("maxItems")) is not None and len(value) > most:
+        yield Fault(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+    unique = schema.get("uniqueItems") or schema.get("x-kubernetes-list-type") == "set"
+    keys = schema.get("x-kubernetes-list-map-keys") if schema.get("x-kubernetes-list-type") == "map" else None
+    seen: set[str] = set()
+    inner = schema.get("items") or {}
+    for index, item in enumerate(value):
+        if unique or (keys and isinstance(item, dict)):
+            shown = {key: item.get(key) for key in keys} if keys else item
+            mark = json.dumps(shown, sort_keys=True)
+            if mark in seen:
+                yield faults.duplicate((*path, index), shown)
+            seen.add(mark)
+        yield from _refusals(inner, item, (*path, index))
+
+
+def _object(schema: JsonObject, value: JsonObject, path: Path) -> Iterator[Fault]:
+    for name in schema.get("required") or ():
+        if name not in value:
+            yield faults.required((*path, name))
+    if (least := schema.get("minProperties")) is not None and len(value) < least:
+        yield _in_body(path, len(value), f"should have at least {least} properties")
+    if (most := schema.get("maxProperties")) is not None and len(value) > most:
+        yield Fault(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+    properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+    for name, item in value.items():
+        if inner := properties.get(name) or (more if isinstance(more, dict) else None):
+            yield from _refusals(inner, item, (*path, name))
+
+
+def _combined(schema: JsonObject, value: Any, path: Path) -> Iterator[Fault]:
+    """The logical junctors: structural schemas may only narrow values with them."""
+    for part in schema.get("allOf") or ():
+        yield from _refusals(part, value, path)
+    if (choices := schema.get("anyOf")) and not any(_fits(part, value) for part in choices):
+        yield _in_body(path, value, "must validate at least one schema (anyOf)")
+    if (choices := schema.get("oneOf")) and sum(_fits(part, value) for part in choices) != 1:
+        found = sum(_fits(part, value) for part in choices)
+        which = "Found none valid" if not found else f"Found {found} valid alternatives"
+        yield _in_body(path, value, f"must validate one and only one schema (oneOf). {which}")
+    if (excluded := schema.get("not")) is not None and _fits(excluded, value):
+        yield _in_body(path, value, "must not validate the schema (not)")
+
+
+def _fits(schema: JsonObject, value: Any) -> bool:
+    return next(_refusals(schema, value, ()), None) is None
+
+
+def _in_body(path: Path, value: Any, what: str) -> Fault:
+    shown = quoted(value) if not isinstance(value, (dict, list)) else '"object"'
+    return Fault(path, Reason.INVALID, f"Invalid value: {shown}: {field_name(path)} in body {what}")
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error:  # RE2 knows some classes that Python does not: such a pattern restricts nothing here
+        return None
+
+
+def _unknown(schema: JsonObject, value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown(schema.get("items") or {}, item, (*path, index))
+        return
+    if not isinstance(value, dict):
+        return
+    properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+    open_ = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or more is True
+    for name, item in value.items():
+        if schema.get("x-kubernetes-embedded-resource") and name in _ENVELOPE:
+            continue
+        if name in properties:
+            yield from _unknown(properties[name], item, (*path, name))
+        elif isinstance(more, dict):
+            yield from _unknown(more, item, (*path, name))
+        elif not open_:
+            yield (*path, name)
