@@ -39,9 +39,14 @@ class Manager:
     time: str
 
 
-def record_update(before: JsonObject | None, after: JsonObject, manager: Manager, keys: ListKeys) -> list[JsonObject]:
-    """The managedFields of `after` when it replaces `before`: what changed becomes the writer's, alone."""
-    entries = list((before or {}).get("metadata", {}).get("managedFields") or ())
+def record_update(
+    before: JsonObject | None,
+    after: JsonObject,
+    entries: Sequence[JsonObject],
+    manager: Manager,
+    keys: ListKeys,
+) -> list[JsonObject]:
+    """`entries` of managedFields as they are once `after` replaced `before`: what changed is the writer's, alone."""
     old, new = _owned_part(before or {}), _owned_part(after)
     changed = _changes(old, new, (), keys)
     result: list[JsonObject] = []
