@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
+from lockgate.embedded.aws.elbv2.regions import canonical_hosted_zone
+from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
 
@@ -27,12 +29,15 @@ class Account:
         moto_services.reset(account, region)
         self.route53 = Route53(self._alias_fault)
         self._certificates: dict[str, CertificateManager] = {}
+        self._balancing: dict[str, ElasticLoadBalancing] = {}
 
     def service(self, name: str, region: str) -> Service:
         """One of the services that are not moto's, by boto3's name."""
         match name:
             case "route53":
                 return self.route53
+            case "elbv2":
+                return self.balancing(region)
             case _:
                 return self.certificates(region)
 
@@ -58,7 +63,7 @@ class Account:
         return tuple(pending for manager in self._certificates.values() for pending in manager.pending())
 
     def _users_of_certificate(self, arn: str) -> Sequence[str]:
-        return ()
+        return [user for balancing in self._balancing.values() for user in balancing.users_of_certificate(arn)]
 
     # --- EC2
 
@@ -70,10 +75,51 @@ class Account:
 
     # --- ELBv2
 
-    def report_target_health(
-        self, target_group_arn: str, target_id: str, port: int, state: str, reason: str, description: str
-    ) -> None:
-        pass
+    def balancing(self, region: str) -> ElasticLoadBalancing:
+        if region not in self._balancing:
+            self._balancing[region] = ElasticLoadBalancing(self.id, region, _Neighbours(self, region))
+        return self._balancing[region]
+
+    def balancing_of(self, arn: str) -> ElasticLoadBalancing:
+        """The region that an ELBv2 ARN names, else the account's own."""
+        parts = arn.split(":")
+        return self.balancing(parts[3] if len(parts) > 5 and parts[3] else self.region)
 
     def _alias_fault(self, alias: Alias) -> Literal["outside", "missing"] | None:
+        """Load balancers are looked up. Other services' names are let through: they are not ours to know."""
+        name = alias.dns_name.rstrip(".")
+        if not name.endswith(".elb.amazonaws.com"):
+            return None if name.endswith((".amazonaws.com", ".cloudfront.net")) else "outside"
+        region = name.removesuffix(".elb.amazonaws.com").rpartition(".")[2]
+        if alias.hosted_zone_id != canonical_hosted_zone(region):
+            return "outside"
+        return None if self.balancing(region).hosted_zone_of(name) else "missing"
+
+
+class _Neighbours:
+    """What a region's ELBv2 sees of the other services."""
+
+    def __init__(self, account: Account, region: str) -> None:
+        self._account = account
+        self._region = region
+
+    def subnets(self) -> Mapping[str, tuple[str, str]]:
+        return ec2.subnet_zones(self._account.id, self._region)
+
+    def security_groups(self) -> Mapping[str, tuple[str, str]]:
+        return ec2.security_groups(self._account.id, self._region)
+
+    def instances(self) -> Mapping[str, str]:
+        return ec2.instances(self._account.id, self._region)
+
+    def vpcs(self) -> Mapping[str, tuple[str, ...]]:
+        return ec2.vpcs(self._account.id, self._region)
+
+    def certificate(self, arn: str) -> str | None:
+        certificates = self._account.certificates(self._region)
+        if not certificates.holds(arn):
+            return None
+        return "issued" if certificates.key_algorithm(arn) else "unusable"
+
+    def object(self, bucket: str, key: str) -> bytes | None:
         return None

@@ -121,8 +121,18 @@ class AwsApi:
     ) -> None:
         """What a health check found. A target that is gone is ignored; a report is not a change."""
         await self._run(
-            lambda account: account.report_target_health(target_group_arn, target_id, port, state, reason, description)
+            lambda account: account.balancing_of(target_group_arn).report_target_health(
+                target_group_arn, target_id, port, state, reason, description
+            )
         )
+
+    async def client_secret(self, arn: str) -> str | None:
+        """The client secret of the OIDC action of a rule or listener: the API takes it and never shows it again."""
+        return await self._run(lambda account: account.balancing_of(arn).client_secret(arn))
+
+    async def trust_store(self, arn: str) -> tuple[bytes, tuple[bytes, ...]] | None:
+        """A trust store's CA bundle (PEM) and its revocation lists, as S3 had them."""
+        return await self._run(lambda account: account.balancing_of(arn).trust_store(arn))
 
     # ---
 

@@ -107,16 +107,17 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
 
 
 def success(call: Call, result: Result) -> HttpAnswer:
-    from moto.core.serialize import get_serializer_class
+    from moto.core.serialize import SerializationContext, get_serializer_class
 
     spoken = model(call.service)
-    serializer = get_serializer_class(spoken.service_name, str(spoken.protocol))
-    answer = serializer(operation_model=spoken.operation_model(call.operation), pretty_print=False).serialize(
-        dict(result)
+    request_id = str(uuid.uuid4())
+    serializer = get_serializer_class(spoken.service_name, str(spoken.protocol))(
+        operation_model=spoken.operation_model(call.operation), context=SerializationContext(request_id)
     )
+    answer = serializer.serialize(dict(result))
     body = answer["body"]
     headers = {str(key).lower(): str(value) for key, value in answer["headers"].items()}
-    headers.setdefault("x-amzn-requestid", str(uuid.uuid4()))
+    headers["x-amzn-requestid"] = request_id
     return HttpAnswer(answer["status_code"], tuple(headers.items()), body if isinstance(body, bytes) else body.encode())
 
 

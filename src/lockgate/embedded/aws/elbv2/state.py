@@ -1,0 +1,261 @@
+"""What ELBv2 holds in one region: load balancers, listeners, rules, target groups, trust stores, by ARN.
+
+Actions, conditions and transforms stay in the API's own shape (dicts), complete and checked: they only go in and out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from lockgate.embedded.aws.protocol import Refusal
+
+Shape = dict[str, Any]
+
+
+class Neighbours(Protocol):
+    """What ELBv2 asks of the account's other services, in its own region."""
+
+    def subnets(self) -> Mapping[str, tuple[str, str]]:
+        """Subnet to its VPC and availability zone."""
+        ...
+
+    def security_groups(self) -> Mapping[str, tuple[str, str]]:
+        """Security group to its VPC and name."""
+        ...
+
+    def instances(self) -> Mapping[str, str]:
+        """Instance to its state."""
+        ...
+
+    def vpcs(self) -> Mapping[str, tuple[str, ...]]:
+        """VPC to its address blocks."""
+        ...
+
+    def certificate(self, arn: str) -> str | None:
+        """``issued``, ``unusable`` while it is not, None when there is none."""
+        ...
+
+    def object(self, bucket: str, key: str) -> bytes | None:
+        """What S3 has under that key."""
+        ...
+
+
+@dataclass(slots=True)
+class LoadBalancer:
+    arn: str
+    name: str
+    dns_name: str
+    hosted_zone: str
+    scheme: str
+    vpc_id: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    ip_address_type: str
+    created: datetime
+    attributes: dict[str, str]
+    tags: dict[str, str]
+    capacity_units: int | None = None
+    capacity_changed: datetime | None = None
+
+
+@dataclass(slots=True)
+class Listener:
+    arn: str
+    load_balancer: str
+    port: int
+    protocol: str
+    default_actions: list[Shape]
+    ssl_policy: str
+    certificates: tuple[str, ...]  # the default one first
+    mutual_authentication: Shape | None
+    attributes: dict[str, str]
+    tags: dict[str, str]
+    default_rule: str
+
+
+@dataclass(slots=True)
+class Rule:
+    arn: str
+    listener: str
+    priority: int
+    conditions: list[Shape]
+    actions: list[Shape]
+    transforms: list[Shape]
+    tags: dict[str, str]
+
+
+@dataclass(slots=True)
+class Target:
+    id: str
+    port: int | None
+    availability_zone: str | None
+    state: str = "initial"
+    reason: str = "Elb.RegistrationInProgress"
+    description: str = "Target registration is in progress"
+    drains_until: datetime | None = None
+
+
+@dataclass(slots=True)
+class TargetGroup:
+    arn: str
+    settings: Shape  # as DescribeTargetGroups shows them, without what follows from others
+    attributes: dict[str, str]
+    tags: dict[str, str]
+    targets: dict[tuple[str, int | None], Target] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return str(self.settings["TargetGroupName"])
+
+
+@dataclass(slots=True)
+class TrustStore:
+    arn: str
+    name: str
+    bundle: bytes
+    certificates: int
+    tags: dict[str, str]
+    revocations: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # id to list and number of entries
+    revocations_made: int = 0
+
+
+class State:
+    def __init__(self, account: str, region: str, neighbours: Neighbours) -> None:
+        self.account = account
+        self.region = region
+        self.neighbours = neighbours
+        self.load_balancers: dict[str, LoadBalancer] = {}
+        self.listeners: dict[str, Listener] = {}
+        self.rules: dict[str, Rule] = {}
+        self.target_groups: dict[str, TargetGroup] = {}
+        self.trust_stores: dict[str, TrustStore] = {}
+        self._made: Counter[str] = Counter()
+        self._listeners_of: dict[str, dict[str, Listener]] = {}
+        self._rules_of: dict[str, dict[str, Rule]] = {}
+        self._uses: dict[str, Counter[str]] = {}  # target group to the load balancers whose actions name it
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def arn(self, path: str) -> str:
+        return f"arn:aws:elasticloadbalancing:{self.region}:{self.account}:{path}"
+
+    def new_id(self, what: str) -> str:
+        """16 hex digits that follow from `what` and how often it was made: an edge that starts again gets the same."""
+        self._made[what] += 1
+        seed = f"{self.account}/{self.region}/{what}/{self._made[what]}"
+        return hashlib.sha256(seed.encode()).hexdigest()[:16]
+
+    # --- lookups, refusing as AWS does
+
+    def load_balancer(self, arn: str) -> LoadBalancer:
+        if arn not in self.load_balancers:
+            self._arn(arn, "loadbalancer", "load balancer")
+            raise Refusal("LoadBalancerNotFound", f"Load balancer '{arn}' not found")
+        return self.load_balancers[arn]
+
+    def listener(self, arn: str) -> Listener:
+        if arn not in self.listeners:
+            self._arn(arn, "listener", "listener")
+            raise Refusal("ListenerNotFound", "One or more listeners not found")
+        return self.listeners[arn]
+
+    def rule(self, arn: str) -> Rule:
+        if arn not in self.rules:
+            self._arn(arn, "listener-rule", "listener rule")
+            raise Refusal("RuleNotFound", "One or more rules not found")
+        return self.rules[arn]
+
+    def target_group(self, arn: str) -> TargetGroup:
+        if arn not in self.target_groups:
+            self._arn(arn, "targetgroup", "target group")
+            raise Refusal("TargetGroupNotFound", "One or more target groups not found")
+        return self.target_groups[arn]
+
+    def trust_store(self, arn: str) -> TrustStore:
+        if arn not in self.trust_stores:
+            self._arn(arn, "truststore", "trust store")
+            raise Refusal("TrustStoreNotFound", f"Trust store '{arn}' not found")
+        return self.trust_stores[arn]
+
+    def _arn(self, arn: str, kind: str, called: str) -> None:
+        parts = arn.split(":", 5)
+        if len(parts) < 6 or parts[2] != "elasticloadbalancing" or not parts[5].startswith(f"{kind}/"):
+            raise Refusal("ValidationError", f"'{arn}' is not a valid {called} ARN")
+
+    # --- what comes and goes, with who hangs on whom
+
+    def add_listener(self, listener: Listener) -> None:
+        self.listeners[listener.arn] = listener
+        self._listeners_of.setdefault(listener.load_balancer, {})[listener.arn] = listener
+        self._count(listener.load_balancer, listener.default_actions, 1)
+
+    def remove_listener(self, listener: Listener) -> None:
+        for rule in self.rules_of(listener.arn):
+            self.remove_rule(rule)
+        self._count(listener.load_balancer, listener.default_actions, -1)
+        del self.listeners[listener.arn], self._listeners_of[listener.load_balancer][listener.arn]
+
+    def add_rule(self, rule: Rule) -> None:
+        self.rules[rule.arn] = rule
+        self._rules_of.setdefault(rule.listener, {})[rule.arn] = rule
+        self._count(self.listeners[rule.listener].load_balancer, rule.actions, 1)
+
+    def remove_rule(self, rule: Rule) -> None:
+        self._count(self.listeners[rule.listener].load_balancer, rule.actions, -1)
+        del self.rules[rule.arn], self._rules_of[rule.listener][rule.arn]
+
+    def set_actions(self, owner: Listener | Rule, actions: list[Shape]) -> None:
+        """Of a rule, or the default ones of a listener."""
+        listener = owner if isinstance(owner, Listener) else self.listeners[owner.listener]
+        former = owner.default_actions if isinstance(owner, Listener) else owner.actions
+        self._count(listener.load_balancer, former, -1)
+        self._count(listener.load_balancer, actions, 1)
+        if isinstance(owner, Listener):
+            owner.default_actions = actions
+        else:
+            owner.actions = actions
+
+    def _count(self, load_balancer: str, actions: list[Shape], by: int) -> None:
+        for action in actions:
+            for arn in target_groups(action):
+                users = self._uses.setdefault(arn, Counter())
+                users[load_balancer] += by
+                if not users[load_balancer]:
+                    del users[load_balancer]
+
+    def listeners_of(self, load_balancer: str) -> list[Listener]:
+        return sorted(self._listeners_of.get(load_balancer, {}).values(), key=lambda item: item.port)
+
+    def rules_of(self, listener: str) -> list[Rule]:
+        """Without the default rule, by priority."""
+        return sorted(self._rules_of.get(listener, {}).values(), key=lambda rule: rule.priority)
+
+    def count_rules(self, load_balancer: str) -> int:
+        return sum(len(self._rules_of.get(arn, ())) for arn in self._listeners_of.get(load_balancer, ()))
+
+    def actions_of(self, load_balancer: str) -> Iterator[Shape]:
+        for listener in self.listeners_of(load_balancer):
+            yield from listener.default_actions
+            for rule in self.rules_of(listener.arn):
+                yield from rule.actions
+
+    def load_balancers_of(self, target_group: str) -> list[str]:
+        return list(self._uses.get(target_group, ()))
+
+    def target_groups_of(self, load_balancer: str) -> set[str]:
+        return {arn for arn, users in self._uses.items() if load_balancer in users}
+
+    def certificate_users(self, certificate: str) -> list[str]:
+        users = (item.load_balancer for item in self.listeners.values() if certificate in item.certificates)
+        return list(dict.fromkeys(users))
+
+
+def target_groups(action: Shape) -> list[str]:
+    """The target groups that a (complete) action forwards to."""
+    return [item["TargetGroupArn"] for item in action.get("ForwardConfig", {}).get("TargetGroups", ())]

@@ -1,0 +1,251 @@
+"""Target groups: protocol, health check, attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from lockgate.embedded.aws.elbv2 import attributes, tags
+from lockgate.embedded.aws.elbv2.load_balancers import paged
+from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_groups
+from lockgate.embedded.aws.protocol import Refusal, Result
+
+TARGET_GROUPS = 3000  # of a region
+PROTOCOLS = ("HTTP", "HTTPS")
+VERSIONS = ("HTTP1", "HTTP2", "GRPC")
+
+
+def create(state: State, given: Shape) -> Result:
+    _check_name(given["Name"])
+    settings = _settings(state, given)
+    made_of_tags = tags.read(given.get("Tags", ()))
+    for known in state.target_groups.values():
+        if known.name == given["Name"]:
+            if known.settings != settings:
+                raise Refusal(
+                    "DuplicateTargetGroupName",
+                    f"A target group with the same name '{known.name}' exists, but with different settings",
+                )
+            return {"TargetGroups": [shown(state, known)]}
+    if len(state.target_groups) >= TARGET_GROUPS:
+        raise Refusal("TooManyTargetGroups", "You've reached the limit on the number of target groups")
+    path = f"targetgroup/{given['Name']}"
+    arn = state.arn(f"{path}/{state.new_id(path)}")
+    made = TargetGroup(arn, settings, attributes.defaults(_table(settings)), made_of_tags)
+    state.target_groups[arn] = made
+    return {"TargetGroups": [shown(state, made)]}
+
+
+def describe(state: State, given: Shape) -> Result:
+    arns, names, balancer = given.get("TargetGroupArns"), given.get("Names"), given.get("LoadBalancerArn")
+    if sum(map(bool, (arns, names, balancer))) > 1:
+        raise Refusal(
+            "ValidationError",
+            "Target group names, target group ARNs, and a load balancer ARN cannot be specified together",
+        )
+    if arns:
+        found = [state.target_group(arn) for arn in arns]
+    elif names:
+        found = [group for group in state.target_groups.values() if group.name in names]
+        if set(names) - {group.name for group in found}:
+            raise Refusal("TargetGroupNotFound", "One or more target groups not found")
+    elif balancer:
+        used = state.target_groups_of(state.load_balancer(balancer).arn)
+        found = [group for arn, group in state.target_groups.items() if arn in used]
+    else:
+        found = list(state.target_groups.values())
+    items, marker = paged(found, given)
+    return {"TargetGroups": [shown(state, group) for group in items], **marker}
+
+
+def modify(state: State, given: Shape) -> Result:
+    group = state.target_group(given["TargetGroupArn"])
+    changes = {key: value for key, value in given.items() if key != "TargetGroupArn"}
+    settings = group.settings | changes
+    _check_health(settings)
+    group.settings = settings
+    return {"TargetGroups": [shown(state, group)]}
+
+
+def delete(state: State, given: Shape) -> Result:
+    """Deleting one that is gone succeeds."""
+    arn = given["TargetGroupArn"]
+    if arn in state.target_groups and state.load_balancers_of(arn):
+        raise Refusal("ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule")
+    state.target_groups.pop(arn, None)
+    return {}
+
+
+def describe_attributes(state: State, given: Shape) -> Result:
+    return {"Attributes": attributes.shown(state.target_group(given["TargetGroupArn"]).attributes)}
+
+
+def modify_attributes(state: State, given: Shape) -> Result:
+    group = state.target_group(given["TargetGroupArn"])
+    settings = attributes.changed(_table(group.settings), group.attributes, given["Attributes"], "Target group")
+    _check_attributes(settings)
+    if settings["stickiness.enabled"] == "true" and _behind_loose_rule(state, group.arn):
+        raise Refusal(
+            "InvalidConfigurationRequest",
+            "This target group appears behind a rule with group stickiness disabled",
+        )
+    group.attributes = settings
+    return {"Attributes": attributes.shown(settings)}
+
+
+def shown(state: State, group: TargetGroup) -> Shape:
+    return {"TargetGroupArn": group.arn, **group.settings, "LoadBalancerArns": state.load_balancers_of(group.arn)}
+
+
+def _table(settings: Shape) -> Mapping[str, attributes.Attribute]:
+    return attributes.LAMBDA_TARGET_GROUP if settings["TargetType"] == "lambda" else attributes.TARGET_GROUP
+
+
+def _check_name(name: str) -> None:
+    if len(name) > 32:
+        raise Refusal("ValidationError", f"Target group name '{name}' cannot be longer than '32' characters")
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise Refusal(
+            "ValidationError",
+            f"Target group name '{name}' can only contain characters that are alphanumeric characters or hyphens(-)",
+        )
+    if name.startswith("-") or name.endswith("-"):
+        raise Refusal("ValidationError", f"Target group name '{name}' cannot begin or end with a hyphen(-)")
+
+
+def _settings(state: State, given: Shape) -> Shape:
+    kind = given.get("TargetType", "instance")
+    if kind == "alb":
+        raise Refusal("OperationNotPermitted", "Target groups of type 'alb' belong to load balancers not served here")
+    settings: Shape = {"TargetGroupName": given["Name"], "TargetType": kind, "IpAddressType": "ipv4"}
+    if kind == "lambda":
+        for name in ("Port", "Protocol", "VpcId", "ProtocolVersion"):
+            if name in given:
+                raise Refusal(
+                    "ValidationError", f"{name} cannot be specified for target groups with target type 'lambda'"
+                )
+        health = {"HealthCheckEnabled": False, "HealthCheckIntervalSeconds": 35, "HealthCheckTimeoutSeconds": 30}
+        health |= {"HealthyThresholdCount": 5, "UnhealthyThresholdCount": 5}
+        settings |= health | {"HealthCheckPath": "/", "Matcher": {"HttpCode": "200"}}
+    else:
+        settings |= _network(state, given)
+        version = settings["ProtocolVersion"]
+        settings |= {
+            "HealthCheckProtocol": "HTTP",
+            "HealthCheckPort": "traffic-port",
+            "HealthCheckEnabled": True,
+            "HealthCheckIntervalSeconds": 30,
+            "HealthCheckTimeoutSeconds": 5,
+            "HealthyThresholdCount": 5,
+            "UnhealthyThresholdCount": 2,
+            "HealthCheckPath": "/AWS.ALB/healthcheck" if version == "GRPC" else "/",
+            "Matcher": {"GrpcCode": "12"} if version == "GRPC" else {"HttpCode": "200"},
+        }
+    for name in ("IpAddressType", "TargetControlPort", *(key for key in given if key.startswith("Health"))):
+        if name in given:
+            settings[name] = given[name]
+    for name in ("UnhealthyThresholdCount", "Matcher"):
+        if given.get(name):
+            settings[name] = given[name]
+    _check_health(settings)
+    return settings
+
+
+def _network(state: State, given: Shape) -> Shape:
+    for name, called in (("Protocol", "protocol"), ("Port", "port"), ("VpcId", "VPC ID")):
+        if name not in given:
+            raise Refusal("ValidationError", f"A {called} must be specified")
+    protocol = given["Protocol"]
+    if protocol not in PROTOCOLS:
+        raise Refusal(
+            "OperationNotPermitted",
+            f"Target groups with the protocol '{protocol}' belong to load balancers not served here; those of "
+            f"application load balancers have '{', '.join(PROTOCOLS)}'",
+        )
+    if given["VpcId"] not in state.neighbours.vpcs():
+        raise Refusal("ValidationError", f"The VPC ID '{given['VpcId']}' is not found")
+    version = given.get("ProtocolVersion", "HTTP1")
+    if version not in VERSIONS:
+        raise Refusal("ValidationError", f"Protocol version '{version}' must be one of '{', '.join(VERSIONS)}'")
+    return {"Protocol": protocol, "Port": given["Port"], "VpcId": given["VpcId"], "ProtocolVersion": version}
+
+
+def _check_health(settings: Shape) -> None:
+    kind = settings["TargetType"]
+    if kind != "lambda" and not settings["HealthCheckEnabled"]:
+        raise Refusal(
+            "ValidationError", f"Health checks cannot be disabled for target groups with target type '{kind}'"
+        )
+    protocol = settings.get("HealthCheckProtocol", "HTTP")
+    if protocol not in PROTOCOLS:
+        raise Refusal("ValidationError", f"Health check protocol '{protocol}' must be one of 'HTTPS, HTTP'")
+    port = settings.get("HealthCheckPort", "traffic-port")
+    if port != "traffic-port" and not (port.isdigit() and 1 <= int(port) <= 65535):
+        raise Refusal(
+            "ValidationError", f"Health check port '{port}' must be 'traffic-port' or between '1' and '65535'"
+        )
+    path = settings["HealthCheckPath"]
+    if not re.fullmatch(r"/[\x21-\x7e]*", path):
+        raise Refusal(
+            "ValidationError",
+            f"Health check path '{path}' must begin with a '/' character, and can only contain printable ASCII "
+            "characters, without spaces",
+        )
+    interval, timeout = settings["HealthCheckIntervalSeconds"], settings["HealthCheckTimeoutSeconds"]
+    if timeout >= interval:
+        raise Refusal(
+            "ValidationError",
+            f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval - 1}'",
+        )
+    grpc = settings.get("ProtocolVersion") == "GRPC"
+    matcher = settings["Matcher"]
+    code, low, high = ("GrpcCode", 0, 99) if grpc else ("HttpCode", 200, 499)
+    if set(matcher) != {code}:
+        raise Refusal(
+            "ValidationError", f"The health check matcher of this target group must have '{code}' and no other"
+        )
+    if not _codes(matcher[code], low, high):
+        raise Refusal(
+            "ValidationError", f"Health check matcher {code} '{matcher[code]}' must be within '{low}-{high}' inclusive"
+        )
+
+
+def _codes(text: str, low: int, high: int) -> bool:
+    """``200``, ``200,202`` or ``200-299``."""
+    if not re.fullmatch(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*", text):
+        return False
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not low <= int(first) <= int(last or first) <= high:
+            return False
+    return True
+
+
+def _check_attributes(settings: Mapping[str, str]) -> None:
+    algorithm = settings.get("load_balancing.algorithm.type", "round_robin")
+    if settings.get("slow_start.duration_seconds", "0") != "0" and algorithm != "round_robin":
+        raise Refusal("InvalidConfigurationRequest", f"Slow start cannot be used with the algorithm '{algorithm}'")
+    if settings.get("load_balancing.algorithm.anomaly_mitigation") == "on" and algorithm != "weighted_random":
+        raise Refusal(
+            "InvalidConfigurationRequest", "Anomaly mitigation can be used with the algorithm 'weighted_random' only"
+        )
+    if settings["stickiness.enabled"] == "true":
+        if settings["load_balancing.cross_zone.enabled"] == "false":
+            raise Refusal(
+                "InvalidConfigurationRequest", "Stickiness cannot be used when cross-zone load balancing is off"
+            )
+        if settings.get("stickiness.type") == "app_cookie" and not settings["stickiness.app_cookie.cookie_name"]:
+            raise Refusal(
+                "InvalidConfigurationRequest", "The cookie name must be specified for stickiness of type 'app_cookie'"
+            )
+
+
+def _behind_loose_rule(state: State, arn: str) -> bool:
+    for balancer in state.load_balancers_of(arn):
+        for action in state.actions_of(balancer):
+            groups = target_groups(action)
+            if len(groups) > 1 and arn in groups:
+                sticky = action["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]
+                if not sticky:
+                    return True
+    return False

@@ -1,0 +1,170 @@
+"""Trust stores: CA bundles that HTTPS listeners verify clients against, and revocation lists. Both come out of S3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate.embedded.aws.elbv2 import tags
+from lockgate.embedded.aws.elbv2.load_balancers import paged
+from lockgate.embedded.aws.elbv2.state import Listener, Shape, State, TrustStore
+from lockgate.embedded.aws.protocol import Refusal, Result
+
+TRUST_STORES = 20  # of a region
+CERTIFICATES = 25  # of a trust store
+REVOCATIONS = 30
+
+
+def create(state: State, given: Shape) -> Result:
+    name = given["Name"]
+    if any(store.name == name for store in state.trust_stores.values()):
+        raise Refusal("DuplicateTrustStoreName", f"A trust store with the same name '{name}' exists")
+    if len(state.trust_stores) >= TRUST_STORES:
+        raise Refusal("TooManyTrustStores", "You've reached the limit on the number of trust stores")
+    bundle, count = _bundle(state, given)
+    made_of_tags = tags.read(given.get("Tags", ()))
+    arn = state.arn(f"truststore/{name}/{state.new_id(f'truststore/{name}')}")
+    store = state.trust_stores[arn] = TrustStore(arn, name, bundle, count, made_of_tags)
+    return {"TrustStores": [shown(store) | {"Status": "CREATING"}]}
+
+
+def describe(state: State, given: Shape) -> Result:
+    arns, names = given.get("TrustStoreArns"), given.get("Names")
+    if arns:
+        found = [state.trust_store(arn) for arn in arns]
+    elif names:
+        found = [store for store in state.trust_stores.values() if store.name in names]
+        if missing := set(names) - {store.name for store in found}:
+            raise Refusal("TrustStoreNotFound", f"Trust stores '{sorted(missing)}' not found")
+    else:
+        found = list(state.trust_stores.values())
+    items, marker = paged(found, given)
+    return {"TrustStores": [shown(store) for store in items], **marker}
+
+
+def modify(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    store.bundle, store.certificates = _bundle(state, given)
+    return {"TrustStores": [shown(store)]}
+
+
+def delete(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    if _users(state, store.arn):
+        raise Refusal("TrustStoreInUse", f"Trust store '{store.arn}' is currently in use by a listener")
+    del state.trust_stores[store.arn]
+    return {}
+
+
+def associations(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    items, marker = paged([{"ResourceArn": user.arn} for user in _users(state, store.arn)], given)
+    return {"TrustStoreAssociations": items, **marker}
+
+
+def add_revocations(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    contents = given.get("RevocationContents") or []
+    if len(store.revocations) + len(contents) > REVOCATIONS:
+        raise Refusal("TooManyTrustStoreRevocationEntries", "The specified trust store has too many revocation lists")
+    lists = [_revocation(state, content) for content in contents]
+    for content, entries in lists:
+        store.revocations_made += 1
+        store.revocations[store.revocations_made] = (content, entries)
+    return {"TrustStoreRevocations": _revocations(store)[-len(lists) :] if lists else []}
+
+
+def remove_revocations(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    for identity in given["RevocationIds"]:
+        _find_revocation(store, identity)
+    for identity in given["RevocationIds"]:
+        store.revocations.pop(identity, None)
+    return {}
+
+
+def describe_revocations(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    for identity in given.get("RevocationIds") or ():
+        _find_revocation(store, identity)
+    wanted = given.get("RevocationIds") or list(store.revocations)
+    found = [item for item in _revocations(store) if item["RevocationId"] in wanted]
+    items, marker = paged(found, given)
+    return {"TrustStoreRevocations": items, **marker}
+
+
+def shown(store: TrustStore) -> Shape:
+    return {
+        "Name": store.name,
+        "TrustStoreArn": store.arn,
+        "Status": "ACTIVE",
+        "NumberOfCaCertificates": store.certificates,
+        "TotalRevokedEntries": sum(entries for _, entries in store.revocations.values()),
+    }
+
+
+def _users(state: State, arn: str) -> list[Listener]:
+    return [
+        listener
+        for listener in state.listeners.values()
+        if (listener.mutual_authentication or {}).get("TrustStoreArn") == arn
+    ]
+
+
+def _bundle(state: State, given: Shape) -> tuple[bytes, int]:
+    from cryptography import x509
+
+    bucket, key = given["CaCertificatesBundleS3Bucket"], given["CaCertificatesBundleS3Key"]
+    content = state.neighbours.object(bucket, key)
+    if content is None:
+        raise Refusal("CaCertificatesBundleNotFound", f"The CA certificates bundle '{bucket}/{key}' does not exist")
+    try:
+        certificates = x509.load_pem_x509_certificates(content)
+        for certificate in certificates:
+            _check_authority(certificate)
+    except ValueError as error:
+        raise Refusal("InvalidCaCertificatesBundle", f"The CA certificates bundle is not valid: {error}") from error
+    if len(certificates) > CERTIFICATES:
+        raise Refusal("InvalidCaCertificatesBundle", f"The bundle has more than '{CERTIFICATES}' CA certificates")
+    return content, len(certificates)
+
+
+def _check_authority(certificate: Any) -> None:
+    from cryptography import x509
+
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound as error:
+        raise ValueError("a certificate in it is not a CA's") from error
+    if not constraints.value.ca:
+        raise ValueError("a certificate in it is not a CA's")
+
+
+def _revocation(state: State, given: Shape) -> tuple[bytes, int]:
+    from cryptography import x509
+
+    bucket, key = given.get("S3Bucket", ""), given.get("S3Key", "")
+    content = state.neighbours.object(bucket, key)
+    if content is None:
+        raise Refusal("RevocationContentNotFound", f"The revocation file '{bucket}/{key}' does not exist")
+    try:
+        load = x509.load_pem_x509_crl if content.lstrip().startswith(b"-----") else x509.load_der_x509_crl
+        return content, len(load(content))
+    except ValueError as error:
+        raise Refusal("InvalidRevocationContent", "The revocation file is not a valid CRL") from error
+
+
+def _revocations(store: TrustStore) -> list[Shape]:
+    return [
+        {
+            "TrustStoreArn": store.arn,
+            "RevocationId": identity,
+            "RevocationType": "CRL",
+            "NumberOfRevokedEntries": entries,
+        }
+        for identity, (_, entries) in store.revocations.items()
+    ]
+
+
+def _find_revocation(store: TrustStore, identity: int) -> None:
+    if identity not in store.revocations:
+        raise Refusal("RevocationIdNotFound", f"The revocation ID '{identity}' does not exist")
