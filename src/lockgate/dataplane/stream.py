@@ -179,11 +179,12 @@ class Stream:
 
     def _held_back(self, type_url: str, busy: bool) -> bool:
         """Whether later types wait: routes and listeners for clusters, clusters for their endpoints."""
-        if type_url == CLUSTER:
-            return busy
-        if type_url == ENDPOINT:
-            return busy or self._warming()
-        return False
+        if type_url != ENDPOINT:
+            return False
+        # Endpoints do not wait for clusters to be acknowledged: once it runs, Envoy acknowledges clusters only when
+        # they are warm, which takes their endpoints.
+        pending = any(push.type_url == CLUSTER for push in self._unacknowledged.values())
+        return busy or pending or self._warming()
 
     def _warming(self) -> bool:
         """Envoy has been given clusters whose endpoints it has not asked for yet: it will, at once."""
