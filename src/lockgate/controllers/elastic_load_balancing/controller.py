@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -85,13 +85,13 @@ class ElasticLoadBalancing:
         """For ever."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow_changes())
+                tasks.create_task(self._follow_changes(self._platform.changes()))
                 tasks.create_task(self._serve())
         finally:
             self._targets.stop()
 
-    async def _follow_changes(self) -> None:
-        async for services in self._platform.changes():
+    async def _follow_changes(self, changes: AsyncIterator[frozenset[str]]) -> None:
+        async for services in changes:
             if touched := services & {"elbv2", "acm"}:
                 self._stale |= touched
                 self._wake.set()
@@ -162,8 +162,7 @@ class ElasticLoadBalancing:
             for listener in balancer.listeners:
                 key = (balancer.dns_name, listener.port)
                 if key not in self._ports:
-                    wanted = listener.port if listener.port >= 1024 else 0
-                    self._ports[key] = self._free_port(address, wanted)
+                    self._ports[key] = self._free_port(address, listener.port)
 
     def _next_address(self) -> str:
         if not self._many_loopbacks:
