@@ -24,7 +24,8 @@ class Document:
 
     `manifest` is as written, but for `metadata.namespace`: a namespaced object without one is in ``default``, where
     kubectl would put it, and a cluster-scoped one has none. `resource` is its typed form; None when the kind is not
-    one of ours, or when its fields have the wrong shape (then `findings` says so).
+    one of ours, or when its fields have the wrong shape (then `findings` says so). What has no apiVersion, kind or
+    name is no document, only a finding.
     """
 
     manifest: JsonObject
@@ -123,16 +124,17 @@ def _documents(value: Any, chunk: Chunk, path: Path, findings: list[Finding]) ->
         for index, item in enumerate(items if isinstance(items, list) else ()):
             yield from _documents(item, chunk, (*path, "items", index), findings)
         return
-    yield _document(value, chunk, path)
+    examination = _Examination(value, chunk, path)
+    document = examination.document()
+    if document is None:
+        findings += examination.findings
+    else:
+        yield document
 
 
 def _is_list(value: JsonObject) -> bool:
     kind = value.get("kind")
     return isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list)
-
-
-def _document(manifest: JsonObject, chunk: Chunk, path: Path) -> Document:
-    return _Examination(manifest, chunk, path).document()
 
 
 class _Examination:
@@ -142,17 +144,20 @@ class _Examination:
         self._manifest = manifest
         self._chunk = chunk
         self._path = path
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
         self._subject = _subject(manifest)
 
-    def document(self) -> Document:
-        resource = self._resource()
-        position = source.locate(self._chunk, self._path) if self._path else _first_line(self._chunk)
-        return Document(self._manifest, resource, position, tuple(self._findings), self._chunk, self._path)
-
-    def _resource(self) -> Resource | None:
+    def document(self) -> Document | None:
+        """None when the object has no identity to be listed under."""
         if not self._identified():
             return None
+        resource = self._resource()
+        if not self._named():
+            return None
+        position = source.locate(self._chunk, self._path) if self._path else _first_line(self._chunk)
+        return Document(self._manifest, resource, position, tuple(self.findings), self._chunk, self._path)
+
+    def _resource(self) -> Resource | None:
         group, _, version = self._manifest["apiVersion"].rpartition("/")
         kind = self._manifest["kind"]
         model = kinds().get((group, kind))
@@ -172,7 +177,7 @@ class _Examination:
             return None
         self._place(namespaced=model.KIND.namespaced)
         if not model.OPEN and kind not in _CARRIES_TEXT and _is_template(self._chunk.text):
-            self._findings.append(source.template(self._chunk, self._at(("metadata",))))
+            self.findings.append(source.template(self._chunk, self._at(("metadata",))))
             return None
         return self._typed(model)
 
@@ -201,6 +206,20 @@ class _Examination:
             return False
         return good
 
+    def _named(self) -> bool:
+        metadata = self._manifest.get("metadata") or {}
+        name = metadata.get("name")
+        if isinstance(name, str) and name:
+            return True
+        if name is None or name == "":
+            mend = "give it a name; generateName only works with `kubectl create`" if "generateName" in metadata else ""
+            self._tell(codes.NO_NAME, "metadata.name is missing", ("metadata",), mend=mend or "name the object")
+        elif not any(finding.code == codes.WRONG_TYPE.id for finding in self.findings):
+            self._tell(
+                codes.WRONG_TYPE, f"metadata.name: expected string, found {json_type(name)}", ("metadata", "name")
+            )
+        return False
+
     def _place(self, namespaced: bool | None) -> None:
         """Say which namespace the object is in, as kubectl and the API server do together."""
         metadata = self._manifest.get("metadata") or {}
@@ -222,8 +241,8 @@ class _Examination:
 
     def _refused(self, fault: Fault) -> None:
         if fault.path == ("metadata", "name") and fault.reason is Reason.REQUIRED:
-            self._tell(codes.NO_NAME, "metadata.name is missing", fault.path, mend="name the object")
-        elif fault.webhook:
+            return  # told once, for every kind, by _named
+        if fault.webhook:
             self._tell(codes.REFUSED_BY_WEBHOOK, f"{fault} (refused by {fault.webhook})", fault.path)
         elif fault.reason is Reason.TYPE:
             self._wrong_type(fault)
@@ -245,7 +264,7 @@ class _Examination:
     def _unknown(self, model: type[Resource], path: Path) -> None:
         near = validation.nearest(model, path)
         name = Fault(path, Reason.INVALID, "").field
-        self._findings.append(
+        self.findings.append(
             codes.UNKNOWN_FIELD.finding(
                 f"{model.KIND.kind} has no field {name}",
                 source.locate(self._chunk, (*self._path, *path), key=True),
@@ -255,7 +274,7 @@ class _Examination:
         )
 
     def _tell(self, code: Code, message: str, path: Path, mend: str = "") -> None:
-        self._findings.append(code.finding(message, self._at(path), mend=mend, subject=self._subject))
+        self.findings.append(code.finding(message, self._at(path), mend=mend, subject=self._subject))
 
     def _at(self, path: Path) -> Position:
         return source.locate(self._chunk, (*self._path, *path))

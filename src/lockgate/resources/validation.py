@@ -47,6 +47,13 @@ def examine(model: type[Resource], manifest: JsonObject) -> Examination:
     return Examination(resource, unknown, [*choices, *rules.refusals(resource)])
 
 
+def refusals(resource: Resource, manifest: JsonObject) -> list[Fault]:
+    """What `validate` says of an object that has been parsed already."""
+    choices: list[Fault] = []
+    _walk(shape_of(type(resource)), manifest, (), [], choices)
+    return [*choices, *rules.refusals(resource)]
+
+
 def warnings(resource: Resource) -> list[Fault]:
     """What is stored with a warning to the client."""
     return list(rules.warnings(resource))
