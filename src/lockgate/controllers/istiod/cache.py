@@ -11,7 +11,7 @@ from lockgate.resources.model import Resource, ResourceT
 
 
 class Cache:
-    """Objects by kind. `changed` is called at each change, once everything has been listed."""
+    """Objects by kind. `changed` is called for every kind once all has been listed, then at each change."""
 
     def __init__(self, kinds: Collection[type[Resource]], changed: Callable[[type[Resource]], None]) -> None:
         self._objects: dict[type[Resource], dict[tuple[str, str], Resource]] = {kind: {} for kind in kinds}
@@ -37,13 +37,15 @@ class Cache:
     async def _watch(self, kubernetes: Kubernetes, kind: type[Resource]) -> None:
         known = self._objects[kind]
         async for change in kubernetes.watch(kind):
-            if change.type == "SYNCED":
+            if change.type == "SYNCED" and self._unlisted:
                 self._unlisted.discard(kind)
+                for listed in self._objects if self.synced else ():
+                    self._changed(listed)
             elif change.object is not None:
                 key = (change.object.namespace, change.object.name)
                 if change.type == "DELETED":
                     known.pop(key, None)
                 else:
                     known[key] = change.object
-            if self.synced:
-                self._changed(kind)
+                if self.synced:
+                    self._changed(kind)

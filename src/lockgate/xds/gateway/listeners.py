@@ -42,7 +42,7 @@ _TLS = "envoy.transport_sockets.tls"
 
 # Istio leaves Envoy's 15 s. A gateway whose certificate has still to be issued opens its port the sooner; what a client
 # sees until then is the same, a connection that is closed.
-_SECRET_FETCH_TIMEOUT = 1.0
+_SECRET_FETCH_TIMEOUT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
