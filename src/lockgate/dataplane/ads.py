@@ -21,7 +21,6 @@ class AdsServer:
         self._on_rejection = on_rejection
         self._nodes: dict[str, _Node] = {}
         self._server: Any = None
-        self._draining = False
 
     async def start(self, path: Path) -> None:
         import grpc.aio
@@ -48,10 +47,17 @@ class AdsServer:
     def rejections(self, node: str) -> tuple[Rejection, ...]:
         return tuple(self._node(node).rejections.values())
 
+    def snapshot(self, node: str) -> Snapshot:
+        return self._node(node).desired.snapshot
+
+    def is_settled(self, node: str) -> bool:
+        """Whether the node is connected and has answered to all of its snapshot."""
+        return any(stream.settled for stream in self._node(node).streams)
+
     async def settled(self, node: str) -> None:
-        """Wait until the node is connected and has answered to all of its snapshot."""
+        """Wait until `is_settled`."""
         state = self._node(node)
-        while not any(stream.settled for stream in state.streams):
+        while not self.is_settled(node):
             await state.progress()
 
     def _node(self, name: str) -> _Node:

@@ -188,9 +188,7 @@ class Edge:
 
         self.echo = Echo()
         places.push_async_callback(self.echo.stop)
-        self.proxy = ForwardProxy(
-            self._resolve, lambda: self.load_balancing.ports, open_to_all=self.options.open_proxy
-        )
+        self.proxy = ForwardProxy(self._resolve, lambda: self.proxied_ports, open_to_all=self.options.open_proxy)
         await self.proxy.start(port=named.get("proxy", 0))
         places.push_async_callback(self.proxy.stop)
         self.progress.mark("apis")
@@ -224,8 +222,8 @@ class Edge:
             resolve=self._targets,
             publish=lambda snapshot: self.ads.publish("alb", snapshot),
             free_port=self._listener_port,
-            moved=self.nodes.changes,
         )
+        self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(kubernetes, publish=self.ads.publish)
         self.cert_manager = CertManager(
             kubernetes,
@@ -276,8 +274,24 @@ class Edge:
 
     def _load_balancer_addresses(self, dns_name: str) -> list[str]:
         name = dns_name.rstrip(".").lower().removeprefix("dualstack.")
-        address = self.load_balancing.addresses.get(name)
+        address = self.addresses.get(name)
         return [address] if address else []
+
+    @property
+    def local_ports(self) -> Mapping[tuple[str, int], int]:
+        """(Load balancer's DNS name, listener port) to where the listener really is."""
+        return {(name.lower(), port): local for (name, port), local in self.load_balancing.ports.items()}
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Load balancer's DNS name to the loopback address that stands for it."""
+        return {name.lower(): address for name, address in self.load_balancing.addresses.items()}
+
+    @property
+    def proxied_ports(self) -> Mapping[tuple[str, int], int]:
+        """The same by address, which is what a client knows after it has asked DNS."""
+        addresses = self.addresses
+        return {(addresses[name], port): local for (name, port), local in self.local_ports.items()}
 
     async def _resolve(self, host: str) -> list[str]:
         return await self.dns.addresses_of(host)
@@ -288,9 +302,7 @@ class Edge:
     # --- Envoys --------------------------------------------------------------------------------------------------
 
     def _start_envoy(self, node_id: str) -> asyncio.Task[None]:
-        envoy = Envoy(
-            node_id, runtime=self.folder.run, ads_socket=self.folder.run / "ads.sock", binary=self.binary
-        )
+        envoy = Envoy(node_id, runtime=self.folder.run, ads_socket=self.folder.run / "ads.sock", binary=self.binary)
         self.envoys[node_id] = envoy
         return self._actors.create_task(envoy.run(), name=f"envoy {node_id}")
 

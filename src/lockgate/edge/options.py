@@ -54,7 +54,8 @@ def ports(texts: Sequence[str]) -> dict[str, int]:
         match = _PORT.fullmatch(text)
         if match is None or not (match["name"] in NAMED_PORTS or match["name"].isdigit()):
             raise BadOption(
-                f"{text!r} is not NAME=PORT, with NAME one of {', '.join(NAMED_PORTS)} or a listener's port, as in 443=8443"
+                f"{text!r} is not NAME=PORT, with NAME one of {', '.join(NAMED_PORTS)}, or a listener's port as in "
+                "443=8443"
             )
         port = int(match["port"])
         if not 0 < port < 65536:

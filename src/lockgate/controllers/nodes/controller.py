@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -64,7 +64,7 @@ class Nodes:
         self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._workloads: tuple[GatewayWorkload, ...] = ()
         self._queue: Queue[ServiceKey] = Queue()
-        self._table_changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
         self.table = PortTable(frozenset())
 
     async def run(self) -> None:
@@ -74,11 +74,9 @@ class Nodes:
                 tasks.create_task(mirror.run())
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
 
-    async def changes(self) -> AsyncIterator[None]:
-        """Fires after the port table has changed."""
-        while True:
-            await self._table_changed.wait()
-            yield
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change of the port table."""
+        self._listeners.append(listener)
 
     # --- observe -------------------------------------------------------------------------------------------------
 
@@ -106,8 +104,8 @@ class Nodes:
         table = PortTable.of(machine, services, self._slices.objects.values())
         if table != self.table:
             self.table = table
-            self._table_changed.set()
-            self._table_changed = asyncio.Event()
+            for listener in self._listeners:
+                listener()
 
     # --- act -----------------------------------------------------------------------------------------------------
 

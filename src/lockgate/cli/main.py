@@ -1,0 +1,88 @@
+"""The `lockgate` command: its subcommands, and how every fault becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from lockgate import __version__
+from lockgate.cli import BEGAN, running, up
+
+_HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this machine, from your manifests.
+
+\b
+  lockgate up examples/edge                      run the edge; Ctrl-C stops it
+  lockgate exec -- curl https://HOST/            any program, with the edge for its network
+  lockgate exec -- kubectl describe certificate  and for its cluster and AWS account
+"""
+
+
+@click.group(
+    help=_HELP,
+    epilog='Shell completion: eval "$(_LOCKGATE_COMPLETE=bash_source lockgate)", likewise zsh_source, fish_source.',
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", message="lockgate %(version)s")
+@click.option("--debug", is_flag=True, help="Show a traceback where a fault is ours.")
+@click.pass_context
+def lockgate(context: click.Context, debug: bool) -> None:
+    context.obj = BEGAN
+
+
+for command in (up.up, running.status, running.logs, running.down, running.env, running.exec_):
+    lockgate.add_command(command)
+
+
+def main() -> None:
+    debug = "--debug" in sys.argv
+    try:
+        code = lockgate(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _fail(explain(error), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def explain(error: BaseException) -> str:
+    """One line for what went wrong, and its mend where there is one."""
+    name = type(error).__name__
+    match error:
+        case OSError(errno=errno.ENOSPC):
+            return f"the disk is full: {error.filename or 'cannot write'}; free some space, or set LOCKGATE_HOME"
+        case PermissionError():
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror or error}; mend the permissions, or set LOCKGATE_HOME to a folder of yours"
+        case OSError() if error.strerror:
+            return f"{error.filename + ': ' if error.filename else ''}{error.strerror}"
+    mends = {
+        "AlreadyRunning": "stop it with `lockgate down`, or give this one another --name",
+        "NotRunning": "start one with `lockgate up PATH…`",
+        "PortInUse": "choose another with --port NAME=PORT, or leave it out for a free one",
+        "NoManifests": "name files or folders with Kubernetes manifests",
+        "NoAnswer": "try again in a moment; `lockgate logs` tells what it does",
+    }
+    if name in mends:
+        return f"{error}; {mends[name]}"
+    if type(error).__module__.startswith("lockgate."):
+        return str(error)
+    return f"a fault of Lockgate's own: {name}: {error}; --debug shows where"
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"{click.style('lockgate:', fg='red')} {text}", err=True)
+    sys.exit(code)

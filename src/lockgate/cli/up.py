@@ -1,0 +1,128 @@
+"""`lockgate up`"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from lockgate.cli.terminal import Terminal, tell_finding
+from lockgate.resources.finding import Severity
+
+_EPILOG = """\b
+Examples:
+  lockgate up examples/edge
+  lockgate up k8s/ --backend shop/web:8080=http://127.0.0.1:3000
+  lockgate up k8s/ --detach --name review && lockgate exec --name review -- pytest
+  kustomize build overlays/prod | lockgate up -
+"""
+
+name_option = click.option(
+    "--name", "-n", default="default", show_default=True, envvar="LOCKGATE_EDGE", help="Which edge, where several run."
+)
+output_option = click.option(
+    "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print."
+)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@name_option
+@click.option("--detach", "-d", is_flag=True, help="Run in the background, and return when the edge is ready.")
+@click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
+              help="Your own program for a Service, instead of the echo.")  # fmt: skip
+@click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
+              help="Where to listen: kubernetes, aws, acme, dns, proxy, or a listener (443=8443).")  # fmt: skip
+@click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
+@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait for ready.")
+@output_option
+@click.pass_obj
+def up(
+    began: float,
+    paths: tuple[str, ...],
+    name: str,
+    detach: bool,
+    backends: tuple[str, ...],
+    ports: tuple[str, ...],
+    open_proxy: bool,
+    timeout: float,
+    output: str,
+) -> int:
+    """Run the edge that manifests describe.
+
+    PATH is a file, a folder (with all below it), or - for standard input. Files are followed: a saved change is
+    served; a broken file is told, and the last good state goes on.
+    """
+    from lockgate.edge import options as reading
+    from lockgate.edge.state import BadName, StateFolder
+
+    try:
+        folder = StateFolder.of(name)
+        options = reading.Options(paths, name, reading.backends(backends), reading.ports(ports), open_proxy)
+    except (reading.BadOption, BadName) as error:
+        raise click.UsageError(str(error)) from None
+    if detach:
+        return _detach(folder, timeout, output)
+    return _run(options, folder, began, timeout, output)
+
+
+def _run(options: object, folder: object, began: float, timeout: float, output: str) -> int:
+    from lockgate.edge import files
+    from lockgate.edge.edge import Progress
+    from lockgate.edge.options import Options
+    from lockgate.edge.state import StateFolder
+    from lockgate.edge.supervisor import Supervisor
+
+    assert isinstance(options, Options)
+    assert isinstance(folder, StateFolder)
+    stdin = sys.stdin.read() if files.STDIN in options.paths else None
+    manifests = files.load(options.paths, stdin=stdin)
+    unreadable = [each for each in manifests.findings if each.severity is Severity.ERROR and not each.subject]
+    if unreadable:
+        for finding in unreadable:
+            tell_finding(finding)
+        return 1
+    audience = Terminal() if output == "text" else JsonLines()
+    with folder.hold():
+        return Supervisor(
+            options,
+            folder,
+            manifests,
+            audience=audience,
+            progress=Progress(began),
+            stdin=stdin,
+            patience=timeout,
+        ).run()
+
+
+class JsonLines(Terminal):
+    """An `Audience` for programs: one JSON object when the edge is ready; what is wrong goes to standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def ready(self, report: object, seconds: float, proxy: str) -> None:
+        from lockgate.edge.report import Report
+
+        assert isinstance(report, Report)
+        told = {"ready": True, "seconds": round(seconds, 3), "proxy": proxy, "urls": list(report.urls)}
+        click.echo(json.dumps(told))
+        sys.stdout.flush()
+
+
+def _detach(folder: object, timeout: float, output: str) -> int:
+    from lockgate.cli.running import print_status
+    from lockgate.edge import commands
+    from lockgate.edge.state import StateFolder
+
+    assert isinstance(folder, StateFolder)
+    arguments = [each for each in sys.argv[1:] if each not in ("--detach", "-d")]
+    process, said = commands.detach(arguments, folder)
+    try:
+        status = commands.wait_until_ready(process, folder, said, timeout)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    print_status(status, output)
+    return 0

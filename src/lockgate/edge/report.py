@@ -1,0 +1,361 @@
+"""How an edge is: a line for each part, from the state of the APIs and of what the Envoys have accepted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lockgate.edge.edge import Edge
+from lockgate.edge.supply import AcmCertificate
+from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.kinds import Certificate, Event, Ingress, VirtualService
+from lockgate.resources.kinds import Gateway as IstioGateway
+from lockgate.resources.model import ObjectKey, Resource
+from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
+
+
+class State(StrEnum):
+    READY = "ready"
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One part of the edge. `detail` says what it serves, or what it waits for."""
+
+    part: str
+    name: str
+    state: State
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    lines: tuple[Line, ...]
+    findings: tuple[Finding, ...]
+    urls: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        return all(line.state is State.READY for line in self.lines)
+
+    @property
+    def faults(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if line.state is State.FAILED)
+
+
+async def report(edge: Edge) -> Report:
+    certificates = [line async for line in _certificates(edge)]
+    lines = (
+        _kubernetes(edge),
+        _aws(edge),
+        *[line async for line in _acm(edge)],
+        *certificates,
+        *[line async for line in _load_balancers(edge)],
+        *_gateways(edge),
+        *[line async for line in _dns(edge)],
+    )
+    rejections = [
+        Finding("LG9003", Severity.ERROR, str(rejection), subject=", ".join(rejection.origins))
+        for node in edge.envoys
+        for rejection in edge.ads.rejections(node)
+    ]
+    findings = (*edge.findings, *edge.istiod.findings, *rejections)
+    return Report(lines, findings, tuple(_urls(edge)))
+
+
+async def status(edge: Edge) -> dict[str, Any]:
+    """`lockgate status --output json`."""
+    told = await report(edge)
+    return {
+        **edge.about(),
+        "ready": told.ready,
+        "urls": list(told.urls),
+        "parts": [asdict(line) for line in told.lines],
+        "objects": [each async for each in _objects(edge)],
+        "hops": await _hops(edge),
+        "findings": [_finding(each) for each in told.findings],
+        "supplied": list(edge.supply.notes if edge.supply else ()),
+        "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in edge.envoys.items()},
+        "timeline": [{"done": what, "seconds": seconds} for what, seconds in edge.progress.marks],
+    }
+
+
+# --- lines -------------------------------------------------------------------------------------------------------
+
+
+def _kubernetes(edge: Edge) -> Line:
+    files = len(edge.manifests.files) if edge.manifests else 0
+    counted = f"{_count(edge.loader.count, 'object')} from {_count(files, 'file')}"
+    return Line("kubernetes api", edge.kubernetes_api.url, State.READY, counted)
+
+
+def _aws(edge: Edge) -> Line:
+    return Line("aws api", edge.aws_api.url, State.READY, f"{edge.aws_api.region} · {edge.aws_api.account}")
+
+
+async def _acm(edge: Edge) -> AsyncIterator[Line]:
+    for certificate in edge.supply.certificates if edge.supply else ():
+        issued = await edge.aws_api.certificate_material(certificate.arn) is not None
+        detail = "issued by DNS validation" if issued else "waits for its validation record to resolve"
+        yield Line("certificate", f"acm  {_names(certificate)}", State.READY if issued else State.WAITING, detail)
+
+
+async def _certificates(edge: Edge) -> AsyncIterator[Line]:
+    for certificate in await edge.store.list(Certificate):
+        name = f"{certificate.namespace}/{certificate.name}"
+        ready = _condition(certificate, "Ready")
+        if ready and ready.status == "True":
+            yield Line("certificate", name, State.READY, await _issued_how(edge, certificate))
+        elif certificate.status.last_failure_time:
+            issuing = _condition(certificate, "Issuing")
+            yield Line("certificate", name, State.FAILED, issuing.message if issuing else "issuance failed")
+        else:
+            yield Line("certificate", name, State.WAITING, ready.message if ready else "not looked at yet")
+
+
+async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
+    there = {each.dns_name.lower(): each for each in edge.load_balancing.load_balancers}
+    for name, balancer in there.items():
+        yield _load_balancer(edge, balancer, name)
+    for ingress in await edge.store.list(Ingress):
+        hostnames = [each.hostname for each in ingress.status.load_balancer.ingress]
+        if not hostnames and ingress.metadata.finalizers:
+            warning = await _warning(edge, ingress)
+            state = State.FAILED if warning else State.WAITING
+            name = f"{ingress.namespace}/{ingress.name}"
+            yield Line("load balancer", name, state, warning or "is being made")
+
+
+def _load_balancer(edge: Edge, balancer: LoadBalancer, dns_name: str) -> Line:
+    states = [
+        state for reference in balancer.target_groups for state in edge.load_balancing.target_states(reference).values()
+    ]
+    healthy = sum(state == "healthy" for state in states)
+    detail = " · ".join(
+        (
+            _count(len(balancer.listeners), "listener"),
+            _count(len(balancer.target_groups), "target group"),
+            f"{healthy}/{len(states)} healthy",
+        )
+    )
+    # Healthy targets are not ours to wait for when there are none at all: AWS, too, answers 503 then.
+    ready = dns_name in edge.addresses and healthy == len(states)
+    return Line("load balancer", balancer.name, State.READY if ready else State.WAITING, detail)
+
+
+def _gateways(edge: Edge) -> Iterator[Line]:
+    for node in sorted(edge.envoys):
+        if node == "alb":
+            continue
+        gateway = edge.istiod.gateways.get(node)
+        if gateway is None:
+            yield Line("gateway", node, State.WAITING, "Envoy starts")
+            continue
+        hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
+        listening = [each for each in gateway.listeners if each.port != gateway.status_port]
+        detail = f"{_count(len(listening), 'listener')} · {_count(hosts, 'virtual host')}"
+        rejected = edge.ads.rejections(node)
+        settled = edge.ads.is_settled(node)
+        name = gateway.workload.partition("/")[2].removesuffix("-0")
+        if rejected:
+            yield Line("gateway", name, State.FAILED, str(rejected[0]))
+        else:
+            yield Line("gateway", name, State.READY if settled else State.WAITING, detail)
+
+
+async def _dns(edge: Edge) -> AsyncIterator[Line]:
+    hosts = edge.supply.hosts if edge.supply else ()
+    answered: list[str] = []
+    missing: list[str] = []
+    for host in hosts:
+        (answered if await edge.dns.addresses_of(host.replace("*", "any", 1)) else missing).append(host)
+    if answered:
+        yield Line("dns", ", ".join(_shortened(answered)), State.READY, "alias to the load balancer")
+    if missing:
+        yield Line("dns", ", ".join(_shortened(missing)), State.WAITING, "no record yet")
+
+
+# --- the JSON report's own parts ---------------------------------------------------------------------------------
+
+
+async def _objects(edge: Edge) -> AsyncIterator[dict[str, Any]]:
+    for key, document in sorted(edge.loader.documents.items()):
+        yield {
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "source": str(document.position),
+            "state": await _object_state(edge, key, document.resource, document.accepted),
+        }
+
+
+async def _object_state(edge: Edge, key: ObjectKey, resource: Resource | None, accepted: bool) -> str:
+    if not accepted:
+        return "refused"
+    match resource:
+        case None:
+            return "stored"
+        case Certificate():
+            current = await edge.store.get(Certificate, key.name, key.namespace)
+            ready = _condition(current, "Ready")
+            return "ready" if ready and ready.status == "True" else "waiting"
+        case Ingress():
+            ingress = await edge.store.get(Ingress, key.name, key.namespace)
+            return "ready" if ingress.status.load_balancer.ingress else "waiting"
+        case IstioGateway() | VirtualService():
+            return "served" if edge.istiod.gateways else "waiting"
+        case _:
+            return "applied"
+
+
+async def _hops(edge: Edge) -> list[dict[str, Any]]:
+    """What each hop serves, in the order in which a request meets them."""
+    zones = await edge.aws_api.hosted_zones()
+    balancing = edge.load_balancing
+    return [
+        {
+            "hop": "dns",
+            "address": f"{edge.dns.host}:{edge.dns.port}",
+            "zones": [zone.name.rstrip(".") for zone in zones],
+            "addresses": dict(edge.addresses),
+        },
+        {
+            "hop": "load balancer",
+            "load_balancers": [
+                {
+                    "name": balancer.name,
+                    "arn": balancer.arn,
+                    "dns_name": balancer.dns_name,
+                    "address": edge.addresses.get(balancer.dns_name.lower()),
+                    "listeners": [
+                        {
+                            "port": listener.port,
+                            "protocol": listener.protocol,
+                            "local_port": edge.local_ports.get((balancer.dns_name.lower(), listener.port)),
+                            "certificates": list(listener.certificates),
+                            "rules": len(listener.rules),
+                        }
+                        for listener in balancer.listeners
+                    ],
+                    "target_groups": [
+                        {
+                            "name": group.name,
+                            "protocol": group.protocol,
+                            "targets": dict(balancing.target_states(group.reference)),
+                        }
+                        for group in balancer.target_groups.values()
+                    ],
+                }
+                for balancer in balancing.load_balancers
+            ],
+            "envoy": _accepted(edge, "alb"),
+        },
+        {
+            "hop": "gateway",
+            "gateways": [
+                {
+                    "workload": gateway.workload,
+                    "listeners": [listener.name for listener in gateway.listeners],
+                    "hosts": sorted(
+                        {
+                            domain
+                            for configuration in gateway.routes.values()
+                            for host in configuration.virtual_hosts
+                            for domain in host.domains
+                        }
+                    ),
+                    "envoy": _accepted(edge, node),
+                }
+                for node, gateway in sorted(edge.istiod.gateways.items())
+            ],
+        },
+        {
+            "hop": "backend",
+            "node_ports": {
+                str(port): [f"{host}:{number}" for host, number in addresses]
+                for port, addresses in sorted(edge.nodes.table.node_ports.items())
+            },
+            "services": {
+                f"{address}:{port}": [f"{host}:{number}" for host, number in addresses]
+                for (address, port), addresses in sorted(edge.nodes.table.cluster_addresses.items())
+            },
+        },
+    ]
+
+
+def _accepted(edge: Edge, node: str) -> dict[str, Any]:
+    snapshot = edge.ads.snapshot(node)
+    return {
+        "settled": edge.ads.is_settled(node),
+        "listeners": sorted(snapshot.names(LISTENER)),
+        "clusters": len(snapshot.names(CLUSTER)),
+        "routes": len(snapshot.names(ROUTE)),
+        "rejections": [str(each) for each in edge.ads.rejections(node)],
+    }
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    position = asdict(finding.position) if finding.position else None
+    return {**asdict(finding), "severity": finding.severity.value, "position": position}
+
+
+def _urls(edge: Edge) -> Iterator[str]:
+    hosts = edge.supply.hosts if edge.supply else ()
+    ports = {listener.port: listener.protocol for lb in edge.load_balancing.load_balancers for listener in lb.listeners}
+    for port, protocol in sorted(ports.items(), key=lambda each: (each[1] != "HTTPS", each[0])):
+        shown = "" if (port, protocol) in ((80, "HTTP"), (443, "HTTPS")) else f":{port}"
+        for host in hosts:
+            if not host.startswith("*"):
+                yield f"{protocol.lower()}://{host}{shown}/"
+
+
+def _condition(certificate: Certificate, type_: str) -> Any:
+    return next((each for each in certificate.status.conditions if each.type == type_), None)
+
+
+async def _issued_how(edge: Edge, certificate: Certificate) -> str:
+    from lockgate.resources.kinds import ClusterIssuer, Issuer
+
+    ref = certificate.spec.issuer_ref
+    for kind, namespace in ((ClusterIssuer, ""), (Issuer, certificate.namespace)):
+        for issuer in await edge.store.list(kind, namespace):  # type: ignore[type-abstract]
+            if issuer.KIND.kind == ref.kind and issuer.name == ref.name and issuer.spec.acme:
+                return "issued over ACME, DNS-01"
+    return f"issued by {ref.kind} {ref.name}"
+
+
+async def _warning(edge: Edge, about: Resource) -> str:
+    """The latest warning event about an object; empty when there is none."""
+    events = [
+        event
+        for event in await edge.store.list(Event, about.namespace)
+        if event.type == "Warning" and event.involved_object.uid == about.metadata.uid
+    ]
+    latest = max(events, key=lambda event: event.last_timestamp or "", default=None)
+    return latest.message if latest else ""
+
+
+def _names(certificate: AcmCertificate) -> str:
+    more = len(certificate.names) - 1
+    return certificate.names[0] + (f" +{more}" if more else "")
+
+
+def _shortened(hosts: list[str]) -> list[str]:
+    """Hosts below one that was named before by their first part: ``tidewater.example, www``."""
+    shown: list[str] = []
+    for host in hosts:
+        parent = next((each for each in hosts if host.endswith(f".{each}")), None)
+        shown.append(host.removesuffix(f".{parent}") if parent else host)
+    return shown if len(shown) <= 4 else [*shown[:4], f"{len(shown) - 4} more"]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
