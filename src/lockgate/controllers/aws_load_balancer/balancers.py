@@ -1,0 +1,126 @@
+"""The load balancer of a stack itself, and its web ACL.
+
+Source: aws-load-balancer-controller `pkg/deploy/elbv2/load_balancer_synthesizer.go`, `load_balancer_manager.go`,
+`pkg/deploy/wafv2/`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate.controllers.aws import AwsError
+from lockgate.controllers.aws_load_balancer.account import Existing
+from lockgate.controllers.aws_load_balancer.site import Deployed, Site, changed_attributes, set_tags
+from lockgate.loadbalancer import shapes
+from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.stack import Stack
+
+
+async def delete_spare(site: Site, desired: LoadBalancer | None, existing: Existing) -> None:
+    """Load balancers that the group has no more go at once; another scheme means another load balancer."""
+    for balancer in _spare(desired, existing):
+        try:
+            await site.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=balancer.arn)
+        except AwsError as error:
+            if error.code != "OperationNotPermitted" or "deletion protection" not in error.message:
+                raise
+            await _set_attributes(site, balancer.arn, {"deletion_protection.enabled": "false"})
+            await site.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=balancer.arn)
+
+
+async def ensure(
+    site: Site, stack: Stack, desired: LoadBalancer, security_groups: tuple[str, ...], existing: Existing
+) -> tuple[Deployed, LoadBalancer | None]:
+    """The load balancer, and what of it there was. Its name is never compared: a rename changes nothing."""
+    current = _matching(desired, existing)
+    if current is None:
+        return await _create(site, stack, desired, security_groups), None
+    arn = current.arn
+    await set_tags(site, arn, desired.tags, existing.tags[arn])
+    if set(security_groups) != set(current.security_groups):
+        await site.aws.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=list(security_groups))
+    if desired.subnets and set(desired.subnets) != set(current.subnets):
+        await site.aws.call("elbv2", "set_subnets", LoadBalancerArn=arn, Subnets=list(desired.subnets))
+    if desired.ip_address_type != current.ip_address_type:
+        await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
+    if changed := changed_attributes(desired.attributes, current.attributes):
+        await _set_attributes(site, arn, changed)
+    await _ensure_capacity(site, stack, arn)
+    return Deployed(arn, current.dns_name), current
+
+
+async def ensure_web_acl(site: Site, stack: Stack, arn: str) -> None:
+    """Associate or disassociate; where no annotation says anything, whatever is there stays."""
+    if stack.web_acl is None:
+        return
+    answer = await site.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
+    current = (answer.get("WebACL") or {}).get("ARN", "")
+    if current == stack.web_acl.arn:
+        return
+    if stack.web_acl.arn:
+        await site.aws.call("wafv2", "associate_web_acl", WebACLArn=stack.web_acl.arn, ResourceArn=arn)
+    else:
+        await site.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
+
+
+def _matching(desired: LoadBalancer | None, existing: Existing) -> LoadBalancer | None:
+    if desired is None:
+        return None
+    for resource, balancer in existing.balancers:
+        if resource == "LoadBalancer" and balancer.scheme == desired.scheme:
+            return balancer
+    return None
+
+
+def _spare(desired: LoadBalancer | None, existing: Existing) -> list[LoadBalancer]:
+    kept = _matching(desired, existing)
+    return [balancer for _, balancer in existing.balancers if kept is None or balancer.arn != kept.arn]
+
+
+async def _create(site: Site, stack: Stack, desired: LoadBalancer, security_groups: tuple[str, ...]) -> Deployed:
+    extra: dict[str, Any] = {}
+    if stack.coip_pool:
+        extra["CustomerOwnedIpv4Pool"] = stack.coip_pool
+    if stack.ipam_pool:
+        extra["IpamPools"] = {"Ipv4IpamPoolId": stack.ipam_pool}
+    answer = await site.aws.call(
+        "elbv2",
+        "create_load_balancer",
+        Name=desired.name,
+        Type="application",
+        Scheme=desired.scheme,
+        IpAddressType=desired.ip_address_type,
+        Subnets=list(desired.subnets),
+        SecurityGroups=list(security_groups),
+        Tags=shapes.tags(desired.tags),
+        **extra,
+    )
+    made = answer["LoadBalancers"][0]
+    arn: str = made["LoadBalancerArn"]
+    site.reader.made(arn, stack.group)
+    if desired.attributes:
+        await _set_attributes(site, arn, dict(desired.attributes))
+    await _ensure_capacity(site, stack, arn)
+    return Deployed(arn, made["DNSName"])
+
+
+async def _ensure_capacity(site: Site, stack: Stack, arn: str) -> None:
+    if stack.capacity_units is None:
+        return
+    answer = await site.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
+    current = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits") or 0
+    if current == stack.capacity_units:
+        return
+    if stack.capacity_units == 0:
+        await site.aws.call("elbv2", "modify_capacity_reservation", LoadBalancerArn=arn, ResetCapacityReservation=True)
+    else:
+        units = {"CapacityUnits": stack.capacity_units}
+        await site.aws.call(
+            "elbv2", "modify_capacity_reservation", LoadBalancerArn=arn, MinimumLoadBalancerCapacity=units
+        )
+
+
+async def _set_attributes(site: Site, arn: str, attributes: dict[str, str]) -> None:
+    await site.aws.call(
+        "elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=shapes.attributes(attributes)
+    )

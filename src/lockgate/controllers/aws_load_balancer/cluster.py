@@ -1,0 +1,134 @@
+"""The part of the cluster that the controller looks at, kept up to date by watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.loadbalancer.ingress.world import Name, Objects
+from lockgate.resources.kinds import (
+    EndpointSlice,
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Namespace,
+    Node,
+    Pod,
+    Secret,
+    Service,
+    TargetGroupBinding,
+)
+from lockgate.resources.model import Resource
+
+Changed: TypeAlias = Callable[[Resource | None, Resource | None], None]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Cluster:
+    """Objects by name. `synced` is set once everything that existed at the start is there."""
+
+    def __init__(self) -> None:
+        self.ingresses: dict[Name, Ingress] = {}
+        self.services: dict[Name, Service] = {}
+        self.secrets: dict[Name, Secret] = {}
+        self.classes: dict[str, IngressClass] = {}
+        self.class_params: dict[str, IngressClassParams] = {}
+        self.namespaces: dict[str, dict[str, str]] = {}
+        self.nodes: dict[str, Node] = {}
+        self.pods: dict[Name, Pod] = {}
+        self.slices: dict[Name, dict[str, EndpointSlice]] = {}
+        """By Service, then by the slice's name."""
+        self.bindings: dict[Name, TargetGroupBinding] = {}
+        self.objects = Objects(
+            self.ingresses, self.services, self.secrets, self.classes, self.class_params, self.namespaces
+        )
+        self.synced = asyncio.Event()
+        self._unsynced: set[type[Resource]] = set(WATCHED)
+        self._moved = asyncio.Condition()
+
+    async def follow(self, kubernetes: Kubernetes, kind: type[Resource], changed: Changed) -> None:
+        """For ever: take in each change of a kind, then tell `changed` what was and what is."""
+        seen: dict[tuple[str, str], Resource] = {}
+        async for change in kubernetes.watch(kind):
+            if change.type == "SYNCED":
+                self._unsynced.discard(kind)
+                if not self._unsynced:
+                    self.synced.set()
+                continue
+            now = change.object
+            if now is None:
+                continue
+            name = (now.namespace, now.name)
+            before = seen.get(name)
+            after = None if change.type == "DELETED" else now
+            if after is None:
+                seen.pop(name, None)
+            else:
+                seen[name] = after
+            self._take(now, gone=after is None)
+            changed(before, after)
+            async with self._moved:
+                self._moved.notify_all()
+
+    async def until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Wait for the cluster to be so; False when it is not in time."""
+        try:
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(holds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _take(self, now: Resource, *, gone: bool) -> None:
+        name = (now.namespace, now.name)
+        match now:
+            case Ingress():
+                _put(self.ingresses, name, now, gone)
+            case Service():
+                _put(self.services, name, now, gone)
+            case Secret():
+                _put(self.secrets, name, now, gone)
+            case IngressClass():
+                _put(self.classes, now.name, now, gone)
+            case IngressClassParams():
+                _put(self.class_params, now.name, now, gone)
+            case Namespace():
+                _put(self.namespaces, now.name, now.metadata.labels, gone)
+            case Node():
+                _put(self.nodes, now.name, now, gone)
+            case Pod():
+                _put(self.pods, name, now, gone)
+            case EndpointSlice():
+                service = (now.namespace, service_of(now))
+                _put(self.slices.setdefault(service, {}), now.name, now, gone)
+            case TargetGroupBinding():
+                _put(self.bindings, name, now, gone)
+
+
+WATCHED: tuple[type[Resource], ...] = (
+    Namespace,
+    IngressClass,
+    IngressClassParams,
+    Node,
+    Secret,
+    Service,
+    EndpointSlice,
+    Pod,
+    TargetGroupBinding,
+    Ingress,
+)
+
+
+def service_of(endpoints: EndpointSlice) -> str:
+    return endpoints.metadata.labels.get("kubernetes.io/service-name", "")
+
+
+def _put(where: dict[K, V], key: K, value: V, gone: bool) -> None:
+    if gone:
+        where.pop(key, None)
+    else:
+        where[key] = value

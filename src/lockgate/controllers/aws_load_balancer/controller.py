@@ -1,0 +1,174 @@
+"""The controller: groups of Ingresses become load balancers, bindings become registered targets.
+
+Source: aws-load-balancer-controller `controllers/ingress/group_controller.go`, `eventhandlers/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from lockgate.controllers.aws import Aws, AwsError
+from lockgate.controllers.aws_load_balancer import security_groups
+from lockgate.controllers.aws_load_balancer.account import AccountReader, Unexpected
+from lockgate.controllers.aws_load_balancer.cluster import WATCHED, Cluster
+from lockgate.controllers.aws_load_balancer.deploy import deploy
+from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
+from lockgate.controllers.aws_load_balancer.listeners import TooManyAttached
+from lockgate.controllers.aws_load_balancer.site import Deployed, Site, told
+from lockgate.controllers.aws_load_balancer.targets import Bindings
+from lockgate.controllers.aws_load_balancer.triggers import Triggers
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.controllers.runtime import EventRecorder, Queue
+from lockgate.loadbalancer.elbv2 import UnknownShape
+from lockgate.loadbalancer.ingress.build import build
+from lockgate.loadbalancer.ingress.group import Group, assemble, finalizer
+from lockgate.loadbalancer.ingress.wants import wants
+from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.loadbalancer.refusal import Refused
+from lockgate.loadbalancer.stack import GroupId, Stack
+from lockgate.resources.kinds import Ingress
+from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.status import ApiError
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AwsLoadBalancerController:
+    """`settings` are the controller's flags; the cluster's name is put into them. `resync` is seconds between looks at
+    everything without a reason, as upstream's sync-period."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        aws: Aws,
+        *,
+        cluster_name: str,
+        vpc_id: str,
+        now: Callable[[], datetime] = _now,
+        settings: Settings | None = None,
+        resync: float = 36000.0,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._cluster = Cluster()
+        self._settings = replace(settings or Settings(), cluster_name=cluster_name)
+        self._reader = AccountReader(aws, cluster_name=cluster_name, vpc_id=vpc_id)
+        self._site = Site(kubernetes, aws, self._cluster, self._reader, self._settings, vpc_id, now)
+        self._events = EventRecorder(kubernetes, "ingress")
+        self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
+        self._groups: Queue[GroupId] = Queue(max_delay=5.0)
+        self._binding_names: Queue[tuple[str, str]] = Queue(max_delay=5.0)
+        self._triggers = Triggers(self._cluster, self._settings, self._groups.add, self._binding_names.add)
+        self._resync = resync
+
+    async def run(self) -> None:
+        """For ever: watch the cluster, and make AWS match it."""
+        async with asyncio.TaskGroup() as tasks:
+            for kind in WATCHED:
+                tasks.create_task(self._cluster.follow(self._kubernetes, kind, self._changed))
+            await self._cluster.synced.wait()
+            self._triggers.everything()
+            tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))
+            tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
+            while True:
+                await asyncio.sleep(self._resync)
+                self._triggers.everything()
+
+    def _changed(self, before: Resource | None, after: Resource | None) -> None:
+        self._triggers.changed(before, after)
+
+    # --- groups --------------------------------------------------------------------------------------------------
+
+    async def _reconcile_group(self, group_id: GroupId) -> None:
+        """One group as it ought to be. What goes wrong is an event on each member, and raised for another try."""
+        candidates = self._triggers.candidates(group_id)
+        try:
+            group = assemble(group_id, candidates, self._cluster.objects, self._settings)
+        except Refused as refused:
+            for ingress in candidates:
+                if refused.subject in (None, ingress.key):
+                    await self._warn([ingress], "FailedLoadGroupID", f"failed load groupID due to {refused.message}")
+            raise
+        members = [member.ingress for member in group.members]
+        name = finalizer(group_id)
+        try:
+            for ingress in members:
+                await add_finalizer(self._kubernetes, ingress, name)
+        except ApiError as error:
+            await self._warn(members, "FailedAddFinalizer", f"Failed add finalizer due to {error.message}")
+            raise
+        deployed = await self._make(group)
+        if deployed is not None:
+            await self._report(members, deployed)
+        elif not self._triggers.others(group_id):
+            await security_groups.release_backend(self._site)
+        try:
+            for ingress in group.leaving:
+                await remove_finalizer(self._kubernetes, ingress, name)
+        except ApiError as error:
+            await self._warn(members, "FailedRemoveFinalizer", f"Failed remove finalizer due to {error.message}")
+            raise
+        for ingress in members:
+            await self._events.event(ingress, "Normal", "SuccessfullyReconciled", "Successfully reconciled")
+
+    async def _make(self, group: Group) -> _Live | None:
+        members = [member.ingress for member in group.members]
+        try:
+            existing = await self._reader.existing(group.id)
+            account = await self._reader.choices(wants(group), existing)
+            built = build(group, self._cluster.objects, account, self._settings)
+            if isinstance(built, Refused):
+                raise built
+        except (Refused, AwsError) as error:
+            await self._warn(members, "FailedBuildModel", f"Failed build model due to {told(error)}")
+            raise
+        except (Unexpected, UnknownShape) as error:
+            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {told(error)}")
+            raise
+        try:
+            deployed = await deploy(self._site, built, existing)
+        except (AwsError, ApiError, TooManyAttached, TimeoutError) as error:
+            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {told(error)}")
+            raise
+        return _Live(built, deployed) if deployed else None
+
+    async def _report(self, members: list[Ingress], live: _Live) -> None:
+        balancer = live.stack.load_balancer
+        assert balancer is not None
+        ports: list[JsonObject] = [{"port": listener.port, "protocol": "TCP"} for listener in balancer.listeners]
+        entry = {"hostname": live.deployed.dns_name.lower(), "ports": ports}
+        for ingress in members:
+            shown = [
+                {"hostname": item.hostname, "ports": [{"port": port.port, "protocol": "TCP"} for port in item.ports]}
+                for item in ingress.status.load_balancer.ingress
+            ]
+            if shown == [entry]:
+                continue
+            status = {"loadBalancer": {"ingress": [entry]}}
+            try:
+                await self._kubernetes.patch_status(Ingress, ingress.name, ingress.namespace, status)
+            except ApiError as error:
+                about = f"failed to update ingress status: {ingress.namespace}/{ingress.name}: {error.message}"
+                await self._warn(members, "FailedUpdateStatus", f"Failed update status due to {about}")
+                raise
+
+    async def _warn(self, about: list[Ingress], reason: str, message: str) -> None:
+        for ingress in about:
+            await self._events.event(ingress, "Warning", reason, message)
+
+    # --- bindings ------------------------------------------------------------------------------------------------
+
+    async def _reconcile_binding(self, name: tuple[str, str]) -> None:
+        again = await self._bindings.reconcile(name)
+        if again is not None:
+            self._binding_names.add_after(name, again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    stack: Stack
+    deployed: Deployed

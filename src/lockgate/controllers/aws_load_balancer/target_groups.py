@@ -1,0 +1,80 @@
+"""Target groups of a stack: made, mended, and deleted once nothing forwards to them.
+
+Source: aws-load-balancer-controller `pkg/deploy/elbv2/target_group_synthesizer.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lockgate.controllers.aws_load_balancer.account import Existing
+from lockgate.controllers.aws_load_balancer.site import Site, changed_attributes, retrying, set_tags
+from lockgate.loadbalancer import shapes
+from lockgate.loadbalancer.model import TargetGroup
+from lockgate.loadbalancer.stack import Stack
+
+
+async def ensure(site: Site, stack: Stack, existing: Existing) -> tuple[dict[str, str], tuple[str, ...]]:
+    """ARNs by reference, and the ARNs of those to delete when the rules have changed."""
+    found: dict[str, TargetGroup] = {}
+    spare: list[str] = []
+    for resource, group in existing.target_groups:
+        desired = stack.target_groups.get(resource)
+        if desired is None or resource in found or _needs_replacement(desired, group):
+            spare.append(group.reference)
+        else:
+            found[resource] = group
+    arns = {}
+    for reference, desired in stack.target_groups.items():
+        if (current := found.get(reference)) is not None:
+            await _mend(site, desired, current, existing)
+            arns[reference] = current.reference
+        else:
+            arns[reference] = await _create(site, stack, desired)
+    return arns, tuple(spare)
+
+
+async def delete(site: Site, arns: Iterable[str]) -> None:
+    for arn in arns:
+        await retrying(
+            lambda arn=arn: site.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn),  # type: ignore[misc]
+            "ResourceInUse",
+            every=2,
+            within=20,
+        )
+
+
+def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:
+    """Name, port, address type and VPC are not compared, as upstream: a new node port keeps the old group."""
+    return (desired.target_type, desired.protocol, desired.protocol_version) != (
+        current.target_type,
+        current.protocol,
+        current.protocol_version,
+    )
+
+
+async def _create(site: Site, stack: Stack, desired: TargetGroup) -> str:
+    answer = await site.aws.call(
+        "elbv2", "create_target_group", **shapes.target_group(desired), Tags=shapes.tags(desired.tags)
+    )
+    arn: str = answer["TargetGroups"][0]["TargetGroupArn"]
+    site.reader.made(arn, stack.group)
+    if desired.attributes:
+        await _set_attributes(site, arn, dict(desired.attributes))
+    return arn
+
+
+async def _mend(site: Site, desired: TargetGroup, current: TargetGroup, existing: Existing) -> None:
+    arn = current.reference
+    await set_tags(site, arn, desired.tags, existing.tags[arn])
+    if desired.health_check != current.health_check:
+        check = shapes.health_check(desired.health_check, grpc=desired.protocol_version == "GRPC")
+        await site.aws.call("elbv2", "modify_target_group", TargetGroupArn=arn, **check)
+    if changed := changed_attributes(desired.attributes, current.attributes):
+        await _set_attributes(site, arn, changed)
+
+
+async def _set_attributes(site: Site, arn: str, attributes: dict[str, str]) -> None:
+    await site.aws.call(
+        "elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=shapes.attributes(attributes)
+    )

@@ -1,0 +1,223 @@
+"""Bindings at work: endpoints of a Service into a target group, and out again.
+
+Source: aws-load-balancer-controller `controllers/elbv2/targetgroupbinding_controller.go`,
+`pkg/targetgroupbinding/resource_manager.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from lockgate.controllers.aws import AwsError
+from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
+from lockgate.controllers.aws_load_balancer.gates import Gates
+from lockgate.controllers.aws_load_balancer.node_rules import NodeRules
+from lockgate.controllers.aws_load_balancer.site import MANAGER, Site, told
+from lockgate.controllers.runtime import EventRecorder
+from lockgate.loadbalancer.model import Target
+from lockgate.loadbalancer.refusal import Refused
+from lockgate.loadbalancer.targets import (
+    find_service_port,
+    instance_targets,
+    pod_targets,
+    registration,
+)
+from lockgate.resources.kinds import ConfigMap, Pod, TargetGroupBinding
+from lockgate.resources.status import ApiError
+
+FINALIZER: Final = "elbv2.k8s.aws/resources"
+_CHUNK: Final = 200  # targets in one call
+_GONE: Final = frozenset({"TargetGroupNotFound", "ValidationError", "InvalidTarget"})
+
+Json = Mapping[str, Any]
+
+
+class Bindings:
+    """Reconciles one TargetGroupBinding at a time."""
+
+    def __init__(self, site: Site, events: EventRecorder) -> None:
+        self._site = site
+        self._events = events
+        self._gates = Gates(site)
+        self._node_rules = NodeRules(site)
+
+    async def reconcile(self, name: tuple[str, str]) -> float | None:
+        """Returns after how many seconds to look again, None for not until something changes."""
+        binding = self._site.cluster.bindings.get(name)
+        if binding is None:
+            return None
+        if binding.metadata.deletion_timestamp:
+            if FINALIZER in binding.metadata.finalizers:
+                await self._clean_up(binding)
+            return None
+        try:
+            await add_finalizer(self._site.kubernetes, binding, FINALIZER)
+        except ApiError as error:
+            await self._warn(binding, "FailedAddFinalizer", f"Failed add finalizer due to {error.message}")
+            raise
+        try:
+            return await self._reconcile(binding)
+        except (AwsError, ApiError, Refused) as error:
+            await self._warn(binding, "FailedReconcile", told(error))
+            raise
+
+    async def _reconcile(self, binding: TargetGroupBinding) -> float | None:
+        site = self._site
+        cluster = site.cluster
+        arn = await self._target_group(binding)
+        health = await self._health(arn)
+        service = cluster.services.get((binding.namespace, binding.spec.service_ref.name))
+        port = find_service_port(service, binding.spec.service_ref.port) if service else None
+        if service is None or port is None:
+            missing = (
+                f'Service "{binding.spec.service_ref.name}" not found'
+                if service is None
+                else f"unable to find port {binding.spec.service_ref.port} on service "
+                f"{service.namespace}/{service.name}"
+            )
+            await self._warn(binding, "BackendNotFound", f"backend not found: {missing}")
+            await self._deregister(arn, _current(health))
+            return None
+        pods: dict[Target, Pod | None] = {}
+        match binding.spec.target_type:
+            case "instance":
+                targets = instance_targets(service, port, cluster.nodes.values(), binding.spec.node_selector)
+            case "ip":
+                family = binding.spec.ip_address_type or "ipv4"
+                slices = cluster.slices.get((service.namespace, service.name), {}).values()
+                found = pod_targets(port, slices, cluster.pods, cluster.nodes, ip_family=family)
+                pods = {item.target: item.pod for item in found}
+                targets = tuple(pods)
+            case _:
+                raise Refused(f"targetType is not specified: {binding.namespace}/{binding.name}")
+        await self._open(binding)
+        owned = await self._owned(binding) if binding.spec.multi_cluster_target_group else None
+        plan = registration(targets, _current(health), _draining(health), owned=owned)
+        if binding.spec.multi_cluster_target_group:
+            await self._own(binding, targets)
+        await self._deregister(arn, plan.deregister)
+        for chunk in _chunks(plan.register):
+            shapes = [_shape(target) for target in chunk]
+            await site.aws.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=shapes)
+        waiting = await self._gates.report(binding, pods, health, plan.register)
+        await self._observed(binding)
+        if plan.deregister or plan.register:
+            await self._events.event(binding, "Normal", "SuccessfullyReconciled", "Successfully reconciled")
+        return 15.0 if waiting else None
+
+    async def _clean_up(self, binding: TargetGroupBinding) -> None:
+        """Every target goes, or of a shared target group those that this cluster put in."""
+        site = self._site
+        try:
+            try:
+                arn = await self._target_group(binding)
+                targets = _current(await self._health(arn))
+                if binding.spec.multi_cluster_target_group:
+                    owned = await self._owned(binding) or frozenset()
+                    targets = [target for target in targets if (target.id, target.port) in owned]
+                await self._deregister(arn, targets)
+            except AwsError as error:
+                if error.code not in _GONE:
+                    raise
+            if binding.spec.multi_cluster_target_group:
+                await self._disown(binding)
+            await self._open(binding)
+            await self._gates.release(binding)
+        except (AwsError, ApiError) as error:
+            await self._warn(binding, "FailedCleanup", f"Failed cleanup due to {told(error)}")
+            raise
+        try:
+            await remove_finalizer(site.kubernetes, binding, FINALIZER)
+        except ApiError as error:
+            await self._warn(binding, "FailedRemoveFinalizer", f"Failed remove finalizer due to {error.message}")
+            raise
+
+    async def _target_group(self, binding: TargetGroupBinding) -> str:
+        if binding.spec.target_group_arn:
+            return binding.spec.target_group_arn
+        names = [binding.spec.target_group_name]
+        answer = await self._site.aws.call("elbv2", "describe_target_groups", Names=names)
+        arn: str = answer["TargetGroups"][0]["TargetGroupArn"]
+        return arn
+
+    async def _health(self, arn: str) -> list[Json]:
+        answer = await self._site.aws.call("elbv2", "describe_target_health", TargetGroupArn=arn)
+        found: list[Json] = answer["TargetHealthDescriptions"]
+        return found
+
+    async def _deregister(self, arn: str, targets: Iterable[Target]) -> None:
+        for chunk in _chunks(tuple(targets)):
+            shapes = [_shape(target) for target in chunk]
+            await self._site.aws.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=shapes)
+
+    async def _open(self, binding: TargetGroupBinding) -> None:
+        """Targets of type ip are registered although the way to them could not be opened, as upstream."""
+        try:
+            await self._node_rules.ensure()
+        except (AwsError, Refused) as error:
+            await self._warn(binding, "FailedNetworkReconcile", told(error))
+            if binding.spec.target_type != "ip" and not binding.metadata.deletion_timestamp:
+                raise
+
+    async def _observed(self, binding: TargetGroupBinding) -> None:
+        if binding.status.observed_generation != binding.metadata.generation:
+            status = {"observedGeneration": binding.metadata.generation}
+            try:
+                await self._site.kubernetes.patch_status(TargetGroupBinding, binding.name, binding.namespace, status)
+            except ApiError as error:
+                await self._warn(binding, "FailedUpdateStatus", f"Failed update status due to {error.message}")
+                raise
+
+    async def _warn(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
+        await self._events.event(binding, "Warning", reason, message)
+
+    # --- target groups that several clusters share: a ConfigMap remembers which targets are ours -----------------
+
+    async def _owned(self, binding: TargetGroupBinding) -> frozenset[tuple[str, int]]:
+        try:
+            kept = await self._site.kubernetes.get(ConfigMap, _map_name(binding), binding.namespace)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return frozenset()
+        pairs = (item.rpartition(":") for item in kept.data.get("targets", "").split(",") if item)
+        return frozenset((identifier, int(port)) for identifier, _, port in pairs)
+
+    async def _own(self, binding: TargetGroupBinding, targets: Sequence[Target]) -> None:
+        text = ",".join(f"{target.id}:{target.port}" for target in targets)
+        metadata = {"name": _map_name(binding), "namespace": binding.namespace}
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"targets": text}}
+        await self._site.kubernetes.apply(manifest, manager=MANAGER)
+
+    async def _disown(self, binding: TargetGroupBinding) -> None:
+        try:
+            await self._site.kubernetes.delete(ConfigMap, _map_name(binding), binding.namespace)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+
+def _map_name(binding: TargetGroupBinding) -> str:
+    return f"aws-lbc-targets-{binding.name}"
+
+
+def _current(health: Iterable[Json]) -> list[Target]:
+    return [_target(item) for item in health]
+
+
+def _draining(health: Iterable[Json]) -> list[Target]:
+    return [_target(item) for item in health if item["TargetHealth"].get("State") == "draining"]
+
+
+def _target(item: Json) -> Target:
+    return Target(item["Target"]["Id"], int(item["Target"].get("Port") or 0))
+
+
+def _shape(target: Target) -> dict[str, Any]:
+    shape: dict[str, Any] = {"Id": target.id, "Port": target.port}
+    return shape | ({"AvailabilityZone": target.availability_zone} if target.availability_zone else {})
+
+
+def _chunks(targets: Sequence[Target]) -> Iterable[Sequence[Target]]:
+    return (targets[start : start + _CHUNK] for start in range(0, len(targets), _CHUNK))

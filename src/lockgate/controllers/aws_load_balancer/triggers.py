@@ -1,0 +1,185 @@
+"""Which groups and bindings a change in the cluster concerns: a write of our own concerns none.
+
+Source: aws-load-balancer-controller `controllers/ingress/eventhandlers/`, `controllers/elbv2/eventhandlers/`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from lockgate.controllers.aws_load_balancer.cluster import Cluster, service_of
+from lockgate.loadbalancer.ingress.group import Owned, groups_held, ownership
+from lockgate.loadbalancer.ingress.wants import secrets_of, services_of
+from lockgate.loadbalancer.ingress.world import Name, Settings
+from lockgate.loadbalancer.stack import GroupId
+from lockgate.resources.kinds import (
+    EndpointSlice,
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Namespace,
+    Node,
+    Pod,
+    Secret,
+    Service,
+    TargetGroupBinding,
+)
+from lockgate.resources.meta import condition
+from lockgate.resources.model import Resource
+
+
+class Triggers:
+    """Keeps, for each group, the Ingresses that may be in it, and for each Service and Secret who uses it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        group: Callable[[GroupId], None],
+        binding: Callable[[Name], None],
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._group = group
+        self._binding = binding
+        self._groups_of: dict[Name, frozenset[GroupId]] = {}
+        self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
+        self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
+        self._services_of: dict[Name, frozenset[str]] = {}
+
+    def candidates(self, group: GroupId) -> list[Ingress]:
+        """Ingresses that are, or were, in the group."""
+        ingresses = self._cluster.ingresses
+        return [ingresses[name] for name in sorted(self._members.get(group, ())) if name in ingresses]
+
+    def others(self, group: GroupId) -> bool:
+        """Whether some other group has, or wants, a load balancer."""
+        return any(other != group for other in self._members)
+
+    def everything(self) -> None:
+        for name in list(self._cluster.ingresses):
+            self._index(name)
+        for group in list(self._members):
+            self._group(group)
+        for name in self._cluster.bindings:
+            self._binding(name)
+
+    def changed(self, before: Resource | None, after: Resource | None) -> None:
+        now = after or before
+        if not self._cluster.synced.is_set() or now is None:
+            return  # everything is looked at once when the start is over
+        name = (now.namespace, now.name)
+        match now:
+            case Ingress():
+                if _asked(before) != _asked(after) or before is None or after is None:
+                    groups = self._groups_of.get(name, frozenset()) | self._index(name)
+                    self._enqueue(groups)
+            case Service():
+                if _asked(before) != _asked(after):
+                    self._enqueue_users(self._service_users.get(name, ()))
+                    self._enqueue_bindings(name)
+            case Secret():
+                if _data(before) != _data(after):
+                    self._secret_changed(now)
+            case IngressClass() | IngressClassParams() | Namespace():
+                if _asked(before) != _asked(after) or _labels(before) != _labels(after):
+                    self._classes_changed()
+            case Node():
+                if _node(before) != _node(after):
+                    self._enqueue_targets("instance")
+                    self._enqueue_targets("ip")
+            case EndpointSlice():
+                self._enqueue_bindings((now.namespace, service_of(now)))
+            case Pod():
+                if _pod(before) != _pod(after):
+                    self._enqueue_targets("ip", now.namespace)
+            case TargetGroupBinding():
+                if _asked(before) != _asked(after) or after is None:
+                    self._binding(name)
+
+    def _index(self, name: Name) -> frozenset[GroupId]:
+        """Read an Ingress anew: the groups it is in now or must leave."""
+        ingress = self._cluster.ingresses.get(name)
+        groups: set[GroupId] = set()
+        services: frozenset[str] = frozenset()
+        if ingress is not None:
+            groups.update(groups_held(ingress))
+            owner = ownership(ingress, self._cluster.objects, self._settings)
+            if isinstance(owner, Owned) and not ingress.metadata.deletion_timestamp:
+                groups.add(owner.group)
+            if groups:
+                services = services_of(ingress)
+        for group in self._groups_of.pop(name, ()):
+            self._members[group].discard(name)
+            if not self._members[group]:
+                del self._members[group]
+        for service in self._services_of.pop(name, ()):
+            self._service_users[(name[0], service)].discard(name)
+        if groups:
+            self._groups_of[name] = frozenset(groups)
+            self._services_of[name] = services
+            for group in groups:
+                self._members[group].add(name)
+            for service in services:
+                self._service_users[(name[0], service)].add(name)
+        return frozenset(groups)
+
+    def _enqueue(self, groups: Iterable[GroupId]) -> None:
+        for group in groups:
+            self._group(group)
+
+    def _enqueue_users(self, ingresses: Iterable[Name]) -> None:
+        for name in ingresses:
+            self._enqueue(self._groups_of.get(name, ()))
+
+    def _enqueue_bindings(self, service: Name) -> None:
+        for name, binding in self._cluster.bindings.items():
+            if (binding.namespace, binding.spec.service_ref.name) == service:
+                self._binding(name)
+
+    def _enqueue_targets(self, target_type: str, namespace: str = "") -> None:
+        for name, binding in self._cluster.bindings.items():
+            if binding.spec.target_type == target_type and namespace in ("", binding.namespace):
+                self._binding(name)
+
+    def _secret_changed(self, secret: Secret) -> None:
+        for name in self._groups_of:
+            ingress = self._cluster.ingresses.get(name)
+            if name[0] != secret.namespace or ingress is None:
+                continue
+            if secret.name in secrets_of(ingress, self._cluster.services):
+                self._enqueue(self._groups_of[name])
+
+    def _classes_changed(self) -> None:
+        for name in list(self._cluster.ingresses):
+            self._enqueue(self._groups_of.get(name, frozenset()) | self._index(name))
+
+
+def _asked(resource: Resource | None) -> object:
+    """What somebody asks of an object: not its status, and not what we write on it ourselves."""
+    if resource is None:
+        return None
+    return (getattr(resource, "spec", None), resource.metadata.annotations, resource.metadata.deletion_timestamp)
+
+
+def _labels(resource: Resource | None) -> object:
+    return resource.metadata.labels if resource else None
+
+
+def _data(resource: Resource | None) -> object:
+    return resource.decoded if isinstance(resource, Secret) else None
+
+
+def _node(resource: Resource | None) -> object:
+    if not isinstance(resource, Node):
+        return None
+    ready = condition(resource.status.conditions, "Ready")
+    return (resource.metadata.labels, resource.spec, ready.status if ready else None)
+
+
+def _pod(resource: Resource | None) -> object:
+    if not isinstance(resource, Pod):
+        return None
+    states = {item.type: item.status for item in resource.status.conditions}
+    return (states, resource.spec.readiness_gates, resource.spec.node_name)
