@@ -1,0 +1,50 @@
+"""Manifests on disk: found, read, and what keeps them from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockgate.edge.files import NoManifests, load
+
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
+
+
+def test_folders_are_read_with_all_below_them_in_order(tmp_path: Path) -> None:
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "b" / "deep" / "two.yml").write_text(SERVICE.replace("web", "two"))
+    (tmp_path / "a.yaml").write_text(SERVICE.replace("web", "one"))
+    (tmp_path / ".hidden.yaml").write_text("not: [valid")
+    (tmp_path / "README.md").write_text("# not a manifest")
+    manifests = load([str(tmp_path)])
+    assert [document.manifest["metadata"]["name"] for document in manifests.documents] == ["one", "two"]
+    assert manifests.findings == ()
+
+
+def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("kind: [\n")
+    (tmp_path / "good.yaml").write_text(SERVICE)
+    manifests = load([str(tmp_path)])
+    assert len(manifests.documents) == 1
+    assert manifests.broken == {str(tmp_path / "broken.yaml")}
+    assert str(manifests.findings[0].position).startswith(f"{tmp_path}/broken.yaml:")
+
+
+def test_standard_input() -> None:
+    assert load(["-"], stdin=SERVICE).documents[0].position.file == "<stdin>"
+
+
+@pytest.mark.parametrize("content", [None, {}, {"empty.yaml": "---\n---\n"}, {"notes.txt": SERVICE}])
+def test_nothing_to_read_is_told(tmp_path: Path, content: dict[str, str] | None) -> None:
+    for name, text in (content or {}).items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(NoManifests):
+        load([str(tmp_path if content is not None else tmp_path / "missing")])
+
+
+def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "gone")
+    (finding,) = load([str(tmp_path)]).findings
+    assert finding.code == "LG9001"
+    assert "cannot be read: No such file or directory" in finding.message

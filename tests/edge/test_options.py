@@ -1,0 +1,32 @@
+"""What `up` takes on its command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.edge.options import BadOption, backends, ports
+
+
+def test_backends() -> None:
+    assert backends(["shop/web:8080=http://localhost:3000", "shop/api:80=http://127.0.0.1:4000/"]) == {
+        ("shop", "web", 8080): ("127.0.0.1", 3000),
+        ("shop", "api", 80): ("127.0.0.1", 4000),
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["web=http://127.0.0.1:1", "shop/web:80", "shop/web:80=https://x:1", "shop/web:80=http://x", "a/b:c=d"]
+)
+def test_what_is_no_backend_is_told(text: str) -> None:
+    with pytest.raises(BadOption):
+        backends([text])
+
+
+def test_ports() -> None:
+    assert ports(["kubernetes=6443", "443=8443"]) == {"kubernetes": 6443, "443": 8443}
+
+
+@pytest.mark.parametrize("text", ["etcd=1", "443", "443=0", "443=70000", "dns=x"])
+def test_what_is_no_port_is_told(text: str) -> None:
+    with pytest.raises(BadOption):
+        ports([text])

@@ -1,0 +1,81 @@
+"""An edge's folder, its lock, and its ports."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from lockgate.edge.ports import Ports
+from lockgate.edge.state import AlreadyRunning, BadName, NotRunning, StateFolder, edges, write_private
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCKGATE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_only_one_holds_a_name() -> None:
+    folder = StateFolder.of("demo")
+    with folder.hold():
+        folder.write({"pid": 4711})
+        assert folder.held()
+        assert [each.name for each in edges()] == ["demo"]
+        with pytest.raises(AlreadyRunning, match="pid 4711"), StateFolder.of("demo").hold():
+            pass
+        with StateFolder.of("other").hold():
+            assert [each.name for each in edges()] == ["demo", "other"]
+    assert not folder.held()
+    assert edges() == []
+
+
+def test_what_is_left_behind_is_only_the_log() -> None:
+    folder = StateFolder.of("demo")
+    with folder.hold():
+        write_private(folder.kubeconfig, "token: x")
+        folder.log.write_text("what happened\n")
+        (folder.run / "some.sock").touch()
+    assert sorted(entry.name for entry in folder.path.iterdir()) == ["lock", "log"]
+    with pytest.raises(NotRunning):
+        folder.read()
+
+
+def test_what_an_earlier_one_left_is_removed() -> None:
+    folder = StateFolder.of("demo")
+    folder.path.mkdir(parents=True)
+    (folder.path / "edge.json").write_text("{}")
+    with folder.hold():
+        assert not (folder.path / "edge.json").exists()
+
+
+def test_private_files_are_private() -> None:
+    folder = StateFolder.of("demo")
+    with folder.hold():
+        write_private(folder.kubeconfig, "token: x")
+        assert stat.S_IMODE(folder.kubeconfig.stat().st_mode) == 0o600
+        assert stat.S_IMODE(folder.run.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "a/b", "..", "-a", "x" * 41])
+def test_bad_names(name: str) -> None:
+    with pytest.raises(BadName):
+        StateFolder.of(name)
+
+
+def test_a_long_folder_has_its_sockets_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOCKGATE_HOME", str(tmp_path / ("deep" * 30)))
+    folder = StateFolder.of("demo")
+    assert len(str(folder.control_socket)) < 104
+    with folder.hold():
+        assert folder.run.is_dir()
+    assert not folder.run.exists()
+
+
+def test_ports_are_given_once_and_the_same_again() -> None:
+    ports = Ports("demo")
+    first = ports.free("127.0.0.1", 443, "listener")
+    assert first >= 20000
+    assert ports.free("127.0.0.1", 443, "listener") != first
+    assert Ports("demo").free("127.0.0.1", 443, "listener") == first

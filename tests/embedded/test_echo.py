@@ -1,0 +1,65 @@
+"""The built-in backend, met by real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+
+from lockgate.embedded.echo import Echo, ServicePort
+
+WEB = ServicePort("shop", "web", 8080)
+
+
+async def asked(method: str, path: str, *, http2: bool = False, **parameters: object) -> httpx.Response:
+    echo = Echo()
+    host, port = await echo.listen(WEB)
+    try:
+        async with httpx.AsyncClient(http1=not http2, http2=http2, trust_env=False) as client:
+            return await client.request(method, f"http://{host}:{port}{path}", **parameters)  # type: ignore[arg-type]
+    finally:
+        await echo.stop()
+
+
+def test_it_tells_what_it_received_and_for_which_service() -> None:
+    answer = asyncio.run(asked("POST", "/a%20b/c?x=1&y=2", content=b"hello", headers={"X-Team": "edge"}))
+    told = json.loads(answer.text)
+    assert told["service"] == "shop/web:8080"
+    assert (told["method"], told["path"], told["query"]) == ("POST", "/a%20b/c", "x=1&y=2")
+    assert ["x-team", "edge"] in told["headers"]
+    assert told["body"] == {"bytes": 5, "text": "hello"}
+    assert told["connection"]["http_version"] == "1.1"
+
+
+def test_it_speaks_http2_without_tls() -> None:
+    answer = asyncio.run(asked("GET", "/", http2=True))
+    assert answer.http_version == "HTTP/2"
+    assert json.loads(answer.text)["connection"]["http_version"] == "2"
+
+
+def test_a_browser_gets_a_page_and_cannot_be_injected_into() -> None:
+    answer = asyncio.run(asked("GET", "/?<script>", headers={"Accept": "text/html", "X-Evil": "<b>"}))
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "shop/web:8080 would answer here" in answer.text
+    assert "<script>" not in answer.text
+    assert "&lt;b&gt;" in answer.text
+
+
+def test_head_has_headers_and_no_body() -> None:
+    answer = asyncio.run(asked("HEAD", "/"))
+    assert int(answer.headers["content-length"]) > 0
+    assert answer.content == b""
+
+
+def test_a_service_port_keeps_its_listener() -> None:
+    async def story() -> None:
+        echo = Echo()
+        try:
+            first = await echo.listen(WEB)
+            assert await echo.listen(WEB) == first
+            assert await echo.listen(ServicePort("shop", "web", 8081)) != first
+        finally:
+            await echo.stop()
+
+    asyncio.run(story())
