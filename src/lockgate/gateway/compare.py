@@ -1,0 +1,118 @@
+"""A request held against a route's conditions, and what the path condition took of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import assert_never
+from urllib.parse import unquote
+
+from lockgate.gateway.model import (
+    Exact,
+    HeaderMatch,
+    Prefix,
+    Present,
+    Regex,
+    RouteMatch,
+    Suffix,
+    TextMatch,
+    ValueMatch,
+)
+from lockgate.gateway.regex import compiled
+
+
+def mismatch(
+    match: RouteMatch,
+    method: str,
+    authority: str,
+    scheme: str,
+    target: str,
+    header: Callable[[str], str | None],
+) -> str | None:
+    """The first condition that does not hold, in words; None where all do."""
+    path, _, query = target.partition("?")
+    if not holds(match.path, path):
+        return f"path {path} is not {told(match.path)}"
+    pseudo = {":method": method, ":authority": authority, ":scheme": scheme}
+    for condition in match.headers:
+        value = pseudo[condition.name] if condition.name in pseudo else header(condition.name)
+        if not _header_holds(condition, value):
+            return _header_told(condition, value)
+    if match.query:
+        parameters = _parameters(query)
+        for asked in match.query:
+            given = parameters.get(asked.name)
+            if given is None or not (isinstance(asked.value, Present) or holds(asked.value, given)):
+                return f"query parameter {asked.name} is not {told(asked.value)}"
+    return None
+
+
+def holds(match: TextMatch, text: str) -> bool:
+    match match:
+        case Exact(value, ignore_case):
+            return text.lower() == value.lower() if ignore_case else text == value
+        case Prefix(value, ignore_case):
+            return text.lower().startswith(value.lower()) if ignore_case else text.startswith(value)
+        case Suffix(value):
+            return text.endswith(value)
+        case Regex(pattern):
+            return _full_match(pattern, text)
+        case _:
+            assert_never(match)
+
+
+def consumed(match: TextMatch, path: str) -> int:
+    """How much of a path a rewrite replaces: the prefix that matched, else all of it."""
+    return len(match.value) if isinstance(match, Prefix) else len(path)
+
+
+def told(match: ValueMatch) -> str:
+    """A condition in words."""
+    match match:
+        case Exact(value):
+            return f"exactly {value}"
+        case Prefix(value):
+            return f"something that begins with {value}"
+        case Suffix(value):
+            return f"something that ends with {value}"
+        case Regex(pattern):
+            return f"a match of {pattern}"
+        case Present():
+            return "there"
+        case _:
+            assert_never(match)
+
+
+def python_substitution(substitution: str) -> str:
+    r"""RE2's ``\0`` is Python's ``\g<0>``; everything else but a group's number is literal."""
+    return re.sub(r"\\(.?)", lambda found: rf"\g<{found[1]}>" if found[1].isdigit() else r"\\", substitution)
+
+
+def _full_match(pattern: str, text: str) -> bool:
+    try:
+        return compiled(pattern).fullmatch(text) is not None
+    except re.error:
+        return False  # RE2 alone understands it; `build` has said so
+
+
+def _header_holds(condition: HeaderMatch, value: str | None) -> bool:
+    if isinstance(condition.value, Present):
+        return (value is not None) != condition.invert
+    if value is None:
+        return condition.invert and not holds(condition.value, "")
+    return holds(condition.value, value) != condition.invert
+
+
+def _header_told(condition: HeaderMatch, value: str | None) -> str:
+    given = "is absent" if value is None else f"is {value}"
+    wanted = f"must not be {told(condition.value)}" if condition.invert else f"must be {told(condition.value)}"
+    return f"{condition.name.removeprefix(':')} {given}, and {wanted}"
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Of a parameter that is there more than once the first counts. Source: Envoy's `Utility::QueryParamsMulti`."""
+    found: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        found.setdefault(unquote(name), unquote(value))
+    return found

@@ -1,0 +1,327 @@
+"""What a gateway does with a request, decided without a process.
+
+The same `Gateway` that Envoy is programmed from is walked as Envoy walks it: listener, filter chain by SNI, virtual
+host, routes in order. Tests hold this against the real Envoy.
+
+Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/conn_manager_utility.cc`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
+
+from lockgate.gateway import compare
+from lockgate.gateway.model import (
+    DirectResponse,
+    Endpoint,
+    FilterChain,
+    Forward,
+    Gateway,
+    HeaderChanges,
+    Http,
+    Listener,
+    Redirect,
+    RegexRewrite,
+    Route,
+    RouteConfiguration,
+    Tcp,
+    VirtualHost,
+    WeightedCluster,
+)
+from lockgate.gateway.paths import canonical
+from lockgate.gateway.regex import compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it reaches the gateway.
+
+    `port` is the listener's as Istio sees it (8443); `target` path and query; header names in any case. `sni` None is a
+    TLS connection without one; `peer` the address that the connection comes from.
+    """
+
+    port: int
+    authority: str
+    target: str = "/"
+    tls: bool = False
+    sni: str | None = None
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    peer: str = "127.0.0.1"
+
+    def header(self, name: str) -> str | None:
+        """Several of a name are one, joined with commas, as Envoy compares them."""
+        values = [value for own, value in self.headers if own.lower() == name]
+        return ",".join(values) if values else None
+
+
+# --- how it ends -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """Nothing listens on that port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is closed before any answer: `flag` is Envoy's response flag for it."""
+
+    flag: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The gateway answers by itself. `flag` is empty where the configuration asks for the answer."""
+
+    status: int
+    flag: str = ""
+    location: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One cluster that may get the request, with the request as its backend sees it."""
+
+    cluster: str
+    weight: int
+    endpoints: tuple[Endpoint, ...]
+    authority: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Sent on; with several upstreams, their weights decide."""
+
+    upstreams: tuple[Upstream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Bytes carried on without being read as HTTP."""
+
+    clusters: tuple[WeightedCluster, ...]
+
+
+Outcome: TypeAlias = NotAccepted | Closed | Answered | Forwarded | Carried
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A route that did not match, and the condition that failed."""
+
+    route: Route
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The way of a request; what it did not get to is None."""
+
+    outcome: Outcome
+    listener: Listener | None = None
+    chain: FilterChain | None = None
+    configuration: RouteConfiguration | None = None
+    virtual_host: VirtualHost | None = None
+    route: Route | None = None
+    passed: tuple[Passed, ...] = field(default=())
+
+
+def decide(gateway: Gateway, request: Request) -> Decision:
+    """Where a request ends, and why. Random choices (weights, fault shares) are left open in the outcome."""
+    listener = next((one for one in gateway.listeners if one.port == request.port), None)
+    if listener is None:
+        return Decision(NotAccepted())
+    chain = filter_chain(listener, request.sni if request.tls else None)
+    if chain is None:
+        reason = "no server of this port has a host for that SNI" if request.sni else "the client sent no SNI"
+        return Decision(Closed("NR", reason), listener)
+    if chain.tls and not request.tls:
+        return Decision(Closed("", "plain text on a port that speaks TLS"), listener, chain)
+    match chain.filter:
+        case Tcp(clusters):
+            return Decision(_carried(gateway, clusters), listener, chain)
+        case Http(name):
+            return _http(gateway, request, listener, chain, gateway.routes[name])
+        case _:
+            assert_never(chain.filter)
+
+
+def filter_chain(listener: Listener, sni: str | None) -> FilterChain | None:
+    """The chain whose server name is closest: exact, then the longest wildcard, then the chain without any."""
+    by_name = {name: chain for chain in listener.filter_chains for name in chain.server_names}
+    if sni:
+        name = sni.lower()
+        if name in by_name:
+            return by_name[name]
+        labels = name.split(".")
+        for start in range(1, len(labels)):
+            if chain := by_name.get("*." + ".".join(labels[start:])):
+                return chain
+    return next((chain for chain in listener.filter_chains if not chain.server_names), None)
+
+
+def virtual_host(configuration: RouteConfiguration, authority: str) -> VirtualHost | None:
+    """The virtual host for a Host header, its port left aside: exact, the longest suffix, then ``*``."""
+    by_domain = {domain: host for host in configuration.virtual_hosts for domain in host.domains}
+    name = host_of(authority).lower()
+    if name in by_domain:
+        return by_domain[name]
+    suffixes = [domain for domain in by_domain if domain.startswith("*") and domain != "*"]
+    fitting = [d for d in suffixes if name.endswith(d[1:]) and len(name) > len(d) - 1]
+    return by_domain[max(fitting, key=len)] if fitting else by_domain.get("*")
+
+
+def host_of(authority: str) -> str:
+    """A Host header without its port."""
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port.isdigit() and not authority.endswith("]") else authority
+
+
+def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome:
+    if all(part.cluster not in gateway.clusters for part in clusters):
+        return Closed("NC", "the cluster of the route does not exist")
+    return Carried(clusters)
+
+
+def _http(
+    gateway: Gateway,
+    request: Request,
+    listener: Listener,
+    chain: FilterChain,
+    configuration: RouteConfiguration,
+) -> Decision:
+    scheme = _scheme(gateway, request)
+    target = canonical(request.target, gateway.http)
+    host = virtual_host(configuration, request.authority)
+    if host is None:
+        return Decision(Answered(404, "NR"), listener, chain, configuration)
+    if host.require_tls and scheme != "https":
+        moved = Answered(301, location=f"https://{request.authority}{target}")
+        return Decision(moved, listener, chain, configuration, host)
+    passed: list[Passed] = []
+    for route in host.routes:
+        reason = compare.mismatch(route.match, request.method, request.authority, scheme, target, request.header)
+        if reason is None:
+            outcome = _outcome(gateway, request, route, scheme, target)
+            return Decision(outcome, listener, chain, configuration, host, route, tuple(passed))
+        passed.append(Passed(route, reason))
+    return Decision(Answered(404, "NR"), listener, chain, configuration, host, None, tuple(passed))
+
+
+def _scheme(gateway: Gateway, request: Request) -> str:
+    """What the client spoke: the connection tells, or a trusted proxy before the gateway."""
+    told = request.header("x-forwarded-proto")
+    if gateway.http.trusted_proxies and told in ("http", "https"):
+        return told
+    return "https" if request.tls else "http"
+
+
+def _outcome(gateway: Gateway, request: Request, route: Route, scheme: str, target: str) -> Outcome:
+    if route.abort and route.abort.percent >= 100 and route.abort.http_status:
+        return Answered(route.abort.http_status, "FI")
+    match route.action:
+        case Forward():
+            return _forwarded(gateway, request, route, route.action, scheme, target)
+        case Redirect():
+            return Answered(route.action.status, location=_location(route.action, route, request, scheme, target))
+        case DirectResponse(status, body):
+            return Answered(status, body=body)
+        case _:
+            assert_never(route.action)
+
+
+def _forwarded(gateway: Gateway, request: Request, route: Route, action: Forward, scheme: str, target: str) -> Outcome:
+    known = [part for part in action.clusters if part.cluster in gateway.clusters]
+    if not known:
+        return Answered(503, "NC")
+    upstreams = tuple(_upstream(gateway, request, route, action, part, scheme, target) for part in known)
+    if all(gateway.clusters[one.cluster].discovery == "EDS" and not one.endpoints for one in upstreams):
+        return Answered(503, "UH")
+    return Forwarded(upstreams)
+
+
+def _upstream(
+    gateway: Gateway,
+    request: Request,
+    route: Route,
+    action: Forward,
+    part: WeightedCluster,
+    scheme: str,
+    target: str,
+) -> Upstream:
+    rewritten = _rewritten(action, route, target)
+    headers = [(name.lower(), value) for name, value in request.headers]
+    headers = [(name, value) for name, value in headers if name != "x-forwarded-proto"]
+    headers.append(("x-forwarded-proto", scheme))
+    _append(headers, "x-forwarded-for", request.peer)
+    if rewritten != target:
+        headers.append(("x-envoy-original-path", target))
+    several = len(action.clusters) > 1
+    for changes in (part.request_headers,) if several else ():
+        _change(headers, changes)
+    _change(headers, route.request_headers)
+    return Upstream(
+        cluster=part.cluster,
+        weight=part.weight,
+        endpoints=gateway.endpoints.get(part.cluster) or gateway.clusters[part.cluster].dns_endpoints,
+        authority=action.host_rewrite or (part.host_rewrite if several else "") or request.authority,
+        target=rewritten,
+        headers=tuple(headers),
+    )
+
+
+def _rewritten(action: Forward, route: Route, target: str) -> str:
+    path, mark, query = target.partition("?")
+    match action.rewrite:
+        case None:
+            return target
+        case RegexRewrite(pattern, substitution):
+            return compiled(pattern).sub(compare.python_substitution(substitution), path) + mark + query
+        case prefix:
+            return prefix + path[compare.consumed(route.match.path, path) :] + mark + query
+
+
+def _location(action: Redirect, route: Route, request: Request, scheme: str, target: str) -> str:
+    final = action.scheme or scheme
+    port = f":{action.port}" if action.port is not None else ""
+    host = action.host or _redirect_host(request.authority, scheme, final, bool(port))
+    path, mark, query = target.partition("?")
+    if action.prefix:
+        path = action.prefix + path[compare.consumed(route.match.path, path) :]
+    elif action.path:
+        path = action.path
+        if "?" in path:
+            mark = query = ""
+    return f"{final}://{host}{port}{path}{mark}{query}"
+
+
+def _redirect_host(authority: str, scheme: str, final: str, other_port: bool) -> str:
+    """The Host that was asked for, less a port that would be wrong in the new place."""
+    host = host_of(authority)
+    port = authority[len(host) + 1 :]
+    default = {"http": "80", "https": "443"}[scheme]
+    return host if other_port or (final != scheme and port == default) else authority
+
+
+def _change(headers: list[tuple[str, str]], changes: HeaderChanges) -> None:
+    for name in changes.remove:
+        headers[:] = [pair for pair in headers if pair[0] != name]
+    for name, value in changes.set:
+        headers[:] = [pair for pair in headers if pair[0] != name]
+        headers.append((name, value))
+    for name, value in changes.add:
+        _append(headers, name, value)
+
+
+def _append(headers: list[tuple[str, str]], name: str, value: str) -> None:
+    for index, (own, earlier) in enumerate(headers):
+        if own == name:
+            headers[index] = (own, f"{earlier},{value}")
+            return
+    headers.append((name, value))

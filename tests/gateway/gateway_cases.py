@@ -1,0 +1,223 @@
+"""Manifests in, gateway out: how the tables in `tests/cases/gateway` are read, and a gateway told in their words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lockgate.gateway import compare, model
+from lockgate.gateway.build import Built, Sources, build
+from lockgate.gateway.mesh import Mesh, mesh
+from lockgate.gateway.routing import Answered, Carried, Closed, Forwarded, NotAccepted, Outcome, Request
+from lockgate.gateway.workload import workload
+from lockgate.resources import kinds
+from lockgate.resources.model import Resource
+from lockgate.resources.model import kinds as registered
+
+CASES = Path(__file__).parents[1] / "cases" / "gateway"
+
+GATEWAY_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: gateway, namespace: istio-system, labels: {app: istio-ingressgateway, istio: ingressgateway}}
+spec: {containers: [{name: istio-proxy}]}
+"""
+GATEWAY_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: istio-ingressgateway, namespace: istio-system, labels: {istio: ingressgateway}}
+spec:
+  selector: {istio: ingressgateway}
+  ports:
+  - {name: status-port, port: 15021, targetPort: 15021}
+  - {name: http2, port: 80, targetPort: 8080}
+  - {name: https, port: 443, targetPort: 8443}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    manifests: list[dict[str, Any]]
+    mesh: Mesh
+    expected: dict[str, Any]
+
+    def build(self) -> Built:
+        objects = [_typed(manifest) for manifest in self.manifests]
+        return build(sources(objects), workload(_pod(objects), of(objects, kinds.Service)), mesh=self.mesh)
+
+
+def load(file: str) -> list[Case]:
+    return [_case(one) for one in yaml.safe_load((CASES / file).read_text())]
+
+
+def _case(one: dict[str, Any]) -> Case:
+    """`pods: default` stands for the gateway's Pod and Service of istioctl; `services` makes Services with an endpoint."""
+    manifests = list(yaml.safe_load_all(one.get("manifests", "")))
+    if one.get("workload", True):
+        manifests += [yaml.safe_load(GATEWAY_POD), yaml.safe_load(GATEWAY_SERVICE)]
+    for name, ports in one.get("services", {}).items():
+        manifests += backend(name, ports)
+    for name in one.get("secrets", ()):
+        namespace, _, secret = name.partition("/")
+        manifests.append(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": namespace}}
+        )
+    return Case(one["case"], [m for m in manifests if m], mesh(one.get("mesh", {})), one["expect"])
+
+
+def backend(name: str, ports: dict[str, int]) -> list[dict[str, Any]]:
+    """A Service ``namespace/name`` with ports by name, and an EndpointSlice at 10.0.0.1 with the same numbers."""
+    namespace, _, service = name.partition("/")
+    pairs = [{"name": port, "port": number} for port, number in ports.items()]
+    labels = {"kubernetes.io/service-name": service}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": service, "namespace": namespace},
+            "spec": {"ports": pairs},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": f"{service}-1", "namespace": namespace, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.1"]}],
+            "ports": pairs,
+        },
+    ]
+
+
+def sources(objects: list[Resource]) -> Sources:
+    return Sources(
+        gateways=of(objects, kinds.Gateway),
+        virtual_services=of(objects, kinds.VirtualService),
+        destination_rules=of(objects, kinds.DestinationRule),
+        service_entries=of(objects, kinds.ServiceEntry),
+        services=of(objects, kinds.Service),
+        endpoint_slices=of(objects, kinds.EndpointSlice),
+        pods=of(objects, kinds.Pod),
+        secrets={(one.namespace, one.name) for one in of(objects, kinds.Secret)},
+    )
+
+
+def of(objects: list[Resource], kind: type[Any]) -> list[Any]:
+    return [one for one in objects if isinstance(one, kind)]
+
+
+def _typed(manifest: dict[str, Any]) -> Resource:
+    group = manifest["apiVersion"].rpartition("/")[0]
+    manifest.setdefault("metadata", {}).setdefault("namespace", "default")
+    return registered()[group, manifest["kind"]].model_validate(manifest)
+
+
+def _pod(objects: list[Resource]) -> kinds.Pod:
+    pod: kinds.Pod = next(one for one in of(objects, kinds.Pod) if "istio" in one.metadata.labels)
+    return pod
+
+
+# --- a gateway in the tables' words ------------------------------------------------------------------------------
+
+
+def listeners(gateway: model.Gateway) -> dict[str, list[str]]:
+    return {one.name: [_chain(chain) for chain in one.filter_chains] for one in gateway.listeners}
+
+
+def _chain(chain: model.FilterChain) -> str:
+    words = [",".join(chain.server_names) or "any"]
+    if chain.tls:
+        words.append("tls " + " ".join(chain.tls.credentials))
+        if chain.tls.validation:
+            asks = "requires" if chain.tls.validation.required else "asks"
+            words.append(f"{asks} client {chain.tls.validation.credential}")
+    if isinstance(chain.filter, model.Http):
+        words.append(chain.filter.routes)
+    else:
+        words.append("tcp " + _weighted(chain.filter.clusters))
+    return " | ".join(words)
+
+
+def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
+    return {
+        f"{host.name} {' '.join(host.domains)}{' -> https' if host.require_tls else ''}": [
+            told(route) for route in host.routes
+        ]
+        for host in configuration.virtual_hosts
+    }
+
+
+def told(route: model.Route) -> str:
+    words = [_text(route.match.path)]
+    words += [
+        f"{'not ' if h.invert else ''}{h.name}={_text(h.value)}"
+        for h in route.match.headers
+    ]
+    words += [f"?{q.name}={_text(q.value)}" for q in route.match.query]
+    match route.action:
+        case model.Forward(clusters):
+            words += ["=>", _weighted(clusters)]
+        case model.Redirect() as redirect:
+            port = "" if redirect.port is None else f":{redirect.port}"
+            words += ["=>", str(redirect.status), f"{redirect.scheme}//{redirect.host}{port}{redirect.path}{redirect.prefix}"]
+        case model.DirectResponse(status, body):
+            words += ["=>", str(status), body.decode()]
+    return " ".join(word for word in words if word)
+
+
+def _text(match: model.ValueMatch) -> str:
+    match match:
+        case model.Exact(value, ignore_case):
+            return f"={value}{'~' if ignore_case else ''}"
+        case model.Prefix(value, ignore_case):
+            return f"{value}*{'~' if ignore_case else ''}"
+        case model.Suffix(value):
+            return f"*{value}"
+        case model.Regex(pattern):
+            return f"/{pattern}/"
+        case model.Present():
+            return "any"
+
+
+def _weighted(clusters: tuple[model.WeightedCluster, ...]) -> str:
+    if len(clusters) == 1:
+        return clusters[0].cluster
+    return " + ".join(f"{part.weight} {part.cluster}" for part in clusters)
+
+
+def request(words: dict[str, Any]) -> Request:
+    """``get: https://host:port/path`` with optional `sni`, `method`, `headers`, `peer`. Ports are the listener's."""
+    scheme, _, rest = words["get"].partition("://")
+    authority, slash, path = rest.partition("/")
+    name, _, port = authority.partition(":")
+    tls = scheme == "https"
+    return Request(
+        port=int(port) if port else 8443 if tls else 8080,
+        authority=words.get("host", name),
+        target=slash + path or "/",
+        tls=tls,
+        sni=words.get("sni", name) if tls else None,
+        method=words.get("method", "GET"),
+        headers=tuple(words.get("headers", {}).items()),
+        peer=words.get("peer", "127.0.0.1"),
+    )
+
+
+def outcome(found: Outcome) -> str:
+    match found:
+        case NotAccepted():
+            return "not accepted"
+        case Closed(flag):
+            return f"closed {flag}".strip()
+        case Answered(status, flag, location, body):
+            return " ".join(part for part in (str(status), flag, location, body.decode()) if part)
+        case Carried(clusters):
+            return "tcp " + _weighted(clusters)
+        case Forwarded(upstreams):
+            return " + ".join(f"{one.cluster} {one.authority}{one.target}" for one in upstreams)
+
+
+__all__ = ["Case", "compare", "hosts", "listeners", "load", "outcome", "request", "told"]
