@@ -17,7 +17,7 @@ from typing import Any
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
-from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager
+from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager, Route53Access
 from lockgate.controllers.certificate_manager import CertificateManager
 from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
 from lockgate.controllers.external_dns import ExternalDns
@@ -42,12 +42,15 @@ from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.echo import Echo, ServicePort
-from lockgate.embedded.kubernetes import KubernetesApi, Store, kubeconfig
+from lockgate.embedded.kubernetes.api import KubernetesApi
+from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
+from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.proxy import ForwardProxy
-from lockgate.gateway.install import services as installed_services
+from lockgate.gateway.install import install
 from lockgate.loadbalancer.model import Target, TargetType
-from lockgate.resources.finding import Finding
-from lockgate.resources.kinds import IstioOperator, Pod
+from lockgate.resources.finding import Finding, Position
+from lockgate.resources.kinds import IstioOperator, Pod, Service
+from lockgate.resources.model import ObjectKey
 
 log = logging.getLogger("lockgate.edge")
 
@@ -143,7 +146,9 @@ class Edge:
     def _plan(self, manifests: Manifests) -> Supply:
         resources = [document.resource for document in manifests.documents if document.resource and document.accepted]
         operators = [each for each in resources if isinstance(each, IstioOperator)]
-        installed = [service for operator in operators for service in installed_services(operator)]
+        installed = [
+            Service.model_validate(gateway.service) for operator in operators for gateway in install(operator).gateways
+        ]
         return supply(resources, installed=installed, secret_access_key=self._solver_secret)
 
     async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
@@ -224,10 +229,10 @@ class Edge:
             free_port=self._listener_port,
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
-        self.istiod = Istiod(kubernetes, publish=self.ads.publish)
+        self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)
         self.cert_manager = CertManager(
             kubernetes,
-            route53=self._client,
+            route53=self._route53,
             directory=self._acme_endpoint,
             dns_server=dns_server,
             cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
@@ -260,13 +265,24 @@ class Edge:
             secret_access_key=secret_access_key,
         )
 
+    def _route53(self, access: Route53Access) -> Aws:
+        """Ambient credentials are the edge's own: the machine's role may do what the team's may."""
+        if access.access_key_id is None or access.secret_access_key is None:
+            return self.aws
+        return self._client(access.access_key_id, access.secret_access_key, access.region)
+
+    def _locate(self, key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
+        document = self.loader.documents.get(key)
+        return document.at(*path) if document else None
+
     def _acme_endpoint(self, url: str) -> AcmeEndpoint:
         """Let's Encrypt is not asked for names that nobody owns: the embedded CA stands in. Others are themselves."""
         if url in LETS_ENCRYPT:
-            return AcmeEndpoint(self.acme.directory_url, self.folder.ca_bundle)
-        return AcmeEndpoint(url, None)
+            return AcmeEndpoint(self.acme.directory_url, self.folder.ca_bundle, "Lockgate's embedded CA")
+        return AcmeEndpoint(url)
 
-    def _targets(self, target: Target, target_type: TargetType, _vpc_id: str) -> tuple[tuple[str, int], ...]:
+    def _targets(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
+        del vpc_id  # there is one
         return self.nodes.table.resolve(target, target_type)
 
     def _listener_port(self, address: str, port: int) -> int:

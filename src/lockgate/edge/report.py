@@ -9,11 +9,13 @@ from typing import Any
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.supply import AcmCertificate
+from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.resources.finding import Finding, Severity
-from lockgate.resources.kinds import Certificate, Event, Ingress, VirtualService
+from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
 from lockgate.resources.kinds import Gateway as IstioGateway
 from lockgate.resources.model import ObjectKey, Resource
+from lockgate.resources.status import NotFound
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
 
 
@@ -152,7 +154,7 @@ def _gateways(edge: Edge) -> Iterator[Line]:
     for node in sorted(edge.envoys):
         if node == "alb":
             continue
-        gateway = edge.istiod.gateways.get(node)
+        gateway = _served(edge).get(node)
         if gateway is None:
             yield Line("gateway", node, State.WAITING, "Envoy starts")
             continue
@@ -208,7 +210,7 @@ async def _object_state(edge: Edge, key: ObjectKey, resource: Resource | None, a
             ingress = await edge.store.get(Ingress, key.name, key.namespace)
             return "ready" if ingress.status.load_balancer.ingress else "waiting"
         case IstioGateway() | VirtualService():
-            return "served" if edge.istiod.gateways else "waiting"
+            return "served" if _served(edge) else "waiting"
         case _:
             return "applied"
 
@@ -271,7 +273,7 @@ async def _hops(edge: Edge) -> list[dict[str, Any]]:
                     ),
                     "envoy": _accepted(edge, node),
                 }
-                for node, gateway in sorted(edge.istiod.gateways.items())
+                for node, gateway in sorted(_served(edge).items())
             ],
         },
         {
@@ -299,6 +301,10 @@ def _accepted(edge: Edge, node: str) -> dict[str, Any]:
     }
 
 
+def _served(edge: Edge) -> dict[str, Gateway]:
+    return {node: proxy.gateway for node, proxy in edge.istiod.proxies.items() if proxy.gateway is not None}
+
+
 # --- words -------------------------------------------------------------------------------------------------------
 
 
@@ -322,14 +328,16 @@ def _condition(certificate: Certificate, type_: str) -> Any:
 
 
 async def _issued_how(edge: Edge, certificate: Certificate) -> str:
-    from lockgate.resources.kinds import ClusterIssuer, Issuer
-
     ref = certificate.spec.issuer_ref
-    for kind, namespace in ((ClusterIssuer, ""), (Issuer, certificate.namespace)):
-        for issuer in await edge.store.list(kind, namespace):  # type: ignore[type-abstract]
-            if issuer.KIND.kind == ref.kind and issuer.name == ref.name and issuer.spec.acme:
-                return "issued over ACME, DNS-01"
-    return f"issued by {ref.kind} {ref.name}"
+    try:
+        issuer = (
+            await edge.store.get(ClusterIssuer, ref.name)
+            if ref.kind == "ClusterIssuer"
+            else await edge.store.get(Issuer, ref.name, certificate.namespace)
+        )
+    except NotFound:
+        return "issued"
+    return "issued over ACME, DNS-01" if issuer.spec.acme else f"issued by {ref.kind} {ref.name}"
 
 
 async def _warning(edge: Edge, about: Resource) -> str:
