@@ -84,7 +84,7 @@ def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Pa
     return result
 
 
-def interleave(wanted: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+def _interleave(wanted: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     """`wanted` in its order, with each of `others` kept ahead of those that it stood ahead of in `before`."""
     places = {place: index for index, place in enumerate(before)}
     result: list[Any] = []
@@ -129,7 +129,7 @@ def _in_order(listed: list[Any], order: list[Any], before: Sequence[Any], key: s
     places = [name(item) for item in before]
     known = [place for place in others if place in places]
     fresh = [place for place in others if place not in places]
-    return [by_name[place] for place in interleave(ordered, known, places) + fresh]
+    return [by_name[place] for place in _interleave(ordered, known, places) + fresh]
 
 
 def _operate(target: Any, operation: JsonObject) -> Any:

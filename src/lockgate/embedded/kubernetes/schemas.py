@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from lockgate.embedded.kubernetes import structural
 from lockgate.embedded.kubernetes.catalogue import Unstructured
-from lockgate.embedded.kubernetes.patch import MergeKey, Path
+from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
 from lockgate.embedded.kubernetes.server_side_apply import ListKeys
 from lockgate.embedded.kubernetes.storage import GroupKind
-from lockgate.resources import validation
+from lockgate.resources import merge_keys, schema, validation
+from lockgate.resources.defaults import with_defaults
 from lockgate.resources.faults import Fault, field_name
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import ApiError
@@ -36,7 +38,7 @@ class Schemas:
 
     def checked(self, model: type[Resource], body: JsonObject) -> Resource:
         """The object as a typed value. Raises `Invalid` with every fault, or what an admission webhook answers."""
-        if (schema := self._schema(model)) is not None and (found := structural.refusals(schema, body)):
+        if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
             raise _refusal(model, body, found)
         try:
             parsed = model.model_validate(body)
@@ -66,62 +68,54 @@ class Schemas:
         return body
 
     def defaulted(self, model: type[Resource], body: JsonObject) -> JsonObject:
-        if (schema := self._schema(model)) is not None:
-            result: JsonObject = structural.defaulted(schema, body)
+        if (own := self._schema(model)) is not None:
+            result: JsonObject = structural.defaulted(own, body)
             return result
-        return body
+        try:
+            return with_defaults(body)
+        except (TypeError, AttributeError, KeyError, ValueError):
+            return body  # defaults trust the shape; `checked` tells what is wrong with this one
 
     def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
         """The name of a kind's schema, and all schemas that it is made of."""
+        if not issubclass(model, Unstructured):
+            return schema.component(model, version)
         kind = model.KIND
-        name = f"{'.'.join(reversed((kind.group or 'core').split('.')))}.{version}.{kind.kind}"
+        name = f"{schema.component_prefix(kind.group)}.{version}.{kind.kind}"
         known = self._schema(model, version)
-        schema: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        shape: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         if known is not None:
             envelope = {
                 "apiVersion": {"type": "string"},
                 "kind": {"type": "string"},
                 "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
             }
-            schema = {**known, "properties": {**(known.get("properties") or {}), **envelope}}
-        schema["x-kubernetes-group-version-kind"] = [{"group": kind.group, "version": version, "kind": kind.kind}]
-        return name, {name: schema}
+            shape = {**known, "properties": {**(known.get("properties") or {}), **envelope}}
+        shape["x-kubernetes-group-version-kind"] = [{"group": kind.group, "version": version, "kind": kind.kind}]
+        return name, {name: shape}
 
     def list_keys(self, model: type[Resource]) -> ListKeys:
         """By what server-side apply merges the lists of a kind."""
-        if (schema := self._schema(model)) is None:
-            return _list_keys
-        return lambda path: _list_keys(path) if path[0] == "metadata" else structural.list_keys(schema, path)
+        if (own := self._schema(model)) is None:
+            return partial(merge_keys.list_keys, model)
+        return lambda path: (
+            merge_keys.list_keys(model, path) if path[0] == "metadata" else structural.list_keys(own, path)
+        )
 
     def merge_key(self, model: type[Resource]) -> MergeKey:
         """By what a strategic merge patch merges the lists of a kind."""
-        return _merge_key
+        return partial(merge_keys.merge_key, model)
 
     def _schema(self, model: type[Resource], version: str = "") -> JsonObject | None:
         defined = self._defined.get(model.KIND.group_kind)
         return defined.get(version or model.KIND.versions[0]) if defined else None
 
     def _unknown(self, model: type[Resource], version: str, body: JsonObject) -> list[tuple[str | int, ...]]:
-        if (schema := self._schema(model, version)) is not None:
-            return structural.unknown_fields(schema, body)
+        if (own := self._schema(model, version)) is not None:
+            return structural.unknown_fields(own, body)
         if issubclass(model, Unstructured):
             return []
         return validation.unknown_fields(model, body)
-
-
-def _list_keys(path: Path) -> tuple[str, ...] | None:
-    if path == ("metadata", "finalizers"):
-        return ()
-    if path == ("metadata", "ownerReferences"):
-        return ("uid",)
-    if path == ("status", "conditions"):
-        return ("type",)
-    return None
-
-
-def _merge_key(path: Path) -> str | None:
-    keys = _list_keys(path)
-    return None if keys is None else keys[0] if keys else ""
 
 
 def _refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:

@@ -9,11 +9,11 @@ In here a set of fields is a tree of FieldsV1's names (``f:spec``, ``k:{"name":"
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lockgate.embedded.kubernetes.patch import Path, interleave
+from lockgate.embedded.kubernetes.patch import Path
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import Conflict
 
@@ -197,7 +197,7 @@ def _merge(live: Any, applied: Any, path: Path, keys: ListKeys) -> Any:
     if isinstance(live, list) and isinstance(applied, list):
         have, want = _items(live, path, keys), _items(applied, path, keys)
         if have is not None and want is not None:
-            order = interleave(list(want), [name for name in have if name not in want], list(have))
+            order = _order(list(have), list(want), have, want)
             return [
                 _merge(have[name], want[name], path, keys)
                 if name in have and name in want
@@ -207,6 +207,24 @@ def _merge(live: Any, applied: Any, path: Path, keys: ListKeys) -> Any:
         if keys(path) is not None and not applied:
             return live  # an empty list says nothing about others' items
     return applied
+
+
+def _order(have: list[str], want: list[str], live: Container[str], applied: Container[str]) -> list[str]:
+    """The applied order for what is in both, the others where they stood, live ones ahead of new ones."""
+    order: list[str] = []
+    at = next_ = 0
+    while at < len(have) or next_ < len(want):
+        if at < len(have) and have[at] not in applied:
+            order.append(have[at])
+            at += 1
+        elif next_ < len(want):
+            if want[next_] in live and at < len(have) and have[at] == want[next_]:
+                at += 1
+            order.append(want[next_])
+            next_ += 1
+        else:
+            at += 1  # in both, and told already where the applied order has it
+    return order
 
 
 def _prune(value: Any, dropped: Tree, configured: Tree, others: list[Tree], path: Path, keys: ListKeys) -> Any:

@@ -189,9 +189,6 @@ class Writes:
         content = _content(body)
         if kind.has_status:
             content.pop("status", None)
-        if kind.group_kind == ("", "Namespace"):
-            metadata["labels"] = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": key.name}
-            content |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
         created = self._store(model, key, None, {**_head(kind), "metadata": metadata, **content}, by, managed)
         owners = metadata.get("ownerReferences") or ()
         if owners and not by.dry_run and not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
