@@ -7,11 +7,12 @@ What models say in docstrings is what `kubectl explain` shows.
 from __future__ import annotations
 
 import inspect
+import re
 from functools import cache
 
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources.merge_keys import FieldPath, list_rule
-from lockgate.resources.model import JsonObject, Kind, Model, ObjectMeta, Resource, kinds
+from lockgate.resources.model import JsonObject, Kind, Model, ObjectMeta, Resource, kinds, manifest_name
 from lockgate.resources.shape import Field, Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -118,8 +119,11 @@ def _list_extensions(model: type[Resource], path: FieldPath) -> JsonObject:
 
 def _description(model: type[Model]) -> str:
     # A docstring of the class itself; pydantic's and our base classes' say nothing about the kind.
-    text = model.__dict__.get("__doc__") or ""
-    return inspect.cleandoc(text).replace("`", "").replace("``", "")
+    text = inspect.cleandoc(model.__dict__.get("__doc__") or "")
+    return _FIELD_NAME.sub(lambda match: manifest_name(match[1]), text).replace("`", "")
+
+
+_FIELD_NAME = re.compile("`([a-z0-9_]+)`")
 
 
 _SUBJECT = {"get": "read", "put": "replace", "patch": "patch", "delete": "delete", "post": "create"}

@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lockgate.resources import faults, rules
+from lockgate.resources import faults
 from lockgate.resources.faults import Fault, Path, Reason
 from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.rules import admission
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 
 
@@ -44,19 +45,19 @@ def examine(model: type[Resource], manifest: JsonObject) -> Examination:
     except ValidationError as error:
         details = error.errors(include_url=False)
         return Examination(None, unknown, [_fault(model, detail) for detail in details])
-    return Examination(resource, unknown, [*choices, *rules.refusals(resource)])
+    return Examination(resource, unknown, [*choices, *admission.refusals(resource)])
 
 
 def refusals(resource: Resource, manifest: JsonObject) -> list[Fault]:
     """What `validate` says of an object that has been parsed already."""
     choices: list[Fault] = []
     _walk(shape_of(type(resource)), manifest, (), [], choices)
-    return [*choices, *rules.refusals(resource)]
+    return [*choices, *admission.refusals(resource)]
 
 
 def warnings(resource: Resource) -> list[Fault]:
     """What is stored with a warning to the client."""
-    return list(rules.warnings(resource))
+    return list(admission.warnings(resource))
 
 
 def unknown_fields(model: type[Resource], manifest: JsonObject) -> list[Path]:

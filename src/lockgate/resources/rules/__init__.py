@@ -1,21 +1,5 @@
 """What is refused beyond the shape: one file for each component that has a say, as the component says it.
 
 A rule takes a parsed object and yields faults. It runs on objects whose shape is right, so it can trust the types.
+`admission` holds the table of which rule is whose.
 """
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-from lockgate.resources.faults import Fault
-from lockgate.resources.model import Resource
-from lockgate.resources.rules import metadata
-
-
-def refusals(resource: Resource) -> Iterator[Fault]:
-    yield from metadata.refusals(resource)
-
-
-def warnings(resource: Resource) -> Iterator[Fault]:
-    return
-    yield

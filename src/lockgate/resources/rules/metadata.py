@@ -71,6 +71,13 @@ def dns_label(path: Path, value: str) -> Iterator[Fault]:
         yield faults.invalid(path, value, LABEL_RULE)
 
 
+def dns_1035(path: Path, value: str) -> Iterator[Fault]:
+    if len(value) > 63:
+        yield faults.invalid(path, value, "must be no more than 63 characters")
+    if not _DNS_1035.fullmatch(value):
+        yield faults.invalid(path, value, _DNS_1035_RULE)
+
+
 def dns_subdomain(path: Path, value: str) -> Iterator[Fault]:
     if len(value) > 253:
         yield faults.invalid(path, value, "must be no more than 253 characters")
@@ -95,10 +102,7 @@ def _name(path: Path, name: str, kind: str) -> Iterator[Fault]:
         yield from dns_label(path, name)
     elif kind == "Service":
         # Services are names in DNS zones of their own, so the older, stricter rule holds.
-        if len(name) > 63:
-            yield faults.invalid(path, name, "must be no more than 63 characters")
-        if not _DNS_1035.fullmatch(name):
-            yield faults.invalid(path, name, _DNS_1035_RULE)
+        yield from dns_1035(path, name)
     else:
         yield from dns_subdomain(path, name)
 

@@ -1,0 +1,48 @@
+"""Which rules an object of a kind has to pass on its way into the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, elbv2
+from lockgate.resources import networking as net
+from lockgate.resources.faults import Fault
+from lockgate.resources.model import Resource
+from lockgate.resources.rules import cert_manager, metadata, networking
+from lockgate.resources.rules import core as core_rules
+from lockgate.resources.rules import elbv2 as elbv2_rules
+
+# Any, because a rule takes its own kind: the table is what pairs the two.
+Rule = Callable[[Any], Iterator[Fault]]
+
+_REFUSALS: dict[type[Resource], Rule] = {
+    core.Service: core_rules.service,
+    core.Secret: core_rules.secret,
+    core.ConfigMap: core_rules.config_map,
+    core.Pod: core_rules.pod,
+    core.EndpointSlice: core_rules.endpoint_slice,
+    net.Ingress: networking.ingress,
+    net.IngressClass: networking.ingress_class,
+    elbv2.IngressClassParams: elbv2_rules.ingress_class_params,
+    elbv2.TargetGroupBinding: elbv2_rules.target_group_binding,
+    cm.Certificate: cert_manager.certificate,
+    cm.CertificateRequest: cert_manager.certificate_request,
+    cm.Issuer: cert_manager.issuer,
+    cm.ClusterIssuer: cert_manager.issuer,
+}
+_WARNINGS: dict[type[Resource], Rule] = {}
+
+
+def refusals(resource: Resource) -> Iterator[Fault]:
+    yield from metadata.refusals(resource)
+    rule = _REFUSALS.get(type(resource))
+    if rule is not None:
+        yield from rule(resource)
+
+
+def warnings(resource: Resource) -> Iterator[Fault]:
+    rule = _WARNINGS.get(type(resource))
+    if rule is not None:
+        yield from rule(resource)
