@@ -73,12 +73,15 @@ class Geolocation:
 Policy: TypeAlias = Simple | MultiValue | Weighted | Latency | Failover | Geolocation
 
 
+SIMPLE = Simple()
+
+
 @dataclass(frozen=True, slots=True)
 class RecordSet:
     name: str
     type: str
     data: Data
-    policy: Policy = Simple()
+    policy: Policy = SIMPLE
     set_identifier: str = ""
     health_check_id: str = ""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
 from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
-from lockgate.embedded.aws.elbv2.regions import canonical_hosted_zone
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
@@ -88,9 +88,9 @@ class Account:
     def _alias_fault(self, alias: Alias) -> Literal["outside", "missing"] | None:
         """Load balancers are looked up. Other services' names are let through: they are not ours to know."""
         name = alias.dns_name.rstrip(".")
-        if not name.endswith(".elb.amazonaws.com"):
+        region = region_of(name)
+        if region is None:
             return None if name.endswith((".amazonaws.com", ".cloudfront.net")) else "outside"
-        region = name.removesuffix(".elb.amazonaws.com").rpartition(".")[2]
         if alias.hosted_zone_id != canonical_hosted_zone(region):
             return "outside"
         return None if self.balancing(region).hosted_zone_of(name) else "missing"

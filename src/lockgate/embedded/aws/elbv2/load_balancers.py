@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.embedded.aws.elbv2 import attributes, tags
-from lockgate.embedded.aws.elbv2.regions import canonical_hosted_zone
 from lockgate.embedded.aws.elbv2.state import LoadBalancer, Shape, State
 from lockgate.embedded.aws.paging import page
 from lockgate.embedded.aws.protocol import Refusal, Result

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+SUFFIX: Final = ".elb.amazonaws.com"
+
 CANONICAL_HOSTED_ZONES: Final = {
     "af-south-1": "Z268VQBMOI5EKX",
     "ap-east-1": "Z3DQVH9N71FHZ0",
@@ -36,6 +38,14 @@ CANONICAL_HOSTED_ZONES: Final = {
     "us-west-1": "Z368ELLRRE2KJ0",
     "us-west-2": "Z1H1FL5HABSF5",
 }
+
+
+def region_of(dns_name: str) -> str | None:
+    """The region that a load balancer's DNS name tells; None for any other name."""
+    name = dns_name.lower().rstrip(".")
+    if not name.endswith(SUFFIX):
+        return None
+    return name.removesuffix(SUFFIX).rpartition(".")[2]
 
 
 def canonical_hosted_zone(region: str) -> str:

@@ -1,0 +1,69 @@
+"""external-dns' annotations, under both of its prefixes.
+
+Source: kubernetes-sigs/external-dns `docs/annotations/annotations.md`. Versions from 0.22 read the first prefix, older
+ones (and newer ones, when told to) the second; where both are set the first counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from lockgate.dns.model import Failover, Geolocation, Latency, MultiValue, Policy, Simple, Weighted
+
+PREFIXES = ("external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/")
+CONTROLLER = "dns-controller"
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def value(annotations: Mapping[str, str], key: str) -> str:
+    """An annotation by its bare key; "" where it is not set."""
+    return next((annotations[prefix + key].strip() for prefix in PREFIXES if prefix + key in annotations), "")
+
+
+def items(annotations: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """A list, separated by commas."""
+    return tuple(item for part in value(annotations, key).split(",") if (item := part.strip().rstrip(".")))
+
+
+def handled(annotations: Mapping[str, str]) -> bool:
+    """An object may be another controller's."""
+    return value(annotations, "controller") in ("", CONTROLLER)
+
+
+def ttl(annotations: Mapping[str, str]) -> int | None:
+    """Seconds, from a number or a Go duration; None where it is not set, not readable or out of range."""
+    text = value(annotations, "ttl")
+    if text.isdigit():
+        seconds = int(text)
+    elif re.fullmatch(r"(?:\d+[hms])+", text):
+        seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+    else:
+        return None
+    return seconds if 1 <= seconds < 2**31 else None
+
+
+def routing(annotations: Mapping[str, str]) -> tuple[str, Policy]:
+    """The set identifier and the Route 53 routing policy; without an identifier records are simple ones."""
+    identifier = value(annotations, "set-identifier")
+    if not identifier:
+        return "", Simple()
+    if (weight := value(annotations, "aws-weight")).isdigit():
+        return identifier, Weighted(int(weight))
+    if region := value(annotations, "aws-region"):
+        return identifier, Latency(region)
+    match value(annotations, "aws-failover"):
+        case "PRIMARY":
+            return identifier, Failover("PRIMARY")
+        case "SECONDARY":
+            return identifier, Failover("SECONDARY")
+    place = Geolocation(
+        value(annotations, "aws-geolocation-continent-code"),
+        value(annotations, "aws-geolocation-country-code"),
+        value(annotations, "aws-geolocation-subdivision-code"),
+    )
+    if place != Geolocation():
+        return identifier, place
+    if value(annotations, "aws-multi-value-answer"):
+        return identifier, MultiValue()
+    return "", Simple()

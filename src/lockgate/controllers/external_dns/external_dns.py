@@ -1,0 +1,90 @@
+"""The controller: looks at everything at once whenever something changes, and once a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+from lockgate.controllers.aws import Aws, AwsError
+from lockgate.controllers.external_dns.route53 import BATCH, read_zones, write
+from lockgate.controllers.external_dns.sources import Objects, endpoints
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.controllers.runtime import Queue, follow
+from lockgate.dns.plan import Change, plan
+from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+from lockgate.resources.model import Resource
+
+log = logging.getLogger("lockgate.controllers.external_dns")
+
+INTERVAL = 60.0  # s, between looks when nothing changes; external-dns' own default
+_ALL = "records"
+
+
+class ExternalDns:
+    """`owner` is written beside each record, and only records with it are touched."""
+
+    def __init__(self, kubernetes: Kubernetes, aws: Aws, *, owner: str = "default") -> None:
+        self._kubernetes = kubernetes
+        self._aws = aws
+        self._owner = owner
+        self._queue: Queue[str] = Queue(max_delay=INTERVAL)
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """For ever."""
+        self._queue.add(_ALL)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow(self._kubernetes, Ingress, self._changed))
+            group.create_task(follow(self._kubernetes, Gateway, self._changed))
+            group.create_task(follow(self._kubernetes, VirtualService, self._changed))
+            group.create_task(follow(self._kubernetes, Service, self._changed))
+            group.create_task(self._queue.run(self._reconcile, name="external-dns"))
+
+    def _changed(self, _: Resource) -> None:
+        self._queue.add(_ALL)
+
+    async def _reconcile(self, _: str) -> None:
+        # Listed, not remembered from the watches: a memory that is not complete yet would delete records.
+        objects = Objects(
+            await self._kubernetes.list(Ingress),
+            await self._kubernetes.list(Gateway),
+            await self._kubernetes.list(VirtualService),
+            await self._kubernetes.list(Service),
+        )
+        decided = plan(endpoints(objects), await read_zones(self._aws), self._owner)
+        self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
+        failures = [
+            error
+            for zone_id, groups in decided.changes.items()
+            for batch in _batches(groups)
+            for error in await self._write(zone_id, batch)
+        ]
+        if failures:
+            raise ExceptionGroup("; ".join(error.message for error in failures), failures)
+        self._queue.add_after(_ALL, INTERVAL)
+
+    async def _write(self, zone_id: str, batch: Sequence[tuple[Change, ...]]) -> list[AwsError]:
+        """Together where that goes; else one by one, so that one bad record set does not hold up the others."""
+        try:
+            await write(self._aws, zone_id, [change for group in batch for change in group])
+        except AwsError as error:
+            if len(batch) == 1:
+                return [error]
+            return [failure for group in batch for failure in await self._write(zone_id, [group])]
+        for group in batch:
+            record_set = group[0].record_set
+            log.info("%s %s %s", group[0].action, record_set.type, record_set.name)
+        return []
+
+    def _tell(self, reasons: Iterator[str]) -> None:
+        """Each reason once, until it is gone."""
+        now = set(reasons)
+        for reason in sorted(now - self._told):
+            log.warning("%s", reason)
+        self._told = now
+
+
+def _batches(groups: Sequence[tuple[Change, ...]]) -> Iterator[Sequence[tuple[Change, ...]]]:
+    for start in range(0, len(groups), BATCH // 2):
+        yield groups[start : start + BATCH // 2]

@@ -1,0 +1,161 @@
+"""Which hosts want records, and where they lead: from Ingresses, Gateways and VirtualServices.
+
+Source: kubernetes-sigs/external-dns `source/ingress.go`, `istio_gateway.go`, `istio_virtualservice.go`. One thing goes
+beyond it: a Gateway whose Service stands behind an Ingress leads to that Ingress' load balancer without the
+``…/ingress`` annotation, without which external-dns makes no records for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lockgate.controllers.external_dns import annotation
+from lockgate.dns.plan import Endpoint
+from lockgate.gateway.hosts import gateway_name, server_hosts, within
+from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+from lockgate.resources.meta import LoadBalancerStatus
+from lockgate.resources.model import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    ingresses: Collection[Ingress]
+    gateways: Collection[Gateway]
+    virtual_services: Collection[VirtualService]
+    services: Collection[Service]
+
+
+def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
+    """In the order of their resources' names, so that it does not hang on which object came first."""
+    found = [
+        *_of_ingresses(objects.ingresses),
+        *_of_gateways(objects),
+        *_of_virtual_services(objects),
+    ]
+    return tuple(sorted(found, key=lambda endpoint: (endpoint.resource, endpoint.host)))
+
+
+def _of_ingresses(ingresses: Iterable[Ingress]) -> Iterator[Endpoint]:
+    for ingress in ingresses:
+        noted = ingress.metadata.annotations
+        if not annotation.handled(noted):
+            continue
+        defined = [rule.host for rule in ingress.spec.rules if rule.host]
+        defined += [host for tls in ingress.spec.tls for host in tls.hosts]
+        named = list(annotation.items(noted, "hostname"))
+        match annotation.value(noted, "ingress-hostname-source"):
+            case "defined-hosts-only":
+                named = []
+            case "annotation-only":
+                defined = []
+        yield from _endpoints(ingress, [*defined, *named], _own_targets(ingress) or _addresses(ingress))
+
+
+def _of_gateways(objects: Objects) -> Iterator[Endpoint]:
+    for gateway in objects.gateways:
+        noted = gateway.metadata.annotations
+        if not annotation.handled(noted):
+            continue
+        hosts = [
+            host.host
+            for server in gateway.spec.servers
+            for host in server_hosts(server.hosts, gateway.namespace)
+            if host.host != "*"
+        ]
+        yield from _endpoints(gateway, [*hosts, *annotation.items(noted, "hostname")], _targets(gateway, objects))
+
+
+def _of_virtual_services(objects: Objects) -> Iterator[Endpoint]:
+    gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in objects.gateways}
+    for service in objects.virtual_services:
+        noted = service.metadata.annotations
+        if not annotation.handled(noted):
+            continue
+        names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
+        bound = [gateways[name] for name in dict.fromkeys(names) if name in gateways]
+        hosts = [*service.spec.hosts, *annotation.items(noted, "hostname")]
+        own = _own_targets(service)
+        for host in dict.fromkeys(hosts):
+            serving = [gateway for gateway in bound if _serves(gateway, service, host)]
+            led = own or tuple(dict.fromkeys(target for each in serving for target in _targets(each, objects)))
+            if serving:
+                yield from _endpoints(service, [host], led)
+
+
+def _serves(gateway: Gateway, service: VirtualService, host: str) -> bool:
+    return any(
+        within(host.lower(), served.host) and served.namespace in ("", service.namespace)
+        for server in gateway.spec.servers
+        for served in server_hosts(server.hosts, gateway.namespace)
+    )
+
+
+def _targets(gateway: Gateway, objects: Objects) -> tuple[str, ...]:
+    """The annotations first, then what stands before the Gateway's Services."""
+    if own := _own_targets(gateway):
+        return own
+    if named := annotation.value(gateway.metadata.annotations, "ingress"):
+        namespace, slash, name = named.rpartition("/")
+        wanted = (namespace if slash else gateway.namespace, name)
+        return tuple(
+            address
+            for ingress in objects.ingresses
+            if (ingress.namespace, ingress.name) == wanted
+            for address in _addresses(ingress)
+        )
+    services = [service for service in objects.services if _selected(gateway.spec.selector, service)]
+    found = [address for service in services for address in _service_addresses(service)]
+    fronted = {(service.namespace, service.name) for service in services}
+    for ingress in objects.ingresses:
+        if fronted & {(ingress.namespace, name) for name in _backends(ingress)}:
+            found += _addresses(ingress)
+    return tuple(dict.fromkeys(found))
+
+
+def _selected(selector: Mapping[str, str], service: Service) -> bool:
+    return bool(selector) and selector.items() <= service.spec.selector.items()
+
+
+def _service_addresses(service: Service) -> Iterator[str]:
+    yield from service.spec.external_ips
+    yield from _status(service.status.load_balancer)
+
+
+def _backends(ingress: Ingress) -> Iterator[str]:
+    default = ingress.spec.default_backend
+    paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
+    for backend in (*paths, *((default,) if default else ())):
+        if backend.service is not None:
+            yield backend.service.name
+
+
+def _addresses(ingress: Ingress) -> tuple[str, ...]:
+    return tuple(_status(ingress.status.load_balancer))
+
+
+def _status(status: LoadBalancerStatus) -> Iterator[str]:
+    for entry in status.ingress:
+        if address := entry.hostname or entry.ip:
+            yield address
+
+
+def _own_targets(resource: Resource) -> tuple[str, ...]:
+    return annotation.items(resource.metadata.annotations, "target")
+
+
+def _endpoints(resource: Resource, hosts: Iterable[str], targets: tuple[str, ...]) -> Iterator[Endpoint]:
+    noted = resource.metadata.annotations
+    identifier, policy = annotation.routing(noted)
+    for host in dict.fromkeys(host.lower().rstrip(".") for host in hosts):
+        if targets and "." in host:
+            yield Endpoint(
+                host,
+                targets,
+                f"{resource.KIND.kind.lower()}/{resource.namespace}/{resource.name}",
+                ttl=annotation.ttl(noted),
+                alias=annotation.value(noted, "alias") != "false",
+                evaluate_target_health=annotation.value(noted, "aws-evaluate-target-health") != "false",
+                policy=policy,
+                set_identifier=identifier,
+            )

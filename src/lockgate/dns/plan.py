@@ -1,0 +1,211 @@
+"""What must change in Route 53 so that the endpoints wanted have their records, and only those that this owner made.
+
+Ownership is a TXT record beside each record set, in external-dns' form; record sets without one of ours are somebody
+else's and stay as they are. Source: kubernetes-sigs/external-dns `registry/txt.go`, `provider/aws/aws.go`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lockgate.dns.answer import zone_of
+from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
+from lockgate.dns.model import SIMPLE, Alias, Data, Policy, Records, RecordSet, Zone
+
+TTL = 300  # s, where an endpoint names none
+MANAGED = ("A", "AAAA", "CNAME")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host and where it leads: DNS names or addresses. `resource` is ``ingress/namespace/name``.
+
+    `alias` False wants a CNAME even to a load balancer.
+    """
+
+    host: str
+    targets: tuple[str, ...]
+    resource: str
+    ttl: int | None = None
+    alias: bool = True
+    evaluate_target_health: bool = True
+    policy: Policy = SIMPLE
+    set_identifier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    action: Literal["CREATE", "UPSERT", "DELETE"]
+    record_set: RecordSet
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`changes` by zone id, each inner tuple one record set with its TXT, to be made together.
+
+    `left` says which endpoints got no record, and why.
+    """
+
+    changes: Mapping[str, tuple[tuple[Change, ...], ...]]
+    left: tuple[tuple[Endpoint, str], ...]
+
+
+def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Plan:
+    """Endpoints that come first win a name that several want, unless a later one has it already."""
+    registry = _Registry(zones, owner)
+    wanted: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
+    left: list[tuple[Endpoint, str]] = []
+    for endpoint in endpoints:
+        name = endpoint.host.lower().rstrip(".") + "."
+        zone = zone_of(zones, name)
+        if zone is None:
+            left.append((endpoint, f"no hosted zone holds {endpoint.host}"))
+            continue
+        sets = _record_sets(endpoint, name)
+        if any(record_set.type == "CNAME" for record_set in sets) and name == zone.name:
+            left.append((endpoint, f"a CNAME is not possible at the apex of {zone.name}"))
+            continue
+        for record_set in sets:
+            known = wanted.get(record_set.key)
+            if known is None or registry.resource(zone, record_set) == endpoint.resource != known[1].resource:
+                wanted[record_set.key] = (zone, endpoint, record_set)
+    changes: dict[str, list[tuple[Change, ...]]] = {}
+    for zone, record_set in registry.owned():
+        if record_set.key not in wanted:
+            changes.setdefault(zone.id, []).append(registry.deletion(zone, record_set))
+    for zone, endpoint, record_set in wanted.values():
+        current = registry.current(zone, record_set)
+        if current is None:
+            if _blocked(zone, record_set, wanted, registry):
+                left.append((endpoint, f"{record_set.name} has records that are somebody else's"))
+                continue
+            changes.setdefault(zone.id, []).append(registry.creation(zone, record_set, endpoint.resource))
+        elif registry.resource(zone, record_set) is None:
+            if not _alike(current, record_set):
+                left.append((endpoint, f"{record_set.type} {record_set.name} is somebody else's"))
+        elif not _alike(current, record_set) or registry.resource(zone, record_set) != endpoint.resource:
+            changes.setdefault(zone.id, []).append(registry.update(zone, record_set, endpoint.resource))
+    return Plan({zone: tuple(groups) for zone, groups in changes.items()}, tuple(left))
+
+
+class _Registry:
+    """The zones' record sets, and the TXT records that tell whose they are."""
+
+    def __init__(self, zones: Sequence[Zone], owner: str) -> None:
+        self._zones = zones
+        self._owner = owner
+        self._sets = {zone.id: {record_set.key: record_set for record_set in zone.record_sets} for zone in zones}
+
+    def current(self, zone: Zone, record_set: RecordSet) -> RecordSet | None:
+        return self._sets[zone.id].get(record_set.key)
+
+    def owned(self) -> Iterable[tuple[Zone, RecordSet]]:
+        for zone in self._zones:
+            for record_set in zone.record_sets:
+                if record_set.type in MANAGED and self.resource(zone, record_set) is not None:
+                    yield zone, record_set
+
+    def resource(self, zone: Zone, record_set: RecordSet) -> str | None:
+        """Whose the record set is, if it is this owner's."""
+        text = self._text(zone, record_set)
+        if text is None or not isinstance(text.data, Records):
+            return None
+        fields: dict[str, str] = dict(re.findall(r"external-dns/(\w+)=([^,\"]*)", text.data.values[0]))
+        if "heritage=external-dns" not in text.data.values[0] or fields.get("owner") != self._owner:
+            return None
+        return fields.get("resource", "")
+
+    def creation(self, zone: Zone, record_set: RecordSet, resource: str) -> tuple[Change, ...]:
+        return (Change("CREATE", record_set), Change("UPSERT", self._made(zone, record_set, resource)))
+
+    def update(self, zone: Zone, record_set: RecordSet, resource: str) -> tuple[Change, ...]:
+        return (Change("UPSERT", record_set), Change("UPSERT", self._made(zone, record_set, resource)))
+
+    def deletion(self, zone: Zone, record_set: RecordSet) -> tuple[Change, ...]:
+        text = self._text(zone, record_set)
+        assert text is not None
+        return (Change("DELETE", record_set), Change("DELETE", text))
+
+    def _text(self, zone: Zone, record_set: RecordSet) -> RecordSet | None:
+        return self._sets[zone.id].get((ownership_name(record_set, zone), "TXT", record_set.set_identifier))
+
+    def _made(self, zone: Zone, record_set: RecordSet, resource: str) -> RecordSet:
+        value = f'"heritage=external-dns,external-dns/owner={self._owner},external-dns/resource={resource}"'
+        return RecordSet(
+            ownership_name(record_set, zone),
+            "TXT",
+            Records(TTL, (value,)),
+            record_set.policy,
+            record_set.set_identifier,
+        )
+
+
+def ownership_name(record_set: RecordSet, zone: Zone) -> str:
+    """Where the TXT lies: ``a-www.example.com.`` for the A of ``www``.
+
+    The apex' would lie outside of the zone, and goes where external-dns' ``--txt-prefix=%{record_type}-edns.`` puts it.
+    """
+    kind = record_set.type.lower()
+    return f"{kind}-edns.{zone.name}" if record_set.name == zone.name else f"{kind}-{record_set.name}"
+
+
+def _record_sets(endpoint: Endpoint, name: str) -> list[RecordSet]:
+    made: dict[str, Data] = {}
+    addresses = [target for target in endpoint.targets if _version(target)]
+    names = [target for target in endpoint.targets if not _version(target)]
+    ttl = endpoint.ttl or TTL
+    if names and not addresses:
+        target = names[0].lower().rstrip(".") + "."
+        region = region_of(target)
+        if region is not None and endpoint.alias:
+            zone = canonical_hosted_zone(region)
+            made = dict.fromkeys(("A", "AAAA"), Alias(target, zone, endpoint.evaluate_target_health))
+        else:
+            made["CNAME"] = Records(ttl, (target,))
+    else:
+        for kind, version in (("A", 4), ("AAAA", 6)):
+            if values := tuple(target for target in addresses if _version(target) == version):
+                made[kind] = Records(ttl, values)
+    return [RecordSet(name, kind, data, endpoint.policy, endpoint.set_identifier) for kind, data in made.items()]
+
+
+def _blocked(
+    zone: Zone,
+    record_set: RecordSet,
+    wanted: Mapping[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]],
+    registry: _Registry,
+) -> bool:
+    """A CNAME and other types exclude each other; so do record sets of one type with different policies."""
+    for other in zone.by_name.get(record_set.name, ()):
+        ours = registry.resource(zone, other) is not None and other.key not in wanted
+        clash = "CNAME" in (other.type, record_set.type) or other.type == record_set.type
+        if clash and not ours and not (other.type == record_set.type and other.policy != SIMPLE != record_set.policy):
+            return True
+    return False
+
+
+def _alike(current: RecordSet, wanted: RecordSet) -> bool:
+    """AWS adds ``dualstack.`` to aliases made in its console; values have no order."""
+    match current.data, wanted.data:
+        case Records(ttl, values), Records(other_ttl, other_values):
+            same = ttl == other_ttl and sorted(values) == sorted(other_values)
+        case Alias() as one, Alias() as other:
+            same = (one.dns_name.removeprefix("dualstack."), one.hosted_zone_id, one.evaluate_target_health) == (
+                other.dns_name.removeprefix("dualstack."),
+                other.hosted_zone_id,
+                other.evaluate_target_health,
+            )
+        case _:
+            same = False
+    return same and current.policy == wanted.policy
+
+
+def _version(target: str) -> int | None:
+    try:
+        return ipaddress.ip_address(target).version
+    except ValueError:
+        return None
