@@ -57,9 +57,8 @@ class AccountReader:
 
     async def choices(self, wanted: frozenset[Want], existing: Existing) -> Account:
         """What the build may choose from; what it does not want stays None."""
-        has_balancer = existing.summary is not None
         reads = {
-            Want.SUBNETS: self._subnets() if Want.SUBNETS in wanted or not has_balancer else None,
+            Want.SUBNETS: self._subnets() if Want.SUBNETS in wanted else None,
             Want.CERTIFICATES: self._certificates() if Want.CERTIFICATES in wanted else None,
             Want.SECURITY_GROUPS: self._security_groups() if Want.SECURITY_GROUPS in wanted else None,
             Want.TRUST_STORES: self._trust_stores() if Want.TRUST_STORES in wanted else None,
@@ -68,11 +67,10 @@ class AccountReader:
         }
         asked = [want for want, read in reads.items() if read is not None]
         answers = dict(zip(asked, await asyncio.gather(*(read for read in reads.values() if read)), strict=True))
-        subnets: Any = answers.get(Want.SUBNETS, () if has_balancer else None)
         return Account(
             vpc_id=self._vpc_id,
-            subnets=subnets,
-            certificates=answers.get(Want.CERTIFICATES),  # type: ignore[arg-type]  # one dict for six types
+            subnets=answers.get(Want.SUBNETS, ()),  # type: ignore[arg-type]  # one dict for six types
+            certificates=answers.get(Want.CERTIFICATES),  # type: ignore[arg-type]
             security_groups=answers.get(Want.SECURITY_GROUPS),  # type: ignore[arg-type]
             trust_stores=answers.get(Want.TRUST_STORES),  # type: ignore[arg-type]
             target_groups=answers.get(Want.TARGET_GROUPS),  # type: ignore[arg-type]

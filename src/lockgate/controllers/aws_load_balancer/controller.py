@@ -119,7 +119,7 @@ class AwsLoadBalancerController:
         members = [member.ingress for member in group.members]
         try:
             existing = await self._reader.existing(group.id)
-            account = await self._reader.choices(wants(group), existing)
+            account = await self._reader.choices(wants(group, self._settings, existing.summary), existing)
             built = build(group, self._cluster.objects, account, self._settings)
             if isinstance(built, Refused):
                 raise built

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from lockgate.loadbalancer import annotations as a
+from lockgate.loadbalancer.ingress import load_balancer
 from lockgate.loadbalancer.ingress.actions import ForwardTo, ToService, oidc_secret, read_action
 from lockgate.loadbalancer.ingress.group import Group
+from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer, Settings
 from lockgate.loadbalancer.refusal import Refused
 from lockgate.resources.kinds import Ingress, IngressBackend, Service
 
@@ -21,9 +23,11 @@ class Want(StrEnum):
     SUBNETS = "subnets"
 
 
-def wants(group: Group) -> frozenset[Want]:
-    """Subnets are among them where they are named; they are needed as well where no load balancer exists."""
+def wants(group: Group, settings: Settings, existing: ExistingLoadBalancer | None) -> frozenset[Want]:
+    """Subnets are chosen where they are named, and for a load balancer that does not exist yet with its scheme."""
     found = set()
+    if group.members and (existing is None or existing.scheme != _scheme(group, settings)):
+        found.add(Want.SUBNETS)
     for member in group.members:
         has = member.ingress.metadata.annotations.keys()
         spec = member.params.spec if member.params else None
@@ -40,6 +44,13 @@ def wants(group: Group) -> frozenset[Want]:
         if any("argetgroupname" in text.lower() for text in _action_texts(member.ingress)):
             found.add(Want.TARGET_GROUPS)
     return frozenset(found)
+
+
+def _scheme(group: Group, settings: Settings) -> str:
+    try:
+        return load_balancer.scheme(group, settings)
+    except Refused:
+        return ""
 
 
 def services_of(ingress: Ingress) -> frozenset[str]:
