@@ -63,9 +63,7 @@ def _case(one: dict[str, Any]) -> Case:
         manifests += backend(name, ports)
     for name in one.get("secrets", ()):
         namespace, _, secret = name.partition("/")
-        manifests.append(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": namespace}}
-        )
+        manifests.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": namespace}})
     return Case(one["case"], [m for m in manifests if m], mesh(one.get("mesh", {})), one["expect"])
 
 
@@ -152,17 +150,18 @@ def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
 
 def told(route: model.Route) -> str:
     words = [_text(route.match.path)]
-    words += [
-        f"{'not ' if h.invert else ''}{h.name}={_text(h.value)}"
-        for h in route.match.headers
-    ]
+    words += [f"{'not ' if h.invert else ''}{h.name}={_text(h.value)}" for h in route.match.headers]
     words += [f"?{q.name}={_text(q.value)}" for q in route.match.query]
     match route.action:
         case model.Forward(clusters):
             words += ["=>", _weighted(clusters)]
         case model.Redirect() as redirect:
             port = "" if redirect.port is None else f":{redirect.port}"
-            words += ["=>", str(redirect.status), f"{redirect.scheme}//{redirect.host}{port}{redirect.path}{redirect.prefix}"]
+            words += [
+                "=>",
+                str(redirect.status),
+                f"{redirect.scheme}//{redirect.host}{port}{redirect.path}{redirect.prefix}",
+            ]
         case model.DirectResponse(status, body):
             words += ["=>", str(status), body.decode()]
     return " ".join(word for word in words if word)

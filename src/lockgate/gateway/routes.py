@@ -130,7 +130,7 @@ class _Translation:
             found, last = self._rule(rule)
             routes += found
             if last:
-                for later in rules.rules[index + 1 :]:
+                for later in rules.rules[index + 1 :] if _takes_everything(rule.route) else ():
                     reason = "an earlier rule takes every request"
                     self._faults.append(fault(faults.UNREACHABLE_RULE, later.origin, reason=reason))
                 break
@@ -268,8 +268,12 @@ class _Translation:
 
     def _cluster(self, destination: kinds.Destination, origin: Origin, namespace: str) -> str:
         name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
-        reference = reference_to(destination, name, self._lookup.get(name, (None, None))[0], self._server.port)
+        host = self._lookup.get(name, (None, None))[0]
+        reference = reference_to(destination, name, host, self._server.port)
         self._references.setdefault(reference, origin)
+        if host and len(host.ports) > 1 and destination.port is None:
+            ports = ", ".join(str(port.number) for port in host.ports)
+            self._faults.append(fault(faults.PORT_REQUIRED, origin, host=name, ports=ports, port=reference.port))
         return reference.cluster
 
     def _mirrors(self, route: kinds.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:
@@ -373,6 +377,15 @@ def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
         for target in targets:
             found[fully_qualified(target.host, rule.namespace, domain).lower()] = None
     return tuple(found)
+
+
+def _takes_everything(route: kinds.HTTPRoute) -> bool:
+    """Whether no request passes a rule, whichever the server."""
+    return not route.match or any(
+        route_match(match).catches_all
+        and not (match.port or match.gateways or match.source_labels or match.source_namespace)
+        for match in route.match
+    )
 
 
 def _direct_response(response: kinds.HTTPDirectResponse) -> DirectResponse:
