@@ -1,0 +1,125 @@
+"""Edges as a user runs them: the real command, real processes, real clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "tests" / "edge" / "guide"
+PATIENCE = 90.0  # s: these machines may be slow
+
+
+@dataclass
+class Up:
+    """A `lockgate up` in the foreground, and ways to meet it."""
+
+    home: Path
+    name: str
+    arguments: list[str]
+    process: subprocess.Popen[str] = field(init=False)
+    lines: list[str] = field(default_factory=list)
+
+    def start(self) -> Up:
+        os.environ["LOCKGATE_HOME"] = str(self.home)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lockgate", "up", "--name", self.name, *self.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self
+
+    def until(self, text: str) -> str:
+        """Read what it prints until a line holds `text`; that line."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + PATIENCE
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+            if time.monotonic() > deadline:
+                break
+        raise AssertionError(f"never said {text!r}:\n{''.join(self.lines)}\n{self.log()}")
+
+    def ready(self) -> Up:
+        self.until("ready in")
+        return self
+
+    def log(self) -> str:
+        file = self.home / self.name / "log"
+        return file.read_text() if file.exists() else ""
+
+    def lockgate(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lockgate", arguments[0], "--name", self.name, *arguments[1:]],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}\n{self.log()}"
+        return done
+
+    def exec(self, *command: str, check: bool = True) -> str:
+        return self.lockgate("exec", "--", *command, check=check).stdout
+
+    def curl(self, *arguments: str) -> str:
+        return self.exec("curl", "-sS", "--max-time", "20", *arguments)
+
+    def status(self) -> dict[str, Any]:
+        told = json.loads(self.lockgate("status", "--output", "json", check=False).stdout)
+        assert isinstance(told, dict)
+        return told
+
+    def wait(self, *, until: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not until():
+            assert time.monotonic() < deadline, f"never: {what}\n{self.log()}"
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start edges that end with the module's tests."""
+    started: list[Up] = []
+    home = tmp_path_factory.mktemp("home")
+
+    def start(*arguments: str | Path, name: str | None = None) -> Up:
+        edge = Up(home, name or f"t{len(started)}", [str(each) for each in arguments])
+        started.append(edge)
+        return edge.start()
+
+    yield start
+    for edge in started:
+        edge.stop()
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    """A copy of the guide-shaped manifests that a test may change."""
+    shutil.copytree(GUIDE, tmp_path / "manifests")
+    return tmp_path / "manifests"
