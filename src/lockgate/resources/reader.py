@@ -111,7 +111,9 @@ def _line(finding: Finding) -> tuple[int, int]:
 
 def _documents(value: Any, chunk: Chunk, path: Path, findings: list[Finding]) -> Iterator[Document]:
     if not isinstance(value, dict):
-        what = {"array": "a list", "string": "text"}.get(json_type(value), f"a {json_type(value)}")
+        what = {"array": "a list", "string": "text", "integer": "an integer"}.get(
+            json_type(value), f"a {json_type(value)}"
+        )
         findings.append(
             codes.NOT_AN_OBJECT.finding(
                 f"expected an object with apiVersion, kind and metadata, found {what}",
@@ -167,6 +169,7 @@ class _Examination:
             )
             self._place(namespaced=None)
             return None
+        self._place(namespaced=model.KIND.namespaced)
         if version not in model.KIND.versions:
             self._tell(
                 codes.VERSION,
@@ -175,7 +178,6 @@ class _Examination:
                 mend=f"use {', '.join(_versions(model))}",
             )
             return None
-        self._place(namespaced=model.KIND.namespaced)
         if not model.OPEN and kind not in _CARRIES_TEXT and _is_template(self._chunk.text):
             self.findings.append(source.template(self._chunk, self._at(("metadata",))))
             return None

@@ -1,0 +1,186 @@
+"""Files in, objects and findings out: `tests/cases/resources/reading.yaml`, and what no text may do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockgate.resources.finding import Finding
+from lockgate.resources.kinds import Gateway, Secret
+from lockgate.resources.reader import Document, read
+
+CASES = Path(__file__).parents[1] / "cases" / "resources"
+
+
+def rows(name: str) -> list[Any]:
+    return [pytest.param(row, id=row["name"]) for row in yaml.safe_load((CASES / name).read_text())]
+
+
+@pytest.mark.parametrize("row", rows("reading.yaml"))
+def test_reading(row: dict[str, Any]) -> None:
+    reading = read(row["text"], "file.yaml")
+    assert [_told(finding) for finding in reading.findings] == row.get("findings", [])
+    assert [_named(document) for document in reading.documents] == row.get("documents", [])
+
+
+def _told(finding: Finding) -> str:
+    assert finding.position is not None
+    assert finding.position.file == "file.yaml"
+    mend = f" — {finding.mend}" if finding.mend else ""
+    place = f"{finding.position.line}:{finding.position.column}"
+    return f"{place} {finding.severity} {finding.code}: {finding.message}{mend}"
+
+
+def _named(document: Document) -> str:
+    meta = document.manifest["metadata"]
+    namespace = f"{meta['namespace']}/" if meta.get("namespace") else ""
+    return f"{document.manifest['kind']} {namespace}{meta['name']}"
+
+
+def test_the_guides_files_are_read_whole() -> None:
+    guide = Path(__file__).parents[2] / "examples" / "edge"
+    if not guide.is_dir():
+        pytest.skip("no examples/edge here")
+    for file in sorted(guide.glob("*.yaml")):
+        reading = read(file.read_bytes(), file.name)
+        assert reading.documents
+        assert all(document.accepted for document in reading.documents)
+
+
+GATEWAY = """\
+# comment
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: edge
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port:
+        number: 443
+        name: https
+        protocol: HTTPS
+      hosts:
+        - "*"
+        - 'a.example'
+      tls: {mode: SIMPLE, credentialName: c}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ((), "3:1"),
+        (("metadata", "name"), "6:9"),
+        (("spec",), "7:1"),
+        (("spec", "servers"), "9:3"),
+        (("spec", "servers", 0), "10:7"),
+        (("spec", "servers", 0, "port", "number"), "11:17"),
+        (("spec", "servers", 0, "hosts", 1), "16:11"),
+        (("spec", "servers", 0, "tls", "credentialName"), "17:43"),
+        (("spec", "servers", 0, "tls", "cipherSuites", 3), "17:7"),
+        (("spec", "servers", 7, "port"), "9:3"),
+    ],
+)
+def test_every_field_has_a_place(path: tuple[str | int, ...], place: str) -> None:
+    (document,) = read("---\n" + GATEWAY, "g.yaml").documents
+    position = document.at(*path) if path else document.position
+    assert f"{position.line}:{position.column}" == place
+    assert isinstance(document.resource, Gateway)
+    assert document.resource.spec.servers[0].hosts == ("*", "a.example")
+
+
+def test_a_key_has_a_place_of_its_own() -> None:
+    (document,) = read(GATEWAY, "g.yaml").documents
+    position = document.key_at("spec", "servers", 0, "tls", "credentialName")
+    assert (position.line, position.column) == (16, 27)
+
+
+def test_bytes_that_are_no_text() -> None:
+    reading = read(b"a: b\nc: \xff\n", "f.yaml")
+    assert [_told_place(finding) for finding in reading.findings] == ["f.yaml:2:1 LG0003"]
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    reading = read("\ufeff" + GATEWAY, "f.yaml")
+    assert reading.findings == ()
+    assert reading == read(("\ufeff" + GATEWAY).encode(), "f.yaml")
+
+
+def test_windows_line_ends() -> None:
+    (document,) = read(GATEWAY.replace("\n", "\r\n"), "f.yaml").documents
+    assert document.at("spec", "servers", 0, "port", "number").line == 10
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, '{"a":' * 200_000, "? " * 100_000])
+def test_depth_is_bounded(text: str) -> None:
+    """Composing these would overrun the C stack."""
+    assert {finding.code for finding in read(text, "f.yaml").findings} <= {"LG0001", "LG0004"}
+    assert read(text, "f.yaml").findings
+
+
+def test_what_is_too_large_is_not_parsed() -> None:
+    (finding,) = read("a" * (32 * 1024 * 1024 + 1), "f.yaml").findings
+    assert finding.code == "LG0004"
+
+
+def test_no_finding_repeats_a_secret() -> None:
+    text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {key: 'not base64: hunter2'}\n"
+    reading = read(text, "f.yaml")
+    assert [finding.code for finding in reading.findings] == ["LG0103"]
+    assert "hunter2" not in str(reading.findings)
+    secret = reading.documents[0].resource
+    assert isinstance(secret, Secret)
+    assert "hunter2" not in repr(secret)
+
+
+def _told_place(finding: Finding) -> str:
+    return f"{finding.position} {finding.code}"
+
+
+_WORDS = st.sampled_from(
+    "apiVersion kind metadata name namespace spec v1 Service Ingress Gateway networking.istio.io/v1 ports rules http "
+    "hosts tls - : , { } [ ] & * ! | > ' \" # % @ ` --- ... << ? ~ y 0x1F 1e3 .inf \t \n \r\n {{ }} \ufeff \x00 \ud800 "
+    "&a *a !!int !!binary List items null true 1_000 12:30:00 \u2028 é".split(" ")
+    + [" ", "\n", "\n  ", "\n- ", ": ", "\n---\n"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(), st.lists(_WORDS, max_size=60).map("".join), st.binary()))
+def test_no_text_makes_the_reader_raise(text: str | bytes) -> None:
+    reading = read(text, "f.yaml")
+    for finding in reading.findings:
+        assert finding.position is not None
+        assert finding.position.line >= 1
+    for document in reading.documents:
+        document.at("spec", "ports", 0, "port")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(["Service", "Ingress", "Gateway", "VirtualService", "DestinationRule", "Certificate"]),
+    spec=_JSON,
+    metadata=_JSON,
+)
+def test_no_object_makes_the_reader_raise(kind: str, spec: object, metadata: object) -> None:
+    versions = {"Service": "v1", "Ingress": "networking.k8s.io/v1", "Certificate": "cert-manager.io/v1"}
+    manifest = {
+        "apiVersion": versions.get(kind, "networking.istio.io/v1"),
+        "kind": kind,
+        "metadata": metadata if isinstance(metadata, dict) else {"name": "a", "labels": metadata},
+        "spec": spec,
+    }
+    read(yaml.safe_dump(manifest, allow_unicode=True), "f.yaml")
