@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -17,6 +19,8 @@ from lockgate.resources.model import Resource, ResourceT
 from lockgate.resources.status import ApiError
 
 log = logging.getLogger("lockgate.controllers")
+
+_EVENTS_COUNTED = 4096  # a recorder remembers the names of; equal events beyond are written anew
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -62,7 +66,7 @@ class Queue(Generic[Key]):
             except Exception as error:  # one broken object never takes another down
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1
-                delay = min(self._first_delay * 2**failures, self._max_delay)
+                delay = min(self._first_delay * 2.0 ** min(failures, 32), self._max_delay)
                 log.warning("%s %s: %s; again in %.1f s", name, key, error, delay)
                 log.debug("%s %s", name, key, exc_info=error)
                 if key not in self._waiting:
@@ -119,53 +123,69 @@ class EventRecorder:
     def __init__(self, kubernetes: Kubernetes, component: str) -> None:
         self._kubernetes = kubernetes
         self._component = component
+        self._named: OrderedDict[tuple[str, str, str, str], str] = OrderedDict()
 
     async def event(self, about: Resource, type_: str, reason: str, message: str) -> None:
         """`type_` is ``Normal`` or ``Warning``. Failing to write an event never fails the caller."""
-        from hashlib import blake2b
-
-        from lockgate.resources.kinds import Event
-
-        namespace = about.namespace or "default"
-        digest = blake2b(
-            f"{about.metadata.uid}{self._component}{type_}{reason}{message}".encode(), digest_size=8
-        ).hexdigest()
-        name = f"{about.name}.{digest}"
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        same = (about.metadata.uid, type_, reason, message)
         try:
-            try:
-                earlier = await self._kubernetes.get(Event, name, namespace)
-                patch = {"count": earlier.count + 1, "lastTimestamp": now}
-                await self._kubernetes.patch(Event, name, namespace, patch)
-            except ApiError as error:
-                if error.code != 404:
-                    raise
-                await self._kubernetes.create(
-                    {
-                        "apiVersion": "v1",
-                        "kind": "Event",
-                        "metadata": {"name": name, "namespace": namespace},
-                        "involvedObject": {
-                            "apiVersion": about.api_version or about.KIND.api_version,
-                            "kind": about.KIND.kind,
-                            "name": about.name,
-                            "namespace": about.namespace,
-                            "uid": about.metadata.uid,
-                            "resourceVersion": about.metadata.resource_version,
-                        },
-                        "type": type_,
-                        "reason": reason,
-                        "message": message,
-                        "source": {"component": self._component},
-                        "reportingComponent": self._component,
-                        "reportingInstance": "",
-                        "firstTimestamp": now,
-                        "lastTimestamp": now,
-                        "count": 1,
-                    }
-                )
+            if not await self._count(same, about.namespace or "default"):
+                await self._create(same, about)
         except ApiError as error:
             log.warning("cannot record event %s on %s: %s", reason, about.key, error)
+
+    async def _count(self, same: tuple[str, str, str, str], namespace: str) -> bool:
+        """Count an equal event once more; False when there is none, or it is gone."""
+        from lockgate.resources.kinds import Event
+
+        name = self._named.get(same)
+        if name is None:
+            return False
+        try:
+            earlier = await self._kubernetes.get(Event, name, namespace)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return False
+        patch = {"count": earlier.count + 1, "lastTimestamp": _timestamp()}
+        await self._kubernetes.patch(Event, name, namespace, patch)
+        return True
+
+    async def _create(self, same: tuple[str, str, str, str], about: Resource) -> None:
+        # Clients sort events by their time, which has whole seconds, and then by name: so names tell the time, too.
+        name = self._named[same] = f"{about.name}.{time.time_ns():x}"
+        if len(self._named) > _EVENTS_COUNTED:
+            self._named.popitem(last=False)
+        _, type_, reason, message = same
+        now = _timestamp()
+        await self._kubernetes.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": name, "namespace": about.namespace or "default"},
+                "involvedObject": {
+                    "apiVersion": about.api_version or about.KIND.api_version,
+                    "kind": about.KIND.kind,
+                    "name": about.name,
+                    "namespace": about.namespace,
+                    "uid": about.metadata.uid,
+                    "resourceVersion": about.metadata.resource_version,
+                },
+                "type": type_,
+                "reason": reason,
+                "message": message,
+                "source": {"component": self._component},
+                "reportingComponent": self._component,
+                "reportingInstance": "",
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+                "count": 1,
+            }
+        )
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 __all__ = ["Change", "EventRecorder", "Mirror", "Queue", "follow"]

@@ -18,6 +18,8 @@ from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.status import NotFound
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
 
+_STACK_TAG = "ingress.k8s.aws/stack"
+
 
 class State(StrEnum):
     READY = "ready"
@@ -121,32 +123,34 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 
 
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
-    there = {each.dns_name.lower(): each for each in edge.load_balancing.load_balancers}
-    for name, balancer in there.items():
-        yield _load_balancer(edge, balancer, name)
-    for ingress in await edge.store.list(Ingress):
-        hostnames = [each.hostname for each in ingress.status.load_balancer.ingress]
-        if not hostnames and ingress.metadata.finalizers:
+    ingresses = await edge.store.list(Ingress)
+    published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
+    for balancer in edge.load_balancing.load_balancers:
+        # The controller writes an Ingress's status when all of the load balancer is made.
+        whole = _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
+        yield _load_balancer(edge, balancer, whole)
+    for ingress in ingresses:
+        if not ingress.status.load_balancer.ingress and ingress.metadata.finalizers:
             warning = await _warning(edge, ingress)
-            state = State.FAILED if warning else State.WAITING
             name = f"{ingress.namespace}/{ingress.name}"
-            yield Line("load balancer", name, state, warning or "is being made")
+            yield Line("load balancer", name, State.FAILED if warning else State.WAITING, warning or "is being made")
 
 
-def _load_balancer(edge: Edge, balancer: LoadBalancer, dns_name: str) -> Line:
-    states = [
-        state for reference in balancer.target_groups for state in edge.load_balancing.target_states(reference).values()
-    ]
-    healthy = sum(state == "healthy" for state in states)
+def _load_balancer(edge: Edge, balancer: LoadBalancer, whole: bool) -> Line:
+    states = {reference: edge.load_balancing.target_states(reference) for reference in balancer.target_groups}
+    targets = [state for group in states.values() for state in group.values()]
+    healthy = targets.count("healthy")
     detail = " · ".join(
         (
             _count(len(balancer.listeners), "listener"),
             _count(len(balancer.target_groups), "target group"),
-            f"{healthy}/{len(states)} healthy",
+            f"{healthy}/{len(targets)} healthy",
         )
     )
-    # Healthy targets are not ours to wait for when there are none at all: AWS, too, answers 503 then.
-    ready = dns_name in edge.addresses and healthy == len(states)
+    served = whole and balancer.dns_name.lower() in edge.addresses and edge.ads.is_settled("alb")
+    ready = served and all(states.values()) and healthy == len(targets)
+    if rejected := edge.ads.rejections("alb"):
+        return Line("load balancer", balancer.name, State.FAILED, str(rejected[0]))
     return Line("load balancer", balancer.name, State.READY if ready else State.WAITING, detail)
 
 

@@ -137,6 +137,8 @@ class Supervisor:
             await asyncio.sleep(_POLL)
         self._became_ready = True
         self._progress.mark("ready")
+        if fresh := tuple(each for each in current.findings if each not in self._edge.findings):
+            self._audience.findings(fresh)
         self._audience.ready(current, self._seconds(), self._edge.proxy.url)
         await self._keep_telling(current)
 
