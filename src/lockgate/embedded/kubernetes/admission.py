@@ -103,6 +103,7 @@ class ServiceAddresses:
             raise invalid(kind, key.name, [cause])
         spec["clusterIP"] = wish
         spec["clusterIPs"] = [wish]
+        spec.setdefault("ipFamilies", ["IPv4"])
 
     def _refused_ip(self, key: ObjectKey, wish: str) -> str:
         try:

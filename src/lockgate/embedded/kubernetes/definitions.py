@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from lockgate.embedded.kubernetes.catalogue import Catalogue, Unstructured, is_built_in, unstructured
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.writes import By, Writes
 from lockgate.resources import faults
 from lockgate.resources.faults import Fault
-from lockgate.resources.model import Column, JsonObject, Kind, ObjectKey, Resource
+from lockgate.resources.model import Column, Flag, Integer, JsonObject, Kind, Model, ObjectKey, Resource
 
 _DEFINITIONS = ("apiextensions.k8s.io", "CustomResourceDefinition")
+_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _AGE = Column("Age", ".metadata.creationTimestamp", type="date")
 
 
@@ -56,37 +60,95 @@ class Definitions:
             self._schemas.forget(kind.group_kind)
 
 
+class _Names(Model):
+    plural: str = Field(pattern=_LABEL)
+    kind: str = Field(pattern="^[A-Za-z][A-Za-z0-9]*$")
+    singular: str = ""
+    list_kind: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+class _Column(Model):
+    name: str
+    type: str
+    json_path: str
+    priority: Integer = 0
+
+
+class _Schema(Model):
+    """The keywords of a schema that `structural` takes for granted."""
+
+    type: str = ""
+    properties: dict[str, _Schema] = Field(default_factory=dict)
+    additional_properties: bool | _Schema = False
+    items: _Schema | None = None
+    required: tuple[str, ...] = ()
+    enum: tuple[Any, ...] | None = None
+    all_of: tuple[_Schema, ...] = ()
+    any_of: tuple[_Schema, ...] = ()
+    one_of: tuple[_Schema, ...] = ()
+    not_: _Schema | None = Field(default=None, alias="not")
+    minimum: float | None = None
+    maximum: float | None = None
+    multiple_of: float | None = None
+    min_length: Integer | None = None
+    max_length: Integer | None = None
+    min_items: Integer | None = None
+    max_items: Integer | None = None
+    min_properties: Integer | None = None
+    max_properties: Integer | None = None
+    pattern: str | None = None
+    list_type: str | None = Field(default=None, alias="x-kubernetes-list-type")
+    list_map_keys: tuple[str, ...] = Field(default=(), alias="x-kubernetes-list-map-keys")
+
+
+class _Validation(Model):
+    open_api_v3_schema: _Schema = Field(alias="openAPIV3Schema")
+
+
+class _Version(Model):
+    name: str = Field(pattern=_LABEL)
+    served: Flag
+    storage: Flag
+    schema_: _Validation = Field(alias="schema")
+    subresources: dict[str, Any] = Field(default_factory=dict)
+    additional_printer_columns: tuple[_Column, ...] = ()
+
+
+class _Spec(Model):
+    group: str = Field(min_length=1)
+    scope: Literal["Cluster", "Namespaced"]
+    names: _Names
+    versions: tuple[_Version, ...] = Field(min_length=1)
+
+
 def refusals(body: JsonObject) -> list[Fault]:
     """What is wrong with a definition, as far as serving it depends on it."""
-    spec = body.get("spec") or {}
-    names = spec.get("names") or {}
+    try:
+        spec = _Spec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        return [_fault(one) for one in error.errors(include_url=False)]
     found: list[Fault] = []
-    if not (group := spec.get("group")):
-        found.append(faults.required(("spec", "group")))
-    elif is_built_in(str(group)):
-        found.append(faults.forbidden(("spec", "group"), f"{group} is one of the API's own groups"))
-    found += [faults.required(("spec", "names", part)) for part in ("plural", "kind") if not names.get(part)]
-    if spec.get("scope") not in ("Namespaced", "Cluster"):
-        found.append(faults.unsupported(("spec", "scope"), spec.get("scope", ""), ("Cluster", "Namespaced")))
-    expected = f"{names.get('plural')}.{group}"
-    name = body["metadata"].get("name")
-    if not found and name != expected:
+    if is_built_in(spec.group):
+        found.append(faults.forbidden(("spec", "group"), f"{spec.group} is one of the API's own groups"))
+    name = body["metadata"]["name"]
+    if name != f"{spec.names.plural}.{spec.group}":
         found.append(faults.invalid(("metadata", "name"), name, 'must be spec.names.plural+"."+spec.group'))
-    versions = spec.get("versions") or []
-    if not isinstance(versions, list) or not all(isinstance(one, dict) and one.get("name") for one in versions):
-        found.append(faults.required(("spec", "versions")))
-        return found
-    if sum(bool(one.get("storage")) for one in versions) != 1:
-        found.append(
-            faults.invalid(
-                ("spec", "versions"), len(versions), "must have exactly one version marked as storage version"
-            )
-        )
-    for index, one in enumerate(versions):
-        if not isinstance((one.get("schema") or {}).get("openAPIV3Schema"), dict):
-            at = ("spec", "versions", index, "schema", "openAPIV3Schema")
-            found.append(faults.required(at, "schemas are required"))
+    if sum(one.storage for one in spec.versions) != 1:
+        why = "must have exactly one version marked as storage version"
+        found.append(faults.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
+    if len({one.name for one in spec.versions}) < len(spec.versions):
+        why = "must contain unique version names"
+        found.append(faults.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
     return found
+
+
+def _fault(error: ErrorDetails) -> Fault:
+    path = ("spec", *error["loc"])
+    if error["type"] == "missing":
+        return faults.required(path)
+    return faults.invalid(path, error["input"], error["msg"])
 
 
 def _kind(spec: JsonObject) -> Kind:

@@ -108,7 +108,7 @@ def _merge_list(target: Any, patch: list[Any], merge_key: MergeKey, path: Path) 
     for item in patch:
         if not isinstance(item, dict) or key not in item:
             raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
-        found = [at for at, have in enumerate(current) if have.get(key) == item[key]]
+        found = [at for at, have in enumerate(current) if isinstance(have, dict) and have.get(key) == item[key]]
         if item.get("$patch") == "delete":
             for at in reversed(found):
                 del current[at]

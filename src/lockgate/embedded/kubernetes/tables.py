@@ -59,10 +59,10 @@ def _definition(column: Column) -> JsonObject:
 
 
 def _cell(column: Column, body: JsonObject, now: datetime) -> Any:
-    if column.cell is not None:
-        value: Any = column.cell(body)
-    else:
-        value = first(column.path, body)
+    try:
+        value: Any = first(column.path, body) if column.cell is None else column.cell(body)
+    except (TypeError, AttributeError, KeyError, ValueError):
+        return "<invalid>"  # content that is only kept may be of any shape; the other rows are shown all the same
     match column.type:
         case "date":
             return age(value, now) if isinstance(value, str) else "<unknown>" if column.path == _AGE.path else ""

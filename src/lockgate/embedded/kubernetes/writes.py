@@ -29,13 +29,23 @@ from lockgate.embedded.kubernetes.refusals import (
     invalid,
     modified_meanwhile,
     not_found,
+    undecodable,
 )
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.storage import Storage, Stored
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
-_USERS = ("name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers")
+# What clients decide of metadata: each field's type here, and in Go for the error.
+_USERS: dict[str, tuple[type, str]] = {
+    "name": (str, "string"),
+    "generateName": (str, "string"),
+    "namespace": (str, "string"),
+    "labels": (dict, "map[string]string"),
+    "annotations": (dict, "map[string]string"),
+    "ownerReferences": (list, "[]v1.OwnerReference"),
+    "finalizers": (list, "[]string"),
+}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: no vowels, so no words
 
@@ -92,6 +102,7 @@ class Writes:
         kind = model.KIND
         metadata = body.get("metadata") or {}
         name = metadata.get("name") or ""
+        _users_metadata(kind, body)
         namespace = (metadata.get("namespace") or "default") if kind.namespaced else ""
         key = ObjectKey(kind.group, kind.kind, namespace, name)
         before = self._storage.get(key)
@@ -171,7 +182,7 @@ class Writes:
 
     def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:
         kind = model.KIND
-        metadata = _users_metadata(body)
+        metadata = _users_metadata(kind, body)
         if not metadata.get("name") and (prefix := metadata.get("generateName")):
             metadata["name"] = prefix + "".join(secrets.choice(_SUFFIX) for _ in range(5))
         _check_name(kind, metadata.get("name", ""))
@@ -203,7 +214,7 @@ class Writes:
         if by.subresource:
             result = {name: value for name, value in old.items() if name != "status"}
             return {**result, "status": after["status"]} if after.get("status") is not None else result
-        metadata = _users_metadata(after)
+        metadata = _users_metadata(kind, after)
         metadata |= {name: old["metadata"][name] for name in _SYSTEM if name in old["metadata"]}
         # A client may rewrite who owns what: kubectl does so when it moves to server-side apply; [{}] forgets all.
         claimed = wanted.get("managedFields")
@@ -211,9 +222,10 @@ class Writes:
         metadata["managedFields"] = kept
         metadata |= {name: old["metadata"][name] for name in ("name", "namespace") if name in old["metadata"]}
         if old["metadata"].get("deletionTimestamp"):
-            new = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+            earlier = old["metadata"].get("finalizers") or ()
+            new = [name for name in metadata.get("finalizers") or () if name not in earlier]
             if new:
-                found = ", ".join(f'"{name}"' for name in sorted(new))
+                found = ", ".join(f'"{name}"' for name in new)
                 why = (
                     "Forbidden: no new finalizers can be added if the object is being deleted, "
                     f"found new finalizers []string{{{found}}}"
@@ -239,9 +251,7 @@ class Writes:
         old = before.json if before else None
         is_service = kind.group_kind == ("", "Service")
         if not by.subresource:
-            body = self._schemas.defaulted(model, body)
-            if is_service:
-                body = self._addresses.assign(kind, key, old, body)
+            body = self._completed(model, key, old, body)
         entries = body["metadata"].get("managedFields", [])
         if old is not None and _same(old, body):
             if (entries if managed is None else managed) == old["metadata"].get("managedFields"):
@@ -269,6 +279,17 @@ class Writes:
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and kind.kind != "Namespace":
             self._remove(key)
         return stored.json
+
+    def _completed(self, model: type[Resource], key: ObjectKey, old: JsonObject | None, body: JsonObject) -> JsonObject:
+        """The object with its defaults, and a Service with its addresses."""
+        try:
+            completed = self._schemas.defaulted(model, body)
+            if model.KIND.group_kind == ("", "Service"):
+                completed = self._addresses.assign(model.KIND, key, old, completed)
+            return completed
+        except (TypeError, AttributeError, KeyError, ValueError):
+            self._schemas.checked(model, body)  # both trust the shape: of a wrong one this says what is wrong
+            raise
 
     def _remove(self, key: ObjectKey) -> None:
         """Take an object out, and what hangs on it: dependents, addresses, a namespace that waited for it."""
@@ -324,9 +345,16 @@ def _content(body: JsonObject) -> JsonObject:
     return {name: value for name, value in body.items() if name not in ("apiVersion", "kind", "metadata")}
 
 
-def _users_metadata(body: JsonObject) -> JsonObject:
-    """The part of metadata that clients decide."""
+def _users_metadata(kind: Kind, body: JsonObject) -> JsonObject:
+    """The part of metadata that clients decide. Raises `BadRequest` for what is of another type than Go's."""
     metadata = body.get("metadata") or {}
+    for name, (type_, go) in _USERS.items():
+        value = metadata.get(name)
+        if value is not None and not isinstance(value, type_):
+            found = {str: "string", dict: "object", list: "array", bool: "bool"}.get(type(value), "number")
+            version = kind.versions[0]
+            why = f"json: cannot unmarshal {found} into Go struct field ObjectMeta.metadata.{name} of type {go}"
+            raise undecodable(kind, version, why)
     return {name: metadata[name] for name in _USERS if metadata.get(name)}
 
 
