@@ -1,4 +1,4 @@
-"""A real Envoy that serves load balancers to tests, with a target behind each target group that tells what reached it."""
+"""A real Envoy that serves load balancers to tests, with a target behind each group that tells what reached it."""
 
 from __future__ import annotations
 
@@ -195,9 +195,17 @@ def _telling(name: str) -> Handler:
     return handle
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with listen("127.0.0.1", 0) as sock:
-        return int(sock.getsockname()[1])
+    """A free port, each once: the system may name one twice that nobody took meanwhile."""
+    while True:
+        with listen("127.0.0.1", 0) as sock:
+            port = int(sock.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 @contextmanager

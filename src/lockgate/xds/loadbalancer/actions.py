@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from envoy.config.route.v3.route_components_pb2 import RedirectAction, Route
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
 
 from lockgate.loadbalancer.model import (
+    Action,
     FixedResponse,
     Forward,
     Listener,
     LoadBalancer,
     Redirect,
+    Rewrite,
     Rule,
 )
 from lockgate.loadbalancer.pages import CONTENT_TYPE, page
 from lockgate.xds.loadbalancer.errors import server_header
-from lockgate.xds.loadbalancer.names import LUA, cluster_name
+from lockgate.xds.loadbalancer.names import CLUSTER_HEADER, LUA, REWRITES, TARGET_HEADER, cluster_name
 from lockgate.xds.loadbalancer.protobuf import header, literal, pack, seconds
-from lockgate.xds.loadbalancer.script import redirecting
+from lockgate.xds.loadbalancer.script import STICKY, Script, forwarding, redirecting
 
 Outcome: TypeAlias = Any  # a Route without match
 
@@ -28,11 +35,11 @@ _CODES: Final = {"HTTP_301": RedirectAction.MOVED_PERMANENTLY, "HTTP_302": Redir
 
 def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Outcome:
     """The outcome of a rule; None is the default rule."""
-    actions = rule.actions if rule else listener.default_actions
-    final = actions[-1]
+    final = final_action(rule.actions if rule else listener.default_actions)
+    transforms = rule.transforms if rule else ()
     match final:
         case Forward():
-            return _forward(balancer, listener, final)
+            return _forward(balancer, listener, final, transforms)
         case Redirect():
             return _redirect(listener, final)
         case FixedResponse():
@@ -41,45 +48,116 @@ def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Ou
             return answer(500, listener)
 
 
+def script_of(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Script | None:
+    """The script that a rule needs beside the plain one."""
+    final = final_action(rule.actions if rule else listener.default_actions)
+    match final:
+        case Forward():
+            return _script(balancer, final, rule.transforms if rule else ())
+        case Redirect():
+            return None if _is_plain(listener, final) else redirecting(listener, final)
+        case _:
+            return None
+
+
+def final_action(actions: Sequence[Action]) -> Action | None:
+    return actions[-1] if actions else None
+
+
 def answer(status: int, listener: Listener) -> Outcome:
     """One of the load balancer's own pages."""
     return _direct(listener, status, page(status), CONTENT_TYPE)
 
 
-def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward) -> Outcome:
+def _script(balancer: LoadBalancer, forward: Forward, transforms: Sequence[Rewrite]) -> Script | None:
+    names = {
+        each.target_group: cluster_name(each.target_group)
+        for each in forward.target_groups
+        if each.target_group in balancer.target_groups
+    }
+    return forwarding(balancer, forward, rewrites=bool(transforms), names=names)
+
+
+def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward, transforms: Sequence[Rewrite]) -> Outcome:
     """Weights are shares of their sum; a group with weight 0 gets nothing, and with no weight left none can serve."""
     groups = [each for each in forward.target_groups if each.weight > 0 and each.target_group in balancer.target_groups]
     if not groups:
         return answer(503, listener)
     route = Route(route={"timeout": seconds(0)})
-    if len(groups) == 1:
+    script = _script(balancer, forward, transforms)
+    if script is not None:
+        _run(route, script)
+    if script is not None and STICKY in script.name.split("+"):
+        route.route.cluster_header = CLUSTER_HEADER
+        route.request_headers_to_remove.append(CLUSTER_HEADER)
+        route.response_headers_to_add.append(header(TARGET_HEADER, "%UPSTREAM_REMOTE_ADDRESS%"))
+    elif len(groups) == 1:
         route.route.cluster = cluster_name(groups[0].target_group)
     else:
         for each in groups:
             route.route.weighted_clusters.clusters.add(
                 name=cluster_name(each.target_group), weight={"value": each.weight}
             )
+    if transforms:
+        route.typed_per_filter_config[REWRITES].CopyFrom(pack(_rewrites(transforms)))
     return route
 
 
-def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
-    """Envoy's own redirect where it can say it, else the script's. Location always carries the port."""
-    protocol = redirect.protocol.replace("#{protocol}", listener.protocol).lower()
-    port = redirect.port.replace("#{port}", str(listener.port))
-    simple_host = redirect.host == "#{host}" or "#{" not in redirect.host
-    if redirect.path == "/#{path}" and redirect.query == "#{query}" and simple_host and port.isdigit():
-        action = RedirectAction(
-            scheme_redirect=protocol,
-            port_redirect=int(port),
-            host_redirect="" if redirect.host == "#{host}" else redirect.host,
-            response_code=_CODES[redirect.status_code],
-        )
-        return _without_script(Route(redirect=action))
-    script = redirecting(listener, redirect)
-    return Route(
-        direct_response={"status": 500},
-        typed_per_filter_config={LUA: pack(LuaPerRoute(source_code={"inline_string": script}))},
+def _run(route: Outcome, script: Script) -> None:
+    context = ParseDict(dict(script.context), Struct())
+    per_route = LuaPerRoute(name=script.name, filter_context=context)
+    route.typed_per_filter_config[LUA].CopyFrom(pack(per_route))
+
+
+def _rewrites(transforms: Sequence[Rewrite]) -> Any:
+    """What the expressions make of Host and of path and query; the script puts it in their place."""
+    return HeaderToMetadata(
+        request_rules=[
+            {
+                "header": ":authority" if each.target == "host-header" else ":path",
+                "on_header_present": {
+                    "metadata_namespace": "lockgate.rewrite",
+                    "key": "host" if each.target == "host-header" else "url",
+                    "regex_value_rewrite": {
+                        "pattern": {"regex": each.regex},
+                        "substitution": _substitution(each.replace),
+                    },
+                },
+            }
+            for each in transforms
+        ]
     )
+
+
+def _substitution(template: str) -> str:
+    """``$1`` in RE2's spelling."""
+    return re.sub(r"\$(\d)", r"\\\1", template.replace("\\", "\\\\"))
+
+
+def _is_plain(listener: Listener, redirect: Redirect) -> bool:
+    """Whether Envoy's own redirect can say it."""
+    kept = redirect.path == "/#{path}" and redirect.query == "#{query}"
+    host = redirect.host == "#{host}" or "#{" not in redirect.host
+    return kept and host and _port(listener, redirect).isdigit()
+
+
+def _port(listener: Listener, redirect: Redirect) -> str:
+    return redirect.port.replace("#{port}", str(listener.port))
+
+
+def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
+    """Location always carries the port."""
+    if not _is_plain(listener, redirect):
+        route = Route(direct_response={"status": 500})  # the script answers first
+        _run(route, redirecting(listener, redirect))
+        return route
+    action = RedirectAction(
+        scheme_redirect=redirect.protocol.replace("#{protocol}", listener.protocol).lower(),
+        port_redirect=int(_port(listener, redirect)),
+        host_redirect="" if redirect.host == "#{host}" else redirect.host,
+        response_code=_CODES[redirect.status_code],
+    )
+    return _without_script(Route(redirect=action))
 
 
 def _fixed(listener: Listener, fixed: FixedResponse) -> Outcome:

@@ -5,10 +5,11 @@ The statuses by cause are those of "Troubleshoot your Application Load Balancers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ExtensionFilter
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     LocalReplyConfig,
     ResponseMapper,
@@ -16,21 +17,41 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
-from lockgate.xds.loadbalancer.protobuf import Message, header, literal, uint32
+from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
 
-# Envoy's response flags, and the status that a load balancer gives for the same cause. First match wins.
-BY_FLAG: Final[Sequence[tuple[tuple[str, ...], int]]] = (
-    (("UT", "UMSDR", "DT"), 504),
-    (("UF", "UC", "UR", "UPE", "LR", "URX"), 502),
-    (("UH", "NC", "UO", "NFCF"), 503),
-    (("DPE",), 400),
+# Envoy's own status for a cause to the load balancer's. Causes that Envoy gives one status and a load balancer
+# several are told apart before, by flag.
+BY_STATUS: Final = {
+    400: 400,
+    403: 403,
+    404: 400,  # CONNECT, and OPTIONS of the server as a whole
+    408: 408,
+    413: 413,
+    426: 400,
+    431: 400,
+    500: 500,
+    501: 501,
+    502: 502,
+    503: 502,
+    504: 504,
+}
+REDIRECTS: Final = (301, 302)
+
+# What the load balancer answers as rules have it: its body is the rule's own.
+_BY_RULE: Final = 'response.code_details == "direct_response" || response.code_details == "lua_response"'
+_TIMED_OUT: Final = (
+    'response.code_details.contains("connection_timeout") || response.code_details == "upstream_response_timeout"'
 )
 
 
 def local_replies(listener: Listener) -> Message:
-    mappers = [_mapper(_timeout_of_stream(504), 504, listener), _mapper(_timeout_of_stream(408), 408, listener)]
-    mappers += [_mapper(_flags(flags), status, listener) for flags, status in BY_FLAG]
-    mappers += [_mapper(_status(status), status, listener) for status in (301, 302)]
+    """First match wins. A rule's own answer is left alone, but a redirect's is given its page."""
+    headers = [*server_header(listener), *added_headers(listener)]
+    mappers = [_mapper(_status(status), status, headers) for status in REDIRECTS]
+    mappers.append(ResponseMapper(filter=_expression(_BY_RULE)))
+    mappers.append(_mapper(_expression(_TIMED_OUT), 504, headers))
+    mappers.append(_mapper(_flags(("UH", "NC")), 503, headers))
+    mappers += [_mapper(_status(ours), theirs, headers) for ours, theirs in BY_STATUS.items()]
     return LocalReplyConfig(mappers=mappers)
 
 
@@ -41,7 +62,33 @@ def server_header(listener: Listener) -> list[Message]:
     return [header("server", SERVER)]
 
 
-def _mapper(cause: Message, status: int, listener: Listener) -> Message:
+# Listener attributes that add a response header: the name is the attribute's, with dashes.
+ADDED: Final = (
+    "strict_transport_security",
+    "access_control_allow_origin",
+    "access_control_allow_methods",
+    "access_control_allow_headers",
+    "access_control_allow_credentials",
+    "access_control_expose_headers",
+    "access_control_max_age",
+    "content_security_policy",
+    "x_content_type_options",
+    "x_frame_options",
+)
+
+
+def added_headers(listener: Listener) -> list[Message]:
+    """Headers that the listener adds to every response, over what the target says ("Header modification")."""
+    return [header(name, literal(value)) for name, value in header_values(listener)]
+
+
+def header_values(listener: Listener) -> Iterable[tuple[str, str]]:
+    for name in ADDED:
+        if value := listener.attributes.get(f"routing.http.response.{name}.header_value"):
+            yield name.replace("_", "-"), value
+
+
+def _mapper(cause: Message, status: int, headers: list[Message]) -> Message:
     return ResponseMapper(
         filter=cause,
         status_code=uint32(status),
@@ -49,7 +96,7 @@ def _mapper(cause: Message, status: int, listener: Listener) -> Message:
             "text_format_source": {"inline_string": literal(page(status))},
             "content_type": CONTENT_TYPE,
         },
-        headers_to_add=server_header(listener),
+        headers_to_add=headers,
     )
 
 
@@ -65,6 +112,10 @@ def _status(status: int) -> Message:
     )
 
 
-def _timeout_of_stream(status: int) -> Message:
-    """The idle timeout: 504 when the target was to speak, 408 when the client was."""
-    return AccessLogFilter(and_filter={"filters": [_flags(("SI",)), _status(status)]})
+def _expression(expression: str) -> Message:
+    return AccessLogFilter(
+        extension_filter=ExtensionFilter(
+            name="envoy.access_loggers.extension_filters.cel",
+            typed_config=pack(ExpressionFilter(expression=expression)),
+        )
+    )

@@ -9,6 +9,7 @@ from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
 from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -22,10 +23,11 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
+from lockgate.xds.loadbalancer.actions import script_of
 from lockgate.xds.loadbalancer.errors import local_replies
-from lockgate.xds.loadbalancer.names import LUA, PEER, listener_name
+from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
-from lockgate.xds.loadbalancer.script import forwarding
+from lockgate.xds.loadbalancer.script import PLAIN, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
 REQUEST_HEADERS_KB: Final = 64
@@ -84,11 +86,6 @@ def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str]) -> 
     return context
 
 
-def speaks_http2(balancer: LoadBalancer, listener: Listener) -> bool:
-    on = balancer.attributes.get("routing.http2.enabled", "true") == "true"
-    return on and listener.protocol == "HTTPS"
-
-
 def _peer(listener: Listener) -> list[Message]:
     """Remembers the peer's address once a connection, for rules that ask for it; others cost nothing."""
     if not any(isinstance(each, SourceIp) for rule in listener.rules for each in rule.conditions):
@@ -111,10 +108,7 @@ def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
             "config_source": {"ads": {}, "resource_api_version": "V3"},
             "route_config_name": listener_name(balancer, listener.port),
         },
-        http_filters=[
-            HttpFilter(name=LUA, typed_config=pack(_script(balancer, listener))),
-            HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router(suppress_envoy_headers=True))),
-        ],
+        http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(listener),
     )
@@ -123,8 +117,25 @@ def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
-def _script(balancer: LoadBalancer, listener: Listener) -> Message:
-    return Lua(default_source_code={"inline_string": forwarding(balancer, listener)})
+def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    filters = []
+    if any(rule.transforms for rule in listener.rules):
+        filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
+    filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))
+    router = Router(suppress_envoy_headers=True)
+    filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
+    return filters
+
+
+def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
+    """The plain script, and those that rules name."""
+    named = [script_of(balancer, listener, rule) for rule in (*listener.rules, None)]
+    names = sorted({script.name for script in named if script is not None})
+    return Lua(
+        default_source_code={"inline_string": source(PLAIN, balancer, listener)},
+        source_codes={name: {"inline_string": source(name, balancer, listener)} for name in names},
+        clear_route_cache=false(),  # the rule is chosen once, before anything is changed
+    )
 
 
 def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> None:
@@ -159,6 +170,9 @@ def _limits(manager: Message, balancer: LoadBalancer) -> None:
     manager.http1_safe_max_connection_duration = True
     manager.http_protocol_options.accept_http_10 = True
     manager.http_protocol_options.default_host_for_http_10 = balancer.dns_name
-    manager.http_protocol_options.allow_chunked_length = True
+    manager.http_protocol_options.allow_custom_methods = True
+    # Transfer-Encoding beside Content-Length is ambiguous, and only the strictest mode refuses it.
+    mode = balancer.attributes.get("routing.http.desync_mitigation_mode", "defensive")
+    manager.http_protocol_options.allow_chunked_length = mode != "strictest"
     manager.http_protocol_options.header_key_format.CopyFrom(preserved_case())
     manager.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(STREAMS))

@@ -8,6 +8,9 @@ from lockgate.loadbalancer.model import LoadBalancer
 
 PEER: Final = "lockgate.peer"  # filter state: the address at the other end of the connection
 LUA: Final = "envoy.filters.http.lua"
+REWRITES: Final = "envoy.filters.http.header_to_metadata"
+CLUSTER_HEADER: Final = "x-lockgate-cluster"  # from a script to the route: the target group that it chose
+TARGET_HEADER: Final = "x-lockgate-target"  # from the route to a script: the target that answered
 
 
 def cluster_name(reference: str) -> str:

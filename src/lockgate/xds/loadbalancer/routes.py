@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from lockgate.loadbalancer.forwarding import forwarded_for
 from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
+from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import listener_name
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
-from lockgate.xds.loadbalancer.script import forwarded_for
 
 
 def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
@@ -29,6 +30,7 @@ def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
         ignore_port_in_host_matching=True,
         validate_clusters={"value": False},  # routes may arrive before the clusters that they name
         request_headers_to_add=_request_headers(balancer, listener),
+        response_headers_to_add=added_headers(listener),
         # What Envoy tells of a client that it takes for an outsider.
         request_headers_to_remove=["x-envoy-external-address", "x-envoy-internal", *_removed(balancer)],
         most_specific_header_mutations_wins=True,

@@ -1,104 +1,96 @@
-"""The Lua that runs for a forwarded request: what Envoy's own settings cannot say.
+"""The Lua that runs for requests: what Envoy's own settings cannot say.
 
-Kept to the least that a listener's attributes ask for: it runs for every request.
+One script runs for every forwarded request, and is kept to the least that the listener's attributes ask for. Rules that
+need more (stickiness, rewrites, other protocol versions, redirects with placeholders) name a script of their own; what
+differs between rules comes to it as its context, so that equal work is compiled once.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-from lockgate.loadbalancer.model import Listener, LoadBalancer, Redirect
+from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, MOST_FORWARDED, drops_invalid_headers, forwarded_for
+from lockgate.loadbalancer.model import Forward, Listener, LoadBalancer, Redirect
+from lockgate.loadbalancer.pages import page
+from lockgate.xds.loadbalancer import lua
 
-# The trace header: a fresh root, or the client's root behind a fresh Self. The part that only the second decides is
-# made once a second. Source: "Request tracing for your Application Load Balancer".
-_TRACE: Final = """
-local format, random, time = string.format, math.random, os.time
-math.randomseed(time() + (tonumber(tostring({}):sub(8), 16) or 0) % 2147483647)
-local second, version = 0, ""
-local function identifier()
-  local now = time()
-  if now ~= second then
-    second, version = now, format("1-%08x-%06x", now, random(0, 16777215))
-  end
-  return version .. format("%09x%09x", random(0, 68719476735), random(0, 68719476735))
-end
-local function extended(old)
-  local kept = {}
-  for field in old:gmatch("[^;]+") do
-    if not field:find("^%s*Self=") then kept[#kept + 1] = field end
-  end
-  local rest = table.concat(kept, ";")
-  if not rest:find("Root=", 1, true) then return "Root=" .. identifier() .. (rest ~= "" and ";" .. rest or "") end
-  return "Self=" .. identifier() .. ";" .. rest
-end
-local function trace(headers)
-  local old = headers:get("x-amzn-trace-id")
-  if old then
-    headers:replace("x-amzn-trace-id", extended(old))
-  else
-    headers:add("x-amzn-trace-id", "Root=" .. identifier())
-  end
-end
-"""
-
-# X-Forwarded-For is added by the route where it is absent; the script joins the peer to one that is there.
-_APPEND: Final = """
-local function forwarded(handle, headers)
-  local old = headers:get("x-forwarded-for")
-  if old then
-    local peer = handle:streamInfo():downstreamDirectRemoteAddress()
-    headers:replace("x-forwarded-for", old .. ", " .. %s)
-  end
-end
-"""
-_ADDRESS: Final = '(peer:match("^%[(.*)%]:%d+$") or peer:match("^(.*):%d+$"))'
-_ADDRESS_AND_PORT: Final = "peer"
-
-_HOST_PORT: Final = """
-local function host(headers)
-  local name = headers:get(":authority")
-  if not name:find(":%%d+$") then headers:replace(":authority", name .. ":%d") end
-end
-"""
+Context: TypeAlias = Mapping[str, Any]
 
 
-def forwarding(balancer: LoadBalancer, listener: Listener) -> str:
-    parts, calls = [_TRACE], ["trace(headers)"]
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script by its name among the listener's, and what it is told by one rule."""
+
+    name: str
+    context: Context
+
+
+PLAIN: Final = "plain"  # the script that forwarded requests run unless their rule names another
+STICKY: Final = "sticky"
+REWRITE: Final = "rewrite"
+REDIRECT: Final = "redirect"
+
+
+def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
+    """The text of a script of `listener`; names are those above, joined by ``+`` where a rule needs several."""
+    if name == REDIRECT:
+        return lua.REDIRECT
+    wanted = name.split("+")
+    parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500), lua.TRACE]
+    calls = ["if limits(handle, headers) then return end"]
+    parts.append(lua.LIMITS % {"most": MOST_FORWARDED})
+    strict = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
+    if strict:
+        parts.append(lua.STRICTEST)
+        calls.append("if smuggled(handle, headers) then return end")
+    if speaks_http2(balancer, listener) or wanted != [PLAIN]:
+        parts.append(lua.VERSIONS)
+        calls.append("if incompatible(handle, headers, context) then return end")
+    if drops_invalid_headers(balancer):
+        parts.append(lua.DROP_INVALID)
+        calls.append("drop_invalid(headers)")
+    calls.append("trace(headers)")
     if forwarded_for(balancer) == "append":
         client_port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
-        parts.append(_APPEND % (_ADDRESS_AND_PORT if client_port else _ADDRESS))
+        parts.append(lua.APPEND % (lua.ADDRESS_AND_PORT if client_port else lua.ADDRESS))
         calls.append("forwarded(handle, headers)")
     keeps_host = balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
-    if listener.port not in (80, 443) and not keeps_host:
-        parts.append(_HOST_PORT % listener.port)
+    mutual = listener.mutual_authentication
+    if mutual is not None and mutual.mode == "passthrough":
+        parts.append(lua.CLIENT_CHAIN % {"name": lua.quoted(client_chain_header(listener).lower())})
+        calls.append("client_chain(handle, headers)")
+    if REWRITE in wanted:
+        parts.append(lua.REWRITE)
+        calls.append("if rewrite(handle, headers) then return end")
+    if listener.port not in DEFAULT_PORTS and not keeps_host:
+        parts.append(lua.HOST_PORT % listener.port)
         calls.append("host(headers)")
+    response = ""
+    if STICKY in wanted:
+        parts.append(lua.STICKY)
+        calls.insert(0, "stick(handle, headers, context)")  # the route is chosen anew: nothing may be changed yet
+        response = lua.STICKY_RESPONSE
     body = "".join(f"  {call}\n" for call in calls)
-    return "".join(parts) + f"function envoy_on_request(handle)\n  local headers = handle:headers()\n{body}end\n"
+    context = "  local context = handle:filterContext()\n" if "context" in body else ""
+    request = f"function envoy_on_request(handle)\n  local headers = handle:headers()\n{context}{body}end\n"
+    return "".join(parts) + request + response
 
 
-# A redirect with placeholders where Envoy's own redirect has no place for them.
-_REDIRECT: Final = """
-local templates = { host = %(host)s, port = %(port)s, path = %(path)s, query = %(query)s }
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  local path, query = headers:get(":path"):match("^([^?]*)%%??(.*)$")
-  local request = {
-    protocol = %(request_protocol)s, port = %(request_port)s, query = query,
-    host = (headers:get(":authority") or ""):gsub(":%%d+$", ""), path = path:gsub("^/", ""),
-  }
-  local function filled(template) return (template:gsub("#{(%%a+)}", request)) end
-  local location = %(protocol)s .. "://" .. filled(templates.host) .. ":" .. filled(templates.port)
-  location = location .. filled(templates.path)
-  local asked = filled(templates.query)
-  if asked ~= "" then location = location .. "?" .. asked end
-  handle:respond({ [":status"] = "%(status)s", ["location"] = location }, "")
-end
-"""
+def speaks_http2(balancer: LoadBalancer, listener: Listener) -> bool:
+    on = balancer.attributes.get("routing.http2.enabled", "true") == "true"
+    return on and listener.protocol == "HTTPS"
 
 
-def redirecting(listener: Listener, redirect: Redirect) -> str:
+def client_chain_header(listener: Listener) -> str:
+    renamed = listener.attributes.get("routing.http.request.x_amzn_mtls_clientcert.header_name")
+    return renamed or "X-Amzn-Mtls-Clientcert"
+
+
+def redirecting(listener: Listener, redirect: Redirect) -> Script:
     protocol = listener.protocol.lower()
-    values = {
+    context = {
         "protocol": redirect.protocol.replace("#{protocol}", protocol).lower(),
         "host": redirect.host,
         "port": redirect.port,
@@ -106,16 +98,40 @@ def redirecting(listener: Listener, redirect: Redirect) -> str:
         "query": redirect.query,
         "request_protocol": protocol,
         "request_port": str(listener.port),
+        "status": redirect.status_code.removeprefix("HTTP_"),
     }
-    quoted = {name: quoted_string(value) for name, value in values.items()}
-    return _REDIRECT % {**quoted, "status": redirect.status_code.removeprefix("HTTP_")}
+    return Script(REDIRECT, context)
 
 
-def quoted_string(text: str) -> str:
-    """`text` as a Lua string, whatever is in it."""
-    return '"' + "".join(chr(byte) if chr(byte).isalnum() else f"\\{byte:03d}" for byte in text.encode()) + '"'
+def forwarding(balancer: LoadBalancer, forward: Forward, *, rewrites: bool, names: Mapping[str, str]) -> Script | None:
+    """The script of a forward that needs more than the plain one, else None. `names` are clusters by target group."""
+    groups = [each for each in forward.target_groups if each.target_group in names]
+    sticky = [_stickiness(balancer.target_groups[each.target_group].attributes) for each in groups]
+    version = {balancer.target_groups[each.target_group].protocol_version for each in groups} or {"HTTP1"}
+    needs_sticking = forward.stickiness_seconds is not None or any(sticky)
+    if not needs_sticking and not rewrites and version == {"HTTP1"}:
+        return None
+    context: dict[str, Any] = {"version": sorted(version)[-1]}
+    if needs_sticking:
+        context["key"] = balancer.arn
+        context["seconds"] = forward.stickiness_seconds or 0
+        context["groups"] = [
+            {"cluster": names[each.target_group], "weight": each.weight, **how}
+            for each, how in zip(groups, sticky, strict=True)
+        ]
+    parts = [PLAIN, *([REWRITE] if rewrites else []), *([STICKY] if needs_sticking else [])]
+    return Script("+".join(parts), context)
 
 
-def forwarded_for(balancer: LoadBalancer) -> str:
-    """How X-Forwarded-For is treated: ``append``, ``preserve`` or ``remove``."""
-    return balancer.attributes.get("routing.http.xff_header_processing.mode", "append")
+def _stickiness(attributes: Mapping[str, str]) -> dict[str, Any]:
+    if attributes.get("stickiness.enabled") != "true":
+        return {}
+    if attributes.get("stickiness.type", "lb_cookie") == "app_cookie":
+        seconds = attributes.get("stickiness.app_cookie.duration_seconds", "86400")
+        cookie = attributes.get("stickiness.app_cookie.cookie_name", "")
+        return {"sticky": "app", "duration": int(seconds), "cookie": cookie}
+    return {"sticky": "lb", "duration": int(attributes.get("stickiness.lb_cookie.duration_seconds", "86400"))}
+
+
+def _pages(*statuses: int) -> str:
+    return ", ".join(f"[{status}] = {lua.quoted(page(status))}" for status in statuses)

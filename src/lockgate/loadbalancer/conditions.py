@@ -1,0 +1,105 @@
+"""Whether a rule's conditions hold for a request, and in words where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import assert_never
+
+from lockgate.loadbalancer.model import (
+    Condition,
+    HostHeader,
+    HttpHeader,
+    HttpRequestMethod,
+    PathPattern,
+    QueryPair,
+    QueryString,
+    Rule,
+    SourceIp,
+)
+from lockgate.loadbalancer.patterns import matches, search
+from lockgate.loadbalancer.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a rule does not match: the condition, what the request has, and what would have matched."""
+
+    condition: Condition
+    found: str
+    wanted: tuple[str, ...]
+
+    def __str__(self) -> str:
+        wanted = self.wanted[0] if len(self.wanted) == 1 else "one of " + ", ".join(self.wanted)
+        return f"{field_of(self.condition)} is {self.found}, not {wanted}"
+
+
+def mismatches(rule: Rule, request: Request) -> Iterable[Mismatch]:
+    """All conditions must hold; of one condition's values any is enough."""
+    for condition in rule.conditions:
+        if (mismatch := _mismatch(condition, request)) is not None:
+            yield mismatch
+
+
+def field_of(condition: Condition) -> str:
+    """The condition's name in the API."""
+    match condition:
+        case HostHeader():
+            return "host-header"
+        case PathPattern():
+            return "path-pattern"
+        case HttpHeader(name):
+            return f"http-header {name}"
+        case HttpRequestMethod():
+            return "http-request-method"
+        case QueryString():
+            return "query-string"
+        case SourceIp():
+            return "source-ip"
+    assert_never(condition)
+
+
+def _mismatch(condition: Condition, request: Request) -> Mismatch | None:
+    match condition:
+        case HostHeader(values, regexes):
+            host = request.host_name.lower()
+            holds = any(matches(value, host, case_sensitive=False) for value in values)
+            holds = holds or any(search(regex, host, case_sensitive=False) for regex in regexes)
+            return None if holds else Mismatch(condition, host or "absent", values + regexes)
+        case PathPattern(values, regexes):
+            path = request.path
+            holds = any(matches(value, path, case_sensitive=True) for value in values)
+            holds = holds or any(search(regex, path, case_sensitive=True) for regex in regexes)
+            return None if holds else Mismatch(condition, path, values + regexes)
+        case HttpHeader(name, values, regexes):
+            found = request.all(name.lower())
+            # Envoy compares repeated headers as the one list that they are to HTTP (RFC 9110 section 5.3).
+            joined = ",".join(found)
+            holds = bool(found) and (
+                any(matches(value, joined, case_sensitive=False) for value in values)
+                or any(search(regex, joined, case_sensitive=False) for regex in regexes)
+            )
+            return None if holds else Mismatch(condition, joined or "absent", values + regexes)
+        case HttpRequestMethod(values):
+            return None if request.method in values else Mismatch(condition, request.method, values)
+        case QueryString(pairs):
+            holds = any(_in_query(pair, request.query) for pair in pairs)
+            wanted = tuple(f"{pair.key}={pair.value}" if pair.key else pair.value for pair in pairs)
+            return None if holds else Mismatch(condition, request.query or "absent", wanted)
+        case SourceIp(values):
+            source = ip_address(request.source)
+            holds = any(source in ip_network(value, strict=False) for value in values)
+            return None if holds else Mismatch(condition, request.source, values)
+    assert_never(condition)
+
+
+def _in_query(wanted: QueryPair, query: str | None) -> bool:
+    """Parameters are compared as they came: nothing is decoded, and each of a repeated key counts."""
+    for parameter in (query or "").split("&"):
+        key, equals, value = parameter.partition("=")
+        if not equals or not matches(wanted.value, value, case_sensitive=False, escapes=True):
+            continue
+        if wanted.key is None or matches(wanted.key, key, case_sensitive=False, escapes=True):
+            return True
+    return False

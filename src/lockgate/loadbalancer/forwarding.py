@@ -1,0 +1,70 @@
+"""A request as it leaves towards a target: the headers that the load balancer sets, and the Host it sends.
+
+Source: "HTTP headers and Application Load Balancers", "Request tracing for your Application Load Balancer".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.loadbalancer.request import Request
+
+TRACE_ID: Final = "1-00000000-000000000000000000000000"
+MOST_FORWARDED: Final = 30  # addresses in X-Forwarded-For
+DEFAULT_PORTS: Final = (80, 443)  # of these, a Host header carries no port towards the target
+
+
+def towards_target(balancer: LoadBalancer, listener: Listener, request: Request, trace_id: str) -> Request:
+    set_here = {"x-forwarded-proto", "x-forwarded-port", "x-amzn-trace-id", "x-forwarded-for"}
+    headers = [(name, value) for name, value in request.headers if name.lower() not in set_here]
+    if drops_invalid_headers(balancer):
+        headers = [(name, value) for name, value in headers if re.fullmatch(r"[-A-Za-z0-9]+", name)]
+    if (forwarded := _forwarded_for(balancer, request)) is not None:
+        headers.append(("X-Forwarded-For", forwarded))
+    headers.append(("X-Forwarded-Proto", listener.protocol.lower()))
+    headers.append(("X-Forwarded-Port", str(listener.port)))
+    headers.append(("X-Amzn-Trace-Id", traced(request.first("x-amzn-trace-id"), trace_id)))
+    return replace(request, host=host(balancer, listener, request), headers=tuple(headers))
+
+
+def forwarded_for(balancer: LoadBalancer) -> str:
+    """How X-Forwarded-For is treated: ``append``, ``preserve`` or ``remove``."""
+    return balancer.attributes.get("routing.http.xff_header_processing.mode", "append")
+
+
+def drops_invalid_headers(balancer: LoadBalancer) -> bool:
+    return balancer.attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true"
+
+
+def host(balancer: LoadBalancer, listener: Listener, request: Request) -> str:
+    """With `preserve_host_header` as it came. Else without port on 80 and 443, and on other ports never without one."""
+    if balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true":
+        return request.host
+    if listener.port in DEFAULT_PORTS:
+        return request.host_name
+    return request.host if request.host != request.host_name else f"{request.host}:{listener.port}"
+
+
+def traced(old: str | None, trace_id: str) -> str:
+    """The trace header: a fresh root where the client sent none, else its own fields behind a fresh Self."""
+    kept = [field for field in (old or "").split(";") if field and not field.lstrip().startswith("Self=")]
+    if any("Root=" in field for field in kept):
+        return ";".join([f"Self={trace_id}", *kept])
+    return ";".join([f"Root={trace_id}", *kept])
+
+
+def _forwarded_for(balancer: LoadBalancer, request: Request) -> str | None:
+    came = ",".join(request.all("x-forwarded-for")) or None
+    match forwarded_for(balancer):
+        case "preserve":
+            return came
+        case "remove":
+            return None
+        case _:
+            peer = request.source
+            if balancer.attributes.get("routing.http.xff_client_port.enabled") == "true":
+                peer = f"[{peer}]:{request.source_port}" if ":" in peer else f"{peer}:{request.source_port}"
+            return f"{came}, {peer}" if came else peer

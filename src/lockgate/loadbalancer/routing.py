@@ -1,0 +1,286 @@
+"""What a load balancer would do with a request: the decision that Envoy is programmed to make, without Envoy.
+
+`decide` walks the request through listener, certificate, rules in their order, and the final action, and says of each
+rule that came earlier why it did not match. Nothing is asked of the network: which target of a group is taken, and
+what it answers, is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+from lockgate.loadbalancer.conditions import Mismatch, mismatches
+from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, towards_target
+from lockgate.loadbalancer.model import (
+    FinalAction,
+    FixedResponse,
+    Forward,
+    Listener,
+    LoadBalancer,
+    PreAction,
+    Redirect,
+    Rule,
+)
+from lockgate.loadbalancer.pages import page
+from lockgate.loadbalancer.request import Request
+from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
+
+__all__ = [
+    "Answered",
+    "Decision",
+    "Forwarded",
+    "Mismatch",
+    "NoListener",
+    "Outcome",
+    "Redirected",
+    "Refused",
+    "Request",
+    "Share",
+    "decide",
+]
+
+
+# --- what comes of a request -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NoListener:
+    """Nothing listens on the port: the connection is refused."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The load balancer's own error page, and why."""
+
+    status: int
+    why: str
+
+    @property
+    def body(self) -> str:
+        return page(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    status: int
+    location: str
+
+    @property
+    def body(self) -> str:
+        return page(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A fixed response."""
+
+    status: int
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A target group that may get the request, and how often: `weight` of the sum over all shares."""
+
+    target_group: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """`request` is the request as a target would see it; its trace id has the digits given to `decide`."""
+
+    shares: tuple[Share, ...]
+    request: Request
+
+
+Outcome: TypeAlias = NoListener | Refused | Redirected | Answered | Forwarded
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` is None for the default rule; `earlier` tells of each rule before it why it did not match.
+
+    `authentication` holds what must succeed before `outcome` comes true.
+    """
+
+    outcome: Outcome
+    listener: Listener | None = None
+    certificate: str | None = None
+    rule: Rule | None = None
+    action: FinalAction | None = None
+    earlier: tuple[tuple[Rule, Mismatch], ...] = ()
+    authentication: tuple[PreAction, ...] = ()
+
+    @property
+    def priority(self) -> int | Literal["default"] | None:
+        """As the rule's listing has it; None where no rule was looked at."""
+        if self.action is None:
+            return None
+        return self.rule.priority if self.rule else "default"
+
+
+def decide(
+    balancer: LoadBalancer,
+    request: Request,
+    *,
+    names: Mapping[str, tuple[str, ...]] | None = None,
+    trace_id: str = TRACE_ID,
+) -> Decision:
+    """`names` are the DNS names of certificates by ARN, for the choice by server name; `trace_id` is a fresh one."""
+    listener = next((each for each in balancer.listeners if each.port == request.port), None)
+    if listener is None:
+        return Decision(NoListener(request.port))
+    certificate = _certificate(listener, request.server_name, names or {})
+    if refusal := _refusal(listener, request):
+        return Decision(refusal, listener, certificate)
+    rule, earlier = _rule(listener, request)
+    actions = rule.actions if rule else listener.default_actions
+    action = actions[-1]
+    assert isinstance(action, Forward | Redirect | FixedResponse), "the API lets no other action be the last"
+    return Decision(
+        outcome=_outcome(balancer, listener, rule, action, request, trace_id),
+        listener=listener,
+        certificate=certificate,
+        rule=rule,
+        action=action,
+        earlier=earlier,
+        authentication=tuple(each for each in actions[:-1] if not isinstance(each, Forward | Redirect | FixedResponse)),
+    )
+
+
+LONGEST_TARGET = 16384
+
+
+def _refusal(listener: Listener, request: Request) -> Refused | None:
+    """What is refused before any rule is looked at."""
+    if request.method == "TRACE":
+        return Refused(405, "the method TRACE is not allowed")
+    if request.protocol == "HTTP/1.1" and not request.host:
+        return Refused(400, "HTTP/1.1 without a Host header")
+    forwarded = request.all("x-forwarded-for")
+    if len(request.target) > LONGEST_TARGET:
+        return Refused(414, f"the request's target is longer than {LONGEST_TARGET} bytes")
+    if sum(1 + value.count(",") for value in forwarded) > MOST_FORWARDED:
+        return Refused(463, f"X-Forwarded-For has more than {MOST_FORWARDED} addresses")
+    return None
+
+
+def _rule(listener: Listener, request: Request) -> tuple[Rule | None, tuple[tuple[Rule, Mismatch], ...]]:
+    earlier: list[tuple[Rule, Mismatch]] = []
+    for rule in listener.rules:
+        mismatch = next(iter(mismatches(rule, request)), None)
+        if mismatch is None:
+            return rule, tuple(earlier)
+        earlier.append((rule, mismatch))
+    return None, tuple(earlier)
+
+
+def _outcome(
+    balancer: LoadBalancer,
+    listener: Listener,
+    rule: Rule | None,
+    action: FinalAction,
+    request: Request,
+    trace_id: str,
+) -> Outcome:
+    match action:
+        case Forward():
+            return _forwarded(balancer, listener, rule, action, request, trace_id)
+        case Redirect():
+            return Redirected(int(action.status_code.removeprefix("HTTP_")), location(action, listener, request))
+        case FixedResponse():
+            body = action.message_body or ""
+            kind = (action.content_type or "text/plain") if body else ""
+            return Answered(int(action.status_code), kind, body)
+    assert_never(action)
+
+
+def _forwarded(
+    balancer: LoadBalancer,
+    listener: Listener,
+    rule: Rule | None,
+    action: Forward,
+    request: Request,
+    trace_id: str,
+) -> Outcome:
+    shares = tuple(
+        Share(each.target_group, each.weight)
+        for each in action.target_groups
+        if each.weight > 0 and each.target_group in balancer.target_groups
+    )
+    if not shares:
+        return Refused(503, "no target group of the rule has a weight above 0")
+    versions = {balancer.target_groups[share.target_group].protocol_version for share in shares}
+    for version in sorted(versions):
+        if why := _incompatible(version, request):
+            return Refused(464, why)
+    try:
+        changed = rewritten(rule.transforms if rule else (), request)
+    except RewriteFailed as failure:
+        return Refused(500, str(failure))
+    return Forwarded(shares, towards_target(balancer, listener, changed, trace_id))
+
+
+def _incompatible(version: str, request: Request) -> str | None:
+    """Source: "HTTP 464" in the troubleshooting page."""
+    grpc = (request.first("content-type") or "").startswith("application/grpc")
+    if version == "HTTP1":
+        return "gRPC to a target group of protocol version HTTP1" if grpc and request.is_http2 else None
+    if not request.is_http2:
+        return f"{request.protocol} to a target group of protocol version {version}"
+    if version == "GRPC" and request.method != "POST":
+        return f"{request.method} to a target group of protocol version GRPC, which takes POST only"
+    return None
+
+
+def location(redirect: Redirect, listener: Listener, request: Request) -> str:
+    """The Location of a redirect: always with its port; without ``?`` where no query is left."""
+    path, _, query = request.target.partition("?")
+    values = {
+        "#{protocol}": listener.protocol.lower(),
+        "#{host}": request.host_name,
+        "#{port}": str(listener.port),
+        "#{path}": path.removeprefix("/"),
+        "#{query}": query,
+    }
+    filled = _fill(redirect.query, values)
+    return (
+        f"{_fill(redirect.protocol, values).lower()}://{_fill(redirect.host, values)}"
+        f":{_fill(redirect.port, values)}{_fill(redirect.path, values)}" + (f"?{filled}" if filled else "")
+    )
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    """Placeholders filled once: what a request brings is not looked into again."""
+    made, rest = "", template
+    while rest:
+        start = rest.find("#{")
+        if start < 0:
+            return made + rest
+        made += rest[:start]
+        rest = rest[start:]
+        name = next((each for each in values if rest.startswith(each)), None)
+        made += values[name] if name else "#{"
+        rest = rest[len(name) if name else 2 :]
+    return made
+
+
+def _certificate(listener: Listener, server_name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The first certificate for the server name, or the default one: never an alert."""
+    if listener.protocol != "HTTPS" or not listener.certificates:
+        return None
+    wanted = (server_name or "").lower()
+    for arn in listener.certificates:
+        if any(_covers(name.lower(), wanted) for name in names.get(arn, ())):
+            return arn
+    return listener.certificates[0]
+
+
+def _covers(name: str, wanted: str) -> bool:
+    return name == wanted or (name.startswith("*.") and name[2:] == wanted.partition(".")[2] and bool(wanted))

@@ -1,0 +1,282 @@
+"""The pieces of Lua that scripts are put together from. Each defines the function that a script calls.
+
+Names that are defined once for all pieces: `answer` sends one of the load balancer's own pages.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def quoted(text: str) -> str:
+    """`text` as a Lua string, whatever is in it."""
+    plain = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 <>/-_.")
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03d}" for byte in text.encode()) + '"'
+
+
+PAGES: Final = """
+local pages = { %s }
+local function answer(handle, status)
+  local headers = { [":status"] = tostring(status), ["content-type"] = "text/html", ["server"] = "awselb/2.0" }
+  handle:respond(headers, pages[status])
+  return true
+end
+"""
+
+# The trace header: a fresh root, or the client's own fields behind a fresh Self. What only the second decides is made
+# once a second. Source: "Request tracing for your Application Load Balancer".
+TRACE: Final = """
+local format, random, time = string.format, math.random, os.time
+math.randomseed(time() + (tonumber(tostring({}):sub(8), 16) or 0) % 2147483647)
+local second, version = 0, ""
+local function identifier()
+  local now = time()
+  if now ~= second then
+    second, version = now, format("1-%08x-%06x", now, random(0, 16777215))
+  end
+  return version .. format("%09x%09x", random(0, 68719476735), random(0, 68719476735))
+end
+local function extended(old)
+  local kept, rooted = {}, false
+  for field in old:gmatch("[^;]+") do
+    if not field:find("^%s*Self=") then
+      kept[#kept + 1] = field
+      rooted = rooted or field:find("Root=", 1, true)
+    end
+  end
+  table.insert(kept, 1, (rooted and "Self=" or "Root=") .. identifier())
+  return table.concat(kept, ";")
+end
+local function trace(headers)
+  local old = headers:get("x-amzn-trace-id")
+  if old then
+    headers:replace("x-amzn-trace-id", extended(old))
+  else
+    headers:add("x-amzn-trace-id", "Root=" .. identifier())
+  end
+end
+"""
+
+# Too many addresses in X-Forwarded-For, a target that is too long.
+LIMITS: Final = """
+local function limits(handle, headers)
+  local addresses = headers:get("x-forwarded-for")
+  if addresses and select(2, addresses:gsub(",", "")) >= %(most)d then return answer(handle, 463) end
+  if #headers:get(":path") > 16384 then return answer(handle, 414) end
+end
+"""
+
+# X-Forwarded-For is added by the route where it is absent; the script joins the peer to one that is there.
+APPEND: Final = """
+local function forwarded(handle, headers)
+  local old = headers:get("x-forwarded-for")
+  if old then
+    local peer = handle:streamInfo():downstreamDirectRemoteAddress()
+    headers:replace("x-forwarded-for", old .. ", " .. %s)
+  end
+end
+"""
+ADDRESS: Final = '(peer:match("^%[(.*)%]:%d+$") or peer:match("^(.*):%d+$"))'
+ADDRESS_AND_PORT: Final = "peer"
+
+HOST_PORT: Final = """
+local function host(headers)
+  local name = headers:get(":authority")
+  if name and not name:find(":%%d+$") then headers:replace(":authority", name .. ":%d") end
+end
+"""
+
+# Header names that are not [-A-Za-z0-9]+ are dropped silently.
+DROP_INVALID: Final = """
+local function drop_invalid(headers)
+  local invalid
+  for name in pairs(headers) do
+    if name:find("[^%w%-:]") then
+      invalid = invalid or {}
+      invalid[#invalid + 1] = name
+    end
+  end
+  for _, name in ipairs(invalid or {}) do headers:remove(name) end
+end
+"""
+
+# Desync mode strictest: what a lenient mode lets pass. Envoy refuses the severe kinds in every mode.
+# Source: the classes of aws/http-desync-guardian.
+STRICTEST: Final = """
+local function smuggled(handle, headers)
+  local method = headers:get(":method")
+  local length = headers:get("content-length")
+  if (method == "GET" or method == "HEAD") and (length or headers:get("transfer-encoding")) then
+    return answer(handle, 400)
+  end
+  for name, value in pairs(headers) do
+    if name == "" or value:find("[\\1-\\8\\10-\\31\\127-\\255]") then return answer(handle, 400) end
+    local letters = name:gsub("[^%a]", "")
+    if (letters == "contentlength" and name ~= "content-length")
+      or (letters == "transferencoding" and name ~= "transfer-encoding") then
+      return answer(handle, 400)
+    end
+  end
+end
+"""
+
+# Client and target group must speak the same protocol ("HTTP 464").
+VERSIONS: Final = """
+local function incompatible(handle, headers, context)
+  local version = context:get("version")
+  local kind = headers:get("content-type")
+  local grpc = kind and kind:sub(1, 16) == "application/grpc"
+  if not version or version == "HTTP1" then
+    if grpc and handle:streamInfo():protocol() == "HTTP/2" then return answer(handle, 464) end
+    return
+  end
+  if handle:streamInfo():protocol() ~= "HTTP/2" then return answer(handle, 464) end
+  if version == "GRPC" and headers:get(":method") ~= "POST" then return answer(handle, 464) end
+end
+"""
+
+CLIENT_CHAIN: Final = """
+local function client_chain(handle, headers)
+  local connection = handle:streamInfo():downstreamSslConnection()
+  headers:remove(%(name)s)
+  if connection and connection:peerCertificatePresented() then
+    headers:add(%(name)s, connection:urlEncodedPemEncodedPeerCertificateChain())
+  end
+end
+"""
+
+# What the header-to-metadata filter made of Host and path with the rule's expressions.
+REWRITE: Final = """
+local function rewrite(handle, headers)
+  local made = handle:streamInfo():dynamicMetadata():get("lockgate.rewrite")
+  if not made then return end
+  if made.host then
+    if made.host == "" or made.host:find("[^!-~]") or made.host:find("[/?#]") then return answer(handle, 500) end
+    headers:replace(":authority", made.host)
+  end
+  if made.url then
+    if made.url:sub(1, 1) ~= "/" or made.url:find("[^!-~]") then return answer(handle, 500) end
+    headers:replace(":path", made.url)
+  end
+end
+"""
+
+# Stickiness: to a target group by AWSALBTG, to a target by AWSALB or by the application's cookie. A value holds the
+# choice and the time it was made, under a key of the load balancer: opaque to clients, not secret.
+STICKY: Final = """
+local bit = require("bit")
+local WEEK = 604800
+local function mixed(text, key)
+  local made = {}
+  for at = 1, #text do
+    made[at] = string.char(bit.bxor(text:byte(at), key:byte((at * 7) % #key + 1), (at * 31) % 256))
+  end
+  return table.concat(made)
+end
+local function sealed(choice, key)
+  return (mixed(time() .. ";" .. choice, key):gsub(".", function(char) return format("%02x", char:byte()) end))
+end
+local function opened(value, key, seconds)
+  if not value or #value % 2 == 1 or value:find("[^%x]") then return end
+  local text = mixed(value:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end), key)
+  local made, choice = text:match("^(%d+);(.*)$")
+  if made and tonumber(made) + seconds >= time() then return choice end
+end
+local function cookies_of(headers)
+  local found = {}
+  for name, value in (headers:get("cookie") or ""):gmatch("([^=;,%s]+)=([^;,]*)") do
+    if not found[name] then found[name] = value end
+  end
+  return found
+end
+local function chosen_group(context, cookies)
+  local groups = context:get("groups")
+  if context:get("seconds") > 0 then
+    for _, name in ipairs({ "AWSALBTG", "AWSALBTGCORS" }) do
+      local cluster = opened(cookies[name], context:get("key"), context:get("seconds"))
+      for at, group in ipairs(groups) do
+        if cluster and group.cluster == cluster then return at, group end
+      end
+    end
+  end
+  local sum = 0
+  for _, group in ipairs(groups) do sum = sum + group.weight end
+  local drawn = random() * sum
+  for at, group in ipairs(groups) do
+    drawn = drawn - group.weight
+    if drawn < 0 and group.weight > 0 then return at, group end
+  end
+  return 1, groups[1]
+end
+local function stick(handle, headers, context)
+  local cookies = cookies_of(headers)
+  local at, group = chosen_group(context, cookies)
+  headers:replace("x-lockgate-cluster", group.cluster)
+  handle:clearRouteCache()
+  handle:filterContext()  -- chooses the route, now by the header
+  handle:streamInfo():dynamicMetadata():set("lockgate.sticky", "group", tostring(at))
+  local names = group.sticky == "lb" and { "AWSALB", "AWSALBCORS" }
+    or group.sticky == "app" and cookies[group.cookie] and { "AWSALBAPP-0" } or {}
+  for _, name in ipairs(names) do
+    local choice = opened(cookies[name], context:get("key"), group.duration)
+    local cluster, address = (choice or ""):match("^(.*)|(.*)$")
+    if cluster == group.cluster then
+      handle:setUpstreamOverrideHost(address, false)
+      handle:streamInfo():dynamicMetadata():set("lockgate.sticky", "app", "kept")
+      return
+    end
+  end
+end
+"""
+
+# The route tells the target's address in a header of its own, which goes no further than here.
+STICKY_RESPONSE: Final = """
+local function expires() return os.date("!%a, %d %b %Y %H:%M:%S GMT", time() + WEEK) end
+local function pair(headers, name, value)
+  local when = expires()
+  headers:add("set-cookie", name .. "=" .. value .. "; Expires=" .. when .. "; Path=/")
+  headers:add("set-cookie", name .. "CORS=" .. value .. "; Expires=" .. when .. "; Path=/; SameSite=None; Secure")
+end
+local function sets(headers, cookie)
+  for at = 0, headers:getNumValues("set-cookie") - 1 do
+    if headers:getAtIndex("set-cookie", at):match("^%s*([^=]*)=") == cookie then return true end
+  end
+end
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local address = headers:get("x-lockgate-target")
+  if not address then return end
+  headers:remove("x-lockgate-target")
+  local context = handle:filterContext()
+  local known = handle:streamInfo():dynamicMetadata():get("lockgate.sticky")
+  local group = known and context:get("groups")[tonumber(known.group)]
+  if not group then return end
+  local value = sealed(group.cluster .. "|" .. address, context:get("key"))
+  if group.sticky == "lb" then
+    pair(headers, "AWSALB", value)
+  elseif group.sticky == "app" and sets(headers, group.cookie) then
+    headers:add("set-cookie", "AWSALBAPP-0=" .. value .. "; Expires=" .. expires() .. "; Path=/")
+  end
+  if context:get("seconds") > 0 then pair(headers, "AWSALBTG", sealed(group.cluster, context:get("key"))) end
+end
+"""
+
+# A redirect with placeholders where Envoy's own redirect has no place for them.
+REDIRECT: Final = """
+function envoy_on_request(handle)
+  local headers, context = handle:headers(), handle:filterContext()
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  local host = (headers:get(":authority") or ""):gsub(":%d+$", "")
+  local request = {
+    protocol = context:get("request_protocol"), port = context:get("request_port"), query = query, host = host,
+    path = (path:gsub("^/", "")),
+  }
+  local function filled(template) return (template:gsub("#{(%a+)}", request)) end
+  local location = context:get("protocol") .. "://" .. filled(context:get("host")) .. ":" .. filled(context:get("port"))
+  location = location .. filled(context:get("path"))
+  local asked = filled(context:get("query"))
+  if asked ~= "" then location = location .. "?" .. asked end
+  if #location > 8192 then return handle:respond({ [":status"] = "507" }, "") end
+  handle:respond({ [":status"] = context:get("status"), ["location"] = location }, "")
+end
+"""
