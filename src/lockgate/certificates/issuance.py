@@ -172,7 +172,8 @@ def _watch(seen: Seen) -> Act:
     wanted = target(seen.certificate, material, existing_type=seen.secret.type)
     if not is_up_to_date(seen.secret, wanted):
         return Restore(wanted)
-    return Rest(policy.renewal_time(seen.certificate.spec, given.leaf))
+    times = (policy.renewal_time(seen.certificate.spec, given.leaf), given.leaf.not_valid_after_utc)
+    return Rest(next((time for time in times if time > seen.now), None))
 
 
 def _backing_off(seen: Seen) -> datetime | None:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|ns|h|m|s)")
+from lockgate.resources import durations
 
 
 def parse_duration(text: str) -> timedelta:
-    """A Go duration (``2160h0m0s``, ``1.5h``). Raises `ValueError`."""
-    sign, body = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if body == "0":
-        return timedelta(0)
-    seconds, at = 0.0, 0
-    for part in _PART.finditer(body):
-        if part.start() != at:
-            break
-        seconds += float(part[1]) * _UNITS[part[2]]
-        at = part.end()
-    if not body or at != len(body):
+    """A Go duration (``2160h0m0s``, ``1.5h``), to the microsecond. Raises `ValueError`."""
+    nanoseconds = durations.nanoseconds(text)
+    if nanoseconds is None:
         raise ValueError(f"time: invalid duration {text!r}")
-    return timedelta(seconds=sign * seconds)
+    return timedelta(microseconds=nanoseconds // 1000)
 
 
 def go_duration(duration: timedelta) -> str:
     """As Go prints one: ``2160h0m0s``, ``5m0s``, ``1s``."""
-    total = int(duration.total_seconds())
-    sign, total = ("-", -total) if total < 0 else ("", total)
-    hours, minutes, seconds = total // 3600, total % 3600 // 60, total % 60
-    if hours:
-        return f"{sign}{hours}h{minutes}m{seconds}s"
-    return f"{sign}{minutes}m{seconds}s" if minutes else f"{sign}{seconds}s"
+    return durations.go_text(duration // timedelta(microseconds=1) * 1000)
 
 
 def parse_time(text: str) -> datetime:

@@ -1,0 +1,6 @@
+"""cert-manager: Certificates to Secrets, through ACME, a CA of one's own, or no CA at all."""
+
+from lockgate.controllers.cert_manager.cert_manager import CertManager
+from lockgate.controllers.cert_manager.environment import AcmeEndpoint, Pace, Route53Access
+
+__all__ = ["AcmeEndpoint", "CertManager", "Pace", "Route53Access"]

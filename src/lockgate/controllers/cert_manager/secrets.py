@@ -1,0 +1,29 @@
+"""Reading the keys of Secrets that issuers refer to, with cert-manager's words for what is missing."""
+
+from __future__ import annotations
+
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.resources.kinds import Secret
+from lockgate.resources.status import NotFound
+
+
+class SecretProblem(Exception):
+    """A Secret or key that is not there. The message names both, never a value."""
+
+
+async def find(kubernetes: Kubernetes, namespace: str, name: str) -> Secret | None:
+    try:
+        return await kubernetes.get(Secret, name, namespace)
+    except NotFound:
+        return None
+
+
+async def read(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> bytes:
+    """Raises `SecretProblem`."""
+    secret = await find(kubernetes, namespace, name)
+    if secret is None:
+        raise SecretProblem(f'secret "{name}" not found')
+    value = secret.decoded.get(key)
+    if value is None:
+        raise SecretProblem(f"key '{key}' not found in secret")
+    return value
