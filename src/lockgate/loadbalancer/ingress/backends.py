@@ -5,6 +5,7 @@ Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_builder.go`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -55,6 +56,8 @@ class Backends:
     account: Account
     settings: Settings
     target_groups: TargetGroups
+    missing: Callable[[Member, Path, str], None]
+    """Told of a backend that does not exist, where that is answered 503."""
     _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
     _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
     _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class Backends:
                 raise Refused('missing required "service" field')
             name, port = backend.service.name, backend.service.port
             if port.name == "use-annotation":
-                action = self._annotated(member, name)
+                action = self._annotated(member, name, path)
             else:
                 action = ForwardTo((ToService(name, port.name or port.number),))
             conditions = () if default else self.conditions(member, name)
@@ -97,13 +100,16 @@ class Backends:
                 self._transforms[key] = annotation.parse(read_transforms, member.ingress) or ()
         return self._transforms[key]
 
-    def _annotated(self, member: Member, name: str) -> BackendAction:
+    def _annotated(self, member: Member, name: str, path: Path) -> BackendAction:
         annotation = a.ACTIONS.of(name)
         with about(member.ingress.key, annotation.path()):
             action = annotation.parse(read_action, member.ingress)
         if action is not None:
             return action
         if self.settings.tolerate_non_existent_backend_action:
+            self.missing(
+                member, path, f"no annotation {annotation.key}: requests get 503 Backend action does not exist"
+            )
             return _unavailable("Backend action does not exist")
         raise Refused(f"missing actions.{name} configuration")
 
@@ -125,6 +131,8 @@ class Backends:
                             service = self.objects.services.get((member.ingress.namespace, name))
                             if service is None:
                                 if len(targets) == 1 and self.settings.tolerate_non_existent_backend_service:
+                                    missing = f"no Service {member.ingress.namespace}/{name}: requests get 503"
+                                    self.missing(member, path, f"{missing} Backend service does not exist")
                                     return _unavailable("Backend service does not exist"), None
                                 raise Refused(f'Service "{name}" not found')
                             reference = self.target_groups.reference(member, service, port, path)

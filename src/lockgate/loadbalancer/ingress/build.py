@@ -27,7 +27,7 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.refusal import Path, Refused, about
 from lockgate.loadbalancer.stack import Permission, SecurityGroup, Stack
 from lockgate.loadbalancer.subnets import Demand
-from lockgate.resources.finding import Finding, Position, Severity
+from lockgate.resources.finding import Finding, Position
 from lockgate.resources.model import Resource
 
 
@@ -69,7 +69,7 @@ class _Build:
         target_groups = TargetGroups(
             group.id, settings, self.account, self.locate, family != "ipv4", security.backend_peer is not None
         )
-        self.backends = Backends(self.objects, self.account, settings, target_groups)
+        self.backends = Backends(self.objects, self.account, settings, target_groups, self._no_backend)
         self.redirect_port = _redirect_port(load_balancer.ssl_redirect(group), open_ports, group)
         listeners = tuple(self._listener(port, tags) for port in open_ports)
         load_balancer.check_addons(group)
@@ -242,11 +242,15 @@ class _Build:
             )
         ]
 
+    def _no_backend(self, member: Member, path: Path, message: str) -> None:
+        place = self.locate(member.ingress.key, path)
+        finding = findings.NO_BACKEND.finding(message, place, subject=str(member.ingress.key))
+        if finding not in self.findings:
+            self.findings.append(finding)
+
     def _note_open(self, about_: Resource, path: Path, message: str) -> None:
         self.findings.append(
-            Finding(
-                findings.LEFT_OPEN,
-                Severity.INFO,
+            findings.LEFT_OPEN.finding(
                 message,
                 self.locate(about_.key, path if path[-1] in about_.metadata.annotations else ()),
                 subject=str(about_.key),

@@ -10,14 +10,52 @@ from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_spec import PREFIX, AnyAnnotation
 from lockgate.loadbalancer.ingress.world import Locate
 from lockgate.loadbalancer.refusal import Refused
+from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.model import Resource
 
-UNKNOWN_ANNOTATION: Final = "LG0401"
-NOT_BUILT: Final = "LG0402"
-WITHOUT_EFFECT: Final = "LG0403"
-LEFT_OPEN: Final = "LG0404"
-NOT_OWNED: Final = "LG0405"
+UNKNOWN_ANNOTATION: Final = define(
+    "LG1101",
+    Severity.WARNING,
+    "Unknown ALB annotation",
+    "The AWS Load Balancer Controller ignores annotations that it does not know, and says nothing.",
+)
+NOT_BUILT: Final = define(
+    "LG1102",
+    Severity.ERROR,
+    "Load balancer not built",
+    "One faulty Ingress stops its whole group: the load balancer stays as it was, for every member.",
+)
+WITHOUT_EFFECT: Final = define(
+    "LG1103",
+    Severity.INFO,
+    "Annotation without effect here",
+    "The setting is read as the controller reads it, and passed on or left out; locally nothing follows from it.",
+)
+LEFT_OPEN: Final = define(
+    "LG1104",
+    Severity.INFO,
+    "Decided on AWS or in the cluster",
+    "Manifests alone do not say it: the controller looks at the account or the cluster to choose.",
+)
+CLASS_NOT_RESOLVED: Final = define(
+    "LG1105",
+    Severity.WARNING,
+    "Ingress class does not resolve",
+    "The controller passes over an Ingress whose class it cannot load.",
+)
+GROUP_NOT_VALID: Final = define(
+    "LG1106",
+    Severity.ERROR,
+    "Group name not valid",
+    "An Ingress whose group has no valid name is on no load balancer.",
+)
+NO_BACKEND: Final = define(
+    "LG1107",
+    Severity.WARNING,
+    "Backend does not exist",
+    "The rule answers 503 until the Service or the action is there.",
+)
 
 
 def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:
@@ -27,13 +65,13 @@ def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:
         if key.startswith(PREFIX) and spec_of(name := key.removeprefix(PREFIX)) is None:
             near = nearest(name)
             found.append(
-                Finding(
-                    UNKNOWN_ANNOTATION,
-                    Severity.WARNING,
+                UNKNOWN_ANNOTATION.finding(
                     f"the AWS Load Balancer Controller knows no annotation {key} and ignores it",
                     locate(resource.key, ("metadata", "annotations", key)),
-                    f"did you mean {PREFIX}{near}?" if near else "see docs/reference/annotations.md for those it reads",
-                    str(resource.key),
+                    mend=f"did you mean {PREFIX}{near}?"
+                    if near
+                    else "docs/reference/annotations.md has those it reads",
+                    subject=str(resource.key),
                 )
             )
     return found
@@ -47,7 +85,7 @@ def annotations_without_effect(resource: Resource, locate: Locate) -> list[Findi
         if spec is not None and spec.limits:
             place = locate(resource.key, ("metadata", "annotations", key))
             message = f"{key}: {spec.limits}"
-            found.append(Finding(WITHOUT_EFFECT, Severity.INFO, message, place, subject=str(resource.key)))
+            found.append(WITHOUT_EFFECT.finding(message, place, subject=str(resource.key)))
     return found
 
 
@@ -55,7 +93,7 @@ def refused(refusal: Refused, locate: Locate) -> Finding:
     """A group that cannot be built, in the controller's words."""
     place = locate(refusal.subject, refusal.path) if refusal.subject else None
     subject = str(refusal.subject) if refusal.subject else ""
-    return Finding(NOT_BUILT, Severity.ERROR, f"Failed build model due to {refusal.message}", place, subject=subject)
+    return NOT_BUILT.finding(f"Failed build model due to {refusal.message}", place, subject=subject)
 
 
 def spec_of(name: str) -> AnyAnnotation | None:

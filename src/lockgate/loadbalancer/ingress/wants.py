@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from lockgate.loadbalancer import annotations as a
@@ -72,7 +72,7 @@ def services_of(ingress: Ingress) -> frozenset[str]:
     return frozenset(found)
 
 
-def secrets_of(ingress: Ingress, services: dict[tuple[str, str], Service]) -> frozenset[str]:
+def secrets_of(ingress: Ingress, services: Mapping[tuple[str, str], Service]) -> frozenset[str]:
     """Names of the Secrets, in its namespace, whose contents go into its rules."""
     candidates = [None, *(services.get((ingress.namespace, name)) for name in services_of(ingress))]
     return frozenset(secret for service in candidates if (secret := oidc_secret(ingress, service)))

@@ -1,0 +1,61 @@
+"""The reference page of annotations, written from the registry; run as a module, it prints it."""
+
+from __future__ import annotations
+
+import sys
+
+from lockgate.loadbalancer.annotations import REGISTRY
+from lockgate.loadbalancer.annotations_spec import PREFIX, AnyAnnotation
+
+_HEAD = f"""# Annotations
+
+Every annotation `{PREFIX}…` that is read, as the AWS Load Balancer Controller v3.5 reads it. This page is written
+from the registry in `src/lockgate/loadbalancer/annotations.py` by
+`python -m lockgate.loadbalancer.annotations_document`.
+
+- **On** lists the kinds that may carry it; of two, the first wins as a whole. *Class* is the field of
+  IngressClassParams.spec that goes before it.
+- **In a group** says what happens when several members of an IngressGroup set it. What must be equal and is not stops
+  the whole group: the event is `FailedBuildModel`.
+- Text is taken as written: the newline at the end of a YAML block scalar belongs to it. Only lists, maps and JSON
+  are trimmed.
+- An unknown name is ignored by the controller; `lockgate check` warns of it and names the nearest known one.
+
+| Annotation | Type | Default | On | Class | In a group | What it does | Sets |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+_LIMITS = """
+## Limits
+
+What these ask for has no effect on this machine, or is left out; the annotation is checked all the same.
+
+| Annotation | What becomes of it |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole of docs/reference/annotations.md."""
+    rows = "".join(_row(annotation) for annotation in REGISTRY.values())
+    limits = "".join(f"| `{item.name}` | {item.limits} |\n" for item in REGISTRY.values() if item.limits)
+    return _HEAD + rows + _LIMITS + limits
+
+
+def _row(item: AnyAnnotation) -> str:
+    shape = ", ".join(f"`{value}`" for value in item.values) or item.type.shape
+    cells = (
+        f"`{item.name}`",
+        shape.replace("|", "\\|"),
+        item.default or "–",
+        ", ".join(item.scope),
+        f"`{item.params}`" if item.params else "–",
+        item.merge.value,
+        item.effect,
+        item.fields or "–",
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

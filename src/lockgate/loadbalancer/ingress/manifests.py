@@ -1,0 +1,190 @@
+"""Manifests alone to stacks: what the Ingresses in files lead to, without a cluster or an account.
+
+What only a cluster or AWS would know is stood in for, and told: node ports, Service UIDs (and with them target group
+names), subnets, discovered certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from zlib import crc32
+
+from lockgate.loadbalancer.ingress import findings
+from lockgate.loadbalancer.ingress.build import build
+from lockgate.loadbalancer.ingress.group import (
+    Group,
+    InvalidClass,
+    InvalidGroup,
+    NotOurs,
+    Owned,
+    assemble,
+    ownership,
+)
+from lockgate.loadbalancer.ingress.wants import secrets_of, services_of
+from lockgate.loadbalancer.ingress.world import Account, Locate, Name, Objects, Settings
+from lockgate.loadbalancer.refusal import Path, Refused
+from lockgate.loadbalancer.stack import GroupId, Stack
+from lockgate.resources.finding import Finding, Position
+from lockgate.resources.kinds import (
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Namespace,
+    Secret,
+    Service,
+)
+from lockgate.resources.model import ObjectKey, Resource
+
+
+class Documented(Protocol):
+    """A manifest that knows where its fields were written."""
+
+    def at(self, *path: str | int) -> Position: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """A stack for each group that builds, by group, and findings of all. Given back as `earlier`, it is built upon."""
+
+    stacks: tuple[Stack, ...]
+    findings: tuple[Finding, ...]
+    _built: Mapping[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = field(
+        default_factory=dict, repr=False
+    )
+
+
+def stack_from_manifests(
+    resources: Iterable[Resource],
+    documents: Mapping[ObjectKey, Documented] | None = None,
+    *,
+    settings: Settings | None = None,
+    account: Account | None = None,
+    earlier: Stacks | None = None,
+) -> Stacks:
+    """All groups of the Ingresses among `resources`. `documents` give positions. A group of which nothing has changed
+    since `earlier` is not built again; positions are then its earlier ones."""
+    chosen = settings or Settings(cluster_name="lockgate")
+    told: list[Finding] = []
+    locate = _locate(documents or {})
+    objects, stood_in = _objects(resources)
+    groups: dict[GroupId, list[Ingress]] = {}
+    for ingress in objects.ingresses.values():
+        match ownership(ingress, objects, chosen):
+            case Owned(owner):
+                groups.setdefault(owner, []).append(ingress)
+            case InvalidClass(message):
+                place = locate(ingress.key, ("spec", "ingressClassName"))
+                told.append(findings.CLASS_NOT_RESOLVED.finding(message, place, subject=str(ingress.key)))
+            case InvalidGroup(message):
+                place = locate(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
+                told.append(findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key)))
+            case NotOurs():
+                pass
+    built: dict[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = {}
+    before = earlier._built if earlier else {}
+    for group_id in sorted(groups):
+        try:
+            group = assemble(group_id, groups[group_id], objects, chosen)
+            used = _used(group, objects)
+            known = before.get(group_id)
+            if known is not None and _same(known[0], used):
+                built[group_id] = known
+                continue
+            result = build(group, objects, account or Account(), chosen, locate)
+        except Refused as refused:
+            used, result = (), refused
+        built[group_id] = (used, result)
+    stacks: list[Stack] = []
+    for _, result in built.values():
+        if isinstance(result, Refused):
+            told.append(findings.refused(result, locate))
+        else:
+            stacks.append(result)
+            told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
+    return Stacks(tuple(stacks), tuple(told), built)
+
+
+def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
+    """The objects by name, and the Services whose node ports are stood in for."""
+    ingresses: dict[Name, Ingress] = {}
+    services: dict[Name, Service] = {}
+    secrets: dict[Name, Secret] = {}
+    classes: dict[str, IngressClass] = {}
+    params: dict[str, IngressClassParams] = {}
+    namespaces: dict[str, dict[str, str]] = {}
+    stood_in: set[Name] = set()
+    for resource in resources:
+        name = (resource.namespace, resource.name)
+        match resource:
+            case Ingress():
+                ingresses[name] = resource
+            case Service():
+                services[name] = _with_node_ports(resource)
+                if services[name] is not resource:
+                    stood_in.add(name)
+            case Secret():
+                secrets[name] = resource
+            case IngressClass():
+                classes[resource.name] = resource
+            case IngressClassParams():
+                params[resource.name] = resource
+            case Namespace():
+                namespaces[resource.name] = resource.metadata.labels
+    return Objects(ingresses, services, secrets, classes, params, namespaces), frozenset(stood_in)
+
+
+def _with_node_ports(service: Service) -> Service:
+    """A Service of a type that has node ports gets stable ones where the manifest leaves them to the cluster."""
+    ports = service.spec.ports
+    if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
+        return service
+    taken = {port.node_port for port in ports}
+    found = []
+    for port in ports:
+        number = port.node_port
+        if not number:
+            number = 30000 + crc32(f"{service.namespace}/{service.name}:{port.port}".encode()) % 2768
+            while number in taken:
+                number = 30000 + (number - 29999) % 2768
+            taken.add(number)
+        found.append(port.model_copy(update={"node_port": number}))
+    spec = service.spec.model_copy(update={"ports": tuple(found)})
+    return service.model_copy(update={"spec": spec})
+
+
+def _node_port_findings(stack: Stack, stood_in: frozenset[Name], locate: Locate) -> Iterator[Finding]:
+    told: set[Name] = set()
+    for binding in stack.bindings:
+        name = (binding.namespace, binding.service)
+        if binding.target_type == "instance" and name in stood_in and name not in told:
+            told.add(name)
+            key = ObjectKey("", "Service", *name)
+            message = "the cluster chooses its node ports: those shown stand in for them"
+            yield findings.LEFT_OPEN.finding(message, locate(key, ("spec", "ports")), subject=str(key))
+
+
+def _used(group: Group, objects: Objects) -> tuple[Resource | None, ...]:
+    """Every object that the group's stack hangs on; None for one that is missing."""
+    used: list[Resource | None] = []
+    for member in group.members:
+        namespace = member.ingress.namespace
+        used += [member.ingress, member.params]
+        used += [objects.services.get((namespace, name)) for name in sorted(services_of(member.ingress))]
+        used += [
+            objects.secrets.get((namespace, name)) for name in sorted(secrets_of(member.ingress, objects.services))
+        ]
+    return tuple(used)
+
+
+def _same(first: tuple[Resource | None, ...], second: tuple[Resource | None, ...]) -> bool:
+    return len(first) == len(second) and all(a is b or a == b for a, b in zip(first, second, strict=True))
+
+
+def _locate(documents: Mapping[ObjectKey, Documented]) -> Locate:
+    def locate(key: ObjectKey, path: Path) -> Position | None:
+        document = documents.get(key)
+        return document.at(*path) if document is not None else None
+
+    return locate
