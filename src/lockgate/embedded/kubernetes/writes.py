@@ -192,15 +192,17 @@ class Writes:
             metadata.pop("namespace", None)
         key = ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
         require_namespace(self._storage, kind, key)
-        if self._storage.get(key) is not None:
-            raise already_exists(kind, key.name)
         metadata = {**metadata, "uid": str(uuid4()), "creationTimestamp": self._now()}
         if kind.group:
             metadata["generation"] = 1
         content = _content(body)
         if kind.has_status:
             content.pop("status", None)
-        created = self._store(model, key, None, {**_head(kind), "metadata": metadata, **content}, by, managed)
+        body = {**_head(kind), "metadata": metadata, **content}
+        if self._storage.get(key) is not None:
+            self._schemas.checked(model, self._completed(model, key, None, body))  # validation comes before storage
+            raise already_exists(kind, key.name)
+        created = self._store(model, key, None, body, by, managed)
         owners = metadata.get("ownerReferences") or ()
         if owners and not by.dry_run and not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
             self.delete(model, key)  # its owner went while it was on the way: garbage from the start
