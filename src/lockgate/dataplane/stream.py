@@ -164,6 +164,8 @@ class Stream:
                 subscription = self._subscriptions[type_url]
                 subscription.answered = True
                 subscription.sent.update({name: entry.version for name, entry in changed.items()})
+                if type_url == CLUSTER:
+                    self._resend_endpoints(changed)
                 return Push(type_url, changed)
             if self._held_back(type_url, busy):
                 return None
@@ -176,6 +178,12 @@ class Stream:
                     del subscription.sent[name]
                 return Push(type_url, {}, tuple(gone))
         return None
+
+    def _resend_endpoints(self, clusters: Mapping[str, Entry]) -> None:
+        """A changed cluster warms up anew and waits for its endpoints, although Envoy has them and does not ask."""
+        if (endpoints := self._subscriptions.get(ENDPOINT)) is not None:
+            for name in clusters:
+                endpoints.sent.pop(name, None)
 
     def _held_back(self, type_url: str, busy: bool) -> bool:
         """Whether later types wait: routes and listeners for clusters, clusters for their endpoints."""
