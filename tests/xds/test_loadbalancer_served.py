@@ -1,0 +1,512 @@
+"""What clients and targets see of a load balancer that a real Envoy serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from alb_lab import Answer, Lab, laboratory, read_answer, read_request
+
+from lockgate.loadbalancer.model import (
+    Action,
+    FixedResponse,
+    Forward,
+    HostHeader,
+    Listener,
+    LoadBalancer,
+    PathPattern,
+    Redirect,
+    Rewrite,
+    Rule,
+    TargetGroup,
+    WeightedTargetGroup,
+)
+from lockgate.xds.loadbalancer import Endpoint
+
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
+NOT_FOUND = FixedResponse("404", "text/plain", "nothing here")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with laboratory() as lab:
+        yield lab
+
+
+def group(name: str, **more: object) -> TargetGroup:
+    return replace(TargetGroup(f"{ARN}targetgroup/{name}/0123456789abcdef", name, 80), **more)  # type: ignore[arg-type]
+
+
+def forward(*groups: TargetGroup, weights: tuple[int, ...] = (), sticky: int | None = None) -> Forward:
+    shares = weights or (1,) * len(groups)
+    return Forward(
+        tuple(WeightedTargetGroup(each.reference, weight) for each, weight in zip(groups, shares, strict=True)), sticky
+    )
+
+
+def balancer(*groups: TargetGroup, listeners: tuple[Listener, ...], **attributes: str) -> LoadBalancer:
+    return LoadBalancer(
+        name="lab",
+        arn=f"{ARN}loadbalancer/app/lab/0123456789abcdef",
+        dns_name="lab-1.us-east-1.elb.amazonaws.com",
+        listeners=listeners,
+        target_groups={each.reference: each for each in groups},
+        attributes={key.replace("__", "."): value for key, value in attributes.items()},
+    )
+
+
+def http(*rules: Rule, default: Action = NOT_FOUND, port: int = 80, **attributes: str) -> Listener:
+    named = {f"routing.http.response.{key}": value for key, value in attributes.items()}
+    return Listener(port, "HTTP", (default,), rules=rules, attributes=named)
+
+
+def get(path: str = "/", host: str = "a.example.com", *headers: str, method: str = "GET") -> str:
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n" + "".join(f"{each}\r\n" for each in headers) + "\r\n"
+
+
+def page(status: str) -> bytes:
+    return (
+        f"<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
+    ).encode()
+
+
+WEB = group("web")
+API = group("api")
+
+
+# --- headers towards the target ----------------------------------------------------------------------------------
+
+
+def test_a_target_sees_the_load_balancers_headers_and_none_of_envoys(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    answer = lab.ask(
+        one, get("/a//b/../%2e?q=%20", "A.example.com:8080", "X-Custom: Kept", "X-Forwarded-Proto: gopher")
+    )
+    assert answer.status == 200
+    assert answer.seen["path"] == "/a//b/../%2e?q=%20"
+    assert answer.seen_header("host") == ["A.example.com"]
+    assert answer.seen_header("x-forwarded-for") == ["127.0.0.1"]
+    assert answer.seen_header("x-forwarded-proto") == ["http"]
+    assert answer.seen_header("x-forwarded-port") == ["80"]
+    assert {name for name, _ in answer.seen["headers"]} == {
+        "Host",
+        "X-Custom",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Amzn-Trace-Id",
+    }
+    assert {name for name, _ in answer.headers} == {"Content-Length", "Server", "Date"}
+    assert answer.header("server") == "target"
+
+
+TRACES = {
+    "none": ((), r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}"),
+    "a root is kept behind a fresh Self": (
+        ("Root=1-67891233-abcdef012345678912345678;CalledFrom=app",),
+        r"Self=1-[0-9a-f]{8}-[0-9a-f]{24};Root=1-67891233-abcdef012345678912345678;CalledFrom=app",
+    ),
+    "a Self is replaced": (
+        ("Self=1-67891234-12456789abcdef012345678;Root=1-67891233-abcdef012345678912345678",),
+        r"Self=1-[0-9a-f]{8}-[0-9a-f]{24};Root=1-67891233-abcdef012345678912345678",
+    ),
+    "custom fields alone get a root": (("CalledFrom=app",), r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};CalledFrom=app"),
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_the_trace_header(lab: Lab, name: str) -> None:
+    sent, wanted = TRACES[name]
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    answer = lab.ask(one, get("/", "a", *(f"X-Amzn-Trace-Id: {each}" for each in sent)))
+    assert re_match(wanted, answer.seen_header("x-amzn-trace-id"))
+
+
+def re_match(pattern: str, values: list[str]) -> bool:
+    import re
+
+    return len(values) == 1 and re.fullmatch(pattern, values[0]) is not None
+
+
+FORWARDED = {
+    "append is the default": ({}, ["1.2.3.4"], ["1.2.3.4, 127.0.0.1"]),
+    "append to none": ({}, [], ["127.0.0.1"]),
+    "preserve": ({"routing__http__xff_header_processing__mode": "preserve"}, ["1.2.3.4"], ["1.2.3.4"]),
+    "preserve keeps it absent": ({"routing__http__xff_header_processing__mode": "preserve"}, [], []),
+    "remove": ({"routing__http__xff_header_processing__mode": "remove"}, ["1.2.3.4"], []),
+}
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_x_forwarded_for(lab: Lab, name: str) -> None:
+    attributes, sent, wanted = FORWARDED[name]
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),), **attributes)
+    lab.serve(one)
+    answer = lab.ask(one, get("/", "a", *(f"X-Forwarded-For: {each}" for each in sent)))
+    assert answer.seen_header("x-forwarded-for") == wanted
+
+
+def test_x_forwarded_for_with_the_clients_port(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),), routing__http__xff_client_port__enabled="true")
+    lab.serve(one)
+    assert re_match(r"127\.0\.0\.1:\d+", lab.ask(one, get()).seen_header("x-forwarded-for"))
+    both = lab.ask(one, get("/", "a", "X-Forwarded-For: 1.2.3.4")).seen_header("x-forwarded-for")
+    assert re_match(r"1\.2\.3\.4, 127\.0\.0\.1:\d+", both)
+
+
+@pytest.mark.parametrize(
+    ("port", "preserved", "sent", "seen"),
+    [
+        (80, "false", "a.example.com:80", "a.example.com"),
+        (80, "true", "a.example.com:80", "a.example.com:80"),
+        (8080, "false", "a.example.com", "a.example.com:8080"),
+        (8080, "false", "a.example.com:99", "a.example.com:99"),
+        (8080, "true", "a.example.com", "a.example.com"),
+    ],
+)
+def test_the_host_header(lab: Lab, port: int, preserved: str, sent: str, seen: str) -> None:
+    attributes = {"routing__http__preserve_host_header__enabled": preserved}
+    one = balancer(WEB, listeners=(http(default=forward(WEB), port=port),), **attributes)
+    lab.serve(one)
+    assert lab.ask(one, get("/", sent), port=port).seen_header("host") == [seen]
+
+
+def test_invalid_header_names_are_dropped_when_asked_for(lab: Lab) -> None:
+    for drops, wanted in (("false", {"a_b", "c.d", "E-f"}), ("true", {"E-f"})):
+        attributes = {"routing__http__drop_invalid_header_fields__enabled": drops}
+        one = balancer(WEB, listeners=(http(default=forward(WEB)),), **attributes)
+        lab.serve(one)
+        seen = lab.ask(one, get("/", "a", "a_b: 1", "c.d: 2", "E-f: 3")).seen["headers"]
+        assert {name for name, _ in seen} & {"a_b", "c.d", "E-f"} == wanted
+
+
+# --- what the load balancer answers itself -----------------------------------------------------------------------
+
+
+def test_a_fixed_response_is_sent_as_it_is(lab: Lab) -> None:
+    one = balancer(listeners=(http(default=FixedResponse("503", "application/json", '{"at": "100%"}')),))
+    lab.serve(one)
+    answer = lab.ask(one, get())
+    assert (answer.status, answer.body) == (503, b'{"at": "100%"}')
+    assert answer.header("content-type") == "application/json"
+    assert answer.header("server") == "awselb/2.0"
+
+
+REDIRECTS = {
+    "to https": (Redirect("HTTP_301", protocol="HTTPS", port="443"), 301, "https://a.example.com:443/x?y=1"),
+    "a port kept is the listener's": (Redirect("HTTP_302", path="/z"), 302, "http://a.example.com:80/z?y=1"),
+    "path moved": (Redirect("HTTP_302", path="/new/#{path}"), 302, "http://a.example.com:80/new/x?y=1"),
+    "query dropped": (Redirect("HTTP_301", host="b.example.com", query=""), 301, "http://b.example.com:80/x"),
+    "all placeholders": (
+        Redirect("HTTP_301", "HTTPS", "www.#{host}", "8443", "/#{host}/#{port}/#{path}", "p=#{protocol}&#{query}"),
+        301,
+        "https://www.a.example.com:8443/a.example.com/80/x?p=http&y=1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDIRECTS)
+def test_redirects(lab: Lab, name: str) -> None:
+    redirect, status, location = REDIRECTS[name]
+    one = balancer(listeners=(http(default=redirect),))
+    lab.serve(one)
+    answer = lab.ask(one, get("/x?y=1", "a.example.com:1234"))
+    assert (answer.status, answer.header("location")) == (status, location)
+    assert answer.body == page({301: "301 Moved Permanently", 302: "302 Found"}[status])
+    assert (answer.header("server"), answer.header("content-type")) == ("awselb/2.0", "text/html")
+
+
+async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    writer.transport.abort()
+
+
+async def _nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    writer.write(b"SMTP 220 hello\r\n\r\n")
+
+
+async def _close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def test_errors_of_targets_have_the_load_balancers_status_and_page(lab: Lab) -> None:
+    dead, resetting, silly, closing, empty, plain = (
+        group(name) for name in ("dead", "resetting", "silly", "closing", "empty", "plain")
+    )
+    tls = replace(group("tls"), protocol="HTTPS")
+    groups = (dead, resetting, silly, closing, empty, tls)
+    rules = tuple(
+        Rule(at, (PathPattern((f"/{each.name}",)),), (forward(each),)) for at, each in enumerate(groups, start=1)
+    )
+    one = balancer(*groups, plain, listeners=(http(*rules),))
+    port = {each.name: lab.run(lab.listen(how)) for each, how in ((resetting, _reset), (silly, _nonsense))}
+    port["closing"] = lab.run(lab.listen(_close_at_once))
+    endpoints = {each.reference: [Endpoint("127.0.0.1", port[each.name])] for each in (resetting, silly, closing)}
+    endpoints |= {dead.reference: [Endpoint("127.0.0.1", 1)], empty.reference: []}
+    endpoints[tls.reference] = [Endpoint("127.0.0.1", port["closing"])]  # speaks no TLS
+    lab.serve(one, endpoints)
+    wanted = {"dead": 502, "resetting": 502, "silly": 502, "closing": 502, "tls": 502, "empty": 503}
+    for name, status in wanted.items():
+        answer = lab.ask(one, get(f"/{name}"))
+        title = {502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable"}[status]
+        assert (answer.status, answer.body) == (status, page(title)), name
+        assert (answer.header("server"), answer.header("content-type")) == ("awselb/2.0", "text/html")
+
+
+async def _silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def test_a_silent_target_is_504_and_a_silent_client_408(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),), idle_timeout__timeout_seconds="1")
+    lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(_silent)))]})
+    answer = lab.ask(one, get())
+    assert (answer.status, answer.body) == (504, page("504 Gateway Time-out"))
+    answer = lab.ask(one, get("/", "a", "Content-Length: 5", method="PUT"))
+    assert (answer.status, answer.header("server")) == (408, "awselb/2.0")
+
+
+REFUSALS = {
+    "TRACE": (get(method="TRACE"), 405),
+    "a bad length": (get("/", "a", "Content-Length: x"), 400),
+    "no host": ("GET / HTTP/1.1\r\n\r\n", 400),
+    "headers over 64 K": (get("/", "a", "X: " + "x" * 66000), 400),
+    "a target over 16 K": (get("/" + "x" * 17000), 414),
+    "31 addresses": (get("/", "a", "X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 31)), 463),
+    "an unknown transfer coding": (get("/", "a", "Transfer-Encoding: gzip", method="PUT"), 501),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_requests_that_are_refused(lab: Lab, name: str) -> None:
+    request, status = REFUSALS[name]
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    answer = lab.ask(one, request)
+    assert (answer.status, answer.header("server"), answer.header("content-type")) == (
+        status,
+        "awselb/2.0",
+        "text/html",
+    )
+
+
+def test_thirty_addresses_pass(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    assert lab.ask(one, get("/", "a", "X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 30))).status == 200
+
+
+def test_the_strictest_desync_mode_refuses_what_the_default_lets_pass(lab: Lab) -> None:
+    both = get("/", "a", "Transfer-Encoding: chunked", "Content-Length: 5", method="PUT") + "0\r\n\r\n"
+    body_of_get = get("/", "a", "Content-Length: 1") + "x"
+    for mode, status in (("defensive", 200), ("monitor", 200), ("strictest", 400)):
+        attributes = {"routing__http__desync_mitigation_mode": mode}
+        one = balancer(WEB, listeners=(http(default=forward(WEB)),), **attributes)
+        lab.serve(one)
+        assert lab.ask(one, both).status == status
+        assert lab.ask(one, body_of_get).status == status
+
+
+def test_listener_attributes_add_response_headers_to_every_answer(lab: Lab) -> None:
+    rule = Rule(1, (PathPattern(("/web",)),), (forward(WEB),))
+    dead = Rule(2, (PathPattern(("/dead",)),), (forward(API),))
+    attributes = {"strict_transport_security.header_value": "max-age=1", "server.enabled": "false"}
+    one = balancer(WEB, API, listeners=(http(rule, dead, **attributes),))
+    lab.serve(one, {API.reference: [Endpoint("127.0.0.1", 1)]})
+    for path, status in (("/web", 200), ("/dead", 502), ("/", 404)):
+        answer = lab.ask(one, get(path))
+        assert (answer.status, answer.header("strict-transport-security")) == (status, "max-age=1")
+        assert answer.header("server") == ("target" if path == "/web" else None)
+
+
+# --- targets -----------------------------------------------------------------------------------------------------
+
+
+def test_a_draining_target_gets_nothing_new(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    gone = lab.run(lab.listen(_reset))
+    lab.serve(one)
+    here = lab.targets[f"{WEB.reference} False"]
+    lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", gone, draining=True), Endpoint("127.0.0.1", here)]})
+    assert {lab.ask(one, get()).status for _ in range(8)} == {200}
+    lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", gone, draining=True)]})
+    assert lab.ask(one, get()).status == 503
+
+
+def test_weights_share_and_zero_gets_nothing(lab: Lab) -> None:
+    third = group("third")
+    one = balancer(WEB, API, third, listeners=(http(default=forward(WEB, API, third, weights=(1, 1, 0))),))
+    lab.serve(one)
+    seen = {lab.ask(one, get()).seen["target"] for _ in range(40)}
+    assert seen == {"web", "api"}
+    none = balancer(WEB, listeners=(http(default=forward(WEB, weights=(0,))),))
+    lab.serve(none)
+    assert lab.ask(none, get()).status == 503
+
+
+def cookies(answer: Answer) -> dict[str, str]:
+    return {each.partition("=")[0]: each for each in answer.all("set-cookie")}
+
+
+def test_a_sticky_target_group_keeps_its_client_by_AWSALBTG(lab: Lab) -> None:
+    one = balancer(WEB, API, listeners=(http(default=forward(WEB, API, sticky=60)),))
+    lab.serve(one)
+    first = lab.ask(one, get())
+    given = cookies(first)
+    assert set(given) == {"AWSALBTG", "AWSALBTGCORS"}
+    assert re_match(r"AWSALBTG=\w+; Expires=\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT; Path=/", [given["AWSALBTG"]])
+    assert given["AWSALBTGCORS"].endswith("; Path=/; SameSite=None; Secure")
+    for name in given:
+        cookie = given[name].partition(";")[0]
+        seen = {lab.ask(one, get("/", "a", f"Cookie: x=y; {cookie}")).seen["target"] for _ in range(12)}
+        assert seen == {first.seen["target"]}
+    assert first.seen_header("x-lockgate-cluster") == []
+
+
+def _named(name: str, *headers: str) -> object:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await read_request(reader)
+                head = "".join(f"{each}\r\n" for each in headers)
+                body = f'{{"target": "{name}"}}'.encode()
+                writer.write(f"HTTP/1.1 200 OK\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+
+    return handle
+
+
+def two_targets(lab: Lab, *headers: str) -> list[Endpoint]:
+    return [Endpoint("127.0.0.1", lab.run(lab.listen(_named(name, *headers)))) for name in ("one", "two")]  # type: ignore[arg-type]
+
+
+def test_a_sticky_target_keeps_its_client_by_AWSALB(lab: Lab) -> None:
+    sticky = replace(WEB, attributes={"stickiness.enabled": "true", "stickiness.type": "lb_cookie"})
+    one = balancer(sticky, listeners=(http(default=forward(sticky)),))
+    targets = two_targets(lab)
+    lab.serve(one, {sticky.reference: targets})
+    first = lab.ask(one, get())
+    given = cookies(first)
+    assert set(given) == {"AWSALB", "AWSALBCORS"}
+    kept = given["AWSALB"].partition(";")[0]
+    answers = [lab.ask(one, get("/", "a", f"Cookie: {kept}")) for _ in range(8)]
+    assert {each.seen["target"] for each in answers} == {first.seen["target"]}
+    assert all(set(cookies(each)) == {"AWSALB", "AWSALBCORS"} for each in answers)
+    assert len({lab.ask(one, get("/", "a", "Cookie: AWSALB=nonsense")).seen["target"] for _ in range(8)}) == 2
+
+    at = 0 if first.seen["target"] == "one" else 1
+    left = [replace(targets[at], draining=True), targets[1 - at]]
+    lab.serve(one, {sticky.reference: left})
+    moved = lab.ask(one, get("/", "a", f"Cookie: {kept}"))
+    assert moved.seen["target"] != first.seen["target"]
+    assert "AWSALB" in cookies(moved)
+
+
+def test_a_sticky_target_keeps_its_client_by_the_applications_cookie(lab: Lab) -> None:
+    attributes = {
+        "stickiness.enabled": "true",
+        "stickiness.type": "app_cookie",
+        "stickiness.app_cookie.cookie_name": "session",
+    }
+    sticky = replace(WEB, attributes=attributes)
+    one = balancer(sticky, listeners=(http(default=forward(sticky)),))
+    lab.serve(one, {sticky.reference: two_targets(lab)})
+    assert cookies(lab.ask(one, get())) == {}
+    lab.serve(one, {sticky.reference: two_targets(lab, "Set-Cookie: session=1")})
+    first = lab.ask(one, get())
+    assert set(cookies(first)) == {"session", "AWSALBAPP-0"}
+    kept = cookies(first)["AWSALBAPP-0"].partition(";")[0]
+    both = {lab.ask(one, get("/", "a", f"Cookie: session=1; {kept}")).seen["target"] for _ in range(8)}
+    assert both == {first.seen["target"]}
+    assert len({lab.ask(one, get("/", "a", f"Cookie: {kept}")).seen["target"] for _ in range(8)}) == 2
+
+
+def test_rewrites_change_what_the_target_sees_after_the_rule_is_chosen(lab: Lab) -> None:
+    transforms = (
+        Rewrite("host-header", r"^shop-(.+)\.example\.com$", "$1.internal.example"),
+        Rewrite("url", r"^/old/([^?]*)", "/new/$1"),
+    )
+    rule = Rule(1, (PathPattern(("/old/*",)),), (forward(WEB),), transforms)
+    bad = Rule(2, (PathPattern(("/bad",)),), (forward(WEB),), (Rewrite("url", "^/bad", "nowhere"),))
+    other = Rule(3, (PathPattern(("/new/*",)),), (forward(API),))
+    one = balancer(WEB, API, listeners=(http(rule, bad, other),))
+    lab.serve(one)
+    seen = lab.ask(one, get("/old/a?b=/old/", "shop-eu.example.com"))
+    assert (seen.seen["target"], seen.seen["path"]) == ("web", "/new/a?b=/old/")
+    assert seen.seen_header("host") == ["eu.internal.example"]
+    unchanged = lab.ask(one, get("/old/a", "b.example.com"))
+    assert unchanged.seen_header("host") == ["b.example.com"]
+    assert lab.ask(one, get("/bad")).status == 500
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------------
+
+
+def test_targets_are_reached_over_TLS_whatever_their_certificate(lab: Lab) -> None:
+    secure = replace(group("secure"), protocol="HTTPS")
+    certificates = (f"{ARN}certificate/a.example.com", f"{ARN}certificate/b.example.com")
+    for policy, version in (("", "TLSv1.2"), ("ELBSecurityPolicy-TLS13-1-2-2021-06", "TLSv1.3")):
+        listener = Listener(443, "HTTPS", (forward(secure),), certificates=certificates, ssl_policy=policy)
+        one = balancer(secure, listeners=(listener,))
+        lab.serve(one)
+        answer = lab.ask(one, get(), port=443, server_name="a.example.com")
+        assert answer.seen["tls"] == version
+        assert answer.seen_header("x-forwarded-proto") == ["https"]
+        assert answer.seen_header("x-forwarded-port") == ["443"]
+
+
+def test_the_certificate_is_chosen_by_server_name_and_the_default_one_serves_others(lab: Lab) -> None:
+    certificates = tuple(f"{ARN}certificate/{name}" for name in ("a.example.com", "b.example.com"))
+    one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
+    lab.serve(one)
+
+    async def presented(server_name: str) -> bytes | None:
+        from alb_lab import client_context
+
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", lab.port(one, 443), ssl=client_context(), server_hostname=server_name
+        )
+        certificate: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.transport.abort()
+        return certificate
+
+    a, b, other, none = (lab.run(presented(name)) for name in ("a.example.com", "b.example.com", "c.example.com", ""))
+    assert a == other == none
+    assert b not in (None, a)
+
+
+def test_websockets_pass(lab: Lab) -> None:
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, headers, _ = await read_request(reader)
+        assert dict(headers)["Upgrade"] == "websocket"
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        writer.write((await reader.readexactly(4)).upper())
+
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(upgrade)))]})
+
+    async def talk() -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+        writer.write(get("/", "a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==").encode())
+        answer = await read_answer(reader)
+        writer.write(b"ping")
+        echoed = await reader.readexactly(4)
+        writer.transport.abort()
+        return answer.status, echoed
+
+    assert lab.run(talk()) == (101, b"PING")
+
+
+def test_a_rule_for_a_host_is_met_whatever_the_case_and_port(lab: Lab) -> None:
+    rule = Rule(1, (HostHeader(("*.Example.com", "example.org")),), (FixedResponse("200"),))
+    one = balancer(listeners=(http(rule),))
+    lab.serve(one)
+    met = {host: lab.ask(one, get("/", host)).status for host in ("A.b.EXAMPLE.com:81", "example.com", "Example.ORG")}
+    assert met == {"A.b.EXAMPLE.com:81": 200, "example.com": 404, "Example.ORG": 200}
