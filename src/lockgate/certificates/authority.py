@@ -69,7 +69,7 @@ class Authority:
         except ValueError as error:
             raise NotAnAuthority(f"no readable certificate: {error}") from None
         try:
-            key = load_pem_private_key(key_pem, password=None)
+            key = load_pem_private_key(key_pem, password=None, unsafe_skip_rsa_key_validation=True)
         except (ValueError, TypeError):
             raise NotAnAuthority("no readable private key") from None
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):

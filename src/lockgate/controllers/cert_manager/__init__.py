@@ -1,6 +1,7 @@
 """cert-manager: Certificates to Secrets, through ACME, a CA of one's own, or no CA at all."""
 
+from lockgate.controllers.cert_manager.acme_client import preload
 from lockgate.controllers.cert_manager.cert_manager import CertManager
 from lockgate.controllers.cert_manager.environment import AcmeEndpoint, Pace, Route53Access
 
-__all__ = ["AcmeEndpoint", "CertManager", "Pace", "Route53Access"]
+__all__ = ["AcmeEndpoint", "CertManager", "Pace", "Route53Access", "preload"]

@@ -24,6 +24,11 @@ HTTP_TIMEOUT = 90  # seconds, cert-manager's
 MOST_NONCE_RETRIES = 5
 
 
+def preload() -> None:
+    """Import what the client needs (0.25 s): on a thread, while the rest of an edge starts."""
+    import acme.client  # noqa: F401
+
+
 class AcmeError(Exception):
     """What the CA said no to: `status` is HTTP's, `kind` the last part of the problem's URN."""
 
