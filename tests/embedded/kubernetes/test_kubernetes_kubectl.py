@@ -87,6 +87,8 @@ def test_a_watch_shows_what_happens(tmp_path: Path) -> None:
             finally:
                 process.kill()
                 await process.wait()
+            while kubernetes.api.watches:  # over HTTP/2 too, a client that dies is noticed
+                await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(story(), 30))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ class KubernetesApi:
         self._verbs = Verbs(store)
         self._discovery = Discovery(store.catalogue)
         self._documents = Documents(store.catalogue, store.schemas)
-        self._watches = 0
+        self.watches = 0  # open ones
         self._stopping = asyncio.Event()
         self._server: Server | None = None
         self._scheme = "http"
@@ -97,8 +98,6 @@ class KubernetesApi:
         except ApiError as error:
             result = refusal(error)
         except Exception as error:  # a fault of ours: tell the client that, and the log everything
-            import logging
-
             logging.getLogger("lockgate.kubernetes").exception("%s %s", scope.get("method"), scope.get("path"))
             result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
         await send_answer(send, request, result)
@@ -178,21 +177,21 @@ class KubernetesApi:
         return answer({**head, "spec": body.get("spec") or {}, "status": status}, 201)
 
     async def _stream(self, watch: Watch, receive: Receive, send: Send) -> None:
-        if self._watches >= _WATCHES:
+        if self.watches >= _WATCHES:
             raise TooManyRequests("too many watches, please try again later")
         chunks = lines(self._store.storage, watch)
         first = await anext(chunks)  # a revision that is forgotten is refused before the answer starts
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
-        self._watches += 1
+        self.watches += 1
         gone = asyncio.ensure_future(_gone(receive))
         stopping = asyncio.ensure_future(self._stopping.wait())
         telling = asyncio.ensure_future(_tell(first, chunks, send, headers))
         try:
             await asyncio.wait({telling, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if telling.done():
-                telling.result()
+            if telling.done() and (error := telling.exception()):  # too late to answer with it
+                logging.getLogger("lockgate.kubernetes").error("a watch of %s", watch.kind.plural, exc_info=error)
         finally:
-            self._watches -= 1
+            self.watches -= 1
             for task in (gone, stopping, telling):
                 task.cancel()
             await asyncio.gather(gone, stopping, telling, return_exceptions=True)

@@ -43,16 +43,13 @@ def from_yaml(text: bytes) -> Any:
     """One document of YAML (JSON is YAML). Aliases are refused: a few lines of them can stand for gigabytes."""
     import yaml
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.YAMLError("aliases are not accepted")
-            return super().compose_node(parent, index)
-
     if text.lstrip()[:1] == b"{":
         return _json(text)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        value = yaml.load(text, Loader)  # noqa: S506  a safe loader's subclass
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
+            raise BadRequest("error converting YAML to JSON: aliases are not accepted")
+        value = yaml.load(text, loader)  # noqa: S506  one of the safe ones
         return json.loads(json.dumps(value, default=str))  # dates and the like become what JSON can say
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise BadRequest(f"error converting YAML to JSON: {error}") from error
