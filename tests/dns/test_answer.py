@@ -28,7 +28,10 @@ TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/dns/answers.yaml").re
 
 def _zone(row: dict[str, Any]) -> Zone:
     return Zone(
-        row["id"], row["name"], tuple(_record_set(row["name"], item) for item in row["records"]), row.get("private", False)
+        row["id"],
+        row["name"],
+        tuple(_record_set(row["name"], item) for item in row["records"]),
+        row.get("private", False),
     )
 
 

@@ -207,10 +207,8 @@ def _respond(data: bytes, zones: tuple[Zone, ...], addresses: Callable[[str], Se
     question = query.question[0]
     if query.edns > 0:
         response.set_rcode(dns.rcode.BADVERS)
-    elif (
-        question.rdclass != dns.rdataclass.IN
-        or (dns.rdatatype.is_metatype(question.rdtype)
-        and (question.rdtype != dns.rdatatype.ANY))
+    elif question.rdclass != dns.rdataclass.IN or (
+        dns.rdatatype.is_metatype(question.rdtype) and (question.rdtype != dns.rdatatype.ANY)
     ):
         response.set_rcode(dns.rcode.REFUSED)
     else:

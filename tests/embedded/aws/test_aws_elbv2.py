@@ -336,3 +336,38 @@ def test_capacity_and_policies(elbv2: Any, standing: dict[str, Any]) -> None:
     (policy,) = elbv2.describe_ssl_policies(Names=["ELBSecurityPolicy-TLS13-1-2-Res-2021-06"])["SslPolicies"]
     assert policy["SslProtocols"] == ["TLSv1.3", "TLSv1.2"]
     assert len(policy["Ciphers"]) == 7
+
+
+def test_a_trust_store_comes_out_of_s3_and_verifies_clients(running: Lab, elbv2: Any, standing: dict[str, Any]) -> None:
+    s3 = running.client("s3")
+    root, _ = certificate("Clients' Root", ca=True)
+    leaf, _ = certificate("client.example")
+    s3.create_bucket(Bucket="authorities", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    for key, body in (("clients + more.pem", root), ("leaf.pem", leaf), ("bad.pem", "nonsense")):
+        s3.put_object(Bucket="authorities", Key=key, Body=body.encode())
+
+    def source(key: str) -> dict[str, str]:
+        return {"CaCertificatesBundleS3Bucket": "authorities", "CaCertificatesBundleS3Key": key}
+
+    for key in ("leaf.pem", "bad.pem"):
+        assert refusal(elbv2.create_trust_store, Name="bad", **source(key))[0] == "InvalidCaCertificatesBundle"
+    made = elbv2.create_trust_store(Name="clients", **source("clients + more.pem"))["TrustStores"][0]
+    arn = made["TrustStoreArn"]
+    assert (made["Status"], made["NumberOfCaCertificates"]) == ("CREATING", 1)
+    assert elbv2.describe_trust_stores(Names=["clients"])["TrustStores"][0]["Status"] == "ACTIVE"
+    assert running.run(running.api.trust_store(arn)) == (root.encode(), ())
+    elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication={"Mode": "verify", "TrustStoreArn": arn})
+    shown = elbv2.describe_listeners(ListenerArns=[standing["https"]])["Listeners"][0]["MutualAuthentication"]
+    assert shown == {
+        "Mode": "verify",
+        "TrustStoreArn": arn,
+        "IgnoreClientCertificateExpiry": False,
+        "TrustStoreAssociationStatus": "active",
+        "AdvertiseTrustStoreCaNames": "off",
+    }
+    (user,) = elbv2.describe_trust_store_associations(TrustStoreArn=arn)["TrustStoreAssociations"]
+    assert user["ResourceArn"] == standing["https"]
+    assert refusal(elbv2.delete_trust_store, TrustStoreArn=arn)[0] == "TrustStoreInUse"
+    elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication={"Mode": "off"})
+    elbv2.delete_trust_store(TrustStoreArn=arn)
+    assert refusal(elbv2.describe_trust_stores, TrustStoreArns=[arn])[0] == "TrustStoreNotFound"

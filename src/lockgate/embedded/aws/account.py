@@ -122,4 +122,4 @@ class _Neighbours:
         return "issued" if certificates.key_algorithm(arn) else "unusable"
 
     def object(self, bucket: str, key: str) -> bytes | None:
-        return None
+        return moto_services.stored_object(self._account.id, bucket, key)

@@ -26,7 +26,7 @@ log = logging.getLogger("lockgate.embedded.aws")
 Value = TypeVar("Value")
 
 # Operations that change nothing, by how AWS names them.
-_READS = re.compile(r"(Describe|Get|List|Check|Test|Search|Assume|Decode)")
+_READS = re.compile(r"(Describe|Get|List|Check|Test|Search|Assume|Decode|GET$|HEAD$)")
 
 
 def preload() -> None:

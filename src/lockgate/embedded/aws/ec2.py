@@ -8,6 +8,11 @@ from typing import Any
 SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}
 
 
+def prepare(account: str, region: str) -> None:
+    """Before the region's first use, by whomever."""
+    _backend(account, region)
+
+
 def default_vpc(account: str, region: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Its id, and its subnets' ids and availability zones, in one order."""
     backend = _backend(account, region)

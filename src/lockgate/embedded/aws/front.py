@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from lockgate.embedded.aws import moto_services, protocol, signature
+from lockgate.embedded.aws import ec2, moto_services, protocol, signature
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
 from lockgate.embedded.http import Application, Receive, Scope, Send
@@ -22,6 +22,7 @@ SERVICES = {
     "ec2": "ec2",
     "elasticloadbalancing": "elbv2",
     "route53": "route53",
+    "s3": "s3",
     "sts": "sts",
     "wafv2": "wafv2",
 }
@@ -66,8 +67,10 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
             signature.verify(request, signed, secrets)
         else:
             service, region = _unsigned(request), account.region
-        name = protocol.operation(service, request)
+        name = request.method if service == "s3" else protocol.operation(service, request)
         if service in moto_services.SERVICES:
+            if service == "ec2":
+                ec2.prepare(account.id, region)
             answer = moto_services.answer(service, region, account.id, request)
             if service == "sts":
                 secrets.update(signature.issued(answer.body))
@@ -76,11 +79,11 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         result = account.service(service, region).answer(call)
         return Done(protocol.success(call, result), service, name, True)
     except Refusal as refusal:
-        return Done(protocol.failure(service, _worded(service, refusal)), service)
+        return Done(protocol.failure(service or _framed(request), _worded(service, refusal)), service)
     except Exception:
         log.exception("%s %s of %s failed", request.method, request.path, service or "an unknown service")
         fault = Refusal("InternalFailure", "The request could not be answered: a fault of Lockgate's.", 500)
-        return Done(protocol.failure(service, fault), service)
+        return Done(protocol.failure(service or _framed(request), fault), service)
 
 
 def _service(signing_name: str) -> str:
@@ -91,6 +94,11 @@ def _service(signing_name: str) -> str:
             403,
         )
     return SERVICES[signing_name]
+
+
+def _framed(request: HttpRequest) -> str:
+    """Where the service is not known: one of ours that speaks as the client does."""
+    return "acm" if "amz-json" in request.header("content-type") else "sts"
 
 
 def _unsigned(request: HttpRequest) -> str:

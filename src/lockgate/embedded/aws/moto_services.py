@@ -16,7 +16,7 @@ from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, mot
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-SERVICES = ("ec2", "sts", "wafv2")
+SERVICES = ("ec2", "s3", "sts", "wafv2")
 
 
 def load() -> None:
@@ -44,7 +44,7 @@ def answer(service: str, region: str, account: str, request: HttpRequest) -> Htt
     sent = moto_request(service, region, request)
     sent.environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
     try:
-        status, headers, body = _responses(service).dispatch(sent, sent.url, sent.headers)
+        status, headers, body = _dispatch(service, request.path)(sent, sent.url, sent.headers)
     except NotImplementedError as error:
         raise Refusal("NotImplemented", f"This operation of {service} is not served here: {error}") from error
     except Exception as error:
@@ -59,20 +59,37 @@ def answer(service: str, region: str, account: str, request: HttpRequest) -> Htt
     return HttpAnswer(int(status), tuple(kept.items()), body if isinstance(body, bytes) else str(body).encode())
 
 
-def _responses(service: str) -> Any:
+def stored_object(account: str, bucket: str, key: str) -> bytes | None:
+    """What S3 has under that key."""
+    load()
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[account]["aws"]
+    found = backend.buckets[bucket].keys.get(key) if bucket in backend.buckets else None
+    return None if found is None else bytes(found.value)
+
+
+def _dispatch(service: str, path: str) -> Any:
     match service:
         case "ec2":
             from moto.ec2.responses import EC2Response
 
-            return EC2Response
+            return EC2Response.dispatch
         case "sts":
             from moto.sts.responses import TokenResponse
 
-            return TokenResponse
+            return TokenResponse.dispatch
+        case "s3":
+            from moto.s3.responses import S3Response
+
+            bucket, _, key = path.lstrip("/").partition("/")  # clients of an endpoint by address use path style
+            if key:
+                return S3Response.key_dispatch
+            return S3Response.ambiguous_dispatch if bucket else S3Response.bucket_dispatch
         case _:
             from moto.wafv2.responses import WAFV2Response
 
-            return WAFV2Response
+            return WAFV2Response.dispatch
 
 
 def _described(error: Exception) -> Refusal | None:

@@ -136,6 +136,12 @@ def failure(service: str, refusal: Refusal) -> HttpAnswer:
                 f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
             )
             content = "text/xml;charset=UTF-8"
+        case "s3":
+            body = (
+                f"<Error><Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
+                f"<RequestId>{request_id}</RequestId></Error>"
+            )
+            content = "application/xml"
         case _:
             body = (
                 f'<ErrorResponse xmlns="{_NAMESPACE.get(service, "")}"><Error><Type>{kind}</Type>'
@@ -157,7 +163,7 @@ def moto_request(service: str, region: str, request: HttpRequest) -> Any:
     return Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
 
 
-_PROTOCOL = {"acm": "json", "wafv2": "json", "ec2": "ec2", "route53": "rest-xml"}
+_PROTOCOL = {"s3": "s3", "acm": "json", "wafv2": "json", "ec2": "ec2", "route53": "rest-xml"}
 _NAMESPACE = {
     "elbv2": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -110,13 +110,21 @@ def _canonical(request: HttpRequest, signed: Scope) -> bytes:
     return "\n".join(
         (
             request.method,
-            _path(request.path),
+            request.path if signed.service == "s3" else _path(request.path),
             "&".join(f"{name}={value}" for name, value in pairs),
             headers,
             ";".join(signed.signed_headers),
-            hashlib.sha256(request.body).hexdigest(),
+            _payload(request, signed),
         )
     ).encode()
+
+
+def _payload(request: HttpRequest, signed: Scope) -> str:
+    """The body's hash; S3 allows to leave it out."""
+    unsigned = "UNSIGNED-PAYLOAD"
+    if signed.service == "s3" and (signed.presigned or request.header("x-amz-content-sha256") == unsigned):
+        return unsigned
+    return hashlib.sha256(request.body).hexdigest()
 
 
 def _path(path: str) -> str:

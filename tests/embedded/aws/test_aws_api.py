@@ -1,0 +1,205 @@
+"""The front door: credentials, services, protocols, changes, and the official command line client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lab import ACCOUNT, KEY, REGION, SECRET, Lab, lab, refusal
+
+READS = {
+    "acm": "list_certificates",
+    "ec2": "describe_vpcs",
+    "elbv2": "describe_load_balancers",
+    "route53": "list_hosted_zones",
+    "sts": "get_caller_identity",
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Lab]:
+    with lab() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("service", "unknown", "wrong"),
+    [
+        ("acm", "UnrecognizedClientException", "InvalidSignatureException"),
+        ("ec2", "AuthFailure", "SignatureDoesNotMatch"),
+        ("elbv2", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+        ("route53", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+        ("sts", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+    ],
+)
+def test_credentials_are_checked(running: Lab, service: str, unknown: str, wrong: str) -> None:
+    stranger = running.client(service, key="AKIASTRANGER")
+    assert refusal(getattr(stranger, READS[service]))[0] == unknown
+    forger = running.client(service, secret="guessed")
+    assert refusal(getattr(forger, READS[service]))[0] == wrong
+    getattr(running.client(service), READS[service])()
+
+
+def test_another_key_can_be_allowed(running: Lab) -> None:
+    running.api.allow_access_key("AKIAIOSFODNN7EXAMPLE", "from the issuer")
+    client = running.client("route53", key="AKIAIOSFODNN7EXAMPLE", secret="from the issuer")
+    assert "HostedZones" in client.list_hosted_zones()
+
+
+def test_an_assumed_role_can_call(running: Lab) -> None:
+    credentials = running.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/dns", RoleSessionName="cert-manager"
+    )["Credentials"]
+    client = running.client("sts", key=credentials["AccessKeyId"], secret=credentials["SecretAccessKey"])
+    assert client.get_caller_identity()["Arn"].endswith("assumed-role/dns/cert-manager")
+
+
+def test_names_with_blanks_and_signs_are_signed_alike(running: Lab) -> None:
+    zone = "Z0123456789ABCDEFGHIJ"
+    running.run(running.api.create_hosted_zone("signed.example", zone))
+    client = running.client("route53")
+    found = client.list_resource_record_sets(HostedZoneId=zone, StartRecordName="a+b ~*.signed.example")
+    assert found["IsTruncated"] is False
+
+
+def test_a_service_that_is_not_served_says_so(running: Lab) -> None:
+    code, message = refusal(running.client("sqs").list_queues)
+    assert "UnrecognizedServiceException" in code
+    assert message.startswith("sqs is not served here")
+
+
+def test_what_moto_lacks_is_a_refusal_in_protocol(running: Lab) -> None:
+    code, message = refusal(running.client("wafv2").check_capacity, Scope="REGIONAL", Rules=[])
+    assert (code, "check_capacity" in message) == ("NotImplemented", True)
+
+
+def _post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, body, headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.mark.parametrize("body", [b"", b"Action=DescribeLoadBalancers", b"\xff\xfe\x00", b"{" * 1000])
+def test_unsigned_nonsense_is_refused_without_html(running: Lab, body: bytes) -> None:
+    status, answer = _post(running.api.url, body)
+    assert status == 403
+    assert b"MissingAuthenticationToken" in answer
+    assert b"<html" not in answer.lower()
+
+
+def test_a_signature_that_does_not_parse(running: Lab) -> None:
+    status, answer = _post(running.api.url, b"x", Authorization="AWS4-HMAC-SHA256 Credential=a/b")
+    assert (status, b"IncompleteSignature" in answer) == (400, True)
+
+
+def test_a_body_without_end_is_cut_off(running: Lab) -> None:
+    status, _ = _post(running.api.url, b"x" * (5 * 1024 * 1024))
+    assert status == 413
+
+
+def test_a_fault_of_ours_is_an_answer_in_protocol(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(ElasticLoadBalancing, "answer", broken)
+    code, message = refusal(running.client("elbv2").describe_load_balancers)
+    assert (code, "bug" in message) == ("InternalFailure", False)
+
+
+def test_changes_are_told_and_reads_are_not(running: Lab) -> None:
+    async def listen(service: str) -> tuple[frozenset[str], frozenset[str]]:
+        changes, others = running.api.changes(), running.api.changes()
+        client = running.client("route53")
+        await asyncio.to_thread(client.list_hosted_zones)
+        await asyncio.to_thread(refusal, client.delete_hosted_zone, Id="Z0")
+        await asyncio.to_thread(client.create_hosted_zone, Name=f"{service}.example", CallerReference=service)
+        return await anext(changes), await anext(others)
+
+    assert running.run(listen("told")) == (frozenset({"route53"}), frozenset({"route53"}))
+
+
+def test_the_default_vpc_is_as_eks_wants_it(running: Lab) -> None:
+    vpc, subnets, zones = running.run(running.api.default_vpc())
+    ec2 = running.client("ec2")
+    found = ec2.describe_subnets(
+        Filters=[{"Name": "tag:kubernetes.io/role/elb", "Values": ["1"]}, {"Name": "vpc-id", "Values": [vpc]}]
+    )["Subnets"]
+    assert {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in found} == dict(
+        zip(subnets, zones, strict=True)
+    )
+
+
+def test_the_node_is_an_instance(running: Lab) -> None:
+    _, _, zones = running.run(running.api.default_vpc())
+    identity = "i-0fedcba9876543210"
+    for _ in range(2):
+        running.run(running.api.create_instance(identity, "172.31.9.9", zones[0]))
+    (reservation,) = running.client("ec2").describe_instances(InstanceIds=[identity])["Reservations"]
+    (instance,) = reservation["Instances"]
+    assert (instance["PrivateIpAddress"], instance["State"]["Name"]) == ("172.31.9.9", "running")
+    assert instance["Placement"]["AvailabilityZone"] == zones[0]
+
+
+def test_ids_are_the_same_in_the_next_edge(running: Lab) -> None:
+    before = running.run(running.api.default_vpc())
+    script = (
+        "import asyncio, json\n"
+        "from lockgate.embedded.aws import AwsApi\n"
+        "async def main():\n"
+        f"    api = AwsApi({ACCOUNT!r}, {REGION!r}, access_key_id='a', secret_access_key='b')\n"
+        "    await api.start()\n"
+        "    print(json.dumps(await api.default_vpc()))\n"
+        "    await api.stop()\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    vpc, subnets, zones = json.loads(done.stdout)
+    assert (vpc, tuple(subnets), tuple(zones)) == before
+
+
+def _aws(url: str, *arguments: str) -> Any:
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    program = Path(sys.executable).with_name("aws")
+    done = subprocess.run(
+        [program, "--output", "json", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+@pytest.mark.skipif(not Path(sys.executable).with_name("aws").exists(), reason="the aws command is not installed")
+def test_the_official_command_line_client(running: Lab) -> None:
+    url = running.api.url
+    _, subnets, _ = running.run(running.api.default_vpc())
+    made = _aws(url, "elbv2", "create-load-balancer", "--name", "cli", "--subnets", subnets[0], subnets[1])
+    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    _aws(url, "elbv2", "wait", "load-balancer-available", "--load-balancer-arns", arn)
+    listener = _aws(
+        url,
+        *("elbv2", "create-listener", "--load-balancer-arn", arn, "--protocol", "HTTP", "--port", "80"),
+        *("--default-actions", "Type=fixed-response,FixedResponseConfig={StatusCode=404}"),
+    )
+    assert listener["Listeners"][0]["Port"] == 80
+    assert _aws(url, "sts", "get-caller-identity")["Account"] == ACCOUNT
+    assert "HostedZones" in _aws(url, "route53", "list-hosted-zones")
+    _aws(url, "elbv2", "delete-load-balancer", "--load-balancer-arn", arn)
