@@ -143,6 +143,8 @@ def _go_error(raw: str, error: json.JSONDecodeError) -> str:
     position = error.pos
     while position < len(raw) and raw[position] in " \t\r\n" and not error.msg.startswith("Invalid"):
         position += 1
+    if error.msg.startswith("Invalid \\"):
+        position += 1  # Python points at the backslash
     if position >= len(raw) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
     char = raw[position]
