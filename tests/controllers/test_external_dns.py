@@ -1,0 +1,180 @@
+"""external-dns: what it wants by table, and what it does between both APIs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lockgate.controllers.aws import Aws
+from lockgate.controllers.external_dns import ExternalDns
+from lockgate.controllers.external_dns.sources import Objects, endpoints
+from lockgate.dns.model import Alias
+from lockgate.embedded.aws import AwsApi
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+
+TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/dns/sources.yaml").read_text())
+ZONE = "Z0123456789ABCDEFGHIJ"
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+def test_endpoints(case: dict[str, Any]) -> None:
+    documents = _objects(TABLE["standing"]) + _objects(case["manifests"])
+
+    def of(kind: Any) -> tuple[Any, ...]:
+        return tuple(kind.model_validate(d) for d in documents if d["kind"] == kind.KIND.kind)
+
+    found = endpoints(Objects(of(Ingress), of(Gateway), of(VirtualService), of(Service)))
+    shown = [f"{each.resource}: {each.host} -> {' '.join(each.targets)}" for each in found]
+    expected = [
+        next(f"{key}: {value}" for key, value in line.items()) if isinstance(line, dict) else line
+        for line in case["endpoints"]
+    ]
+    assert shown == [line.replace("$lb", TABLE["lb"]) for line in expected]
+
+
+class Lab:
+    """A cluster and an account with a load balancer that the standing Ingress has in its status."""
+
+    def __init__(self, store: Store, api: AwsApi, aws: Aws, load_balancer: str) -> None:
+        self.store, self.api, self.aws, self.load_balancer = store, api, aws, load_balancer
+
+    async def aliases(self) -> dict[str, str]:
+        (zone,) = await self.api.hosted_zones()
+        return {
+            f"{record_set.name} {record_set.type}": record_set.data.dns_name.rstrip(".")
+            for record_set in zone.record_sets
+            if isinstance(record_set.data, Alias)
+        }
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(30):
+            changes = self.api.changes()
+            while not await holds():
+                await anext(changes)
+
+
+def run(work: Callable[[Lab], Awaitable[None]]) -> None:
+    async def main() -> None:
+        api = AwsApi("123456789012", "ap-northeast-2", access_key_id="AKIAEDGE", secret_access_key="secret")
+        await api.start()
+        aws = Aws(region="ap-northeast-2", endpoint=api.url, access_key_id="AKIAEDGE", secret_access_key="secret")
+        try:
+            await api.create_hosted_zone("tidewater.example", ZONE)
+            _, subnets, _ = await api.default_vpc()
+            made = await aws.call("elbv2", "create_load_balancer", Name="edge", Subnets=list(subnets[:2]))
+            name = made["LoadBalancers"][0]["DNSName"]
+            store = Store()
+            for namespace in ("istio-system", "default"):
+                await store.apply(
+                    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, manager="test"
+                )
+            for document in _objects(TABLE["standing"]):
+                status = document.pop("status", None)
+                await store.create(document)
+                if status:
+                    status = {"loadBalancer": {"ingress": [{"hostname": name}]}}
+                    await store.patch_status(Ingress, "alb", "istio-system", status)
+            task = asyncio.create_task(ExternalDns(store, aws).run())
+            await work(Lab(store, api, aws, name))
+            assert not task.done()
+            task.cancel()
+        finally:
+            aws.close()
+            await api.stop()
+
+    asyncio.run(main())
+
+
+def _storefront(*hosts: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "storefront", "namespace": "default"},
+        "spec": {
+            "hosts": list(hosts),
+            "gateways": ["istio-system/edge"],
+            "http": [{"route": [{"destination": {"host": "storefront"}}]}],
+        },
+    }
+
+
+def test_records_come_follow_and_go() -> None:
+    async def work(lab: Lab) -> None:
+        hosts = ("tidewater.example", "www.tidewater.example", "*.apps.tidewater.example")
+        await lab.store.apply(_storefront(*hosts), manager="test")
+        expected = {f"{host}. {kind}": lab.load_balancer for host in hosts for kind in ("A", "AAAA")}
+
+        async def there() -> bool:
+            return await lab.aliases() == expected
+
+        await lab.until(there)
+        await lab.store.apply(_storefront("www.tidewater.example"), manager="test")
+
+        async def fewer() -> bool:
+            return set(await lab.aliases()) == {"www.tidewater.example. A", "www.tidewater.example. AAAA"}
+
+        await lab.until(fewer)
+        await lab.store.delete(VirtualService, "storefront", "default")
+
+        async def clean() -> bool:
+            (zone,) = await lab.api.hosted_zones()
+            return {record_set.type for record_set in zone.record_sets} == {"NS", "SOA"}
+
+        await lab.until(clean)
+
+    run(work)
+
+
+def test_somebody_elses_record_stays_and_holds_up_nobody() -> None:
+    async def work(lab: Lab) -> None:
+        by_hand = {
+            "Name": "www.tidewater.example",
+            "Type": "A",
+            "TTL": 60,
+            "ResourceRecords": [{"Value": "192.0.2.1"}],
+        }
+        await lab.aws.call(
+            "route53",
+            "change_resource_record_sets",
+            HostedZoneId=ZONE,
+            ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": by_hand}]},
+        )
+        await lab.store.apply(_storefront("www.tidewater.example", "shop.tidewater.example"), manager="test")
+
+        async def made() -> bool:
+            return "shop.tidewater.example. A" in await lab.aliases()
+
+        await lab.until(made)
+        assert "www.tidewater.example. A" not in await lab.aliases()
+
+    run(work)
+
+
+def test_one_record_that_route53_refuses_holds_up_nobody() -> None:
+    async def work(lab: Lab) -> None:
+        gone = _storefront("gone.tidewater.example")
+        gone["metadata"] = {
+            "name": "gone",
+            "namespace": "default",
+            "annotations": {"external-dns.kubernetes.io/target": "none-1.ap-northeast-2.elb.amazonaws.com"},
+        }
+        await lab.store.apply(gone, manager="test")
+        await lab.store.apply(_storefront("www.tidewater.example"), manager="test")
+
+        async def made() -> bool:
+            return "www.tidewater.example. A" in await lab.aliases()
+
+        await lab.until(made)
+        assert "gone.tidewater.example. A" not in await lab.aliases()
+
+    run(work)
