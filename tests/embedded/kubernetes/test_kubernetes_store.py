@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.embedded.kubernetes import writes
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.changes import Change
-from lockgate.resources.kinds import ConfigMap, Ingress, Namespace, Secret, Service
+from lockgate.resources.kinds import ConfigMap, Event, Ingress, Namespace, Secret, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 
@@ -340,6 +341,20 @@ def test_an_invalid_object_changes_nothing() -> None:
         assert refused.value.details["causes"][0]["field"] == "spec.rules[0].http.paths"
         read = await store.get(Ingress, "web", "default")
         assert read.metadata.resource_version == created["metadata"]["resourceVersion"]
+
+    run(story())
+
+
+def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "_EVENTS_KEPT", 2)
+
+    async def story() -> None:
+        store = Store()
+        for name in ("a", "b", "c"):
+            about = {"kind": "Ingress", "name": "web", "namespace": "default"}
+            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "involvedObject": about}
+            await store.create(event)
+        assert [event.name for event in await store.list(Event)] == ["b", "c"]
 
     run(story())
 

@@ -26,6 +26,7 @@ from lockgate.embedded.kubernetes.exchange import (
 )
 from lockgate.embedded.kubernetes.negotiation import wants_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
+from lockgate.embedded.kubernetes.scale import is_scaled
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target, target
 from lockgate.embedded.kubernetes.verbs import Call, Verbs
@@ -137,9 +138,16 @@ class KubernetesApi:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
             return self._question(request, found)
-        if found.subresource and not (found.subresource == "status" and model.KIND.has_status):
-            raise NotFound("the server could not find the requested resource")
         call = Call(request, found, model)
+        match found.subresource:
+            case "":
+                pass
+            case "status" if model.KIND.has_status:
+                pass
+            case "scale" if is_scaled(model.KIND):
+                return self._verbs.scale(call)
+            case _:
+                raise NotFound("the server could not find the requested resource")
         match request.method:
             case "GET" | "HEAD" if request.flag("watch") and not found.subresource:
                 return self._verbs.watch(call)

@@ -6,11 +6,12 @@ Sources: kubernetes.io "API Discovery"; apidiscovery.k8s.io/v2 and meta/v1 of th
 from __future__ import annotations
 
 from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.scale import SCALE, is_scaled
 from lockgate.resources.model import JsonObject, Kind, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-_ON_STATUS = ("get", "patch", "update")
+_ON_SUBRESOURCES = ("get", "patch", "update")
 
 # Kinds that are questions: created, answered, kept nowhere.
 QUESTIONS = (
@@ -123,8 +124,14 @@ def _resource(kind: Kind, version: str) -> JsonObject:
         result["shortNames"] = list(kind.short_names)
     if kind.categories:
         result["categories"] = list(kind.categories)
+    subresources: list[JsonObject] = []
     if kind.has_status and kind not in QUESTIONS:
-        result["subresources"] = [{"subresource": "status", "responseKind": response, "verbs": list(_ON_STATUS)}]
+        subresources.append({"subresource": "status", "responseKind": response, "verbs": list(_ON_SUBRESOURCES)})
+    if is_scaled(kind):
+        scale = {"group": SCALE.group, "version": SCALE.versions[0], "kind": SCALE.kind}
+        subresources.append({"subresource": "scale", "responseKind": scale, "verbs": list(_ON_SUBRESOURCES)})
+    if subresources:
+        result["subresources"] = subresources
     return result
 
 
@@ -156,7 +163,19 @@ def _resource_list(group: str, version: str, kinds: list[Kind]) -> JsonObject | 
                     "singularName": "",
                     "namespaced": kind.namespaced,
                     "kind": kind.kind,
-                    "verbs": list(_ON_STATUS),
+                    "verbs": list(_ON_SUBRESOURCES),
+                }
+            )
+        if is_scaled(kind):
+            resources.append(
+                {
+                    "name": f"{kind.plural}/scale",
+                    "singularName": "",
+                    "namespaced": kind.namespaced,
+                    "group": SCALE.group,
+                    "version": SCALE.versions[0],
+                    "kind": SCALE.kind,
+                    "verbs": list(_ON_SUBRESOURCES),
                 }
             )
     if not resources:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lockgate.embedded.http import Receive, Scope, Send
-from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, BadRequest
 
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
@@ -137,10 +136,6 @@ async def send_answer(send: Send, request: Request | None, result: Answer) -> No
     raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
     await send({"type": "http.response.start", "status": result.status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
-
-
-def status_of(error: ApiError) -> JsonObject:
-    return error.status()
 
 
 def _warning(text: str) -> str:

@@ -83,6 +83,10 @@ class Storage:
     def count(self, kind: GroupKind) -> int:
         return len(self._objects.get(kind, ()))
 
+    def oldest(self, kind: GroupKind) -> Stored:
+        """Of a kind with objects, the one created first."""
+        return next(iter(self._objects[kind].values()))
+
     def put(self, key: ObjectKey, body: JsonObject, parsed: Resource | None = None) -> Stored:
         """Store `body` under the next revision, which becomes its resourceVersion.
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.exchange import Answer, Request, Timeout, answer, encoded
+from lockgate.embedded.kubernetes.exchange import Answer, MethodNotAllowed, Request, Timeout, answer, encoded
 from lockgate.embedded.kubernetes.negotiation import shape
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
+from lockgate.embedded.kubernetes.scale import scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
 from lockgate.embedded.kubernetes.storage import Stored
 from lockgate.embedded.kubernetes.store import Store
@@ -178,6 +179,26 @@ class Verbs:
 
         updated = self._store.writes.update(call.model, call.key, checked, call.by)
         return self._told(call, updated, 200, tuple(warnings))
+
+    def scale(self, call: Call) -> Answer:
+        """Read or change the replicas of a workload."""
+        by = replace(call.by, subresource="")
+        match call.request.method, call.request.content_type:
+            case "GET" | "HEAD", _:
+                return answer(scale_of(self._store.writes.existing(call.model.KIND, call.key).json))
+            case "PUT", _:
+                sent = bodies.manifest(call.request)
+                updated = self._store.writes.update(call.model, call.key, partial(with_scale, scale=sent), by)
+            case "PATCH", "application/merge-patch+json":
+                patch = _object(bodies.patch(call.request))
+                updated = self._store.writes.update(
+                    call.model, call.key, lambda body: with_scale(body, merge_patch(scale_of(body), patch)), by
+                )
+            case "PATCH", _:
+                raise bodies.unsupported("application/merge-patch+json")
+            case _:
+                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        return answer(scale_of(updated))
 
     def delete(self, call: Call) -> Answer:
         options = self._delete_options(call)

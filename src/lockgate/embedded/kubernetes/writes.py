@@ -50,6 +50,10 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: no vowels, so no words
 
 
+_EVENTS = ("", "Event")
+_EVENTS_KEPT = 5000  # a cluster forgets them by the hour; what tells of failures must not grow for ever here either
+
+
 @dataclass(frozen=True, slots=True)
 class By:
     """Who writes and how. `api_version` is the one the client spoke; `subresource` is "" or ``status``."""
@@ -277,6 +281,8 @@ class Writes:
             self._addresses.hold(key, stored.json)
         for observer in self.observers:
             observer(model, stored.json)
+        if kind.group_kind == _EVENTS and self._storage.count(_EVENTS) > _EVENTS_KEPT:
+            self._remove(self._storage.oldest(_EVENTS).key)
         metadata = stored.json["metadata"]
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and kind.kind != "Namespace":
             self._remove(key)
