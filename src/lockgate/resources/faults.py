@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -47,6 +47,22 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.path else self.message
+
+
+def denial(faults: Sequence[Fault]) -> str:
+    """What the webhook of the first fault answers, of all of its faults: the text after ``denied the request: ``.
+
+    Istio's lists bare messages (hashicorp's multierror); the others list field errors (apimachinery's aggregate).
+    """
+    webhook = faults[0].webhook
+    own = [fault for fault in faults if fault.webhook == webhook]
+    if webhook.endswith("istio.io"):
+        if len(own) == 1:
+            return f"configuration is invalid: {own[0].message}"
+        listed = "".join(f"\n\t* {fault.message}" for fault in own)
+        return f"configuration is invalid: {len(own)} errors occurred:{listed}\n\n"
+    texts = [str(fault) for fault in own]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def required(path: Path, detail: str = "") -> Fault:

@@ -9,8 +9,20 @@ from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, elbv2
 from lockgate.resources import networking as net
 from lockgate.resources.faults import Fault
+from lockgate.resources.istio.destination_rule import DestinationRule
+from lockgate.resources.istio.gateway import Gateway
+from lockgate.resources.istio.service_entry import ServiceEntry
+from lockgate.resources.istio.virtual_service import VirtualService
 from lockgate.resources.model import Resource
-from lockgate.resources.rules import cert_manager, metadata, networking
+from lockgate.resources.rules import (
+    cert_manager,
+    istio_destination_rule,
+    istio_gateway,
+    istio_service_entry,
+    istio_virtual_service,
+    metadata,
+    networking,
+)
 from lockgate.resources.rules import core as core_rules
 from lockgate.resources.rules import elbv2 as elbv2_rules
 
@@ -31,8 +43,17 @@ _REFUSALS: dict[type[Resource], Rule] = {
     cm.CertificateRequest: cert_manager.certificate_request,
     cm.Issuer: cert_manager.issuer,
     cm.ClusterIssuer: cert_manager.issuer,
+    Gateway: istio_gateway.refusals,
+    VirtualService: istio_virtual_service.refusals,
+    DestinationRule: istio_destination_rule.refusals,
+    ServiceEntry: istio_service_entry.refusals,
 }
-_WARNINGS: dict[type[Resource], Rule] = {}
+_WARNINGS: dict[type[Resource], Rule] = {
+    Gateway: istio_gateway.warnings,
+    VirtualService: istio_virtual_service.warnings,
+    DestinationRule: istio_destination_rule.warnings,
+    ServiceEntry: istio_service_entry.warnings,
+}
 
 
 def refusals(resource: Resource) -> Iterator[Fault]:

@@ -1,0 +1,200 @@
+"""What Istio's webhook says of a DestinationRule: `pkg/config/validation/validation.go`, ValidateDestinationRule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.istio.destination_rule import (
+    ClientTLSSettings,
+    ConnectionPoolSettings,
+    ConsistentHash,
+    DestinationRule,
+    LoadBalancerSettings,
+    OutlierDetection,
+    PortTrafficPolicy,
+    TrafficPolicy,
+)
+from lockgate.resources.rules import istio_names as names
+from lockgate.resources.rules.istio_names import conflict, problem, required
+
+_MAX_TABLE = 5000011
+
+
+def refusals(rule: DestinationRule) -> Iterator[Fault]:
+    spec = rule.spec
+    yield from names.wildcard_domain(("spec", "host"), spec.host)
+    if spec.traffic_policy is not None:
+        yield from _traffic_policy(("spec", "trafficPolicy"), spec.traffic_policy)
+    seen: set[str] = set()
+    for index, subset in enumerate(spec.subsets):
+        at = ("spec", "subsets", index)
+        if not subset.name:
+            yield required((*at, "name"), "subset name cannot be empty")
+        elif not names.is_label(subset.name):
+            yield problem((*at, "name"), f"subset name is invalid: {subset.name}")
+        if subset.name in seen:
+            yield problem((*at, "name"), f"duplicate subset names: {subset.name}", Reason.DUPLICATE)
+        seen.add(subset.name)
+        yield from names.label_values((*at, "labels"), subset.labels)
+        if subset.traffic_policy is not None:
+            yield from _traffic_policy((*at, "trafficPolicy"), subset.traffic_policy)
+    private = "destination rule with workload selector cannot have exportTo beyond current namespace"
+    yield from names.export_to(
+        ("spec", "exportTo"), spec.export_to, private_only=private if spec.workload_selector else ""
+    )
+
+
+def warnings(rule: DestinationRule) -> Iterator[Fault]:
+    policies: list[tuple[Path, TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
+    for index, subset in enumerate(rule.spec.subsets):
+        policies.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
+    for path, policy in policies:
+        if policy is None:
+            continue
+        if policy.outlier_detection and policy.outlier_detection.consecutive_errors:
+            message = "outlier detection consecutive errors is deprecated, use consecutiveGatewayErrors or "
+            message += "consecutive5xxErrors instead"
+            yield problem((*path, "outlierDetection", "consecutiveErrors"), message)
+        balancer = policy.load_balancer
+        if balancer and balancer.consistent_hash and balancer.consistent_hash.minimum_ring_size:
+            message = (
+                "consistent hash MinimumRingSize is deprecated, use ConsistentHashLB's RingHash configuration instead"
+            )
+            yield problem((*path, "loadBalancer", "consistentHash", "minimumRingSize"), message)
+
+
+def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[Fault]:
+    if not policy.model_fields_set:
+        yield required(path, "traffic policy must have at least one field")
+    yield from _blocks(path, policy)
+    for index, port_policy in enumerate(policy.port_level_settings):
+        at = (*path, "portLevelSettings", index)
+        if port_policy.port is None:
+            yield required((*at, "port"), "portTrafficPolicy must have valid port")
+        else:
+            yield from names.port((*at, "port", "number"), port_policy.port.number)
+        if not port_policy.model_fields_set - {"port"}:
+            yield required(at, "port traffic policy must have at least one field")
+        yield from _blocks(at, port_policy)
+    if policy.tunnel is not None:
+        at = (*path, "tunnel")
+        if policy.tunnel.protocol not in ("", "CONNECT", "POST"):
+            yield problem(
+                (*at, "protocol"), f'tunnel protocol must be "CONNECT" or "POST", got: {policy.tunnel.protocol}'
+            )
+        yield from names.port((*at, "targetPort"), policy.tunnel.target_port)
+        if policy.proxy_protocol is not None:
+            yield conflict(at, "tunnel and proxyProtocol must not be set together")
+
+
+def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[Fault]:
+    if policy.outlier_detection is not None:
+        yield from _outliers((*path, "outlierDetection"), policy.outlier_detection)
+    if policy.connection_pool is not None:
+        yield from _pool((*path, "connectionPool"), policy.connection_pool)
+    if policy.load_balancer is not None:
+        yield from _balancer((*path, "loadBalancer"), policy.load_balancer)
+    if policy.tls is not None:
+        yield from _tls((*path, "tls"), policy.tls)
+
+
+def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[Fault]:
+    yield from names.duration((*path, "interval"), outliers.interval)
+    yield from names.duration((*path, "baseEjectionTime"), outliers.base_ejection_time)
+    for field, value in (
+        ("maxEjectionPercent", outliers.max_ejection_percent),
+        ("minHealthPercent", outliers.min_health_percent),
+    ):
+        if not 0 <= value <= 100:
+            yield problem((*path, field), f"percentage {value} is not in range 0..100")
+    if outliers.consecutive_local_origin_failures and not outliers.split_external_local_origin_errors:
+        message = (
+            "outlier detection consecutive local origin failures is specified, but split external local origin errors "
+            "is set to false"
+        )
+        yield conflict((*path, "consecutiveLocalOriginFailures"), message)
+
+
+def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[Fault]:
+    tcp, http = pool.tcp, pool.http
+    if tcp is None and http is None:
+        yield required(path, "connection pool must have at least one field")
+    if tcp is not None:
+        at = (*path, "tcp")
+        if tcp.max_connections < 0:
+            yield problem((*at, "maxConnections"), "max connections must be non-negative")
+        yield from names.duration((*at, "connectTimeout"), tcp.connect_timeout)
+        yield from names.duration((*at, "maxConnectionDuration"), tcp.max_connection_duration)
+        yield from names.duration((*at, "idleTimeout"), tcp.idle_timeout)
+    if http is None:
+        return
+    at = (*path, "http")
+    for field, what, value in (
+        ("http1MaxPendingRequests", "http1 max pending requests", http.http1_max_pending_requests),
+        ("http2MaxRequests", "http2 max requests", http.http2_max_requests),
+        ("maxRequestsPerConnection", "max requests per connection", http.max_requests_per_connection),
+        ("maxRetries", "max retries", http.max_retries),
+        ("maxConcurrentStreams", "max concurrent streams", http.max_concurrent_streams),
+    ):
+        if value < 0:
+            yield problem((*at, field), f"{what} must be non-negative")
+    yield from names.duration((*at, "idleTimeout"), http.idle_timeout)
+    if http.h2_upgrade_policy == "UPGRADE" and http.use_client_protocol:
+        message = "use client protocol must not be true when H2UpgradePolicy is UPGRADE"
+        yield conflict((*at, "useClientProtocol"), message)
+    keep_alive = http.http2_keep_alive
+    if keep_alive is not None:
+        for field, time in (("interval", keep_alive.interval), ("timeout", keep_alive.timeout)):
+            if time is None:
+                yield required((*at, "http2KeepAlive", field), f"http2 keepalive {field} is required")
+            yield from names.duration((*at, "http2KeepAlive", field), time)
+
+
+def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[Fault]:
+    if balancer.consistent_hash is not None:
+        yield from _hash((*path, "consistentHash"), balancer.consistent_hash)
+    yield from names.duration((*path, "warmupDurationSecs"), balancer.warmup_duration_secs)
+    if balancer.warmup is not None:
+        yield from names.duration((*path, "warmup", "duration"), balancer.warmup.duration)
+
+
+def _hash(path: Path, hash: ConsistentHash) -> Iterator[Fault]:
+    cookie = hash.http_cookie
+    if cookie is not None:
+        if not cookie.name:
+            yield required((*path, "httpCookie", "name"), "name required for HttpCookie")
+        if cookie.ttl is not None and cookie.ttl not in ("0s", "0"):  # a session cookie
+            yield from names.duration((*path, "httpCookie", "ttl"), cookie.ttl)
+    if hash.maglev is not None:
+        size, at = hash.maglev.table_size, (*path, "maglev", "tableSize")
+        if size == 0:
+            yield required(at, "tableSize must be set for maglev")
+        elif size >= _MAX_TABLE:
+            yield problem(at, f"tableSize must be less than {_MAX_TABLE} for maglev")
+        elif not _is_prime(size):
+            yield problem(at, "tableSize must be a prime number for maglev")
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+
+
+def _tls(path: Path, tls: ClientTLSSettings) -> Iterator[Fault]:
+    if tls.insecure_skip_verify and (tls.ca_certificates or tls.subject_alt_names):
+        # One text for all three; credentialName is allowed for mutual TLS, where it brings the client's certificate.
+        message = (
+            "cannot specify CaCertificates or CredentialName or SubjectAltNames when InsecureSkipVerify is set true"
+        )
+        yield conflict((*path, "insecureSkipVerify"), message)
+    files = tls.client_certificate or tls.private_key or tls.ca_certificates or tls.ca_crl
+    if tls.mode in ("SIMPLE", "MUTUAL") and tls.credential_name:
+        if files:
+            message = "cannot specify client certificates or CA certificate or CA CRL If credentialName is set"
+            yield conflict((*path, "credentialName"), message)
+        return
+    if tls.mode == "MUTUAL":
+        if not tls.client_certificate:
+            yield required((*path, "clientCertificate"), "client certificate required for mutual tls")
+        if not tls.private_key:
+            yield required((*path, "privateKey"), "private key required for mutual tls")

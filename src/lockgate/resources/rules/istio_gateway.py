@@ -1,0 +1,186 @@
+"""What Istio's webhook says of a Gateway: `pkg/config/validation/validation.go`, ValidateGateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.istio.gateway import Gateway, Server, ServerTLSSettings
+from lockgate.resources.rules import istio_names as names
+from lockgate.resources.rules.istio_names import conflict, problem, q, required
+
+_PLAIN_HTTP = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
+_TLS = frozenset(("HTTPS", "TLS"))
+_PROTOCOLS = _PLAIN_HTTP | _TLS | frozenset(("TCP", "UDP", "MONGO", "REDIS", "MYSQL"))
+_LISTED = "HTTP, HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP"
+CIPHER_SUITES = frozenset(
+    (
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+        "DES-CBC3-SHA",
+        "ALL",
+    )
+)
+
+
+def refusals(gateway: Gateway) -> Iterator[Fault]:
+    if gateway.metadata.name and not names.is_label(gateway.metadata.name):
+        yield problem(("metadata", "name"), f"invalid gateway name: {q(gateway.metadata.name)}")
+    servers = gateway.spec.servers
+    if not servers:
+        yield required(("spec", "servers"), "gateway must have at least one server")
+    seen: set[str] = set()
+    for index, server in enumerate(servers):
+        at = ("spec", "servers", index)
+        yield from _server(at, server)
+        name = server.port.name
+        if name and name in seen:
+            message = f"port names in servers must be unique: duplicate name {name}"
+            yield problem((*at, "port", "name"), message, Reason.DUPLICATE)
+        seen.add(name)
+
+
+def _server(path: Path, server: Server) -> Iterator[Fault]:
+    if not server.hosts:
+        yield required((*path, "hosts"), "server config must contain at least one host")
+    for index, host in enumerate(server.hosts):
+        yield from _host((*path, "hosts", index), host)
+    port, at = server.port, (*path, "port")
+    protocol = port.protocol.upper()
+    if protocol not in _PROTOCOLS:
+        message = f"invalid protocol {q(port.protocol)}, supported protocols are {_LISTED}"
+        yield problem((*at, "protocol"), message, Reason.UNSUPPORTED)
+    if server.bind.startswith("unix://"):
+        if port.number:
+            yield problem((*at, "number"), f"port number must be 0 for unix domain socket: {port.number}")
+    else:
+        yield from names.port((*at, "number"), port.number)
+        if server.bind and not names.is_address(server.bind):
+            yield problem((*path, "bind"), f"{server.bind} is not a valid IP")
+    if not port.name:
+        yield required((*at, "name"), f"port name must be set: {port.number}")
+    if port.target_port:
+        yield conflict((*at, "targetPort"), "targetPort has no impact on Gateways")
+    yield from _tls_for(path, protocol, server.tls)
+
+
+def _host(path: Path, host: str) -> Iterator[Fault]:
+    namespace, slash, name = host.partition("/")
+    if not slash:
+        yield from _dns_name(path, host)
+    elif not namespace or not name:
+        yield problem(path, "config namespace and dnsName in host entry cannot be empty")
+    else:
+        if namespace not in ("*", ".") and not names.is_label(namespace):
+            yield problem(path, f"invalid namespace value {q(namespace)} in gateway")
+        yield from _dns_name(path, name)
+
+
+def _dns_name(path: Path, name: str) -> Iterator[Fault]:
+    if names.is_address(name):
+        return
+    if name != "*" and "." not in name:
+        yield problem(path, "short names (non FQDN) are not allowed")
+    yield from names.wildcard_domain(path, name)
+
+
+def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterator[Fault]:
+    at = (*path, "tls")
+    if tls is None:
+        if protocol in _TLS:
+            yield required(at, "server must have TLS settings for HTTPS/TLS protocols")
+        return
+    if protocol in _PLAIN_HTTP:
+        if (tls.mode or "PASSTHROUGH") != "PASSTHROUGH" or tls.server_certificate or tls.private_key:
+            yield conflict(at, "server cannot have TLS settings for plain text HTTP ports")
+    elif protocol not in _TLS and protocol in _PROTOCOLS:
+        yield conflict(at, "server cannot have TLS settings for non HTTPS/TLS ports")
+    yield from _tls(at, tls)
+
+
+def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[Fault]:
+    mode = tls.mode or "PASSTHROUGH"
+    if mode == "ISTIO_MUTUAL":
+        for field, what, value in (
+            ("serverCertificate", "server certificate", tls.server_certificate),
+            ("privateKey", "private key", tls.private_key),
+            ("caCertificates", "CA bundle", tls.ca_certificates),
+            ("tlsCertificates", "tlsCertificates", tls.tls_certificates),
+            ("credentialName", "credentialName", tls.credential_name),
+            ("credentialNames", "credentialNames", tls.credential_names),
+        ):
+            if value:
+                yield conflict((*path, field), f"ISTIO_MUTUAL TLS cannot have associated {what}")
+        return
+    if mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
+        return
+    files = bool(tls.server_certificate or tls.private_key)
+    by_name = bool(tls.credential_name or tls.credential_names)
+    given = (bool(tls.credential_name), bool(tls.credential_names), files, bool(tls.tls_certificates))
+    if sum(given) > 1:
+        which = "credential_name, credential_names, server_certificate/private_key, tls_certificates"
+        yield conflict(path, f"only one of {which} should be specified")
+    elif not by_name and not tls.tls_certificates:
+        if not tls.server_certificate:
+            yield required((*path, "serverCertificate"), f"{mode} TLS requires a server certificate")
+        if not tls.private_key:
+            yield required((*path, "privateKey"), f"{mode} TLS requires a private key")
+    if mode != "SIMPLE" and not by_name and not tls.ca_certificates and not tls.ca_cert_credential_name:
+        yield required((*path, "caCertificates"), f"{mode} TLS requires a client CA bundle")
+    if tls.ca_crl:
+        at = (*path, "caCrl")
+        if by_name:
+            yield conflict(at, "CRL is not supported with credentialName. CRL has to be specified in the credential")
+        elif mode == "SIMPLE":
+            yield conflict(at, "CRL is not supported with SIMPLE TLS")
+
+
+def warnings(gateway: Gateway) -> Iterator[Fault]:
+    for index, server in enumerate(gateway.spec.servers):
+        if server.tls is not None:
+            plain = server.port.protocol.upper() in _PLAIN_HTTP
+            yield from _tls_warnings(("spec", "servers", index, "tls"), server.tls, plain=plain)
+
+
+def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterator[Fault]:
+    mode = tls.mode or "PASSTHROUGH"
+    if tls.https_redirect and not plain:
+        yield problem((*path, "httpsRedirect"), "tls.httpsRedirect should only be used with http servers")
+    named = tls.credential_name or tls.credential_names or tls.tls_certificates
+    if mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH") and (
+        named or tls.server_certificate or tls.private_key or tls.ca_certificates
+    ):
+        yield problem(path, f"{mode} mode does not use certificates, they will be ignored")
+    if len(tls.credential_names) > 2:
+        yield problem((*path, "credentialNames"), "credentialNames can support up to 2 server certificates")
+    if len(tls.tls_certificates) > 2:
+        yield problem((*path, "tlsCertificates"), "tlsCertificates can support up to 2 server certificates")
+    unknown = [suite for suite in tls.cipher_suites if not _is_cipher_suite(suite)]
+    if unknown:
+        yield problem((*path, "cipherSuites"), f"ignoring invalid cipher suites: [{' '.join(sorted(unknown))}]")
+    twice = sorted({suite for suite in tls.cipher_suites if tls.cipher_suites.count(suite) > 1})
+    if twice:
+        yield problem((*path, "cipherSuites"), f"ignoring duplicate cipher suites: [{' '.join(twice)}]")
+    if tls.min_protocol_version in ("TLSV1_0", "TLSV1_1") and not tls.cipher_suites:
+        message = (
+            "TLS version below TLSV1_2 require setting compatible ciphers as by default they no longer include "
+            "compatible ciphers."
+        )
+        yield problem((*path, "minProtocolVersion"), message)
+
+
+def _is_cipher_suite(suite: str) -> bool:
+    # OpenSSL's operators (-AES, +SHA, [A|B]) pass unread.
+    return suite in CIPHER_SUITES or not suite[:1].isalnum()

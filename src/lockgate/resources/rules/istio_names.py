@@ -1,0 +1,174 @@
+"""Host names, ports, durations and expressions as Istio's webhook reads them (`pkg/config/validation`, `…/host`)."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from lockgate.resources import durations
+from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.rules import metadata
+
+WEBHOOK = "validation.istio.io"
+
+_LABEL = re.compile("[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+_WILDCARD_LABEL = re.compile(r"\*|(?:\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+
+
+def problem(path: Path, message: str, reason: Reason = Reason.INVALID) -> Fault:
+    """Istio's webhook says no field names; the path is for the reader's sake."""
+    return Fault(path, reason, message, WEBHOOK)
+
+
+def said_by_webhook(found: Iterable[Fault]) -> Iterator[Fault]:
+    for fault in found:
+        yield replace(fault, webhook=WEBHOOK)
+
+
+def q(text: str) -> str:
+    """Go's ``%q``."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def is_label(text: str) -> bool:
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
+
+
+def wildcard_domain(path: Path, domain: str) -> Iterator[Fault]:
+    if (told := _precondition(domain)) is not None:
+        yield problem(path, told)
+        return
+    first, dot, rest = domain.partition(".")
+    if len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first):
+        yield problem(path, f"domain name {q(domain)} invalid (label {q(first)} invalid)")
+    elif dot:
+        yield from _labels(path, domain, rest)
+
+
+def domain(path: Path, name: str) -> Iterator[Fault]:
+    if (told := _precondition(name)) is not None:
+        yield problem(path, told)
+    else:
+        yield from _labels(path, name, name)
+
+
+def _precondition(name: str) -> str | None:
+    if not name:
+        return "empty domain name not allowed"
+    return f"domain name {q(name)} too long (max 255)" if len(name) > 255 else None
+
+
+def _labels(path: Path, whole: str, part: str) -> Iterator[Fault]:
+    labels = part.removesuffix(".").split(".")
+    if labels[-1].isdigit():
+        yield problem(path, f"domain name {q(whole)} invalid (top level domain {q(labels[-1])} cannot be all-numeric)")
+        return
+    for label in labels:
+        if not is_label(label):
+            yield problem(path, f"domain name {q(whole)} invalid (label {q(label)} invalid)")
+            return
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def matches(pattern: str, host: str) -> bool:
+    """Whether every host of `host` is one of `pattern`'s: both may begin with ``*``."""
+    if pattern.startswith("*"):
+        return len(host) >= len(pattern) and host.endswith(pattern[1:])
+    return pattern == host
+
+
+def overlap(a: str, b: str) -> bool:
+    return matches(a, b) or matches(b, a)
+
+
+def port(path: Path, number: int) -> Iterator[Fault]:
+    if not 1 <= number <= 65535:
+        yield problem(path, f"port number {number} must be in the range 1..65535")
+
+
+def duration(path: Path, text: str | None) -> Iterator[Fault]:
+    """Zero counts as too small, so ``timeout: 0s`` is refused."""
+    if text is None:
+        return
+    parsed = durations.nanoseconds(text)
+    if parsed is None:
+        yield problem(path, f"bad Duration: time: invalid duration {q(text)}")
+    elif parsed < 10**6:
+        yield problem(path, "duration must be greater than 1ms")
+    elif parsed % 10**6:
+        yield problem(path, "only durations to ms precision are supported")
+
+
+def export_to(path: Path, names: tuple[str, ...], *, private_only: str = "") -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        at = (*path, index)
+        if name in seen:
+            yield problem(at, f"duplicate entries in exportTo: {name}", Reason.DUPLICATE)
+        elif name not in ("*", ".", "~") and not is_label(name):
+            yield problem(at, f"only *, ., ~, or a valid DNS 1123 label is allowed as exportTo entry: {name}")
+        seen.add(name)
+    if "*" in seen and len(seen) > 1:
+        yield problem(path, "cannot have both public (*) and non-public exportTo values for a resource")
+    if "~" in seen and len(seen) > 1:
+        yield problem(path, "cannot export service entry to no one (~) and someone")
+    if private_only and seen - {"."}:
+        yield problem(path, private_only)
+
+
+def label_values(path: Path, labels: dict[str, str]) -> Iterator[Fault]:
+    yield from said_by_webhook(metadata.labels(path, labels))
+
+
+def required(path: Path, message: str) -> Fault:
+    return problem(path, message, Reason.REQUIRED)
+
+
+def conflict(path: Path, message: str) -> Fault:
+    return problem(path, message, Reason.FORBIDDEN)
+
+
+_NOT_RE2 = (
+    (re.compile(r"\(\?(?:=|!|<=|<!|>|#|\()"), "invalid or unsupported Perl syntax"),
+    (re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]"), "invalid escape sequence"),
+    (re.compile(r"(?<!\\)(?:\\\\)*(?:[*+?]|\{[0-9,]+\})\+"), "invalid nested repetition operator"),
+)
+_CLASS = re.compile(r"(?<!\\)\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]")
+# What RE2 has and Python has not, put aside before Python looks for unclosed brackets and the like.
+_ONLY_RE2 = re.compile(
+    r"\\[pP](?:\{\^?[A-Za-z_]+\}|[A-Za-z])|\[:\^?[a-z]+:\]|\\[zCQE]|\\x\{[0-9a-fA-F]+\}|\(\?[ims-]*U[ims-]*[:)]"
+)
+_MAX_REGEX = 1024
+
+
+def regex(path: Path, field: str, pattern: str) -> Iterator[Fault]:
+    """Whether RE2 would take it, as near as can be told without RE2."""
+    if not pattern:
+        yield problem(path, f"{q(field)}: regex string match should not be empty")
+    elif len(pattern) > _MAX_REGEX:
+        yield problem(path, f"{q(field)}: regex is too large, max length allowed is {_MAX_REGEX}")
+    elif (told := _regex_error(pattern)) is not None:
+        syntax = "Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)"
+        yield problem(path, f"{q(field)}: error parsing regexp: {told}; {syntax}")
+
+
+def _regex_error(pattern: str) -> str | None:
+    outside = _CLASS.sub("a", pattern)
+    for sign, message in _NOT_RE2:
+        if found := sign.search(outside):
+            return f"{message}: `{found[0]}`"
+    try:
+        re.compile(_ONLY_RE2.sub("a", pattern))
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"{error}"
+    return None

@@ -1,0 +1,262 @@
+"""What Istio's webhook says of a VirtualService: `pkg/config/validation/virtualservice.go` and `validation.go`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.istio.virtual_service import (
+    Destination,
+    HTTPMatchRequest,
+    HTTPRoute,
+    HTTPRouteDestination,
+    RouteDestination,
+    TLSRoute,
+    VirtualService,
+)
+from lockgate.resources.rules import istio_names as names
+from lockgate.resources.rules.istio_http import clauses, string_match
+from lockgate.resources.rules.istio_names import conflict, matches, overlap, problem, q, required
+
+_CLAIMS = "@request.auth.claims"
+
+
+def refusals(service: VirtualService) -> Iterator[Fault]:
+    spec = service.spec
+    at_gateway = [gateway for gateway in spec.gateways if gateway != "mesh"]
+    if not spec.hosts:
+        for field, what, value in (
+            ("gateways", "gateways", spec.gateways),
+            ("tls", "tls route", spec.tls),
+            ("tcp", "tcp route", spec.tcp),
+        ):
+            if value:
+                yield conflict(("spec", field), f"delegate virtual service must have no {what} specified")
+    for index, gateway in enumerate(spec.gateways):
+        yield from _gateway_name(("spec", "gateways", index), gateway)
+    in_mesh = not spec.gateways or "mesh" in spec.gateways
+    for index, host in enumerate(spec.hosts):
+        at = ("spec", "hosts", index)
+        if not names.is_address(host):
+            yield from names.wildcard_domain(at, host)
+        if host == "*" and in_mesh:
+            yield problem(at, "wildcard host * is not allowed for virtual services bound to the mesh gateway")
+        for other in spec.hosts[:index]:
+            if overlap(host, other):
+                yield problem(at, f"duplicate hosts in virtual service: {other} & {host}", Reason.DUPLICATE)
+                break
+    if not spec.http and not spec.tls and not spec.tcp:
+        yield required(("spec",), "http, tcp or tls must be provided in virtual service")
+    for index, route in enumerate(spec.http):
+        path = ("spec", "http", index)
+        yield from _http_route(path, route, delegated=not spec.hosts)
+        if not at_gateway:
+            yield from _claims_without_gateway(path, route)
+    for index, tls in enumerate(spec.tls):
+        yield from _tls_route(("spec", "tls", index), tls, spec.hosts)
+    for index, tcp in enumerate(spec.tcp):
+        path = ("spec", "tcp", index)
+        for number, match in enumerate(tcp.match):
+            if match.port:
+                yield from names.port((*path, "match", number, "port"), match.port)
+        if not tcp.route:
+            yield required((*path, "route"), "TCP route is required")
+        yield from _l4_destinations(path, tcp.route)
+    yield from names.export_to(("spec", "exportTo"), spec.export_to)
+
+
+def _gateway_name(path: Path, gateway: str) -> Iterator[Fault]:
+    namespace, slash, name = gateway.partition("/")
+    if not slash:
+        # `name`, or the old `name.namespace.svc.cluster.local`.
+        if not all(names.is_label(label) for label in gateway.split(".")):
+            yield problem(path, f"invalid value for gateway name: {q(gateway)}")
+    elif not namespace or not name:
+        yield problem(path, "config namespace and gateway name cannot be empty")
+    else:
+        if namespace != "." and not names.is_label(namespace):
+            yield problem(path, f"invalid value for namespace: {q(namespace)}")
+        if not names.is_label(name):
+            yield problem(path, f"invalid value for gateway name: {q(name)}")
+
+
+def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fault]:
+    yield from _http_shape(path, route, delegated=delegated)
+    for index, match in enumerate(route.match):
+        yield from _http_match((*path, "match", index), match)
+    yield from _weights((*path, "route"), route.route)
+    for index, destination in enumerate(route.route):
+        yield from _destination((*path, "route", index, "destination"), destination.destination)
+    if route.mirror is not None:
+        yield from _destination((*path, "mirror"), route.mirror)
+    for index, mirror in enumerate(route.mirrors):
+        yield from _destination((*path, "mirrors", index, "destination"), mirror.destination)
+    yield from clauses(path, route)
+
+
+def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fault]:
+    """Which actions may stand together."""
+    redirect, direct = route.redirect is not None, route.direct_response is not None
+    name = route.name or "''"
+    if route.delegate is not None:
+        if delegated:
+            yield conflict((*path, "delegate"), "delegate HTTP route cannot contain delegate")
+        if redirect:
+            yield conflict((*path, "redirect"), f"root HTTP route {name} must not specify redirect")
+        if route.route:
+            yield conflict((*path, "route"), f"root HTTP route {name} must not specify route")
+    elif not route.route and not redirect and not direct:
+        yield required(path, "HTTP route, redirect or direct_response is required")
+    for chosen, field, word in ((redirect, "redirect", "redirect"), (direct, "directResponse", "direct_response")):
+        if not chosen:
+            continue
+        if route.route:
+            yield conflict((*path, field), f"HTTP route cannot contain both route and {word}")
+        if route.fault is not None:
+            yield conflict((*path, field), f"HTTP route cannot contain both fault and {word}")
+        if route.rewrite is not None:
+            yield conflict((*path, field), f"HTTP route rule cannot contain both rewrite and {word}")
+    if redirect and direct:
+        yield conflict((*path, "directResponse"), "HTTP route rule cannot contain both direct_response and redirect")
+    if route.mirror is not None and route.mirrors:
+        yield conflict((*path, "mirrors"), "HTTP route cannot contain both mirror and mirrors")
+
+
+def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[Fault]:
+    for field, one in (
+        ("uri", match.uri),
+        ("scheme", match.scheme),
+        ("method", match.method),
+        ("authority", match.authority),
+    ):
+        if one is not None:
+            yield from string_match((*path, field), field, one, may_be_empty=field == "uri")
+    for group, several in (
+        ("headers", match.headers),
+        ("withoutHeaders", match.without_headers),
+        ("queryParams", match.query_params),
+    ):
+        for name, one in several.items():
+            if group != "queryParams" and not name:
+                yield problem((*path, group), "header name cannot be empty")
+            yield from string_match((*path, group, name), group, one, may_be_empty=False)
+    if match.port:
+        yield from names.port((*path, "port"), match.port)
+    yield from names.label_values((*path, "sourceLabels"), match.source_labels)
+    for index, gateway in enumerate(match.gateways):
+        yield from _gateway_name((*path, "gateways", index), gateway)
+    if match.source_namespace and not names.is_label(match.source_namespace):
+        message = f"sourceNamespace match {match.source_namespace} is invalid"
+        yield problem((*path, "sourceNamespace"), message)
+
+
+def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[Fault]:
+    for index, match in enumerate(route.match):
+        for group, several in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
+            for name in several:
+                if name.startswith(_CLAIMS):
+                    message = (
+                        f"JWT claim based routing (key: {name}) is only supported for gateway, found no gateways: []"
+                    )
+                    yield problem((*path, "match", index, group, name), message)
+
+
+def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestination]) -> Iterator[Fault]:
+    for index, route in enumerate(routes):
+        if route.weight < 0:
+            yield problem((*path, index, "weight"), f"weight {route.weight} < 0")
+    if len(routes) > 1 and sum(route.weight for route in routes) == 0:
+        yield problem(path, "total destination weight = 0")
+
+
+def _destination(path: Path, destination: Destination) -> Iterator[Fault]:
+    if destination.host == "*":
+        yield problem((*path, "host"), "invalid destination host *")
+    else:
+        yield from names.wildcard_domain((*path, "host"), destination.host)
+    if destination.subset and not names.is_label(destination.subset):
+        yield problem((*path, "subset"), f"subset name is invalid: {destination.subset}")
+    if destination.port is not None:
+        yield from names.port((*path, "port", "number"), destination.port.number)
+
+
+def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[Fault]:
+    if not route.match:
+        yield required((*path, "match"), "TLS route must have at least one match condition")
+    for index, match in enumerate(route.match):
+        at = (*path, "match", index)
+        if not match.sni_hosts:
+            yield required((*at, "sniHosts"), "TLS match must have at least one SNI host")
+        for number, sni in enumerate(match.sni_hosts):
+            yield from names.wildcard_domain((*at, "sniHosts", number), sni)
+            if not any(matches(host, sni) for host in hosts):
+                listed = ", ".join(hosts)
+                message = (
+                    f"SNI host {q(sni)} is not a compatible subset of any of the virtual service hosts: [{listed}]"
+                )
+                yield problem((*at, "sniHosts", number), message)
+        if match.port:
+            yield from names.port((*at, "port"), match.port)
+    if not route.route:
+        yield required((*path, "route"), "TLS route is required")
+    yield from _l4_destinations(path, route.route)
+
+
+def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterator[Fault]:
+    yield from _weights((*path, "route"), routes)
+    for index, route in enumerate(routes):
+        yield from _destination((*path, "route", index, "destination"), route.destination)
+
+
+def warnings(service: VirtualService) -> Iterator[Fault]:
+    """Rules and matches that never decide, because an earlier one always does."""
+    first_use: dict[str, int] = {}
+    caught_all = False
+    for index, route in enumerate(service.spec.http):
+        path: Path = ("spec", "http", index)
+        if not route.match:
+            if caught_all:
+                yield _unused(path, route, index, "only the last rule can have no matches")
+            caught_all = True
+            continue
+        if caught_all:
+            yield _unused(path, route, index, "route without matches defined before")
+            continue
+        known = 0
+        for number, match in enumerate(route.match):
+            key = _identity(match)
+            earlier = first_use.get(key)
+            if earlier is None:
+                first_use[key] = index
+                continue
+            known += 1
+            rule = _rule_name(service.spec.http[earlier], earlier)
+            message = (
+                f"virtualService rule {_rule_name(route, index)} match #{number} is not used "
+                f"(duplicate/overlapping match in rule {rule})"
+            )
+            yield problem((*path, "match", number), message)
+        if known == len(route.match):
+            yield _unused(path, route, index, "all matches used by prior rules")
+    for index, route in enumerate(service.spec.http):
+        if route.mirror_percent is not None:
+            message = 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
+            yield problem(("spec", "http", index, "mirrorPercent"), message)
+        abort = route.fault.abort if route.fault else None
+        if abort and abort.http_status is None and abort.grpc_status is None and abort.http2_error is None:
+            yield problem(("spec", "http", index, "fault", "abort"), "abort configured, but error type not set")
+
+
+def _unused(path: Path, route: HTTPRoute, index: int, why: str) -> Fault:
+    return problem(path, f"virtualService rule {_rule_name(route, index)} not used ({why})")
+
+
+def _rule_name(route: HTTPRoute, index: int) -> str:
+    return f"{q(route.name)}" if route.name else f"#{index}"
+
+
+def _identity(match: HTTPMatchRequest) -> str:
+    said = match.manifest()
+    said.pop("name", None)
+    return json.dumps(said, sort_keys=True)
