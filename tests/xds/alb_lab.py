@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.dataplane.stream import Rejection
-from lockgate.embedded.http import listen
+from lockgate.edge.ports import Ports
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, snapshot
 
@@ -116,12 +117,13 @@ class Lab:
         port: int = 80,
         server_name: str | None = None,
         source: str = "127.0.0.1",
+        head: bool = False,
     ) -> Answer:
-        """Send raw HTTP/1.1 and read one answer. HTTPS where the listener is."""
-        return self.run(self._ask(balancer, request, port, server_name, source))
+        """Send raw HTTP/1.1 and read one answer, without a body if it is to `head`. HTTPS where the listener is."""
+        return self.run(self._ask(balancer, request, port, server_name, source, head))
 
     async def _ask(
-        self, balancer: LoadBalancer, request: str | bytes, port: int, server_name: str | None, source: str
+        self, balancer: LoadBalancer, request: str | bytes, port: int, server_name: str | None, source: str, head: bool
     ) -> Answer:
         secure = next(each for each in balancer.listeners if each.port == port).protocol == "HTTPS"
         reader, writer = await asyncio.open_connection(
@@ -134,26 +136,26 @@ class Lab:
         )
         try:
             writer.write(request if isinstance(request, bytes) else request.encode("latin-1"))
-            return await read_answer(reader)
+            return await read_answer(reader, head=head)
         finally:
             writer.transport.abort()
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    line, *rest = head.split("\r\n")
+async def read_answer(reader: asyncio.StreamReader, *, head: bool = False) -> Answer:
+    text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, *rest = text.split("\r\n")
     _, status, reason = line.split(" ", 2)
     headers = tuple((name, value.strip()) for name, _, value in (each.partition(":") for each in rest if each))
     lower = {name.lower(): value for name, value in headers}
-    if "content-length" in lower:
+    body = b""
+    if head:
+        pass
+    elif "content-length" in lower:
         body = await reader.readexactly(int(lower["content-length"]))
     elif lower.get("transfer-encoding") == "chunked":
-        body = b""
         while size := int((await reader.readline()).strip(), 16):
             body += await reader.readexactly(size)
             await reader.readline()
-    else:
-        body = b""
     return Answer(int(status), reason, headers, body)
 
 
@@ -195,17 +197,11 @@ def _telling(name: str) -> Handler:
     return handle
 
 
-_given: set[int] = set()
+_ports = Ports(f"lab-{os.getpid()}")  # none that an outgoing connection may take meanwhile
 
 
 def free_port() -> int:
-    """A free port, each once: the system may name one twice that nobody took meanwhile."""
-    while True:
-        with listen("127.0.0.1", 0) as sock:
-            port = int(sock.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
+    return _ports.free("127.0.0.1", 0)
 
 
 @contextmanager

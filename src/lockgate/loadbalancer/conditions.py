@@ -74,13 +74,9 @@ def _mismatch(condition: Condition, request: Request) -> Mismatch | None:
             return None if holds else Mismatch(condition, path, values + regexes)
         case HttpHeader(name, values, regexes):
             found = request.all(name.lower())
-            # Envoy compares repeated headers as the one list that they are to HTTP (RFC 9110 section 5.3).
-            joined = ",".join(found)
-            holds = bool(found) and (
-                any(matches(value, joined, case_sensitive=False) for value in values)
-                or any(search(regex, joined, case_sensitive=False) for regex in regexes)
-            )
-            return None if holds else Mismatch(condition, joined or "absent", values + regexes)
+            holds = any(matches(value, line, case_sensitive=False) for line in found for value in values)
+            holds = holds or any(search(regex, line, case_sensitive=False) for line in found for regex in regexes)
+            return None if holds else Mismatch(condition, ", ".join(found) or "absent", values + regexes)
         case HttpRequestMethod(values):
             return None if request.method in values else Mismatch(condition, request.method, values)
         case QueryString(pairs):

@@ -250,9 +250,10 @@ def location(redirect: Redirect, listener: Listener, request: Request) -> str:
         "#{query}": query,
     }
     filled = _fill(redirect.query, values)
+    bare = redirect.query == "#{query}" and request.query == ""  # a query that is kept is kept as it came
     return (
         f"{_fill(redirect.protocol, values).lower()}://{_fill(redirect.host, values)}"
-        f":{_fill(redirect.port, values)}{_fill(redirect.path, values)}" + (f"?{filled}" if filled else "")
+        f":{_fill(redirect.port, values)}{_fill(redirect.path, values)}" + (f"?{filled}" if filled or bare else "")
     )
 
 

@@ -275,7 +275,8 @@ function envoy_on_request(handle)
   local location = context:get("protocol") .. "://" .. filled(context:get("host")) .. ":" .. filled(context:get("port"))
   location = location .. filled(context:get("path"))
   local asked = filled(context:get("query"))
-  if asked ~= "" then location = location .. "?" .. asked end
+  local bare = context:get("query") == "#{query}" and headers:get(":path"):find("?", 1, true)
+  if asked ~= "" or bare then location = location .. "?" .. asked end
   if #location > 8192 then return handle:respond({ [":status"] = "507" }, "") end
   handle:respond({ [":status"] = context:get("status"), ["location"] = location }, "")
 end

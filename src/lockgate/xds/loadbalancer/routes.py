@@ -103,8 +103,19 @@ def _hosts(rule: Rule) -> _Hosts | None:
             suffixes.append(value[1:])
         else:
             others.append(expression(value))
-    others.extend(f".*(?:{regex}).*" for regex in condition.regex_values)
+    others.extend(f".*(?:{_before_port(regex)}).*" for regex in condition.regex_values)
     return _Hosts(frozenset(names), tuple(dict.fromkeys(suffixes)), tuple(others))
+
+
+def _before_port(regex: str) -> str:
+    """A regex value whose `$` is the end of the name, although Envoy compares it with what has a port behind."""
+    made, in_class, escaped = "", False, False
+    for char in regex:
+        at_end = char == "$" and not in_class and not escaped
+        made += "(?::[0-9]+)?$" if at_end else char
+        in_class = not escaped and (char == "[" or (in_class and char != "]"))
+        escaped = char == "\\" and not escaped
+    return made
 
 
 _Entry = tuple[Rule, _Hosts | None, Outcome]
