@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from lockgate.embedded.kubernetes import structural
 from lockgate.embedded.kubernetes.jsonpath import first
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import Manager, apply, record_update
 from lockgate.embedded.kubernetes.tables import age
+from lockgate.resources.faults import field_name
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
 
@@ -102,6 +104,27 @@ def test_server_side_apply(case: JsonObject) -> None:
     assert live == {**case["object"], **expected}
     if "owned" in case:
         assert {entry["manager"]: entry["fieldsV1"] for entry in managed} == case["owned"]
+
+
+@pytest.mark.parametrize("case", rows("structural.yaml"), ids=lambda case: case["name"])
+def test_structural_schema(case: JsonObject) -> None:
+    schema, body = case["schema"], case["object"]
+    assert [str(fault) for fault in structural.refusals(schema, body)] == case.get("faults", [])
+    assert [field_name(path) for path in structural.unknown_fields(schema, body)] == case.get("unknown", [])
+    assert structural.defaulted(schema, body) == case.get("defaulted", body)
+
+
+def test_a_list_is_told_apart_by_its_schema() -> None:
+    ports = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "port"], "items": {}}
+    inner = {"items": {"properties": {"ports": {**ports, "items": {"properties": {"tags": _SET}}}}}, "type": "array"}
+    schema = {"properties": {"spec": {"properties": {"servers": inner, "hosts": {"type": "array"}}}}}
+    assert structural.list_keys(schema, ("spec", "servers")) is None
+    assert structural.list_keys(schema, ("spec", "servers", "ports")) == ("name", "port")
+    assert structural.list_keys(schema, ("spec", "hosts")) is None
+    assert structural.list_keys(schema, ("spec", "nothing", "there")) is None
+
+
+_SET = {"type": "array", "x-kubernetes-list-type": "set"}
 
 
 @pytest.mark.parametrize(

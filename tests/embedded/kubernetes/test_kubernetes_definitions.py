@@ -1,0 +1,128 @@
+"""CustomResourceDefinitions: what is refused, what they bring, what goes with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.resources.kinds import Certificate, CustomResourceDefinition
+from lockgate.resources.model import JsonObject
+from lockgate.resources.status import ApiError, Invalid, NotFound
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 10))
+
+
+def version(name: str = "v1", **more: Any) -> JsonObject:
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
+    return {"name": name, "served": True, "storage": name == "v1", "schema": schema, **more}
+
+
+def definition(name: str = "widgets.example.test", **spec: Any) -> JsonObject:
+    whole = {
+        "group": "example.test",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [version()],
+        **spec,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name},
+        "spec": whole,
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (
+            definition("gadgets.example.test"),
+            'metadata.name: Invalid value: "gadgets.example.test": must be spec.names',
+        ),
+        (definition("widgets.apps", group="apps"), "spec.group: Forbidden: apps is one of the API's own groups"),
+        (definition(scope="Everywhere"), "spec.scope: "),
+        (definition(names={"plural": "widgets"}), "spec.names.kind: Required value"),
+        (definition(names={"plural": "Widgets", "kind": "Widget"}), "spec.names.plural: "),
+        (definition(versions=[]), "spec.versions: "),
+        (definition(versions=[version(storage=False)]), "must have exactly one version marked as storage version"),
+        (definition(versions=[version(), version("v1", storage=False)]), "must contain unique version names"),
+        (definition(versions=[version(schema={})]), "spec.versions[0].schema.openAPIV3Schema: Required value"),
+        (
+            definition(versions=[version(schema={"openAPIV3Schema": {"properties": {"a": 1}}})]),
+            "spec.versions[0].schema.openAPIV3Schema.properties.a: Invalid value: 1",
+        ),
+    ],
+)
+def test_a_definition_that_cannot_be_served(manifest: JsonObject, message: str) -> None:
+    async def story() -> None:
+        store = Store()
+        with pytest.raises(Invalid) as refused:
+            await store.create(manifest)
+        assert message in refused.value.message
+        assert await store.list(CustomResourceDefinition) == []
+
+    run(story())
+
+
+def test_a_kind_comes_changes_and_goes_with_its_definition() -> None:
+    async def story() -> None:
+        store = Store()
+        widget = {"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": "one"}, "spec": {}}
+        with pytest.raises(NotFound):
+            await store.create(widget)
+        await store.apply(definition(), manager="kubectl")
+        await store.create(widget)
+        beta = version("v1beta1")
+        await store.apply(definition(versions=[version(), beta]), manager="kubectl")
+        kind = store.model("example.test/v1beta1", "Widget")
+        assert [one.api_version for one in await store.list(kind)] == ["example.test/v1"]
+        conditions = (await store.get(CustomResourceDefinition, "widgets.example.test")).status["conditions"]
+        assert {(one["type"], one["status"]) for one in conditions} == {
+            ("NamesAccepted", "True"),
+            ("Established", "True"),
+        }
+        await store.delete(CustomResourceDefinition, "widgets.example.test")
+        assert await store.list(kind) == []
+        with pytest.raises(NotFound):
+            await store.create(widget)
+
+    run(story())
+
+
+def test_an_accepted_kind_gets_its_schema_with_a_later_definition() -> None:
+    async def story() -> None:
+        store = Store()
+        store.accept("example.test/v1", "Widget")
+        widget = {"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": "one"}, "spec": {"size": 0}}
+        await store.create(widget)
+        schema = {"properties": {"spec": {"type": "object", "properties": {"size": {"minimum": 1}}}}}
+        await store.create(definition(versions=[version(schema={"openAPIV3Schema": schema})]))
+        with pytest.raises(Invalid, match=r"spec\.size in body should be greater than or equal to 1"):
+            await store.create({**widget, "metadata": {"name": "two"}})
+
+    run(story())
+
+
+def test_a_typed_kind_keeps_its_model_whatever_is_defined() -> None:
+    async def story() -> None:
+        store = Store()
+        names = {"plural": "certificates", "kind": "Certificate"}
+        anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        manifest = definition(
+            "certificates.cert-manager.io", group="cert-manager.io", names=names, versions=[version(schema=anything)]
+        )
+        await store.create(manifest)
+        head = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "one"}}
+        with pytest.raises(ApiError, match=r"spec\.secretName: Required value"):
+            await store.create({**head, "spec": {"issuerRef": {"name": "x"}}})
+        await store.create({**head, "spec": {"secretName": "s", "dnsNames": ["a.test"], "issuerRef": {"name": "x"}}})
+        assert [one.spec.secret_name for one in await store.list(Certificate)] == ["s"]
+
+    run(story())
