@@ -24,9 +24,18 @@ from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import EventRecorder, Queue
 from lockgate.loadbalancer.elbv2 import UnknownShape
 from lockgate.loadbalancer.ingress.build import build
-from lockgate.loadbalancer.ingress.group import Group, assemble, finalizer
+from lockgate.loadbalancer.ingress.group import (
+    Group,
+    InvalidClass,
+    InvalidGroup,
+    NotOurs,
+    Owned,
+    assemble,
+    finalizer,
+    ownership,
+)
 from lockgate.loadbalancer.ingress.wants import wants
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.loadbalancer.ingress.world import Name, Settings
 from lockgate.loadbalancer.refusal import Refused
 from lockgate.loadbalancer.stack import GroupId, Stack
 from lockgate.resources.kinds import Ingress
@@ -61,8 +70,11 @@ class AwsLoadBalancerController:
         self._events = EventRecorder(kubernetes, "ingress")
         self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
         self._groups: Queue[GroupId] = Queue(max_delay=5.0)
-        self._binding_names: Queue[tuple[str, str]] = Queue(max_delay=5.0)
-        self._triggers = Triggers(self._cluster, self._settings, self._groups.add, self._binding_names.add)
+        self._binding_names: Queue[Name] = Queue(max_delay=5.0)
+        self._strays: Queue[Name] = Queue()
+        self._triggers = Triggers(
+            self._cluster, self._settings, self._groups.add, self._binding_names.add, self._strays.add
+        )
         self._resync = resync
 
     async def run(self) -> None:
@@ -74,6 +86,7 @@ class AwsLoadBalancerController:
             self._triggers.everything()
             tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))
             tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
+            tasks.create_task(self._strays.run(self._tell_stray, name="ingress"))
             while True:
                 await asyncio.sleep(self._resync)
                 self._triggers.everything()
@@ -160,9 +173,20 @@ class AwsLoadBalancerController:
         for ingress in about:
             await self._events.event(ingress, "Warning", reason, message)
 
+    async def _tell_stray(self, name: Name) -> None:
+        """An Ingress that is in no group because its class or its group's name does not resolve hears why."""
+        ingress = self._cluster.ingresses.get(name)
+        if ingress is None:
+            return
+        match ownership(ingress, self._cluster.objects, self._settings):
+            case InvalidClass(message) | InvalidGroup(message):
+                await self._warn([ingress], "FailedLoadGroupID", f"failed load groupID due to {message}")
+            case Owned() | NotOurs():
+                pass
+
     # --- bindings ------------------------------------------------------------------------------------------------
 
-    async def _reconcile_binding(self, name: tuple[str, str]) -> None:
+    async def _reconcile_binding(self, name: Name) -> None:
         again = await self._bindings.reconcile(name)
         if again is not None:
             self._binding_names.add_after(name, again)

@@ -65,6 +65,8 @@ class Bindings:
     async def _reconcile(self, binding: TargetGroupBinding) -> float | None:
         site = self._site
         cluster = site.cluster
+        if await self._complete(binding):
+            return None  # the binding has changed, and will be looked at again
         arn = await self._target_group(binding)
         health = await self._health(arn)
         service = cluster.services.get((binding.namespace, binding.spec.service_ref.name))
@@ -105,6 +107,42 @@ class Bindings:
         if plan.deregister or plan.register:
             await self._events.event(binding, "Normal", "SuccessfullyReconciled", "Successfully reconciled")
         return 15.0 if waiting else None
+
+    async def _complete(self, binding: TargetGroupBinding) -> bool:
+        """What a user left out of a binding is filled in from the target group; whether anything was.
+
+        Upstream's webhook does so before a binding is stored (`webhooks/elbv2/targetgroupbinding_mutator.go`).
+        """
+        spec = binding.spec
+        if (
+            spec.target_type
+            and spec.ip_address_type
+            and spec.vpc_id
+            and spec.target_group_protocol
+            and spec.target_group_arn
+        ):
+            return False
+        by = (
+            {"TargetGroupArns": [spec.target_group_arn]}
+            if spec.target_group_arn
+            else {"Names": [spec.target_group_name]}
+        )
+        group = (await self._site.aws.call("elbv2", "describe_target_groups", **by))["TargetGroups"][0]
+        if group["TargetType"] not in ("instance", "ip"):
+            raise Refused(f"unsupported TargetType: {group['TargetType']}")
+        known = {
+            "targetGroupARN": group["TargetGroupArn"],
+            "targetType": group["TargetType"],
+            "ipAddressType": group.get("IpAddressType", "ipv4"),
+            "vpcID": group.get("VpcId", ""),
+            "targetGroupProtocol": group["Protocol"],
+        }
+        given = spec.model_dump(by_alias=True)
+        missing = {key: value for key, value in known.items() if value and not given.get(key)}
+        if missing:
+            kubernetes = self._site.kubernetes
+            await kubernetes.patch(TargetGroupBinding, binding.name, binding.namespace, {"spec": missing})
+        return bool(missing)
 
     async def _clean_up(self, binding: TargetGroupBinding) -> None:
         """Every target goes, or of a shared target group those that this cluster put in."""

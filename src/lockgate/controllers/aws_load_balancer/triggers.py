@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from lockgate.controllers.aws_load_balancer.cluster import Cluster, service_of
-from lockgate.loadbalancer.ingress.group import Owned, groups_held, ownership
+from lockgate.loadbalancer.ingress.group import InvalidClass, InvalidGroup, Owned, groups_held, ownership
 from lockgate.loadbalancer.ingress.wants import secrets_of, services_of
 from lockgate.loadbalancer.ingress.world import Name, Settings
 from lockgate.loadbalancer.stack import GroupId
@@ -38,11 +38,14 @@ class Triggers:
         settings: Settings,
         group: Callable[[GroupId], None],
         binding: Callable[[Name], None],
+        stray: Callable[[Name], None],
     ) -> None:
+        """`stray` hears of Ingresses whose class or group does not resolve."""
         self._cluster = cluster
         self._settings = settings
         self._group = group
         self._binding = binding
+        self._stray = stray
         self._groups_of: dict[Name, frozenset[GroupId]] = {}
         self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
         self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
@@ -106,7 +109,9 @@ class Triggers:
         if ingress is not None:
             groups.update(groups_held(ingress))
             owner = ownership(ingress, self._cluster.objects, self._settings)
-            if isinstance(owner, Owned) and not ingress.metadata.deletion_timestamp:
+            if isinstance(owner, InvalidClass | InvalidGroup):
+                self._stray(name)
+            elif isinstance(owner, Owned) and not ingress.metadata.deletion_timestamp:
                 groups.add(owner.group)
             if groups:
                 services = services_of(ingress)
