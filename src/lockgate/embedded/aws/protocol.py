@@ -1,7 +1,7 @@
 """AWS's wire protocols: a signed HTTP request to a `Call`, and a result or a `Refusal` back to bytes.
 
-Which protocol a service speaks, and what an operation takes and gives, is botocore's service model. moto's parsers and
-serialisers do the work; errors are written here, since every service words them in its protocol's own frame.
+Which protocol a service speaks, and what an operation takes and gives, is botocore's service model. moto's parsers read
+it; errors are framed here, since every service words them in its protocol's own frame.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
+
+from lockgate.embedded.aws.xml_writer import Writer
 
 Parameters = dict[str, Any]  # as botocore's shapes have them
 Result = Mapping[str, Any]
@@ -107,18 +109,21 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
 
 
 def success(call: Call, result: Result) -> HttpAnswer:
-    from moto.core.serialize import SerializationContext, get_serializer_class
-
     spoken = model(call.service)
+    done = spoken.operation_model(call.operation)
     request_id = str(uuid.uuid4())
-    serializer = get_serializer_class(spoken.service_name, str(spoken.protocol))(
-        operation_model=spoken.operation_model(call.operation), context=SerializationContext(request_id)
-    )
-    answer = serializer.serialize(dict(result))
-    body = answer["body"]
-    headers = {str(key).lower(): str(value) for key, value in answer["headers"].items()}
-    headers["x-amzn-requestid"] = request_id
-    return HttpAnswer(answer["status_code"], tuple(headers.items()), body if isinstance(body, bytes) else body.encode())
+    headers = [("x-amzn-requestid", request_id)]
+    match str(spoken.protocol):
+        case "json":
+            body, kind = _json(done, result), "application/x-amz-json-1.1"
+        case "rest-xml":
+            body, kind = _writer(call.service).rest(done, result, _NAMESPACE[call.service]), "text/xml"
+            for name, member in (done.output_shape.members if done.output_shape else {}).items():
+                if member.serialization.get("location") == "header" and name in result:
+                    headers.append((member.serialization.get("name", name).lower(), str(result[name])))
+        case _:
+            body, kind = _writer(call.service).query(done, result, request_id), "text/xml"
+    return HttpAnswer(done.http.get("responseCode", 200), (("content-type", kind), *headers), body.encode())
 
 
 def failure(service: str, refusal: Refusal) -> HttpAnswer:
@@ -180,6 +185,18 @@ def _routed(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
     except (NotFound, NotImplementedError) as error:
         raise Refusal("InvalidAction", f"Could not find operation for {request.method} {request.path}", 404) from error
     return str(found.name), dict(parameters)
+
+
+def _json(done: Any, result: Result) -> str:
+    from moto.core.serialize import get_serializer_class
+
+    serializer = get_serializer_class(done.service_model.service_name, "json")(operation_model=done)
+    return str(serializer.serialize(dict(result))["body"])
+
+
+@cache
+def _writer(service: str) -> Writer:
+    return Writer(model(service))
 
 
 @cache
