@@ -55,7 +55,7 @@ def load(file: str) -> list[Case]:
 
 
 def _case(one: dict[str, Any]) -> Case:
-    """`pods: default` stands for the gateway's Pod and Service of istioctl; `services` makes Services with an endpoint."""
+    """The Pod and Service of istioctl come by themselves; `services` makes Services with an endpoint."""
     manifests = list(yaml.safe_load_all(one.get("manifests", "")))
     if one.get("workload", True):
         manifests += [yaml.safe_load(GATEWAY_POD), yaml.safe_load(GATEWAY_SERVICE)]

@@ -7,23 +7,20 @@ shape their clusters (`destinations`, `clusters`). With the same `Memo` a second
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.gateway import faults
 from lockgate.gateway.binding import Bindings
-from lockgate.gateway.clusters import cluster, endpoints, subset_endpoints
 from lockgate.gateway.credentials import SCHEME, secret_names
-from lockgate.gateway.destinations import Destinations, Rule, destinations
+from lockgate.gateway.destinations import Destinations, destinations
 from lockgate.gateway.faults import Fault, Locate, fault
 from lockgate.gateway.hosts import narrower
-from lockgate.gateway.l4 import tcp_chains, tls_chains
+from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings, Mesh, proxy_settings
 from lockgate.gateway.model import (
-    Cluster,
     DownstreamTls,
-    Endpoint,
     FilterChain,
     Gateway,
     Http,
@@ -31,11 +28,12 @@ from lockgate.gateway.model import (
     Origin,
     RouteConfiguration,
 )
-from lockgate.gateway.registry import Host, Registry, registry
-from lockgate.gateway.routes import Lookup, Reference, Rules, Server, Translated, translate
+from lockgate.gateway.registry import Hosts, endpoints, hosts
+from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
-from lockgate.gateway.virtual_hosts import VirtualHosts
+from lockgate.gateway.upstreams import Clusters, clusters, resolve
+from lockgate.gateway.virtual_hosts import Part, VirtualHosts
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import kinds
 from lockgate.resources.finding import Finding
@@ -44,15 +42,18 @@ from lockgate.resources.model import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All objects that bear on a gateway. `secrets` are the names (namespace, name) of those that exist."""
+    """All objects that bear on a gateway. `secrets` are the names (namespace, name) of those that exist.
 
-    gateways: Collection[kinds.Gateway] = ()
-    virtual_services: Collection[kinds.VirtualService] = ()
-    destination_rules: Collection[kinds.DestinationRule] = ()
-    service_entries: Collection[kinds.ServiceEntry] = ()
-    services: Collection[kinds.Service] = ()
-    endpoint_slices: Collection[kinds.EndpointSlice] = ()
-    pods: Collection[kinds.Pod] = ()
+    With a `Memo`, a list that is the very same one as last time is not gone through again.
+    """
+
+    gateways: Sequence[kinds.Gateway] = field(default_factory=list)
+    virtual_services: Sequence[kinds.VirtualService] = field(default_factory=list)
+    destination_rules: Sequence[kinds.DestinationRule] = field(default_factory=list)
+    service_entries: Sequence[kinds.ServiceEntry] = field(default_factory=list)
+    services: Sequence[kinds.Service] = field(default_factory=list)
+    endpoint_slices: Sequence[kinds.EndpointSlice] = field(default_factory=list)
+    pods: Sequence[kinds.Pod] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
 
 
@@ -84,38 +85,34 @@ class _Building:
         self._workload = workload
         self._mesh = mesh
         self._memo = memo
-        pods = {(pod.namespace, pod.name): pod for pod in sources.pods}
-        self._registry: Registry = registry(
-            sources.services,
-            sources.endpoint_slices,
-            sources.service_entries,
-            pods,
-            mesh=mesh,
-            viewer=workload.namespace,
-            memo=memo,
-        )
-        self._destinations: Destinations = destinations(
-            sources.destination_rules, workload=workload, mesh=mesh, memo=memo
-        )
-        self._servers: Servers = servers(sources.gateways, workload, memo)
-        self._bindings = Bindings(sources.virtual_services, mesh, workload.namespace, memo)
+        viewer = workload.namespace
+        self._hosts: Hosts = memo.made(hosts, sources.services, sources.service_entries, mesh, viewer, memo)
+        self._destinations = memo.made(destinations, sources.destination_rules, workload, mesh, memo)
+        self._servers: Servers = memo.made(servers, sources.gateways, workload, memo)
+        self._bindings = memo.made(Bindings, sources.virtual_services, mesh, viewer, memo)
         self._references: dict[Reference, Origin] = {}
+        self._covered: set[tuple[str, int]] = set()  # Gateway and VirtualService that have a host in common
         self.faults: list[Fault] = list(self._servers.faults)
 
     def run(self) -> Gateway:
+        memo = self._memo
         routes = self._route_configurations()
         listeners = self._listeners()
         self._check_bindings()
-        clusters, served = self._clusters()
-        wanted = _credentials(listeners, clusters.values())
+        references = memo.stable("references", self._references)
+        used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, memo)
+        self.faults += used.faults
+        known = memo.made(endpoints, self._sources.endpoint_slices, self._sources.pods)
+        served = memo.made(resolve, used, known, memo)
+        wanted = _credentials(listeners, used, self._memo)
         self._check_credentials(wanted)
         return Gateway(
             workload=self._workload.name,
             namespace=self._workload.namespace,
             listeners=listeners,
             routes=routes,
-            clusters=clusters,
-            endpoints=served,
+            clusters=served.clusters,
+            endpoints=served.endpoints,
             credentials=frozenset(wanted),
             http=self._http_settings(),
         )
@@ -123,40 +120,29 @@ class _Building:
     # --- HTTP routes ---------------------------------------------------------------------------------------------
 
     def _route_configurations(self) -> dict[str, RouteConfiguration]:
+        made = self._memo.made
         configurations: dict[str, VirtualHosts] = {}
         for server in self._servers.all():
             if not server.http:
                 continue
-            hosts = configurations.setdefault(
+            found = configurations.setdefault(
                 server.routes, VirtualHosts(server.routes, server.server.port.number, server.origin)
             )
-            side = Server(server.gateway, server.server.port.number, self._workload, self._mesh)
-            for service in self._bindings.to(server.gateway):
-                covered = _covered(server, service)
-                if not covered:
+            side = made(_side, server, self._workload, self._mesh)
+            bound = self._bindings.to(server.gateway)
+            context = (server, side, self._hosts, self._destinations, self._memo)
+            for rules, part in zip(bound, self._memo.each("parts", _part, bound, *context), strict=True):
+                if part is None:
                     continue
-                translated = self._translated(service, side)
-                if translated.routes:
-                    hosts.add(covered, translated, side.port, server.redirects)
+                self._covered.add((server.gateway, id(rules)))
+                for reference, origin in part.translated.references:
+                    self._references.setdefault(reference, origin)
+                self.faults += part.translated.faults
+                if part.translated.routes:
+                    found.add(part)
             if server.redirects:
-                hosts.redirect((host.host for host in server.hosts), side.port)
-        return {name: hosts.configuration(self._memo) for name, hosts in configurations.items()}
-
-    def _translated(self, service: kinds.VirtualService, side: Server) -> Translated:
-        rules: Rules = self._bindings.rules(service)
-        lookup: Lookup = tuple((name, *self._look_up(name)) for name in rules.hosts)
-        translated = self._memo.made(translate, rules, side, lookup)
-        self._note(translated)
-        return translated
-
-    def _look_up(self, name: str) -> tuple[Host | None, Rule | None]:
-        host = self._registry.find(name)
-        return host, self._destinations.rule(host.hostname, host.namespace) if host else None
-
-    def _note(self, translated: Translated) -> None:
-        for reference, origin in translated.references:
-            self._references.setdefault(reference, origin)
-        self.faults += translated.faults
+                found.redirect((host.host for host in server.hosts), side.port)
+        return {name: found.configuration(self._memo) for name, found in configurations.items()}
 
     # --- listeners -----------------------------------------------------------------------------------------------
 
@@ -193,11 +179,11 @@ class _Building:
             yield self._memo.made(_https_chain, server, self._mesh)
             return
         tls = downstream_tls(settings, self._mesh) if settings else None
-        side = Server(server.gateway, server.server.port.number, self._workload, self._mesh)
-        services = self._bindings.to(server.gateway)
+        side = self._memo.made(_side, server, self._workload, self._mesh)
+        bound = self._bindings.to(server.gateway)
         passes = settings is not None and tls is None
         find = tls_chains if passes else tcp_chains
-        found = find(server, _server_names(server), tls, services, side, self._registry.find)
+        found = find(server, _server_names(server), tls, bound, side, self._hosts.find)
         for reference, origin in found.references.items():
             self._references.setdefault(reference, origin)
         self.faults += found.faults
@@ -213,56 +199,21 @@ class _Building:
         else:
             chains.append(chain)
 
-    # --- clusters ------------------------------------------------------------------------------------------------
-
-    def _clusters(self) -> tuple[dict[str, Cluster], dict[str, tuple[Endpoint, ...]]]:
-        clusters: dict[str, Cluster] = {}
-        served: dict[str, tuple[Endpoint, ...]] = {}
-        for reference, origin in self._references.items():
-            host = self._registry.hosts.get(reference.host)
-            port = host.port(reference.port) if host else None
-            if host is None or port is None or host.alias:
-                self._tell_missing(reference, host, origin)
-                continue
-            rule = self._destinations.rule(host.hostname, host.namespace)
-            subset = rule.subsets.get(reference.subset) if rule else None
-            if reference.subset and subset is None:
-                self.faults.append(fault(faults.SUBSET_NOT_FOUND, origin, subset=reference.subset, host=reference.host))
-                continue
-            backends = self._registry.backends(host, port)
-            inline = backends if host.discovery != "EDS" else ()
-            if host.discovery != "EDS" and not backends:
-                continue  # Istio makes no cluster that could never resolve
-            made = self._memo.made(cluster, host, port, reference.subset, rule, self._mesh, inline)
-            clusters[made.name] = made
-            if host.discovery == "EDS":
-                served[made.name] = (
-                    subset_endpoints(backends, subset) if subset else self._memo.made(endpoints, backends)
-                )
-        return clusters, served
-
-    def _tell_missing(self, reference: Reference, host: Host | None, origin: Origin) -> None:
-        if host is None:
-            self.faults.append(
-                fault(faults.HOST_NOT_FOUND, origin, host=reference.host, namespace=origin.key.namespace)
-            )
-            return
-        ports = ", ".join(str(port.number) for port in host.ports) or "none"
-        self.faults.append(fault(faults.PORT_NOT_FOUND, origin, host=reference.host, port=reference.port, ports=ports))
-
     # --- checks --------------------------------------------------------------------------------------------------
 
     def _check_bindings(self) -> None:
-        """Hosts of VirtualServices that no server of their Gateway covers. `check` tells of absent Gateways."""
-        by_gateway: dict[str, list[BoundServer]] = {}
+        """Hosts of VirtualServices that no server of their Gateway covers."""
+        other: dict[str, list[BoundServer]] = {}
         for server in self._servers.all():
-            by_gateway.setdefault(server.gateway, []).append(server)
-        for name, bound in by_gateway.items():
-            for service in self._bindings.to(name):
-                if not any(_covered(server, service) for server in bound):
-                    hosts = ", ".join(service.spec.hosts)
-                    origin = Origin(service.key, ("spec", "hosts"))
-                    self.faults.append(fault(faults.HOSTS_NOT_IN_GATEWAY, origin, hosts=hosts, gateway=name))
+            other.setdefault(server.gateway, []).extend(() if server.http else (server,))
+        for name, without_http in other.items():
+            for rules in self._bindings.to(name):
+                if (name, id(rules)) in self._covered:
+                    continue
+                if not any(covers(server, rules.service) for server in without_http):
+                    told = ", ".join(rules.service.spec.hosts)
+                    origin = Origin(rules.service.key, ("spec", "hosts"))
+                    self.faults.append(fault(faults.HOSTS_NOT_IN_GATEWAY, origin, hosts=told, gateway=name))
 
     def _check_credentials(self, wanted: Mapping[str, Origin]) -> None:
         known = set(self._sources.secrets)
@@ -285,12 +236,35 @@ class _Building:
         if not annotation:
             return self._mesh.http
         try:
-            return proxy_settings(self._mesh.config, annotation)
+            return self._memo.made(proxy_settings, self._mesh.config, annotation)
         except ValueError as error:
             namespace, _, name = self._workload.name.partition("/")
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))
             self.faults.append(fault(faults.PROXY_CONFIG_BROKEN, origin, reason=error))
             return self._mesh.http
+
+
+def _side(server: BoundServer, workload: Workload, mesh: Mesh) -> Server:
+    return Server(server.gateway, server.server.port.number, workload, mesh)
+
+
+def _part(
+    rules: Rules,
+    server: BoundServer,
+    side: Server,
+    known: Hosts,
+    destinations: Destinations,
+    memo: Memo,
+) -> Part | None:
+    """What one VirtualService adds to one server."""
+    covered = _covered(server, rules.service)
+    if not covered:
+        return None
+    lookup: Lookup = tuple(
+        (name, host, destinations.rule(host.hostname, host.namespace) if host else None)
+        for name, host in ((name, known.find(name)) for name in rules.hosts)
+    )
+    return Part.of(covered, memo.made(translate, rules, side, lookup), side.port, server.redirects)
 
 
 def _covered(server: BoundServer, service: kinds.VirtualService) -> tuple[str, ...]:
@@ -322,7 +296,7 @@ def _https_chain(server: BoundServer, mesh: Mesh) -> FilterChain:
     )
 
 
-def _credentials(listeners: Iterable[Listener], clusters: Iterable[Cluster]) -> dict[str, Origin]:
+def _credentials(listeners: Iterable[Listener], used: Clusters, memo: Memo) -> dict[str, Origin]:
     """The SDS names that are wanted, each with the first place that wants it."""
     wanted: dict[str, Origin] = {}
     for listener in listeners:
@@ -330,10 +304,8 @@ def _credentials(listeners: Iterable[Listener], clusters: Iterable[Cluster]) -> 
             if chain.tls and chain.origin:
                 for name in _of_tls(chain.tls):
                     wanted.setdefault(name, chain.origin)
-    for item in clusters:
-        for name in (item.tls.ca, item.tls.certificate) if item.tls else ():
-            if name and item.origin:
-                wanted.setdefault(name, item.origin)
+    for name, origin in memo.made(_of_clusters, used):
+        wanted.setdefault(name, origin)
     return wanted
 
 
@@ -341,3 +313,12 @@ def _of_tls(tls: DownstreamTls) -> Iterable[str]:
     yield from tls.credentials
     if tls.validation:
         yield tls.validation.credential
+
+
+def _of_clusters(used: Clusters) -> list[tuple[str, Origin]]:
+    return [
+        (name, use.host.origin)
+        for use in used.uses
+        for name in ((use.cluster.tls.ca, use.cluster.tls.certificate) if use.cluster.tls else ())
+        if name
+    ]

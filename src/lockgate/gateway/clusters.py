@@ -15,7 +15,6 @@ from lockgate.gateway.model import (
     UNLIMITED,
     Cluster,
     ConnectionPool,
-    Endpoint,
     LoadBalancing,
     Maglev,
     OutlierDetection,
@@ -25,7 +24,7 @@ from lockgate.gateway.model import (
     UpstreamProtocol,
     UpstreamTls,
 )
-from lockgate.gateway.registry import Backend, Host, HostPort
+from lockgate.gateway.registry import Host, HostPort
 from lockgate.resources import kinds
 
 
@@ -39,9 +38,8 @@ def cluster(
     subset: str,
     rule: Rule | None,
     mesh: Mesh,
-    backends: tuple[Backend, ...] = (),
 ) -> Cluster:
-    """`backends` are needed for clusters that resolve names themselves."""
+    """Endpoints are another matter, see `upstreams`."""
     blocks = rule.blocks(port.number, subset) if rule else Blocks()
     return Cluster(
         name=cluster_name(host.hostname, port.number, subset),
@@ -51,23 +49,7 @@ def cluster(
         pool=_pool(blocks.connection_pool, mesh),
         outlier_detection=_outlier_detection(blocks.outlier_detection),
         tls=_tls(blocks.tls, host),
-        dns_endpoints=() if host.discovery == "EDS" else endpoints(backends),
         origin=host.origin,
-    )
-
-
-def endpoints(backends: tuple[Backend, ...]) -> tuple[Endpoint, ...]:
-    return tuple(backend.endpoint for backend in backends)
-
-
-def subset_endpoints(backends: tuple[Backend, ...], subset: kinds.Subset) -> tuple[Endpoint, ...]:
-    """Those whose Pods carry the subset's labels. An endpoint without a Pod (a program of the user's, the echo
-    backend) carries none and stands for every subset, as it stands for the whole service."""
-    wanted = subset.labels.items()
-    return tuple(
-        backend.endpoint
-        for backend in backends
-        if backend.labels is None or all(backend.labels.get(name) == value for name, value in wanted)
     )
 
 

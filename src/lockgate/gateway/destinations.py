@@ -54,7 +54,7 @@ class Rule:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Destinations:
     """The rules that a gateway's namespace can see, by namespace and host pattern."""
 
@@ -74,7 +74,7 @@ class Destinations:
         return None
 
 
-def destinations(rules: Iterable[kinds.DestinationRule], *, workload: Workload, mesh: Mesh, memo: Memo) -> Destinations:
+def destinations(rules: Iterable[kinds.DestinationRule], workload: Workload, mesh: Mesh, memo: Memo) -> Destinations:
     found = Destinations(workload.namespace, mesh.root_namespace)
     local: dict[str, list[kinds.DestinationRule]] = {}
     exported: dict[tuple[str, str], list[kinds.DestinationRule]] = {}

@@ -13,7 +13,7 @@ from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.hosts import fully_qualified, gateway_name, narrower
 from lockgate.gateway.model import DownstreamTls, FilterChain, Origin, Tcp, WeightedCluster
 from lockgate.gateway.registry import Host
-from lockgate.gateway.routes import Reference, Server, reference_to
+from lockgate.gateway.routes import Reference, Rules, Server, reference_to
 from lockgate.gateway.servers import BoundServer
 from lockgate.resources import kinds
 
@@ -32,14 +32,14 @@ def tls_chains(
     server: BoundServer,
     names: tuple[str, ...],
     tls: DownstreamTls | None,
-    services: Iterable[kinds.VirtualService],
+    bound: Iterable[Rules],
     side: Server,
     find: Find,
 ) -> Chains:
     """TLS that passes through: a chain for each match of a tls rule, by its SNI."""
     found = Chains()
-    for service in services:
-        if not _covers(server, service):
+    for service in (rules.service for rules in bound):
+        if not covers(server, service):
             continue
         for index, rule in enumerate(service.spec.tls):
             for position, match in enumerate(rule.match):
@@ -63,14 +63,14 @@ def tcp_chains(
     server: BoundServer,
     names: tuple[str, ...],
     tls: DownstreamTls | None,
-    services: Iterable[kinds.VirtualService],
+    bound: Iterable[Rules],
     side: Server,
     find: Find,
 ) -> Chains:
     """Plain TCP, or TLS that ends here: the first tcp rule that fits is the only one."""
     found = Chains()
-    for service in services:
-        if not _covers(server, service):
+    for service in (rules.service for rules in bound):
+        if not covers(server, service):
             continue
         for index, rule in enumerate(service.spec.tcp):
             origin = Origin(service.key, ("spec", "tcp", index))
@@ -89,7 +89,7 @@ def _told(found: Chains, server: BoundServer, kind: str) -> Chains:
     return found
 
 
-def _covers(server: BoundServer, service: kinds.VirtualService) -> bool:
+def covers(server: BoundServer, service: kinds.VirtualService) -> bool:
     return any(
         narrower(own.lower(), host.host) is not None
         for host in server.hosts

@@ -24,7 +24,7 @@ _FORWARD_CLIENT_CERT: Mapping[str, ForwardClientCert] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HttpSettings:
     """How every HTTP chain of a gateway treats a connection. None is Envoy's default."""
 

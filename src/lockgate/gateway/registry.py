@@ -65,74 +65,90 @@ class Host:
         return next((port for port in self.ports if port.number == number), None)
 
 
-@dataclass(slots=True)
-class Registry:
-    hosts: dict[str, Host]
-    slices: dict[tuple[str, str], list[kinds.EndpointSlice]]  # by the Service's namespace and name
-    pods: Mapping[tuple[str, str], kinds.Pod]
-    memo: Memo
-    unready: set[str] = field(default_factory=set)
+@dataclass(frozen=True, slots=True, eq=False)
+class Hosts:
+    """What a gateway's namespace can see, by host."""
+
+    by_name: Mapping[str, Host]
 
     def find(self, hostname: str) -> Host | None:
         """The host that a destination leads to, an alias followed once."""
-        host = self.hosts.get(hostname)
-        return self.hosts.get(host.alias) if host and host.alias else host
+        host = self.by_name.get(hostname)
+        return self.by_name.get(host.alias) if host and host.alias else host
 
-    def backends(self, host: Host, port: HostPort) -> tuple[Backend, ...]:
-        """What serves a port of a host now. The same tuple comes back for as long as nothing changed."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoints:
+    """EndpointSlices by their Service, and the Pods that they point to."""
+
+    slices: Mapping[tuple[str, str], list[kinds.EndpointSlice]]
+    pods: Mapping[tuple[str, str], kinds.Pod]
+
+    def backends(self, host: Host, port: HostPort, memo: Memo) -> tuple[Backend, ...]:
+        """What serves a port of a host now."""
         if host.origin.key.kind != "Service":
             return host.backends.get(port.number, ())
         slices = self.slices.get((host.namespace, host.origin.key.name), [])
-        parts = [self.memo.made(self._of_slice, one, port.name, len(host.ports) == 1) for one in slices]
-        parts = [part for part in parts if part]
+        parts = [memo.made(_of_slice, one, port.name, len(host.ports) == 1, self._labels(one)) for one in slices]
         return parts[0] if len(parts) == 1 else tuple(item for part in parts for item in part)
 
-    def _of_slice(self, one: kinds.EndpointSlice, port_name: str, only_port: bool) -> tuple[Backend, ...]:
-        number = next(
-            (p.port for p in one.ports if (p.name or "") == port_name or (only_port and len(one.ports) == 1)), None
-        )
-        if number is None:
-            return ()
-        return tuple(
-            Backend(Endpoint(address, number), self._labels(one, endpoint))
-            for endpoint in one.endpoints
-            if endpoint.conditions.ready is not False
-            for address in endpoint.addresses[:1]
-        )
+    def _labels(self, one: kinds.EndpointSlice) -> tuple[tuple[tuple[str, str], ...] | None, ...]:
+        """The labels of each endpoint's Pod."""
+        return tuple(self._pod_labels(one, endpoint) for endpoint in one.endpoints)
 
-    def _labels(self, one: kinds.EndpointSlice, endpoint: kinds.Endpoint) -> Mapping[str, str] | None:
+    def _pod_labels(self, one: kinds.EndpointSlice, endpoint: kinds.Endpoint) -> tuple[tuple[str, str], ...] | None:
         if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
             return None
-        namespace = endpoint.target_ref.namespace or one.namespace
-        pod = self.pods.get((namespace, endpoint.target_ref.name))
-        return pod.metadata.labels if pod else {}
+        pod = self.pods.get((endpoint.target_ref.namespace or one.namespace, endpoint.target_ref.name))
+        return tuple(pod.metadata.labels.items()) if pod else ()
 
 
-def registry(
+def hosts(
     services: Iterable[kinds.Service],
-    slices: Iterable[kinds.EndpointSlice],
     entries: Iterable[kinds.ServiceEntry],
-    pods: Mapping[tuple[str, str], kinds.Pod],
-    *,
     mesh: Mesh,
     viewer: str,
     memo: Memo,
-) -> Registry:
+) -> Hosts:
     """What a gateway in namespace `viewer` can see. A Service goes before a ServiceEntry of the same host."""
-    hosts: dict[str, Host] = {}
+    found: dict[str, Host] = {}
     for service in services:
         host = memo.made(_service, service, mesh.domain, mesh.export_services)
         if visible(host.export_to, host.namespace, viewer):
-            hosts[host.hostname] = host
+            found[host.hostname] = host
     for entry in sorted(entries, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace)):
         for host in memo.made(_service_entry, entry, mesh.export_services):
             if visible(host.export_to, host.namespace, viewer):
-                hosts.setdefault(host.hostname, host)
+                found.setdefault(host.hostname, host)
+    return Hosts(found)
+
+
+def endpoints(slices: Iterable[kinds.EndpointSlice], pods: Iterable[kinds.Pod]) -> Endpoints:
     by_service: dict[tuple[str, str], list[kinds.EndpointSlice]] = {}
     for one in slices:
         if name := one.metadata.labels.get(_SERVICE_NAME):
             by_service.setdefault((one.namespace, name), []).append(one)
-    return Registry(hosts, by_service, pods, memo)
+    return Endpoints(by_service, {(pod.namespace, pod.name): pod for pod in pods})
+
+
+def _of_slice(
+    one: kinds.EndpointSlice,
+    port_name: str,
+    only_port: bool,
+    labels: tuple[tuple[tuple[str, str], ...] | None, ...],
+) -> tuple[Backend, ...]:
+    number = next(
+        (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),
+        None,
+    )
+    if number is None:
+        return ()
+    return tuple(
+        Backend(Endpoint(address, number), None if own is None else dict(own))
+        for endpoint, own in zip(one.endpoints, labels, strict=True)
+        if endpoint.conditions.ready is not False
+        for address in endpoint.addresses[:1]
+    )
 
 
 def protocol(name: str, app_protocol: str | None, number: int) -> str:

@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from lockgate.gateway import faults
 from lockgate.gateway.clusters import cluster_name
@@ -72,13 +73,13 @@ class HttpRule:
 class Rules:
     """A VirtualService's http rules, delegates filled in. `hosts` are the destinations that they name."""
 
+    service: kinds.VirtualService
     rules: tuple[HttpRule, ...]
     hosts: tuple[str, ...]
     faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A cluster that a route wants."""
 
     host: str
@@ -102,7 +103,7 @@ class Translated:
 Lookup = tuple[tuple[str, Host | None, Rule | None], ...]  # host as named, what it leads to, the rule for it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Server:
     """The side of the gateway that routes are made for: its Gateway's name, its port, whose workload."""
 

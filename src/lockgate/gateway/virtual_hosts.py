@@ -13,10 +13,28 @@ from lockgate.gateway.model import Origin, RouteConfiguration, VirtualHost
 from lockgate.gateway.routes import Translated
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one VirtualService adds to one server. `alone` is the virtual host where nothing else has its hosts."""
+
+    hosts: tuple[str, ...]
+    translated: Translated
+    port: int
+    redirects: bool
+    alone: VirtualHost
+
+    @staticmethod
+    def of(hosts: tuple[str, ...], translated: Translated, port: int, redirects: bool) -> Part:
+        alone = VirtualHost(f"{min(hosts)}:{port}", hosts, translated.routes, redirects)
+        return Part(hosts, translated, port, redirects, alone)
+
+
 @dataclass(slots=True)
-class _Host:
-    port: int  # of the first server that has the host; it goes into the name
-    parts: list[Translated] = field(default_factory=list)
+class _Shared:
+    """A host of several parts, or of none. `port` is the first one's; it goes into the name."""
+
+    port: int
+    parts: list[Part] = field(default_factory=list)
     require_tls: bool = False
 
 
@@ -27,43 +45,60 @@ class VirtualHosts:
         self._name = name
         self._port = port
         self._origin = origin
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, Part | _Shared] = {}
 
-    def add(self, hosts: Iterable[str], translated: Translated, port: int, redirects: bool) -> None:
-        """Append routes to hosts: of a host's several VirtualServices, the earlier one's come first."""
-        for name in hosts:
-            host = self._hosts.setdefault(name, _Host(port))
-            host.parts.append(translated)
-            host.require_tls |= redirects
+    def add(self, part: Part) -> None:
+        """Append a part to its hosts: of several VirtualServices of a host, the earlier one's routes come first."""
+        for name in part.hosts:
+            if name in self._hosts:
+                host = self._shared(name)
+                host.parts.append(part)
+                host.require_tls |= part.redirects
+            else:
+                self._hosts[name] = part
 
     def redirect(self, hosts: Iterable[str], port: int) -> None:
         """All of a redirecting server's hosts redirect, those too that no VirtualService has."""
         for name in hosts:
-            self._hosts.setdefault(name, _Host(port)).require_tls = True
+            host = self._hosts.setdefault(name, _Shared(port))
+            if not (isinstance(host, Part) and host.redirects):
+                self._shared(name).require_tls = True
 
     def configuration(self, memo: Memo) -> RouteConfiguration:
         """Hosts with the very same routes become one virtual host; none at all become one that answers 404."""
+        made: list[VirtualHost] = []
         groups: dict[tuple[object, ...], list[str]] = {}
         for name, host in self._hosts.items():
-            alike = (*host.parts, host.require_tls) if host.parts else (name,)
+            if type(host) is Part:
+                if all(self._hosts[other] is host for other in host.hosts):
+                    if name == host.hosts[0]:
+                        made.append(host.alone)
+                    continue
+                alike: tuple[object, ...] = (host.translated, host.redirects)
+            else:
+                shared = self._shared(name)
+                translated = (part.translated for part in shared.parts)
+                alike = (*translated, shared.require_tls) if shared.parts else (name,)
             groups.setdefault(alike, []).append(name)
-        made = [_made(memo, self._hosts[names[0]], tuple(names)) for names in groups.values()]
+        made += (_joined(memo, self._shared(names[0]), tuple(names)) for names in groups.values())
         if not made:
             made = [VirtualHost(f"blackhole:{self._port}", ("*",))]
         return RouteConfiguration(self._name, tuple(made), self._port, self._origin)
 
+    def _shared(self, name: str) -> _Shared:
+        host = self._hosts[name]
+        if isinstance(host, Part):
+            host = self._hosts[name] = _Shared(host.port, [host], host.redirects)
+        return host
 
-def _made(memo: Memo, host: _Host, names: tuple[str, ...]) -> VirtualHost:
-    if not host.parts:
-        return VirtualHost(f"{names[0]}:{host.port}", names, require_tls=host.require_tls)
-    first, *rest = host.parts
-    return memo.made(_virtual_host, first, tuple(rest), names, host.port, host.require_tls)
+
+def _joined(memo: Memo, host: _Shared, names: tuple[str, ...]) -> VirtualHost:
+    translated = tuple(part.translated for part in host.parts)
+    return memo.made(_virtual_host, translated, names, host.port, host.require_tls)
 
 
-def _virtual_host(
-    first: Translated, rest: tuple[Translated, ...], names: tuple[str, ...], port: int, require_tls: bool
-) -> VirtualHost:
-    routes = [route for part in (first, *rest) for route in part.routes]
-    if rest:
+def _virtual_host(parts: tuple[Translated, ...], names: tuple[str, ...], port: int, require_tls: bool) -> VirtualHost:
+    routes = [route for part in parts for route in part.routes]
+    if len(parts) > 1:
         routes.sort(key=lambda route: route.match.catches_all)  # stable: only what takes everything goes last
     return VirtualHost(f"{min(names)}:{port}", names, tuple(routes), require_tls)

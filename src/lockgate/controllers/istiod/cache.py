@@ -15,6 +15,7 @@ class Cache:
 
     def __init__(self, kinds: Collection[type[Resource]], changed: Callable[[type[Resource]], None]) -> None:
         self._objects: dict[type[Resource], dict[tuple[str, str], Resource]] = {kind: {} for kind in kinds}
+        self._lists: dict[type[Resource], list[Resource]] = {}
         self._unlisted = set(kinds)
         self._changed = changed
 
@@ -22,8 +23,12 @@ class Cache:
     def synced(self) -> bool:
         return not self._unlisted
 
-    def all(self, kind: type[ResourceT]) -> Collection[ResourceT]:
-        return cast("Collection[ResourceT]", self._objects[kind].values())
+    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
+        """The very same list for as long as no object of the kind changes."""
+        listed = self._lists.get(kind)
+        if listed is None:
+            listed = self._lists[kind] = list(self._objects[kind].values())
+        return cast("list[ResourceT]", listed)
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         return cast("ResourceT | None", self._objects[kind].get((namespace, name)))
@@ -47,5 +52,6 @@ class Cache:
                     known.pop(key, None)
                 else:
                     known[key] = change.object
+                self._lists.pop(kind, None)
                 if self.synced:
                     self._changed(kind)

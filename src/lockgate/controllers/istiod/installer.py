@@ -68,7 +68,7 @@ class Installer:
         }
         for manifest in wanted.values():
             await self._kubernetes.apply(manifest, manager=MANAGER)
-        for service in list(self._cache.all(kinds.Service)):
+        for service in self._cache.all(kinds.Service):
             key = (service.namespace, service.name)
             if OWNER_LABEL in service.metadata.labels and key not in wanted:
                 try:

@@ -13,7 +13,7 @@ from lockgate.gateway.credentials import Credential
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.xds.gateway.clusters import cluster, load_assignment
-from lockgate.xds.gateway.listeners import AccessLog, listener, readiness
+from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
 from lockgate.xds.gateway.secrets import secret
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
@@ -40,7 +40,7 @@ def snapshot(
     memo = memo or Memo()
     memo.turn()
     listeners = {
-        item.name: memo.made(_listener, item, binds[item.port], gateway.http, access_log)
+        item.name: _listener(item, binds[item.port], gateway.http, access_log, memo)
         for item in gateway.listeners
         if item.port in binds
     }
@@ -48,8 +48,8 @@ def snapshot(
         listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
     return Snapshot(
         {
-            CLUSTER: {name: memo.made(_cluster, item) for name, item in gateway.clusters.items()},
-            ENDPOINT: {name: memo.made(_load_assignment, item, name) for name, item in gateway.endpoints.items()},
+            CLUSTER: memo.made(_clusters, gateway.clusters, memo),
+            ENDPOINT: memo.made(_load_assignments, gateway.endpoints, memo),
             SECRET: {
                 name: memo.made(_secret, credentials[name], name)
                 for name in sorted(gateway.credentials)
@@ -62,16 +62,29 @@ def snapshot(
 
 
 def _listener(
-    item: model.Listener, address: tuple[str, int], http: HttpSettings, access_log: AccessLog | None
+    item: model.Listener,
+    address: tuple[str, int],
+    http: HttpSettings,
+    access_log: AccessLog | None,
+    memo: Memo,
 ) -> Entry:
-    return Entry.of(listener(item, address, http, access_log), _told(item.origin))
+    chains = [memo.made(filter_chain, chain, item.name, http, access_log) for chain in item.filter_chains]
+    return Entry.of(listener(item, address, chains, http, access_log), _told(item.origin))
+
+
+def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry]:
+    return {name: memo.made(_cluster, item) for name, item in items.items()}
 
 
 def _cluster(item: model.Cluster) -> Entry:
     return Entry.of(cluster(item), _told(item.origin))
 
 
-def _load_assignment(endpoints: tuple[model.Endpoint, ...], name: str) -> Entry:
+def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], memo: Memo) -> dict[str, Entry]:
+    return {name: memo.made(_load_assignment, name, endpoints) for name, endpoints in items.items()}
+
+
+def _load_assignment(name: str, endpoints: tuple[model.Endpoint, ...]) -> Entry:
     return Entry.of(load_assignment(name, endpoints), f"endpoints of {name}")
 
 
@@ -80,7 +93,7 @@ def _secret(item: Credential, name: str) -> Entry:
 
 
 def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
-    parts = [memo.made(virtual_host, host, http) for host in item.virtual_hosts]
+    parts = memo.each(item.name, virtual_host, item.virtual_hosts, http)
     return Entry.of(route_configuration(item.name, parts), _told(item.origin))
 
 

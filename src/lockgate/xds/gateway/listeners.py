@@ -5,6 +5,7 @@ Source: istio/istio `pilot/pkg/networking/core/listener_builder.go` and `gateway
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -14,7 +15,11 @@ from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.extensions.access_loggers.grpc.v3.als_pb2 import HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig
+from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
+    CommonGrpcAccessLogConfig,
+    HttpGrpcAccessLogConfig,
+    TcpGrpcAccessLogConfig,
+)
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
@@ -35,7 +40,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.xds.gateway.routes import CORS, FAULT
-from lockgate.xds.gateway.wire import Message, ads, duration, packed, serialised
+from lockgate.xds.gateway.wire import Message, ads, duration, field, packed, serialised
 
 _HCM = "envoy.filters.network.http_connection_manager"
 _TLS = "envoy.transport_sockets.tls"
@@ -53,13 +58,19 @@ class AccessLog:
     name: str
 
 
-def listener(item: model.Listener, address: tuple[str, int], http: HttpSettings, log: AccessLog | None) -> bytes:
+def listener(
+    item: model.Listener,
+    address: tuple[str, int],
+    chains: Iterable[bytes],
+    http: HttpSettings,
+    log: AccessLog | None,
+) -> bytes:
+    """A `Listener` from its serialised filter chains (its field 3)."""
     message = Listener(
         name=item.name,
         address=_address(address),
         traffic_direction="OUTBOUND",
         max_connections_to_accept_per_socket_event=UInt32Value(value=1),
-        filter_chains=[_chain(chain, http, item.name, log) for chain in item.filter_chains],
     )
     if http.proxy_protocol:
         message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=packed(ProxyProtocol()))
@@ -73,7 +84,12 @@ def listener(item: model.Listener, address: tuple[str, int], http: HttpSettings,
         )
         config.filter.response_flag_filter.flags.append("NR")
         message.access_log.append(config)
-    return serialised(message)
+    return serialised(message) + b"".join(field(3, chain) for chain in chains)
+
+
+def filter_chain(chain: model.FilterChain, stat: str, http: HttpSettings, log: AccessLog | None) -> bytes:
+    """A serialised `FilterChain`; `stat` names its listener."""
+    return serialised(_chain(chain, http, stat, log))
 
 
 def readiness(address: tuple[str, int]) -> bytes:
@@ -217,8 +233,6 @@ def _tcp_proxy(item: model.Tcp, log: AccessLog | None) -> Message:
 
 
 def _log_service(log: AccessLog) -> Message:
-    from envoy.extensions.access_loggers.grpc.v3.als_pb2 import CommonGrpcAccessLogConfig
-
     config = CommonGrpcAccessLogConfig(log_name=log.name, transport_api_version=ApiVersion.V3)
     config.grpc_service.envoy_grpc.cluster_name = log.cluster
     config.buffer_flush_interval.CopyFrom(duration(1))

@@ -39,17 +39,18 @@ _FORWARDED_FOR = "x-forwarded-for"
 
 
 def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
-    """A `RouteConfiguration` from serialised virtual hosts (its field 2)."""
+    """A `RouteConfiguration` from what `virtual_host` gives."""
     head = RouteConfiguration(
         name=name,
         validate_clusters=BoolValue(value=False),  # a missing cluster is 503 NC for its route, not a rejection
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes=UInt32Value(value=MAX_DIRECT_BODY),
     )
-    return serialised(head) + b"".join(field(2, part) for part in virtual_hosts)
+    return serialised(head) + b"".join(virtual_hosts)
 
 
 def virtual_host(host: model.VirtualHost, http: HttpSettings) -> bytes:
+    """A virtual host as it stands in its configuration, field 2."""
     message = rc.VirtualHost(
         name=host.name,
         domains=host.domains,
@@ -58,7 +59,7 @@ def virtual_host(host: model.VirtualHost, http: HttpSettings) -> bytes:
     )
     if host.require_tls:
         message.require_tls = rc.VirtualHost.ALL
-    return serialised(message)
+    return field(2, serialised(message))
 
 
 def _route(route: model.Route, http: HttpSettings) -> Message:

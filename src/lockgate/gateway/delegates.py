@@ -1,0 +1,72 @@
+"""A delegate VirtualService's rule under the root's rule that names it.
+
+Source: istio/istio `pilot/pkg/model/virtualservice.go` (mergeHTTPRoute and what it calls).
+"""
+
+from __future__ import annotations
+
+from lockgate.resources import kinds
+
+
+def merged(root: kinds.HTTPRoute, delegate: kinds.HTTPRoute) -> kinds.HTTPRoute | None:
+    """A delegate's rule under a root's. None where their matches exclude each other."""
+    matches = _merged_matches(root.match, delegate.match)
+    if matches is None:
+        return None
+    inherited = {
+        name: getattr(root, name)
+        for name in (
+            "rewrite", "direct_response", "timeout", "retries", "fault", "mirror", "mirror_percent",
+            "mirror_percentage", "mirrors", "cors_policy", "headers",
+        )
+        if not getattr(delegate, name)
+    }  # fmt: skip
+    name = "-".join(part for part in (root.name, delegate.name) if part)
+    return delegate.model_copy(update={**inherited, "name": name, "match": matches})
+
+
+def _merged_matches(
+    root: tuple[kinds.HTTPMatchRequest, ...], delegate: tuple[kinds.HTTPMatchRequest, ...]
+) -> tuple[kinds.HTTPMatchRequest, ...] | None:
+    if not root or not delegate:
+        return root or delegate
+    merged: list[kinds.HTTPMatchRequest] = []
+    for inner in delegate:
+        pairs = [_merged_match(outer, inner) for outer in root]
+        if None in pairs:
+            return None  # one conflict leaves the whole rule out
+        merged += [pair for pair in pairs if pair is not None]
+    return tuple(merged)
+
+
+def _merged_match(root: kinds.HTTPMatchRequest, delegate: kinds.HTTPMatchRequest) -> kinds.HTTPMatchRequest | None:
+    update: dict[str, object] = {}
+    for name in ("uri", "scheme", "method", "authority"):
+        outer, inner = getattr(root, name), getattr(delegate, name)
+        if outer is not None and inner is not None and not _contains(outer, inner):
+            return None
+        update[name] = inner if inner is not None else outer
+    for name in ("headers", "query_params", "without_headers", "source_labels"):
+        outer, inner = getattr(root, name), getattr(delegate, name)
+        if any(key in inner and inner[key] != value for key, value in outer.items()):
+            return None
+        update[name] = {**outer, **inner}
+    for name in ("port", "source_namespace"):
+        outer, inner = getattr(root, name), getattr(delegate, name)
+        if outer and inner and outer != inner:
+            return None
+        update[name] = inner or outer
+    update["gateways"] = delegate.gateways or root.gateways
+    update["ignore_uri_case"] = root.ignore_uri_case or delegate.ignore_uri_case
+    update["stat_prefix"] = delegate.stat_prefix or root.stat_prefix
+    update["name"] = "-".join(part for part in (root.name, delegate.name) if part)
+    return delegate.model_copy(update=update)
+
+
+def _contains(outer: kinds.StringMatch, inner: kinds.StringMatch) -> bool:
+    """Whether all that the delegate's text matches is matched by the root's."""
+    if outer.regex is not None or inner.regex is not None:
+        return outer.regex == inner.regex
+    if outer.prefix is not None:
+        return (inner.exact if inner.exact is not None else inner.prefix or "").startswith(outer.prefix)
+    return inner.exact == outer.exact

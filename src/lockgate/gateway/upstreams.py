@@ -1,0 +1,100 @@
+"""From the clusters that routes refer to, those that exist, and who serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lockgate.gateway import faults
+from lockgate.gateway.clusters import cluster
+from lockgate.gateway.destinations import Destinations
+from lockgate.gateway.faults import Fault, fault
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import Cluster, Endpoint, Origin
+from lockgate.gateway.registry import Backend, Endpoints, Host, HostPort, Hosts
+from lockgate.gateway.routes import Reference
+from lockgate.resources import kinds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """A cluster that exists, and what it stands for."""
+
+    cluster: Cluster
+    host: Host
+    port: HostPort
+    subset: kinds.Subset | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    uses: tuple[Use, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    clusters: Mapping[str, Cluster]
+    endpoints: Mapping[str, tuple[Endpoint, ...]]
+
+
+def clusters(
+    references: Mapping[Reference, Origin], hosts: Hosts, destinations: Destinations, mesh: Mesh, memo: Memo
+) -> Clusters:
+    """The clusters for references. What is missing is told at the place that refers to it."""
+    uses: list[Use] = []
+    told: list[Fault] = []
+    for reference, origin in references.items():
+        host = hosts.by_name.get(reference.host)
+        port = host.port(reference.port) if host else None
+        if host is None or port is None or host.alias:
+            told.append(_missing(reference, host, origin))
+            continue
+        rule = destinations.rule(host.hostname, host.namespace)
+        subset = rule.subsets.get(reference.subset) if rule else None
+        if reference.subset and subset is None:
+            told.append(fault(faults.SUBSET_NOT_FOUND, origin, subset=reference.subset, host=reference.host))
+            continue
+        made = memo.made(cluster, host, port, reference.subset, rule, mesh)
+        uses.append(memo.made(Use, made, host, port, subset))
+    return Clusters(tuple(uses), tuple(told))
+
+
+def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:
+    """The clusters with their endpoints. One that resolves a name and has none to resolve is not made, as in Istio."""
+    found: dict[str, Cluster] = {}
+    served: dict[str, tuple[Endpoint, ...]] = {}
+    for use in used.uses:
+        endpoints = memo.made(_endpoints, known.backends(use.host, use.port, memo), use.subset)
+        if use.cluster.discovery == "EDS":
+            found[use.cluster.name] = use.cluster
+            served[use.cluster.name] = endpoints
+        elif endpoints:
+            found[use.cluster.name] = memo.made(_with_names, use.cluster, endpoints)
+    return Served(memo.stable("clusters", found), memo.stable("endpoints", served))
+
+
+def _endpoints(backends: tuple[Backend, ...], subset: kinds.Subset | None) -> tuple[Endpoint, ...]:
+    """All endpoints, or those whose Pods carry the subset's labels.
+
+    An endpoint without a Pod (a program of the user's, the echo backend) carries none and stands for every subset, as
+    it stands for the whole service.
+    """
+    wanted = subset.labels.items() if subset else ()
+    return tuple(
+        backend.endpoint
+        for backend in backends
+        if backend.labels is None or all(backend.labels.get(name) == value for name, value in wanted)
+    )
+
+
+def _with_names(item: Cluster, endpoints: tuple[Endpoint, ...]) -> Cluster:
+    return replace(item, dns_endpoints=endpoints)
+
+
+def _missing(reference: Reference, host: Host | None, origin: Origin) -> Fault:
+    if host is None:
+        return fault(faults.HOST_NOT_FOUND, origin, host=reference.host, namespace=origin.key.namespace)
+    ports = ", ".join(str(port.number) for port in host.ports) or "none"
+    return fault(faults.PORT_NOT_FOUND, origin, host=reference.host, port=reference.port, ports=ports)
