@@ -64,6 +64,12 @@ class Lab:
 
         await self.until(idle, "quiet")
 
+    def look_at_bindings(self) -> None:
+        """As if the time to poll had come."""
+        assert self.controller is not None
+        for name in self.controller._cluster.bindings:
+            self.controller._binding_names.add(name)
+
     async def served(self, name: str, namespace: str = "default") -> str:
         """The load balancer's host name in an Ingress's status, once it is there."""
 
@@ -178,7 +184,9 @@ async def lab(*manifests: JsonObject, settings: Settings | None = None) -> Async
             await store.create(manifest)
         there = Lab(store, aws, api, vpc_id)
         _record(there)
-        controller = there.controller = AwsLoadBalancerController(store, aws, cluster_name="lockgate", vpc_id=vpc_id, settings=settings)
+        controller = there.controller = AwsLoadBalancerController(
+            store, aws, cluster_name="lockgate", vpc_id=vpc_id, settings=settings
+        )
         there.task = asyncio.create_task(controller.run())
         try:
             yield there
@@ -199,7 +207,10 @@ async def add_node(store: Store, name: str, instance: str, zone: str, **metadata
 def ingress(
     name: str, *backends: tuple[str, str, int | str], namespace: str = "default", **settings: str
 ) -> JsonObject:
-    """An Ingress of class alb; each backend is (path, Service, port). Settings are annotations, ``__`` for ``.``, ``_`` for ``-``."""
+    """An Ingress of class alb; each backend is (path, Service, port).
+
+    Settings are annotations without their prefix, with ``__`` for ``.`` and ``_`` for ``-``.
+    """
     annotations = {
         f"alb.ingress.kubernetes.io/{key.replace('__', '.').replace('_', '-')}": value
         for key, value in settings.items()
