@@ -73,7 +73,7 @@ class Counters:
             times.popleft()
         if len(times) < limit.count:
             return
-        free = times[-limit.count] + limit.window
+        free = (times[-limit.count] if limit.count else now) + limit.window
         raise Problem(
             "rateLimited",
             f"too many {what} ({len(times)}) in the last {_hours(limit.window)},"
