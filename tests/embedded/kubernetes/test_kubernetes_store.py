@@ -403,6 +403,30 @@ def test_revisions_outgrow_those_of_an_earlier_run() -> None:
 
 
 @pytest.mark.parametrize(
+    "case",
+    yaml.safe_load((CASES / "immutable.yaml").read_text()),
+    ids=lambda case: f"{case['kind'][1]} {case.get('refused', 'may')[-40:]}",
+)
+def test_what_may_not_change(case: JsonObject) -> None:
+    async def story() -> None:
+        store = Store()
+        api_version, kind = case["kind"]
+        head = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "one"}}
+        model = store.model(api_version, kind)
+        await store.create({**head, **case["before"]})
+        key = (await store.get(model, "one", "default")).key
+        after = {**head, **case["after"]}
+        if "refused" in case:
+            with pytest.raises(ApiError) as refused:
+                store.writes.update(model, key, lambda _: after, writes.By())
+            assert refused.value.message == case["refused"]
+        else:
+            store.writes.update(model, key, lambda _: after, writes.By())
+
+    run(story())
+
+
+@pytest.mark.parametrize(
     "case", yaml.safe_load((CASES / "service_addresses.yaml").read_text()), ids=lambda case: case["name"]
 )
 def test_service_addresses(case: JsonObject) -> None:

@@ -81,10 +81,13 @@ class Denied(ApiError):
 
 def denied(webhook: str, texts: Sequence[str]) -> ApiError:
     """As the API server wraps a webhook's answer (`apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`)."""
-    text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    message = f'admission webhook "{webhook}" denied the request: {text}'
-    # Istio answers with a text alone, which becomes 400 without a reason; controller-runtime's `Denied` is a 403.
-    return Denied(message, "", 400) if webhook.endswith("istio.io") else Denied(message, "Forbidden", 403)
+    start = f'admission webhook "{webhook}" denied the request: '
+    if webhook.endswith("istio.io"):
+        # A text alone becomes 400 without a reason; several are joined as hashicorp's multierror does.
+        several = f"{len(texts)} errors occurred:\n" + "".join(f"\t* {text}\n" for text in texts) + "\n"
+        return Denied(f"{start}configuration is invalid: {texts[0] if len(texts) == 1 else several}", "", 400)
+    # controller-runtime's `Denied` is a 403.
+    return Denied(start + (texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"), "Forbidden", 403)
 
 
 def undecodable(kind: Kind, version: str, why: str) -> BadRequest:

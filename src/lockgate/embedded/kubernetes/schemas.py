@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lockgate.embedded.kubernetes import structural
+from lockgate.embedded.kubernetes import immutable, structural
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
@@ -36,8 +36,11 @@ class Schemas:
     def forget(self, kind: GroupKind) -> None:
         self._defined.pop(kind, None)
 
-    def checked(self, model: type[Resource], body: JsonObject) -> Resource:
-        """The object as a typed value. Raises `Invalid` with every fault, or what an admission webhook answers."""
+    def checked(self, model: type[Resource], body: JsonObject, old: JsonObject | None = None) -> Resource:
+        """The object as a typed value. Raises `Invalid` with every fault, or what an admission webhook answers.
+
+        `old` is what it replaces, of which some fields may not change.
+        """
         if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
             raise _refusal(model, body, found)
         try:
@@ -47,6 +50,8 @@ class Schemas:
         found = validation.refusals(parsed, body)
         if check := self.checks.get(model.KIND.group_kind):
             found += check(body)
+        if old is not None:
+            found += immutable.refusals(model.KIND, old, body)
         if found:
             raise _refusal(model, body, found)
         return parsed
@@ -123,7 +128,16 @@ def _refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> Ap
     own = [fault for fault in faults if not fault.webhook]
     if own:  # the API server looks first; only what it takes comes before a webhook
         return invalid(model.KIND, name, [Cause(fault.field, fault.message, fault.reason) for fault in own])
-    return denied(faults[0].webhook, [str(fault) for fault in faults if fault.webhook == faults[0].webhook])
+    webhook = faults[0].webhook
+    return denied(webhook, [_said(fault) for fault in faults if fault.webhook == webhook])
+
+
+def _said(fault: Fault) -> str:
+    """Webhooks that use field errors name the field, the others have only a sentence."""
+    return str(fault) if fault.message.startswith(_FIELD_ERRORS) else fault.message
+
+
+_FIELD_ERRORS = ("Required value", "Invalid value", "Unsupported value", "Forbidden", "Duplicate value", "Too long")
 
 
 def _without(value: Any, path: tuple[str | int, ...]) -> Any:

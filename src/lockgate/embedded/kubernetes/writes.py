@@ -273,7 +273,7 @@ class Writes:
             revision = str(self._storage.revision + 1)
         metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
         body = {**body, "metadata": metadata}
-        parsed = self._schemas.checked(model, body)
+        parsed = self._schemas.checked(model, body, old)
         if by.dry_run:
             return body
         stored = self._storage.put(key, body, parsed)

@@ -1,0 +1,124 @@
+"""Fields that stay as they were written: what the API and its webhooks refuse of a change that is right by itself.
+
+Sources: `ValidateSecretUpdate`, `ValidateDeploymentUpdate` and the like in kube-apiserver's validation; cert-manager's
+`internal/apis/{certmanager,acme}/validation`; the load balancer controller's `targetgroupbinding_validator.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lockgate.resources import faults
+from lockgate.resources.faults import Fault, Reason
+from lockgate.resources.model import JsonObject, Kind
+
+_CERT_MANAGER = "webhook.cert-manager.io"
+
+
+def refusals(kind: Kind, old: JsonObject, new: JsonObject) -> list[Fault]:
+    """What is wrong with `new` in the place of `old`; both are valid by themselves."""
+    rule = _RULES.get(kind.group_kind)
+    return list(rule(old, new)) if rule else []
+
+
+def _secret(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    if old.get("type") != new.get("type"):
+        yield faults.invalid(("type",), new.get("type"), "field is immutable")
+    yield from _sealed(old, new)
+
+
+def _sealed(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    if not old.get("immutable"):
+        return
+    why = "field is immutable when `immutable` is set"
+    if not new.get("immutable"):
+        yield faults.forbidden(("immutable",), why)
+    for name in ("data", "binaryData"):
+        if (old.get(name) or {}) != (new.get(name) or {}):
+            yield faults.forbidden((name,), why)
+
+
+def _selector(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    after = _at(new, "spec", "selector")
+    if _at(old, "spec", "selector") != after:
+        yield faults.invalid(("spec", "selector"), after, "field is immutable")
+
+
+def _role_ref(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    if old.get("roleRef") != new.get("roleRef"):
+        yield faults.invalid(("roleRef",), new.get("roleRef"), "cannot change roleRef")
+
+
+def _ingress_class(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    after = _at(new, "spec", "controller")
+    if _at(old, "spec", "controller") != after:
+        yield faults.invalid(("spec", "controller"), after, "field is immutable")
+
+
+def _certificate_request(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    if old.get("spec") != new.get("spec"):
+        yield Fault(("spec",), Reason.FORBIDDEN, "Forbidden: cannot change spec after creation", _CERT_MANAGER)
+    before, after = _own_annotations(old), _own_annotations(new)
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            why = "Forbidden: cannot change cert-manager annotation after creation"
+            yield Fault(("metadata", "annotations", name), Reason.FORBIDDEN, why, _CERT_MANAGER)
+    approved = _condition(old, "Approved")
+    if approved is not None and _condition(new, "Approved") != approved:
+        why = "Forbidden: 'Approved' condition may not be modified once set"
+        yield Fault(("status", "conditions"), Reason.FORBIDDEN, why, _CERT_MANAGER)
+
+
+def _challenge(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    if old.get("spec") != new.get("spec"):
+        why = "Forbidden: challenge spec is immutable after creation"
+        yield Fault(("spec",), Reason.FORBIDDEN, why, _CERT_MANAGER)
+
+
+def _target_group_binding(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+    changed = [
+        f"spec.{name}"
+        for name in ("targetGroupARN", "targetType", "ipAddressType", "vpcID")
+        # What was left out may be filled in later, as the controller's mutating webhook does.
+        if (before := _at(old, "spec", name)) and before != _at(new, "spec", name)
+    ]
+    if changed:
+        why = f"TargetGroupBinding update may not change these immutable fields: {','.join(changed)}"
+        yield Fault(("spec",), Reason.FORBIDDEN, why, "vtargetgroupbinding.elbv2.k8s.aws")
+
+
+def _own_annotations(body: JsonObject) -> JsonObject:
+    annotations = body["metadata"].get("annotations") or {}
+    own = ("cert-manager.io/", "acme.cert-manager.io/")
+    return {name: value for name, value in annotations.items() if name.startswith(own)}
+
+
+def _condition(body: JsonObject, type_: str) -> tuple[Any, ...] | None:
+    for one in _at(body, "status", "conditions") or ():
+        if isinstance(one, dict) and one.get("type") == type_:
+            return one.get("status"), one.get("reason"), one.get("message")
+    return None
+
+
+def _at(body: JsonObject, *path: str) -> Any:
+    value: Any = body
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+_RULES: dict[tuple[str, str], Callable[[JsonObject, JsonObject], Iterator[Fault]]] = {
+    ("", "Secret"): _secret,
+    ("", "ConfigMap"): _sealed,
+    ("apps", "Deployment"): _selector,
+    ("apps", "ReplicaSet"): _selector,
+    ("apps", "DaemonSet"): _selector,
+    ("apps", "StatefulSet"): _selector,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _role_ref,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _role_ref,
+    ("networking.k8s.io", "IngressClass"): _ingress_class,
+    ("cert-manager.io", "CertificateRequest"): _certificate_request,
+    ("acme.cert-manager.io", "Challenge"): _challenge,
+    ("elbv2.k8s.aws", "TargetGroupBinding"): _target_group_binding,
+}
