@@ -7,7 +7,7 @@ form, as the Route 53 API takes them: TXT in quotes, names absolute.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -98,7 +98,6 @@ class Zone:
     name: str
     record_sets: tuple[RecordSet, ...]
     private: bool = False
-    comment: str = field(default="", compare=False)
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[RecordSet, ...]]:

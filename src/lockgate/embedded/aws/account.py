@@ -85,6 +85,9 @@ class Account:
         parts = arn.split(":")
         return self.balancing(parts[3] if len(parts) > 5 and parts[3] else self.region)
 
+    def has_load_balancer(self, arn: str) -> bool:
+        return self.balancing_of(arn).has_load_balancer(arn)
+
     def _alias_fault(self, alias: Alias) -> Literal["outside", "missing"] | None:
         """Load balancers are looked up. Other services' names are let through: they are not ours to know."""
         name = alias.dns_name.rstrip(".")

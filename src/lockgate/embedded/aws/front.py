@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from lockgate.embedded.aws import ec2, moto_services, protocol, signature
+from lockgate.embedded.aws import ec2, moto_services, protocol, signature, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
 from lockgate.embedded.http import Application, Receive, Scope, Send
@@ -68,6 +68,11 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         else:
             service, region = _unsigned(request), account.region
         name = request.method if service == "s3" else protocol.operation(service, request)
+        if service == "wafv2" and name in web_acls.OPERATIONS:
+            call = protocol.parse(service, name, region, request)
+            corrected = web_acls.answer(account.id, call, account.has_load_balancer)
+            if corrected is not None:
+                return Done(protocol.success(call, corrected), service, name, True)
         if service in moto_services.SERVICES:
             if service == "ec2":
                 ec2.prepare(account.id, region)

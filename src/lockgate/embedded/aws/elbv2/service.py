@@ -92,6 +92,9 @@ class ElasticLoadBalancing:
     def users_of_certificate(self, arn: str) -> list[str]:
         return self.state.certificate_users(arn)
 
+    def has_load_balancer(self, arn: str) -> bool:
+        return arn in self.state.load_balancers
+
     def hosted_zone_of(self, dns_name: str) -> str | None:
         """The canonical hosted zone of the load balancer with that name, ``dualstack.`` before it or not."""
         plain = dns_name.lower().rstrip(".").removeprefix("dualstack.")

@@ -116,7 +116,7 @@ class Route53:
             RecordSet(name, "NS", Records(172800, tuple(f"{server}." for server in servers))),
             RecordSet(name, "SOA", Records(900, (soa,))),
         )
-        value = Zone(zone_id, name, sets, private=private, comment=comment)
+        value = Zone(zone_id, name, sets, private=private)
         zone = self._zones[zone_id] = _HostedZone(value, caller_reference, comment, servers)
         return zone
 
