@@ -27,7 +27,7 @@ def towards_target(balancer: LoadBalancer, listener: Listener, request: Request,
     headers.append(("X-Forwarded-Proto", listener.protocol.lower()))
     headers.append(("X-Forwarded-Port", str(listener.port)))
     headers.append(("X-Amzn-Trace-Id", traced(request.first("x-amzn-trace-id"), trace_id)))
-    return replace(request, host=host(balancer, listener, request), headers=tuple(headers))
+    return replace(request, host=_host(balancer, listener, request), headers=tuple(headers))
 
 
 def forwarded_for(balancer: LoadBalancer) -> str:
@@ -39,13 +39,22 @@ def drops_invalid_headers(balancer: LoadBalancer) -> bool:
     return balancer.attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true"
 
 
-def host(balancer: LoadBalancer, listener: Listener, request: Request) -> str:
-    """With `preserve_host_header` as it came. Else without port on 80 and 443, and on other ports never without one."""
-    if balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true":
+def received(balancer: LoadBalancer, listener: Listener, request: Request) -> Request:
+    """The request that transforms see: on 80 and 443 its host has no port, unless hosts are preserved."""
+    if keeps_host(balancer) or listener.port not in DEFAULT_PORTS:
+        return request
+    return replace(request, host=request.host_name)
+
+
+def keeps_host(balancer: LoadBalancer) -> bool:
+    return balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
+
+
+def _host(balancer: LoadBalancer, listener: Listener, request: Request) -> str:
+    """On other ports than 80 and 443 never without a port, unless hosts are preserved."""
+    if keeps_host(balancer) or listener.port in DEFAULT_PORTS or request.host != request.host_name:
         return request.host
-    if listener.port in DEFAULT_PORTS:
-        return request.host_name
-    return request.host if request.host != request.host_name else f"{request.host}:{listener.port}"
+    return f"{request.host}:{listener.port}"
 
 
 def traced(old: str | None, trace_id: str) -> str:

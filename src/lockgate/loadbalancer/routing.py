@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 from lockgate.loadbalancer.conditions import Mismatch, mismatches
-from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, towards_target
+from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, received, towards_target
 from lockgate.loadbalancer.model import (
     FinalAction,
     FixedResponse,
@@ -221,7 +221,7 @@ def _forwarded(
         if why := _incompatible(version, request):
             return Refused(464, why)
     try:
-        changed = rewritten(rule.transforms if rule else (), request)
+        changed = rewritten(rule.transforms if rule else (), received(balancer, listener, request))
     except RewriteFailed as failure:
         return Refused(500, str(failure))
     return Forwarded(shares, towards_target(balancer, listener, changed, trace_id))

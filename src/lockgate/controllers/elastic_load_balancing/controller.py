@@ -48,6 +48,7 @@ class ElasticLoadBalancing:
         self._many_loopbacks = many_loopbacks
         self._wake = asyncio.Event()
         self._stale: set[str] = {"elbv2", "acm"}
+        self._looking = False
         self._targets = Targets(platform, resolve, self._wake.set)
         self._balancers: tuple[LoadBalancer, ...] = ()
         self._groups: dict[str, TargetGroup] = {}
@@ -71,6 +72,11 @@ class ElasticLoadBalancing:
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
         """As last read from the API."""
         return self._balancers
+
+    @property
+    def current(self) -> bool:
+        """Whether everything that the APIs have told has been read and published."""
+        return not (self._stale or self._looking)
 
     def target_states(self, reference: str) -> Mapping[str, str]:
         """``id:port`` to state, of a target group's targets."""
@@ -102,6 +108,7 @@ class ElasticLoadBalancing:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._looking = True
             try:
                 await self._look()
             except Exception as error:  # level-triggered: nothing is lost by trying again
@@ -112,6 +119,8 @@ class ElasticLoadBalancing:
                 asyncio.get_running_loop().call_later(delay, self._wake.set)
             else:
                 failures = 0
+            finally:
+                self._looking = False
 
     async def _look(self) -> None:
         stale, self._stale = self._stale, set()

@@ -21,6 +21,7 @@ from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
+from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.xds.loadbalancer.actions import script_of
@@ -148,8 +149,7 @@ def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> N
     manager.normalize_path.CopyFrom(false())
     manager.merge_slashes = False
     manager.path_with_escaped_slashes_action = HttpConnectionManager.KEEP_UNCHANGED
-    keeps_host = balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
-    if listener.port in (80, 443) and not keeps_host:
+    if listener.port in DEFAULT_PORTS and not keeps_host(balancer):
         manager.strip_any_host_port = True
 
 

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, MOST_FORWARDED, drops_invalid_headers, forwarded_for
+from lockgate.loadbalancer.forwarding import (
+    DEFAULT_PORTS,
+    MOST_FORWARDED,
+    drops_invalid_headers,
+    forwarded_for,
+    keeps_host,
+)
 from lockgate.loadbalancer.model import Forward, Listener, LoadBalancer, Redirect
 from lockgate.loadbalancer.pages import page
 from lockgate.xds.loadbalancer import lua
@@ -56,7 +62,6 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         client_port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
         parts.append(lua.APPEND % (lua.ADDRESS_AND_PORT if client_port else lua.ADDRESS))
         calls.append("forwarded(handle, headers)")
-    keeps_host = balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
     mutual = listener.mutual_authentication
     if mutual is not None and mutual.mode == "passthrough":
         parts.append(lua.CLIENT_CHAIN % {"name": lua.quoted(client_chain_header(listener).lower())})
@@ -64,7 +69,7 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     if REWRITE in wanted:
         parts.append(lua.REWRITE)
         calls.append("if rewrite(handle, headers) then return end")
-    if listener.port not in DEFAULT_PORTS and not keeps_host:
+    if listener.port not in DEFAULT_PORTS and not keeps_host(balancer):
         parts.append(lua.HOST_PORT % listener.port)
         calls.append("host(headers)")
     response = ""

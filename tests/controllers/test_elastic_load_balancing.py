@@ -1,0 +1,324 @@
+"""Elastic Load Balancing between the embedded AWS API and targets that really answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lockgate.controllers.aws import Aws
+from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
+from lockgate.controllers.elastic_load_balancing.probes import probe
+from lockgate.embedded.aws.api import AwsApi
+from lockgate.loadbalancer.health import Answered, Failed, TimedOut
+from lockgate.loadbalancer.model import HealthCheck, Target
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, SECRET, Snapshot
+
+KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"
+
+
+@dataclass
+class Edge:
+    api: AwsApi
+    aws: Aws
+    controller: ElasticLoadBalancing
+    places: dict[Target, tuple[tuple[str, int], ...]]
+    published: list[Snapshot] = field(default_factory=list)
+    servers: list[asyncio.Server] = field(default_factory=list)
+
+    @property
+    def now(self) -> Snapshot:
+        return self.published[-1]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true():
+                await asyncio.sleep(0.01)
+
+    async def health(self, group: str) -> list[tuple[str, str]]:
+        found = await self.aws.list("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
+        return [(each["TargetHealth"]["State"], each["TargetHealth"].get("Reason", "")) for each in found]
+
+    async def until_health(self, group: str, *wanted: tuple[str, str]) -> None:
+        async with asyncio.timeout(20):
+            while await self.health(group) != list(wanted):
+                await asyncio.sleep(0.02)
+
+    def endpoints(self, group: str) -> list[tuple[int, bool]]:
+        """Ports of a target group's endpoints, and whether they drain."""
+        from envoy.config.core.v3.health_check_pb2 import DRAINING
+        from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
+        name = group.rpartition(":")[2]
+        if name not in self.now.names(ENDPOINT):
+            return []
+        made = ClusterLoadAssignment.FromString(self.now.resources[ENDPOINT][name].body)
+        return [
+            (each.endpoint.address.socket_address.port_value, each.health_status == DRAINING)
+            for locality in made.endpoints
+            for each in locality.lb_endpoints
+        ]
+
+    async def answering(self, status: int) -> int:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        self.servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+
+@asynccontextmanager
+async def edge() -> AsyncIterator[Edge]:
+    api = AwsApi("123456789012", "us-east-1", access_key_id=KEY, secret_access_key=SECRET_KEY)
+    await api.start()
+    aws = Aws(region="us-east-1", endpoint=api.url, access_key_id=KEY, secret_access_key=SECRET_KEY)
+    places: dict[Target, tuple[tuple[str, int], ...]] = {}
+    ports = iter(range(20000, 30000))
+    made: list[Snapshot] = []
+    controller = ElasticLoadBalancing(
+        aws,
+        platform=api,
+        resolve=lambda target, _type, _vpc: places.get(Target(target.id, target.port), ()),
+        publish=made.append,
+        free_port=lambda _address, wanted: wanted if wanted >= 1024 else next(ports),
+        many_loopbacks=True,
+    )
+    task = asyncio.create_task(controller.run())
+    here = Edge(api, aws, controller, places, made)
+    try:
+        yield here
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for server in here.servers:
+            server.close()
+        aws.close()
+        await api.stop()
+
+
+def story(work: Callable[[Edge], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with edge() as here:
+            await work(here)
+
+    asyncio.run(run())
+
+
+async def make(here: Edge, **group: Any) -> tuple[str, str]:
+    """A load balancer with a listener on 8080 and one target group: their ARNs."""
+    vpc, subnets, _ = await here.api.default_vpc()
+    balancers = await here.aws.call("elbv2", "create_load_balancer", Name="lab", Subnets=list(subnets[:2]))
+    arn = balancers["LoadBalancers"][0]["LoadBalancerArn"]
+    settings = {"Protocol": "HTTP", "Port": 80, "VpcId": vpc, "TargetType": "ip", **group}
+    groups = await here.aws.call("elbv2", "create_target_group", Name="web", **settings)
+    target_group = groups["TargetGroups"][0]["TargetGroupArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": target_group}]
+    await here.aws.call(
+        "elbv2", "create_listener", LoadBalancerArn=arn, Port=8080, Protocol="HTTP", DefaultActions=forward
+    )
+    return arn, target_group
+
+
+async def register(here: Edge, group: str, target_id: str, port: int, real: int) -> None:
+    here.places[Target(target_id, port)] = (("127.0.0.1", real),)
+    target = [{"Id": target_id, "Port": port}]
+    await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=target)
+
+
+def test_a_load_balancer_made_by_API_calls_is_served_and_its_targets_become_healthy() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here)
+        await register(here, group, "10.0.0.5", 8080, await here.answering(200))
+        await here.until_health(group, ("healthy", ""))
+        (listener,) = here.now.names(LISTENER)
+        assert listener.startswith("app/lab/")
+        assert listener.endswith(":8080")
+        assert len(here.endpoints(group)) == 1
+        ((dns_name, address),) = here.controller.addresses.items()
+        assert address == "127.0.0.1"
+        assert here.controller.ports == {(dns_name, 8080): 8080}
+
+    story(work)
+
+
+def test_a_target_that_fails_is_left_out_while_another_is_healthy() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here, HealthCheckIntervalSeconds=10)
+        good, bad = await here.answering(200), await here.answering(500)
+        await register(here, group, "10.0.0.5", 8080, good)
+        await register(here, group, "10.0.0.6", 8080, bad)
+        await here.until_health(group, ("healthy", ""), ("initial", "Elb.InitialHealthChecking"))
+        await here.until(lambda: here.endpoints(group) == [(good, False)])
+
+    story(work)
+
+
+def test_all_targets_are_used_while_none_is_healthy() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here)
+        ports = [await here.answering(500), await here.answering(503)]
+        for at, port in enumerate(ports):
+            await register(here, group, f"10.0.0.{at + 5}", 8080, port)
+        await here.until(
+            lambda: here.published != [] and sorted(here.endpoints(group)) == sorted((p, False) for p in ports)
+        )
+
+    story(work)
+
+
+def test_a_deregistered_target_drains_for_its_delay_and_is_gone() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here)
+        port = await here.answering(200)
+        await register(here, group, "10.0.0.5", 8080, port)
+        await here.until_health(group, ("healthy", ""))
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
+        await here.aws.call("elbv2", "modify_target_group_attributes", TargetGroupArn=group, Attributes=delay)
+        await here.aws.call(
+            "elbv2", "deregister_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.5", "Port": 8080}]
+        )
+        await here.until(lambda: here.endpoints(group) == [(port, True)])
+        assert await here.health(group) == [("draining", "Target.DeregistrationInProgress")]
+        await here.until(lambda: here.endpoints(group) == [])
+        assert await here.health(group) == []
+
+    story(work)
+
+
+def test_an_https_listener_is_served_once_its_certificate_is_issued() -> None:
+    async def work(here: Edge) -> None:
+        arn, group = await make(here)
+        chain, key = self_signed()
+        imported = await here.aws.call("acm", "import_certificate", Certificate=chain.encode(), PrivateKey=key.encode())
+        certificate = imported["CertificateArn"]
+        await here.aws.call(
+            "elbv2",
+            "create_listener",
+            LoadBalancerArn=arn,
+            Port=8443,
+            Protocol="HTTPS",
+            Certificates=[{"CertificateArn": certificate}],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+        await here.until(lambda: here.published != [] and here.now.names(SECRET) == {certificate})
+        assert len(here.now.names(LISTENER)) == 2
+        assert key not in repr(here.now)
+
+    story(work)
+
+
+def test_what_is_deleted_is_no_longer_served() -> None:
+    async def work(here: Edge) -> None:
+        arn, group = await make(here)
+        await register(here, group, "10.0.0.5", 8080, await here.answering(200))
+        await here.until_health(group, ("healthy", ""))
+        await here.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=arn)
+        await here.until(lambda: not here.now.names(CLUSTER) and not here.now.names(LISTENER))
+        await here.until(lambda: here.controller.addresses == {} and here.controller.ports == {})
+        await here.until_health(group, ("unused", "Target.NotInUse"))
+
+    story(work)
+
+
+def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here)
+        port = await here.answering(200)
+        await register(here, group, "10.0.0.5", 8080, port)
+        await here.until_health(group, ("healthy", ""))
+        here.places[Target("10.0.0.5", 8080)] = (("127.0.0.1", port), ("127.0.0.1", port + 1))
+        here.controller.targets_changed()
+        await here.until(lambda: len(here.endpoints(group)) == 2)
+
+    story(work)
+
+
+def test_each_load_balancer_has_an_address_of_its_own() -> None:
+    async def work(here: Edge) -> None:
+        _, subnets, _ = await here.api.default_vpc()
+        for name in ("one", "two"):
+            await here.aws.call("elbv2", "create_load_balancer", Name=name, Subnets=list(subnets[:2]))
+        await here.until(lambda: len(here.controller.addresses) == 2)
+        assert sorted(here.controller.addresses.values()) == ["127.0.0.1", "127.0.0.2"]
+
+    story(work)
+
+
+# --- probes ------------------------------------------------------------------------------------------------------
+
+PROBES = {
+    "an answer": (b"HTTP/1.1 204 No Content\r\n\r\n", Answered(204)),
+    "a redirect is an answer": (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", Answered(302)),
+    "no HTTP": (b"SSH-2.0-OpenSSH\r\n", Failed()),
+    "closed at once": (b"", Failed()),
+    "silence": (None, TimedOut()),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_probes(name: str) -> None:
+    says, wanted = PROBES[name]
+    heard = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        if says is None:
+            await reader.read()
+        else:
+            writer.write(says)
+        writer.close()
+
+    async def ask() -> tuple[object, int]:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = int(server.sockets[0].getsockname()[1])
+        try:
+            return await probe("127.0.0.1", port, HealthCheck(path="/live?x=1", timeout_seconds=1), "HTTP1"), port
+        finally:
+            server.close()
+
+    outcome, port = asyncio.run(ask())
+    assert outcome == wanted
+    lines = heard[0].split("\r\n")
+    assert lines[0] == "GET /live?x=1 HTTP/1.1"
+    assert f"Host: 127.0.0.1:{port}" in lines
+    assert "User-Agent: ELB-HealthChecker/2.0" in lines
+
+
+def test_a_refused_connection_fails_the_probe() -> None:
+    assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1")) == Failed()
+
+
+def self_signed() -> tuple[str, str]:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.x509.oid import NameOID
+
+    key = rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example.com")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("a.example.com")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return made.public_bytes(pem).decode(), private.decode()
