@@ -13,8 +13,6 @@ class IngressGroup(Model):
 
 
 class SubnetSelector(Model):
-    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("ids", "tags"),)
-
     ids: tuple[str, ...] = ()
     tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
@@ -45,8 +43,6 @@ class IPAMConfiguration(Model):
 
 class IngressClassParamsSpec(Model):
     """`certificate_arn` is a list: its first is the default certificate."""
-
-    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("prefixListsIDs", "PrefixListsIDs"),)
 
     load_balancer_name: str = ""
     certificate_arn: tuple[str, ...] = Field(default=(), alias="certificateArn")

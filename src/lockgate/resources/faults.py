@@ -14,6 +14,12 @@ from lockgate.resources.model import JsonObject
 Path: TypeAlias = tuple[str | int, ...]
 
 
+class Key(str):
+    """A part of a path that is a map's key, not a field: shown in brackets."""
+
+    __slots__ = ()
+
+
 class Reason(StrEnum):
     """`CauseType`s of apimachinery's `meta/v1`, for `Status.details.causes`."""
 
@@ -101,7 +107,7 @@ def field_name(path: Path) -> str:
     """``spec.rules[0].http``; keys of maps that are no plain names go in brackets: ``data[tls.crt]``."""
     text = ""
     for part in path:
-        if isinstance(part, int) or not _PLAIN.fullmatch(part):
+        if isinstance(part, (int, Key)) or not _PLAIN.fullmatch(part):
             text += f"[{part}]"
         else:
             text += f".{part}" if text else part

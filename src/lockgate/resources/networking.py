@@ -12,8 +12,6 @@ from lockgate.resources.model import Column, Integer, Kind, Model, Resource, reg
 class ServiceBackendPort(Model):
     """Either a name or a number."""
 
-    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("name", "number"),)
-
     name: str = ""
     number: Integer = 0
 
@@ -30,8 +28,6 @@ class TypedLocalObjectReference(Model):
 
 
 class IngressBackend(Model):
-    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("service", "resource"),)
-
     service: IngressServiceBackend | None = None
     resource: TypedLocalObjectReference | None = None
 

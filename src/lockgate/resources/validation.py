@@ -22,7 +22,7 @@ from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape,
 
 
 def validate(model: type[Resource], manifest: JsonObject) -> list[Fault]:
-    """All refusals of one object, in the order of its fields; empty when it would be stored."""
+    """All refusals of one object; empty when it would be stored."""
     return examine(model, manifest).refusals
 
 
@@ -90,7 +90,7 @@ def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: li
             if not model.OPEN and not shape.names.issuperset(value):
                 unknown.extend((*path, name) for name in value if name not in shape.names)
             for group in model.AT_MOST_ONE:
-                chosen = [name for name in group if value.get(name) not in (None, "", 0, [], {})]
+                chosen = [name for name in group if value.get(name) not in (None, "", 0, [])]
                 if len(chosen) > 1:
                     problem = f"at most one of {', '.join(chosen)} may be set"
                     choices.append(faults.invalid(path, value, problem))

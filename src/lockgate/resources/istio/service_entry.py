@@ -33,8 +33,6 @@ class ServiceEntryWorkloadSelector(Model):
 
 
 class ServiceEntrySpec(Model):
-    AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("workloadSelector", "endpoints"),)
-
     hosts: tuple[str, ...]
     addresses: tuple[str, ...] = ()
     ports: tuple[ServiceEntryPort, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lockgate.resources import faults
 from lockgate.resources.core import ConfigMap, Container, EndpointSlice, Pod, Secret, Service, ServicePort
-from lockgate.resources.faults import Fault, Path
+from lockgate.resources.faults import Fault, Key, Path
 from lockgate.resources.rules import metadata
 
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -90,20 +90,20 @@ def _service_port(path: Path, port: ServicePort, type: str, *, several: bool) ->
 def secret(secret: Secret) -> Iterator[Fault]:
     size = 0
     for key, value in secret.data.items():
-        yield from _config_key(("data", key), key)
+        yield from _config_key(("data", Key(key)), key)
         try:
             size += len(base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
             # The value is a secret: it is not repeated.
-            yield Fault(("data", key), faults.Reason.INVALID, "Invalid value: illegal base64 data")
+            yield Fault(("data", Key(key)), faults.Reason.INVALID, "Invalid value: illegal base64 data")
     for key, text in secret.string_data.items():
-        yield from _config_key(("stringData", key), key)
+        yield from _config_key(("stringData", Key(key)), key)
         size += len(text.encode("utf-8", "surrogatepass"))
     if size > _DATA_LIMIT:
         yield faults.too_long(("data",), _DATA_LIMIT)
     for key in _KEYS_OF_TYPE.get(secret.type, ()):
         if key not in secret.data and key not in secret.string_data:
-            yield faults.required(("data", key))
+            yield faults.required(("data", Key(key)))
 
 
 _KEYS_OF_TYPE = {
@@ -115,12 +115,12 @@ _KEYS_OF_TYPE = {
 
 def config_map(config_map: ConfigMap) -> Iterator[Fault]:
     for key in config_map.data:
-        yield from _config_key(("data", key), key)
+        yield from _config_key(("data", Key(key)), key)
         if key in config_map.binary_data:
             problem = "duplicate of key present in binaryData"
-            yield faults.invalid(("data", key), key, problem)
+            yield faults.invalid(("data", Key(key)), key, problem)
     for key in config_map.binary_data:
-        yield from _config_key(("binaryData", key), key)
+        yield from _config_key(("binaryData", Key(key)), key)
 
 
 def _config_key(path: Path, key: str) -> Iterator[Fault]:

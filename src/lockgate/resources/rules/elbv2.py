@@ -12,6 +12,10 @@ from lockgate.resources.faults import Fault, Path
 
 
 def ingress_class_params(params: IngressClassParams) -> Iterator[Fault]:
+    if params.spec.prefix_lists_ids and params.spec.legacy_prefix_lists_ids:
+        # A rule of the CRD itself.
+        problem = "cannot specify both 'prefixListsIDs' and 'PrefixListsIDs' fields"
+        yield Fault(("spec",), faults.Reason.INVALID, f'Invalid value: "object": {problem}')
     for fault in _params(params):
         yield replace(fault, webhook="vingressclassparams.elbv2.k8s.aws")
 

@@ -62,6 +62,8 @@ def _ports(spec: ServiceEntrySpec) -> Iterator[Fault]:
 def _resolution(spec: ServiceEntrySpec) -> Iterator[Fault]:
     resolution, path = spec.resolution or "NONE", ("spec", "endpoints")
     plain = [port for port in spec.ports if port.protocol.upper() not in _HTTP_OR_TLS]
+    if spec.endpoints and spec.workload_selector is not None:
+        yield conflict(path, "only one of WorkloadSelector or Endpoints is allowed in Service Entry")
     if resolution == "NONE":
         if spec.endpoints:
             yield conflict(path, "no endpoints should be provided for resolution type none")

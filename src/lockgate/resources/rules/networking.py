@@ -79,6 +79,8 @@ def _path(at: Path, path: HTTPIngressPath) -> Iterator[Fault]:
 
 def _backend(at: Path, backend: IngressBackend) -> Iterator[Fault]:
     service = backend.service
+    if service is not None and backend.resource is not None:
+        yield faults.invalid(at, "", "cannot set both resource and service backends")
     if service is None:
         if backend.resource is None:
             yield faults.invalid(at, "", "resource or service backend is required")
@@ -87,7 +89,9 @@ def _backend(at: Path, backend: IngressBackend) -> Iterator[Fault]:
         yield faults.required((*at, "service", "name"))
     else:
         yield from metadata.dns_1035((*at, "service", "name"), service.name)
-    if service.port.name:
+    if service.port.name and service.port.number:
+        yield faults.invalid(at, "", "cannot set both port name & port number")
+    elif service.port.name:
         yield from port_or_name((*at, "service", "port", "name"), service.port.name)
     elif service.port.number:
         yield from port_number((*at, "service", "port", "number"), service.port.number)
