@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "tests" / "edge" / "guide"
-PATIENCE = 90.0  # s: these machines may be slow
+PATIENCE = 40.0  # s: these machines may be slow
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Up:
     arguments: list[str]
     process: subprocess.Popen[str] = field(init=False)
     lines: list[str] = field(default_factory=list)
+    _said: queue.Queue[str | None] = field(default_factory=queue.Queue, repr=False)
 
     def start(self) -> Up:
         os.environ["LOCKGATE_HOME"] = str(self.home)
@@ -40,18 +44,23 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        threading.Thread(target=self._listen, daemon=True).start()
         return self
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._said.put(line)
+        self._said.put(None)
 
     def until(self, text: str) -> str:
         """Read what it prints until a line holds `text`; that line."""
-        assert self.process.stdout is not None
         deadline = time.monotonic() + PATIENCE
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if text in line:
-                return line
-            if time.monotonic() > deadline:
-                break
+        with suppress(queue.Empty):
+            while line := self._said.get(timeout=max(deadline - time.monotonic(), 0.01)):
+                self.lines.append(line)
+                if text in line:
+                    return line
         raise AssertionError(f"never said {text!r}:\n{''.join(self.lines)}\n{self.log()}")
 
     def ready(self) -> Up:

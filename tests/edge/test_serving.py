@@ -14,7 +14,6 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
-
 from tests.edge.conftest import GUIDE, ROOT, Start, Up
 
 pytestmark = pytest.mark.edge
@@ -183,7 +182,7 @@ def listening(pids: set[int]) -> set[str]:
     inodes = set()
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(descriptor) if descriptor.is_symlink() else ""
+            target = str(descriptor.readlink()) if descriptor.is_symlink() else ""
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
     found = set()
@@ -197,5 +196,3 @@ def listening(pids: set[int]) -> set[str]:
         assert not (fields[3] == "0A" and fields[9] in inodes), "a listener on IPv6"
     assert found
     return found
-
-

@@ -108,7 +108,8 @@ class Edge:
             await started()
 
     async def load(self, manifests: Manifests) -> Loaded:
-        """Make the edge that of these manifests."""
+        """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
+        manifests = manifests.over(self.manifests)
         planned = self._plan(manifests)
         await self.provisioner.provide(planned)
         loaded = await self.loader.load(manifests, planned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockgate.resources import codes, source
@@ -31,7 +31,20 @@ class Manifests:
     documents: tuple[Document, ...]
     findings: tuple[Finding, ...]
     files: tuple[str, ...]
-    broken: frozenset[str]  # files in which something could not be read at all
+    broken: frozenset[str]  # files in which something is wrong
+
+    def over(self, before: Manifests | None) -> Manifests:
+        """With what was good before in place of what is broken now: by file, since a broken one hides its objects."""
+        if before is None or not self.broken:
+            return self
+        here = {_identity(document) for document in self.documents if document.accepted}
+        missing = [
+            document
+            for document in before.documents
+            if document.position.file in self.broken and document.accepted and _identity(document) not in here
+        ]
+        accepted = [document for document in self.documents if document.accepted]
+        return replace(self, documents=(*accepted, *missing))
 
 
 def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
@@ -60,6 +73,11 @@ def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
     if not documents and not findings:
         raise NoManifests(f"no manifests in {', '.join(files)}: nothing but empty documents")
     return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken))
+
+
+def _identity(document: Document) -> tuple[str, str, str]:
+    metadata = document.manifest["metadata"]
+    return document.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 async def changes(paths: Sequence[str]) -> AsyncIterator[None]:

@@ -66,13 +66,9 @@ class Loader:
         return sum(wanted.position is not None for wanted in self._loaded.values())
 
     async def load(self, manifests: Manifests, supply: Supply) -> Loaded:
-        """Apply what is new or changed, delete what is gone. What a broken file held before stays as it was."""
+        """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before."""
         wanted = self._wanted(manifests, supply)
-        kept = {
-            key: before
-            for key, before in self._loaded.items()
-            if key not in wanted and before.position is not None and before.position.file in manifests.broken
-        }
+        kept: dict[ObjectKey, Wanted] = {}
         created: list[ObjectKey] = []
         changed: list[ObjectKey] = []
         findings: list[Finding] = []

@@ -127,7 +127,9 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
     for balancer in edge.load_balancing.load_balancers:
         # The controller writes an Ingress's status when all of the load balancer is made.
-        whole = _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
+        whole = edge.load_balancing.current and (
+            _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
+        )
         yield _load_balancer(edge, balancer, whole)
     for ingress in ingresses:
         if not ingress.status.load_balancer.ingress and ingress.metadata.finalizers:

@@ -17,7 +17,7 @@ from lockgate.edge.loader import describe
 from lockgate.edge.options import Options
 from lockgate.edge.report import Line, Report, State, report, status
 from lockgate.edge.state import StateFolder
-from lockgate.resources.finding import Finding
+from lockgate.resources.finding import Finding, Severity
 
 log = logging.getLogger("lockgate.edge")
 
@@ -170,13 +170,14 @@ class Supervisor:
             except (files.NoManifests, OSError) as error:
                 self._audience.changed(f"{error}; the last good state goes on serving")
                 continue
-            before = self._edge.findings
+            before = _errors(self._edge.findings)
             loaded = await self._edge.load(manifests)
             if loaded.anything:
                 self._audience.changed(describe(loaded))
-            if self._edge.findings and self._edge.findings != before:
+            errors = _errors(self._edge.findings)
+            if errors and errors != before:
                 self._audience.findings(self._edge.findings)
-            elif before and not self._edge.findings:
+            elif before and not errors:
                 self._audience.changed("the files are free of faults again")
 
 
@@ -185,6 +186,10 @@ def _in_order(current: Report, told: set[str]) -> list[Line]:
     return [
         line for line in current.lines if line.state is not State.WAITING and f"{line.part} {line.name}" not in told
     ]
+
+
+def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.severity is Severity.ERROR)
 
 
 def _only_faults_left(current: Report) -> bool:

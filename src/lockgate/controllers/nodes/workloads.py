@@ -27,7 +27,7 @@ class GatewayWorkload:
         return f"{self.name}-0"
 
     def serves(self, service: Service) -> bool:
-        selector = service.spec.selector or {}
+        selector = service.spec.selector
         return service.namespace == self.namespace and bool(selector) and selector.items() <= dict(self.labels).items()
 
 
@@ -35,23 +35,30 @@ def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) 
     """One workload for each set of labels that a Service selects and an Istio Gateway asks for.
 
     Manifests rarely hold the gateway's Deployment (istioctl and Helm make it), but its Service says which labels its
-    Pods have. A Service that selects fewer labels than another of its namespace selects the same Pods.
+    Pods have. A Service that selects fewer labels than another of its namespace selects the same Pods. Istio's own
+    gateway Services have Pods before any Gateway asks for them; those listen for nothing yet.
     """
     asked = [gateway.spec.selector for gateway in gateways if gateway.spec.selector]
     candidates = [
         service
         for service in services
-        if any(wanted.items() <= (service.spec.selector or {}).items() for wanted in asked)
+        if _installed(service) or any(wanted.items() <= service.spec.selector.items() for wanted in asked)
     ]
-    candidates.sort(key=lambda service: (-len(service.spec.selector or {}), service.namespace, service.name))
+    candidates.sort(key=lambda service: (-len(service.spec.selector), service.namespace, service.name))
     found: list[GatewayWorkload] = []
     for service in candidates:
         if any(workload.serves(service) for workload in found):
             continue
         node_id = "gateway" if not found else f"gateway-{service.namespace}-{service.name}"
-        labels = tuple(sorted((service.spec.selector or {}).items()))
+        labels = tuple(sorted(service.spec.selector.items()))
         found.append(GatewayWorkload(service.namespace, labels, service.name, node_id))
     return tuple(found)
+
+
+def _installed(service: Service) -> bool:
+    """Whether istioctl or the gateway chart made it: both select by the label `istio`, istiod and egress apart."""
+    value = service.spec.selector.get("istio", "pilot")
+    return value != "pilot" and "egress" not in value
 
 
 def target_port(service: Service, name: str) -> int:

@@ -1,0 +1,143 @@
+"""An edge that lives: files change, Envoys die, configurations are rejected, and what was good goes on serving."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from tests.edge.conftest import Start, Up
+from tests.edge.test_serving import listener_port
+
+pytestmark = pytest.mark.edge
+
+
+def answers(edge: Up, url: str, text: str) -> bool:
+    done = edge.lockgate("exec", "--", "curl", "-s", "--max-time", "20", "-w", "%{http_code}", url, check=False)
+    return text in done.stdout
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_a_saved_change_is_served_and_told(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    replace(manifests / "routes.yaml", "port: {number: 8072}", "port: {number: 9000}")
+    assert "VirtualService default/quay" in edge.until("changed")
+    edge.wait(until=lambda: answers(edge, "https://quay.example/", "quay-service:9000"), what="the new port")
+
+    (manifests / "more.yaml").write_text(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: more}\n"
+        "spec:\n  hosts: [more.quay.example]\n  gateways: [istio-system/quay]\n"
+        "  http: [{directResponse: {status: 418}}]\n"
+    )
+    assert "VirtualService default/more" in edge.until("created")
+    edge.wait(until=lambda: answers(edge, "https://more.quay.example/", "418"), what="the new host, and its name")
+    (manifests / "more.yaml").unlink()
+    assert "VirtualService default/more" in edge.until("removed")
+
+
+def test_a_broken_file_is_told_with_its_line_and_the_last_good_state_goes_on(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    replace(manifests / "routes.yaml", "spec:\n", "spec: [\n")
+    told = edge.until("routes.yaml:")
+    assert "error" in told
+    assert "LG0001" in told
+    assert answers(edge, "https://quay.example/", "quay-service:8072")
+    replace(manifests / "routes.yaml", "spec: [\n", "spec:\n")
+    edge.until("free of faults")
+
+
+def test_no_request_is_dropped_while_routes_change(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    codes: list[str] = []
+    done = threading.Event()
+
+    def load() -> None:
+        while not done.is_set():
+            codes.append(edge.curl("-o", "/dev/null", "-w", "%{http_code}\n", "https://quay.example/?n=[1-40]"))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    port = 8072
+    try:
+        for new in (9001, 9002, 9003):
+            replace(manifests / "routes.yaml", f"number: {port}", f"number: {new}")
+            port = new
+            edge.until("changed")
+            serves = f"quay-service:{port}"
+            edge.wait(until=partial(answers, edge, "https://quay.example/", serves), what="the change")
+    finally:
+        done.set()
+        thread.join()
+    assert set("".join(codes).split()) == {"200"}
+
+
+def test_a_secret_that_arrives_later_is_served_without_a_restart(up: Start, manifests: Path) -> None:
+    certificates = (manifests / "certificates.yaml").read_text()
+    issuer, certificate = certificates.split("---\n")[1:]
+    (manifests / "certificates.yaml").write_text(issuer)
+    edge = up(manifests).ready()
+    envoys = edge.status()["envoys"]
+    assert answers(edge, "https://quay.example/", "502")  # the gateway has nothing to present: TLS fails
+    (manifests / "late.yaml").write_text(certificate)
+    edge.wait(until=lambda: answers(edge, "https://quay.example/", "200"), what="TLS at the gateway")
+    assert edge.status()["envoys"] == envoys
+
+
+def test_a_killed_envoy_is_back_with_its_configuration(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    for node in ("alb", "gateway"):
+        os.kill(edge.status()["envoys"][node]["pid"], signal.SIGKILL)
+        edge.wait(until=lambda: answers(edge, "https://quay.example/", "200"), what=f"{node} is back")
+        assert edge.status()["envoys"][node]["restarts"] == 1
+
+
+def test_without_a_gateway_the_load_balancer_answers_for_itself(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    (manifests / "gateway.yaml").unlink()  # the gateway's Pods run on, and listen for nothing
+    edge.until("removed")
+    address = f"https://quay.example:{listener_port(edge, 443)}/"
+    resolve = ["--noproxy", "*", "--connect-to", f"::127.0.0.1:{listener_port(edge, 443)}"]
+    edge.wait(until=lambda: " 502 " in edge.curl("-i", *resolve, address), what="the load balancer's own error")
+    assert "server: awselb/2.0" in edge.curl("-i", *resolve, address).lower()
+
+
+def test_what_envoy_rejects_is_told_with_its_object_and_the_last_good_one_serves(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    # RE2 takes it, and Envoy's limit on the size of a compiled program does not.
+    regex = "(((a{100}){100}){100})"
+    replace(manifests / "routes.yaml", "uri: {prefix: /}", f'uri: {{regex: "{regex}"}}')
+    edge.wait(until=lambda: bool(faults(edge)), what="a fault is told")
+    assert any("VirtualService" in each or "quay" in each for each in faults(edge))
+    replace(manifests / "routes.yaml", f'uri: {{regex: "{regex}"}}', "uri: {prefix: /}")
+    edge.wait(until=lambda: answers(edge, "https://quay.example/", "200"), what="it is mended")
+
+
+def faults(edge: Up) -> list[str]:
+    return [each["message"] + each["subject"] for each in edge.status()["findings"] if each["severity"] == "error"]
+
+
+def test_objects_changed_with_kubectl_are_served(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    patch = json.dumps({"spec": {"http": [{"directResponse": {"status": 299}}]}})
+    edge.exec("kubectl", "patch", "virtualservice", "quay", "--type", "merge", "-p", patch)
+    edge.wait(until=lambda: answers(edge, "https://quay.example/", "299"), what="the patch")
+
+
+def test_a_load_balancer_made_by_hand_serves_too(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    script = Path(__file__).parent / "by_hand.py"
+    told = json.loads(edge.exec(os.sys.executable, str(script)))  # type: ignore[attr-defined]
+    edge.wait(until=lambda: told["dns_name"].lower() in str(edge.status()["hops"][0]["addresses"]), what="an address")
+    balancer = next(each for each in edge.status()["hops"][1]["load_balancers"] if each["dns_name"] == told["dns_name"])
+    (listener,) = balancer["listeners"]
+    address = f"http://{balancer['address']}:{listener['local_port']}/"
+    edge.wait(until=lambda: "teapot" in edge.curl("--noproxy", "*", address), what="it answers")
