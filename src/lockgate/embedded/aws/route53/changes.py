@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,23 +28,34 @@ class Change:
 AliasFault = Callable[[Alias], Literal["outside", "missing"] | None]
 
 
+# A zone while it changes: name to type and identifier to record set.
+State = dict[str, dict[tuple[str, str], RecordSet]]
+
+
 def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tuple[Zone, tuple[str, ...]]:
     """The zone after the batch, and what is wrong with it; with any fault the zone is not to be used."""
     faults = list(_size(changes))
-    state = {record_set.key: record_set for record_set in zone.record_sets}
+    state: State = {}
+    for record_set in zone.record_sets:
+        state.setdefault(record_set.name, {})[record_set.type, record_set.set_identifier] = record_set
     for change in changes:
-        found = list(_values(change.record_set)) or list(_check(zone, state, change))
+        new = change.record_set
+        at_name = state.setdefault(new.name, {})
+        found = list(_values(new)) or list(_check(zone, at_name, change))
         faults.extend(found)
         if found:
             continue
         if change.action == "DELETE":
-            del state[change.record_set.key]
+            del at_name[new.type, new.set_identifier]
         else:
-            state[change.record_set.key] = change.record_set
-    for change in changes:
-        if change.action != "DELETE":
-            faults.extend(_alias(zone, state.values(), change.record_set, alias_fault))
-    return replace(zone, record_sets=tuple(sorted(state.values(), key=listing_order))), tuple(faults)
+            at_name[new.type, new.set_identifier] = new
+    if not faults:  # these are of the zone as it would be
+        for change in changes:
+            if change.action != "DELETE":
+                faults.extend(_alias(zone, state, change.record_set, alias_fault))
+                faults.extend(_loop(zone, state, change.record_set))
+    kept = (record_set for at_name in state.values() for record_set in at_name.values())
+    return replace(zone, record_sets=tuple(sorted(kept, key=listing_order))), tuple(faults)
 
 
 def _size(changes: Sequence[Change]) -> Iterable[str]:
@@ -60,11 +71,11 @@ def _size(changes: Sequence[Change]) -> Iterable[str]:
         yield f"Number of characters limit of {CHARACTERS} exceeded."
 
 
-def _check(zone: Zone, state: dict[tuple[str, str, str], RecordSet], change: Change) -> Iterable[str]:
+def _check(zone: Zone, at_name: Mapping[tuple[str, str], RecordSet], change: Change) -> Iterable[str]:
     new = change.record_set
     which = f"[name='{new.name}', type='{new.type}'"
     which += f", set-identifier='{new.set_identifier}']" if new.set_identifier else "]"
-    current = state.get(new.key)
+    current = at_name.get((new.type, new.set_identifier))
     if not within(new.name, zone.name):
         yield f"RRSet with DNS name {new.name} is not permitted in zone {zone.name}"
         return
@@ -83,7 +94,7 @@ def _check(zone: Zone, state: dict[tuple[str, str, str], RecordSet], change: Cha
     if change.action == "CREATE" and current is not None:
         yield f"Tried to create resource record set {which} but it already exists"
         return
-    siblings = [other for other in state.values() if other.name == new.name and other.key != new.key]
+    siblings = [other for other in at_name.values() if other.key != new.key]
     yield from _alike(new, [other for other in siblings if other.type == new.type])
     yield from _cname(zone, new, [other for other in siblings if other.type != new.type])
 
@@ -118,26 +129,17 @@ def _cname(zone: Zone, new: RecordSet, others: Sequence[RecordSet]) -> Iterable[
         yield f"{subject} at apex in zone {zone.name}"
     elif others:
         yield f"{subject} as it conflicts with other records with the same DNS name in zone {zone.name}"
-    elif isinstance(new.data, Records) and any(
-        value.lower().rstrip(".") + "." == new.name for value in new.data.values
-    ):
-        yield f"{subject} as it creates a CNAME or alias loop in the zone."
 
 
-def _alias(zone: Zone, state: Iterable[RecordSet], new: RecordSet, fault: AliasFault) -> Iterable[str]:
+def _alias(zone: Zone, state: State, new: RecordSet, fault: AliasFault) -> Iterable[str]:
     if not isinstance(new.data, Alias):
         return
     target = new.data
+    problem: str | None = None
     if target.hosted_zone_id == zone.id:
-        problem: str | None = None
         if not within(target.dns_name, zone.name):
             problem = "outside"
-        elif target.dns_name == new.name:
-            yield (
-                f"RRSet of type {new.type} with DNS name {new.name} is not permitted as it creates a CNAME or alias "
-                "loop in the zone."
-            )
-        elif not any(other.name == target.dns_name and other.type == new.type for other in state):
+        elif not any(type_ == new.type for type_, _ in state.get(target.dns_name, ())):
             problem = "missing"
     else:
         problem = fault(target)
@@ -151,6 +153,31 @@ def _alias(zone: Zone, state: Iterable[RecordSet], new: RecordSet, fault: AliasF
             f"Tried to create an alias that targets {target.dns_name}, type {new.type} in zone "
             f"{target.hosted_zone_id}, but {why}"
         )
+
+
+def _loop(zone: Zone, state: State, new: RecordSet) -> Iterable[str]:
+    """Follows CNAMEs, and aliases within the zone, until they end or come back to the start."""
+    name, passed = _following(zone, new), 0
+    while name is not None and passed < len(state):
+        if name == new.name:
+            yield (
+                f"RRSet of type {new.type} with DNS name {new.name} is not permitted as it creates a CNAME or alias "
+                "loop in the zone."
+            )
+            return
+        at_name = state.get(name, {})
+        onward = [each for (type_, _), each in at_name.items() if type_ in ("CNAME", new.type)]
+        name, passed = (_following(zone, onward[0]) if onward else None), passed + 1
+
+
+def _following(zone: Zone, record_set: RecordSet) -> str | None:
+    match record_set.data:
+        case Records(_, values) if record_set.type == "CNAME":
+            return values[0].lower().rstrip(".") + "."
+        case Alias(name, zone_id) if zone_id == zone.id:
+            return name
+        case _:
+            return None
 
 
 def _same(one: RecordSet, other: RecordSet) -> bool:
