@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from lockgate.gateway.credentials import CA_SUFFIX, SCHEME
-from lockgate.gateway.destinations import Blocks, Rule
+from lockgate.gateway.destinations import NO_BLOCKS, Rule
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import (
@@ -40,7 +40,7 @@ def cluster(
     mesh: Mesh,
 ) -> Cluster:
     """Endpoints are another matter, see `upstreams`."""
-    blocks = rule.blocks(port.number, subset) if rule else Blocks()
+    blocks = rule.blocks(port.number, subset) if rule else NO_BLOCKS
     return Cluster(
         name=cluster_name(host.hostname, port.number, subset),
         discovery=host.discovery,
@@ -85,8 +85,10 @@ def _load_balancing(settings: kinds.LoadBalancerSettings | None) -> LoadBalancin
 
 
 def _pool(settings: kinds.ConnectionPoolSettings | None, mesh: Mesh) -> ConnectionPool:
-    tcp = (settings and settings.tcp) or kinds.TCPSettings()
-    http = (settings and settings.http) or kinds.HTTPSettings()
+    if settings is None:
+        return ConnectionPool(connect_timeout=mesh.connect_timeout)
+    tcp = settings.tcp or kinds.TCPSettings()
+    http = settings.http or kinds.HTTPSettings()
     keepalive = tcp.tcp_keepalive
     return ConnectionPool(
         connect_timeout=seconds(tcp.connect_timeout) or mesh.connect_timeout,

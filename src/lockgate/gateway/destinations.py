@@ -27,6 +27,9 @@ class Blocks:
     tls: kinds.ClientTLSSettings | None = None
 
 
+NO_BLOCKS = Blocks()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One DestinationRule, or several of a namespace merged: oldest first, its subsets before theirs."""
@@ -41,17 +44,20 @@ class Rule:
         for policy in (own, self.policy):
             for setting in policy.port_level_settings if policy else ():
                 if setting.port and setting.port.number == port:
-                    return Blocks(
-                        setting.load_balancer, setting.connection_pool, setting.outlier_detection, setting.tls
-                    )
-        top = self.policy or kinds.TrafficPolicy()
-        over = own or kinds.TrafficPolicy()
+                    return _blocks(setting)
+        top, over = _blocks(self.policy), _blocks(own)
         return Blocks(
             over.load_balancer or top.load_balancer,
             over.connection_pool or top.connection_pool,
             over.outlier_detection or top.outlier_detection,
             over.tls or top.tls,
         )
+
+
+def _blocks(policy: kinds.TrafficPolicy | kinds.PortTrafficPolicy | None) -> Blocks:
+    if policy is None:
+        return NO_BLOCKS
+    return Blocks(policy.load_balancer, policy.connection_pool, policy.outlier_detection, policy.tls)
 
 
 @dataclass(slots=True, eq=False)

@@ -189,6 +189,25 @@ def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome
     return Carried(clusters)
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A request as Envoy's connection manager hands it to the router. `forwarded` is X-Forwarded-Proto."""
+
+    request: Request
+    target: str
+    scheme: str
+    forwarded: str
+
+
+def _received(gateway: Gateway, request: Request) -> _Received:
+    """X-Forwarded-Proto is the connection's, unless proxies before the gateway are trusted: then what they say stays,
+    and counts as the scheme where it is one."""
+    connection = "https" if request.tls else "http"
+    told = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
+    scheme = told if told in ("http", "https") else connection
+    return _Received(request, canonical(request.target, gateway.http), scheme, told or connection)
+
+
 def _http(
     gateway: Gateway,
     request: Request,
@@ -196,75 +215,62 @@ def _http(
     chain: FilterChain,
     configuration: RouteConfiguration,
 ) -> Decision:
-    scheme = _scheme(gateway, request)
-    target = canonical(request.target, gateway.http)
+    received = _received(gateway, request)
+    target = received.target
     host = virtual_host(configuration, request.authority)
     if host is None:
         return Decision(Answered(404, "NR"), listener, chain, configuration)
-    if host.require_tls and scheme != "https":
+    if host.require_tls and received.forwarded != "https":
         moved = Answered(301, location=f"https://{request.authority}{target}")
         return Decision(moved, listener, chain, configuration, host)
     passed: list[Passed] = []
     for route in host.routes:
-        reason = compare.mismatch(route.match, request.method, request.authority, scheme, target, request.header)
+        reason = compare.mismatch(
+            route.match, request.method, request.authority, received.scheme, target, request.header
+        )
         if reason is None:
-            outcome = _outcome(gateway, request, route, scheme, target)
+            outcome = _outcome(gateway, received, route)
             return Decision(outcome, listener, chain, configuration, host, route, tuple(passed))
         passed.append(Passed(route, reason))
     return Decision(Answered(404, "NR"), listener, chain, configuration, host, None, tuple(passed))
 
 
-def _scheme(gateway: Gateway, request: Request) -> str:
-    """What the client spoke: the connection tells, or a trusted proxy before the gateway."""
-    told = request.header("x-forwarded-proto")
-    if gateway.http.trusted_proxies and told in ("http", "https"):
-        return told
-    return "https" if request.tls else "http"
-
-
-def _outcome(gateway: Gateway, request: Request, route: Route, scheme: str, target: str) -> Outcome:
+def _outcome(gateway: Gateway, received: _Received, route: Route) -> Outcome:
     if route.abort and route.abort.percent >= 100 and route.abort.http_status:
         return Answered(route.abort.http_status, "FI")
     match route.action:
         case Forward():
-            return _forwarded(gateway, request, route, route.action, scheme, target)
+            return _forwarded(gateway, received, route, route.action)
         case Redirect():
-            return Answered(route.action.status, location=_location(route.action, route, request, scheme, target))
+            return Answered(route.action.status, location=_location(route.action, route, received))
         case DirectResponse(status, body):
             return Answered(status, body=body)
         case _:
             assert_never(route.action)
 
 
-def _forwarded(gateway: Gateway, request: Request, route: Route, action: Forward, scheme: str, target: str) -> Outcome:
+def _forwarded(gateway: Gateway, received: _Received, route: Route, action: Forward) -> Outcome:
     known = [part for part in action.clusters if part.cluster in gateway.clusters]
     if not known:
         return Answered(503, "NC")
-    upstreams = tuple(_upstream(gateway, request, route, action, part, scheme, target) for part in known)
+    upstreams = tuple(_upstream(gateway, received, route, action, part) for part in known)
     if all(gateway.clusters[one.cluster].discovery == "EDS" and not one.endpoints for one in upstreams):
         return Answered(503, "UH")
     return Forwarded(upstreams)
 
 
-def _upstream(
-    gateway: Gateway,
-    request: Request,
-    route: Route,
-    action: Forward,
-    part: WeightedCluster,
-    scheme: str,
-    target: str,
-) -> Upstream:
-    rewritten = _rewritten(action, route, target)
+def _upstream(gateway: Gateway, received: _Received, route: Route, action: Forward, part: WeightedCluster) -> Upstream:
+    request = received.request
+    rewritten = _rewritten(action, route, received.target)
     headers = [(name.lower(), value) for name, value in request.headers]
     headers = [(name, value) for name, value in headers if name != "x-forwarded-proto"]
-    headers.append(("x-forwarded-proto", scheme))
+    headers.append(("x-forwarded-proto", received.forwarded))
     _append(headers, "x-forwarded-for", request.peer)
-    if rewritten != target:
-        headers.append(("x-envoy-original-path", target))
+    if rewritten != received.target:
+        headers.append(("x-envoy-original-path", received.target))
     several = len(action.clusters) > 1
-    for changes in (part.request_headers,) if several else ():
-        _change(headers, changes)
+    if several:
+        _change(headers, part.request_headers)
     _change(headers, route.request_headers)
     return Upstream(
         cluster=part.cluster,
@@ -287,11 +293,11 @@ def _rewritten(action: Forward, route: Route, target: str) -> str:
             return prefix + path[compare.consumed(route.match.path, path) :] + mark + query
 
 
-def _location(action: Redirect, route: Route, request: Request, scheme: str, target: str) -> str:
-    final = action.scheme or scheme
+def _location(action: Redirect, route: Route, received: _Received) -> str:
+    final = action.scheme or received.scheme
     port = f":{action.port}" if action.port is not None else ""
-    host = action.host or _redirect_host(request.authority, scheme, final, bool(port))
-    path, mark, query = target.partition("?")
+    host = action.host or _redirect_host(received, final, bool(port))
+    path, mark, query = received.target.partition("?")
     if action.prefix:
         path = action.prefix + path[compare.consumed(route.match.path, path) :]
     elif action.path:
@@ -301,12 +307,12 @@ def _location(action: Redirect, route: Route, request: Request, scheme: str, tar
     return f"{final}://{host}{port}{path}{mark}{query}"
 
 
-def _redirect_host(authority: str, scheme: str, final: str, other_port: bool) -> str:
+def _redirect_host(received: _Received, final: str, other_port: bool) -> str:
     """The Host that was asked for, less a port that would be wrong in the new place."""
+    authority = received.request.authority
     host = host_of(authority)
-    port = authority[len(host) + 1 :]
-    default = {"http": "80", "https": "443"}[scheme]
-    return host if other_port or (final != scheme and port == default) else authority
+    default = (received.forwarded, authority[len(host) + 1 :]) in (("http", "80"), ("https", "443"))
+    return host if other_port or (final != received.forwarded and default) else authority
 
 
 def _change(headers: list[tuple[str, str]], changes: HeaderChanges) -> None:
