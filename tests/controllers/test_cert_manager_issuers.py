@@ -182,6 +182,39 @@ def test_an_issuer_that_cannot_be_used_says_why(
     run_lab(tmp_path, story)
 
 
+def test_what_is_not_served_is_told(tmp_path: Path) -> None:
+    async def story(lab: Lab) -> None:
+        keystores = {"pkcs12": {"create": True, "passwordSecretRef": {"name": "p", "key": "p"}}}
+        await lab.store.apply(acme_issuer("le", solvers=[{"http01": {"ingress": {}}}]), manager="kubectl")
+        await lab.store.apply(certificate("le", keystores=keystores), manager="kubectl")
+        assert (await lab.event("NotServed", "spec.keystores")).involved_object.name == "web"
+        assert (await lab.event("NotServed", "spec.acme.solvers[0].http01")).involved_object.name == "le"
+
+    run_lab(tmp_path, story)
+
+
+def test_where_to_ask_and_what_a_ca_may_sign_is_in_the_certificate(tmp_path: Path) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.apply(secret("root", "cert-manager", **_authority()))
+        pointers = {"ocspServers": ["http://o.example"], "crlDistributionPoints": ["http://c.example"]}
+        await lab.store.apply(issuer("team", ca={"secretName": "root", **pointers}), manager="kubectl")
+        constraints = {"critical": True, "permitted": {"dnsDomains": ["tidewater.example"]}}
+        await lab.store.apply(certificate("team", isCA=True, nameConstraints=constraints), manager="kubectl")
+        await lab.ready("web")
+        issued = (await lab.store.get(Secret, "web", "istio-system")).decoded["tls.crt"]
+        extensions = x509.load_pem_x509_certificates(issued)[0].extensions
+        access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        assert [each.access_location.value for each in access] == ["http://o.example"]
+        points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        assert [name.value for each in points for name in each.full_name or ()] == ["http://c.example"]
+        limits = extensions.get_extension_for_class(x509.NameConstraints)
+        assert limits.critical
+        assert limits.value.permitted_subtrees == [x509.DNSName("tidewater.example")]
+        assert extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+
+    run_lab(tmp_path, story)
+
+
 def test_a_ca_secret_that_comes_late_is_noticed(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(issuer("team", ca={"secretName": "root"}), manager="kubectl")

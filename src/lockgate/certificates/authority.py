@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from lockgate.certificates.keys import PrivateKey, PublicKey, same_key
 from lockgate.certificates.usages import SERVER_AUTH, extended_key_usage, key_usage
@@ -28,12 +28,14 @@ class NotAnAuthority(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a leaf says about its holder. `usages` are named as cert-manager names them."""
+    """What a leaf says about its holder. `usages` are named as cert-manager names them; `extensions` are further ones,
+    each with whether it is critical."""
 
     names: tuple[x509.GeneralName, ...]
     subject: x509.Name = NOBODY
     usages: tuple[str, ...] = SERVER_AUTH
     is_ca: bool = False
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = ()
 
 
 def dns_content(names: Sequence[str], common_name: str | None = None) -> Content:
@@ -172,7 +174,25 @@ def leaf_builder(
         # RFC 5280 4.2.1.6: critical exactly when the subject is empty.
         critical = not list(content.subject)
         builder = builder.add_extension(x509.SubjectAlternativeName(content.names), critical=critical)
+    for extension, is_critical in content.extensions:
+        builder = builder.add_extension(extension, critical=is_critical)
     return builder
+
+
+def revocation_pointers(
+    crls: Sequence[str] = (), ocsp: Sequence[str] = (), issuers: Sequence[str] = ()
+) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """Where to ask whether a certificate still holds, and for its issuer's own: RFC 5280 4.2.1.13 and 4.2.2.1."""
+    found: list[tuple[x509.ExtensionType, bool]] = []
+    if crls:
+        points = [x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in crls]
+        found.append((x509.CRLDistributionPoints(points), False))
+    access = [(AuthorityInformationAccessOID.OCSP, url) for url in ocsp]
+    access += [(AuthorityInformationAccessOID.CA_ISSUERS, url) for url in issuers]
+    if access:
+        descriptions = [x509.AccessDescription(oid, x509.UniformResourceIdentifier(url)) for oid, url in access]
+        found.append((x509.AuthorityInformationAccess(descriptions), False))
+    return tuple(found)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

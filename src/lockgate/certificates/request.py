@@ -20,7 +20,15 @@ from lockgate.certificates.keys import KeySpec, PrivateKey
 from lockgate.certificates.names import request_name
 from lockgate.certificates.times import parse_duration
 from lockgate.certificates.usages import DEFAULT, canonical, extended_key_usage, key_usage, usage_names
-from lockgate.resources.kinds import Certificate, CertificateRequest, CertificateSpec, OtherName, X509Subject
+from lockgate.resources.kinds import (
+    Certificate,
+    CertificateRequest,
+    CertificateSpec,
+    NameConstraintItem,
+    NameConstraints,
+    OtherName,
+    X509Subject,
+)
 from lockgate.resources.model import JsonObject
 
 NAME = "cert-manager.io/certificate-name"
@@ -74,7 +82,9 @@ def key_spec(spec: CertificateSpec) -> KeySpec:
 
 def content(spec: CertificateSpec) -> Content:
     """What the request says. Raises `ValueError` for names that cannot be written into one."""
-    return Content(_names(spec), _subject(spec), spec.usages or DEFAULT, spec.is_ca)
+    return Content(
+        _names(spec), _subject(spec), spec.usages or DEFAULT, spec.is_ca, _constraints(spec.name_constraints)
+    )
 
 
 def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
@@ -90,6 +100,8 @@ def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
             builder = builder.add_extension(extended, critical=False)
     if wanted.is_ca:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    for extension, critical in wanted.extensions:
+        builder = builder.add_extension(extension, critical=critical)
     return builder.sign(key, _digest(key)).public_bytes(Encoding.PEM)
 
 
@@ -218,7 +230,10 @@ def request_content(request: CertificateRequest) -> Content:
     if not found.is_signature_valid:
         raise ValueError("CSR signature is not valid")
     usages = tuple(request.spec.usages) or tuple(sorted(usage_names(found.extensions))) or DEFAULT
-    return Content(tuple(_alternatives(found.extensions)), found.subject, usages, request.spec.is_ca)
+    constraints = tuple(
+        (each.value, each.critical) for each in found.extensions if isinstance(each.value, x509.NameConstraints)
+    )
+    return Content(tuple(_alternatives(found.extensions)), found.subject, usages, request.spec.is_ca, constraints)
 
 
 # --- subjects and names ------------------------------------------------------------------------------------------
@@ -260,6 +275,27 @@ def _other_name(other: OtherName) -> x509.OtherName:
     text = other.utf8_value.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([0x82, *len(text).to_bytes(2, "big")])
     return x509.OtherName(ObjectIdentifier(other.oid), b"\x0c" + length + text)
+
+
+def _constraints(wanted: NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """RFC 5280 4.2.1.10: which names a CA below may speak for."""
+    if wanted is None:
+        return ()
+    permitted, excluded = (_subtrees(each) for each in (wanted.permitted, wanted.excluded))
+    if not permitted and not excluded:
+        return ()
+    return ((x509.NameConstraints(permitted or None, excluded or None), wanted.critical),)
+
+
+def _subtrees(item: NameConstraintItem | None) -> list[x509.GeneralName]:
+    if item is None:
+        return []
+    return [
+        *(x509.DNSName(domain) for domain in item.dns_domains),
+        *(x509.IPAddress(ipaddress.ip_network(range_)) for range_ in item.ip_ranges),
+        *(x509.RFC822Name(address) for address in item.email_addresses),
+        *(x509.UniformResourceIdentifier(domain) for domain in item.uri_domains),
+    ]
 
 
 def _alternatives(extensions: x509.Extensions) -> Iterable[x509.GeneralName]:

@@ -69,7 +69,8 @@ class NameServer:
                 if failure.code in ("REFUSED", "NOTAUTH"):
                     continue  # not this server's; a parent may be
                 raise
-            # An answer that holds a CNAME says nothing about the zone of the name itself.
+            if any(records.rdtype.name == "CNAME" for records in reply.answer):
+                continue  # what follows is about the zone that the alias leads into
             for records in (*reply.answer, *reply.authority):
                 if records.rdtype.name == "SOA":
                     return _text(records.name)

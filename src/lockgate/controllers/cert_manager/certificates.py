@@ -32,6 +32,7 @@ from lockgate.certificates.policy import go_list
 from lockgate.certificates.request import load_chain, owner_reference
 from lockgate.certificates.secret import CERTIFICATE_NAME, FIELD_MANAGER, NEXT_KEY, next_key
 from lockgate.certificates.times import write_time
+from lockgate.certificates.unserved import of_certificate
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.environment import Environment
 from lockgate.controllers.keys import generate
@@ -164,6 +165,8 @@ class Certificates:
     async def _start(self, seen: Seen, act: Start) -> None:
         await self._status(seen, {"conditions": _issuing(seen, "True", act.violation)})
         await self._event("trigger", seen, "Normal", "Issuing", act.violation.message)
+        for missing in of_certificate(seen.certificate):
+            await self._event("trigger", seen, "Warning", "NotServed", missing)
 
     async def _make_key(self, seen: Seen, act: MakeKey) -> None:
         if act.undecodable:

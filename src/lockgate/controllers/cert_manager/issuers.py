@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lockgate.certificates.authority import Authority, NotAnAuthority
 from lockgate.certificates.conditions import with_condition
 from lockgate.certificates.keys import KeySpec, UnreadableKey, encode_key, load_key
+from lockgate.certificates.unserved import of_issuer
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.accounts import DEFAULT_KEY, Accounts, key_hash
 from lockgate.controllers.cert_manager.acme_client import AcmeError, AcmeUnreachable
@@ -55,11 +56,13 @@ class Issuers:
         if issuer is None or issuer.metadata.deletion_timestamp:
             return
         verdict = await self._judge(issuer)
+        before = condition(issuer.status.conditions, "Ready")
         await self._write(issuer, verdict)
+        if verdict.status == "True" and (before is None or before.status != "True"):
+            for missing in of_issuer(issuer):
+                await self._tell(issuer, "Warning", "NotServed", missing)
         if verdict.again:
-            component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
-            message = f"Error initializing issuer: {verdict.message}"
-            await self.environment.tell(component, issuer, "Warning", "ErrInitIssuer", message)
+            await self._tell(issuer, "Warning", "ErrInitIssuer", f"Error initializing issuer: {verdict.message}")
             raise NotReadyYet(verdict.message)
 
     async def _get(self, key: ObjectKey) -> AnyIssuer | None:
@@ -97,6 +100,10 @@ class Issuers:
         if verdict.acme is not None:
             status["acme"] = verdict.acme
         await self.environment.kubernetes.patch_status(type(issuer), issuer.name, issuer.namespace, status)
+
+    async def _tell(self, issuer: AnyIssuer, type_: str, reason: str, message: str) -> None:
+        component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
+        await self.environment.tell(component, issuer, type_, reason, message)
 
     # --- ca ------------------------------------------------------------------------------------------------------
 
@@ -179,9 +186,8 @@ class Issuers:
         endpoint = self.environment.directory(acme.server)
         if not endpoint.stand_in:
             return
-        component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
         message = f"{acme.server} is not contacted: {endpoint.stand_in} at {endpoint.url} answers in its place"
-        await self.environment.tell(component, issuer, "Normal", "ServedLocally", message)
+        await self._tell(issuer, "Normal", "ServedLocally", message)
 
     async def _account_key(self, namespace: str, acme: ACMEIssuer) -> object:
         """The key in the Secret, which is made if it is missing. Raises `SecretProblem`, `UnreadableKey`."""

@@ -6,12 +6,12 @@ Source: cert-manager, `pkg/controller/certificaterequests/{approver,acme,ca,self
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cryptography import x509
 
-from lockgate.certificates.authority import Authority, NotAnAuthority, self_signed
+from lockgate.certificates.authority import Authority, NotAnAuthority, revocation_pointers, self_signed
 from lockgate.certificates.conditions import with_condition
 from lockgate.certificates.keys import PrivateKey, UnreadableKey, load_key, same_key
 from lockgate.certificates.names import order_name
@@ -26,7 +26,16 @@ from lockgate.certificates.request import (
 from lockgate.certificates.times import parse_duration, write_time
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.environment import CLUSTER_ISSUER, Environment
-from lockgate.resources.kinds import ACMEIssuer, CertificateRequest, ClusterIssuer, Issuer, Order, OrderSpec
+from lockgate.resources.kinds import (
+    ACMEIssuer,
+    CAIssuer,
+    CertificateRequest,
+    ClusterIssuer,
+    Issuer,
+    Order,
+    OrderSpec,
+    SelfSignedIssuer,
+)
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import AlreadyExists, NotFound
@@ -102,9 +111,9 @@ class Requests:
         if issuer.spec.acme is not None:
             await self._sign_acme(request, issuer, issuer.spec.acme)
         elif issuer.spec.ca is not None:
-            await self._sign_ca(request, issuer, issuer.spec.ca.secret_name)
+            await self._sign_ca(request, issuer, issuer.spec.ca)
         elif issuer.spec.self_signed is not None:
-            await self._sign_self(request, issuer)
+            await self._sign_self(request, issuer, issuer.spec.self_signed)
 
     # --- acme ----------------------------------------------------------------------------------------------------
 
@@ -165,8 +174,8 @@ class Requests:
 
     # --- ca, selfSigned ------------------------------------------------------------------------------------------
 
-    async def _sign_ca(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, name: str) -> None:
-        namespace = self.environment.resource_namespace(issuer)
+    async def _sign_ca(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, ca: CAIssuer) -> None:
+        namespace, name = self.environment.resource_namespace(issuer), ca.secret_name
         secret = await secrets.find(self.environment.kubernetes, namespace, name)
         if secret is None:
             message = f'Referenced secret {namespace}/{name} not found: secret "{name}" not found'
@@ -184,17 +193,20 @@ class Requests:
         except ValueError as error:
             await self._failed(request, issuer, "SigningError", f"Error generating certificate template: {error}")
             return
+        pointers = revocation_pointers(ca.crl_distribution_points, ca.ocsp_servers, ca.issuing_certificate_urls)
         start = self.environment.now()
         chain = authority.issue(
             key,  # type: ignore[arg-type]  # a CSR made by `request` has no other kinds
-            content,
+            replace(content, extensions=(*content.extensions, *pointers)),
             not_before=start,
             not_after=start + _duration(request),
             serial=x509.random_serial_number(),
         )
         await self._issued(request, issuer, chain.encode(), authority.root_pem.encode())
 
-    async def _sign_self(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer) -> None:
+    async def _sign_self(
+        self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, itself: SelfSignedIssuer
+    ) -> None:
         name = request.metadata.annotations.get(PRIVATE_KEY, "")
         if not name:
             message = f'Annotation "{PRIVATE_KEY}" missing or reference empty: secret name missing'
@@ -212,19 +224,21 @@ class Requests:
             await self._pending(request, "ErrorParsingKey", message, component="issuer-selfsigned")
             return
         try:
-            chain = self._self_signed(request, key)
+            chain = self._self_signed(request, key, itself)
         except ValueError as error:
             await self._failed(request, issuer, "ErrorGenerating", f"Error generating certificate template: {error}")
             return
         await self._issued(request, issuer, chain.encode(), chain.encode())
 
-    def _self_signed(self, request: CertificateRequest, key: PrivateKey) -> str:
+    def _self_signed(self, request: CertificateRequest, key: PrivateKey, itself: SelfSignedIssuer) -> str:
         if not same_key(load_request(request).public_key(), key.public_key()):
             raise ValueError("CSR not signed by referenced private key")
         start = self.environment.now()
+        content = request_content(request)
+        pointers = revocation_pointers(itself.crl_distribution_points)
         return self_signed(
             key,
-            request_content(request),
+            replace(content, extensions=(*content.extensions, *pointers)),
             not_before=start,
             not_after=start + _duration(request),
             serial=x509.random_serial_number(),
