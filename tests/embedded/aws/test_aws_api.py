@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from aws_lab import ACCOUNT, KEY, REGION, SECRET, Lab, lab, refusal
 
+from lockgate.embedded.aws import AwsApi
+
 READS = {
     "acm": "list_certificates",
     "ec2": "describe_vpcs",
@@ -69,6 +71,24 @@ def test_names_with_blanks_and_signs_are_signed_alike(running: Lab) -> None:
     client = running.client("route53")
     found = client.list_resource_record_sets(HostedZoneId=zone, StartRecordName="a+b ~*.signed.example")
     assert found["IsTruncated"] is False
+
+
+def test_a_region_that_aws_lacks(running: Lab) -> None:
+    for service, read in READS.items():
+        if service != "route53":  # has no regions: its clients sign for us-east-1
+            code, message = refusal(getattr(running.client(service, region="mars-1"), read))
+            assert message == "Credential should be scoped to a valid region.", code
+
+    async def start() -> None:
+        api = AwsApi(ACCOUNT, "mars-1", access_key_id="a", secret_access_key="b")
+        await api.start()
+        try:
+            with pytest.raises(ValueError, match="AWS has no region mars-1"):
+                await api.default_vpc()
+        finally:
+            await api.stop()
+
+    running.run(start())
 
 
 def test_a_service_that_is_not_served_says_so(running: Lab) -> None:

@@ -21,11 +21,14 @@ class Service(Protocol):
 
 
 class Account:
-    """Starts empty, but for the default VPC that EC2 has in each region."""
+    """Starts empty, but for the default VPC that EC2 has in each region. Raises `ValueError` for an unknown region."""
 
     def __init__(self, account: str, region: str) -> None:
         self.id = account
         self.region = region
+        self.regions = ec2.regions()
+        if region not in self.regions:
+            raise ValueError(f"AWS has no region {region}")
         moto_services.reset(account, region)
         self.route53 = Route53(self._alias_fault)
         self._certificates: dict[str, CertificateManager] = {}

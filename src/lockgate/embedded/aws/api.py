@@ -37,7 +37,8 @@ def preload() -> None:
 
 
 class AwsApi:
-    """`region` is where EC2 starts with a default VPC and what hooks without a region mean; clients may name others.
+    """`region` is what hooks without a region mean; clients may name any that AWS has. Hooks raise `ValueError` where
+    AWS has no `region`. moto's state is the process's: a second API in one process starts by emptying the first one's.
 
     Requests must be signed with the access key given here, or with one allowed later.
     """

@@ -8,6 +8,16 @@ from typing import Any
 SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}
 
 
+def regions() -> frozenset[str]:
+    """All that AWS has, in every partition."""
+    from lockgate.embedded.aws import moto_services
+
+    moto_services.load()
+    from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
+
+    return frozenset(str(region.name) for region in RegionsAndZonesBackend.regions)
+
+
 def prepare(account: str, region: str) -> None:
     """Before the region's first use, by whomever."""
     _backend(account, region)

@@ -65,6 +65,8 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         if signed is not None:
             service, region = _service(signed.service), signed.region
             signature.verify(request, signed, secrets)
+            if region not in account.regions:
+                raise Refusal("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
         else:
             service, region = _unsigned(request), account.region
         name = request.method if service == "s3" else protocol.operation(service, request)
