@@ -90,7 +90,7 @@ def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: li
             if not model.OPEN and not shape.names.issuperset(value):
                 unknown.extend((*path, name) for name in value if name not in shape.names)
             for group in model.AT_MOST_ONE:
-                chosen = [name for name in group if value.get(name) not in (None, "", 0, [])]
+                chosen = [name for name in group if value.get(name) is not None]
                 if len(chosen) > 1:
                     problem = f"at most one of {', '.join(chosen)} may be set"
                     choices.append(faults.invalid(path, value, problem))

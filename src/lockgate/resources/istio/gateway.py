@@ -53,7 +53,7 @@ class ServerTLSSettings(Model):
 class Server(Model):
     port: Port
     bind: str = ""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...]
     tls: ServerTLSSettings | None = None
     default_endpoint: str = ""
     name: str = ""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from lockgate.resources import durations
+from lockgate.resources import durations, faults
 from lockgate.resources.faults import Fault, Path, Reason
 from lockgate.resources.rules import metadata
 
@@ -97,14 +97,12 @@ def port(path: Path, number: int) -> Iterator[Fault]:
 
 
 def duration(path: Path, text: str | None) -> Iterator[Fault]:
-    """Zero counts as too small, so ``timeout: 0s`` is refused."""
+    """The first of the two is a rule of the CRDs themselves. Zero is too small: ``timeout: 0s`` is refused."""
     if text is None:
         return
     parsed = durations.nanoseconds(text)
-    if parsed is None:
-        yield problem(path, f"bad Duration: time: invalid duration {q(text)}")
-    elif parsed < 10**6:
-        yield problem(path, "duration must be greater than 1ms")
+    if parsed is None or parsed < 10**6:
+        yield faults.invalid(path, text, "must be a valid duration greater than 1ms")
     elif parsed % 10**6:
         yield problem(path, "only durations to ms precision are supported")
 
