@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,8 +19,8 @@ from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.loadbalancer.ingress.world import Settings
-from lockgate.resources.kinds import Event, Ingress, Node
-from lockgate.resources.model import JsonObject
+from lockgate.resources.kinds import Event, Ingress, Node, Service, TargetGroupBinding
+from lockgate.resources.model import JsonObject, Resource
 
 REGION = "ap-northeast-2"
 ACCOUNT = "123456789012"
@@ -41,7 +41,7 @@ class Lab:
     writes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Every call that changes something, as (operation, parameters), in order."""
     reads: int = 0
-    """How often the load balancers were listed: at least once in each pass."""
+    """How often security groups were listed: at least once in each pass of a group."""
 
     async def until(self, holds: Callable[[], Awaitable[Any]], what: str = "") -> Any:
         """The first true answer of `holds`; the controller's own failure if it has died."""
@@ -55,11 +55,23 @@ class Lab:
         raise AssertionError(f"never: {what}")
 
     async def quiet(self) -> None:
-        """Wait until the controller has nothing in hand and nothing waiting."""
+        """Wait until the controller has seen all there is, and has nothing in hand and nothing waiting."""
         assert self.controller is not None
         queues = (self.controller._groups, self.controller._binding_names)
+        cluster = self.controller._cluster
+        mirrors: tuple[tuple[type[Resource], Mapping[tuple[str, str], Resource]], ...] = (
+            (Ingress, cluster.ingresses),
+            (Service, cluster.services),
+            (TargetGroupBinding, cluster.bindings),
+        )
 
         async def idle() -> bool:
+            for kind, seen in mirrors:
+                there = {(item.namespace, item.name): item for item in await self.store.list(kind)}
+                if {name: item.metadata.resource_version for name, item in there.items()} != {
+                    name: item.metadata.resource_version for name, item in seen.items()
+                }:
+                    return False
             return not any(queue._waiting or queue._running for queue in queues)
 
         await self.until(idle, "quiet")
@@ -117,7 +129,7 @@ class Lab:
         await self.store.patch(Ingress, name, namespace, stamp)
 
         async def looked_at() -> bool:
-            return self.reads > reads + 1
+            return self.reads > reads
 
         await self.until(looked_at, "another look")
 
@@ -255,7 +267,7 @@ def _record(there: Lab) -> None:
     listing = there.aws._list
 
     def counting(service: str, operation: str, key: str, parameters: dict[str, Any]) -> list[Any]:
-        there.reads += operation == "describe_load_balancers"
+        there.reads += operation == "describe_security_groups"
         return listing(service, operation, key, parameters)
 
     there.aws._list = counting  # type: ignore[method-assign]

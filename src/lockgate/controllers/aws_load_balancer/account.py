@@ -1,59 +1,21 @@
-"""Reading AWS for the controller: what a build chooses from, and what a group has already."""
+"""Reading AWS for what a build may choose from: subnets, certificates, and what annotations refer to by name."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from lockgate.controllers.aws import Aws
-from lockgate.loadbalancer.elbv2 import Answers, load_balancers, target_group
+from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
 from lockgate.loadbalancer.ingress.wants import Want
-from lockgate.loadbalancer.ingress.world import Account, Certificate, ExistingLoadBalancer
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
-from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.loadbalancer.ingress.world import Account, Certificate
 from lockgate.loadbalancer.subnets import Subnet
-
-Json: TypeAlias = Mapping[str, Any]
-Tags: TypeAlias = dict[str, str]
-
-
-class Unexpected(Exception):
-    """AWS has something with our tags that we cannot have made; the text is the controller's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """What carries a group's tags. Mappings go by resource id; tags by ARN.
-
-    `balancers` are more than one only where somebody copied tags. `listener_certificates` holds those besides the
-    default one, by listener.
-    """
-
-    balancers: tuple[tuple[str, LoadBalancer], ...] = ()
-    target_groups: tuple[tuple[str, TargetGroup], ...] = ()
-    security_groups: tuple[tuple[str, Json], ...] = ()
-    tags: Mapping[str, Tags] = field(default_factory=dict)
-    listener_certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def summary(self) -> ExistingLoadBalancer | None:
-        for resource, balancer in self.balancers:
-            if resource == "LoadBalancer":
-                return ExistingLoadBalancer(balancer.scheme, balancer.subnets)
-        return None
 
 
 class AccountReader:
-    """Remembers to whom an ARN belongs, as upstream caches tags: ownership is written once, at creation."""
-
-    def __init__(self, aws: Aws, *, cluster_name: str, vpc_id: str) -> None:
+    def __init__(self, aws: Aws, *, vpc_id: str) -> None:
         self._aws = aws
-        self._cluster_name = cluster_name
         self._vpc_id = vpc_id
-        self._owner: dict[str, str | None] = {}
 
     async def choices(self, wanted: frozenset[Want], existing: Existing) -> Account:
         """What the build may choose from; what it does not want stays None."""
@@ -77,101 +39,6 @@ class AccountReader:
             web_acls=answers.get(Want.WEB_ACLS),  # type: ignore[arg-type]
             existing=existing.summary,
         )
-
-    async def existing(self, group: GroupId) -> Existing:
-        """Everything that the group has. Raises `Unexpected` and `AwsError`."""
-        aws = self._aws
-        balancers, target_groups, security_groups = await asyncio.gather(
-            aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
-            aws.list("elbv2", "describe_target_groups", "TargetGroups"),
-            aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=self._tag_filters(group)),
-        )
-        await self._learn_owners(
-            [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in target_groups]
-        )
-        mine = str(group)
-        balancers = [item for item in balancers if self._owner[item["LoadBalancerArn"]] == mine]
-        target_groups = [item for item in target_groups if self._owner[item["TargetGroupArn"]] == mine]
-        answers = await self._answers(balancers, target_groups)
-        read = load_balancers(answers)
-        groups = tuple(target_group(item, answers) for item in target_groups)
-        arns = [balancer.arn for balancer in read] + [item.reference for item in groups]
-        for balancer in read:
-            for listener in balancer.listeners:
-                arns += [listener.arn, *(rule.arn for rule in listener.rules)]
-        tags = await self.tags(arns)
-        return Existing(
-            balancers=tuple((_resource(tags[item.arn], "loadBalancer", item.arn), item) for item in read),
-            target_groups=tuple(
-                (_resource(tags[item.reference], "targetGroup", item.reference), item) for item in groups
-            ),
-            security_groups=tuple(
-                (_resource(read_tags(item), "securityGroup", item["GroupId"]), item) for item in security_groups
-            ),
-            tags=tags,
-            listener_certificates={
-                arn: tuple(item["CertificateArn"] for item in items if not item.get("IsDefault"))
-                for arn, items in answers.listener_certificates.items()
-            },
-        )
-
-    async def tags(self, arns: Sequence[str]) -> dict[str, Tags]:
-        """Of load balancers, listeners, rules and target groups: twenty to a call, as the API allows."""
-        chunks = [arns[start : start + 20] for start in range(0, len(arns), 20)]
-        found: dict[str, Tags] = {arn: {} for arn in arns}
-        for answer in await asyncio.gather(
-            *(self._aws.call("elbv2", "describe_tags", ResourceArns=list(chunk)) for chunk in chunks)
-        ):
-            for item in answer["TagDescriptions"]:
-                found[item["ResourceArn"]] = read_tags(item)
-        return found
-
-    def made(self, arn: str, group: GroupId) -> None:
-        """Remember whose a thing is that was just made."""
-        self._owner[arn] = str(group)
-
-    async def _learn_owners(self, arns: Iterable[str]) -> None:
-        arns = list(arns)
-        for gone in self._owner.keys() - set(arns):
-            del self._owner[gone]
-        for arn, tags in (await self.tags([arn for arn in arns if arn not in self._owner])).items():
-            ours = tags.get(CLUSTER_TAG) == self._cluster_name
-            self._owner[arn] = tags.get(STACK_TAG) if ours else None
-
-    async def _answers(self, balancers: Sequence[Json], target_groups: Sequence[Json]) -> Answers:
-        """Rules and attributes of what the group has; targets are the bindings' business."""
-        aws = self._aws
-        balancer_arns = [item["LoadBalancerArn"] for item in balancers]
-        group_arns = [item["TargetGroupArn"] for item in target_groups]
-        listeners, balancer_attributes, group_attributes = await asyncio.gather(
-            _each(aws, "describe_listeners", "Listeners", "LoadBalancerArn", balancer_arns),
-            _each(aws, "describe_load_balancer_attributes", "Attributes", "LoadBalancerArn", balancer_arns),
-            _each(aws, "describe_target_group_attributes", "Attributes", "TargetGroupArn", group_arns),
-        )
-        all_listeners = [item for items in listeners.values() for item in items]
-        arns = [item["ListenerArn"] for item in all_listeners]
-        secure = [item["ListenerArn"] for item in all_listeners if item["Protocol"] == "HTTPS"]
-        rules, certificates, attributes = await asyncio.gather(
-            _each(aws, "describe_rules", "Rules", "ListenerArn", arns),
-            _each(aws, "describe_listener_certificates", "Certificates", "ListenerArn", secure),
-            _each(aws, "describe_listener_attributes", "Attributes", "ListenerArn", arns),
-        )
-        return Answers(
-            load_balancers=balancers,
-            load_balancer_attributes=balancer_attributes,
-            listeners=listeners,
-            listener_attributes=attributes,
-            listener_certificates=certificates,
-            rules=rules,
-            target_groups=target_groups,
-            target_group_attributes=group_attributes,
-        )
-
-    def _tag_filters(self, group: GroupId) -> list[Json]:
-        return [
-            {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]},
-            {"Name": f"tag:{STACK_TAG}", "Values": [str(group)]},
-        ]
 
     async def _subnets(self) -> tuple[Subnet, ...]:
         in_vpc = [{"Name": "vpc-id", "Values": [self._vpc_id]}]
@@ -235,18 +102,3 @@ class AccountReader:
     async def _web_acls(self) -> dict[str, str]:
         answer = await self._aws.call("wafv2", "list_web_acls", Scope="REGIONAL")
         return {item["Name"]: item["ARN"] for item in answer["WebACLs"]}
-
-
-def read_tags(item: Json) -> Tags:
-    return {tag["Key"]: tag.get("Value") or "" for tag in item.get("Tags", ())}
-
-
-def _resource(tags: Tags, what: str, arn: str) -> str:
-    if RESOURCE_TAG not in tags:
-        raise Unexpected(f"unexpected {what} with no resourceID: {arn}")
-    return tags[RESOURCE_TAG]
-
-
-async def _each(aws: Aws, operation: str, items: str, parameter: str, arns: Sequence[str]) -> dict[str, list[Json]]:
-    answers = await asyncio.gather(*(aws.list("elbv2", operation, items, **{parameter: arn}) for arn in arns))
-    return dict(zip(arns, answers, strict=True))

@@ -9,23 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.account import Existing
-from lockgate.controllers.aws_load_balancer.site import Deployed, Site, changed_attributes, set_tags
+from lockgate.controllers.aws_load_balancer.existing import Existing
+from lockgate.controllers.aws_load_balancer.site import Deployed, Site, ensure_attributes, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.stack import Stack
 
 
-async def delete_spare(site: Site, desired: LoadBalancer | None, existing: Existing) -> None:
+async def delete_spare(site: Site, stack: Stack, existing: Existing) -> None:
     """Load balancers that the group has no more go at once; another scheme means another load balancer."""
-    for balancer in _spare(desired, existing):
+    for balancer in _spare(stack.load_balancer, existing):
         try:
             await site.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=balancer.arn)
         except AwsError as error:
             if error.code != "OperationNotPermitted" or "deletion protection" not in error.message:
                 raise
-            await _set_attributes(site, balancer.arn, {"deletion_protection.enabled": "false"})
+            await ensure_attributes(site, "load_balancer", balancer.arn, {"deletion_protection.enabled": "false"})
             await site.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=balancer.arn)
+        site.inventory.gone(balancer.arn, stack.group)
 
 
 async def ensure(
@@ -43,8 +44,7 @@ async def ensure(
         await site.aws.call("elbv2", "set_subnets", LoadBalancerArn=arn, Subnets=list(desired.subnets))
     if desired.ip_address_type != current.ip_address_type:
         await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
-    if changed := changed_attributes(desired.attributes, current.attributes):
-        await _set_attributes(site, arn, changed)
+    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
     await _ensure_capacity(site, stack, arn)
     return Deployed(arn, current.dns_name), current
 
@@ -97,9 +97,8 @@ async def _create(site: Site, stack: Stack, desired: LoadBalancer, security_grou
     )
     made = answer["LoadBalancers"][0]
     arn: str = made["LoadBalancerArn"]
-    site.reader.made(arn, stack.group)
-    if desired.attributes:
-        await _set_attributes(site, arn, dict(desired.attributes))
+    site.inventory.made(arn, stack.group)
+    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
     await _ensure_capacity(site, stack, arn)
     return Deployed(arn, made["DNSName"])
 
@@ -118,9 +117,3 @@ async def _ensure_capacity(site: Site, stack: Stack, arn: str) -> None:
         await site.aws.call(
             "elbv2", "modify_capacity_reservation", LoadBalancerArn=arn, MinimumLoadBalancerCapacity=units
         )
-
-
-async def _set_attributes(site: Site, arn: str, attributes: dict[str, str]) -> None:
-    await site.aws.call(
-        "elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=shapes.attributes(attributes)
-    )

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import security_groups
-from lockgate.controllers.aws_load_balancer.account import AccountReader, Unexpected
+from lockgate.controllers.aws_load_balancer.account import AccountReader
 from lockgate.controllers.aws_load_balancer.cluster import WATCHED, Cluster
 from lockgate.controllers.aws_load_balancer.deploy import deploy
+from lockgate.controllers.aws_load_balancer.existing import Inventory, Unexpected
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.listeners import TooManyAttached
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site, told
@@ -65,8 +66,9 @@ class AwsLoadBalancerController:
         self._kubernetes = kubernetes
         self._cluster = Cluster()
         self._settings = replace(settings or Settings(), cluster_name=cluster_name)
-        self._reader = AccountReader(aws, cluster_name=cluster_name, vpc_id=vpc_id)
-        self._site = Site(kubernetes, aws, self._cluster, self._reader, self._settings, vpc_id, now)
+        self._reader = AccountReader(aws, vpc_id=vpc_id)
+        self._inventory = Inventory(aws, cluster_name=cluster_name)
+        self._site = Site(kubernetes, aws, self._cluster, self._inventory, self._settings, vpc_id, now)
         self._events = EventRecorder(kubernetes, "ingress")
         self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
         self._groups: Queue[GroupId] = Queue(max_delay=5.0)
@@ -89,6 +91,7 @@ class AwsLoadBalancerController:
             tasks.create_task(self._strays.run(self._tell_stray, name="ingress"))
             while True:
                 await asyncio.sleep(self._resync)
+                self._inventory.forget()
                 self._triggers.everything()
 
     def _changed(self, before: Resource | None, after: Resource | None) -> None:
@@ -131,7 +134,7 @@ class AwsLoadBalancerController:
     async def _make(self, group: Group) -> _Live | None:
         members = [member.ingress for member in group.members]
         try:
-            existing = await self._reader.existing(group.id)
+            existing = await self._inventory.of(group.id)
             account = await self._reader.choices(wants(group, self._settings, existing.summary), existing)
             built = build(group, self._cluster.objects, account, self._settings)
             if isinstance(built, Refused):

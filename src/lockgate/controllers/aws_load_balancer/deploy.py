@@ -7,7 +7,7 @@ balancer, listeners, rules, bindings; then what is left over goes in the reverse
 from __future__ import annotations
 
 from lockgate.controllers.aws_load_balancer import balancers, bindings, listeners, security_groups, target_groups
-from lockgate.controllers.aws_load_balancer.account import Existing
+from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site
 from lockgate.loadbalancer.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack
 
@@ -22,7 +22,7 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> Deployed | Non
         ids[BACKEND_SECURITY_GROUP] = await security_groups.ensure_backend(site)
     arns, spare_groups = await target_groups.ensure(site, stack, existing)
     deployed: Deployed | None = None
-    await balancers.delete_spare(site, desired, existing)
+    await balancers.delete_spare(site, stack, existing)
     if desired is not None:
         groups = tuple(ids.get(token, token) for token in desired.security_groups)
         deployed, found = await balancers.ensure(site, stack, desired, groups, existing)
@@ -31,6 +31,6 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> Deployed | Non
     if desired is not None and deployed is not None:
         await balancers.ensure_web_acl(site, stack, deployed.arn)
     await bindings.delete(site, spare_bindings)
-    await target_groups.delete(site, spare_groups)
+    await target_groups.delete(site, stack, spare_groups)
     await security_groups.delete_spare(site, stack.security_group, existing)
     return deployed

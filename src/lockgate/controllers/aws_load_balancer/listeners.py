@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.account import Existing
-from lockgate.controllers.aws_load_balancer.site import Site, changed_attributes, retrying, set_tags
+from lockgate.controllers.aws_load_balancer.existing import Existing
+from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, retrying, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import (
     Action,
@@ -64,8 +64,7 @@ async def _create(site: Site, balancer_arn: str, listener: Listener) -> str:
     arn: str = answer["Listeners"][0]["ListenerArn"]
     for certificate in listener.certificates[1:]:
         await _add_certificate(site, arn, certificate)
-    if listener.attributes:
-        await _set_attributes(site, arn, dict(listener.attributes))
+    await ensure_attributes(site, "listener", arn, listener.attributes)
     return arn
 
 
@@ -83,8 +82,7 @@ async def _mend(site: Site, desired: Listener, current: Listener, existing: Exis
         for certificate in desired.certificates[1:]:
             if certificate not in extra:
                 await _add_certificate(site, arn, certificate)
-    if changed := changed_attributes(desired.attributes, current.attributes):
-        await _set_attributes(site, arn, changed)
+    await ensure_attributes(site, "listener", arn, desired.attributes)
 
 
 def _drifted(desired: Listener, current: Listener) -> bool:
@@ -212,9 +210,3 @@ def _same(reference: str) -> str:
 async def _add_certificate(site: Site, arn: str, certificate: str) -> None:
     certificates = [{"CertificateArn": certificate}]
     await site.aws.call("elbv2", "add_listener_certificates", ListenerArn=arn, Certificates=certificates)
-
-
-async def _set_attributes(site: Site, arn: str, attributes: dict[str, str]) -> None:
-    await site.aws.call(
-        "elbv2", "modify_listener_attributes", ListenerArn=arn, Attributes=shapes.attributes(attributes)
-    )

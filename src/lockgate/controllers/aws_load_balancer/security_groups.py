@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.account import Existing, read_tags
+from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
 from lockgate.controllers.aws_load_balancer.site import Site, retrying, spare_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.names import backend_security_group_name

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.controllers.aws_load_balancer.account import AccountReader
 from lockgate.controllers.aws_load_balancer.cluster import Cluster
+from lockgate.controllers.aws_load_balancer.existing import Inventory
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.ingress.world import Settings
@@ -22,7 +23,7 @@ class Site:
     kubernetes: Kubernetes
     aws: Aws
     cluster: Cluster
-    reader: AccountReader
+    inventory: Inventory
     settings: Settings
     vpc_id: str
     now: Callable[[], datetime]
@@ -60,9 +61,19 @@ def spare_tags(site: Site, desired: Mapping[str, str], current: Mapping[str, str
     return sorted(key for key in current if key not in desired and key not in kept and not key.startswith("aws:"))
 
 
-def changed_attributes(desired: Mapping[str, str], current: Mapping[str, str]) -> dict[str, str]:
+async def ensure_attributes(
+    site: Site, kind: Literal["load_balancer", "target_group", "listener"], arn: str, desired: Mapping[str, str]
+) -> None:
     """Only attributes that somebody asked for are looked at: one that is asked for no more stays as it is."""
-    return {key: value for key, value in desired.items() if current.get(key) != value}
+    if not desired:
+        return
+    parameter = {"load_balancer": "LoadBalancerArn", "target_group": "TargetGroupArn", "listener": "ListenerArn"}[kind]
+    found = await site.aws.list("elbv2", f"describe_{kind}_attributes", "Attributes", **{parameter: arn})
+    current = {item["Key"]: item.get("Value") for item in found}
+    changed = {key: value for key, value in desired.items() if current.get(key) != value}
+    if changed:
+        arguments = {parameter: arn, "Attributes": shapes.attributes(changed)}
+        await site.aws.call("elbv2", f"modify_{kind}_attributes", **arguments)
 
 
 async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: float, within: float) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lockgate.controllers.aws_load_balancer.account import Existing
-from lockgate.controllers.aws_load_balancer.site import Site, changed_attributes, retrying, set_tags
+from lockgate.controllers.aws_load_balancer.existing import Existing
+from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, retrying, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.stack import Stack
@@ -34,7 +34,7 @@ async def ensure(site: Site, stack: Stack, existing: Existing) -> tuple[dict[str
     return arns, tuple(spare)
 
 
-async def delete(site: Site, arns: Iterable[str]) -> None:
+async def delete(site: Site, stack: Stack, arns: Iterable[str]) -> None:
     for arn in arns:
         await retrying(
             lambda arn=arn: site.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn),  # type: ignore[misc]
@@ -42,6 +42,7 @@ async def delete(site: Site, arns: Iterable[str]) -> None:
             every=2,
             within=20,
         )
+        site.inventory.gone(arn, stack.group)
 
 
 def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:
@@ -58,9 +59,8 @@ async def _create(site: Site, stack: Stack, desired: TargetGroup) -> str:
         "elbv2", "create_target_group", **shapes.target_group(desired), Tags=shapes.tags(desired.tags)
     )
     arn: str = answer["TargetGroups"][0]["TargetGroupArn"]
-    site.reader.made(arn, stack.group)
-    if desired.attributes:
-        await _set_attributes(site, arn, dict(desired.attributes))
+    site.inventory.made(arn, stack.group)
+    await ensure_attributes(site, "target_group", arn, desired.attributes)
     return arn
 
 
@@ -70,11 +70,4 @@ async def _mend(site: Site, desired: TargetGroup, current: TargetGroup, existing
     if desired.health_check != current.health_check:
         check = shapes.health_check(desired.health_check, grpc=desired.protocol_version == "GRPC")
         await site.aws.call("elbv2", "modify_target_group", TargetGroupArn=arn, **check)
-    if changed := changed_attributes(desired.attributes, current.attributes):
-        await _set_attributes(site, arn, changed)
-
-
-async def _set_attributes(site: Site, arn: str, attributes: dict[str, str]) -> None:
-    await site.aws.call(
-        "elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=shapes.attributes(attributes)
-    )
+    await ensure_attributes(site, "target_group", arn, desired.attributes)

@@ -8,7 +8,8 @@ from enum import StrEnum
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.ingress import load_balancer
 from lockgate.loadbalancer.ingress.actions import ForwardTo, ToService, oidc_secret, read_action
-from lockgate.loadbalancer.ingress.group import Group
+from lockgate.loadbalancer.ingress.group import Group, Member
+from lockgate.loadbalancer.ingress.listeners import parse_listen_ports
 from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer, Settings
 from lockgate.loadbalancer.refusal import Refused
 from lockgate.resources.kinds import Ingress, IngressBackend, Service
@@ -31,7 +32,7 @@ def wants(group: Group, settings: Settings, existing: ExistingLoadBalancer | Non
     for member in group.members:
         has = member.ingress.metadata.annotations.keys()
         spec = member.params.spec if member.params else None
-        if a.CERTIFICATE_ARN.key not in has and not (spec and spec.certificate_arn):
+        if a.CERTIFICATE_ARN.key not in has and not (spec and spec.certificate_arn) and _listens_https(member):
             found.add(Want.CERTIFICATES)
         if a.SECURITY_GROUPS.key in has:
             found.add(Want.SECURITY_GROUPS)
@@ -44,6 +45,13 @@ def wants(group: Group, settings: Settings, existing: ExistingLoadBalancer | Non
         if any("argetgroupname" in text.lower() for text in _action_texts(member.ingress)):
             found.add(Want.TARGET_GROUPS)
     return frozenset(found)
+
+
+def _listens_https(member: Member) -> bool:
+    try:
+        return "HTTPS" in (a.LISTEN_PORTS.parse(parse_listen_ports, member.ingress) or {}).values()
+    except Refused:
+        return False
 
 
 def _scheme(group: Group, settings: Settings) -> str:

@@ -1,0 +1,188 @@
+"""Reading AWS for what a group has already: everything that carries its tags."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from lockgate.controllers.aws import Aws, AwsError
+from lockgate.loadbalancer.elbv2 import Answers, load_balancers, target_group
+from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+
+Json: TypeAlias = Mapping[str, Any]
+Tags: TypeAlias = dict[str, str]
+
+
+class Unexpected(Exception):
+    """AWS has something with our tags that we cannot have made; the text is the controller's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What carries a group's tags, by resource id; more than one balancer only where somebody copied tags.
+
+    Attributes are not read here: only those that somebody asks for are compared. `tags` go by ARN;
+    `listener_certificates` are those besides the default one, by listener.
+    """
+
+    balancers: tuple[tuple[str, LoadBalancer], ...] = ()
+    target_groups: tuple[tuple[str, TargetGroup], ...] = ()
+    security_groups: tuple[tuple[str, Json], ...] = ()
+    tags: Mapping[str, Tags] = field(default_factory=dict)
+    listener_certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> ExistingLoadBalancer | None:
+        for resource, balancer in self.balancers:
+            if resource == "LoadBalancer":
+                return ExistingLoadBalancer(balancer.scheme, balancer.subnets)
+        return None
+
+
+class Inventory:
+    """Knows which ARNs are whose, so that a look at one group does not list the whole account.
+
+    Ownership is written once, at creation; upstream caches it too. The account is listed at the start, when something
+    of ours turns out to be gone, and after `forget`.
+    """
+
+    def __init__(self, aws: Aws, *, cluster_name: str) -> None:
+        self._aws = aws
+        self._cluster_name = cluster_name
+        self._arns: defaultdict[str, set[str]] = defaultdict(set)
+        self._learned = False
+        self._turn = asyncio.Lock()
+
+    def made(self, arn: str, group: GroupId) -> None:
+        self._arns[str(group)].add(arn)
+
+    def gone(self, arn: str, group: GroupId) -> None:
+        self._arns[str(group)].discard(arn)
+
+    def forget(self) -> None:
+        self._learned = False
+
+    async def of(self, group: GroupId) -> Existing:
+        """Everything that the group has. Raises `Unexpected` and `AwsError`."""
+        await self._learn()
+        try:
+            return await self._read(group)
+        except AwsError as error:
+            if error.code not in ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound"):
+                raise
+        self.forget()  # somebody took something away: learn what there is
+        await self._learn()
+        return await self._read(group)
+
+    async def _read(self, group: GroupId) -> Existing:
+        aws = self._aws
+        arns = sorted(self._arns.get(str(group), ()))
+        balancers, target_groups, security_groups = await asyncio.gather(
+            self._by_arn("describe_load_balancers", "LoadBalancer", [arn for arn in arns if ":loadbalancer/" in arn]),
+            self._by_arn("describe_target_groups", "TargetGroup", [arn for arn in arns if ":targetgroup/" in arn]),
+            aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=self._tag_filters(group)),
+        )
+        answers = await self._answers(balancers, target_groups)
+        read = load_balancers(answers)
+        groups = tuple(target_group(item, answers) for item in target_groups)
+        listeners = [listener for balancer in read for listener in balancer.listeners]
+        arns += [arn for listener in listeners for arn in (listener.arn, *(rule.arn for rule in listener.rules))]
+        tags = await self._tags(arns)
+        return Existing(
+            balancers=tuple((_resource(tags[item.arn], "loadBalancer", item.arn), item) for item in read),
+            target_groups=tuple(
+                (_resource(tags[item.reference], "targetGroup", item.reference), item) for item in groups
+            ),
+            security_groups=tuple(
+                (_resource(read_tags(item), "securityGroup", item["GroupId"]), item) for item in security_groups
+            ),
+            tags=tags,
+            listener_certificates={
+                arn: tuple(item["CertificateArn"] for item in items if not item.get("IsDefault"))
+                for arn, items in answers.listener_certificates.items()
+            },
+        )
+
+    async def _learn(self) -> None:
+        async with self._turn:
+            if self._learned:
+                return
+            balancers, target_groups = await asyncio.gather(
+                self._aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
+                self._aws.list("elbv2", "describe_target_groups", "TargetGroups"),
+            )
+            arns = [item["LoadBalancerArn"] for item in balancers]
+            arns += [item["TargetGroupArn"] for item in target_groups]
+            tags = await self._tags(arns)
+            self._arns.clear()
+            for arn, found in tags.items():
+                if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
+                    self._arns[found[STACK_TAG]].add(arn)
+            self._learned = True
+
+    async def _by_arn(self, operation: str, what: str, arns: Sequence[str]) -> list[Json]:
+        """Twenty to a call, as the API allows; without ARNs it would list everything."""
+        answers = await asyncio.gather(
+            *(self._aws.list("elbv2", operation, f"{what}s", **{f"{what}Arns": chunk}) for chunk in _twenties(arns))
+        )
+        return [item for answer in answers for item in answer]
+
+    async def _tags(self, arns: Sequence[str]) -> dict[str, Tags]:
+        """Of load balancers, listeners, rules and target groups."""
+        found: dict[str, Tags] = {arn: {} for arn in arns}
+        for answer in await asyncio.gather(
+            *(self._aws.call("elbv2", "describe_tags", ResourceArns=chunk) for chunk in _twenties(arns))
+        ):
+            for item in answer["TagDescriptions"]:
+                found[item["ResourceArn"]] = read_tags(item)
+        return found
+
+    async def _answers(self, balancers: Sequence[Json], target_groups: Sequence[Json]) -> Answers:
+        """Listeners and rules of what the group has; targets are the bindings' business."""
+        aws = self._aws
+        balancer_arns = [item["LoadBalancerArn"] for item in balancers]
+        listeners = await _each(aws, "describe_listeners", "Listeners", "LoadBalancerArn", balancer_arns)
+        all_listeners = [item for items in listeners.values() for item in items]
+        arns = [item["ListenerArn"] for item in all_listeners]
+        secure = [item["ListenerArn"] for item in all_listeners if item["Protocol"] == "HTTPS"]
+        rules, certificates = await asyncio.gather(
+            _each(aws, "describe_rules", "Rules", "ListenerArn", arns),
+            _each(aws, "describe_listener_certificates", "Certificates", "ListenerArn", secure),
+        )
+        return Answers(
+            load_balancers=balancers,
+            listeners=listeners,
+            listener_certificates=certificates,
+            rules=rules,
+            target_groups=target_groups,
+        )
+
+    def _tag_filters(self, group: GroupId) -> list[Json]:
+        return [
+            {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]},
+            {"Name": f"tag:{STACK_TAG}", "Values": [str(group)]},
+        ]
+
+
+def read_tags(item: Json) -> Tags:
+    return {tag["Key"]: tag.get("Value") or "" for tag in item.get("Tags", ())}
+
+
+def _resource(tags: Tags, what: str, arn: str) -> str:
+    if RESOURCE_TAG not in tags:
+        raise Unexpected(f"unexpected {what} with no resourceID: {arn}")
+    return tags[RESOURCE_TAG]
+
+
+def _twenties(arns: Sequence[str]) -> Iterable[list[str]]:
+    return (list(arns[start : start + 20]) for start in range(0, len(arns), 20))
+
+
+async def _each(aws: Aws, operation: str, items: str, parameter: str, arns: Sequence[str]) -> dict[str, list[Json]]:
+    answers = await asyncio.gather(*(aws.list("elbv2", operation, items, **{parameter: arn}) for arn in arns))
+    return dict(zip(arns, answers, strict=True))
