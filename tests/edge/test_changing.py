@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from tests.edge.conftest import Start, Up
 from tests.edge.test_serving import listener_port
 

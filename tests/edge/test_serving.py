@@ -14,6 +14,7 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
+
 from tests.edge.conftest import GUIDE, ROOT, Start, Up
 
 pytestmark = pytest.mark.edge

@@ -78,9 +78,11 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
     assert isinstance(folder, StateFolder)
     stdin = sys.stdin.read() if files.STDIN in options.paths else None
     manifests = files.load(options.paths, stdin=stdin)
-    unreadable = [each for each in manifests.findings if each.severity is Severity.ERROR and not each.subject]
-    if unreadable:
-        for finding in unreadable:
+    # What cannot be read may hold anything; an object that is read and wrong is told, and the others run without it.
+    errors = [each for each in manifests.findings if each.severity is Severity.ERROR]
+    unreadable = [each for each in errors if each.code.startswith("LG00")]
+    if unreadable or (errors and not any(document.accepted for document in manifests.documents)):
+        for finding in unreadable or errors:
             tell_finding(finding)
         return 1
     audience = Terminal() if output == "text" else JsonLines()

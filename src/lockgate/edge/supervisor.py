@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from contextlib import suppress
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from typing import Any, Protocol
 
@@ -68,8 +69,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
-        _log_to(self._folder)
-        log.info("start of %s from %s", self._options.name, ", ".join(self._options.paths))
+        _log_to(self._folder, f"start of {self._options.name} from {', '.join(self._options.paths)}")
         return asyncio.run(self._supervise())
 
     async def _supervise(self) -> int:
@@ -204,7 +204,11 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _log_to(folder: StateFolder) -> None:
+def _log_to(folder: StateFolder, first: str) -> None:
+    """Log into the edge's folder from now on. Raises OSError when that cannot be written."""
+    with folder.log.open("a") as file:  # logging itself would keep the failure to itself
+        file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {first}\n")
+    logging.raiseExceptions = False
     handler = RotatingFileHandler(folder.log, maxBytes=5_000_000, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     with suppress(OSError):
