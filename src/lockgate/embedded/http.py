@@ -78,6 +78,9 @@ async def serve(
     config.graceful_timeout = 0.2
     config.shutdown_timeout = 0.5
     config.keep_alive_timeout = 3600
+    # hypercorn ends a connection after 1,000 requests, over HTTP/2 with PROTOCOL_ERROR; `kubectl delete --all` may need
+    # more.
+    config.keep_alive_max_requests = 2**31
     config.accesslog = None
     config.errorlog = None
     config.include_server_header = False
