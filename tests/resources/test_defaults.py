@@ -6,12 +6,12 @@ import copy
 from typing import Any
 
 import pytest
-from tests.resources.cases import rows
 
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources.defaults import with_defaults
 from lockgate.resources.model import kinds
 from lockgate.resources.validation import validate
+from tests.resources.cases import rows
 
 
 @pytest.mark.parametrize("row", rows("defaults.yaml"))

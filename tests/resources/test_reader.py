@@ -9,11 +9,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.resources.cases import rows
 
 from lockgate.resources.finding import Finding
 from lockgate.resources.kinds import Gateway, Secret
 from lockgate.resources.reader import Document, read
+from tests.resources.cases import rows
 
 
 @pytest.mark.parametrize("row", rows("reading.yaml"))

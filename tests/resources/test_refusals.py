@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.resources.cases import rows
 
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources import validation
 from lockgate.resources.faults import Fault, denial
 from lockgate.resources.model import JsonObject, Resource, kinds
+from tests.resources.cases import rows
 
 
 @pytest.mark.parametrize("row", rows("refusals.yaml"))

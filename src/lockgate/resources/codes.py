@@ -51,6 +51,16 @@ def codes() -> tuple[Code, ...]:
     return tuple(_CODES[id] for id in sorted(_CODES))
 
 
+def table(prefix: str = "LG") -> str:
+    """The codes that begin so, as a Markdown table: what the reference pages hold."""
+    rows = [
+        f"| `{code.id}` | {code.severity.value} | {code.title} | {code.why} |"
+        for code in codes()
+        if code.id.startswith(prefix)
+    ]
+    return "\n".join(["| code | severity | what | why it matters |", "| --- | --- | --- | --- |", *rows]) + "\n"
+
+
 SYNTAX = define(
     "LG0001",
     Severity.ERROR,
