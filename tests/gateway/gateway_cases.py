@@ -46,7 +46,7 @@ class Case:
     expected: dict[str, Any]
 
     def build(self) -> Built:
-        objects = [_typed(manifest) for manifest in self.manifests]
+        objects = load_objects(self.manifests)
         return build(sources(objects), workload(_pod(objects), of(objects, kinds.Service)), mesh=self.mesh)
 
 
@@ -101,6 +101,10 @@ def sources(objects: list[Resource]) -> Sources:
         pods=of(objects, kinds.Pod),
         secrets={(one.namespace, one.name) for one in of(objects, kinds.Secret)},
     )
+
+
+def load_objects(manifests: list[dict[str, Any]]) -> list[Resource]:
+    return [_typed(manifest) for manifest in manifests]
 
 
 def of(objects: list[Resource], kind: type[Any]) -> list[Any]:

@@ -81,6 +81,19 @@ class Lab:
         made = snapshot(gateway, binds=self.binds, credentials=credentials, memo=self._memo)
         self._ads.publish("gateway", made)
         await self._ads.settled("gateway")
+        wanted = {listener.port for listener in gateway.listeners} | {gateway.status_port}
+        for port in wanted & self.binds.keys():
+            await self._open(port)
+
+    async def _open(self, port: int) -> None:
+        """Wait until a port is open: that of a listener whose secrets have not come opens a little later."""
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(*self.binds[port])
+            except ConnectionError:
+                await asyncio.sleep(0.01)
+            else:
+                return writer.transport.abort()
 
     async def send(self, request: Request) -> Answer | None:
         """The gateway's answer; None where it closes the connection instead."""

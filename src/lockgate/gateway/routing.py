@@ -266,7 +266,7 @@ def _upstream(gateway: Gateway, received: _Received, route: Route, action: Forwa
     headers = [(name, value) for name, value in headers if name != "x-forwarded-proto"]
     headers.append(("x-forwarded-proto", received.forwarded))
     _append(headers, "x-forwarded-for", request.peer)
-    if rewritten != received.target:
+    if action.rewrite is not None:
         headers.append(("x-envoy-original-path", received.target))
     several = len(action.clusters) > 1
     if several:

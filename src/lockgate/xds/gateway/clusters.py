@@ -40,6 +40,7 @@ def cluster(item: model.Cluster) -> bytes:
         case "STRICT_DNS" | "LOGICAL_DNS":
             message.type = getattr(cluster_pb2.Cluster, item.discovery)
             message.respect_dns_ttl = True
+            message.dns_lookup_family = cluster_pb2.Cluster.V4_ONLY
             message.dns_refresh_rate.CopyFrom(duration(60))
             message.load_assignment.CopyFrom(_assignment(item.name, item.dns_endpoints))
         case _:

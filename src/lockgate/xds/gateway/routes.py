@@ -117,8 +117,9 @@ def _match(match: model.RouteMatch) -> Message:
 
 def _forward(forward: model.Forward) -> Message:
     action = rc.RouteAction(timeout=duration(forward.timeout or 0.0))
-    # Istio sends the deprecated max_grpc_timeout with the same value; 0 lets a grpc-timeout header decide alone.
-    action.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(forward.timeout or 0.0))
+    # Deprecated and what Istio sends: 0 lets a grpc-timeout header decide alone. With what Envoy offers instead,
+    # max_stream_duration, `timeout` has no effect any more.
+    action.max_grpc_timeout.CopyFrom(duration(forward.timeout or 0.0))
     if len(forward.clusters) == 1:
         action.cluster = forward.clusters[0].cluster
     else:
