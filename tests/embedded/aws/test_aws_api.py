@@ -223,3 +223,12 @@ def test_the_official_command_line_client(running: Lab) -> None:
     assert _aws(url, "sts", "get-caller-identity")["Account"] == ACCOUNT
     assert "HostedZones" in _aws(url, "route53", "list-hosted-zones")
     _aws(url, "elbv2", "delete-load-balancer", "--load-balancer-arn", arn)
+
+
+def test_instance_types_are_there_when_somebody_asks(running: Lab) -> None:
+    ec2 = running.client("ec2")
+    found = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["m5.large"]}]
+    )["InstanceTypeOfferings"]
+    assert {(each["InstanceType"], each["LocationType"]) for each in found} == {("m5.large", "availability-zone")}
+    assert {each["Location"] for each in found} >= {f"{REGION}a"}

@@ -30,6 +30,8 @@ class Account:
         if region not in self.regions:
             raise ValueError(f"AWS has no region {region}")
         moto_services.reset(account, region)
+        ec2.prepare(account, region)  # the same VPC and subnets each time an edge starts
+        moto_services.randomise()
         self.route53 = Route53(self._alias_fault)
         self._certificates: dict[str, CertificateManager] = {}
         self._balancing: dict[str, ElasticLoadBalancing] = {}
