@@ -56,6 +56,7 @@ class Lab:
     runner: asyncio.Runner
     ads: AdsServer
     rejections: list[Rejection]
+    envoy: Envoy
     built: Built = field(default_factory=Built)
     sockets: dict[tuple[str, int], Socket] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
@@ -216,7 +217,7 @@ def laboratory() -> Iterator[Lab]:
             return asyncio.create_task(envoy.run())
 
         task = runner.run(start())
-        lab = Lab(runner, ads, rejections)
+        lab = Lab(runner, ads, rejections, envoy)
         try:
             yield lab
         finally:

@@ -23,18 +23,20 @@ local function answer(handle, status)
 end
 """
 
-# The trace header: a fresh root, or the client's own fields behind a fresh Self. What only the second decides is made
-# once a second. Source: "Request tracing for your Application Load Balancer".
+# The trace header: a fresh root, or the client's own fields behind a fresh Self. Every request pays for it, so nothing
+# is formatted for one: each second has its own 14 random digits, and a request its place in a walk through all
+# numbers of ten digits, which are hexadecimal digits too. Source: "Request tracing for your Application Load Balancer".
 TRACE: Final = """
 local format, random, time = string.format, math.random, os.time
 math.randomseed(time() + (tonumber(tostring({}):sub(8), 16) or 0) % 2147483647)
-local second, version = 0, ""
+local second, version, place = 0, "", random(0, 8999999999)
 local function identifier()
   local now = time()
   if now ~= second then
-    second, version = now, format("1-%08x-%06x", now, random(0, 16777215))
+    second, version = now, format("1-%08x-%07x%07x", now, random(0, 268435455), random(0, 268435455))
   end
-  return version .. format("%09x%09x", random(0, 68719476735), random(0, 68719476735))
+  place = (place + 6180339887) % 9000000000
+  return version .. (place + 1000000000)
 end
 local function extended(old)
   local kept, rooted = {}, false
@@ -120,16 +122,21 @@ local function smuggled(handle, headers)
 end
 """
 
-# Client and target group must speak the same protocol ("HTTP 464").
+# Client and target group must speak the same protocol ("HTTP 464"): gRPC and targets of HTTP/1.1 do not,
+NO_GRPC: Final = """
+local function no_grpc(handle, headers)
+  local kind = headers:get("content-type")
+  if kind and kind:sub(1, 16) == "application/grpc" and handle:streamInfo():protocol() == "HTTP/2" then
+    return answer(handle, 464)
+  end
+end
+"""
+
+# nor do HTTP/1.1 and targets of HTTP/2 or gRPC.
 VERSIONS: Final = """
 local function incompatible(handle, headers, context)
   local version = context:get("version")
-  local kind = headers:get("content-type")
-  local grpc = kind and kind:sub(1, 16) == "application/grpc"
-  if not version or version == "HTTP1" then
-    if grpc and handle:streamInfo():protocol() == "HTTP/2" then return answer(handle, 464) end
-    return
-  end
+  if version == "HTTP1" then return no_grpc(handle, headers) end
   if handle:streamInfo():protocol() ~= "HTTP/2" then return answer(handle, 464) end
   if version == "GRPC" and headers:get(":method") ~= "POST" then return answer(handle, 464) end
 end

@@ -93,9 +93,23 @@ def _paths(condition: PathPattern) -> list[Message]:
 
 
 def _http_header(condition: HttpHeader) -> Message:
+    """Envoy compares each line of a repeated header by itself, as a load balancer does."""
+    if len(condition.values) == 1 and not condition.regex_values and (plain := _plain(condition.values[0])):
+        return HeaderMatcher(name=condition.name, string_match={**plain, "ignore_case": True})
     alternatives = [expression(value) for value in condition.values]
     alternatives += [f".*(?:{regex}).*" for regex in condition.regex_values]
     return _header(condition.name, f"(?i)(?:{'|'.join(alternatives)})", regex=True)
+
+
+def _plain(pattern: str) -> dict[str, str] | None:
+    """A pattern that is one comparison: equal, begins with, ends with, or contains. Cheaper than an expression."""
+    inner = pattern.strip("*")
+    if not inner or not is_literal(inner):
+        return None
+    before, after = pattern.startswith("*"), pattern.endswith("*")
+    if before and after:
+        return {"contains": inner}
+    return {"suffix" if before else "prefix" if after else "exact": inner}
 
 
 def _one_of(name: str, values: Sequence[str]) -> Message:

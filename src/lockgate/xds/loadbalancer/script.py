@@ -34,6 +34,7 @@ class Script:
 
 
 PLAIN: Final = "plain"  # the script that forwarded requests run unless their rule names another
+CHECKED: Final = "checked"
 STICKY: Final = "sticky"
 REWRITE: Final = "rewrite"
 REDIRECT: Final = "redirect"
@@ -51,9 +52,12 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     if strict:
         parts.append(lua.STRICTEST)
         calls.append("if smuggled(handle, headers) then return end")
-    if speaks_http2(balancer, listener) or wanted != [PLAIN]:
-        parts.append(lua.VERSIONS)
+    if wanted != [PLAIN]:
+        parts += [lua.NO_GRPC, lua.VERSIONS]
         calls.append("if incompatible(handle, headers, context) then return end")
+    elif speaks_http2(balancer, listener):
+        parts.append(lua.NO_GRPC)
+        calls.append("if no_grpc(handle, headers) then return end")
     if drops_invalid_headers(balancer):
         parts.append(lua.DROP_INVALID)
         calls.append("drop_invalid(headers)")
@@ -124,7 +128,7 @@ def forwarding(balancer: LoadBalancer, forward: Forward, *, rewrites: bool, name
             {"cluster": names[each.target_group], "weight": each.weight, **how}
             for each, how in zip(groups, sticky, strict=True)
         ]
-    parts = [PLAIN, *([REWRITE] if rewrites else []), *([STICKY] if needs_sticking else [])]
+    parts = [CHECKED, *([REWRITE] if rewrites else []), *([STICKY] if needs_sticking else [])]
     return Script("+".join(parts), context)
 
 
