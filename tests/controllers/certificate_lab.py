@@ -63,7 +63,7 @@ class Lab:
             if manifest:
                 await self.store.apply(manifest, manager="kubectl")
 
-    async def until(self, look: Callable[[], Awaitable[Found]], what: str, seconds: float = 20.0) -> Found:
+    async def until(self, look: Callable[[], Awaitable[Found | None]], what: str, seconds: float = 20.0) -> Found:
         """The first true answer of `look`, asked again after each change of the store."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

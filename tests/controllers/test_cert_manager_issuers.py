@@ -284,7 +284,7 @@ def test_an_account_follows_its_email_and_key(tmp_path: Path) -> None:
         await lab.store.apply(acme_issuer("le", email="new@tidewater.example"), manager="kubectl")
 
         async def moved() -> Any:
-            found = await lab.store.get(ClusterIssuer, "le")
+            found: Any = await lab.store.get(ClusterIssuer, "le")
             return found if found.status.acme.last_registered_email == "new@tidewater.example" else None
 
         second = await lab.until(moved, "the new email")
@@ -293,7 +293,7 @@ def test_an_account_follows_its_email_and_key(tmp_path: Path) -> None:
         await lab.apply(secret("account", "cert-manager", tls_key=encode_key(other)))
 
         async def another() -> Any:
-            found = await lab.store.get(ClusterIssuer, "le")
+            found: Any = await lab.store.get(ClusterIssuer, "le")
             return found.status.acme.uri != first.status.acme.uri
 
         await lab.until(another, "another account")

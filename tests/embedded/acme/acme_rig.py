@@ -18,7 +18,6 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
-import josepy
 import requests
 from acme import challenges, messages
 from acme.client import ClientNetwork, ClientV2
@@ -27,10 +26,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from josepy.b64 import b64encode
+from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from lockgate.certificates.authority import Authority, Content
 from lockgate.certificates.keys import encode_key
 from lockgate.embedded.acme import AcmeServer
+from lockgate.embedded.acme.jws import ALGORITHMS
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ROOT = Authority.root(
@@ -95,8 +97,9 @@ class Rig:
     root_file: Path
     sessions: list[requests.Session] = field(default_factory=list)
 
-    def client(self, key: josepy.JWK | None = None, *, register: bool = True) -> ClientV2:
-        net = ClientNetwork(key or josepy.JWKRSA(key=rsa_key()), verify_ssl=str(self.root_file), user_agent="test")
+    def client(self, key: JWK | None = None, *, register: bool = True) -> Any:
+        net = ClientNetwork(key or JWKRSA(key=rsa_key()), user_agent="test")
+        net.verify_ssl = str(self.root_file)  # type: ignore[assignment]  # handed to requests, which takes a file too
         net.session.trust_env = False
         self.sessions.append(net.session)
         client = ClientV2(ClientV2.get_directory(self.server.directory_url, net), net)
@@ -104,14 +107,14 @@ class Rig:
             client.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
         return client
 
-    def publish(self, client: ClientV2, order: messages.OrderResource) -> None:
+    def publish(self, client: Any, order: Any) -> None:
         for authorization in order.authorizations:
             challenge = authorization.body.challenges[0]
             name = f"_acme-challenge.{authorization.body.identifier.value}"
             value = challenge.chall.validation(client.net.key)
             self.dns.records.setdefault((name, "TXT"), []).append(f'"{value}"')
 
-    def answer(self, client: ClientV2, order: messages.OrderResource) -> None:
+    def answer(self, client: Any, order: Any) -> None:
         for authorization in order.authorizations:
             challenge = authorization.body.challenges[0]
             if challenge.status != messages.STATUS_VALID:
@@ -120,14 +123,14 @@ class Rig:
         while any(client.poll(each)[0].body.status == messages.STATUS_PENDING for each in order.authorizations):
             pass
 
-    def validated(self, client: ClientV2, names: list[str], **how: Any) -> messages.OrderResource:
+    def validated(self, client: Any, names: list[str], **how: Any) -> Any:
         """An order whose authorizations are valid, to be finalized."""
         order = client.new_order(csr(names, **how))
         self.publish(client, order)
         self.answer(client, order)
         return client.poll_authorizations(order, datetime.now() + timedelta(seconds=10))
 
-    def issue(self, client: ClientV2, names: list[str], **how: Any) -> messages.OrderResource:
+    def issue(self, client: Any, names: list[str], **how: Any) -> Any:
         order = client.begin_finalization(self.validated(client, names, **how))
         new_nonce = client.directory["newNonce"]
         chain = client.net.post(order.body.certificate, None, new_nonce_url=new_nonce).text
@@ -202,23 +205,23 @@ class RawClient:
         self.directory = self.session.get(self.rig.server.directory_url).json()
 
     @property
-    def jwk(self) -> josepy.JWK:
-        return josepy.JWKRSA(key=self.key) if isinstance(self.key, rsa.RSAPrivateKey) else josepy.JWKEC(key=self.key)
+    def jwk(self) -> JWK:
+        return JWKRSA(key=self.key) if isinstance(self.key, rsa.RSAPrivateKey) else JWKEC(key=self.key)
 
     def nonce(self) -> str:
         return self.session.head(self.directory["newNonce"]).headers["Replay-Nonce"]
 
-    def envelope(self, payload: Any, header: dict[str, Any], key: josepy.JWK | None = None) -> dict[str, str]:
-        protected = josepy.b64encode(json.dumps(header).encode()).decode()
+    def envelope(self, payload: Any, header: dict[str, Any], key: JWK | None = None) -> dict[str, str]:
+        protected = b64encode(json.dumps(header).encode()).decode()
         text = "" if payload is None else json.dumps(payload)
-        body = josepy.b64encode(text.encode()).decode()
-        algorithm = getattr(josepy, header.get("alg", "RS256"), josepy.RS256)
+        body = b64encode(text.encode()).decode()
+        algorithm = ALGORITHMS.get(header.get("alg", "RS256"), ALGORITHMS["RS256"])
         signer = key or self.jwk
         try:
             signature = algorithm.sign(signer.key, f"{protected}.{body}".encode())
         except Exception:
             signature = b"none"
-        return {"protected": protected, "payload": body, "signature": josepy.b64encode(signature).decode()}
+        return {"protected": protected, "payload": body, "signature": b64encode(signature).decode()}
 
     def header(self, url: str, /, **changes: Any) -> dict[str, Any]:
         header: dict[str, Any] = {"alg": "RS256", "url": url, "nonce": self.nonce()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import josepy
 import pytest
 from acme import errors, messages
 from acme_rig import ISSUING, NOW, ROOT, Rig, acme_test, csr, rsa_key
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store
+from josepy.jwk import JWKRSA
 
 from lockgate.certificates.authority import Authority
 
@@ -69,7 +70,7 @@ def test_a_validation_that_fails_says_why(
         rig.answer(client, order)
         with pytest.raises(errors.ValidationError) as failure:
             client.poll_authorizations(order, datetime.now() + timedelta(seconds=10))
-        error = failure.value.failed_authzrs[0].body.challenges[0].error
+        error: Any = failure.value.failed_authzrs[0].body.challenges[0].error
         assert error.code == kind
         assert detail in error.detail
         shown = client.net.post(order.uri, None, new_nonce_url=client.directory["newNonce"]).json()
@@ -102,7 +103,8 @@ def test_caa_records_decide(tmp_path: Path, name: str, records: list[str], allow
             return
         with pytest.raises(errors.ValidationError) as failure:
             rig.validated(client, [name])
-        assert failure.value.failed_authzrs[0].body.challenges[0].error.code == "caa"
+        error: Any = failure.value.failed_authzrs[0].body.challenges[0].error
+        assert error.code == "caa"
 
     acme_test(flow, folder=tmp_path)
 
@@ -172,7 +174,7 @@ def test_a_bound_account_and_one_that_is_not(tmp_path: Path) -> None:
 
 def test_an_account_is_found_again_changed_and_left(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
-        key = josepy.JWKRSA(key=rsa_key())
+        key = JWKRSA(key=rsa_key())
         client = rig.client(key)
         uri = client.net.account.uri
         again = rig.client(key, register=False)
@@ -208,7 +210,7 @@ def test_revocation_once_by_its_account_and_its_own_key(tmp_path: Path) -> None:
 
         own = rsa_key()
         certificate = x509.load_pem_x509_certificate(rig.issue(client, ["b.example"], key=own).fullchain_pem.encode())
-        holder = rig.client(josepy.JWKRSA(key=own), register=False)
+        holder = rig.client(JWKRSA(key=own), register=False)
         holder.revoke(certificate, 1)
 
     acme_test(flow, folder=tmp_path)

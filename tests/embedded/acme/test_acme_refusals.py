@@ -7,19 +7,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import josepy
 import pytest
 from acme import messages
 from acme_rig import RawClient, Rig, acme_test, csr, problem, rsa_key
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from josepy.b64 import b64decode, b64encode
+from josepy.jwk import JWKRSA
 
 from lockgate.embedded.acme import Limit, Limits
 
 
 def der(pem: bytes) -> str:
-    return josepy.b64encode(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER)).decode()
+    return b64encode(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER)).decode()
 
 
 def dns(*names: str) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def test_both_jwk_and_kid_and_a_key_where_an_account_is_asked_for(tmp_path: Path
 
 
 def _tampered(envelope: dict[str, str]) -> Any:
-    return {**envelope, "payload": josepy.b64encode(b'{"identifiers":[]}').decode()}
+    return {**envelope, "payload": b64encode(b'{"identifiers":[]}').decode()}
 
 
 TEXTS: dict[str, tuple[Callable[[dict[str, str]], Any], tuple[int, str]]] = {
@@ -271,7 +272,7 @@ def test_names_are_folded_and_counted_once(tmp_path: Path) -> None:
 def test_finalizing_too_early_and_with_a_request_that_does_not_fit(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         account_key = rsa_key()
-        client = rig.client(josepy.JWKRSA(key=account_key))
+        client = rig.client(JWKRSA(key=account_key))
         early = client.new_order(csr(["early.example"]))
         with pytest.raises(messages.Error) as refused:
             client.begin_finalization(early)
@@ -327,7 +328,7 @@ def test_an_accounts_key_is_changed_by_both_keys(tmp_path: Path) -> None:
         client, other = RawClient(rig), RawClient(rig)
         client.register()
         other.register()
-        url, new = client.directory["keyChange"], josepy.JWKRSA(key=rsa_key())
+        url, new = client.directory["keyChange"], JWKRSA(key=rsa_key())
         old = client.jwk.public_key().to_json()
 
         def change(key: Any = new, **payload: Any) -> Any:
@@ -399,6 +400,6 @@ def _ed25519_csr() -> bytes:
 
 
 def _broken(encoded: str) -> str:
-    data = bytearray(josepy.b64decode(encoded))
+    data = bytearray(b64decode(encoded))
     data[-1] ^= 1
-    return josepy.b64encode(bytes(data)).decode()
+    return b64encode(bytes(data)).decode()
