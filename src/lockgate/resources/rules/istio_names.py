@@ -73,6 +73,8 @@ def _labels(path: Path, whole: str, part: str) -> Iterator[Fault]:
 
 
 def is_address(text: str) -> bool:
+    if not text[:1].isdigit() and ":" not in text:
+        return False  # most are names, and parsing to fail is slow
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -211,6 +211,9 @@ def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterat
 
 def warnings(service: VirtualService) -> Iterator[Fault]:
     """Rules and matches that never decide, because an earlier one always does."""
+    yield from _deprecated(service)
+    if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
+        return
     first_use: dict[str, int] = {}
     caught_all = False
     for index, route in enumerate(service.spec.http):
@@ -239,6 +242,9 @@ def warnings(service: VirtualService) -> Iterator[Fault]:
             yield problem((*path, "match", number), message)
         if known == len(route.match):
             yield _unused(path, route, index, "all matches used by prior rules")
+
+
+def _deprecated(service: VirtualService) -> Iterator[Fault]:
     for index, route in enumerate(service.spec.http):
         if route.mirror_percent is not None:
             message = 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
