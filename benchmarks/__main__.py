@@ -1,0 +1,33 @@
+"""Run the benchmarks, and print their figures with the machine and the day."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from benchmarks import changes, memory, start, throughput
+from benchmarks.running import Figures
+
+BENCHMARKS: dict[str, Callable[[], Figures]] = {
+    "start": start.run,
+    "memory": memory.run,
+    "changes": changes.run,
+    "throughput": throughput.run,
+}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(BENCHMARKS)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}")
+    for name in wanted:
+        print(f"\n{name}", flush=True)
+        for what, figure in BENCHMARKS[name]().items():
+            print(f"  {what:<56} {figure}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Requests per second and p99 through both hops, beside a hand-written static configuration of the same two Envoys.
+
+Both chains end at the same backend, an Envoy that answers at once, and are loaded in turns in one run: a shared
+machine's noise then meets both alike. The ratio is the figure; the requests per second are this machine's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.running import Figures, edge, median, spread
+from benchmarks.start import HOST
+from lockgate.dataplane.envoy import find_envoy
+from lockgate.edge.trust import Trust
+
+_ROUNDS = 9
+_SECONDS = 4
+_CONNECTIONS = 32
+
+
+def run() -> Figures:
+    if shutil.which("wrk") is None:
+        return {"wrk": "is not installed: apt-get install wrk"}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        backend, front, gateway = (_free_port() for _ in range(3))
+        stack.enter_context(_envoy(folder, "backend", _backend(backend)))
+        backends = [f"--backend=shop/{name}=http://127.0.0.1:{backend}" for name in ("web:3000", "api:8080")]
+        running = stack.enter_context(edge(*backends))
+        status = running.wait_until_ready()
+        files = [str(file) for file in Trust.make("static").server_certificate(folder, "static")]
+        stack.enter_context(_envoy(folder, "gateway", _static_gateway(gateway, backend, files)))
+        stack.enter_context(_envoy(folder, "front", _static_front(front, gateway, files)))
+        ours = _listener(status)
+        chains = {"ours": f"https://{ours}/", "static": f"https://127.0.0.1:{front}/"}
+        for url in chains.values():
+            _load(url, 1)
+        rates: dict[str, list[float]] = {name: [] for name in chains}
+        tails: dict[str, list[float]] = {name: [] for name in chains}
+        for number in range(_ROUNDS):
+            for name in sorted(chains, reverse=bool(number % 2)):
+                rate, tail = _load(chains[name], _SECONDS)
+                rates[name].append(rate)
+                tails[name].append(tail)
+    ratios = [one / other for one, other in zip(rates["ours"], rates["static"], strict=True)]
+    return {
+        "lockgate up, requests per second": spread(rates["ours"], "/s", 0),
+        "static configuration, requests per second": spread(rates["static"], "/s", 0),
+        "ratio, round by round": spread(ratios, "", 3),
+        "lockgate up, p99": spread(tails["ours"], "ms", 1),
+        "static configuration, p99": spread(tails["static"], "ms", 1),
+        "ratio of the medians of p99": f"{median(tails['ours']) / median(tails['static']):.3f}",
+    }
+
+
+def _load(url: str, seconds: int) -> tuple[float, float]:
+    """Requests per second and the 99th percentile of latency in ms."""
+    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Host: {HOST}", url]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(f"{url} fails under load:\n{said}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
+    assert rate
+    assert tail
+    return float(rate[1]), float(tail[1]) * {"us": 0.001, "ms": 1, "s": 1000}[tail[2]]
+
+
+def _listener(status: dict[str, Any]) -> str:
+    (balancer,) = status["hops"][1]["load_balancers"]
+    port = next(each["local_port"] for each in balancer["listeners"] if each["port"] == 443)
+    return f"{balancer['address']}:{port}"
+
+
+# --- the static chain: what one would write by hand ----------------------------------------------------------------
+
+_HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TLS = "envoy.extensions.transport_sockets.tls.v3"
+_ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+
+
+def _typed(type_: str, **fields: object) -> dict[str, object]:
+    return {"@type": f"type.googleapis.com/{type_}", **fields}
+
+
+def _listener_config(port: int, route: dict[str, object], files: list[str] | None) -> dict[str, object]:
+    chain: dict[str, object] = {
+        "filters": [
+            {
+                "name": "http",
+                "typed_config": _typed(
+                    _HCM,
+                    stat_prefix="http",
+                    use_remote_address=True,
+                    http_filters=[{"name": "router", "typed_config": _typed(_ROUTER)}],
+                    route_config={
+                        "virtual_hosts": [
+                            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **route}]}
+                        ]
+                    },
+                ),
+            }
+        ]
+    }
+    if files:
+        certificate = {"certificate_chain": {"filename": files[0]}, "private_key": {"filename": files[1]}}
+        common = {"tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"]}
+        socket_ = _typed(f"{_TLS}.DownstreamTlsContext", common_tls_context=common)
+        chain["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": socket_}
+    return {"address": _address(port), "filter_chains": [chain]}
+
+
+def _cluster(port: int, *, tls: bool) -> dict[str, object]:
+    cluster: dict[str, object] = {
+        "name": "next",
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": "next",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],
+        },
+    }
+    if tls:
+        context = _typed(
+            f"{_TLS}.UpstreamTlsContext",
+            common_tls_context={"tls_params": {"tls_maximum_protocol_version": "TLSv1_3"}},
+        )
+        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+    return cluster
+
+
+def _backend(port: int) -> dict[str, object]:
+    answer = {"direct_response": {"status": 200, "body": {"inline_string": "hello\n"}}}
+    return {"listeners": [_listener_config(port, answer, None)]}
+
+
+def _static_gateway(port: int, backend: int, files: list[str]) -> dict[str, object]:
+    listener = _listener_config(port, {"route": {"cluster": "next", "timeout": "0s"}}, files)
+    return {"listeners": [listener], "clusters": [_cluster(backend, tls=False)]}
+
+
+def _static_front(port: int, gateway: int, files: list[str]) -> dict[str, object]:
+    listener = _listener_config(port, {"route": {"cluster": "next", "timeout": "60s"}}, files)
+    return {"listeners": [listener], "clusters": [_cluster(gateway, tls=True)]}
+
+
+def _address(port: int) -> dict[str, object]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+@contextmanager
+def _envoy(folder: Path, name: str, resources: dict[str, object]) -> Iterator[None]:
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps({"static_resources": resources}))
+    process = subprocess.Popen(
+        [str(find_envoy()), "-c", str(file), "--disable-hot-restart", "--concurrency", "1", "-l", "error"],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+    )
+    port = resources["listeners"][0]["address"]["socket_address"]["port_value"]  # type: ignore[index]
+    try:
+        for _ in range(500):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.01)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
