@@ -19,7 +19,7 @@ from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.dataplane.stream import Rejection
 from lockgate.edge.ports import Ports
 from lockgate.loadbalancer.model import LoadBalancer
-from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, snapshot
+from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, TrustStore, snapshot
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Lab:
     targets: dict[str, int] = field(default_factory=dict)
     servers: list[asyncio.Server] = field(default_factory=list)
     certificates: dict[str, Material] = field(default_factory=dict)
+    trust_stores: dict[str, TrustStore] = field(default_factory=dict)
 
     def run(self, work: Awaitable[T]) -> T:
         async def limited() -> T:
@@ -94,6 +95,7 @@ class Lab:
             sockets=self.sockets,
             certificates=self.certificates,
             endpoints=endpoints,
+            trust_stores=self.trust_stores,
             built=self.built,
         )
         self.rejections.clear()
@@ -119,18 +121,26 @@ class Lab:
         server_name: str | None = None,
         source: str = "127.0.0.1",
         head: bool = False,
+        client: Material | None = None,
     ) -> Answer:
         """Send raw HTTP/1.1 and read one answer, without a body if it is to `head`. HTTPS where the listener is."""
-        return self.run(self._ask(balancer, request, port, server_name, source, head))
+        return self.run(self._ask(balancer, request, port, server_name, source, head, client))
 
     async def _ask(
-        self, balancer: LoadBalancer, request: str | bytes, port: int, server_name: str | None, source: str, head: bool
+        self,
+        balancer: LoadBalancer,
+        request: str | bytes,
+        port: int,
+        server_name: str | None,
+        source: str,
+        head: bool,
+        client: Material | None,
     ) -> Answer:
         secure = next(each for each in balancer.listeners if each.port == port).protocol == "HTTPS"
         reader, writer = await asyncio.open_connection(
             "127.0.0.1",
             self.port(balancer, port),
-            ssl=client_context() if secure else None,
+            ssl=client_context(client) if secure else None,
             server_hostname=(server_name or "") if secure else None,
             local_addr=(source, 0),
             limit=1 << 20,
@@ -268,16 +278,22 @@ def certificate(*names: str) -> Material:
 
 def server_context(material: Material) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, material)
+    return context
+
+
+def _load(context: ssl.SSLContext, material: Material) -> None:
     with tempfile.TemporaryDirectory() as folder:
         chain, key = Path(folder) / "chain.pem", Path(folder) / "key.pem"
         chain.write_text(material.chain)
         key.write_text(material.key)
         context.load_cert_chain(chain, key)
-    return context
 
 
-def client_context() -> ssl.SSLContext:
+def client_context(own: Material | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if own is not None:
+        _load(context, own)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from alb_lab import Answer, Lab, laboratory, read_answer, read_request
+from alb_lab import Answer, Lab, certificate, laboratory, read_answer, read_request
 
 from lockgate.loadbalancer.model import (
     Action,
@@ -16,6 +16,7 @@ from lockgate.loadbalancer.model import (
     HostHeader,
     Listener,
     LoadBalancer,
+    MutualAuthentication,
     PathPattern,
     Redirect,
     Rewrite,
@@ -23,7 +24,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.xds.loadbalancer import Endpoint
+from lockgate.xds.loadbalancer import Endpoint, TrustStore, unserved
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 NOT_FOUND = FixedResponse("404", "text/plain", "nothing here")
@@ -510,3 +511,78 @@ def test_a_rule_for_a_host_is_met_whatever_the_case_and_port(lab: Lab) -> None:
     lab.serve(one)
     met = {host: lab.ask(one, get("/", host)).status for host in ("A.b.EXAMPLE.com:81", "example.com", "Example.ORG")}
     assert met == {"A.b.EXAMPLE.com:81": 200, "example.com": 404, "Example.ORG": 200}
+
+
+# --- mutual TLS, gRPC --------------------------------------------------------------------------------------------
+
+
+def mutual(mode: str, store: str = "", **attributes: str) -> Listener:
+    return Listener(
+        443,
+        "HTTPS",
+        (forward(WEB),),
+        certificates=(f"{ARN}certificate/a.example.com",),
+        mutual_authentication=MutualAuthentication(mode, store),  # type: ignore[arg-type]
+        attributes={f"routing.http.request.{key}.header_name": value for key, value in attributes.items()},
+    )
+
+
+def test_passthrough_hands_the_clients_chain_to_the_target_and_takes_any(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(mutual("passthrough"),))
+    lab.serve(one)
+    known = lab.ask(one, get("/", "a", "X-Amzn-Mtls-Clientcert: forged"), port=443, client=certificate("client"))
+    (told,) = known.seen_header("x-amzn-mtls-clientcert")
+    assert told.startswith("-----BEGIN%20CERTIFICATE-----%0A")
+    assert lab.ask(one, get(), port=443).seen_header("x-amzn-mtls-clientcert") == []
+
+
+def test_verify_takes_only_what_the_trust_store_vouches_for_and_tells_the_target(lab: Lab) -> None:
+    client = certificate("client")
+    attributes = {"routing__http__x_amzn_tls_version_and_cipher_suite__enabled": "true"}
+    one = balancer(WEB, listeners=(mutual("verify", "store", x_amzn_mtls_clientcert_subject="X-Who"),), **attributes)
+    lab.trust_stores["store"] = TrustStore(client.chain)
+    lab.serve(one)
+    seen = lab.ask(one, get(), port=443, client=client)
+    assert seen.seen_header("x-who") == ["CN=client"]
+    assert seen.seen_header("x-amzn-mtls-clientcert-issuer") == ["CN=client"]
+    assert re_match(r"[0-9a-f]+", seen.seen_header("x-amzn-mtls-clientcert-serial-number"))
+    day = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re_match(f"NotBefore={day};NotAfter={day}", seen.seen_header("x-amzn-mtls-clientcert-validity"))
+    assert seen.seen_header("x-amzn-tls-version") == ["TLSv1.2"]
+    assert re_match(r"ECDHE-ECDSA-AES\w+-GCM-SHA\d+", seen.seen_header("x-amzn-tls-cipher-suite"))
+    for refused in (None, certificate("stranger")):
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            lab.ask(one, get(), port=443, client=refused)
+
+
+def test_a_listener_whose_trust_store_is_missing_is_not_served(lab: Lab) -> None:
+    listener = mutual("verify", "missing")
+    assert unserved(listener, listener.certificates, ()) == "its trust store missing cannot be read"
+    assert unserved(listener, (), ("missing",)) == f"its certificate {listener.certificates[0]} is not issued"
+    assert unserved(listener, listener.certificates, ("missing",)) is None
+
+
+def test_an_http_1_client_does_not_reach_targets_of_http_2(lab: Lab) -> None:
+    for version in ("HTTP2", "GRPC"):
+        two = replace(group("two"), protocol_version=version)
+        listener = Listener(443, "HTTPS", (forward(two),), certificates=(f"{ARN}certificate/a.example.com",))
+        one = balancer(two, listeners=(listener,))
+        lab.serve(one)
+        assert lab.ask(one, get(), port=443).status == 464
+
+
+def test_an_http_2_client_is_served(lab: Lab) -> None:
+    import httpx
+
+    certificates = (f"{ARN}certificate/a.example.com",)
+    one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
+    lab.serve(one)
+
+    async def ask(**headers: str) -> httpx.Response:
+        async with httpx.AsyncClient(http2=True, verify=False) as client:
+            return await client.post(f"https://127.0.0.1:{lab.port(one, 443)}/x", headers=headers, content=b"hello")
+
+    answer = lab.run(ask())
+    assert (answer.http_version, answer.status_code, answer.json()["body"]) == ("HTTP/2", 200, "hello")
+    refused = lab.run(ask(**{"content-type": "application/grpc"}))  # Envoy tells gRPC clients in gRPC's words
+    assert (refused.headers["content-type"], refused.headers["grpc-status"]) == ("application/grpc", "2")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
-from lockgate.controllers.elastic_load_balancing.reading import read
+from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.loadbalancer.elbv2 import load_balancers, target_group
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 
 if TYPE_CHECKING:
-    from lockgate.xds.loadbalancer import Built, Material
+    from lockgate.xds.loadbalancer import Built, Material, TrustStore
     from lockgate.xds.snapshot import Snapshot
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
@@ -53,6 +53,8 @@ class ElasticLoadBalancing:
         self._balancers: tuple[LoadBalancer, ...] = ()
         self._groups: dict[str, TargetGroup] = {}
         self._certificates: dict[str, Material] = {}
+        self._trust_stores: dict[str, TrustStore] = {}
+        self._unserved: dict[str, str] = {}
         self._addresses: dict[str, str] = {}
         self._ports: dict[tuple[str, int], int] = {}
         self._published: Snapshot | None = None
@@ -130,6 +132,8 @@ class ElasticLoadBalancing:
                 await self._read()
             if stale:
                 await self._fetch_certificates(again="acm" in stale)
+                await self._fetch_trust_stores()
+                self._tell_unserved()
         except BaseException:
             self._stale |= stale
             raise
@@ -157,6 +161,39 @@ class ElasticLoadBalancing:
             elif (material := await self._platform.certificate_material(arn)) is not None:
                 found[arn] = Material(*material)
         self._certificates = found
+
+    async def _fetch_trust_stores(self) -> None:
+        from lockgate.xds.loadbalancer import TrustStore
+
+        found = {}
+        for balancer in self._balancers:
+            for listener in balancer.listeners:
+                mutual = listener.mutual_authentication
+                if mutual is None or mutual.mode != "verify" or mutual.trust_store in found:
+                    continue
+                bundles = await trust_store(self._aws, mutual.trust_store)
+                if bundles is not None:
+                    found[mutual.trust_store] = TrustStore(*bundles)
+        self._trust_stores = found
+
+    def _tell_unserved(self) -> None:
+        """Once for each reason: a listener that is not served refuses connections, and nothing else says why."""
+        from lockgate.xds.loadbalancer import unserved
+
+        told = {}
+        for balancer in self._balancers:
+            for listener in balancer.listeners:
+                if why := unserved(listener, self._certificates, self._trust_stores):
+                    told[f"{balancer.name}:{listener.port}"] = why
+        for name, why in told.items():
+            if self._unserved.get(name) != why:
+                log.warning("listener %s is not served: %s", name, why)
+        self._unserved = told
+
+    @property
+    def unserved(self) -> Mapping[str, str]:
+        """``NAME:PORT`` of listeners that cannot be served now, and why."""
+        return MappingProxyType(self._unserved)
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
@@ -200,6 +237,7 @@ class ElasticLoadBalancing:
             self._balancers,
             sockets=sockets,
             certificates=self._certificates,
+            trust_stores=self._trust_stores,
             endpoints=endpoints,
             built=self._built,
         )

@@ -6,18 +6,29 @@ strict priority order; its target groups become clusters whose endpoints are whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
+from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.loadbalancer.routes import route_configuration
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
 
-__all__ = ["Built", "Endpoint", "Material", "Socket", "cluster_name", "listener_name", "snapshot"]
+__all__ = [
+    "Built",
+    "Endpoint",
+    "Material",
+    "Socket",
+    "TrustStore",
+    "cluster_name",
+    "listener_name",
+    "snapshot",
+    "unserved",
+]
 
 Entries: TypeAlias = dict[str, dict[str, Entry]]
 
@@ -38,17 +49,19 @@ def snapshot(
     sockets: Mapping[tuple[str, int], Socket],
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
+    trust_stores: Mapping[str, TrustStore] | None = None,
     built: Built | None = None,
 ) -> Snapshot:
     """Everything that Envoy needs to serve `load_balancers`.
 
     `sockets` are by load balancer ARN and listener port, `certificates` by ARN, `endpoints` by target group reference.
     A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
-    `certificates`: it cannot be served, and the caller knows why.
+    `certificates`, or that verifies clients with a trust store that is not in `trust_stores`: it cannot be served, and
+    `unserved` says so.
     """
     earlier = built.parts if built is not None else {}
     parts: dict[str, tuple[object, Entries]] = {}
-    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints):
+    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}):
         known = earlier.get(key)
         parts[key] = known if known is not None and known[0] == inputs else (inputs, _build(inputs))
     if built is not None:
@@ -65,6 +78,7 @@ class _Listeners:
     load_balancer: LoadBalancer
     sockets: Mapping[int, Socket]
     served: tuple[str, ...]  # the certificates at hand
+    stores: Mapping[str, TrustStore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +104,13 @@ def _parts(
     sockets: Mapping[tuple[str, int], Socket],
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
+    trust_stores: Mapping[str, TrustStore],
 ) -> Iterable[tuple[str, _Listeners | _Cluster | _Endpoints | _Secret]]:
     for balancer in load_balancers:
         here = {port: socket for (arn, port), socket in sockets.items() if arn == balancer.arn}
         named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
         served = tuple(arn for arn in named if arn in certificates)
-        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served)
+        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores))
         for reference, group in balancer.target_groups.items():
             yield f"cluster {reference}", _Cluster(balancer, group)
             yield f"endpoints {reference}", _Endpoints(reference, tuple(endpoints.get(reference, ())))
@@ -105,8 +120,8 @@ def _parts(
 
 def _build(inputs: _Listeners | _Cluster | _Endpoints | _Secret) -> Entries:
     match inputs:
-        case _Listeners(balancer, sockets, served):
-            return _listeners(balancer, sockets, frozenset(served))
+        case _Listeners(balancer, sockets, served, stores):
+            return _listeners(balancer, sockets, frozenset(served), stores)
         case _Cluster(balancer, group):
             body = cluster(group, balancer).SerializeToString(deterministic=True)
             return {CLUSTER: {cluster_name(group.reference): Entry.of(body, f"target group {group.name}")}}
@@ -119,15 +134,38 @@ def _build(inputs: _Listeners | _Cluster | _Endpoints | _Secret) -> Entries:
             return {SECRET: {arn: Entry.of(body, f"certificate {arn}")}}
 
 
-def _listeners(balancer: LoadBalancer, sockets: Mapping[int, Socket], served: frozenset[str]) -> Entries:
+def _stores(balancer: LoadBalancer, stores: Mapping[str, TrustStore]) -> dict[str, TrustStore]:
+    named = (each.mutual_authentication.trust_store for each in balancer.listeners if each.mutual_authentication)
+    return {arn: stores[arn] for arn in named if arn in stores}
+
+
+def unserved(listener: Listener, certificates: Collection[str], trust_stores: Collection[str]) -> str | None:
+    """Why a listener cannot be served with the certificates and trust stores at hand; None where it can."""
+    if listener.protocol != "HTTPS":
+        return None
+    if not listener.certificates or listener.certificates[0] not in certificates:
+        return f"its certificate {next(iter(listener.certificates), '')} is not issued"
+    mutual = listener.mutual_authentication
+    if mutual is not None and mutual.mode == "verify" and mutual.trust_store not in trust_stores:
+        return f"its trust store {mutual.trust_store} cannot be read"
+    return None
+
+
+def _listeners(
+    balancer: LoadBalancer,
+    sockets: Mapping[int, Socket],
+    served: frozenset[str],
+    stores: Mapping[str, TrustStore],
+) -> Entries:
     entries: Entries = {LISTENER: {}, ROUTE: {}}
     for each in balancer.listeners:
         at = sockets.get(each.port)
-        if at is None or (each.protocol == "HTTPS" and not served.issuperset(each.certificates[:1])):
+        if at is None or unserved(each, served, stores):
             continue
         name = listener_name(balancer, each.port)
         origin = f"listener {balancer.name}:{each.port}"
-        made = listener(balancer, each, at, served).SerializeToString(deterministic=True)
+        store = stores.get(each.mutual_authentication.trust_store) if each.mutual_authentication else None
+        made = listener(balancer, each, at, served, store).SerializeToString(deterministic=True)
         routes = route_configuration(balancer, each).SerializeToString(deterministic=True)
         entries[LISTENER][name] = Entry.of(made, origin)
         entries[ROUTE][name] = Entry.of(routes, origin)

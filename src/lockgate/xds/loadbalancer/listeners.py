@@ -25,6 +25,7 @@ from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.xds.loadbalancer.actions import script_of
+from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
@@ -51,12 +52,14 @@ class Material:
     key: str = field(repr=False)
 
 
-def listener(balancer: LoadBalancer, listener: Listener, at: Socket, served: frozenset[str]) -> Message:
+def listener(
+    balancer: LoadBalancer, listener: Listener, at: Socket, served: frozenset[str], store: TrustStore | None
+) -> Message:
     """`served` are the certificates whose material Envoy is given."""
     chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener)])
     if listener.protocol == "HTTPS":
         chain.transport_socket.name = "envoy.transport_sockets.tls"
-        chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served)))
+        chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served, store)))
     return EnvoyListener(
         name=listener_name(balancer, listener.port),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
@@ -73,7 +76,7 @@ def secret(arn: str, material: Material) -> Message:
     )
 
 
-def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str]) -> Message:
+def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str], store: TrustStore | None) -> Message:
     """The default certificate first: it is what a client gets that names no server, or one without a certificate."""
     context = DownstreamTlsContext()
     common = context.common_tls_context
@@ -84,6 +87,7 @@ def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str]) -> 
             common.tls_certificate_sds_secret_configs.append(
                 SdsSecretConfig(name=arn, sds_config={"ads": {}, "resource_api_version": "V3"})
             )
+    ask_for_certificate(context, listener, store)
     return context
 
 

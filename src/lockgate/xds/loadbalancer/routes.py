@@ -17,6 +17,7 @@ from lockgate.loadbalancer.forwarding import forwarded_for
 from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
+from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import listener_name
@@ -41,6 +42,7 @@ def _request_headers(balancer: LoadBalancer, listener: Listener) -> list[Message
     made = [
         header("X-Forwarded-Proto", listener.protocol.lower()),
         header("X-Forwarded-Port", str(listener.port)),
+        *told_of_client(balancer, listener),
     ]
     if forwarded_for(balancer) == "append":
         port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"

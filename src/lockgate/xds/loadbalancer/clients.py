@@ -1,0 +1,80 @@
+"""Client certificates, and what targets are told of the TLS connection to the client.
+
+Source: "Mutual authentication with TLS in Application Load Balancer", "HTTP headers and Application Load Balancers".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
+
+from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.xds.loadbalancer.protobuf import Message, header, true, uint32
+
+DEEPEST: Final = 4  # certificates of a chain, beside the leaf
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """PEM: certificates of authorities, and what they revoked."""
+
+    authorities: str
+    revocations: str = ""
+
+
+def ask_for_certificate(context: Message, listener: Listener, store: TrustStore | None) -> None:
+    """Passthrough takes any certificate, or none; verify takes only what the trust store vouches for."""
+    mutual = listener.mutual_authentication
+    if mutual is None or mutual.mode == "off":
+        return
+    context.disable_stateful_session_resumption = True
+    context.disable_stateless_session_resumption = True
+    validation = CertificateValidationContext()
+    if mutual.mode == "verify":
+        assert store is not None, "a listener without its trust store is not served"
+        validation.trusted_ca.inline_string = store.authorities
+        if store.revocations:
+            validation.crl.inline_string = store.revocations
+        validation.allow_expired_certificate = mutual.ignore_client_certificate_expiry
+        validation.max_verify_depth.CopyFrom(uint32(DEEPEST))
+        context.require_client_certificate.CopyFrom(true())
+    else:
+        validation.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
+    context.common_tls_context.validation_context.CopyFrom(validation)
+
+
+# Attribute of the listener that renames a header, the header's own name, and where its value comes from.
+_VERIFIED: Final = (
+    ("x_amzn_mtls_clientcert_serial_number", "X-Amzn-Mtls-Clientcert-Serial-Number", "%DOWNSTREAM_PEER_SERIAL%"),
+    ("x_amzn_mtls_clientcert_issuer", "X-Amzn-Mtls-Clientcert-Issuer", "%DOWNSTREAM_PEER_ISSUER%"),
+    ("x_amzn_mtls_clientcert_subject", "X-Amzn-Mtls-Clientcert-Subject", "%DOWNSTREAM_PEER_SUBJECT%"),
+    (
+        "x_amzn_mtls_clientcert_validity",
+        "X-Amzn-Mtls-Clientcert-Validity",
+        "NotBefore=%DOWNSTREAM_PEER_CERT_V_START(%Y-%m-%dT%H:%M:%SZ)%"
+        ";NotAfter=%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%",
+    ),
+    ("x_amzn_mtls_clientcert_leaf", "X-Amzn-Mtls-Clientcert-Leaf", "%DOWNSTREAM_PEER_CERT%"),
+)
+_CONNECTION: Final = (
+    ("x_amzn_tls_version", "X-Amzn-Tls-Version", "%DOWNSTREAM_TLS_VERSION%"),
+    ("x_amzn_tls_cipher_suite", "X-Amzn-Tls-Cipher-Suite", "%DOWNSTREAM_TLS_CIPHER%"),
+)
+
+
+def told_of_client(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    """Request headers about the connection; a client's own of the same name never pass."""
+    told = []
+    if listener.protocol == "HTTPS":
+        on = "routing.http.x_amzn_tls_version_and_cipher_suite.enabled"
+        if balancer.attributes.get(on) == "true":
+            told += list(_CONNECTION)
+        mutual = listener.mutual_authentication
+        if mutual is not None and mutual.mode == "verify":
+            told += list(_VERIFIED)
+    return [
+        header(listener.attributes.get(f"routing.http.request.{attribute}.header_name") or name, value)
+        for attribute, name, value in told
+    ]
