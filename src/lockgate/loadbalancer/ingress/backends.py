@@ -16,10 +16,9 @@ from lockgate.loadbalancer.ingress.actions import (
     ToArn,
     ToName,
     ToService,
-    authentication,
     read_action,
-    read_jwt_validation,
 )
+from lockgate.loadbalancer.ingress.authentication import Login, read_jwt_validation, read_login
 from lockgate.loadbalancer.ingress.conditions import read_conditions, read_transforms
 from lockgate.loadbalancer.ingress.group import Member
 from lockgate.loadbalancer.ingress.target_groups import TargetGroups
@@ -60,22 +59,23 @@ class Backends:
     """Told of a backend that does not exist, where that is answered 503."""
     _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
     _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
+    _logins: dict[tuple[str, str], Login] = field(default_factory=dict)
     _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
 
     def read(self, member: Member, backend: IngressBackend, path: Path, *, default: bool = False) -> Backend:
-        """Raises `Refused`. Conditions and transforms are not for the `default` backend."""
+        """Raises `Refused`. Conditions and transforms are read for the `default` backend too, and not for it."""
         with about(member.ingress.key, path):
             if backend.service is None:
                 raise Refused('missing required "service" field')
             name, port = backend.service.name, backend.service.port
+            conditions, transforms = self.conditions(member, name), self.transforms(member, name)
             if port.name == "use-annotation":
                 action = self._annotated(member, name, path)
             else:
                 action = ForwardTo((ToService(name, port.name or port.number),))
-            conditions = () if default else self.conditions(member, name)
-            transforms = () if default else self.transforms(member, name)
             final, service = self._resolve(member, action, path)
-            return Backend(final, service, conditions, transforms)
+            self.login(member, service)
+            return Backend(final, service, () if default else conditions, () if default else transforms)
 
     def pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
         """What an HTTPS listener does before the backend's action."""
@@ -83,6 +83,13 @@ class Backends:
         if key not in self._pre_actions:
             self._pre_actions[key] = self._read_pre_actions(member, service)
         return self._pre_actions[key]
+
+    def login(self, member: Member, service: Service | None) -> Login:
+        key = (member.key, service.name if service else "")
+        if key not in self._logins:
+            with about(member.ingress.key, a.AUTH_TYPE.path()):
+                self._logins[key] = read_login(member.ingress, service)
+        return self._logins[key]
 
     def conditions(self, member: Member, name: str) -> tuple[Condition, ...]:
         key = (member.key, name)
@@ -118,7 +125,6 @@ class Backends:
             case Redirect() | FixedResponse():
                 return action, None
             case ForwardTo(targets, stickiness):
-                services = {target.service for target in targets if isinstance(target, ToService)}
                 found: list[WeightedTargetGroup] = []
                 service: Service | None = None
                 for target in targets:
@@ -139,7 +145,7 @@ class Backends:
                             found.append(WeightedTargetGroup(reference, weight))
                         case _:
                             assert_never(target)
-                return Forward(tuple(found), stickiness), service if len(services) == 1 else None
+                return Forward(tuple(found), stickiness), service if len(targets) == 1 else None
             case _:
                 assert_never(action)
 
@@ -154,7 +160,7 @@ class Backends:
     def _read_pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
         ingress = member.ingress
         with about(ingress.key, a.AUTH_TYPE.path()):
-            login = authentication(ingress, service, self.objects.secrets)
+            login = self.login(member, service).action(ingress.namespace, self.objects.secrets)
         with about(ingress.key, a.JWT_VALIDATION.path()):
             token = a.JWT_VALIDATION.parse(read_jwt_validation, ingress)
             if login and token:

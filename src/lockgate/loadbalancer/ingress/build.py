@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lockgate.loadbalancer import annotations as a
+from lockgate.loadbalancer.annotations_values import Malformed, read_bool
 from lockgate.loadbalancer.ingress import findings, load_balancer, rules
 from lockgate.loadbalancer.ingress.backends import Backend, Backends
 from lockgate.loadbalancer.ingress.group import Group, Member
@@ -147,10 +148,7 @@ class _Build:
         candidates = [candidate for member in port.members for candidate in self._candidates(member)]
         matches = [rules.Match.of(candidate.conditions, (candidate.backend.action,)) for candidate in candidates]
         https = port.protocol == "HTTPS"
-        actions = [
-            (*(self.backends.pre_actions(item.member, item.backend.service) if https else ()), item.backend.action)
-            for item in candidates
-        ]
+        actions = [self._actions(item) if https else (item.backend.action,) for item in candidates]
         found = []
         for priority, index in enumerate(rules.kept(port.number, port.protocol, matches), 1):
             candidate = candidates[index]
@@ -167,10 +165,17 @@ class _Build:
             )
         return tuple(found)
 
+    def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
+        """An HTTPS listener's actions: it authenticates first."""
+        member = candidate.member
+        with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+            return (*self.backends.pre_actions(member, candidate.backend.service), candidate.backend.action)
+
     def _candidates(self, member: Member) -> tuple[_Candidate, ...]:
         """All rules of a member in order, the same for each of its ports."""
         if member.key not in self.candidates:
-            self.candidates[member.key] = tuple(self._read_rules(member))
+            with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+                self.candidates[member.key] = tuple(self._read_rules(member))
         return self.candidates[member.key]
 
     def _read_rules(self, member: Member) -> list[_Candidate]:
@@ -297,10 +302,11 @@ def _check_deletion(ingress: Resource) -> None:
     """A deleted Ingress that protects its load balancer keeps it, and with it the whole group."""
     if not ingress.metadata.deletion_timestamp:
         return
-    attributes = a.LOAD_BALANCER_ATTRIBUTES.read(ingress) or {}
-    if attributes.get("deletion_protection.enabled") == "true":
-        raise Refused(
-            f"deletion_protection is enabled, cannot delete the ingress: {ingress.name}",
-            subject=ingress.key,
-            path=a.LOAD_BALANCER_ATTRIBUTES.path(),
-        )
+    with about(ingress.key, a.LOAD_BALANCER_ATTRIBUTES.path()):
+        protection = (a.LOAD_BALANCER_ATTRIBUTES.read(ingress) or {}).get("deletion_protection.enabled", "false")
+        try:
+            protected = read_bool(protection)
+        except Malformed as error:
+            raise Refused(error.reason) from None
+        if protected:
+            raise Refused(f"deletion_protection is enabled, cannot delete the ingress: {ingress.name}")

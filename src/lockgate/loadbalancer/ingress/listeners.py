@@ -214,7 +214,10 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
 
     with about(member.ingress.key, a.MUTUAL_AUTHENTICATION.path()):
         try:
-            return a.MUTUAL_AUTHENTICATION.parse(read, member.ingress) or {}
+            found = a.MUTUAL_AUTHENTICATION.parse(read, member.ingress)
+            if not found:
+                raise Refused(f"empty mutualAuthentication configuration from ingress annotation: `{raw}`")
+            return found
         except Refused as refused:
             if refused.message.startswith("failed to parse json"):
                 raise Refused(

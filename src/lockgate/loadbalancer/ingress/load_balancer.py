@@ -15,7 +15,7 @@ from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import IpAddressType, Scheme
 from lockgate.loadbalancer.names import load_balancer_name, security_group_name
-from lockgate.loadbalancer.refusal import Refused
+from lockgate.loadbalancer.refusal import Refused, about
 from lockgate.loadbalancer.stack import (
     BACKEND_SECURITY_GROUP,
     CLUSTER_TAG,
@@ -218,8 +218,11 @@ def ssl_redirect(group: Group) -> int | None:
             if not (text.isascii() and text.isdigit()):
                 return None
             found.append((member, int(text)))
-        elif (value := a.SSL_REDIRECT.read(member.ingress)) is not None:
-            found.append((member, value))
+        else:
+            with about(member.ingress.key, a.SSL_REDIRECT.path(), prefix=f"ingress: {member.key}: "):
+                value = a.SSL_REDIRECT.read(member.ingress)
+            if value is not None:
+                found.append((member, value))
     values = sorted({value for _, value in found})
     if len(values) > 1:
         raise _refused(f"conflicting sslRedirect port: {_show(map(str, values))}", found[-1][0], a.SSL_REDIRECT)

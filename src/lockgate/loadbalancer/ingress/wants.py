@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.ingress import load_balancer
-from lockgate.loadbalancer.ingress.actions import ForwardTo, ToService, oidc_secret, read_action
+from lockgate.loadbalancer.ingress.actions import ForwardTo, ToService, read_action
+from lockgate.loadbalancer.ingress.authentication import oidc_secret
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.listeners import parse_listen_ports
 from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer, Settings
