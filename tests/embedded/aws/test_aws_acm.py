@@ -54,6 +54,24 @@ def test_a_certificate_from_request_to_issue(running: Lab, acm: Any) -> None:
     assert not [item for item in running.run(running.api.pending_certificates()) if item.arn == arn]
 
 
+def test_an_expired_certificate_says_so_and_is_no_listeners(running: Lab, acm: Any) -> None:
+    arn = _requested(acm, "old.example")
+    running.run(running.api.issue_certificate(arn, *certificate("old.example", days=-1)))
+    assert acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "EXPIRED"
+    _, subnets, _ = running.run(running.api.default_vpc())
+    elbv2 = running.client("elbv2")
+    balancer = elbv2.create_load_balancer(Name="old", Subnets=list(subnets[:2]))["LoadBalancers"][0]
+    code, _ = refusal(
+        elbv2.create_listener,
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": arn}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+    assert code == "UnsupportedCertificate"
+
+
 def test_a_domain_and_its_wildcard_share_a_record_and_keep_it(acm: Any) -> None:
     def records(*names: str) -> set[tuple[str, str]]:
         found = acm.describe_certificate(CertificateArn=_requested(acm, *names))["Certificate"]

@@ -12,7 +12,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lockgate.embedded.aws import constraints
@@ -22,6 +22,7 @@ from lockgate.embedded.aws.protocol import Call, Refusal, Result
 
 NAMES = 10  # a certificate's names, ACM's default quota
 DEFAULT_KEY_TYPES = ("RSA_1024", "RSA_2048")  # what ListCertificates shows unless asked for more
+PATIENCE = timedelta(hours=72)  # with a request whose records do not appear
 REQUESTABLE = ("RSA_2048", "EC_prime256v1", "EC_secp384r1")
 
 
@@ -41,7 +42,6 @@ class _Certificate:
     names: tuple[str, ...]
     created_at: datetime
     type: str = "AMAZON_ISSUED"
-    status: str = "PENDING_VALIDATION"
     key_algorithm: str = "RSA_2048"
     validation_method: str = "DNS"
     options: dict[str, str] = field(default_factory=dict)
@@ -53,6 +53,13 @@ class _Certificate:
     exported: bool = False
     idempotency: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        now = datetime.now(UTC)
+        if self.leaf is None:
+            return "PENDING_VALIDATION" if now - self.created_at < PATIENCE else "VALIDATION_TIMED_OUT"
+        return "ISSUED" if now <= self.leaf.not_after else "EXPIRED"
 
 
 class CertificateManager:
@@ -164,7 +171,9 @@ class CertificateManager:
         option: dict[str, Any] = {
             "DomainName": name,
             "ValidationDomain": domain,
-            "ValidationStatus": "SUCCESS" if certificate.status == "ISSUED" else "PENDING_VALIDATION",
+            "ValidationStatus": {"PENDING_VALIDATION": "PENDING_VALIDATION", "VALIDATION_TIMED_OUT": "FAILED"}.get(
+                certificate.status, "SUCCESS"
+            ),
             "ValidationMethod": certificate.validation_method,
         }
         if certificate.validation_method == "DNS":
@@ -242,7 +251,7 @@ class CertificateManager:
             certificate.tags = {tag["Key"]: tag.get("Value", "") for tag in given.get("Tags", ())}
             self._certificates[arn] = certificate
         certificate.names, certificate.chain, certificate.key, certificate.leaf = leaf.names, chain, key, leaf
-        certificate.key_algorithm, certificate.status, certificate.imported_at = leaf.key_algorithm, "ISSUED", now
+        certificate.key_algorithm, certificate.imported_at = leaf.key_algorithm, now
         return {"CertificateArn": arn}
 
     def _delete(self, given: dict[str, Any]) -> Result:
@@ -337,7 +346,7 @@ class CertificateManager:
         certificate = self._certificates[arn]
         certificate.leaf = read_leaf(chain)
         certificate.chain, certificate.key = chain, key
-        certificate.status, certificate.issued_at = "ISSUED", datetime.now(UTC)
+        certificate.issued_at = datetime.now(UTC)
 
     def holds(self, arn: str) -> bool:
         return arn in self._certificates
