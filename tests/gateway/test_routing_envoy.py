@@ -38,6 +38,8 @@ PATHS = (
     "/a//b",
     "/a/../b",
     "/%61/b",
+    "/a/{b}",
+    "/a%2f%2Fb",
     "/a/./b/..",
     "/b/c/d",
 )
@@ -201,6 +203,7 @@ requests = st.builds(
             {},
             {"defaultConfig": {"gatewayTopology": {"numTrustedProxies": 1}}},
             {"pathNormalization": {"normalization": "MERGE_SLASHES"}},
+            {"pathNormalization": {"normalization": "DECODE_AND_MERGE_SLASHES"}},
         )
     ),
     st.lists(requests, min_size=12, max_size=12),

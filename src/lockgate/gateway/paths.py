@@ -11,16 +11,24 @@ from lockgate.gateway.mesh import HttpSettings
 
 _DOT = re.compile(r"%2[eE]")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_REFUSED = re.compile(r"[^\x21-\x7e]|#")
+_NUL = re.compile("%00")
+_UNSAFE = {ord(char): f"%{ord(char):02X}" for char in '"<>^`{|}'}
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-def canonical(target: str, http: HttpSettings) -> str:
-    """The path and query that routing sees: dot segments gone, needless escapes decoded, slashes as the mesh says."""
+def canonical(target: str, http: HttpSettings) -> str | None:
+    """The path and query that routing sees: dot segments gone, needless escapes decoded, slashes as the mesh says.
+
+    None where Envoy answers 400.
+    """
     path, mark, query = target.partition("?")
+    if not path.startswith("/") or _REFUSED.search(target) or (http.normalize_path and _NUL.search(path)):
+        return None
     if http.unescape_slashes:
         path = re.sub(r"%2[fF]", "/", re.sub(r"%5[cC]", r"\\", path))
     if http.normalize_path:
-        path = _without_dots(_ESCAPED.sub(_decoded, path.replace("\\", "/")))
+        path = _without_dots(_ESCAPED.sub(_decoded, path.replace("\\", "/"))).translate(_UNSAFE)
     if http.merge_slashes:
         path = re.sub(r"/{2,}", "/", path)
     return path + mark + query

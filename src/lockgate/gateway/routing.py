@@ -199,13 +199,13 @@ class _Received:
     forwarded: str
 
 
-def _received(gateway: Gateway, request: Request) -> _Received:
+def _received(gateway: Gateway, request: Request, target: str) -> _Received:
     """X-Forwarded-Proto is the connection's, unless proxies before the gateway are trusted: then what they say stays,
     and counts as the scheme where it is one."""
     connection = "https" if request.tls else "http"
     told = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
     scheme = told if told in ("http", "https") else connection
-    return _Received(request, canonical(request.target, gateway.http), scheme, told or connection)
+    return _Received(request, target, scheme, told or connection)
 
 
 def _http(
@@ -215,8 +215,10 @@ def _http(
     chain: FilterChain,
     configuration: RouteConfiguration,
 ) -> Decision:
-    received = _received(gateway, request)
-    target = received.target
+    target = canonical(request.target, gateway.http)
+    if target is None:
+        return Decision(Answered(400), listener, chain, configuration)
+    received = _received(gateway, request, target)
     host = virtual_host(configuration, request.authority)
     if host is None:
         return Decision(Answered(404, "NR"), listener, chain, configuration)
