@@ -12,6 +12,11 @@ from typing import Any
 JsonValue = Any  # botocore's answers are untyped; controllers read them into values at once
 
 
+def preload() -> None:
+    """Import boto3 now rather than at the first call."""
+    import boto3  # noqa: F401
+
+
 class AwsError(Exception):
     """An error answer: `code` and `message` as the service gave them, e.g. ``CertificateNotFound``."""
 

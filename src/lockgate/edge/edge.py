@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockgate.controllers.aws import Aws
+from lockgate.controllers.aws import preload as preload_aws
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
 from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager, Route53Access
+from lockgate.controllers.cert_manager import preload as preload_cert_manager
 from lockgate.controllers.certificate_manager import CertificateManager
 from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
 from lockgate.controllers.external_dns import ExternalDns
@@ -98,11 +100,13 @@ class Edge:
         Raises `PortInUse`, `EnvoyNotFound`, OSError.
         """
         self.binary = find_envoy()
+        _import_shared()
         planned = self._plan(manifests)
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             await self._start_places(places, planned)
             self._actors = actors
             self._start_envoy("alb")
+            actors.create_task(asyncio.to_thread(preload_cert_manager))
             await self.load(manifests)
             self._start_actors(await self._machine(planned.region))
             await started()
@@ -267,8 +271,8 @@ class Edge:
         )
 
     def _route53(self, access: Route53Access) -> Aws:
-        """Ambient credentials are the edge's own: the machine's role may do what the team's may."""
-        if access.access_key_id is None or access.secret_access_key is None:
+        """Ambient credentials, and those of an assumed role, are the edge's own: the account is the same."""
+        if access.access_key_id is None or access.secret_access_key is None or access.session_token:
             return self.aws
         return self._client(access.access_key_id, access.secret_access_key, access.region)
 
@@ -341,6 +345,14 @@ class Edge:
 
         pods = Mirror(self.store, Pod, changed)
         await pods.run()
+
+
+def _import_shared() -> None:
+    """Packages that moto's thread and cert-manager's both import: from two threads at once, one would see them half
+    made, because their modules import each other in circles."""
+    import requests  # noqa: F401
+
+    preload_aws()
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -131,12 +132,15 @@ class Supervisor:
             if current.ready:
                 break
             seconds = self._seconds()
+            if not gc.isenabled() and seconds > self._patience:
+                _collect_garbage()
             if not warned and (seconds > self._patience or (current.faults and _only_faults_left(current))):
                 warned = True
                 self._audience.not_ready(current, seconds)
             await asyncio.sleep(_POLL)
         self._became_ready = True
         self._progress.mark("ready")
+        _collect_garbage()
         if fresh := tuple(each for each in current.findings if each not in self._edge.findings):
             self._audience.findings(fresh)
         self._audience.ready(current, self._seconds(), self._edge.proxy.url)
@@ -202,6 +206,13 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _collect_garbage() -> None:
+    """From now on, and not among what the start has made: modules, models and the first state stay anyway."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
 
 
 def _log_to(folder: StateFolder, first: str) -> None:
