@@ -159,7 +159,12 @@ class Lab:
         return await self.aws.list("elbv2", "describe_target_groups", "TargetGroups")
 
     async def issue(self, arn: str, *names: str) -> None:
+        """A certificate under an ARN, issued."""
         await self.api.create_certificate(arn, names)
+        await self.certify(arn, *names)
+
+    async def certify(self, arn: str, *names: str) -> None:
+        """Issue a certificate that waits, as if its validation record had been seen."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         now = datetime.now(UTC)

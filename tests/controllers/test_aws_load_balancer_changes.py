@@ -140,6 +140,41 @@ def test_certificates_are_found_by_host() -> None:
     asyncio.run(run())
 
 
+def test_a_certificate_is_asked_of_acm_and_goes_with_its_ingress() -> None:
+    async def run() -> None:
+        web = ingress("web", ("/", "web", 80), create_acm_cert="true")
+        web["spec"]["rules"][0]["host"] = "www.shop.example"
+        settings = Settings(enable_certificate_management=True)
+        async with lab(service("web", 80), web, settings=settings) as there:
+            await there.event(
+                "FailedDeployModel", 'pre-check failed for domain "www.shop.example": no hosted zone found'
+            )
+            await there.api.create_hosted_zone("shop.example", "Z0SHOP")
+
+            async def records() -> list[str]:
+                listed = await there.aws.list(
+                    "route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId="Z0SHOP"
+                )
+                return [record["Name"] for record in listed if record["Type"] == "CNAME"]
+
+            await there.until(records, "validation record")
+            [certificate] = await there.aws.list("acm", "list_certificates", "CertificateSummaryList")
+            await there.certify(certificate["CertificateArn"], "www.shop.example")
+            await there.served("web")
+            [listener] = await there.listeners()
+            assert listener["Certificates"] == [{"CertificateArn": certificate["CertificateArn"]}]
+            await there.quiet()
+            there.writes.clear()
+            await there.another_pass("web")
+            assert there.writes == []
+            await there.store.delete(Ingress, "web", "default")
+            await there.gone("web")
+            assert await there.aws.list("acm", "list_certificates", "CertificateSummaryList") == []
+            assert await records() == []
+
+    asyncio.run(run())
+
+
 def test_a_service_that_comes_later_and_one_that_changes() -> None:
     async def run() -> None:
         async with lab(ingress("web", ("/", "web", 80))) as there:

@@ -23,6 +23,12 @@ def stack_json(stack: Stack) -> Json:
         shown["SecurityGroup"] = _security_group(stack.security_group)
     shown["TargetGroups"] = [_target_group(group) for group in stack.target_groups.values()]
     shown["TargetGroupBindings"] = [_binding(binding) for binding in stack.bindings]
+    if stack.certificates:
+        shown["Certificates"] = [
+            {"CertificateArn": item.reference, "SubjectAlternativeNames": list(item.names)}
+            | ({"CertificateAuthorityArn": item.authority_arn} if item.authority_arn else {})
+            for item in stack.certificates
+        ]
     if stack.web_acl is not None:
         shown["WebACLArn"] = stack.web_acl.arn or None
     return shown

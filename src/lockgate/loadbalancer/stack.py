@@ -81,6 +81,19 @@ class TargetGroupBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """A certificate that ACM is asked for: `authority_arn` names a private CA, "" means Amazon's public one.
+
+    Listeners refer to it by `reference` until it has an ARN. The first of `names` is the domain name.
+    """
+
+    reference: str
+    names: tuple[str, ...]
+    authority_arn: str = ""
+    tags: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
 class WebAcl:
     """What the annotations say of WAFv2: a web ACL by ARN, or "" to have none."""
 
@@ -99,6 +112,7 @@ class Stack:
     load_balancer: LoadBalancer | None = None
     security_group: SecurityGroup | None = None
     bindings: tuple[TargetGroupBinding, ...] = ()
+    certificates: tuple[CertificateRequest, ...] = ()
     web_acl: WebAcl | None = None
     capacity_units: int | None = None
     coip_pool: str = ""

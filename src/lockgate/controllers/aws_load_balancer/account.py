@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from typing import Final
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
 from lockgate.loadbalancer.ingress.wants import Want
 from lockgate.loadbalancer.ingress.world import Account, Certificate
 from lockgate.loadbalancer.subnets import Subnet
+
+# Without a filter ACM lists RSA keys up to 2048 bits only.
+KEY_TYPES: Final = (
+    "RSA_1024",
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "EC_prime256v1",
+    "EC_secp384r1",
+    "EC_secp521r1",
+)
 
 
 class AccountReader:
@@ -70,17 +82,21 @@ class AccountReader:
 
     async def _certificates(self) -> tuple[Certificate, ...]:
         listed = await self._aws.list(
-            "acm", "list_certificates", "CertificateSummaryList", CertificateStatuses=["ISSUED"]
+            "acm",
+            "list_certificates",
+            "CertificateSummaryList",
+            CertificateStatuses=["ISSUED"],
+            Includes={"keyTypes": list(KEY_TYPES)},
         )
-        described = await asyncio.gather(
-            *(self._aws.call("acm", "describe_certificate", CertificateArn=item["CertificateArn"]) for item in listed)
-        )
-        return tuple(
-            Certificate(
-                item["Certificate"]["CertificateArn"], tuple(item["Certificate"].get("SubjectAlternativeNames", ()))
-            )
-            for item in described
-        )
+        found = []
+        for item in listed:
+            names = item.get("SubjectAlternativeNameSummaries", ())
+            if item.get("HasAdditionalSubjectAlternativeNames"):
+                arn = item["CertificateArn"]
+                answer = await self._aws.call("acm", "describe_certificate", CertificateArn=arn)
+                names = answer["Certificate"].get("SubjectAlternativeNames", ())
+            found.append(Certificate(item["CertificateArn"], tuple(names)))
+        return tuple(found)
 
     async def _security_groups(self) -> dict[str, tuple[str, ...]]:
         in_vpc = [{"Name": "vpc-id", "Values": [self._vpc_id]}]

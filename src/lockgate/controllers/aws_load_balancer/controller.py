@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import security_groups
 from lockgate.controllers.aws_load_balancer.account import AccountReader
+from lockgate.controllers.aws_load_balancer.certificates import NotIssued
 from lockgate.controllers.aws_load_balancer.cluster import WATCHED, Cluster
 from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.existing import Inventory, Unexpected
@@ -147,7 +148,7 @@ class AwsLoadBalancerController:
             raise
         try:
             deployed = await deploy(self._site, built, existing)
-        except (AwsError, ApiError, TooManyAttached, TimeoutError) as error:
+        except (AwsError, ApiError, NotIssued, TooManyAttached, TimeoutError) as error:
             await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {told(error)}")
             raise
         return _Live(built, deployed) if deployed else None

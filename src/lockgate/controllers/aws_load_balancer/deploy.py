@@ -6,7 +6,14 @@ balancer, listeners, rules, bindings; then what is left over goes in the reverse
 
 from __future__ import annotations
 
-from lockgate.controllers.aws_load_balancer import balancers, bindings, listeners, security_groups, target_groups
+from lockgate.controllers.aws_load_balancer import (
+    balancers,
+    bindings,
+    certificates,
+    listeners,
+    security_groups,
+    target_groups,
+)
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site
 from lockgate.loadbalancer.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack
@@ -20,17 +27,19 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> Deployed | Non
         ids[MANAGED_SECURITY_GROUP] = await security_groups.ensure_managed(site, stack.security_group, existing)
     if stack.needs_backend_security_group:
         ids[BACKEND_SECURITY_GROUP] = await security_groups.ensure_backend(site)
+    issued, spare_certificates = await certificates.ensure(site, stack)
     arns, spare_groups = await target_groups.ensure(site, stack, existing)
     deployed: Deployed | None = None
     await balancers.delete_spare(site, stack, existing)
     if desired is not None:
         groups = tuple(ids.get(token, token) for token in desired.security_groups)
         deployed, found = await balancers.ensure(site, stack, desired, groups, existing)
-        await listeners.ensure(site, desired, deployed.arn, found, arns, existing)
+        await listeners.ensure(site, desired, deployed.arn, found, arns | issued, existing)
     spare_bindings = await bindings.ensure(site, stack, arns, ids)
     if desired is not None and deployed is not None:
         await balancers.ensure_web_acl(site, stack, deployed.arn)
     await bindings.delete(site, spare_bindings)
     await target_groups.delete(site, stack, spare_groups)
+    await certificates.delete(site, spare_certificates)
     await security_groups.delete_spare(site, stack.security_group, existing)
     return deployed

@@ -180,9 +180,10 @@ def _content(rule: Rule) -> dict[str, Any]:
 
 
 def _with_arns(listener: Listener, arns: Mapping[str, str]) -> Listener:
-    """The listener with its stack's target groups by ARN."""
+    """The listener with its stack's target groups and certificates by ARN."""
     return replace(
         listener,
+        certificates=tuple(arns.get(item, item) for item in listener.certificates),
         default_actions=_resolved(listener.default_actions, arns),
         rules=tuple(replace(rule, actions=_resolved(rule.actions, arns)) for rule in listener.rules),
     )

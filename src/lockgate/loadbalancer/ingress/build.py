@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_values import Malformed, read_bool
-from lockgate.loadbalancer.ingress import findings, load_balancer, rules
+from lockgate.loadbalancer.ingress import certificates, findings, load_balancer, rules
 from lockgate.loadbalancer.ingress.backends import Backend, Backends
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.listeners import Port, ports
@@ -93,6 +93,7 @@ class _Build:
             ),
             security_group=self._security_group(open_ports, family != "ipv4", tags) if security.managed else None,
             bindings=tuple(target_groups.bindings.values()),
+            certificates=certificates.requests(group, settings),
             web_acl=load_balancer.web_acl(group, self.account),
             capacity_units=load_balancer.capacity_units(group),
             coip_pool=load_balancer.coip_pool(group),
@@ -243,7 +244,7 @@ class _Build:
             for resource in resources
             for finding in (
                 *findings.unknown_annotations(resource, self.locate),
-                *findings.annotations_without_effect(resource, self.locate),
+                *findings.annotations_without_effect(resource, self.locate, self.settings),
             )
         ]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_spec import PREFIX, AnyAnnotation
-from lockgate.loadbalancer.ingress.world import Locate
+from lockgate.loadbalancer.ingress.world import Locate, Settings
 from lockgate.loadbalancer.refusal import Refused
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
@@ -77,11 +77,13 @@ def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:
     return found
 
 
-def annotations_without_effect(resource: Resource, locate: Locate) -> list[Finding]:
+def annotations_without_effect(resource: Resource, locate: Locate, settings: Settings) -> list[Finding]:
     """What is told of annotations that Lockgate reads and leaves out or passes on without effect."""
     found = []
     for key in resource.metadata.annotations:
         spec = spec_of(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
+        if spec in (a.CREATE_ACM_CERT, a.ACM_PCA_ARN) and settings.enable_certificate_management:
+            continue
         if spec is not None and spec.limits:
             place = locate(resource.key, ("metadata", "annotations", key))
             message = f"{key}: {spec.limits}"

@@ -13,8 +13,9 @@ from typing import cast
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_json import Node
 from lockgate.loadbalancer.annotations_values import Malformed
+from lockgate.loadbalancer.ingress.certificates import hosts_of, matching_certificates, requested
 from lockgate.loadbalancer.ingress.group import Member
-from lockgate.loadbalancer.ingress.world import Account, Certificate, Settings
+from lockgate.loadbalancer.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import MutualAuthentication, Protocol
 from lockgate.loadbalancer.refusal import Refused, about
 from lockgate.resources.model import ObjectKey
@@ -54,8 +55,9 @@ def ports(members: Sequence[Member], account: Account, settings: Settings) -> tu
     """The group's ports, ascending. Raises `Refused`."""
     wishes: dict[int, list[Wish]] = {}
     for member in members:
+        request = requested(member, settings)
         with about(member.ingress.key, a.LISTEN_PORTS.path(), prefix=f"ingress: {member.key}: "):
-            for wish in _wishes(member, account):
+            for wish in _wishes(member, account, request):
                 wishes.setdefault(wish.port, []).append(wish)
     return tuple(_merge(number, wishes[number], settings) for number in sorted(wishes))
 
@@ -74,35 +76,11 @@ def parse_listen_ports(root: Node) -> dict[int, Protocol]:
     return found
 
 
-def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """ARNs of all certificates for the hosts, sorted: the smallest becomes the default one."""
-    arns: set[str] = set()
-    for host in sorted(set(hosts)):
-        matches = {item.arn for item in certificates if any(covers(domain, host) for domain in item.domains)}
-        if not matches:
-            raise Refused(f"no certificate found for host: {host}")
-        arns |= matches
-    return tuple(sorted(arns))
-
-
-def covers(domain: str, host: str) -> bool:
-    """Whether a certificate's domain is for the host; ``*`` stands for one label, and case counts."""
-    if domain.startswith("*."):
-        labels, wanted = host.split("."), domain.split(".")
-        return len(labels) == len(wanted) and labels[1:] == wanted[1:]
-    return domain == host
-
-
-def hosts_of(member: Member) -> set[str]:
-    spec = member.ingress.spec
-    return {rule.host for rule in spec.rules if rule.host} | {host for tls in spec.tls for host in tls.hosts}
-
-
-def _wishes(member: Member, account: Account) -> list[Wish]:
+def _wishes(member: Member, account: Account, request: str | None) -> list[Wish]:
     ingress, params = member.ingress, member.params
     explicit = params.spec.certificate_arn if params else ()
     if not explicit:
-        explicit = a.CERTIFICATE_ARN.read(ingress) or ()
+        explicit = (request,) if request else a.CERTIFICATE_ARN.read(ingress) or ()
     listens = _listen_ports(member, bool(explicit))
     ssl_policy = params.spec.ssl_policy if params and params.spec.ssl_policy else None
     if ssl_policy is None:

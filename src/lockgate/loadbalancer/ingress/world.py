@@ -84,5 +84,8 @@ class Settings:
     enable_backend_security_group: bool = True
     manage_backend_security_group_rules: bool = False
     disable_restricted_sg_rules: bool = False
+    enable_certificate_management: bool = False
+    """The gate EnableCertificateManagement: `create-acm-cert` counts."""
+    default_ca_arn: str = ""
     tolerate_non_existent_backend_service: bool = True
     tolerate_non_existent_backend_action: bool = True
