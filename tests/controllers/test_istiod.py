@@ -282,3 +282,20 @@ def test_pods_that_are_no_proxies_of_ours_get_nothing() -> None:
             assert {node for node, _ in lab.published} == {"gateway"}
 
     asyncio.run(scenario())
+
+
+def test_certificates_in_files_come_from_the_secret_that_the_operator_mounts() -> None:
+    edge = EDGE.replace(
+        "credentialName: edge-cert",
+        "serverCertificate: /etc/mine/tls.crt, privateKey: /etc/mine/tls.key",
+    )
+    operator = OPERATOR.replace(
+        "{type: NodePort}", "{secretVolumes: [{name: x, mountPath: /etc/mine, secretName: edge-cert}]}"
+    )
+
+    async def scenario() -> None:
+        async with running(operator, POD, edge) as lab:
+            await lab.store.create(secret(*pair("a")))
+            await lab.until(lambda: lab.latest.names(SECRET) == {"file-cert:/etc/mine/tls.crt~/etc/mine/tls.key"})
+
+    asyncio.run(scenario())

@@ -43,11 +43,11 @@ class Case:
     name: str
     manifests: list[dict[str, Any]]
     mesh: Mesh
-    expected: dict[str, Any]
+    expected: Any
 
     def build(self) -> Built:
         objects = load_objects(self.manifests)
-        return build(sources(objects), workload(_pod(objects), of(objects, kinds.Service)), mesh=self.mesh)
+        return build(sources(objects), workload(the_pod(objects), of(objects, kinds.Service)), mesh=self.mesh)
 
 
 def load(file: str) -> list[Case]:
@@ -64,7 +64,9 @@ def _case(one: dict[str, Any]) -> Case:
     for name in one.get("secrets", ()):
         namespace, _, secret = name.partition("/")
         manifests.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": namespace}})
-    return Case(one["case"], [m for m in manifests if m], mesh(one.get("mesh", {})), one["expect"])
+    return Case(
+        one["case"], [m for m in manifests if m], mesh(one.get("mesh", {})), one.get("expect", one.get("faults"))
+    )
 
 
 def backend(name: str, ports: dict[str, int]) -> list[dict[str, Any]]:
@@ -117,7 +119,7 @@ def _typed(manifest: dict[str, Any]) -> Resource:
     return registered()[group, manifest["kind"]].model_validate(manifest)
 
 
-def _pod(objects: list[Resource]) -> kinds.Pod:
+def the_pod(objects: list[Resource]) -> kinds.Pod:
     pod: kinds.Pod = next(one for one in of(objects, kinds.Pod) if "istio" in one.metadata.labels)
     return pod
 

@@ -52,6 +52,7 @@ class Lab:
         self.binds = {port: ("127.0.0.1", _free_port()) for port in ports}
         self.backends: list[int] = []
         self.rejections: list[str] = []
+        self.served: list[tuple[Gateway, dict[str, Credential]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.Server] = []
         self._ads = AdsServer(lambda rejection: self.rejections.append(str(rejection)))
@@ -78,6 +79,7 @@ class Lab:
 
     async def serve(self, gateway: Gateway, credentials: dict[str, Credential]) -> None:
         """Publish, and wait until Envoy has taken it."""
+        self.served.append((gateway, credentials))
         made = snapshot(gateway, binds=self.binds, credentials=credentials, memo=self._memo)
         self._ads.publish("gateway", made)
         await self._ads.settled("gateway")

@@ -79,7 +79,8 @@ def envoy() -> Iterator[Lab]:
             "kubernetes://backend-ca-cacert": Authority(BACKEND.chain),
         }
         secure, slow = running.run(_backends())
-        running.run(running.serve(gateway(running, secure, slow), credentials))
+        value = gateway(running, secure, slow)
+        running.run(running.serve(value, credentials))
         yield running
 
 
@@ -170,6 +171,20 @@ def test_client_certificates(envoy: Lab, tmp_path: Path) -> None:
             context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
         status = envoy.run(_status(envoy, host, context))
         assert (status == 200) is answered, (host, with_certificate)
+
+
+def test_a_certificate_that_comes_later_is_presented_without_a_restart(envoy: Lab) -> None:
+    """The last test of this file, as it changes what is served."""
+    late = key_pair("late.example")
+    value, credentials = envoy.served[-1]
+    envoy.run(envoy.serve(value, {**credentials, "kubernetes://late": late}))
+    envoy.run(_becomes(envoy, "late.example", late.chain))
+    assert envoy.run(_presented(envoy, 443, "one.example")) == ONE.chain
+
+
+async def _becomes(envoy: Lab, name: str, chain: bytes) -> None:
+    while await _presented(envoy, 443, name) != chain:
+        await asyncio.sleep(0.01)
 
 
 def _unverified() -> ssl.SSLContext:

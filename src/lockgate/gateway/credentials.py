@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEME = "kubernetes://"
 CA_SUFFIX = "-cacert"
+FILE_PAIR, FILE_CA = "file-cert:", "file-root:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,29 @@ def secret_names(credential: str) -> tuple[str, ...]:
 
 
 def is_authority(credential: str) -> bool:
-    return credential.endswith(CA_SUFFIX)
+    return credential.endswith(CA_SUFFIX) or credential.startswith(FILE_CA)
+
+
+def from_files(credential: str, mounts: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
+    """The Secret, and the keys in it, that a credential of files in the gateway's Pod comes from.
+
+    `mounts` are Secrets by the folder where the Pod has them. None where a path is in none of them.
+    """
+    paths = credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
+    parts = [path.rpartition("/") for path in paths]
+    secrets = {mounts.get(folder) for folder, _, _ in parts}
+    secret = secrets.pop()
+    return (secret, tuple(name for _, _, name in parts)) if secret and not secrets else None
+
+
+def of_files(data: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> Credential:
+    """The material for a credential of files, `keys` their names in the Secret. Raises `ValueError`."""
+    missing = [key for key in keys if not data.get(key)]
+    if missing:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    if is_authority(name):
+        return _authority({"cacert": data[keys[0]]})
+    return _key_pair({"cert": data[keys[0]], "key": data[keys[1]]})
 
 
 def credential(data: Mapping[str, bytes], name: str) -> Credential:

@@ -101,6 +101,36 @@ PORT_REQUIRED = Code(
     "{host} has several ports ({ports}) and the destination names none: port {port} is taken, as the Gateway's",
     "set destination.port.number",
 )
+PORT_NAME = Code(
+    "IST0118",
+    _INFO,
+    "the name {name} of port {port} tells no protocol: the gateway speaks HTTP/1.1 to it",
+    "name it after its protocol (http, http2, grpc, https-…), or set appProtocol",
+)
+UNVERIFIED_SERVER = Code(
+    "IST0128",
+    _WARNING,
+    "TLS to {host} is checked against the system's CAs only: no caCertificates are set",
+    "set caCertificates or credentialName",
+)
+UNVERIFIED_PORT = Code(
+    "IST0129",
+    _WARNING,
+    "TLS to port {port} of {host} is checked against the system's CAs only: no caCertificates are set",
+    "set caCertificates or credentialName",
+)
+SHARED_CERTIFICATE = Code(
+    "IST0138",
+    _WARNING,
+    "the certificate {name} is in Gateway {others} too: browsers reuse one HTTP/2 connection for both, and get 404",
+    "put the hosts of one certificate into one server",
+)
+UNKNOWN_DESTINATION_HOST = Code(
+    "IST0174",
+    _WARNING,
+    "no Service or ServiceEntry has the host {host}, so this DestinationRule has no effect",
+    "correct the host; a short name means a Service of the rule's own namespace",
+)
 UNREACHABLE_RULE = Code(
     "IST0130",
     _WARNING,

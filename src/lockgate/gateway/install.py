@@ -17,6 +17,10 @@ MANAGER = "istioctl"
 OWNER_LABEL = "install.operator.istio.io/owning-resource"
 OWNER_NAMESPACE_LABEL = "install.operator.istio.io/owning-resource-namespace"
 
+DEFAULT_SECRET_VOLUMES: Mapping[str, str] = {
+    "/etc/istio/ingressgateway-certs": "istio-ingressgateway-certs",
+    "/etc/istio/ingressgateway-ca-certs": "istio-ingressgateway-ca-certs",
+}
 _WITHOUT_INGRESS = ("minimal", "empty", "remote", "ambient")
 _WITH_EGRESS = ("demo",)
 
@@ -55,10 +59,12 @@ _EGRESS = _Chart(
 
 @dataclass(frozen=True, slots=True)
 class InstalledGateway:
-    """`service` is the manifest to apply; `pod_annotations` are what the gateway's Pods carry."""
+    """`service` is the manifest to apply; `pod_annotations` are what the gateway's Pods carry, and `secret_volumes`
+    the Secrets by the folder where the Pods have them."""
 
     service: JsonObject
     pod_annotations: Mapping[str, str]
+    secret_volumes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,18 @@ def _gateway(
     }
     _overlay(manifest, k8s)
     annotations = {**_strings(own, "podAnnotations"), **_strings(k8s, "podAnnotations")}
-    return InstalledGateway(manifest, annotations)
+    return InstalledGateway(manifest, annotations, _secret_volumes(own))
+
+
+def _secret_volumes(own: JsonObject) -> dict[str, str]:
+    volumes = own.get("secretVolumes")
+    if not isinstance(volumes, list):
+        return dict(DEFAULT_SECRET_VOLUMES)
+    return {
+        str(volume.get("mountPath", "")).rstrip("/"): str(volume.get("secretName", ""))
+        for volume in volumes
+        if isinstance(volume, dict)
+    }
 
 
 def _overlay(manifest: JsonObject, k8s: JsonObject) -> None:

@@ -8,12 +8,14 @@ Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/co
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from lockgate.gateway import compare
 from lockgate.gateway.model import (
     DirectResponse,
+    DownstreamTls,
     Endpoint,
     FilterChain,
     Forward,
@@ -132,8 +134,11 @@ class Decision:
     passed: tuple[Passed, ...] = field(default=())
 
 
-def decide(gateway: Gateway, request: Request) -> Decision:
-    """Where a request ends, and why. Random choices (weights, fault shares) are left open in the outcome."""
+def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None) -> Decision:
+    """Where a request ends, and why. Random choices (weights, fault shares) are left open in the outcome.
+
+    `credentials` are the SDS names that have material; without them, all are taken to have it.
+    """
     listener = next((one for one in gateway.listeners if one.port == request.port), None)
     if listener is None:
         return Decision(NotAccepted())
@@ -143,6 +148,9 @@ def decide(gateway: Gateway, request: Request) -> Decision:
         return Decision(Closed("NR", reason), listener)
     if chain.tls and not request.tls:
         return Decision(Closed("", "plain text on a port that speaks TLS"), listener, chain)
+    if chain.tls and credentials is not None and any(name not in credentials for name in wanted(chain.tls)):
+        missing = ", ".join(name for name in wanted(chain.tls) if name not in credentials)
+        return Decision(Closed("", f"the certificate {missing} is not there yet"), listener, chain)
     match chain.filter:
         case Tcp(clusters):
             return Decision(_carried(gateway, clusters), listener, chain)
@@ -150,6 +158,11 @@ def decide(gateway: Gateway, request: Request) -> Decision:
             return _http(gateway, request, listener, chain, gateway.routes[name])
         case _:
             assert_never(chain.filter)
+
+
+def wanted(tls: DownstreamTls) -> tuple[str, ...]:
+    """The SDS names without which a TLS chain answers nobody."""
+    return (*tls.credentials, *((tls.validation.credential,) if tls.validation else ()))
 
 
 def filter_chain(listener: Listener, sni: str | None) -> FilterChain | None:

@@ -39,15 +39,13 @@ class Installer:
         )
         return self._memo.made(install, operators[0]).mesh if operators else self._default
 
-    def pod_annotations(self, namespace: str, labels: dict[str, str]) -> dict[str, str]:
-        """The annotations that the gateway with these Pod labels was installed with."""
-        found: dict[str, str] = {}
+    def installed(self, pod: kinds.Pod) -> InstalledGateway | None:
+        """The gateway that a Pod runs, where an operator installed it."""
         for gateway in self._gateways():
-            service = gateway.service
-            selector = service["spec"]["selector"]
-            if service["metadata"]["namespace"] == namespace and selector.items() <= labels.items():
-                found.update(gateway.pod_annotations)
-        return found
+            metadata, selector = gateway.service["metadata"], gateway.service["spec"]["selector"]
+            if metadata["namespace"] == pod.namespace and selector.items() <= pod.metadata.labels.items():
+                return gateway
+        return None
 
     async def run(self) -> None:
         """For ever: whenever an operator changes, make the Services match."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.istiod.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
-from lockgate.controllers.istiod.workloads import Proxy
+from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.gateway.analysis import analyse
 from lockgate.gateway.faults import Locate
 from lockgate.resources import kinds
 from lockgate.resources.finding import Finding, Severity
@@ -109,7 +110,14 @@ class Istiod:
                 continue
             if changed:
                 self._publish(node, proxy.snapshot)
-        self._tell(tuple(dict.fromkeys(one for proxy in self._proxies.values() for one in proxy.findings)))
+        self._tell(tuple(dict.fromkeys(self._faults())))
+
+    def _faults(self) -> Iterator[Finding]:
+        for proxy in self._proxies.values():
+            yield from proxy.findings
+        workloads = [proxy.workload for proxy in self._proxies.values() if proxy.workload]
+        mesh = self._installer.mesh
+        yield from analyse(sources(self._cache), workloads, mesh=mesh, locate=self._locate)
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         earlier, self.findings = set(self.findings), findings

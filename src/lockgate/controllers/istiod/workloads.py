@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.istiod.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
 from lockgate.gateway import faults
 from lockgate.gateway.build import Sources, build
-from lockgate.gateway.credentials import Credential, credential, secret_names
+from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
 from lockgate.gateway.faults import Locate, fault
+from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import Gateway, Origin
 from lockgate.gateway.workload import Workload, workload
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
+def sources(cache: Cache) -> Sources:
+    return Sources(
+        gateways=cache.all(kinds.Gateway),
+        virtual_services=cache.all(kinds.VirtualService),
+        destination_rules=cache.all(kinds.DestinationRule),
+        service_entries=cache.all(kinds.ServiceEntry),
+        services=cache.all(kinds.Service),
+        endpoint_slices=cache.all(kinds.EndpointSlice),
+        pods=cache.all(kinds.Pod),
+        secrets={(secret.namespace, secret.name) for secret in cache.all(kinds.Secret)},
+    )
+
+
 class Proxy:
     """`gateway` is what was built last, `snapshot` what its Envoy ought to have, `findings` what is wrong."""
 
@@ -32,7 +47,8 @@ class Proxy:
         self._locate = locate
         self._built = Memo()
         self._serialised = Memo()
-        self._workload: tuple[object, Workload] | None = None
+        self._same: object = None  # what the workload was made of
+        self.workload: Workload | None = None
         self._credentials: dict[str, Credential] = {}
         self._read: dict[str, tuple[kinds.Secret, Credential | ValueError]] = {}
         self.gateway: Gateway | None = None
@@ -44,13 +60,15 @@ class Proxy:
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
         built = build(
-            self._sources(),
-            self._workload_of(pod, installer),
+            sources(self._cache),
+            self._workload_of(pod, installer.installed(pod)),
             mesh=installer.mesh,
             memo=self._built,
             locate=self._locate,
         )
-        broken = self._load_credentials(built.gateway)
+        installed = installer.installed(pod)
+        volumes = installed.secret_volumes if installed else DEFAULT_SECRET_VOLUMES
+        broken = self._load_credentials(built.gateway, volumes)
         made = snapshot(
             built.gateway,
             binds=self._binds(pod),
@@ -63,30 +81,15 @@ class Proxy:
         self.findings = (*built.findings, *broken)
         return changed
 
-    def _sources(self) -> Sources:
-        cache = self._cache
-        return Sources(
-            gateways=cache.all(kinds.Gateway),
-            virtual_services=cache.all(kinds.VirtualService),
-            destination_rules=cache.all(kinds.DestinationRule),
-            service_entries=cache.all(kinds.ServiceEntry),
-            services=cache.all(kinds.Service),
-            endpoint_slices=cache.all(kinds.EndpointSlice),
-            pods=cache.all(kinds.Pod),
-            secrets={(secret.namespace, secret.name) for secret in cache.all(kinds.Secret)},
-        )
-
-    def _workload_of(self, pod: kinds.Pod, installer: Installer) -> Workload:
+    def _workload_of(self, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value for as long as the Pod and its Services say the same, as much is remembered by it."""
         made = workload(pod, self._cache.all(kinds.Service))
-        annotations = {**installer.pod_annotations(pod.namespace, pod.metadata.labels), **made.annotations}
+        annotations = {**(installed.pod_annotations if installed else {}), **made.annotations}
         same = (made.name, made.labels, annotations, made.ports, made.unprivileged)
-        if self._workload is None or self._workload[0] != same:
-            self._workload = (
-                same,
-                Workload(made.name, made.namespace, made.labels, annotations, made.ports, made.unprivileged),
-            )
-        return self._workload[1]
+        if self.workload is None or self._same != same:
+            self._same = same
+            self.workload = Workload(made.name, made.namespace, made.labels, annotations, made.ports, made.unprivileged)
+        return self.workload
 
     def _binds(self, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
         """Where on this machine the workload's ports are: its Services' EndpointSlices know them by port name."""
@@ -103,22 +106,18 @@ class Proxy:
                     binds.setdefault(target, (address, local.port))
         return dict(sorted(binds.items()))
 
-    def _load_credentials(self, gateway: Gateway) -> tuple[Finding, ...]:
+    def _load_credentials(self, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Finding, ...]:
         """Read the Secrets that are wanted. One that went bad is told, and the one before goes on serving."""
         broken: list[Finding] = []
         loaded: dict[str, Credential] = {}
         for name in sorted(gateway.credentials):
-            secret = next(
-                (
-                    found
-                    for one in secret_names(name)
-                    if (found := self._cache.get(kinds.Secret, gateway.namespace, one)) is not None
-                ),
-                None,
-            )
+            files = None if name.startswith(SCHEME) else from_files(name, volumes)
+            candidates = secret_names(name) if name.startswith(SCHEME) else files[:1] if files else ()
+            found = (self._cache.get(kinds.Secret, gateway.namespace, one) for one in candidates)
+            secret = next((one for one in found if one is not None), None)
             if secret is None:
                 continue
-            material = self._material(name, secret)
+            material = self._material(name, secret, files[1] if files else ())
             if isinstance(material, ValueError):
                 told = fault(
                     faults.INVALID_CREDENTIAL,
@@ -135,12 +134,13 @@ class Proxy:
         self._credentials = loaded
         return tuple(broken)
 
-    def _material(self, name: str, secret: kinds.Secret) -> Credential | ValueError:
+    def _material(self, name: str, secret: kinds.Secret, files: tuple[str, ...]) -> Credential | ValueError:
         earlier = self._read.get(name)
         if earlier is None or earlier[0] is not secret:
             try:
-                earlier = (secret, credential(secret.decoded, name))
+                data = secret.decoded
+                material: Credential | ValueError = of_files(data, name, files) if files else credential(data, name)
             except ValueError as error:
-                earlier = (secret, error)
-            self._read[name] = earlier
+                material = error
+            earlier = self._read[name] = (secret, material)
         return earlier[1]

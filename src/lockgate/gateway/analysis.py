@@ -1,0 +1,132 @@
+"""What is wrong between resources and is no gateway's own matter: references that lead nowhere, certificates shared.
+
+Source: istio/istio `pkg/config/analysis/analyzers` for what is told, and under which code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lockgate.gateway import faults
+from lockgate.gateway.build import Sources
+from lockgate.gateway.faults import Fault, Locate, fault
+from lockgate.gateway.hosts import fully_qualified, gateway_name, within
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import Origin
+from lockgate.gateway.registry import protocol
+from lockgate.gateway.workload import Workload
+from lockgate.resources import kinds
+from lockgate.resources.finding import Finding
+
+
+def analyse(
+    sources: Sources,
+    workloads: Sequence[Workload],
+    *,
+    mesh: Mesh | None = None,
+    locate: Locate = lambda key, path: None,
+) -> tuple[Finding, ...]:
+    """Faults that no single gateway shows; `workloads` are all gateway workloads."""
+    domain = (mesh or Mesh()).domain
+    found = (
+        *_gateways_without_workload(sources.gateways, workloads),
+        *_missing_gateways(sources),
+        *_shared_certificates(sources.gateways, workloads),
+        *_destination_rules(sources, domain),
+        *_port_names(sources, domain),
+    )
+    return tuple(one.finding(locate) for one in found)
+
+
+def _gateways_without_workload(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
+    for gateway in gateways:
+        selector = gateway.spec.selector
+        if selector and not any(workload.selected_by(selector) for workload in workloads):
+            labels = ", ".join(f"{name}={value}" for name, value in selector.items())
+            yield fault(faults.NO_WORKLOAD, Origin(gateway.key), "spec", "selector", selector=labels)
+
+
+def _missing_gateways(sources: Sources) -> Iterable[Fault]:
+    known = {f"{gateway.namespace}/{gateway.name}" for gateway in sources.gateways}
+    for service in sources.virtual_services:
+        for index, text in enumerate(service.spec.gateways):
+            name = gateway_name(text, service.namespace)
+            if name != "mesh" and name not in known:
+                yield fault(faults.GATEWAY_NOT_FOUND, Origin(service.key), "spec", "gateways", index, gateway=name)
+
+
+def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
+    """One certificate in two Gateways of a workload: a client's HTTP/2 connection to one lacks the other's routes."""
+    users: dict[tuple[str, str], list[kinds.Gateway]] = {}
+    for gateway in gateways:
+        names = {server.tls.credential_name for server in gateway.spec.servers if server.tls} - {""}
+        for workload in workloads:
+            if workload.selected_by(gateway.spec.selector):
+                for name in names:
+                    users.setdefault((workload.name, name), []).append(gateway)
+    told: set[tuple[str, str]] = set()
+    for (_, name), sharing in users.items():
+        for gateway in sharing if len(sharing) > 1 else ():
+            if (str(gateway.key), name) not in told:
+                told.add((str(gateway.key), name))
+                others = ", ".join(f"{one.namespace}/{one.name}" for one in sharing if one is not gateway)
+                yield fault(faults.SHARED_CERTIFICATE, Origin(gateway.key), name=name, others=others)
+
+
+def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
+    hosts = set(_service_hosts(sources, domain))
+    wildcards = [host for host in hosts if host.startswith("*")]
+    for rule in sources.destination_rules:
+        origin = Origin(rule.key)
+        host = fully_qualified(rule.spec.host, rule.namespace, domain).lower()
+        if not _known(host, hosts, wildcards):
+            yield fault(faults.UNKNOWN_DESTINATION_HOST, origin, "spec", "host", host=host)
+        policy = rule.spec.traffic_policy
+        if policy and _unverified(policy.tls):
+            yield fault(faults.UNVERIFIED_SERVER, origin, "spec", "trafficPolicy", "tls", host=host)
+        for index, setting in enumerate(policy.port_level_settings if policy else ()):
+            if _unverified(setting.tls):
+                path = ("spec", "trafficPolicy", "portLevelSettings", index, "tls")
+                number = setting.port.number if setting.port else 0
+                yield fault(faults.UNVERIFIED_PORT, origin, *path, host=host, port=number)
+
+
+def _known(host: str, hosts: set[str], wildcards: list[str]) -> bool:
+    if host in hosts or any(within(host, wildcard) for wildcard in wildcards):
+        return True
+    return host.startswith("*") and any(within(known, host) for known in hosts)
+
+
+def _unverified(tls: kinds.ClientTLSSettings | None) -> bool:
+    if tls is None or tls.mode not in ("SIMPLE", "MUTUAL"):
+        return False
+    return not (tls.ca_certificates or tls.credential_name)
+
+
+def _service_hosts(sources: Sources, domain: str) -> Iterable[str]:
+    for service in sources.services:
+        yield f"{service.name}.{service.namespace}.svc.{domain}"
+    for entry in sources.service_entries:
+        yield from (host.lower() for host in entry.spec.hosts)
+
+
+def _port_names(sources: Sources, domain: str) -> Iterable[Fault]:
+    """Ports of Services that routes lead to and whose protocol nothing tells: gateways speak HTTP/1.1 to them."""
+    wanted = {
+        fully_qualified(part.destination.host, service.namespace, domain).lower()
+        for service in sources.virtual_services
+        for route in service.spec.http
+        for part in route.route
+    }
+    for service in sources.services:
+        if f"{service.name}.{service.namespace}.svc.{domain}" not in wanted:
+            continue
+        for index, port in enumerate(service.spec.ports):
+            if port.protocol == "TCP" and not protocol(port.name, port.app_protocol, port.port):
+                yield fault(
+                    faults.PORT_NAME,
+                    Origin(service.key),
+                    *("spec", "ports", index, "name"),
+                    name=port.name or "(none)",
+                    port=port.port,
+                )

@@ -1,0 +1,150 @@
+"""A gateway value to protobufs: the parts that a test without Envoy can hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from envoy.config.listener.v3.listener_pb2 import Listener as ListenerMessage
+from envoy.config.route.v3.route_pb2 import RouteConfiguration as RouteMessage
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as SecretMessage
+
+from lockgate.gateway.credentials import Authority, KeyPair
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.model import (
+    Cluster,
+    DirectResponse,
+    DownstreamTls,
+    Endpoint,
+    FilterChain,
+    Forward,
+    Gateway,
+    HeaderChanges,
+    Http,
+    Listener,
+    Prefix,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from lockgate.xds.gateway import AccessLog, snapshot
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
+
+BACKEND = "outbound|80||a.default.svc.cluster.local"
+FORWARD = Route(RouteMatch(Prefix("/")), Forward((WeightedCluster(BACKEND),)))
+GATEWAY = Gateway(
+    workload="istio-system/gateway",
+    namespace="istio-system",
+    listeners=(
+        Listener("0.0.0.0_8080", "0.0.0.0", 8080, (FilterChain(Http("http.8080")),)),
+        Listener(
+            "0.0.0.0_8443",
+            "0.0.0.0",
+            8443,
+            (FilterChain(Http("https"), ("a.example",), DownstreamTls(("kubernetes://x",))),),
+        ),
+    ),
+    routes={
+        "http.8080": RouteConfiguration("http.8080", (VirtualHost("a.example:80", ("a.example",), (FORWARD,)),)),
+        "https": RouteConfiguration("https", (VirtualHost("blackhole:443", ("*",)),)),
+    },
+    clusters={BACKEND: Cluster(BACKEND)},
+    endpoints={BACKEND: (Endpoint("127.0.0.1", 1234),)},
+    credentials=frozenset(("kubernetes://x",)),
+)
+BINDS = {8080: ("127.0.0.1", 28080), 8443: ("127.0.0.2", 28443), 15021: ("127.0.0.1", 25021)}
+
+
+def made(gateway: Gateway = GATEWAY, **arguments: Any) -> Snapshot:
+    return snapshot(gateway, **{"binds": BINDS, "credentials": {}, **arguments})
+
+
+def manager(of: Snapshot, name: str = "0.0.0.0_8080") -> Any:
+    listener = ListenerMessage.FromString(of.resources[LISTENER][name].body)
+    message = HttpConnectionManager()
+    listener.filter_chains[0].filters[0].typed_config.Unpack(message)
+    return message
+
+
+def test_listeners_bind_this_machines_ports_under_istios_names() -> None:
+    listeners = made().resources[LISTENER]
+    assert set(listeners) == {"0.0.0.0_8080", "0.0.0.0_8443", "readiness"}
+    address = ListenerMessage.FromString(listeners["0.0.0.0_8443"].body).address.socket_address
+    assert (address.address, address.port_value) == ("127.0.0.2", 28443)
+
+
+def test_a_port_that_no_service_leads_to_is_not_bound() -> None:
+    assert made(binds={8080: BINDS[8080]}).names(LISTENER) == {"0.0.0.0_8080"}
+
+
+def test_istios_connection_manager() -> None:
+    message = manager(made())
+    assert message.server_name == "istio-envoy"
+    assert message.use_remote_address.value
+    assert message.normalize_path.value
+    assert message.stream_idle_timeout.seconds == 0
+    assert message.HasField("stream_idle_timeout")
+    assert [upgrade.upgrade_type for upgrade in message.upgrade_configs] == ["websocket"]
+    assert [one.name.rpartition(".")[2] for one in message.http_filters] == ["fault", "cors", "router"]
+
+
+def test_the_mesh_changes_the_connection_manager() -> None:
+    http = HttpSettings(server_name=None, trusted_proxies=2, merge_slashes=True, request_id=False, http10=True)
+    message = manager(made(replace(GATEWAY, http=http)))
+    assert message.xff_num_trusted_hops == 2
+    assert message.merge_slashes
+    assert not message.generate_request_id.value
+    assert message.http_protocol_options.accept_http_10
+    assert message.server_header_transformation == HttpConnectionManager.PASS_THROUGH
+
+
+def test_access_logs_go_where_they_are_told() -> None:
+    message = manager(made(access_log=AccessLog("ads", "gateway")))
+    assert [log.name for log in message.access_log] == ["envoy.access_loggers.http_grpc"]
+    assert not manager(made()).access_log
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        (HeaderChanges(), ["x-forwarded-for"]),
+        (HeaderChanges(set=(("x-a", "1"),)), ["x-forwarded-for", "x-a"]),
+        (HeaderChanges(remove=("x-forwarded-for",)), []),
+    ],
+)
+def test_the_peer_is_appended_before_the_routes_own_changes(changes: HeaderChanges, keys: list[str]) -> None:
+    route = replace(FORWARD, request_headers=changes)
+    configuration = RouteConfiguration("http.8080", (VirtualHost("a", ("a.example",), (route,)),))
+    of = made(replace(GATEWAY, routes={"http.8080": configuration}))
+    message = RouteMessage.FromString(of.resources[ROUTE]["http.8080"].body)
+    assert [one.header.key for one in message.virtual_hosts[0].routes[0].request_headers_to_add] == keys
+
+
+def test_secrets_are_those_that_are_there() -> None:
+    assert made().names(SECRET) == set()
+    pair = KeyPair(b"chain", b"key")
+    of = made(credentials={"kubernetes://x": pair, "kubernetes://other": Authority(b"ca")})
+    assert of.names(SECRET) == {"kubernetes://x"}
+    message = SecretMessage.FromString(of.resources[SECRET]["kubernetes://x"].body)
+    assert message.tls_certificate.private_key.inline_bytes == b"key"
+    assert "key" not in repr(of.resources[SECRET]["kubernetes://x"])
+
+
+def test_the_same_value_gives_the_same_bytes_and_with_a_memo_the_same_entries() -> None:
+    assert made() == made()
+    memo = Memo()
+    first = made(memo=memo)
+    answer = Route(RouteMatch(Prefix("/")), DirectResponse(200))
+    routes = {**GATEWAY.routes, "https": RouteConfiguration("https", (VirtualHost("*:443", ("*",), (answer,)),))}
+    second = made(replace(GATEWAY, routes=routes), memo=memo)
+    assert second.resources[CLUSTER] is first.resources[CLUSTER]
+    assert second.resources[ENDPOINT] is first.resources[ENDPOINT]
+    assert second.resources[ROUTE]["http.8080"] == first.resources[ROUTE]["http.8080"]
+    assert second.resources[ROUTE]["https"] != first.resources[ROUTE]["https"]
