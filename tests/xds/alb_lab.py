@@ -63,6 +63,7 @@ class Lab:
     servers: list[asyncio.Server] = field(default_factory=list)
     certificates: dict[str, Material] = field(default_factory=dict)
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
+    authentication: Socket | None = None
 
     def run(self, work: Awaitable[T]) -> T:
         async def limited() -> T:
@@ -96,6 +97,7 @@ class Lab:
             certificates=self.certificates,
             endpoints=endpoints,
             trust_stores=self.trust_stores,
+            authentication=self.authentication,
             built=self.built,
         )
         self.rejections.clear()

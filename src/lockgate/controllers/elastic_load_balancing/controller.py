@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.aws import Aws
+from lockgate.controllers.elastic_load_balancing.authentication import Authentication
 from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
@@ -28,7 +30,9 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 class ElasticLoadBalancing:
     """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
-    a free port at an address, the wanted one if it can.
+    a free port at an address, the wanted one if it can. `serve` puts an ASGI application on a loopback socket and
+    returns its address and port: rules that authenticate need it, and `trust` is what their identity providers'
+    certificates are verified with.
     """
 
     def __init__(
@@ -40,12 +44,17 @@ class ElasticLoadBalancing:
         publish: Callable[[Snapshot], None],
         free_port: Callable[[str, int], int],
         many_loopbacks: bool = sys.platform != "darwin",
+        serve: Callable[[Authentication], Awaitable[tuple[str, int]]] | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._aws = aws
         self._platform = platform
         self._publish = publish
         self._free_port = free_port
         self._many_loopbacks = many_loopbacks
+        self._serve_application = serve
+        self._authentication = Authentication(trust)
+        self._authentication_at: tuple[str, int] | None = None
         self._wake = asyncio.Event()
         self._stale: set[str] = {"elbv2", "acm"}
         self._looking = False
@@ -91,6 +100,7 @@ class ElasticLoadBalancing:
 
     async def run(self) -> None:
         """For ever."""
+        self._stale = {"elbv2", "acm"}
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(self._platform.changes()))
@@ -140,6 +150,7 @@ class ElasticLoadBalancing:
         used = frozenset(reference for each in self._balancers for reference in each.target_groups)
         self._targets.follow(self._groups, used)
         self._assign_sockets()
+        await self._prepare_authentication()
         self._act()
 
     async def _read(self) -> None:
@@ -195,6 +206,19 @@ class ElasticLoadBalancing:
         """``NAME:PORT`` of listeners that cannot be served now, and why."""
         return MappingProxyType(self._unserved)
 
+    async def _prepare_authentication(self) -> None:
+        from lockgate.xds.loadbalancer import authentication_of, rule_key
+
+        self._authentication.actions = {
+            rule_key(balancer, listener, rule): (action, balancer.arn)
+            for balancer in self._balancers
+            for listener in balancer.listeners
+            for rule in (*listener.rules, None)
+            if (action := authentication_of(listener, rule)) is not None
+        }
+        if self._authentication.actions and self._authentication_at is None and self._serve_application:
+            self._authentication_at = await self._serve_application(self._authentication)
+
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
         names = {each.dns_name for each in self._balancers}
@@ -238,6 +262,7 @@ class ElasticLoadBalancing:
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,
+            authentication=Socket(*self._authentication_at) if self._authentication_at else None,
             endpoints=endpoints,
             built=self._built,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
+from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
@@ -24,8 +25,10 @@ __all__ = [
     "Material",
     "Socket",
     "TrustStore",
+    "authentication_of",
     "cluster_name",
     "listener_name",
+    "rule_key",
     "snapshot",
     "unserved",
 ]
@@ -50,6 +53,7 @@ def snapshot(
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore] | None = None,
+    authentication: Socket | None = None,
     built: Built | None = None,
 ) -> Snapshot:
     """Everything that Envoy needs to serve `load_balancers`.
@@ -57,7 +61,7 @@ def snapshot(
     `sockets` are by load balancer ARN and listener port, `certificates` by ARN, `endpoints` by target group reference.
     A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
     `certificates`, or that verifies clients with a trust store that is not in `trust_stores`: it cannot be served, and
-    `unserved` says so.
+    `unserved` says so. `authentication` is where rules that authenticate are asked about; without it they answer 500.
     """
     earlier = built.parts if built is not None else {}
     parts: dict[str, tuple[object, Entries]] = {}
@@ -67,6 +71,9 @@ def snapshot(
     if built is not None:
         built.parts = parts
     merged: Entries = {}
+    if authentication is not None:
+        asked = cluster_of(authentication.address, authentication.port).SerializeToString(deterministic=True)
+        merged[CLUSTER] = {CLUSTER_NAME: Entry.of(asked, "authentication")}
     for _, entries in parts.values():
         for type_url, named in entries.items():
             merged.setdefault(type_url, {}).update(named)

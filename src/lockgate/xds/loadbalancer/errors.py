@@ -23,12 +23,14 @@ from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, u
 # several are told apart before, by flag.
 BY_STATUS: Final = {
     400: 400,
+    401: 401,
     403: 403,
     404: 400,  # CONNECT, and OPTIONS of the server as a whole
     408: 408,
     413: 413,
     426: 400,
     431: 400,
+    461: 561,  # how authentication says that an identity provider answered with an error
     500: 500,
     501: 501,
     502: 502,

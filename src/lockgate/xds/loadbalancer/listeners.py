@@ -25,6 +25,7 @@ from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.xds.loadbalancer.actions import script_of
+from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
@@ -123,7 +124,7 @@ def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
 
 
 def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    filters = []
+    filters = [authorization_filter()] if authenticates(listener) else []
     if any(rule.transforms for rule in listener.rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
     filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))

@@ -14,9 +14,10 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from lockgate.loadbalancer.forwarding import forwarded_for
-from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
+from lockgate.loadbalancer.model import AuthenticateOidc, HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
+from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, rule_key
 from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
@@ -68,24 +69,33 @@ class _Hosts:
 
 
 def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    rules = [(rule, _hosts(rule), outcome(balancer, listener, rule)) for rule in listener.rules]
-    last = outcome(balancer, listener, None)
-    refusal = answer(405, listener)
+    rules = [(rule, _hosts(rule), _outcome(balancer, listener, rule)) for rule in listener.rules]
+    last = _outcome(balancer, listener, None)
+    first = [trace_refused(answer(405, listener))]
+    if any(isinstance(authentication_of(listener, rule), AuthenticateOidc) for rule in (*listener.rules, None)):
+        first.append(callback_route(listener))
     names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
     suffixes = dict.fromkeys(suffix for _, hosts, _ in rules if hosts for suffix in hosts.suffixes)
     index = _Index(rules)
-    made = [_virtual_host(name, [name], index.for_name(name), last, refusal) for name in names]
+    made = [_virtual_host(name, [name], index.for_name(name), last, first) for name in names]
     for suffix in suffixes:
         domains = [f"*{suffix}", *([suffix] if suffix not in names else [])]
-        made.append(_virtual_host(f"*{suffix}", domains, index.for_suffix(suffix), last, refusal))
-    made.append(_virtual_host("*", ["*"], index.for_any(), last, refusal))
+        made.append(_virtual_host(f"*{suffix}", domains, index.for_suffix(suffix), last, first))
+    made.append(_virtual_host("*", ["*"], index.for_any(), last, first))
+    return made
+
+
+def _outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Outcome:
+    made = outcome(balancer, listener, rule)
+    if authentication_of(listener, rule) is not None:
+        ask_first(made, rule_key(balancer, listener, rule))
     return made
 
 
 def _virtual_host(
-    name: str, domains: list[str], rules: Iterable[tuple[Rule, Outcome, Guard]], last: Outcome, refusal: Outcome
+    name: str, domains: list[str], rules: Iterable[tuple[Rule, Outcome, Guard]], last: Outcome, first: list[Message]
 ) -> Message:
-    routes = [trace_refused(refusal)]
+    routes = list(first)
     for rule, result, guard in rules:
         routes.extend(routes_of(str(rule.priority), rule.conditions, result, guard))
     routes.extend(routes_of("0", (), last, None))

@@ -1,0 +1,117 @@
+"""Sessions of users who logged in at an identity provider: cookies, and the steps of the authorization code flow.
+
+Everything that a load balancer remembers is in what the client carries, sealed: it keeps no state of its own.
+Source: "Authenticate users using an Application Load Balancer".
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from lockgate.loadbalancer.model import AuthenticateOidc
+
+CALLBACK: Final = "/oauth2/idpresponse"
+NONCE_COOKIE: Final = "AWSALBAuthNonce"
+LOGIN_SECONDS: Final = 900
+COOKIE_SECONDS: Final = 604800  # whatever the session timeout: that is inside the value
+SHARD_BYTES: Final = 4000
+SHARDS: Final = 4
+LARGEST_BYTES: Final = 11 * 1024  # claims and access token together
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`began` and `expires` are Unix time: of the login, and of the access token."""
+
+    claims: Mapping[str, Any]
+    access_token: str
+    began: float
+    expires: float
+    refresh_token: str = ""
+
+    @property
+    def subject(self) -> str:
+        return str(self.claims.get("sub", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What comes back with the identity provider's answer: `rule` is whose action began it."""
+
+    rule: str
+    uri: str
+    nonce: str
+    began: float
+
+
+def seal(value: Session | Login, key: bytes, nonce: bytes) -> str:
+    """Encrypted and authenticated; `key` has 32 bytes, `nonce` 12 that were never used with it."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, json.dumps(asdict(value)).encode(), None)).decode()
+
+
+def open_session(value: str, key: bytes) -> Session | None:
+    found = _opened(value, key)
+    return Session(**found) if found is not None and "claims" in found else None
+
+
+def open_login(value: str, key: bytes) -> Login | None:
+    found = _opened(value, key)
+    return Login(**found) if found is not None and "uri" in found else None
+
+
+def _opened(value: str, key: bytes) -> dict[str, Any] | None:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        raw = urlsafe_b64decode(value)
+        found = json.loads(AESGCM(key).decrypt(raw[:12], raw[12:], None))
+    except (InvalidTag, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def authorization_url(action: AuthenticateOidc, host: str, state: str, nonce: str) -> str:
+    """Where a client is sent to log in."""
+    parameters = {
+        "client_id": action.client_id,
+        "redirect_uri": f"https://{host}{CALLBACK}",
+        "response_type": "code",
+        "scope": action.scope,
+        "state": state,
+        "nonce": nonce,
+        **action.extra_parameters,
+    }
+    mark = "&" if urlsplit(action.authorization_endpoint).query else "?"
+    return f"{action.authorization_endpoint}{mark}{urlencode(parameters)}"
+
+
+def cookies_of(header: str | None) -> dict[str, str]:
+    pairs = (each.strip().partition("=") for each in (header or "").split(";"))
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def sharded(name: str, cookies: Mapping[str, str]) -> str:
+    """A session's value, put together from its cookies."""
+    return "".join(cookies.get(f"{name}-{at}", "") for at in range(SHARDS))
+
+
+def session_cookies(name: str, value: str, now: float) -> Iterable[str]:
+    """Set-Cookie values: four shards at most. Raises `ValueError` for a value that does not fit."""
+    if len(value) > SHARD_BYTES * SHARDS:
+        raise ValueError("the session does not fit its cookies")
+    for at in range(0, len(value), SHARD_BYTES):
+        yield cookie(f"{name}-{at // SHARD_BYTES}", value[at : at + SHARD_BYTES], now + COOKIE_SECONDS)
+
+
+def cookie(name: str, value: str, expires: float) -> str:
+    when = datetime.fromtimestamp(expires, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return f"{name}={value}; Expires={when}; Path=/; Secure; HttpOnly"

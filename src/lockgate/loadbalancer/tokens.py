@@ -1,0 +1,94 @@
+"""JSON web tokens as a load balancer treats them: RS256 ones that clients bring, ES256 ones that tell of users.
+
+Source: "Verify JWTs using an Application Load Balancer", "Authenticate users using an Application Load Balancer".
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lockgate.loadbalancer.model import JwtClaim, JwtValidation
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+Json = Mapping[str, Any]
+
+
+def refusal(token: str, keys: Sequence[Json], validation: JwtValidation, now: float) -> str | None:
+    """Why a token is not accepted; None for one that is. `keys` are those of the JWKS, `now` is Unix time."""
+    parts = token.split(".")
+    try:
+        header, claims = (json.loads(_decoded(part)) for part in parts[:2])
+        signature = _decoded(parts[2])
+    except (ValueError, IndexError):
+        return "it is no JWT"
+    if len(parts) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
+        return "it is no JWT"
+    if header.get("alg") != "RS256":
+        return f"its algorithm is {header.get('alg')}, not RS256"
+    candidates = [key for key in keys if "kid" not in header or key.get("kid") == header["kid"]]
+    signed = f"{parts[0]}.{parts[1]}".encode()
+    if not any(_is_signed(key, signed, signature) for key in candidates):
+        return "no key of the JWKS has signed it"
+    return _claims_refusal(claims, validation, now)
+
+
+def _claims_refusal(claims: Json, validation: JwtValidation, now: float) -> str | None:
+    """`iss` and `exp` are mandatory; `nbf` and `iat` count where they are."""
+    if claims.get("iss") != validation.issuer:
+        return f"its issuer is {claims.get('iss')}, not {validation.issuer}"
+    for name, mandatory, holds in (("exp", True, now.__lt__), ("nbf", False, now.__ge__), ("iat", False, now.__ge__)):
+        value = claims.get(name)
+        if value is None and not mandatory:
+            continue
+        if not isinstance(value, int | float) or not holds(float(value)):
+            return f"its {name} is {value}, and it is {int(now)} now"
+    return next((why for claim in validation.additional_claims if (why := _claim_refusal(claim, claims))), None)
+
+
+def _claim_refusal(wanted: JwtClaim, claims: Json) -> str | None:
+    found = claims.get(wanted.name)
+    match wanted.format:
+        case "single-string":
+            held = {found} if isinstance(found, str) else set()
+        case "string-array":
+            held = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
+        case "space-separated-values":
+            held = set(found.split()) if isinstance(found, str) else set()
+    return None if held & set(wanted.values) else f"its claim {wanted.name} is {found}"
+
+
+def _is_signed(key: Json, signed: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    try:
+        numbers = rsa.RSAPublicNumbers(_integer(key["e"]), _integer(key["n"]))
+        numbers.public_key().verify(signature, signed, padding.PKCS1v15(), SHA256())
+    except (InvalidSignature, KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def signed_by_us(header: Json, claims: Json, key: EllipticCurvePrivateKey) -> str:
+    """An ES256 token; its parts keep their ``=``, which other libraries than AWS's own have to be told."""
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    body = ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, claims))
+    r, s = decode_dss_signature(key.sign(body.encode(), ECDSA(SHA256())))
+    return f"{body}.{urlsafe_b64encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big')).decode()}"
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _integer(text: str) -> int:
+    return int.from_bytes(_decoded(text), "big")

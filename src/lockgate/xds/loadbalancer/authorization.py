@@ -1,0 +1,95 @@
+"""Rules that authenticate first: Envoy asks the load balancer's own service before it goes on.
+
+The filter is off but for their routes, so that other requests do not pay for it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
+from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthz, ExtAuthzPerRoute, HttpService
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+
+from lockgate.loadbalancer.model import (
+    AuthenticateCognito,
+    AuthenticateOidc,
+    JwtValidation,
+    Listener,
+    LoadBalancer,
+    PreAction,
+    Rule,
+)
+from lockgate.loadbalancer.sessions import CALLBACK
+from lockgate.xds.loadbalancer.actions import Outcome, answer
+from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
+
+FILTER: Final = "envoy.filters.http.ext_authz"
+CLUSTER_NAME: Final = "lockgate.authentication"
+SECONDS: Final = 15
+
+
+def authentication_of(listener: Listener, rule: Rule | None) -> PreAction | None:
+    """What must succeed before a rule's final action; None is the default rule."""
+    actions = rule.actions if rule else listener.default_actions
+    kinds = AuthenticateOidc | AuthenticateCognito | JwtValidation
+    return next((each for each in actions if isinstance(each, kinds)), None)
+
+
+def authenticates(listener: Listener) -> bool:
+    return any(authentication_of(listener, rule) for rule in (*listener.rules, None))
+
+
+def rule_key(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> str:
+    """What the service is asked about a rule by."""
+    place = f"{balancer.arn} {listener.port} {rule.priority if rule else 0}"
+    return blake2b(place.encode(), digest_size=12).hexdigest()
+
+
+def cluster_of(address: str, port: int) -> Message:
+    at = {"address": {"socket_address": {"address": address, "port_value": port}}}
+    endpoints = [LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=at)])]
+    return Cluster(
+        name=CLUSTER_NAME,
+        type=Cluster.STATIC,
+        connect_timeout=seconds(2),
+        load_assignment={"cluster_name": CLUSTER_NAME, "endpoints": endpoints},
+    )
+
+
+def authorization_filter() -> Message:
+    config = ExtAuthz(
+        http_service=_service(""),
+        status_on_error={"code": 500},
+        allowed_headers={"patterns": [{"safe_regex": {"regex": ".*"}}]},
+    )
+    return HttpFilter(name=FILTER, typed_config=pack(config), disabled=True)
+
+
+def ask_first(route: Outcome, key: str) -> None:
+    """Has the service asked before `route` is taken."""
+    per_route = ExtAuthzPerRoute(check_settings={"http_service": _service(f"/{key}")})
+    route.typed_per_filter_config[FILTER].CopyFrom(pack(per_route))
+
+
+def callback_route(listener: Listener) -> Message:
+    """Where identity providers send clients back to, whatever the rules say of its path."""
+    route = Route(name="-1", match=RouteMatch(path=CALLBACK))
+    route.MergeFrom(answer(500, listener))  # the service answers first
+    ask_first(route, "callback")
+    return route
+
+
+def _service(prefix: str) -> Message:
+    return HttpService(
+        server_uri={"uri": "http://authentication.lockgate", "cluster": CLUSTER_NAME, "timeout": seconds(SECONDS)},
+        path_prefix=prefix,
+        authorization_response={
+            "allowed_upstream_headers": {"patterns": [{"prefix": "x-amzn-oidc-"}]},
+            "allowed_client_headers": {"patterns": [{"exact": "location"}, {"exact": "set-cookie"}]},
+            "allowed_client_headers_on_success": {"patterns": [{"exact": "set-cookie"}]},
+        },
+    )
