@@ -44,6 +44,14 @@ def read_int64(raw: str) -> int:
     return _read_int(raw, 64)
 
 
+def read_int_or_text(raw: str) -> int | str:
+    """Kubernetes' IntOrString from text: what is no number is a name."""
+    try:
+        return read_int64(raw)
+    except Malformed:
+        return raw
+
+
 def read_list(raw: str) -> tuple[str, ...]:
     """Split at commas, each item trimmed, empty ones dropped."""
     return tuple(item for item in map(trim, raw.split(",")) if item)
@@ -93,6 +101,7 @@ def _read_int(raw: str, bits: int) -> int:
 def _split_map(raw: str) -> list[str]:
     items: list[str] = []
     current: list[str] = []
+    last = len(trim_right(raw)) - 1  # a comma with something after it separates
     index = 0
     while index < len(raw):
         char = raw[index]
@@ -100,7 +109,7 @@ def _split_map(raw: str) -> list[str]:
             current.append(raw[index + 1])
             index += 2
             continue
-        if char == "," and trim(raw[index + 1 :]):
+        if char == "," and index < last:
             items.append("".join(current))
             current = []
         else:

@@ -121,8 +121,8 @@ class AwsLoadBalancerController:
         deployed = await self._make(group)
         if deployed is not None:
             await self._report(members, deployed)
-        elif not self._triggers.others(group_id):
-            await security_groups.release_backend(self._site)
+        else:
+            await security_groups.release_backend(self._site, lambda: self._triggers.others(group_id))
         try:
             for ingress in group.leaving:
                 await remove_finalizer(self._kubernetes, ingress, name)

@@ -5,7 +5,7 @@ Source: aws-load-balancer-controller `pkg/deploy/ec2/`, `pkg/networking/backend_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lockgate.controllers.aws import AwsError
@@ -62,10 +62,10 @@ async def _create_backend(site: Site) -> str:
     return await _create(site, name, "[k8s] Shared Backend SecurityGroup for LoadBalancer", tags)
 
 
-async def release_backend(site: Site) -> None:
-    """Delete the shared group: no load balancer of the cluster is left."""
+async def release_backend(site: Site, needed: Callable[[], bool]) -> None:
+    """Delete the shared group if no load balancer of the cluster is left, or about to be made."""
     async with site.turn:
-        if (found := await _find_backend(site)) is not None:
+        if not needed() and (found := await _find_backend(site)) is not None:
             await _delete(site, found, within=120)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lockgate.loadbalancer.annotations_json import Fields, Node
-from lockgate.loadbalancer.annotations_values import Malformed, read_int64
+from lockgate.loadbalancer.annotations_values import read_int_or_text
 from lockgate.loadbalancer.model import (
     FixedResponse,
     Redirect,
@@ -93,17 +93,9 @@ def _tuple(fields: Fields) -> Destination:
     port = fields["servicePort"].int_or_string()
     if port is None:
         raise Refused(prefix + "missing servicePort")
-    return ToService(service, _as_number(port), weight)
-
-
-def _as_number(port: int | str) -> int | str:
-    """``"80"`` is 80: a port's name cannot be all digits."""
-    if isinstance(port, int):
-        return port
-    try:
-        return read_int64(port)
-    except Malformed:
-        return port
+    # A port's name cannot be all digits: "80" is 80.
+    # A port's name cannot be all digits: "80" is 80.
+    return ToService(service, read_int_or_text(port) if isinstance(port, str) else port, weight)
 
 
 def _stickiness(node: Node) -> int | None:

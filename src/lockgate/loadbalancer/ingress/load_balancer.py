@@ -11,6 +11,7 @@ from typing import cast
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_spec import Annotation, AnyAnnotation
+from lockgate.loadbalancer.annotations_values import read_int_or_text
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import IpAddressType, Scheme
@@ -149,9 +150,10 @@ def capacity_units(group: Group) -> int | None:
     for key, value in merged.items():
         if key != "CapacityUnits":
             raise Refused(f"invalid key to set the capacity: {key}, Expected key: CapacityUnits")
-        if not (value.isascii() and value.isdigit()):
+        units = read_int_or_text(value)
+        if isinstance(units, str) or units < 0:
             raise Refused(f"invalid value to set the capacity: {value}")
-        return int(value)
+        return units
     return None
 
 
@@ -214,10 +216,10 @@ def ssl_redirect(group: Group) -> int | None:
     found: list[tuple[Member, int]] = []
     for member in group.members:
         if member.params and member.params.spec.ssl_redirect_port:
-            text = member.params.spec.ssl_redirect_port
-            if not (text.isascii() and text.isdigit()):
+            port = read_int_or_text(member.params.spec.ssl_redirect_port)
+            if isinstance(port, str):
                 return None
-            found.append((member, int(text)))
+            found.append((member, port))
         else:
             with about(member.ingress.key, a.SSL_REDIRECT.path(), prefix=f"ingress: {member.key}: "):
                 value = a.SSL_REDIRECT.read(member.ingress)

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_spec import Annotation
+from lockgate.loadbalancer.annotations_values import read_int_or_text
 from lockgate.loadbalancer.ingress.group import Member
 from lockgate.loadbalancer.ingress.load_balancer import ingress_tags, tracked
 from lockgate.loadbalancer.ingress.world import Account, Locate, Settings
@@ -204,18 +205,19 @@ def _health_check_port(ingress: Ingress, service: Service, target_type: str) -> 
     written = a.HEALTHCHECK_PORT.read(service, ingress)
     if written is None or written == "traffic-port":
         return "traffic-port"
-    if written.isascii() and written.isdigit():
-        return str(int(written))
+    number = read_int_or_text(written)
+    if isinstance(number, int):
+        return str(number)
     try:
         port = find_port(service, written)
         if target_type == "instance":
             return str(port.node_port or 0)
-        number = target_port(port)
-        if isinstance(number, str):
+        target = target_port(port)
+        if isinstance(target, str):
             raise Refused(
                 "cannot use named healthCheckPort for IP TargetType when service's targetPort is a named port"
             )
-        return str(number)
+        return str(target)
     except Refused as refused:
         holder = service if a.HEALTHCHECK_PORT.key in service.metadata.annotations else ingress
         raise Refused(
