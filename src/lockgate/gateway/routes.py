@@ -1,6 +1,6 @@
 """A VirtualService's http rules to routes.
 
-Source: istio/istio `pilot/pkg/networking/core/route/route.go`, `retry/retry.go`.
+Source: istio/istio `pilot/pkg/networking/core/route/route.go`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lockgate.gateway.clusters import cluster_name
 from lockgate.gateway.destinations import Rule
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.faults import Fault, fault
+from lockgate.gateway.headers import authority, header_changes
 from lockgate.gateway.hosts import fully_qualified, gateway_name
 from lockgate.gateway.matches import claims, regexes, route_match, text_match
 from lockgate.gateway.mesh import Mesh
@@ -33,23 +34,21 @@ from lockgate.gateway.model import (
     HashPolicy,
     HashQuery,
     HashSourceIp,
-    HeaderChanges,
     Mirror,
     Origin,
     PathRewrite,
     Redirect,
     Regex,
     RegexRewrite,
-    Retry,
     Route,
     TextMatch,
     WeightedCluster,
 )
 from lockgate.gateway.registry import Host
+from lockgate.gateway.retries import retry
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
 
-DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _GRPC = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
@@ -181,9 +180,9 @@ class _Translation:
         action = self._action(rule)
         if action is None:
             return None
-        request, response = _headers(route.headers)
+        request, response = header_changes(route.headers)
         if len(route.route) == 1 and isinstance(action, Forward):
-            own_request, own_response = _headers(route.route[0].headers)
+            own_request, own_response = header_changes(route.route[0].headers)
             request, response = request.then(own_request), response.then(own_response)
         delay, abort = self._fault_injection(rule)
         return Route(
@@ -238,9 +237,9 @@ class _Translation:
         clusters = tuple(self._weighted(part, rule.origin, namespace, several) for part in chosen)
         hashing = tuple(policy for part in chosen for policy in self._hash_policies(part.destination, namespace))
         headers = route.headers.request if route.headers else None
-        authority = (route.rewrite.authority if route.rewrite else "") or _authority(headers)
-        if not several and not authority:
-            authority = clusters[0].host_rewrite
+        host = (route.rewrite.authority if route.rewrite else "") or authority(headers)
+        if not several and not host:
+            host = clusters[0].host_rewrite
         rewrite = _rewrite(route.rewrite)
         if isinstance(rewrite, RegexRewrite) and (bad := next(regexes(Regex(rewrite.pattern)), None)):
             self._faults.append(fault(faults.REGEX, rule.origin, "rewrite", pattern=bad[0], reason=bad[1]))
@@ -248,9 +247,9 @@ class _Translation:
         return Forward(
             clusters=clusters,
             timeout=seconds(route.timeout) or None,
-            retry=_retry(route.retries, self._server.mesh, bool(hashing)),
+            retry=retry(route.retries, self._server.mesh, bool(hashing)),
             rewrite=rewrite,
-            host_rewrite=authority,
+            host_rewrite=host,
             mirrors=tuple(self._mirrors(route, rule.origin, namespace)),
             hash_policies=tuple(dict.fromkeys(hashing)),
         )
@@ -258,13 +257,13 @@ class _Translation:
     def _weighted(
         self, part: kinds.HTTPRouteDestination, origin: Origin, namespace: str, several: bool
     ) -> WeightedCluster:
-        request, response = _headers(part.headers) if several else (UNCHANGED, UNCHANGED)
+        request, response = header_changes(part.headers) if several else (UNCHANGED, UNCHANGED)
         return WeightedCluster(
             cluster=self._cluster(part.destination, origin, namespace),
             weight=part.weight if several else 1,
             request_headers=request,
             response_headers=response,
-            host_rewrite=_authority(part.headers.request if part.headers else None),
+            host_rewrite=authority(part.headers.request if part.headers else None),
         )
 
     def _cluster(self, destination: kinds.Destination, origin: Origin, namespace: str) -> str:
@@ -407,67 +406,6 @@ def _rewrite(rewrite: kinds.HTTPRewrite | None) -> PathRewrite | None:
     if rewrite.uri_regex_rewrite and rewrite.uri_regex_rewrite.match:
         return RegexRewrite(rewrite.uri_regex_rewrite.match, rewrite.uri_regex_rewrite.rewrite)
     return rewrite.uri or None
-
-
-def _retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
-    policy = own if own is not None else mesh.default_retries
-    if policy is None:
-        return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
-    if policy.attempts <= 0:
-        return None
-    retry_on, statuses = _retry_on(policy.retry_on)
-    return Retry(
-        attempts=policy.attempts,
-        retry_on=retry_on,
-        retriable_statuses=statuses,
-        per_try_timeout=seconds(policy.per_try_timeout),
-        backoff=seconds(policy.backoff),
-        previous_hosts=not hashed and policy.retry_ignore_previous_hosts is not False,
-        previous_priorities=policy.retry_remote_localities is True,
-    )
-
-
-def _retry_on(text: str) -> tuple[str, tuple[int, ...]]:
-    """Envoy's conditions, and the status codes that stand among them."""
-    if not text:
-        return DEFAULT_RETRY_ON, ()
-    names, statuses = [], []
-    for token in text.split(","):
-        if token.strip().isdigit():
-            statuses.append(int(token))
-        elif token:
-            names.append(token)
-    if statuses and "retriable-status-codes" not in names:
-        names.append("retriable-status-codes")
-    return ",".join(names), tuple(statuses)
-
-
-def _headers(headers: kinds.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
-    if headers is None:
-        return UNCHANGED, UNCHANGED
-    return _changes(headers.request), _changes(headers.response)
-
-
-def _changes(operations: kinds.HeaderOperations | None) -> HeaderChanges:
-    """`host` and what begins with a colon is not changed this way."""
-    if operations is None:
-        return UNCHANGED
-    return HeaderChanges(
-        set=tuple((name.lower(), value) for name, value in sorted(operations.set.items()) if _plain(name)),
-        add=tuple((name.lower(), value) for name, value in sorted(operations.add.items()) if _plain(name)),
-        remove=tuple(name.lower() for name in operations.remove if _plain(name)),
-    )
-
-
-def _plain(name: str) -> bool:
-    return bool(name) and not name.startswith(":") and name.lower() != "host"
-
-
-def _authority(operations: kinds.HeaderOperations | None) -> str:
-    for name, value in operations.set.items() if operations else ():
-        if name.lower() in ("host", ":authority"):
-            return value
-    return ""
 
 
 def _grpc_status(name: str) -> int:

@@ -1,0 +1,36 @@
+"""A rule's header operations."""
+
+from __future__ import annotations
+
+from lockgate.gateway.model import UNCHANGED, HeaderChanges
+from lockgate.resources import kinds
+
+
+def header_changes(headers: kinds.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
+    """The changes to the request, and to the response."""
+    if headers is None:
+        return UNCHANGED, UNCHANGED
+    return _changes(headers.request), _changes(headers.response)
+
+
+def _changes(operations: kinds.HeaderOperations | None) -> HeaderChanges:
+    """`host` and what begins with a colon is not changed this way."""
+    if operations is None:
+        return UNCHANGED
+    return HeaderChanges(
+        set=tuple((name.lower(), value) for name, value in sorted(operations.set.items()) if _plain(name)),
+        add=tuple((name.lower(), value) for name, value in sorted(operations.add.items()) if _plain(name)),
+        remove=tuple(name.lower() for name in operations.remove if _plain(name)),
+    )
+
+
+def _plain(name: str) -> bool:
+    return bool(name) and not name.startswith(":") and name.lower() != "host"
+
+
+def authority(operations: kinds.HeaderOperations | None) -> str:
+    """The Host that operations set; it is rewritten apart from the other headers."""
+    for name, value in operations.set.items() if operations else ():
+        if name.lower() in ("host", ":authority"):
+            return value
+    return ""

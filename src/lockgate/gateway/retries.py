@@ -1,0 +1,47 @@
+"""A rule's retries, and what Istio does where it says nothing.
+
+Source: istio/istio `pilot/pkg/networking/core/route/retry/retry.go`.
+"""
+
+from __future__ import annotations
+
+from lockgate.gateway.durations import seconds
+from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.model import Retry
+from lockgate.resources import kinds
+
+DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+
+
+def retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
+    """None retries never. Where the endpoint is chosen by a hash, another one is not asked for."""
+    policy = own if own is not None else mesh.default_retries
+    if policy is None:
+        return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
+    if policy.attempts <= 0:
+        return None
+    retry_on, statuses = _retry_on(policy.retry_on)
+    return Retry(
+        attempts=policy.attempts,
+        retry_on=retry_on,
+        retriable_statuses=statuses,
+        per_try_timeout=seconds(policy.per_try_timeout),
+        backoff=seconds(policy.backoff),
+        previous_hosts=not hashed and policy.retry_ignore_previous_hosts is not False,
+        previous_priorities=policy.retry_remote_localities is True,
+    )
+
+
+def _retry_on(text: str) -> tuple[str, tuple[int, ...]]:
+    """Envoy's conditions, and the status codes that stand among them."""
+    if not text:
+        return DEFAULT_RETRY_ON, ()
+    names, statuses = [], []
+    for token in text.split(","):
+        if token.strip().isdigit():
+            statuses.append(int(token))
+        elif token:
+            names.append(token)
+    if statuses and "retriable-status-codes" not in names:
+        names.append("retriable-status-codes")
+    return ",".join(names), tuple(statuses)
