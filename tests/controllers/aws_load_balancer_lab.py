@@ -76,6 +76,14 @@ class Lab:
 
         await self.until(idle, "quiet")
 
+    async def restart(self) -> None:
+        """Stop the controller and start another one, which knows nothing yet."""
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.controller = AwsLoadBalancerController(self.store, self.aws, cluster_name="lockgate", vpc_id=self.vpc_id)
+        self.task = asyncio.create_task(self.controller.run())
+
     def look_at_bindings(self) -> None:
         """As if the time to poll had come."""
         assert self.controller is not None

@@ -45,7 +45,11 @@ def operations(there: Lab) -> list[str]:
 async def priorities(there: Lab) -> list[tuple[str, str]]:
     [listener] = await there.listeners()
     return sorted(
-        (rule["Priority"], rule["Conditions"][0]["PathPatternConfig"]["Values"][0]) for rule in listener["Rules"]
+        (
+            rule["Priority"].rjust(3, "0") if len(listener["Rules"]) > 9 else rule["Priority"],
+            rule["Conditions"][0]["PathPatternConfig"]["Values"][0],
+        )
+        for rule in listener["Rules"]
     )
 
 
@@ -64,6 +68,38 @@ def test_a_rule_in_front_costs_two_calls() -> None:
             await repath(there, "web", ("/a", "web", 80), ("/b", "web", 80))
             assert await priorities(there) == [("1", "/a"), ("2", "/b")]
             assert operations(there)[:2] == ["set_rule_priorities", "delete_rule"]
+
+    asyncio.run(run())
+
+
+def test_a_full_load_balancer_takes_new_rules_in_turn_with_old_ones() -> None:
+    async def run() -> None:
+        paths = [(f"/p{number:03}", "web", 80) for number in range(102)]
+        async with lab(service("web", 80), ingress("web", *paths[:100])) as there:
+            await there.served("web")
+            await there.quiet()
+            there.writes.clear()
+            await repath(there, "web", *paths[2:])
+            assert [path for _, path in await priorities(there)] == [f"/p{number:03}" for number in range(2, 102)]
+            changes = [operation for operation in operations(there) if operation.endswith("_rule")]
+            assert changes == ["create_rule", "delete_rule", "create_rule", "delete_rule", "create_rule"]
+
+    asyncio.run(run())
+
+
+def test_a_controller_that_starts_anew_finds_its_things_again() -> None:
+    async def run() -> None:
+        async with lab(service("web", 80), ingress("web", ("/", "web", 80))) as there:
+            await there.served("web")
+            await there.quiet()
+            await there.restart()
+            there.writes.clear()
+            await there.another_pass("web")
+            await there.quiet()
+            assert there.writes == []
+            await there.store.delete(Ingress, "web", "default")
+            await there.gone("web")
+            assert await there.target_groups() == []
 
     asyncio.run(run())
 
