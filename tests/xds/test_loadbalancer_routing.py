@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import replace
 
+import pytest
 from alb_lab import Answer, Lab, laboratory
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.loadbalancer.routing import Answered, Decision, Forwarded, Redirected, Refused, Request, decide
+from lockgate.xds.loadbalancer import paths
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 FUZZ = int(os.environ.get("LOCKGATE_FUZZ", "0"))
@@ -144,7 +146,7 @@ transforms = st.sampled_from(
 
 @st.composite
 def balancers(draw: st.DrawFn) -> LoadBalancer:
-    found = draw(st.lists(st.tuples(conditions(), action, transforms), max_size=6))
+    found = draw(st.lists(st.tuples(conditions(), action, transforms), max_size=draw(st.sampled_from([6, 30]))))
     rules = tuple(
         Rule(at, when, (what,), how if isinstance(what, Forward) else ())
         for at, (when, what, how) in enumerate(found, start=1)
@@ -185,7 +187,9 @@ requests = st.builds(
 )
 
 
-def test_what_is_decided_is_what_envoy_does() -> None:
+@pytest.mark.parametrize("few", [paths.FEW, 0], ids=["as ever", "rules always indexed"])
+def test_what_is_decided_is_what_envoy_does(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(paths, "FEW", few)
     with laboratory() as lab:
 
         @settings(

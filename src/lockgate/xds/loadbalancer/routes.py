@@ -7,8 +7,9 @@ request to such a host can meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -22,6 +23,7 @@ from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import listener_name
+from lockgate.xds.loadbalancer.paths import by_path
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
 
 
@@ -59,6 +61,9 @@ def _removed(balancer: LoadBalancer) -> list[str]:
 # --- which rules a host can meet ---------------------------------------------------------------------------------
 
 
+_Candidate: TypeAlias = tuple[Rule, Outcome, Guard]  # a rule that a host can meet
+
+
 @dataclass(frozen=True, slots=True)
 class _Hosts:
     """One rule's host condition: names, suffixes (``.example.com`` of ``*.example.com``), and what is neither."""
@@ -93,13 +98,19 @@ def _outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> O
 
 
 def _virtual_host(
-    name: str, domains: list[str], rules: Iterable[tuple[Rule, Outcome, Guard]], last: Outcome, first: list[Message]
+    name: str, domains: list[str], rules: Sequence[_Candidate], last: Outcome, first: list[Message]
 ) -> Message:
-    routes = list(first)
-    for rule, result, guard in rules:
-        routes.extend(routes_of(str(rule.priority), rule.conditions, result, guard))
-    routes.extend(routes_of("0", (), last, None))
-    return VirtualHost(name=name, domains=domains, routes=routes)
+    def routes(candidates: Sequence[_Candidate]) -> list[Message]:
+        made = list(first)
+        for rule, result, guard in candidates:
+            made.extend(routes_of(str(rule.priority), rule.conditions, result, guard))
+        made.extend(routes_of("0", (), last, None))
+        return made
+
+    matcher = by_path(rules, lambda candidate: candidate[0], routes)
+    if matcher is not None:
+        return VirtualHost(name=name, domains=domains, matcher=matcher)
+    return VirtualHost(name=name, domains=domains, routes=routes(rules))
 
 
 def _hosts(rule: Rule) -> _Hosts | None:
@@ -130,7 +141,7 @@ def _before_port(regex: str) -> str:
     return made
 
 
-_Entry = tuple[Rule, _Hosts | None, Outcome]
+_Entry: TypeAlias = tuple[Rule, _Hosts | None, Outcome]
 
 
 class _Index:
@@ -147,19 +158,19 @@ class _Index:
             for suffix in hosts.suffixes if hosts else ():
                 self._by_suffix.setdefault(suffix, []).append(at)
 
-    def for_name(self, name: str) -> list[tuple[Rule, Outcome, Guard]]:
+    def for_name(self, name: str) -> list[_Candidate]:
         return self._meeting(self._by_name.get(name, []) + self._with_suffix_of(name))
 
-    def for_suffix(self, suffix: str) -> list[tuple[Rule, Outcome, Guard]]:
+    def for_suffix(self, suffix: str) -> list[_Candidate]:
         return self._meeting(self._with_suffix_of(suffix))
 
-    def for_any(self) -> list[tuple[Rule, Outcome, Guard]]:
+    def for_any(self) -> list[_Candidate]:
         return self._meeting([])
 
     def _with_suffix_of(self, name: str) -> list[int]:
         return [at for start in range(len(name)) for at in self._by_suffix.get(name[start:], ())]
 
-    def _meeting(self, certain: list[int]) -> list[tuple[Rule, Outcome, Guard]]:
+    def _meeting(self, certain: list[int]) -> list[_Candidate]:
         """Rules in order; a guard is left to those that only some of these hosts meet."""
         surely = set(certain)
         found = []
