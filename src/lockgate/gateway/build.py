@@ -28,12 +28,12 @@ from lockgate.gateway.model import (
     Origin,
     RouteConfiguration,
 )
-from lockgate.gateway.registry import Hosts, endpoints, hosts
+from lockgate.gateway.registry import Hosts, by_name, endpoints, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
 from lockgate.gateway.upstreams import Clusters, clusters, resolve
-from lockgate.gateway.virtual_hosts import Part, VirtualHosts
+from lockgate.gateway.virtual_hosts import Part, VirtualHosts, part
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import kinds
 from lockgate.resources.finding import Finding
@@ -102,7 +102,7 @@ class _Building:
         references = memo.stable("references", self._references)
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, memo)
         self.faults += used.faults
-        known = memo.made(endpoints, self._sources.endpoint_slices, self._sources.pods)
+        known = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
         served = memo.made(resolve, used, known, memo)
         wanted = _credentials(listeners, used, self._memo)
         self._check_credentials(wanted)
@@ -131,15 +131,15 @@ class _Building:
             side = made(_side, server, self._workload, self._mesh)
             bound = self._bindings.to(server.gateway)
             context = (server, side, self._hosts, self._destinations, self._memo)
-            for rules, part in zip(bound, self._memo.each("parts", _part, bound, *context), strict=True):
-                if part is None:
+            for rules, added in zip(bound, self._memo.each("parts", _part, bound, *context), strict=True):
+                if added is None:
                     continue
                 self._covered.add((server.gateway, id(rules)))
-                for reference, origin in part.translated.references:
+                for reference, origin in added.translated.references:
                     self._references.setdefault(reference, origin)
-                self.faults += part.translated.faults
-                if part.translated.routes:
-                    found.add(part)
+                self.faults += added.translated.faults
+                if added.translated.routes:
+                    found.add(added)
             if server.redirects:
                 found.redirect((host.host for host in server.hosts), side.port)
         return {name: found.configuration(self._memo) for name, found in configurations.items()}
@@ -264,7 +264,7 @@ def _part(
         (name, host, destinations.rule(host.hostname, host.namespace) if host else None)
         for name, host in ((name, known.find(name)) for name in rules.hosts)
     )
-    return Part.of(covered, memo.made(translate, rules, side, lookup), side.port, server.redirects)
+    return memo.made(part, covered, memo.made(translate, rules, side, lookup), side.port, server.redirects)
 
 
 def _covered(server: BoundServer, service: kinds.VirtualService) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Source: istio/istio `pilot/pkg/serviceregistry/kube/conversion.go`, `serviceentr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.gateway.hosts import visible
@@ -44,6 +44,7 @@ class Backend:
 
 
 Backends = Mapping[int, tuple[Backend, ...]]  # by service port number
+Pods = Mapping[tuple[str, str], kinds.Pod]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,25 +83,20 @@ class Endpoints:
     """EndpointSlices by their Service, and the Pods that they point to."""
 
     slices: Mapping[tuple[str, str], list[kinds.EndpointSlice]]
-    pods: Mapping[tuple[str, str], kinds.Pod]
+    pods: Pods
 
-    def backends(self, host: Host, port: HostPort, memo: Memo) -> tuple[Backend, ...]:
-        """What serves a port of a host now."""
+    def of(self, host: Host) -> tuple[kinds.EndpointSlice, ...]:
+        """The slices of a Service; none for other hosts."""
         if host.origin.key.kind != "Service":
-            return host.backends.get(port.number, ())
-        slices = self.slices.get((host.namespace, host.origin.key.name), [])
-        parts = [memo.made(_of_slice, one, port.name, len(host.ports) == 1, self._labels(one)) for one in slices]
-        return parts[0] if len(parts) == 1 else tuple(item for part in parts for item in part)
+            return ()
+        return tuple(self.slices.get((host.namespace, host.origin.key.name), ()))
 
-    def _labels(self, one: kinds.EndpointSlice) -> tuple[tuple[tuple[str, str], ...] | None, ...]:
-        """The labels of each endpoint's Pod."""
-        return tuple(self._pod_labels(one, endpoint) for endpoint in one.endpoints)
 
-    def _pod_labels(self, one: kinds.EndpointSlice, endpoint: kinds.Endpoint) -> tuple[tuple[str, str], ...] | None:
-        if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
-            return None
-        pod = self.pods.get((endpoint.target_ref.namespace or one.namespace, endpoint.target_ref.name))
-        return tuple(pod.metadata.labels.items()) if pod else ()
+def backends(host: Host, port: HostPort, slices: Iterable[kinds.EndpointSlice], pods: Pods) -> tuple[Backend, ...]:
+    """What serves a port of a host now."""
+    if host.origin.key.kind != "Service":
+        return host.backends.get(port.number, ())
+    return tuple(found for one in slices for found in _of_slice(one, port.name, len(host.ports) == 1, pods))
 
 
 def hosts(
@@ -123,32 +119,34 @@ def hosts(
     return Hosts(found)
 
 
-def endpoints(slices: Iterable[kinds.EndpointSlice], pods: Iterable[kinds.Pod]) -> Endpoints:
+def by_name(pods: Iterable[kinds.Pod]) -> Pods:
+    return {(pod.namespace, pod.name): pod for pod in pods}
+
+
+def endpoints(slices: Iterable[kinds.EndpointSlice], pods: Pods) -> Endpoints:
     by_service: dict[tuple[str, str], list[kinds.EndpointSlice]] = {}
     for one in slices:
         if name := one.metadata.labels.get(_SERVICE_NAME):
             by_service.setdefault((one.namespace, name), []).append(one)
-    return Endpoints(by_service, {(pod.namespace, pod.name): pod for pod in pods})
+    return Endpoints(by_service, pods)
 
 
-def _of_slice(
-    one: kinds.EndpointSlice,
-    port_name: str,
-    only_port: bool,
-    labels: tuple[tuple[tuple[str, str], ...] | None, ...],
-) -> tuple[Backend, ...]:
+def _of_slice(one: kinds.EndpointSlice, port_name: str, only_port: bool, pods: Pods) -> Iterator[Backend]:
     number = next(
         (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),
         None,
     )
-    if number is None:
-        return ()
-    return tuple(
-        Backend(Endpoint(address, number), None if own is None else dict(own))
-        for endpoint, own in zip(one.endpoints, labels, strict=True)
-        if endpoint.conditions.ready is not False
-        for address in endpoint.addresses[:1]
-    )
+    for endpoint in one.endpoints if number is not None else ():
+        if endpoint.conditions.ready is not False:
+            for address in endpoint.addresses[:1]:
+                yield Backend(Endpoint(address, number or 0), _labels(one, endpoint, pods))
+
+
+def _labels(one: kinds.EndpointSlice, endpoint: kinds.Endpoint, pods: Pods) -> Mapping[str, str] | None:
+    if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
+        return None
+    pod = pods.get((endpoint.target_ref.namespace or one.namespace, endpoint.target_ref.name))
+    return pod.metadata.labels if pod else {}
 
 
 def protocol(name: str, app_protocol: str | None, number: int) -> str:

@@ -12,7 +12,7 @@ from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Cluster, Endpoint, Origin
-from lockgate.gateway.registry import Backend, Endpoints, Host, HostPort, Hosts
+from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
 from lockgate.gateway.routes import Reference
 from lockgate.resources import kinds
 
@@ -66,7 +66,7 @@ def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:
     found: dict[str, Cluster] = {}
     served: dict[str, tuple[Endpoint, ...]] = {}
     for use in used.uses:
-        endpoints = memo.made(_endpoints, known.backends(use.host, use.port, memo), use.subset)
+        endpoints = memo.made(_endpoints, use, known.pods, *known.of(use.host))
         if use.cluster.discovery == "EDS":
             found[use.cluster.name] = use.cluster
             served[use.cluster.name] = endpoints
@@ -75,16 +75,16 @@ def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:
     return Served(memo.stable("clusters", found), memo.stable("endpoints", served))
 
 
-def _endpoints(backends: tuple[Backend, ...], subset: kinds.Subset | None) -> tuple[Endpoint, ...]:
+def _endpoints(use: Use, pods: Pods, *slices: kinds.EndpointSlice) -> tuple[Endpoint, ...]:
     """All endpoints, or those whose Pods carry the subset's labels.
 
     An endpoint without a Pod (a program of the user's, the echo backend) carries none and stands for every subset, as
     it stands for the whole service.
     """
-    wanted = subset.labels.items() if subset else ()
+    wanted = use.subset.labels.items() if use.subset else ()
     return tuple(
         backend.endpoint
-        for backend in backends
+        for backend in backends(use.host, use.port, slices, pods)
         if backend.labels is None or all(backend.labels.get(name) == value for name, value in wanted)
     )
 

@@ -23,10 +23,10 @@ class Part:
     redirects: bool
     alone: VirtualHost
 
-    @staticmethod
-    def of(hosts: tuple[str, ...], translated: Translated, port: int, redirects: bool) -> Part:
-        alone = VirtualHost(f"{min(hosts)}:{port}", hosts, translated.routes, redirects)
-        return Part(hosts, translated, port, redirects, alone)
+
+def part(hosts: tuple[str, ...], translated: Translated, port: int, redirects: bool) -> Part:
+    alone = VirtualHost(f"{min(hosts)}:{port}", hosts, translated.routes, redirects)
+    return Part(hosts, translated, port, redirects, alone)
 
 
 @dataclass(slots=True)
