@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
@@ -76,10 +76,11 @@ class Annotation(Generic[T]):
     params: str = ""
     fields: str = ""
     limits: str = ""
+    key: str = field(init=False, repr=False)
+    """The whole annotation, made once: it is looked up for every backend."""
 
-    @property
-    def key(self) -> str:
-        return PREFIX + self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", PREFIX + self.name)
 
     @property
     def stem(self) -> str:

@@ -5,6 +5,7 @@ Source: aws-load-balancer-controller `pkg/ingress/model_build_target_group.go`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -33,6 +34,7 @@ class TargetGroups:
     opens_targets: bool
     made: dict[str, TargetGroup] = field(default_factory=dict)
     bindings: dict[str, TargetGroupBinding] = field(default_factory=dict)
+    _shared: dict[tuple[str, str], _Settings] = field(default_factory=dict)
 
     def reference(self, member: Member, service: Service, port: int | str, path: Path) -> str:
         """The reference of the target group for a Service's port as the Ingress writes it."""
@@ -43,71 +45,60 @@ class TargetGroups:
         return reference
 
     def _make(self, reference: str, member: Member, service: Service, port: int | str, path: Path) -> None:
-        ingress, settings = member.ingress, self.settings
+        ingress = member.ingress
         service_port = find_port(service, port)
-        target_type = _target_type(member, service, settings)
-        number = _port(service_port, target_type)
-        protocol = _one_of(
-            a.BACKEND_PROTOCOL, service, ingress, "HTTP", "backend protocol must be within [HTTP, HTTPS]: {}"
-        )
-        version = _one_of(
-            a.BACKEND_PROTOCOL_VERSION,
-            service,
-            ingress,
-            "HTTP1",
-            "backend protocol version must be within [HTTP1, HTTP2, GRPC]: {}",
-        )
-        check = _health_check(ingress, service, target_type, protocol, version)
-        family: Literal["ipv4", "ipv6"] = "ipv6" if "IPv6" in service.spec.ip_families else "ipv4"
-        if family == "ipv6" and not self.dualstack:
-            raise Refused("unsupported IPv6 configuration, lb not dual-stack")
+        shared = self._settings_of(member, service)
+        number = _port(service_port, shared.target_type)
         name = target_group_name(
-            settings.cluster_name,
+            self.settings.cluster_name,
             str(self.group),
             ingress=(ingress.namespace, ingress.name),
             service=(service.namespace, service.name),
-            service_uid=service.metadata.uid or pseudo_uid(service.namespace, service.name),
+            service_uid=shared.service_uid,
             service_port=str(port),
             port=number,
-            target_type=target_type,
-            protocol=protocol,
-            protocol_version=version,
+            target_type=shared.target_type,
+            protocol=shared.protocol,
+            protocol_version=shared.protocol_version,
         )
-        tags = ingress_tags(member, settings, service) | dict(settings.default_tags)
         origin = self.locate(ingress.key, path)
         self.made[reference] = TargetGroup(
             reference=reference,
             name=name,
             port=number,
-            protocol=cast(Protocol, protocol),
-            protocol_version=cast(ProtocolVersion, version),
-            target_type=target_type,
-            ip_address_type=family,
-            health_check=check,
-            attributes=a.TARGET_GROUP_ATTRIBUTES.read(service, ingress) or {},
-            tags=tracked(tags, self.group, reference, settings),
+            protocol=shared.protocol,
+            protocol_version=shared.protocol_version,
+            target_type=shared.target_type,
+            ip_address_type=shared.ip_address_type,
+            health_check=shared.health_check,
+            attributes=shared.attributes,
+            tags=tracked(shared.tags, self.group, reference, self.settings),
             vpc_id=self.account.vpc_id,
             origin=origin,
         )
-        node_selector = a.TARGET_NODE_LABELS.read(service, ingress) if target_type == "instance" else None
         self.bindings[reference] = TargetGroupBinding(
             namespace=service.namespace,
             name=name,
             target_group=reference,
             service=service.name,
             port=port,
-            target_type=target_type,
-            protocol=protocol,
-            ip_address_type=family,
+            target_type=shared.target_type,
+            protocol=shared.protocol,
+            ip_address_type=shared.ip_address_type,
             vpc_id=self.account.vpc_id,
             labels=binding_labels(self.group),
-            node_selector=node_selector or {},
-            open_ports=self._open_ports(service_port, target_type, check),
-            multi_cluster=bool(
-                a.MULTI_CLUSTER_TARGET_GROUP.read(ingress) or a.MULTI_CLUSTER_TARGET_GROUP.read(service)
-            ),
+            node_selector=shared.node_selector,
+            open_ports=self._open_ports(service_port, shared.target_type, shared.health_check),
+            multi_cluster=shared.multi_cluster,
             origin=origin,
         )
+
+    def _settings_of(self, member: Member, service: Service) -> _Settings:
+        """What the annotations say of all target groups of an Ingress and a Service."""
+        key = (member.key, service.name)
+        if key not in self._shared:
+            self._shared[key] = _read(member, service, self.settings, self.dualstack)
+        return self._shared[key]
 
     def _open_ports(self, port: ServicePort, target_type: str, check: HealthCheck) -> tuple[int | str, ...] | None:
         if not self.opens_targets:
@@ -118,6 +109,51 @@ class TargetGroups:
         if check.port != "traffic-port" and int(check.port) not in ports:
             ports.append(int(check.port))
         return tuple(ports)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    target_type: Literal["instance", "ip"]
+    protocol: Protocol
+    protocol_version: ProtocolVersion
+    ip_address_type: Literal["ipv4", "ipv6"]
+    health_check: HealthCheck
+    attributes: Mapping[str, str]
+    tags: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    multi_cluster: bool
+    service_uid: str
+
+
+def _read(member: Member, service: Service, settings: Settings, dualstack: bool) -> _Settings:
+    ingress = member.ingress
+    target_type = _target_type(member, service, settings)
+    protocol = _one_of(
+        a.BACKEND_PROTOCOL, service, ingress, "HTTP", "backend protocol must be within [HTTP, HTTPS]: {}"
+    )
+    version = _one_of(
+        a.BACKEND_PROTOCOL_VERSION,
+        service,
+        ingress,
+        "HTTP1",
+        "backend protocol version must be within [HTTP1, HTTP2, GRPC]: {}",
+    )
+    check = _health_check(ingress, service, target_type, protocol, version)
+    family: Literal["ipv4", "ipv6"] = "ipv6" if "IPv6" in service.spec.ip_families else "ipv4"
+    if family == "ipv6" and not dualstack:
+        raise Refused("unsupported IPv6 configuration, lb not dual-stack")
+    return _Settings(
+        target_type=target_type,
+        protocol=cast(Protocol, protocol),
+        protocol_version=cast(ProtocolVersion, version),
+        ip_address_type=family,
+        health_check=check,
+        attributes=a.TARGET_GROUP_ATTRIBUTES.read(service, ingress) or {},
+        tags=ingress_tags(member, settings, service) | dict(settings.default_tags),
+        node_selector=(a.TARGET_NODE_LABELS.read(service, ingress) or {}) if target_type == "instance" else {},
+        multi_cluster=bool(a.MULTI_CLUSTER_TARGET_GROUP.read(ingress) or a.MULTI_CLUSTER_TARGET_GROUP.read(service)),
+        service_uid=service.metadata.uid or pseudo_uid(service.namespace, service.name),
+    )
 
 
 def binding_labels(group: GroupId) -> dict[str, str]:
