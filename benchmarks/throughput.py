@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _typed(type_: str, **fields: object) -> dict[str, object]:
     return {"@type": f"type.googleapis.com/{type_}", **fields}
 
 
-def _listener_config(port: int, route: dict[str, object], files: list[str] | None) -> dict[str, object]:
+def _listener_config(port: int, route: Mapping[str, object], files: list[str] | None) -> dict[str, object]:
     chain: dict[str, object] = {
         "filters": [
             {

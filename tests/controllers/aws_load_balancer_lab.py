@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -279,7 +279,7 @@ def _record(there: Lab) -> None:
 
     listing = there.aws._list
 
-    def counting(service: str, operation: str, key: str, parameters: dict[str, Any]) -> list[Any]:
+    def counting(service: str, operation: str, key: str, parameters: dict[str, Any]) -> Sequence[Any]:
         there.reads += operation == "describe_security_groups"
         return listing(service, operation, key, parameters)
 

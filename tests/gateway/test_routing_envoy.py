@@ -55,7 +55,9 @@ def _text(values: tuple[str, ...], regexes: tuple[str, ...]) -> st.SearchStrateg
 
 
 uris = _text(("/", "/a", "/a/", "/a/b", "/b"), ("/a.*", "/[ab]/?", ".*", "(?i)/A/B"))
-values = st.one_of(_text(("1", "one", ""), ("o.*", "[0-9]+")).filter(lambda m: m != {"prefix": ""}), st.just({}))
+values: st.SearchStrategy[dict[str, str]] = st.one_of(
+    _text(("1", "one", ""), ("o.*", "[0-9]+")).filter(lambda m: m != {"prefix": ""}), st.just({})
+)
 matches = st.fixed_dictionaries(
     {},
     optional={

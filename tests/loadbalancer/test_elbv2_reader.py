@@ -69,7 +69,7 @@ def test_only_target_groups_that_are_referred_to_belong_to_a_load_balancer() -> 
 
 
 def test_targets_take_their_groups_port_and_those_that_drain_are_no_longer_registered() -> None:
-    health = [
+    health: list[dict[str, Any]] = [
         {"Target": {"Id": "i-1", "Port": 30000}, "TargetHealth": {"State": "healthy"}},
         {"Target": {"Id": "i-2"}, "TargetHealth": {"State": "initial"}},
         {

@@ -318,7 +318,7 @@ def test_listener_attributes_add_response_headers_to_every_answer(lab: Lab) -> N
     rule = Rule(1, (PathPattern(("/web",)),), (forward(WEB),))
     dead = Rule(2, (PathPattern(("/dead",)),), (forward(API),))
     attributes = {"strict_transport_security.header_value": "max-age=1", "server.enabled": "false"}
-    one = balancer(WEB, API, listeners=(http(rule, dead, **attributes),))
+    one = balancer(WEB, API, listeners=(http(rule, dead, **attributes),))  # type: ignore[arg-type]
     lab.serve(one, {API.reference: [Endpoint("127.0.0.1", 1)]})
     for path, status in (("/web", 200), ("/dead", 502), ("/", 404)):
         answer = lab.ask(one, get(path))

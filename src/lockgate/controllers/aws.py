@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +56,7 @@ class Aws:
     async def list(self, service: str, operation: str, key: str, **parameters: JsonValue) -> list[JsonValue]:
         """All pages of a listing, joined: the items under `key`."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._list, service, operation, key, parameters)
+        return list(await loop.run_in_executor(self._threads, self._list, service, operation, key, parameters))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -65,10 +65,11 @@ class Aws:
         with _errors(service, operation):
             return getattr(self._client(service), operation)(**parameters)
 
-    def _list(self, service: str, operation: str, key: str, parameters: dict[str, JsonValue]) -> list[JsonValue]:
+    def _list(self, service: str, operation: str, key: str, parameters: dict[str, JsonValue]) -> Sequence[JsonValue]:
         client = self._client(service)
         if not client.can_paginate(operation):
-            return list(self._call(service, operation, parameters)[key])
+            found: Sequence[JsonValue] = self._call(service, operation, parameters)[key]
+            return found
         with _errors(service, operation):
             pages = client.get_paginator(operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key, ())]

@@ -120,15 +120,11 @@ class _Service:
     def __init__(self, server: AdsServer) -> None:
         self._server = server
 
-    async def DeltaAggregatedResources(
-        self, requests: AsyncIterator[Any], _context: Any
-    ) -> AsyncIterator[Any]:
+    async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:
         async for response in self._server.stream(requests):
             yield response
 
-    async def StreamAggregatedResources(
-        self, _requests: AsyncIterator[Any], context: Any
-    ) -> AsyncIterator[Any]:
+    async def StreamAggregatedResources(self, _requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         import grpc
 
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "only delta ADS is served")

@@ -160,6 +160,10 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
                 }
             ]
         },
+        # Envoy refuses regexes of a size that Istio's proxies take; this is what Istio sets.
+        "layered_runtime": {
+            "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]
+        },
         # A limit of downstream connections is asked for by Envoy at every start otherwise.
         "overload_manager": {
             "resource_monitors": [
