@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lockgate.controllers.aws import Aws
+from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.kubernetes.store import Store
@@ -40,6 +40,8 @@ class Lab:
     task: asyncio.Task[None] | None = None
     writes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Every call that changes something, as (operation, parameters), in order."""
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Operations that AWS is made to refuse, with code and message: what a real account does under load."""
     reads: int = 0
     """How often security groups were listed: at least once in each pass of a group."""
 
@@ -83,6 +85,9 @@ class Lab:
         await asyncio.gather(self.task, return_exceptions=True)
         self.controller = AwsLoadBalancerController(self.store, self.aws, cluster_name="lockgate", vpc_id=self.vpc_id)
         self.task = asyncio.create_task(self.controller.run())
+
+    def refuse(self, operation: str, code: str, message: str) -> None:
+        self.refused[operation] = (code, message)
 
     def look_at_bindings(self) -> None:
         """As if the time to poll had come."""
@@ -273,6 +278,8 @@ def _record(there: Lab) -> None:
     call = there.aws._call
 
     def recording(service: str, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation in there.refused:
+            raise AwsError(service, operation, *there.refused[operation])
         if not operation.startswith(_READS):
             there.writes.append((operation, parameters))
         return call(service, operation, parameters)

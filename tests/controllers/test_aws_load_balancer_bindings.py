@@ -90,6 +90,31 @@ def test_a_binding_to_nothing_is_told_and_tried_again() -> None:
     asyncio.run(run())
 
 
+def test_a_clean_up_that_fails_is_told_and_tried_again() -> None:
+    async def run() -> None:
+        async with lab(web_with_node_port()) as there:
+            arn = await target_group(there, "own")
+            await there.store.create(binding("own", arn, "web", 80))
+            await until_registered(there, arn, [(INSTANCE, 30080)])
+            await there.quiet()
+            there.refuse("deregister_targets", "Throttling", "Rate exceeded")
+            await there.store.delete(TargetGroupBinding, "own", "default")
+            await there.event("FailedCleanup", "api error Throttling: Rate exceeded", count=2)
+            own = await there.store.get(TargetGroupBinding, "own", "default")
+            ready = condition(own.status.conditions, "Ready")
+            assert ready is not None
+            assert (ready.status, ready.reason) == ("False", "FailedCleanup")
+            there.refused.clear()
+            await until_registered(there, arn, [])
+
+            async def gone() -> bool:
+                return await there.store.list(TargetGroupBinding) == []
+
+            await there.until(gone)
+
+    asyncio.run(run())
+
+
 def test_a_shared_target_group_keeps_the_targets_of_others() -> None:
     async def run() -> None:
         async with lab(web_with_node_port()) as there:

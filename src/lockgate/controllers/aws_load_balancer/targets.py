@@ -164,6 +164,7 @@ class Bindings:
             await self._gates.release(binding)
         except (AwsError, ApiError) as error:
             await self._warn(binding, "FailedCleanup", f"Failed cleanup due to {told(error)}")
+            await self._not_ready(binding, "FailedCleanup", told(error))
             raise
         try:
             await remove_finalizer(site.kubernetes, binding, FINALIZER)
@@ -206,6 +207,15 @@ class Bindings:
             except ApiError as error:
                 await self._warn(binding, "FailedUpdateStatus", f"Failed update status due to {error.message}")
                 raise
+
+    async def _not_ready(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
+        """Told on the object too: whoever waits for its deletion looks there."""
+        condition = {"type": "Ready", "status": "False", "reason": reason, "message": message}
+        condition["lastTransitionTime"] = self._site.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        before = next((item for item in binding.status.conditions if item.type == "Ready"), None)
+        if before is None or (before.status, before.message) != ("False", message):
+            status = {"conditions": [condition]}
+            await self._site.kubernetes.patch_status(TargetGroupBinding, binding.name, binding.namespace, status)
 
     async def _warn(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
         await self._events.event(binding, "Warning", reason, message)
