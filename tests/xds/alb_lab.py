@@ -64,6 +64,7 @@ class Lab:
     certificates: dict[str, Material] = field(default_factory=dict)
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     authentication: Socket | None = None
+    records: str = ""
 
     def run(self, work: Awaitable[T]) -> T:
         async def limited() -> T:
@@ -98,6 +99,7 @@ class Lab:
             endpoints=endpoints,
             trust_stores=self.trust_stores,
             authentication=self.authentication,
+            records=self.records,
             built=self.built,
         )
         self.rejections.clear()
@@ -110,6 +112,17 @@ class Lab:
         server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context, limit=1 << 20)
         self.servers.append(server)
         return int(server.sockets[0].getsockname()[1])
+
+    def flush_records(self) -> None:
+        """Have Envoy write its logs now; it does every ten seconds by itself."""
+
+        async def ask() -> None:
+            reader, writer = await asyncio.open_unix_connection(str(self.envoy.admin_socket))
+            writer.write(b"POST /reopen_logs HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n")
+            assert (await read_answer(reader)).status == 200
+            writer.close()
+
+        self.run(ask())
 
     def port(self, balancer: LoadBalancer, listener_port: int) -> int:
         return self.sockets[balancer.arn, listener_port].port

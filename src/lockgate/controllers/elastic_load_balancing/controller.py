@@ -6,11 +6,13 @@ import asyncio
 import logging
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.aws import Aws
+from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
 from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
@@ -32,7 +34,7 @@ class ElasticLoadBalancing:
     """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
     a free port at an address, the wanted one if it can. `serve` puts an ASGI application on a loopback socket and
     returns its address and port: rules that authenticate need it, and `trust` is what their identity providers'
-    certificates are verified with.
+    certificates are verified with. `logs` is a folder for access logs, laid out as S3 would have them.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ElasticLoadBalancing:
         many_loopbacks: bool = sys.platform != "darwin",
         serve: Callable[[Authentication], Awaitable[tuple[str, int]]] | None = None,
         trust: ssl.SSLContext | None = None,
+        logs: Path | None = None,
     ) -> None:
         self._aws = aws
         self._platform = platform
@@ -54,6 +57,7 @@ class ElasticLoadBalancing:
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
         self._authentication = Authentication(trust)
+        self._logs = AccessLogs(logs, self._logged) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
         self._wake = asyncio.Event()
         self._stale: set[str] = {"elbv2", "acm"}
@@ -105,6 +109,8 @@ class ElasticLoadBalancing:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(self._platform.changes()))
                 tasks.create_task(self._serve())
+                if self._logs is not None:
+                    tasks.create_task(self._logs.run())
         finally:
             self._targets.stop()
 
@@ -206,6 +212,10 @@ class ElasticLoadBalancing:
         """``NAME:PORT`` of listeners that cannot be served now, and why."""
         return MappingProxyType(self._unserved)
 
+    def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
+        for balancer in self._balancers:
+            yield balancer, self._addresses.get(balancer.dns_name, "127.0.0.1")
+
     async def _prepare_authentication(self) -> None:
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
@@ -262,6 +272,7 @@ class ElasticLoadBalancing:
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,
+            records=str(self._logs.records) if self._logs else "",
             authentication=Socket(*self._authentication_at) if self._authentication_at else None,
             endpoints=endpoints,
             built=self._built,

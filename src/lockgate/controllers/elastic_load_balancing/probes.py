@@ -18,24 +18,27 @@ USER_AGENT = "ELB-HealthChecker/2.0"
 LONGEST_LINE = 8192
 
 
-async def probe(address: str, port: int, check: HealthCheck, version: ProtocolVersion) -> Outcome:
+async def probe(
+    address: str, port: int, check: HealthCheck, version: ProtocolVersion, host: str | None = None
+) -> Outcome:
+    """Probe what listens at `address` and `port`; `host` is what it is called, with port, where that is different."""
+    named = host or (f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
     try:
         async with asyncio.timeout(check.timeout_seconds):
             if version == "GRPC":
-                return await _grpc(address, port, check)
-            return await _http(address, port, check)
+                return await _grpc(address, port, check, named)
+            return await _http(address, port, check, named)
     except TimeoutError:
         return TimedOut()
     except (OSError, ssl.SSLError, ValueError, EOFError, asyncio.LimitOverrunError):
         return Failed()
 
 
-async def _http(address: str, port: int, check: HealthCheck) -> Outcome:
+async def _http(address: str, port: int, check: HealthCheck, host: str) -> Outcome:
     reader, writer = await _connect(address, port, check)
     try:
-        host = f"[{address}]" if ":" in address else address
         writer.write(
-            f"GET {check.path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+            f"GET {check.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
             f"User-Agent: {USER_AGENT}\r\nAccept-Encoding: gzip, compressed\r\n\r\n".encode()
         )
         line = await reader.readuntil(b"\n")
@@ -66,13 +69,13 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-async def _grpc(address: str, port: int, check: HealthCheck) -> Outcome:
+async def _grpc(address: str, port: int, check: HealthCheck, host: str) -> Outcome:
     """A unary call without a message; the answer is the status in the trailers, or in headers that are trailers."""
     from lockgate.controllers.elastic_load_balancing.grpc_probe import call
 
     reader, writer = await _connect_h2(address, port, check)
     try:
-        return await call(reader, writer, f"{address}:{port}", check.path, check.protocol.lower(), USER_AGENT)
+        return await call(reader, writer, host, check.path, check.protocol.lower(), USER_AGENT)
     finally:
         _close(writer)
 

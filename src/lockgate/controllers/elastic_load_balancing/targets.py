@@ -131,7 +131,10 @@ class Targets:
         places = self._places(group, Target(target.id, port, target.availability_zone))
         if not places:
             return Failed()  # nothing behind the port: a refused connection
-        return await probe(*places[0], check, group.protocol_version)
+        # An ip target is called by its address and health check port, wherever it really is.
+        address = f"[{target.id}]" if ":" in target.id else target.id
+        host = f"{address}:{port}" if group.target_type == "ip" else None
+        return await probe(*places[0], check, group.protocol_version, host)
 
     async def _drain(self, key: Key) -> None:
         group = self._groups[key[0]]

@@ -54,6 +54,7 @@ def snapshot(
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore] | None = None,
     authentication: Socket | None = None,
+    records: str = "",
     built: Built | None = None,
 ) -> Snapshot:
     """Everything that Envoy needs to serve `load_balancers`.
@@ -62,10 +63,11 @@ def snapshot(
     A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
     `certificates`, or that verifies clients with a trust store that is not in `trust_stores`: it cannot be served, and
     `unserved` says so. `authentication` is where rules that authenticate are asked about; without it they answer 500.
+    `records` is the file that requests are written down in for load balancers whose access log is on, if any.
     """
     earlier = built.parts if built is not None else {}
     parts: dict[str, tuple[object, Entries]] = {}
-    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}):
+    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, records):
         known = earlier.get(key)
         parts[key] = known if known is not None and known[0] == inputs else (inputs, _build(inputs))
     if built is not None:
@@ -86,6 +88,7 @@ class _Listeners:
     sockets: Mapping[int, Socket]
     served: tuple[str, ...]  # the certificates at hand
     stores: Mapping[str, TrustStore]
+    records: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,13 @@ def _parts(
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore],
+    records: str,
 ) -> Iterable[tuple[str, _Listeners | _Cluster | _Endpoints | _Secret]]:
     for balancer in load_balancers:
         here = {port: socket for (arn, port), socket in sockets.items() if arn == balancer.arn}
         named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
         served = tuple(arn for arn in named if arn in certificates)
-        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores))
+        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores), records)
         for reference, group in balancer.target_groups.items():
             yield f"cluster {reference}", _Cluster(balancer, group)
             yield f"endpoints {reference}", _Endpoints(reference, tuple(endpoints.get(reference, ())))
@@ -127,8 +131,8 @@ def _parts(
 
 def _build(inputs: _Listeners | _Cluster | _Endpoints | _Secret) -> Entries:
     match inputs:
-        case _Listeners(balancer, sockets, served, stores):
-            return _listeners(balancer, sockets, frozenset(served), stores)
+        case _Listeners(balancer, sockets, served, stores, records):
+            return _listeners(balancer, sockets, frozenset(served), stores, records)
         case _Cluster(balancer, group):
             body = cluster(group, balancer).SerializeToString(deterministic=True)
             return {CLUSTER: {cluster_name(group.reference): Entry.of(body, f"target group {group.name}")}}
@@ -163,6 +167,7 @@ def _listeners(
     sockets: Mapping[int, Socket],
     served: frozenset[str],
     stores: Mapping[str, TrustStore],
+    records: str,
 ) -> Entries:
     entries: Entries = {LISTENER: {}, ROUTE: {}}
     for each in balancer.listeners:
@@ -172,7 +177,7 @@ def _listeners(
         name = listener_name(balancer, each.port)
         origin = f"listener {balancer.name}:{each.port}"
         store = stores.get(each.mutual_authentication.trust_store) if each.mutual_authentication else None
-        made = listener(balancer, each, at, served, store).SerializeToString(deterministic=True)
+        made = listener(balancer, each, at, served, store, records).SerializeToString(deterministic=True)
         routes = route_configuration(balancer, each).SerializeToString(deterministic=True)
         entries[LISTENER][name] = Entry.of(made, origin)
         entries[ROUTE][name] = Entry.of(routes, origin)

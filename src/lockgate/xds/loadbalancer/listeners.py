@@ -24,6 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
+from lockgate.xds.loadbalancer.access_log import access_log, is_logged
 from lockgate.xds.loadbalancer.actions import script_of
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
@@ -54,10 +55,15 @@ class Material:
 
 
 def listener(
-    balancer: LoadBalancer, listener: Listener, at: Socket, served: frozenset[str], store: TrustStore | None
+    balancer: LoadBalancer,
+    listener: Listener,
+    at: Socket,
+    served: frozenset[str],
+    store: TrustStore | None,
+    records: str,
 ) -> Message:
-    """`served` are the certificates whose material Envoy is given."""
-    chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener)])
+    """`served` are the certificates whose material Envoy is given, `records` the file of access log records or ""."""
+    chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener, records)])
     if listener.protocol == "HTTPS":
         chain.transport_socket.name = "envoy.transport_sockets.tls"
         chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served, store)))
@@ -105,7 +111,7 @@ def _peer(listener: Listener) -> list[Message]:
     return [Filter(name="envoy.filters.network.set_filter_state", typed_config=pack(config))]
 
 
-def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
+def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Message:
     manager = HttpConnectionManager(
         stat_prefix=listener_name(balancer, listener.port),
         # Plain listeners speak no HTTP/2 at all, also not by prior knowledge.
@@ -117,6 +123,7 @@ def _connection(balancer: LoadBalancer, listener: Listener) -> Message:
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(listener),
+        access_log=[access_log(balancer, listener, records)] if records and is_logged(balancer) else [],
     )
     _identity(manager, balancer, listener)
     _limits(manager, balancer)

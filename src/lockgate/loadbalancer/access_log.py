@@ -1,0 +1,209 @@
+"""A request's line in a load balancer's access log, in AWS's format.
+
+Source: "Access logs for your Application Load Balancer", "Syntax". What is not known here is ``-``, as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lockgate.loadbalancer.model import Action, FixedResponse, Forward, Listener, LoadBalancer, Redirect
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a request once it is over. Durations are milliseconds from its start; None where it never came
+    that far. `rule` is a priority, 0 the default rule, -1 where no rule was looked at.
+    """
+
+    start: datetime
+    client: str
+    method: str
+    host: str
+    path: str
+    protocol: str  # HTTP/1.0, HTTP/1.1, HTTP/2
+    status: int
+    listener_port: int
+    rule: int = -1
+    target: str = ""
+    target_group: str = ""
+    answered_by_target: bool = False
+    sent_to_target_ms: int | None = None
+    first_answer_ms: int | None = None
+    duration_ms: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    user_agent: str = ""
+    cipher: str = ""
+    tls: str = ""
+    trace_id: str = ""
+    server_name: str = ""
+    certificate: str = ""
+    location: str = ""
+    content_type: str = ""
+    upgrade: str = ""
+    connection: int = 0
+    client_left: bool = False
+
+
+def line(entry: Entry, balancer: LoadBalancer) -> str:
+    """One line, without its end."""
+    listener = next((each for each in balancer.listeners if each.port == entry.listener_port), None)
+    ended = entry.start + timedelta(milliseconds=entry.duration_ms)
+    sent, first, whole = _processing(entry)
+    status = 460 if entry.client_left else entry.status
+    target_status = str(entry.status) if entry.answered_by_target else "-"
+    secure = listener is not None and listener.protocol == "HTTPS"
+    url = f"{'https' if secure else 'http'}://{_host_and_port(entry)}{entry.path}"
+    fields = [
+        _type(entry, secure),
+        _time(ended),
+        balancer.arn.partition(":loadbalancer/")[2] or balancer.name,
+        entry.client,
+        entry.target or "-",
+        *(sent, first, whole),
+        str(status),
+        target_status,
+        str(entry.received_bytes),
+        str(entry.sent_bytes),
+        _quoted(f"{entry.method or '-'} {url} {entry.protocol.replace('HTTP/2', 'HTTP/2.0')}"),
+        _quoted(entry.user_agent),
+        entry.cipher or "-",
+        entry.tls or "-",
+        entry.target_group or "-",
+        _quoted(entry.trace_id),
+        _quoted(entry.server_name),
+        _quoted(entry.certificate),
+        str(entry.rule),
+        _time(entry.start),
+        _quoted(_actions(entry, listener)),
+        _quoted(entry.location),
+        _quoted(""),  # error reason
+        _quoted(entry.target),
+        _quoted(target_status),
+        _quoted(""),  # classification
+        _quoted(""),  # and its reason
+        f"TID_{entry.connection:016x}",
+        *(_quoted(""),) * 3,  # transformed host and URI, status of the transform
+    ]
+    return " ".join(fields)
+
+
+def object_key(balancer: LoadBalancer, day: datetime, address: str) -> str:
+    """Where S3 would have the log: a day's lines are one object here. Prefix included, bucket not."""
+    _, _, _, region, account, _ = balancer.arn.split(":", 5)
+    prefix = balancer.attributes.get("access_logs.s3.prefix", "")
+    name = (balancer.arn.partition(":loadbalancer/")[2] or balancer.name).replace("/", ".")
+    stem = f"{account}_elasticloadbalancing_{region}_{name}_{day:%Y%m%d}T0000Z_{address}_local.log"
+    folder = f"AWSLogs/{account}/elasticloadbalancing/{region}/{day:%Y/%m/%d}"
+    return "/".join(part for part in (prefix, folder, stem) if part)
+
+
+def _processing(entry: Entry) -> tuple[str, str, str]:
+    """Seconds until the request was with the target, until it answered, until the answer was with the client; -1 for
+    what did not happen.
+    """
+    if not entry.target or entry.sent_to_target_ms is None:
+        return "-1", "-1", "-1"
+    sent = _seconds(entry.sent_to_target_ms)
+    if entry.first_answer_ms is None or not entry.answered_by_target:
+        return sent, "-1", "-1"
+    waited = entry.first_answer_ms - entry.sent_to_target_ms
+    return sent, _seconds(waited), _seconds(entry.duration_ms - entry.first_answer_ms)
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{max(milliseconds, 0) / 1000:.3f}"
+
+
+def _type(entry: Entry, secure: bool) -> str:
+    if entry.upgrade.lower() == "websocket":
+        return "wss" if secure else "ws"
+    if entry.protocol == "HTTP/2":
+        return "grpcs" if entry.content_type.startswith("application/grpc") else "h2"
+    return "https" if secure else "http"
+
+
+def _host_and_port(entry: Entry) -> str:
+    name, colon, port = entry.host.rpartition(":")
+    host = name if colon and port.isdigit() else entry.host
+    return f"{host}:{entry.listener_port}"
+
+
+def _actions(entry: Entry, listener: Listener | None) -> str:
+    if listener is None or entry.rule < 0:
+        return ""
+    rule = next((each for each in listener.rules if each.priority == entry.rule), None)
+    if entry.rule and rule is None:
+        return ""
+    return ",".join(_action(each) for each in (rule.actions if rule else listener.default_actions))
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Forward():
+            return "forward"
+        case Redirect():
+            return "redirect"
+        case FixedResponse():
+            return "fixed-response"
+        case _:
+            return "authenticate"
+
+
+def _time(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _quoted(text: str) -> str:
+    """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
+    safe = "".join(char if " " <= char <= "~" and char != '"' else f"\\x{ord(char) & 255:02x}" for char in text)
+    return f'"{safe or "-"}"'
+
+
+def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: str = "") -> Entry:
+    """An entry from the record that Envoy writes (`xds.loadbalancer.access_log`). `groups` are ARNs by cluster."""
+
+    def number(name: str) -> int:
+        return int(value) if (value := record.get(name, "-")).lstrip("-").isdigit() else 0
+
+    def milliseconds(name: str) -> int | None:
+        return int(value) if (value := record.get(name, "-")).isdigit() else None
+
+    def text(name: str) -> str:
+        return "" if (value := record.get(name, "")) == "-" else value
+
+    answered = text("details") == "via_upstream"
+    rule = record.get("rule", "-")
+    return Entry(
+        start=datetime.strptime(record["start"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+        client=text("client"),
+        method=text("method"),
+        host=text("host"),
+        path=text("path"),
+        protocol=text("protocol"),
+        status=number("status"),
+        listener_port=number("listener_port"),
+        rule=int(rule) if rule.lstrip("-").isdigit() else -1,
+        target=text("target"),
+        target_group=groups.get(text("cluster"), ""),
+        answered_by_target=answered,
+        sent_to_target_ms=milliseconds("sent"),
+        first_answer_ms=milliseconds("first"),
+        duration_ms=number("duration"),
+        received_bytes=number("received"),
+        sent_bytes=number("sent_bytes"),
+        user_agent=text("user_agent"),
+        cipher=text("cipher"),
+        tls=text("tls"),
+        trace_id=text("trace_id"),
+        server_name=text("server_name"),
+        certificate=certificate,
+        location=text("location") if not answered else "",
+        content_type=text("content_type"),
+        upgrade=text("upgrade"),
+        connection=number("connection"),
+        client_left="DC" in text("flags").split(","),
+    )

@@ -1,0 +1,133 @@
+"""A load balancer's access log, from real requests to AWS's lines."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from pathlib import Path
+
+from alb_lab import laboratory
+
+from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
+from lockgate.loadbalancer.model import (
+    FixedResponse,
+    Forward,
+    Listener,
+    LoadBalancer,
+    PathPattern,
+    Redirect,
+    Rule,
+    TargetGroup,
+    WeightedTargetGroup,
+)
+
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
+WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
+FIELDS = [
+    "type",
+    "time",
+    "elb",
+    "client",
+    "target",
+    "request_processing_time",
+    "target_processing_time",
+    "response_processing_time",
+    "elb_status_code",
+    "target_status_code",
+    "received_bytes",
+    "sent_bytes",
+    "request",
+    "user_agent",
+    "ssl_cipher",
+    "ssl_protocol",
+    "target_group_arn",
+    "trace_id",
+    "domain_name",
+    "chosen_cert_arn",
+    "matched_rule_priority",
+    "request_creation_time",
+    "actions_executed",
+    "redirect_url",
+    "error_reason",
+    "targets",
+    "target_status_codes",
+    "classification",
+    "classification_reason",
+    "conn_trace_id",
+    "transformed_host",
+    "transformed_uri",
+    "request_transform_status",
+]
+
+
+def balancer(**attributes: str) -> LoadBalancer:
+    rules = (
+        Rule(7, (PathPattern(("/old",)),), (Redirect("HTTP_301", protocol="HTTPS", port="443"),)),
+        Rule(9, (PathPattern(("/web*",)),), (Forward((WeightedTargetGroup(WEB.reference),)),)),
+    )
+    return LoadBalancer(
+        "lab",
+        (Listener(80, "HTTP", (FixedResponse("404"),), rules),),
+        {WEB.reference: WEB},
+        arn=f"{ARN}loadbalancer/app/lab/0123456789abcdef",
+        dns_name="lab.example",
+        attributes={name.replace("__", "."): value for name, value in attributes.items()},
+    )
+
+
+def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
+    one = balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs", access_logs__s3__prefix="edge")
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.serve(one)
+        lab.ask(one, 'GET /web?x=1 HTTP/1.1\r\nHost: a.example.com\r\nUser-Agent: curl "8"\r\n\r\n')
+        lab.ask(one, "GET /old HTTP/1.1\r\nHost: a.example.com:80\r\n\r\n")
+        lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
+        lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: x\r\n\r\n")
+        lines: list[str] = []
+
+        async def until_four() -> None:
+            while len(lines) < 4:
+                await asyncio.sleep(0.02)
+                logs.collect()
+                lines[:] = [each for file in tmp_path.rglob("*.log") for each in file.read_text().splitlines()]
+
+        lab.flush_records()
+        lab.run(until_four())
+    (file,) = tmp_path.rglob("*.log")
+    day = r"\d{4}/\d\d/\d\d"
+    folder = f"logs/edge/AWSLogs/123456789012/elasticloadbalancing/us-east-1/{day}"
+    name = r"123456789012_elasticloadbalancing_us-east-1_app\.lab\.0123456789abcdef_\d{8}T0000Z_127\.0\.0\.1_local\.log"
+    assert re.fullmatch(f"{folder}/{name}", file.relative_to(tmp_path).as_posix())
+
+    web, old, default, bad = (dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines)
+    assert web["type"] == "http"
+    assert web["elb"] == "app/lab/0123456789abcdef"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", web["client"])
+    assert web["targets"] == web["target"]
+    assert (web["elb_status_code"], web["target_status_code"]) == ("200", "200")
+    assert web["request"] == "GET http://a.example.com:80/web?x=1 HTTP/1.1"
+    assert web["user_agent"] == r"curl \x228\x22"
+    assert (web["target_group_arn"], web["matched_rule_priority"]) == (WEB.reference, "9")
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", web["trace_id"])
+    assert re.fullmatch(r"\d+\.\d{3}", web["request_processing_time"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", web["request_creation_time"])
+    assert (old["actions_executed"], old["redirect_url"]) == ("redirect", "https://a.example.com:443/old")
+    assert (old["elb_status_code"], old["target_status_code"], old["target"]) == ("301", "-", "-")
+    assert (default["matched_rule_priority"], default["actions_executed"]) == ("0", "fixed-response")
+    assert default["request_processing_time"] == "-1"
+    assert (bad["elb_status_code"], bad["matched_rule_priority"]) == ("400", "-1")
+
+
+def test_nothing_is_written_where_the_log_is_off(tmp_path: Path) -> None:
+    one = balancer()
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.serve(one)
+        lab.ask(one, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        lab.flush_records()
+        logs.collect()
+    assert list(tmp_path.iterdir()) == []
