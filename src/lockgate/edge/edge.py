@@ -36,9 +36,10 @@ from lockgate.edge.account import Provisioner, instance_id
 from lockgate.edge.files import Manifests
 from lockgate.edge.loader import Loaded, Loader
 from lockgate.edge.options import Options
+from lockgate.edge.plan import load_balancers, plan
 from lockgate.edge.ports import Ports
 from lockgate.edge.state import StateFolder, write_private
-from lockgate.edge.supply import Supply, supply
+from lockgate.edge.supply import Supply
 from lockgate.edge.trust import Trust
 from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
@@ -48,10 +49,10 @@ from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.proxy import ForwardProxy
-from lockgate.gateway.install import install
+from lockgate.loadbalancer.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources.finding import Finding, Position
-from lockgate.resources.kinds import IstioOperator, Pod, Service
+from lockgate.resources.kinds import Pod
 from lockgate.resources.model import ObjectKey
 
 log = logging.getLogger("lockgate.edge")
@@ -88,6 +89,7 @@ class Edge:
         self.progress = progress
         self.findings: tuple[Finding, ...] = ()
         self.supply: Supply | None = None
+        self.stacks: Stacks | None = None
         self.manifests: Manifests | None = None
         self.envoys: dict[str, Envoy] = {}
         self._ports = Ports(options.name)
@@ -101,7 +103,7 @@ class Edge:
         """
         self.binary = find_envoy()
         _import_shared()
-        planned = self._plan(manifests)
+        planned = plan(manifests, secret_access_key=self._solver_secret).supply
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             await self._start_places(places, planned)
             self._actors = actors
@@ -114,11 +116,12 @@ class Edge:
     async def load(self, manifests: Manifests) -> Loaded:
         """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
         manifests = manifests.over(self.manifests)
-        planned = self._plan(manifests)
-        await self.provisioner.provide(planned)
-        loaded = await self.loader.load(manifests, planned)
-        self.supply, self.manifests = planned, manifests
-        self.findings = (*manifests.findings, *loaded.findings)
+        planned = plan(manifests, secret_access_key=self._solver_secret)
+        await self.provisioner.provide(planned.supply)
+        loaded = await self.loader.load(manifests, planned.supply)
+        self.supply, self.manifests = planned.supply, manifests
+        self.stacks = load_balancers(planned, self.stacks)
+        self.findings = (*manifests.findings, *self.stacks.findings, *loaded.findings)
         return loaded
 
     def about(self) -> dict[str, Any]:
@@ -147,14 +150,6 @@ class Edge:
         }
 
     # --- start ---------------------------------------------------------------------------------------------------
-
-    def _plan(self, manifests: Manifests) -> Supply:
-        resources = [document.resource for document in manifests.documents if document.resource and document.accepted]
-        operators = [each for each in resources if isinstance(each, IstioOperator)]
-        installed = [
-            Service.model_validate(gateway.service) for operator in operators for gateway in install(operator).gateways
-        ]
-        return supply(resources, installed=installed, secret_access_key=self._solver_secret)
 
     async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
         run = self.folder.run

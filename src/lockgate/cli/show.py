@@ -1,0 +1,115 @@
+"""`lockgate show`: what manifests lead to, without running anything."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from lockgate.cli.terminal import tell_finding
+from lockgate.resources.finding import Severity
+
+
+@click.group()
+def show() -> None:
+    """Show what manifests lead to, without running anything."""
+
+
+@show.command("load-balancer", epilog="\b\nExample:\n  lockgate show load-balancer k8s/ --output yaml")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option("--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
+def load_balancer(paths: tuple[str, ...], output: str) -> int:
+    """The load balancers that Ingresses lead to: listeners, rules, target groups, bindings, each with its line.
+
+    The exit code is 1 when a load balancer cannot be built.
+    """
+    from lockgate.edge import files
+    from lockgate.edge.plan import load_balancers, plan
+    from lockgate.loadbalancer.show import stack_json
+
+    stdin = sys.stdin.read() if files.STDIN in paths else None
+    manifests = files.load(paths, stdin=stdin)
+    made = load_balancers(plan(manifests, secret_access_key=""))
+    shown = [stack_json(stack) for stack in made.stacks]
+    match output:
+        case "json":
+            click.echo(json.dumps(shown, indent=2))
+        case "yaml":
+            import yaml
+
+            click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
+        case _:
+            for stack in shown:
+                click.echo("\n".join(_lines(stack)))
+            if not shown:
+                click.echo("no Ingress here is the AWS Load Balancer Controller's")
+    findings = (*manifests.findings, *made.findings)
+    for finding in findings:
+        if finding.severity is not Severity.INFO or output == "text":
+            tell_finding(finding)
+    return int(any(finding.severity is Severity.ERROR for finding in findings))
+
+
+def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
+    balancer = stack.get("LoadBalancer", {})
+    yield click.style(balancer.get("LoadBalancerName", "no load balancer"), bold=True) + (
+        f"  {balancer.get('Scheme', '')}  group {stack['IngressGroup']}{_origin(balancer)}"
+    )
+    for listener in stack.get("Listeners", ()):
+        certificates = [each["CertificateArn"] for each in listener.get("Certificates", ())]
+        yield f"├ {listener['Protocol']} {listener['Port']}  {' '.join(certificates)}{_origin(listener)}"
+        for rule in listener.get("Rules", ()):
+            conditions = " and ".join(_condition(each) for each in rule["Conditions"])
+            yield f"│   {rule['Priority']:>5}  {conditions}  →  {_actions(rule['Actions'])}{_origin(rule)}"
+        yield f"│ default  →  {_actions(listener['DefaultActions'])}"
+    for group in stack.get("TargetGroups", ()):
+        check = " ".join(
+            str(group[key]) for key in ("HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath") if key in group
+        )
+        yield (
+            f"└ {group['TargetGroupName']}  {group['TargetType']}  {group['Protocol']} {group['Port']}  check {check}"
+            + (_origin(group))
+        )
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    config = next((value for key, value in condition.items() if key.endswith("Config")), condition)
+    values = config.get("Values") or config.get("RegexValues") or ()
+    shown = [f"{each.get('Key', '*')}={each['Value']}" if isinstance(each, Mapping) else str(each) for each in values]
+    name = f" {config['HttpHeaderName']}" if "HttpHeaderName" in config else ""
+    return f"{condition['Field']}{name} {' | '.join(shown)}"
+
+
+def _actions(actions: Sequence[Mapping[str, Any]]) -> str:
+    return ", then ".join(_action(action) for action in actions)
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    match action["Type"]:
+        case "forward":
+            groups = action["ForwardConfig"]["TargetGroups"]
+            weighted = len(groups) > 1
+            return "forward to " + ", ".join(
+                each["TargetGroupArn"] + (f" ({each.get('Weight', 1)})" if weighted else "") for each in groups
+            )
+        case "redirect":
+            config = action["RedirectConfig"]
+            kept = ("#{protocol}", "#{host}", "#{port}", "/#{path}")
+            parts = " ".join(
+                f"{key.lower()} {config[key]}"
+                for key in ("Protocol", "Host", "Port", "Path")
+                if config.get(key, kept[0]) not in kept
+            )
+            return f"{config['StatusCode'].removeprefix('HTTP_')} to {parts}"
+        case "fixed-response":
+            return f"answer {action['FixedResponseConfig']['StatusCode']}"
+        case other:
+            return str(other)
+
+
+def _origin(part: Mapping[str, Any]) -> str:
+    where = part.get("From")
+    return click.style(f"  {where}", dim=True) if where else ""

@@ -1,0 +1,42 @@
+"""From manifests to what an edge is made of, before anything runs: `up` starts from it, `show` prints a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.edge.files import Manifests
+from lockgate.edge.supply import Supply, supply
+from lockgate.gateway.install import install
+from lockgate.loadbalancer.ingress.manifests import Stacks, stack_from_manifests
+from lockgate.resources.kinds import IstioOperator, Service
+from lockgate.resources.model import ObjectKey, Resource, kinds
+from lockgate.resources.reader import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`resources` are all objects: the user's, those that IstioOperators lead to, and those that are supplied."""
+
+    resources: tuple[Resource, ...]
+    documents: dict[ObjectKey, Document]
+    supply: Supply
+
+
+def plan(manifests: Manifests, *, secret_access_key: str) -> Plan:
+    documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
+    given = [document.resource for document in documents.values() if document.resource]
+    operators = [each for each in given if isinstance(each, IstioOperator)]
+    installed = [Service.model_validate(made.service) for one in operators for made in install(one).gateways]
+    filled = supply(given, installed=installed, secret_access_key=secret_access_key)
+    supplied = [model.model_validate(each.manifest) for each in filled.objects if (model := _model(each.manifest))]
+    return Plan((*given, *installed, *supplied), documents, filled)
+
+
+def load_balancers(planned: Plan, earlier: Stacks | None = None) -> Stacks:
+    """The stacks that the Ingresses lead to. What has not changed since `earlier` is not built again."""
+    return stack_from_manifests(planned.resources, planned.documents, earlier=earlier)
+
+
+def _model(manifest: dict[str, Any]) -> type[Resource] | None:
+    return kinds().get((manifest["apiVersion"].rpartition("/")[0], manifest["kind"]))
