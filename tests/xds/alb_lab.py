@@ -115,14 +115,23 @@ class Lab:
 
     def flush_records(self) -> None:
         """Have Envoy write its logs now; it does every ten seconds by itself."""
+        self._admin("POST", "/reopen_logs")
 
-        async def ask() -> None:
-            reader, writer = await asyncio.open_unix_connection(str(self.envoy.admin_socket))
-            writer.write(b"POST /reopen_logs HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n")
-            assert (await read_answer(reader)).status == 200
+    def stats(self) -> dict[str, int]:
+        pairs = (line.partition(": ") for line in self._admin("GET", "/stats").body.decode().splitlines())
+        return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+    def _admin(self, method: str, path: str) -> Answer:
+        async def ask() -> Answer:
+            reader, writer = await asyncio.open_unix_connection(str(self.envoy.admin_socket), limit=1 << 24)
+            writer.write(f"{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n".encode())
+            answer = await read_answer(reader)
             writer.close()
+            return answer
 
-        self.run(ask())
+        answer = self.run(ask())
+        assert answer.status == 200, answer
+        return answer
 
     def port(self, balancer: LoadBalancer, listener_port: int) -> int:
         return self.sockets[balancer.arn, listener_port].port
