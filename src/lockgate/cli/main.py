@@ -27,9 +27,10 @@ _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "--version", message="lockgate %(version)s")
-@click.option("--debug", is_flag=True, help="Show a traceback where a fault is ours.")
+@click.option("--debug", is_flag=True, help="Show a traceback where a fault is ours; may stand anywhere.")
 @click.pass_context
 def lockgate(context: click.Context, debug: bool) -> None:
+    del debug  # taken out of the arguments by `main`
     context.obj = BEGAN
 
 
@@ -38,9 +39,9 @@ for command in (up.up, running.status, running.logs, running.down, running.env, 
 
 
 def main() -> None:
-    debug = "--debug" in sys.argv
+    arguments, debug = _without_debug(sys.argv[1:])
     try:
-        code = lockgate(standalone_mode=False)
+        code = lockgate(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:
@@ -56,6 +57,13 @@ def main() -> None:
             traceback.print_exc()
         _fail(explain(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """--debug may stand anywhere before `--`: after it, everything is another program's."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = [each for each in arguments[:end] if each != "--debug"]
+    return ours + arguments[end:], len(ours) < end
 
 
 def explain(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
 from lockgate.resources.kinds import Gateway as IstioGateway
+from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.status import NotFound
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
@@ -112,12 +113,17 @@ async def _acm(edge: Edge) -> AsyncIterator[Line]:
 async def _certificates(edge: Edge) -> AsyncIterator[Line]:
     for certificate in await edge.store.list(Certificate):
         name = f"{certificate.namespace}/{certificate.name}"
-        ready = _condition(certificate, "Ready")
+        issuer = await _issuer(edge, certificate)
+        refused = condition(issuer.status.conditions, "Ready") if issuer else None
+        ready = condition(certificate.status.conditions, "Ready")
         if ready and ready.status == "True":
-            yield Line("certificate", name, State.READY, await _issued_how(edge, certificate))
+            yield Line("certificate", name, State.READY, _issued_how(certificate, issuer))
         elif certificate.status.last_failure_time:
-            issuing = _condition(certificate, "Issuing")
+            issuing = condition(certificate.status.conditions, "Issuing")
             yield Line("certificate", name, State.FAILED, issuing.message if issuing else "issuance failed")
+        elif issuer and refused and refused.status == "False":
+            detail = f"{issuer.KIND.kind} {issuer.name}: {refused.message}"
+            yield Line("certificate", name, State.FAILED, detail)
         else:
             yield Line("certificate", name, State.WAITING, ready.message if ready else "not looked at yet")
 
@@ -210,7 +216,7 @@ async def _object_state(edge: Edge, key: ObjectKey, resource: Resource | None, a
             return "stored"
         case Certificate():
             current = await edge.store.get(Certificate, key.name, key.namespace)
-            ready = _condition(current, "Ready")
+            ready = condition(current.status.conditions, "Ready")
             return "ready" if ready and ready.status == "True" else "waiting"
         case Ingress():
             ingress = await edge.store.get(Ingress, key.name, key.namespace)
@@ -329,20 +335,20 @@ def _urls(edge: Edge) -> Iterator[str]:
                 yield f"{protocol.lower()}://{host}{shown}/"
 
 
-def _condition(certificate: Certificate, type_: str) -> Any:
-    return next((each for each in certificate.status.conditions if each.type == type_), None)
-
-
-async def _issued_how(edge: Edge, certificate: Certificate) -> str:
+async def _issuer(edge: Edge, certificate: Certificate) -> Issuer | ClusterIssuer | None:
     ref = certificate.spec.issuer_ref
     try:
-        issuer = (
-            await edge.store.get(ClusterIssuer, ref.name)
-            if ref.kind == "ClusterIssuer"
-            else await edge.store.get(Issuer, ref.name, certificate.namespace)
-        )
+        if ref.kind == "ClusterIssuer":
+            return await edge.store.get(ClusterIssuer, ref.name)
+        return await edge.store.get(Issuer, ref.name, certificate.namespace)
     except NotFound:
+        return None
+
+
+def _issued_how(certificate: Certificate, issuer: Issuer | ClusterIssuer | None) -> str:
+    if issuer is None:
         return "issued"
+    ref = certificate.spec.issuer_ref
     return "issued over ACME, DNS-01" if issuer.spec.acme else f"issued by {ref.kind} {ref.name}"
 
 
