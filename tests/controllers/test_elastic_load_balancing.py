@@ -293,6 +293,28 @@ def test_probes(name: str) -> None:
     assert "User-Agent: ELB-HealthChecker/2.0" in lines
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
+    import grpc.aio
+
+    async def ask() -> object:
+        server = grpc.aio.server()  # knows no method at all: status 12, as AWS's default matcher expects
+        if secure:
+            chain, key = self_signed()
+            credentials = grpc.ssl_server_credentials([(key.encode(), chain.encode())])
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            check = HealthCheck("HTTPS" if secure else "HTTP", path="/AWS.ALB/healthcheck", matcher="12")
+            return await probe("127.0.0.1", port, check, "GRPC")
+        finally:
+            await server.stop(None)
+
+    assert asyncio.run(ask()) == Answered(12)
+
+
 def test_a_refused_connection_fails_the_probe() -> None:
     assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1")) == Failed()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alb_lab import Answer, Lab, certificate, laboratory, read_answer, read_request
@@ -586,3 +588,35 @@ def test_an_http_2_client_is_served(lab: Lab) -> None:
     assert (answer.http_version, answer.status_code, answer.json()["body"]) == ("HTTP/2", 200, "hello")
     refused = lab.run(ask(**{"content-type": "application/grpc"}))  # Envoy tells gRPC clients in gRPC's words
     assert (refused.headers["content-type"], refused.headers["grpc-status"]) == ("application/grpc", "2")
+
+
+@pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
+def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: str) -> None:
+    import httpx
+
+    from lockgate.embedded.http import serve
+
+    async def target(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await receive()
+            headers = [(b"x-version", scope["http_version"].encode()), (b"x-scheme", scope["scheme"].encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"hello"})
+
+    material = certificate("target.example")
+    (tmp_path / "chain.pem").write_text(material.chain)
+    (tmp_path / "key.pem").write_text(material.key)
+    files = (tmp_path / "chain.pem", tmp_path / "key.pem") if protocol == "HTTPS" else None
+    server = lab.run(serve(target, certificate=files))
+    two = replace(group("two"), protocol_version="HTTP2", protocol=protocol)
+    certificates = (f"{ARN}certificate/a.example.com",)
+    one = balancer(two, listeners=(Listener(443, "HTTPS", (forward(two),), certificates=certificates),))
+    lab.serve(one, {two.reference: [Endpoint("127.0.0.1", server.port)]})
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(http2=True, verify=False) as client:
+            return await client.get(f"https://127.0.0.1:{lab.port(one, 443)}/x")
+
+    answer = lab.run(ask())
+    lab.run(server.stop())
+    assert (answer.status_code, answer.text, answer.headers["x-version"]) == (200, "hello", "2")

@@ -8,7 +8,7 @@ Source: ELBv2 API reference, "Actions" and "Data types".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -67,14 +67,26 @@ class Answers:
     target_health: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
 
-def load_balancers(answers: Answers) -> tuple[LoadBalancer, ...]:
-    """Application load balancers, in ARN order, each with the target groups that its actions refer to."""
+def load_balancers(
+    answers: Answers, faulty: Callable[[str, UnknownShape], LoadBalancer | None] | None = None
+) -> tuple[LoadBalancer, ...]:
+    """Application load balancers, in ARN order, each with the target groups that its actions refer to.
+
+    `faulty` is called with the ARN of one that cannot be read, and may say what to take in its place; without it,
+    `UnknownShape` is raised.
+    """
     groups = {group["TargetGroupArn"]: target_group(group, answers) for group in answers.target_groups}
-    made = (
-        _load_balancer(item, groups, answers)
-        for item in answers.load_balancers
-        if item.get("Type", "application") == "application"
-    )
+    made = []
+    for item in answers.load_balancers:
+        if item.get("Type", "application") != "application":
+            continue
+        try:
+            made.append(_load_balancer(item, groups, answers))
+        except UnknownShape as fault:
+            if faulty is None:
+                raise
+            if (instead := faulty(item["LoadBalancerArn"], fault)) is not None:
+                made.append(instead)
     return tuple(sorted(made, key=lambda balancer: balancer.arn))
 
 

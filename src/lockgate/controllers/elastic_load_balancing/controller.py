@@ -162,7 +162,13 @@ class ElasticLoadBalancing:
     async def _read(self) -> None:
         answers = await read(self._aws)
         self._groups = {item["TargetGroupArn"]: target_group(item, answers) for item in answers.target_groups}
-        self._balancers = load_balancers(answers)
+        known = {balancer.arn: balancer for balancer in self._balancers}
+
+        def last_good(arn: str, fault: Exception) -> LoadBalancer | None:
+            log.error("load balancer %s stays as it was: %s", arn, fault)
+            return known.get(arn)
+
+        self._balancers = load_balancers(answers, last_good)
 
     async def _fetch_certificates(self, *, again: bool) -> None:
         """Material of every certificate in use; the known is asked for again only when ACM changed."""

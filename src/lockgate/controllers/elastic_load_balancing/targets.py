@@ -113,7 +113,11 @@ class Targets:
         while True:
             group = self._groups[reference]
             started = time.monotonic()
-            outcome = await self._probe(group, target)
+            try:
+                outcome = await self._probe(group, target)
+            except Exception as error:  # a probe that cannot be made is a failed one, and others go on
+                log.warning("cannot probe %s %s:%d: %s", group.name, target.id, target.port, error)
+                outcome = Failed()
             before = self._health[key]
             health = after(before, outcome, group.health_check, time.monotonic())
             self._health[key] = health
