@@ -13,6 +13,7 @@ from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.routing import (
     Answered,
     Forwarded,
+    LoginReturns,
     NoListener,
     Redirected,
     Refused,
@@ -84,9 +85,13 @@ def test_the_rule_that_a_request_meets(case: dict[str, Any], row: dict[str, Any]
 def test_what_comes_of_a_request(case: dict[str, Any], row: dict[str, Any]) -> None:
     port = case.get("listener", {}).get("Port", 80)
     everything = [{"Field": "path-pattern", "Values": ["*"]}]
-    rule = {"RuleArn": "r", "Priority": "1", "Conditions": everything, "Actions": [case.get("action")]}
+    actions = [*case.get("before", []), case.get("action")]
+    rule = {"RuleArn": "r", "Priority": "1", "Conditions": everything, "Actions": actions}
     rule["Transforms"] = case.get("transforms", [])
-    outcome = decide(balancer([rule], case), request_of(row, port)).outcome
+    decision = decide(balancer([rule], case), request_of(row, port))
+    if "first" in row:
+        assert [type(each).__name__ for each in decision.authentication] == row["first"]
+    outcome = decision.outcome
     match outcome:
         case Refused(status):
             assert status == row["status"]
@@ -101,6 +106,8 @@ def test_what_comes_of_a_request(case: dict[str, Any], row: dict[str, Any]) -> N
             assert {name: ",".join(sent.all(name.lower())) for name in row.get("sees", {})} == row.get("sees", {})
             assert sent.host == row.get("sees_host", sent.host)
             assert sent.target == row.get("sees_path", sent.target)
+        case LoginReturns():
+            assert row["login_returns"]
         case NoListener():
             raise AssertionError(outcome)
 

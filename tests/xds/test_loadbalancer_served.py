@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -483,6 +484,37 @@ def test_the_certificate_is_chosen_by_server_name_and_the_default_one_serves_oth
     a, b, other, none = (lab.run(presented(name)) for name in ("a.example.com", "b.example.com", "c.example.com", ""))
     assert a == other == none
     assert b not in (None, a)
+
+
+@pytest.mark.parametrize(
+    ("policy", "newest", "spoken"),
+    [
+        ("ELBSecurityPolicy-2016-08", "TLSv1_3", "TLSv1.2"),
+        ("ELBSecurityPolicy-TLS13-1-2-2021-06", "TLSv1_3", "TLSv1.3"),
+        ("ELBSecurityPolicy-TLS13-1-2-2021-06", "TLSv1_2", "TLSv1.2"),
+        ("ELBSecurityPolicy-TLS13-1-3-2021-06", "TLSv1_2", None),
+        ("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09", "TLSv1_3", "TLSv1.3"),
+    ],
+)
+def test_security_policies(lab: Lab, policy: str, newest: str, spoken: str | None) -> None:
+    certificates = (f"{ARN}certificate/a.example.com",)
+    one = balancer(listeners=(Listener(443, "HTTPS", (NOT_FOUND,), certificates=certificates, ssl_policy=policy),))
+    lab.serve(one)
+
+    async def shake() -> str | None:
+        from alb_lab import client_context
+
+        context = client_context()
+        context.maximum_version = ssl.TLSVersion[newest]
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 443), ssl=context, server_hostname="")
+        except (ssl.SSLError, ConnectionError):
+            return None
+        version: str = writer.get_extra_info("ssl_object").version()
+        writer.transport.abort()
+        return version
+
+    assert lab.run(shake()) == spoken
 
 
 def test_websockets_pass(lab: Lab) -> None:

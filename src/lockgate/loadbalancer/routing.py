@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, assert_never
 from lockgate.loadbalancer.conditions import Mismatch, mismatches
 from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, received, towards_target
 from lockgate.loadbalancer.model import (
+    AuthenticateOidc,
     FinalAction,
     FixedResponse,
     Forward,
@@ -26,11 +27,13 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.pages import page
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
+from lockgate.loadbalancer.sessions import CALLBACK
 
 __all__ = [
     "Answered",
     "Decision",
     "Forwarded",
+    "LoginReturns",
     "Mismatch",
     "NoListener",
     "Outcome",
@@ -84,6 +87,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginReturns:
+    """The way back from an identity provider: the load balancer takes the request itself, whatever rules say of it, and
+    sends the client where it wanted to.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """A target group that may get the request, and how often: `weight` of the sum over all shares."""
 
@@ -99,7 +109,7 @@ class Forwarded:
     request: Request
 
 
-Outcome: TypeAlias = NoListener | Refused | Redirected | Answered | Forwarded
+Outcome: TypeAlias = NoListener | Refused | Redirected | Answered | LoginReturns | Forwarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,8 @@ def decide(
     certificate = _certificate(listener, request.server_name, names or {})
     if refusal := _refusal(listener, request):
         return Decision(refusal, listener, certificate)
+    if request.path == CALLBACK and _logs_in(listener):
+        return Decision(LoginReturns(), listener, certificate)
     rule, earlier = _rule(listener, request)
     actions = rule.actions if rule else listener.default_actions
     action = actions[-1]
@@ -169,6 +181,11 @@ def _refusal(listener: Listener, request: Request) -> Refused | None:
     if sum(1 + value.count(",") for value in forwarded) > MOST_FORWARDED:
         return Refused(463, f"X-Forwarded-For has more than {MOST_FORWARDED} addresses")
     return None
+
+
+def _logs_in(listener: Listener) -> bool:
+    every = (listener.default_actions, *(rule.actions for rule in listener.rules))
+    return any(isinstance(action, AuthenticateOidc) for actions in every for action in actions)
 
 
 def _rule(listener: Listener, request: Request) -> tuple[Rule | None, tuple[tuple[Rule, Mismatch], ...]]:
