@@ -31,7 +31,7 @@ from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
-from lockgate.xds.loadbalancer.script import PLAIN, source, speaks_http2
+from lockgate.xds.loadbalancer.script import FRESH, PLAIN, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
 REQUEST_HEADERS_KB: Final = 64
@@ -143,7 +143,7 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
 def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
     """The plain script, and those that rules name."""
     named = [script_of(balancer, listener, rule) for rule in (*listener.rules, None)]
-    names = sorted({script.name for script in named if script is not None})
+    names = sorted({FRESH, *(script.name for script in named if script is not None)})
     return Lua(
         default_source_code={"inline_string": source(PLAIN, balancer, listener)},
         source_codes={name: {"inline_string": source(name, balancer, listener)} for name in names},

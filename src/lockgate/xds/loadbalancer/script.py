@@ -35,6 +35,7 @@ class Script:
 
 PLAIN: Final = "plain"  # the script that forwarded requests run unless their rule names another
 CHECKED: Final = "checked"
+FRESH: Final = "fresh"  # the plain one, less all that only headers which most requests do not have ask for
 STICKY: Final = "sticky"
 REWRITE: Final = "rewrite"
 REDIRECT: Final = "redirect"
@@ -46,26 +47,32 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         return lua.REDIRECT
     wanted = name.split("+")
     parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500), lua.TRACE]
-    calls = ["if limits(handle, headers) then return end"]
+    fresh = wanted == [FRESH]
+    calls = [] if fresh else ["if too_long(handle, headers) then return end"]
     parts.append(lua.LIMITS % {"most": MOST_FORWARDED})
+    if fresh:
+        pass
+    elif forwarded_for(balancer) == "append":
+        client_port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
+        parts.append(lua.APPEND % (lua.ADDRESS_AND_PORT if client_port else lua.ADDRESS))
+    else:
+        parts.append(lua.KEEP)
+    if not fresh:
+        calls.append("if forwarded(handle, headers) then return end")
     strict = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
     if strict:
         parts.append(lua.STRICTEST)
         calls.append("if smuggled(handle, headers) then return end")
-    if wanted != [PLAIN]:
+    if wanted not in ([PLAIN], [FRESH]):
         parts += [lua.NO_GRPC, lua.VERSIONS]
         calls.append("if incompatible(handle, headers, context) then return end")
-    elif speaks_http2(balancer, listener):
+    elif speaks_http2(balancer, listener) and not fresh:
         parts.append(lua.NO_GRPC)
         calls.append("if no_grpc(handle, headers) then return end")
     if drops_invalid_headers(balancer):
         parts.append(lua.DROP_INVALID)
         calls.append("drop_invalid(headers)")
-    calls.append("trace(headers)")
-    if forwarded_for(balancer) == "append":
-        client_port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
-        parts.append(lua.APPEND % (lua.ADDRESS_AND_PORT if client_port else lua.ADDRESS))
-        calls.append("forwarded(handle, headers)")
+    calls.append('headers:add("x-amzn-trace-id", "Root=" .. identifier())' if fresh else "trace(headers)")
     mutual = listener.mutual_authentication
     if mutual is not None and mutual.mode == "passthrough":
         parts.append(lua.CLIENT_CHAIN % {"name": lua.quoted(client_chain_header(listener).lower())})
