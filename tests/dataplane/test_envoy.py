@@ -123,6 +123,8 @@ def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new
             assert edge.rejections[0].origins == ("Gateway demo/hello",)
             assert "no.such.Filter" in edge.rejections[0].message
             assert edge.ads.rejections("alb") == tuple(edge.rejections)
+            edge.ads.publish("alb", answering(port, "bad", filter_name="no.such.filter"))
+            assert edge.ads.rejections("alb") == tuple(edge.rejections)  # the same again is no better
             assert await said(port) == "good"
             assert edge.envoy.pid is not None
             os.kill(edge.envoy.pid, signal.SIGKILL)

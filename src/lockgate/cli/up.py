@@ -34,7 +34,7 @@ output_option = click.option(
 @click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
               help="Your own program for a Service, instead of the echo.")  # fmt: skip
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
-              help="Where to listen: kubernetes, aws, acme, dns, proxy, or a listener (443=8443).")  # fmt: skip
+              help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait for ready.")
 @output_option

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 from lockgate.dataplane.stream import Desired, Push, Rejection, Stream
 from lockgate.xds.snapshot import Snapshot
 
-log = logging.getLogger("lockgate.dataplane")
-
 
 class AdsServer:
-    """Serves each node its latest published snapshot. Rejections are kept by node until another snapshot comes."""
+    """Serves each node its latest published snapshot. A rejection is kept until what was rejected is replaced."""
 
     def __init__(self, on_rejection: Callable[[Rejection], None]) -> None:
         self._on_rejection = on_rejection
@@ -40,8 +37,12 @@ class AdsServer:
     def publish(self, node: str, snapshot: Snapshot) -> None:
         """Give a node what it ought to have from now on; returns at once."""
         state = self._node(node)
-        state.rejections.clear()
         state.desired.publish(snapshot)
+        state.rejections = {
+            key: rejection
+            for key, rejection in state.rejections.items()
+            if any(state.desired.is_rejected(rejection.type_url, name) for name in rejection.names)
+        }
         state.stir()
 
     def rejections(self, node: str) -> tuple[Rejection, ...]:
@@ -104,7 +105,6 @@ class _Node:
             wake.set()
 
     def reject(self, rejection: Rejection) -> None:
-        log.error("%s", rejection)
         self.rejections[rejection.type_url, rejection.names] = rejection
         self._on_rejection(rejection)
 

@@ -72,6 +72,17 @@ class Envoy:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
+    async def admin(self, path: str) -> str:
+        """What Envoy's admin interface answers. Raises OSError while it does not."""
+        import httpx
+
+        transport = httpx.AsyncHTTPTransport(uds=str(self.admin_socket))
+        async with httpx.AsyncClient(transport=transport, timeout=5.0) as client:
+            try:
+                return (await client.get(f"http://envoy{path}")).raise_for_status().text
+            except httpx.HTTPError as error:
+                raise OSError(f"Envoy ({self.node}) does not answer: {error}") from error
+
     async def run(self) -> None:
         """Until cancelled: keep Envoy running; then stop it."""
         self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))

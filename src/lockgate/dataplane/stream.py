@@ -61,10 +61,14 @@ class Desired:
 
     def entry(self, type_url: str, name: str) -> Entry | None:
         """The entry to serve: the wanted one, or the last accepted one where that was rejected."""
-        wanted = self.snapshot.resources.get(type_url, {}).get(name)
-        if wanted is not None and self._rejected.get((type_url, name)) == wanted.version:
+        if self.is_rejected(type_url, name):
             return self._accepted.get((type_url, name))
-        return wanted
+        return self.snapshot.resources.get(type_url, {}).get(name)
+
+    def is_rejected(self, type_url: str, name: str) -> bool:
+        """Whether Envoy has refused what the snapshot has under this name."""
+        wanted = self.snapshot.resources.get(type_url, {}).get(name)
+        return wanted is not None and self._rejected.get((type_url, name)) == wanted.version
 
     def accepted(self, push: Push) -> None:
         for name, entry in push.entries.items():

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lockgate.controllers.aws import Aws
@@ -35,6 +37,7 @@ from lockgate.dataplane.stream import Rejection
 from lockgate.edge.account import Provisioner, instance_id
 from lockgate.edge.files import Manifests
 from lockgate.edge.loader import Loaded, Loader
+from lockgate.edge.metrics import Metrics
 from lockgate.edge.options import Options
 from lockgate.edge.plan import load_balancers, plan
 from lockgate.edge.ports import Ports
@@ -45,6 +48,7 @@ from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.echo import Echo, ServicePort
+from lockgate.embedded.http import Application, serve
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
@@ -105,6 +109,7 @@ class Edge:
         _import_shared()
         planned = plan(manifests, secret_access_key=self._solver_secret).supply
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
+            self._places = places
             await self._start_places(places, planned)
             self._actors = actors
             self._start_envoy("alb")
@@ -134,12 +139,14 @@ class Edge:
                 "acme": self.acme.directory_url,
                 "dns": f"{self.dns.host}:{self.dns.port}",
                 "proxy": self.proxy.url,
+                "metrics": f"http://{self.metrics.host}:{self.metrics.port}/metrics",
             },
             "files": {
                 "kubeconfig": str(self.folder.kubeconfig),
                 "kube_cache": str(self.folder.path / "kube-cache"),
                 "ca_bundle": str(self.folder.ca_bundle),
                 "log": str(self.folder.log),
+                "access_logs": str(self.folder.path / "access-logs"),
             },
             "aws": {
                 "account": self.aws_api.account,
@@ -196,6 +203,9 @@ class Edge:
         self.proxy = ForwardProxy(self._resolve, lambda: self.proxied_ports, open_to_all=self.options.open_proxy)
         await self.proxy.start(port=named.get("proxy", 0))
         places.push_async_callback(self.proxy.stop)
+
+        self.metrics = await serve(Metrics(self), port=named.get("metrics", 0))
+        places.push_async_callback(self.metrics.stop)
         self.progress.mark("apis")
 
     async def _machine(self, region: str) -> Machine:
@@ -227,6 +237,9 @@ class Edge:
             resolve=self._targets,
             publish=lambda snapshot: self.ads.publish("alb", snapshot),
             free_port=self._listener_port,
+            serve=self._serve,
+            trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
+            logs=self._access_logs(),
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)
@@ -256,6 +269,16 @@ class Edge:
             self._actors.create_task(_keep_running(name, run), name=name)
 
     # --- what actors are given -----------------------------------------------------------------------------------
+
+    def _access_logs(self) -> Path:
+        folder = self.folder.path / "access-logs"
+        folder.mkdir(exist_ok=True)  # Envoy opens its file there, and makes no folder
+        return folder
+
+    async def _serve(self, application: Application) -> tuple[str, int]:
+        server = await serve(application)
+        self._places.push_async_callback(server.stop)
+        return server.host, server.port
 
     def _client(self, access_key_id: str, secret_access_key: str, region: str = "") -> Aws:
         return Aws(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy")
+NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics")
 
 _BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
 _PORT = re.compile(r"(?P<name>[a-z]+|\d{1,5})=(?P<port>\d{1,5})")

@@ -18,7 +18,7 @@ from lockgate.controllers.elastic_load_balancing.platform import Platform, Resol
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.loadbalancer.elbv2 import load_balancers, target_group
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup, TargetState
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Built, Material, TrustStore
@@ -93,7 +93,7 @@ class ElasticLoadBalancing:
         """Whether everything that the APIs have told has been read and published."""
         return not (self._stale or self._looking)
 
-    def target_states(self, reference: str) -> Mapping[str, str]:
+    def target_states(self, reference: str) -> Mapping[str, TargetState]:
         """``id:port`` to state, of a target group's targets."""
         states = self._targets.states(reference)
         return {f"{target.id}:{target.port}": state for target, state in sorted(states.items())}

@@ -1,0 +1,53 @@
+"""`/metrics`: the load balancers' CloudWatch metrics and, under Envoy's own names, what the gateways count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lockgate.embedded.http import Receive, Scope, Send
+from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition
+
+if TYPE_CHECKING:
+    from lockgate.edge.edge import Edge
+
+
+class Metrics:
+    """An ASGI application over a running edge. Prometheus text format."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        found = scope["path"] == "/metrics"
+        body = (await self._text() if found else "only /metrics is here\n").encode()
+        headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _text(self) -> str:
+        edge = self._edge
+        balancing = edge.load_balancing
+        stats = await _stats(edge, "alb")
+        metrics = cloudwatch(
+            stats, balancing.load_balancers, lambda reference: balancing.target_states(reference).values()
+        )
+        return exposition(metrics)
+
+
+async def _stats(edge: Edge, node: str) -> Mapping[str, int]:
+    """An Envoy's counters and gauges; none while it is not there."""
+    try:
+        text = await edge.envoys[node].admin("/stats?format=json&type=Counters")
+        more = await edge.envoys[node].admin("/stats?format=json&type=Gauges")
+    except OSError:
+        return {}
+    return {
+        each["name"]: each["value"]
+        for answer in (text, more)
+        for each in json.loads(answer)["stats"]
+        if isinstance(each.get("value"), int)
+    }
