@@ -59,7 +59,7 @@ class Targets:
                 self._probing.discard(key)
                 self._start(key, NOT_IN_USE, self._report(key, NOT_IN_USE))
         for key in [each for each in self._health if each not in registered]:
-            if key[0] not in groups:
+            if key[0] not in used:  # gone, or without a load balancer: there is nothing to drain
                 self._forget(key)
             elif self._health[key] != DRAINING:
                 self._probing.discard(key)

@@ -31,7 +31,7 @@ def routes_of(name: str, conditions: Sequence[Condition], outcome: Outcome, guar
     """Routes of one rule, equal but for their path. Their name is the rule's priority, as access logs tell it."""
     plain = outcome.HasField("route") and LUA not in outcome.typed_per_filter_config
     for match in _matches(conditions, guard):
-        if plain:
+        if plain and not match.headers:  # rules on headers would be looked at twice by requests that do not match
             yield _fresh(name, match, outcome)
         route = Route(name=name, match=match)
         route.MergeFrom(outcome)
