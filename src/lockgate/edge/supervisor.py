@@ -177,6 +177,7 @@ class Supervisor:
             before = _errors(self._edge.findings)
             loaded = await self._edge.load(manifests)
             if loaded.anything:
+                log.info("%s", describe(loaded))
                 self._audience.changed(describe(loaded))
             errors = _errors(self._edge.findings)
             if errors and errors != before:
