@@ -14,7 +14,7 @@ import pytest
 import yaml
 from gateway_cases import GATEWAY_POD, GATEWAY_SERVICE, Case
 from gateway_envoy import Answer, Lab, key_pair, lab
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lockgate.gateway.mesh import mesh
@@ -194,9 +194,9 @@ requests = st.builds(
 )
 
 
-@(seed(20261123) if not FUZZ else lambda test: test)
 @settings(
     max_examples=FUZZ or 40,
+    derandomize=not FUZZ,
     deadline=None,
     database=None,
     phases=(Phase.generate, Phase.shrink),

@@ -37,9 +37,7 @@ class Kubernetes(Protocol):
         """A JSON merge patch on everything but status."""
         ...
 
-    async def patch_status(
-        self, kind: type[Resource], name: str, namespace: str, status: JsonObject
-    ) -> JsonObject:
+    async def patch_status(self, kind: type[Resource], name: str, namespace: str, status: JsonObject) -> JsonObject:
         """A JSON merge patch of `status`. A no-op writes nothing."""
         ...
 

@@ -6,16 +6,15 @@ Source: aws-load-balancer-controller `pkg/targetgroupbinding/resource_manager.go
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from lockgate.controllers.aws_load_balancer.site import Site
 from lockgate.loadbalancer.model import Target
+from lockgate.loadbalancer.readiness_gates import gate_of
 from lockgate.resources.kinds import Pod, TargetGroupBinding
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError
-
-PREFIX: Final = "target-health.elbv2.k8s.aws/"
 
 Json = Mapping[str, Any]
 
@@ -47,14 +46,14 @@ class Gates:
                 status = "Unknown" if state is None else "True" if state == "healthy" else "False"
                 reason, message = answer.get("Reason", ""), answer.get("Description", "")
             waits = waits or status != "True"
-            await self._set(pod, PREFIX + binding.name, status, reason, message)
+            await self._set(pod, gate_of(binding), status, reason, message)
         return waits
 
     async def release(self, binding: TargetGroupBinding) -> None:
         """No pod waits for a binding that is gone."""
         for pod in list(self._site.cluster.pods.values()):
             if pod.namespace == binding.namespace and _gated(pod, binding):
-                await self._set(pod, PREFIX + binding.name, "True", "", "Target Group Binding is deleted")
+                await self._set(pod, gate_of(binding), "True", "", "Target Group Binding is deleted")
 
     async def _set(self, pod: Pod, type_: str, status: str, reason: str, message: str) -> None:
         found = condition(pod.status.conditions, type_)
@@ -82,4 +81,4 @@ class Gates:
 
 
 def _gated(pod: Pod, binding: TargetGroupBinding) -> bool:
-    return any(gate.condition_type == PREFIX + binding.name for gate in pod.spec.readiness_gates)
+    return any(gate.condition_type == gate_of(binding) for gate in pod.spec.readiness_gates)

@@ -6,7 +6,7 @@ Source: aws-load-balancer-controller `pkg/ingress/group_loader.go`, `class_loade
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -73,12 +73,11 @@ class Group:
 
 def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownership:
     """Whose the Ingress is, by its class and group alone: a deleted one is still asked about here."""
-    legacy = ingress.metadata.annotations.get("kubernetes.io/ingress.class")
-    if legacy is not None:  # decides alone, and loads no parameters
-        mine = legacy == settings.ingress_class or (settings.ingress_class == "" and legacy == "alb")
-        return _grouped(ingress, None) if mine else NotOurs()
+    by_annotation = is_ours_by_annotation(ingress, settings)
+    if by_annotation is not None:  # decides alone, and loads no parameters
+        return _grouped(ingress, None) if by_annotation else NotOurs()
     try:
-        ingress_class = _class_of(ingress, objects)
+        ingress_class = class_of(ingress, objects.classes)
     except Refused as refused:
         return InvalidClass(refused.message)
     if ingress_class is None:
@@ -134,14 +133,22 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
     return Group(group, tuple(members), tuple(leaving))
 
 
-def _class_of(ingress: Ingress, objects: Objects) -> IngressClass | str | None:
-    """The class, the name of a missing one, or None for no class at all."""
+def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
+    """What the old annotation says, None where there is none."""
+    name = ingress.metadata.annotations.get("kubernetes.io/ingress.class")
+    if name is None:
+        return None
+    return name == settings.ingress_class or (settings.ingress_class == "" and name == "alb")
+
+
+def class_of(ingress: Ingress, classes: Mapping[str, IngressClass]) -> IngressClass | str | None:
+    """The class, the name of a missing one, or None for no class at all. Raises `Refused` for several defaults."""
     name = ingress.spec.ingress_class_name
     if name is not None:
-        return objects.classes.get(name, name)
+        return classes.get(name, name)
     defaults = [
         candidate
-        for candidate in objects.classes.values()
+        for candidate in classes.values()
         if candidate.metadata.annotations.get("ingressclass.kubernetes.io/is-default-class") == "true"
     ]
     if len(defaults) > 1:
