@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lockgate.edge.options import Options
 from lockgate.edge.supply import covering, registrable, supply
 from lockgate.resources.reader import read
 
@@ -18,7 +19,7 @@ CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "supply.y
 def test_supply(case: dict[str, Any]) -> None:
     documents = read(case["manifests"], "edge.yaml").documents
     given = [document.resource for document in documents if document.resource]
-    made = supply(given, secret_access_key="a-secret")
+    made = supply(given, Options(()), secret_access_key="a-secret")
     found = {
         "hosts": list(made.hosts),
         "zones": {zone.name: zone.zone_id for zone in made.zones},
@@ -40,7 +41,8 @@ def test_supply(case: dict[str, Any]) -> None:
 
 def test_everything_that_is_made_is_told_and_secrets_are_not() -> None:
     documents = read(CASES[0]["manifests"], "edge.yaml").documents
-    made = supply([document.resource for document in documents if document.resource], secret_access_key="hush-hush")
+    given = [document.resource for document in documents if document.resource]
+    made = supply(given, Options(()), secret_access_key="hush-hush")
     assert len(made.notes) == 4  # a zone, a certificate, a Service, a Secret; namespaces go without saying
     assert "hush-hush" not in repr(made) + "".join(made.notes)
 

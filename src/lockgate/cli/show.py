@@ -27,12 +27,13 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
     The exit code is 1 when a load balancer cannot be built.
     """
     from lockgate.edge import files
+    from lockgate.edge.options import Options
     from lockgate.edge.plan import load_balancers, plan
     from lockgate.loadbalancer.show import stack_json
 
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)
-    made = load_balancers(plan(manifests, secret_access_key=""))
+    made = load_balancers(plan(manifests, Options(paths)))
     shown = [stack_json(stack) for stack in made.stacks]
     match output:
         case "json":

@@ -53,14 +53,26 @@ def up(
     """Run the edge that manifests describe.
 
     PATH is a file, a folder (with all below it), or - for standard input. Files are followed: a saved change is
-    served; a broken file is told, and the last good state goes on.
+    served; a broken file is told, and the last good state goes on. A lockgate.yaml among them holds options.
     """
     from lockgate.edge import options as reading
+    from lockgate.edge import settings
     from lockgate.edge.state import BadName, StateFolder
 
     try:
         folder = StateFolder.of(name)
-        options = reading.Options(paths, name, reading.backends(backends), reading.ports(ports), open_proxy)
+        file = settings.find(paths)
+        given = settings.read(file) if file else settings.Settings()
+        options = reading.Options(
+            paths,
+            name,
+            reading.backends([*given.backend_options(), *backends]),
+            reading.ports([*given.port_options(), *ports]),
+            open_proxy or given.open_proxy,
+            given.account,
+            given.region,
+            given.hosted_zones,
+        )
     except (reading.BadOption, BadName) as error:
         raise click.UsageError(str(error)) from None
     if detach:

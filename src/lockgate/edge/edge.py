@@ -107,7 +107,7 @@ class Edge:
         """
         self.binary = find_envoy()
         _import_shared()
-        planned = plan(manifests, secret_access_key=self._solver_secret).supply
+        planned = plan(manifests, self.options, secret_access_key=self._solver_secret).supply
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             self._places = places
             await self._start_places(places, planned)
@@ -121,7 +121,7 @@ class Edge:
     async def load(self, manifests: Manifests) -> Loaded:
         """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
         manifests = manifests.over(self.manifests)
-        planned = plan(manifests, secret_access_key=self._solver_secret)
+        planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
         await self.provisioner.provide(planned.supply)
         loaded = await self.loader.load(manifests, planned.supply)
         self.supply, self.manifests = planned.supply, manifests

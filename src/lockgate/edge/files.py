@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lockgate.edge import settings
 from lockgate.resources import codes, source
 from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.reader import Document, read
@@ -121,7 +122,7 @@ def _manifests(folder: Path) -> Iterable[Path]:
             continue
         if entry.is_dir():
             yield from _manifests(entry)
-        elif entry.suffix in SUFFIXES:
+        elif entry.suffix in SUFFIXES and entry.name != settings.NAME:
             yield entry
 
 

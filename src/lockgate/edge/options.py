@@ -24,6 +24,9 @@ class Options:
     backends: Mapping[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)  # of NAMED_PORTS, or of a load balancer's listener by number
     open_proxy: bool = False
+    account: str | None = None
+    region: str | None = None
+    hosted_zones: Mapping[str, str] = field(default_factory=dict)  # by name, to id
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.edge.files import Manifests
+from lockgate.edge.options import Options
 from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
 from lockgate.loadbalancer.ingress.manifests import Stacks, stack_from_manifests
@@ -23,12 +24,12 @@ class Plan:
     supply: Supply
 
 
-def plan(manifests: Manifests, *, secret_access_key: str) -> Plan:
+def plan(manifests: Manifests, options: Options, *, secret_access_key: str = "") -> Plan:
     documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
     given = [document.resource for document in documents.values() if document.resource]
     operators = [each for each in given if isinstance(each, IstioOperator)]
     installed = [Service.model_validate(made.service) for one in operators for made in install(one).gateways]
-    filled = supply(given, installed=installed, secret_access_key=secret_access_key)
+    filled = supply(given, options, installed=installed, secret_access_key=secret_access_key)
     supplied = [model.model_validate(each.manifest) for each in filled.objects if (model := _model(each.manifest))]
     return Plan((*given, *installed, *supplied), documents, filled)
 

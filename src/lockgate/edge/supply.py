@@ -6,9 +6,10 @@ Nothing here acts. Each piece carries the sentence with which the user is told o
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lockgate.edge.options import Options
 from lockgate.resources.kinds import (
     Certificate,
     ClusterIssuer,
@@ -82,7 +83,9 @@ class Supply:
         return tuple(piece.why for piece in pieces if piece.why)
 
 
-def supply(resources: Sequence[Resource], *, installed: Iterable[Service] = (), secret_access_key: str) -> Supply:
+def supply(
+    resources: Sequence[Resource], options: Options, *, installed: Iterable[Service] = (), secret_access_key: str
+) -> Supply:
     """`installed` are the Services that IstioOperators lead to; `secret_access_key` is for Secrets that are missing."""
     services = {(service.namespace or "default", service.name) for service in _of(resources, Service)}
     services |= {(service.namespace, service.name) for service in installed}
@@ -92,7 +95,7 @@ def supply(resources: Sequence[Resource], *, installed: Iterable[Service] = (), 
     solver_region = next((solver.region for _, solver in _route53(issuers) if solver.region), "")
     hosts = tuple(dict.fromkeys(_hosts(resources)))
     named = hosts or tuple(dict.fromkeys(n for c in _of(resources, Certificate) for n in c.spec.dns_names))
-    zones = tuple(_zones(resources, issuers, named))
+    zones = tuple(_zones(resources, issuers, named, options.hosted_zones))
     cluster_namespace = next(
         (issuer.namespace for issuer in _of(resources, ClusterIssuer) if issuer.namespace), "cert-manager"
     )
@@ -100,8 +103,8 @@ def supply(resources: Sequence[Resource], *, installed: Iterable[Service] = (), 
     secrets, credentials = _secrets(resources, issuers, cluster_namespace, secret_access_key)
     objects = (*_services(resources, services), *secrets)
     return Supply(
-        account=located[4] if located and len(located) > 5 and located[4].isdigit() else DEFAULT_ACCOUNT,
-        region=(located[3] if located and len(located) > 5 and located[3] else solver_region) or DEFAULT_REGION,
+        account=options.account or _account(located),
+        region=options.region or (_region(located) or solver_region or DEFAULT_REGION),
         hosts=hosts,
         zones=zones,
         certificates=tuple(
@@ -145,6 +148,14 @@ def _of(resources: Iterable[Resource], kind: type[ResourceT]) -> list[ResourceT]
     return [resource for resource in resources if isinstance(resource, kind)]
 
 
+def _account(arn: list[str] | None) -> str:
+    return arn[4] if arn and len(arn) > 5 and arn[4].isdigit() else DEFAULT_ACCOUNT
+
+
+def _region(arn: list[str] | None) -> str:
+    return arn[3] if arn and len(arn) > 5 else ""
+
+
 def _certificate_arns(resources: Sequence[Resource]) -> list[str]:
     arns: dict[str, None] = {}
     for ingress in _of(resources, Ingress):
@@ -180,9 +191,15 @@ def _route53(issuers: Iterable[Issuer | ClusterIssuer]) -> Iterator[tuple[Issuer
 
 
 def _zones(
-    resources: Sequence[Resource], issuers: Iterable[Issuer | ClusterIssuer], hosts: Sequence[str]
+    resources: Sequence[Resource],
+    issuers: Iterable[Issuer | ClusterIssuer],
+    hosts: Sequence[str],
+    settled: Mapping[str, str],
 ) -> Iterator[Zone]:
     made: dict[str, str | None] = {}
+    for name, id_ in settled.items():
+        made[name] = id_
+        yield Zone(name, id_, f"hosted zone {name}: created with the id {id_}, as lockgate.yaml says")
     for issuer in issuers:
         for solver in issuer.spec.acme.solvers if issuer.spec.acme else ():
             route53 = solver.dns01.route53 if solver.dns01 else None

@@ -1,0 +1,75 @@
+"""`lockgate.yaml`, optional: names what is filled in otherwise, and holds options that would be typed at every `up`.
+
+    account: "123456789012"
+    region: eu-west-1
+    hostedZones:
+      towpath.example: Z08765432TOWPATH0001
+    backends:
+      shop/web:3000: http://127.0.0.1:5173
+    ports:
+      443: 8443
+    openProxy: false
+
+It is looked for in the folders that `up` is given, then in the current one. The command line goes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+NAME = "lockgate.yaml"
+
+Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+ZoneId = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
+Port = Annotated[int, Field(gt=0, lt=65536)]
+
+
+class BadSettings(ValueError):
+    """The file is not what it should be. The message has the file, the field, and what is expected there."""
+
+
+class Settings(BaseModel):
+    """Everything is optional."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    account: Account | None = None
+    region: Region | None = None
+    hosted_zones: dict[str, ZoneId] = Field(default_factory=dict)
+    backends: dict[str, str] = Field(default_factory=dict)
+    ports: dict[str | int, Port] = Field(default_factory=dict)
+    open_proxy: bool = False
+
+    def backend_options(self) -> list[str]:
+        return [f"{service}={url}" for service, url in self.backends.items()]
+
+    def port_options(self) -> list[str]:
+        return [f"{name}={port}" for name, port in self.ports.items()]
+
+
+def find(paths: Sequence[str]) -> Path | None:
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return next((file for folder in (*folders, Path()) if (file := folder / NAME).is_file()), None)
+
+
+def read(file: Path) -> Settings:
+    """Raises `BadSettings`, OSError."""
+    try:
+        content: Any = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        where = f"{file}:{place.line + 1}:{place.column + 1}" if place else str(file)
+        raise BadSettings(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    try:
+        return Settings.model_validate({} if content is None else content)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        told = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in faults)
+        raise BadSettings(f"{file}: {told}") from None

@@ -1,0 +1,67 @@
+"""`lockgate.yaml`: what it may say, and what is told when it says something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockgate.edge.files import load
+from lockgate.edge.options import Options
+from lockgate.edge.settings import BadSettings, Settings, find, read
+from lockgate.edge.supply import supply
+
+WHOLE = """
+account: "210987654321"
+region: eu-west-1
+hostedZones: {shop.example: Z0123456789}
+backends: {shop/web:3000: http://127.0.0.1:5173}
+ports: {443: 8443, proxy: 3128}
+openProxy: true
+"""
+
+
+def test_it_is_found_in_the_folders_and_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "lockgate.yaml").write_text(WHOLE)
+    (tmp_path / "web.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
+    )
+    assert find([str(tmp_path)]) == tmp_path / "lockgate.yaml"
+    assert load([str(tmp_path)]).findings == ()
+
+
+def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "lockgate.yaml").write_text(WHOLE)
+    settings = read(tmp_path / "lockgate.yaml")
+    assert settings.backend_options() == ["shop/web:3000=http://127.0.0.1:5173"]
+    assert settings.port_options() == ["443=8443", "proxy=3128"]
+    options = Options((), account=settings.account, region=settings.region, hosted_zones=settings.hosted_zones)
+    made = supply([], options, secret_access_key="x")
+    assert (made.account, made.region) == ("210987654321", "eu-west-1")
+    assert [(zone.name, zone.zone_id) for zone in made.zones] == [("shop.example", "Z0123456789")]
+
+
+def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lockgate.yaml").write_text("# nothing yet\n")
+    assert read(tmp_path / "lockgate.yaml") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("regoin: eu-west-1", "regoin: Extra inputs are not permitted"),
+        ("region: Ireland", "region: String should match"),
+        ("account: 1", "account: Input should be a valid string"),
+        ("hostedZones: {x.example: abc}", "hostedZones.x.example: String should match"),
+        ("ports: {443: 0}", "Input should be greater than 0"),
+        ("ports: [", "not YAML"),
+        ("[]", "Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "lockgate.yaml").write_text(text)
+    with pytest.raises(BadSettings) as error:
+        read(tmp_path / "lockgate.yaml")
+    assert str(error.value).startswith(f"{tmp_path}/lockgate.yaml")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
