@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from lockgate import __version__
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.nodes.port_table import Address, PortTable
 from lockgate.controllers.nodes.workloads import (
@@ -140,7 +142,9 @@ class Nodes:
             {"type": "InternalIP", "address": machine.private_ip},
             {"type": "Hostname", "address": machine.node},
         ]
-        status = {"conditions": [ready], "addresses": addresses}
+        info = {"kubeletVersion": f"lockgate-{__version__}", "operatingSystem": platform.system().lower()}
+        info["architecture"] = platform.machine()
+        status = {"conditions": [ready], "addresses": addresses, "nodeInfo": info}
         await self._kubernetes.patch_status(Node, machine.node, "", status)
 
     async def _reconcile(self, key: ServiceKey) -> None:
@@ -201,6 +205,7 @@ class Nodes:
                 "podIP": "127.0.0.1",
                 "hostIP": self._machine.private_ip,
                 "startTime": now,
+                "containerStatuses": [{"name": "istio-proxy", "ready": True, "restartCount": 0, "image": "envoy"}],
                 "conditions": [
                     {"type": "Ready", "status": "True", "lastTransitionTime": now},
                     {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
