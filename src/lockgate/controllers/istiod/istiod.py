@@ -120,7 +120,10 @@ class Istiod:
         yield from analyse(sources(self._cache), workloads, mesh=mesh, locate=self._locate)
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
-        earlier, self.findings = set(self.findings), findings
+        earlier, self.findings = self.findings, findings
+        for finding in earlier:
+            if finding not in findings:
+                log.info("no longer so: %s", finding.message)
         for finding in findings:
             if finding not in earlier:
                 log.log(_LEVELS[finding.severity], "%s", finding)
