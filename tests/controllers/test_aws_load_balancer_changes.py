@@ -295,25 +295,23 @@ def test_classes_and_their_parameters() -> None:
         web = ingress("web", ("/", "web", 80))
         del web["metadata"]["annotations"]["kubernetes.io/ingress.class"]
         web["spec"]["ingressClassName"] = "edge"
-        async with lab(service("web", 80), web) as there:
+        parameters = {"apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "edge"}
+        ours = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "edge"},
+            "spec": {"controller": "ingress.k8s.aws/alb", "parameters": parameters},
+        }
+        async with lab(service("web", 80), ours, web) as there:
             await there.event(
-                "FailedLoadGroupID", 'invalid ingress class: IngressClass.networking.k8s.io "edge" not found'
+                "FailedLoadGroupID", 'invalid ingress class: IngressClassParams.elbv2.k8s.aws "edge" not found'
             )
-            parameters = {"apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "edge"}
             await there.store.create(
                 {
                     "apiVersion": "elbv2.k8s.aws/v1beta1",
                     "kind": "IngressClassParams",
                     "metadata": {"name": "edge"},
                     "spec": {"group": {"name": "platform"}, "tags": [{"key": "team", "value": "edge"}]},
-                }
-            )
-            await there.store.create(
-                {
-                    "apiVersion": "networking.k8s.io/v1",
-                    "kind": "IngressClass",
-                    "metadata": {"name": "edge"},
-                    "spec": {"controller": "ingress.k8s.aws/alb", "parameters": parameters},
                 }
             )
             await there.served("web")

@@ -41,6 +41,14 @@ def ingress(name: str = "web", **metadata: Any) -> JsonObject:
     }
 
 
+INGRESS_CLASS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": "alb"},
+    "spec": {"controller": "ingress.k8s.aws/alb"},
+}
+
+
 async def take(changes: AsyncIterator[Change[Any]], count: int) -> list[tuple[str, str]]:
     """The next changes as (type, name)."""
     found: list[tuple[str, str]] = []
@@ -188,6 +196,7 @@ def test_a_reader_that_lags_gets_the_difference() -> None:
 def test_generation_counts_changes_of_what_is_wanted() -> None:
     async def story() -> None:
         store = Store()
+        await store.create(INGRESS_CLASS)
         await store.create(ingress())
 
         async def generation() -> int:
@@ -206,6 +215,7 @@ def test_generation_counts_changes_of_what_is_wanted() -> None:
 def test_status_and_the_rest_keep_out_of_each_other() -> None:
     async def story() -> None:
         store = Store()
+        await store.create(INGRESS_CLASS)
         await store.create(ingress())
         status = {"loadBalancer": {"ingress": [{"hostname": "lb.test"}]}}
         await store.patch_status(Ingress, "web", "default", status)

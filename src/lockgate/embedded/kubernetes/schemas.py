@@ -42,18 +42,18 @@ class Schemas:
         `old` is what it replaces, of which some fields may not change.
         """
         if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
-            raise _refusal(model, body, found)
+            raise refusal(model, body, found)
         try:
             parsed = model.model_validate(body)
         except ValidationError as error:
-            raise _refusal(model, body, validation.validate(model, body)) from error
+            raise refusal(model, body, validation.validate(model, body)) from error
         found = validation.refusals(parsed, body)
         if check := self.checks.get(model.KIND.group_kind):
             found += check(body)
         if old is not None:
             found += immutable.refusals(model.KIND, old, body)
         if found:
-            raise _refusal(model, body, found)
+            raise refusal(model, body, found)
         return parsed
 
     def warnings(self, model: type[Resource], body: JsonObject) -> list[str]:
@@ -123,13 +123,17 @@ class Schemas:
         return validation.unknown_fields(model, body)
 
 
-def _refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
+def refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
+    """What a client is told of an object with faults: the API server's own first, else one webhook's."""
     name = body["metadata"].get("name", "")
     own = [fault for fault in faults if not fault.webhook]
     if own:  # the API server looks first; only what it takes comes before a webhook
         return invalid(model.KIND, name, [Cause(fault.field, fault.message, fault.reason) for fault in own])
     webhook = faults[0].webhook
-    return denied(webhook, [_said(fault) for fault in faults if fault.webhook == webhook])
+    texts = [_said(fault) for fault in faults if fault.webhook == webhook]
+    # Those that use field errors tell all of them; the load balancer controller's sentences end at the first.
+    several = webhook.endswith("istio.io") or faults[0].message.startswith(_FIELD_ERRORS)
+    return denied(webhook, texts if several else texts[:1])
 
 
 def _said(fault: Fault) -> str:

@@ -31,8 +31,9 @@ from lockgate.embedded.kubernetes.refusals import (
     not_found,
     undecodable,
 )
-from lockgate.embedded.kubernetes.schemas import Schemas
+from lockgate.embedded.kubernetes.schemas import Schemas, refusal
 from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.embedded.kubernetes.webhooks import Webhooks
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
@@ -77,6 +78,7 @@ class Writes:
         self._schemas = schemas
         self._clock = clock
         self._addresses = ServiceAddresses()
+        self._webhooks = Webhooks(storage)
         # Called with each object stored (and its model), and with each that went.
         self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
         self.removal_observers: list[Callable[[JsonObject], None]] = []
@@ -274,6 +276,8 @@ class Writes:
         metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
         body = {**body, "metadata": metadata}
         parsed = self._schemas.checked(model, body, old)
+        if not by.subresource and (denied := self._webhooks.refusals(parsed)):
+            raise refusal(model, body, denied)
         if by.dry_run:
             return body
         stored = self._storage.put(key, body, parsed)
@@ -289,8 +293,10 @@ class Writes:
         return stored.json
 
     def _completed(self, model: type[Resource], key: ObjectKey, old: JsonObject | None, body: JsonObject) -> JsonObject:
-        """The object with its defaults, and a Service with its addresses."""
+        """The object with what webhooks add, its defaults, and a Service with its addresses."""
         try:
+            if old is None:
+                body = self._webhooks.mutated(key, body)
             completed = self._schemas.defaulted(model, body)
             if model.KIND.group_kind == ("", "Service"):
                 completed = self._addresses.assign(model.KIND, key, old, completed)

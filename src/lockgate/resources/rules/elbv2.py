@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from lockgate.resources import faults
-from lockgate.resources.elbv2 import IngressClassParams, TargetGroupBinding
+from lockgate.resources.elbv2 import IngressClassParams, SubnetSelector, TargetGroupBinding
 from lockgate.resources.faults import Fault, Path
 
 
@@ -21,32 +22,48 @@ def ingress_class_params(params: IngressClassParams) -> Iterator[Fault]:
 
 
 def _params(params: IngressClassParams) -> Iterator[Fault]:
-    seen: set[str] = set()
     for index, block in enumerate(params.spec.inbound_cidrs):
-        at: Path = ("spec", "inboundCIDRs", index)
-        yield from _network(at, block)
-        if block in seen:
-            yield faults.duplicate(at, block)
-        seen.add(block)
-    subnets = params.spec.subnets
-    if subnets is not None:
-        if not subnets.ids and not subnets.tags:
-            yield faults.required(("spec", "subnets"), "must have either `ids` or `tags`")
-        if subnets.ids and subnets.tags:
-            yield faults.forbidden(("spec", "subnets", "tags"), "may not have both `ids` and `tags` set")
+        yield from _network(("spec", "inboundCIDRs", index), block)
+    if params.spec.subnets is not None:
+        yield from _subnets(params.spec.subnets)
+
+
+def _subnets(subnets: SubnetSelector) -> Iterator[Fault]:
+    """A list or map that is there and empty counts as set."""
+    path: Path = ("spec", "subnets")
+    given = subnets.model_fields_set
+    if not given & {"ids", "tags"}:
+        yield faults.required(path, "must have either `ids` or `tags`")
+    elif given >= {"ids", "tags"}:
+        yield faults.forbidden((*path, "tags"), "may not have both `ids` and `tags` set")
+    elif "ids" in given:
+        yield from _twice((*path, "ids"), subnets.ids)
+    else:
+        if not subnets.tags:
+            yield faults.required((*path, "tags"), "must have at least one tag key")
+        for key, values in subnets.tags.items():
+            yield from _twice((*path, "tags", faults.Key(key)), values)
+
+
+def _twice(path: Path, values: tuple[str, ...]) -> Iterator[Fault]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield faults.duplicate((*path, index), value)
 
 
 def _network(path: Path, text: str) -> Iterator[Fault]:
+    """As Go's ParseCIDR: a mask is a number of bits."""
+    address, slash, bits = text.partition("/")
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         network = None
-    if network is None or "/" not in text:
+    if network is None or not bits.isdecimal():
         hint = ""
-        if network is not None:
+        if network is not None and not slash:
             hint = f' (did you mean "{text}/{32 if network.version == 4 else 64}")'
         yield faults.invalid(path, text, f"Could not be parsed as a CIDR{hint}")
-    elif str(network.network_address) != str(ipaddress.ip_address(text.partition("/")[0])):
+    elif network.network_address != ipaddress.ip_address(address):
         yield faults.invalid(path, text, f'Network contains bits outside prefix (did you mean "{network}")')
 
 
@@ -59,3 +76,15 @@ def target_group_binding(binding: TargetGroupBinding) -> Iterator[Fault]:
     if spec.node_selector is not None and spec.target_type == "ip":
         message = "TargetGroupBinding cannot set NodeSelector when TargetType is ip"
         yield Fault(("spec", "nodeSelector"), faults.Reason.FORBIDDEN, message, webhook)
+    if spec.vpc_id and not _VPC_ID.fullmatch(spec.vpc_id):
+        message = (
+            f"ValidationError: vpcID {spec.vpc_id} failed to satisfy constraint: VPC Id must begin with 'vpc-' "
+            "followed by 8, 17 or 32 lowercase letters (a-f) or numbers."
+        )
+        yield Fault(("spec", "vpcID"), faults.Reason.INVALID, message, webhook)
+    if spec.iam_role_arn_to_assume and spec.target_type == "instance":
+        message = "Unable to use instance target type while using assume role"
+        yield Fault(("spec", "iamRoleArnToAssume"), faults.Reason.FORBIDDEN, message, webhook)
+
+
+_VPC_ID = re.compile("vpc-([0-9a-f]{8}|[0-9a-f]{17}|[0-9a-f]{32})")

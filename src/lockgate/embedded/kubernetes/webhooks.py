@@ -1,0 +1,61 @@
+"""Admission webhooks that look at other objects than the one that is written, called as the API server calls them.
+
+The AWS Load Balancer Controller's: its decisions are `loadbalancer.admission` and `loadbalancer.readiness_gates`.
+What needs no other object is among the kinds' own rules.
+"""
+
+from __future__ import annotations
+
+from lockgate.embedded.kubernetes.admission import namespace_key
+from lockgate.embedded.kubernetes.storage import Storage
+from lockgate.loadbalancer import admission, readiness_gates
+from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.resources.faults import Fault
+from lockgate.resources.kinds import Ingress, IngressClass, Pod, Service, TargetGroupBinding
+from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
+
+
+class Webhooks:
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._settings = Settings()
+
+    def mutated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
+        """A new object as it goes on to validation. May raise of a body whose shape is wrong, as `defaulted` may."""
+        return self._gated(key, body) if (key.group, key.kind) == Pod.KIND.group_kind else body
+
+    def refusals(self, resource: Resource) -> list[Fault]:
+        """What is said of an object that is valid by itself, new or changed, but not on its way out: a class that went
+        first would keep its Ingresses for ever."""
+        fault: Fault | None = None
+        if resource.metadata.deletion_timestamp:
+            return []
+        match resource:
+            case Ingress():
+                classes = {each.name: each for each in self._all(IngressClass)}
+                fault = admission.ingress(resource, classes, self._settings)
+            case TargetGroupBinding():
+                fault = admission.target_group_binding(resource, self._all(TargetGroupBinding))
+            case _:
+                pass
+        return [fault] if fault else []
+
+    def _gated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
+        namespace = self._storage.get(namespace_key(key.namespace))
+        labels = namespace.json["metadata"].get("labels") if namespace else None
+        if not readiness_gates.injected(labels or {}):
+            return body
+        spec = body["spec"]
+        before = tuple(gate["conditionType"] for gate in spec.get("readinessGates") or ())
+        after = readiness_gates.with_gates(
+            before,
+            body["metadata"].get("labels") or {},
+            self._all(TargetGroupBinding, key.namespace),
+            {each.name: each for each in self._all(Service, key.namespace)},
+        )
+        if after == before:
+            return body
+        return {**body, "spec": {**spec, "readinessGates": [{"conditionType": gate} for gate in after]}}
+
+    def _all(self, kind: type[ResourceT], namespace: str = "") -> list[ResourceT]:
+        return [stored.parsed(kind) for stored in self._storage.all(kind.KIND.group_kind, namespace)]
