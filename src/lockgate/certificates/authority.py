@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from lockgate.certificates.keys import PrivateKey, PublicKey, same_key
+from lockgate.certificates.keys import PrivateKey, PublicKey, digest, same_key
 from lockgate.certificates.usages import SERVER_AUTH, extended_key_usage, key_usage
 
 NOBODY = x509.Name([])
@@ -60,7 +59,7 @@ class Authority:
         """A self-signed root. `name` is its common name."""
         subject = _authority_name(name)
         builder = _authority_builder(subject, key, not_before, not_after, serial, path_length=None)
-        certificate = builder.issuer_name(subject).sign(key, _digest(key))
+        certificate = builder.issuer_name(subject).sign(key, digest(key))
         return cls(certificate, key)
 
     @classmethod
@@ -108,7 +107,7 @@ class Authority:
         certificate = (
             builder.issuer_name(self.certificate.subject)
             .add_extension(self._key_identifier(), critical=False)
-            .sign(self.key, _digest(self.key))
+            .sign(self.key, digest(self.key))
         )
         return Authority(certificate, key, (self.certificate, *self.above))
 
@@ -141,7 +140,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .add_extension(self._key_identifier(), critical=False)
         )
-        return pem(builder.sign(self.key, _digest(self.key)))
+        return pem(builder.sign(self.key, digest(self.key)))
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
         identifier = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -151,7 +150,7 @@ class Authority:
 def self_signed(key: PrivateKey, content: Content, *, not_before: datetime, not_after: datetime, serial: int) -> str:
     """A certificate signed with its own key, as PEM."""
     builder = leaf_builder(key.public_key(), content, not_before, not_after, serial)
-    return pem(builder.issuer_name(content.subject).sign(key, _digest(key)))
+    return pem(builder.issuer_name(content.subject).sign(key, digest(key)))
 
 
 def leaf_builder(
@@ -237,15 +236,3 @@ def _authority_builder(
         .add_extension(key_usage(("cert sign", "crl sign", "digital signature")), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
-
-
-def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    match key:
-        case ed25519.Ed25519PrivateKey():
-            return None
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
-            return hashes.SHA384()
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP521R1()):
-            return hashes.SHA512()
-        case _:
-            return hashes.SHA256()

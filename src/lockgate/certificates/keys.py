@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -76,3 +77,16 @@ def same_key(one: object, other: object) -> bool:
 
 def public_der(key: PublicKey) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+    """The hash to sign with, as strong as the key; Ed25519 has its own."""
+    match key:
+        case ed25519.Ed25519PrivateKey():
+            return None
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
+            return hashes.SHA384()
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP521R1()):
+            return hashes.SHA512()
+        case _:
+            return hashes.SHA256()

@@ -10,13 +10,11 @@ import ipaddress
 from collections.abc import Iterable
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from lockgate.certificates.authority import Content
-from lockgate.certificates.keys import KeySpec, PrivateKey
+from lockgate.certificates.keys import KeySpec, PrivateKey, digest
 from lockgate.certificates.names import request_name
 from lockgate.certificates.times import parse_duration
 from lockgate.certificates.usages import DEFAULT, canonical, extended_key_usage, key_usage, usage_names
@@ -102,7 +100,7 @@ def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     for extension, critical in wanted.extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(key, _digest(key)).public_bytes(Encoding.PEM)
+    return builder.sign(key, digest(key)).public_bytes(Encoding.PEM)
 
 
 def request_manifest(certificate: Certificate, request: bytes, revision: int, key_secret: str) -> JsonObject:
@@ -379,15 +377,3 @@ def _first(name: x509.Name, oid: ObjectIdentifier) -> str:
 
 def _equal(one: str, other: str) -> bool:
     return parse_duration(one) == parse_duration(other)
-
-
-def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    match key:
-        case ed25519.Ed25519PrivateKey():
-            return None
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
-            return hashes.SHA384()
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP521R1()):
-            return hashes.SHA512()
-        case _:
-            return hashes.SHA256()

@@ -21,6 +21,7 @@ from lockgate.dns.model import (
     Zone,
 )
 from lockgate.dns.plan import Change
+from lockgate.dns.shapes import absolute, shape
 
 BATCH = 200  # record sets a call; Route 53 takes 1000, an UPSERT counted twice
 
@@ -35,7 +36,7 @@ async def read_zones(aws: Aws) -> tuple[Zone, ...]:
         identity = zone["Id"].rpartition("/")[2]
         sets = await aws.list("route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=identity)
         records = (_read(item) for item in sets)
-        zones.append(Zone(identity, _name(zone["Name"]), tuple(record for record in records if record)))
+        zones.append(Zone(identity, absolute(zone["Name"]), tuple(record for record in records if record)))
     return tuple(zones)
 
 
@@ -45,24 +46,20 @@ async def write(aws: Aws, zone_id: str, changes: Sequence[Change]) -> None:
         "route53",
         "change_resource_record_sets",
         HostedZoneId=zone_id,
-        ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": _written(c.record_set)} for c in changes]},
+        ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": shape(c.record_set)} for c in changes]},
     )
-
-
-def _name(text: str) -> str:
-    return text.replace("\\052", "*").lower().rstrip(".") + "."
 
 
 def _read(item: Mapping[str, Any]) -> RecordSet | None:
     """None for what no record of ours can be: record sets of traffic policies."""
     if "AliasTarget" in item:
         alias = item["AliasTarget"]
-        data: Data = Alias(_name(alias["DNSName"]), alias["HostedZoneId"], bool(alias["EvaluateTargetHealth"]))
+        data: Data = Alias(absolute(alias["DNSName"]), alias["HostedZoneId"], bool(alias["EvaluateTargetHealth"]))
     elif "TTL" in item:
         data = Records(item["TTL"], tuple(record["Value"] for record in item.get("ResourceRecords", ())))
     else:
         return None
-    return RecordSet(_name(item["Name"]), item["Type"], data, _policy(item), item.get("SetIdentifier", ""))
+    return RecordSet(absolute(item["Name"]), item["Type"], data, _policy(item), item.get("SetIdentifier", ""))
 
 
 def _policy(item: Mapping[str, Any]) -> Policy:
@@ -78,32 +75,3 @@ def _policy(item: Mapping[str, Any]) -> Policy:
             place.get("ContinentCode", ""), place.get("CountryCode", ""), place.get("SubdivisionCode", "")
         )
     return MultiValue() if item.get("MultiValueAnswer") else Simple()
-
-
-def _written(record_set: RecordSet) -> dict[str, Any]:
-    item: dict[str, Any] = {"Name": record_set.name, "Type": record_set.type}
-    match record_set.data:
-        case Records(ttl, values):
-            item |= {"TTL": ttl, "ResourceRecords": [{"Value": value} for value in values]}
-        case Alias(dns_name, zone, evaluate):
-            item["AliasTarget"] = {
-                "HostedZoneId": zone,
-                "DNSName": dns_name,
-                "EvaluateTargetHealth": evaluate,
-            }
-    match record_set.policy:
-        case Weighted(weight):
-            item["Weight"] = weight
-        case Latency(region):
-            item["Region"] = region
-        case Failover(role):
-            item["Failover"] = role
-        case MultiValue():
-            item["MultiValueAnswer"] = True
-        case Geolocation(continent, country, subdivision):
-            fields = {"ContinentCode": continent, "CountryCode": country, "SubdivisionCode": subdivision}
-            item["GeoLocation"] = {name: value for name, value in fields.items() if value}
-        case Simple():
-            return item
-    item["SetIdentifier"] = record_set.set_identifier
-    return item

@@ -5,7 +5,6 @@ Source: Route 53 API Reference, ResourceRecordSet; developer guide, "Supported D
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from lockgate.dns.model import (
     Simple,
     Weighted,
 )
+from lockgate.dns.shapes import absolute
 from lockgate.embedded.aws.protocol import Refusal
 
 ROUTING = (
@@ -45,50 +45,6 @@ def read(given: Mapping[str, Any]) -> RecordSet:
         set_identifier=given.get("SetIdentifier", ""),
         health_check_id=given.get("HealthCheckId", ""),
     )
-
-
-def shown(record_set: RecordSet) -> dict[str, Any]:
-    answer: dict[str, Any] = {"Name": escaped(record_set.name), "Type": record_set.type}
-    if record_set.set_identifier:
-        answer["SetIdentifier"] = record_set.set_identifier
-    match record_set.policy:
-        case Weighted(weight):
-            answer["Weight"] = weight
-        case Latency(region):
-            answer["Region"] = region
-        case Failover(role):
-            answer["Failover"] = role
-        case MultiValue():
-            answer["MultiValueAnswer"] = True
-        case Geolocation(continent, country, subdivision):
-            fields = {"ContinentCode": continent, "CountryCode": country, "SubdivisionCode": subdivision}
-            answer["GeoLocation"] = {name: value for name, value in fields.items() if value}
-        case Simple():
-            pass
-    match record_set.data:
-        case Records(ttl, values):
-            answer["TTL"] = ttl
-            answer["ResourceRecords"] = [{"Value": value} for value in values]
-        case Alias(dns_name, zone, evaluate):
-            answer["AliasTarget"] = {
-                "HostedZoneId": zone,
-                "DNSName": dns_name,
-                "EvaluateTargetHealth": evaluate,
-            }
-    if record_set.health_check_id:
-        answer["HealthCheckId"] = record_set.health_check_id
-    return answer
-
-
-def absolute(name: str) -> str:
-    """A name as zones hold it: lower-case, with its dot, octal escapes undone."""
-    plain = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name)
-    return plain.lower().rstrip(".") + "."
-
-
-def escaped(name: str) -> str:
-    """A name as Route 53 lists it: ``*`` as ``\\052``."""
-    return re.sub(r"[^a-z0-9._-]", lambda match: f"\\{ord(match[0]):03o}", name)
 
 
 def listing_order(record_set: RecordSet) -> tuple[Sequence[str], str, str]:

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from lockgate.dns.answer import answer as dns_answer
 from lockgate.dns.model import Alias, Records, RecordSet, Zone
+from lockgate.dns.shapes import absolute, escaped, shape
 from lockgate.embedded.aws import constraints
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
 from lockgate.embedded.aws.route53.changes import Change, apply
 from lockgate.embedded.aws.route53.health_checks import HealthChecks
-from lockgate.embedded.aws.route53.records import absolute, escaped, listing_order, name_order, read, shown
+from lockgate.embedded.aws.route53.records import listing_order, name_order, read
 
 CHANGES = 1000  # change ids remembered
 REQUIRED = 2  # the record sets of an empty zone: NS and SOA
@@ -257,7 +258,7 @@ class Route53:
             raise Refusal("InvalidInput", "The input parameter StartRecordType needs StartRecordName.")
         limit = min(_limit(given, 300), 300)
         answer: dict[str, Any] = {
-            "ResourceRecordSets": [shown(record_set) for record_set in sets[:limit]],
+            "ResourceRecordSets": [shape(record_set) for record_set in sets[:limit]],
             "IsTruncated": len(sets) > limit,
             "MaxItems": str(limit),
         }
