@@ -7,6 +7,7 @@ import logging
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from lockgate.controllers.elastic_load_balancing.platform import Platform, Resol
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.loadbalancer.elbv2 import load_balancers, target_group
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup, TargetState
+from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, TargetGroup, TargetState
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Built, Material, TrustStore
@@ -225,15 +226,22 @@ class ElasticLoadBalancing:
     async def _prepare_authentication(self) -> None:
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
-        self._authentication.actions = {
-            rule_key(balancer, listener, rule): (action, balancer.arn)
-            for balancer in self._balancers
-            for listener in balancer.listeners
-            for rule in (*listener.rules, None)
-            if (action := authentication_of(listener, rule)) is not None
-        }
+        actions = {}
+        for balancer in self._balancers:
+            for listener in balancer.listeners:
+                for rule in (*listener.rules, None):
+                    if (action := authentication_of(listener, rule)) is not None:
+                        known = await self._with_secret(action, rule.arn if rule else listener.arn)
+                        actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
+        self._authentication.actions = actions
         if self._authentication.actions and self._authentication_at is None and self._serve_application:
             self._authentication_at = await self._serve_application(self._authentication)
+
+    async def _with_secret(self, action: PreAction, arn: str) -> PreAction:
+        """The API never shows client secrets, so what was read from it has none; nothing but logins gets to know it."""
+        if not isinstance(action, AuthenticateOidc):
+            return action
+        return replace(action, client_secret=await self._platform.client_secret(arn) or "")
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""

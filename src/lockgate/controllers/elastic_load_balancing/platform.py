@@ -22,6 +22,10 @@ class Platform(Protocol):
         ``Target.NotRegistered`` ends the draining of a target."""
         ...
 
+    async def client_secret(self, arn: str) -> str | None:
+        """The client secret of the OIDC action of a rule or listener; None where there is none."""
+        ...
+
     def changes(self) -> AsyncIterator[frozenset[str]]:
         """After calls that changed something: the services concerned, such as ``{"elbv2", "acm"}``."""
         ...
