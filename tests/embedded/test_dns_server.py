@@ -32,6 +32,7 @@ ZONE = Zone(
         SOA,
         RecordSet("z.example.", "A", Alias("dualstack.lb-1.us-east-1.elb.amazonaws.com.", "ZLB")),
         RecordSet("www.z.example.", "CNAME", Records(60, ("z.example.",))),
+        RecordSet("bare.z.example.", "CNAME", Records(60, ("elsewhere.example",))),
         RecordSet("big.z.example.", "TXT", Records(60, tuple(f'"{n}{"x" * 200}"' for n in range(10)))),
         RecordSet("octal.z.example.", "TXT", Records(60, ('"a\\042b"',))),
         RecordSet("broken.z.example.", "A", Records(60, ("not an address",))),
@@ -89,6 +90,14 @@ def test_an_alias_answers_with_the_load_balancers_address(tcp: bool) -> None:
         assert reply.answer[0].to_text() == "Z.eXample. 60 IN A 127.0.0.2", "the case of the question comes back"
         assert reply.flags & dns.flags.AA
         assert not reply.flags & dns.flags.RA
+
+    served(work)
+
+
+def test_a_name_without_its_dot_is_absolute_all_the_same() -> None:
+    async def work(server: DnsServer, _: Source) -> None:
+        reply = await ask(server, dns.message.make_query("bare.z.example", "A"))
+        assert [each.to_text() for each in reply.answer] == ["bare.z.example. 60 IN CNAME elsewhere.example."]
 
     served(work)
 

@@ -6,7 +6,8 @@ Source: RFC 1034 section 4.3.2, RFC 4592 (wildcards), RFC 2308 (negative answers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
@@ -29,13 +30,26 @@ ALIAS_TTL = 60  # what Route 53 gives for a load balancer
 CHAIN = 16  # CNAMEs followed; a loop across zones ends here
 MULTIVALUES = 8
 
+_FIELD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_NAMES: Mapping[str, tuple[int, ...]] = {  # which fields of a value are names
+    "CNAME": (0,),
+    "HTTPS": (1,),
+    "MX": (1,),
+    "NAPTR": (5,),
+    "NS": (0,),
+    "PTR": (0,),
+    "SOA": (0, 1),
+    "SRV": (3,),
+    "SVCB": (1,),
+}
+
 Rcode: TypeAlias = Literal["NOERROR", "NXDOMAIN", "REFUSED"]
 Addresses: TypeAlias = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of an answer; `value` is in presentation form."""
+    """One record of an answer; `value` is in presentation form, its names with their final dots."""
 
     name: str
     type: str
@@ -110,7 +124,7 @@ def _delegation(zone: Zone, name: str, rdtype: str) -> tuple[Record, ...]:
         for record_set in zone.by_name.get(cut, ()):
             if record_set.type == "NS" and isinstance(record_set.data, Records):
                 data = record_set.data
-                highest = tuple(Record(cut, "NS", data.ttl, value) for value in data.values)
+                highest = tuple(Record(cut, "NS", data.ttl, _absolute("NS", value)) for value in data.values)
         cut = parent(cut)
     return highest
 
@@ -163,7 +177,7 @@ def _expand(
 ) -> tuple[Record, ...]:
     match record_set.data:
         case Records(ttl, values):
-            return tuple(Record(name, record_set.type, ttl, value) for value in values)
+            return tuple(Record(name, record_set.type, ttl, _absolute(record_set.type, value)) for value in values)
         case Alias(dns_name, hosted_zone_id):
             target = dns_name.lower().rstrip(".") + "."
             if hosted_zone_id == zone.id:
@@ -194,5 +208,17 @@ def _soa(zone: Zone) -> tuple[Record, ...]:
             value = record_set.data.values[0]
             minimum = value.split()[-1]
             ttl = min(record_set.data.ttl, int(minimum) if minimum.isdigit() else record_set.data.ttl)
-            return (Record(zone.name, "SOA", ttl, value),)
+            return (Record(zone.name, "SOA", ttl, _absolute("SOA", value)),)
     return ()
+
+
+def _absolute(rdtype: str, value: str) -> str:
+    """Route 53 takes names in values for absolute, with or without the final dot, where a zone file would not
+    (developer guide, "Supported DNS record types")."""
+    names = _NAMES.get(rdtype, ())
+    if not names:
+        return value
+    fields = _FIELD.findall(value)
+    return " ".join(
+        f"{field}." if at in names and not field.endswith(".") else field for at, field in enumerate(fields)
+    )
