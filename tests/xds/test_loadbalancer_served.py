@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from alb_lab import Answer, Lab, certificate, laboratory, read_answer, read_request
@@ -624,7 +624,7 @@ def test_an_http_2_client_is_served(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
-def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: str) -> None:
+def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: Literal["HTTP", "HTTPS"]) -> None:
     import httpx
 
     from lockgate.embedded.http import serve
