@@ -19,6 +19,10 @@ _STOP_PATIENCE = 10.0  # s
 _TAIL = 64 * 1024  # bytes of a log that are shown first
 
 
+class DoesNotStop(Exception):
+    """A supervisor was asked to stop, and is still there."""
+
+
 class DidNotStart(Exception):
     """A detached supervisor ended before the edge was ready. The message is what it said."""
 
@@ -30,14 +34,14 @@ def ask_status(folder: StateFolder) -> dict[str, Any]:
 
 
 def stop(folder: StateFolder) -> int:
-    """Stop the edge and wait for it to be gone; its pid. Raises `NotRunning`, `TimeoutError`."""
+    """Stop the edge and wait for it to be gone; its pid. Raises `NotRunning`, `DoesNotStop`."""
     pid = folder.read()["pid"]
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_PATIENCE
     while folder.held():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the edge {folder.name!r} (pid {pid}) does not stop; see {folder.log}")
+            raise DoesNotStop(f"the edge {folder.name!r} (pid {pid}) does not stop; see {folder.log}")
         time.sleep(0.02)
     return int(pid)
 
