@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from lockgate.certificates.authority import Authority, Content
 from lockgate.certificates.keys import encode_key
@@ -222,6 +224,12 @@ def test_a_user_logs_in_through_the_edge_and_the_backend_is_told_who(
     assert headers["x-amzn-oidc-data"].count(".") == 2
     assert provider.forms[-1]["redirect_uri"] == "https://people.login.example/oauth2/idpresponse"
 
+    header, claims = (json.loads(urlsafe_b64decode(part)) for part in headers["x-amzn-oidc-data"].split(".")[:2])
+    assert claims["email"] == "ada@login.example"
+    key = login.curl(f"https://public-keys.auth.elb.eu-central-1.amazonaws.com/{header['kid']}")
+    _verify(headers["x-amzn-oidc-data"], key)
+    assert _status(login, "https://public-keys.auth.elb.eu-central-1.amazonaws.com/another") == "404"
+
     asked = len(provider.forms)
     again = login.curl("-i", "--suppress-connect-headers", "-b", jar, url)
     assert " 200" in again.splitlines()[0]
@@ -243,6 +251,16 @@ def test_a_program_needs_a_token_that_the_provider_signed(login: Up, provider: P
     token = provider.token()
     told = json.loads(login.curl("-H", f"Authorization: Bearer {token}", url))
     assert dict(told["headers"])["authorization"] == f"Bearer {token}"
+
+
+def _verify(token: str, pem: str) -> None:
+    """As a backend would. Raises `InvalidSignature`."""
+    signed, _, signature = token.rpartition(".")
+    raw = urlsafe_b64decode(signature)
+    key = load_pem_public_key(pem.encode())
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    r, s = (int.from_bytes(part, "big") for part in (raw[:32], raw[32:]))
+    key.verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
 
 
 def _aws(edge: Up, *arguments: str) -> Any:

@@ -73,6 +73,16 @@ _NODE = "ip-172-31-0-10"
 _FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # s, after an actor failed as a whole
 
 
+class NoSuchRegion(Exception):
+    """The region that an ARN or an issuer names is none of AWS's."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__(
+            f"AWS has no region {region!r}; mend the certificate-arn or the issuer that names it, or say `region` in "
+            "lockgate.yaml"
+        )
+
+
 @dataclass
 class Progress:
     """When what was done, in seconds since the command began: for `status` and the benchmarks."""
@@ -97,6 +107,7 @@ class Edge:
         self.manifests: Manifests | None = None
         self.envoys: dict[str, Envoy] = {}
         self._ports = Ports(options.name)
+        self._own_hosts: dict[tuple[str, int], int] = {}
         self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._solver_secret = secrets.token_urlsafe(30)
 
@@ -122,11 +133,11 @@ class Edge:
         """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
         manifests = manifests.over(self.manifests)
         planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
-        await self.provisioner.provide(planned.supply)
+        missing = await self.provisioner.provide(planned.supply)
         loaded = await self.loader.load(manifests, planned.supply)
         self.supply, self.manifests = planned.supply, manifests
         self.stacks = load_balancers(planned, self.stacks)
-        self.findings = (*manifests.findings, *self.stacks.findings, *loaded.findings)
+        self.findings = (*manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
         return loaded
 
     def about(self) -> dict[str, Any]:
@@ -200,7 +211,9 @@ class Edge:
 
         self.echo = Echo()
         places.push_async_callback(self.echo.stop)
-        self.proxy = ForwardProxy(self._resolve, lambda: self.proxied_ports, open_to_all=self.options.open_proxy)
+        self.proxy = ForwardProxy(
+            self._resolve, lambda: self.proxied_ports, own=self._own_hosts, open_to_all=self.options.open_proxy
+        )
         await self.proxy.start(port=named.get("proxy", 0))
         places.push_async_callback(self.proxy.stop)
 
@@ -209,7 +222,10 @@ class Edge:
         self.progress.mark("apis")
 
     async def _machine(self, region: str) -> Machine:
-        _, _, zones = await self.aws_api.default_vpc()
+        try:
+            self.vpc_id, _, zones = await self.aws_api.default_vpc()
+        except ValueError as error:
+            raise NoSuchRegion(region) from error
         machine = Machine(
             node=f"{_NODE}.{region}.compute.internal",
             instance_id=instance_id(self.options.name),
@@ -219,7 +235,6 @@ class Edge:
         )
         await self.aws_api.create_instance(machine.instance_id, machine.private_ip, machine.zone)
         self.progress.mark("aws")
-        self.vpc_id = (await self.aws_api.default_vpc())[0]
         return machine
 
     def _start_actors(self, machine: Machine) -> None:
@@ -275,9 +290,12 @@ class Edge:
         folder.mkdir(exist_ok=True)  # Envoy opens its file there, and makes no folder
         return folder
 
-    async def _serve(self, application: Application) -> tuple[str, int]:
-        server = await serve(application)
+    async def _serve(self, application: Application, host: str) -> tuple[str, int]:
+        certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None
+        server = await serve(application, certificate=certificate)
         self._places.push_async_callback(server.stop)
+        if host:
+            self._own_hosts[host, 443] = server.port
         return server.host, server.port
 
     def _client(self, access_key_id: str, secret_access_key: str, region: str = "") -> Aws:

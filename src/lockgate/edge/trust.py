@@ -44,11 +44,11 @@ class Trust:
         )
         return Trust(root, acm, acme)
 
-    def server_certificate(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Files with a chain and its key for a local API on loopback."""
+    def server_certificate(self, folder: Path, name: str, host: str = "localhost") -> tuple[Path, Path]:
+        """Files with a chain and its key for a local API on loopback, or for what stands for `host` there."""
         now = datetime.now(UTC) - timedelta(minutes=5)
         key = ec.generate_private_key(ec.SECP256R1())
-        content = Content((x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))))
+        content = Content((x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))))
         chain = self.root.issue(
             key.public_key(),
             content,

@@ -46,17 +46,20 @@ class Request:
 
 
 class ForwardProxy:
-    """`resolve(host)` gives what our DNS has for a name, `ports` maps a load balancer's ports to local ones."""
+    """`resolve(host)` gives what our DNS has for a name, `ports` maps a load balancer's ports to local ones.
+    `own` are hosts that the edge itself stands for, by name and port: their ports on 127.0.0.1."""
 
     def __init__(
         self,
         resolve: Callable[[str], Awaitable[list[str]]],
         ports: Callable[[], Mapping[tuple[str, int], int]],
         *,
+        own: Mapping[tuple[str, int], int] | None = None,
         open_to_all: bool = False,
     ) -> None:
         self._resolve = resolve
         self._ports = ports
+        self._own = own if own is not None else {}
         self._open = open_to_all
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -112,9 +115,12 @@ class ForwardProxy:
 
     async def _connect(self, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to where the host really is. Raises `Refused`."""
-        addresses = await self._resolve(request.host)
+        local = self._own.get((request.host, request.port))
+        addresses = [] if local is not None else await self._resolve(request.host)
         ports = self._ports()
-        if addresses:
+        if local is not None:
+            reachable = [("127.0.0.1", local)]
+        elif addresses:
             targets = [(address, ports.get((address, request.port))) for address in addresses]
             reachable = [(address, port) for address, port in targets if port is not None]
             if not reachable:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
-from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
+from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve, Serve
+from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.loadbalancer.elbv2 import load_balancers, target_group
@@ -34,8 +35,9 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class ElasticLoadBalancing:
     """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
     a free port at an address, the wanted one if it can. `serve` puts an ASGI application on a loopback socket and
-    returns its address and port: rules that authenticate need it, and `trust` is what their identity providers'
-    certificates are verified with. `logs` is a folder for access logs, laid out as S3 would have them.
+    returns its address and port: rules that authenticate need it; with a host's name, clients of the edge reach the
+    application as ``https://HOST``. `trust` is what identity providers' certificates are verified with. `logs` is a
+    folder for access logs, laid out as S3 would have them.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class ElasticLoadBalancing:
         publish: Callable[[Snapshot], None],
         free_port: Callable[[str, int], int],
         many_loopbacks: bool = sys.platform != "darwin",
-        serve: Callable[[Authentication], Awaitable[tuple[str, int]]] | None = None,
+        serve: Serve | None = None,
         trust: ssl.SSLContext | None = None,
         logs: Path | None = None,
     ) -> None:
@@ -235,7 +237,9 @@ class ElasticLoadBalancing:
                         actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
         self._authentication.actions = actions
         if self._authentication.actions and self._authentication_at is None and self._serve_application:
-            self._authentication_at = await self._serve_application(self._authentication)
+            keys = PublicKeys(self._authentication.public_key)
+            await self._serve_application(keys, host_of(self._aws.region))
+            self._authentication_at = await self._serve_application(self._authentication, "")
 
     async def _with_secret(self, action: PreAction, arn: str) -> PreAction:
         """The API never shows client secrets, so what was read from it has none; nothing but logins gets to know it."""

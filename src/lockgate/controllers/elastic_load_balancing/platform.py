@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from lockgate.loadbalancer.model import Target, TargetType
@@ -36,4 +36,13 @@ class Resolve(Protocol):
 
     def __call__(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
         """Addresses and ports, none where nothing listens."""
+        ...
+
+
+class Serve(Protocol):
+    """Sockets for what Elastic Load Balancing answers itself."""
+
+    async def __call__(self, application: Callable[..., Awaitable[None]], host: str, /) -> tuple[str, int]:
+        """Serve an ASGI application: the loopback address and port, plain HTTP, or HTTPS as `host` where it has a
+        name."""
         ...
