@@ -190,3 +190,12 @@ def test_an_envoy_that_is_not_there(tmp_path: Path) -> None:
     assert "no-envoy" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_region_that_is_none(tmp_path: Path) -> None:
+    text = (GUIDE / "ingress.yaml").read_text().replace("acm:eu-central-1:", "acm:eu-wset-1:")
+    (tmp_path / "ingress.yaml").write_text(text)
+    done = run(tmp_path / "home", "up", tmp_path / "ingress.yaml")
+    assert done.returncode == 1
+    assert "lockgate: AWS has no region 'eu-wset-1'; mend the certificate-arn" in done.stderr
+    assert left(tmp_path / "home") == []

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from lockgate.controllers.aws import Aws
+from lockgate.controllers.aws import Aws, AwsError
 from lockgate.edge.supply import AcmCertificate, Supply, Zone
 from lockgate.embedded.aws import AwsApi
+from lockgate.resources.codes import define
+from lockgate.resources.finding import Finding, Severity
+
+NOT_MADE = define(
+    "LG9004",
+    Severity.ERROR,
+    "What manifests take for granted cannot be made",
+    "The piece does not exist in this edge's account, and what leans on it waits for it.",
+)
 
 
 class Provisioner:
@@ -18,7 +27,9 @@ class Provisioner:
         self._zones: dict[str, str] = {}
         self._certificates: set[str] = set()
 
-    async def provide(self, supply: Supply) -> None:
+    async def provide(self, supply: Supply) -> tuple[Finding, ...]:
+        """What cannot be made is a finding; the rest is made."""
+        findings: list[Finding] = []
         for credential in supply.credentials:
             self._api.allow_access_key(credential.access_key_id, credential.secret_access_key)
         for zone in supply.zones:
@@ -27,8 +38,13 @@ class Provisioner:
                 await self._api.create_hosted_zone(zone.name, self._zones[zone.name])
         for certificate in supply.certificates:
             if certificate.arn not in self._certificates:
-                self._certificates.add(certificate.arn)
-                await self._request(certificate)
+                try:
+                    await self._request(certificate)
+                except (ValueError, AwsError) as error:
+                    findings.append(NOT_MADE.finding(f"ACM certificate {certificate.arn}: {error}"))
+                else:
+                    self._certificates.add(certificate.arn)
+        return tuple(findings)
 
     async def _request(self, certificate: AcmCertificate) -> None:
         """Request a certificate, and write its validation records, as the team did in the console."""

@@ -11,6 +11,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.supply import AcmCertificate
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
 from lockgate.resources.kinds import Gateway as IstioGateway
@@ -18,6 +19,13 @@ from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.status import NotFound
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
+
+REJECTED = define(
+    "LG9003",
+    Severity.ERROR,
+    "Rejected by Envoy",
+    "What Envoy had accepted before goes on serving; where there is nothing from before, nothing is served.",
+)
 
 _STACK_TAG = "ingress.k8s.aws/stack"
 
@@ -65,7 +73,7 @@ async def report(edge: Edge) -> Report:
         *[line async for line in _dns(edge)],
     )
     rejections = [
-        Finding("LG9003", Severity.ERROR, str(rejection), subject=", ".join(rejection.origins))
+        REJECTED.finding(str(rejection), subject=", ".join(rejection.origins))
         for node in edge.envoys
         for rejection in edge.ads.rejections(node)
     ]

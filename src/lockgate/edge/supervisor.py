@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from contextlib import suppress
 from datetime import datetime
 from logging.handlers import RotatingFileHandler
@@ -67,6 +68,7 @@ class Supervisor:
         self._edge = Edge(options, folder, progress)
         self._became_ready = False
         self._last: Report | None = None
+        self._told: frozenset[Finding] = frozenset()
 
     def run(self) -> int:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
@@ -102,8 +104,7 @@ class Supervisor:
         self._folder.write({**self._edge.about(), "pid": os.getpid()})
         for note in self._edge.supply.notes if self._edge.supply else ():
             self._audience.note(note)
-        if findings := self._edge.findings:
-            self._audience.findings(findings)
+        self._tell(self._edge.findings)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._announce())
@@ -125,7 +126,7 @@ class Supervisor:
         warned = False
         while True:
             current = self._last = await report(self._edge)
-            for line in _in_order(current, told):
+            for line in _settled(current, told):
                 told.add(f"{line.part} {line.name}")
                 self._progress.mark(f"{line.part} {line.name}")
                 self._audience.line(line)
@@ -141,8 +142,7 @@ class Supervisor:
         self._became_ready = True
         self._progress.mark("ready")
         _collect_garbage()
-        if fresh := tuple(each for each in current.findings if each not in self._edge.findings):
-            self._audience.findings(fresh)
+        self._tell(current.findings)
         self._audience.ready(current, self._seconds(), self._edge.proxy.url)
         await self._keep_telling(current)
 
@@ -156,13 +156,16 @@ class Supervisor:
                 earlier = known.get((line.part, line.name))
                 if line.state is not State.WAITING and (earlier is None or earlier != line):
                     self._audience.line(line)
-            if fresh := tuple(each for each in current.findings if each not in before.findings):
-                self._audience.findings(fresh)
+            self._tell(current.findings)
             before = current
 
-    def _seconds(self) -> float:
-        import time
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        """Tell what has not been told; what is gone is forgotten, and told anew should it come back."""
+        if fresh := tuple(each for each in findings if each not in self._told):
+            self._audience.findings(fresh)
+        self._told = frozenset(findings)
 
+    def _seconds(self) -> float:
         return time.monotonic() - self._progress.began
 
     # --- files ---------------------------------------------------------------------------------------------------
@@ -170,24 +173,27 @@ class Supervisor:
     async def _follow_files(self) -> None:
         async for _ in files.changes(self._options.paths):
             try:
-                manifests = files.load(self._options.paths, stdin=self._stdin)
+                await self._reload()
             except (files.NoManifests, OSError) as error:
                 self._audience.changed(f"{error}; the last good state goes on serving")
-                continue
-            before = _errors(self._edge.findings)
-            loaded = await self._edge.load(manifests)
-            if loaded.anything:
-                log.info("%s", describe(loaded))
-                self._audience.changed(describe(loaded))
-            errors = _errors(self._edge.findings)
-            if errors and errors != before:
-                self._audience.findings(self._edge.findings)
-            elif before and not errors:
-                self._audience.changed("the files are free of faults again")
+            except Exception as error:
+                log.exception("a change of the files")
+                self._audience.changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
+
+    async def _reload(self) -> None:
+        manifests = files.load(self._options.paths, stdin=self._stdin)
+        before = _errors(self._edge.findings)
+        loaded = await self._edge.load(manifests)
+        if loaded.anything:
+            log.info("%s", describe(loaded))
+            self._audience.changed(describe(loaded))
+        self._tell((*self._edge.findings, *self._edge.istiod.findings))
+        if before and not _errors(self._edge.findings):
+            self._audience.changed("the files are free of faults again")
 
 
-def _in_order(current: Report, told: set[str]) -> list[Line]:
-    """The lines to print now: those that are settled, in the report's order, waiting for none behind them."""
+def _settled(current: Report, told: set[str]) -> list[Line]:
+    """The lines to print now."""
     return [
         line for line in current.lines if line.state is not State.WAITING and f"{line.part} {line.name}" not in told
     ]
