@@ -28,7 +28,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.xds.loadbalancer import Endpoint, TrustStore, unserved
+from lockgate.xds.loadbalancer import Endpoint, TrustStore, clusters, unserved
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 NOT_FOUND = FixedResponse("404", "text/plain", "nothing here")
@@ -275,6 +275,15 @@ def test_a_silent_target_is_504_and_a_silent_client_408(lab: Lab) -> None:
     assert (answer.status, answer.body) == (504, page("504 Gateway Time-out"))
     answer = lab.ask(one, get("/", "a", "Content-Length: 5", method="PUT"))
     assert (answer.status, answer.header("server")) == (408, "awselb/2.0")
+
+
+def test_a_target_that_never_answers_the_tls_handshake_is_502(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 1)
+    mute = replace(group("mute"), protocol="HTTPS")
+    one = balancer(mute, listeners=(http(default=forward(mute)),))
+    lab.serve(one, {mute.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(_silent)))]})
+    answer = lab.ask(one, get())
+    assert (answer.status, answer.body) == (502, page("502 Bad Gateway"))
 
 
 REFUSALS = {

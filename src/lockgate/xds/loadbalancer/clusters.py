@@ -15,7 +15,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.policies import towards_targets
-from lockgate.xds.loadbalancer.names import cluster_name
+from lockgate.xds.loadbalancer.names import TLS, cluster_name
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds, uint32
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
@@ -71,6 +71,7 @@ def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
     if group.protocol == "HTTPS":
         made.transport_socket.name = "envoy.transport_sockets.tls"
         made.transport_socket.typed_config.CopyFrom(pack(_tls(group, load_balancer)))
+        made.metadata.filter_metadata[TLS].SetInParent()
     return made
 
 

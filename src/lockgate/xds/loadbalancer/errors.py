@@ -17,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
+from lockgate.xds.loadbalancer.names import TLS
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
 
 # Envoy's own status for a cause to the load balancer's. Causes that Envoy gives one status and a load balancer
@@ -41,6 +42,10 @@ REDIRECTS: Final = (301, 302)
 
 # What the load balancer answers as rules have it: its body is the rule's own.
 _BY_RULE: Final = 'response.code_details == "direct_response" || response.code_details == "lua_response"'
+# Connections on this machine are taken at once or refused: where TLS follows, it is the handshake that took too long.
+_NO_HANDSHAKE: Final = (
+    f'response.code_details.contains("connection_timeout") && "{TLS}" in xds.cluster_metadata.filter_metadata'
+)
 _TIMED_OUT: Final = (
     'response.code_details.contains("connection_timeout") || response.code_details == "upstream_response_timeout"'
 )
@@ -51,6 +56,7 @@ def local_replies(listener: Listener) -> Message:
     headers = [*server_header(listener), *added_headers(listener)]
     mappers = [_mapper(_status(status), status, headers) for status in REDIRECTS]
     mappers.append(ResponseMapper(filter=_expression(_BY_RULE)))
+    mappers.append(_mapper(_expression(_NO_HANDSHAKE), 502, headers))
     mappers.append(_mapper(_expression(_TIMED_OUT), 504, headers))
     mappers.append(_mapper(_flags(("UH", "NC")), 503, headers))
     mappers += [_mapper(_status(ours), theirs, headers) for ours, theirs in BY_STATUS.items()]
