@@ -65,6 +65,7 @@ class Nodes:
         self._slices = Mirror(kubernetes, EndpointSlice, self._slice_changed)
         self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._workloads: tuple[GatewayWorkload, ...] = ()
+        self._stale = False
         self._queue: Queue[ServiceKey] = Queue()
         self._listeners: list[Callable[[], None]] = []
         self.table = PortTable(frozenset())
@@ -83,25 +84,33 @@ class Nodes:
     # --- observe -------------------------------------------------------------------------------------------------
 
     def _service_changed(self, service: Service) -> None:
-        self._rebuild()
+        self._touch()
         self._queue.add((service.namespace, service.name))
 
     def _gateway_changed(self, _gateway: Gateway) -> None:
-        before = self._workloads
-        self._rebuild()
-        if self._workloads != before:
-            for key in (*self._services.objects, _PODS):
-                self._queue.add(key)
+        self._touch()
 
     def _slice_changed(self, slice_: EndpointSlice) -> None:
-        self._rebuild()
+        self._touch()
         service = slice_.metadata.labels.get("kubernetes.io/service-name")
         if service and slice_.metadata.labels.get(MANAGED_BY) != MANAGER:
             self._queue.add((slice_.namespace, service))
 
-    def _rebuild(self) -> None:
+    def _touch(self) -> None:
+        """Changes come in crowds: all of one step of the loop are looked at once."""
+        if not self._stale:
+            self._stale = True
+            asyncio.get_running_loop().call_soon(self._refresh)
+
+    def _refresh(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
         services = self._services.objects.values()
-        self._workloads = gateway_workloads(services, self._gateways.objects.values())
+        before, self._workloads = self._workloads, gateway_workloads(services, self._gateways.objects.values())
+        if self._workloads != before:
+            for key in (*self._services.objects, _PODS):
+                self._queue.add(key)
         machine = (self._machine.instance_id, self._machine.private_ip)
         table = PortTable.of(machine, services, self._slices.objects.values())
         if table != self.table:
@@ -148,6 +157,7 @@ class Nodes:
         await self._kubernetes.patch_status(Node, machine.node, "", status)
 
     async def _reconcile(self, key: ServiceKey) -> None:
+        self._refresh()
         if key == _PODS:
             await self._stop_pods()
             return
@@ -164,7 +174,8 @@ class Nodes:
 
     async def _gateway(self, service: Service, workload: GatewayWorkload) -> list[JsonObject]:
         """The Pod, and the local ports on which its Envoy stands in for the ports that Istio names."""
-        await self._run_pod(workload, service)
+        if service.name == workload.name:  # others that select the Pod do not own it
+            await self._run_pod(workload, service)
         ports: dict[str, int] = {}
         for port in service.spec.ports:
             if port.protocol not in ("", "TCP", None):
@@ -178,40 +189,31 @@ class Nodes:
         return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
 
     async def _run_pod(self, workload: GatewayWorkload, service: Service) -> None:
+        metadata = {
+            "name": workload.pod,
+            "namespace": workload.namespace,
+            "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
+            "annotations": {NODE_ID: workload.node_id},
+            "ownerReferences": [owner(service)],
+        }
+        spec = {"nodeName": self._machine.node, "containers": [{"name": "istio-proxy", "image": "envoy"}]}
+        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
+        if (await self._kubernetes.get(Pod, workload.pod, workload.namespace)).status.phase == "Running":
+            return
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        try:
-            await self._kubernetes.get(Pod, workload.pod, workload.namespace)
-        except NotFound:
-            await self._kubernetes.apply(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "metadata": {
-                        "name": workload.pod,
-                        "namespace": workload.namespace,
-                        "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
-                        "annotations": {NODE_ID: workload.node_id},
-                        "ownerReferences": [owner(service)],
-                    },
-                    "spec": {
-                        "nodeName": self._machine.node,
-                        "containers": [{"name": "istio-proxy", "image": "envoy"}],
-                    },
-                },
-                manager=_FIELD_MANAGER,
-            )
-            status = {
-                "phase": "Running",
-                "podIP": "127.0.0.1",
-                "hostIP": self._machine.private_ip,
-                "startTime": now,
-                "containerStatuses": [{"name": "istio-proxy", "ready": True, "restartCount": 0, "image": "envoy"}],
-                "conditions": [
-                    {"type": "Ready", "status": "True", "lastTransitionTime": now},
-                    {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
-                ],
-            }
-            await self._kubernetes.patch_status(Pod, workload.pod, workload.namespace, status)
+        status = {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "hostIP": self._machine.private_ip,
+            "startTime": now,
+            "containerStatuses": [{"name": "istio-proxy", "ready": True, "restartCount": 0, "image": "envoy"}],
+            "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": now},
+                {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
+            ],
+        }
+        await self._kubernetes.patch_status(Pod, workload.pod, workload.namespace, status)
 
     async def _stop_pods(self) -> None:
         running = {(workload.namespace, workload.pod) for workload in self._workloads}
