@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
-from alb_lab import laboratory
+import pytest
+from alb_lab import certificate, laboratory
 
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.loadbalancer.model import (
@@ -15,12 +17,14 @@ from lockgate.loadbalancer.model import (
     Forward,
     Listener,
     LoadBalancer,
+    MutualAuthentication,
     PathPattern,
     Redirect,
     Rule,
     TargetGroup,
     WeightedTargetGroup,
 )
+from lockgate.xds.loadbalancer import TrustStore
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
@@ -119,6 +123,60 @@ def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
     assert (default["matched_rule_priority"], default["actions_executed"]) == ("0", "fixed-response")
     assert default["request_processing_time"] == "-1"
     assert (bad["elb_status_code"], bad["matched_rule_priority"]) == ("400", "-1")
+
+
+def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
+    client, stranger = certificate("client"), certificate("stranger")
+    listeners = (
+        Listener(80, "HTTP", (FixedResponse("200"),)),
+        Listener(
+            443,
+            "HTTPS",
+            (FixedResponse("200"),),
+            certificates=(f"{ARN}certificate/a.example.com",),
+            mutual_authentication=MutualAuthentication("verify", "store"),
+        ),
+    )
+    one = replace(balancer(connection_logs__s3__enabled="true", connection_logs__s3__bucket="c"), listeners=listeners)
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    request = "GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n"
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.trust_stores["store"] = TrustStore(client.chain)
+        lab.serve(one)
+        assert lab.ask(one, request).status == 200
+        assert lab.ask(one, request, port=443, client=client).status == 200
+        for unknown in (stranger, None):
+            with pytest.raises((OSError, asyncio.IncompleteReadError)):
+                lab.ask(one, request, port=443, client=unknown)
+        lines: list[str] = []
+
+        async def until_four() -> None:
+            while len(lines) < 4:
+                await asyncio.sleep(0.02)
+                logs.collect()
+                lines[:] = [each for file in tmp_path.rglob("*.log") for each in file.read_text().splitlines()]
+
+        for _ in range(1000):  # a connection is written down once Envoy has seen its end
+            lab.flush_records()
+            if logs.records.read_bytes().count(b"\n") == 4:
+                break
+        lab.run(until_four())
+    (file,) = tmp_path.rglob("*.log")
+    assert file.name.startswith("conn_log.123456789012_elasticloadbalancing_us-east-1_app.lab.0123456789abcdef_")
+    plain, known, untrusted, without = (shlex.split(each) for each in lines)
+    assert plain[1] == "127.0.0.1"
+    assert plain[3:11] == ["80", *["-"] * 7]
+    assert known[3:5] == ["443", "TLSv1.2"]
+    assert re.fullmatch(r"ECDHE-ECDSA-\S+", known[5])
+    assert re.fullmatch(r"\d+\.\d{3}", known[6])
+    assert known[7] == "CN=client"
+    day = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(f"NotBefore={day};NotAfter={day}", known[8])
+    assert re.fullmatch(r"[0-9A-F]+", known[9])
+    assert (known[10], untrusted[10]) == ("Success", "Failed:ClientCertUntrusted")
+    assert without[10] == "Failed:UnmappedConnectionError"
+    assert {len(each) for each in (plain, known, untrusted, without)} == {13}
 
 
 def test_nothing_is_written_where_the_log_is_off(tmp_path: Path) -> None:

@@ -91,12 +91,14 @@ def line(entry: Entry, balancer: LoadBalancer) -> str:
     return " ".join(fields)
 
 
-def object_key(balancer: LoadBalancer, day: datetime, address: str) -> str:
-    """Where S3 would have the log: a day's lines are one object here. Prefix included, bucket not."""
+def object_key(balancer: LoadBalancer, day: datetime, address: str, log: str = "access_logs") -> str:
+    """Where S3 would have the log: a day's lines are one object here. Prefix included, bucket not. `log` is how its
+    attributes begin: ``access_logs`` or ``connection_logs``."""
     _, _, _, region, account, _ = balancer.arn.split(":", 5)
-    prefix = balancer.attributes.get("access_logs.s3.prefix", "")
+    prefix = balancer.attributes.get(f"{log}.s3.prefix", "")
     name = (balancer.arn.partition(":loadbalancer/")[2] or balancer.name).replace("/", ".")
-    stem = f"{account}_elasticloadbalancing_{region}_{name}_{day:%Y%m%d}T0000Z_{address}_local.log"
+    kind = "conn_log." if log == "connection_logs" else ""
+    stem = f"{kind}{account}_elasticloadbalancing_{region}_{name}_{day:%Y%m%d}T0000Z_{address}_local.log"
     folder = f"AWSLogs/{account}/elasticloadbalancing/{region}/{day:%Y/%m/%d}"
     return "/".join(part for part in (prefix, folder, stem) if part)
 
@@ -163,6 +165,10 @@ def _quoted(text: str) -> str:
     return f'"{safe or "-"}"'
 
 
+def start_of(record: Mapping[str, str]) -> datetime:
+    return datetime.strptime(record["start"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
 def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: str = "") -> Entry:
     """An entry from the record that Envoy writes (`xds.loadbalancer.access_log`). `groups` are ARNs by cluster."""
 
@@ -178,7 +184,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
     answered = text("details") == "via_upstream"
     rule = record.get("rule", "-")
     return Entry(
-        start=datetime.strptime(record["start"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC),
+        start=start_of(record),
         client=text("client"),
         method=text("method"),
         host=text("host"),

@@ -1,4 +1,5 @@
-"""Access logs of load balancers that have them on: Envoy's records become AWS's lines, in files as S3 has objects."""
+"""Access and connection logs of load balancers that have them on: Envoy's records become AWS's lines, in files as S3
+has objects."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from lockgate.loadbalancer.access_log import entry_of, line, object_key
+from lockgate.loadbalancer import connection_log
+from lockgate.loadbalancer.access_log import entry_of, line, object_key, start_of
 from lockgate.loadbalancer.model import LoadBalancer
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
@@ -59,15 +61,24 @@ class AccessLogs:
             if known is None:
                 continue
             balancer, address = known
-            groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
-            entry = entry_of(record, groups)
-            bucket = balancer.attributes.get("access_logs.s3.bucket", "") or "logs"
-            path = self._folder / bucket / object_key(balancer, entry.start, address)
-            lines.setdefault(path, []).append(line(entry, balancer))
+            log_name = "connection_logs" if record.get("log") == "connection" else "access_logs"
+            bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
+            path = self._folder / bucket / object_key(balancer, start_of(record), address, log_name)
+            lines.setdefault(path, []).append(_line(record, balancer))
         for path, some in lines.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="ascii") as file:
                 file.writelines(f"{each}\n" for each in some)
+
+
+def _line(record: Mapping[str, str], balancer: LoadBalancer) -> str:
+    if record.get("log") == "connection":
+        secure = any(
+            str(each.port) == record["listener_port"] for each in balancer.listeners if each.protocol == "HTTPS"
+        )
+        return connection_log.line(record, secure=secure)
+    groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
+    return line(entry_of(record, groups), balancer)
 
 
 def _record(raw: bytes) -> Mapping[str, str]:

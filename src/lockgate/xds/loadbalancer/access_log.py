@@ -1,10 +1,12 @@
-"""What Envoy writes down of each request of a load balancer whose access log is on, one JSON object a line.
+"""What Envoy writes down for a load balancer's logs, one JSON object a line: of each request where its access log is
+on, of each connection where its connection log is.
 
-`loadbalancer.access_log` makes AWS's lines of them.
+`loadbalancer.access_log` and `loadbalancer.connection_log` make AWS's lines of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
@@ -43,14 +45,40 @@ RECORD: Final = {
     "connection": "%CONNECTION_ID%",
 }
 
+CONNECTION: Final = {
+    "log": "connection",
+    "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "cipher": "%DOWNSTREAM_TLS_CIPHER%",
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "handshake": "%DOWNSTREAM_HANDSHAKE_DURATION%",
+    "subject": "%DOWNSTREAM_PEER_SUBJECT%",
+    "not_before": "%DOWNSTREAM_PEER_CERT_V_START(%Y-%m-%dT%H:%M:%SZ)%",
+    "not_after": "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%",
+    "serial": "%DOWNSTREAM_PEER_SERIAL%",
+    "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "connection": "%CONNECTION_ID%",
+}
 
-def is_logged(balancer: LoadBalancer) -> bool:
-    return balancer.attributes.get("access_logs.s3.enabled") == "true"
+
+def access_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
+    """Of requests; written to the file `path`, where the supervisor reads it. None where it is off."""
+    return _log(RECORD, balancer, listener, path) if _is_on(balancer, "access_logs") else []
 
 
-def access_log(balancer: LoadBalancer, listener: Listener, path: str) -> Message:
-    """Written to the file `path`, where the supervisor reads it."""
+def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
+    """Of connections, once they are over; likewise."""
+    return _log(CONNECTION, balancer, listener, path) if _is_on(balancer, "connection_logs") else []
+
+
+def _is_on(balancer: LoadBalancer, log: str) -> bool:
+    return balancer.attributes.get(f"{log}.s3.enabled") == "true"
+
+
+def _log(fields: Mapping[str, str], balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
+    if not path:
+        return []
     record = Struct()
-    record.update({**RECORD, "balancer": balancer.arn, "listener_port": str(listener.port)})
+    record.update({**fields, "balancer": balancer.arn, "listener_port": str(listener.port)})
     config = FileAccessLog(path=path, log_format={"json_format": record})
-    return AccessLog(name="envoy.access_loggers.file", typed_config=pack(config))
+    return [AccessLog(name="envoy.access_loggers.file", typed_config=pack(config))]

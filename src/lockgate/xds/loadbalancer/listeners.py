@@ -24,7 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
-from lockgate.xds.loadbalancer.access_log import access_log, is_logged
+from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import script_of
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
@@ -62,7 +62,7 @@ def listener(
     store: TrustStore | None,
     records: str,
 ) -> Message:
-    """`served` are the certificates whose material Envoy is given, `records` the file of access log records or ""."""
+    """`served` are the certificates whose material Envoy is given, `records` the file of records for logs or ""."""
     chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener, records)])
     if listener.protocol == "HTTPS":
         chain.transport_socket.name = "envoy.transport_sockets.tls"
@@ -71,6 +71,7 @@ def listener(
         name=listener_name(balancer, listener.port),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
         filter_chains=[chain],
+        access_log=connection_logs(balancer, listener, records),
     )
 
 
@@ -123,7 +124,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(listener),
-        access_log=[access_log(balancer, listener, records)] if records and is_logged(balancer) else [],
+        access_log=access_logs(balancer, listener, records),
     )
     _identity(manager, balancer, listener)
     _limits(manager, balancer)

@@ -1,0 +1,74 @@
+"""A connection's line in a load balancer's connection log, in AWS's format.
+
+Source: "Connection logs for your Application Load Balancer", "Connection log entries". What is not known here is ``-``,
+as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+# What Envoy says of a client's certificate that it does not take, to AWS's words; the rest has none.
+_REASONS: Final = (
+    ("certificate has expired", "ClientCertExpired"),
+    ("certificate is not yet valid", "ClientCertNotYetValid"),
+    ("certificate revoked", "ClientCertCrlHit"),
+    ("certificate chain too long", "ClientCertMaxChainDepthExceeded"),
+    ("unsupported certificate purpose", "ClientCertPurposeInvalid"),
+    ("unable to get local issuer", "ClientCertUntrusted"),
+    ("unable to get issuer", "ClientCertUntrusted"),
+    ("self-signed certificate", "ClientCertUntrusted"),
+    ("self signed certificate", "ClientCertUntrusted"),
+    ("CERTIFICATE_VERIFY_FAILED", "ClientCertInvalid"),
+)
+
+
+def line(record: Mapping[str, str], *, secure: bool) -> str:
+    """One line, without its end, from the record that Envoy writes (`xds.loadbalancer.access_log`)."""
+    address, _, port = record["client"].rpartition(":")
+    connection = record.get("connection", "-")
+    fields = [
+        record["start"],
+        address.strip("[]"),
+        port,
+        record["listener_port"],
+        _known(record, "tls"),
+        _known(record, "cipher"),
+        _latency(record),
+        f'"{_plain(_known(record, "subject"))}"',
+        _validity(record),
+        _known(record, "serial").upper(),
+        _status(record) if secure else "-",
+        f"TID_{int(connection):016x}" if connection.isdigit() else "-",
+        "-",  # the key exchange
+    ]
+    return " ".join(fields)
+
+
+def _latency(record: Mapping[str, str]) -> str:
+    """Milliseconds to seconds."""
+    taken = _known(record, "handshake")
+    return f"{int(taken) / 1000:.3f}" if taken.isdigit() else "-"
+
+
+def _validity(record: Mapping[str, str]) -> str:
+    first, last = _known(record, "not_before"), _known(record, "not_after")
+    return "-" if "-" in (first, last) else f"NotBefore={first};NotAfter={last}"
+
+
+def _status(record: Mapping[str, str]) -> str:
+    failure = _known(record, "failure")
+    if failure == "-" and _known(record, "tls") != "-":
+        return "Success"
+    reason = next((ours for theirs, ours in _REASONS if theirs in failure.replace("_", " ") or theirs in failure), "")
+    return f"Failed:{reason or 'UnmappedConnectionError'}"
+
+
+def _known(record: Mapping[str, str], name: str) -> str:
+    return record.get(name) or "-"
+
+
+def _plain(text: str) -> str:
+    """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
+    return "".join(char if " " <= char <= "~" and char != '"' else f"\\x{ord(char) & 255:02x}" for char in text)
