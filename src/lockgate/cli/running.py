@@ -92,7 +92,7 @@ def print_status(told: dict[str, Any], output: str) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     from lockgate.cli.terminal import Terminal, tell_finding
-    from lockgate.edge.report import Line, State
+    from lockgate.edge.parts import Line, State
     from lockgate.resources.finding import Finding, Position, Severity
 
     terminal = Terminal()

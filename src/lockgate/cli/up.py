@@ -120,7 +120,7 @@ class JsonLines(Terminal):
         super().__init__(quiet=True)
 
     def ready(self, report: object, seconds: float, proxy: str) -> None:
-        from lockgate.edge.report import Report
+        from lockgate.edge.parts import Report
 
         assert isinstance(report, Report)
         told = {"ready": True, "seconds": round(seconds, 3), "proxy": proxy, "urls": list(report.urls)}

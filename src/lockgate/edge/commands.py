@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lockgate.edge import control, files
+from lockgate.edge import control
 from lockgate.edge.state import AlreadyRunning, NotRunning, StateFolder
 
 _STOP_PATIENCE = 10.0  # s
@@ -55,7 +55,7 @@ def detach(arguments: Sequence[str], folder: StateFolder) -> tuple[subprocess.Po
     with said.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  our own command again
             [sys.executable, "-m", "lockgate", *arguments],
-            stdin=None if files.STDIN in arguments else subprocess.DEVNULL,  # manifests may come that way
+            stdin=None if "-" in arguments else subprocess.DEVNULL,  # manifests may come that way
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Any
 
 from lockgate.edge.edge import Edge
+from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
@@ -28,37 +28,6 @@ REJECTED = define(
 )
 
 _STACK_TAG = "ingress.k8s.aws/stack"
-
-
-class State(StrEnum):
-    READY = "ready"
-    WAITING = "waiting"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One part of the edge. `detail` says what it serves, or what it waits for."""
-
-    part: str
-    name: str
-    state: State
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    lines: tuple[Line, ...]
-    findings: tuple[Finding, ...]
-    urls: tuple[str, ...]
-
-    @property
-    def ready(self) -> bool:
-        return all(line.state is State.READY for line in self.lines)
-
-    @property
-    def faults(self) -> tuple[Line, ...]:
-        return tuple(line for line in self.lines if line.state is State.FAILED)
 
 
 async def report(edge: Edge) -> Report:

@@ -18,7 +18,8 @@ from lockgate.edge.edge import Edge, Progress
 from lockgate.edge.files import Manifests
 from lockgate.edge.loader import describe
 from lockgate.edge.options import Options
-from lockgate.edge.report import Line, Report, State, report, status
+from lockgate.edge.parts import Line, Report, State
+from lockgate.edge.report import report, status
 from lockgate.edge.state import StateFolder
 from lockgate.resources.finding import Finding, Severity
 

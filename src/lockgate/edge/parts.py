@@ -1,0 +1,39 @@
+"""The parts of an edge as people see them: a line each. Light to import, for the commands that only print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lockgate.resources.finding import Finding
+
+
+class State(StrEnum):
+    READY = "ready"
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One part of the edge. `detail` says what it serves, or what it waits for."""
+
+    part: str
+    name: str
+    state: State
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    lines: tuple[Line, ...]
+    findings: tuple[Finding, ...]
+    urls: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        return all(line.state is State.READY for line in self.lines)
+
+    @property
+    def faults(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if line.state is State.FAILED)
