@@ -57,6 +57,11 @@ class Provider:
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    @property
+    def keys(self) -> dict[str, Any]:
+        numbers = self.key.public_key().public_numbers()
+        return {"keys": [{"kty": "RSA", "kid": "1", "n": _number(numbers.n), "e": _number(numbers.e)}]}
+
     def get(self, asked: BaseHTTPRequestHandler) -> None:
         url = urlsplit(asked.path)
         match url.path:
@@ -69,9 +74,7 @@ class Provider:
             case "/userinfo" if asked.headers["authorization"] == "Bearer access":
                 _say(asked, 200, {"sub": "user-1", "email": "ada@login.example"})
             case "/keys":
-                numbers = self.key.public_key().public_numbers()
-                key = {"kty": "RSA", "kid": "1", "n": _number(numbers.n), "e": _number(numbers.e)}
-                _say(asked, 200, {"keys": [key]})
+                _say(asked, 200, self.keys)
             case _:
                 _say(asked, 401, {})
 
@@ -143,6 +146,15 @@ def manifests(provider: Provider) -> list[dict[str, Any]]:
         "userInfoEndpoint": f"{provider.url}/userinfo",
         "secretName": "client",
     }
+    keys = {
+        "type": "fixed-response",
+        "fixedResponseConfig": {
+            "statusCode": "200",
+            "contentType": "application/json",
+            "messageBody": json.dumps(provider.keys),
+        },
+    }
+    near = {"jwksEndpoint": "https://keys.login.example/", "issuer": provider.url}
     jwt = {"jwksEndpoint": f"{provider.url}/keys", "issuer": provider.url}
     people = {
         "alb.ingress.kubernetes.io/auth-type": "oidc",
@@ -158,6 +170,8 @@ def manifests(provider: Provider) -> list[dict[str, Any]]:
         _service(),
         _ingress("people", "people.login.example", shared | people),
         _ingress("programs", "programs.login.example", shared | programs),
+        _ingress("near", "near.login.example", shared | {"alb.ingress.kubernetes.io/jwt-validation": json.dumps(near)}),
+        _ingress("keys", "keys.login.example", shared | {"alb.ingress.kubernetes.io/actions.web": json.dumps(keys)}),
     ]
 
 
@@ -180,7 +194,8 @@ def _service() -> dict[str, Any]:
 
 
 def _ingress(name: str, host: str, annotations: dict[str, str]) -> dict[str, Any]:
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    fixed = "alb.ingress.kubernetes.io/actions.web" in annotations
+    backend = {"service": {"name": "web", "port": {"name": "use-annotation"} if fixed else {"number": 80}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -251,6 +266,12 @@ def test_a_program_needs_a_token_that_the_provider_signed(login: Up, provider: P
     token = provider.token()
     told = json.loads(login.curl("-H", f"Authorization: Bearer {token}", url))
     assert dict(told["headers"])["authorization"] == f"Bearer {token}"
+
+
+def test_a_provider_may_be_behind_the_edge_itself(login: Up, provider: Provider) -> None:
+    url = "https://near.login.example/"
+    assert _status(login, url, "-H", f"Authorization: Bearer {provider.token()}") == "200"
+    assert _status(login, url, "-H", "Authorization: Bearer a.b.c") == "401"
 
 
 def _verify(token: str, pem: str) -> None:

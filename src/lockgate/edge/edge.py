@@ -254,6 +254,7 @@ class Edge:
             free_port=self._listener_port,
             serve=self._serve,
             trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
+            proxy_to=self._proxy_to,
             logs=self._access_logs(),
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
@@ -352,6 +353,10 @@ class Edge:
 
     async def _resolve(self, host: str) -> list[str]:
         return await self.dns.addresses_of(host)
+
+    async def _proxy_to(self, host: str) -> str | None:
+        """An identity provider may well be behind the edge: this process asks for it as its clients do."""
+        return self.proxy.url if await self._resolve(host) else None
 
     def _rejected(self, rejection: Rejection) -> None:
         log.error("%s", rejection)

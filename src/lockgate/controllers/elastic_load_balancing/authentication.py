@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, PreAction
 from lockgate.loadbalancer.sessions import Login, Session
@@ -53,9 +54,10 @@ class Asked:
 class Authentication:
     """`actions` goes from a rule's key to what must succeed before it; `signer` is the load balancer's ARN by rule."""
 
-    def __init__(self, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(self, trust: ssl.SSLContext | None = None, proxy_to: ProxyTo | None = None) -> None:
         self.actions: Mapping[str, tuple[PreAction, str]] = {}
         self._trust = trust
+        self._proxy_to = proxy_to
         self._key = os.urandom(32)
         self._keys: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._signing: tuple[str, EllipticCurvePrivateKey] | None = None
@@ -255,10 +257,11 @@ class Authentication:
         headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
         verify = self._trust or True
         try:
-            async with httpx.AsyncClient(timeout=5, verify=verify) as client:
+            proxy = await self._proxy_to(httpx.URL(url).host) if self._proxy_to else None
+            async with httpx.AsyncClient(timeout=5, verify=verify, proxy=proxy) as client:
                 answer = await client.request(method, url, data=form, headers=headers)
             found = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise IdentityProviderFailed(f"{method} {url}: {error or type(error).__name__}") from error
         if not isinstance(found, dict) or len(answer.content) > limit:
             raise IdentityProviderFailed(f"{method} {url}: not the JSON object that it must be")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
-from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve, Serve
+from lockgate.controllers.elastic_load_balancing.platform import Platform, ProxyTo, Resolve, Serve
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
 from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
@@ -36,8 +36,9 @@ class ElasticLoadBalancing:
     """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
     a free port at an address, the wanted one if it can. `serve` puts an ASGI application on a loopback socket and
     returns its address and port: rules that authenticate need it; with a host's name, clients of the edge reach the
-    application as ``https://HOST``. `trust` is what identity providers' certificates are verified with. `logs` is a
-    folder for access logs, laid out as S3 would have them.
+    application as ``https://HOST``. `trust` is what identity providers' certificates are verified with, and
+    `proxy_to` says through which proxy a host of theirs is reached, if any. `logs` is a folder for access logs, laid
+    out as S3 would have them.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ElasticLoadBalancing:
         many_loopbacks: bool = sys.platform != "darwin",
         serve: Serve | None = None,
         trust: ssl.SSLContext | None = None,
+        proxy_to: ProxyTo | None = None,
         logs: Path | None = None,
     ) -> None:
         self._aws = aws
@@ -59,7 +61,7 @@ class ElasticLoadBalancing:
         self._free_port = free_port
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
-        self._authentication = Authentication(trust)
+        self._authentication = Authentication(trust, proxy_to)
         self._logs = AccessLogs(logs, self._logged) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
         self._wake = asyncio.Event()

@@ -31,6 +31,14 @@ class Platform(Protocol):
         ...
 
 
+class ProxyTo(Protocol):
+    """How hosts are reached that may be behind the load balancers themselves."""
+
+    async def __call__(self, host: str, /) -> str | None:
+        """A proxy's URL; None where the host is reached as by any program."""
+        ...
+
+
 class Resolve(Protocol):
     """Where a target really is: what the network of the VPC and kube-proxy know together."""
 
