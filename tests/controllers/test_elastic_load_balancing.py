@@ -12,10 +12,11 @@ import pytest
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
+from lockgate.controllers.elastic_load_balancing import controller as elastic_load_balancing_controller
 from lockgate.controllers.elastic_load_balancing.probes import probe
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.loadbalancer.health import Answered, Failed, TimedOut
-from lockgate.loadbalancer.model import HealthCheck, Target
+from lockgate.loadbalancer.model import FixedResponse, HealthCheck, Target
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, SECRET, Snapshot
 
 KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"
@@ -249,6 +250,100 @@ def test_each_load_balancer_has_an_address_of_its_own() -> None:
             await here.aws.call("elbv2", "create_load_balancer", Name=name, Subnets=list(subnets[:2]))
         await here.until(lambda: len(here.controller.addresses) == 2)
         assert sorted(here.controller.addresses.values()) == ["127.0.0.1", "127.0.0.2"]
+
+    story(work)
+
+
+# --- what is read ------------------------------------------------------------------------------------------------
+
+
+async def two(here: Edge) -> list[str]:
+    """Two load balancers with a listener each, read and served; their listeners."""
+    _, subnets, _ = await here.api.default_vpc()
+    listeners = []
+    for name, port in (("one", 8080), ("two", 8081)):
+        made = await here.aws.call("elbv2", "create_load_balancer", Name=name, Subnets=list(subnets[:2]))
+        arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+        made = await here.aws.call(
+            "elbv2", "create_listener", LoadBalancerArn=arn, Port=port, Protocol="HTTP", DefaultActions=answering(404)
+        )
+        listeners.append(made["Listeners"][0]["ListenerArn"])
+    await here.until(lambda: statuses(here) == {"one": "404", "two": "404"} and here.controller.current)
+    return listeners
+
+
+def answering(status: int) -> list[dict[str, Any]]:
+    return [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": str(status)}}]
+
+
+def statuses(here: Edge) -> dict[str, str]:
+    """What the default rule of each load balancer's listener answers."""
+    return {
+        balancer.name: action.status_code
+        for balancer in here.controller.load_balancers
+        for listener in balancer.listeners
+        for action in listener.default_actions
+        if isinstance(action, FixedResponse)
+    }
+
+
+async def change(here: Edge, listener: str, status: int) -> None:
+    await here.aws.call("elbv2", "modify_listener", ListenerArn=listener, DefaultActions=answering(status))
+
+
+def count_reads(here: Edge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """From now on: the ARNs that are read, "all" for a listing."""
+    asked: list[str] = []
+    listing = here.aws.list
+
+    async def noted(service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        for value in parameters.values() or ["all"]:
+            asked.extend([value] if isinstance(value, str) else value)
+        return await listing(service, operation, key, **parameters)
+
+    monkeypatch.setattr(here.aws, "list", noted)
+    return asked
+
+
+def test_only_the_load_balancer_that_was_touched_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(here: Edge) -> None:
+        listener, _ = await two(here)
+        untouched = here.controller.load_balancers[1]
+        asked = count_reads(here, monkeypatch)
+        await change(here, listener, 410)
+        await here.until(lambda: statuses(here) == {"one": "410", "two": "404"})
+        assert asked
+        assert all("/app/one/" in arn for arn in asked)
+        assert here.controller.load_balancers[1] is untouched
+
+    story(work)
+
+
+def test_everything_is_read_where_nobody_knows_what_was_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.embedded.aws.front.touched", lambda _call, _result: frozenset())
+
+    async def work(here: Edge) -> None:
+        listener, _ = await two(here)
+        asked = count_reads(here, monkeypatch)
+        await change(here, listener, 410)
+        await here.until(lambda: statuses(here) == {"one": "410", "two": "404"})
+        assert "all" in asked
+
+    story(work)
+
+
+def test_a_change_that_nobody_told_about_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elastic_load_balancing_controller, "RESYNC_SECONDS", 0.05)
+    monkeypatch.setattr(elastic_load_balancing_controller, "RESYNCED_EVERY_SECONDS", 0.05)
+
+    async def work(here: Edge) -> None:
+        _, listener = await two(here)
+        monkeypatch.setattr("lockgate.embedded.aws.front.touched", lambda _call, _result: frozenset({"another"}))
+        await change(here, listener, 410)
+        await here.until(lambda: statuses(here) == {"one": "404", "two": "410"})
+        arn = here.controller.load_balancers[1].arn
+        await here.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=arn)
+        await here.until(lambda: statuses(here) == {"one": "404"})
 
     story(work)
 

@@ -85,18 +85,3 @@ def test_targets_take_their_groups_port_and_those_that_drain_are_no_longer_regis
 
 def test_network_load_balancers_are_left_out() -> None:
     assert read(load_balancers=[{"LoadBalancerArn": "n", "LoadBalancerName": "n", "Type": "network"}]) == ()
-
-
-def test_one_that_cannot_be_read_leaves_the_others_alone() -> None:
-    names = ("a", "b", "c")
-    items = [{"LoadBalancerArn": name, "LoadBalancerName": name} for name in names]
-    bad = {"ListenerArn": "l", "Port": 80, "Protocol": "HTTP", "DefaultActions": [{"Type": "dance"}]}
-    answers = elbv2.Answers(load_balancers=items, listeners={"b": [bad]})
-    told: list[tuple[str, str]] = []
-
-    def faulty(arn: str, fault: elbv2.UnknownShape) -> LoadBalancer | None:
-        told.append((arn, fault.what))
-        return None
-
-    assert [each.arn for each in elbv2.load_balancers(answers, faulty)] == ["a", "c"]
-    assert told == [("b", "action of type 'dance'")]

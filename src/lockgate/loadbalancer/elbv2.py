@@ -8,7 +8,7 @@ Source: ELBv2 API reference, "Actions" and "Data types".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -67,27 +67,42 @@ class Answers:
     target_health: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
 
-def load_balancers(
-    answers: Answers, faulty: Callable[[str, UnknownShape], LoadBalancer | None] | None = None
-) -> tuple[LoadBalancer, ...]:
+def load_balancers(answers: Answers) -> tuple[LoadBalancer, ...]:
     """Application load balancers, in ARN order, each with the target groups that its actions refer to.
 
-    `faulty` is called with the ARN of one that cannot be read, and may say what to take in its place; without it,
-    `UnknownShape` is raised.
+    Raises `UnknownShape`.
     """
     groups = {group["TargetGroupArn"]: target_group(group, answers) for group in answers.target_groups}
-    made = []
-    for item in answers.load_balancers:
-        if item.get("Type", "application") != "application":
-            continue
-        try:
-            made.append(_load_balancer(item, groups, answers))
-        except UnknownShape as fault:
-            if faulty is None:
-                raise
-            if (instead := faulty(item["LoadBalancerArn"], fault)) is not None:
-                made.append(instead)
+    made = [load_balancer(item, groups, answers) for item in answers.load_balancers if is_application(item)]
     return tuple(sorted(made, key=lambda balancer: balancer.arn))
+
+
+def is_application(answer: Json) -> bool:
+    return str(answer.get("Type", "application")) == "application"
+
+
+def load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answers) -> LoadBalancer:
+    """One of them, with those of `groups` that its actions refer to. Raises `UnknownShape`."""
+    arn = answer["LoadBalancerArn"]
+    listeners = tuple(
+        sorted(
+            (_listener(item, answers) for item in answers.listeners.get(arn, ())),
+            key=lambda listener: listener.port,
+        )
+    )
+    return LoadBalancer(
+        name=answer["LoadBalancerName"],
+        listeners=listeners,
+        target_groups={reference: groups[reference] for reference in referred(listeners) if reference in groups},
+        scheme=answer.get("Scheme", "internet-facing"),
+        ip_address_type=answer.get("IpAddressType", "ipv4"),
+        security_groups=tuple(answer.get("SecurityGroups", ())),
+        subnets=tuple(zone["SubnetId"] for zone in answer.get("AvailabilityZones", ()) if "SubnetId" in zone),
+        attributes=_attributes(answers.load_balancer_attributes.get(arn, ())),
+        arn=arn,
+        dns_name=answer.get("DNSName", ""),
+        canonical_hosted_zone_id=answer.get("CanonicalHostedZoneId", ""),
+    )
 
 
 def target_group(answer: Json, answers: Answers) -> TargetGroup:
@@ -118,6 +133,20 @@ def target_group(answer: Json, answers: Answers) -> TargetGroup:
     )
 
 
+def referred(listeners: Iterable[Listener]) -> tuple[str, ...]:
+    """The target groups that actions forward to, each once, in their order."""
+    return tuple(
+        dict.fromkeys(
+            weighted.target_group
+            for listener in listeners
+            for actions in (listener.default_actions, *(rule.actions for rule in listener.rules))
+            for action in actions
+            if isinstance(action, Forward)
+            for weighted in action.target_groups
+        )
+    )
+
+
 def _health_check(answer: Json) -> HealthCheck:
     default = HealthCheck()
     matcher = answer.get("Matcher") or {}
@@ -131,37 +160,6 @@ def _health_check(answer: Json) -> HealthCheck:
         healthy_threshold_count=int(answer.get("HealthyThresholdCount") or default.healthy_threshold_count),
         unhealthy_threshold_count=int(answer.get("UnhealthyThresholdCount") or default.unhealthy_threshold_count),
         matcher=(matcher.get("GrpcCode") or "12") if grpc else (matcher.get("HttpCode") or default.matcher),
-    )
-
-
-def _load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answers) -> LoadBalancer:
-    arn = answer["LoadBalancerArn"]
-    listeners = tuple(
-        sorted(
-            (_listener(item, answers) for item in answers.listeners.get(arn, ())),
-            key=lambda listener: listener.port,
-        )
-    )
-    referred = dict.fromkeys(
-        weighted.target_group
-        for listener in listeners
-        for actions in (listener.default_actions, *(rule.actions for rule in listener.rules))
-        for action in actions
-        if isinstance(action, Forward)
-        for weighted in action.target_groups
-    )
-    return LoadBalancer(
-        name=answer["LoadBalancerName"],
-        listeners=listeners,
-        target_groups={reference: groups[reference] for reference in referred if reference in groups},
-        scheme=answer.get("Scheme", "internet-facing"),
-        ip_address_type=answer.get("IpAddressType", "ipv4"),
-        security_groups=tuple(answer.get("SecurityGroups", ())),
-        subnets=tuple(zone["SubnetId"] for zone in answer.get("AvailabilityZones", ()) if "SubnetId" in zone),
-        attributes=_attributes(answers.load_balancer_attributes.get(arn, ())),
-        arn=arn,
-        dns_name=answer.get("DNSName", ""),
-        canonical_hosted_zone_id=answer.get("CanonicalHostedZoneId", ""),
     )
 
 

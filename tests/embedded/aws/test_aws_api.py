@@ -17,6 +17,8 @@ import pytest
 from aws_lab import ACCOUNT, KEY, REGION, SECRET, Lab, lab, refusal
 
 from lockgate.embedded.aws import AwsApi
+from lockgate.embedded.aws.elbv2.scope import touched
+from lockgate.embedded.aws.protocol import Call
 
 READS = {
     "acm": "list_certificates",
@@ -150,6 +152,50 @@ def test_changes_are_told_and_reads_are_not(running: Lab) -> None:
         return await anext(changes), await anext(others)
 
     assert running.run(listen("told")) == (frozenset({"route53"}), frozenset({"route53"}))
+
+
+def test_a_change_of_ELBv2_tells_whose_it_is_where_that_is_known(running: Lab) -> None:
+    vpc, subnets, _ = running.run(running.api.default_vpc())
+    client = running.client("elbv2")
+    done = client.create_load_balancer(Name="told", Subnets=list(subnets[:2]))
+    balancer = done["LoadBalancers"][0]["LoadBalancerArn"]
+
+    async def told(operation: str, **parameters: Any) -> tuple[Any, frozenset[str]]:
+        changes = running.api.changes()
+        answer = await asyncio.to_thread(getattr(client, operation), **parameters)
+        return answer, await anext(changes)
+
+    def after(operation: str, **parameters: Any) -> tuple[Any, frozenset[str]]:
+        return running.run(told(operation, **parameters))
+
+    made, changed = after("create_target_group", Name="told", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    assert changed == {f"elbv2:{group}"}
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    made, changed = after("create_listener", LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward)
+    assert changed == {f"elbv2:{balancer}"}
+    listener = made["Listeners"][0]["ListenerArn"]
+    matching = [{"Field": "path-pattern", "Values": ["/a"]}]
+    made, changed = after("create_rule", ListenerArn=listener, Priority=1, Conditions=matching, Actions=forward)
+    assert changed == {f"elbv2:{balancer}"}
+    rule = made["Rules"][0]["RuleArn"]
+    _, changed = after("set_rule_priorities", RulePriorities=[{"RuleArn": rule, "Priority": 2}])
+    assert changed == {f"elbv2:{balancer}"}
+    _, changed = after("add_tags", ResourceArns=[rule, group], Tags=[{"Key": "a", "Value": "b"}])
+    assert changed == {f"elbv2:{balancer}", f"elbv2:{group}"}
+    _, changed = after("register_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.5"}])
+    assert changed == {f"elbv2:{group}"}
+    _, changed = after("delete_load_balancer", LoadBalancerArn=balancer)
+    assert changed == {f"elbv2:{balancer}"}
+
+
+def test_a_change_of_a_trust_store_may_concern_any_load_balancer() -> None:
+    store, group = (
+        f"arn:aws:elasticloadbalancing:us-east-1:1:{path}" for path in ("truststore/a/b", "targetgroup/c/d")
+    )
+    assert touched(Call("elbv2", "ModifyTrustStore", "us-east-1", {"TrustStoreArn": store}), {}) == frozenset()
+    tags = {"ResourceArns": [store, group]}
+    assert touched(Call("elbv2", "AddTags", "us-east-1", tags), {}) == frozenset()
 
 
 def test_the_default_vpc_is_as_eks_wants_it(running: Lab) -> None:

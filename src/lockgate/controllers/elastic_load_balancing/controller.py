@@ -6,21 +6,22 @@ import asyncio
 import logging
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.aws import Aws
+from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
 from lockgate.controllers.elastic_load_balancing.platform import Platform, ProxyTo, Resolve, Serve
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
-from lockgate.controllers.elastic_load_balancing.reading import read, trust_store
+from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
-from lockgate.loadbalancer.elbv2 import load_balancers, target_group
-from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, TargetGroup, TargetState
+from lockgate.loadbalancer.known import Known
+from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, TargetState
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Built, Material, TrustStore
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-SETTLE_SECONDS = 0.01  # several calls of one change are looked at together
+QUIET_SECONDS = 0.01  # several calls of one change are looked at together
+PATIENCE_SECONDS = (0.1, 2.0)  # the longest wait for quiet, least and most
+RESYNC_SECONDS = 60.0
+RESYNCED, RESYNCED_EVERY_SECONDS = 5, 1.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -66,10 +70,12 @@ class ElasticLoadBalancing:
         self._authentication_at: tuple[str, int] | None = None
         self._wake = asyncio.Event()
         self._stale: set[str] = {"elbv2", "acm"}
+        self._doubted: set[str] = set()  # ARNs that nobody has told anything about, to be read again all the same
+        self._noticed = 0.0
+        self._took = 0.0
         self._looking = False
-        self._targets = Targets(platform, resolve, self._wake.set)
-        self._balancers: tuple[LoadBalancer, ...] = ()
-        self._groups: dict[str, TargetGroup] = {}
+        self._targets = Targets(platform, resolve, self._notice)
+        self._known = Known()
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
         self._unserved: dict[str, str] = {}
@@ -91,7 +97,7 @@ class ElasticLoadBalancing:
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
         """As last read from the API."""
-        return self._balancers
+        return tuple(self._known.load_balancers.values())
 
     @property
     def current(self) -> bool:
@@ -105,7 +111,7 @@ class ElasticLoadBalancing:
 
     def targets_changed(self) -> None:
         """To be called when `resolve` may answer differently than before."""
-        self._wake.set()
+        self._notice()
 
     async def run(self) -> None:
         """For ever."""
@@ -114,24 +120,52 @@ class ElasticLoadBalancing:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(self._platform.changes()))
                 tasks.create_task(self._serve())
+                tasks.create_task(self._resync())
                 if self._logs is not None:
                     tasks.create_task(self._logs.run())
         finally:
             self._targets.stop()
 
     async def _follow_changes(self, changes: AsyncIterator[frozenset[str]]) -> None:
-        async for services in changes:
-            if touched := services & {"elbv2", "acm"}:
-                self._stale |= touched
+        async for changed in changes:
+            if stale := {each for each in changed if each.partition(":")[0] in ("elbv2", "acm")}:
+                self._stale |= stale
+                self._notice()
+
+    def _notice(self) -> None:
+        self._noticed = time.monotonic()
+        self._wake.set()
+
+    async def _quiet(self) -> None:
+        """Until a burst of changes is over; a long one is looked into, as often as looking is little of the work."""
+        least, most = PATIENCE_SECONDS
+        end = time.monotonic() + min(max(least, 4 * self._took), most)
+        while (now := time.monotonic()) < end and (rest := self._noticed + QUIET_SECONDS - now) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(rest)
+        self._wake.clear()
+
+    async def _resync(self) -> None:
+        """A lost notice heals: whatever there is gets read again, a few at a time so that no change has to wait."""
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                arns = sorted({*self._known.load_balancers, *self._known.target_groups, *await listed(self._aws)})
+            except AwsError as error:
+                log.warning("cannot list load balancers: %s", error)
+                continue
+            for start in range(0, len(arns), RESYNCED):
+                self._doubted.update(arns[start : start + RESYNCED])
                 self._wake.set()
+                await asyncio.sleep(RESYNCED_EVERY_SECONDS)
 
     async def _serve(self) -> None:
         self._wake.set()
         failures = 0
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            self._looking = True
+            await self._quiet()
+            self._looking = bool(self._stale)
+            began = time.monotonic()
             try:
                 await self._look()
             except Exception as error:  # level-triggered: nothing is lost by trying again
@@ -143,44 +177,45 @@ class ElasticLoadBalancing:
             else:
                 failures = 0
             finally:
+                self._took = time.monotonic() - began
                 self._looking = False
 
     async def _look(self) -> None:
         stale, self._stale = self._stale, set()
+        doubted, self._doubted = self._doubted, set()
         try:
             if "elbv2" in stale:
-                await asyncio.sleep(SETTLE_SECONDS)
-                await self._read()
-            if stale:
+                await self._read(None)
+            elif arns := doubted | {each.removeprefix("elbv2:") for each in stale if each != "acm"}:
+                await self._read(frozenset(arns))
+            if stale or doubted:
                 await self._fetch_certificates(again="acm" in stale)
-                await self._fetch_trust_stores()
+                await self._fetch_trust_stores(again="elbv2" in stale)
                 self._tell_unserved()
         except BaseException:
             self._stale |= stale
             raise
-        used = frozenset(reference for each in self._balancers for reference in each.target_groups)
-        self._targets.follow(self._groups, used)
+        self._targets.follow(self._known.target_groups, self._known.used)
         self._assign_sockets()
         await self._prepare_authentication()
         self._act()
 
-    async def _read(self) -> None:
-        answers = await read(self._aws)
-        self._groups = {item["TargetGroupArn"]: target_group(item, answers) for item in answers.target_groups}
-        known = {balancer.arn: balancer for balancer in self._balancers}
+    async def _read(self, arns: frozenset[str] | None) -> None:
+        """All of ELBv2, or what has these ARNs."""
 
-        def last_good(arn: str, fault: Exception) -> LoadBalancer | None:
+        def faulty(arn: str, fault: Exception) -> None:
             log.error("load balancer %s stays as it was: %s", arn, fault)
-            return known.get(arn)
 
-        self._balancers = load_balancers(answers, last_good)
+        self._known = self._known.after(await read(self._aws, arns), arns, faulty)
+        if strangers := self._known.strangers:
+            self._known = self._known.after(await read(self._aws, strangers), strangers, faulty)
 
     async def _fetch_certificates(self, *, again: bool) -> None:
         """Material of every certificate in use; the known is asked for again only when ACM changed."""
         from lockgate.xds.loadbalancer import Material
 
         wanted = dict.fromkeys(
-            arn for each in self._balancers for listener in each.listeners for arn in listener.certificates
+            arn for each in self.load_balancers for listener in each.listeners for arn in listener.certificates
         )
         found = {}
         for arn in wanted:
@@ -190,14 +225,17 @@ class ElasticLoadBalancing:
                 found[arn] = Material(*material)
         self._certificates = found
 
-    async def _fetch_trust_stores(self) -> None:
+    async def _fetch_trust_stores(self, *, again: bool) -> None:
         from lockgate.xds.loadbalancer import TrustStore
 
         found = {}
-        for balancer in self._balancers:
+        for balancer in self.load_balancers:
             for listener in balancer.listeners:
                 mutual = listener.mutual_authentication
                 if mutual is None or mutual.mode != "verify" or mutual.trust_store in found:
+                    continue
+                if mutual.trust_store in self._trust_stores and not again:
+                    found[mutual.trust_store] = self._trust_stores[mutual.trust_store]
                     continue
                 bundles = await trust_store(self._aws, mutual.trust_store)
                 if bundles is not None:
@@ -209,7 +247,7 @@ class ElasticLoadBalancing:
         from lockgate.xds.loadbalancer import unserved
 
         told = {}
-        for balancer in self._balancers:
+        for balancer in self.load_balancers:
             for listener in balancer.listeners:
                 if why := unserved(listener, self._certificates, self._trust_stores):
                     told[f"{balancer.name}:{listener.port}"] = why
@@ -224,14 +262,14 @@ class ElasticLoadBalancing:
         return MappingProxyType(self._unserved)
 
     def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
-        for balancer in self._balancers:
+        for balancer in self.load_balancers:
             yield balancer, self._addresses.get(balancer.dns_name, "127.0.0.1")
 
     async def _prepare_authentication(self) -> None:
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
         actions = {}
-        for balancer in self._balancers:
+        for balancer in self.load_balancers:
             for listener in balancer.listeners:
                 for rule in (*listener.rules, None):
                     if (action := authentication_of(listener, rule)) is not None:
@@ -251,11 +289,11 @@ class ElasticLoadBalancing:
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
-        names = {each.dns_name for each in self._balancers}
-        listeners = {(each.dns_name, here.port) for each in self._balancers for here in each.listeners}
+        names = {each.dns_name for each in self.load_balancers}
+        listeners = {(each.dns_name, here.port) for each in self.load_balancers for here in each.listeners}
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
         self._ports = {key: port for key, port in self._ports.items() if key in listeners}
-        for balancer in self._balancers:
+        for balancer in self.load_balancers:
             if balancer.dns_name not in self._addresses:
                 self._addresses[balancer.dns_name] = self._next_address()
             address = self._addresses[balancer.dns_name]
@@ -278,17 +316,17 @@ class ElasticLoadBalancing:
             (balancer.arn, listener.port): Socket(
                 self._addresses[balancer.dns_name], self._ports[balancer.dns_name, listener.port]
             )
-            for balancer in self._balancers
+            for balancer in self.load_balancers
             for listener in balancer.listeners
         }
         endpoints = {
             reference: self._targets.endpoints(group)
-            for balancer in self._balancers
+            for balancer in self.load_balancers
             for reference, group in balancer.target_groups.items()
         }
         self._built = self._built or Built()
         made = snapshot(
-            self._balancers,
+            self.load_balancers,
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,

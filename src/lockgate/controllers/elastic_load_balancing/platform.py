@@ -27,7 +27,11 @@ class Platform(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """After calls that changed something: the services concerned, such as ``{"elbv2", "acm"}``."""
+        """After calls that changed something: the services concerned, such as ``{"elbv2", "acm"}``.
+
+        Where that is known, ``elbv2:`` and the ARN of the load balancer or target group concerned, in place of
+        ``elbv2``.
+        """
         ...
 
 

@@ -1,11 +1,11 @@
-"""One reading of ELBv2's state through its API, calls side by side."""
+"""A reading of ELBv2's state through its API, calls side by side: of everything, or of what somebody touched."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lockgate.controllers.aws import Aws, AwsError
@@ -14,13 +14,17 @@ from lockgate.loadbalancer.elbv2 import Answers, Json
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
 Items = Sequence[Json]
+CHUNK = 20  # ARNs of one describing call, at most
 
 
-async def read(aws: Aws) -> Answers:
-    """Raises `AwsError`, except for what is deleted meanwhile: that is read as empty."""
+async def read(aws: Aws, arns: Collection[str] | None = None) -> Answers:
+    """Everything, or the load balancers and target groups with these ARNs and what belongs to them.
+
+    Raises `AwsError`, except for what is gone: that is missing, or read as empty where it was deleted meanwhile.
+    """
     balancers, groups = await asyncio.gather(
-        aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
-        aws.list("elbv2", "describe_target_groups", "TargetGroups"),
+        _described(aws, "describe_load_balancers", "LoadBalancer", arns),
+        _described(aws, "describe_target_groups", "TargetGroup", arns),
     )
     balancer_arns = [each["LoadBalancerArn"] for each in balancers]
     group_arns = [each["TargetGroupArn"] for each in groups]
@@ -49,6 +53,34 @@ async def read(aws: Aws) -> Answers:
         target_group_attributes=group_attributes,
         target_health=health,
     )
+
+
+async def listed(aws: Aws) -> list[str]:
+    """The ARNs of all load balancers and target groups. Raises `AwsError`."""
+    balancers, groups = await asyncio.gather(
+        aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
+        aws.list("elbv2", "describe_target_groups", "TargetGroups"),
+    )
+    return [each["LoadBalancerArn"] for each in balancers] + [each["TargetGroupArn"] for each in groups]
+
+
+async def _described(aws: Aws, operation: str, what: str, arns: Collection[str] | None) -> Items:
+    """Of `arns` those that are ARNs of `what`."""
+    if arns is None:
+        return await aws.list("elbv2", operation, f"{what}s")
+    ours = sorted(arn for arn in arns if f":{what.lower()}/" in arn)
+    chunks = [ours[start : start + CHUNK] for start in range(0, len(ours), CHUNK)]
+    answers = await asyncio.gather(*(_some(aws, operation, what, chunk) for chunk in chunks))
+    return [item for items in answers for item in items]
+
+
+async def _some(aws: Aws, operation: str, what: str, arns: list[str]) -> Items:
+    """One that is gone fails the call for all: then each is asked for alone."""
+    found = await _one(aws, operation, f"{what}s", {f"{what}Arns": arns})
+    if found or len(arns) == 1:
+        return found
+    answers = await asyncio.gather(*(_some(aws, operation, what, [arn]) for arn in arns))
+    return [item for items in answers for item in items]
 
 
 async def _each(aws: Aws, operation: str, key: str, parameter: str, arns: Sequence[str]) -> dict[str, Items]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from math import lcm
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Targets:
         self._changed = changed
         self._groups: Mapping[str, TargetGroup] = {}
         self._health: dict[Key, Health] = {}
+        self._targets_of: defaultdict[str, set[Target]] = defaultdict(set)  # the keys of health, by target group
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._probing: set[Key] = set()
 
@@ -66,7 +68,7 @@ class Targets:
                 self._start(key, DRAINING, self._drain(key))
 
     def states(self, reference: str) -> dict[Target, TargetState]:
-        return {target: health.state for (group, target), health in self._health.items() if group == reference}
+        return {target: self._health[reference, target].state for target in self._targets_of.get(reference, ())}
 
     def endpoints(self, group: TargetGroup) -> tuple[Endpoint, ...]:
         """Where requests for a group go, and where some may still be running."""
@@ -99,13 +101,21 @@ class Targets:
         if earlier := self._tasks.pop(key, None):
             earlier.cancel()
         self._health[key] = health
+        self._targets_of[key[0]].add(key[1])
         self._tasks[key] = asyncio.create_task(work)
 
     def _forget(self, key: Key) -> None:
-        self._health.pop(key, None)
+        self._drop(key)
         self._probing.discard(key)
         if task := self._tasks.pop(key, None):
             task.cancel()
+
+    def _drop(self, key: Key) -> None:
+        self._health.pop(key, None)
+        targets = self._targets_of[key[0]]
+        targets.discard(key[1])
+        if not targets:
+            del self._targets_of[key[0]]
 
     async def _look_after(self, key: Key) -> None:
         reference, target = key
@@ -147,7 +157,7 @@ class Targets:
         delay = group.attributes.get("deregistration_delay.timeout_seconds", str(DRAIN_SECONDS))
         await asyncio.sleep(int(delay))
         await self._report(key, DEREGISTERED)
-        self._health.pop(key, None)
+        self._drop(key)
         self._tasks.pop(key, None)
         self._changed()
 

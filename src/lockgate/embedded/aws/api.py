@@ -72,7 +72,11 @@ class AwsApi:
         self._secrets[access_key_id] = secret_access_key
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """After changes: the services whose state changed (boto3's names) since the last step, from this call on."""
+        """After changes: what changed since the last step, from this call on.
+
+        The names of services (boto3's); but where all that changed in ELBv2 belongs to one load balancer or target
+        group, ``elbv2:`` and its ARN instead of ``elbv2``.
+        """
         return self._changes.listen()
 
     # --- Route 53
@@ -140,7 +144,7 @@ class AwsApi:
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
         done = await self._call(front.perform, request)
         if done.changed and not _READS.match(done.operation):
-            self._changes.tell(done.service)
+            self._changes.tell(*([f"{done.service}:{arn}" for arn in done.touched] or [done.service]))
         return done.answer
 
     async def _call(

@@ -1,9 +1,9 @@
-"""Who wants to know that state changed: a broadcast of the services' names to any number of listeners."""
+"""Who wants to know that state changed: a broadcast of what changed to any number of listeners."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from weakref import WeakSet
 
 
@@ -13,10 +13,10 @@ class Changes:
     def __init__(self) -> None:
         self._listeners: WeakSet[_Listener] = WeakSet()
 
-    def tell(self, service: str) -> None:
+    def tell(self, *changed: str) -> None:
         """From the event loop only."""
         for listener in tuple(self._listeners):
-            listener.add(service)
+            listener.add(changed)
 
     def listen(self) -> AsyncIterator[frozenset[str]]:
         """Listens from the call on, not from the first step."""
@@ -30,8 +30,8 @@ class _Listener(AsyncIterator[frozenset[str]]):
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
 
-    def add(self, service: str) -> None:
-        self._changed.add(service)
+    def add(self, changed: Iterable[str]) -> None:
+        self._changed.update(changed)
         self._wake.set()
 
     async def __anext__(self) -> frozenset[str]:

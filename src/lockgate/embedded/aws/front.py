@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from lockgate.embedded.aws import ec2, moto_services, protocol, signature, web_acls
 from lockgate.embedded.aws.account import Account
+from lockgate.embedded.aws.elbv2.scope import touched
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
 from lockgate.embedded.http import Application, Receive, Scope, Send
 
@@ -35,6 +36,7 @@ class Done:
     service: str = ""
     operation: str = ""
     changed: bool = False
+    touched: frozenset[str] = frozenset()  # ARNs of what it concerned, where that can be said
 
 
 def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Application:
@@ -84,7 +86,8 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
             return Done(answer, service, name, answer.status < 300)
         call = protocol.parse(service, name, region, request)
         result = account.service(service, region).answer(call)
-        return Done(protocol.success(call, result), service, name, True)
+        concerned = touched(call, result) if service == "elbv2" else frozenset()
+        return Done(protocol.success(call, result), service, name, True, concerned)
     except Refusal as refusal:
         return Done(protocol.failure(service or _framed(request), _worded(service, refusal)), service)
     except Exception:

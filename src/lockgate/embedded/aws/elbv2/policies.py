@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from lockgate.embedded.aws.elbv2.load_balancers import paged
+from lockgate.embedded.aws.elbv2.load_balancers import LOAD_BALANCERS, paged
 from lockgate.embedded.aws.elbv2.state import Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 
@@ -61,7 +61,7 @@ _OLDER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 LIMITS = {
-    "application-load-balancers": 50,
+    "application-load-balancers": LOAD_BALANCERS,
     "certificates-per-application-load-balancer": 25,
     "condition-values-per-alb-rule": 5,
     "condition-wildcards-per-alb-rule": 5,

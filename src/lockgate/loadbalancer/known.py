@@ -1,0 +1,83 @@
+"""What ELBv2 was last seen to hold, and what a further reading changes of it.
+
+Whatever a reading finds as it was stays the same object: who builds from it sees at a glance that nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from lockgate.loadbalancer.elbv2 import Answers, UnknownShape, is_application, load_balancer, referred, target_group
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All by ARN. `references` are the target groups that a load balancer's actions name, there or not."""
+
+    load_balancers: Mapping[str, LoadBalancer] = field(default_factory=dict)
+    target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
+    references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def used(self) -> frozenset[str]:
+        """Target groups that some load balancer may forward to."""
+        return frozenset(reference for each in self.load_balancers.values() for reference in each.target_groups)
+
+    @property
+    def strangers(self) -> frozenset[str]:
+        """Target groups that are named and not known: made since they were asked for, as a rule."""
+        named = {reference for references in self.references.values() for reference in references}
+        return frozenset(named - self.target_groups.keys())
+
+    def after(
+        self, answers: Answers, arns: Collection[str] | None, faulty: Callable[[str, UnknownShape], None]
+    ) -> Known:
+        """With `answers`, which are about the load balancers and target groups in `arns`, or about all there are.
+
+        One of `arns` without an answer is gone. `faulty` is told of a load balancer that cannot be read; it stays as
+        it was.
+        """
+        groups = _others(self.target_groups, arns)
+        for item in answers.target_groups:
+            group = target_group(item, answers)
+            groups[group.reference] = _same(self.target_groups.get(group.reference), group)
+        balancers, references = _others(self.load_balancers, arns), _others(self.references, arns)
+        for item in answers.load_balancers:
+            if not is_application(item):
+                continue
+            arn = item["LoadBalancerArn"]
+            try:
+                balancers[arn] = load_balancer(item, groups, answers)
+                references[arn] = referred(balancers[arn].listeners)
+            except UnknownShape as fault:
+                faulty(arn, fault)
+                if arn in self.load_balancers:
+                    balancers[arn], references[arn] = self.load_balancers[arn], self.references[arn]
+        return Known(
+            {
+                arn: _same(self.load_balancers.get(arn), _with_groups(balancers[arn], references[arn], groups))
+                for arn in sorted(balancers)
+            },
+            groups,
+            references,
+        )
+
+
+def _others(known: Mapping[str, Value], arns: Collection[str] | None) -> dict[str, Value]:
+    return {} if arns is None else {arn: value for arn, value in known.items() if arn not in arns}
+
+
+def _same(before: Value | None, now: Value) -> Value:
+    return before if before is not None and before == now else now
+
+
+def _with_groups(
+    balancer: LoadBalancer, references: tuple[str, ...], groups: Mapping[str, TargetGroup]
+) -> LoadBalancer:
+    named = {reference: groups[reference] for reference in references if reference in groups}
+    return balancer if named == balancer.target_groups else replace(balancer, target_groups=named)

@@ -1,0 +1,87 @@
+"""What is known of ELBv2 after some of it was read again: what did not change stays the same object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate.loadbalancer.elbv2 import Answers, UnknownShape
+from lockgate.loadbalancer.known import Known
+
+
+def answers(groups: dict[str, int], balancers: dict[str, str], conditions: Any = ()) -> Answers:
+    """Target groups with their ports, load balancers with the target group that their one rule names."""
+    return Answers(
+        load_balancers=[
+            {"LoadBalancerArn": arn, "LoadBalancerName": arn, "DNSName": f"{arn}.example"} for arn in balancers
+        ],
+        listeners={
+            arn: [{"ListenerArn": f"{arn}/l", "Port": 80, "Protocol": "HTTP", "DefaultActions": []}]
+            for arn in balancers
+        },
+        rules={
+            f"{arn}/l": [
+                {
+                    "RuleArn": f"{arn}/r",
+                    "Priority": "1",
+                    "Conditions": conditions,
+                    "Actions": [{"Type": "forward", "TargetGroupArn": group}],
+                }
+            ]
+            for arn, group in balancers.items()
+        },
+        target_groups=[{"TargetGroupArn": arn, "TargetGroupName": arn, "Port": port} for arn, port in groups.items()],
+    )
+
+
+def no_fault(arn: str, fault: UnknownShape) -> None:
+    raise AssertionError(arn) from fault
+
+
+ALL = Known().after(answers({"a": 1, "b": 2}, {"one": "a", "two": "b"}), None, no_fault)
+
+
+def test_what_is_read_again_as_it_was_is_the_same_object() -> None:
+    again = ALL.after(answers({"a": 1, "b": 2}, {"one": "a", "two": "b"}), None, no_fault)
+    for arn in ("one", "two"):
+        assert again.load_balancers[arn] is ALL.load_balancers[arn]
+    for arn in ("a", "b"):
+        assert again.target_groups[arn] is ALL.target_groups[arn]
+
+
+def test_a_changed_target_group_changes_its_load_balancer_and_no_other() -> None:
+    later = ALL.after(answers({"a": 7}, {}), {"a"}, no_fault)
+    assert later.load_balancers["one"].target_groups["a"].port == 7
+    assert later.load_balancers["two"] is ALL.load_balancers["two"]
+    assert later.target_groups["b"] is ALL.target_groups["b"]
+
+
+def test_a_changed_load_balancer_leads_to_target_groups_that_were_not_read() -> None:
+    later = ALL.after(answers({}, {"one": "b"}), {"one"}, no_fault)
+    assert list(later.load_balancers["one"].target_groups) == ["b"]
+    assert later.load_balancers["one"].target_groups["b"] is ALL.target_groups["b"]
+
+
+def test_what_was_asked_for_and_not_answered_is_gone() -> None:
+    assert list(ALL.after(answers({}, {}), {"one"}, no_fault).load_balancers) == ["two"]
+    without = ALL.after(answers({}, {}), {"a"}, no_fault)
+    assert list(without.target_groups) == ["b"]
+    assert without.load_balancers["one"].target_groups == {}
+    assert ALL.after(answers({}, {}), None, no_fault) == Known()
+
+
+def test_a_target_group_that_is_named_but_not_known_is_a_stranger_until_it_is_read() -> None:
+    early = ALL.after(answers({}, {"one": "new"}), {"one"}, no_fault)
+    assert early.strangers == {"new"}
+    later = early.after(answers({"new": 9}, {}), {"new"}, no_fault)
+    assert later.strangers == frozenset()
+    assert later.load_balancers["one"].target_groups["new"].port == 9
+
+
+def test_a_load_balancer_that_cannot_be_read_stays_as_it_was_and_follows_its_target_groups() -> None:
+    told = []
+    broken = answers({"a": 5}, {"one": "a", "new": "a"}, conditions=[{"Field": "phase-of-moon"}])
+    later = ALL.after(broken, {"a", "one", "new"}, lambda arn, _fault: told.append(arn))
+    assert told == ["one", "new"]
+    assert list(later.load_balancers) == ["one", "two"]
+    assert later.load_balancers["one"].listeners is ALL.load_balancers["one"].listeners
+    assert later.load_balancers["one"].target_groups["a"].port == 5
