@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import changes, memory, start, throughput
+from benchmarks import changes, ingresses, memory, rules, start, throughput
 from benchmarks.running import Figures
 
 BENCHMARKS: dict[str, Callable[[], Figures]] = {
@@ -16,6 +16,8 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "memory": memory.run,
     "changes": changes.run,
     "throughput": throughput.run,
+    "rules": rules.run,
+    "ingresses": ingresses.run,
 }
 
 

@@ -35,28 +35,28 @@ def run() -> Figures:
         return {"wrk": "is not installed: apt-get install wrk"}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        backend, plain, same, gateway = (_free_port() for _ in range(4))
-        stack.enter_context(_envoy(folder, "backend", _backend(backend)))
+        backend, plain, same, gateway = (free_port() for _ in range(4))
+        stack.enter_context(envoy(folder, "backend", static_backend(backend)))
         backends = [f"--backend=shop/{name}=http://127.0.0.1:{backend}" for name in ("web:3000", "api:8080")]
         running = stack.enter_context(edge(*backends))
         status = running.wait_until_ready()
         files = [str(file) for file in Trust.make("static").server_certificate(folder, "static")]
-        stack.enter_context(_envoy(folder, "gateway", _static_gateway(gateway, backend, files)))
-        stack.enter_context(_envoy(folder, "plain", _static_front(plain, gateway, files)))
-        stack.enter_context(_envoy(folder, "same", _same_job(_static_front(same, gateway, files))))
+        stack.enter_context(envoy(folder, "gateway", _static_gateway(gateway, backend, files)))
+        stack.enter_context(envoy(folder, "plain", _static_front(plain, gateway, files)))
+        stack.enter_context(envoy(folder, "same", _same_job(_static_front(same, gateway, files))))
         chains = {
             "ours": f"https://{_listener(status)}/",
             "plain": f"https://127.0.0.1:{plain}/",
             "same": f"https://127.0.0.1:{same}/",
         }
         for url in chains.values():
-            _load(url, 1)
+            load(url, 1)
         rates: dict[str, list[float]] = {name: [] for name in chains}
         tails: dict[str, list[float]] = {name: [] for name in chains}
         for number in range(_ROUNDS):
             names = list(chains)
             for name in names[number % 3 :] + names[: number % 3]:
-                rate, tail = _load(chains[name], _SECONDS)
+                rate, tail = load(chains[name], _SECONDS)
                 rates[name].append(rate)
                 tails[name].append(tail)
     figures = {}
@@ -70,9 +70,10 @@ def run() -> Figures:
     return figures
 
 
-def _load(url: str, seconds: int) -> tuple[float, float]:
+def load(url: str, seconds: int, *headers: str) -> tuple[float, float]:
     """Requests per second and the 99th percentile of latency in ms."""
-    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Host: {HOST}", url]
+    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Host: {HOST}"]
+    command += [argument for header in headers for argument in ("-H", header)] + [url]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"{url} fails under load:\n{said}")
@@ -145,7 +146,7 @@ def _cluster(port: int, *, tls: bool) -> dict[str, object]:
     return cluster
 
 
-def _backend(port: int) -> dict[str, object]:
+def static_backend(port: int) -> dict[str, object]:
     answer = {"direct_response": {"status": 200, "body": {"inline_string": "hello\n"}}}
     return {"listeners": [_listener_config(port, answer, None)]}
 
@@ -200,7 +201,7 @@ def _address(port: int) -> dict[str, object]:
 
 
 @contextmanager
-def _envoy(folder: Path, name: str, resources: dict[str, object]) -> Iterator[None]:
+def envoy(folder: Path, name: str, resources: dict[str, object]) -> Iterator[None]:
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"static_resources": resources}))
     process = subprocess.Popen(
@@ -221,7 +222,7 @@ def _envoy(folder: Path, name: str, resources: dict[str, object]) -> Iterator[No
         process.wait(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
