@@ -199,3 +199,17 @@ def test_a_region_that_is_none(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "lockgate: AWS has no region 'eu-wset-1'; mend the certificate-arn" in done.stderr
     assert left(tmp_path / "home") == []
+
+
+def test_an_object_that_the_api_refuses_is_told_and_the_rest_runs(up: Start, manifests: Path) -> None:
+    text = (manifests / "ingress.yaml").read_text().replace("name: quay\n", "name: other\n", 1)
+    text = text.replace("    kubernetes.io/ingress.class: alb\n", "").replace(
+        "spec:\n", "spec:\n  ingressClassName: gone\n", 1
+    )
+    (manifests / "refused.yaml").write_text(text)
+    edge = up(manifests).ready()
+    assert "quay-service" in edge.curl("https://quay.example/")
+    states = {(each["kind"], each["name"]): each["state"] for each in edge.status()["objects"]}
+    assert states["Ingress", "other"] == "refused"
+    assert states["Ingress", "quay"] == "ready"
+    assert any("refused.yaml:" in line and "gone" in line for line in edge.lines)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lockgate.edge import settings
 from lockgate.resources import codes, source
 from lockgate.resources.finding import Finding, Position, Severity
-from lockgate.resources.reader import Document, read
+from lockgate.resources.reader import Document, Reading, read
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _COUNT_LIMIT = 10_000  # files
@@ -33,6 +33,7 @@ class Manifests:
     findings: tuple[Finding, ...]
     files: tuple[str, ...]
     broken: frozenset[str]  # files in which something is wrong
+    readings: Mapping[str, tuple[str | bytes, Reading]] = field(repr=False, compare=False)  # by file, with its content
 
     def over(self, before: Manifests | None) -> Manifests:
         """With what was good before in place of what is broken now: by file, since a broken one hides its objects."""
@@ -48,11 +49,14 @@ class Manifests:
         return replace(self, documents=(*accepted, *missing))
 
 
-def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
+def load(paths: Sequence[str], *, stdin: str | None = None, earlier: Manifests | None = None) -> Manifests:
     """Read files, folders (all below them) and ``-``. Raises `NoManifests`, OSError.
 
-    `stdin` is what ``-`` held when it was read before: it can be read only once.
+    `stdin` is what ``-`` held when it was read before: it can be read only once. Files that are as they were in
+    `earlier` are not parsed again.
     """
+    known = earlier.readings if earlier else {}
+    readings: dict[str, tuple[str | bytes, Reading]] = {}
     documents: list[Document] = []
     findings: list[Finding] = []
     files: list[str] = []
@@ -63,7 +67,9 @@ def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
             findings.append(text)
             broken.add(file)
             continue
-        reading = read(text, file)
+        before = known.get(file)
+        reading = before[1] if before and before[0] == text else read(text, file)
+        readings[file] = (text, reading)
         documents += reading.documents
         findings += reading.findings
         if any(finding.severity is Severity.ERROR for finding in reading.findings):
@@ -73,7 +79,7 @@ def load(paths: Sequence[str], *, stdin: str | None = None) -> Manifests:
         raise NoManifests(f"no manifests in {where}: a folder needs .yaml, .yml or .json files")
     if not documents and not findings:
         raise NoManifests(f"no manifests in {', '.join(files)}: nothing but empty documents")
-    return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken))
+    return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken), readings)
 
 
 def _identity(document: Document) -> tuple[str, str, str]:

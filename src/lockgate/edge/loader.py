@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from lockgate.edge.files import Manifests
@@ -59,6 +59,11 @@ class Loader:
         self._store = store
         self._loaded: dict[ObjectKey, Wanted] = {}
         self.documents: dict[ObjectKey, Document] = {}
+
+    @property
+    def applied(self) -> Set[ObjectKey]:
+        """What the API has taken."""
+        return self._loaded.keys()
 
     @property
     def count(self) -> int:

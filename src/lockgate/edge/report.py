@@ -108,20 +108,21 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     ingresses = await edge.store.list(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
+    current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
     for balancer in edge.load_balancing.load_balancers:
         # The controller writes an Ingress's status when all of the load balancer is made.
-        whole = edge.load_balancing.current and (
-            _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
-        )
-        yield _load_balancer(edge, balancer, whole)
+        made = _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
+        yield _load_balancer(edge, balancer, served=current and settled and made)
+    there = {balancer.tags.get(_STACK_TAG) for balancer in edge.load_balancing.load_balancers}
+    for stack in edge.stacks.stacks if edge.stacks else ():
+        if stack.load_balancer is not None and str(stack.group) not in there:
+            yield Line("load balancer", stack.load_balancer.name, State.WAITING, "is being made")
     for ingress in ingresses:
-        if not ingress.status.load_balancer.ingress and ingress.metadata.finalizers:
-            warning = await _warning(edge, ingress)
-            name = f"{ingress.namespace}/{ingress.name}"
-            yield Line("load balancer", name, State.FAILED if warning else State.WAITING, warning or "is being made")
+        if not ingress.status.load_balancer.ingress and (warning := await _warning(edge, ingress)):
+            yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
 
 
-def _load_balancer(edge: Edge, balancer: LoadBalancer, whole: bool) -> Line:
+def _load_balancer(edge: Edge, balancer: LoadBalancer, *, served: bool) -> Line:
     states = {reference: edge.load_balancing.target_states(reference) for reference in balancer.target_groups}
     targets = [state for group in states.values() for state in group.values()]
     healthy = targets.count("healthy")
@@ -132,10 +133,9 @@ def _load_balancer(edge: Edge, balancer: LoadBalancer, whole: bool) -> Line:
             f"{healthy}/{len(targets)} healthy",
         )
     )
-    served = whole and balancer.dns_name.lower() in edge.addresses and edge.ads.is_settled("alb")
-    ready = served and all(states.values()) and healthy == len(targets)
     if rejected := edge.ads.rejections("alb"):
         return Line("load balancer", balancer.name, State.FAILED, str(rejected[0]))
+    ready = served and balancer.dns_name.lower() in edge.addresses and all(states.values()) and healthy == len(targets)
     return Line("load balancer", balancer.name, State.READY if ready else State.WAITING, detail)
 
 
@@ -188,20 +188,23 @@ async def _objects(edge: Edge) -> AsyncIterator[dict[str, Any]]:
 async def _object_state(edge: Edge, key: ObjectKey, resource: Resource | None, accepted: bool) -> str:
     if not accepted:
         return "refused"
-    match resource:
-        case None:
-            return "stored"
-        case Certificate():
-            current = await edge.store.get(Certificate, key.name, key.namespace)
-            ready = condition(current.status.conditions, "Ready")
-            return "ready" if ready and ready.status == "True" else "waiting"
-        case Ingress():
-            ingress = await edge.store.get(Ingress, key.name, key.namespace)
-            return "ready" if ingress.status.load_balancer.ingress else "waiting"
-        case IstioGateway() | VirtualService():
-            return "served" if _served(edge) else "waiting"
-        case _:
-            return "applied"
+    try:
+        match resource:
+            case None:
+                return "stored"
+            case Certificate():
+                current = await edge.store.get(Certificate, key.name, key.namespace)
+                ready = condition(current.status.conditions, "Ready")
+                return "ready" if ready and ready.status == "True" else "waiting"
+            case Ingress():
+                ingress = await edge.store.get(Ingress, key.name, key.namespace)
+                return "ready" if ingress.status.load_balancer.ingress else "waiting"
+            case IstioGateway() | VirtualService():
+                return "served" if _served(edge) else "waiting"
+            case _:
+                return "applied"
+    except NotFound:  # the API refused it, or somebody deleted it
+        return "refused" if key not in edge.loader.applied else "deleted"
 
 
 async def _hops(edge: Edge) -> list[dict[str, Any]]:

@@ -182,7 +182,7 @@ class Supervisor:
                 self._audience.changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
 
     async def _reload(self) -> None:
-        manifests = files.load(self._options.paths, stdin=self._stdin)
+        manifests = files.load(self._options.paths, stdin=self._stdin, earlier=self._edge.manifests)
         before = _errors(self._edge.findings)
         loaded = await self._edge.load(manifests)
         if loaded.anything:
