@@ -27,8 +27,6 @@ REJECTED = define(
     "What Envoy had accepted before goes on serving; where there is nothing from before, nothing is served.",
 )
 
-_STACK_TAG = "ingress.k8s.aws/stack"
-
 
 async def report(edge: Edge) -> Report:
     certificates = [line async for line in _certificates(edge)]
@@ -108,15 +106,15 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     ingresses = await edge.store.list(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
+    wanted = [each.load_balancer.name for each in edge.stacks.stacks if each.load_balancer] if edge.stacks else []
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
     for balancer in edge.load_balancing.load_balancers:
-        # The controller writes an Ingress's status when all of the load balancer is made.
-        made = _STACK_TAG not in balancer.tags or balancer.dns_name.lower() in published
+        # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
+        made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
-    there = {balancer.tags.get(_STACK_TAG) for balancer in edge.load_balancing.load_balancers}
-    for stack in edge.stacks.stacks if edge.stacks else ():
-        if stack.load_balancer is not None and str(stack.group) not in there:
-            yield Line("load balancer", stack.load_balancer.name, State.WAITING, "is being made")
+    for name in wanted:
+        if name not in {balancer.name for balancer in edge.load_balancing.load_balancers}:
+            yield Line("load balancer", name, State.WAITING, "is being made")
     for ingress in ingresses:
         if not ingress.status.load_balancer.ingress and (warning := await _warning(edge, ingress)):
             yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
