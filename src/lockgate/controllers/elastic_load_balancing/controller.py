@@ -111,6 +111,7 @@ class ElasticLoadBalancing:
 
     def targets_changed(self) -> None:
         """To be called when `resolve` may answer differently than before."""
+        self._targets.look_again()
         self._notice()
 
     async def run(self) -> None:

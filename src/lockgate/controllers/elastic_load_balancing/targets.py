@@ -45,12 +45,15 @@ class Targets:
         self._groups: Mapping[str, TargetGroup] = {}
         self._health: dict[Key, Health] = {}
         self._targets_of: defaultdict[str, set[Target]] = defaultdict(set)  # the keys of health, by target group
+        self._endpoints: dict[str, tuple[TargetGroup, tuple[Endpoint, ...]]] = {}  # while nothing changes in a group
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._probing: set[Key] = set()
 
     def follow(self, groups: Mapping[str, TargetGroup], used: frozenset[str]) -> None:
         """The target groups that exist now; those in `used` get traffic from a load balancer and are probed."""
         self._groups = groups
+        for gone in self._endpoints.keys() - groups.keys():
+            del self._endpoints[gone]
         registered = {(reference, target) for reference, group in groups.items() for target in group.targets}
         for key in registered:
             if key[0] in used:
@@ -72,6 +75,20 @@ class Targets:
 
     def endpoints(self, group: TargetGroup) -> tuple[Endpoint, ...]:
         """Where requests for a group go, and where some may still be running."""
+        known = self._endpoints.get(group.reference)
+        if known is None or known[0] is not group:
+            known = self._endpoints[group.reference] = (group, self._endpoints_now(group))
+        return known[1]
+
+    def look_again(self) -> None:
+        """`resolve` may answer differently than before."""
+        self._endpoints.clear()
+
+    def stop(self) -> None:
+        for key in list(self._health):
+            self._forget(key)
+
+    def _endpoints_now(self, group: TargetGroup) -> tuple[Endpoint, ...]:
         from lockgate.xds.loadbalancer import Endpoint
 
         states = self.states(group.reference)
@@ -90,17 +107,13 @@ class Targets:
             ]
         return tuple(dict.fromkeys(made))
 
-    def stop(self) -> None:
-        for key in list(self._health):
-            self._forget(key)
-
     def _places(self, group: TargetGroup, target: Target) -> tuple[tuple[str, int], ...]:
         return self._resolve(target, group.target_type, group.vpc_id)
 
     def _start(self, key: Key, health: Health, work: Coroutine[None, None, None]) -> None:
         if earlier := self._tasks.pop(key, None):
             earlier.cancel()
-        self._health[key] = health
+        self._set(key, health)
         self._targets_of[key[0]].add(key[1])
         self._tasks[key] = asyncio.create_task(work)
 
@@ -110,7 +123,14 @@ class Targets:
         if task := self._tasks.pop(key, None):
             task.cancel()
 
+    def _set(self, key: Key, health: Health) -> None:
+        before = self._health.get(key)
+        self._health[key] = health
+        if before is None or before.state != health.state:
+            self._endpoints.pop(key[0], None)
+
     def _drop(self, key: Key) -> None:
+        self._endpoints.pop(key[0], None)
         self._health.pop(key, None)
         targets = self._targets_of[key[0]]
         targets.discard(key[1])
@@ -130,7 +150,7 @@ class Targets:
                 outcome = Failed()
             before = self._health[key]
             health = after(before, outcome, group.health_check, time.monotonic())
-            self._health[key] = health
+            self._set(key, health)
             if (before.state, before.reason) != (health.state, health.reason):
                 log.info("%s %s:%d %s %s", group.name, target.id, target.port, health.state, health.reason)
                 await self._report(key, health)

@@ -30,13 +30,13 @@ from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 FILTER: Final = "envoy.filters.http.ext_authz"
 CLUSTER_NAME: Final = "lockgate.authentication"
 SECONDS: Final = 15
+_KINDS: Final = (AuthenticateOidc, AuthenticateCognito, JwtValidation)
 
 
 def authentication_of(listener: Listener, rule: Rule | None) -> PreAction | None:
     """What must succeed before a rule's final action; None is the default rule."""
     actions = rule.actions if rule else listener.default_actions
-    kinds = AuthenticateOidc | AuthenticateCognito | JwtValidation
-    return next((each for each in actions if isinstance(each, kinds)), None)
+    return next((each for each in actions if isinstance(each, _KINDS)), None)
 
 
 def authenticates(listener: Listener) -> bool:
