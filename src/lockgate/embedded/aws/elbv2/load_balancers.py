@@ -13,7 +13,7 @@ from lockgate.embedded.aws.elbv2.state import LoadBalancer, Shape, State
 from lockgate.embedded.aws.paging import page
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-LOAD_BALANCERS = 250  # of a region: AWS starts an account with 50, and raises it when asked
+LOAD_BALANCERS = 50  # of a region, the default quota
 
 
 def create(state: State, given: Shape) -> Result:
