@@ -112,11 +112,14 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
+    there = {balancer.name for balancer in edge.load_balancing.load_balancers}
     for name in wanted:
-        if name not in {balancer.name for balancer in edge.load_balancing.load_balancers}:
+        if name not in there:
             yield Line("load balancer", name, State.WAITING, "is being made")
-    for ingress in ingresses:
-        if not ingress.status.load_balancer.ingress and (warning := await _warning(edge, ingress)):
+    unmade = [ingress for ingress in ingresses if not ingress.status.load_balancer.ingress]
+    warnings = await _warnings(edge) if unmade else {}
+    for ingress in unmade:
+        if warning := warnings.get(ingress.metadata.uid):
             yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
 
 
@@ -330,15 +333,11 @@ def _issued_how(certificate: Certificate, issuer: Issuer | ClusterIssuer | None)
     return "issued over ACME, DNS-01" if issuer.spec.acme else f"issued by {ref.kind} {ref.name}"
 
 
-async def _warning(edge: Edge, about: Resource) -> str:
-    """The latest warning event about an object; empty when there is none."""
-    events = [
-        event
-        for event in await edge.store.list(Event, about.namespace)
-        if event.type == "Warning" and event.involved_object.uid == about.metadata.uid
-    ]
-    latest = max(events, key=lambda event: event.last_timestamp or "", default=None)
-    return latest.message if latest else ""
+async def _warnings(edge: Edge) -> dict[str, str]:
+    """The latest warning event about each object, by its uid."""
+    events = [event for event in await edge.store.list(Event) if event.type == "Warning"]
+    events.sort(key=lambda event: event.last_timestamp or "")
+    return {event.involved_object.uid: event.message for event in events}
 
 
 def _names(certificate: AcmCertificate) -> str:
