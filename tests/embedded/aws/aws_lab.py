@@ -108,3 +108,20 @@ def certificate(
     )
     pem = builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     return pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def revocation_list(issuer: str, key: str, serial: int) -> bytes:
+    """A list, as DER, by which the issuer revokes one serial number."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    signer: Any = load_pem_private_key(key.encode(), None)
+    now = datetime.datetime.now(datetime.UTC)
+    revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.load_pem_x509_certificate(issuer.encode()).subject)
+        .last_update(now)
+        .next_update(now + datetime.timedelta(days=1))
+        .add_revoked_certificate(revoked)
+    )
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 from zlib import crc32
 
 import pytest
 import yaml
-from aws_lab import Lab, certificate, lab, refusal
+from aws_lab import Lab, certificate, lab, refusal, revocation_list
+
+from lockgate.embedded.aws.elbv2.service import OPERATIONS
 
 TABLE = yaml.safe_load((Path(__file__).parents[2] / "cases/aws/elbv2_refusals.yaml").read_text())
 INSTANCE = "i-0123456789abcdef0"
@@ -338,6 +342,67 @@ def test_capacity_and_policies(elbv2: Any, standing: dict[str, Any]) -> None:
     assert len(policy["Ciphers"]) == 7
 
 
+def test_capacity_may_shrink_twice_a_day(elbv2: Any, fresh: dict[str, Any]) -> None:
+    def reserve(units: int) -> dict[str, Any]:
+        wanted = {"CapacityUnits": units}
+        return dict(elbv2.modify_capacity_reservation(LoadBalancerArn=fresh["lb"], MinimumLoadBalancerCapacity=wanted))
+
+    assert [reserve(units)["DecreaseRequestsRemaining"] for units in (400, 300, 300, 200, 500)] == [2, 1, 1, 0, 0]
+    assert refusal(reserve, units=100)[0] == "CapacityDecreaseRequestLimitExceeded"
+    reset = elbv2.modify_capacity_reservation(LoadBalancerArn=fresh["lb"], ResetCapacityReservation=True)
+    assert "MinimumLoadBalancerCapacity" not in reset
+    assert reserve(100)["MinimumLoadBalancerCapacity"] == {"CapacityUnits": 100}
+
+
+def test_address_pools(elbv2: Any, fresh: dict[str, Any], vpc: Any) -> None:
+    def pools() -> Any:
+        return elbv2.describe_load_balancers(LoadBalancerArns=[fresh["lb"]])["LoadBalancers"][0].get("IpamPools")
+
+    given = {"Ipv4IpamPoolId": "ipam-pool-1"}
+    assert elbv2.modify_ip_pools(LoadBalancerArn=fresh["lb"], IpamPools=given)["IpamPools"] == given
+    assert pools() == given
+    elbv2.modify_ip_pools(LoadBalancerArn=fresh["lb"], RemoveIpamPools=["ipv4"])
+    assert pools() is None
+    made = elbv2.create_load_balancer(
+        Name="outpost", Subnets=list(vpc[1][:2]), IpamPools=given, CustomerOwnedIpv4Pool="ipv4pool-coip-1"
+    )["LoadBalancers"][0]
+    assert (made["IpamPools"], made["CustomerOwnedIpv4Pool"]) == (given, "ipv4pool-coip-1")
+    elbv2.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+
+
+def test_every_operation_of_the_model_is_answered(elbv2: Any) -> None:
+    assert set(elbv2.meta.service_model.operation_names) == set(OPERATIONS)
+
+
+def test_a_trust_stores_contents_are_lent_by_presigned_urls(running: Lab, elbv2: Any) -> None:
+    s3 = running.client("s3")
+    root, key = certificate("Root", ca=True)
+    revoked = revocation_list(root, key, 7)
+    s3.create_bucket(Bucket="lent", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    s3.put_object(Bucket="lent", Key="ca.pem", Body=root.encode())
+    s3.put_object(Bucket="lent", Key="ca.crl", Body=revoked)
+    made = elbv2.create_trust_store(
+        Name="lent", CaCertificatesBundleS3Bucket="lent", CaCertificatesBundleS3Key="ca.pem"
+    )["TrustStores"][0]
+    arn = made["TrustStoreArn"]
+    elbv2.add_trust_store_revocations(
+        TrustStoreArn=arn, RevocationContents=[{"S3Bucket": "lent", "S3Key": "ca.crl", "RevocationType": "CRL"}]
+    )
+    s3.delete_object(Bucket="lent", Key="ca.pem")  # the trust store keeps what it read
+    bundle = elbv2.get_trust_store_ca_certificates_bundle(TrustStoreArn=arn)["Location"]
+    assert urlopen(bundle).read() == root.encode()
+    content = elbv2.get_trust_store_revocation_content(TrustStoreArn=arn, RevocationId=1)["Location"]
+    assert urlopen(content).read() == revoked
+    missing = refusal(elbv2.get_trust_store_revocation_content, TrustStoreArn=arn, RevocationId=2)
+    assert missing == ("RevocationIdNotFound", "The revocation ID '2' does not exist")
+    with pytest.raises(HTTPError) as changed:
+        urlopen(bundle.replace("X-Amz-Expires=600", "X-Amz-Expires=999999"))
+    assert changed.value.code == 403
+    assert "lent" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    assert not [bucket["Name"] for bucket in s3.list_buckets()["Buckets"] if bucket["Name"].startswith("elb-")]
+    elbv2.delete_trust_store(TrustStoreArn=arn)
+
+
 def test_a_trust_store_comes_out_of_s3_and_verifies_clients(running: Lab, elbv2: Any, standing: dict[str, Any]) -> None:
     s3 = running.client("s3")
     root, _ = certificate("Clients' Root", ca=True)
@@ -356,6 +421,7 @@ def test_a_trust_store_comes_out_of_s3_and_verifies_clients(running: Lab, elbv2:
     assert (made["Status"], made["NumberOfCaCertificates"]) == ("CREATING", 1)
     assert elbv2.describe_trust_stores(Names=["clients"])["TrustStores"][0]["Status"] == "ACTIVE"
     assert running.run(running.api.trust_store(arn)) == (root.encode(), ())
+    assert elbv2.get_resource_policy(ResourceArn=arn).get("Policy") is None
     elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication={"Mode": "verify", "TrustStoreArn": arn})
     shown = elbv2.describe_listeners(ListenerArns=[standing["https"]])["Listeners"][0]["MutualAuthentication"]
     assert shown == {
@@ -367,6 +433,10 @@ def test_a_trust_store_comes_out_of_s3_and_verifies_clients(running: Lab, elbv2:
     }
     (user,) = elbv2.describe_trust_store_associations(TrustStoreArn=arn)["TrustStoreAssociations"]
     assert user["ResourceArn"] == standing["https"]
+    shared = {"TrustStoreArn": arn, "ResourceArn": standing["https"]}
+    assert refusal(elbv2.delete_shared_trust_store_association, **shared)[0] == "DeleteAssociationSameAccount"
+    shared["ResourceArn"] = standing["http"]
+    assert refusal(elbv2.delete_shared_trust_store_association, **shared)[0] == "AssociationNotFound"
     assert refusal(elbv2.delete_trust_store, TrustStoreArn=arn)[0] == "TrustStoreInUse"
     elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication={"Mode": "off"})
     elbv2.delete_trust_store(TrustStoreArn=arn)

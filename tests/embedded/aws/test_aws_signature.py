@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given, settings
@@ -39,7 +40,7 @@ def _signed(auth: object, method: str, path: str, query: str, body: bytes, heade
 def _verify(request: HttpRequest) -> None:
     scope = signature.scope(request)
     assert scope is not None
-    signature.verify(request, scope, SECRETS)
+    signature.verify(request, scope, SECRETS, datetime.now(UTC))
 
 
 @settings(max_examples=150, deadline=None)
@@ -86,3 +87,20 @@ def test_a_signed_header_cannot_be_replaced() -> None:
     headers = tuple((key, "forged" if key == "x-amz-meta-own" else value) for key, value in request.headers)
     with pytest.raises(Refusal):
         _verify(replace(request, headers=headers))
+
+
+def test_a_presigned_url_is_as_botocore_makes_it_and_ends() -> None:
+    now = datetime.now(UTC)
+    url = signature.presigned("http://127.0.0.1:4566", "/bucket/a%20key", "us-east-1", (ID, SECRET), now, 600)
+    parts = urlsplit(url)
+    request = HttpRequest("GET", parts.path, parts.query, (("host", "127.0.0.1:4566"),), b"")
+    _verify(request)
+    again = AWSRequest(method="GET", url="http://127.0.0.1:4566/bucket/a%20key")
+    S3SigV4QueryAuth(Credentials(ID, SECRET), "s3", "us-east-1", 600).add_auth(again)
+    if again.context["timestamp"] == now.strftime("%Y%m%dT%H%M%SZ"):
+        assert sorted(urlsplit(again.url).query.split("&")) == sorted(parts.query.split("&"))
+    scope = signature.scope(request)
+    assert scope is not None
+    with pytest.raises(Refusal) as refused:
+        signature.verify(request, scope, SECRETS, now + timedelta(seconds=601))
+    assert (refused.value.code, refused.value.message) == ("AccessDenied", "Request has expired")

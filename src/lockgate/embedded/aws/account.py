@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
@@ -21,11 +21,13 @@ class Service(Protocol):
 
 
 class Account:
-    """Starts empty, but for the default VPC that EC2 has in each region. Raises `ValueError` for an unknown region."""
+    """Starts empty, but for the default VPC that EC2 has in each region. `presign` makes the URL of an object in S3.
+    Raises `ValueError` for an unknown region."""
 
-    def __init__(self, account: str, region: str) -> None:
+    def __init__(self, account: str, region: str, presign: Callable[[str], str]) -> None:
         self.id = account
         self.region = region
+        self.presign = presign
         self.regions = ec2.regions()
         if region not in self.regions:
             raise ValueError(f"AWS has no region {region}")
@@ -131,3 +133,8 @@ class _Neighbours:
 
     def object(self, bucket: str, key: str) -> bytes | None:
         return moto_services.stored_object(self._account.id, bucket, key)
+
+    def lend(self, key: str, content: bytes) -> str:
+        bucket = f"elb-trust-stores-{self._region}"
+        moto_services.keep_object(bucket, key, content, self._region)
+        return self._account.presign(f"/{bucket}/{key}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 from lockgate.embedded.aws import ec2, moto_services, protocol, signature, web_acls
@@ -66,7 +67,7 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         signed = signature.scope(request)
         if signed is not None:
             service, region = _service(signed.service), signed.region
-            signature.verify(request, signed, secrets)
+            signature.verify(request, signed, secrets, datetime.now(UTC))
             if region not in account.regions:
                 raise Refusal("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
         else:

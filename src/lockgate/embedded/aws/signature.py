@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
 from lockgate.embedded.aws.protocol import HttpRequest, Refusal
@@ -79,14 +80,45 @@ def scope(request: HttpRequest) -> Scope | None:
     )
 
 
-def verify(request: HttpRequest, signed: Scope, secrets: Mapping[str, str]) -> None:
-    """Raises `Refusal` for a key that is not in `secrets` (id to secret), and for a signature made with another one."""
+def verify(request: HttpRequest, signed: Scope, secrets: Mapping[str, str], now: datetime) -> None:
+    """Raises `Refusal` for a key that is not in `secrets` (id to secret), for a signature made with another one, and
+    for a presigned request that is asked for too late."""
     secret = secrets.get(signed.access_key_id)
     if secret is None:
         raise Refusal("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
     expected = hmac.new(_key(secret, signed), _string_to_sign(request, signed), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected, signed.signature):
         raise Refusal("SignatureDoesNotMatch", MISMATCH, 403)
+    if signed.presigned and _is_over(request, signed, now):
+        raise Refusal("AccessDenied", "Request has expired", 403)
+
+
+def presigned(endpoint: str, path: str, region: str, access_key: tuple[str, str], now: datetime, seconds: int) -> str:
+    """The URL under which S3 gives the object at `path` (``/bucket/key``, encoded) to anybody for so long.
+
+    Source: Amazon S3 API reference, "Authenticating Requests: Using Query Parameters".
+    """
+    time = now.strftime(_TIME)
+    signed = Scope(access_key[0], time[:8], region, "s3", ("host",), "", time, True)
+    query = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={quote(f'{access_key[0]}/{signed.credential}', safe='')}"
+        f"&X-Amz-Date={time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders=host"
+    )
+    host = endpoint.partition("://")[2]
+    text = _string_to_sign(HttpRequest("GET", path, query, (("host", host),), b""), signed)
+    signature = hmac.new(_key(access_key[1], signed), text, hashlib.sha256).hexdigest()
+    return f"{endpoint}{path}?{query}&X-Amz-Signature={signature}"
+
+
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+def _is_over(request: HttpRequest, signed: Scope, now: datetime) -> bool:
+    try:
+        began = datetime.strptime(signed.time, _TIME).replace(tzinfo=UTC)
+        return now > began + timedelta(seconds=int(dict(_pairs(request.query)).get("X-Amz-Expires", "")))
+    except (ValueError, OverflowError):
+        return True
 
 
 def _key(secret: str, signed: Scope) -> bytes:

@@ -1,4 +1,4 @@
-"""Load balancers: where they are, who may reach them, their attributes and capacity."""
+"""Load balancers: where they are, who may reach them, and their attributes."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def create(state: State, given: Shape) -> Result:
     groups = _security_groups(state, vpc, given.get("SecurityGroups"))
     scheme = given.get("Scheme", "internet-facing")
     family = _ip_address_type(given.get("IpAddressType", "ipv4"), scheme)
+    pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
+    _check_ipam_pool(pool, scheme)
     made_of_tags = tags.read(given.get("Tags", ()))
     for known in state.load_balancers.values():
         if known.name == name:
@@ -64,6 +66,8 @@ def create(state: State, given: Shape) -> Result:
         created=state.now(),
         attributes=settings,
         tags=made_of_tags,
+        ipam_pool=pool,
+        coip_pool=given.get("CustomerOwnedIpv4Pool", ""),
     )
     return {"LoadBalancers": [shown(state, made) | {"State": {"Code": "provisioning"}}]}
 
@@ -124,7 +128,7 @@ def set_subnets(state: State, given: Shape) -> Result:
         raise Refusal("InvalidConfigurationRequest", "The subnets must belong to the VPC of the load balancer")
     family = _ip_address_type(given.get("IpAddressType", balancer.ip_address_type), balancer.scheme)
     balancer.subnets, balancer.ip_address_type = subnets, family
-    return {"AvailabilityZones": _zones(state, balancer), "IpAddressType": family}
+    return {"AvailabilityZones": zones(state, balancer), "IpAddressType": family}
 
 
 def set_security_groups(state: State, given: Shape) -> Result:
@@ -144,43 +148,23 @@ def set_ip_address_type(state: State, given: Shape) -> Result:
     return {"IpAddressType": balancer.ip_address_type}
 
 
-def describe_capacity(state: State, given: Shape) -> Result:
+def modify_ip_pools(state: State, given: Shape) -> Result:
+    """EC2 here has no IPAM: any pool's id is taken, and no address comes from it."""
     balancer = state.load_balancer(given["LoadBalancerArn"])
-    answer: dict[str, Any] = {"DecreaseRequestsRemaining": 2, "CapacityReservationState": []}
-    if balancer.capacity_units is not None:
-        answer["LastModifiedTime"] = balancer.capacity_changed
-        answer["MinimumLoadBalancerCapacity"] = {"CapacityUnits": balancer.capacity_units}
-        answer["CapacityReservationState"] = [
-            {
-                "State": {"Code": "provisioned"},
-                "AvailabilityZone": zone["ZoneName"],
-                "EffectiveCapacityUnits": balancer.capacity_units / len(balancer.subnets),
-            }
-            for zone in _zones(state, balancer)
-        ]
-    return answer
-
-
-def modify_capacity(state: State, given: Shape) -> Result:
-    balancer = state.load_balancer(given["LoadBalancerArn"])
-    units = given.get("MinimumLoadBalancerCapacity", {}).get("CapacityUnits")
-    if given.get("ResetCapacityReservation"):
-        balancer.capacity_units = None
-    elif units is None:
-        raise Refusal("ValidationError", "The minimum capacity or its reset must be specified")
-    elif not 100 <= units <= 1500 * len(balancer.subnets):
-        raise Refusal(
-            "ValidationError",
-            f"Capacity units must be between 100 and {1500 * len(balancer.subnets)} for this load balancer",
-        )
-    else:
-        balancer.capacity_units = units
-    balancer.capacity_changed = state.now()
-    return describe_capacity(state, given)
+    pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
+    removed = given.get("RemoveIpamPools") or []
+    if bool(pool) == bool(removed):
+        raise Refusal("ValidationError", "You must specify either IPAM pools or IPAM pools to remove")
+    _check_ipam_pool(pool, balancer.scheme)
+    balancer.ipam_pool = pool
+    return {"IpamPools": {"Ipv4IpamPoolId": pool}} if pool else {}
 
 
 def shown(state: State, balancer: LoadBalancer) -> Shape:
-    return {
+    pools: Shape = {"IpamPools": {"Ipv4IpamPoolId": balancer.ipam_pool}} if balancer.ipam_pool else {}
+    if balancer.coip_pool:
+        pools["CustomerOwnedIpv4Pool"] = balancer.coip_pool
+    return pools | {
         "LoadBalancerArn": balancer.arn,
         "DNSName": balancer.dns_name,
         "CanonicalHostedZoneId": balancer.hosted_zone,
@@ -190,7 +174,7 @@ def shown(state: State, balancer: LoadBalancer) -> Shape:
         "VpcId": balancer.vpc_id,
         "State": {"Code": "active"},
         "Type": "application",
-        "AvailabilityZones": _zones(state, balancer),
+        "AvailabilityZones": zones(state, balancer),
         "SecurityGroups": list(balancer.security_groups),
         "IpAddressType": balancer.ip_address_type,
     }
@@ -202,7 +186,7 @@ def paged(items: Sequence[Any], given: Shape) -> tuple[list[Any], Shape]:
     return chosen, {"NextMarker": marker} if marker else {}
 
 
-def _zones(state: State, balancer: LoadBalancer) -> list[Shape]:
+def zones(state: State, balancer: LoadBalancer) -> list[Shape]:
     known = state.neighbours.subnets()
     return [
         {"ZoneName": known[subnet][1] if subnet in known else "", "SubnetId": subnet, "LoadBalancerAddresses": []}
@@ -262,6 +246,13 @@ def _security_groups(state: State, vpc: str, given: Sequence[str] | None) -> tup
     if any(group not in known or known[group][0] != vpc for group in given):
         raise Refusal("InvalidConfigurationRequest", "One or more security groups are invalid")
     return tuple(dict.fromkeys(given))
+
+
+def _check_ipam_pool(pool: str, scheme: str) -> None:
+    if pool and scheme == "internal":
+        raise Refusal(
+            "InvalidConfigurationRequest", "IPAM pools can be specified for internet-facing load balancers only"
+        )
 
 
 def _ip_address_type(family: str, scheme: str) -> str:

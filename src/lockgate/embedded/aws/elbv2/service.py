@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from lockgate.embedded.aws import constraints
 from lockgate.embedded.aws.elbv2 import (
     actions,
+    capacity,
     listeners,
     load_balancers,
     policies,
@@ -17,7 +18,7 @@ from lockgate.embedded.aws.elbv2 import (
     trust_stores,
 )
 from lockgate.embedded.aws.elbv2.state import Neighbours, Shape, State
-from lockgate.embedded.aws.protocol import Call, Refusal, Result
+from lockgate.embedded.aws.protocol import Call, Result
 
 OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
     "CreateLoadBalancer": load_balancers.create,
@@ -28,8 +29,9 @@ OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
     "SetSubnets": load_balancers.set_subnets,
     "SetSecurityGroups": load_balancers.set_security_groups,
     "SetIpAddressType": load_balancers.set_ip_address_type,
-    "DescribeCapacityReservation": load_balancers.describe_capacity,
-    "ModifyCapacityReservation": load_balancers.modify_capacity,
+    "ModifyIpPools": load_balancers.modify_ip_pools,
+    "DescribeCapacityReservation": capacity.describe,
+    "ModifyCapacityReservation": capacity.modify,
     "CreateListener": listeners.create,
     "DescribeListeners": listeners.describe,
     "ModifyListener": listeners.modify,
@@ -61,6 +63,10 @@ OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
     "AddTrustStoreRevocations": trust_stores.add_revocations,
     "RemoveTrustStoreRevocations": trust_stores.remove_revocations,
     "DescribeTrustStoreRevocations": trust_stores.describe_revocations,
+    "GetTrustStoreCaCertificatesBundle": trust_stores.get_bundle,
+    "GetTrustStoreRevocationContent": trust_stores.get_revocation,
+    "GetResourcePolicy": trust_stores.get_policy,
+    "DeleteSharedTrustStoreAssociation": trust_stores.delete_shared_association,
     "AddTags": tags.add,
     "RemoveTags": tags.remove,
     "DescribeTags": tags.describe,
@@ -76,11 +82,8 @@ class ElasticLoadBalancing:
         self.state = State(account, region, neighbours)
 
     def answer(self, call: Call) -> Result:
-        operation = OPERATIONS.get(call.operation)
-        if operation is None:
-            raise Refusal("NotImplemented", f"{call.operation} of ELBv2 is not served here")
         constraints.check(call)
-        return operation(self.state, call.parameters)
+        return OPERATIONS[call.operation](self.state, call.parameters)
 
     # --- what AWS knows inside
 

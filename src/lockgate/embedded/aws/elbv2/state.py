@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from lockgate.embedded.aws.protocol import Refusal
@@ -44,6 +44,10 @@ class Neighbours(Protocol):
         """What S3 has under that key."""
         ...
 
+    def lend(self, key: str, content: bytes) -> str:
+        """A URL from which anybody may read the content for ten minutes."""
+        ...
+
 
 @dataclass(slots=True)
 class LoadBalancer:
@@ -61,6 +65,9 @@ class LoadBalancer:
     tags: dict[str, str]
     capacity_units: int | None = None
     capacity_changed: datetime | None = None
+    capacity_decreases: tuple[date, ...] = ()
+    ipam_pool: str = ""
+    coip_pool: str = ""
 
 
 @dataclass(slots=True)

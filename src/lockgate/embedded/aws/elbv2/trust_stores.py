@@ -92,6 +92,36 @@ def describe_revocations(state: State, given: Shape) -> Result:
     return {"TrustStoreRevocations": items, **marker}
 
 
+def get_bundle(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    return {"Location": state.neighbours.lend(f"{store.name}/ca-certificates-bundle.pem", store.bundle)}
+
+
+def get_revocation(state: State, given: Shape) -> Result:
+    store = state.trust_store(given["TrustStoreArn"])
+    identity = given["RevocationId"]
+    _find_revocation(store, identity)
+    return {"Location": state.neighbours.lend(f"{store.name}/{identity}.crl", store.revocations[identity][0])}
+
+
+def get_policy(state: State, given: Shape) -> Result:
+    """A trust store has a policy once it is shared, with other accounts: there is none here."""
+    if given["ResourceArn"] not in state.trust_stores:
+        raise Refusal("ResourceNotFound", f"Resource '{given['ResourceArn']}' not found")
+    return {}
+
+
+def delete_shared_association(state: State, given: Shape) -> Result:
+    """What listeners of other accounts have: all of these are the trust store's own account's."""
+    store = state.trust_store(given["TrustStoreArn"])
+    if any(given["ResourceArn"] in (user.arn, user.load_balancer) for user in _users(state, store.arn)):
+        raise Refusal(
+            "DeleteAssociationSameAccount",
+            "The specified association can't be deleted in the same account as the trust store",
+        )
+    raise Refusal("AssociationNotFound", f"The association with '{given['ResourceArn']}' does not exist")
+
+
 def shown(store: TrustStore) -> Shape:
     return {
         "Name": store.name,
