@@ -1,15 +1,16 @@
-"""The hosted zones that Route 53 keeps for load balancers, one a region.
+"""The hosted zones that Route 53 keeps for load balancers: two a region, one for each form of their names.
 
-Source: AWS General Reference, "Elastic Load Balancing endpoints and quotas", column "Route 53 Hosted Zone ID".
+Application load balancers are ``NAME-NUMBER.REGION.elb.amazonaws.com``, network load balancers
+``NAME-ID.elb.REGION.amazonaws.com``. Source: AWS General Reference, "Elastic Load Balancing endpoints and quotas",
+columns "Route 53 Hosted Zone ID".
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-SUFFIX: Final = ".elb.amazonaws.com"
-
-CANONICAL_HOSTED_ZONES: Final = {
+APPLICATION_HOSTED_ZONES: Final = {
     "af-south-1": "Z268VQBMOI5EKX",
     "ap-east-1": "Z3DQVH9N71FHZ0",
     "ap-northeast-1": "Z14GRHDCWA56QT",
@@ -39,15 +40,51 @@ CANONICAL_HOSTED_ZONES: Final = {
     "us-west-2": "Z1H1FL5HABSF5",
 }
 
+NETWORK_HOSTED_ZONES: Final = {
+    "af-south-1": "Z203XCE67M25HM",
+    "ap-east-1": "Z12Y7K3UBGUAD1",
+    "ap-northeast-1": "Z31USIVHYNEOWT",
+    "ap-northeast-2": "ZIBE1TIR4HY56",
+    "ap-northeast-3": "Z1GWIQ4HH19I5X",
+    "ap-south-1": "ZVDDRBQ08TROA",
+    "ap-southeast-1": "ZKVM4W9LS7TM",
+    "ap-southeast-2": "ZCT6FZBF4DROD",
+    "ap-southeast-3": "Z01971771FYVNCOVWJU1G",
+    "ca-central-1": "Z2EPGBW3API2WT",
+    "ca-west-1": "Z02754302KBB00W2LKWZ9",
+    "eu-central-1": "Z3F0SRJ5LGBH90",
+    "eu-central-2": "Z02239872DOALSIDCX66S",
+    "eu-north-1": "Z1UDT6IFJ4EJM",
+    "eu-south-1": "Z23146JA1KNAFP",
+    "eu-west-1": "Z2IFOLAFXWLO4F",
+    "eu-west-2": "ZD4D7Y8KGAS4G",
+    "eu-west-3": "Z1CMS0P5QUZ6D5",
+    "me-central-1": "Z00282643NTTLPANJJG2P",
+    "me-south-1": "Z3QSRYVP46NYYV",
+    "sa-east-1": "ZTK26PT1VY4CU",
+    "us-east-1": "Z26RNL4JYFTOTI",
+    "us-east-2": "ZLMOA37VPKANP",
+    "us-gov-west-1": "ZMG1MZ2THAWF1",
+    "us-west-1": "Z24FKFUX50B4VW",
+    "us-west-2": "Z18D5FSROUN65G",
+}
+
+_NAME: Final = re.compile(r"(?:.+\.)?(?:([a-z0-9-]+)\.elb|elb\.([a-z0-9-]+))\.amazonaws\.com")
+
 
 def region_of(dns_name: str) -> str | None:
     """The region that a load balancer's DNS name tells; None for any other name."""
-    name = dns_name.lower().rstrip(".")
-    if not name.endswith(SUFFIX):
+    found = _NAME.fullmatch(dns_name.lower().rstrip("."))
+    return (found[1] or found[2]) if found else None
+
+
+def canonical_hosted_zone(dns_name: str) -> str | None:
+    """The zone that an alias to a load balancer names; None for any other name.
+
+    A region that the tables lack gets us-east-1's: an id that Route 53 at least knows as a load balancer's.
+    """
+    found = _NAME.fullmatch(dns_name.lower().rstrip("."))
+    if found is None:
         return None
-    return name.removesuffix(SUFFIX).rpartition(".")[2]
-
-
-def canonical_hosted_zone(region: str) -> str:
-    """A region that the table lacks gets us-east-1's: an id that Route 53 at least knows as a load balancer's."""
-    return CANONICAL_HOSTED_ZONES.get(region, CANONICAL_HOSTED_ZONES["us-east-1"])
+    zones = APPLICATION_HOSTED_ZONES if found[1] else NETWORK_HOSTED_ZONES
+    return zones.get(found[1] or found[2], zones["us-east-1"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lockgate.dns.answer import zone_of
-from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
+from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.dns.model import SIMPLE, Alias, Data, Policy, Records, RecordSet, Zone
 
 TTL = 300  # s, where an endpoint names none
@@ -160,9 +160,8 @@ def _record_sets(endpoint: Endpoint, name: str) -> list[RecordSet]:
     ttl = endpoint.ttl or TTL
     if names and not addresses:
         target = names[0].lower().rstrip(".") + "."
-        region = region_of(target)
-        if region is not None and endpoint.alias:
-            zone = canonical_hosted_zone(region)
+        zone = canonical_hosted_zone(target)
+        if zone is not None and endpoint.alias:
             made = dict.fromkeys(("A", "AAAA"), Alias(target, zone, endpoint.evaluate_target_health))
         else:
             made["CNAME"] = Records(ttl, (target,))

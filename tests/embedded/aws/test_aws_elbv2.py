@@ -54,8 +54,8 @@ def standing(running: Lab, elbv2: Any, vpc: Any) -> dict[str, Any]:
         made = elbv2.create_target_group(Name=name, **{**plain, **settings})
         return str(made["TargetGroups"][0]["TargetGroupArn"])
 
-    def balancer(name: str) -> str:
-        made = elbv2.create_load_balancer(Name=name, Subnets=list(subnets[:2]))
+    def balancer(name: str, **settings: Any) -> str:
+        made = elbv2.create_load_balancer(Name=name, Subnets=list(subnets[:2]), **settings)
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
     names |= {
@@ -67,6 +67,11 @@ def standing(running: Lab, elbv2: Any, vpc: Any) -> dict[str, Any]:
         "lb": balancer("standing"),
         "other": balancer("other"),
         "protected": balancer("protected"),
+        "nlb": balancer("passing", Type="network"),
+        "tcp_tg": group("passed", Protocol="TCP", TargetType="ip"),
+        "alb_tg": group("in-front", Protocol="TCP", TargetType="alb"),
+        "alb_tg2": group("in-front-2", Protocol="TCP", TargetType="alb"),
+        "eip": running.client("ec2").allocate_address(Domain="vpc")["AllocationId"],
         "vpc": vpc_id,
         "subnet_a": subnets[0],
         "subnet_b": subnets[1],
@@ -91,6 +96,9 @@ def standing(running: Lab, elbv2: Any, vpc: Any) -> dict[str, Any]:
     names["https"] = listener(
         names["lb"], 443, FIXED, Protocol="HTTPS", Certificates=[{"CertificateArn": names["cert"]}]
     )
+    elbv2.register_targets(TargetGroupArn=names["alb_tg"], Targets=[{"Id": names["lb"]}])
+    forward = [{"Type": "forward", "TargetGroupArn": names["tcp_tg"]}]
+    names["tcp"] = listener(names["nlb"], 80, forward, Protocol="TCP")
     listener(names["other"], 80, [{"Type": "forward", "TargetGroupArn": names["other_tg"]}])
     for priority, actions in ((1, [{"Type": "forward", "TargetGroupArn": names["tg"]}]), (2, FIXED)):
         rule = elbv2.create_rule(
@@ -146,6 +154,74 @@ def test_a_load_balancer_is_provisioned_then_active(elbv2: Any, fresh: dict[str,
     elbv2.get_waiter("load_balancer_available").wait(
         LoadBalancerArns=[fresh["lb"]], WaiterConfig={"Delay": 1, "MaxAttempts": 1}
     )
+
+
+@pytest.fixture
+def passing(running: Lab, elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A network load balancer of this test's own, at an Elastic IP, whose port 8080 leads to the fresh one's 80."""
+    allocation = running.client("ec2").allocate_address(Domain="vpc")
+    mappings = [{"SubnetId": vpc[1][0], "AllocationId": allocation["AllocationId"]}, {"SubnetId": vpc[1][1]}]
+    made = elbv2.create_load_balancer(Name=f"{fresh['name']}-nlb", Type="network", SubnetMappings=mappings)
+    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    elbv2.create_listener(LoadBalancerArn=fresh["lb"], Port=80, Protocol="HTTP", DefaultActions=FIXED)
+    group = elbv2.create_target_group(
+        Name=f"{fresh['name']}-alb", Protocol="TCP", Port=8080, VpcId=vpc[0], TargetType="alb"
+    )["TargetGroups"][0]
+    elbv2.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": fresh["lb"], "Port": 80}])
+    listener = elbv2.create_listener(
+        LoadBalancerArn=arn, Port=8080, Protocol="TCP",
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+    )["Listeners"][0]  # fmt: skip
+    yield {**fresh, "nlb": arn, "address": allocation["PublicIp"], "group": group, "listener": listener}
+    elbv2.delete_load_balancer(LoadBalancerArn=arn)
+    elbv2.deregister_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": fresh["lb"], "Port": 80}])
+    elbv2.delete_target_group(TargetGroupArn=group["TargetGroupArn"])
+
+
+def test_a_network_load_balancer_as_it_is_described(elbv2: Any, passing: dict[str, Any]) -> None:
+    [balancer] = elbv2.describe_load_balancers(LoadBalancerArns=[passing["nlb"]])["LoadBalancers"]
+    path, identity = passing["nlb"].rsplit("/", 1)
+    assert path.endswith(f":loadbalancer/net/{passing['name']}-nlb")
+    assert balancer["DNSName"] == f"{passing['name']}-nlb-{identity}.elb.ap-northeast-2.amazonaws.com"
+    assert (balancer["Type"], balancer["CanonicalHostedZoneId"]) == ("network", "ZIBE1TIR4HY56")
+    assert "SecurityGroups" not in balancer
+    addresses = [zone["LoadBalancerAddresses"] for zone in balancer["AvailabilityZones"]]
+    assert [address["IpAddress"] for address in addresses[0]] == [passing["address"]]
+    assert addresses[1] == []
+    attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=passing["nlb"])["Attributes"]
+    assert {"Key": "load_balancing.cross_zone.enabled", "Value": "false"} in attributes
+    arn = passing["listener"]["ListenerArn"]
+    assert elbv2.describe_listener_attributes(ListenerArn=arn)["Attributes"] == [
+        {"Key": "tcp.idle_timeout.seconds", "Value": "350"}
+    ]
+
+
+def test_an_application_load_balancer_is_a_target(elbv2: Any, passing: dict[str, Any]) -> None:
+    group = passing["group"]
+    assert (group["HealthCheckProtocol"], group["HealthCheckPath"], group["Matcher"]) == (
+        "HTTP",
+        "/",
+        {"HttpCode": "200-399"},
+    )
+    assert "ProtocolVersion" not in group
+    [health] = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    assert health["Target"] == {"Id": passing["lb"], "Port": 80}
+    assert health["TargetHealth"]["State"] == "initial"
+
+
+def test_a_health_check_gets_and_loses_what_its_protocol_asks_for(elbv2: Any, vpc: Any) -> None:
+    made = elbv2.create_target_group(Name="by-connection", Protocol="TCP", Port=80, VpcId=vpc[0])["TargetGroups"][0]
+    assert (made["HealthCheckProtocol"], made["HealthCheckTimeoutSeconds"]) == ("TCP", 10)
+    assert "HealthCheckPath" not in made and "Matcher" not in made
+    arn = made["TargetGroupArn"]
+    http = elbv2.modify_target_group(TargetGroupArn=arn, HealthCheckProtocol="HTTP", HealthCheckPath="/live")
+    assert (http["TargetGroups"][0]["HealthCheckPath"], http["TargetGroups"][0]["Matcher"]) == (
+        "/live",
+        {"HttpCode": "200-399"},
+    )
+    tcp = elbv2.modify_target_group(TargetGroupArn=arn, HealthCheckProtocol="TCP")["TargetGroups"][0]
+    assert "HealthCheckPath" not in tcp and "Matcher" not in tcp
+    elbv2.delete_target_group(TargetGroupArn=arn)
 
 
 def test_its_dns_name_and_hosted_zone_are_as_awss(elbv2: Any, fresh: dict[str, Any]) -> None:

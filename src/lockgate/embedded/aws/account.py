@@ -101,7 +101,7 @@ class Account:
         region = region_of(name)
         if region is None:
             return None if name.endswith((".amazonaws.com", ".cloudfront.net")) else "outside"
-        if alias.hosted_zone_id != canonical_hosted_zone(region):
+        if alias.hosted_zone_id != canonical_hosted_zone(name):
             return "outside"
         return None if self.balancing(region).hosted_zone_of(name) else "missing"
 
@@ -124,6 +124,12 @@ class _Neighbours:
 
     def vpcs(self) -> Mapping[str, tuple[str, ...]]:
         return ec2.vpcs(self._account.id, self._region)
+
+    def elastic_addresses(self) -> Mapping[str, str]:
+        return ec2.elastic_addresses(self._account.id, self._region)
+
+    def subnet_blocks(self) -> Mapping[str, str]:
+        return ec2.subnet_blocks(self._account.id, self._region)
 
     def certificate(self, arn: str) -> str | None:
         certificates = self._account.certificates(self._region)

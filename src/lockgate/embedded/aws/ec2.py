@@ -73,6 +73,17 @@ def subnet_zones(account: str, region: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def subnet_blocks(account: str, region: str) -> dict[str, str]:
+    """Every subnet's IPv4 address block."""
+    zones = _backend(account, region).subnets.values()
+    return {str(subnet.id): str(subnet.cidr_block) for zone in zones for subnet in zone.values()}
+
+
+def elastic_addresses(account: str, region: str) -> dict[str, str]:
+    """Every Elastic IP, by its allocation id."""
+    return {str(item.allocation_id): str(item.public_ip) for item in _backend(account, region).addresses}
+
+
 def security_groups(account: str, region: str) -> dict[str, tuple[str, str]]:
     """Every security group's VPC and name."""
     backend = _backend(account, region)

@@ -40,6 +40,8 @@ def complete(
     stay. Raises `Refusal`."""
     actions = [_completed(action, protocol, current) for action in _ordered(given)]
     types = [action["Type"] for action in actions]
+    if protocol == "TCP":
+        _check_network(actions)
     if not types or types[-1] not in FINAL:
         raise _invalid("The last action must be of type 'forward', 'redirect' or 'fixed-response'")
     if sum(kind in FINAL for kind in types) > 1:
@@ -52,6 +54,16 @@ def complete(
         raise _invalid(f"Actions of type '{types[0]}' are supported only on HTTPS listeners")
     _check_target_groups(state, actions, load_balancer, protocol, current)
     return actions
+
+
+def _check_network(actions: Sequence[Shape]) -> None:
+    for action in actions:
+        if action["Type"] != "forward":
+            raise _invalid(
+                f"Action type '{action['Type']}' is not valid for network load balancers; it must be 'forward'"
+            )
+        if action["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]:
+            raise Refusal("OperationNotPermitted", "Target group stickiness of TCP listeners is not served here")
 
 
 def shown(actions: Sequence[Shape]) -> list[Shape]:
@@ -225,6 +237,13 @@ def _check_target_groups(
         if arn not in state.target_groups:
             raise Refusal("TargetGroupNotFound", f"Target group '{arn}' not found")
         settings = state.target_groups[arn].settings
+        other = settings.get("Protocol", "HTTP")
+        if (other == "TCP") != (protocol == "TCP"):
+            raise Refusal(
+                "IncompatibleProtocols",
+                f"The listener and its associated target group '{arn}' have incompatible protocols: '{protocol}' and "
+                f"'{other}'",
+            )
         version = settings.get("ProtocolVersion", "HTTP1")
         if protocol == "HTTP" and version != "HTTP1":
             raise Refusal(

@@ -66,6 +66,21 @@ LOAD_BALANCER: dict[str, Attribute] = {
     "zonal_shift.config.enabled": Attribute(SWITCH, "false"),
 }
 
+NETWORK_LOAD_BALANCER: dict[str, Attribute] = {
+    "access_logs.s3.enabled": Attribute(SWITCH, "false"),
+    "access_logs.s3.bucket": Attribute(text(), ""),
+    "access_logs.s3.prefix": Attribute(text(), ""),
+    "deletion_protection.enabled": Attribute(SWITCH, "false"),
+    "dns_record.client_routing_policy": Attribute(
+        one_of("any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"),
+        "any_availability_zone",
+    ),
+    "ipv6.deny_all_igw_traffic": Attribute(SWITCH, "false"),
+    "load_balancing.cross_zone.enabled": Attribute(SWITCH, "false"),
+    "secondary_ips.auto_assigned.per_subnet": Attribute(whole(0, 7), "0"),
+    "zonal_shift.config.enabled": Attribute(SWITCH, "false"),
+}
+
 _MTLS_HEADERS = (
     "mtls_clientcert_serial_number",
     "mtls_clientcert_issuer",
@@ -97,6 +112,9 @@ HTTPS_LISTENER: dict[str, Attribute] = LISTENER | {
     f"routing.http.request.x_amzn_{name}.header_name": Attribute(HEADER_NAME, "") for name in _MTLS_HEADERS
 }
 
+TCP_LISTENER: dict[str, Attribute] = {"tcp.idle_timeout.seconds": Attribute(whole(60, 6000), "350")}
+LISTENERS: dict[str, dict[str, Attribute]] = {"HTTP": LISTENER, "HTTPS": HTTPS_LISTENER, "TCP": TCP_LISTENER}
+
 _FOR_ALL: dict[str, Attribute] = {
     "stickiness.enabled": Attribute(SWITCH, "false"),
     "load_balancing.cross_zone.enabled": Attribute(
@@ -124,6 +142,25 @@ TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
 LAMBDA_TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
     "lambda.multi_value_headers.enabled": Attribute(SWITCH, "false"),
 }
+_NETWORK_TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
+    "deregistration_delay.timeout_seconds": Attribute(whole(0, 3600), "300"),
+    "deregistration_delay.connection_termination.enabled": Attribute(SWITCH, "false"),
+    "proxy_protocol_v2.enabled": Attribute(SWITCH, "false"),
+    "stickiness.type": Attribute(one_of("source_ip"), "source_ip"),
+    "target_health_state.unhealthy.connection_termination.enabled": Attribute(SWITCH, "true"),
+    "target_health_state.unhealthy.draining_interval_seconds": Attribute(whole(0, 360000), "0"),
+}
+NETWORK_TARGET_GROUPS: dict[str, dict[str, Attribute]] = {  # by type of target
+    "instance": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(SWITCH, "true")},
+    "ip": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(SWITCH, "false")},
+    "alb": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(one_of("true"), "true")},
+}
+
+
+def of_target_group(protocol: str | None, target_type: str) -> Mapping[str, Attribute]:
+    if protocol == "TCP":
+        return NETWORK_TARGET_GROUPS[target_type]
+    return LAMBDA_TARGET_GROUP if target_type == "lambda" else TARGET_GROUP
 
 
 def defaults(table: Mapping[str, Attribute]) -> dict[str, str]:

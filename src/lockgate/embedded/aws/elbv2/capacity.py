@@ -9,6 +9,7 @@ from typing import Any
 
 from lockgate.embedded.aws.elbv2.load_balancers import zones
 from lockgate.embedded.aws.elbv2.state import Shape, State
+from lockgate.embedded.aws.elbv2.types import APPLICATION
 from lockgate.embedded.aws.protocol import Refusal, Result
 
 FEWEST = 100  # units
@@ -37,6 +38,8 @@ def describe(state: State, given: Shape) -> Result:
 
 def modify(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
+    if balancer.type is not APPLICATION:
+        raise Refusal("OperationNotPermitted", f"Capacity of {balancer.type.name} load balancers is not served here")
     units = given.get("MinimumLoadBalancerCapacity", {}).get("CapacityUnits")
     reset = given.get("ResetCapacityReservation", False)
     most = MOST * len(balancer.subnets)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lockgate.embedded.aws.elbv2 import actions, attributes, policies, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
-from lockgate.embedded.aws.elbv2.state import Listener, Shape, State
+from lockgate.embedded.aws.elbv2.state import Listener, LoadBalancer, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 
 LISTENERS = 50  # of a load balancer
@@ -20,7 +20,7 @@ def create(state: State, given: Shape) -> Result:
     if protocol is None or port is None:
         missing = "protocol" if protocol is None else "port"
         raise Refusal("ValidationError", f"A listener {missing} must be specified")
-    _check_protocol(protocol)
+    _check_protocol(balancer, protocol)
     _check_port(state, balancer.arn, port, None)
     if len(state.listeners_of(balancer.arn)) >= LISTENERS:
         raise Refusal(
@@ -36,7 +36,6 @@ def create(state: State, given: Shape) -> Result:
     identity = state.new_id(f"listener/{path}/{port}")
     rule = state.new_id(f"listener-rule/{path}/{identity}/default")
     arn = state.arn(f"listener/{path}/{identity}")
-    table = attributes.HTTPS_LISTENER if protocol == "HTTPS" else attributes.LISTENER
     made = Listener(
         arn=arn,
         load_balancer=balancer.arn,
@@ -46,7 +45,7 @@ def create(state: State, given: Shape) -> Result:
         ssl_policy=policy,
         certificates=certificates,
         mutual_authentication=mutual,
-        attributes=attributes.defaults(table),
+        attributes=attributes.defaults(attributes.LISTENERS[protocol]),
         tags=made_of_tags,
         default_rule=state.arn(f"listener-rule/{path}/{identity}/{rule}"),
     )
@@ -69,8 +68,10 @@ def describe(state: State, given: Shape) -> Result:
 def modify(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
     protocol, port = given.get("Protocol", listener.protocol), given.get("Port", listener.port)
-    _check_protocol(protocol)
+    _check_protocol(state.load_balancers[listener.load_balancer], protocol)
     _check_port(state, listener.load_balancer, port, listener)
+    if port != listener.port:
+        _check_registered(state, listener)
     _check_alpn(given)
     secure, was_secure = protocol == "HTTPS", listener.protocol == "HTTPS"
     certificates = listener.certificates if secure else ()
@@ -99,7 +100,7 @@ def modify(state: State, given: Shape) -> Result:
             current=default,
         )
     if secure != was_secure:
-        table = attributes.HTTPS_LISTENER if secure else attributes.LISTENER
+        table = attributes.LISTENERS[protocol]
         kept = {key: value for key, value in listener.attributes.items() if key in table}
         listener.attributes = attributes.defaults(table) | kept
     listener.protocol, listener.port, listener.certificates = protocol, port, certificates
@@ -110,6 +111,7 @@ def modify(state: State, given: Shape) -> Result:
 
 def delete(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
+    _check_registered(state, listener)
     state.remove_listener(listener)
     return {}
 
@@ -120,7 +122,7 @@ def describe_attributes(state: State, given: Shape) -> Result:
 
 def modify_attributes(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
-    table = attributes.HTTPS_LISTENER if listener.protocol == "HTTPS" else attributes.LISTENER
+    table = attributes.LISTENERS[listener.protocol]
     listener.attributes = attributes.changed(table, listener.attributes, given["Attributes"], "Listener")
     return {"Attributes": attributes.shown(listener.attributes)}
 
@@ -223,15 +225,32 @@ def _policy(protocol: str, given: str | None) -> str:
     return policy
 
 
-def _check_protocol(protocol: str) -> None:
-    if protocol not in ("HTTP", "HTTPS"):
-        raise Refusal("ValidationError", f"Listener protocol '{protocol}' must be one of 'HTTPS, HTTP'")
+def _check_protocol(balancer: LoadBalancer, protocol: str) -> None:
+    kind = balancer.type
+    if protocol not in kind.protocols:
+        raise Refusal("ValidationError", f"Listener protocol '{protocol}' must be one of '{', '.join(kind.protocols)}'")
+    if protocol not in kind.served:
+        raise Refusal(
+            "OperationNotPermitted",
+            f"Listeners with the protocol '{protocol}' are not served here; those of {kind.name} load balancers have "
+            f"'{', '.join(kind.served)}'",
+        )
 
 
 def _check_port(state: State, balancer: str, port: int, itself: Listener | None) -> None:
     if any(other.port == port and other is not itself for other in state.listeners_of(balancer)):
         raise Refusal(
             "DuplicateListener", f"A listener already exists on this port for this load balancer '{balancer}'"
+        )
+
+
+def _check_registered(state: State, listener: Listener) -> None:
+    """A listener stays while a network load balancer has it as its target."""
+    if any(target.port == listener.port for target in state.registrations_of(listener.load_balancer)):
+        raise Refusal(
+            "ResourceInUse",
+            f"Listener port '{listener.port}' is in use by registered target '{listener.load_balancer}' and cannot be "
+            "removed.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.embedded.aws.elbv2 import attributes, tags
 from lockgate.embedded.aws.elbv2.state import LoadBalancer, Shape, State
+from lockgate.embedded.aws.elbv2.types import APPLICATION, NETWORK, Type, served_type
 from lockgate.embedded.aws.paging import page
 from lockgate.embedded.aws.protocol import Refusal, Result
 
@@ -17,28 +19,21 @@ LOAD_BALANCERS = 50  # of a region, the default quota
 
 
 def create(state: State, given: Shape) -> Result:
-    if given.get("Type", "application") != "application":
-        raise Refusal(
-            "OperationNotPermitted",
-            f"Load balancers of type '{given['Type']}' are not served here, only those of type 'application'",
-        )
+    kind = served_type(given.get("Type", APPLICATION.name))
     name = given["Name"]
     _check_name(name)
-    subnets, vpc = _subnets(state, given)
-    groups = _security_groups(state, vpc, given.get("SecurityGroups"))
     scheme = given.get("Scheme", "internet-facing")
-    family = _ip_address_type(given.get("IpAddressType", "ipv4"), scheme)
+    subnets, vpc = _subnets(state, kind, given)
+    addresses = _addresses(state, kind, scheme, given)
+    groups = _security_groups(state, kind, vpc, given.get("SecurityGroups"))
+    family = _ip_address_type(kind, given.get("IpAddressType", "ipv4"), scheme)
     pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
-    _check_ipam_pool(pool, scheme)
+    _check_ipam_pool(kind, pool, scheme)
     made_of_tags = tags.read(given.get("Tags", ()))
     for known in state.load_balancers.values():
         if known.name == name:
-            if (known.scheme, set(known.subnets), set(known.security_groups), known.ip_address_type) != (
-                scheme,
-                set(subnets),
-                set(groups),
-                family,
-            ):
+            former = (known.type, known.scheme, set(known.subnets), set(known.security_groups), known.ip_address_type)
+            if former != (kind, scheme, set(subnets), set(groups), family):
                 raise Refusal(
                     "DuplicateLoadBalancerName",
                     f"A load balancer with the same name '{name}' exists, but with different settings",
@@ -46,18 +41,19 @@ def create(state: State, given: Shape) -> Result:
             return {"LoadBalancers": [shown(state, known)]}
     if len(state.load_balancers) >= LOAD_BALANCERS:
         raise Refusal("TooManyLoadBalancers", "The maximum number of load balancers has been reached on your account")
-    identity = state.new_id(f"loadbalancer/app/{name}")
-    arn = state.arn(f"loadbalancer/app/{name}/{identity}")
-    number = int(hashlib.sha256(arn.encode()).hexdigest()[:12], 16) % 9_000_000_000 + 1_000_000_000
-    prefix = "internal-" if scheme == "internal" else ""
-    settings = attributes.defaults(attributes.LOAD_BALANCER)
+    path = f"loadbalancer/{kind.path}/{name}"
+    identity = state.new_id(path)
+    arn = state.arn(f"{path}/{identity}")
+    dns_name = _dns_name(state, kind, name, scheme, arn)
+    settings = attributes.defaults(kind.attributes)
     if scheme == "internal":
         settings["ipv6.deny_all_igw_traffic"] = "true"
     made = state.load_balancers[arn] = LoadBalancer(
         arn=arn,
+        type=kind,
         name=name,
-        dns_name=f"{prefix}{name}-{number}.{state.region}.elb.amazonaws.com",
-        hosted_zone=canonical_hosted_zone(state.region),
+        dns_name=dns_name,
+        hosted_zone=canonical_hosted_zone(dns_name) or "",
         scheme=scheme,
         vpc_id=vpc,
         subnets=subnets,
@@ -68,6 +64,7 @@ def create(state: State, given: Shape) -> Result:
         tags=made_of_tags,
         ipam_pool=pool,
         coip_pool=given.get("CustomerOwnedIpv4Pool", ""),
+        addresses=addresses,
     )
     return {"LoadBalancers": [shown(state, made) | {"State": {"Code": "provisioning"}}]}
 
@@ -101,6 +98,11 @@ def delete(state: State, given: Shape) -> Result:
             "OperationNotPermitted",
             f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
         )
+    if state.registrations_of(arn):
+        raise Refusal(
+            "ResourceInUse",
+            f"Load balancer '{arn}' cannot be deleted because it is currently associated with another service",
+        )
     for listener in state.listeners_of(arn):
         state.remove_listener(listener)
     del state.load_balancers[arn]
@@ -113,8 +115,8 @@ def describe_attributes(state: State, given: Shape) -> Result:
 
 def modify_attributes(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
-    settings = attributes.changed(attributes.LOAD_BALANCER, balancer.attributes, given["Attributes"], "Load balancer")
-    for logs in ("access_logs", "connection_logs", "health_check_logs"):
+    settings = attributes.changed(balancer.type.attributes, balancer.attributes, given["Attributes"], "Load balancer")
+    for logs in balancer.type.logs:
         if settings[f"{logs}.s3.enabled"] == "true" and not settings[f"{logs}.s3.bucket"]:
             raise Refusal("InvalidConfigurationRequest", f"The value of '{logs}.s3.bucket' cannot be empty")
     balancer.attributes = settings
@@ -123,28 +125,36 @@ def modify_attributes(state: State, given: Shape) -> Result:
 
 def set_subnets(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
-    subnets, vpc = _subnets(state, given)
+    subnets, vpc = _subnets(state, balancer.type, given)
+    addresses = _addresses(state, balancer.type, balancer.scheme, given, balancer)
     if vpc != balancer.vpc_id:
         raise Refusal("InvalidConfigurationRequest", "The subnets must belong to the VPC of the load balancer")
-    family = _ip_address_type(given.get("IpAddressType", balancer.ip_address_type), balancer.scheme)
-    balancer.subnets, balancer.ip_address_type = subnets, family
+    family = _ip_address_type(balancer.type, given.get("IpAddressType", balancer.ip_address_type), balancer.scheme)
+    balancer.subnets, balancer.addresses, balancer.ip_address_type = subnets, addresses, family
     return {"AvailabilityZones": zones(state, balancer), "IpAddressType": family}
 
 
 def set_security_groups(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
     if "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic" in given:
+        if balancer.type is NETWORK:
+            raise Refusal("OperationNotPermitted", "PrivateLink is not served here")
         raise Refusal(
             "InvalidConfigurationRequest",
             "Inbound rules on PrivateLink traffic can be enforced on load balancers of type 'network' only",
         )
-    balancer.security_groups = _security_groups(state, balancer.vpc_id, given["SecurityGroups"])
+    if balancer.type is NETWORK and not balancer.security_groups:
+        raise Refusal(
+            "InvalidConfigurationRequest",
+            "You cannot set security groups on a Network Load Balancer which was created without any security groups.",
+        )
+    balancer.security_groups = _security_groups(state, balancer.type, balancer.vpc_id, given["SecurityGroups"])
     return {"SecurityGroupIds": list(balancer.security_groups)}
 
 
 def set_ip_address_type(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
-    balancer.ip_address_type = _ip_address_type(given["IpAddressType"], balancer.scheme)
+    balancer.ip_address_type = _ip_address_type(balancer.type, given["IpAddressType"], balancer.scheme)
     return {"IpAddressType": balancer.ip_address_type}
 
 
@@ -155,7 +165,7 @@ def modify_ip_pools(state: State, given: Shape) -> Result:
     removed = given.get("RemoveIpamPools") or []
     if bool(pool) == bool(removed):
         raise Refusal("ValidationError", "You must specify either IPAM pools or IPAM pools to remove")
-    _check_ipam_pool(pool, balancer.scheme)
+    _check_ipam_pool(balancer.type, pool, balancer.scheme)
     balancer.ipam_pool = pool
     return {"IpamPools": {"Ipv4IpamPoolId": pool}} if pool else {}
 
@@ -173,9 +183,9 @@ def shown(state: State, balancer: LoadBalancer) -> Shape:
         "Scheme": balancer.scheme,
         "VpcId": balancer.vpc_id,
         "State": {"Code": "active"},
-        "Type": "application",
+        "Type": balancer.type.name,
         "AvailabilityZones": zones(state, balancer),
-        "SecurityGroups": list(balancer.security_groups),
+        **({"SecurityGroups": list(balancer.security_groups)} if balancer.security_groups else {}),
         "IpAddressType": balancer.ip_address_type,
     }
 
@@ -189,9 +199,21 @@ def paged(items: Sequence[Any], given: Shape) -> tuple[list[Any], Shape]:
 def zones(state: State, balancer: LoadBalancer) -> list[Shape]:
     known = state.neighbours.subnets()
     return [
-        {"ZoneName": known[subnet][1] if subnet in known else "", "SubnetId": subnet, "LoadBalancerAddresses": []}
+        {
+            "ZoneName": known[subnet][1] if subnet in known else "",
+            "SubnetId": subnet,
+            "LoadBalancerAddresses": [balancer.addresses[subnet]] if subnet in balancer.addresses else [],
+        }
         for subnet in balancer.subnets
     ]
+
+
+def _dns_name(state: State, kind: Type, name: str, scheme: str, arn: str) -> str:
+    if kind is NETWORK:
+        return f"{name}-{arn.rpartition('/')[2]}.elb.{state.region}.amazonaws.com"
+    number = int(hashlib.sha256(arn.encode()).hexdigest()[:12], 16) % 9_000_000_000 + 1_000_000_000
+    prefix = "internal-" if scheme == "internal" else ""
+    return f"{prefix}{name}-{number}.{state.region}.elb.amazonaws.com"
 
 
 def _check_name(name: str) -> None:
@@ -209,15 +231,10 @@ def _check_name(name: str) -> None:
         raise Refusal("ValidationError", f"The load balancer name '{name}' cannot begin with 'internal-'")
 
 
-def _subnets(state: State, given: Shape) -> tuple[tuple[str, ...], str]:
+def _subnets(state: State, kind: Type, given: Shape) -> tuple[tuple[str, ...], str]:
     plain, mapped = given.get("Subnets") or [], given.get("SubnetMappings") or []
     if plain and mapped:
         raise Refusal("ValidationError", "Subnets and subnet mappings cannot be specified at the same time")
-    for mapping in mapped:
-        if set(mapping) - {"SubnetId"}:
-            raise Refusal(
-                "InvalidConfigurationRequest", "Addresses cannot be specified for load balancers of type 'application'"
-            )
     subnets = tuple(dict.fromkeys(plain or [mapping.get("SubnetId", "") for mapping in mapped]))
     known = state.neighbours.subnets()
     for subnet in subnets:
@@ -229,7 +246,9 @@ def _subnets(state: State, given: Shape) -> tuple[tuple[str, ...], str]:
             "InvalidConfigurationRequest",
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
         )
-    if len(subnets) < 2:
+    if not subnets:
+        raise Refusal("ValidationError", "At least one subnet must be specified")
+    if len(subnets) < 2 and kind is APPLICATION:
         raise Refusal("ValidationError", "At least two subnets in two different Availability Zones must be specified")
     vpcs = {known[subnet][0] for subnet in subnets}
     if len(vpcs) > 1:
@@ -239,8 +258,64 @@ def _subnets(state: State, given: Shape) -> tuple[tuple[str, ...], str]:
     return subnets, vpcs.pop()
 
 
-def _security_groups(state: State, vpc: str, given: Sequence[str] | None) -> tuple[str, ...]:
+def _addresses(
+    state: State, kind: Type, scheme: str, given: Shape, itself: LoadBalancer | None = None
+) -> dict[str, Shape]:
+    """The addresses that the mappings name, by subnet; the others of a load balancer are AWS's choice."""
+    taken = {
+        str(address.get("AllocationId"))
+        for balancer in state.load_balancers.values()
+        if balancer is not itself
+        for address in balancer.addresses.values()
+    }
+    return {
+        mapping["SubnetId"]: _address(state, kind, scheme, mapping, taken)
+        for mapping in given.get("SubnetMappings") or ()
+        if set(mapping) - {"SubnetId"}
+    }
+
+
+def _address(state: State, kind: Type, scheme: str, mapping: Shape, taken: set[str]) -> Shape:
+    if kind is APPLICATION:
+        raise Refusal(
+            "InvalidConfigurationRequest", "Addresses cannot be specified for load balancers of type 'application'"
+        )
+    if set(mapping) - {"SubnetId", "AllocationId", "PrivateIPv4Address"}:
+        raise Refusal("OperationNotPermitted", "IPv6 addresses of network load balancers are not served here")
+    if "AllocationId" in mapping:
+        allocation, known = mapping["AllocationId"], state.neighbours.elastic_addresses()
+        if scheme == "internal":
+            raise Refusal(
+                "InvalidConfigurationRequest",
+                "Elastic IP addresses can be specified for internet-facing load balancers only",
+            )
+        if allocation not in known:
+            raise Refusal("AllocationIdNotFound", f"The allocation ID '{allocation}' does not exist")
+        if allocation in taken:
+            raise Refusal("ResourceInUse", f"The allocation ID '{allocation}' is already in use")
+        return {"IpAddress": known[allocation], "AllocationId": allocation}
+    address, block = mapping["PrivateIPv4Address"], state.neighbours.subnet_blocks()[mapping["SubnetId"]]
+    if scheme != "internal":
+        raise Refusal(
+            "InvalidConfigurationRequest", "Private IPv4 addresses can be specified for internal load balancers only"
+        )
+    try:
+        inside = ipaddress.IPv4Address(address) in ipaddress.ip_network(block)
+    except ValueError:
+        inside = False
+    if not inside:
+        raise Refusal(
+            "InvalidConfigurationRequest",
+            f"The private IPv4 address '{address}' is not in the address block '{block}' of its subnet",
+        )
+    return {"PrivateIPv4Address": address}
+
+
+def _security_groups(state: State, kind: Type, vpc: str, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Without any, an application load balancer gets the VPC's default one; a network load balancer has none."""
     known = state.neighbours.security_groups()
+    if not given and kind is NETWORK:
+        return ()
     if not given:
         return tuple(group for group, (owner, name) in known.items() if owner == vpc and name == "default")
     if any(group not in known or known[group][0] != vpc for group in given):
@@ -248,14 +323,21 @@ def _security_groups(state: State, vpc: str, given: Sequence[str] | None) -> tup
     return tuple(dict.fromkeys(given))
 
 
-def _check_ipam_pool(pool: str, scheme: str) -> None:
+def _check_ipam_pool(kind: Type, pool: str, scheme: str) -> None:
+    if pool and kind is not APPLICATION:
+        raise Refusal("InvalidConfigurationRequest", "IPAM pools can be specified for application load balancers only")
     if pool and scheme == "internal":
         raise Refusal(
             "InvalidConfigurationRequest", "IPAM pools can be specified for internet-facing load balancers only"
         )
 
 
-def _ip_address_type(family: str, scheme: str) -> str:
+def _ip_address_type(kind: Type, family: str, scheme: str) -> str:
+    if kind is NETWORK and family == "dualstack-without-public-ipv4":
+        raise Refusal(
+            "InvalidConfigurationRequest",
+            "The IP address type 'dualstack-without-public-ipv4' is supported for application load balancers only",
+        )
     if scheme == "internal" and family == "dualstack-without-public-ipv4":
         raise Refusal(
             "InvalidConfigurationRequest",

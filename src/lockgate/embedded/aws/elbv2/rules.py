@@ -14,6 +14,8 @@ RULES = 100  # of a load balancer, default rules not counted
 
 def create(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
+    if listener.protocol == "TCP":
+        raise Refusal("OperationNotPermitted", "Rules are unsupported for Network Load Balancer listeners")
     priority = given["Priority"]
     tested = conditions.complete(given["Conditions"])
     rewrites = conditions.transforms(given.get("Transforms") or [])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
+from lockgate.embedded.aws.elbv2.types import Type
 from lockgate.embedded.aws.protocol import Refusal
 
 Shape = dict[str, Any]
@@ -36,6 +37,14 @@ class Neighbours(Protocol):
         """VPC to its address blocks."""
         ...
 
+    def subnet_blocks(self) -> Mapping[str, str]:
+        """Subnet to its IPv4 address block."""
+        ...
+
+    def elastic_addresses(self) -> Mapping[str, str]:
+        """Allocation id to the Elastic IP."""
+        ...
+
     def certificate(self, arn: str) -> str | None:
         """``issued``, ``unusable`` while it is not, None when there is none."""
         ...
@@ -52,6 +61,7 @@ class Neighbours(Protocol):
 @dataclass(slots=True)
 class LoadBalancer:
     arn: str
+    type: Type
     name: str
     dns_name: str
     hosted_zone: str
@@ -68,6 +78,7 @@ class LoadBalancer:
     capacity_decreases: tuple[date, ...] = ()
     ipam_pool: str = ""
     coip_pool: str = ""
+    addresses: Mapping[str, Shape] = field(default_factory=dict)  # by subnet, as LoadBalancerAddress has them
 
 
 @dataclass(slots=True)
@@ -257,6 +268,16 @@ class State:
 
     def target_groups_of(self, load_balancer: str) -> set[str]:
         return {arn for arn, users in self._uses.items() if load_balancer in users}
+
+    def registrations_of(self, load_balancer: str) -> list[Target]:
+        """Where an application load balancer is a target of network load balancers; not those that drain."""
+        return [
+            target
+            for group in self.target_groups.values()
+            if group.settings["TargetType"] == "alb"
+            for target in group.targets.values()
+            if target.id == load_balancer and target.drains_until is None
+        ]
 
     def certificate_users(self, certificate: str) -> list[str]:
         users = (item.load_balancer for item in self.listeners.values() if certificate in item.certificates)

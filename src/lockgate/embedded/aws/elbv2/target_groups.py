@@ -11,7 +11,7 @@ from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_
 from lockgate.embedded.aws.protocol import Refusal, Result
 
 TARGET_GROUPS = 3000  # of a region
-PROTOCOLS = ("HTTP", "HTTPS")
+PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP of network load balancers
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")
 
 
@@ -61,7 +61,7 @@ def describe(state: State, given: Shape) -> Result:
 def modify(state: State, given: Shape) -> Result:
     group = state.target_group(given["TargetGroupArn"])
     changes = {key: value for key, value in given.items() if key != "TargetGroupArn"}
-    settings = group.settings | changes
+    settings = _with_health(group.settings, changes)
     _check_health(settings)
     group.settings = settings
     return {"TargetGroups": [shown(state, group)]}
@@ -98,7 +98,7 @@ def shown(state: State, group: TargetGroup) -> Shape:
 
 
 def _table(settings: Shape) -> Mapping[str, attributes.Attribute]:
-    return attributes.LAMBDA_TARGET_GROUP if settings["TargetType"] == "lambda" else attributes.TARGET_GROUP
+    return attributes.of_target_group(settings.get("Protocol"), settings["TargetType"])
 
 
 def _check_name(name: str) -> None:
@@ -115,8 +115,6 @@ def _check_name(name: str) -> None:
 
 def _settings(state: State, given: Shape) -> Shape:
     kind = given.get("TargetType", "instance")
-    if kind == "alb":
-        raise Refusal("OperationNotPermitted", "Target groups of type 'alb' belong to load balancers not served here")
     settings: Shape = {"TargetGroupName": given["Name"], "TargetType": kind, "IpAddressType": "ipv4"}
     if kind == "lambda":
         for name in ("Port", "Protocol", "VpcId", "ProtocolVersion"):
@@ -128,30 +126,43 @@ def _settings(state: State, given: Shape) -> Shape:
         health |= {"HealthyThresholdCount": 5, "UnhealthyThresholdCount": 5}
         settings |= health | {"HealthCheckPath": "/", "Matcher": {"HttpCode": "200"}}
     else:
-        settings |= _network(state, given)
-        version = settings["ProtocolVersion"]
+        settings |= _network(state, given, kind)
         settings |= {
-            "HealthCheckProtocol": "HTTP",
+            "HealthCheckProtocol": "TCP" if settings["Protocol"] == "TCP" and kind != "alb" else "HTTP",
             "HealthCheckPort": "traffic-port",
             "HealthCheckEnabled": True,
             "HealthCheckIntervalSeconds": 30,
-            "HealthCheckTimeoutSeconds": 5,
             "HealthyThresholdCount": 5,
             "UnhealthyThresholdCount": 2,
-            "HealthCheckPath": "/AWS.ALB/healthcheck" if version == "GRPC" else "/",
-            "Matcher": {"GrpcCode": "12"} if version == "GRPC" else {"HttpCode": "200"},
         }
-    for name in ("IpAddressType", "TargetControlPort", *(key for key in given if key.startswith("Health"))):
+    for name in ("IpAddressType", "TargetControlPort"):
         if name in given:
             settings[name] = given[name]
-    for name in ("UnhealthyThresholdCount", "Matcher"):
-        if given.get(name):
-            settings[name] = given[name]
+    checks = ("UnhealthyThresholdCount", "Matcher", *(key for key in given if key.startswith("Health")))
+    settings = _with_health(settings, {name: given[name] for name in checks if given.get(name) is not None})
     _check_health(settings)
     return settings
 
 
-def _network(state: State, given: Shape) -> Shape:
+def _with_health(settings: Shape, given: Shape) -> Shape:
+    """`settings` with the health check given, and what its protocol asks for besides. Raises `Refusal`."""
+    settings = settings | {key: value for key, value in given.items() if value != {}}
+    network = settings.get("Protocol") == "TCP"
+    if settings.get("HealthCheckProtocol") == "TCP" and network:
+        for name, called in (("HealthCheckPath", "paths"), ("Matcher", "matchers")):
+            if given.get(name):
+                raise Refusal("ValidationError", f"Health check {called} are not supported for TCP health checks")
+        left = {key: value for key, value in settings.items() if key not in ("HealthCheckPath", "Matcher")}
+        return {"HealthCheckTimeoutSeconds": 10} | left
+    grpc = settings.get("ProtocolVersion") == "GRPC"
+    return {
+        "HealthCheckTimeoutSeconds": 6 if network else 5,
+        "HealthCheckPath": "/AWS.ALB/healthcheck" if grpc else "/",
+        "Matcher": {"GrpcCode": "12"} if grpc else {"HttpCode": "200-399" if network else "200"},
+    } | settings
+
+
+def _network(state: State, given: Shape, kind: str) -> Shape:
     for name, called in (("Protocol", "protocol"), ("Port", "port"), ("VpcId", "VPC ID")):
         if name not in given:
             raise Refusal("ValidationError", f"A {called} must be specified")
@@ -159,15 +170,27 @@ def _network(state: State, given: Shape) -> Shape:
     if protocol not in PROTOCOLS:
         raise Refusal(
             "OperationNotPermitted",
-            f"Target groups with the protocol '{protocol}' belong to load balancers not served here; those of "
-            f"application load balancers have '{', '.join(PROTOCOLS)}'",
+            f"Target groups with the protocol '{protocol}' are not served here, only those with "
+            f"'{', '.join(PROTOCOLS)}'",
+        )
+    if kind == "alb" and protocol != "TCP":
+        raise Refusal(
+            "ValidationError",
+            f"Protocol '{protocol}' is not supported for target groups with target type 'alb'; it must be 'TCP'",
         )
     if given["VpcId"] not in state.neighbours.vpcs():
         raise Refusal("ValidationError", f"The VPC ID '{given['VpcId']}' is not found")
+    place = {"Protocol": protocol, "Port": given["Port"], "VpcId": given["VpcId"]}
+    if protocol == "TCP":
+        if "ProtocolVersion" in given:
+            raise Refusal(
+                "ValidationError", "A protocol version cannot be specified for target groups with the protocol 'TCP'"
+            )
+        return place
     version = given.get("ProtocolVersion", "HTTP1")
     if version not in VERSIONS:
         raise Refusal("ValidationError", f"Protocol version '{version}' must be one of '{', '.join(VERSIONS)}'")
-    return {"Protocol": protocol, "Port": given["Port"], "VpcId": given["VpcId"], "ProtocolVersion": version}
+    return place | {"ProtocolVersion": version}
 
 
 def _check_health(settings: Shape) -> None:
@@ -176,20 +199,15 @@ def _check_health(settings: Shape) -> None:
         raise Refusal(
             "ValidationError", f"Health checks cannot be disabled for target groups with target type '{kind}'"
         )
+    network = settings.get("Protocol") == "TCP"
     protocol = settings.get("HealthCheckProtocol", "HTTP")
-    if protocol not in PROTOCOLS:
-        raise Refusal("ValidationError", f"Health check protocol '{protocol}' must be one of 'HTTPS, HTTP'")
+    allowed = ("HTTPS", "HTTP", "TCP") if network and kind != "alb" else ("HTTPS", "HTTP")
+    if protocol not in allowed:
+        raise Refusal("ValidationError", f"Health check protocol '{protocol}' must be one of '{', '.join(allowed)}'")
     port = settings.get("HealthCheckPort", "traffic-port")
     if port != "traffic-port" and not (port.isdigit() and 1 <= int(port) <= 65535):
         raise Refusal(
             "ValidationError", f"Health check port '{port}' must be 'traffic-port' or between '1' and '65535'"
-        )
-    path = settings["HealthCheckPath"]
-    if not re.fullmatch(r"/[\x21-\x7e]*", path):
-        raise Refusal(
-            "ValidationError",
-            f"Health check path '{path}' must begin with a '/' character, and can only contain printable ASCII "
-            "characters, without spaces",
         )
     interval, timeout = settings["HealthCheckIntervalSeconds"], settings["HealthCheckTimeoutSeconds"]
     if timeout >= interval:
@@ -197,9 +215,21 @@ def _check_health(settings: Shape) -> None:
             "ValidationError",
             f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval - 1}'",
         )
+    if protocol != "TCP":
+        _check_answer(settings, network)
+
+
+def _check_answer(settings: Shape, network: bool) -> None:
+    path = settings["HealthCheckPath"]
+    if not re.fullmatch(r"/[\x21-\x7e]*", path):
+        raise Refusal(
+            "ValidationError",
+            f"Health check path '{path}' must begin with a '/' character, and can only contain printable ASCII "
+            "characters, without spaces",
+        )
     grpc = settings.get("ProtocolVersion") == "GRPC"
     matcher = settings["Matcher"]
-    code, low, high = ("GrpcCode", 0, 99) if grpc else ("HttpCode", 200, 499)
+    code, low, high = ("GrpcCode", 0, 99) if grpc else ("HttpCode", 200, 599 if network else 499)
     if set(matcher) != {code}:
         raise Refusal(
             "ValidationError", f"The health check matcher of this target group must have '{code}' and no other"

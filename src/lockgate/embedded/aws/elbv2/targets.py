@@ -26,8 +26,9 @@ def register(state: State, given: Shape) -> Result:
     keys = {(target.id, target.port) for target in targets}
     if len(keys | set(group.targets)) > TARGETS:
         raise Refusal("TooManyTargets", "You've reached the limit on the number of targets")
-    if group.settings["TargetType"] == "lambda" and len(keys | set(group.targets)) > 1:
-        raise Refusal("TooManyTargets", "A target group with target type 'lambda' can have one target")
+    kind = group.settings["TargetType"]
+    if kind in ("lambda", "alb") and len(keys | set(group.targets)) > 1:
+        raise Refusal("TooManyTargets", f"A target group with target type '{kind}' can have one target")
     for target in targets:
         known = group.targets.get((target.id, target.port))
         if known is None or known.drains_until is not None:
@@ -88,7 +89,9 @@ def _target(state: State, group: TargetGroup, given: Shape) -> Target:
         if port is not None:
             raise Refusal("ValidationError", "A port cannot be specified for targets of target type 'lambda'")
         return Target(identity, None, None)
-    if kind == "instance":
+    if kind == "alb":
+        _check_load_balancer(state, group, identity, port or group.settings["Port"])
+    elif kind == "instance":
         _check_instance(state, identity)
         if zone is not None:
             raise Refusal(
@@ -109,6 +112,22 @@ def _check_instance(state: State, identity: str) -> None:
     if running != "running":
         raise Refusal(
             "InvalidTarget", f"The following targets are not in a running state and cannot be registered: '{identity}'"
+        )
+
+
+def _check_load_balancer(state: State, group: TargetGroup, identity: str, port: int) -> None:
+    if not re.fullmatch(r"arn:[\w-]+:elasticloadbalancing:[\w-]+:\d{12}:loadbalancer/app/[\w-]+/[0-9a-f]+", identity):
+        raise Refusal("ValidationError", f"'{identity}' is not a valid Application Load Balancer ARN")
+    balancer = state.load_balancers.get(identity)
+    if balancer is None:
+        raise Refusal("InvalidTarget", f"The following targets do not exist: '{identity}'")
+    if balancer.vpc_id != group.settings["VpcId"]:
+        raise Refusal("InvalidTarget", f"The following targets are not in the VPC of the target group: '{identity}'")
+    if all(listener.port != port for listener in state.listeners_of(identity)):
+        raise Refusal(
+            "ValidationError",
+            "If the target type is ALB, the target must have at least one listener that matches the target group port "
+            "or any specified port overrides",
         )
 
 

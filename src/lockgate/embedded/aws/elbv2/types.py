@@ -1,0 +1,54 @@
+"""The types of load balancer that are served, and what they differ in.
+
+Source: ELBv2 API Reference; user guides of Application and Network Load Balancers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.embedded.aws.elbv2 import attributes
+from lockgate.embedded.aws.protocol import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """`path` is its part of ARNs; `protocols` are those that AWS has for its listeners, `served` those of them here."""
+
+    name: str
+    path: str
+    protocols: tuple[str, ...]
+    served: tuple[str, ...]
+    attributes: Mapping[str, attributes.Attribute]
+    logs: tuple[str, ...]
+
+
+APPLICATION: Final = Type(
+    "application",
+    "app",
+    ("HTTPS", "HTTP"),
+    ("HTTPS", "HTTP"),
+    attributes.LOAD_BALANCER,
+    ("access_logs", "connection_logs", "health_check_logs"),
+)
+NETWORK: Final = Type(
+    "network",
+    "net",
+    ("TLS", "TCP", "TCP_UDP", "UDP"),
+    ("TCP",),
+    attributes.NETWORK_LOAD_BALANCER,
+    ("access_logs",),
+)
+_SERVED: Final = {each.name: each for each in (APPLICATION, NETWORK)}
+
+
+def served_type(name: str) -> Type:
+    """Raises `Refusal`."""
+    if name not in _SERVED:
+        raise Refusal(
+            "OperationNotPermitted",
+            f"Load balancers of type '{name}' are not served here, only those of type '{', '.join(_SERVED)}'",
+        )
+    return _SERVED[name]
