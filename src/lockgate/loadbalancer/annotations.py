@@ -152,7 +152,7 @@ MULTI_CLUSTER_TARGET_GROUP = Annotation(
 )  # fmt: skip
 TARGET_CONTROL_PORT = Annotation(
     "target-control-port.{service}.{port}", INT32, "port on which targets say how much they can take", scope=BOTH,
-    fields="TargetGroup.TargetControlPort", limits="needs the gate ALBTargetControlAgent, which is off by default",
+    fields="TargetGroup.TargetControlPort", limits="passed on; targets are not asked there how much they can take",
 )  # fmt: skip
 HEALTHCHECK_PORT = Annotation(
     "healthcheck-port", STRING, "`traffic-port`, a number, or the name of a port of the Service", scope=BOTH,
@@ -256,8 +256,9 @@ WEB_ACL_ID = Annotation(
     limits="told, not associated: AWS has retired WAF Classic",
 )  # fmt: skip
 SHIELD_ADVANCED_PROTECTION = Annotation(
-    "shield-advanced-protection", BOOL, "Shield Advanced for the load balancer", Merge.SAME,
-    default="left as it is", fields="Shield protection", limits="told: it changes nothing that a request can see",
+    "shield-advanced-protection", BOOL,
+    "Shield Advanced for the load balancer, where the account has a subscription; else nothing", Merge.SAME,
+    default="left as it is", fields="Shield protection",
 )  # fmt: skip
 ENABLE_FRONTEND_NLB = Annotation(
     "enable-frontend-nlb", BOOL, "a Network Load Balancer in front", Merge.SAME, default="false",

@@ -130,6 +130,7 @@ def target_group(answer: Json, answers: Answers) -> TargetGroup:
         attributes=_attributes(answers.target_group_attributes.get(arn, ())),
         targets=tuple(dict.fromkeys(targets)),
         vpc_id=answer.get("VpcId", ""),
+        control_port=answer.get("TargetControlPort"),
     )
 
 

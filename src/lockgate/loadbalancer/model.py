@@ -260,6 +260,7 @@ class TargetGroup:
     targets: tuple[Target, ...] = ()
     tags: Mapping[str, str] = EMPTY
     vpc_id: str = ""
+    control_port: int | None = None
     origin: Position | None = None
 
 

@@ -160,6 +160,7 @@ def target_group(group: TargetGroup) -> Json:
         "HealthCheckEnabled": True,
         "TargetType": group.target_type,
         "IpAddressType": group.ip_address_type,
+        **({"TargetControlPort": group.control_port} if group.control_port is not None else {}),
     }
 
 

@@ -31,6 +31,8 @@ def stack_json(stack: Stack) -> Json:
         ]
     if stack.web_acl is not None:
         shown["WebACLArn"] = stack.web_acl.arn or None
+    if stack.shield is not None:
+        shown["ShieldProtection"] = stack.shield
     return shown
 
 

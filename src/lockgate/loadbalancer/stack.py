@@ -105,7 +105,8 @@ class Stack:
     """Everything of one group. Without members there is no load balancer, and all that was made goes.
 
     `listener_attributes` are in the listeners; `capacity_units`, `coip_pool` and `ipam_pool` go with the load
-    balancer's creation. `findings` are what the user should know though it builds.
+    balancer's creation. `shield` None leaves its protection as it is. `findings` are what the user should know though
+    it builds.
     """
 
     group: GroupId
@@ -114,6 +115,7 @@ class Stack:
     bindings: tuple[TargetGroupBinding, ...] = ()
     certificates: tuple[CertificateRequest, ...] = ()
     web_acl: WebAcl | None = None
+    shield: bool | None = None
     capacity_units: int | None = None
     coip_pool: str = ""
     ipam_pool: str = ""

@@ -1,7 +1,6 @@
-"""The load balancer of a stack itself, and its web ACL.
+"""The load balancer of a stack itself.
 
-Source: aws-load-balancer-controller `pkg/deploy/elbv2/load_balancer_synthesizer.go`, `load_balancer_manager.go`,
-`pkg/deploy/wafv2/`.
+Source: aws-load-balancer-controller `pkg/deploy/elbv2/load_balancer_synthesizer.go`, `load_balancer_manager.go`.
 """
 
 from __future__ import annotations
@@ -37,6 +36,9 @@ async def ensure(
     if current is None:
         return await _create(site, stack, desired, security_groups), None
     arn = current.arn
+    pool = existing.ipam_pools.get(arn, "")
+    if pool and not stack.ipam_pool:
+        await site.aws.call("elbv2", "modify_ip_pools", LoadBalancerArn=arn, RemoveIpamPools=["ipv4"])
     await set_tags(site, arn, desired.tags, existing.tags[arn])
     if set(security_groups) != set(current.security_groups):
         await site.aws.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=list(security_groups))
@@ -45,22 +47,10 @@ async def ensure(
     if desired.ip_address_type != current.ip_address_type:
         await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
     await ensure_attributes(site, "load_balancer", arn, desired.attributes)
-    await _ensure_capacity(site, stack, arn)
+    if stack.ipam_pool and stack.ipam_pool != pool:
+        pools = {"Ipv4IpamPoolId": stack.ipam_pool}
+        await site.aws.call("elbv2", "modify_ip_pools", LoadBalancerArn=arn, IpamPools=pools)
     return Deployed(arn, current.dns_name), current
-
-
-async def ensure_web_acl(site: Site, stack: Stack, arn: str) -> None:
-    """Associate or disassociate; where no annotation says anything, whatever is there stays."""
-    if stack.web_acl is None:
-        return
-    answer = await site.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
-    current = (answer.get("WebACL") or {}).get("ARN", "")
-    if current == stack.web_acl.arn:
-        return
-    if stack.web_acl.arn:
-        await site.aws.call("wafv2", "associate_web_acl", WebACLArn=stack.web_acl.arn, ResourceArn=arn)
-    else:
-        await site.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
 
 
 def _matching(desired: LoadBalancer | None, existing: Existing) -> LoadBalancer | None:
@@ -99,21 +89,4 @@ async def _create(site: Site, stack: Stack, desired: LoadBalancer, security_grou
     arn: str = made["LoadBalancerArn"]
     site.inventory.made(arn, stack.group)
     await ensure_attributes(site, "load_balancer", arn, desired.attributes)
-    await _ensure_capacity(site, stack, arn)
     return Deployed(arn, made["DNSName"])
-
-
-async def _ensure_capacity(site: Site, stack: Stack, arn: str) -> None:
-    if stack.capacity_units is None:
-        return
-    answer = await site.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
-    current = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits") or 0
-    if current == stack.capacity_units:
-        return
-    if stack.capacity_units == 0:
-        await site.aws.call("elbv2", "modify_capacity_reservation", LoadBalancerArn=arn, ResetCapacityReservation=True)
-    else:
-        units = {"CapacityUnits": stack.capacity_units}
-        await site.aws.call(
-            "elbv2", "modify_capacity_reservation", LoadBalancerArn=arn, MinimumLoadBalancerCapacity=units
-        )

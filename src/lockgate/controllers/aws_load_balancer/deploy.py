@@ -7,6 +7,7 @@ balancer, listeners, rules, bindings; then what is left over goes in the reverse
 from __future__ import annotations
 
 from lockgate.controllers.aws_load_balancer import (
+    addons,
     balancers,
     bindings,
     certificates,
@@ -37,8 +38,11 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> Deployed | Non
         await listeners.ensure(site, desired, deployed.arn, found, arns | issued, existing)
     spare_bindings = await bindings.ensure(site, stack, arns, ids)
     if desired is not None and deployed is not None:
-        await balancers.ensure_web_acl(site, stack, deployed.arn)
+        await addons.ensure_web_acl(site, stack, deployed.arn)
+        await addons.ensure_protection(site, stack, deployed.arn)
     await bindings.delete(site, spare_bindings)
+    if deployed is not None:
+        await addons.ensure_capacity(site, stack, deployed.arn)
     await target_groups.delete(site, stack, spare_groups)
     await certificates.delete(site, spare_certificates)
     await security_groups.delete_spare(site, stack.security_group, existing)

@@ -27,7 +27,7 @@ class Existing:
     """What carries a group's tags, by resource id; more than one balancer only where somebody copied tags.
 
     Attributes are not read here: only those that somebody asks for are compared. `tags` go by ARN;
-    `listener_certificates` are those besides the default one, by listener.
+    `listener_certificates` are those besides the default one, by listener; `ipam_pools` are by load balancer.
     """
 
     balancers: tuple[tuple[str, LoadBalancer], ...] = ()
@@ -35,6 +35,7 @@ class Existing:
     security_groups: tuple[tuple[str, Json], ...] = ()
     tags: Mapping[str, Tags] = field(default_factory=dict)
     listener_certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ipam_pools: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> ExistingLoadBalancer | None:
@@ -105,6 +106,11 @@ class Inventory:
             listener_certificates={
                 arn: tuple(item["CertificateArn"] for item in items if not item.get("IsDefault"))
                 for arn, items in answers.listener_certificates.items()
+            },
+            ipam_pools={
+                item["LoadBalancerArn"]: item["IpamPools"]["Ipv4IpamPoolId"]
+                for item in balancers
+                if item.get("IpamPools", {}).get("Ipv4IpamPoolId")
             },
         )
 

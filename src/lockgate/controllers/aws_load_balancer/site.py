@@ -90,7 +90,7 @@ async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: f
             await asyncio.sleep(every)
 
 
-_SERVICES = {"elbv2": "Elastic Load Balancing v2", "ec2": "EC2", "acm": "ACM", "wafv2": "WAFV2"}
+_SERVICES = {"elbv2": "Elastic Load Balancing v2", "ec2": "EC2", "acm": "ACM", "wafv2": "WAFV2", "shield": "Shield"}
 
 
 def told(error: Exception) -> str:

@@ -47,10 +47,11 @@ async def delete(site: Site, stack: Stack, arns: Iterable[str]) -> None:
 
 def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:
     """Name, port, address type and VPC are not compared, as upstream: a new node port keeps the old group."""
-    return (desired.target_type, desired.protocol, desired.protocol_version) != (
+    return (desired.target_type, desired.protocol, desired.protocol_version, desired.control_port) != (
         current.target_type,
         current.protocol,
         current.protocol_version,
+        current.control_port,
     )
 
 

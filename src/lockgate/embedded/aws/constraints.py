@@ -24,7 +24,9 @@ def check(call: Call) -> None:
     faults = list(_faults(shape, call.parameters, ""))
     if not faults:
         return
-    code = {"json": "ValidationException", "rest-xml": "InvalidInput"}.get(str(service.protocol), "ValidationError")
+    code = {"json": "ValidationException", "rest-xml": "InvalidInput"}.get(
+        str(service.resolved_protocol), "ValidationError"
+    )
     plural = "s" if len(faults) > 1 else ""
     raise Refusal(code, f"{len(faults)} validation error{plural} detected: {'; '.join(faults[:SHOWN])}")
 

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs
 
-from lockgate.embedded.aws import ec2, moto_services, protocol, signature, web_acls
+from lockgate.embedded.aws import ec2, moto_services, protocol, shield, signature, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.elbv2.scope import touched
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
@@ -25,9 +26,11 @@ SERVICES = {
     "elasticloadbalancing": "elbv2",
     "route53": "route53",
     "s3": "s3",
+    "shield": "shield",
     "sts": "sts",
     "wafv2": "wafv2",
 }
+CORRECTIONS: dict[str, Any] = {"wafv2": web_acls, "shield": shield}  # where moto is not as AWS is
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 
 
@@ -73,9 +76,9 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         else:
             service, region = _unsigned(request), account.region
         name = request.method if service == "s3" else protocol.operation(service, request)
-        if service == "wafv2" and name in web_acls.OPERATIONS:
+        if (corrections := CORRECTIONS.get(service)) and name in corrections.OPERATIONS:
             call = protocol.parse(service, name, region, request)
-            corrected = web_acls.answer(account.id, call, account.has_load_balancer)
+            corrected = corrections.answer(account.id, call, account.has_load_balancer)
             if corrected is not None:
                 return Done(protocol.success(call, corrected), service, name, True)
         if service in moto_services.SERVICES:
@@ -126,9 +129,9 @@ def _worded(service: str, refusal: Refusal) -> Refusal:
         case "ec2", "InvalidClientTokenId":
             text = "AWS was not able to validate the provided access credentials"
             return Refusal("AuthFailure", text, 401)
-        case (("acm" | "wafv2"), "InvalidClientTokenId"):
+        case (("acm" | "wafv2" | "shield"), "InvalidClientTokenId"):
             return Refusal("UnrecognizedClientException", refusal.message, 400)
-        case (("acm" | "wafv2"), "SignatureDoesNotMatch"):
+        case (("acm" | "wafv2" | "shield"), "SignatureDoesNotMatch"):
             return Refusal("InvalidSignatureException", refusal.message, 400)
         case _:
             return refusal

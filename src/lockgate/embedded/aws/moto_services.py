@@ -17,8 +17,9 @@ from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, mot
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-SERVICES = ("ec2", "s3", "sts", "wafv2")
+SERVICES = ("ec2", "s3", "shield", "sts", "wafv2")
 
+JSON = ("shield", "wafv2")
 
 _loading = threading.Lock()
 _loaded = threading.Event()
@@ -71,7 +72,7 @@ def answer(service: str, region: str, account: str, request: HttpRequest) -> Htt
         raise described from error
     kept = {str(key).lower(): str(value) for key, value in headers.items() if str(key).lower() != "status"}
     kept.pop("content-length", None)
-    kept.setdefault("content-type", "application/x-amz-json-1.1" if service == "wafv2" else "text/xml")
+    kept.setdefault("content-type", "application/x-amz-json-1.1" if service in JSON else "text/xml")
     return HttpAnswer(int(status), tuple(kept.items()), body if isinstance(body, bytes) else str(body).encode())
 
 
@@ -105,6 +106,10 @@ def _dispatch(service: str, path: str) -> Any:
             from moto.ec2.responses import EC2Response
 
             return EC2Response.dispatch
+        case "shield":
+            from moto.shield.responses import ShieldResponse
+
+            return ShieldResponse.dispatch
         case "sts":
             from moto.sts.responses import TokenResponse
 

@@ -67,7 +67,7 @@ def operation(service: str, request: HttpRequest) -> str:
     spoken = model(service)
     if target := request.header("x-amz-target"):
         name = target.rpartition(".")[2]
-    elif spoken.protocol == "rest-xml":
+    elif spoken.resolved_protocol == "rest-xml":
         return _routed(service, request)[0]
     else:
         form = parse_qs(request.body.decode("utf-8", "replace")) or parse_qs(request.query)
@@ -76,7 +76,7 @@ def operation(service: str, request: HttpRequest) -> str:
         if version != spoken.api_version:
             raise Refusal("InvalidAction", f"Could not find operation {name} for version {version}")
     if name not in spoken.operation_names:
-        if spoken.protocol == "json":
+        if spoken.resolved_protocol == "json":
             raise Refusal("UnknownOperationException", f"Unknown operation {name}")
         raise Refusal(
             "InvalidAction", f"Could not find operation {name or 'NO ACTION'} for version {spoken.api_version}"
@@ -90,9 +90,9 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
 
     spoken = model(service)
     sent = moto_request(service, region, request)
-    uri = _routed(service, request)[1] if spoken.protocol == "rest-xml" else {}
+    uri = _routed(service, request)[1] if spoken.resolved_protocol == "rest-xml" else {}
     try:
-        parsed = PROTOCOL_PARSERS[str(spoken.protocol)](spoken.operation_model(name), map_type=dict).parse(
+        parsed = PROTOCOL_PARSERS[str(spoken.resolved_protocol)](spoken.operation_model(name), map_type=dict).parse(
             {
                 "method": sent.method,
                 "values": sent.values,
@@ -103,7 +103,7 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
             }
         )
     except Exception as error:  # moto's parsers raise what json, xml and int() raise
-        code = "SerializationException" if spoken.protocol == "json" else "MalformedInput"
+        code = "SerializationException" if spoken.resolved_protocol == "json" else "MalformedInput"
         raise Refusal(code, "The request could not be read as its operation's input") from error
     return Call(service, name, region, {key: value for key, value in parsed.items() if value is not None})
 
@@ -113,7 +113,7 @@ def success(call: Call, result: Result) -> HttpAnswer:
     done = spoken.operation_model(call.operation)
     request_id = str(uuid.uuid4())
     headers = [("x-amzn-requestid", request_id)]
-    match str(spoken.protocol):
+    match str(spoken.resolved_protocol):
         case "json":
             body, kind = _json(done, result), "application/x-amz-json-1.1"
         case "rest-xml":
@@ -168,7 +168,7 @@ def moto_request(service: str, region: str, request: HttpRequest) -> Any:
     return Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
 
 
-_PROTOCOL = {"s3": "s3", "acm": "json", "wafv2": "json", "ec2": "ec2", "route53": "rest-xml"}
+_PROTOCOL = {"s3": "s3", "acm": "json", "wafv2": "json", "shield": "json", "ec2": "ec2", "route53": "rest-xml"}
 _NAMESPACE = {
     "elbv2": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -95,6 +95,7 @@ class _Build:
             bindings=tuple(target_groups.bindings.values()),
             certificates=certificates.requests(group, settings),
             web_acl=load_balancer.web_acl(group, self.account),
+            shield=load_balancer.shield(group),
             capacity_units=load_balancer.capacity_units(group),
             coip_pool=load_balancer.coip_pool(group),
             ipam_pool=load_balancer.ipam_pool(group),

@@ -197,18 +197,20 @@ def web_acl(group: Group, account: Account) -> WebAcl | None:
     return None if arn is None else WebAcl("" if arn == "none" else arn)
 
 
+def shield(group: Group) -> bool | None:
+    """Whether Shield Advanced protects the load balancer; nothing said leaves it as it is."""
+    return _one(group, a.SHIELD_ADVANCED_PROTECTION, "conflicting enable shield advanced protection")
+
+
 def check_addons(group: Group) -> None:
     """Conflicts of add-ons that are not made here are refused all the same: on a cluster they would be."""
-    for annotation, what in (
-        (a.WAF_ACL_ID, "conflicting WAFClassic WebACL IDs: {values}"),
-        (a.WEB_ACL_ID, "conflicting WAFClassic WebACL IDs: {values}"),
-        (a.SHIELD_ADVANCED_PROTECTION, "conflicting enable shield advanced protection"),
-        (a.ENABLE_FRONTEND_NLB, "conflicting enable frontend NLB values"),
-    ):
-        found = [(member, value) for member in group.members if (value := annotation.read(member.ingress)) is not None]
-        values = sorted({str(value) for _, value in found})
-        if len(values) > 1:
-            raise _refused(what.format(values=_show(values)), found[-1][0], annotation)
+    ids = _values(group, a.WAF_ACL_ID, lambda _: None)
+    said = {member.key for member, _ in ids}
+    ids += [item for item in _values(group, a.WEB_ACL_ID, lambda _: None) if item[0].key not in said]
+    values = sorted({value for _, value in ids})
+    if len(values) > 1:
+        raise _refused(f"conflicting WAFClassic WebACL IDs: {_show(values)}", ids[-1][0], a.WAF_ACL_ID)
+    _one(group, a.ENABLE_FRONTEND_NLB, "conflicting enable frontend NLB values")
 
 
 def ssl_redirect(group: Group) -> int | None:
@@ -281,6 +283,13 @@ def merged_maps(
                 message = conflict.format(key=key, first=merged[key], second=value, ingress=member.key)
                 raise _refused(message, member, annotation)
     return merged
+
+
+def _one(group: Group, annotation: Annotation[bool], conflict: str) -> bool | None:
+    found = [(member, value) for member in group.members if (value := annotation.read(member.ingress)) is not None]
+    if len({value for _, value in found}) > 1:
+        raise _refused(conflict, found[-1][0], annotation)
+    return found[0][1] if found else None
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------

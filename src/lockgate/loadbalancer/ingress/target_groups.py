@@ -49,6 +49,9 @@ class TargetGroups:
         service_port = find_port(service, port)
         shared = self._settings_of(member, service)
         number = _port(service_port, shared.target_type)
+        control_port = a.TARGET_CONTROL_PORT.of(f"{service.name}.{port}").read(service, ingress)
+        if control_port is not None and shared.target_type == "instance":
+            raise Refused("target control port is not supported for instance target target group")
         name = target_group_name(
             self.settings.cluster_name,
             str(self.group),
@@ -60,6 +63,7 @@ class TargetGroups:
             target_type=shared.target_type,
             protocol=shared.protocol,
             protocol_version=shared.protocol_version,
+            control_port=control_port,
         )
         origin = self.locate(ingress.key, path)
         self.made[reference] = TargetGroup(
@@ -74,6 +78,7 @@ class TargetGroups:
             attributes=shared.attributes,
             tags=tracked(shared.tags, self.group, reference, self.settings),
             vpc_id=self.account.vpc_id,
+            control_port=control_port,
             origin=origin,
         )
         self.bindings[reference] = TargetGroupBinding(
@@ -88,7 +93,7 @@ class TargetGroups:
             vpc_id=self.account.vpc_id,
             labels=binding_labels(self.group),
             node_selector=shared.node_selector,
-            open_ports=self._open_ports(service_port, shared.target_type, shared.health_check),
+            open_ports=self._open_ports(service_port, shared, control_port),
             multi_cluster=shared.multi_cluster,
             origin=origin,
         )
@@ -100,15 +105,17 @@ class TargetGroups:
             self._shared[key] = _read(member, service, self.settings, self.dualstack)
         return self._shared[key]
 
-    def _open_ports(self, port: ServicePort, target_type: str, check: HealthCheck) -> tuple[int | str, ...] | None:
+    def _open_ports(self, port: ServicePort, shared: _Settings, control: int | None) -> tuple[int | str, ...] | None:
         if not self.opens_targets:
             return None
         if self.settings.disable_restricted_sg_rules:
             return ()
-        ports: list[int | str] = [port.node_port or 0 if target_type == "instance" else target_port(port)]
-        if check.port != "traffic-port" and int(check.port) not in ports:
-            ports.append(int(check.port))
-        return tuple(ports)
+        ports: list[int | str] = [port.node_port or 0 if shared.target_type == "instance" else target_port(port)]
+        if shared.health_check.port != "traffic-port":
+            ports.append(int(shared.health_check.port))
+        if control is not None:
+            ports.append(control)
+        return tuple(dict.fromkeys(ports))
 
 
 @dataclass(frozen=True, slots=True)
