@@ -25,9 +25,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.python
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
-$(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
+$(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/package-lock.json $(VENV)/.installed
 	@echo "installing what only tests need (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@mkdir -p $(VENV)/identity_provider && cp tests/edge/identity_provider/package*.json $(VENV)/identity_provider
+	@cd $(VENV)/identity_provider && ../bin/npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 lint: install-test

@@ -1,216 +1,156 @@
-"""Rules that authenticate, in a running edge: made by annotations, met with curl and a real provider over TLS."""
+"""Rules that authenticate, in a running edge: made by annotations, met with curl and a certified provider over TLS."""
 
 from __future__ import annotations
 
 import json
-import ssl
-import threading
+import re
+import shlex
 import time
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from lockgate.certificates.authority import Authority, Content
-from lockgate.certificates.keys import encode_key
 from tests.edge.conftest import Start, Up
+from tests.edge.provider import Browser, Provider, client, identity_provider
 
 pytestmark = pytest.mark.edge
 
 ARN = "arn:aws:acm:eu-central-1:210987654321:certificate/0c0ffee0-1234-1234-1234-123456789012"
-CLIENT = ("lockgate", "s3cret of the client")
+DOMAIN = "login.example"
+KEYS = "https://public-keys.auth.elb.eu-central-1.amazonaws.com"
+
+# Applications behind one load balancer, by the first label of their hosts: how each has its users log in.
+PEOPLE: dict[str, dict[str, Any]] = {
+    "people": {"scope": "openid email profile", "extra": {"lang": "nl be"}},
+    "brief": {"client": "brief"},  # whose access tokens last a second
+    "bare": {"client": "brief-bare"},  # the same, without refresh tokens
+    "hasty": {"session-timeout": "1"},
+    "closed": {"on-unauthenticated-request": "deny"},
+    "open": {"on-unauthenticated-request": "allow", "session-cookie": "Visitor"},
+    "silent": {"extra": {"prompt": "none"}},  # the provider may ask the user nothing: an error, if it would have to
+    "anonymous": {"scope": "email"},
+    "stranger": {"issuer": "https://other.login.example"},
+    "imposter": {"secret": "wrong"},
+    "lonely": {"token": "https://127.0.0.1:1/token"},
+}
 
 
-class Provider:
-    """An identity provider on loopback that lets everybody in at once, and checks who asks for tokens."""
-
-    def __init__(self, folder: Path) -> None:
-        self.key = rsa.generate_private_key(65537, 2048)
-        self.forms: list[dict[str, str]] = []
-        files, self.ca = _certificate(folder)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*files)
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                provider.get(self)
-
-            def do_POST(self) -> None:
-                provider.post(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def keys(self) -> dict[str, Any]:
-        numbers = self.key.public_key().public_numbers()
-        return {"keys": [{"kty": "RSA", "kid": "1", "n": _number(numbers.n), "e": _number(numbers.e)}]}
-
-    def get(self, asked: BaseHTTPRequestHandler) -> None:
-        url = urlsplit(asked.path)
-        match url.path:
-            case "/authorize":
-                query = {name: values[0] for name, values in parse_qs(url.query).items()}
-                back = urlencode({"code": "good", "state": query["state"]})
-                asked.send_response(302)
-                asked.send_header("Location", f"{query['redirect_uri']}?{back}")
-                asked.end_headers()
-            case "/userinfo" if asked.headers["authorization"] == "Bearer access":
-                _say(asked, 200, {"sub": "user-1", "email": "ada@login.example"})
-            case "/keys":
-                _say(asked, 200, self.keys)
-            case _:
-                _say(asked, 401, {})
-
-    def post(self, asked: BaseHTTPRequestHandler) -> None:
-        body = asked.rfile.read(int(asked.headers["content-length"])).decode()
-        form = {name: values[0] for name, values in parse_qs(body).items()}
-        self.forms.append(form)
-        if (form.get("client_id"), form.get("client_secret")) != CLIENT or form.get("code") != "good":
-            _say(asked, 401, {"error": "invalid_client"})
-        else:
-            _say(asked, 200, {"access_token": "access", "token_type": "Bearer", "expires_in": 3600})
-
-    def token(self, **claims: Any) -> str:
-        body = {"iss": self.url, "exp": time.time() + 600, **claims}
-        parts = ({"alg": "RS256", "kid": "1"}, body)
-        signed = ".".join(_encoded(json.dumps(part).encode()) for part in parts)
-        signature = self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{signed}.{_encoded(signature)}"
-
-
-def _say(asked: BaseHTTPRequestHandler, status: int, answer: Any) -> None:
-    text = json.dumps(answer).encode()
-    asked.send_response(status)
-    asked.send_header("Content-Length", str(len(text)))
-    asked.end_headers()
-    asked.wfile.write(text)
-
-
-def _encoded(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _number(value: int) -> str:
-    return _encoded(value.to_bytes((value.bit_length() + 7) // 8, "big"))
-
-
-def _certificate(folder: Path) -> tuple[tuple[Path, Path], Path]:
-    """Files: (chain, key) for 127.0.0.1, and the authority's certificate."""
-    import datetime
-    from ipaddress import ip_address
-
-    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
-    until = now + datetime.timedelta(days=2)
-    root = Authority.root(
-        "The provider's own CA", ec.generate_private_key(ec.SECP256R1()), not_before=now, not_after=until, serial=1
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    content = Content((x509.IPAddress(ip_address("127.0.0.1")),))
-    chain = root.issue(key.public_key(), content, not_before=now, not_after=until, serial=2)
-    files = folder / "provider.crt", folder / "provider.key", folder / "ca.crt"
-    for file, text in zip(files, (chain, encode_key(key).decode(), root.root_pem), strict=True):
-        file.write_text(text)
-    return files[:2], files[2]
+def host(name: str) -> str:
+    return f"{name}.{DOMAIN}"
 
 
 def manifests(provider: Provider) -> list[dict[str, Any]]:
-    """Two applications behind one load balancer: one for people who log in, one for programs with tokens."""
-    shared = {
-        "alb.ingress.kubernetes.io/group.name": "login",
-        "alb.ingress.kubernetes.io/scheme": "internet-facing",
-        "alb.ingress.kubernetes.io/target-type": "ip",
-        "alb.ingress.kubernetes.io/listen-ports": '[{"HTTPS": 443}]',
-        "alb.ingress.kubernetes.io/certificate-arn": ARN,
-    }
-    oidc = {
-        "issuer": provider.url,
-        "authorizationEndpoint": f"{provider.url}/authorize",
-        "tokenEndpoint": f"{provider.url}/token",
-        "userInfoEndpoint": f"{provider.url}/userinfo",
-        "secretName": "client",
-    }
+    """Applications for people who log in, and for programs that bring tokens."""
     keys = {
         "type": "fixed-response",
         "fixedResponseConfig": {
             "statusCode": "200",
             "contentType": "application/json",
-            "messageBody": json.dumps(provider.keys),
+            "messageBody": json.dumps(
+                {"keys": [{k: key[k] for k in ("kty", "kid", "n", "e")} for key in _rsa(provider)]}
+            ),
         },
     }
+    far = {"jwksEndpoint": f"{provider.url}/jwks", "issuer": provider.url}
     near = {"jwksEndpoint": "https://keys.login.example/", "issuer": provider.url}
-    jwt = {"jwksEndpoint": f"{provider.url}/keys", "issuer": provider.url}
-    people = {
-        "alb.ingress.kubernetes.io/auth-type": "oidc",
-        "alb.ingress.kubernetes.io/auth-idp-oidc": json.dumps(oidc),
-    }
-    programs = {"alb.ingress.kubernetes.io/jwt-validation": json.dumps(jwt)}
-    secret = dict(
-        zip(("clientID", "clientSecret"), (b64encode(each.encode()).decode() for each in CLIENT), strict=True)
-    )
-    return [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "client", "namespace": "default"}, "data": secret},
-        _ingress_class(),
-        _service(),
-        _ingress("people", "people.login.example", shared | people),
-        _ingress("programs", "programs.login.example", shared | programs),
-        _ingress("near", "near.login.example", shared | {"alb.ingress.kubernetes.io/jwt-validation": json.dumps(near)}),
-        _ingress("keys", "keys.login.example", shared | {"alb.ingress.kubernetes.io/actions.web": json.dumps(keys)}),
+    found = [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "alb"},
+            "spec": {"controller": "ingress.k8s.aws/alb"},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        },
+        *(_secret(name, name, text) for name, text in provider.secrets.items()),
+        _secret("wrong", "lockgate", "another"),
+        _ingress("programs", {"jwt-validation": json.dumps(far)}),
+        _ingress("near", {"jwt-validation": json.dumps(near)}),
+        _ingress("keys", {"actions.web": json.dumps(keys)}),
     ]
+    for name, settings in PEOPLE.items():
+        idp = {
+            "issuer": settings.get("issuer", provider.url),
+            "authorizationEndpoint": f"{provider.url}/auth",
+            "tokenEndpoint": settings.get("token", f"{provider.url}/token"),
+            "userInfoEndpoint": f"{provider.url}/me",
+            "secretName": settings.get("secret", settings.get("client", "lockgate")),
+            "authenticationRequestExtraParams": settings.get("extra", {}),
+        }
+        more = {f"auth-{key}": value for key, value in settings.items() if isinstance(value, str)}
+        kept = {"auth-scope", "auth-session-timeout", "auth-session-cookie", "auth-on-unauthenticated-request"}
+        found.append(
+            _ingress(
+                name,
+                {
+                    "auth-type": "oidc",
+                    "auth-idp-oidc": json.dumps(idp),
+                    **{key: value for key, value in more.items() if key in kept},
+                },
+            )
+        )
+    return found
 
 
-def _ingress_class() -> dict[str, Any]:
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": {"name": "alb"},
-        "spec": {"controller": "ingress.k8s.aws/alb"},
-    }
+def _rsa(provider: Provider) -> list[dict[str, Any]]:
+    return list(provider.keys()["keys"])
 
 
-def _service() -> dict[str, Any]:
+def _secret(name: str, client_id: str, secret: str) -> dict[str, Any]:
+    data = {"clientID": client_id, "clientSecret": secret}
     return {
         "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "default"},
+        "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
 
 
-def _ingress(name: str, host: str, annotations: dict[str, str]) -> dict[str, Any]:
-    fixed = "alb.ingress.kubernetes.io/actions.web" in annotations
-    backend = {"service": {"name": "web", "port": {"name": "use-annotation"} if fixed else {"number": 80}}}
-    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+def _ingress(name: str, annotations: dict[str, str]) -> dict[str, Any]:
+    shared = {
+        "group.name": "login",
+        "scheme": "internet-facing",
+        "target-type": "ip",
+        "listen-ports": '[{"HTTPS": 443}]',
+        "certificate-arn": ARN,
+    }
+    if name == "people":
+        shared["load-balancer-attributes"] = "access_logs.s3.enabled=true,access_logs.s3.bucket=logs"
+    port: dict[str, Any] = {"name": "use-annotation"} if "actions.web" in annotations else {"number": 80}
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": port}}}
+    given = {f"alb.ingress.kubernetes.io/{key}": value for key, value in (shared | annotations).items()}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": name, "namespace": "default", "annotations": annotations},
-        "spec": {"ingressClassName": "alb", "rules": [rule]},
+        "metadata": {"name": name, "namespace": "default", "annotations": given},
+        "spec": {"ingressClassName": "alb", "rules": [{"host": host(name), "http": {"paths": [path]}}]},
     }
 
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    made = Provider(tmp_path_factory.mktemp("provider"))
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    clients = (
+        client("lockgate", *map(host, PEOPLE)),
+        client("brief", host("brief")),
+        client("brief-bare", host("bare"), grant_types=["authorization_code"]),
+        client("program", grant_types=["client_credentials"], response_types=[], redirect_uris=[],
+               token_endpoint_auth_method="client_secret_basic"),
+    )  # fmt: skip
+    with identity_provider(tmp_path_factory.mktemp("provider"), clients) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -222,55 +162,189 @@ def login(up: Start, provider: Provider, tmp_path_factory: pytest.TempPathFactor
         yield up(folder).ready()
 
 
+@pytest.fixture
+def browser(login: Up, tmp_path: Path) -> Browser:
+    return Browser(login, tmp_path / "jar")
+
+
 def test_a_user_logs_in_through_the_edge_and_the_backend_is_told_who(
-    login: Up, provider: Provider, tmp_path: Path
+    login: Up, provider: Provider, browser: Browser
 ) -> None:
-    jar = str(tmp_path / "jar")
     url = "https://people.login.example/a?b=c"
-    began = login.curl("-i", "--suppress-connect-headers", url)
-    assert " 302" in began.splitlines()[0]
-    assert f"location: {provider.url}/authorize?client_id=lockgate&" in began.lower()
+    began = browser.get(url, follow=False)
+    location = urlsplit(began.header("location") or "")
+    assert (began.status, f"{location.scheme}://{location.netloc}{location.path}") == (302, f"{provider.url}/auth")
+    assert began.header("server") == "awselb/2.0"
+    parameters = parse_qsl(location.query)
+    assert [name for name, _ in parameters] == ["client_id", "redirect_uri", "response_type", "scope", "state", "lang"]
+    assert "scope=openid%20email%20profile" in location.query
+    asked = dict(parameters)
+    assert (asked["client_id"], asked["response_type"], asked["lang"]) == ("lockgate", "code", "nl be")
+    assert asked["redirect_uri"] == "https://people.login.example/oauth2/idpresponse"
+    (nonce,) = began.all("set-cookie")
+    assert re.fullmatch(r"AWSALBAuthNonce=[A-Za-z0-9]{16}; Expires=[^;]+ GMT; Path=/; Secure; HttpOnly", nonce)
 
-    told = json.loads(login.curl("-L", "-c", jar, "-b", jar, url))
-    headers = dict(told["headers"])
-    assert (told["path"], told["query"]) == ("/a", "b=c")
-    assert headers["x-amzn-oidc-identity"] == "user-1"
-    assert headers["x-amzn-oidc-accesstoken"] == "access"
-    assert headers["x-amzn-oidc-data"].count(".") == 2
-    assert provider.forms[-1]["redirect_uri"] == "https://people.login.example/oauth2/idpresponse"
+    page = browser.log_in(url, "ada")
+    assert (page.url, json.loads(page.body)["path"], json.loads(page.body)["query"]) == (url, "/a", "b=c")
+    assert page.told["x-amzn-oidc-identity"] == "ada"
+    token = page.told["x-amzn-oidc-data"]
+    header, claims = (json.loads(urlsafe_b64decode(part)) for part in token.split(".")[:2])
+    assert all(len(part) % 4 == 0 for part in token.split("."))  # padded
+    assert {name: header[name] for name in ("alg", "iss", "client")} == {
+        "alg": "ES256", "iss": provider.url, "client": "lockgate",
+    }  # fmt: skip
+    assert header["signer"].startswith(
+        "arn:aws:elasticloadbalancing:eu-central-1:210987654321:loadbalancer/app/k8s-login"
+    )
+    assert (claims["sub"], claims["email"], claims["name"]) == ("ada", "ada@login.example", "ada")
+    assert header["exp"] == claims["exp"] > time.time()
+    _verify(token, login.curl(f"{KEYS}/{header['kid']}"))
+    assert _status(login, f"{KEYS}/another") == "404"
 
-    header, claims = (json.loads(urlsafe_b64decode(part)) for part in headers["x-amzn-oidc-data"].split(".")[:2])
-    assert claims["email"] == "ada@login.example"
-    key = login.curl(f"https://public-keys.auth.elb.eu-central-1.amazonaws.com/{header['kid']}")
-    _verify(headers["x-amzn-oidc-data"], key)
-    assert _status(login, "https://public-keys.auth.elb.eu-central-1.amazonaws.com/another") == "404"
-
-    asked = len(provider.forms)
-    again = login.curl("-i", "--suppress-connect-headers", "-b", jar, url)
-    assert " 200" in again.splitlines()[0]
-    assert len(provider.forms) == asked  # the session is in the cookies
+    again = browser.get(url)  # the session is in the cookies: the provider is not asked
+    assert again.told["x-amzn-oidc-accesstoken"] == page.told["x-amzn-oidc-accesstoken"] != ""
+    assert not again.all("set-cookie")
+    assert "AWSELBAuthSessionCookie-0" in browser.cookies()
 
 
-def test_the_clients_secret_is_shown_by_no_api(login: Up) -> None:
+def test_a_user_who_logs_out_logs_in_again(browser: Browser) -> None:
+    """The application ends the session by ending its cookies; the provider still knows the user."""
+    page = browser.log_in("https://people.login.example/", "ada")
+    browser.forget("AWSELBAuthSessionCookie-")
+    after = browser.get("https://people.login.example/")
+    assert after.told["x-amzn-oidc-identity"] == "ada"
+    assert after.told["x-amzn-oidc-accesstoken"] != page.told["x-amzn-oidc-accesstoken"]
+
+
+def test_users_of_whom_much_is_known(browser: Browser) -> None:
+    page = browser.log_in("https://people.login.example/", "grace+9000")
+    data = page.told["x-amzn-oidc-data"]
+    assert len(json.loads(urlsafe_b64decode(data.split(".")[1]))["about"]) == 9000
+    browser.forget("")
+    assert browser.log_in("https://people.login.example/", "grace+11300").status == 500
+    assert not any(name.startswith("AWSELB") for name in browser.cookies())
+
+
+def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:
+    page = browser.log_in("https://people.login.example/", "ada", agrees=False)
+    assert (page.status, page.header("content-type"), page.header("server")) == (401, "text/html", "awselb/2.0")
+    assert "<center><h1>401 Authorization Required</h1></center>" in page.body
+    assert page.url.startswith("https://people.login.example/oauth2/idpresponse?error=access_denied&")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"),
+    [
+        ("silent", 561, "the identity provider says login_required"),
+        ("imposter", 561, "/token answered 401 invalid_client (AuthTokenEpRequestFailed)"),
+        ("lonely", 500, "POST https://127.0.0.1:1/token: All connection attempts failed (AuthTokenEpRequestTimeout)"),
+        ("anonymous", 401, "there is none: does the scope have openid? (AuthInvalidIdToken)"),
+        ("stranger", 401, "not https://other.login.example (AuthInvalidIdToken)"),
+    ],
+)
+def test_what_a_provider_or_a_rule_has_wrong(login: Up, browser: Browser, name: str, status: int, told: str) -> None:
+    page = browser.log_in(f"https://{host(name)}/", "ada")
+    assert page.status == status
+    assert (page.header("server"), page.header("content-type")) == ("awselb/2.0", "text/html")
+    assert told in login.log()
+
+
+def test_an_access_token_that_expires_is_refreshed(browser: Browser) -> None:
+    url = "https://brief.login.example/"
+    first = browser.log_in(url, "ada")
+    old = browser.cookies()
+    time.sleep(1.1)
+    second = browser.get(url, follow=False)
+    assert second.told["x-amzn-oidc-accesstoken"] != first.told["x-amzn-oidc-accesstoken"]
+    assert [each.partition("=")[0] for each in second.all("set-cookie")] == ["AWSELBAuthSessionCookie-0"]
+    assert "SameSite" not in second.all("set-cookie")[0]
+    time.sleep(1.1)
+    foreign = browser.get(url, "-H", "Origin: https://elsewhere.example", follow=False)
+    assert foreign.all("set-cookie")[0].endswith("; Secure; HttpOnly; SameSite=None")
+    # A refresh token serves once: whoever has kept the session of before does not get another from it.
+    kept = "; ".join(f"{name}={value}" for name, value in old.items())
+    replayed = browser.get(url, "-H", f"Cookie: {kept}", follow=False, jar=False)
+    assert (replayed.status, replayed.all("set-cookie")[0][:16]) == (302, "AWSALBAuthNonce=")
+
+
+def test_without_refresh_tokens_a_session_outlasts_its_access_token(browser: Browser) -> None:
+    first = browser.log_in("https://bare.login.example/", "ada")
+    time.sleep(1.1)
+    second = browser.get("https://bare.login.example/", follow=False)
+    assert second.told["x-amzn-oidc-accesstoken"] == first.told["x-amzn-oidc-accesstoken"]
+
+
+def test_a_session_ends_after_its_time(browser: Browser) -> None:
+    browser.log_in("https://hasty.login.example/", "ada")
+    time.sleep(1.1)
+    assert browser.get("https://hasty.login.example/", follow=False).status == 302
+
+
+def test_who_is_not_logged_in_is_denied_or_allowed(browser: Browser) -> None:
+    assert browser.get("https://closed.login.example/", follow=False).status == 401
+    visitor = browser.get("https://open.login.example/", "-H", "x-amzn-oidc-identity: forged", follow=False)
+    assert not [name for name in visitor.told if name.startswith("x-amzn-oidc-")]
+    # Sessions are of their names, which rules of one host may share; here each host has its own.
+    page = browser.log_in("https://people.login.example/", "ada")
+    kept = browser.cookies()["AWSELBAuthSessionCookie-0"]
+    known = browser.get("https://open.login.example/", "-H", f"Cookie: Visitor-0={kept}", follow=False)
+    assert known.told["x-amzn-oidc-identity"] == page.told["x-amzn-oidc-identity"]
+
+
+def test_what_comes_back_must_be_what_went_out(login: Up, browser: Browser) -> None:
+    def back(query: str, *arguments: str, jar: bool = True) -> int:
+        url = f"https://people.login.example/oauth2/idpresponse?{query}"
+        return browser.get(url, *arguments, follow=False, jar=jar).status
+
+    began = browser.get("https://people.login.example/", follow=False)
+    state = re.search(r"state=([^&]+)", began.header("location") or "")
+    assert state is not None
+    assert back("code=x") == 401
+    assert back("code=x&state=forged") == 401
+    assert back(f"code=x&state={state[1]}", jar=False) == 401
+    assert back(f"code=x&state={state[1]}", "-H", "Cookie: AWSALBAuthNonce=0000000000000000", jar=False) == 401
+    assert back(f"state={state[1]}") == 401
+    assert back(f"code=x&state={state[1]}") == 401  # the provider has never given this code
+    assert browser.get("https://closed.login.example/", "-H", "Cookie: AWSELBAuthSessionCookie-0=x").status == 401
+    reasons = [
+        "AuthMissingStateParam",
+        "AuthInvalidStateParam",
+        "AuthMissingAWSALBAuthNonce",
+        "AuthInvalidAWSALBAuthNonce",
+        "AuthMissingCodeParam",
+        "AuthInvalidGrantError",
+        "AuthInvalidCookie",
+    ]
+    lines = _access_log(login, until=reasons[-1])
+    assert [line[24] for line in lines if line[24] in reasons][-len(reasons) :] == reasons
+    (late,) = [line for line in lines if line[24] == "AuthInvalidGrantError"][-1:]
+    # As AWS logs them: no rule was looked at, and nothing but authentication done.
+    assert (late[8], late[9], late[20], late[22], late[23]) == ("401", "-", "-1", "authenticate", "-")
+    (sent,) = [line for line in lines if line[12].startswith("GET https://people.login.example:443/ ")][-1:]
+    assert (sent[8], sent[22], sent[23], sent[24]) == ("302", "authenticate", "-", "-")
+
+
+def test_the_clients_secret_is_shown_by_no_api(login: Up, provider: Provider) -> None:
     balancer = _aws(login, "describe-load-balancers")["LoadBalancers"][0]["LoadBalancerArn"]
     (listener,) = _aws(login, "describe-listeners", "--load-balancer-arn", balancer)["Listeners"]
     rules = _aws(login, "describe-rules", "--listener-arn", listener["ListenerArn"])
     assert "AuthenticateOidcConfig" in json.dumps(rules)
-    assert CLIENT[1] not in json.dumps(rules) + login.log() + login.lockgate("status").stdout
+    told = json.dumps(rules) + login.log() + login.lockgate("status").stdout
+    assert not [secret for secret in provider.secrets.values() if secret in told]
 
 
 def test_a_program_needs_a_token_that_the_provider_signed(login: Up, provider: Provider) -> None:
     url = "https://programs.login.example/"
+    token = provider.token("program", url)
     assert _status(login, url) == "401"
-    assert _status(login, url, "-H", f"Authorization: Bearer {provider.token(iss='https://other.example')}") == "401"
-    token = provider.token()
+    assert _status(login, url, "-H", f"Authorization: Bearer {token[:-8]}AAAAAAAA") == "401"
     told = json.loads(login.curl("-H", f"Authorization: Bearer {token}", url))
     assert dict(told["headers"])["authorization"] == f"Bearer {token}"
 
 
 def test_a_provider_may_be_behind_the_edge_itself(login: Up, provider: Provider) -> None:
     url = "https://near.login.example/"
-    assert _status(login, url, "-H", f"Authorization: Bearer {provider.token()}") == "200"
+    assert _status(login, url, "-H", f"Authorization: Bearer {provider.token('program', url)}") == "200"
     assert _status(login, url, "-H", "Authorization: Bearer a.b.c") == "401"
 
 
@@ -290,3 +364,17 @@ def _aws(edge: Up, *arguments: str) -> Any:
 
 def _status(edge: Up, url: str, *arguments: str) -> str:
     return edge.curl("-o", "/dev/null", "-w", "%{http_code}", *arguments, url)
+
+
+def _access_log(edge: Up, until: str) -> list[list[str]]:
+    """The lines' fields, once one of them has `until`."""
+    folder = Path(edge.status()["files"]["access_logs"])
+    text = ""
+
+    def there() -> bool:
+        nonlocal text
+        text = "".join(file.read_text() for file in folder.rglob("*.log"))
+        return until in text
+
+    edge.wait(until=there, what=f"{until} in the access log")
+    return [shlex.split(line) for line in text.splitlines()]

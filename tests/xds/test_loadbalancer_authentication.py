@@ -1,4 +1,7 @@
-"""Rules that authenticate, through a real Envoy, with an identity provider that really answers over TLS."""
+"""Rules that authenticate, through a real Envoy, with a provider that fails in ways that a good one cannot be made to.
+
+Whole logins are in tests/edge/test_login.py, with a certified provider.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import ssl
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -40,29 +43,33 @@ FORWARD = Forward((WeightedTargetGroup(WEB.reference),))
 
 
 class Provider:
-    """An identity provider: tokens for the code ``good``, claims for its tokens, the keys that it signs with."""
+    """Tokens for the code ``good``, their claims, the keys that it signs with; `instead` has other answers by path."""
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(65537, 2048)
         self.url = ""
         self.forms: list[dict[str, list[str]]] = []
         self.lifetime = 3600
+        self.instead: dict[str, tuple[int, Any]] = {}
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             line, headers, body = await read_request(reader)
             status, answer = self.answer(line, {name.lower(): value for name, value in headers}, body.decode())
-            text = json.dumps(answer).encode()
+            text = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
             await writer.drain()
         writer.close()
 
     def answer(self, line: str, headers: dict[str, str], body: str) -> tuple[int, Any]:
+        path = line.split(" ")[1]
+        if path in self.instead:
+            return self.instead[path]
         if line.startswith("POST /token"):
             form = parse_qs(body)
             self.forms.append(form)
             if form.get("code") == ["good"] or form.get("refresh_token") == ["again"]:
-                return 200, {"access_token": "access", "refresh_token": "again", "expires_in": self.lifetime}
+                return 200, self.tokens()
             return 400, {"error": "invalid_grant"}
         if line.startswith("GET /userinfo"):
             known = headers.get("authorization") == "Bearer access"
@@ -71,6 +78,10 @@ class Provider:
             numbers = self.key.public_key().public_numbers()
             return 200, {"keys": [{"kty": "RSA", "kid": "1", "n": _number(numbers.n), "e": _number(numbers.e)}]}
         return 404, {}
+
+    def tokens(self, **more: Any) -> dict[str, Any]:
+        given = {"access_token": "access", "refresh_token": "again", "expires_in": self.lifetime}
+        return {**given, "id_token": self.token(aud="client"), **more}
 
     def token(self, alg: str = "RS256", **claims: Any) -> str:
         header = {"alg": alg, "kid": "1"}
@@ -177,17 +188,67 @@ def test_a_user_logs_in_and_the_target_is_told_who(story: Story) -> None:
     assert header["kid"] == story.authentication.public_key()[0]
 
 
-def test_what_does_not_belong_together_is_401(story: Story) -> None:
+Broken = tuple[str, int, Callable[[Provider], Any]]  # path, status, and what is answered there
+
+# What goes wrong at the provider, what the client is answered, and what the access log says (`error_reasons`).
+BROKEN: dict[str, tuple[Broken, int, str]] = {
+    "the code was spent": (("/token", 400, lambda _: {"error": "invalid_grant"}), 401, "AuthInvalidGrantError"),
+    "the client is unknown": (("/token", 401, lambda _: {"error": "invalid_client"}), 561, "AuthTokenEpRequestFailed"),
+    "the token endpoint is ill": (("/token", 503, lambda _: "<html>"), 561, "AuthTokenEpRequestFailed"),
+    "tokens are no JSON": (("/token", 200, lambda _: "access_token=a"), 401, "AuthInvalidTokenResponse"),
+    "no access token": (("/token", 200, lambda p: p.tokens(access_token=None)), 401, "AuthInvalidTokenResponse"),
+    "no lifetime": (("/token", 200, lambda p: p.tokens(expires_in="soon")), 401, "AuthInvalidTokenResponse"),
+    "no ID token": (("/token", 200, lambda p: p.tokens(id_token=None)), 401, "AuthInvalidIdToken"),
+    "an ID token for others": (
+        ("/token", 200, lambda p: p.tokens(id_token=p.token(aud=["other"]))), 401, "AuthInvalidIdToken",
+    ),
+    "an expired ID token": (
+        ("/token", 200, lambda p: p.tokens(id_token=p.token(aud="client", exp=1))), 401, "AuthInvalidIdToken",
+    ),
+    "an ID token that is none": (("/token", 200, lambda p: p.tokens(id_token="a.b.c")), 401, "AuthInvalidIdToken"),
+    "claims are refused": (("/userinfo", 403, lambda _: {}), 561, "AuthUserinfoEpRequestFailed"),
+    "claims are a token": (("/userinfo", 200, lambda _: "a.b.c"), 401, "AuthInvalidUserinfoResponse"),
+    "claims are a list": (("/userinfo", 200, lambda _: []), 401, "AuthInvalidUserinfoResponse"),
+    "too many claims": (("/userinfo", 200, lambda _: {"x": "a" * 11264}), 500, "AuthUserinfoResponseSizeExceeded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_goes_wrong_at_the_provider(story: Story, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    (path, answered, body), status, reason = BROKEN[name]
     story.rules(story.oidc())
     began = story.get("/1")
     state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
-    assert story.get(f"/oauth2/idpresponse?code=good&state={state}").status == 401
-    assert story.get("/oauth2/idpresponse?code=good&state=forged", cookies(began)).status == 401
-    assert story.get(f"/oauth2/idpresponse?state={state}", cookies(began)).status == 401
-    denied = story.get(f"/oauth2/idpresponse?error=access_denied&state={state}", cookies(began))
-    assert (denied.status, denied.header("content-type")) == (401, "text/html")
-    assert story.get(f"/oauth2/idpresponse?error=server_error&state={state}", cookies(began)).status == 561
-    assert story.get(f"/oauth2/idpresponse?code=bad&state={state}", cookies(began)).status == 500
+    story.provider.instead = {path: (answered, body(story.provider))}
+    try:
+        back = story.get(f"/oauth2/idpresponse?code=good&state={state}", cookies(began))
+    finally:
+        story.provider.instead = {}
+    assert (back.status, back.header("server"), back.all("set-cookie")) == (status, "awselb/2.0", [])
+    assert f"<h1>{status} ".encode() in back.body
+    (told,) = [each.message for each in caplog.records if "idpresponse" in each.message]
+    assert told.startswith("https://a.example.com/oauth2/idpresponse: ")
+    assert told.endswith(f"({reason})")
+
+
+def test_a_provider_that_answers_with_an_error(story: Story) -> None:
+    story.rules(story.oidc())
+    began = story.get("/1")
+    state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
+    for error, status in (("access_denied", 401), ("server_error", 561)):
+        back = story.get(f"/oauth2/idpresponse?error={error}&state={state}", cookies(began))
+        assert (back.status, back.header("content-type")) == (status, "text/html")
+
+
+def test_a_smaller_session_ends_the_cookies_of_a_larger_one(story: Story) -> None:
+    story.rules(story.oidc())
+    began = story.get("/1")
+    state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
+    stale = "; AWSELBAuthSessionCookie-1=stale; AWSELBAuthSessionCookie-3=stale; other=1"
+    back = story.get(f"/oauth2/idpresponse?code=good&state={state}", cookies(began) + stale)
+    made = {each.partition("=")[0]: each for each in back.all("set-cookie")}
+    assert set(made) == {f"AWSELBAuthSessionCookie-{at}" for at in (0, 1, 3)}
+    assert "=; Expires=Thu, 01 Jan 1970 00:00:00 GMT;" in made["AWSELBAuthSessionCookie-1"]
 
 
 def test_unauthenticated_requests_are_denied_or_allowed_as_the_rule_says(story: Story) -> None:

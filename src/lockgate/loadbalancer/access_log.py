@@ -46,6 +46,8 @@ class Entry:
     upgrade: str = ""
     connection: int = 0
     client_left: bool = False
+    error_reason: str = ""
+    stopped_by_authentication: bool = False
 
 
 def line(entry: Entry, balancer: LoadBalancer) -> str:
@@ -80,7 +82,7 @@ def line(entry: Entry, balancer: LoadBalancer) -> str:
         _time(entry.start),
         _quoted(_actions(entry, listener)),
         _quoted(entry.location),
-        _quoted(""),  # error reason
+        _quoted(entry.error_reason),
         _quoted(entry.target),
         _quoted(target_status),
         _quoted(""),  # classification
@@ -135,6 +137,8 @@ def _host_and_port(entry: Entry) -> str:
 
 
 def _actions(entry: Entry, listener: Listener | None) -> str:
+    if entry.stopped_by_authentication:
+        return "authenticate"
     if listener is None or entry.rule < 0:
         return ""
     rule = next((each for each in listener.rules if each.priority == entry.rule), None)
@@ -182,6 +186,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         return "" if (value := record.get(name, "")) == "-" else value
 
     answered = text("details") == "via_upstream"
+    stopped = text("details").startswith("ext_authz_")
     rule = record.get("rule", "-")
     return Entry(
         start=start_of(record),
@@ -207,9 +212,11 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         trace_id=text("trace_id"),
         server_name=text("server_name"),
         certificate=certificate,
-        location=text("location") if not answered else "",
+        location=text("location") if not (answered or stopped) else "",
         content_type=text("content_type"),
         upgrade=text("upgrade"),
         connection=number("connection"),
         client_left="DC" in text("flags").split(","),
+        error_reason=text("error_reason"),
+        stopped_by_authentication=stopped,
     )

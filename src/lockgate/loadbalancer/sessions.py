@@ -7,17 +7,20 @@ Source: "Authenticate users using an Application Load Balancer".
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from lockgate.loadbalancer.error_reasons import AuthReason, status_of
 from lockgate.loadbalancer.model import AuthenticateOidc
 
 CALLBACK: Final = "/oauth2/idpresponse"
 NONCE_COOKIE: Final = "AWSALBAuthNonce"
+NONCE_LENGTH: Final = 16
 LOGIN_SECONDS: Final = 900
 COOKIE_SECONDS: Final = 604800  # whatever the session timeout: that is inside the value
 SHARD_BYTES: Final = 4000
@@ -54,7 +57,8 @@ def seal(value: Session | Login, key: bytes, nonce: bytes) -> str:
     """Encrypted and authenticated; `key` has 32 bytes, `nonce` 12 that were never used with it."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, json.dumps(asdict(value)).encode(), None)).decode()
+    plain = zlib.compress(json.dumps(asdict(value)).encode())  # 11 KB of claims and tokens have to fit four cookies
+    return urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, plain, None)).decode()
 
 
 def open_session(value: str, key: bytes) -> Session | None:
@@ -73,25 +77,53 @@ def _opened(value: str, key: bytes) -> dict[str, Any] | None:
 
     try:
         raw = urlsafe_b64decode(value)
-        found = json.loads(AESGCM(key).decrypt(raw[:12], raw[12:], None))
+        found = json.loads(zlib.decompress(AESGCM(key).decrypt(raw[:12], raw[12:], None)))
     except (InvalidTag, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
 
-def authorization_url(action: AuthenticateOidc, host: str, state: str, nonce: str) -> str:
-    """Where a client is sent to log in."""
+def authorization_url(action: AuthenticateOidc, host: str, state: str) -> str:
+    """Where a client is sent to log in. It has no nonce, and its parameters come in this order: so observed."""
     parameters = {
         "client_id": action.client_id,
-        "redirect_uri": f"https://{host}{CALLBACK}",
+        "redirect_uri": callback_url(host),
         "response_type": "code",
         "scope": action.scope,
         "state": state,
-        "nonce": nonce,
         **action.extra_parameters,
     }
     mark = "&" if urlsplit(action.authorization_endpoint).query else "?"
-    return f"{action.authorization_endpoint}{mark}{urlencode(parameters)}"
+    return f"{action.authorization_endpoint}{mark}{urlencode(parameters, quote_via=quote, safe='')}"
+
+
+def callback_url(host: str) -> str:
+    return f"https://{host.lower()}{CALLBACK}"
+
+
+def login_failure(
+    values: Mapping[str, str], nonce: str | None, login: Login | None, now: float
+) -> tuple[int, AuthReason] | None:
+    """Why a client that comes back from the identity provider is not logged in, and the status that it is answered.
+
+    `values` is the query of the callback, `nonce` the client's cookie, `login` what its state was sealed from. The
+    code is spent only after all of this.
+    """
+    reason: AuthReason
+    if "state" not in values:
+        reason = "AuthMissingStateParam"
+    elif login is None or now > login.began + LOGIN_SECONDS:
+        reason = "AuthInvalidStateParam"
+    elif nonce is None:
+        reason = "AuthMissingAWSALBAuthNonce"
+    elif nonce != login.nonce:
+        reason = "AuthInvalidAWSALBAuthNonce"
+    elif "code" not in values:
+        denied = values.get("error", "access_denied") == "access_denied"
+        return (401 if denied else 561), "AuthMissingCodeParam"
+    else:
+        return None
+    return status_of(reason), reason
 
 
 def cookies_of(header: str | None) -> dict[str, str]:
@@ -104,12 +136,22 @@ def sharded(name: str, cookies: Mapping[str, str]) -> str:
     return "".join(cookies.get(f"{name}-{at}", "") for at in range(SHARDS))
 
 
-def session_cookies(name: str, value: str, now: float) -> Iterable[str]:
-    """Set-Cookie values: four shards at most. Raises `ValueError` for a value that does not fit."""
+def session_cookies(
+    name: str, value: str, now: float, *, held: Iterable[str] = (), cross_origin: bool = False
+) -> Iterable[str]:
+    """Set-Cookie values: four shards at most, and the end of those that the client has too many (of `held`).
+
+    Raises `ValueError` for a value that does not fit.
+    """
     if len(value) > SHARD_BYTES * SHARDS:
         raise ValueError("the session does not fit its cookies")
-    for at in range(0, len(value), SHARD_BYTES):
-        yield cookie(f"{name}-{at // SHARD_BYTES}", value[at : at + SHARD_BYTES], now + COOKIE_SECONDS)
+    shards = [value[at : at + SHARD_BYTES] for at in range(0, len(value), SHARD_BYTES)]
+    more = "; SameSite=None" if cross_origin else ""
+    for at, shard in enumerate(shards):
+        yield cookie(f"{name}-{at}", shard, now + COOKIE_SECONDS) + more
+    for at in range(len(shards), SHARDS):
+        if f"{name}-{at}" in held:
+            yield cookie(f"{name}-{at}", "", 0) + more
 
 
 def cookie(name: str, value: str, expires: float) -> str:

@@ -75,6 +75,31 @@ def _is_signed(key: Json, signed: bytes, signature: bytes) -> bool:
     return True
 
 
+def id_token_refusal(token: object, issuer: str, client_id: str, now: float) -> str | None:
+    """Why an ID token is not accepted that came straight from the token endpoint; None for one that is.
+
+    Nobody verifies its signature: no action names a JWKS, and TLS has told who sent it (OpenID Connect Core 1.0,
+    3.1.3.7, 6).
+    """
+    if not isinstance(token, str):
+        return "there is none: does the scope have openid?"
+    try:
+        claims = json.loads(_decoded(token.split(".")[1]))
+    except (ValueError, IndexError):
+        return "it is no JWT"
+    if not isinstance(claims, dict):
+        return "it is no JWT"
+    if claims.get("iss") != issuer:
+        return f"its issuer is {claims.get('iss')}, not {issuer}"
+    audience = claims.get("aud")
+    if client_id not in (audience if isinstance(audience, list) else [audience]):
+        return f"it is for {audience}, not {client_id}"
+    expires = claims.get("exp")
+    if not isinstance(expires, int | float) or expires < now:
+        return f"its exp is {expires}, and it is {int(now)} now"
+    return None
+
+
 def signed_by_us(header: Json, claims: Json, key: EllipticCurvePrivateKey) -> str:
     """An ES256 token; its parts keep their ``=``, which other libraries than AWS's own have to be told."""
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA

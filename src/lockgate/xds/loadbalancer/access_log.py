@@ -14,6 +14,7 @@ from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from google.protobuf.struct_pb2 import Struct
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.xds.loadbalancer.authorization import ERROR_REASON, FILTER
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 RECORD: Final = {
@@ -40,6 +41,7 @@ RECORD: Final = {
     "trace_id": "%REQ(X-AMZN-TRACE-ID)%",
     "server_name": "%REQUESTED_SERVER_NAME%",
     "location": "%RESP(LOCATION)%",
+    "error_reason": f"%DYNAMIC_METADATA({FILTER}:{ERROR_REASON})%",
     "content_type": "%REQ(CONTENT-TYPE)%",
     "upgrade": "%REQ(UPGRADE)%",
     "connection": "%CONNECTION_ID%",

@@ -29,6 +29,7 @@ from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 
 FILTER: Final = "envoy.filters.http.ext_authz"
 CLUSTER_NAME: Final = "lockgate.authentication"
+ERROR_REASON: Final = "x-error-reason"  # of the service's answers, for the access log
 SECONDS: Final = 15
 _KINDS: Final = (AuthenticateOidc, AuthenticateCognito, JwtValidation)
 
@@ -91,5 +92,6 @@ def _service(prefix: str) -> Message:
             "allowed_upstream_headers": {"patterns": [{"prefix": "x-amzn-oidc-"}]},
             "allowed_client_headers": {"patterns": [{"exact": "location"}, {"exact": "set-cookie"}]},
             "allowed_client_headers_on_success": {"patterns": [{"exact": "set-cookie"}]},
+            "dynamic_metadata_from_headers": {"patterns": [{"exact": ERROR_REASON}]},
         },
     )

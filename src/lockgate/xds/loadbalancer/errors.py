@@ -31,7 +31,8 @@ BY_STATUS: Final = {
     413: 413,
     426: 400,
     431: 400,
-    461: 561,  # how authentication says that an identity provider answered with an error
+    460: 500,  # how authentication says that it failed
+    461: 561,  # and that an identity provider answered with an error
     500: 500,
     501: 501,
     502: 502,

@@ -1,0 +1,127 @@
+"""What a load balancer asks of identity providers: tokens for codes, claims for tokens, the keys of a JWKS."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
+from lockgate.loadbalancer.error_reasons import AuthReason
+from lockgate.loadbalancer.model import AuthenticateOidc
+from lockgate.loadbalancer.sessions import LARGEST_BYTES, Session
+from lockgate.loadbalancer.tokens import id_token_refusal
+
+JWKS_BYTES, JWKS_KEYS, JWKS_SECONDS = 150 * 1024, 10, 300.0
+ANSWER_BYTES = 1 << 20
+SECONDS = 5.0
+
+
+class ProviderFailed(Exception):
+    """An endpoint could not be asked, or did not answer as it must. Its text tells which, and how."""
+
+    def __init__(self, reason: AuthReason, why: str) -> None:
+        super().__init__(why)
+        self.reason: AuthReason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    object: Mapping[str, Any] | None  # where the body is one, as JSON
+
+
+class IdentityProviders:
+    """`trust` is what their certificates are verified with; `proxy_to` says through which proxy one is reached."""
+
+    def __init__(self, trust: ssl.SSLContext | None = None, proxy_to: ProxyTo | None = None) -> None:
+        self._trust = trust
+        self._proxy_to = proxy_to
+        self._keys: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
+
+    async def session(self, action: AuthenticateOidc, grant: Mapping[str, str]) -> Session:
+        """Of a user that the provider vouches for by `grant`. Raises `ProviderFailed`."""
+        tokens = await self._tokens(action, grant)
+        now = time.time()
+        access = tokens.get("access_token")
+        refresh = tokens.get("refresh_token", "")
+        lifetime = tokens.get("expires_in", 3600)
+        if not (isinstance(access, str) and isinstance(refresh, str) and isinstance(lifetime, int | float)):
+            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} gave no good access token")
+        # A refreshed session need not come with another ID token (OpenID Connect Core 1.0, 12.2).
+        if (grant["grant_type"] != "refresh_token" or "id_token" in tokens) and (
+            why := id_token_refusal(tokens.get("id_token"), action.issuer, action.client_id, now)
+        ):
+            raise ProviderFailed("AuthInvalidIdToken", f"the ID token of {action.token_endpoint}: {why}")
+        claims, size = await self._claims(action, access)
+        if size + len(access) > LARGEST_BYTES:
+            raise ProviderFailed(
+                "AuthUserinfoResponseSizeExceeded",
+                f"claims and access token have {size + len(access)} bytes, more than {LARGEST_BYTES}",
+            )
+        return Session(claims, access, now, now + lifetime, refresh)
+
+    async def keys(self, url: str) -> list[Mapping[str, Any]]:
+        """Of a JWKS, fetched anew every five minutes. Raises `ProviderFailed`."""
+        fetched, keys = self._keys.get(url, (0.0, []))
+        if keys and time.monotonic() - fetched < JWKS_SECONDS:
+            return keys
+        answer = await self._ask("GET", url, "AuthUnhandledException")
+        found = (answer.object or {}).get("keys", ()) if answer.status == 200 and len(answer.body) <= JWKS_BYTES else ()
+        keys = [key for key in found if isinstance(key, dict)]
+        if not 1 <= len(keys) <= JWKS_KEYS:
+            raise ProviderFailed(
+                "AuthUnhandledException",
+                f"{url} is no JWKS of at most {JWKS_KEYS} keys and {JWKS_BYTES} bytes: status {answer.status}",
+            )
+        self._keys[url] = (time.monotonic(), keys)
+        return keys
+
+    async def _tokens(self, action: AuthenticateOidc, grant: Mapping[str, str]) -> Mapping[str, Any]:
+        form = {**grant, "client_id": action.client_id, "client_secret": action.client_secret}
+        answer = await self._ask("POST", action.token_endpoint, "AuthTokenEpRequestTimeout", form=form)
+        if not 200 <= answer.status < 300:
+            error = (answer.object or {}).get("error")
+            raise ProviderFailed(
+                "AuthInvalidGrantError" if error == "invalid_grant" else "AuthTokenEpRequestFailed",
+                f"{action.token_endpoint} answered {answer.status} {error or ''}",
+            )
+        if answer.object is None:
+            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} answered no JSON object")
+        return answer.object
+
+    async def _claims(self, action: AuthenticateOidc, token: str) -> tuple[Mapping[str, Any], int]:
+        """And how many bytes they have."""
+        answer = await self._ask("GET", action.user_info_endpoint, "AuthUserinfoEpRequestTimeout", bearer=token)
+        if not 200 <= answer.status < 300:
+            raise ProviderFailed("AuthUserinfoEpRequestFailed", f"{action.user_info_endpoint} answered {answer.status}")
+        if answer.object is None:
+            raise ProviderFailed("AuthInvalidUserinfoResponse", f"{action.user_info_endpoint} answered no JSON object")
+        return answer.object, len(answer.body)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        unreachable: AuthReason,
+        *,
+        form: dict[str, str] | None = None,
+        bearer: str = "",
+    ) -> _Answer:
+        import httpx
+
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            proxy = await self._proxy_to(httpx.URL(url).host) if self._proxy_to else None
+            async with httpx.AsyncClient(timeout=SECONDS, verify=self._trust or True, proxy=proxy) as client:
+                answer = await client.request(method, url, data=form, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProviderFailed(unreachable, f"{method} {url}: {error or type(error).__name__}") from error
+        try:
+            found = answer.json() if len(answer.content) <= ANSWER_BYTES else None
+        except ValueError:
+            found = None
+        return _Answer(answer.status_code, answer.content, found if isinstance(found, dict) else None)

@@ -1,0 +1,47 @@
+"""Why a request could not be authenticated, in the words of access logs, and what a client is answered then.
+
+Source: "Access logs for your Application Load Balancer", "Error reason codes"; "Troubleshoot your Application Load
+Balancers" for 500 and 561. Where neither says which status goes with a code, it is 401 if the code counts as
+ELBAuthFailure: what the client or the provider brought was not good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+AuthReason: TypeAlias = Literal[
+    "AuthInvalidAWSALBAuthNonce",
+    "AuthInvalidCookie",
+    "AuthInvalidGrantError",
+    "AuthInvalidIdToken",
+    "AuthInvalidStateParam",
+    "AuthInvalidTokenResponse",
+    "AuthInvalidUserinfoResponse",
+    "AuthMissingAWSALBAuthNonce",
+    "AuthMissingCodeParam",
+    "AuthMissingHostHeader",
+    "AuthMissingStateParam",
+    "AuthTokenEpRequestFailed",
+    "AuthTokenEpRequestTimeout",
+    "AuthUnhandledException",
+    "AuthUserinfoEpRequestFailed",
+    "AuthUserinfoEpRequestTimeout",
+    "AuthUserinfoResponseSizeExceeded",
+]
+
+_NOT_401: Final[Mapping[AuthReason, int]] = MappingProxyType(
+    {
+        "AuthTokenEpRequestFailed": 561,  # observed: a wrong client secret
+        "AuthUserinfoEpRequestFailed": 561,
+        "AuthTokenEpRequestTimeout": 500,
+        "AuthUserinfoEpRequestTimeout": 500,
+        "AuthUserinfoResponseSizeExceeded": 500,
+        "AuthUnhandledException": 500,
+    }
+)
+
+
+def status_of(reason: AuthReason) -> int:
+    return _NOT_401.get(reason, 401)

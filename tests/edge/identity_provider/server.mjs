@@ -1,0 +1,49 @@
+// A certified OpenID Connect provider (npm oidc-provider) with its own login and consent forms, over TLS on loopback.
+// Everybody may log in, by any name. Standard input has the settings; standard output is told the issuer's URL.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:https";
+
+const [modules] = process.argv.slice(2);
+const { Provider } = createRequire(`${modules}/`)("oidc-provider");
+const settings = JSON.parse(readFileSync(0, "utf8"));
+
+// What is known of a user follows from the name: "ada", or "ada+9000" of whom 9000 bytes are known.
+const claims = (id) => {
+  const [name, length] = id.split("+");
+  return { sub: id, name, email: `${name}@login.example`, about: "a".repeat(Number(length ?? 0)) };
+};
+
+const server = createServer({ cert: readFileSync(settings.chain), key: readFileSync(settings.key) });
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `https://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: settings.clients,
+    claims: { openid: ["sub"], email: ["email"], profile: ["name", "about"] },
+    conformIdTokenClaims: true,
+    cookies: { keys: ["the tests'"] },
+    findAccount: (_, id) => ({ accountId: id, claims: () => claims(id) }),
+    issueRefreshToken: (_, client) => client.grantTypeAllowed("refresh_token"),
+    rotateRefreshToken: true,
+    pkce: { required: () => false },
+    extraParams: ["lang"],
+    features: {
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: () => ({ scope: "read", accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } }),
+      },
+    },
+    ttl: {
+      AccessToken: (_, __, client) => (client.clientId.startsWith("brief") ? 1 : 3600),
+      Grant: 3600,
+      IdToken: 3600,
+      Interaction: 3600,
+      RefreshToken: 3600,
+      Session: 3600,
+    },
+  });
+  provider.proxy = false;
+  server.on("request", provider.callback());
+  console.log(issuer);
+});
