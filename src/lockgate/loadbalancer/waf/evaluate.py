@@ -1,0 +1,154 @@
+"""What a web ACL makes of a request: allowed or blocked, by which rule, and what could not be said.
+
+Source: AWS WAF Developer Guide, "Using web ACLs with rules and rule groups", "Rule actions", "Rule group override".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lockgate.loadbalancer.waf.fields import Inspected
+from lockgate.loadbalancer.waf.model import (
+    Action,
+    Allow,
+    Block,
+    Count,
+    Geo,
+    GroupRule,
+    NotEvaluated,
+    Response,
+    Rule,
+    Unserved,
+    WebAcl,
+    each_rule,
+    each_statement,
+)
+from lockgate.loadbalancer.waf.rates import RateKey
+from lockgate.loadbalancer.waf.statements import Context, Countries, met
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """A rule of which it is not known whether it is met; ``GROUP/RULE`` for one in a group."""
+
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`blocked` is what the client gets instead; None lets the request pass with the headers `insert`.
+
+    `rule` is the one that decided, None the default action. `counted` are rules that were met and only count; `rates`
+    are what the request has to be counted under. With `blind_spots` the verdict is AWS's only if none of them is met.
+    """
+
+    blocked: Response | None = None
+    rule: str | None = None
+    insert: tuple[tuple[str, str], ...] = ()
+    counted: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    rates: tuple[RateKey, ...] = ()
+    blind_spots: tuple[BlindSpot, ...] = ()
+
+
+def evaluate(
+    acl: WebAcl,
+    inspected: Inspected,
+    *,
+    counts: Callable[[RateKey], int] = lambda _: 0,
+    country: Countries | None = None,
+) -> Verdict:
+    """`counts` tells how many earlier requests are in the window of a key; `country` the country of an address."""
+    course = _Course(Context(inspected, counts, country))
+    for rule in acl.rules:
+        match rule:
+            case Rule():
+                decided = course.take(rule, rule.name, acl.namespace)
+                if decided is not None:
+                    return course.verdict(decided, rule.name)
+            case GroupRule():
+                inside = course.group(rule)
+                if inside is not None:
+                    return course.verdict(*inside)
+    return course.verdict(acl.default_action, None)
+
+
+def blind_spots(acl: WebAcl, *, has_countries: bool = False) -> tuple[BlindSpot, ...]:
+    """What of a web ACL cannot be evaluated here, whatever the request."""
+    found: dict[BlindSpot, None] = {}
+    for rule, statement in each_statement(acl):
+        match statement:
+            case NotEvaluated(why):
+                found[BlindSpot(rule, why)] = None
+            case Geo() if not has_countries:
+                found[BlindSpot(rule, "there is no table of countries here")] = None
+            case _:
+                pass
+    for name, rule_ in each_rule(acl):
+        if isinstance(rule_.action, Unserved):
+            found[_without_token(name, rule_.action)] = None
+    return tuple(found)
+
+
+class _Course:
+    """One request's way through a web ACL."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._insert: dict[str, str] = {}
+        self._counted: list[str] = []
+        self._blind: dict[BlindSpot, None] = {}
+
+    def take(self, rule: Rule, name: str, namespace: str) -> Allow | Block | None:
+        """The action that ends the evaluation, if the rule is met and has one."""
+        self._context.rule, self._context.namespace = name, namespace
+        outcome = met(rule.statement, self._context)
+        if isinstance(outcome, NotEvaluated):
+            self._blind[BlindSpot(name, outcome.why)] = None
+        if outcome is not True:
+            return None
+        for label in rule.labels:
+            self._context.label(f"{namespace}{label}")
+        match rule.action:
+            case Count(insert):
+                self._insert |= insert
+                self._counted.append(name)
+                return None
+            case Unserved() as action:
+                self._blind[_without_token(name, action)] = None
+                return None
+            case action:
+                return action
+
+    def group(self, rule: GroupRule) -> tuple[Allow | Block, str] | None:
+        """What the first of a group's rules decides that decides anything, unless that is only counted."""
+        for each in rule.rules:
+            name = f"{rule.name}/{each.name}"
+            decided = self.take(each, name, rule.namespace)
+            if decided is None:
+                continue
+            if rule.counts_only:
+                self._counted.append(rule.name)
+                return None
+            return decided, name
+        return None
+
+    def verdict(self, action: Action, rule: str | None) -> Verdict:
+        blocked = action.response if isinstance(action, Block) else None
+        if isinstance(action, Allow):
+            self._insert |= action.insert
+        return Verdict(
+            blocked=blocked,
+            rule=rule,
+            insert=() if blocked else tuple(self._insert.items()),
+            counted=tuple(self._counted),
+            labels=tuple(self._context.labels),
+            rates=tuple(self._context.rates),
+            blind_spots=tuple(self._blind),
+        )
+
+
+def _without_token(rule: str, action: Unserved) -> BlindSpot:
+    return BlindSpot(rule, f"its action {action.name} needs a token that nobody issues here")

@@ -1,0 +1,56 @@
+"""How many requests of a kind came lately: what rate-based statements ask for.
+
+AWS looks at the rate every few seconds and lets a burst through until then; here each request is counted at once.
+
+Source: AWS WAF Developer Guide, "Rate-based rule statement".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+SLICES: Final = 60  # of a window, which moves on by one of them
+
+
+@dataclass(frozen=True, slots=True)
+class RateKey:
+    """An aggregation instance: one set of values of the keys that a statement counts by."""
+
+    rule: str
+    limit: int
+    window: int
+    values: tuple[bytes, ...]
+
+
+class Rates:
+    """Counts by key. `now` is in seconds and never goes back."""
+
+    def __init__(self) -> None:
+        self._counts: dict[RateKey, deque[tuple[int, int]]] = {}  # (slice, requests in it), old ones first
+
+    def count(self, key: RateKey, now: float) -> int:
+        """Requests counted in the window that ends now."""
+        slices = self._counts.get(key)
+        if slices is None:
+            return 0
+        while slices and slices[0][0] <= _slice(key, now) - SLICES:
+            slices.popleft()
+        if not slices:
+            del self._counts[key]
+        return sum(number for _, number in slices)
+
+    def add(self, key: RateKey, now: float) -> None:
+        slices, here = self._counts.setdefault(key, deque()), _slice(key, now)
+        number = slices.pop()[1] if slices and slices[-1][0] == here else 0
+        slices.append((here, number + 1))
+
+    def forget(self, now: float) -> None:
+        """Drop what no window holds any more: keys may be anything that clients send."""
+        for key in tuple(self._counts):
+            self.count(key, now)
+
+
+def _slice(key: RateKey, now: float) -> int:
+    return int(now * SLICES / key.window)
