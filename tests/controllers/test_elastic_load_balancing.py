@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,7 +80,7 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge() -> AsyncIterator[Edge]:
+async def edge(logs: Path | None = None) -> AsyncIterator[Edge]:
     api = AwsApi("123456789012", "us-east-1", access_key_id=KEY, secret_access_key=SECRET_KEY)
     await api.start()
     aws = Aws(region="us-east-1", endpoint=api.url, access_key_id=KEY, secret_access_key=SECRET_KEY)
@@ -92,6 +94,7 @@ async def edge() -> AsyncIterator[Edge]:
         publish=made.append,
         free_port=lambda _address, wanted: wanted if wanted >= 1024 else next(ports),
         many_loopbacks=True,
+        logs=logs,
     )
     task = asyncio.create_task(controller.run())
     here = Edge(api, aws, controller, places, made)
@@ -106,9 +109,9 @@ async def edge() -> AsyncIterator[Edge]:
         await api.stop()
 
 
-def story(work: Callable[[Edge], Awaitable[None]]) -> None:
+def story(work: Callable[[Edge], Awaitable[None]], logs: Path | None = None) -> None:
     async def run() -> None:
-        async with edge() as here:
+        async with edge(logs) as here:
             await work(here)
 
     asyncio.run(run())
@@ -228,6 +231,37 @@ def test_what_is_deleted_is_no_longer_served() -> None:
         await here.until_health(group, ("unused", "Target.NotInUse"))
 
     story(work)
+
+
+def test_an_instance_is_probed_by_its_address_in_the_vpc_and_the_log_tells_of_it(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 503 So\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def work(here: Edge) -> None:
+        _, _, zones = await here.api.default_vpc()
+        await here.api.create_instance("i-0123456789abcdef0", "172.31.0.10", zones[0])
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        here.servers.append(server)
+        balancer, group = await make(here, TargetType="instance")
+        on = [{"Key": f"health_check_logs.s3.{key}", "Value": value} for key, value in LOGGED.items()]
+        await here.aws.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=balancer, Attributes=on)
+        await register(here, group, "i-0123456789abcdef0", 30080, server.sockets[0].getsockname()[1])
+        await here.until(lambda: any(tmp_path.rglob("*.log")))
+        assert "Host: 172.31.0.10:30080" in heard[0].split("\r\n")
+
+    story(work, tmp_path)
+    (file,) = tmp_path.rglob("*.log")
+    assert file.name.startswith("health_check_log_123456789012_elasticloadbalancing_us-east-1_app.lab.")
+    line = file.read_text().splitlines()[0]
+    wanted = r"http \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d\.\d{9} 172\.31\.0\.10:30080 web FAIL 503 TargetError"
+    assert re.fullmatch(wanted + r" app/lab/[0-9a-f]{16} 127\.0\.0\.1", line), line
+
+
+LOGGED = {"enabled": "true", "bucket": "checks"}
 
 
 def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
@@ -372,19 +406,19 @@ def test_probes(name: str) -> None:
             writer.write(says)
         writer.close()
 
-    async def ask() -> tuple[object, int]:
+    async def ask() -> object:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         port = int(server.sockets[0].getsockname()[1])
         try:
-            return await probe("127.0.0.1", port, HealthCheck(path="/live?x=1", timeout_seconds=1), "HTTP1"), port
+            check = HealthCheck(path="/live?x=1", timeout_seconds=1)
+            return await probe("127.0.0.1", port, check, "HTTP1", "10.0.0.7:80")
         finally:
             server.close()
 
-    outcome, port = asyncio.run(ask())
-    assert outcome == wanted
+    assert asyncio.run(ask()) == wanted
     lines = heard[0].split("\r\n")
     assert lines[0] == "GET /live?x=1 HTTP/1.1"
-    assert f"Host: 127.0.0.1:{port}" in lines
+    assert "Host: 10.0.0.7:80" in lines
     assert "User-Agent: ELB-HealthChecker/2.0" in lines
 
 
@@ -403,7 +437,7 @@ def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
         await server.start()
         try:
             check = HealthCheck("HTTPS" if secure else "HTTP", path="/AWS.ALB/healthcheck", matcher="12")
-            return await probe("127.0.0.1", port, check, "GRPC")
+            return await probe("127.0.0.1", port, check, "GRPC", "10.0.0.7:80")
         finally:
             await server.stop(None)
 
@@ -411,7 +445,7 @@ def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
 
 
 def test_a_refused_connection_fails_the_probe() -> None:
-    assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1")) == Failed()
+    assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1", "10.0.0.7:80")) == Failed()
 
 
 def self_signed() -> tuple[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alb_lab import certificate, laboratory
+from alb_lab import Lab, certificate, laboratory
 
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.loadbalancer.model import (
@@ -20,14 +20,16 @@ from lockgate.loadbalancer.model import (
     MutualAuthentication,
     PathPattern,
     Redirect,
+    Rewrite,
     Rule,
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.xds.loadbalancer import TrustStore
+from lockgate.xds.loadbalancer import Endpoint, TrustStore
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
+TO_WEB = Forward((WeightedTargetGroup(WEB.reference),))
 FIELDS = [
     "type",
     "time",
@@ -62,13 +64,21 @@ FIELDS = [
     "transformed_host",
     "transformed_uri",
     "request_transform_status",
+    "ip_address",
 ]
 
 
 def balancer(**attributes: str) -> LoadBalancer:
     rules = (
         Rule(7, (PathPattern(("/old",)),), (Redirect("HTTP_301", protocol="HTTPS", port="443"),)),
-        Rule(9, (PathPattern(("/web*",)),), (Forward((WeightedTargetGroup(WEB.reference),)),)),
+        Rule(9, (PathPattern(("/web*",)),), (TO_WEB,)),
+        Rule(
+            11,
+            (PathPattern(("/from/*",)),),
+            (TO_WEB,),
+            (Rewrite("url", "^/from", "/to"), Rewrite("host-header", r"^a\.", "b.")),
+        ),
+        Rule(12, (PathPattern(("/bad",)),), (TO_WEB,), (Rewrite("url", "^/bad", "nowhere"),)),
     )
     return LoadBalancer(
         "lab",
@@ -90,23 +100,17 @@ def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
         lab.ask(one, "GET /old HTTP/1.1\r\nHost: a.example.com:80\r\n\r\n")
         lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
         lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: x\r\n\r\n")
-        lines: list[str] = []
-
-        async def until_four() -> None:
-            while len(lines) < 4:
-                await asyncio.sleep(0.02)
-                logs.collect()
-                lines[:] = [each for file in tmp_path.rglob("*.log") for each in file.read_text().splitlines()]
-
-        lab.flush_records()
-        lab.run(until_four())
+        lab.ask(one, "GET /from/x HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
+        lab.ask(one, "GET /from/x HTTP/1.1\r\nHost: c.example.com\r\n\r\n")
+        lab.ask(one, "GET /bad HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
+        lines = written(lab, logs, tmp_path, 7)
     (file,) = tmp_path.rglob("*.log")
     day = r"\d{4}/\d\d/\d\d"
     folder = f"logs/edge/AWSLogs/123456789012/elasticloadbalancing/us-east-1/{day}"
     name = r"123456789012_elasticloadbalancing_us-east-1_app\.lab\.0123456789abcdef_\d{8}T0000Z_127\.0\.0\.1_local\.log"
     assert re.fullmatch(f"{folder}/{name}", file.relative_to(tmp_path).as_posix())
 
-    web, old, default, bad = (dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines)
+    web, old, default, bad, both, url, failed = (dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines)
     assert web["type"] == "http"
     assert web["elb"] == "app/lab/0123456789abcdef"
     assert re.fullmatch(r"127\.0\.0\.1:\d+", web["client"])
@@ -123,6 +127,65 @@ def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
     assert (default["matched_rule_priority"], default["actions_executed"]) == ("0", "fixed-response")
     assert default["request_processing_time"] == "-1"
     assert (bad["elb_status_code"], bad["matched_rule_priority"]) == ("400", "-1")
+    transform = FIELDS[-4:-1]
+    assert [web[each] for each in transform] == ["-", "-", "-"]
+    assert both["request"] == "GET http://a.example.com:80/from/x HTTP/1.1"
+    assert [both[each] for each in transform] == ["b.example.com", "/to/x", "TransformSuccess"]
+    assert [url[each] for each in transform] == ["-", "/to/x", "TransformSuccess"]
+    assert [failed[each] for each in transform] == ["-", "-", "TransformInvalidPath"]
+    assert (failed["elb_status_code"], failed["request"]) == ("500", "GET http://a.example.com:80/bad HTTP/1.1")
+    assert {each["ip_address"] for each in (web, old, bad)} == {"127.0.0.1"}
+
+
+def written(lab: Lab, logs: AccessLogs, folder: Path, count: int) -> list[str]:
+    """The lines of the one log, once there are `count` records: Envoy writes one when it has seen the end."""
+    for _ in range(1000):
+        lab.flush_records()
+        if logs.records.read_bytes().count(b"\n") == count:
+            break
+    logs.collect()
+    return [each for file in folder.rglob("*.log") for each in file.read_text().splitlines()]
+
+
+def test_a_line_tells_which_certificate_was_presented(tmp_path: Path) -> None:
+    arns = tuple(f"{ARN}certificate/{name}" for name in ("a.example.com", "*.example.com", "b.example.com"))
+    listener = Listener(443, "HTTPS", (FixedResponse("200"),), certificates=arns)
+    one = replace(balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs"), listeners=(listener,))
+    with laboratory() as lab:
+        logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")], lambda arn: lab.certificates[arn].chain)
+        lab.records = str(logs.records)
+        lab.serve(one)
+        for name in ("b.example.com", "c.example.com", "elsewhere.org", ""):
+            lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n", port=443, server_name=name)
+        lines = written(lab, logs, tmp_path, 4)
+    told = [dict(zip(FIELDS, shlex.split(each), strict=True))["chosen_cert_arn"] for each in lines]
+    assert told == [arns[2], arns[1], arns[0], arns[0]]
+
+
+def test_a_client_that_leaves_before_the_answer_is_460(tmp_path: Path) -> None:
+    one = balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs")
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    heard = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        heard.set()
+        await reader.read()
+
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(silent)))]})
+
+        async def leave() -> None:
+            _, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+            writer.write(b"GET /web HTTP/1.1\r\nHost: a\r\n\r\n")
+            await heard.wait()
+            writer.transport.abort()
+
+        lab.run(leave())
+        (line,) = written(lab, logs, tmp_path, 1)
+    told = dict(zip(FIELDS, shlex.split(line), strict=True))
+    assert (told["elb_status_code"], told["target_status_code"]) == ("460", "-")
 
 
 def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
@@ -149,19 +212,7 @@ def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
         for unknown in (stranger, None):
             with pytest.raises((OSError, asyncio.IncompleteReadError)):
                 lab.ask(one, request, port=443, client=unknown)
-        lines: list[str] = []
-
-        async def until_four() -> None:
-            while len(lines) < 4:
-                await asyncio.sleep(0.02)
-                logs.collect()
-                lines[:] = [each for file in tmp_path.rglob("*.log") for each in file.read_text().splitlines()]
-
-        for _ in range(1000):  # a connection is written down once Envoy has seen its end
-            lab.flush_records()
-            if logs.records.read_bytes().count(b"\n") == 4:
-                break
-        lab.run(until_four())
+        lines = written(lab, logs, tmp_path, 4)
     (file,) = tmp_path.rglob("*.log")
     assert file.name.startswith("conn_log.123456789012_elasticloadbalancing_us-east-1_app.lab.0123456789abcdef_")
     plain, known, untrusted, without = (shlex.split(each) for each in lines)
@@ -176,6 +227,7 @@ def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
     assert re.fullmatch(r"[0-9A-F]+", known[9])
     assert (known[10], untrusted[10]) == ("Success", "Failed:ClientCertUntrusted")
     assert without[10] == "Failed:UnmappedConnectionError"
+    assert (plain[12], known[12]) == ("-", "x25519")
     assert {len(each) for each in (plain, known, untrusted, without)} == {13}
 
 

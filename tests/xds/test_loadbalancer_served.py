@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from alb_lab import Answer, Lab, certificate, laboratory, read_answer, read_request
+from alb_lab import Answer, Lab, certificate, client_context, laboratory, read_answer, read_request
 
 from lockgate.loadbalancer.model import (
     Action,
@@ -597,6 +597,27 @@ def test_verify_takes_only_what_the_trust_store_vouches_for_and_tells_the_target
     for refused in (None, certificate("stranger")):
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
             lab.ask(one, get(), port=443, client=refused)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_clients_are_told_whom_the_trust_store_trusts_where_the_listener_says_so(lab: Lab, told: bool) -> None:
+    mode = MutualAuthentication("verify", "store", advertise_trust_store_ca_names=told)
+    one = balancer(WEB, listeners=(replace(mutual("verify", "store"), mutual_authentication=mode),))
+    lab.trust_stores["store"] = TrustStore(certificate("client").chain + certificate("another").chain)
+    lab.serve(one)
+
+    async def first_flight() -> bytes:
+        """What a server says in TLS 1.2, in the clear, up to its ServerHelloDone."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with suppress(ssl.SSLWantReadError):
+            client_context().wrap_bio(incoming, outgoing).do_handshake()
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 443))
+        writer.write(outgoing.read())
+        return await reader.readuntil(b"\x0e\0\0\0")
+
+    said = lab.run(first_flight())
+    assert [name in said for name in (b"client", b"another")] == [told, told]
+    assert lab.ask(one, get(), port=443, client=certificate("client")).status == 200
 
 
 def test_a_listener_whose_trust_store_is_missing_is_not_served(lab: Lab) -> None:

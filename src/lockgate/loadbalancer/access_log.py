@@ -5,7 +5,7 @@ Source: "Access logs for your Application Load Balancer", "Syntax". What is not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -48,14 +48,17 @@ class Entry:
     client_left: bool = False
     error_reason: str = ""
     stopped_by_authentication: bool = False
+    rewritten_host: str = ""
+    rewritten_url: str = ""
+    transform_status: str = ""
 
 
-def line(entry: Entry, balancer: LoadBalancer) -> str:
-    """One line, without its end."""
+def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
+    """One line, without its end. `node` is the load balancer's address."""
     listener = next((each for each in balancer.listeners if each.port == entry.listener_port), None)
     ended = entry.start + timedelta(milliseconds=entry.duration_ms)
     sent, first, whole = _processing(entry)
-    status = 460 if entry.client_left else entry.status
+    status = 460 if entry.client_left and not entry.status else entry.status
     target_status = str(entry.status) if entry.answered_by_target else "-"
     secure = listener is not None and listener.protocol == "HTTPS"
     url = f"{'https' if secure else 'http'}://{_host_and_port(entry)}{entry.path}"
@@ -88,18 +91,21 @@ def line(entry: Entry, balancer: LoadBalancer) -> str:
         _quoted(""),  # classification
         _quoted(""),  # and its reason
         f"TID_{entry.connection:016x}",
-        *(_quoted(""),) * 3,  # transformed host and URI, status of the transform
+        _quoted(entry.rewritten_host),
+        _quoted(entry.rewritten_url),
+        _quoted(entry.transform_status),
+        node,
     ]
     return " ".join(fields)
 
 
 def object_key(balancer: LoadBalancer, day: datetime, address: str, log: str = "access_logs") -> str:
     """Where S3 would have the log: a day's lines are one object here. Prefix included, bucket not. `log` is how its
-    attributes begin: ``access_logs`` or ``connection_logs``."""
+    attributes begin: ``access_logs``, ``connection_logs`` or ``health_check_logs``."""
     _, _, _, region, account, _ = balancer.arn.split(":", 5)
     prefix = balancer.attributes.get(f"{log}.s3.prefix", "")
     name = (balancer.arn.partition(":loadbalancer/")[2] or balancer.name).replace("/", ".")
-    kind = "conn_log." if log == "connection_logs" else ""
+    kind = {"connection_logs": "conn_log.", "health_check_logs": "health_check_log_"}.get(log, "")
     stem = f"{kind}{account}_elasticloadbalancing_{region}_{name}_{day:%Y%m%d}T0000Z_{address}_local.log"
     folder = f"AWSLogs/{account}/elasticloadbalancing/{region}/{day:%Y/%m/%d}"
     return "/".join(part for part in (prefix, folder, stem) if part)
@@ -192,8 +198,8 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         start=start_of(record),
         client=text("client"),
         method=text("method"),
-        host=text("host"),
-        path=text("path"),
+        host=text("host_before") or text("host"),
+        path=text("url_before") or text("path"),
         protocol=text("protocol"),
         status=number("status"),
         listener_port=number("listener_port"),
@@ -219,4 +225,13 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         client_left="DC" in text("flags").split(","),
         error_reason=text("error_reason"),
         stopped_by_authentication=stopped,
+        rewritten_host=text("host_made") if text("host_made") != (text("host_before") or text("host_made")) else "",
+        rewritten_url=text("url_made") if text("url_made") != (text("url_before") or text("url_made")) else "",
+        transform_status=_transformed(text),
     )
+
+
+def _transformed(text: Callable[[str], str]) -> str:
+    if not (text("host_made") or text("url_made")):
+        return ""
+    return text("transform_failure") or "TransformSuccess"

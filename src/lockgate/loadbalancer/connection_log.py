@@ -23,6 +23,9 @@ _REASONS: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "ClientCertInvalid"),
 )
 
+# BoringSSL's names of groups to IANA's ("TLS Supported Groups"), where they differ.
+_GROUPS: Final = {"X25519": "x25519", "P-256": "secp256r1", "P-384": "secp384r1", "P-521": "secp521r1"}
+
 
 def line(record: Mapping[str, str], *, secure: bool) -> str:
     """One line, without its end, from the record that Envoy writes (`xds.loadbalancer.access_log`)."""
@@ -41,7 +44,7 @@ def line(record: Mapping[str, str], *, secure: bool) -> str:
         _known(record, "serial").upper(),
         _status(record) if secure else "-",
         f"TID_{int(connection):016x}" if connection.isdigit() else "-",
-        "-",  # the key exchange
+        _GROUPS.get(_known(record, "group"), _known(record, "group")),
     ]
     return " ".join(fields)
 

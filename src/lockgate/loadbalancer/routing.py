@@ -41,6 +41,7 @@ __all__ = [
     "Refused",
     "Request",
     "Share",
+    "certificate_for",
     "decide",
 ]
 
@@ -146,7 +147,7 @@ def decide(
     listener = next((each for each in balancer.listeners if each.port == request.port), None)
     if listener is None:
         return Decision(NoListener(request.port))
-    certificate = _certificate(listener, request.server_name, names or {})
+    certificate = certificate_for(listener, request.server_name, names or {})
     if refusal := _refusal(listener, request):
         return Decision(refusal, listener, certificate)
     if request.path == CALLBACK and _logs_in(listener):
@@ -289,16 +290,15 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     return made
 
 
-def _certificate(listener: Listener, server_name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The first certificate for the server name, or the default one: never an alert."""
+def certificate_for(listener: Listener, server_name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The first certificate for exactly the server name, else the first with a wildcard for it, or the default one:
+    never an alert.
+    """
     if listener.protocol != "HTTPS" or not listener.certificates:
         return None
     wanted = (server_name or "").lower()
-    for arn in listener.certificates:
-        if any(_covers(name.lower(), wanted) for name in names.get(arn, ())):
-            return arn
+    for pattern in (wanted, f"*.{wanted.partition('.')[2]}"):
+        for arn in listener.certificates:
+            if wanted and pattern in (name.lower() for name in names.get(arn, ())):
+                return arn
     return listener.certificates[0]
-
-
-def _covers(name: str, wanted: str) -> bool:
-    return name == wanted or (name.startswith("*.") and name[2:] == wanted.partition(".")[2] and bool(wanted))

@@ -1,5 +1,5 @@
-"""Access and connection logs of load balancers that have them on: Envoy's records become AWS's lines, in files as S3
-has objects."""
+"""Access, connection and health check logs of load balancers that have them on: Envoy's records and what probes found
+become AWS's lines, in files as S3 has objects."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
-from lockgate.loadbalancer import connection_log
+from lockgate.loadbalancer import connection_log, health_check_log
 from lockgate.loadbalancer.access_log import entry_of, line, object_key, start_of
+from lockgate.loadbalancer.health_check_log import Probed
 from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.routing import certificate_for
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
@@ -20,13 +24,21 @@ CLEARED_BYTES = 1 << 20  # of the file of records, once all of it is read
 
 
 class AccessLogs:
-    """`folder` gets a folder a bucket. `current` returns the load balancers and their addresses by ARN."""
+    """`folder` gets a folder a bucket. `current` returns the load balancers and their addresses by ARN, `chain_of` the
+    PEM chain of a certificate by its own, "" where it is not known."""
 
-    def __init__(self, folder: Path, current: Callable[[], Iterable[tuple[LoadBalancer, str]]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        current: Callable[[], Iterable[tuple[LoadBalancer, str]]],
+        chain_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self.records = folder / "access-records.jsonl"
         self._folder = folder
         self._current = current
+        self._chain_of = chain_of
         self._read = 0
+        self._lines: dict[Path, list[str]] = {}
 
     async def run(self) -> None:
         """For ever; nothing is done while no load balancer has its log on."""
@@ -37,10 +49,26 @@ class AccessLogs:
             except OSError as error:
                 log.warning("cannot write access logs: %s", error)
 
+    def probed(self, probed: Probed) -> None:
+        """Note a health check, for each load balancer that uses the target group."""
+        for balancer, address in self._current():
+            on = balancer.attributes.get("health_check_logs.s3.enabled") == "true"
+            if on and probed.group.reference in balancer.target_groups:
+                path = self._path("health_check_logs", balancer, address, probed.started)
+                self._lines.setdefault(path, []).append(health_check_log.line(probed, balancer, address))
+
     def collect(self) -> None:
-        """Make lines of the records that have come since last time."""
+        """Write lines of what has come since last time."""
+        self._note(self._new_records())
+        lines, self._lines = self._lines, {}
+        for path, some in lines.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="ascii") as file:
+                file.writelines(f"{each}\n" for each in some)
+
+    def _new_records(self) -> list[bytes]:
         if not self.records.exists():
-            return
+            return []
         with self.records.open("rb+") as file:
             file.seek(self._read)
             text = file.read()
@@ -49,36 +77,41 @@ class AccessLogs:
             if self._read > CLEARED_BYTES and len(whole) == len(text):
                 file.truncate(0)  # Envoy appends: its next record is the first again
                 self._read = 0
-        if whole:
-            self._write(whole.splitlines())
+        return whole.splitlines()
 
-    def _write(self, records: list[bytes]) -> None:
+    def _note(self, records: Iterable[bytes]) -> None:
         balancers = {balancer.arn: (balancer, address) for balancer, address in self._current()}
-        lines: dict[Path, list[str]] = {}
-        for raw in records:
-            record = _record(raw)
+        for record in map(_record, records):
             known = balancers.get(record.get("balancer", ""))
             if known is None:
                 continue
             balancer, address = known
-            log_name = "connection_logs" if record.get("log") == "connection" else "access_logs"
-            bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
-            path = self._folder / bucket / object_key(balancer, start_of(record), address, log_name)
-            lines.setdefault(path, []).append(_line(record, balancer))
-        for path, some in lines.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="ascii") as file:
-                file.writelines(f"{each}\n" for each in some)
+            name = "connection_logs" if record.get("log") == "connection" else "access_logs"
+            path = self._path(name, balancer, address, start_of(record))
+            self._lines.setdefault(path, []).append(self._line(record, balancer, address))
+
+    def _path(self, log_name: str, balancer: LoadBalancer, address: str, when: datetime) -> Path:
+        bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
+        return self._folder / bucket / object_key(balancer, when, address, log_name)
+
+    def _line(self, record: Mapping[str, str], balancer: LoadBalancer, address: str) -> str:
+        listener = next((each for each in balancer.listeners if str(each.port) == record["listener_port"]), None)
+        secure = listener is not None and listener.protocol == "HTTPS"
+        if record.get("log") == "connection":
+            return connection_log.line(record, secure=secure)
+        certificate = None
+        if listener is not None and secure:
+            names = {arn: _names(self._chain_of(arn)) for arn in listener.certificates}
+            certificate = certificate_for(listener, record.get("server_name"), names)
+        groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
+        return line(entry_of(record, groups, certificate or ""), balancer, address)
 
 
-def _line(record: Mapping[str, str], balancer: LoadBalancer) -> str:
-    if record.get("log") == "connection":
-        secure = any(
-            str(each.port) == record["listener_port"] for each in balancer.listeners if each.protocol == "HTTPS"
-        )
-        return connection_log.line(record, secure=secure)
-    groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
-    return line(entry_of(record, groups), balancer)
+@lru_cache(maxsize=128)
+def _names(chain: str) -> tuple[str, ...]:
+    from lockgate.certificates.request import alternative_names, load_chain
+
+    return alternative_names(load_chain(chain.encode())[0])["spec.dnsNames"] if chain else ()
 
 
 def _record(raw: bytes) -> Mapping[str, str]:

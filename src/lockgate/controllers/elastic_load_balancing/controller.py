@@ -66,7 +66,7 @@ class ElasticLoadBalancing:
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
         self._authentication = Authentication(trust, proxy_to)
-        self._logs = AccessLogs(logs, self._logged) if logs is not None else None
+        self._logs = AccessLogs(logs, self._logged, self._chain_of) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
         self._wake = asyncio.Event()
         self._stale: set[str] = {"elbv2", "acm"}
@@ -74,7 +74,7 @@ class ElasticLoadBalancing:
         self._noticed = 0.0
         self._took = 0.0
         self._looking = False
-        self._targets = Targets(platform, resolve, self._notice)
+        self._targets = Targets(platform, resolve, self._notice, self._logs.probed if self._logs else lambda _: None)
         self._known = Known()
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
@@ -265,6 +265,10 @@ class ElasticLoadBalancing:
     def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
         for balancer in self.load_balancers:
             yield balancer, self._addresses.get(balancer.dns_name, "127.0.0.1")
+
+    def _chain_of(self, certificate: str) -> str:
+        material = self._certificates.get(certificate)
+        return material.chain if material is not None else ""
 
     async def _prepare_authentication(self) -> None:
         from lockgate.xds.loadbalancer import authentication_of, rule_key

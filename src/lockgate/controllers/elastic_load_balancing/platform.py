@@ -22,6 +22,10 @@ class Platform(Protocol):
         ``Target.NotRegistered`` ends the draining of a target."""
         ...
 
+    async def private_address(self, instance_id: str) -> str | None:
+        """An instance's own address in its VPC; None for an instance that is not there."""
+        ...
+
     async def client_secret(self, arn: str) -> str | None:
         """The client secret of the OIDC action of a rule or listener; None where there is none."""
         ...

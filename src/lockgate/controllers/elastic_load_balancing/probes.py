@@ -18,16 +18,13 @@ USER_AGENT = "ELB-HealthChecker/2.0"
 LONGEST_LINE = 8192
 
 
-async def probe(
-    address: str, port: int, check: HealthCheck, version: ProtocolVersion, host: str | None = None
-) -> Outcome:
-    """Probe what listens at `address` and `port`; `host` is what it is called, with port, where that is different."""
-    named = host or (f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+async def probe(address: str, port: int, check: HealthCheck, version: ProtocolVersion, host: str) -> Outcome:
+    """Probe what listens at `address` and `port`; `host` is what it is called, with a port."""
     try:
         async with asyncio.timeout(check.timeout_seconds):
             if version == "GRPC":
-                return await _grpc(address, port, check, named)
-            return await _http(address, port, check, named)
+                return await _grpc(address, port, check, host)
+            return await _http(address, port, check, host)
     except TimeoutError:
         return TimedOut()
     except (OSError, ssl.SSLError, ValueError, EOFError, asyncio.LimitOverrunError):

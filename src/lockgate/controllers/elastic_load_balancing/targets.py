@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from math import lcm
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from lockgate.loadbalancer.health import (
     receiving,
     seconds_until_next,
 )
+from lockgate.loadbalancer.health_check_log import Probed
 from lockgate.loadbalancer.model import Target, TargetGroup, TargetState
 
 if TYPE_CHECKING:
@@ -36,12 +38,20 @@ DRAIN_SECONDS = 300
 
 
 class Targets:
-    """`changed` is called when requests should go elsewhere than before."""
+    """`changed` is called when requests should go elsewhere than before, `probed` with each health check."""
 
-    def __init__(self, platform: Platform, resolve: Resolve, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        resolve: Resolve,
+        changed: Callable[[], None],
+        probed: Callable[[Probed], None] = lambda _: None,
+    ) -> None:
         self._platform = platform
         self._resolve = resolve
         self._changed = changed
+        self._probed = probed
+        self._instances: dict[str, str] = {}  # addresses in the VPC, which an instance keeps
         self._groups: Mapping[str, TargetGroup] = {}
         self._health: dict[Key, Health] = {}
         self._targets_of: defaultdict[str, set[Target]] = defaultdict(set)  # the keys of health, by target group
@@ -163,12 +173,24 @@ class Targets:
         check = group.health_check
         port = int(check.port) if check.port.isdigit() else target.port
         places = self._places(group, Target(target.id, port, target.availability_zone))
-        if not places:
-            return Failed()  # nothing behind the port: a refused connection
-        # An ip target is called by its address and health check port, wherever it really is.
-        address = f"[{target.id}]" if ":" in target.id else target.id
-        host = f"{address}:{port}" if group.target_type == "ip" else None
-        return await probe(*places[0], check, group.protocol_version, host)
+        # A target is called by its address in the VPC and its health check port, wherever it really is.
+        address = await self._address(target, group)
+        host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        began, started = datetime.now(UTC), time.perf_counter()
+        # Without a place there is nothing behind the port: a refused connection.
+        outcome = await probe(*places[0], check, group.protocol_version, host) if places else Failed()
+        self._probed(Probed(group, host, began, time.perf_counter() - started, outcome))
+        return outcome
+
+    async def _address(self, target: Target, group: TargetGroup) -> str:
+        if group.target_type != "instance":
+            return target.id
+        if target.id not in self._instances:
+            found = await self._platform.private_address(target.id)
+            if found is None:
+                return target.id
+            self._instances[target.id] = found
+        return self._instances[target.id]
 
     async def _drain(self, key: Key) -> None:
         group = self._groups[key[0]]

@@ -77,6 +77,9 @@ class Account:
     def create_instance(self, instance_id: str, private_ip: str, zone: str) -> None:
         ec2.create_instance(self.id, self.region, instance_id, private_ip, zone)
 
+    def private_address(self, instance_id: str) -> str | None:
+        return ec2.private_address(self.id, self.region, instance_id)
+
     def default_vpc(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         return ec2.default_vpc(self.id, self.region)
 

@@ -101,6 +101,10 @@ class AwsApi:
         await self._run(lambda account: account.create_instance(instance_id, private_ip, zone))
         self._changes.tell("ec2")
 
+    async def private_address(self, instance_id: str) -> str | None:
+        """An instance's own address in its VPC; None for an instance that is not there."""
+        return await self._run(lambda account: account.private_address(instance_id))
+
     async def default_vpc(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """Its id, and its subnets' ids and availability zones, in one order."""
         return await self._run(lambda account: account.default_vpc())

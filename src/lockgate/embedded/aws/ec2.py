@@ -64,6 +64,11 @@ def create_instance(account: str, region: str, instance_id: str, private_ip: str
         interface.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": private_ip}]
 
 
+def private_address(account: str, region: str, instance_id: str) -> str | None:
+    found = (each for each in _instances(_backend(account, region)) if each.id == instance_id)
+    return next((str(each.private_ip) for each in found), None)
+
+
 def subnet_zones(account: str, region: str) -> dict[str, tuple[str, str]]:
     """Every subnet's VPC and availability zone."""
     return {

@@ -45,6 +45,11 @@ RECORD: Final = {
     "content_type": "%REQ(CONTENT-TYPE)%",
     "upgrade": "%REQ(UPGRADE)%",
     "connection": "%CONNECTION_ID%",
+    "host_made": "%DYNAMIC_METADATA(lockgate.rewrite:host)%",
+    "host_before": "%DYNAMIC_METADATA(lockgate.rewrite:host_before)%",
+    "url_made": "%DYNAMIC_METADATA(lockgate.rewrite:url)%",
+    "url_before": "%DYNAMIC_METADATA(lockgate.rewrite:url_before)%",
+    "transform_failure": "%DYNAMIC_METADATA(lockgate.rewrite:failure)%",
 }
 
 CONNECTION: Final = {
@@ -53,6 +58,7 @@ CONNECTION: Final = {
     "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "cipher": "%DOWNSTREAM_TLS_CIPHER%",
     "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "group": "%DOWNSTREAM_TLS_GROUP%",
     "handshake": "%DOWNSTREAM_HANDSHAKE_DURATION%",
     "subject": "%DOWNSTREAM_PEER_SUBJECT%",
     "not_before": "%DOWNSTREAM_PEER_CERT_V_START(%Y-%m-%dT%H:%M:%SZ)%",

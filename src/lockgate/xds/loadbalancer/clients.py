@@ -34,7 +34,8 @@ def ask_for_certificate(context: Message, listener: Listener, store: TrustStore 
     validation = CertificateValidationContext()
     if mutual.mode == "verify":
         assert store is not None, "a listener without its trust store is not served"
-        validation.trusted_ca.inline_string = store.authorities
+        told = mutual.advertise_trust_store_ca_names
+        validation.trusted_ca.inline_string = store.authorities if told else _unnamed(store.authorities)
         if store.revocations:
             validation.crl.inline_string = store.revocations
         validation.allow_expired_certificate = mutual.ignore_client_certificate_expiry
@@ -43,6 +44,13 @@ def ask_for_certificate(context: Message, listener: Listener, store: TrustStore 
     else:
         validation.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
     context.common_tls_context.validation_context.CopyFrom(validation)
+
+
+def _unnamed(authorities: str) -> str:
+    """The same authorities under PEM's other label for them: Envoy trusts both, and names to clients only the usual
+    one (BoringSSL's `PEM_X509_INFO_read_bio` and `PEM_read_bio_X509`).
+    """
+    return authorities.replace(" CERTIFICATE-----", " TRUSTED CERTIFICATE-----")
 
 
 # Attribute of the listener that renames a header, the header's own name, and where its value comes from.

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
 from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
@@ -70,9 +71,17 @@ def listener(
     return EnvoyListener(
         name=listener_name(balancer, listener.port),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
+        listener_filters=_inspection(balancer, listener, records),
         filter_chains=[chain],
         access_log=connection_logs(balancer, listener, records),
     )
+
+
+def _inspection(balancer: LoadBalancer, listener: Listener, records: str) -> list[Message]:
+    """Nothing but the access log asks for the server's name, which Envoy knows by looking at the handshake first."""
+    if listener.protocol != "HTTPS" or not access_logs(balancer, listener, records):
+        return []
+    return [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))]
 
 
 def secret(arn: str, material: Material) -> Message:

@@ -162,17 +162,26 @@ local function client_chain(handle, headers)
 end
 """
 
-# What the header-to-metadata filter made of Host and path with the rule's expressions.
+# What the header-to-metadata filter made of Host and path with the rule's expressions. What came is kept for the access
+# log, and why it could not be replaced.
 REWRITE: Final = """
 local function rewrite(handle, headers)
-  local made = handle:streamInfo():dynamicMetadata():get("lockgate.rewrite")
+  local metadata = handle:streamInfo():dynamicMetadata()
+  local made = metadata:get("lockgate.rewrite")
   if not made then return end
+  local function failed(why)
+    metadata:set("lockgate.rewrite", "failure", why)
+    return answer(handle, 500)
+  end
   if made.host then
-    if made.host == "" or made.host:find("[^!-~]") or made.host:find("[/?#]") then return answer(handle, 500) end
+    local invalid = made.host == "" or made.host:find("[^!-~]") or made.host:find("[/?#]")
+    if invalid then return failed("TransformInvalidHost") end
+    metadata:set("lockgate.rewrite", "host_before", headers:get(":authority"))
     headers:replace(":authority", made.host)
   end
   if made.url then
-    if made.url:sub(1, 1) ~= "/" or made.url:find("[^!-~]") then return answer(handle, 500) end
+    if made.url:sub(1, 1) ~= "/" or made.url:find("[^!-~]") then return failed("TransformInvalidPath") end
+    metadata:set("lockgate.rewrite", "url_before", headers:get(":path"))
     headers:replace(":path", made.url)
   end
 end

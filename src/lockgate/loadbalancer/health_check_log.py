@@ -1,0 +1,64 @@
+"""A health check's line in a load balancer's health check log, in AWS's format.
+
+Source: "Health check logs" in the Application Load Balancers guide, "Health check log entries".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import assert_never
+
+from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut, is_pass
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """One health check: what it found, of which target. `address` is the target's own in its VPC, with the port."""
+
+    group: TargetGroup
+    address: str
+    started: datetime
+    seconds: float
+    outcome: Outcome
+
+
+def line(probed: Probed, balancer: LoadBalancer, node: str) -> str:
+    """One line, without its end. `node` is the load balancer's address."""
+    fields = [
+        _type(probed.group),
+        probed.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        f"{probed.seconds:.9f}",
+        probed.address,
+        probed.group.name,
+        "PASS" if is_pass(probed.outcome, probed.group.health_check) else "FAIL",
+        str(probed.outcome.code) if isinstance(probed.outcome, Answered) else "-",
+        _reason(probed),
+        balancer.arn.partition(":loadbalancer/")[2] or balancer.name,
+        node,
+    ]
+    return " ".join(fields)
+
+
+def _type(group: TargetGroup) -> str:
+    if group.protocol_version == "GRPC":
+        return "grpc"
+    return group.health_check.protocol.lower()
+
+
+def _reason(probed: Probed) -> str:
+    """A refused connection is one that the target reset."""
+    if is_pass(probed.outcome, probed.group.health_check):
+        return "-"
+    match probed.outcome:
+        case Answered(code):
+            if probed.group.protocol_version == "GRPC":
+                return "GRPCUnexpectedStatus"
+            return "TargetError" if code >= 500 else "ResponseCodeMismatch"
+        case TimedOut():
+            return "TimedOut"
+        case Failed():
+            return "ConnectionReset"
+        case other:
+            assert_never(other)
