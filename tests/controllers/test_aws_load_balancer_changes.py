@@ -149,7 +149,9 @@ def test_ports_come_and_go() -> None:
             listed = await there.aws.list(
                 "elbv2", "describe_listener_certificates", "Certificates", ListenerArn=https["ListenerArn"]
             )
-            assert {item["CertificateArn"] for item in listed} == {other, CERTIFICATE}
+            assert sorted((item["CertificateArn"], item["IsDefault"]) for item in listed) == sorted(
+                [(other, True), (other, False), (CERTIFICATE, False)]
+            )
             there.writes.clear()
             await there.another_pass("web")
             assert there.writes == []

@@ -398,6 +398,27 @@ def test_certificates_of_a_listener(running: Lab, elbv2: Any, standing: dict[str
     assert acm.describe_certificate(CertificateArn=cert2)["Certificate"]["InUseBy"] == []
 
 
+def test_the_default_certificate_may_be_among_the_others(elbv2: Any, standing: dict[str, Any]) -> None:
+    listener, cert, cert2 = standing["https"], standing["cert"], standing["cert2"]
+    both, other = [{"CertificateArn": cert}], [{"CertificateArn": cert2}]
+
+    def shown() -> list[tuple[str, bool]]:
+        found = elbv2.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+        return [(item["CertificateArn"], item["IsDefault"]) for item in found]
+
+    elbv2.add_listener_certificates(ListenerArn=listener, Certificates=both)
+    assert shown() == [(cert, True), (cert, False)]
+    elbv2.modify_listener(ListenerArn=listener, Certificates=other)
+    assert shown() == [(cert2, True), (cert, False)]
+    elbv2.modify_listener(ListenerArn=listener, Certificates=both)
+    elbv2.remove_listener_certificates(ListenerArn=listener, Certificates=both)
+    assert shown() == [(cert, True)]
+    assert refusal(elbv2.remove_listener_certificates, ListenerArn=listener, Certificates=both) == (
+        "OperationNotPermitted",
+        "The default certificate of a listener cannot be removed",
+    )
+
+
 def test_the_limit_of_rules(elbv2: Any, fresh: dict[str, Any]) -> None:
     listener = elbv2.create_listener(LoadBalancerArn=fresh["lb"], Protocol="HTTP", Port=80, DefaultActions=FIXED)
     arn = listener["Listeners"][0]["ListenerArn"]

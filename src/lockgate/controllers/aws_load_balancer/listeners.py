@@ -62,7 +62,7 @@ async def _create(site: Site, balancer_arn: str, listener: Listener) -> str:
         Tags=shapes.tags(listener.tags),
     )
     arn: str = answer["Listeners"][0]["ListenerArn"]
-    for certificate in listener.certificates[1:]:
+    for certificate in sorted(set(listener.certificates)):
         await _add_certificate(site, arn, certificate)
     await ensure_attributes(site, "listener", arn, listener.attributes)
     return arn
@@ -75,13 +75,12 @@ async def _mend(site: Site, desired: Listener, current: Listener, existing: Exis
         await site.aws.call("elbv2", "modify_listener", ListenerArn=arn, Port=desired.port, **_settings(desired))
     if desired.protocol == "HTTPS":
         extra = set(existing.listener_certificates.get(arn, ()))
-        wanted = set(desired.certificates[1:])
-        for certificate in sorted(extra - wanted - set(desired.certificates[:1])):
+        wanted = set(desired.certificates)  # the default one too: when another takes its place, it is still served
+        for certificate in sorted(extra - wanted):
             certificates = [{"CertificateArn": certificate}]
             await site.aws.call("elbv2", "remove_listener_certificates", ListenerArn=arn, Certificates=certificates)
-        for certificate in desired.certificates[1:]:
-            if certificate not in extra:
-                await _add_certificate(site, arn, certificate)
+        for certificate in sorted(wanted - extra):
+            await _add_certificate(site, arn, certificate)
     await ensure_attributes(site, "listener", arn, desired.attributes)
 
 

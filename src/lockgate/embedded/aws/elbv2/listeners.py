@@ -77,7 +77,7 @@ def modify(state: State, given: Shape) -> Result:
     certificates = listener.certificates if secure else ()
     if given.get("Certificates") or secure != was_secure:
         chosen = _certificates(state, protocol, given.get("Certificates") or [])
-        certificates = chosen + tuple(arn for arn in certificates[1:] if arn not in chosen)
+        certificates = chosen + certificates[1:]
     policy = listener.ssl_policy if secure and was_secure else ""
     if "SslPolicy" in given or not policy:
         policy = _policy(protocol, given.get("SslPolicy"))
@@ -144,21 +144,23 @@ def add_certificates(state: State, given: Shape) -> Result:
     added = _arns(given["Certificates"])
     for arn in added:
         _check_certificate(state, arn)
-    extra = {arn for other in state.listeners_of(listener.load_balancer) for arn in other.certificates[1:]} | (
-        set(added) - {listener.certificates[0]}
-    )
+    extra = set(added) - {listener.certificates[0]}
+    for other in state.listeners_of(listener.load_balancer):
+        extra.update(set(other.certificates) - set(other.certificates[:1]))
     if len(extra) > CERTIFICATES:
         raise Refusal("TooManyCertificates", "You've reached the limit on the number of certificates per load balancer")
-    listener.certificates = tuple(dict.fromkeys((*listener.certificates, *added)))
+    default, *others = listener.certificates  # the default one may be listed among the others, too
+    listener.certificates = (default, *dict.fromkeys((*others, *added)))
     return {"Certificates": [{"CertificateArn": arn, "IsDefault": False} for arn in added]}
 
 
 def remove_certificates(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
     removed = _arns(given["Certificates"])
-    if listener.certificates and listener.certificates[0] in removed:
+    default, others = listener.certificates[:1], listener.certificates[1:]
+    if any(arn in removed and arn not in others for arn in default):
         raise Refusal("OperationNotPermitted", "The default certificate of a listener cannot be removed")
-    listener.certificates = tuple(arn for arn in listener.certificates if arn not in removed)
+    listener.certificates = (*default, *(arn for arn in others if arn not in removed))
     return {}
 
 
