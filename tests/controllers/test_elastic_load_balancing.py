@@ -138,6 +138,55 @@ async def register(here: Edge, group: str, target_id: str, port: int, real: int)
     await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=target)
 
 
+async def make_network(here: Edge, port: int, **group: Any) -> tuple[str, str]:
+    """A network load balancer with a listener on 8081 and one target group with `port`: their ARNs."""
+    vpc, subnets, _ = await here.api.default_vpc()
+    made = await here.aws.call("elbv2", "create_load_balancer", Name="front", Type="network", Subnets=[subnets[0]])
+    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    settings = {"Protocol": "TCP", "Port": port, "VpcId": vpc, "TargetType": "ip", **group}
+    groups = await here.aws.call("elbv2", "create_target_group", Name="tcp", **settings)
+    reference = groups["TargetGroups"][0]["TargetGroupArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": reference}]
+    await here.aws.call(
+        "elbv2", "create_listener", LoadBalancerArn=arn, Port=8081, Protocol="TCP", DefaultActions=forward
+    )
+    return arn, reference
+
+
+def test_a_network_load_balancers_targets_are_probed_by_connecting() -> None:
+    async def work(here: Edge) -> None:
+        arn, group = await make_network(here, 80, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
+        await register(here, group, "10.0.0.1", 80, await here.answering(500))
+        here.places[Target("10.0.0.2", 80)] = ()  # nothing listens
+        await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.2"}])
+        await here.until(lambda: len(here.endpoints(group)) == 1)
+        assert [state for state, _ in await here.health(group)] == ["healthy", "initial"]
+        assert f"{arn.partition(':loadbalancer/')[2]}:8081" in here.now.names(LISTENER)
+        [balancer] = here.controller.network_load_balancers
+        assert here.controller.ports[balancer.dns_name, 8081] == 8081
+
+    story(work)
+
+
+def test_an_application_load_balancer_behind_a_network_one_is_at_its_own_socket() -> None:
+    async def work(here: Edge) -> None:
+        _, subnets, _ = await here.api.default_vpc()
+        made = await here.aws.call("elbv2", "create_load_balancer", Name="lab", Subnets=list(subnets[:2]))
+        behind = made["LoadBalancers"][0]["LoadBalancerArn"]
+        port = await here.answering(200)  # stands for Envoy, which is not here: ports above 1024 stay what they are
+        fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]
+        listener = {"LoadBalancerArn": behind, "Port": port, "Protocol": "HTTP", "DefaultActions": fixed}
+        await here.aws.call("elbv2", "create_listener", **listener)
+        _, group = await make_network(here, port, TargetType="alb")
+        await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=[{"Id": behind}])
+        await here.until_health(group, ("healthy", ""))
+        assert here.endpoints(group) == [(port, False)]
+        await here.aws.call("elbv2", "deregister_targets", TargetGroupArn=group, Targets=[{"Id": behind}])
+        await here.until(lambda: here.endpoints(group) == [(port, True)])
+
+    story(work)
+
+
 def test_a_load_balancer_made_by_API_calls_is_served_and_its_targets_become_healthy() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here)

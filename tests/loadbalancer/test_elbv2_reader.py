@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from lockgate.loadbalancer import elbv2
-from lockgate.loadbalancer.model import LoadBalancer, Target
+from lockgate.loadbalancer.elbv2_network import network_load_balancers
+from lockgate.loadbalancer.model import HealthCheck, LoadBalancer, Target
+from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "loadbalancer" / "elbv2" / "rules.yaml").read_text())
 FORWARD = {"Type": "forward", "TargetGroupArn": "arn:web"}
@@ -18,6 +20,50 @@ FORWARD = {"Type": "forward", "TargetGroupArn": "arn:web"}
 def read(**answers: Any) -> tuple[LoadBalancer, ...]:
     balancer = {"LoadBalancerArn": "lb", "LoadBalancerName": "lab", "Type": "application", "DNSName": "lab.example"}
     return elbv2.load_balancers(elbv2.Answers(**{"load_balancers": [balancer], **answers}))
+
+
+def read_network(listener: dict[str, Any]) -> NetworkLoadBalancer:
+    zones = [
+        {"SubnetId": "a", "LoadBalancerAddresses": [{"IpAddress": "192.0.2.1", "AllocationId": "eipalloc-1"}]},
+        {"SubnetId": "b", "LoadBalancerAddresses": []},
+    ]
+    balancer = {"LoadBalancerArn": "nlb", "LoadBalancerName": "n", "Type": "network", "AvailabilityZones": zones}
+    group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "Protocol": "TCP", "TargetType": "alb"}
+    check = {"HealthCheckProtocol": "TCP", "HealthCheckTimeoutSeconds": 10}
+    (made,) = network_load_balancers(
+        elbv2.Answers(
+            load_balancers=[balancer],
+            listeners={
+                "nlb": [{"ListenerArn": "l", "Port": 80, "Protocol": "TCP", "DefaultActions": [FORWARD]} | listener]
+            },
+            listener_attributes={"l": [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]},
+            target_groups=[group | check],
+        )
+    )
+    return made
+
+
+def test_a_network_load_balancer() -> None:
+    balancer = read_network({})
+    assert balancer.subnets == (SubnetMapping("a", allocation_id="eipalloc-1"), SubnetMapping("b"))
+    (listener,) = balancer.listeners
+    assert [each.target_group for each in listener.forward.target_groups] == ["arn:web"]
+    assert listener.attributes == {"tcp.idle_timeout.seconds": "60"}
+    group = balancer.target_groups["arn:web"]
+    assert (group.protocol, group.target_type) == ("TCP", "alb")
+    assert group.health_check == HealthCheck(protocol="TCP", path="", matcher="", timeout_seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("listener", "fault"),
+    [
+        ({"Protocol": "TLS"}, "listener with the protocol 'TLS'"),
+        ({"DefaultActions": []}, r"actions of a TCP listener: \(\)"),
+    ],
+)
+def test_a_network_listener_of_another_kind_is_not_guessed_at(listener: dict[str, Any], fault: str) -> None:
+    with pytest.raises(elbv2.UnknownShape, match=fault):
+        read_network(listener)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

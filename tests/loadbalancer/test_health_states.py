@@ -11,6 +11,7 @@ import yaml
 from lockgate.loadbalancer.health import (
     REGISTERED,
     Answered,
+    Connected,
     Failed,
     Outcome,
     TimedOut,
@@ -41,6 +42,8 @@ def test_states(case: dict[str, Any]) -> None:
 def outcome(probe: dict[str, Any]) -> Outcome:
     if "code" in probe:
         return Answered(probe["code"])
+    if "connected" in probe:
+        return Connected()
     return TimedOut() if "timed_out" in probe else Failed()
 
 

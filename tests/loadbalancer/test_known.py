@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lockgate.loadbalancer.elbv2 import Answers, UnknownShape
@@ -46,6 +47,28 @@ def test_what_is_read_again_as_it_was_is_the_same_object() -> None:
         assert again.load_balancers[arn] is ALL.load_balancers[arn]
     for arn in ("a", "b"):
         assert again.target_groups[arn] is ALL.target_groups[arn]
+
+
+def test_network_load_balancers_are_known_apart_and_use_their_target_groups() -> None:
+    made = Answers(
+        load_balancers=[{"LoadBalancerArn": "net", "LoadBalancerName": "net", "Type": "network"}],
+        listeners={"net": [{"ListenerArn": "l", "Port": 80, "Protocol": "TCP", "DefaultActions": [
+            {"Type": "forward", "TargetGroupArn": "b"}]}]},
+        target_groups=[{"TargetGroupArn": "b", "TargetGroupName": "b", "Protocol": "TCP", "Port": 2}],
+    )  # fmt: skip
+    both = ALL.after(made, {"net", "b"}, no_fault)
+    assert list(both.load_balancers) == ["one", "two"]
+    assert list(both.network_load_balancers["net"].target_groups) == ["b"]
+    assert [each.arn for each in both.all] == ["one", "two", "net"]
+    again = both.after(made, {"net"}, no_fault)
+    assert again.network_load_balancers["net"] is both.network_load_balancers["net"]
+    faulty = replace(made, listeners={"net": [{**made.listeners["net"][0], "Protocol": "TLS"}]})
+    told: list[str] = []
+    assert both.after(faulty, {"net"}, lambda arn, _: told.append(arn)).network_load_balancers == (
+        both.network_load_balancers
+    )
+    assert told == ["net"]
+    assert list(both.after(Answers(), {"net"}, no_fault).network_load_balancers) == []
 
 
 def test_a_changed_target_group_changes_its_load_balancer_and_no_other() -> None:

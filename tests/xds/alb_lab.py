@@ -18,7 +18,8 @@ from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.dataplane.stream import Rejection
 from lockgate.edge.ports import Ports
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, TrustStore, snapshot
 
 T = TypeVar("T")
@@ -73,11 +74,11 @@ class Lab:
 
         return self.runner.run(limited())
 
-    def serve(self, balancer: LoadBalancer, endpoints: Mapping[str, Sequence[Endpoint]] | None = None) -> None:
+    def serve(self, balancer: AnyLoadBalancer, endpoints: Mapping[str, Sequence[Endpoint]] | None = None) -> None:
         """Serve a load balancer; each of its target groups gets a telling target unless `endpoints` says otherwise."""
         self.run(self._serve(balancer, endpoints or {}))
 
-    async def _serve(self, balancer: LoadBalancer, given: Mapping[str, Sequence[Endpoint]]) -> None:
+    async def _serve(self, balancer: AnyLoadBalancer, given: Mapping[str, Sequence[Endpoint]]) -> None:
         endpoints: dict[str, Sequence[Endpoint]] = {}
         for reference, group in balancer.target_groups.items():
             if reference in given:
@@ -90,7 +91,7 @@ class Lab:
         for listener in balancer.listeners:
             if (balancer.arn, listener.port) not in self.sockets:
                 self.sockets[balancer.arn, listener.port] = Socket("127.0.0.1", free_port())
-            for arn in listener.certificates:
+            for arn in listener.certificates if isinstance(listener, Listener) else ():
                 self.certificates.setdefault(arn, certificate(arn.rpartition("/")[2]))
         made = snapshot(
             [balancer],
@@ -133,7 +134,7 @@ class Lab:
         assert answer.status == 200, answer
         return answer
 
-    def port(self, balancer: LoadBalancer, listener_port: int) -> int:
+    def port(self, balancer: AnyLoadBalancer, listener_port: int) -> int:
         return self.sockets[balancer.arn, listener_port].port
 
     def ask(

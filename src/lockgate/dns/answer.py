@@ -1,4 +1,4 @@
-"""What an authoritative server answers from Route 53's zones.
+"""What an authoritative server answers from Route 53's zones, and of load balancers' own names, which are AWS's.
 
 Source: RFC 1034 section 4.3.2, RFC 4592 (wildcards), RFC 2308 (negative answers), and Route 53's developer guide,
 "Choosing between alias and non-alias records".
@@ -73,7 +73,8 @@ def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, 
     name = name.lower()
     zone = zone_of(zones, name)
     if zone is None:
-        return Answer("REFUSED", authoritative=False)
+        known = bool(addresses(name.removeprefix("dualstack.")))
+        return Answer("NOERROR" if known else "REFUSED", known, _addressed(name, name, rdtype, addresses))
     chain: list[Record] = []
     while True:
         if referral := _delegation(zone, name, rdtype):
@@ -91,7 +92,7 @@ def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, 
         name = cname[0].value.lower()
         following = zone_of(zones, name)
         if following is None or len(chain) == CHAIN:  # the resolver goes on from here
-            return Answer("NOERROR", True, tuple(chain))
+            return Answer("NOERROR", True, (*chain, *_addressed(name, name, rdtype, addresses)))
         zone = following
 
 
@@ -189,16 +190,18 @@ def _expand(
                     for chosen in _choose(targets, draw)
                     for record in _expand(zone, name, chosen, addresses, draw, depth + 1)
                 )
-            family = {"A": ".", "AAAA": ":"}.get(record_set.type)
-            if family is None:
-                return ()
-            return tuple(
-                Record(name, record_set.type, ALIAS_TTL, address)
-                for address in addresses(target.removeprefix("dualstack."))
-                if family in address
-            )
+            return _addressed(name, target, record_set.type, addresses)
         case other:
             assert_never(other)
+
+
+def _addressed(name: str, target: str, rdtype: str, addresses: Addresses) -> tuple[Record, ...]:
+    """Addresses of an AWS resource as records of `name`."""
+    family = {"A": ".", "AAAA": ":"}.get(rdtype)
+    if family is None:
+        return ()
+    found = addresses(target.removeprefix("dualstack."))
+    return tuple(Record(name, rdtype, ALIAS_TTL, address) for address in found if family in address)
 
 
 def _soa(zone: Zone) -> tuple[Record, ...]:

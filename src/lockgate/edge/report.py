@@ -10,7 +10,8 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
 from lockgate.gateway.model import Gateway
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.model import Listener
+from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
@@ -108,7 +109,7 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
     wanted = [each.load_balancer.name for each in edge.stacks.stacks if each.load_balancer] if edge.stacks else []
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
-    for balancer in edge.load_balancing.load_balancers:
+    for balancer in _balancers(edge):
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
@@ -123,7 +124,11 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
             yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
 
 
-def _load_balancer(edge: Edge, balancer: LoadBalancer, *, served: bool) -> Line:
+def _balancers(edge: Edge) -> tuple[AnyLoadBalancer, ...]:
+    return (*edge.load_balancing.load_balancers, *edge.load_balancing.network_load_balancers)
+
+
+def _load_balancer(edge: Edge, balancer: AnyLoadBalancer, *, served: bool) -> Line:
     states = {reference: edge.load_balancing.target_states(reference) for reference in balancer.target_groups}
     targets = [state for group in states.values() for state in group.values()]
     healthy = targets.count("healthy")
@@ -230,11 +235,9 @@ async def _hops(edge: Edge) -> list[dict[str, Any]]:
                     "listeners": [
                         {
                             "port": listener.port,
-                            "protocol": listener.protocol,
                             "local_port": edge.local_ports.get((balancer.dns_name.lower(), listener.port)),
-                            "certificates": list(listener.certificates),
-                            "rules": len(listener.rules),
                         }
+                        | _listener(listener)
                         for listener in balancer.listeners
                     ],
                     "target_groups": [
@@ -246,7 +249,7 @@ async def _hops(edge: Edge) -> list[dict[str, Any]]:
                         for group in balancer.target_groups.values()
                     ],
                 }
-                for balancer in balancing.load_balancers
+                for balancer in _balancers(edge)
             ],
             "envoy": _accepted(edge, "alb"),
         },
@@ -296,6 +299,13 @@ def _accepted(edge: Edge, node: str) -> dict[str, Any]:
 
 def _served(edge: Edge) -> dict[str, Gateway]:
     return {node: proxy.gateway for node, proxy in edge.istiod.proxies.items() if proxy.gateway is not None}
+
+
+def _listener(listener: Listener | TcpListener) -> dict[str, Any]:
+    if isinstance(listener, TcpListener):
+        return {"protocol": "TCP"}
+    rules = len(listener.rules)
+    return {"protocol": listener.protocol, "certificates": list(listener.certificates), "rules": rules}
 
 
 # --- words -------------------------------------------------------------------------------------------------------

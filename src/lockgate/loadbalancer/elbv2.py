@@ -1,7 +1,7 @@
 """ELBv2's own answers to `LoadBalancer` values: what the data plane serves is what the API says, and nothing else.
 
 The answers are those of the ``describe_*`` calls, as boto3 gives them. What the model cannot hold is not guessed at:
-load balancers of other types are left out, and a condition or action of an unknown kind raises `UnknownShape`.
+a condition or action of an unknown kind raises `UnknownShape`. Network load balancers are `elbv2_network`'s.
 
 Source: ELBv2 API reference, "Actions" and "Data types".
 """
@@ -98,7 +98,7 @@ def load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answ
         ip_address_type=answer.get("IpAddressType", "ipv4"),
         security_groups=tuple(answer.get("SecurityGroups", ())),
         subnets=tuple(zone["SubnetId"] for zone in answer.get("AvailabilityZones", ()) if "SubnetId" in zone),
-        attributes=_attributes(answers.load_balancer_attributes.get(arn, ())),
+        attributes=attributes_of(answers.load_balancer_attributes.get(arn, ())),
         arn=arn,
         dns_name=answer.get("DNSName", ""),
         canonical_hosted_zone_id=answer.get("CanonicalHostedZoneId", ""),
@@ -127,7 +127,7 @@ def target_group(answer: Json, answers: Answers) -> TargetGroup:
         target_type=answer.get("TargetType") or "instance",
         ip_address_type=answer.get("IpAddressType") or "ipv4",
         health_check=_health_check(answer),
-        attributes=_attributes(answers.target_group_attributes.get(arn, ())),
+        attributes=attributes_of(answers.target_group_attributes.get(arn, ())),
         targets=tuple(dict.fromkeys(targets)),
         vpc_id=answer.get("VpcId", ""),
         control_port=answer.get("TargetControlPort"),
@@ -152,15 +152,18 @@ def _health_check(answer: Json) -> HealthCheck:
     default = HealthCheck()
     matcher = answer.get("Matcher") or {}
     grpc = answer.get("ProtocolVersion") == "GRPC"
+    path, codes = ("/AWS.ALB/healthcheck" if grpc else default.path), ("12" if grpc else default.matcher)
+    if answer.get("HealthCheckProtocol") == "TCP":
+        path = codes = ""
     return HealthCheck(
         protocol=answer.get("HealthCheckProtocol") or default.protocol,
         port=str(answer.get("HealthCheckPort") or default.port),
-        path=answer.get("HealthCheckPath") or ("/AWS.ALB/healthcheck" if grpc else default.path),
+        path=answer.get("HealthCheckPath") or path,
         interval_seconds=int(answer.get("HealthCheckIntervalSeconds") or default.interval_seconds),
         timeout_seconds=int(answer.get("HealthCheckTimeoutSeconds") or default.timeout_seconds),
         healthy_threshold_count=int(answer.get("HealthyThresholdCount") or default.healthy_threshold_count),
         unhealthy_threshold_count=int(answer.get("UnhealthyThresholdCount") or default.unhealthy_threshold_count),
-        matcher=(matcher.get("GrpcCode") or "12") if grpc else (matcher.get("HttpCode") or default.matcher),
+        matcher=matcher.get("GrpcCode" if grpc else "HttpCode") or codes,
     )
 
 
@@ -172,12 +175,12 @@ def _listener(answer: Json, answers: Answers) -> Listener:
     return Listener(
         port=int(answer["Port"]),
         protocol=answer["Protocol"],
-        default_actions=_actions(arn, answer.get("DefaultActions", ())),
+        default_actions=actions_of(arn, answer.get("DefaultActions", ())),
         rules=tuple(sorted((_rule(item) for item in rules), key=lambda rule: rule.priority)),
         certificates=tuple(dict.fromkeys(default + others)),
         ssl_policy=answer.get("SslPolicy", ""),
         mutual_authentication=_mutual_authentication(answer.get("MutualAuthentication")),
-        attributes=_attributes(answers.listener_attributes.get(arn, ())),
+        attributes=attributes_of(answers.listener_attributes.get(arn, ())),
         arn=arn,
     )
 
@@ -198,7 +201,7 @@ def _rule(answer: Json) -> Rule:
     return Rule(
         priority=int(answer["Priority"]),
         conditions=tuple(_condition(arn, item) for item in answer.get("Conditions", ())),
-        actions=_actions(arn, answer.get("Actions", ())),
+        actions=actions_of(arn, answer.get("Actions", ())),
         transforms=tuple(rewrite for item in answer.get("Transforms") or () for rewrite in _transform(arn, item)),
         arn=arn,
     )
@@ -246,7 +249,8 @@ def _regexes(answer: Json, config: Json) -> tuple[str, ...]:
     return tuple(config.get("RegexValues") or answer.get("RegexValues") or ())
 
 
-def _actions(arn: str, answer: Iterable[Json]) -> tuple[Action, ...]:
+def actions_of(arn: str, answer: Iterable[Json]) -> tuple[Action, ...]:
+    """In their order; `arn` is whose they are. Raises `UnknownShape`."""
     return tuple(_action(arn, item) for item in sorted(answer, key=lambda item: int(item.get("Order") or 0)))
 
 
@@ -339,5 +343,5 @@ def _redirect(config: Json) -> Redirect:
     )
 
 
-def _attributes(answer: Iterable[Json]) -> dict[str, str]:
+def attributes_of(answer: Iterable[Json]) -> dict[str, str]:
     return {item["Key"]: item.get("Value") or "" for item in answer}

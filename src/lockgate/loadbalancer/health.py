@@ -1,7 +1,7 @@
 """Target health as ELBv2 tells it: a state machine that takes an answer and the time, and says what is so.
 
 States and reason codes are those of `describe_target_health`. Source: "Health checks for Application Load Balancer
-target groups", and `TargetHealth` in the ELBv2 API reference.
+target groups", the same for Network Load Balancers, and `TargetHealth` in the ELBv2 API reference.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection, which is all that a TCP check asks for."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     pass
 
@@ -36,7 +41,8 @@ class Failed:
     """No connection, a broken one, or no HTTP in it."""
 
 
-Outcome: TypeAlias = Answered | TimedOut | Failed
+Fault: TypeAlias = Answered | TimedOut | Failed
+Outcome: TypeAlias = Connected | Fault
 
 
 # --- the state ---------------------------------------------------------------------------------------------------
@@ -75,9 +81,9 @@ def after(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> H
     unhealthy sooner than it would be in AWS.
     """
     looked = replace(health, looks=health.looks + 1)
-    if is_pass(outcome, check):
-        return _passed(looked, check)
-    return _failed(looked, outcome, check, now)
+    if (wrong := fault(outcome, check)) is not None:
+        return _failed(looked, wrong, check, now)
+    return _passed(looked, check)
 
 
 def seconds_until_next(health: Health, check: HealthCheck) -> float:
@@ -92,10 +98,15 @@ def seconds_until_next(health: Health, check: HealthCheck) -> float:
     return min(quick, SLOWEST_FIRST_LOOK_SECONDS, float(check.interval_seconds))
 
 
-def is_pass(outcome: Outcome, check: HealthCheck) -> bool:
-    return isinstance(outcome, Answered) and any(
-        low <= outcome.code <= high for low, high in matcher_ranges(check.matcher)
-    )
+def fault(outcome: Outcome, check: HealthCheck) -> Fault | None:
+    """What is wrong with an outcome; None where it passes the check."""
+    match outcome:
+        case Connected():
+            return None
+        case Answered(code) if any(low <= code <= high for low, high in matcher_ranges(check.matcher)):
+            return None
+        case _:
+            return outcome
 
 
 def matcher_ranges(matcher: str) -> tuple[tuple[int, int], ...]:
@@ -116,7 +127,7 @@ def _passed(health: Health, check: HealthCheck) -> Health:
     return replace(health, passes=health.passes + 1, failures=0)
 
 
-def _failed(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> Health:
+def _failed(health: Health, outcome: Fault, check: HealthCheck, now: float) -> Health:
     if health.state == "initial":
         if health.counted_at is not None and now - health.counted_at < check.interval_seconds:
             return health
@@ -135,7 +146,7 @@ def _failed(health: Health, outcome: Outcome, check: HealthCheck, now: float) ->
     return Health("unhealthy", reason, description, failures=counted.failures)
 
 
-def _why(outcome: Outcome) -> tuple[str, str]:
+def _why(outcome: Fault) -> tuple[str, str]:
     match outcome:
         case Answered(code):
             return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{code}]"

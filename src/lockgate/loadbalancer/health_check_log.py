@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
-from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut, is_pass
+from lockgate.loadbalancer.health import Answered, Failed, Fault, Outcome, TimedOut, fault
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 
 
@@ -26,15 +26,16 @@ class Probed:
 
 def line(probed: Probed, balancer: LoadBalancer, node: str) -> str:
     """One line, without its end. `node` is the load balancer's address."""
+    wrong = fault(probed.outcome, probed.group.health_check)
     fields = [
         _type(probed.group),
         probed.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         f"{probed.seconds:.9f}",
         probed.address,
         probed.group.name,
-        "PASS" if is_pass(probed.outcome, probed.group.health_check) else "FAIL",
+        "PASS" if wrong is None else "FAIL",
         str(probed.outcome.code) if isinstance(probed.outcome, Answered) else "-",
-        _reason(probed),
+        "-" if wrong is None else _reason(wrong, probed.group),
         balancer.arn.partition(":loadbalancer/")[2] or balancer.name,
         node,
     ]
@@ -47,13 +48,11 @@ def _type(group: TargetGroup) -> str:
     return group.health_check.protocol.lower()
 
 
-def _reason(probed: Probed) -> str:
+def _reason(wrong: Fault, group: TargetGroup) -> str:
     """A refused connection is one that the target reset."""
-    if is_pass(probed.outcome, probed.group.health_check):
-        return "-"
-    match probed.outcome:
+    match wrong:
         case Answered(code):
-            if probed.group.protocol_version == "GRPC":
+            if group.protocol_version == "GRPC":
                 return "GRPCUnexpectedStatus"
             return "TargetError" if code >= 500 else "ResponseCodeMismatch"
         case TimedOut():

@@ -10,23 +10,32 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lockgate.loadbalancer.elbv2 import Answers, UnknownShape, is_application, load_balancer, referred, target_group
+from lockgate.loadbalancer.elbv2_network import forwarded, is_network, network_load_balancer
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 
+Balancer = TypeVar("Balancer", LoadBalancer, NetworkLoadBalancer)
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All by ARN. `references` are the target groups that a load balancer's actions name, there or not."""
+    """All by ARN, application load balancers and network load balancers apart. `references` are the target groups that
+    a load balancer's actions name, there or not."""
 
     load_balancers: Mapping[str, LoadBalancer] = field(default_factory=dict)
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
     references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    network_load_balancers: Mapping[str, NetworkLoadBalancer] = field(default_factory=dict)
+
+    @property
+    def all(self) -> tuple[AnyLoadBalancer, ...]:
+        return (*self.load_balancers.values(), *self.network_load_balancers.values())
 
     @property
     def used(self) -> frozenset[str]:
         """Target groups that some load balancer may forward to."""
-        return frozenset(reference for each in self.load_balancers.values() for reference in each.target_groups)
+        return frozenset(reference for each in self.all for reference in each.target_groups)
 
     @property
     def strangers(self) -> frozenset[str]:
@@ -46,25 +55,27 @@ class Known:
         for item in answers.target_groups:
             group = target_group(item, answers)
             groups[group.reference] = _same(self.target_groups.get(group.reference), group)
-        balancers, references = _others(self.load_balancers, arns), _others(self.references, arns)
+        references = _others(self.references, arns)
+        application, network = _others(self.load_balancers, arns), _others(self.network_load_balancers, arns)
         for item in answers.load_balancers:
-            if not is_application(item):
-                continue
             arn = item["LoadBalancerArn"]
             try:
-                balancers[arn] = load_balancer(item, groups, answers)
-                references[arn] = referred(balancers[arn].listeners)
+                if is_application(item):
+                    application[arn] = load_balancer(item, groups, answers)
+                    references[arn] = referred(application[arn].listeners)
+                elif is_network(item):
+                    network[arn] = network_load_balancer(item, groups, answers)
+                    references[arn] = forwarded(network[arn].listeners)
             except UnknownShape as fault:
                 faulty(arn, fault)
-                if arn in self.load_balancers:
-                    balancers[arn], references[arn] = self.load_balancers[arn], self.references[arn]
+                _keep(arn, self.load_balancers, application)
+                _keep(arn, self.network_load_balancers, network)
+                _keep(arn, self.references, references)
         return Known(
-            {
-                arn: _same(self.load_balancers.get(arn), _with_groups(balancers[arn], references[arn], groups))
-                for arn in sorted(balancers)
-            },
+            _settled(self.load_balancers, application, references, groups),
             groups,
             references,
+            _settled(self.network_load_balancers, network, references, groups),
         )
 
 
@@ -72,12 +83,24 @@ def _others(known: Mapping[str, Value], arns: Collection[str] | None) -> dict[st
     return {} if arns is None else {arn: value for arn, value in known.items() if arn not in arns}
 
 
+def _keep(arn: str, before: Mapping[str, Value], now: dict[str, Value]) -> None:
+    if arn in before:
+        now[arn] = before[arn]
+
+
+def _settled(
+    before: Mapping[str, Balancer],
+    now: Mapping[str, Balancer],
+    references: Mapping[str, tuple[str, ...]],
+    groups: Mapping[str, TargetGroup],
+) -> dict[str, Balancer]:
+    return {arn: _same(before.get(arn), _with_groups(now[arn], references[arn], groups)) for arn in sorted(now)}
+
+
 def _same(before: Value | None, now: Value) -> Value:
     return before if before is not None and before == now else now
 
 
-def _with_groups(
-    balancer: LoadBalancer, references: tuple[str, ...], groups: Mapping[str, TargetGroup]
-) -> LoadBalancer:
+def _with_groups(balancer: Balancer, references: tuple[str, ...], groups: Mapping[str, TargetGroup]) -> Balancer:
     named = {reference: groups[reference] for reference in references if reference in groups}
     return balancer if named == balancer.target_groups else replace(balancer, target_groups=named)

@@ -1,4 +1,4 @@
-"""An AWS load balancer as a plain value, in ELBv2's nouns.
+"""An application load balancer as a plain value, in ELBv2's nouns; `network` has the other type.
 
 Two sources make it: `ingress` from an IngressGroup, `elbv2` from API state. Everything else reads it: Envoy's
 configuration, `routing`, the checks and the deploy plan. Target groups are referred to by a reference string: their
@@ -41,7 +41,8 @@ Protocol: TypeAlias = Literal["HTTP", "HTTPS"]
 ProtocolVersion: TypeAlias = Literal["HTTP1", "HTTP2", "GRPC"]
 Scheme: TypeAlias = Literal["internal", "internet-facing"]
 IpAddressType: TypeAlias = Literal["ipv4", "dualstack", "dualstack-without-public-ipv4"]
-TargetType: TypeAlias = Literal["instance", "ip", "lambda"]
+TargetProtocol: TypeAlias = Literal["HTTP", "HTTPS", "TCP"]  # TCP behind network load balancers
+TargetType: TypeAlias = Literal["instance", "ip", "lambda", "alb"]
 
 
 # --- conditions: all of a rule's must hold; any value of one is enough -------------------------------------------
@@ -222,9 +223,12 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """Defaults are the API's for instance and ip targets; the controller sets its own."""
+    """Defaults are the API's for instance and ip targets; the controller sets its own.
 
-    protocol: Protocol = "HTTP"
+    A TCP check is passed by a connection: it has neither `path` nor `matcher`.
+    """
+
+    protocol: TargetProtocol = "HTTP"
     port: str = "traffic-port"  # or a number, as the API has it
     path: str = "/"
     interval_seconds: int = 30
@@ -239,7 +243,7 @@ TargetState: TypeAlias = Literal["initial", "healthy", "unhealthy", "unused", "d
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """A registered target. `id` is an instance id or an address, as in the API."""
+    """A registered target. `id` is an instance id, an address or a load balancer's ARN, as in the API."""
 
     id: str
     port: int
@@ -248,10 +252,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
+    """`protocol_version` says nothing where the protocol is TCP."""
+
     reference: str
     name: str
     port: int
-    protocol: Protocol = "HTTP"
+    protocol: TargetProtocol = "HTTP"
     protocol_version: ProtocolVersion = "HTTP1"
     target_type: TargetType = "instance"
     ip_address_type: Literal["ipv4", "ipv6"] = "ipv4"

@@ -136,15 +136,15 @@ def transforms(items: Iterable[Rewrite]) -> list[Json]:
 
 def health_check(check: HealthCheck, *, grpc: bool) -> Json:
     """The health check's parameters of CreateTargetGroup and ModifyTargetGroup."""
+    answer = {"HealthCheckPath": check.path, "Matcher": {"GrpcCode" if grpc else "HttpCode": check.matcher}}
     return {
         "HealthCheckProtocol": check.protocol,
         "HealthCheckPort": check.port,
-        "HealthCheckPath": check.path,
+        **({} if check.protocol == "TCP" else answer),
         "HealthCheckIntervalSeconds": check.interval_seconds,
         "HealthCheckTimeoutSeconds": check.timeout_seconds,
         "HealthyThresholdCount": check.healthy_threshold_count,
         "UnhealthyThresholdCount": check.unhealthy_threshold_count,
-        "Matcher": {"GrpcCode" if grpc else "HttpCode": check.matcher},
     }
 
 
@@ -153,7 +153,7 @@ def target_group(group: TargetGroup) -> Json:
     return {
         "Name": group.name,
         "Protocol": group.protocol,
-        "ProtocolVersion": group.protocol_version,
+        **({} if group.protocol == "TCP" else {"ProtocolVersion": group.protocol_version}),
         "Port": group.port,
         **({"VpcId": group.vpc_id} if group.vpc_id else {}),
         **health_check(group.health_check, grpc=group.protocol_version == "GRPC"),

@@ -21,7 +21,8 @@ from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, 
 from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.loadbalancer.known import Known
-from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, TargetState
+from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, Target, TargetState, TargetType
+from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Built, Material, TrustStore
@@ -74,7 +75,9 @@ class ElasticLoadBalancing:
         self._noticed = 0.0
         self._took = 0.0
         self._looking = False
-        self._targets = Targets(platform, resolve, self._notice, self._logs.probed if self._logs else lambda _: None)
+        self._resolve = resolve
+        probed = self._logs.probed if self._logs else lambda _: None
+        self._targets = Targets(platform, self._places, self._notice, probed)
         self._known = Known()
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
@@ -96,8 +99,13 @@ class ElasticLoadBalancing:
 
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
-        """As last read from the API."""
+        """Application load balancers as last read from the API."""
         return tuple(self._known.load_balancers.values())
+
+    @property
+    def network_load_balancers(self) -> tuple[NetworkLoadBalancer, ...]:
+        """The same of network load balancers."""
+        return tuple(self._known.network_load_balancers.values())
 
     @property
     def current(self) -> bool:
@@ -150,7 +158,8 @@ class ElasticLoadBalancing:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
-                arns = sorted({*self._known.load_balancers, *self._known.target_groups, *await listed(self._aws)})
+                known = {each.arn for each in self._known.all} | self._known.target_groups.keys()
+                arns = sorted({*known, *await listed(self._aws)})
             except AwsError as error:
                 log.warning("cannot list load balancers: %s", error)
                 continue
@@ -294,11 +303,12 @@ class ElasticLoadBalancing:
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
-        names = {each.dns_name for each in self.load_balancers}
-        listeners = {(each.dns_name, here.port) for each in self.load_balancers for here in each.listeners}
+        names = {each.dns_name for each in self._known.all}
+        listeners = {(each.dns_name, here.port) for each in self._known.all for here in each.listeners}
+        before = self._ports
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
         self._ports = {key: port for key, port in self._ports.items() if key in listeners}
-        for balancer in self.load_balancers:
+        for balancer in self._known.all:
             if balancer.dns_name not in self._addresses:
                 self._addresses[balancer.dns_name] = self._next_address()
             address = self._addresses[balancer.dns_name]
@@ -306,6 +316,16 @@ class ElasticLoadBalancing:
                 key = (balancer.dns_name, listener.port)
                 if key not in self._ports:
                     self._ports[key] = self._free_port(address, listener.port)
+        if self._ports != before:
+            self._targets.look_again("alb")
+
+    def _places(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
+        """An application load balancer behind a network one is at its own socket; of others `resolve` knows."""
+        if target_type != "alb":
+            return self._resolve(target, target_type, vpc_id)
+        balancer = self._known.load_balancers.get(target.id)
+        port = self._ports.get((balancer.dns_name, target.port)) if balancer else None
+        return ((self._addresses[balancer.dns_name], port),) if balancer and port else ()
 
     def _next_address(self) -> str:
         if not self._many_loopbacks:
@@ -321,17 +341,17 @@ class ElasticLoadBalancing:
             (balancer.arn, listener.port): Socket(
                 self._addresses[balancer.dns_name], self._ports[balancer.dns_name, listener.port]
             )
-            for balancer in self.load_balancers
+            for balancer in self._known.all
             for listener in balancer.listeners
         }
         endpoints = {
             reference: self._targets.endpoints(group)
-            for balancer in self.load_balancers
+            for balancer in self._known.all
             for reference, group in balancer.target_groups.items()
         }
         self._built = self._built or Built()
         made = snapshot(
-            self.load_balancers,
+            self._known.all,
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,

@@ -1,4 +1,4 @@
-"""One health check probe: a new connection, one request, the status of the answer.
+"""One health check probe: a new connection and, unless that is enough, one request and the status of the answer.
 
 Source: "Health checks for Application Load Balancer target groups": the Host header is the target's address and port,
 the certificate is not verified, no server name is sent, redirects are answers like others.
@@ -11,7 +11,7 @@ import ssl
 from contextlib import suppress
 from functools import lru_cache
 
-from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
+from lockgate.loadbalancer.health import Answered, Connected, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.model import HealthCheck, ProtocolVersion
 
 USER_AGENT = "ELB-HealthChecker/2.0"
@@ -22,6 +22,10 @@ async def probe(address: str, port: int, check: HealthCheck, version: ProtocolVe
     """Probe what listens at `address` and `port`; `host` is what it is called, with a port."""
     try:
         async with asyncio.timeout(check.timeout_seconds):
+            if check.protocol == "TCP":
+                _, writer = await _connect(address, port, check)
+                _close(writer)
+                return Connected()
             if version == "GRPC":
                 return await _grpc(address, port, check, host)
             return await _http(address, port, check, host)

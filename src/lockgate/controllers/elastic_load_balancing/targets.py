@@ -26,7 +26,7 @@ from lockgate.loadbalancer.health import (
     seconds_until_next,
 )
 from lockgate.loadbalancer.health_check_log import Probed
-from lockgate.loadbalancer.model import Target, TargetGroup, TargetState
+from lockgate.loadbalancer.model import Target, TargetGroup, TargetState, TargetType
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Endpoint
@@ -90,9 +90,11 @@ class Targets:
             known = self._endpoints[group.reference] = (group, self._endpoints_now(group))
         return known[1]
 
-    def look_again(self) -> None:
-        """`resolve` may answer differently than before."""
-        self._endpoints.clear()
+    def look_again(self, target_type: TargetType | None = None) -> None:
+        """`resolve` may answer differently than before, for targets of a type or for all."""
+        for reference, (group, _) in list(self._endpoints.items()):
+            if target_type in (None, group.target_type):
+                del self._endpoints[reference]
 
     def stop(self) -> None:
         for key in list(self._health):
@@ -183,6 +185,8 @@ class Targets:
         return outcome
 
     async def _address(self, target: Target, group: TargetGroup) -> str:
+        if group.target_type == "alb":
+            return next((host for host, _ in self._places(group, target)), target.id)
         if group.target_type != "instance":
             return target.id
         if target.id not in self._instances:

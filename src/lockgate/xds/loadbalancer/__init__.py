@@ -1,7 +1,8 @@
-"""Application load balancers as the configuration of one Envoy.
+"""Load balancers as the configuration of one Envoy.
 
 A load balancer's listeners are bound to the sockets that stand for them on this machine; its rules become routes in
-strict priority order; its target groups become clusters whose endpoints are where the targets really are.
+strict priority order; its target groups become clusters whose endpoints are where the targets really are. Network
+load balancers, which have no rules, are `tcp`'s.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.loadbalancer.routes import route_configuration
+from lockgate.xds.loadbalancer.tcp import tcp_cluster, tcp_listener
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
 
 __all__ = [
@@ -47,7 +50,7 @@ class Built:
 
 
 def snapshot(
-    load_balancers: Sequence[LoadBalancer],
+    load_balancers: Sequence[AnyLoadBalancer],
     *,
     sockets: Mapping[tuple[str, int], Socket],
     certificates: Mapping[str, Material],
@@ -92,8 +95,14 @@ class _Listeners:
 
 
 @dataclass(frozen=True, slots=True)
+class _TcpListeners:
+    load_balancer: NetworkLoadBalancer
+    sockets: Mapping[int, Socket]
+
+
+@dataclass(frozen=True, slots=True)
 class _Cluster:
-    load_balancer: LoadBalancer
+    load_balancer: AnyLoadBalancer
     group: TargetGroup
 
 
@@ -109,32 +118,41 @@ class _Secret:
     material: Material
 
 
+_Part: TypeAlias = _Listeners | _TcpListeners | _Cluster | _Endpoints | _Secret
+
+
 def _parts(
-    load_balancers: Sequence[LoadBalancer],
+    load_balancers: Sequence[AnyLoadBalancer],
     sockets: Mapping[tuple[str, int], Socket],
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore],
     records: str,
-) -> Iterable[tuple[str, _Listeners | _Cluster | _Endpoints | _Secret]]:
+) -> Iterable[tuple[str, _Part]]:
     for balancer in load_balancers:
         here = {port: socket for (arn, port), socket in sockets.items() if arn == balancer.arn}
-        named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
-        served = tuple(arn for arn in named if arn in certificates)
-        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores), records)
         for reference, group in balancer.target_groups.items():
             yield f"cluster {reference}", _Cluster(balancer, group)
             yield f"endpoints {reference}", _Endpoints(reference, tuple(endpoints.get(reference, ())))
+        if isinstance(balancer, NetworkLoadBalancer):
+            yield f"listeners {balancer.arn}", _TcpListeners(balancer, here)
+            continue
+        named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
+        served = tuple(arn for arn in named if arn in certificates)
+        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores), records)
         for arn in served:
             yield f"secret {arn}", _Secret(arn, certificates[arn])
 
 
-def _build(inputs: _Listeners | _Cluster | _Endpoints | _Secret) -> Entries:
+def _build(inputs: _Part) -> Entries:
     match inputs:
         case _Listeners(balancer, sockets, served, stores, records):
             return _listeners(balancer, sockets, frozenset(served), stores, records)
-        case _Cluster(balancer, group):
-            body = cluster(group, balancer).SerializeToString(deterministic=True)
+        case _TcpListeners(network, sockets):
+            return _tcp_listeners(network, sockets)
+        case _Cluster(owner, group):
+            made = tcp_cluster(group) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
+            body = made.SerializeToString(deterministic=True)
             return {CLUSTER: {cluster_name(group.reference): Entry.of(body, f"target group {group.name}")}}
         case _Endpoints(reference, endpoints):
             name = cluster_name(reference)
@@ -181,4 +199,14 @@ def _listeners(
         routes = route_configuration(balancer, each).SerializeToString(deterministic=True)
         entries[LISTENER][name] = Entry.of(made, origin)
         entries[ROUTE][name] = Entry.of(routes, origin)
+    return entries
+
+
+def _tcp_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket]) -> Entries:
+    entries: Entries = {LISTENER: {}}
+    for each in balancer.listeners:
+        if (at := sockets.get(each.port)) is not None:
+            made = tcp_listener(balancer, each, at).SerializeToString(deterministic=True)
+            name = listener_name(balancer, each.port)
+            entries[LISTENER][name] = Entry.of(made, f"listener {balancer.name}:{each.port}")
     return entries

@@ -37,8 +37,9 @@ class Endpoint:
     weight: int = 1
 
 
-def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
-    made = Cluster(
+def plain_cluster(group: TargetGroup) -> Message:
+    """What all target groups have in common."""
+    return Cluster(
         name=cluster_name(group.reference),
         type=Cluster.EDS,
         eds_cluster_config={"eds_config": {"ads": {}, "resource_api_version": "V3"}},
@@ -55,6 +56,10 @@ def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
             ]
         },
     )
+
+
+def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
+    made = plain_cluster(group)
     _spread(made, group)
     options = HttpProtocolOptions(
         common_http_protocol_options={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer
 
 PEER: Final = "lockgate.peer"  # filter state: the address at the other end of the connection
 LUA: Final = "envoy.filters.http.lua"
@@ -19,7 +19,7 @@ def cluster_name(reference: str) -> str:
     return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
 
 
-def listener_name(load_balancer: LoadBalancer, port: int) -> str:
-    """``app/NAME/ID:PORT``; also the name of the listener's route configuration."""
+def listener_name(load_balancer: AnyLoadBalancer, port: int) -> str:
+    """``app/NAME/ID:PORT`` or ``net/NAME/ID:PORT``; also the name of the listener's route configuration, if any."""
     short = load_balancer.arn.partition(":loadbalancer/")[2] or load_balancer.name
     return f"{short}:{port}"

@@ -1,0 +1,63 @@
+"""A network load balancer as a plain value: it passes connections on, and knows nothing of what they carry.
+
+Its target groups are `model`'s, of protocol TCP; one of type ``alb`` has an application load balancer as its target.
+
+Source: ELBv2 API reference, and AWS's NLB user guide for ranges and defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lockgate.loadbalancer.model import (
+    EMPTY,
+    Forward,
+    IpAddressType,
+    LoadBalancer,
+    Scheme,
+    TargetGroup,
+)
+from lockgate.resources.finding import Position
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetMapping:
+    """A subnet, and the static address there, if any: an Elastic IP's allocation id, or a private one."""
+
+    subnet: str
+    allocation_id: str = ""
+    private_ipv4_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpListener:
+    port: int
+    forward: Forward
+    attributes: Mapping[str, str] = EMPTY
+    tags: Mapping[str, str] = EMPTY
+    arn: str = ""
+    origin: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkLoadBalancer:
+    """Listeners ascend by port; `target_groups` holds each group that a listener forwards to, by its reference."""
+
+    name: str
+    listeners: tuple[TcpListener, ...]
+    target_groups: Mapping[str, TargetGroup]
+    scheme: Scheme = "internal"
+    ip_address_type: IpAddressType = "ipv4"
+    security_groups: tuple[str, ...] = ()
+    subnets: tuple[SubnetMapping, ...] = ()
+    attributes: Mapping[str, str] = EMPTY
+    tags: Mapping[str, str] = EMPTY
+    arn: str = ""
+    dns_name: str = ""
+    canonical_hosted_zone_id: str = ""
+    origin: Position | None = None
+
+
+AnyLoadBalancer: TypeAlias = LoadBalancer | NetworkLoadBalancer
