@@ -12,6 +12,7 @@ from lockgate.loadbalancer import elbv2
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.routing import (
     Answered,
+    Blocked,
     Forwarded,
     LoginReturns,
     NoListener,
@@ -20,6 +21,7 @@ from lockgate.loadbalancer.routing import (
     Request,
     decide,
 )
+from lockgate.loadbalancer.waf.reader import References, web_acl
 
 CASES = Path(__file__).parents[1] / "cases" / "loadbalancer" / "routing"
 BALANCER = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/lab/1"
@@ -108,7 +110,7 @@ def test_what_comes_of_a_request(case: dict[str, Any], row: dict[str, Any]) -> N
             assert sent.target == row.get("sees_path", sent.target)
         case LoginReturns():
             assert row["login_returns"]
-        case NoListener():
+        case NoListener() | Blocked():
             raise AssertionError(outcome)
 
 
@@ -135,3 +137,45 @@ def test_the_certificate_is_chosen_by_server_name() -> None:
         "other.org": "arn:a",
         None: "arn:a",
     }
+
+
+def _with_web_acl(*rules: dict[str, Any]) -> LoadBalancer:
+    from dataclasses import replace
+
+    answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": rules}
+    return replace(balancer([], {"action": FIXED}), web_acl=web_acl(answer, References()))
+
+
+FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+ADMIN = {
+    "ByteMatchStatement": {"SearchString": "/admin", "PositionalConstraint": "EXACTLY", "FieldToMatch": {"UriPath": {}}}
+}
+SQL: dict[str, Any] = {"SqliMatchStatement": {"FieldToMatch": {"QueryString": {}}}}
+
+
+def test_a_web_acl_decides_before_the_rules_and_says_by_which_of_its_own() -> None:
+    made = _with_web_acl({"Name": "closed", "Priority": 1, "Statement": ADMIN, "Action": {"Block": {}}})
+    blocked = decide(made, Request(target="/admin", host="a.example.com"))
+    assert isinstance(blocked.outcome, Blocked)
+    assert (blocked.outcome.response.status, blocked.outcome.rule) == (403, "closed")
+    assert "<h1>403 Forbidden</h1>" in blocked.outcome.body
+    assert blocked.priority is None
+    assert isinstance(decide(made, Request(host="a.example.com")).outcome, Answered)
+
+
+def test_what_a_web_acl_cannot_say_is_told() -> None:
+    made = _with_web_acl({"Name": "sql", "Priority": 1, "Statement": SQL, "Action": {"Block": {}}})
+    decision = decide(made, Request(host="a.example.com"))
+    assert isinstance(decision.outcome, Answered)
+    assert decision.waf is not None
+    assert [spot.rule for spot in decision.waf.blind_spots] == ["sql"]
+
+
+def test_the_method_trace_is_refused_before_waf_is_asked() -> None:
+    made = _with_web_acl(
+        {"Name": "all", "Priority": 1, "Statement": {"NotStatement": {"Statement": ADMIN}}, "Action": {"Block": {}}}
+    )
+    assert decide(made, Request("TRACE", host="a.example.com")).outcome == Refused(
+        405, "the method TRACE is not allowed"
+    )
+    assert isinstance(decide(made, Request(target="/" + "x" * 20000, host="a")).outcome, Blocked)

@@ -65,6 +65,7 @@ class Lab:
     certificates: dict[str, Material] = field(default_factory=dict)
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     authentication: Socket | None = None
+    firewall: str = ""
     records: str = ""
 
     def run(self, work: Awaitable[T]) -> T:
@@ -100,6 +101,7 @@ class Lab:
             endpoints=endpoints,
             trust_stores=self.trust_stores,
             authentication=self.authentication,
+            firewall=self.firewall,
             records=self.records,
             built=self.built,
         )

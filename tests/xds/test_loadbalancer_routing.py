@@ -34,7 +34,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.loadbalancer.routing import Answered, Decision, Forwarded, Redirected, Refused, Request, decide
+from lockgate.loadbalancer.routing import Answered, Blocked, Decision, Forwarded, Redirected, Refused, Request, decide
 from lockgate.xds.loadbalancer import paths
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
@@ -240,6 +240,9 @@ def check(decision: Decision, request: Request, answer: Answer) -> None:
         case Answered(status, kind, body):
             assert (answer.status, answer.header("content-type") or "") == (status, kind), told
             assert head or answer.body.decode() == body, told
+        case Blocked() as outcome:
+            assert answer.status == outcome.response.status, told
+            assert head or answer.body.decode() == outcome.body, told
         case Refused(status) as outcome:
             assert answer.status == status, told
             assert head or answer.body.decode() == outcome.body, told

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from lockgate.loadbalancer.model import Action, FixedResponse, Forward, Listener, LoadBalancer, Redirect
 
@@ -46,6 +47,8 @@ class Entry:
     upgrade: str = ""
     connection: int = 0
     client_left: bool = False
+    waf: str = ""  # what WAF said: allow, block; - where it was to be asked and did not answer
+    stopped_by_waf: bool = False
     error_reason: str = ""
     stopped_by_authentication: bool = False
     rewritten_host: str = ""
@@ -143,14 +146,20 @@ def _host_and_port(entry: Entry) -> str:
 
 
 def _actions(entry: Entry, listener: Listener | None) -> str:
+    waf = _WAF.get(entry.waf, ())
+    if entry.stopped_by_waf:
+        return ",".join(waf)
     if entry.stopped_by_authentication:
-        return "authenticate"
+        return ",".join([*waf, "authenticate"])
     if listener is None or entry.rule < 0:
         return ""
     rule = next((each for each in listener.rules if each.priority == entry.rule), None)
     if entry.rule and rule is None:
         return ""
-    return ",".join(_action(each) for each in (rule.actions if rule else listener.default_actions))
+    return ",".join([*waf, *(_action(each) for each in (rule.actions if rule else listener.default_actions))])
+
+
+_WAF: Final = {"allow": ("waf",), "block": ("waf",), "-": ("waf-failed",)}
 
 
 def _action(action: Action) -> str:
@@ -193,7 +202,9 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
 
     answered = text("details") == "via_upstream"
     stopped = text("details").startswith("ext_authz_")
-    rule = record.get("rule", "-")
+    waf = record.get("waf", "")
+    by_waf = stopped and (waf == "block" or (waf == "-" and record.get("waf_fails_open") != "true"))
+    rule = "0" if by_waf else record.get("rule", "-")  # none has been looked at; AWS writes 0 (unverified)
     return Entry(
         start=start_of(record),
         client=text("client"),
@@ -223,8 +234,10 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         upgrade=text("upgrade"),
         connection=number("connection"),
         client_left="DC" in text("flags").split(","),
+        waf=waf,
+        stopped_by_waf=by_waf,
         error_reason=text("error_reason"),
-        stopped_by_authentication=stopped,
+        stopped_by_authentication=stopped and not by_waf,
         rewritten_host=text("host_made") if text("host_made") != (text("host_before") or text("host_made")) else "",
         rewritten_url=text("url_made") if text("url_made") != (text("url_before") or text("url_made")) else "",
         transform_status=_transformed(text),

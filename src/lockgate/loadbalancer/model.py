@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from lockgate.loadbalancer.waf.model import WebAcl
 from lockgate.resources.finding import Position
 
 
@@ -286,4 +287,5 @@ class LoadBalancer:
     arn: str = ""
     dns_name: str = ""
     canonical_hosted_zone_id: str = ""
+    web_acl: WebAcl | None = None  # the one that is associated with it
     origin: Position | None = None

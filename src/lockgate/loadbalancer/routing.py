@@ -1,14 +1,14 @@
 """What a load balancer would do with a request: the decision that Envoy is programmed to make, without Envoy.
 
-`decide` walks the request through listener, certificate, rules in their order, and the final action, and says of each
-rule that came earlier why it did not match. Nothing is asked of the network: which target of a group is taken, and
-what it answers, is not decided here.
+`decide` walks the request through listener, certificate, web ACL, rules in their order, and the final action, and says
+of each rule that came earlier why it did not match. Nothing is asked of the network: which target of a group is taken,
+and what it answers, is not decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
 from lockgate.loadbalancer.conditions import Mismatch, mismatches
@@ -28,9 +28,14 @@ from lockgate.loadbalancer.pages import page
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
 from lockgate.loadbalancer.sessions import CALLBACK
+from lockgate.loadbalancer.waf.evaluate import Verdict, evaluate
+from lockgate.loadbalancer.waf.fields import Inspected
+from lockgate.loadbalancer.waf.model import Response
+from lockgate.loadbalancer.waf.statements import Countries
 
 __all__ = [
     "Answered",
+    "Blocked",
     "Decision",
     "Forwarded",
     "LoginReturns",
@@ -66,6 +71,18 @@ class Refused:
     @property
     def body(self) -> str:
         return page(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """WAF's answer, by a rule of the web ACL (``GROUP/RULE`` for one in a group) or else by its default action."""
+
+    response: Response
+    rule: str | None
+
+    @property
+    def body(self) -> str:
+        return self.response.content if self.response.is_custom else page(self.response.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +127,15 @@ class Forwarded:
     request: Request
 
 
-Outcome: TypeAlias = NoListener | Refused | Redirected | Answered | LoginReturns | Forwarded
+Outcome: TypeAlias = NoListener | Refused | Blocked | Redirected | Answered | LoginReturns | Forwarded
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`rule` is None for the default rule; `earlier` tells of each rule before it why it did not match.
 
-    `authentication` holds what must succeed before `outcome` comes true.
+    `authentication` holds what must succeed before `outcome` comes true. `waf` is what the web ACL says, where one was
+    asked: with blind spots in it, `outcome` comes true only if none of those rules is met.
     """
 
     outcome: Outcome
@@ -127,6 +145,7 @@ class Decision:
     action: FinalAction | None = None
     earlier: tuple[tuple[Rule, Mismatch], ...] = ()
     authentication: tuple[PreAction, ...] = ()
+    waf: Verdict | None = None
 
     @property
     def priority(self) -> int | Literal["default"] | None:
@@ -142,40 +161,71 @@ def decide(
     *,
     names: Mapping[str, tuple[str, ...]] | None = None,
     trace_id: str = TRACE_ID,
+    body: bytes = b"",
+    country: Countries | None = None,
 ) -> Decision:
-    """`names` are the DNS names of certificates by ARN, for the choice by server name; `trace_id` is a fresh one."""
+    """`names` are the DNS names of certificates by ARN, for the choice by server name; `trace_id` is a fresh one.
+
+    `body` is the request's; `country` tells the web ACL where an address is. Rates are as if no request came before.
+    """
     listener = next((each for each in balancer.listeners if each.port == request.port), None)
     if listener is None:
         return Decision(NoListener(request.port))
     certificate = certificate_for(listener, request.server_name, names or {})
-    if refusal := _refusal(listener, request):
+    if refusal := _malformed(request):
         return Decision(refusal, listener, certificate)
+    waf = _verdict(balancer, request, body, country)
+    if waf is not None and waf.blocked is not None:
+        return Decision(Blocked(waf.blocked, waf.rule), listener, certificate, waf=waf)
+    if refusal := _too_much(request):
+        return Decision(refusal, listener, certificate, waf=waf)
     if request.path == CALLBACK and _logs_in(listener):
-        return Decision(LoginReturns(), listener, certificate)
+        return Decision(LoginReturns(), listener, certificate, waf=waf)
     rule, earlier = _rule(listener, request)
     actions = rule.actions if rule else listener.default_actions
     action = actions[-1]
     assert isinstance(action, Forward | Redirect | FixedResponse), "the API lets no other action be the last"
     return Decision(
-        outcome=_outcome(balancer, listener, rule, action, request, trace_id),
+        outcome=_outcome(balancer, listener, rule, action, _with_inserted(request, waf), trace_id),
         listener=listener,
         certificate=certificate,
         rule=rule,
         action=action,
         earlier=earlier,
         authentication=tuple(each for each in actions[:-1] if not isinstance(each, Forward | Redirect | FixedResponse)),
+        waf=waf,
     )
 
 
 LONGEST_TARGET = 16384
 
 
-def _refusal(listener: Listener, request: Request) -> Refused | None:
-    """What is refused before any rule is looked at."""
+def _malformed(request: Request) -> Refused | None:
+    """What is refused before anything is looked at."""
     if request.method == "TRACE":
         return Refused(405, "the method TRACE is not allowed")
     if request.protocol == "HTTP/1.1" and not request.host:
         return Refused(400, "HTTP/1.1 without a Host header")
+    return None
+
+
+def _verdict(balancer: LoadBalancer, request: Request, body: bytes, country: Countries | None) -> Verdict | None:
+    if balancer.web_acl is None:
+        return None
+    grpc = request.is_http2 and (request.first("content-type") or "").startswith("application/grpc")
+    return evaluate(balancer.web_acl, Inspected(request, None if grpc else body), country=country)
+
+
+def _with_inserted(request: Request, waf: Verdict | None) -> Request:
+    if waf is None or not waf.insert:
+        return request
+    names = {name for name, _ in waf.insert}
+    kept = (pair for pair in request.headers if pair[0].lower() not in names)
+    return replace(request, headers=(*kept, *waf.insert))
+
+
+def _too_much(request: Request) -> Refused | None:
+    """What is refused before any rule is looked at, but after WAF."""
     forwarded = request.all("x-forwarded-for")
     if len(request.target) > LONGEST_TARGET:
         return Refused(414, f"the request's target is longer than {LONGEST_TARGET} bytes")

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.xds.loadbalancer import firewall as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
@@ -57,6 +58,7 @@ def snapshot(
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore] | None = None,
     authentication: Socket | None = None,
+    firewall: str = "",
     records: str = "",
     built: Built | None = None,
 ) -> Snapshot:
@@ -66,7 +68,8 @@ def snapshot(
     A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
     `certificates`, or that verifies clients with a trust store that is not in `trust_stores`: it cannot be served, and
     `unserved` says so. `authentication` is where rules that authenticate are asked about; without it they answer 500.
-    `records` is the file that requests are written down in for load balancers whose access log is on, if any.
+    `firewall` is the unix socket where WAF is asked about requests to load balancers with a web ACL; without it they
+    answer 500. `records` is the file that requests are written down in where an access log is on, if any.
     """
     earlier = built.parts if built is not None else {}
     parts: dict[str, tuple[object, Entries]] = {}
@@ -79,6 +82,9 @@ def snapshot(
     if authentication is not None:
         asked = cluster_of(authentication.address, authentication.port).SerializeToString(deterministic=True)
         merged[CLUSTER] = {CLUSTER_NAME: Entry.of(asked, "authentication")}
+    if firewall:
+        asked = waf.cluster_of(firewall).SerializeToString(deterministic=True)
+        merged.setdefault(CLUSTER, {})[waf.CLUSTER_NAME] = Entry.of(asked, "WAF")
     for _, entries in parts.values():
         for type_url, named in entries.items():
             merged.setdefault(type_url, {}).update(named)

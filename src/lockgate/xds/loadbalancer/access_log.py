@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.authorization import ERROR_REASON, FILTER
+from lockgate.xds.loadbalancer.firewall import logged
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 RECORD: Final = {
@@ -71,7 +72,7 @@ CONNECTION: Final = {
 
 def access_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
     """Of requests; written to the file `path`, where the supervisor reads it. None where it is off."""
-    return _log(RECORD, balancer, listener, path) if _is_on(balancer, "access_logs") else []
+    return _log(RECORD | logged(balancer), balancer, listener, path) if _is_on(balancer, "access_logs") else []
 
 
 def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:

@@ -17,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
+from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
 from lockgate.xds.loadbalancer.names import TLS
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
 
@@ -52,10 +53,11 @@ _TIMED_OUT: Final = (
 )
 
 
-def local_replies(listener: Listener) -> Message:
-    """First match wins. A rule's own answer is left alone, but a redirect's is given its page."""
+def local_replies(listener: Listener, *, has_web_acl: bool = False) -> Message:
+    """First match wins. A rule's own answer is left alone, but a redirect's is given its page; so is WAF's own."""
     headers = [*server_header(listener), *added_headers(listener)]
-    mappers = [_mapper(_status(status), status, headers) for status in REDIRECTS]
+    mappers = [ResponseMapper(filter=_expression(IS_CUSTOM), headers_to_add=headers)] if has_web_acl else []
+    mappers += [_mapper(_status(status), status, headers) for status in REDIRECTS]
     mappers.append(ResponseMapper(filter=_expression(_BY_RULE)))
     mappers.append(_mapper(_expression(_NO_HANDSHAKE), 502, headers))
     mappers.append(_mapper(_expression(_TIMED_OUT), 504, headers))

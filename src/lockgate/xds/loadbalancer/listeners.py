@@ -25,11 +25,13 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
+from lockgate.loadbalancer.waf.model import fingerprints
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import script_of
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
+from lockgate.xds.loadbalancer.firewall import firewall_filters
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
 from lockgate.xds.loadbalancer.script import FRESH, PLAIN, source, speaks_http2
@@ -78,10 +80,15 @@ def listener(
 
 
 def _inspection(balancer: LoadBalancer, listener: Listener, records: str) -> list[Message]:
-    """Nothing but the access log asks for the server's name, which Envoy knows by looking at the handshake first."""
-    if listener.protocol != "HTTPS" or not access_logs(balancer, listener, records):
+    """Nothing but the access log asks for the server's name, which Envoy knows by looking at the handshake first, and
+    nothing but a web ACL for fingerprints of it."""
+    wanted = fingerprints(balancer.web_acl) if balancer.web_acl is not None else ()
+    if listener.protocol != "HTTPS" or not (wanted or access_logs(balancer, listener, records)):
         return []
-    return [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))]
+    inspector = TlsInspector()
+    if wanted:
+        inspector.enable_ja3_fingerprinting.value = inspector.enable_ja4_fingerprinting.value = True
+    return [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(inspector))]
 
 
 def secret(arn: str, material: Material) -> Message:
@@ -132,7 +139,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         },
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
-        local_reply_config=local_replies(listener),
+        local_reply_config=local_replies(listener, has_web_acl=balancer.web_acl is not None),
         access_log=access_logs(balancer, listener, records),
     )
     _identity(manager, balancer, listener)
@@ -141,7 +148,9 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
 
 
 def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    filters = [authorization_filter()] if authenticates(listener) else []
+    filters = firewall_filters(balancer, listener)
+    if authenticates(listener):
+        filters.append(authorization_filter())
     if any(rule.transforms for rule in listener.rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
     filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))

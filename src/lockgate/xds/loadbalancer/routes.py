@@ -21,6 +21,7 @@ from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
 from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, rule_key
 from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
+from lockgate.xds.loadbalancer.firewall import unasked
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import listener_name
 from lockgate.xds.loadbalancer.paths import by_path
@@ -77,6 +78,7 @@ def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     rules = [(rule, _hosts(rule), _outcome(balancer, listener, rule)) for rule in listener.rules]
     last = _outcome(balancer, listener, None)
     first = [trace_refused(answer(405, listener))]
+    unasked(first[0], balancer)
     if any(isinstance(authentication_of(listener, rule), AuthenticateOidc) for rule in (*listener.rules, None)):
         first.append(callback_route(listener))
     names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
