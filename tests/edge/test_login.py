@@ -63,23 +63,13 @@ def manifests(provider: Provider) -> list[dict[str, Any]]:
     far = {"jwksEndpoint": f"{provider.url}/jwks", "issuer": provider.url}
     near = {"jwksEndpoint": "https://keys.login.example/", "issuer": provider.url}
     found = [
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": {"name": "alb"},
-            "spec": {"controller": "ingress.k8s.aws/alb"},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
-        },
+        ingress_class(),
+        service("web"),
         *(_secret(name, name, text) for name, text in provider.secrets.items()),
         _secret("wrong", "lockgate", "another"),
-        _ingress("programs", {"jwt-validation": json.dumps(far)}),
-        _ingress("near", {"jwt-validation": json.dumps(near)}),
-        _ingress("keys", {"actions.web": json.dumps(keys)}),
+        ingress("programs", host("programs"), {"jwt-validation": json.dumps(far)}),
+        ingress("near", host("near"), {"jwt-validation": json.dumps(near)}),
+        ingress("keys", host("keys"), {"actions.web": json.dumps(keys)}),
     ]
     for name, settings in PEOPLE.items():
         idp = {
@@ -93,8 +83,9 @@ def manifests(provider: Provider) -> list[dict[str, Any]]:
         more = {f"auth-{key}": value for key, value in settings.items() if isinstance(value, str)}
         kept = {"auth-scope", "auth-session-timeout", "auth-session-cookie", "auth-on-unauthenticated-request"}
         found.append(
-            _ingress(
+            ingress(
                 name,
+                host(name),
                 {
                     "auth-type": "oidc",
                     "auth-idp-oidc": json.dumps(idp),
@@ -119,7 +110,25 @@ def _secret(name: str, client_id: str, secret: str) -> dict[str, Any]:
     }
 
 
-def _ingress(name: str, annotations: dict[str, str]) -> dict[str, Any]:
+def ingress_class() -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": "alb"},
+        "spec": {"controller": "ingress.k8s.aws/alb"},
+    }
+
+
+def service(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80}]},
+    }
+
+
+def ingress(name: str, rule_host: str, annotations: dict[str, str], to: str = "web") -> dict[str, Any]:
     shared = {
         "group.name": "login",
         "scheme": "internet-facing",
@@ -129,14 +138,14 @@ def _ingress(name: str, annotations: dict[str, str]) -> dict[str, Any]:
     }
     if name == "people":
         shared["load-balancer-attributes"] = "access_logs.s3.enabled=true,access_logs.s3.bucket=logs"
-    port: dict[str, Any] = {"name": "use-annotation"} if "actions.web" in annotations else {"number": 80}
-    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": port}}}
+    port: dict[str, Any] = {"name": "use-annotation"} if f"actions.{to}" in annotations else {"number": 80}
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": to, "port": port}}}
     given = {f"alb.ingress.kubernetes.io/{key}": value for key, value in (shared | annotations).items()}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {"name": name, "namespace": "default", "annotations": given},
-        "spec": {"ingressClassName": "alb", "rules": [{"host": host(name), "http": {"paths": [path]}}]},
+        "spec": {"ingressClassName": "alb", "rules": [{"host": rule_host, "http": {"paths": [path]}}]},
     }
 
 

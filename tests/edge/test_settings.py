@@ -15,6 +15,7 @@ WHOLE = """
 account: "210987654321"
 region: eu-west-1
 hostedZones: {shop.example: Z0123456789}
+userPoolClients: {7k2qd7amucdgr7ajsmgb14dmmq: its secret}
 backends: {shop/web:3000: http://127.0.0.1:5173}
 ports: {443: 8443, proxy: 3128}
 openProxy: true
@@ -34,6 +35,8 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     (tmp_path / "lockgate.yaml").write_text(WHOLE)
     settings = read(tmp_path / "lockgate.yaml")
     assert settings.backend_options() == ["shop/web:3000=http://127.0.0.1:5173"]
+    assert settings.user_pool_clients == {"7k2qd7amucdgr7ajsmgb14dmmq": "its secret"}
+    assert "its secret" not in repr(settings)
     assert settings.port_options() == ["443=8443", "proxy=3128"]
     options = Options((), account=settings.account, region=settings.region, hosted_zones=settings.hosted_zones)
     made = supply([], options, secret_access_key="x")

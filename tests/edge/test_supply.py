@@ -19,12 +19,14 @@ CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "supply.y
 def test_supply(case: dict[str, Any]) -> None:
     documents = read(case["manifests"], "edge.yaml").documents
     given = [document.resource for document in documents if document.resource]
-    made = supply(given, Options(()), secret_access_key="a-secret")
+    options = Options((), user_pool_clients=case.get("settled", {}))
+    made = supply(given, options, secret_access_key="a-secret")
     found = {
         "hosts": list(made.hosts),
         "zones": {zone.name: zone.zone_id for zone in made.zones},
         "certificates": {each.arn: list(each.names) for each in made.certificates},
         "credentials": {each.access_key_id: each.secret_access_key for each in made.credentials},
+        "user_pools": {f"{each.pool_arn} {each.client_id}": each.secret for each in made.user_pool_clients},
         "objects": [
             f"{each.manifest['kind']} "
             + "/".join(
@@ -35,7 +37,7 @@ def test_supply(case: dict[str, Any]) -> None:
         "account": made.account,
         "region": made.region,
     }
-    expected = {key: value for key, value in case.items() if key not in ("name", "manifests")}
+    expected = {key: value for key, value in case.items() if key not in ("name", "manifests", "settled")}
     assert {key: found[key] for key in expected} == expected
 
 

@@ -128,7 +128,7 @@ class Story:
         self.authentication.actions = {
             rule_key(self.balancer, listener, rule): (action, self.balancer.arn)
             for rule in rules
-            if (action := authentication_of(listener, rule)) is not None
+            if isinstance(action := authentication_of(listener, rule), AuthenticateOidc | JwtValidation)
         }
         self.lab.serve(self.balancer)
 

@@ -72,6 +72,7 @@ def up(
             given.account,
             given.region,
             given.hosted_zones,
+            given.user_pool_clients,
         )
     except (reading.BadOption, BadName) as error:
         raise click.UsageError(str(error)) from None

@@ -44,6 +44,8 @@ class Provisioner:
                     findings.append(NOT_MADE.finding(f"ACM certificate {certificate.arn}: {error}"))
                 else:
                     self._certificates.add(certificate.arn)
+        for client in supply.user_pool_clients:
+            await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
         return tuple(findings)
 
     async def _request(self, certificate: AcmCertificate) -> None:

@@ -27,6 +27,7 @@ class Options:
     account: str | None = None
     region: str | None = None
     hosted_zones: Mapping[str, str] = field(default_factory=dict)  # by name, to id
+    user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # by client id, to secret
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:

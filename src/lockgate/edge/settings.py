@@ -4,6 +4,8 @@
     region: eu-west-1
     hostedZones:
       towpath.example: Z08765432TOWPATH0001
+    userPoolClients:
+      7k2qd7amucdgr7ajsmgb14dmmq: the secret of that client
     backends:
       shop/web:3000: http://127.0.0.1:5173
     ports:
@@ -43,6 +45,7 @@ class Settings(BaseModel):
     account: Account | None = None
     region: Region | None = None
     hosted_zones: dict[str, ZoneId] = Field(default_factory=dict)
+    user_pool_clients: dict[str, str] = Field(default_factory=dict, repr=False)
     backends: dict[str, str] = Field(default_factory=dict)
     ports: dict[str | int, Port] = Field(default_factory=dict)
     open_proxy: bool = False

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.edge.options import Options
+from lockgate.edge.user_pools import UserPoolClient, user_pool_clients
 from lockgate.resources.kinds import (
     Certificate,
     ClusterIssuer,
@@ -75,11 +76,14 @@ class Supply:
     credentials: tuple[Credential, ...]
     objects: tuple[Object, ...]
     cluster_resource_namespace: str
+    user_pool_clients: tuple[UserPoolClient, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told, a line each."""
-        pieces: tuple[Zone | AcmCertificate | Object, ...] = (*self.zones, *self.certificates, *self.objects)
+        pieces: tuple[Zone | AcmCertificate | UserPoolClient | Object, ...] = (
+            *self.zones, *self.certificates, *self.user_pool_clients, *self.objects,
+        )  # fmt: skip
         return tuple(piece.why for piece in pieces if piece.why)
 
 
@@ -90,7 +94,10 @@ def supply(
     services = {(service.namespace or "default", service.name) for service in _of(resources, Service)}
     services |= {(service.namespace, service.name) for service in installed}
     arns = _certificate_arns(resources)
-    located = next((arn.split(":") for arn in arns if arn.startswith("arn:aws")), None)
+    pools = tuple(user_pool_clients(resources, options.user_pool_clients, secret_access_key))
+    located = next(
+        (arn.split(":") for arn in (*arns, *(each.pool_arn for each in pools)) if arn.startswith("arn:aws")), None
+    )
     issuers: list[Issuer | ClusterIssuer] = [*_of(resources, Issuer), *_of(resources, ClusterIssuer)]
     solver_region = next((solver.region for _, solver in _route53(issuers) if solver.region), "")
     hosts = tuple(dict.fromkeys(_hosts(resources)))
@@ -115,6 +122,7 @@ def supply(
         credentials=credentials,
         objects=(*_namespaces(resources, objects), *objects),
         cluster_resource_namespace=cluster_namespace,
+        user_pool_clients=pools,
     )
 
 

@@ -1,8 +1,10 @@
-// A certified OpenID Connect provider (npm oidc-provider) with its own login and consent forms, over TLS on loopback.
-// Everybody may log in, by any name. Standard input has the settings; standard output is told the issuer's URL.
+// A certified OpenID Connect provider (npm oidc-provider) with its own login and consent forms, on loopback: over TLS,
+// or plain and behind a proxy. Everybody may log in, by any name. Standard input has the settings; standard output is
+// told the URL.
 import { readFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
 import { createRequire } from "node:module";
-import { createServer } from "node:https";
 
 const [modules] = process.argv.slice(2);
 const { Provider } = createRequire(`${modules}/`)("oidc-provider");
@@ -14,11 +16,14 @@ const claims = (id) => {
   return { sub: id, name, email: `${name}@login.example`, about: "a".repeat(Number(length ?? 0)) };
 };
 
-const server = createServer({ cert: readFileSync(settings.chain), key: readFileSync(settings.key) });
+const server = settings.chain
+  ? https.createServer({ cert: readFileSync(settings.chain), key: readFileSync(settings.key) })
+  : http.createServer();
 server.listen(0, "127.0.0.1", () => {
-  const issuer = `https://127.0.0.1:${server.address().port}`;
-  const provider = new Provider(issuer, {
+  const url = `${settings.chain ? "https" : "http"}://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(settings.issuer ?? url, {
     clients: settings.clients,
+    ...(settings.routes ? { routes: settings.routes } : {}),
     claims: { openid: ["sub"], email: ["email"], profile: ["name", "about"] },
     conformIdTokenClaims: true,
     cookies: { keys: ["the tests'"] },
@@ -43,7 +48,7 @@ server.listen(0, "127.0.0.1", () => {
       Session: 3600,
     },
   });
-  provider.proxy = false;
+  provider.proxy = !settings.chain;
   server.on("request", provider.callback());
-  console.log(issuer);
+  console.log(url);
 });

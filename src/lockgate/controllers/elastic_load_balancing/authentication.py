@@ -21,7 +21,7 @@ from lockgate.controllers.elastic_load_balancing.identity_provider import Identi
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.error_reasons import AuthReason, status_of
-from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, PreAction
+from lockgate.loadbalancer.model import AuthenticateOidc, JwtValidation
 from lockgate.loadbalancer.sessions import Login, Session
 from lockgate.loadbalancer.tokens import refusal, signed_by_us
 
@@ -62,7 +62,7 @@ class Authentication:
     """`actions` goes from a rule's key to what must succeed before it; `signer` is the load balancer's ARN by rule."""
 
     def __init__(self, trust: ssl.SSLContext | None = None, proxy_to: ProxyTo | None = None) -> None:
-        self.actions: Mapping[str, tuple[PreAction, str]] = {}
+        self.actions: Mapping[str, tuple[AuthenticateOidc | JwtValidation, str]] = {}
         self._providers = IdentityProviders(trust, proxy_to)
         self._key = os.urandom(32)
         self._signing: tuple[str, EllipticCurvePrivateKey] | None = None
@@ -113,8 +113,6 @@ class Authentication:
                 return await self._check_token(action, asked)
             case AuthenticateOidc():
                 return await self._authenticate(action, signer, asked)
-            case AuthenticateCognito():
-                return Answer(500)  # there is no user pool on this machine
 
     # --- tokens that clients bring -------------------------------------------------------------------------------
 

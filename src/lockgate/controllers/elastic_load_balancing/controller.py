@@ -20,8 +20,18 @@ from lockgate.controllers.elastic_load_balancing.platform import Platform, Proxy
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
 from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
+from lockgate.loadbalancer.cognito import as_oidc
 from lockgate.loadbalancer.known import Known
-from lockgate.loadbalancer.model import AuthenticateOidc, LoadBalancer, PreAction, Target, TargetState, TargetType
+from lockgate.loadbalancer.model import (
+    AuthenticateCognito,
+    AuthenticateOidc,
+    JwtValidation,
+    LoadBalancer,
+    PreAction,
+    Target,
+    TargetState,
+    TargetType,
+)
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 if TYPE_CHECKING:
@@ -288,18 +298,24 @@ class ElasticLoadBalancing:
                 for rule in (*listener.rules, None):
                     if (action := authentication_of(listener, rule)) is not None:
                         known = await self._with_secret(action, rule.arn if rule else listener.arn)
-                        actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
+                        if known is not None:
+                            actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
         self._authentication.actions = actions
         if self._authentication.actions and self._authentication_at is None and self._serve_application:
             keys = PublicKeys(self._authentication.public_key)
             await self._serve_application(keys, host_of(self._aws.region))
             self._authentication_at = await self._serve_application(self._authentication, "")
 
-    async def _with_secret(self, action: PreAction, arn: str) -> PreAction:
-        """The API never shows client secrets, so what was read from it has none; nothing but logins gets to know it."""
-        if not isinstance(action, AuthenticateOidc):
-            return action
-        return replace(action, client_secret=await self._platform.client_secret(arn) or "")
+    async def _with_secret(self, action: PreAction, arn: str) -> AuthenticateOidc | JwtValidation | None:
+        """The API never shows client secrets, so what was read from it has none; nothing but logins gets to know it.
+        A user pool is a provider like others."""
+        match action:
+            case JwtValidation():
+                return action
+            case AuthenticateOidc():
+                return replace(action, client_secret=await self._platform.client_secret(arn) or "")
+            case AuthenticateCognito():
+                return as_oidc(action, await self._platform.client_secret(arn) or "")
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""

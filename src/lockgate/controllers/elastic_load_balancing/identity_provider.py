@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer.error_reasons import AuthReason
@@ -114,12 +115,16 @@ class IdentityProviders:
         import httpx
 
         headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        host = urlsplit(url).hostname or ""
+        proxy = await self._proxy_to(host) if self._proxy_to else None
         try:
-            proxy = await self._proxy_to(httpx.URL(url).host) if self._proxy_to else None
             async with httpx.AsyncClient(timeout=SECONDS, verify=self._trust or True, proxy=proxy) as client:
                 answer = await client.request(method, url, data=form, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ProviderFailed(unreachable, f"{method} {url}: {error or type(error).__name__}") from error
+            why = f"{method} {url}: {error or type(error).__name__}"
+            if proxy is None and host.strip("0123456789.:"):  # a name
+                why += f"; an Ingress or a VirtualService for {host} would have this edge answer"
+            raise ProviderFailed(unreachable, why) from error
         try:
             found = answer.json() if len(answer.content) <= ANSWER_BYTES else None
         except ValueError:

@@ -27,7 +27,7 @@ class Platform(Protocol):
         ...
 
     async def client_secret(self, arn: str) -> str | None:
-        """The client secret of the OIDC action of a rule or listener; None where there is none."""
+        """The client secret of the login of a rule or listener; None where there is none."""
         ...
 
     def changes(self) -> AsyncIterator[frozenset[str]]:

@@ -140,6 +140,11 @@ class _Neighbours:
             return None
         return "issued" if certificates.key_algorithm(arn) else "unusable"
 
+    def user_pool_client_secret(self, arn: str, client: str) -> str:
+        from lockgate.embedded.aws import user_pools
+
+        return user_pools.client_secret(self._account.id, self._region, arn, client)
+
     def object(self, bucket: str, key: str) -> bytes | None:
         return moto_services.stored_object(self._account.id, bucket, key)
 

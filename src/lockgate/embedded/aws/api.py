@@ -128,6 +128,14 @@ class AwsApi:
         """The chain, leaf first, and the key; None for a certificate that is not there or not issued."""
         return await self._run(lambda account: account.certificates_of(arn).material(arn))
 
+    # --- Cognito
+
+    async def create_user_pool_client(self, arn: str, client: str, secret: str) -> None:
+        """A client with this secret under exactly this id, of the user pool with exactly this ARN."""
+        from lockgate.embedded.aws import user_pools
+
+        await self._run(lambda account: user_pools.create(account.id, arn, client, secret))
+
     # --- ELBv2
 
     async def report_target_health(
@@ -141,7 +149,7 @@ class AwsApi:
         )
 
     async def client_secret(self, arn: str) -> str | None:
-        """The client secret of the OIDC action of a rule or listener: the API takes it and never shows it again."""
+        """The client secret of the login of a rule or listener: given to the API or looked up, and never shown."""
         return await self._run(lambda account: account.balancing_of(arn).client_secret(arn))
 
     async def trust_store(self, arn: str) -> tuple[bytes, tuple[bytes, ...]] | None:

@@ -22,6 +22,7 @@ BODY = 4 * 1024 * 1024  # the most that any served operation takes is a CA bundl
 # The signing name in a credential's scope, and boto3's name of the service.
 SERVICES = {
     "acm": "acm",
+    "cognito-idp": "cognito-idp",
     "ec2": "ec2",
     "elasticloadbalancing": "elbv2",
     "route53": "route53",
@@ -129,9 +130,9 @@ def _worded(service: str, refusal: Refusal) -> Refusal:
         case "ec2", "InvalidClientTokenId":
             text = "AWS was not able to validate the provided access credentials"
             return Refusal("AuthFailure", text, 401)
-        case (("acm" | "wafv2" | "shield"), "InvalidClientTokenId"):
+        case (("acm" | "cognito-idp" | "wafv2" | "shield"), "InvalidClientTokenId"):
             return Refusal("UnrecognizedClientException", refusal.message, 400)
-        case (("acm" | "wafv2" | "shield"), "SignatureDoesNotMatch"):
+        case (("acm" | "cognito-idp" | "wafv2" | "shield"), "SignatureDoesNotMatch"):
             return Refusal("InvalidSignatureException", refusal.message, 400)
         case _:
             return refusal

@@ -17,9 +17,9 @@ from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, mot
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-SERVICES = ("ec2", "s3", "shield", "sts", "wafv2")
+SERVICES = ("cognito-idp", "ec2", "s3", "shield", "sts", "wafv2")
 
-JSON = ("shield", "wafv2")
+JSON = ("cognito-idp", "shield", "wafv2")
 
 _loading = threading.Lock()
 _loaded = threading.Event()
@@ -102,6 +102,10 @@ _AWS_OWN = "127311923021"  # Elastic Load Balancing's account, as the page on ac
 
 def _dispatch(service: str, path: str) -> Any:
     match service:
+        case "cognito-idp":
+            from moto.cognitoidp.responses import CognitoIdpResponse
+
+            return CognitoIdpResponse.dispatch
         case "ec2":
             from moto.ec2.responses import EC2Response
 

@@ -168,7 +168,15 @@ def moto_request(service: str, region: str, request: HttpRequest) -> Any:
     return Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
 
 
-_PROTOCOL = {"s3": "s3", "acm": "json", "wafv2": "json", "shield": "json", "ec2": "ec2", "route53": "rest-xml"}
+_PROTOCOL = {
+    "s3": "s3",
+    "acm": "json",
+    "cognito-idp": "json",
+    "wafv2": "json",
+    "shield": "json",
+    "ec2": "ec2",
+    "route53": "rest-xml",
+}
 _NAMESPACE = {
     "elbv2": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",

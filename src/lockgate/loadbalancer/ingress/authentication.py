@@ -109,6 +109,14 @@ def read_login(ingress: Ingress, service: Service | None) -> Login:
     )
 
 
+def user_pool(resource: Ingress | Service) -> CognitoProvider | None:
+    """Of the annotation on this very object, for whoever fills in an account; None too where it does not parse."""
+    try:
+        return a.AUTH_IDP_COGNITO.parse(_read_cognito, resource)
+    except Refused:
+        return None
+
+
 def oidc_secret(ingress: Ingress, service: Service | None) -> str | None:
     """The name of the Secret that the OIDC annotation refers to, for whoever must watch it."""
     resources: tuple[Resource, ...] = (service, ingress) if service else (ingress,)

@@ -40,6 +40,11 @@ def authentication_of(listener: Listener, rule: Rule | None) -> PreAction | None
     return next((each for each in actions if isinstance(each, _KINDS)), None)
 
 
+def logs_in(listener: Listener, rule: Rule | None) -> bool:
+    """Whether it sends people to an identity provider, and takes them back."""
+    return isinstance(authentication_of(listener, rule), AuthenticateOidc | AuthenticateCognito)
+
+
 def authenticates(listener: Listener) -> bool:
     return any(authentication_of(listener, rule) for rule in (*listener.rules, None))
 

@@ -15,10 +15,10 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from lockgate.loadbalancer.forwarding import forwarded_for
-from lockgate.loadbalancer.model import AuthenticateOidc, HostHeader, Listener, LoadBalancer, Rule
+from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
-from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, rule_key
+from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, logs_in, rule_key
 from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.firewall import unasked
@@ -79,7 +79,7 @@ def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     last = _outcome(balancer, listener, None)
     first = [trace_refused(answer(405, listener))]
     unasked(first[0], balancer)
-    if any(isinstance(authentication_of(listener, rule), AuthenticateOidc) for rule in (*listener.rules, None)):
+    if any(logs_in(listener, rule) for rule in (*listener.rules, None)):
         first.append(callback_route(listener))
     names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
     suffixes = dict.fromkeys(suffix for _, hosts, _ in rules if hosts for suffix in hosts.suffixes)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from lockgate.embedded.aws.elbv2.state import Shape, State, target_groups
 from lockgate.embedded.aws.protocol import Refusal
+from lockgate.loadbalancer.cognito import POOL
 
 CONFIGS = {
     "forward": "ForwardConfig",
@@ -38,7 +39,7 @@ def complete(
 ) -> list[Shape]:
     """The actions in their order, with defaults. `current` are those that they replace, for a client secret that is to
     stay. Raises `Refusal`."""
-    actions = [_completed(action, protocol, current) for action in _ordered(given)]
+    actions = [_completed(state, action, protocol, current) for action in _ordered(given)]
     types = [action["Type"] for action in actions]
     if protocol == "TCP":
         _check_network(actions)
@@ -73,9 +74,9 @@ def shown(actions: Sequence[Shape]) -> list[Shape]:
 
 def client_secret(actions: Sequence[Shape]) -> str | None:
     for action in actions:
-        secret = action.get("AuthenticateOidcConfig", {}).get("ClientSecret")
-        if secret is not None:
-            return str(secret)
+        for config in (action.get(kind, {}) for kind in _LOGINS):
+            if (secret := config.get("ClientSecret")) is not None:
+                return str(secret)
     return None
 
 
@@ -87,7 +88,7 @@ def _ordered(given: Sequence[Shape]) -> list[Shape]:
     return sorted(given, key=lambda action: int(action.get("Order", 1)))
 
 
-def _completed(action: Shape, protocol: str, current: Sequence[Shape]) -> Shape:
+def _completed(state: State, action: Shape, protocol: str, current: Sequence[Shape]) -> Shape:
     kind = action["Type"]
     for other, key in CONFIGS.items():
         if key in action and other != kind:
@@ -110,7 +111,7 @@ def _completed(action: Shape, protocol: str, current: Sequence[Shape]) -> Shape:
             case "authenticate-oidc":
                 config = _oidc(given, current)
             case _:
-                config = _session(given)
+                config = _cognito(state, given)
     done: Shape = {"Type": kind, CONFIGS[kind]: config}
     if "Order" in action:
         done["Order"] = action["Order"]
@@ -195,14 +196,30 @@ def _oidc(given: Shape, current: Sequence[Shape]) -> Shape:
             raise _invalid(f"The {endpoint} '{config[endpoint]}' must use HTTPS")
     if config.pop("UseExistingClientSecret", False):
         secret = client_secret(current)
-        if "ClientSecret" in config or secret is None:
-            raise _invalid(
-                "'UseExistingClientSecret' needs an action that has a client secret, and no new one beside it"
-            )
+        if "ClientSecret" in config:
+            raise _invalid("You cannot both specify a client secret and set UseExistingClientSecret to true")
+        if secret is None:
+            raise _invalid("'UseExistingClientSecret' needs an action that has a client secret already")
         config["ClientSecret"] = secret
     elif not config.get("ClientSecret"):
         raise _invalid("A client secret must be specified for actions of type 'authenticate-oidc'")
     return config
+
+
+def _cognito(state: State, given: Shape) -> Shape:
+    """With the secret of the pool's client, which AWS looks up with the caller's permissions."""
+    config = _session(given)
+    arn = config["UserPoolArn"]
+    pool = POOL.fullmatch(arn)
+    if pool is None or pool["region"] != state.region:
+        raise _invalid(f"'{arn}' is not a valid user pool ARN")
+    try:
+        secret = state.neighbours.user_pool_client_secret(arn, config["UserPoolClientId"])
+    except LookupError as error:
+        raise _invalid(str(error.args[0])) from None
+    if not secret:
+        raise _invalid("The user pool client must have a client secret")
+    return {**config, "ClientSecret": secret}
 
 
 def _session(given: Shape) -> Shape:
@@ -279,10 +296,13 @@ def _check_target_groups(
 
 
 def _without_secret(action: Shape) -> Shape:
-    if "AuthenticateOidcConfig" not in action:
+    kind = next((each for each in _LOGINS if each in action), None)
+    if kind is None:
         return action
-    config = {key: value for key, value in action["AuthenticateOidcConfig"].items() if key != "ClientSecret"}
-    return action | {"AuthenticateOidcConfig": config}
+    return action | {kind: {key: value for key, value in action[kind].items() if key != "ClientSecret"}}
+
+
+_LOGINS = ("AuthenticateOidcConfig", "AuthenticateCognitoConfig")
 
 
 def _invalid(message: str) -> Refusal:

@@ -49,6 +49,10 @@ class Neighbours(Protocol):
         """``issued``, ``unusable`` while it is not, None when there is none."""
         ...
 
+    def user_pool_client_secret(self, arn: str, client: str) -> str:
+        """Empty of a client without. Raises `LookupError` for a pool or client that is not there."""
+        ...
+
     def object(self, bucket: str, key: str) -> bytes | None:
         """What S3 has under that key."""
         ...
