@@ -78,12 +78,14 @@ class Lab:
 
         await self.until(idle, "quiet")
 
-    async def restart(self) -> None:
+    async def restart(self, settings: Settings | None = None) -> None:
         """Stop the controller and start another one, which knows nothing yet."""
         assert self.task is not None
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        self.controller = AwsLoadBalancerController(self.store, self.aws, cluster_name="lockgate", vpc_id=self.vpc_id)
+        self.controller = AwsLoadBalancerController(
+            self.store, self.aws, cluster_name="lockgate", vpc_id=self.vpc_id, settings=settings
+        )
         self.task = asyncio.create_task(self.controller.run())
 
     def refuse(self, operation: str, code: str, message: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
+from lockgate.loadbalancer.flags import read_arguments
 from lockgate.loadbalancer.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, Secret, Service
 
@@ -182,7 +183,7 @@ def test_a_certificate_is_asked_of_acm_and_goes_with_its_ingress() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80), create_acm_cert="true")
         web["spec"]["rules"][0]["host"] = "www.shop.example"
-        settings = Settings(enable_certificate_management=True)
+        settings = read_arguments(["--feature-gates=EnableCertificateManagement=true"], Settings()).settings
         async with lab(service("web", 80), web, settings=settings) as there:
             await there.event(
                 "FailedDeployModel", 'pre-check failed for domain "www.shop.example": no hosted zone found'

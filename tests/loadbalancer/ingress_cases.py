@@ -12,7 +12,7 @@ Unless a row says otherwise, its Ingress is `default/web` of class alb with one 
     params              spec of the IngressClassParams of the Ingress's class
     manifests           more objects, whole
     aws                 what AWS was seen to have: subnets, certificates, security_groups, …
-    flags               the controller's flags
+    flags               the controller's arguments
     then                expected values, by their place in what `lockgate show load-balancer` prints
     rules               expected rules of each port, in words: `path /a, /a/* -> forward web:80`
     refused             the controller's error
@@ -31,6 +31,7 @@ from typing import Any
 
 import yaml
 
+from lockgate.loadbalancer.flags import read_arguments
 from lockgate.loadbalancer.ingress import findings
 from lockgate.loadbalancer.ingress.manifests import Stacks, stack_from_manifests
 from lockgate.loadbalancer.ingress.world import Account, Certificate, ExistingLoadBalancer, Settings
@@ -65,8 +66,9 @@ class Row:
 
     def build(self) -> Stacks:
         objects = [_typed(manifest) for manifest in _manifests(self.data)]
-        settings = Settings(**({"cluster_name": "lockgate"} | self.data.get("flags", {})))
-        return stack_from_manifests(objects, settings=settings, account=_account(self.data.get("aws", {})))
+        flags = read_arguments(["--cluster-name=lockgate", *self.data.get("flags", ())], Settings())
+        assert not flags.faults, flags.faults
+        return stack_from_manifests(objects, settings=flags.settings, account=_account(self.data.get("aws", {})))
 
     def check(self) -> None:
         """Raises AssertionError, with what is and what ought to be."""

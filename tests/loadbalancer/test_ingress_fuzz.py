@@ -49,7 +49,7 @@ def test_no_annotation_breaks_the_build(members: list[dict[str, str]], service: 
         "group": members,
         "service": service,
         "paths": ["Prefix / web " + port, "Exact a.example/b web 80", "Any /c* web 15021"],
-        "flags": {"enable_certificate_management": True},
+        "flags": ["--feature-gates=EnableCertificateManagement=true"],
     }
     outcome = Row("fuzz", data).build()
     refusals = [finding for finding in outcome.findings if finding.code in ("LG1102", "LG1106")]

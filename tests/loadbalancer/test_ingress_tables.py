@@ -10,7 +10,7 @@ from lockgate.loadbalancer.annotations_spec import Merge
 from lockgate.loadbalancer.ingress.findings import spec_of
 
 ANNOTATIONS = ("annotations_group", "annotations_listeners", "annotations_targets", "annotations_rules")
-TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets")
+TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets", "flags")
 
 
 @pytest.mark.parametrize("row", load(*TABLES), ids=lambda row: row.name)
@@ -41,7 +41,8 @@ def test_every_annotation_has_its_rows() -> None:
         for spec in REGISTRY.values()
         if spec.values or spec.type.name in ("bool", "int32", "int64", "stringMap")
     }
-    left_out = {spec.name for spec in REGISTRY.values() if spec.limits}
+    left_out = {spec.name for spec in REGISTRY.values() if spec.limits and "frontend-nlb" in spec.name}
+    unchecked = {"auth-on-unauthenticated-request", "create-acm-cert"}  # passed on; read as unset where it is malformed
     assert sorted(REGISTRY.keys() - taken) == []
-    assert sorted(checked - refused - left_out - {"auth-on-unauthenticated-request"}) == []
+    assert sorted(checked - refused - left_out - unchecked) == []
     assert sorted(combined - grouped - left_out) == []

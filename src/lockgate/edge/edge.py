@@ -61,7 +61,6 @@ from lockgate.resources.model import ObjectKey
 
 log = logging.getLogger("lockgate.edge")
 
-CLUSTER_NAME = "lockgate"
 LETS_ENCRYPT = frozenset(
     {
         "https://acme-v02.api.letsencrypt.org/directory",
@@ -108,6 +107,7 @@ class Edge:
         self.envoys: dict[str, Envoy] = {}
         self._ports = Ports(options.name)
         self._own_hosts: dict[tuple[str, int], int] = {}
+        self._flags_changed = asyncio.Event()
         self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._solver_secret = secrets.token_urlsafe(30)
 
@@ -134,9 +134,13 @@ class Edge:
         manifests = manifests.over(self.manifests)
         planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
         missing = await self.provisioner.provide(planned.supply)
+        flags = self.stacks.settings if self.stacks else None
+        self.stacks = load_balancers(planned, self.stacks)
+        self.store.writes.webhooks.settings = self.stacks.settings
+        if flags is not None and flags != self.stacks.settings:
+            self._flags_changed.set()
         loaded = await self.loader.load(manifests, planned.supply)
         self.supply, self.manifests = planned.supply, manifests
-        self.stacks = load_balancers(planned, self.stacks)
         self.findings = (*manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
         return loaded
 
@@ -274,15 +278,33 @@ class Edge:
             "certificate-manager": CertificateManager(
                 self.aws_api, authority=self.trust.acm, dns_server=dns_server
             ).run,
-            "aws-load-balancer-controller": AwsLoadBalancerController(
-                kubernetes, aws, cluster_name=CLUSTER_NAME, vpc_id=self.vpc_id
-            ).run,
+            "aws-load-balancer-controller": self._run_load_balancer_controller,
             "external-dns": ExternalDns(kubernetes, aws).run,
             "reflector": Reflector(kubernetes).run,
             "pods": self._run_pods,
         }
         for name, run in actors.items():
             self._actors.create_task(_keep_running(name, run), name=name)
+
+    async def _run_load_balancer_controller(self) -> None:
+        """With the flags that the manifests give it; others start it anew, as the rollout of its Deployment would."""
+        assert self.stacks is not None
+        while True:
+            self._flags_changed.clear()
+            flags = self.stacks.settings
+            actor = AwsLoadBalancerController(
+                self.store, self.aws, cluster_name=flags.cluster_name, vpc_id=self.vpc_id, settings=flags
+            )
+            running = asyncio.ensure_future(actor.run())
+            changed = asyncio.ensure_future(self._flags_changed.wait())
+            try:
+                await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    return running.result()
+            finally:
+                running.cancel()
+                changed.cancel()
+                await asyncio.gather(running, changed, return_exceptions=True)
 
     # --- what actors are given -----------------------------------------------------------------------------------
 

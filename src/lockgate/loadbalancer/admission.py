@@ -27,15 +27,19 @@ _BINDING: Final = "vtargetgroupbinding.elbv2.k8s.aws"
 _TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
 
 
-def ingress(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings) -> Fault | None:
+def ingress(
+    ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
+) -> Fault | None:
     """The first fault of an Ingress of ours, or of one whose class nobody can tell. Its class's parameters are not
-    looked at, nor any annotation but those that are here: all else is told when the load balancer is built."""
+    looked at, nor any annotation but those that are here: all else is told when the load balancer is built. `before`
+    is what the Ingress was, None for a new one."""
     try:
         if not _is_ours(ingress, classes, settings):
             return None
     except Refused as refused:
         return Fault(("spec", "ingressClassName"), Reason.INVALID, refused.message, _INGRESS)
     try:
+        _check_new_usage(ingress, before, settings)
         for name in _services(ingress):
             a.CONDITIONS.of(name).parse(partial(_conditions, ingress, name), ingress)
         _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
@@ -70,6 +74,21 @@ def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Se
     if isinstance(found, str):
         raise Refused(f'invalid ingress class: IngressClass.networking.k8s.io "{found}" not found')
     return settings.ingress_class == "" if found is None else found.spec.controller == CONTROLLER
+
+
+def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Settings) -> None:
+    """The two annotations that a flag each forbids to Ingresses that did not have them yet. Raises `Refused`."""
+    was_ours = before is not None and is_ours_by_annotation(before, settings)
+    if settings.disable_ingress_class_annotation and is_ours_by_annotation(ingress, settings) and not was_ours:
+        key = "kubernetes.io/ingress.class"
+        raise Refused(f"new usage of `{key}` annotation is forbidden", path=("metadata", "annotations", key))
+    if settings.disable_group_name_annotation:
+        key = a.GROUP_NAME.key
+        name = ingress.metadata.annotations.get(key)
+        former = before.metadata.annotations.get(key) if before else None
+        if name is not None and name != former:
+            what = "usage" if former is None else "value"
+            raise Refused(f"new {what} of `{key}` annotation is forbidden", path=a.GROUP_NAME.path())
 
 
 def _services(ingress: Ingress) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The reference page of annotations, written from the registry; run as a module, it prints it."""
+"""The reference page of annotations and flags, written from the registries; run as a module, it prints it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 
 from lockgate.loadbalancer.annotations import REGISTRY
 from lockgate.loadbalancer.annotations_spec import PREFIX, AnyAnnotation
+from lockgate.loadbalancer.flags import FLAGS
+from lockgate.loadbalancer.ingress.world import GATES
 
 _HEAD = f"""# Annotations
 
@@ -35,11 +37,41 @@ What these ask for has no effect on this machine, or is left out; the annotation
 """
 
 
+_FLAGS = """
+## Flags of the controller
+
+Where the manifests hold the controller's Deployment (a container whose image is `…/aws-load-balancer-controller`), its
+`args` count in `up` and `show`; values of its Helm chart do not, only what it renders. What the controller would not
+start with is told (`LG1108`) and is as if it were not there. Without a Deployment the cluster's name is `lockgate`, and
+all else is as by default.
+
+These count:
+
+{counting}
+
+These are read, told (`LG1109`), and change nothing here:
+
+| Why | Flags |
+| --- | --- |
+{others}
+Of the feature gates these count: {gates}. The others may be set; a finding says that they change nothing here.
+"""
+
+
 def page() -> str:
     """The whole of docs/reference/annotations.md."""
     rows = "".join(_row(annotation) for annotation in REGISTRY.values())
     limits = "".join(f"| `{item.name}` | {item.limits} |\n" for item in REGISTRY.values() if item.limits)
-    return _HEAD + rows + _LIMITS + limits
+    whys = dict.fromkeys(flag.why for flag in FLAGS.values() if flag.why)
+    flags = _FLAGS.format(
+        counting=", ".join(f"`--{flag.name}`" for flag in FLAGS.values() if flag.setting),
+        others="".join(
+            f"| {why} | {', '.join(f'`--{flag.name}`' for flag in FLAGS.values() if flag.why == why)} |\n"
+            for why in whys
+        ),
+        gates=", ".join(f"`{name}`" for name, gate in GATES.items() if gate.counts),
+    )
+    return _HEAD + rows + _LIMITS + limits + flags
 
 
 def _row(item: AnyAnnotation) -> str:

@@ -37,6 +37,11 @@ class Demand:
     cluster: str
     scheme: str
     dualstack: bool = False
+    cluster_tags: bool = True
+    """Subnets that are tagged for other clusters are left to them."""
+    by_reachability: bool = True
+    single: bool = False
+    """One subnet is enough: AWS allows it to accounts that ask for it."""
 
 
 def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
@@ -48,7 +53,7 @@ def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Deman
     if not chosen:
         raise Refused("unable to resolve at least one subnet")
     _one_per_zone(chosen)
-    _fits(chosen)
+    _fits(chosen, demand)
     if demand.dualstack and (lacking := [subnet.id for subnet in chosen if not subnet.has_ipv6]):
         raise Refused(
             f"subnets {_show(lacking)} do not have an associated IPv6 CIDR block, "
@@ -72,7 +77,7 @@ def discovered_subnets(subnets: Sequence[Subnet], demand: Demand) -> tuple[str, 
     public = demand.scheme == "internet-facing"
     role = "kubernetes.io/role/elb" if public else "kubernetes.io/role/internal-elb"
     candidates = [subnet for subnet in subnets if subnet.tags.get(role) in ("", "1")]
-    if not candidates:
+    if not candidates and demand.by_reachability:
         candidates = [subnet for subnet in subnets if subnet.public == public]
     try:
         return _choose(candidates, demand)
@@ -83,8 +88,8 @@ def discovered_subnets(subnets: Sequence[Subnet], demand: Demand) -> tuple[str, 
 def _choose(candidates: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
     """The best one of each zone, sorted by id."""
     own = f"{_CLUSTER_TAG}/{demand.cluster}"
-    foreign = [subnet for subnet in candidates if _for_others(subnet, own)]
-    rest = [subnet for subnet in candidates if not _for_others(subnet, own)]
+    foreign = [subnet for subnet in candidates if demand.cluster_tags and _for_others(subnet, own)]
+    rest = [subnet for subnet in candidates if subnet not in foreign]
     full = [subnet for subnet in rest if subnet.free_addresses < MINIMUM_ADDRESSES]
     rest = [subnet for subnet in rest if subnet.free_addresses >= MINIMUM_ADDRESSES]
     without_ipv6 = [subnet for subnet in rest if demand.dualstack and not subnet.has_ipv6]
@@ -105,7 +110,7 @@ def _choose(candidates: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
     for subnet in sorted(rest, key=lambda subnet: (own not in subnet.tags, subnet.id)):
         best.setdefault(subnet.zone, subnet)
     chosen = sorted(best.values(), key=lambda subnet: subnet.id)
-    _fits(chosen)
+    _fits(chosen, demand)
     return tuple(subnet.id for subnet in chosen)
 
 
@@ -149,12 +154,12 @@ def _one_per_zone(chosen: Sequence[Subnet]) -> None:
             raise Refused(f"multiple subnets in same Availability Zone {zone}: {_show(ids)}")
 
 
-def _fits(chosen: Sequence[Subnet]) -> None:
+def _fits(chosen: Sequence[Subnet], demand: Demand) -> None:
     locales = sorted({subnet.locale for subnet in chosen})
     if len(locales) > 1:
         raise Refused(f"subnets in multiple locales: {_show(locales)}")
     # Two zones are a rule of ordinary ones only: ELBv2 lets an ALB have a single local zone or Outpost.
-    minimum = 2 if locales == ["availability-zone"] else 1
+    minimum = 2 if locales == ["availability-zone"] and not demand.single else 1
     if len(chosen) < minimum:
         raise Refused(f"subnets count less than minimal required count: {len(chosen)} < {minimum}")
 

@@ -28,9 +28,17 @@ class PodTarget:
 
 
 def instance_targets(
-    service: Service, port: ServicePort, nodes: Iterable[Node], selector: LabelSelector | None
+    service: Service,
+    port: ServicePort,
+    nodes: Iterable[Node],
+    selector: LabelSelector | None,
+    *,
+    fail_open: bool = True,
 ) -> tuple[Target, ...]:
-    """Suitable nodes at the Service's node port. Raises `Refused`."""
+    """Suitable nodes at the Service's node port. Raises `Refused`.
+
+    With `fail_open`, where no node is known to be well, those that nobody has heard of lately are better than none.
+    """
     if service.spec.type not in ("NodePort", "LoadBalancer"):
         raise Refused(f"service type must be either 'NodePort' or 'LoadBalancer': {service.namespace}/{service.name}")
     ready: list[Node] = []
@@ -43,8 +51,8 @@ def instance_targets(
             ready.append(node)
         elif state is not None and state.status == "Unknown":
             unknown.append(node)
-    # Where no node is known to be well, those that nobody has heard of lately are better than none.
-    return tuple(sorted({Target(instance_id(node), port.node_port) for node in ready or unknown}))
+    chosen = ready or (unknown if fail_open else [])
+    return tuple(sorted({Target(instance_id(node), port.node_port) for node in chosen}))
 
 
 def instance_id(node: Node) -> str:
@@ -68,6 +76,7 @@ def pod_targets(
     nodes: Mapping[str, Node],
     *,
     ip_family: str = "ipv4",
+    fail_open: bool = True,
 ) -> tuple[PodTarget, ...]:
     """Endpoints of a Service port: ready ones, and those that wait for nothing but their readiness gate."""
     family = "IPv6" if ip_family == "ipv6" else "IPv4"
@@ -92,7 +101,7 @@ def pod_targets(
                 match _waits_for_its_gate(pod, nodes):
                     case "True" if not endpoint.conditions.terminating:
                         found |= targets
-                    case "Unknown":
+                    case "Unknown" if fail_open:
                         last_resort |= targets
     return tuple(PodTarget(target, pod) for target, pod in sorted((found or last_resort).items(), key=lambda i: i[0]))
 
@@ -119,8 +128,10 @@ def registration(
     draining: Iterable[Target],
     *,
     owned: frozenset[tuple[str, int]] | None = None,
+    most: int = 0,
 ) -> Registration:
-    """Targets match by id and port. Draining ones are left alone, or registered anew when they are back.
+    """Targets match by id and port. Draining ones are left alone, or registered anew when they are back. `most` is how
+    many a target group may have, draining ones too; 0 for any number.
 
     `owned` are those that this cluster registered in a target group shared with others, None where it is not shared.
     """
@@ -129,7 +140,8 @@ def registration(
     there = {(target.id, target.port): target for target in registered if (target.id, target.port) not in leaving}
     gone = [target for key, target in there.items() if key not in wanted and (owned is None or key in owned)]
     new = [target for key, target in wanted.items() if key not in there]
-    return Registration(tuple(sorted(gone)), tuple(sorted(new)))
+    room = max(most - len(there) - len(leaving), 0) if most else len(new)
+    return Registration(tuple(sorted(gone)), tuple(sorted(new)[:room]))
 
 
 _EXCLUDING_LABELS: Final = (

@@ -11,6 +11,7 @@ import pytest
 from kubernetes_rig import cluster, kubectls
 
 from lockgate.embedded.kubernetes.store import Store
+from lockgate.loadbalancer.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, IngressClass, Pod
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
@@ -137,6 +138,41 @@ def test_what_is_wrong_by_itself_is_told_first() -> None:
     run(story())
 
 
+def test_flags_forbid_old_annotations_to_newcomers() -> None:
+    async def there() -> None:
+        store = Store()
+        await store.create(ingress_class())
+        group = {"alb.ingress.kubernetes.io/group.name": "edge"}
+        by_annotation = ingress(annotations={"kubernetes.io/ingress.class": "alb"} | group)
+        del by_annotation["spec"]["ingressClassName"]
+        await store.create(by_annotation)
+        store.writes.webhooks.settings = Settings(
+            disable_ingress_class_annotation=True, disable_group_name_annotation=True
+        )
+        await store.patch(Ingress, "web", "default", {"metadata": {"labels": {"team": "edge"}}})
+
+        async def refused(change: Coroutine[Any, Any, Any]) -> str:
+            with pytest.raises(ApiError) as refused:
+                await change
+            return refused.value.message.removeprefix(DENIED)
+
+        other = {"alb.ingress.kubernetes.io/group.name": "other"}
+        value = await refused(store.patch(Ingress, "web", "default", {"metadata": {"annotations": other}}))
+        assert value == "new value of `alb.ingress.kubernetes.io/group.name` annotation is forbidden"
+        usage = await refused(
+            store.create(ingress(annotations=group) | {"metadata": {"name": "two", "annotations": group}})
+        )
+        assert usage == "new usage of `alb.ingress.kubernetes.io/group.name` annotation is forbidden"
+        by_annotation["metadata"] = {"name": "three", "annotations": {"kubernetes.io/ingress.class": "alb"}}
+        assert await refused(store.create(by_annotation)) == (
+            "new usage of `kubernetes.io/ingress.class` annotation is forbidden"
+        )
+        by_annotation["metadata"] = {"name": "three", "annotations": {"kubernetes.io/ingress.class": "nginx"}}
+        await store.create(by_annotation)
+
+    run(there())
+
+
 def test_a_second_binding_of_a_target_group() -> None:
     async def story() -> None:
         store = Store()
@@ -161,6 +197,9 @@ def test_gates_for_new_pods_of_namespaces_that_want_them() -> None:
         assert [await gates(store, name) for name in ("early", "new", "applied", "other")] == [[], [GATE], [GATE], []]
         await store.apply(pod("applied", app="web"), manager="files")
         assert await gates(store, "applied") == [GATE]
+        store.writes.webhooks.settings = Settings(inject_readiness_gates=False)
+        await store.create(pod("later", app="web"))
+        assert await gates(store, "later") == []
         with pytest.raises(ApiError, match="is invalid: spec"):
             await store.create({**pod("broken", app="web"), "spec": {"containers": [], "readinessGates": [1]}})
 

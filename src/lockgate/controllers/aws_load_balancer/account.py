@@ -9,7 +9,7 @@ from typing import Final
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
 from lockgate.loadbalancer.ingress.wants import Want
-from lockgate.loadbalancer.ingress.world import Account, Certificate
+from lockgate.loadbalancer.ingress.world import Account, Certificate, Settings
 from lockgate.loadbalancer.subnets import Subnet
 
 # Without a filter ACM lists RSA keys up to 2048 bits only.
@@ -25,8 +25,9 @@ KEY_TYPES: Final = (
 
 
 class AccountReader:
-    def __init__(self, aws: Aws, *, vpc_id: str) -> None:
+    def __init__(self, aws: Aws, settings: Settings, *, vpc_id: str) -> None:
         self._aws = aws
+        self._allowed = settings.allowed_certificate_authorities
         self._vpc_id = vpc_id
 
     async def choices(self, wanted: frozenset[Want], existing: Existing) -> Account:
@@ -90,12 +91,13 @@ class AccountReader:
         )
         found = []
         for item in listed:
-            names = item.get("SubjectAlternativeNameSummaries", ())
-            if item.get("HasAdditionalSubjectAlternativeNames"):
-                arn = item["CertificateArn"]
+            arn, names = item["CertificateArn"], item.get("SubjectAlternativeNameSummaries", ())
+            if item.get("HasAdditionalSubjectAlternativeNames") or self._allowed:
                 answer = await self._aws.call("acm", "describe_certificate", CertificateArn=arn)
                 names = answer["Certificate"].get("SubjectAlternativeNames", ())
-            found.append(Certificate(item["CertificateArn"], tuple(names)))
+                if self._allowed and answer["Certificate"].get("CertificateAuthorityArn", "") not in self._allowed:
+                    continue
+            found.append(Certificate(arn, tuple(names)))
         return tuple(found)
 
     async def _security_groups(self) -> dict[str, tuple[str, ...]]:

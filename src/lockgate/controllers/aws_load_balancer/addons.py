@@ -20,7 +20,7 @@ _OURS: Final = frozenset({PROTECTION, "managed by aws-alb-ingress-controller"})
 
 
 async def ensure_web_acl(site: Site, stack: Stack, arn: str) -> None:
-    if stack.web_acl is None:
+    if stack.web_acl is None or not site.settings.enable_wafv2:
         return
     answer = await site.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
     current = (answer.get("WebACL") or {}).get("ARN", "")
@@ -34,7 +34,7 @@ async def ensure_web_acl(site: Site, stack: Stack, arn: str) -> None:
 
 async def ensure_protection(site: Site, stack: Stack, arn: str) -> None:
     """Without a subscription to Shield Advanced nothing is done, as upstream. Protections of others are left alone."""
-    if stack.shield is None:
+    if stack.shield is None or not site.settings.enable_shield:
         return
     state = (await site.aws.call("shield", "get_subscription_state"))["SubscriptionState"]
     if state != "ACTIVE":
@@ -49,7 +49,7 @@ async def ensure_protection(site: Site, stack: Stack, arn: str) -> None:
 
 async def ensure_capacity(site: Site, stack: Stack, arn: str) -> None:
     """0 units take the reservation back."""
-    if stack.capacity_units is None:
+    if stack.capacity_units is None or "LBCapacityReservation" not in site.settings.gates:
         return
     answer = await site.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
     current = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits") or 0

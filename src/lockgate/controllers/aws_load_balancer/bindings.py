@@ -25,7 +25,7 @@ async def ensure(site: Site, stack: Stack, arns: Mapping[str, str], ids: Mapping
         for binding in site.cluster.bindings.values()
         if labels.items() <= binding.metadata.labels.items() and not binding.metadata.deletion_timestamp
     }
-    peer = ids.get(BACKEND_SECURITY_GROUP) or ids.get(MANAGED_SECURITY_GROUP)
+    peer = site.settings.backend_security_group or ids.get(BACKEND_SECURITY_GROUP) or ids.get(MANAGED_SECURITY_GROUP)
     kept = set()
     for desired in stack.bindings:
         arn = arns[desired.target_group]

@@ -27,7 +27,7 @@ class NotIssued(Exception):
 
 async def ensure(site: Site, stack: Stack) -> tuple[dict[str, str], tuple[str, ...]]:
     """ARNs of issued certificates by reference, and the ARNs of those to delete once no listener has them."""
-    if not site.settings.enable_certificate_management:
+    if "EnableCertificateManagement" not in site.settings.gates:
         return {}, ()
     found: dict[str, Json] = {}
     spare: list[str] = []

@@ -50,8 +50,7 @@ def _now() -> datetime:
 
 
 class AwsLoadBalancerController:
-    """`settings` are the controller's flags; the cluster's name is put into them. `resync` is seconds between looks at
-    everything without a reason, as upstream's sync-period."""
+    """`settings` are the controller's flags; the cluster's name is put into them."""
 
     def __init__(
         self,
@@ -62,12 +61,11 @@ class AwsLoadBalancerController:
         vpc_id: str,
         now: Callable[[], datetime] = _now,
         settings: Settings | None = None,
-        resync: float = 36000.0,
     ) -> None:
         self._kubernetes = kubernetes
         self._cluster = Cluster()
         self._settings = replace(settings or Settings(), cluster_name=cluster_name)
-        self._reader = AccountReader(aws, vpc_id=vpc_id)
+        self._reader = AccountReader(aws, self._settings, vpc_id=vpc_id)
         self._inventory = Inventory(aws, cluster_name=cluster_name)
         self._site = Site(kubernetes, aws, self._cluster, self._inventory, self._settings, vpc_id, now)
         self._events = EventRecorder(kubernetes, "ingress")
@@ -78,7 +76,6 @@ class AwsLoadBalancerController:
         self._triggers = Triggers(
             self._cluster, self._settings, self._groups.add, self._binding_names.add, self._strays.add
         )
-        self._resync = resync
 
     async def run(self) -> None:
         """For ever: watch the cluster, and make AWS match it."""
@@ -91,7 +88,7 @@ class AwsLoadBalancerController:
             tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
             tasks.create_task(self._strays.run(self._tell_stray, name="ingress"))
             while True:
-                await asyncio.sleep(self._resync)
+                await asyncio.sleep(self._settings.sync_seconds)
                 self._inventory.forget()
                 self._triggers.everything()
 

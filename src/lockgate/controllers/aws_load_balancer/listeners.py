@@ -59,7 +59,7 @@ async def _create(site: Site, balancer_arn: str, listener: Listener) -> str:
         LoadBalancerArn=balancer_arn,
         Port=listener.port,
         **_settings(listener),
-        Tags=shapes.tags(listener.tags),
+        **_tags(listener),
     )
     arn: str = answer["Listeners"][0]["ListenerArn"]
     for certificate in sorted(set(listener.certificates)):
@@ -70,7 +70,10 @@ async def _create(site: Site, balancer_arn: str, listener: Listener) -> str:
 
 async def _mend(site: Site, desired: Listener, current: Listener, existing: Existing) -> None:
     arn = current.arn
-    await set_tags(site, arn, desired.tags, existing.tags[arn])
+    if "ListenerRulesTagging" in site.settings.gates:
+        await set_tags(site, arn, desired.tags, existing.tags[arn])
+    if "EnhancedDefaultBehavior" in site.settings.gates and desired.protocol == "HTTPS":
+        desired = replace(desired, mutual_authentication=desired.mutual_authentication or MutualAuthentication("off"))
     if _drifted(desired, current):
         await site.aws.call("elbv2", "modify_listener", ListenerArn=arn, Port=desired.port, **_settings(desired))
     if desired.protocol == "HTTPS":
@@ -125,7 +128,7 @@ async def _ensure_rules(
         reset = {} if rule.transforms or not found.transforms else {"ResetTransforms": True}
         await site.aws.call("elbv2", "modify_rule", RuleArn=found.arn, **_content(rule), **reset)
     await _create_and_delete(site, arn, list(changes.create), list(changes.delete))
-    for rule, rule_arn in changes.kept:
+    for rule, rule_arn in changes.kept if "ListenerRulesTagging" in site.settings.gates else ():
         await set_tags(site, rule_arn, rule.tags, existing.tags.get(rule_arn, {}))
 
 
@@ -162,7 +165,7 @@ async def _create_rule(site: Site, arn: str, rule: Rule) -> None:
             ListenerArn=arn,
             Priority=rule.priority,
             **_content(rule),
-            Tags=shapes.tags(rule.tags),
+            **_tags(rule),
         )
 
     await retrying(create, "ListenerNotFound", every=2, within=20)
@@ -176,6 +179,11 @@ def _content(rule: Rule) -> dict[str, Any]:
     if rule.transforms:
         found["Transforms"] = shapes.transforms(rule.transforms)
     return found
+
+
+def _tags(item: Listener | Rule) -> dict[str, Any]:
+    """ELBv2 takes no empty list."""
+    return {"Tags": shapes.tags(item.tags)} if item.tags else {}
 
 
 def _with_arns(listener: Listener, arns: Mapping[str, str]) -> Listener:

@@ -82,20 +82,23 @@ class Bindings:
             await self._deregister(arn, _current(health))
             return None
         pods: dict[Target, Pod | None] = {}
+        fail_open = "EndpointsFailOpen" in site.settings.gates
         match binding.spec.target_type:
             case "instance":
-                targets = instance_targets(service, port, cluster.nodes.values(), binding.spec.node_selector)
+                targets = instance_targets(
+                    service, port, cluster.nodes.values(), binding.spec.node_selector, fail_open=fail_open
+                )
             case "ip":
                 family = binding.spec.ip_address_type or "ipv4"
                 slices = cluster.slices.get((service.namespace, service.name), {}).values()
-                found = pod_targets(port, slices, cluster.pods, cluster.nodes, ip_family=family)
+                found = pod_targets(port, slices, cluster.pods, cluster.nodes, ip_family=family, fail_open=fail_open)
                 pods = {item.target: item.pod for item in found}
                 targets = tuple(pods)
             case _:
                 raise Refused(f"targetType is not specified: {binding.namespace}/{binding.name}")
         await self._open(binding)
         owned = await self._owned(binding) if binding.spec.multi_cluster_target_group else None
-        plan = registration(targets, _current(health), _draining(health), owned=owned)
+        plan = registration(targets, _current(health), _draining(health), owned=owned, most=site.settings.max_targets)
         if binding.spec.multi_cluster_target_group:
             await self._own(binding, targets)
         await self._deregister(arn, plan.deregister)
@@ -106,7 +109,7 @@ class Bindings:
         await self._observed(binding)
         if plan.deregister or plan.register:
             await self._events.event(binding, "Normal", "SuccessfullyReconciled", "Successfully reconciled")
-        return 15.0 if waiting else None
+        return site.settings.requeue_seconds if waiting else None
 
     async def _complete(self, binding: TargetGroupBinding) -> bool:
         """What a user left out of a binding is filled in from the target group; whether anything was.

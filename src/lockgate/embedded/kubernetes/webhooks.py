@@ -18,13 +18,14 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 class Webhooks:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._settings = Settings()
+        self.settings = Settings()
+        """The controller's flags."""
 
     def mutated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
         """A new object as it goes on to validation. May raise of a body whose shape is wrong, as `defaulted` may."""
         return self._gated(key, body) if (key.group, key.kind) == Pod.KIND.group_kind else body
 
-    def refusals(self, resource: Resource) -> list[Fault]:
+    def refusals(self, resource: Resource, before: Resource | None) -> list[Fault]:
         """What is said of an object that is valid by itself, new or changed, but not on its way out: a class that went
         first would keep its Ingresses for ever."""
         fault: Fault | None = None
@@ -33,7 +34,8 @@ class Webhooks:
         match resource:
             case Ingress():
                 classes = {each.name: each for each in self._all(IngressClass)}
-                fault = admission.ingress(resource, classes, self._settings)
+                former = before if isinstance(before, Ingress) else None
+                fault = admission.ingress(resource, classes, self.settings, former)
             case TargetGroupBinding():
                 fault = admission.target_group_binding(resource, self._all(TargetGroupBinding))
             case _:
@@ -43,7 +45,7 @@ class Webhooks:
     def _gated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
         namespace = self._storage.get(namespace_key(key.namespace))
         labels = namespace.json["metadata"].get("labels") if namespace else None
-        if not readiness_gates.injected(labels or {}):
+        if not self.settings.inject_readiness_gates or not readiness_gates.injected(labels or {}):
             return body
         spec = body["spec"]
         before = tuple(gate["conditionType"] for gate in spec.get("readinessGates") or ())

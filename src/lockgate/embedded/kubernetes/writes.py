@@ -78,7 +78,7 @@ class Writes:
         self._schemas = schemas
         self._clock = clock
         self._addresses = ServiceAddresses()
-        self._webhooks = Webhooks(storage)
+        self.webhooks = Webhooks(storage)
         # Called with each object stored (and its model), and with each that went.
         self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
         self.removal_observers: list[Callable[[JsonObject], None]] = []
@@ -276,8 +276,10 @@ class Writes:
         metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
         body = {**body, "metadata": metadata}
         parsed = self._schemas.checked(model, body, old)
-        if not by.subresource and (denied := self._webhooks.refusals(parsed)):
-            raise refusal(model, body, denied)
+        if not by.subresource:
+            former = before.parsed(model) if before else None
+            if denied := self.webhooks.refusals(parsed, former):
+                raise refusal(model, body, denied)
         if by.dry_run:
             return body
         stored = self._storage.put(key, body, parsed)
@@ -296,7 +298,7 @@ class Writes:
         """The object with what webhooks add, its defaults, and a Service with its addresses."""
         try:
             if old is None:
-                body = self._webhooks.mutated(key, body)
+                body = self.webhooks.mutated(key, body)
             completed = self._schemas.defaulted(model, body)
             if model.KIND.group_kind == ("", "Service"):
                 completed = self._addresses.assign(model.KIND, key, old, completed)

@@ -63,7 +63,15 @@ class _Build:
         scheme = load_balancer.scheme(group, settings)
         family = load_balancer.ip_address_type(group)
         name = load_balancer.name(group, scheme, settings)
-        subnets = load_balancer.subnets(group, Demand(settings.cluster_name, scheme, family != "ipv4"), self.account)
+        demand = Demand(
+            settings.cluster_name,
+            scheme,
+            family != "ipv4",
+            cluster_tags="SubnetsClusterTagCheck" in settings.gates,
+            by_reachability="SubnetDiscoveryByReachability" in settings.gates,
+            single="ALBSingleSubnet" in settings.gates,
+        )
+        subnets = load_balancer.subnets(group, demand, self.account)
         security = load_balancer.security_groups(group, self.account, settings)
         tags = load_balancer.group_tags(group, settings)
         attributes = load_balancer.attributes(group)
@@ -121,7 +129,7 @@ class _Build:
             ssl_policy=port.ssl_policy,
             mutual_authentication=port.mutual,
             attributes=self._listener_attributes(port),
-            tags=load_balancer.tracked(tags, self.group.id, str(port.number), self.settings),
+            tags=self._rule_tags(tags, str(port.number)),
             origin=self.locate(first.key, found),
         )
 
@@ -154,18 +162,23 @@ class _Build:
         found = []
         for priority, index in enumerate(rules.kept(port.number, port.protocol, matches), 1):
             candidate = candidates[index]
-            resource = f"{port.number}:{priority}"
             found.append(
                 Rule(
                     priority=priority,
                     conditions=candidate.conditions,
                     actions=actions[index],
                     transforms=candidate.backend.transforms,
-                    tags=load_balancer.tracked(candidate.tags, self.group.id, resource, self.settings),
+                    tags=self._rule_tags(candidate.tags, f"{port.number}:{priority}"),
                     origin=candidate.origin,
                 )
             )
         return tuple(found)
+
+    def _rule_tags(self, tags: dict[str, str], resource: str) -> dict[str, str]:
+        """Of a listener or a rule: none without the gate."""
+        if "ListenerRulesTagging" not in self.settings.gates:
+            return {}
+        return load_balancer.tracked(tags, self.group.id, resource, self.settings)
 
     def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
         """An HTTPS listener's actions: it authenticates first."""
@@ -182,7 +195,7 @@ class _Build:
 
     def _read_rules(self, member: Member) -> list[_Candidate]:
         ingress = member.ingress
-        tags = load_balancer.ingress_tags(member, self.settings) | dict(self.settings.default_tags)
+        tags = load_balancer.ingress_tags(member, self.settings)
         regex = a.USE_REGEX_PATH_MATCH.read(ingress) or False
         found = []
         for number, rule in enumerate(ingress.spec.rules):

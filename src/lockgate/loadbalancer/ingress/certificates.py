@@ -42,7 +42,7 @@ def hosts_of(member: Member) -> set[str]:
 
 def requested(member: Member, settings: Settings) -> str | None:
     """The reference of the certificate that the member asks for, None where it asks for none."""
-    if not settings.enable_certificate_management or a.CERTIFICATE_ARN.read(member.ingress):
+    if "EnableCertificateManagement" not in settings.gates or a.CERTIFICATE_ARN.read(member.ingress):
         return None
     try:
         if not a.CREATE_ACM_CERT.read(member.ingress):
@@ -66,7 +66,7 @@ def requests(group: Group, settings: Settings) -> tuple[CertificateRequest, ...]
     found = []
     for member in group.members:
         if (reference := requested(member, settings)) is not None:
-            tags = ingress_tags(member, settings) | dict(settings.default_tags)
+            tags = ingress_tags(member, settings)
             found.append(
                 CertificateRequest(
                     reference,

@@ -82,7 +82,7 @@ def annotations_without_effect(resource: Resource, locate: Locate, settings: Set
     found = []
     for key in resource.metadata.annotations:
         spec = spec_of(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
-        if spec in (a.CREATE_ACM_CERT, a.ACM_PCA_ARN) and settings.enable_certificate_management:
+        if spec in (a.CREATE_ACM_CERT, a.ACM_PCA_ARN) and "EnableCertificateManagement" in settings.gates:
             continue
         if spec is not None and spec.limits:
             place = locate(resource.key, ("metadata", "annotations", key))

@@ -73,6 +73,8 @@ class Group:
 
 def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownership:
     """Whose the Ingress is, by its class and group alone: a deleted one is still asked about here."""
+    if settings.watch_namespace and ingress.namespace != settings.watch_namespace:
+        return NotOurs()
     by_annotation = is_ours_by_annotation(ingress, settings)
     if by_annotation is not None:  # decides alone, and loads no parameters
         return _grouped(ingress, None) if by_annotation else NotOurs()

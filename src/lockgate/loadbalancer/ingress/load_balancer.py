@@ -84,6 +84,7 @@ class SecurityGroups:
 
 
 def security_groups(group: Group, account: Account, settings: Settings) -> SecurityGroups:
+    backend = settings.backend_security_group or BACKEND_SECURITY_GROUP
     listed = [(member, value) for member in group.members if (value := a.SECURITY_GROUPS.read(member.ingress))]
     for member, value in listed[1:]:
         if value != listed[0][1]:
@@ -91,7 +92,7 @@ def security_groups(group: Group, account: Account, settings: Settings) -> Secur
             raise _refused(message, member, a.SECURITY_GROUPS)
     if not listed:
         if settings.enable_backend_security_group:
-            return SecurityGroups((MANAGED_SECURITY_GROUP, BACKEND_SECURITY_GROUP), True, BACKEND_SECURITY_GROUP)
+            return SecurityGroups((MANAGED_SECURITY_GROUP, backend), True, backend)
         return SecurityGroups((MANAGED_SECURITY_GROUP,), True, MANAGED_SECURITY_GROUP)
     ids = _security_group_ids(listed[0][1], account, listed[0][0])
     if not _manages_backend_rules(group, settings):
@@ -102,7 +103,7 @@ def security_groups(group: Group, account: Account, settings: Settings) -> Secur
             listed[0][0],
             a.MANAGE_BACKEND_SECURITY_GROUP_RULES,
         )
-    return SecurityGroups((*ids, BACKEND_SECURITY_GROUP), False, BACKEND_SECURITY_GROUP)
+    return SecurityGroups((*ids, backend), False, backend)
 
 
 def subnets(group: Group, demand: Demand, account: Account) -> tuple[str, ...] | None:
@@ -243,11 +244,12 @@ def group_tags(group: Group, settings: Settings) -> dict[str, str]:
         for key, value in ingress_tags(member, settings).items():
             if merged.setdefault(key, value) != value:
                 raise _refused(f"conflicting tag {key}: {merged[key]} | {value}", member, a.TAGS)
-    return merged | dict(settings.default_tags)
+    return merged
 
 
 def ingress_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
-    """A member's own: of IngressClassParams, then (for a target group) the Service, then the Ingress."""
+    """A member's own: of IngressClassParams, then (for a target group) the Service, then the Ingress. The flag
+    `--default-tags` goes before all of them, or with a gate after them."""
     params = {tag.key: tag.value for tag in member.params.spec.tags} if member.params else {}
     own = dict(a.TAGS.read(member.ingress) or {})
     of_service = dict((a.TAGS.read(service) if service else None) or {})
@@ -258,7 +260,9 @@ def ingress_tags(member: Member, settings: Settings, service: Service | None = N
         if key in settings.external_managed_tags:
             message = f"failed build tags for {subject}: external managed tag key {key} cannot be specified"
             raise _refused(message, member, a.TAGS)
-    return own | of_service | params
+    found = own | of_service | params
+    default = dict(settings.default_tags)
+    return default | found if "EnableDefaultTagsLowPriority" in settings.gates else found | default
 
 
 def tracked(tags: Mapping[str, str], group: GroupId, resource: str, settings: Settings) -> dict[str, str]:

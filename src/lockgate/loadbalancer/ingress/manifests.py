@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 from zlib import crc32
 
+from lockgate.loadbalancer.flags import controller
 from lockgate.loadbalancer.ingress import findings
 from lockgate.loadbalancer.ingress.build import build
 from lockgate.loadbalancer.ingress.group import (
@@ -37,6 +38,8 @@ from lockgate.resources.kinds import (
 )
 from lockgate.resources.model import ObjectKey, Resource
 
+DEFAULTS: Final = Settings(cluster_name="lockgate")
+
 
 class Documented(Protocol):
     """A manifest that knows where its fields were written."""
@@ -50,6 +53,8 @@ class Stacks:
 
     stacks: tuple[Stack, ...]
     findings: tuple[Finding, ...]
+    settings: Settings
+    """The controller's flags, with which they were built."""
     _built: Mapping[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = field(
         default_factory=dict, repr=False
     )
@@ -63,11 +68,16 @@ def stack_from_manifests(
     account: Account | None = None,
     earlier: Stacks | None = None,
 ) -> Stacks:
-    """All groups of the Ingresses among `resources`. `documents` give positions. A group of which nothing has changed
-    since `earlier` is not built again; positions are then its earlier ones."""
-    chosen = settings or Settings(cluster_name="lockgate")
+    """All groups of the Ingresses among `resources`, with the controller's flags out of its Deployment where no
+    `settings` are given. `documents` give positions. A group of which nothing has changed since `earlier` is not built
+    again; positions are then its earlier ones."""
     told: list[Finding] = []
     locate = _locate(documents or {})
+    if settings is None:
+        resources = list(resources)
+        told += (found := controller(resources, locate, DEFAULTS)).findings
+        settings = found.settings
+    chosen = settings
     objects, stood_in = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
     for ingress in objects.ingresses.values():
@@ -83,7 +93,7 @@ def stack_from_manifests(
             case NotOurs():
                 pass
     built: dict[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = {}
-    before = earlier._built if earlier else {}
+    before = earlier._built if earlier and earlier.settings == chosen else {}
     for group_id in sorted(groups):
         try:
             group = assemble(group_id, groups[group_id], objects, chosen)
@@ -103,7 +113,7 @@ def stack_from_manifests(
         else:
             stacks.append(result)
             told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
-    return Stacks(tuple(stacks), tuple(told), built)
+    return Stacks(tuple(stacks), tuple(told), chosen, built)
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:

@@ -156,7 +156,7 @@ def _read(member: Member, service: Service, settings: Settings, dualstack: bool)
         ip_address_type=family,
         health_check=check,
         attributes=a.TARGET_GROUP_ATTRIBUTES.read(service, ingress) or {},
-        tags=ingress_tags(member, settings, service) | dict(settings.default_tags),
+        tags=ingress_tags(member, settings, service),
         node_selector=(a.TARGET_NODE_LABELS.read(service, ingress) or {}) if target_type == "instance" else {},
         multi_cluster=bool(a.MULTI_CLUSTER_TARGET_GROUP.read(ingress) or a.MULTI_CLUSTER_TARGET_GROUP.read(service)),
         service_uid=service.metadata.uid or pseudo_uid(service.namespace, service.name),
@@ -186,6 +186,8 @@ def _target_type(member: Member, service: Service, settings: Settings) -> Litera
     value = given or a.TARGET_TYPE.read(service, member.ingress) or settings.default_target_type
     if value not in ("instance", "ip"):
         raise Refused(f"unknown targetType: {value}", subject=member.ingress.key, path=a.TARGET_TYPE.path())
+    if value == "ip" and "EnableIPTargetType" not in settings.gates:
+        raise Refused("unsupported targetType: ip when EnableIPTargetType is false", subject=member.ingress.key)
     return cast(Literal["instance", "ip"], value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from lockgate.loadbalancer.model import EMPTY
 from lockgate.loadbalancer.refusal import Path
@@ -71,6 +71,41 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """A feature gate. `counts` is whether anything here goes by it."""
+
+    default: bool
+    counts: bool = False
+
+
+GATES: Final[Mapping[str, Gate]] = {
+    "ListenerRulesTagging": Gate(True, counts=True),
+    "EndpointsFailOpen": Gate(True, counts=True),
+    "EnableIPTargetType": Gate(True, counts=True),
+    "SubnetsClusterTagCheck": Gate(True, counts=True),
+    "SubnetDiscoveryByReachability": Gate(True, counts=True),
+    "LBCapacityReservation": Gate(True, counts=True),
+    "ALBSingleSubnet": Gate(False, counts=True),
+    "EnhancedDefaultBehavior": Gate(False, counts=True),
+    "EnableDefaultTagsLowPriority": Gate(False, counts=True),
+    "EnableCertificateManagement": Gate(False, counts=True),
+    "WeightedTargetGroups": Gate(True),
+    "EnableServiceController": Gate(True),
+    "NLBHealthCheckAdvancedConfig": Gate(True),
+    "NLBSecurityGroup": Gate(True),
+    "NLBGatewayAPI": Gate(True),
+    "ALBGatewayAPI": Gate(True),
+    "GatewayListenerSet": Gate(True),
+    "ServiceTypeLoadBalancerOnly": Gate(False),
+    "EnableRGTAPI": Gate(False),
+    "EnableTCPUDPListener": Gate(False),
+    "ALBTargetControlAgent": Gate(False),
+    "IngressPlanAnnotation": Gate(False),
+    "GlobalAcceleratorController": Gate(False),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The controller's flags that change what it makes, and their defaults."""
 
@@ -83,9 +118,21 @@ class Settings:
     external_managed_tags: frozenset[str] = frozenset()
     enable_backend_security_group: bool = True
     manage_backend_security_group_rules: bool = False
+    backend_security_group: str = ""
     disable_restricted_sg_rules: bool = False
-    enable_certificate_management: bool = False
-    """The gate EnableCertificateManagement: `create-acm-cert` counts."""
+    disable_ingress_class_annotation: bool = False
+    disable_group_name_annotation: bool = False
     default_ca_arn: str = ""
+    allowed_certificate_authorities: frozenset[str] = frozenset()
+    """Discovery looks at certificates of these CAs only; none named, at all."""
     tolerate_non_existent_backend_service: bool = True
     tolerate_non_existent_backend_action: bool = True
+    max_targets: int = 0
+    inject_readiness_gates: bool = True
+    enable_shield: bool = True
+    enable_wafv2: bool = True
+    watch_namespace: str = ""
+    requeue_seconds: float = 15.0
+    sync_seconds: float = 36000.0
+    gates: frozenset[str] = frozenset(name for name, gate in GATES.items() if gate.default)
+    """Those of GATES that are on."""
