@@ -286,6 +286,27 @@ def test_a_target_that_never_answers_the_tls_handshake_is_502(lab: Lab, monkeypa
     assert (answer.status, answer.body) == (502, page("502 Bad Gateway"))
 
 
+def test_reason_phrases_are_the_load_balancers(lab: Lab) -> None:
+    rule = Rule(1, (PathPattern(("/fixed",)),), (FixedResponse("503", "text/plain", "gone"),))
+    moved = Rule(2, (PathPattern(("/moved",)),), (Redirect("HTTP_302", path="/x"),))
+    dead = Rule(3, (PathPattern(("/dead",)),), (forward(API),))
+    one = balancer(WEB, API, listeners=(http(rule, moved, dead, default=forward(WEB)),))
+    lab.serve(one, {API.reference: []})
+    asked = {"/fixed": get("/fixed"), "/moved": get("/moved"), "/dead": get("/dead"), "trace": get(method="TRACE")}
+    asked |= {"long": get("/" + "x" * 17000), "/": get()}
+    answers = {name: lab.ask(one, request) for name, request in asked.items()}
+    assert {name: f"{answer.status} {answer.reason}" for name, answer in answers.items()} == {
+        "/fixed": "503 Service Temporarily Unavailable",
+        "/moved": "302 Moved Temporarily",
+        "/dead": "503 Service Temporarily Unavailable",
+        "trace": "405 Not Allowed",
+        "long": "414 Request-URI Too Large",
+        "/": "200 OK",
+    }
+    assert not any(answer.header("x-lockgate-own") for answer in answers.values())
+    assert answers["/fixed"].header("content-type") == "text/plain; charset=utf-8"
+
+
 REFUSALS = {
     "TRACE": (get(method="TRACE"), 405),
     "a bad length": (get("/", "a", "Content-Length: x"), 400),
@@ -303,11 +324,8 @@ def test_requests_that_are_refused(lab: Lab, name: str) -> None:
     one = balancer(WEB, listeners=(http(default=forward(WEB)),))
     lab.serve(one)
     answer = lab.ask(one, request)
-    assert (answer.status, answer.header("server"), answer.header("content-type")) == (
-        status,
-        "awselb/2.0",
-        "text/html",
-    )
+    kind = None if status == 463 else "text/html"  # which has no page
+    assert (answer.status, answer.header("server"), answer.header("content-type")) == (status, "awselb/2.0", kind)
 
 
 def test_thirty_addresses_pass(lab: Lab) -> None:
@@ -649,8 +667,37 @@ def test_an_http_2_client_is_served(lab: Lab) -> None:
 
     answer = lab.run(ask())
     assert (answer.http_version, answer.status_code, answer.json()["body"]) == ("HTTP/2", 200, "hello")
-    refused = lab.run(ask(**{"content-type": "application/grpc"}))  # Envoy tells gRPC clients in gRPC's words
-    assert (refused.headers["content-type"], refused.headers["grpc-status"]) == ("application/grpc", "2")
+    refused = lab.run(ask(**{"content-type": "application/grpc"}))
+    assert (refused.status_code, refused.content, refused.headers["server"]) == (464, b"", "awselb/2.0")
+    assert not {"content-type", "grpc-status", "x-lockgate-own"} & set(refused.headers)
+
+
+def test_gRPC_clients_are_answered_in_http_like_all_others(lab: Lab) -> None:
+    import httpx
+
+    grpc = replace(group("grpc"), protocol_version="GRPC")
+    fixed = Rule(1, (PathPattern(("/fixed",)),), (FixedResponse("429", "application/json", '{"100": "%"}'),))
+    moved = Rule(2, (PathPattern(("/moved",)),), (Redirect("HTTP_301", path="/x"),))
+    empty = Rule(3, (PathPattern(("/empty",)),), (FixedResponse("503"),))
+    certificates = (f"{ARN}certificate/a.example.com",)
+    listener = Listener(443, "HTTPS", (forward(grpc),), rules=(fixed, moved, empty), certificates=certificates)
+    one = balancer(grpc, listeners=(listener,))
+    lab.serve(one, {grpc.reference: [Endpoint("127.0.0.1", 1)]})
+
+    async def ask(path: str) -> httpx.Response:
+        async with httpx.AsyncClient(http2=True, verify=False) as client:
+            url = f"https://127.0.0.1:{lab.port(one, 443)}{path}"
+            return await client.post(url, headers={"content-type": "application/grpc"}, content=b"\0\0\0\0\0")
+
+    refused, fixed_answer, redirected, bare = (lab.run(ask(path)) for path in ("/", "/fixed", "/moved", "/empty"))
+    assert (refused.status_code, refused.content) == (502, page("502 Bad Gateway"))
+    assert (fixed_answer.status_code, fixed_answer.content) == (429, b'{"100": "%"}')
+    assert (redirected.status_code, redirected.content) == (301, page("301 Moved Permanently"))
+    assert (bare.status_code, bare.content) == (503, b"")
+    kinds = [each.headers.get("content-type") for each in (refused, fixed_answer, redirected, bare)]
+    assert kinds == ["text/html", "application/json", "text/html", None]
+    assert [each.headers["content-length"] for each in (refused, bare)] == ["122", "0"]
+    assert not any("grpc-status" in each.headers for each in (refused, fixed_answer, redirected, bare))
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])

@@ -24,8 +24,6 @@ TITLES: Final[Mapping[int, str]] = MappingProxyType(
         408: "Request Time-out",
         413: "Request Entity Too Large",
         414: "Request-URI Too Large",
-        463: "",
-        464: "",
         500: "Internal Server Error",
         501: "Not Implemented",
         502: "Bad Gateway",
@@ -37,10 +35,34 @@ TITLES: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
+# In the status line some are worded otherwise, as load balancers and that family send them.
+_REASONS: Final = MappingProxyType({302: "Moved Temporarily", 401: "Unauthorized"})
+
+
 def page(status: int) -> str:
-    """The body of an answer made by the load balancer; lines end in CRLF."""
-    title = f"{status} {TITLES.get(status, '')}".rstrip()
+    """The body of an answer made by the load balancer; lines end in CRLF. Statuses of its own have none: gRPC clients
+    say of 464 that it has no content type (connectrpc/connectrpc.com#67, zitadel/zitadel-charts#410).
+    """
+    if status not in TITLES:
+        return ""
+    title = f"{status} {TITLES[status]}"
     return (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
     )
+
+
+def reason(status: int) -> str:
+    """The reason phrase of an answer made by the load balancer; "" where it is HTTP's own, or none is known."""
+    return _REASONS.get(status) or TITLES.get(status, "")
+
+
+def content_type(status: int) -> str:
+    """Of the page; "" where there is none."""
+    return CONTENT_TYPE if status in TITLES else ""
+
+
+def fixed_content_type(configured: str | None, body: str) -> str:
+    """Of a fixed response: text is told with its charset, as load balancers are seen to send it."""
+    kind = configured or ("text/plain" if body else "")
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind

@@ -24,7 +24,7 @@ from lockgate.loadbalancer.model import (
     Redirect,
     Rule,
 )
-from lockgate.loadbalancer.pages import page
+from lockgate.loadbalancer.pages import fixed_content_type, page
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
 from lockgate.loadbalancer.sessions import CALLBACK
@@ -264,8 +264,7 @@ def _outcome(
             return Redirected(int(action.status_code.removeprefix("HTTP_")), location(action, listener, request))
         case FixedResponse():
             body = action.message_body or ""
-            kind = (action.content_type or "text/plain") if body else ""
-            return Answered(int(action.status_code), kind, body)
+            return Answered(int(action.status_code), fixed_content_type(action.content_type, body), body)
     assert_never(action)
 
 

@@ -22,7 +22,8 @@ from lockgate.loadbalancer.model import (
     Rewrite,
     Rule,
 )
-from lockgate.loadbalancer.pages import CONTENT_TYPE, page
+from lockgate.loadbalancer.pages import content_type, fixed_content_type, page
+from lockgate.xds.loadbalancer.answers import mark
 from lockgate.xds.loadbalancer.errors import server_header
 from lockgate.xds.loadbalancer.names import CLUSTER_HEADER, LUA, REWRITES, TARGET_HEADER, cluster_name
 from lockgate.xds.loadbalancer.protobuf import header, literal, pack, seconds
@@ -66,7 +67,7 @@ def final_action(actions: Sequence[Action]) -> Action | None:
 
 def answer(status: int, listener: Listener) -> Outcome:
     """One of the load balancer's own pages."""
-    return _direct(listener, status, page(status), CONTENT_TYPE)
+    return _direct(listener, status, page(status), content_type(status))
 
 
 def _script(balancer: LoadBalancer, forward: Forward, transforms: Sequence[Rewrite]) -> Script | None:
@@ -162,13 +163,13 @@ def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
 
 def _fixed(listener: Listener, fixed: FixedResponse) -> Outcome:
     body = fixed.message_body or ""
-    return _direct(listener, int(fixed.status_code), body, (fixed.content_type or "text/plain") if body else "")
+    return _direct(listener, int(fixed.status_code), body, fixed_content_type(fixed.content_type, body))
 
 
-def _direct(listener: Listener, status: int, body: str, content_type: str) -> Outcome:
-    headers = server_header(listener)
-    if content_type:
-        headers.append(header("content-type", literal(content_type)))
+def _direct(listener: Listener, status: int, body: str, kind: str) -> Outcome:
+    headers = [*server_header(listener), mark(status, kind)]
+    if kind:
+        headers.append(header("content-type", literal(kind)))
     return _without_script(
         Route(
             direct_response={"status": status, "body": {"inline_string": body} if body else None},

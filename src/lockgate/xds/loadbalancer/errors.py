@@ -16,7 +16,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from lockgate.loadbalancer.model import Listener
-from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
+from lockgate.loadbalancer.pages import SERVER, content_type, page
+from lockgate.xds.loadbalancer.answers import mark
 from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
 from lockgate.xds.loadbalancer.names import TLS
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
@@ -105,9 +106,9 @@ def _mapper(cause: Message, status: int, headers: list[Message]) -> Message:
         status_code=uint32(status),
         body_format_override={
             "text_format_source": {"inline_string": literal(page(status))},
-            "content_type": CONTENT_TYPE,
+            "content_type": content_type(status),
         },
-        headers_to_add=headers,
+        headers_to_add=[*headers, mark(status, content_type(status))],
     )
 
 

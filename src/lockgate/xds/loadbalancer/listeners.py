@@ -28,6 +28,7 @@ from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.loadbalancer.waf.model import fingerprints
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import script_of
+from lockgate.xds.loadbalancer.answers import own_answers_filter
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
@@ -154,6 +155,7 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     if any(rule.transforms for rule in listener.rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
     filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))
+    filters.append(own_answers_filter())
     router = Router(suppress_envoy_headers=True)
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
     return filters

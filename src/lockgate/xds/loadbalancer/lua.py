@@ -20,8 +20,10 @@ PAGES: Final = """
 collectgarbage("setpause", 1000)
 local pages = { %s }
 local function answer(handle, status)
-  local headers = { [":status"] = tostring(status), ["content-type"] = "text/html", ["server"] = "awselb/2.0" }
-  handle:respond(headers, pages[status])
+  local page = pages[status]
+  local headers = { [":status"] = tostring(status), ["server"] = "awselb/2.0", ["x-lockgate-own"] = page.mark }
+  if page.body ~= "" then headers["content-type"] = "text/html" end
+  handle:respond(headers, page.body)
   return true
 end
 """
@@ -303,7 +305,7 @@ function envoy_on_request(handle)
   local asked = filled(context:get("query"))
   local bare = context:get("query") == "#{query}" and headers:get(":path"):find("?", 1, true)
   if asked ~= "" or bare then location = location .. "?" .. asked end
-  if #location > 8192 then return handle:respond({ [":status"] = "507" }, "") end
+  if #location > 8192 then return handle:respond({ [":status"] = "507", ["x-lockgate-own"] = "own 507 |" }, "") end
   handle:respond({ [":status"] = context:get("status"), ["location"] = location }, "")
 end
 """

@@ -19,8 +19,9 @@ from lockgate.loadbalancer.forwarding import (
     keeps_host,
 )
 from lockgate.loadbalancer.model import Forward, Listener, LoadBalancer, Redirect
-from lockgate.loadbalancer.pages import page
+from lockgate.loadbalancer.pages import content_type, page
 from lockgate.xds.loadbalancer import lua
+from lockgate.xds.loadbalancer.answers import marked
 
 Context: TypeAlias = Mapping[str, Any]
 
@@ -150,4 +151,10 @@ def _stickiness(attributes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _pages(*statuses: int) -> str:
-    return ", ".join(f"[{status}] = {lua.quoted(page(status))}" for status in statuses)
+    """What answers to send with each status, and the mark that they carry."""
+    made = (
+        f"[{status}] = {{ body = {lua.quoted(page(status))}, "
+        f"mark = {lua.quoted(marked(status, content_type(status)))} }}"
+        for status in statuses
+    )
+    return ", ".join(made)

@@ -1,0 +1,76 @@
+"""What the load balancer's own answers have that Envoy's do not: its reason phrases, and HTTP for gRPC clients too.
+
+Each of them carries a mark on its way through the filters. Only for what is marked a script runs: it writes the reason
+phrase, keeps the content type of an empty body, and turns what Envoy says in gRPC's words back into the answer that it
+was. What gRPC clients of load balancers tell of is "unexpected HTTP status code received from server: 464"
+(zitadel/zitadel-go#282, zitadel/zitadel-charts#410).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy.extensions.common.matching.v3.extension_matcher_pb2 import ExtensionWithMatcher
+from envoy.extensions.filters.common.matcher.action.v3.skip_action_pb2 import SkipFilter
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from envoy.type.matcher.v3.http_inputs_pb2 import HttpResponseHeaderMatchInput
+from xds.type.matcher.v3.matcher_pb2 import Matcher
+
+from lockgate.loadbalancer.pages import reason
+from lockgate.xds.loadbalancer.names import OWN_ANSWER
+from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack
+
+FILTER: Final = "lockgate.own_answers"
+_MARKED: Final = "own "
+
+_SCRIPT: Final = """
+local function decoded(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status, phrase, kind = headers:get("{mark}"):match("^own (%d+) ([^|]*)|(.*)$")
+  headers:remove("{mark}")
+  if phrase ~= "" then headers:setHttp1ReasonPhrase(phrase) end
+  local message = headers:get("grpc-message")
+  if headers:get("grpc-status") then
+    headers:remove("grpc-status")
+    headers:remove("grpc-message")
+    headers:remove("content-type")
+    headers:replace(":status", status)
+    if message then handle:body(true):setBytes(decoded(message)) else headers:add("content-length", "0") end
+  end
+  if kind ~= "" and not headers:get("content-type") then headers:add("content-type", kind) end
+end
+"""
+
+
+def mark(status: int, content_type: str) -> Message:
+    """The header by which the filter knows an answer of the load balancer's own."""
+    return header(OWN_ANSWER, literal(marked(status, content_type)))
+
+
+def marked(status: int, content_type: str) -> str:
+    return f"{_MARKED}{status} {reason(status)}|{content_type}"
+
+
+def own_answers_filter() -> Message:
+    script = Lua(default_source_code={"inline_string": _SCRIPT.replace("{mark}", OWN_ANSWER)})
+    unmarked = {
+        "not_matcher": {
+            "single_predicate": {
+                "input": {
+                    "name": "mark",
+                    "typed_config": pack(HttpResponseHeaderMatchInput(header_name=OWN_ANSWER)),
+                },
+                "value_match": {"prefix": _MARKED},
+            }
+        }
+    }
+    skip = {"action": {"name": "skip", "typed_config": pack(SkipFilter())}}
+    config = ExtensionWithMatcher(
+        xds_matcher=Matcher(matcher_list={"matchers": [{"predicate": unmarked, "on_match": skip}]}),
+        extension_config={"name": "envoy.filters.http.lua", "typed_config": pack(script)},
+    )
+    return HttpFilter(name=FILTER, typed_config=pack(config))
