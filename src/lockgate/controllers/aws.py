@@ -92,7 +92,12 @@ class Aws:
         return self._session.client(
             service,
             endpoint_url=self._endpoint,
-            config=Config(max_pool_connections=16, retries={"mode": "standard", "max_attempts": 3}),
+            # The service says what is wrong with parameters, as it does to the components' own SDKs.
+            config=Config(
+                max_pool_connections=16,
+                retries={"mode": "standard", "max_attempts": 3},
+                parameter_validation=False,
+            ),
         )
 
 
@@ -105,5 +110,5 @@ def _errors(service: str, operation: str) -> Iterator[None]:
     except ClientError as error:
         detail = error.response.get("Error", {})
         raise AwsError(service, operation, detail.get("Code", ""), detail.get("Message", str(error))) from error
-    except BotoCoreError as error:  # no answer at all: refused connections, bad parameters, no credentials
+    except BotoCoreError as error:  # no answer at all: refused connections, no credentials
         raise AwsError(service, operation, type(error).__name__, str(error)) from error

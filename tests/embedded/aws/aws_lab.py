@@ -40,7 +40,8 @@ class Lab:
         return asyncio.run_coroutine_threadsafe(done(), self._loop).result(30)
 
     def client(self, service: str, *, region: str = REGION, key: str = KEY, secret: str = SECRET) -> Any:
-        return boto3.client(
+        # Not boto3.client: while moto is imported, boto3.Session is another one.
+        return boto3.session.Session().client(
             service,
             endpoint_url=self.api.url,
             region_name=region,

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
-from lockgate.embedded.aws.xml_writer import Writer
+from lockgate.embedded.aws.xml_writer import Writer, escaped
 
 Parameters = dict[str, Any]  # as botocore's shapes have them
 Result = Mapping[str, Any]
@@ -137,20 +136,20 @@ def failure(service: str, refusal: Refusal) -> HttpAnswer:
         case "ec2":
             body = (
                 '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
-                f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
+                f"<Code>{escaped(refusal.code)}</Code><Message>{escaped(refusal.message)}</Message>"
                 f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
             )
             content = "text/xml;charset=UTF-8"
         case "s3":
             body = (
-                f"<Error><Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
+                f"<Error><Code>{escaped(refusal.code)}</Code><Message>{escaped(refusal.message)}</Message>"
                 f"<RequestId>{request_id}</RequestId></Error>"
             )
             content = "application/xml"
         case _:
             body = (
                 f'<ErrorResponse xmlns="{_NAMESPACE.get(service, "")}"><Error><Type>{kind}</Type>'
-                f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message></Error>"
+                f"<Code>{escaped(refusal.code)}</Code><Message>{escaped(refusal.message)}</Message></Error>"
                 f"<RequestId>{request_id}</RequestId></ErrorResponse>"
             )
             content = "text/xml"

@@ -7,12 +7,20 @@ Source: Smithy, "AWS query protocol" and "AWS restXml protocol".
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 Write = Callable[[Any, list[str]], None]
+
+
+def escaped(text: str) -> str:
+    """As XML's content. What XML cannot hold at all becomes U+FFFD."""
+    return escape(_UNWRITABLE.sub("\ufffd", text), {"\r": "&#13;"})
 
 
 class Writer:
@@ -65,7 +73,7 @@ class Writer:
             case "blob":
                 return lambda value, parts: parts.append(base64.b64encode(value).decode())
             case _:
-                return lambda value, parts: parts.append(escape(str(value)))
+                return lambda value, parts: parts.append(escaped(str(value)))
 
     def _members(self, shape: Any) -> Iterator[tuple[str, str, str, Write]]:
         """Each member's key, opening and closing tag, and how it is written. A flattened list has no element."""
@@ -111,7 +119,7 @@ def _map(names: tuple[str, str], item: Write) -> Write:
 
     def write(value: Any, parts: list[str]) -> None:
         for key, each in value.items():
-            parts.append(f"<entry><{key_name}>{escape(str(key))}</{key_name}><{value_name}>")
+            parts.append(f"<entry><{key_name}>{escaped(str(key))}</{key_name}><{value_name}>")
             item(each, parts)
             parts.append(f"</{value_name}></entry>")
 

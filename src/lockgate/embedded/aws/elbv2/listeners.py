@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lockgate.embedded.aws.elbv2 import actions, attributes, policies, tags
@@ -190,6 +191,8 @@ def _arns(given: Sequence[Shape]) -> list[str]:
 
 def _check_certificate(state: State, arn: str) -> None:
     match state.neighbours.certificate(arn):
+        case None if not re.fullmatch(rf"arn:aws[a-z-]*:(acm:{state.region}:\d+:certificate/|iam::\d+:server-).+", arn):
+            raise Refusal("ValidationError", f"Certificate ARN '{arn}' is not valid")  # another region's, too
         case None:
             raise Refusal("CertificateNotFound", f"Certificate '{arn}' not found")
         case "issued":
