@@ -9,7 +9,13 @@ from lockgate.loadbalancer.annotations import REGISTRY
 from lockgate.loadbalancer.annotations_spec import Merge
 from lockgate.loadbalancer.ingress.findings import spec_of
 
-ANNOTATIONS = ("annotations_group", "annotations_listeners", "annotations_targets", "annotations_rules")
+ANNOTATIONS = (
+    "annotations_frontend",
+    "annotations_group",
+    "annotations_listeners",
+    "annotations_targets",
+    "annotations_rules",
+)
 TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets", "flags")
 
 

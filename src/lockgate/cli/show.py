@@ -66,6 +66,10 @@ def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
             conditions = " and ".join(_condition(each) for each in rule["Conditions"])
             yield f"│   {rule['Priority']:>5}  {conditions}  →  {_actions(rule['Actions'])}{_origin(rule)}"
         yield f"│ default  →  {_actions(listener['DefaultActions'])}"
+    if in_front := stack.get("FrontendNlb"):
+        yield f"├ in front: {in_front['LoadBalancerName']}  {in_front['Scheme']}{_origin(in_front)}"
+        for listener in in_front["Listeners"]:
+            yield f"│   TCP {listener['Port']}  →  {_actions(listener['DefaultActions'])}{_origin(listener)}"
     for group in stack.get("TargetGroups", ()):
         check = " ".join(
             str(group[key]) for key in ("HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath") if key in group

@@ -11,7 +11,7 @@ from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import Listener
-from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, TcpListener
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
@@ -107,13 +107,14 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     ingresses = await edge.store.list(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
-    wanted = [each.load_balancer.name for each in edge.stacks.stacks if each.load_balancer] if edge.stacks else []
+    stacks = edge.stacks.stacks if edge.stacks else ()
+    wanted = [made.name for each in stacks for made in (each.load_balancer, each.frontend) if made]
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
     for balancer in _balancers(edge):
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
-    there = {balancer.name for balancer in edge.load_balancing.load_balancers}
+    there = {balancer.name for balancer in _balancers(edge)}
     for name in wanted:
         if name not in there:
             yield Line("load balancer", name, State.WAITING, "is being made")
@@ -141,7 +142,9 @@ def _load_balancer(edge: Edge, balancer: AnyLoadBalancer, *, served: bool) -> Li
     )
     if rejected := edge.ads.rejections("alb"):
         return Line("load balancer", balancer.name, State.FAILED, str(rejected[0]))
-    ready = served and balancer.dns_name.lower() in edge.addresses and all(states.values()) and healthy == len(targets)
+    # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.
+    fit = healthy == len(targets) or isinstance(balancer, NetworkLoadBalancer)
+    ready = served and balancer.dns_name.lower() in edge.addresses and all(states.values()) and fit
     return Line("load balancer", balancer.name, State.READY if ready else State.WAITING, detail)
 
 

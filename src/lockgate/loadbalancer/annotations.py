@@ -261,28 +261,68 @@ SHIELD_ADVANCED_PROTECTION = Annotation(
     default="left as it is", fields="Shield protection",
 )  # fmt: skip
 ENABLE_FRONTEND_NLB = Annotation(
-    "enable-frontend-nlb", BOOL, "a Network Load Balancer in front", Merge.SAME, default="false",
-    fields="a second LoadBalancer", limits="told, and left out; the ALB is made without it",
+    "enable-frontend-nlb", BOOL, "a Network Load Balancer in front of the load balancer", Merge.SAME, default="false",
+    fields="LoadBalancer of type network",
 )  # fmt: skip
-
-_NLB = "told with `enable-frontend-nlb`, and left out"
-FRONTEND_NLB: Final[tuple[AnyAnnotation, ...]] = (
-    Annotation("frontend-nlb-scheme", STRING, "its scheme", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-subnets", LIST, "its subnets", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-security-groups", LIST, "its security groups", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-eip-allocations", LIST, "its Elastic IPs", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-listener-port-mapping", MAP, "`nlb=alb` ports", Merge.UNION, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-port", STRING, "its health check’s port", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-protocol", STRING, "its health check’s protocol", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-path", STRING, "its health check’s path", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-interval-seconds", INT32, "between checks", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-timeout-seconds", INT32, "fail a check", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-healthy-threshold-count", INT32, "successes", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-unhealthy-threshold-count", INT32, "failures", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-healthcheck-success-codes", STRING, "status codes", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-tags", MAP, "its tags", Merge.SAME, limits=_NLB),
-    Annotation("frontend-nlb-attributes", MAP, "its attributes", Merge.SAME, limits=_NLB),
-)
+FRONTEND_NLB_SCHEME = Annotation(
+    "frontend-nlb-scheme", STRING, "who may reach it", Merge.SAME, default="internal",
+    values=("internal", "internet-facing"), fields="Scheme",
+)  # fmt: skip
+FRONTEND_NLB_SUBNETS = Annotation(
+    "frontend-nlb-subnets", LIST, "its subnets, by id or Name tag", Merge.SAME, default="discovered by tags",
+    fields="SubnetMappings",
+)  # fmt: skip
+FRONTEND_NLB_SECURITY_GROUPS = Annotation(
+    "frontend-nlb-security-groups", LIST, "its security groups, by id or Name tag", Merge.SAME,
+    default="the load balancer’s own", fields="SecurityGroups",
+)  # fmt: skip
+FRONTEND_NLB_EIP_ALLOCATIONS = Annotation(
+    "frontend-nlb-eip-allocations", LIST, "its Elastic IPs, one a subnet, in the subnets’ order", Merge.SAME,
+    fields="SubnetMappings.AllocationId",
+)  # fmt: skip
+FRONTEND_NLB_PORT_MAPPING = Annotation(
+    "frontend-nlb-listener-port-mapping", MAP, "`nlb=alb`: its ports, and those that they lead to", Merge.SAME_PER_PORT,
+    default="every port to itself", fields="Listeners, Targets.Port",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHCHECK_PORT = Annotation(
+    "frontend-nlb-healthcheck-port", STRING, "a number, or `traffic-port`", Merge.SAME_PER_PORT,
+    default="traffic-port", fields="HealthCheckPort",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHCHECK_PROTOCOL = Annotation(
+    "frontend-nlb-healthcheck-protocol", STRING, "how the load balancer is probed", Merge.SAME_PER_PORT,
+    default="HTTP", values=("HTTP", "HTTPS"), fields="HealthCheckProtocol",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHCHECK_PATH = Annotation(
+    "frontend-nlb-healthcheck-path", STRING, "path of the probe", Merge.SAME_PER_PORT, default="/",
+    fields="HealthCheckPath",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHCHECK_INTERVAL = Annotation(
+    "frontend-nlb-healthcheck-interval-seconds", INT32, "seconds between probes", Merge.SAME_PER_PORT, default="15",
+    fields="HealthCheckIntervalSeconds",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHCHECK_TIMEOUT = Annotation(
+    "frontend-nlb-healthcheck-timeout-seconds", INT32, "seconds until a probe has failed", Merge.SAME_PER_PORT,
+    default="5", fields="HealthCheckTimeoutSeconds",
+)  # fmt: skip
+FRONTEND_NLB_HEALTHY_THRESHOLD = Annotation(
+    "frontend-nlb-healthcheck-healthy-threshold-count", INT32, "successes in a row that make it healthy",
+    Merge.SAME_PER_PORT, default="2", fields="HealthyThresholdCount",
+)  # fmt: skip
+FRONTEND_NLB_UNHEALTHY_THRESHOLD = Annotation(
+    "frontend-nlb-healthcheck-unhealthy-threshold-count", INT32, "failures in a row that make it unhealthy",
+    Merge.SAME_PER_PORT, default="2", fields="UnhealthyThresholdCount",
+)  # fmt: skip
+FRONTEND_NLB_SUCCESS_CODES = Annotation(
+    "frontend-nlb-healthcheck-success-codes", STRING, "status codes that are a success", Merge.SAME_PER_PORT,
+    default="200", fields="Matcher",
+)  # fmt: skip
+FRONTEND_NLB_TAGS = Annotation(
+    "frontend-nlb-tags", MAP, "its tags, in place of the load balancer’s", Merge.SAME, default="the load balancer’s",
+    fields="Tags",
+)  # fmt: skip
+FRONTEND_NLB_ATTRIBUTES = Annotation(
+    "frontend-nlb-attributes", MAP, "its attributes", Merge.SAME, fields="load balancer attributes",
+)  # fmt: skip
 DRY_RUN_PLAN = Annotation(
     "dry-run-plan", STRING, "written by the controller, never read", Merge.FIRST,
     limits="needs the gate IngressPlanAnnotation, which is off by default",
@@ -290,9 +330,6 @@ DRY_RUN_PLAN = Annotation(
 
 REGISTRY: Final[dict[str, AnyAnnotation]] = {
     annotation.name: annotation
-    for annotation in (
-        *(value for value in dict(globals()).values() if isinstance(value, Annotation)),
-        *FRONTEND_NLB,
-    )
+    for annotation in (value for value in dict(globals()).values() if isinstance(value, Annotation))
 }
 """All of them by name, in the order above."""

@@ -43,6 +43,18 @@ def target_group_name(
     return f"k8s-{_plain(service[0])[:8]}-{_plain(service[1])[:8]}-{digest}"
 
 
+def frontend_name(load_balancer: str) -> str:
+    """Of the network load balancer in front of one with that name."""
+    return load_balancer[:28] + "-nlb"
+
+
+def frontend_target_group_name(
+    cluster: str, *, namespace: str, name: str, group: str, port: int, check_port: str, check_protocol: str
+) -> str:
+    """Of a port of that network load balancer; `namespace`, `name` and `group` as for the load balancer."""
+    return _readable(namespace, name, _digest(cluster, group, str(port), "alb", "TCP", check_port, check_protocol))
+
+
 def backend_security_group_name(cluster: str) -> str:
     return f"k8s-traffic-{_plain(cluster)[:232]}-{_digest(cluster)}"
 

@@ -30,6 +30,7 @@ from lockgate.loadbalancer.model import (
     SourceIp,
     TargetGroup,
 )
+from lockgate.loadbalancer.network import SubnetMapping
 
 Json: TypeAlias = dict[str, Any]
 Resolve: TypeAlias = Callable[[str], str]
@@ -162,6 +163,19 @@ def target_group(group: TargetGroup) -> Json:
         "IpAddressType": group.ip_address_type,
         **({"TargetControlPort": group.control_port} if group.control_port is not None else {}),
     }
+
+
+def subnet_mappings(items: Iterable[SubnetMapping]) -> list[Json]:
+    return [
+        _given(
+            {
+                "SubnetId": item.subnet or None,
+                "AllocationId": item.allocation_id or None,
+                "PrivateIPv4Address": item.private_ipv4_address or None,
+            }
+        )
+        for item in items
+    ]
 
 
 def mutual_authentication(value: MutualAuthentication) -> Json:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import Action, Listener, LoadBalancer, Rule, TargetGroup
+from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
 from lockgate.loadbalancer.stack import SecurityGroup, Stack, TargetGroupBinding
 from lockgate.resources.finding import Position
 
@@ -19,6 +20,8 @@ def stack_json(stack: Stack) -> Json:
     if stack.load_balancer is not None:
         shown["LoadBalancer"] = _balancer(stack, stack.load_balancer)
         shown["Listeners"] = [_listener(listener) for listener in stack.load_balancer.listeners]
+    if stack.frontend is not None:
+        shown["FrontendNlb"] = _frontend(stack.frontend)
     if stack.security_group is not None:
         shown["SecurityGroup"] = _security_group(stack.security_group)
     shown["TargetGroups"] = [_target_group(group) for group in stack.target_groups.values()]
@@ -54,6 +57,26 @@ def _balancer(stack: Stack, balancer: LoadBalancer) -> Json:
     if stack.capacity_units is not None:
         shown["MinimumLoadBalancerCapacity"] = {"CapacityUnits": stack.capacity_units}
     return shown | _from(balancer.origin)
+
+
+def _frontend(balancer: NetworkLoadBalancer) -> Json:
+    shown: Json = {
+        "LoadBalancerName": balancer.name,
+        "Type": "network",
+        "Scheme": balancer.scheme,
+        "IpAddressType": balancer.ip_address_type,
+        "SecurityGroups": list(balancer.security_groups),
+        "SubnetMappings": shapes.subnet_mappings(balancer.subnets),
+        "Attributes": shapes.attributes(balancer.attributes),
+        "Tags": shapes.tags(balancer.tags),
+        "Listeners": [_tcp_listener(listener) for listener in balancer.listeners],
+    }
+    return shown | _from(balancer.origin)
+
+
+def _tcp_listener(listener: TcpListener) -> Json:
+    shown = {"Port": listener.port, "Protocol": "TCP", "DefaultActions": _actions([listener.forward])}
+    return shown | _from(listener.origin)
 
 
 def _listener(listener: Listener) -> Json:
@@ -96,6 +119,8 @@ def _target_group(group: TargetGroup) -> Json:
     shown |= {key: value for key, value in shapes.target_group(group).items() if key != "Name"}
     shown["Attributes"] = shapes.attributes(group.attributes)
     shown["Tags"] = shapes.tags(group.tags)
+    if group.targets:
+        shown["Targets"] = [{"Id": target.id, "Port": target.port} for target in group.targets]
     return shown | _from(group.origin)
 
 

@@ -1,7 +1,7 @@
 """What an IngressGroup leads to: the load balancer and all that the controller makes with it, as values.
 
-Whatever AWS or Kubernetes names later is referred to by a token until then: a target group by its resource id, the
-two security groups by the constants below.
+Whatever AWS or Kubernetes names later is referred to by a token until then: a target group and the load balancer by
+their resource ids, the two security groups by the constants below.
 
 Source: aws-load-balancer-controller `pkg/model/`.
 """
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lockgate.loadbalancer.model import EMPTY, LoadBalancer, TargetGroup
+from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.resources.finding import Finding, Position
 
+LOAD_BALANCER: Final = "LoadBalancer"
+FRONTEND: Final = "FrontendNlb"
 MANAGED_SECURITY_GROUP: Final = "ManagedLBSecurityGroup"
 BACKEND_SECURITY_GROUP: Final = "backend-sg"
 
@@ -111,6 +114,8 @@ class Stack:
 
     group: GroupId
     load_balancer: LoadBalancer | None = None
+    frontend: NetworkLoadBalancer | None = None
+    """What passes connections on to the load balancer, whose resource id is the target of its target groups."""
     security_group: SecurityGroup | None = None
     bindings: tuple[TargetGroupBinding, ...] = ()
     certificates: tuple[CertificateRequest, ...] = ()
@@ -123,7 +128,8 @@ class Stack:
 
     @property
     def target_groups(self) -> Mapping[str, TargetGroup]:
-        return self.load_balancer.target_groups if self.load_balancer else {}
+        in_front = self.frontend.target_groups if self.frontend else {}
+        return {**self.load_balancer.target_groups, **in_front} if self.load_balancer else {}
 
     @property
     def needs_backend_security_group(self) -> bool:

@@ -41,7 +41,7 @@ class Demand:
     """Subnets that are tagged for other clusters are left to them."""
     by_reachability: bool = True
     single: bool = False
-    """One subnet is enough: AWS allows it to accounts that ask for it."""
+    """One subnet is enough: for a network load balancer, and for accounts that asked AWS for it."""
 
 
 def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:

@@ -1,23 +1,35 @@
-"""The load balancer of a stack itself.
+"""The load balancer of a stack itself, and what goes of load balancers.
 
 Source: aws-load-balancer-controller `pkg/deploy/elbv2/load_balancer_synthesizer.go`, `load_balancer_manager.go`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site, ensure_attributes, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import LoadBalancer
-from lockgate.loadbalancer.stack import Stack
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.loadbalancer.stack import FRONTEND, LOAD_BALANCER, Stack
+
+Balancer = TypeVar("Balancer", LoadBalancer, NetworkLoadBalancer)
 
 
 async def delete_spare(site: Site, stack: Stack, existing: Existing) -> None:
-    """Load balancers that the group has no more go at once; another scheme means another load balancer."""
-    for balancer in _spare(stack.load_balancer, existing):
+    """Load balancers that the group has no more go at once, what is in front of another one first."""
+    there: list[AnyLoadBalancer] = [balancer for _, balancer in existing.networks]
+    there += [balancer for _, balancer in existing.balancers]
+    kept = (
+        matching(stack.frontend, existing.networks, FRONTEND),
+        matching(stack.load_balancer, existing.balancers, LOAD_BALANCER),
+    )
+    for balancer in there:
+        if any(balancer is each for each in kept):
+            continue
         try:
             await site.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=balancer.arn)
         except AwsError as error:
@@ -32,7 +44,7 @@ async def ensure(
     site: Site, stack: Stack, desired: LoadBalancer, security_groups: tuple[str, ...], existing: Existing
 ) -> tuple[Deployed, LoadBalancer | None]:
     """The load balancer, and what of it there was. Its name is never compared: a rename changes nothing."""
-    current = _matching(desired, existing)
+    current = matching(desired, existing.balancers, LOAD_BALANCER)
     if current is None:
         return await _create(site, stack, desired, security_groups), None
     arn = current.arn
@@ -53,18 +65,12 @@ async def ensure(
     return Deployed(arn, current.dns_name), current
 
 
-def _matching(desired: LoadBalancer | None, existing: Existing) -> LoadBalancer | None:
-    if desired is None:
-        return None
-    for resource, balancer in existing.balancers:
-        if resource == "LoadBalancer" and balancer.scheme == desired.scheme:
+def matching(desired: Balancer | None, there: Iterable[tuple[str, Balancer]], resource: str) -> Balancer | None:
+    """What a load balancer is already; another scheme means another load balancer."""
+    for name, balancer in there:
+        if desired is not None and name == resource and balancer.scheme == desired.scheme:
             return balancer
     return None
-
-
-def _spare(desired: LoadBalancer | None, existing: Existing) -> list[LoadBalancer]:
-    kept = _matching(desired, existing)
-    return [balancer for _, balancer in existing.balancers if kept is None or balancer.arn != kept.arn]
 
 
 async def _create(site: Site, stack: Stack, desired: LoadBalancer, security_groups: tuple[str, ...]) -> Deployed:

@@ -6,6 +6,7 @@ Source: aws-load-balancer-controller `controllers/ingress/group_controller.go`, 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.existing import Inventory, Unexpected
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.listeners import TooManyAttached
-from lockgate.controllers.aws_load_balancer.site import Deployed, Site, told
+from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, told
 from lockgate.controllers.aws_load_balancer.targets import Bindings
 from lockgate.controllers.aws_load_balancer.triggers import Triggers
 from lockgate.controllers.kubernetes import Kubernetes
@@ -43,6 +44,8 @@ from lockgate.loadbalancer.stack import GroupId, Stack
 from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import ApiError
+
+log = logging.getLogger("lockgate.controllers.aws_load_balancer")
 
 
 def _now() -> datetime:
@@ -115,7 +118,12 @@ class AwsLoadBalancerController:
         except ApiError as error:
             await self._warn(members, "FailedAddFinalizer", f"Failed add finalizer due to {error.message}")
             raise
-        deployed = await self._make(group)
+        try:
+            deployed = await self._make(group)
+        except LookAgain as again:
+            log.info("%s; again in %.0f s", again, again.seconds)
+            self._groups.add_after(group_id, again.seconds)
+            return
         if deployed is not None:
             await self._report(members, deployed)
         else:
@@ -154,15 +162,17 @@ class AwsLoadBalancerController:
         balancer = live.stack.load_balancer
         assert balancer is not None
         ports: list[JsonObject] = [{"port": listener.port, "protocol": "TCP"} for listener in balancer.listeners]
-        entry = {"hostname": live.deployed.dns_name.lower(), "ports": ports}
+        entries: list[JsonObject] = [{"hostname": each.dns_name.lower()} for each in live.deployed]
+        entries[0]["ports"] = ports
         for ingress in members:
             shown = [
-                {"hostname": item.hostname, "ports": [{"port": port.port, "protocol": "TCP"} for port in item.ports]}
+                {"hostname": item.hostname}
+                | ({"ports": [{"port": port.port, "protocol": "TCP"} for port in item.ports]} if item.ports else {})
                 for item in ingress.status.load_balancer.ingress
             ]
-            if shown == [entry]:
+            if shown == entries:
                 continue
-            status = {"loadBalancer": {"ingress": [entry]}}
+            status = {"loadBalancer": {"ingress": entries}}
             try:
                 await self._kubernetes.patch_status(Ingress, ingress.name, ingress.namespace, status)
             except ApiError as error:
@@ -196,4 +206,4 @@ class AwsLoadBalancerController:
 @dataclass(frozen=True, slots=True)
 class _Live:
     stack: Stack
-    deployed: Deployed
+    deployed: tuple[Deployed, ...]

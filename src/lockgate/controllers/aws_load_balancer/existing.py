@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.loadbalancer.elbv2 import Answers, load_balancers, target_group
+from lockgate.loadbalancer.elbv2_network import network_load_balancers
 from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
-from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.stack import CLUSTER_TAG, LOAD_BALANCER, RESOURCE_TAG, STACK_TAG, GroupId
 
 Json: TypeAlias = Mapping[str, Any]
 Tags: TypeAlias = dict[str, str]
@@ -31,6 +33,7 @@ class Existing:
     """
 
     balancers: tuple[tuple[str, LoadBalancer], ...] = ()
+    networks: tuple[tuple[str, NetworkLoadBalancer], ...] = ()
     target_groups: tuple[tuple[str, TargetGroup], ...] = ()
     security_groups: tuple[tuple[str, Json], ...] = ()
     tags: Mapping[str, Tags] = field(default_factory=dict)
@@ -40,7 +43,7 @@ class Existing:
     @property
     def summary(self) -> ExistingLoadBalancer | None:
         for resource, balancer in self.balancers:
-            if resource == "LoadBalancer":
+            if resource == LOAD_BALANCER:
                 return ExistingLoadBalancer(balancer.scheme, balancer.subnets)
         return None
 
@@ -89,13 +92,15 @@ class Inventory:
             aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=self._tag_filters(group)),
         )
         answers = await self._answers(balancers, target_groups)
-        read = load_balancers(answers)
+        read, networks = load_balancers(answers), network_load_balancers(answers)
         groups = tuple(target_group(item, answers) for item in target_groups)
         listeners = [listener for balancer in read for listener in balancer.listeners]
         arns += [arn for listener in listeners for arn in (listener.arn, *(rule.arn for rule in listener.rules))]
+        arns += [listener.arn for balancer in networks for listener in balancer.listeners]
         tags = await self._tags(arns)
         return Existing(
             balancers=tuple((_resource(tags[item.arn], "loadBalancer", item.arn), item) for item in read),
+            networks=tuple((_resource(tags[item.arn], "loadBalancer", item.arn), item) for item in networks),
             target_groups=tuple(
                 (_resource(tags[item.reference], "targetGroup", item.reference), item) for item in groups
             ),

@@ -37,6 +37,14 @@ class Deployed:
     dns_name: str
 
 
+class LookAgain(Exception):
+    """AWS is not ready: no fault, but the group is to be looked at again in `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 async def set_tags(site: Site, arn: str, desired: Mapping[str, str], current: Mapping[str, str]) -> None:
     """Tags of an ELBv2 resource become exactly `desired`, but for those that others keep there."""
     missing = {key: value for key, value in desired.items() if current.get(key) != value}

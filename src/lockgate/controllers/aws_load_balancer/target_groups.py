@@ -14,28 +14,36 @@ from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.stack import Stack
 
 
-async def ensure(site: Site, stack: Stack, existing: Existing) -> tuple[dict[str, str], tuple[str, ...]]:
-    """ARNs by reference, and the ARNs of those to delete when the rules have changed."""
-    found: dict[str, TargetGroup] = {}
-    spare: list[str] = []
-    for resource, group in existing.target_groups:
-        desired = stack.target_groups.get(resource)
-        if desired is None or resource in found or _needs_replacement(desired, group):
-            spare.append(group.reference)
-        else:
-            found[resource] = group
+def spare(stack: Stack, existing: Existing) -> tuple[TargetGroup, ...]:
+    """Those that the stack has no more, or has in another way: to be deleted when the rules have changed."""
+    kept = {group.reference for group in _kept(stack, existing).values()}
+    return tuple(group for _, group in existing.target_groups if group.reference not in kept)
+
+
+async def ensure(site: Site, stack: Stack, existing: Existing) -> dict[str, str]:
+    """ARNs by reference."""
+    kept = _kept(stack, existing)
     arns = {}
     for reference, desired in stack.target_groups.items():
-        if (current := found.get(reference)) is not None:
+        if (current := kept.get(reference)) is not None:
             await _mend(site, desired, current, existing)
             arns[reference] = current.reference
         else:
             arns[reference] = await _create(site, stack, desired)
-    return arns, tuple(spare)
+    return arns
 
 
-async def delete(site: Site, stack: Stack, arns: Iterable[str]) -> None:
-    for arn in arns:
+def _kept(stack: Stack, existing: Existing) -> dict[str, TargetGroup]:
+    found: dict[str, TargetGroup] = {}
+    for resource, group in existing.target_groups:
+        desired = stack.target_groups.get(resource)
+        if desired is not None and resource not in found and not _needs_replacement(desired, group):
+            found[resource] = group
+    return found
+
+
+async def delete(site: Site, stack: Stack, groups: Iterable[TargetGroup]) -> None:
+    for arn in (group.reference for group in groups):
         await retrying(
             lambda arn=arn: site.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn),  # type: ignore[misc]
             "ResourceInUse",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_values import Malformed, read_bool
-from lockgate.loadbalancer.ingress import certificates, findings, load_balancer, rules
+from lockgate.loadbalancer.ingress import certificates, findings, frontend, load_balancer, rules
 from lockgate.loadbalancer.ingress.backends import Backend, Backends
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.listeners import Port, ports
@@ -25,8 +25,9 @@ from lockgate.loadbalancer.model import (
     Redirect,
     Rule,
 )
+from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.loadbalancer.refusal import Path, Refused, about
-from lockgate.loadbalancer.stack import Permission, SecurityGroup, Stack
+from lockgate.loadbalancer.stack import LOAD_BALANCER, Permission, SecurityGroup, Stack
 from lockgate.loadbalancer.subnets import Demand
 from lockgate.resources.finding import Finding, Position
 from lockgate.resources.model import Resource
@@ -85,20 +86,22 @@ class _Build:
         if subnets is None and self.account.subnets is None:
             self._note_open(group.members[0].ingress, a.SUBNETS.path(), "which subnets it gets, EC2 decides")
         first = group.members[0].ingress
+        made = LoadBalancer(
+            name=name,
+            listeners=listeners,
+            target_groups=target_groups.made,
+            scheme=scheme,
+            ip_address_type=family,
+            security_groups=security.ids,
+            subnets=subnets or (),
+            attributes=attributes,
+            tags=load_balancer.tracked(tags, group.id, LOAD_BALANCER, settings),
+            origin=self.locate(first.key, ()),
+        )
         return Stack(
             group=group.id,
-            load_balancer=LoadBalancer(
-                name=name,
-                listeners=listeners,
-                target_groups=target_groups.made,
-                scheme=scheme,
-                ip_address_type=family,
-                security_groups=security.ids,
-                subnets=subnets or (),
-                attributes=attributes,
-                tags=load_balancer.tracked(tags, group.id, "LoadBalancer", settings),
-                origin=self.locate(first.key, ()),
-            ),
+            load_balancer=made,
+            frontend=self._frontend(frontend.Behind(made, open_ports, demand, tags)),
             security_group=self._security_group(open_ports, family != "ipv4", tags) if security.managed else None,
             bindings=tuple(target_groups.bindings.values()),
             certificates=certificates.requests(group, settings),
@@ -109,6 +112,13 @@ class _Build:
             ipam_pool=load_balancer.ipam_pool(group),
             findings=(*self._told(), *self.findings),
         )
+
+    def _frontend(self, behind: frontend.Behind) -> NetworkLoadBalancer | None:
+        made = frontend.frontend(self.group, behind, self.account, self.settings, self.locate, self._unmapped)
+        if made is not None and not any(mapping.subnet for mapping in made.subnets):
+            ingress, path = self.group.members[0].ingress, a.FRONTEND_NLB_SUBNETS.path()
+            self._note_open(ingress, path, "which subnets the network load balancer gets, EC2 decides")
+        return made
 
     def _listener(self, port: Port, tags: dict[str, str]) -> Listener:
         first = port.members[0].ingress
@@ -267,6 +277,10 @@ class _Build:
         finding = findings.NO_BACKEND.finding(message, place, subject=str(member.ingress.key))
         if finding not in self.findings:
             self.findings.append(finding)
+
+    def _unmapped(self, member: Member, message: str) -> None:
+        place = self.locate(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
+        self.findings.append(findings.UNMAPPED.finding(message, place, subject=str(member.ingress.key)))
 
     def _note_open(self, about_: Resource, path: Path, message: str) -> None:
         self.findings.append(

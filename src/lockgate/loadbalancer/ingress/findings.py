@@ -56,6 +56,12 @@ NO_BACKEND: Final = define(
     "Backend does not exist",
     "The rule answers 503 until the Service or the action is there.",
 )
+UNMAPPED: Final = define(
+    "LG1110",
+    Severity.WARNING,
+    "Mapped port leads nowhere",
+    "A port of frontend-nlb-listener-port-mapping that is none of the Ingress's own is passed over without a word.",
+)
 
 
 def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import cast
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_spec import Annotation, AnyAnnotation
 from lockgate.loadbalancer.annotations_values import read_int_or_text
+from lockgate.loadbalancer.ingress.agreement import as_set, listed, one, refused, said, with_commas
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import IpAddressType, Scheme
@@ -34,10 +35,10 @@ def scheme(group: Group, settings: Settings) -> Scheme:
     found = _values(group, a.SCHEME, lambda params: params.spec.scheme)
     for member, value in found:
         if value not in ("internal", "internet-facing"):
-            raise _refused(f"unknown scheme: {value}", member, a.SCHEME)
+            raise refused(f"unknown scheme: {value}", member, a.SCHEME)
     values = sorted({value for _, value in found})
     if len(values) > 1:
-        raise _refused(f"conflicting scheme: {_set(values)}", found[-1][0], a.SCHEME)
+        raise refused(f"conflicting scheme: {as_set(values)}", found[-1][0], a.SCHEME)
     return cast(Scheme, values[0]) if values else settings.default_scheme
 
 
@@ -45,11 +46,11 @@ def ip_address_type(group: Group) -> IpAddressType:
     found = _values(group, a.IP_ADDRESS_TYPE, lambda params: params.spec.ip_address_type)
     values = sorted({value for _, value in found})
     if len(values) > 1:
-        raise _refused(f"conflicting IPAddressType: {_show(values)}", found[-1][0], a.IP_ADDRESS_TYPE)
+        raise refused(f"conflicting IPAddressType: {listed(values)}", found[-1][0], a.IP_ADDRESS_TYPE)
     if not values:
         return "ipv4"
     if values[0] not in ("ipv4", "dualstack", "dualstack-without-public-ipv4"):
-        raise _refused(f"unknown IPAddressType: {values[0]}", found[0][0], a.IP_ADDRESS_TYPE)
+        raise refused(f"unknown IPAddressType: {values[0]}", found[0][0], a.IP_ADDRESS_TYPE)
     return cast(IpAddressType, values[0])
 
 
@@ -58,9 +59,9 @@ def name(group: Group, scheme: str, settings: Settings) -> str:
     values = sorted({value for _, value in found if value})
     for member, value in found:
         if len(value.encode()) > 32:
-            raise _refused("load balancer name cannot be longer than 32 characters", member, a.LOAD_BALANCER_NAME)
+            raise refused("load balancer name cannot be longer than 32 characters", member, a.LOAD_BALANCER_NAME)
     if len(values) > 1:
-        raise _refused(f"conflicting load balancer name: {_set(values)}", found[-1][0], a.LOAD_BALANCER_NAME)
+        raise refused(f"conflicting load balancer name: {as_set(values)}", found[-1][0], a.LOAD_BALANCER_NAME)
     if values:
         return values[0]
     group_id = group.id
@@ -85,22 +86,22 @@ class SecurityGroups:
 
 def security_groups(group: Group, account: Account, settings: Settings) -> SecurityGroups:
     backend = settings.backend_security_group or BACKEND_SECURITY_GROUP
-    listed = [(member, value) for member in group.members if (value := a.SECURITY_GROUPS.read(member.ingress))]
-    for member, value in listed[1:]:
-        if value != listed[0][1]:
-            message = f"conflicting securityGroups: {_show(listed[0][1])} | {_show(value)}"
-            raise _refused(message, member, a.SECURITY_GROUPS)
-    if not listed:
+    named = [(member, value) for member, value in said(group, a.SECURITY_GROUPS) if value]
+    for member, value in named[1:]:
+        if value != named[0][1]:
+            message = f"conflicting securityGroups: {listed(named[0][1])} | {listed(value)}"
+            raise refused(message, member, a.SECURITY_GROUPS)
+    if not named:
         if settings.enable_backend_security_group:
             return SecurityGroups((MANAGED_SECURITY_GROUP, backend), True, backend)
         return SecurityGroups((MANAGED_SECURITY_GROUP,), True, MANAGED_SECURITY_GROUP)
-    ids = _security_group_ids(listed[0][1], account, listed[0][0])
+    ids = security_group_ids(named[0][1], account, named[0][0], a.SECURITY_GROUPS)
     if not _manages_backend_rules(group, settings):
         return SecurityGroups(ids, False, None)
     if not settings.enable_backend_security_group:
-        raise _refused(
+        raise refused(
             "backendSG feature is required to manage worker node SG rules when frontendSG manually specified",
-            listed[0][0],
+            named[0][0],
             a.MANAGE_BACKEND_SECURITY_GROUP_RULES,
         )
     return SecurityGroups((*ids, backend), False, backend)
@@ -122,8 +123,8 @@ def subnets(group: Group, demand: Demand, account: Account) -> tuple[str, ...] |
                 return discovered_subnets(account.subnets, demand)
             case tags:
                 return tagged_subnets(tags, account.subnets, demand)
-    except Refused as refused:
-        raise _refused(refused.message, source or group.members[0], a.SUBNETS) from None
+    except Refused as fault:
+        raise refused(fault.message, source or group.members[0], a.SUBNETS) from None
 
 
 def attributes(group: Group) -> dict[str, str]:
@@ -163,11 +164,11 @@ def coip_pool(group: Group) -> str:
     for member, value in found:
         if not value:
             message = f"cannot use empty value for {a.CUSTOMER_OWNED_IPV4_POOL.name} annotation, ingress: {member.key}"
-            raise _refused(message, member, a.CUSTOMER_OWNED_IPV4_POOL)
+            raise refused(message, member, a.CUSTOMER_OWNED_IPV4_POOL)
     values = sorted({value for _, value in found})
     if len(values) > 1:
-        message = f"conflicting CustomerOwnedIPv4Pool: {_show(values)}"
-        raise _refused(message, found[-1][0], a.CUSTOMER_OWNED_IPV4_POOL)
+        message = f"conflicting CustomerOwnedIPv4Pool: {listed(values)}"
+        raise refused(message, found[-1][0], a.CUSTOMER_OWNED_IPV4_POOL)
     return values[0] if values else ""
 
 
@@ -178,7 +179,7 @@ def ipam_pool(group: Group) -> str:
     found = _values(group, a.IPAM_IPV4_POOL_ID, lambda _: None)
     for member, value in found[1:]:
         if value != found[0][1]:
-            raise _refused(f"conflicting ipv4 ipam pools {found[0][1]}: {value}", member, a.IPAM_IPV4_POOL_ID)
+            raise refused(f"conflicting ipv4 ipam pools {found[0][1]}: {value}", member, a.IPAM_IPV4_POOL_ID)
     return found[0][1] if found else ""
 
 
@@ -191,7 +192,7 @@ def web_acl(group: Group, account: Account) -> WebAcl | None:
         if account.web_acls is None:
             return None
         if name not in account.web_acls:
-            raise _refused(f"couldn't find WAFv2 WebACL with name: {name}", names[0][0], a.WAFV2_ACL_NAME)
+            raise refused(f"couldn't find WAFv2 WebACL with name: {name}", names[0][0], a.WAFV2_ACL_NAME)
         return WebAcl(account.web_acls[name])
     arns = _values(group, a.WAFV2_ACL_ARN, lambda params: params.spec.wafv2_acl_arn)
     arn = _single(arns, a.WAFV2_ACL_ARN, "conflicting WAFv2 WebACL ARNs")
@@ -200,18 +201,17 @@ def web_acl(group: Group, account: Account) -> WebAcl | None:
 
 def shield(group: Group) -> bool | None:
     """Whether Shield Advanced protects the load balancer; nothing said leaves it as it is."""
-    return _one(group, a.SHIELD_ADVANCED_PROTECTION, "conflicting enable shield advanced protection")
+    return one(group, a.SHIELD_ADVANCED_PROTECTION, "conflicting enable shield advanced protection")
 
 
 def check_addons(group: Group) -> None:
     """Conflicts of add-ons that are not made here are refused all the same: on a cluster they would be."""
     ids = _values(group, a.WAF_ACL_ID, lambda _: None)
-    said = {member.key for member, _ in ids}
-    ids += [item for item in _values(group, a.WEB_ACL_ID, lambda _: None) if item[0].key not in said]
+    having = {member.key for member, _ in ids}
+    ids += [item for item in _values(group, a.WEB_ACL_ID, lambda _: None) if item[0].key not in having]
     values = sorted({value for _, value in ids})
     if len(values) > 1:
-        raise _refused(f"conflicting WAFClassic WebACL IDs: {_show(values)}", ids[-1][0], a.WAF_ACL_ID)
-    _one(group, a.ENABLE_FRONTEND_NLB, "conflicting enable frontend NLB values")
+        raise refused(f"conflicting WAFClassic WebACL IDs: {listed(values)}", ids[-1][0], a.WAF_ACL_ID)
 
 
 def ssl_redirect(group: Group) -> int | None:
@@ -230,7 +230,7 @@ def ssl_redirect(group: Group) -> int | None:
                 found.append((member, value))
     values = sorted({value for _, value in found})
     if len(values) > 1:
-        raise _refused(f"conflicting sslRedirect port: {_show(map(str, values))}", found[-1][0], a.SSL_REDIRECT)
+        raise refused(f"conflicting sslRedirect port: {listed(map(str, values))}", found[-1][0], a.SSL_REDIRECT)
     return values[0] if values else None
 
 
@@ -243,7 +243,7 @@ def group_tags(group: Group, settings: Settings) -> dict[str, str]:
     for member in group.members:
         for key, value in ingress_tags(member, settings).items():
             if merged.setdefault(key, value) != value:
-                raise _refused(f"conflicting tag {key}: {merged[key]} | {value}", member, a.TAGS)
+                raise refused(f"conflicting tag {key}: {merged[key]} | {value}", member, a.TAGS)
     return merged
 
 
@@ -259,7 +259,7 @@ def ingress_tags(member: Member, settings: Settings, service: Service | None = N
     for key in (*params, *of_service, *own):
         if key in settings.external_managed_tags:
             message = f"failed build tags for {subject}: external managed tag key {key} cannot be specified"
-            raise _refused(message, member, a.TAGS)
+            raise refused(message, member, a.TAGS)
     found = own | of_service | params
     default = dict(settings.default_tags)
     return default | found if "EnableDefaultTagsLowPriority" in settings.gates else found | default
@@ -285,15 +285,8 @@ def merged_maps(
                 continue
             if merged.setdefault(key, value) != value:
                 message = conflict.format(key=key, first=merged[key], second=value, ingress=member.key)
-                raise _refused(message, member, annotation)
+                raise refused(message, member, annotation)
     return merged
-
-
-def _one(group: Group, annotation: Annotation[bool], conflict: str) -> bool | None:
-    found = [(member, value) for member in group.members if (value := annotation.read(member.ingress)) is not None]
-    if len({value for _, value in found}) > 1:
-        raise _refused(conflict, found[-1][0], annotation)
-    return found[0][1] if found else None
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------
@@ -315,7 +308,7 @@ def _values(
 def _single(found: list[tuple[Member, str]], annotation: Annotation[str], conflict: str) -> str | None:
     values = sorted({value for _, value in found if value})
     if len(values) > 1:
-        raise _refused(f"{conflict}: {_show(values)}", found[-1][0], annotation)
+        raise refused(f"{conflict}: {listed(values)}", found[-1][0], annotation)
     return values[0] if values else None
 
 
@@ -330,57 +323,41 @@ def _subnet_wish(
         if selector is not None:
             wish: tuple[str, ...] | Mapping[str, tuple[str, ...]] = selector.ids or selector.tags
             if by_params and by_params[0] != wish:
-                raise _refused("conflicting IngressClassParams subnet specifications", member, a.SUBNETS)
+                raise refused("conflicting IngressClassParams subnet specifications", member, a.SUBNETS)
             by_params = by_params or (wish, member)
         elif names := a.SUBNETS.read(member.ingress):
             if by_annotation and set(by_annotation[0]) != set(names):
-                message = f"conflicting subnets: {_show(by_annotation[0])} | {_show(names)}"
-                raise _refused(message, member, a.SUBNETS)
+                message = f"conflicting subnets: {listed(by_annotation[0])} | {listed(names)}"
+                raise refused(message, member, a.SUBNETS)
             by_annotation = by_annotation or (names, member)
     if by_params and by_annotation:
         message = "conflicting subnet specifications: IngressClassParams versus annotation"
-        raise _refused(message, by_annotation[1], a.SUBNETS)
+        raise refused(message, by_annotation[1], a.SUBNETS)
     return by_params or by_annotation or (None, None)
 
 
-def _security_group_ids(listed: tuple[str, ...], account: Account, member: Member) -> tuple[str, ...]:
+def security_group_ids(
+    written: tuple[str, ...], account: Account, member: Member, annotation: AnyAnnotation
+) -> tuple[str, ...]:
     """Ids first, then those with a listed Name, as upstream orders them."""
-    ids = [item for item in listed if item.startswith("sg-")]
-    names = [item for item in listed if not item.startswith("sg-")]
+    ids = [item for item in written if item.startswith("sg-")]
+    names = [item for item in written if not item.startswith("sg-")]
     known = account.security_groups
     if known is None:
         return (*ids, *names)
     if any(item not in known for item in ids):
         found = [item for item in ids if item in known]
-        message = f"couldn't find all security groups: requested ids {_commas(ids)} but found {_commas(found)}"
-        raise _refused(message, member, a.SECURITY_GROUPS)
+        message = f"couldn't find all security groups: requested ids {with_commas(ids)} but found {with_commas(found)}"
+        raise refused(message, member, annotation)
     if any(item not in known for item in names):
         found = [item for item in names if item in known]
-        message = f"couldn't find all security groups: requested names {_commas(names)} but found {_commas(found)}"
-        raise _refused(message, member, a.SECURITY_GROUPS)
+        asked = with_commas(names)
+        message = f"couldn't find all security groups: requested names {asked} but found {with_commas(found)}"
+        raise refused(message, member, annotation)
     return (*ids, *(identifier for item in names for identifier in known[item]))
 
 
 def _manages_backend_rules(group: Group, settings: Settings) -> bool:
-    annotation = a.MANAGE_BACKEND_SECURITY_GROUP_RULES
-    found = [(member, value) for member in group.members if (value := annotation.read(member.ingress)) is not None]
-    if len({value for _, value in found}) > 1:
-        raise _refused("conflicting manage backend security group rules settings", found[-1][0], annotation)
-    return found[0][1] if found else settings.manage_backend_security_group_rules
-
-
-def _refused(message: str, member: Member, annotation: AnyAnnotation) -> Refused:
-    return Refused(message, subject=member.ingress.key, path=annotation.path())
-
-
-def _show(items: Iterable[str]) -> str:
-    return f"[{' '.join(items)}]"
-
-
-def _commas(items: Iterable[str]) -> str:
-    return f"[{', '.join(items)}]"
-
-
-def _set(items: Iterable[str]) -> str:
-    """Go's print of a string set."""
-    return f"map[{' '.join(f'{item}:{{}}' for item in items)}]"
+    conflict = "conflicting manage backend security group rules settings"
+    found = one(group, a.MANAGE_BACKEND_SECURITY_GROUP_RULES, conflict)
+    return settings.manage_backend_security_group_rules if found is None else found

@@ -30,12 +30,14 @@ def wants(group: Group, settings: Settings, existing: ExistingLoadBalancer | Non
     found = set()
     if group.members and (existing is None or existing.scheme != _scheme(group, settings)):
         found.add(Want.SUBNETS)
+    if any(a.ENABLE_FRONTEND_NLB.key in member.ingress.metadata.annotations for member in group.members):
+        found.add(Want.SUBNETS)
     for member in group.members:
         has = member.ingress.metadata.annotations.keys()
         spec = member.params.spec if member.params else None
         if a.CERTIFICATE_ARN.key not in has and not (spec and spec.certificate_arn) and _listens_https(member):
             found.add(Want.CERTIFICATES)
-        if a.SECURITY_GROUPS.key in has:
+        if a.SECURITY_GROUPS.key in has or a.FRONTEND_NLB_SECURITY_GROUPS.key in has:
             found.add(Want.SECURITY_GROUPS)
         if a.MUTUAL_AUTHENTICATION.key in has:
             found.add(Want.TRUST_STORES)
