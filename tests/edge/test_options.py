@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.edge.options import BadOption, backends, ports
+from lockgate.edge.options import BadOption, backends, functions, ports
 
 
 def test_backends() -> None:
@@ -20,6 +20,18 @@ def test_backends() -> None:
 def test_what_is_no_backend_is_told(text: str) -> None:
     with pytest.raises(BadOption):
         backends([text])
+
+
+def test_functions() -> None:
+    texts = ["lambda:orders=http://127.0.0.1:3001", "shop/web:80=http://127.0.0.1:1", "lambda:a_b-C=https://x/y"]
+    assert functions(texts) == {"orders": "http://127.0.0.1:3001", "a_b-C": "https://x/y"}
+    assert backends(texts) == {("shop", "web", 80): ("127.0.0.1", 1)}
+
+
+@pytest.mark.parametrize("text", ["lambda:orders", "lambda:=http://x:1", "lambda:orders=x:1", "lambda:a.b=http://x:1"])
+def test_what_is_no_function_is_told(text: str) -> None:
+    with pytest.raises(BadOption):
+        functions([text])
 
 
 def test_ports() -> None:

@@ -15,6 +15,7 @@ _EPILOG = """\b
 Examples:
   lockgate up examples/edge
   lockgate up k8s/ --backend shop/web:8080=http://127.0.0.1:3000
+  lockgate up k8s/ --backend lambda:orders=http://127.0.0.1:3001   # sam local start-lambda
   lockgate up k8s/ --detach --name review && lockgate exec --name review -- pytest
   kustomize build overlays/prod | lockgate up -
 """
@@ -32,7 +33,7 @@ output_option = click.option(
 @name_option
 @click.option("--detach", "-d", is_flag=True, help="Run in the background, and return when the edge is ready.")
 @click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
-              help="Your own program for a Service, instead of the echo.")  # fmt: skip
+              help="Your own program for a Service, instead of the echo; or lambda:NAME=URL, a function.")  # fmt: skip
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
               help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
@@ -63,10 +64,12 @@ def up(
         folder = StateFolder.of(name)
         file = settings.find(paths)
         given = settings.read(file) if file else settings.Settings()
+        programs = [*given.backend_options(), *backends]
         options = reading.Options(
             paths,
             name,
-            reading.backends([*given.backend_options(), *backends]),
+            reading.backends(programs),
+            reading.functions(programs),
             reading.ports([*given.port_options(), *ports]),
             open_proxy or given.open_proxy,
             given.account,

@@ -260,6 +260,7 @@ class Edge:
             trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
             proxy_to=self._proxy_to,
             logs=self._access_logs(),
+            functions=self.options.functions,
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)

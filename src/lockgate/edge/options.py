@@ -10,7 +10,11 @@ from urllib.parse import urlsplit
 NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics")
 
 _BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
+_FUNCTION = re.compile(r"lambda:(?P<name>[\w-]{1,64})=(?P<url>.+)")
 _PORT = re.compile(r"(?P<name>[a-z]+|\d{1,5})=(?P<port>\d{1,5})")
+
+
+_LAMBDA = "lambda:"
 
 
 class BadOption(ValueError):
@@ -22,6 +26,7 @@ class Options:
     paths: tuple[str, ...]
     name: str = "default"
     backends: Mapping[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)
+    functions: Mapping[str, str] = field(default_factory=dict)  # Lambda's, by name, to URL
     ports: Mapping[str, int] = field(default_factory=dict)  # of NAMED_PORTS, or of a load balancer's listener by number
     open_proxy: bool = False
     account: str | None = None
@@ -31,9 +36,12 @@ class Options:
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:
-    """``NS/SERVICE:PORT=URL`` to the Service port and the address of the program. Raises `BadOption`."""
+    """``NS/SERVICE:PORT=URL`` to the Service port and the address of the program; functions are passed over. Raises
+    `BadOption`."""
     found: dict[tuple[str, str, int], tuple[str, int]] = {}
     for text in texts:
+        if text.startswith(_LAMBDA):
+            continue
         match = _BACKEND.fullmatch(text)
         if match is None:
             raise BadOption(f"{text!r} is not NAMESPACE/SERVICE:PORT=URL, as in shop/web:80=http://127.0.0.1:3000")
@@ -48,6 +56,20 @@ def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]
             )
         host = "127.0.0.1" if url.hostname == "localhost" else url.hostname
         found[match["namespace"], match["service"], int(match["port"])] = (host, port)
+    return found
+
+
+def functions(texts: Sequence[str]) -> dict[str, str]:
+    """``lambda:NAME=URL`` to the URL of a Lambda function, by its name; others are passed over. Raises `BadOption`."""
+    found: dict[str, str] = {}
+    for text in texts:
+        if not text.startswith(_LAMBDA):
+            continue
+        match = _FUNCTION.fullmatch(text)
+        url = urlsplit(match["url"]) if match else None
+        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
+            raise BadOption(f"{text!r} is not lambda:NAME=URL, as in lambda:orders=http://127.0.0.1:3001")
+        found[match["name"]] = match["url"]
     return found
 
 

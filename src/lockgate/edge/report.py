@@ -132,7 +132,7 @@ def _balancers(edge: Edge) -> tuple[AnyLoadBalancer, ...]:
 def _load_balancer(edge: Edge, balancer: AnyLoadBalancer, *, served: bool) -> Line:
     states = {reference: edge.load_balancing.target_states(reference) for reference in balancer.target_groups}
     targets = [state for group in states.values() for state in group.values()]
-    healthy = targets.count("healthy")
+    healthy = targets.count("healthy") + targets.count("unavailable")  # functions that nobody checks take requests
     detail = " · ".join(
         (
             _count(len(balancer.listeners), "listener"),

@@ -8,6 +8,7 @@
       7k2qd7amucdgr7ajsmgb14dmmq: the secret of that client
     backends:
       shop/web:3000: http://127.0.0.1:5173
+      lambda:orders: http://127.0.0.1:3001
     ports:
       443: 8443
     openProxy: false

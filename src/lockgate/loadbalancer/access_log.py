@@ -62,7 +62,9 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
     ended = entry.start + timedelta(milliseconds=entry.duration_ms)
     sent, first, whole = _processing(entry)
     status = 460 if entry.client_left and not entry.status else entry.status
-    target_status = str(entry.status) if entry.answered_by_target else "-"
+    group = balancer.target_groups.get(entry.target_group)
+    target = "" if group is not None and group.target_type == "lambda" else entry.target  # functions have no address
+    target_status = str(entry.status) if entry.answered_by_target and not entry.error_reason else "-"
     secure = listener is not None and listener.protocol == "HTTPS"
     url = f"{'https' if secure else 'http'}://{_host_and_port(entry)}{entry.path}"
     fields = [
@@ -70,7 +72,7 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         _time(ended),
         balancer.arn.partition(":loadbalancer/")[2] or balancer.name,
         entry.client,
-        entry.target or "-",
+        target or "-",
         *(sent, first, whole),
         str(status),
         target_status,
@@ -89,8 +91,8 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         _quoted(_actions(entry, listener)),
         _quoted(entry.location),
         _quoted(entry.error_reason),
-        _quoted(entry.target),
-        _quoted(target_status),
+        _quoted(target),
+        _quoted(target_status if target else ""),
         _quoted(""),  # classification
         _quoted(""),  # and its reason
         f"TID_{entry.connection:016x}",
@@ -236,7 +238,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         client_left="DC" in text("flags").split(","),
         waf=waf,
         stopped_by_waf=by_waf,
-        error_reason=text("error_reason"),
+        error_reason=text("error_reason") or text("function_failure"),
         stopped_by_authentication=stopped and not by_waf,
         rewritten_host=text("host_made") if text("host_made") != (text("host_before") or text("host_made")) else "",
         rewritten_url=text("url_made") if text("url_made") != (text("url_before") or text("url_made")) else "",

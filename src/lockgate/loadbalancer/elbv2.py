@@ -164,6 +164,7 @@ def _health_check(answer: Json) -> HealthCheck:
         healthy_threshold_count=int(answer.get("HealthyThresholdCount") or default.healthy_threshold_count),
         unhealthy_threshold_count=int(answer.get("UnhealthyThresholdCount") or default.unhealthy_threshold_count),
         matcher=matcher.get("GrpcCode" if grpc else "HttpCode") or codes,
+        enabled=answer.get("HealthCheckEnabled") is not False,
     )
 
 

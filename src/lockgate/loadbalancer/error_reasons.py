@@ -1,8 +1,9 @@
-"""Why a request could not be authenticated, in the words of access logs, and what a client is answered then.
+"""Why a request could not be authenticated, or not be answered by a Lambda function, in the words of access logs, and
+what a client is answered then.
 
 Source: "Access logs for your Application Load Balancer", "Error reason codes"; "Troubleshoot your Application Load
-Balancers" for 500 and 561. Where neither says which status goes with a code, it is 401 if the code counts as
-ELBAuthFailure: what the client or the provider brought was not good.
+Balancers" for statuses. Where neither says which goes with a code, it is 401 if the code counts as ELBAuthFailure (what
+the client or the provider brought was not good), and 502 for a Lambda function.
 """
 
 from __future__ import annotations
@@ -43,5 +44,28 @@ _NOT_401: Final[Mapping[AuthReason, int]] = MappingProxyType(
 )
 
 
+LambdaReason: TypeAlias = Literal[
+    "LambdaAccessDenied",
+    "LambdaBadRequest",
+    "LambdaConnectionTimeout",
+    "LambdaInvalidResponse",
+    "LambdaRequestTooLarge",
+    "LambdaResourceNotFound",
+    "LambdaResponseTooLarge",
+    "LambdaServiceException",
+    "LambdaThrottling",
+    "LambdaUnhandled",
+    "LambdaUnhandledException",
+]
+
+_NOT_502: Final[Mapping[LambdaReason, int]] = MappingProxyType(
+    {"LambdaBadRequest": 400, "LambdaRequestTooLarge": 413, "LambdaConnectionTimeout": 504}
+)
+
+
 def status_of(reason: AuthReason) -> int:
     return _NOT_401.get(reason, 401)
+
+
+def lambda_status(reason: LambdaReason) -> int:
+    return _NOT_502.get(reason, 502)

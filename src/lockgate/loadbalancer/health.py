@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, assert_never
 
 from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup, TargetState
 
+USER_AGENT: Final = "ELB-HealthChecker/2.0"
 FIRST_LOOKS_SECONDS: Final = 0.05  # an initial target is looked at this soon again, then ever more rarely,
 SLOWEST_FIRST_LOOK_SECONDS: Final = 1.0  # down to this; see `seconds_until_next`
 
@@ -66,6 +67,7 @@ CHECKING: Final = Health("initial", "Elb.InitialHealthChecking", "Initial health
 HEALTHY: Final = Health("healthy")
 DRAINING: Final = Health("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
 DEREGISTERED: Final = Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
+DISABLED: Final = Health("unavailable", "Target.HealthCheckDisabled", "Health checks are disabled for this target")
 NOT_IN_USE: Final = Health(
     "unused",
     "Target.NotInUse",

@@ -237,6 +237,7 @@ class HealthCheck:
     healthy_threshold_count: int = 5
     unhealthy_threshold_count: int = 2
     matcher: str = "200"
+    enabled: bool = True  # may be off for Lambda functions alone
 
 
 TargetState: TypeAlias = Literal["initial", "healthy", "unhealthy", "unused", "draining", "unavailable"]

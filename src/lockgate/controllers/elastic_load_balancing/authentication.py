@@ -12,7 +12,7 @@ import secrets
 import ssl
 import string
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -20,8 +20,9 @@ from urllib.parse import parse_qs
 from lockgate.controllers.elastic_load_balancing.identity_provider import IdentityProviders, ProviderFailed
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer import sessions
+from lockgate.loadbalancer.cognito import as_oidc
 from lockgate.loadbalancer.error_reasons import AuthReason, status_of
-from lockgate.loadbalancer.model import AuthenticateOidc, JwtValidation
+from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, LoadBalancer
 from lockgate.loadbalancer.sessions import Login, Session
 from lockgate.loadbalancer.tokens import refusal, signed_by_us
 
@@ -66,6 +67,30 @@ class Authentication:
         self._providers = IdentityProviders(trust, proxy_to)
         self._key = os.urandom(32)
         self._signing: tuple[str, EllipticCurvePrivateKey] | None = None
+
+    async def follow(
+        self, balancers: Iterable[LoadBalancer], client_secret: Callable[[str], Awaitable[str | None]]
+    ) -> None:
+        """The load balancers that exist now. `client_secret` tells it by the ARN of a rule or listener: the API shows
+        none, so what was read from it has none, and nothing but logins gets to know it."""
+        from lockgate.xds.loadbalancer import authentication_of, rule_key
+
+        actions: dict[str, tuple[AuthenticateOidc | JwtValidation, str]] = {}
+        for balancer in balancers:
+            for listener in balancer.listeners:
+                for rule in (*listener.rules, None):
+                    arn, action = rule.arn if rule else listener.arn, authentication_of(listener, rule)
+                    known: AuthenticateOidc | JwtValidation | None = None
+                    match action:
+                        case JwtValidation():
+                            known = action
+                        case AuthenticateOidc():
+                            known = replace(action, client_secret=await client_secret(arn) or "")
+                        case AuthenticateCognito():
+                            known = as_oidc(action, await client_secret(arn) or "")
+                    if known is not None:
+                        actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
+        self.actions = actions
 
     def public_key(self) -> tuple[str, str]:
         """(kid, PEM) of the key that signs x-amzn-oidc-data."""

@@ -8,7 +8,6 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,22 +15,13 @@ from typing import TYPE_CHECKING
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
+from lockgate.controllers.elastic_load_balancing.lambda_functions import LambdaFunctions
 from lockgate.controllers.elastic_load_balancing.platform import Platform, ProxyTo, Resolve, Serve
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
 from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
-from lockgate.loadbalancer.cognito import as_oidc
 from lockgate.loadbalancer.known import Known
-from lockgate.loadbalancer.model import (
-    AuthenticateCognito,
-    AuthenticateOidc,
-    JwtValidation,
-    LoadBalancer,
-    PreAction,
-    Target,
-    TargetState,
-    TargetType,
-)
+from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 if TYPE_CHECKING:
@@ -53,7 +43,7 @@ class ElasticLoadBalancing:
     returns its address and port: rules that authenticate need it; with a host's name, clients of the edge reach the
     application as ``https://HOST``. `trust` is what identity providers' certificates are verified with, and
     `proxy_to` says through which proxy a host of theirs is reached, if any. `logs` is a folder for access logs, laid
-    out as S3 would have them.
+    out as S3 would have them. `functions` are the URLs of Lambda functions, by their names.
     """
 
     def __init__(
@@ -69,6 +59,7 @@ class ElasticLoadBalancing:
         trust: ssl.SSLContext | None = None,
         proxy_to: ProxyTo | None = None,
         logs: Path | None = None,
+        functions: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._aws = aws
         self._platform = platform
@@ -87,7 +78,8 @@ class ElasticLoadBalancing:
         self._looking = False
         self._resolve = resolve
         probed = self._logs.probed if self._logs else lambda _: None
-        self._targets = Targets(platform, self._places, self._notice, probed)
+        self._functions = LambdaFunctions(functions, serve)
+        self._targets = Targets(platform, self._places, self._notice, probed, self._functions)
         self._known = Known()
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
@@ -215,6 +207,7 @@ class ElasticLoadBalancing:
         except BaseException:
             self._stale |= stale
             raise
+        await self._functions.follow(self._known.target_groups.values())
         self._targets.follow(self._known.target_groups, self._known.used)
         self._assign_sockets()
         await self._prepare_authentication()
@@ -290,32 +283,11 @@ class ElasticLoadBalancing:
         return material.chain if material is not None else ""
 
     async def _prepare_authentication(self) -> None:
-        from lockgate.xds.loadbalancer import authentication_of, rule_key
-
-        actions = {}
-        for balancer in self.load_balancers:
-            for listener in balancer.listeners:
-                for rule in (*listener.rules, None):
-                    if (action := authentication_of(listener, rule)) is not None:
-                        known = await self._with_secret(action, rule.arn if rule else listener.arn)
-                        if known is not None:
-                            actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
-        self._authentication.actions = actions
+        await self._authentication.follow(self.load_balancers, self._platform.client_secret)
         if self._authentication.actions and self._authentication_at is None and self._serve_application:
             keys = PublicKeys(self._authentication.public_key)
             await self._serve_application(keys, host_of(self._aws.region))
             self._authentication_at = await self._serve_application(self._authentication, "")
-
-    async def _with_secret(self, action: PreAction, arn: str) -> AuthenticateOidc | JwtValidation | None:
-        """The API never shows client secrets, so what was read from it has none; nothing but logins gets to know it.
-        A user pool is a provider like others."""
-        match action:
-            case JwtValidation():
-                return action
-            case AuthenticateOidc():
-                return replace(action, client_secret=await self._platform.client_secret(arn) or "")
-            case AuthenticateCognito():
-                return as_oidc(action, await self._platform.client_secret(arn) or "")
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""

@@ -11,10 +11,9 @@ import ssl
 from contextlib import suppress
 from functools import lru_cache
 
-from lockgate.loadbalancer.health import Answered, Connected, Failed, Outcome, TimedOut
+from lockgate.loadbalancer.health import USER_AGENT, Answered, Connected, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.model import HealthCheck, ProtocolVersion
 
-USER_AGENT = "ELB-HealthChecker/2.0"
 LONGEST_LINE = 8192
 
 

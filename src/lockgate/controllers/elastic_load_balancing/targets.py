@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from math import lcm
 from typing import TYPE_CHECKING
 
+from lockgate.controllers.elastic_load_balancing.lambda_functions import LambdaFunctions
 from lockgate.controllers.elastic_load_balancing.platform import Platform, Resolve
 from lockgate.controllers.elastic_load_balancing.probes import probe
 from lockgate.loadbalancer.health import (
     DEREGISTERED,
+    DISABLED,
     DRAINING,
     NOT_IN_USE,
     REGISTERED,
@@ -46,11 +48,13 @@ class Targets:
         resolve: Resolve,
         changed: Callable[[], None],
         probed: Callable[[Probed], None] = lambda _: None,
+        functions: LambdaFunctions | None = None,
     ) -> None:
         self._platform = platform
         self._resolve = resolve
         self._changed = changed
         self._probed = probed
+        self._functions = functions or LambdaFunctions({}, None)
         self._instances: dict[str, str] = {}  # addresses in the VPC, which an instance keeps
         self._groups: Mapping[str, TargetGroup] = {}
         self._health: dict[Key, Health] = {}
@@ -67,9 +71,11 @@ class Targets:
         registered = {(reference, target) for reference, group in groups.items() for target in group.targets}
         for key in registered:
             if key[0] in used:
-                if key not in self._probing:
+                checked = groups[key[0]].health_check.enabled
+                if key not in self._probing or checked == (self._health.get(key) == DISABLED):
                     self._probing.add(key)
-                    self._start(key, REGISTERED, self._look_after(key))
+                    work = self._look_after(key) if checked else self._report(key, DISABLED)
+                    self._start(key, REGISTERED if checked else DISABLED, work)
             elif self._health.get(key) != NOT_IN_USE:
                 self._probing.discard(key)
                 self._start(key, NOT_IN_USE, self._report(key, NOT_IN_USE))
@@ -120,6 +126,8 @@ class Targets:
         return tuple(dict.fromkeys(made))
 
     def _places(self, group: TargetGroup, target: Target) -> tuple[tuple[str, int], ...]:
+        if group.target_type == "lambda":
+            return self._functions.places(group)
         return self._resolve(target, group.target_type, group.vpc_id)
 
     def _start(self, key: Key, health: Health, work: Coroutine[None, None, None]) -> None:
@@ -172,6 +180,8 @@ class Targets:
             await asyncio.sleep(max(0.0, seconds_until_next(health, group.health_check) - took))
 
     async def _probe(self, group: TargetGroup, target: Target) -> Outcome:
+        if group.target_type == "lambda":
+            return await self._functions.probe(group)
         check = group.health_check
         port = int(check.port) if check.port.isdigit() else target.port
         places = self._places(group, Target(target.id, port, target.availability_zone))
@@ -201,7 +211,7 @@ class Targets:
         self._changed()
         await self._report(key, DRAINING)
         delay = group.attributes.get("deregistration_delay.timeout_seconds", str(DRAIN_SECONDS))
-        await asyncio.sleep(int(delay))
+        await asyncio.sleep(0 if group.target_type == "lambda" else int(delay))
         await self._report(key, DEREGISTERED)
         self._drop(key)
         self._tasks.pop(key, None)

@@ -14,8 +14,9 @@ from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from google.protobuf.struct_pb2 import Struct
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer
-from lockgate.xds.loadbalancer.authorization import ERROR_REASON, FILTER
+from lockgate.xds.loadbalancer.authorization import FILTER
 from lockgate.xds.loadbalancer.firewall import logged
+from lockgate.xds.loadbalancer.names import ERROR_REASON, FUNCTIONS
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 RECORD: Final = {
@@ -43,6 +44,7 @@ RECORD: Final = {
     "server_name": "%REQUESTED_SERVER_NAME%",
     "location": "%RESP(LOCATION)%",
     "error_reason": f"%DYNAMIC_METADATA({FILTER}:{ERROR_REASON})%",
+    "function_failure": f"%DYNAMIC_METADATA({FUNCTIONS}:{ERROR_REASON})%",
     "content_type": "%REQ(CONTENT-TYPE)%",
     "upgrade": "%REQ(UPGRADE)%",
     "connection": "%CONNECTION_ID%",

@@ -25,7 +25,15 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.pages import content_type, fixed_content_type, page
 from lockgate.xds.loadbalancer.answers import mark
 from lockgate.xds.loadbalancer.errors import server_header
-from lockgate.xds.loadbalancer.names import CLUSTER_HEADER, LUA, REWRITES, TARGET_HEADER, cluster_name
+from lockgate.xds.loadbalancer.names import (
+    CLUSTER_HEADER,
+    ERROR_REASON,
+    FUNCTIONS,
+    LUA,
+    REWRITES,
+    TARGET_HEADER,
+    cluster_name,
+)
 from lockgate.xds.loadbalancer.protobuf import header, literal, pack, seconds
 from lockgate.xds.loadbalancer.script import STICKY, Script, forwarding, redirecting
 
@@ -36,7 +44,7 @@ _CODES: Final = {"HTTP_301": RedirectAction.MOVED_PERMANENTLY, "HTTP_302": Redir
 
 def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Outcome:
     """The outcome of a rule; None is the default rule."""
-    final = final_action(rule.actions if rule else listener.default_actions)
+    final = final_action(listener, rule)
     transforms = rule.transforms if rule else ()
     match final:
         case Forward():
@@ -51,7 +59,7 @@ def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Ou
 
 def script_of(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Script | None:
     """The script that a rule needs beside the plain one."""
-    final = final_action(rule.actions if rule else listener.default_actions)
+    final = final_action(listener, rule)
     match final:
         case Forward():
             return _script(balancer, final, rule.transforms if rule else ())
@@ -61,7 +69,8 @@ def script_of(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> 
             return None
 
 
-def final_action(actions: Sequence[Action]) -> Action | None:
+def final_action(listener: Listener, rule: Rule | None) -> Action | None:
+    actions = rule.actions if rule else listener.default_actions
     return actions[-1] if actions else None
 
 
@@ -99,9 +108,37 @@ def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward, trans
             route.route.weighted_clusters.clusters.add(
                 name=cluster_name(each.target_group), weight={"value": each.weight}
             )
-    if transforms:
-        route.typed_per_filter_config[REWRITES].CopyFrom(pack(_rewrites(transforms)))
+    functions = calls_functions(balancer, forward)
+    if transforms or functions:
+        rules = _rewrites(transforms)
+        if functions:
+            _await_function(route, listener)
+            rules.response_rules.append(_FAILURE)
+        route.typed_per_filter_config[REWRITES].CopyFrom(pack(rules))
     return route
+
+
+def calls_functions(balancer: LoadBalancer, action: Action | None) -> bool:
+    """Whether Lambda functions may answer."""
+    if not isinstance(action, Forward):
+        return False
+    groups = (balancer.target_groups.get(each.target_group) for each in action.target_groups)
+    return any(group is not None and group.target_type == "lambda" for group in groups)
+
+
+def _await_function(route: Outcome, listener: Listener) -> None:
+    """A function may take as long as it is allowed to; what it answers is the load balancer's own HTTP."""
+    route.route.idle_timeout.FromSeconds(0)
+    if listener.attributes.get("routing.http.response.server.enabled") == "false":
+        route.response_headers_to_remove.append("server")
+
+
+# Why a function has not answered, from the header of whoever invokes it to the access log.
+_FAILURE: Final = HeaderToMetadata.Rule(
+    header=ERROR_REASON,
+    on_header_present={"metadata_namespace": FUNCTIONS, "key": ERROR_REASON},
+    remove=True,
+)
 
 
 def _run(route: Outcome, script: Script) -> None:

@@ -25,11 +25,11 @@ from lockgate.loadbalancer.model import (
 )
 from lockgate.loadbalancer.sessions import CALLBACK
 from lockgate.xds.loadbalancer.actions import Outcome, answer
+from lockgate.xds.loadbalancer.names import ERROR_REASON
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 
 FILTER: Final = "envoy.filters.http.ext_authz"
 CLUSTER_NAME: Final = "lockgate.authentication"
-ERROR_REASON: Final = "x-error-reason"  # of the service's answers, for the access log
 SECONDS: Final = 15
 _KINDS: Final = (AuthenticateOidc, AuthenticateCognito, JwtValidation)
 

@@ -27,7 +27,7 @@ from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.loadbalancer.waf.model import fingerprints
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
-from lockgate.xds.loadbalancer.actions import script_of
+from lockgate.xds.loadbalancer.actions import calls_functions, final_action, script_of
 from lockgate.xds.loadbalancer.answers import own_answers_filter
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
@@ -152,7 +152,8 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     filters = firewall_filters(balancer, listener)
     if authenticates(listener):
         filters.append(authorization_filter())
-    if any(rule.transforms for rule in listener.rules):
+    rules = (*listener.rules, None)
+    if any((rule and rule.transforms) or calls_functions(balancer, final_action(listener, rule)) for rule in rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
     filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))
     filters.append(own_answers_filter())

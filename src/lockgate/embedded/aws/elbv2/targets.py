@@ -70,12 +70,13 @@ def describe_health(state: State, given: Shape) -> Result:
 def report(state: State, arn: str, target_id: str, port: int, health: str, reason: str, description: str) -> None:
     """What a health check found. A target that is gone is passed over; ``Target.NotRegistered`` ends its draining."""
     group = state.target_groups.get(arn)
-    target = group.targets.get((target_id, port)) if group else None
+    key = (target_id, None if group and group.settings["TargetType"] == "lambda" else port)
+    target = group.targets.get(key) if group else None
     if group is None or target is None:
         return
     if target.drains_until is not None:
         if reason == "Target.NotRegistered":
-            del group.targets[target_id, port]
+            del group.targets[key]
     else:
         target.state, target.reason, target.description = health, reason, description
 

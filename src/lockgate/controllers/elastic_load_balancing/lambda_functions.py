@@ -1,0 +1,223 @@
+"""Lambda functions as targets: each target group of theirs is a socket that Envoy forwards to, and its requests become
+invocations of a function that runs on this machine.
+
+A function is asked as Lambda's Invoke API would be, which `sam local start-lambda` and the Lambda Runtime Interface
+Emulator answer. Source: AWS Lambda API reference, "Invoke".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from lockgate.controllers.elastic_load_balancing.platform import Serve
+from lockgate.loadbalancer.error_reasons import LambdaReason, lambda_status
+from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
+from lockgate.loadbalancer.lambda_function import (
+    MOST_BYTES,
+    Event,
+    Invalid,
+    Request,
+    Response,
+    event,
+    health_check_event,
+    response,
+)
+from lockgate.loadbalancer.model import TargetGroup
+from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
+
+log = logging.getLogger("lockgate.elastic_load_balancing")
+
+ERROR_REASON = b"x-error-reason"  # for the access log; no client gets to see it
+CONNECT_SECONDS, RUN_SECONDS = 10.0, 900.0  # the longest that a function may be allowed to run
+_REASONS: Mapping[int, LambdaReason] = {
+    403: "LambdaAccessDenied",
+    404: "LambdaResourceNotFound",
+    413: "LambdaRequestTooLarge",
+    429: "LambdaThrottling",
+}
+
+
+class NotInvoked(Exception):
+    """The function has not answered as it must. Its text tells why."""
+
+    def __init__(self, reason: LambdaReason, why: str) -> None:
+        super().__init__(why)
+        self.reason: LambdaReason = reason
+
+
+class LambdaFunctions:
+    """`urls` are where functions run, by their names: of a service that has Lambda's API, or the very URL to invoke."""
+
+    def __init__(self, urls: Mapping[str, str], serve: Serve | None) -> None:
+        self._urls = urls
+        self._serve = serve
+        self._groups: dict[str, TargetGroup] = {}
+        self._places: dict[str, tuple[str, int]] = {}
+
+    async def follow(self, groups: Iterable[TargetGroup]) -> None:
+        """The target groups that exist now; each of a function gets a socket of its own, and keeps it."""
+        self._groups = {group.reference: group for group in groups if group.target_type == "lambda"}
+        for reference in self._groups:
+            if reference not in self._places and self._serve is not None:
+                self._places[reference] = await self._serve(_Application(self, reference), "")
+
+    def places(self, group: TargetGroup) -> tuple[tuple[str, int], ...]:
+        place = self._places.get(group.reference)
+        return (place,) if place is not None else ()
+
+    async def probe(self, group: TargetGroup) -> Outcome:
+        check = group.health_check
+        sent = health_check_event(check.path, group.reference, multi_value=_is_multi_value(group))
+        try:
+            async with asyncio.timeout(check.timeout_seconds):
+                return Answered((await self._invoke(group, sent)).status)
+        except TimeoutError:
+            return TimedOut()
+        except NotInvoked as error:
+            log.info("%s: %s (%s)", group.name, error, error.reason)
+            return Failed()
+
+    async def answer(self, reference: str, request: Request) -> Response:
+        """Raises `NotInvoked`."""
+        group = self._groups.get(reference)
+        if group is None:
+            raise NotInvoked("LambdaUnhandledException", "its target group is gone")
+        try:
+            sent = event(request, reference, multi_value=_is_multi_value(group))
+        except UnicodeDecodeError as error:
+            raise NotInvoked("LambdaBadRequest", "the request is not UTF-8") from error
+        return await self._invoke(group, sent)
+
+    async def _invoke(self, group: TargetGroup, sent: Event) -> Response:
+        import httpx
+
+        url = self._url(group)
+        timeout = httpx.Timeout(RUN_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+                answer = await client.post(url, content=json.dumps(sent), headers={"content-type": "application/json"})
+        except httpx.TimeoutException as error:
+            raise NotInvoked("LambdaConnectionTimeout", f"{url} does not answer") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotInvoked("LambdaServiceException", f"{url}: {error or type(error).__name__}") from error
+        if answer.status_code != 200:
+            raise NotInvoked(_REASONS.get(answer.status_code, "LambdaServiceException"), _told(url, answer.status_code))
+        return _result(answer.content, "x-amz-function-error" in answer.headers, group)
+
+    def _url(self, group: TargetGroup) -> str:
+        """A URL with a path is used as it is: the emulator in a function's own image knows no function by its name."""
+        if not group.targets:
+            raise NotInvoked("LambdaUnhandledException", f"target group {group.name} has no function")
+        name = group.targets[0].id.split(":")[6]
+        if name not in self._urls:
+            why = (
+                f"nobody has said where function {name} runs: `lockgate up … --backend lambda:{name}=http://HOST:PORT`"
+            )
+            raise NotInvoked("LambdaResourceNotFound", why)
+        url = self._urls[name]
+        path = "" if urlsplit(url).path.strip("/") else f"/2015-03-31/functions/{name}/invocations"
+        return f"{url.rstrip('/')}{path}"
+
+
+class _Application:
+    """ASGI: what Envoy forwards to one target group."""
+
+    def __init__(self, functions: LambdaFunctions, reference: str) -> None:
+        self._functions = functions
+        self._reference = reference
+
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        if scope["type"] == "websocket":  # "Upgrade requests are rejected with an HTTP 400 code"
+            await _send(send, "websocket.http.response", _page(400))
+        elif scope["type"] == "http":
+            reason: LambdaReason | None = None
+            try:
+                made = await self._functions.answer(self._reference, await _request(scope, receive))
+            except NotInvoked as error:
+                log.warning("%s %s: %s (%s)", scope["method"], scope["path"], error, error.reason)
+                made, reason = _page(lambda_status(error.reason)), error.reason
+            await _send(send, "http.response", made, reason, head=scope["method"] == "HEAD")
+
+
+async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]]) -> Request:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        body += message.get("body", b"")
+        if len(body) > MOST_BYTES:
+            raise NotInvoked("LambdaRequestTooLarge", f"the request's body has more than {MOST_BYTES} bytes")
+        if not message.get("more_body"):
+            break
+    try:
+        headers = tuple((name.decode(), value.decode()) for name, value in scope["headers"])
+    except UnicodeDecodeError as error:
+        raise NotInvoked("LambdaBadRequest", "the request is not UTF-8") from error
+    path = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, bytes(body))
+
+
+def _result(body: bytes, failed: bool, group: TargetGroup) -> Response:
+    """Raises `NotInvoked`."""
+    if len(body) > MOST_BYTES:
+        raise NotInvoked(
+            "LambdaResponseTooLarge", f"the function's result has {len(body)} bytes, more than {MOST_BYTES}"
+        )
+    if failed or _is_error(body):
+        raise NotInvoked("LambdaUnhandled", f"the function failed: {body[:500].decode('utf-8', 'replace')}")
+    made = response(body, multi_value=_is_multi_value(group))
+    if isinstance(made, Invalid):
+        raise NotInvoked("LambdaInvalidResponse", f"the function's result is no answer: {made.why}")
+    return made
+
+
+def _is_error(body: bytes) -> bool:
+    """What the Runtime Interface Emulator answers for a function that failed has no other mark."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and {"errorMessage", "errorType"} <= found.keys()
+
+
+def _is_multi_value(group: TargetGroup) -> bool:
+    return group.attributes.get("lambda.multi_value_headers.enabled") == "true"
+
+
+def _told(url: str, status: int) -> str:
+    if status != 404:
+        return f"{url} answered {status}"
+    emulator = f"{url.partition('/2015-03-31/')[0]}/2015-03-31/functions/function/invocations"
+    return f"{url} answered 404; the Runtime Interface Emulator has its function at {emulator}"
+
+
+def _page(status: int) -> Response:
+    return Response(status, (("Server", SERVER), ("Content-Type", CONTENT_TYPE)), page(status).encode())
+
+
+async def _send(
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+    kind: str,
+    made: Response,
+    reason: LambdaReason | None = None,
+    *,
+    head: bool = False,
+) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in made.headers]
+    if made.status not in (204, 304):
+        headers.append((b"content-length", str(len(made.body)).encode()))
+    if reason is not None:
+        headers.append((ERROR_REASON, reason.encode()))
+    await send({"type": f"{kind}.start", "status": made.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": b"" if head else made.body})
