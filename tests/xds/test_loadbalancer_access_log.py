@@ -162,6 +162,43 @@ def test_a_line_tells_which_certificate_was_presented(tmp_path: Path) -> None:
     assert told == [arns[2], arns[1], arns[0], arns[0]]
 
 
+CLASSES = {
+    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx": ("Ambiguous", "UndefinedContentLengthSemantics"),
+    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n": ("Acceptable", "GetHeadZeroContentLength"),
+    "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": (
+        "Ambiguous",
+        "UndefinedTransferEncodingSemantics",
+    ),
+    "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n": ("Severe", "BadTransferEncoding"),
+    "GET / HTTP/1.1\r\nHost: a\r\nx: a\x01b\r\n\r\n": ("Severe", "BadHeader"),
+    "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx": ("-", "-"),
+}
+STRICT_CLASSES = {
+    "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": (
+        "Ambiguous",
+        "BothTeClPresent",
+    ),
+    "GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 1\r\n\r\n": ("Ambiguous", "SuspiciousHeader"),
+    "GET / HTTP/1.1\r\nHost: a\r\nx: \xe9\r\n\r\n": ("Acceptable", "NonCompliantHeader"),
+}
+
+
+@pytest.mark.parametrize("mode", ["defensive", "strictest"])
+def test_a_line_tells_of_what_is_wrong_with_a_request(tmp_path: Path, mode: str) -> None:
+    kinds = CLASSES if mode == "defensive" else STRICT_CLASSES
+    one = balancer(access_logs__s3__enabled="true", routing__http__desync_mitigation_mode=mode)
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.serve(one)
+        statuses = [lab.ask(one, request).status for request in kinds]
+        lines = written(lab, logs, tmp_path, len(kinds))
+    told = [dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines]
+    assert [(each["classification"], each["classification_reason"]) for each in told] == list(kinds.values())
+    assert [each["elb_status_code"] for each in told] == [str(status) for status in statuses]
+    assert set(statuses) == ({400} if mode == "strictest" else {404, 501, 400})
+
+
 def test_a_client_that_leaves_before_the_answer_is_460(tmp_path: Path) -> None:
     one = balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs")
     logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])

@@ -345,6 +345,72 @@ def test_the_strictest_desync_mode_refuses_what_the_default_lets_pass(lab: Lab) 
         assert lab.ask(one, body_of_get).status == status
 
 
+async def _until_closed(lab: Lab, one: LoadBalancer, request: str, *, heard: list[str]) -> tuple[list[int], bool]:
+    """What comes of a request and one more behind it, and whether the connection was closed in between."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+    statuses = []
+    try:
+        writer.write(request.encode("latin-1"))
+        first = await read_answer(reader)
+        statuses.append(first.status)
+        heard.append(first.header("connection") or "")
+        writer.write(get().encode())
+        statuses.append((await read_answer(reader)).status)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return statuses, True
+    finally:
+        writer.transport.abort()
+    return statuses, False
+
+
+AMBIGUOUS = {
+    "a length of a GET": (get("/", "a", "Content-Length: 1") + "x", "Ambiguous"),
+    "a coding of a GET": (get("/", "a", "Transfer-Encoding: chunked") + "0\r\n\r\n", "Ambiguous"),
+    "a length of nothing of a GET": (get("/", "a", "Content-Length: 0"), "Acceptable"),
+    "a length of a PUT": (get("/", "a", "Content-Length: 1", method="PUT") + "x", "Compliant"),
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_after_ambiguous_requests_the_connections_are_closed(lab: Lab, name: str) -> None:
+    request, kind = AMBIGUOUS[name]
+    for mode in ("monitor", "defensive", "strictest"):
+        one = balancer(WEB, listeners=(http(default=forward(WEB)),), routing__http__desync_mitigation_mode=mode)
+        lab.serve(one)
+        heard: list[str] = []
+        statuses, closed = lab.run(_until_closed(lab, one, request, heard=heard))
+        refused = mode == "strictest" and kind != "Compliant"
+        cut = mode == "defensive" and kind == "Ambiguous"
+        assert statuses[0] == (400 if refused else 200), mode
+        assert closed == (cut or refused), mode
+        if not refused:
+            told = lab.ask(one, request).seen_header("connection")
+            assert told == (["close"] if cut else []), mode
+
+
+def test_a_single_header_may_have_less_than_16_K_and_all_together_more(lab: Lab) -> None:
+    rule = Rule(1, (PathPattern(("/fixed",)),), (FixedResponse("200"),))
+    moved = Rule(2, (PathPattern(("/moved",)),), (Redirect("HTTP_301", path="/x/#{host}"),))
+    one = balancer(WEB, listeners=(http(rule, moved, default=forward(WEB)),))
+    lab.serve(one)
+    for path, status in (("/", 200), ("/fixed", 200), ("/moved", 301)):
+        for size, wanted in ((16384, 400), (16383, status)):
+            assert lab.ask(one, get(path, "a", "Cookie: " + "x" * (size - 8))).status == wanted, (path, size)
+        several = [f"X-{at}: " + "x" * 15000 for at in range(4)]
+        answer = lab.ask(one, get(path, "a", *several))
+        assert answer.status == status, path
+    assert lab.ask(one, get("/", "a")).seen_header("x-lockgate-size") == []
+
+
+def test_what_is_refused_before_any_rule_is_refused_whatever_the_rule_does(lab: Lab) -> None:
+    many = "X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 31)
+    for action in (FixedResponse("200"), Redirect("HTTP_301", path="/x"), Redirect("HTTP_301", path="/#{host}")):
+        one = balancer(listeners=(http(default=action),))
+        lab.serve(one)
+        assert lab.ask(one, get("/" + "x" * 17000)).status == 414
+        assert lab.ask(one, get("/", "a", many)).status == 463
+
+
 def test_listener_attributes_add_response_headers_to_every_answer(lab: Lab) -> None:
     rule = Rule(1, (PathPattern(("/web",)),), (forward(WEB),))
     dead = Rule(2, (PathPattern(("/dead",)),), (forward(API),))

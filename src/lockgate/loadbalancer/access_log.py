@@ -51,6 +51,8 @@ class Entry:
     stopped_by_waf: bool = False
     error_reason: str = ""
     stopped_by_authentication: bool = False
+    classification: str = ""
+    classification_reason: str = ""
     rewritten_host: str = ""
     rewritten_url: str = ""
     transform_status: str = ""
@@ -93,8 +95,8 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         _quoted(entry.error_reason),
         _quoted(target),
         _quoted(target_status if target else ""),
-        _quoted(""),  # classification
-        _quoted(""),  # and its reason
+        _quoted(entry.classification),
+        _quoted(entry.classification_reason),
         f"TID_{entry.connection:016x}",
         _quoted(entry.rewritten_host),
         _quoted(entry.rewritten_url),
@@ -190,6 +192,15 @@ def start_of(record: Mapping[str, str]) -> datetime:
     return datetime.strptime(record["start"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
+# What Envoy refuses a request for, as classes and reasons of desync mitigation. Most of what is no HTTP to its parser
+# has one name, which tells none of them.
+_REFUSED: Final = {
+    "http1.content_length_and_chunked_not_allowed": ("Ambiguous", "BothTeClPresent"),
+    "http1.invalid_characters": ("Severe", "BadHeader"),
+    "http1.invalid_transfer_encoding": ("Severe", "BadTransferEncoding"),
+}
+
+
 def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: str = "") -> Entry:
     """An entry from the record that Envoy writes (`xds.loadbalancer.access_log`). `groups` are ARNs by cluster."""
 
@@ -206,6 +217,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
     stopped = text("details").startswith("ext_authz_")
     waf = record.get("waf", "")
     by_waf = stopped and (waf == "block" or (waf == "-" and record.get("waf_fails_open") != "true"))
+    refused = _REFUSED.get(text("details"), ("", ""))
     rule = "0" if by_waf else record.get("rule", "-")  # none has been looked at; AWS writes 0 (unverified)
     return Entry(
         start=start_of(record),
@@ -240,6 +252,8 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         stopped_by_waf=by_waf,
         error_reason=text("error_reason") or text("function_failure"),
         stopped_by_authentication=stopped and not by_waf,
+        classification=text("class") or refused[0],
+        classification_reason=text("class_reason") or refused[1],
         rewritten_host=text("host_made") if text("host_made") != (text("host_before") or text("host_made")) else "",
         rewritten_url=text("url_made") if text("url_made") != (text("url_before") or text("url_made")) else "",
         transform_status=_transformed(text),

@@ -35,6 +35,11 @@ def forwarded_for(balancer: LoadBalancer) -> str:
     return balancer.attributes.get("routing.http.xff_header_processing.mode", "append")
 
 
+def desync_mode(balancer: LoadBalancer) -> str:
+    """``monitor``, ``defensive`` or ``strictest``."""
+    return balancer.attributes.get("routing.http.desync_mitigation_mode", "defensive")
+
+
 def drops_invalid_headers(balancer: LoadBalancer) -> bool:
     return balancer.attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true"
 

@@ -48,6 +48,8 @@ RECORD: Final = {
     "content_type": "%REQ(CONTENT-TYPE)%",
     "upgrade": "%REQ(UPGRADE)%",
     "connection": "%CONNECTION_ID%",
+    "class": "%DYNAMIC_METADATA(lockgate.desync:class)%",
+    "class_reason": "%DYNAMIC_METADATA(lockgate.desync:reason)%",
     "host_made": "%DYNAMIC_METADATA(lockgate.rewrite:host)%",
     "host_before": "%DYNAMIC_METADATA(lockgate.rewrite:host_before)%",
     "url_made": "%DYNAMIC_METADATA(lockgate.rewrite:url)%",

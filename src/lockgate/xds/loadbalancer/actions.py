@@ -195,7 +195,7 @@ def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
         host_redirect="" if redirect.host == "#{host}" else redirect.host,
         response_code=_CODES[redirect.status_code],
     )
-    return _without_script(Route(redirect=action))
+    return Route(redirect=action)
 
 
 def _fixed(listener: Listener, fixed: FixedResponse) -> Outcome:
@@ -207,14 +207,7 @@ def _direct(listener: Listener, status: int, body: str, kind: str) -> Outcome:
     headers = [*server_header(listener), mark(status, kind)]
     if kind:
         headers.append(header("content-type", literal(kind)))
-    return _without_script(
-        Route(
-            direct_response={"status": status, "body": {"inline_string": body} if body else None},
-            response_headers_to_add=headers,
-        )
+    return Route(
+        direct_response={"status": status, "body": {"inline_string": body} if body else None},
+        response_headers_to_add=headers,
     )
-
-
-def _without_script(route: Outcome) -> Outcome:
-    route.typed_per_filter_config[LUA].CopyFrom(pack(LuaPerRoute(disabled=True)))
-    return route

@@ -25,7 +25,7 @@ from lockgate.loadbalancer.model import (
 )
 from lockgate.loadbalancer.sessions import CALLBACK
 from lockgate.xds.loadbalancer.actions import Outcome, answer
-from lockgate.xds.loadbalancer.names import ERROR_REASON
+from lockgate.xds.loadbalancer.names import ERROR_REASON, SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 
 FILTER: Final = "envoy.filters.http.ext_authz"
@@ -71,6 +71,7 @@ def authorization_filter() -> Message:
         http_service=_service(""),
         status_on_error={"code": 500},
         allowed_headers={"patterns": [{"safe_regex": {"regex": ".*"}}]},
+        disallowed_headers={"patterns": [{"exact": SIZE_HEADER}]},
     )
     return HttpFilter(name=FILTER, typed_config=pack(config), disabled=True)
 

@@ -18,6 +18,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.waf.fields import BODY_BYTES
 from lockgate.loadbalancer.waf.model import WebAcl, fingerprints, looks_at_body
+from lockgate.xds.loadbalancer.names import SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 from lockgate.xds.loadbalancer.script import speaks_http2
 
@@ -110,6 +111,7 @@ def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
         transport_api_version="V3",
         status_on_error={"code": 500},
         failure_mode_allow=_fails_open(balancer),
+        disallowed_headers={"patterns": [{"exact": SIZE_HEADER}]},
         encode_raw_headers=True,  # in their order, and each of those that come twice
         stat_prefix="waf",
     )

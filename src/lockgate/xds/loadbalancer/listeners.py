@@ -18,11 +18,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpFilter,
 )
 from envoy.extensions.filters.network.set_filter_state.v3.set_filter_state_pb2 import Config as SetFilterState
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
-from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, keeps_host
+from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, desync_mode, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.loadbalancer.waf.model import fingerprints
@@ -33,9 +34,9 @@ from lockgate.xds.loadbalancer.authorization import authenticates, authorization
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.firewall import firewall_filters
-from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, listener_name
-from lockgate.xds.loadbalancer.protobuf import Message, false, pack, seconds, true, uint32
-from lockgate.xds.loadbalancer.script import FRESH, PLAIN, source, speaks_http2
+from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
+from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
+from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
 REQUEST_HEADERS_KB: Final = 64
@@ -143,6 +144,10 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         local_reply_config=local_replies(listener, has_web_acl=balancer.web_acl is not None),
         access_log=access_logs(balancer, listener, records),
     )
+    # Told before a route is chosen, so that only requests with much in their headers have each line looked at.
+    size = header(SIZE_HEADER, "%REQUEST_HEADERS_BYTES%%REQ(TRANSFER-ENCODING)%")
+    told = HeaderMutation(mutations=[{"append": size}])
+    manager.early_header_mutation_extensions.add(name=SIZE_HEADER, typed_config=pack(told))
     _identity(manager, balancer, listener)
     _limits(manager, balancer)
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
@@ -165,7 +170,7 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
 def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
     """The plain script, and those that rules name."""
     named = [script_of(balancer, listener, rule) for rule in (*listener.rules, None)]
-    names = sorted({FRESH, *(script.name for script in named if script is not None)})
+    names = sorted({FRESH, REFUSALS, *(script.name for script in named if script is not None)})
     return Lua(
         default_source_code={"inline_string": source(PLAIN, balancer, listener)},
         source_codes={name: {"inline_string": source(name, balancer, listener)} for name in names},
@@ -206,7 +211,6 @@ def _limits(manager: Message, balancer: LoadBalancer) -> None:
     manager.http_protocol_options.default_host_for_http_10 = balancer.dns_name
     manager.http_protocol_options.allow_custom_methods = True
     # Transfer-Encoding beside Content-Length is ambiguous, and only the strictest mode refuses it.
-    mode = balancer.attributes.get("routing.http.desync_mitigation_mode", "defensive")
-    manager.http_protocol_options.allow_chunked_length = mode != "strictest"
+    manager.http_protocol_options.allow_chunked_length = desync_mode(balancer) != "strictest"
     manager.http_protocol_options.header_key_format.CopyFrom(preserved_case())
     manager.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(STREAMS))

@@ -64,10 +64,16 @@ local function trace(headers)
 end
 """
 
-# A target that is too long; too many addresses in X-Forwarded-For.
+# A target or a header line that is too long; too many addresses in X-Forwarded-For. Lines are looked at only where all
+# of them together are long enough.
 LIMITS: Final = """
 local function too_long(handle, headers)
   if #headers:get(":path") > 16384 then return answer(handle, 414) end
+  local size = headers:get("x-lockgate-size")
+  if not size:find("^%%d%%d%%d%%d%%d") then return end
+  local long = false
+  for name, value in pairs(headers) do long = long or (#name + 2 + #value >= 16384 and name ~= ":path") end
+  return long and answer(handle, 400)
 end
 local function too_many(handle, addresses)
   if select(2, addresses:gsub(",", "")) >= %(most)d then return answer(handle, 463) end
@@ -114,23 +120,66 @@ local function drop_invalid(headers)
 end
 """
 
-# Desync mode strictest: what a lenient mode lets pass. Envoy refuses the severe kinds in every mode.
-# Source: the classes of aws/http-desync-guardian.
-STRICTEST: Final = """
-local function smuggled(handle, headers)
-  local method = headers:get(":method")
-  local length = headers:get("content-length")
-  if (method == "GET" or method == "HEAD") and (length or headers:get("transfer-encoding")) then
-    return answer(handle, 400)
+# Desync mitigation: how a request's body is framed, where that has no meaning for all who read it. Envoy refuses the
+# severe kinds before. Source: the classes and reasons of aws/http-desync-guardian.
+FRAMING: Final = """
+local function suspect(handle, headers)
+  local length, coding = headers:get("content-length"), headers:get("x-lockgate-size"):find("%a")
+  if not length and not coding then return end
+  local protocol, method = handle:streamInfo():protocol(), headers:get(":method")
+  if protocol == "HTTP/2" then return end
+  local without_body = method == "GET" or method == "HEAD"
+  if coding and (without_body or protocol == "HTTP/1.0") then
+    return treat(handle, headers, "Ambiguous", "UndefinedTransferEncodingSemantics")
+  elseif without_body and length == "0" then
+    return treat(handle, headers, "Acceptable", "GetHeadZeroContentLength")
+  elseif without_body and length then
+    return treat(handle, headers, "Ambiguous", "UndefinedContentLengthSemantics")
   end
+end
+"""
+
+# What is done with a request of a class, by mode. To look for more kinds than the above takes more time than a request
+# has: only the strictest mode, which refuses them, does.
+CLASSIFIED: Final = """
+local function classified(handle, class, reason)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("lockgate.desync", "class", class)
+  metadata:set("lockgate.desync", "reason", reason)
+end
+"""
+MONITOR: Final = """
+local function treat(handle, headers, class, reason) classified(handle, class, reason) end
+"""
+DEFENSIVE: Final = """
+local function treat(handle, headers, class, reason)
+  classified(handle, class, reason)
+  if class == "Ambiguous" then
+    handle:streamInfo():drainConnectionUponCompletion()
+    headers:replace("connection", "close")
+  end
+end
+"""
+STRICTEST: Final = """
+local function treat(handle, headers, class, reason)
+  classified(handle, class, reason)
+  handle:streamInfo():drainConnectionUponCompletion()
+  return answer(handle, 400)
+end
+"""
+NAMES_AND_VALUES: Final = """
+local function strange(handle, headers)
+  local class, reason
   for name, value in pairs(headers) do
-    if name == "" or value:find("[\\1-\\8\\10-\\31\\127-\\255]") then return answer(handle, 400) end
     local letters = name:gsub("[^%a]", "")
-    if (letters == "contentlength" and name ~= "content-length")
-      or (letters == "transferencoding" and name ~= "transfer-encoding") then
-      return answer(handle, 400)
+    if letters == "contentlength" and name ~= "content-length"
+      or letters == "transferencoding" and name ~= "transfer-encoding" then
+      class, reason = "Ambiguous", "SuspiciousHeader"
+    elseif not class and value:find("[\\1-\\8\\10-\\31\\127-\\255]") then
+      class, reason = "Acceptable", "NonCompliantHeader"
     end
   end
+  return class and treat(handle, headers, class, reason)
 end
 """
 
@@ -291,8 +340,7 @@ end
 
 # A redirect with placeholders where Envoy's own redirect has no place for them.
 REDIRECT: Final = """
-function envoy_on_request(handle)
-  local headers, context = handle:headers(), handle:filterContext()
+local function redirect(handle, headers, context)
   local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
   local host = (headers:get(":authority") or ""):gsub(":%d+$", "")
   local request = {

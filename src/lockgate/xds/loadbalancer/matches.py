@@ -20,27 +20,34 @@ from lockgate.loadbalancer.model import (
 )
 from lockgate.loadbalancer.patterns import expression, is_literal, quote
 from lockgate.xds.loadbalancer.actions import Outcome
-from lockgate.xds.loadbalancer.names import LUA, PEER
+from lockgate.xds.loadbalancer.names import LUA, PEER, SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack
-from lockgate.xds.loadbalancer.script import FRESH
+from lockgate.xds.loadbalancer.script import FRESH, REFUSALS
 
 Guard: TypeAlias = str | None  # a regular expression of the host's whole name, without port
 
 
-def routes_of(name: str, conditions: Sequence[Condition], outcome: Outcome, guard: Guard) -> Iterable[Message]:
-    """Routes of one rule, equal but for their path. Their name is the rule's priority, as access logs tell it."""
-    plain = outcome.HasField("route") and LUA not in outcome.typed_per_filter_config
+def routes_of(
+    name: str, conditions: Sequence[Condition], outcome: Outcome, guard: Guard, *, strict: bool
+) -> Iterable[Message]:
+    """Routes of one rule, equal but for their path. Their name is the rule's priority, as access logs tell it. `strict`
+    is the desync mode, which has every request looked at.
+    """
+    plain = LUA not in outcome.typed_per_filter_config
+    answered = not outcome.HasField("route")
     for match in _matches(conditions, guard):
         if plain and not match.headers:  # rules on headers would be looked at twice by requests that do not match
-            yield _fresh(name, match, outcome)
+            yield _fresh(name, match, outcome, strict)
         route = Route(name=name, match=match)
         route.MergeFrom(outcome)
+        if plain and answered:
+            route.typed_per_filter_config[LUA].CopyFrom(pack(LuaPerRoute(name=REFUSALS)))
         yield route
 
 
-def _fresh(name: str, match: Message, outcome: Outcome) -> Message:
+def _fresh(name: str, match: Message, outcome: Outcome, strict: bool) -> Message:
     """The same for requests that bring nothing for the script to look at, which most do not: Envoy compares headers in
-    a fraction of the time that Lua takes to ask for one.
+    a fraction of the time that Lua takes to ask for one. What is not forwarded then needs no script at all.
     """
     route = Route(name=name, match=match)
     route.MergeFrom(outcome)
@@ -48,16 +55,19 @@ def _fresh(name: str, match: Message, outcome: Outcome) -> Message:
         [
             HeaderMatcher(name="x-forwarded-for", present_match=False),
             HeaderMatcher(name="x-amzn-trace-id", present_match=False),
+            HeaderMatcher(name="content-length", present_match=False),
             HeaderMatcher(
                 name="content-type",
                 string_match={"prefix": "application/grpc"},
                 invert_match=True,
                 treat_missing_header_as_empty=True,
             ),
-            _header(":path", ".{0,500}", regex=True),
+            # No line of so few bytes in all is too long, nor is the target; one with a transfer coding is no number.
+            HeaderMatcher(name=SIZE_HEADER, range_match={"start": 0, "end": 16384}),
         ]
     )
-    route.typed_per_filter_config[LUA].CopyFrom(pack(LuaPerRoute(name=FRESH)))
+    runs = LuaPerRoute(name=FRESH) if strict or outcome.HasField("route") else LuaPerRoute(disabled=True)
+    route.typed_per_filter_config[LUA].CopyFrom(pack(runs))
     return route
 
 
@@ -65,6 +75,7 @@ def trace_refused(refusal: Outcome) -> Message:
     """A load balancer refuses the method TRACE before any rule ("HTTP 405: Method not allowed")."""
     route = Route(name="-1", match=RouteMatch(prefix="", headers=[_header(":method", "TRACE")]))
     route.MergeFrom(refusal)
+    route.typed_per_filter_config[LUA].CopyFrom(pack(LuaPerRoute(disabled=True)))
     return route
 
 

@@ -14,6 +14,8 @@ REWRITES: Final = "envoy.filters.http.header_to_metadata"
 CLUSTER_HEADER: Final = "x-lockgate-cluster"  # from a script to the route: the target group that it chose
 TARGET_HEADER: Final = "x-lockgate-target"  # from the route to a script: the target that answered
 OWN_ANSWER: Final = "x-lockgate-own"  # marks what the load balancer answers itself, see `answers`
+# How many bytes all headers of a request have together, and behind it its transfer coding, which Envoy tells no script.
+SIZE_HEADER: Final = "x-lockgate-size"
 TLS: Final = "lockgate.tls"  # in the metadata of clusters whose targets are reached over TLS
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-from lockgate.loadbalancer.forwarding import forwarded_for
+from lockgate.loadbalancer.forwarding import desync_mode, forwarded_for
 from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
@@ -23,7 +23,7 @@ from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.firewall import unasked
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
-from lockgate.xds.loadbalancer.names import listener_name
+from lockgate.xds.loadbalancer.names import SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.paths import by_path
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
 
@@ -37,7 +37,7 @@ def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
         request_headers_to_add=_request_headers(balancer, listener),
         response_headers_to_add=added_headers(listener),
         # What Envoy tells of a client that it takes for an outsider.
-        request_headers_to_remove=["x-envoy-external-address", "x-envoy-internal", *_removed(balancer)],
+        request_headers_to_remove=["x-envoy-external-address", "x-envoy-internal", SIZE_HEADER, *_removed(balancer)],
         most_specific_header_mutations_wins=True,
     )
 
@@ -81,14 +81,15 @@ def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     unasked(first[0], balancer)
     if any(logs_in(listener, rule) for rule in (*listener.rules, None)):
         first.append(callback_route(listener))
+    strict = desync_mode(balancer) == "strictest"
     names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
     suffixes = dict.fromkeys(suffix for _, hosts, _ in rules if hosts for suffix in hosts.suffixes)
     index = _Index(rules)
-    made = [_virtual_host(name, [name], index.for_name(name), last, first) for name in names]
+    made = [_virtual_host(name, [name], index.for_name(name), last, first, strict) for name in names]
     for suffix in suffixes:
         domains = [f"*{suffix}", *([suffix] if suffix not in names else [])]
-        made.append(_virtual_host(f"*{suffix}", domains, index.for_suffix(suffix), last, first))
-    made.append(_virtual_host("*", ["*"], index.for_any(), last, first))
+        made.append(_virtual_host(f"*{suffix}", domains, index.for_suffix(suffix), last, first, strict))
+    made.append(_virtual_host("*", ["*"], index.for_any(), last, first, strict))
     return made
 
 
@@ -100,13 +101,13 @@ def _outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> O
 
 
 def _virtual_host(
-    name: str, domains: list[str], rules: Sequence[_Candidate], last: Outcome, first: list[Message]
+    name: str, domains: list[str], rules: Sequence[_Candidate], last: Outcome, first: list[Message], strict: bool
 ) -> Message:
     def routes(candidates: Sequence[_Candidate]) -> list[Message]:
         made = list(first)
         for rule, result, guard in candidates:
-            made.extend(routes_of(str(rule.priority), rule.conditions, result, guard))
-        made.extend(routes_of("0", (), last, None))
+            made.extend(routes_of(str(rule.priority), rule.conditions, result, guard, strict=strict))
+        made.extend(routes_of("0", (), last, None, strict=strict))
         return made
 
     matcher = by_path(rules, lambda candidate: candidate[0], routes)

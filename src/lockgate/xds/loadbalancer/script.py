@@ -7,13 +7,14 @@ differs between rules comes to it as its context, so that equal work is compiled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from lockgate.loadbalancer.forwarding import (
     DEFAULT_PORTS,
     MOST_FORWARDED,
+    desync_mode,
     drops_invalid_headers,
     forwarded_for,
     keeps_host,
@@ -37,6 +38,7 @@ class Script:
 PLAIN: Final = "plain"  # the script that forwarded requests run unless their rule names another
 CHECKED: Final = "checked"
 FRESH: Final = "fresh"  # the plain one, less all that only headers which most requests do not have ask for
+REFUSALS: Final = "refusals"  # for what is not forwarded: only what is refused before any rule
 STICKY: Final = "sticky"
 REWRITE: Final = "rewrite"
 REDIRECT: Final = "redirect"
@@ -44,8 +46,6 @@ REDIRECT: Final = "redirect"
 
 def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     """The text of a script of `listener`; names are those above, joined by ``+`` where a rule needs several."""
-    if name == REDIRECT:
-        return lua.REDIRECT
     wanted = name.split("+")
     parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500), lua.TRACE]
     fresh = wanted == [FRESH]
@@ -60,10 +60,14 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         parts.append(lua.KEEP)
     if not fresh:
         calls.append("if forwarded(handle, headers) then return end")
-    strict = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
-    if strict:
-        parts.append(lua.STRICTEST)
-        calls.append("if smuggled(handle, headers) then return end")
+    for part, call in _desync(balancer, fresh=fresh):
+        parts.append(part)
+        calls.extend([f"if {call} then return end"] if call else [])
+    if wanted == [REFUSALS]:
+        return "".join(parts) + _request(calls)
+    if wanted == [REDIRECT]:
+        parts.append(lua.REDIRECT)
+        return "".join(parts) + _request([*calls, "redirect(handle, headers, context)"])
     if wanted not in ([PLAIN], [FRESH]):
         parts += [lua.NO_GRPC, lua.VERSIONS]
         calls.append("if incompatible(handle, headers, context) then return end")
@@ -89,10 +93,26 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         parts.append(lua.STICKY)
         calls.insert(0, "stick(handle, headers, context)")  # the route is chosen anew: nothing may be changed yet
         response = lua.STICKY_RESPONSE
+    return "".join(parts) + _request(calls) + response
+
+
+def _request(calls: Sequence[str]) -> str:
     body = "".join(f"  {call}\n" for call in calls)
     context = "  local context = handle:filterContext()\n" if "context" in body else ""
-    request = f"function envoy_on_request(handle)\n  local headers = handle:headers()\n{context}{body}end\n"
-    return "".join(parts) + request + response
+    return f"function envoy_on_request(handle)\n  local headers = handle:headers()\n{context}{body}end\n"
+
+
+def _desync(balancer: LoadBalancer, *, fresh: bool) -> Iterable[tuple[str, str]]:
+    """Pieces and what to call of each, if anything; a fresh request has no body framed in any way."""
+    mode = desync_mode(balancer)
+    if fresh and mode != "strictest":
+        return
+    yield lua.CLASSIFIED, ""
+    yield {"monitor": lua.MONITOR, "strictest": lua.STRICTEST}.get(mode, lua.DEFENSIVE), ""
+    if not fresh:
+        yield lua.FRAMING, "suspect(handle, headers)"
+    if mode == "strictest":
+        yield lua.NAMES_AND_VALUES, "strange(handle, headers)"
 
 
 def speaks_http2(balancer: LoadBalancer, listener: Listener) -> bool:
