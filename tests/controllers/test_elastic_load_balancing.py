@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from lockgate.controllers.elastic_load_balancing.probes import probe
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.loadbalancer.health import Answered, Failed, TimedOut
 from lockgate.loadbalancer.model import FixedResponse, HealthCheck, Target
+from lockgate.loadbalancer.request import Request
+from lockgate.loadbalancer.waf.fields import Inspected
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, SECRET, Snapshot
 
 KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"
@@ -81,6 +84,7 @@ class Edge:
 
 @asynccontextmanager
 async def edge(logs: Path | None = None) -> AsyncIterator[Edge]:
+    folder = tempfile.TemporaryDirectory()
     api = AwsApi("123456789012", "us-east-1", access_key_id=KEY, secret_access_key=SECRET_KEY)
     await api.start()
     aws = Aws(region="us-east-1", endpoint=api.url, access_key_id=KEY, secret_access_key=SECRET_KEY)
@@ -95,6 +99,7 @@ async def edge(logs: Path | None = None) -> AsyncIterator[Edge]:
         free_port=lambda _address, wanted: wanted if wanted >= 1024 else next(ports),
         many_loopbacks=True,
         logs=logs,
+        waf=Path(folder.name) / "waf.sock",
     )
     task = asyncio.create_task(controller.run())
     here = Edge(api, aws, controller, places, made)
@@ -107,6 +112,7 @@ async def edge(logs: Path | None = None) -> AsyncIterator[Edge]:
             server.close()
         aws.close()
         await api.stop()
+        folder.cleanup()
 
 
 def story(work: Callable[[Edge], Awaitable[None]], logs: Path | None = None) -> None:
@@ -522,3 +528,100 @@ def self_signed() -> tuple[str, str]:
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
     return made.public_bytes(pem).decode(), private.decode()
+
+
+# --- WAF ---------------------------------------------------------------------------------------------------------
+
+VISIBLE = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "m"}
+
+
+def blocking(statement: dict[str, Any], name: str = "rule") -> dict[str, Any]:
+    return {"Name": name, "Priority": 1, "Statement": statement, "Action": {"Block": {}}, "VisibilityConfig": VISIBLE}
+
+
+async def web_acl(here: Edge, *rules: dict[str, Any]) -> dict[str, Any]:
+    made = await here.aws.call(
+        "wafv2",
+        "create_web_acl",
+        Name="acl",
+        Scope="REGIONAL",
+        DefaultAction={"Allow": {}},
+        Rules=list(rules),
+        VisibilityConfig=VISIBLE,
+    )
+    return dict(made["Summary"])
+
+
+def test_a_web_acl_is_followed_from_association_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(here: Edge) -> None:
+        arn, _ = await make(here)
+        await here.until(lambda: bool(here.published and here.now.names(LISTENER)))
+        addresses = await here.aws.call(
+            "wafv2", "create_ip_set", Name="set", Scope="REGIONAL", IPAddressVersion="IPV4", Addresses=["192.0.2.0/24"]
+        )
+        group = await here.aws.call(
+            "wafv2",
+            "create_rule_group",
+            Name="group",
+            Scope="REGIONAL",
+            Capacity=10,
+            Rules=[blocking({"IPSetReferenceStatement": {"ARN": addresses["Summary"]["ARN"]}}, "inside")],
+            VisibilityConfig=VISIBLE,
+        )
+        managed = {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}
+        in_group = {"RuleGroupReferenceStatement": {"ARN": group["Summary"]["ARN"]}}
+        none: dict[str, Any] = {"OverrideAction": {"None": {}}, "VisibilityConfig": VISIBLE}
+        acl = await web_acl(
+            here,
+            {"Name": "managed", "Priority": 1, "Statement": managed, **none},
+            {"Name": "group", "Priority": 2, "Statement": in_group, **none},
+        )
+
+        def verdict(source: str) -> str | None:
+            found = here.controller.judge(arn, Inspected(Request(source=source)))
+            return None if found is None else (found.rule if found.blocked else "passes")
+
+        assert verdict("192.0.2.7") is None
+        assert "lockgate.waf" not in here.now.names(CLUSTER)
+        await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
+        await here.until(lambda: verdict("192.0.2.7") == "group/inside")
+        assert verdict("192.0.3.7") == "passes"
+        assert "lockgate.waf" in here.now.names(CLUSTER)
+        assert [balancer.web_acl.name for balancer in here.controller.load_balancers if balancer.web_acl] == ["acl"]
+        assert "web ACL acl: rule managed is not evaluated: the rules of the managed rule group" in caplog.text
+
+        await here.aws.call(
+            "wafv2",
+            "update_ip_set",
+            Name="set",
+            Scope="REGIONAL",
+            Id=addresses["Summary"]["Id"],
+            Addresses=["192.0.3.0/24"],
+            LockToken=addresses["Summary"]["LockToken"],
+        )
+        await here.until(lambda: verdict("192.0.3.7") == "group/inside")
+        assert verdict("192.0.2.7") == "passes"
+        assert caplog.text.count("rule managed is not evaluated") == 1
+
+        await here.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
+        await here.until(lambda: verdict("192.0.3.7") is None)
+        assert [balancer.web_acl for balancer in here.controller.load_balancers] == [None]
+
+    story(work)
+
+
+def test_requests_are_counted_for_rules_by_rate() -> None:
+    async def work(here: Edge) -> None:
+        arn, _ = await make(here)
+        acl = await web_acl(here, blocking({"RateBasedStatement": {"Limit": 10, "AggregateKeyType": "IP"}}))
+        await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
+
+        def blocked(source: str) -> bool:
+            found = here.controller.judge(arn, Inspected(Request(source=source)))
+            return found is not None and found.blocked is not None
+
+        await here.until(lambda: here.controller.judge(arn, Inspected(Request(source="192.0.2.1"))) is not None)
+        assert [blocked("192.0.2.7") for _ in range(12)] == [False] * 10 + [True] * 2
+        assert not blocked("192.0.2.8")
+
+    story(work)

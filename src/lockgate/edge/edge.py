@@ -261,6 +261,7 @@ class Edge:
             proxy_to=self._proxy_to,
             logs=self._access_logs(),
             functions=self.options.functions,
+            waf=self.folder.run / "waf.sock",
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)

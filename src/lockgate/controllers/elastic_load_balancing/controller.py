@@ -20,11 +20,14 @@ from lockgate.controllers.elastic_load_balancing.platform import Platform, Proxy
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
 from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
+from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
 from lockgate.loadbalancer.known import Known
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 if TYPE_CHECKING:
+    from lockgate.loadbalancer.waf.evaluate import Verdict
+    from lockgate.loadbalancer.waf.fields import Inspected
     from lockgate.xds.loadbalancer import Built, Material, TrustStore
     from lockgate.xds.snapshot import Snapshot
 
@@ -34,6 +37,7 @@ QUIET_SECONDS = 0.01  # several calls of one change are looked at together
 PATIENCE_SECONDS = (0.1, 2.0)  # the longest wait for quiet, least and most
 RESYNC_SECONDS = 60.0
 RESYNCED, RESYNCED_EVERY_SECONDS = 5, 1.0
+SERVICES = ("elbv2", "acm", "wafv2")  # whose changes matter
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -44,6 +48,7 @@ class ElasticLoadBalancing:
     application as ``https://HOST``. `trust` is what identity providers' certificates are verified with, and
     `proxy_to` says through which proxy a host of theirs is reached, if any. `logs` is a folder for access logs, laid
     out as S3 would have them. `functions` are the URLs of Lambda functions, by their names.
+    `waf` is the path of a unix socket where Envoy is to ask about requests to load balancers with a web ACL.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class ElasticLoadBalancing:
         proxy_to: ProxyTo | None = None,
         logs: Path | None = None,
         functions: Mapping[str, str] = MappingProxyType({}),
+        waf: Path | None = None,
     ) -> None:
         self._aws = aws
         self._platform = platform
@@ -70,8 +76,9 @@ class ElasticLoadBalancing:
         self._authentication = Authentication(trust, proxy_to)
         self._logs = AccessLogs(logs, self._logged, self._chain_of) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
+        self._web_acls = WebAcls(aws, platform, waf)
         self._wake = asyncio.Event()
-        self._stale: set[str] = {"elbv2", "acm"}
+        self._stale: set[str] = set(SERVICES)
         self._doubted: set[str] = set()  # ARNs that nobody has told anything about, to be read again all the same
         self._noticed = 0.0
         self._took = 0.0
@@ -102,7 +109,7 @@ class ElasticLoadBalancing:
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
         """Application load balancers as last read from the API."""
-        return tuple(self._known.load_balancers.values())
+        return tuple(map(self._web_acls.protecting, self._known.load_balancers.values()))
 
     @property
     def network_load_balancers(self) -> tuple[NetworkLoadBalancer, ...]:
@@ -113,6 +120,10 @@ class ElasticLoadBalancing:
     def current(self) -> bool:
         """Whether everything that the APIs have told has been read and published."""
         return not (self._stale or self._looking)
+
+    def judge(self, balancer: str, inspected: Inspected) -> Verdict | None:
+        """What the web ACL of a load balancer, by its ARN, makes of a request; None where it has none."""
+        return self._web_acls.judge(balancer, inspected)
 
     def target_states(self, reference: str) -> Mapping[str, TargetState]:
         """``id:port`` to state, of a target group's targets."""
@@ -126,7 +137,7 @@ class ElasticLoadBalancing:
 
     async def run(self) -> None:
         """For ever."""
-        self._stale = {"elbv2", "acm"}
+        self._stale = set(SERVICES)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(self._platform.changes()))
@@ -136,10 +147,11 @@ class ElasticLoadBalancing:
                     tasks.create_task(self._logs.run())
         finally:
             self._targets.stop()
+            await self._web_acls.stop()
 
     async def _follow_changes(self, changes: AsyncIterator[frozenset[str]]) -> None:
         async for changed in changes:
-            if stale := {each for each in changed if each.partition(":")[0] in ("elbv2", "acm")}:
+            if stale := {each for each in changed if each.partition(":")[0] in SERVICES}:
                 self._stale |= stale
                 self._notice()
 
@@ -198,12 +210,14 @@ class ElasticLoadBalancing:
         try:
             if "elbv2" in stale:
                 await self._read(None)
-            elif arns := doubted | {each.removeprefix("elbv2:") for each in stale if each != "acm"}:
+            elif arns := doubted | {each.removeprefix("elbv2:") for each in stale if each.startswith("elbv2:")}:
                 await self._read(frozenset(arns))
             if stale or doubted:
                 await self._fetch_certificates(again="acm" in stale)
                 await self._fetch_trust_stores(again="elbv2" in stale)
                 self._tell_unserved()
+            if doubted or "wafv2" in stale:
+                await self._web_acls.read()
         except BaseException:
             self._stale |= stale
             raise
@@ -339,12 +353,13 @@ class ElasticLoadBalancing:
         }
         self._built = self._built or Built()
         made = snapshot(
-            self._known.all,
+            tuple(map(self._web_acls.protecting, self._known.all)),
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,
             records=str(self._logs.records) if self._logs else "",
             authentication=Socket(*self._authentication_at) if self._authentication_at else None,
+            firewall=self._web_acls.socket,
             endpoints=endpoints,
             built=self._built,
         )

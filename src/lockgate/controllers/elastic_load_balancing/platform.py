@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
 from lockgate.loadbalancer.model import Target, TargetType
@@ -30,8 +30,12 @@ class Platform(Protocol):
         """The client secret of the login of a rule or listener; None where there is none."""
         ...
 
+    async def web_acls(self) -> Mapping[str, str]:
+        """The ARN of the web ACL by the ARN of the load balancer that is associated with it."""
+        ...
+
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """After calls that changed something: the services concerned, such as ``{"elbv2", "acm"}``.
+        """After calls that changed something: the services concerned, such as ``{"elbv2", "wafv2"}``.
 
         Where that is known, ``elbv2:`` and the ARN of the load balancer or target group concerned, in place of
         ``elbv2``.

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
 from lockgate.dns.model import Alias
-from lockgate.embedded.aws import ec2, moto_services
+from lockgate.embedded.aws import ec2, moto_services, web_acls
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
@@ -97,6 +97,11 @@ class Account:
 
     def has_load_balancer(self, arn: str) -> bool:
         return self.balancing_of(arn).has_load_balancer(arn)
+
+    # --- WAFv2
+
+    def web_acls(self) -> Mapping[str, str]:
+        return web_acls.associations(self.id, self.region, self.has_load_balancer)
 
     def _alias_fault(self, alias: Alias) -> Literal["outside", "missing"] | None:
         """Load balancers are looked up. Other services' names are let through: they are not ours to know."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -155,6 +155,12 @@ class AwsApi:
     async def trust_store(self, arn: str) -> tuple[bytes, tuple[bytes, ...]] | None:
         """A trust store's CA bundle (PEM) and its revocation lists, as S3 had them."""
         return await self._run(lambda account: account.balancing_of(arn).trust_store(arn))
+
+    # --- WAFv2
+
+    async def web_acls(self) -> Mapping[str, str]:
+        """The ARN of the web ACL by the ARN of the load balancer that is associated with it."""
+        return await self._run(lambda account: account.web_acls())
 
     # ---
 

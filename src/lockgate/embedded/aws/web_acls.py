@@ -37,6 +37,13 @@ def answer(account: str, call: Call, exists: Callable[[str], bool]) -> Result | 
             return None
 
 
+def associations(account: str, region: str, exists: Callable[[str], bool]) -> dict[str, str]:
+    """Web ACLs' ARNs by the load balancers'."""
+    backend = _backend(account, region)
+    _forget_deleted(backend, exists)
+    return {resource: acl.arn for acl in backend.wacls.values() for resource in acl.associated_resources}
+
+
 def _associate(backend: Any, acl: str, resource: str, exists: Callable[[str], bool]) -> Result:
     chosen = _find(backend, acl)
     if not exists(resource):

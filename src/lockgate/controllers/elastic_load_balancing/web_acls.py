@@ -1,0 +1,142 @@
+"""The web ACLs of load balancers: read from WAFv2's API, and held against each request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lockgate.controllers.aws import Aws, AwsError
+from lockgate.controllers.elastic_load_balancing.platform import Platform
+from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.waf.evaluate import BlindSpot, Verdict, blind_spots, evaluate
+from lockgate.loadbalancer.waf.fields import Inspected
+from lockgate.loadbalancer.waf.model import WebAcl
+from lockgate.loadbalancer.waf.rates import Rates
+from lockgate.loadbalancer.waf.reader import References, references_of, web_acl
+
+if TYPE_CHECKING:
+    from lockgate.dataplane.firewall import Firewall
+
+log = logging.getLogger("lockgate.elastic_load_balancing")
+
+FORGOTTEN_EVERY_SECONDS = 60.0
+
+_REFERENCE = re.compile(r"arn:[^/]*:(?P<scope>regional)/(?P<kind>[a-z]+)/(?P<name>[^/]+)/(?P<id>[^/]+)")
+_GETS = {
+    "ipset": ("get_ip_set", "IPSet"),
+    "regexpatternset": ("get_regex_pattern_set", "RegexPatternSet"),
+    "rulegroup": ("get_rule_group", "RuleGroup"),
+}
+
+AnyBalancer = TypeVar("AnyBalancer")
+
+
+class WebAcls:
+    """`socket` is where Envoy is to ask; without one, web ACLs are read and not enforced."""
+
+    def __init__(self, aws: Aws, platform: Platform, socket: Path | None) -> None:
+        self._aws = aws
+        self._platform = platform
+        self._socket = socket
+        self._firewall: Firewall | None = None
+        self._known: dict[str, WebAcl] = {}  # by the load balancer's ARN
+        self._rates: dict[str, Rates] = {}  # by the web ACL's ARN
+        self._forgotten = time.monotonic()
+        self._told: frozenset[tuple[str, BlindSpot]] = frozenset()
+
+    @property
+    def by_load_balancer(self) -> Mapping[str, WebAcl]:
+        """By ARN; most load balancers have none."""
+        return MappingProxyType(self._known)
+
+    @property
+    def socket(self) -> str:
+        """Where Envoy asks; empty while nobody is there to answer."""
+        return str(self._socket) if self._firewall is not None else ""
+
+    def protecting(self, balancer: AnyBalancer) -> AnyBalancer:
+        """The load balancer with its web ACL."""
+        if isinstance(balancer, LoadBalancer) and (acl := self._known.get(balancer.arn)) is not None:
+            return replace(balancer, web_acl=acl)
+        return balancer
+
+    async def read(self) -> None:
+        """Raises `AwsError`."""
+        associated = await self._platform.web_acls()
+        wanted = sorted(set(associated.values()))
+        read = dict(zip(wanted, await asyncio.gather(*(self._read(arn) for arn in wanted)), strict=True))
+        self._known = {balancer: acl for balancer, arn in associated.items() if (acl := read[arn]) is not None}
+        self._rates = {arn: self._rates.get(arn, Rates()) for arn in wanted}
+        self._tell()
+        if self._known and self._firewall is None and self._socket is not None:
+            from lockgate.dataplane.firewall import Firewall
+
+            firewall = Firewall(self.judge)
+            await firewall.start(self._socket)
+            self._firewall = firewall
+
+    async def stop(self) -> None:
+        if self._firewall is not None:
+            await self._firewall.stop()
+            self._firewall = None
+
+    def judge(self, balancer: str, inspected: Inspected) -> Verdict | None:
+        """What a load balancer's web ACL makes of a request, which is counted."""
+        acl = self._known.get(balancer)
+        if acl is None:
+            return None
+        now, rates = time.monotonic(), self._rates[acl.arn]
+        verdict = evaluate(acl, inspected, counts=lambda key: rates.count(key, now))
+        for key in verdict.rates:
+            rates.add(key, now)
+        if now > self._forgotten + FORGOTTEN_EVERY_SECONDS:
+            self._forgotten = now
+            for each in self._rates.values():
+                each.forget(now)
+        return verdict
+
+    async def _read(self, arn: str) -> WebAcl | None:
+        """None for one that is gone meanwhile."""
+        answer = await self._get("get_web_acl", "WebACL", ARN=arn)
+        if answer is None:
+            return None
+        rules = answer.get("Rules") or []
+        groups = await self._all("rulegroup", references_of(rules))
+        inner = [rule for group in groups.values() for rule in group.get("Rules") or []]
+        sets = frozenset(references_of([*rules, *inner]))
+        ip_sets, pattern_sets = await asyncio.gather(self._all("ipset", sets), self._all("regexpatternset", sets))
+        return web_acl(answer, References(ip_sets, pattern_sets, groups))
+
+    async def _all(self, kind: str, arns: Iterable[str]) -> dict[str, Any]:
+        """Those of a kind, by ARN; what is gone is left out."""
+        operation, key = _GETS[kind]
+        named = {arn: found for arn in arns if (found := _REFERENCE.fullmatch(arn)) and found["kind"] == kind}
+        answers = await asyncio.gather(
+            *(
+                self._get(operation, key, Name=found["name"], Scope=found["scope"].upper(), Id=found["id"])
+                for found in named.values()
+            )
+        )
+        return {arn: answer for arn, answer in zip(named, answers, strict=True) if answer is not None}
+
+    async def _get(self, operation: str, key: str, **given: str) -> Any:
+        try:
+            return (await self._aws.call("wafv2", operation, **given))[key]
+        except AwsError as error:
+            if error.code == "WAFNonexistentItemException":
+                return None
+            raise
+
+    def _tell(self) -> None:
+        """Once for each rule that cannot be evaluated: requests pass it as if it were not met."""
+        now = frozenset((acl.name, spot) for acl in self._known.values() for spot in blind_spots(acl))
+        for name, spot in sorted(now - self._told, key=lambda each: (each[0], each[1].rule)):
+            log.warning("web ACL %s: rule %s is not evaluated: %s", name, spot.rule, spot.why)
+        self._told = now
