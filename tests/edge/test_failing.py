@@ -212,4 +212,7 @@ def test_an_object_that_the_api_refuses_is_told_and_the_rest_runs(up: Start, man
     states = {(each["kind"], each["name"]): each["state"] for each in edge.status()["objects"]}
     assert states["Ingress", "other"] == "refused"
     assert states["Ingress", "quay"] == "ready"
-    assert any("refused.yaml:" in line and "gone" in line for line in edge.lines)
+    [told] = [line for line in edge.lines if "gone" in line]  # once, with the field
+    place = next(number for number, line in enumerate(text.splitlines(), 1) if "ingressClassName: gone" in line)
+    assert f"refused.yaml:{place}:" in told
+    assert "[LG9002]" in told

@@ -39,7 +39,7 @@ from lockgate.edge.files import Manifests
 from lockgate.edge.loader import Loaded, Loader
 from lockgate.edge.metrics import Metrics
 from lockgate.edge.options import Options
-from lockgate.edge.plan import load_balancers, plan
+from lockgate.edge.plan import controller_flags, load_balancers, plan
 from lockgate.edge.ports import Ports
 from lockgate.edge.state import StateFolder, write_private
 from lockgate.edge.supply import Supply
@@ -134,13 +134,12 @@ class Edge:
         manifests = manifests.over(self.manifests)
         planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
         missing = await self.provisioner.provide(planned.supply)
-        flags = self.stacks.settings if self.stacks else None
-        self.stacks = load_balancers(planned, self.stacks)
-        self.store.writes.webhooks.settings = self.stacks.settings
-        if flags is not None and flags != self.stacks.settings:
-            self._flags_changed.set()
+        flags = self.store.writes.webhooks.settings = controller_flags(planned)
         loaded = await self.loader.load(manifests, planned.supply)
         self.supply, self.manifests = planned.supply, manifests
+        if self.stacks is not None and self.stacks.settings != flags:
+            self._flags_changed.set()
+        self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
         self.findings = (*manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
         return loaded
 

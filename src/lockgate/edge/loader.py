@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from lockgate.edge.files import Manifests
@@ -10,7 +10,7 @@ from lockgate.edge.supply import Supply
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources import codes
 from lockgate.resources.finding import Finding, Position, Severity
-from lockgate.resources.model import JsonObject, ObjectKey
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.reader import Document
 from lockgate.resources.status import ApiError, NotFound
 
@@ -48,6 +48,8 @@ class Loaded:
     changed: tuple[ObjectKey, ...]
     removed: tuple[ObjectKey, ...]
     findings: tuple[Finding, ...]
+    refused: Mapping[ObjectKey, Resource | None]
+    """What the API has instead of each that it refused."""
 
     @property
     def anything(self) -> bool:
@@ -77,6 +79,7 @@ class Loader:
         created: list[ObjectKey] = []
         changed: list[ObjectKey] = []
         findings: list[Finding] = []
+        refused: dict[ObjectKey, Resource | None] = {}
         for key in sorted(wanted, key=_rank):
             each = wanted[key]
             before = self._loaded.get(key)
@@ -86,9 +89,12 @@ class Loader:
             try:
                 await self._store.apply(each.manifest, manager=MANAGER)
             except ApiError as error:
-                findings.append(_refused(key, each, error))
+                findings.append(self._refused(key, error))
+                refused[key] = None
                 if before is not None:
                     kept[key] = before
+                    model = self._store.model(before.manifest["apiVersion"], key.kind)
+                    refused[key] = model.model_validate(before.manifest)
                 continue
             kept[key] = each
             (created if before is None else changed).append(key)
@@ -96,7 +102,7 @@ class Loader:
         for key in sorted(removed, key=_rank, reverse=True):
             await self._delete(key)
         self._loaded = kept
-        return Loaded(tuple(created), tuple(changed), tuple(removed), tuple(findings))
+        return Loaded(tuple(created), tuple(changed), tuple(removed), tuple(findings), refused)
 
     def _wanted(self, manifests: Manifests, supply: Supply) -> dict[ObjectKey, Wanted]:
         wanted: dict[ObjectKey, Wanted] = {}
@@ -112,6 +118,15 @@ class Loader:
         kind = self._store.accept(manifest["apiVersion"], manifest["kind"]).KIND
         metadata = manifest["metadata"]
         return ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
+
+    def _refused(self, key: ObjectKey, error: ApiError) -> Finding:
+        document = self.documents.get(key)
+        return REFUSED.finding(
+            f"the Kubernetes API refuses {key}: {error.message}",
+            document.at(*error.path) if document else None,
+            mend="mend the object; the others are applied",
+            subject=str(key),
+        )
 
     async def _delete(self, key: ObjectKey) -> None:
         versions = self._loaded[key].manifest["apiVersion"]
@@ -138,12 +153,3 @@ def _listed(keys: Iterable[ObjectKey]) -> str:
 
 def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
     return _FIRST.index(key.kind) if key.kind in _FIRST else len(_FIRST), key
-
-
-def _refused(key: ObjectKey, wanted: Wanted, error: ApiError) -> Finding:
-    return REFUSED.finding(
-        f"the Kubernetes API refuses {key}: {error.message}",
-        wanted.position,
-        mend="mend the object; the others are applied",
-        subject=str(key),
-    )

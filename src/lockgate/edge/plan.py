@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from lockgate.edge.files import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
-from lockgate.loadbalancer.ingress.manifests import Stacks, stack_from_manifests
+from lockgate.loadbalancer.flags import controller
+from lockgate.loadbalancer.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
+from lockgate.loadbalancer.ingress.world import Settings, nowhere
 from lockgate.resources.kinds import IstioOperator, Service
 from lockgate.resources.model import ObjectKey, Resource, kinds
 from lockgate.resources.reader import Document
@@ -34,9 +37,18 @@ def plan(manifests: Manifests, options: Options, *, secret_access_key: str = "")
     return Plan((*given, *installed, *supplied), documents, filled)
 
 
-def load_balancers(planned: Plan, earlier: Stacks | None = None) -> Stacks:
-    """The stacks that the Ingresses lead to. What has not changed since `earlier` is not built again."""
-    return stack_from_manifests(planned.resources, planned.documents, earlier=earlier)
+def load_balancers(
+    planned: Plan, earlier: Stacks | None = None, *, instead: Mapping[ObjectKey, Resource | None] | None = None
+) -> Stacks:
+    """The stacks that the Ingresses lead to. What has not changed since `earlier` is not built again. `instead` are the
+    objects that the cluster has in place of some of the manifests, None for none."""
+    resources = [kept for each in planned.resources if (kept := (instead or {}).get(each.key, each)) is not None]
+    return stack_from_manifests(resources, planned.documents, earlier=earlier)
+
+
+def controller_flags(planned: Plan) -> Settings:
+    """Of the AWS Load Balancer Controller: its webhooks go by them before anything is built."""
+    return controller(planned.resources, nowhere, DEFAULTS).settings
 
 
 def _model(manifest: dict[str, Any]) -> type[Resource] | None:

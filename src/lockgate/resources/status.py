@@ -16,10 +16,12 @@ from lockgate.resources.model import JsonObject
 
 
 class ApiError(Exception):
-    """A `Status` of the Kubernetes API: `reason` as the API names it, `code` the HTTP status."""
+    """A `Status` of the Kubernetes API: `reason` as the API names it, `code` the HTTP status. `path` is the field of
+    the object that is at fault, where one is; no client is told of it."""
 
     reason = "InternalError"
     code = 500
+    path: tuple[str | int, ...] = ()
 
     def __init__(self, message: str, *, details: JsonObject | None = None) -> None:
         super().__init__(message)

@@ -125,10 +125,19 @@ class Schemas:
 
 def refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
     """What a client is told of an object with faults: the API server's own first, else one webhook's."""
-    name = body["metadata"].get("name", "")
     own = [fault for fault in faults if not fault.webhook]
-    if own:  # the API server looks first; only what it takes comes before a webhook
-        return invalid(model.KIND, name, [Cause(fault.field, fault.message, fault.reason) for fault in own])
+    # The API server looks first; only what it takes comes before a webhook.
+    error = _own_refusal(model, body, own) if own else _denial(faults)
+    error.path = (own or faults)[0].path
+    return error
+
+
+def _own_refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
+    causes = [Cause(fault.field, fault.message, fault.reason) for fault in faults]
+    return invalid(model.KIND, body["metadata"].get("name", ""), causes)
+
+
+def _denial(faults: list[Fault]) -> ApiError:
     webhook = faults[0].webhook
     texts = [_said(fault) for fault in faults if fault.webhook == webhook]
     # Those that use field errors tell all of them; the load balancer controller's sentences end at the first.
