@@ -10,6 +10,7 @@ from lockgate.edge.files import load
 from lockgate.edge.options import Options
 from lockgate.edge.settings import BadSettings, Settings, find, read
 from lockgate.edge.supply import supply
+from tests.edge.conftest import Start
 
 WHOLE = """
 account: "210987654321"
@@ -19,6 +20,7 @@ userPoolClients: {7k2qd7amucdgr7ajsmgb14dmmq: its secret}
 backends: {shop/web:3000: http://127.0.0.1:5173}
 ports: {443: 8443, proxy: 3128}
 openProxy: true
+quotas: {application-load-balancers: 120}
 """
 
 
@@ -38,6 +40,7 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     assert settings.user_pool_clients == {"7k2qd7amucdgr7ajsmgb14dmmq": "its secret"}
     assert "its secret" not in repr(settings)
     assert settings.port_options() == ["443=8443", "proxy=3128"]
+    assert settings.quotas == {"application-load-balancers": 120}
     options = Options((), account=settings.account, region=settings.region, hosted_zones=settings.hosted_zones)
     made = supply([], options, secret_access_key="x")
     assert (made.account, made.region) == ("210987654321", "eu-west-1")
@@ -57,6 +60,10 @@ def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
         ("account: 1", "account: Input should be a valid string"),
         ("hostedZones: {x.example: abc}", "hostedZones.x.example: String should match"),
         ("ports: {443: 0}", "Input should be greater than 0"),
+        ("quotas: {load-balancers: 60}", "quotas.load-balancers.[key]: Value error, no quota that AWS adjusts"),
+        ("quotas: {application-load-balancer: 60}", "did you mean application-load-balancers"),
+        ("quotas: {condition-values-per-alb-rule: 9}", "no quota that AWS adjusts"),
+        ("quotas: {trust-stores: 0}", "Input should be greater than 0"),
         ("ports: [", "not YAML"),
         ("[]", "Input should be a valid dictionary"),
     ],
@@ -68,3 +75,28 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, told: str) -> None
     assert str(error.value).startswith(f"{tmp_path}/lockgate.yaml")
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+ONE_TOO_MANY = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {name}
+  annotations:
+    kubernetes.io/ingress.class: alb
+    alb.ingress.kubernetes.io/actions.hello: >-
+      {{"type": "fixed-response", "fixedResponseConfig": {{"statusCode": "200"}}}}
+spec:
+  defaultBackend: {{service: {{name: hello, port: {{name: use-annotation}}}}}}
+---
+"""
+
+
+@pytest.mark.edge
+def test_the_accounts_quotas_are_the_apis(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "lockgate.yaml").write_text("quotas: {application-load-balancers: 1}\n")
+    (tmp_path / "ingresses.yaml").write_text("".join(ONE_TOO_MANY.format(name=name) for name in ("one", "two")))
+    edge = up(tmp_path)
+    assert "api error TooManyLoadBalancers" in edge.until("TooManyLoadBalancers")
+    limits = "Limits[?Name==`application-load-balancers`].Max"
+    assert edge.exec("aws", "elbv2", "describe-account-limits", "--query", limits, "--output", "text").strip() == "1"

@@ -76,6 +76,7 @@ def up(
             given.region,
             given.hosted_zones,
             given.user_pool_clients,
+            given.quotas,
         )
     except (reading.BadOption, BadName) as error:
         raise click.UsageError(str(error)) from None

@@ -180,6 +180,7 @@ class Edge:
             planned.region,
             access_key_id=self._access_key[0],
             secret_access_key=self._access_key[1],
+            quotas=self.options.quotas,
         )
         await self.aws_api.start(named.get("aws", 0))
         places.push_async_callback(self.aws_api.stop)

@@ -33,6 +33,7 @@ class Options:
     region: str | None = None
     hosted_zones: Mapping[str, str] = field(default_factory=dict)  # by name, to id
     user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # by client id, to secret
+    quotas: Mapping[str, int] = field(default_factory=dict)  # of ELBv2, by the names of DescribeAccountLimits
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:

@@ -12,6 +12,8 @@
     ports:
       443: 8443
     openProxy: false
+    quotas:
+      application-load-balancers: 120
 
 It is looked for in the folders that `up` is given, then in the current one. The command line goes before it.
 """
@@ -19,18 +21,32 @@ It is looked for in the folders that `up` is given, then in the current one. The
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from lockgate.embedded.aws.elbv2.quotas import ADJUSTABLE
+
 NAME = "lockgate.yaml"
+
+
+def _adjustable(name: str) -> str:
+    if name not in ADJUSTABLE:
+        near = get_close_matches(name, ADJUSTABLE, 1)
+        raise ValueError(
+            f"no quota that AWS adjusts{f', did you mean {near[0]}' if near else ''}; they are {', '.join(ADJUSTABLE)}"
+        )
+    return name
+
 
 Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 ZoneId = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
+Quota = Annotated[str, AfterValidator(_adjustable)]
 Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
@@ -50,6 +66,7 @@ class Settings(BaseModel):
     backends: dict[str, str] = Field(default_factory=dict)
     ports: dict[str | int, Port] = Field(default_factory=dict)
     open_proxy: bool = False
+    quotas: dict[Quota, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
     def backend_options(self) -> list[str]:
         return [f"{service}={url}" for service, url in self.backends.items()]

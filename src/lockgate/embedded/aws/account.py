@@ -9,6 +9,7 @@ from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
 from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services, web_acls
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
+from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
@@ -22,12 +23,16 @@ class Service(Protocol):
 
 class Account:
     """Starts empty, but for the default VPC that EC2 has in each region. `presign` makes the URL of an object in S3.
-    Raises `ValueError` for an unknown region."""
+    Raises `ValueError` for an unknown region.
 
-    def __init__(self, account: str, region: str, presign: Callable[[str], str]) -> None:
+    `quotas` are ELBv2's, by the names of DescribeAccountLimits, where they are not AWS's defaults.
+    """
+
+    def __init__(self, account: str, region: str, presign: Callable[[str], str], quotas: Mapping[str, int]) -> None:
         self.id = account
         self.region = region
         self.presign = presign
+        self._quotas = {**DEFAULTS, **quotas}
         self.regions = ec2.regions()
         if region not in self.regions:
             raise ValueError(f"AWS has no region {region}")
@@ -87,7 +92,7 @@ class Account:
 
     def balancing(self, region: str) -> ElasticLoadBalancing:
         if region not in self._balancing:
-            self._balancing[region] = ElasticLoadBalancing(self.id, region, _Neighbours(self, region))
+            self._balancing[region] = ElasticLoadBalancing(self.id, region, _Neighbours(self, region), self._quotas)
         return self._balancing[region]
 
     def balancing_of(self, arn: str) -> ElasticLoadBalancing:

@@ -44,14 +44,24 @@ class AwsApi:
     """`region` is what hooks without a region mean; clients may name any that AWS has. Hooks raise `ValueError` where
     AWS has no `region`. moto's state is the process's: a second API in one process starts by emptying the first one's.
 
-    Requests must be signed with the access key given here, or with one allowed later.
+    Requests must be signed with the access key given here, or with one allowed later. `quotas` are ELBv2's that differ
+    from AWS's defaults.
     """
 
-    def __init__(self, account: str, region: str, *, access_key_id: str, secret_access_key: str) -> None:
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        *,
+        access_key_id: str,
+        secret_access_key: str,
+        quotas: Mapping[str, int] | None = None,
+    ) -> None:
         self.account = account
         self.region = region
         self._own_key = ("ASIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._secrets = {access_key_id: secret_access_key, self._own_key[0]: self._own_key[1]}
+        self._quotas = quotas or {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
         self._changes = Changes()
         self._state: Account | None = None
@@ -181,7 +191,7 @@ class AwsApi:
 
     def _account(self) -> Account:
         if self._state is None:
-            self._state = Account(self.account, self.region, self._presign)
+            self._state = Account(self.account, self.region, self._presign, self._quotas)
         return self._state
 
     def _presign(self, path: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.state import Shape, State, target_groups
 from lockgate.embedded.aws.protocol import Refusal
 from lockgate.loadbalancer.cognito import POOL
@@ -21,8 +22,6 @@ CONFIGS = {
     "jwt-validation": "JwtValidationConfig",
 }
 FINAL = ("forward", "redirect", "fixed-response")
-FORWARDED = 5  # target groups of one forward
-UNIQUE = 100  # target groups of a load balancer
 CONTENT_TYPES = ("text/plain", "text/css", "text/html", "application/javascript", "application/json")
 # Which placeholders a part of a redirect may hold (user guide, "Redirect actions").
 PLACEHOLDERS = {
@@ -94,7 +93,7 @@ def _completed(state: State, action: Shape, protocol: str, current: Sequence[Sha
         if key in action and other != kind:
             raise _invalid(f"An action of type '{kind}' cannot have '{key}'")
     if kind == "forward":
-        config = _forward(action)
+        config = _forward(state, action)
     elif CONFIGS[kind] not in action:
         raise _invalid(f"An action of type '{kind}' needs '{CONFIGS[kind]}'")
     elif "TargetGroupArn" in action:
@@ -120,7 +119,7 @@ def _completed(state: State, action: Shape, protocol: str, current: Sequence[Sha
     return done
 
 
-def _forward(action: Shape) -> Shape:
+def _forward(state: State, action: Shape) -> Shape:
     given = action.get("ForwardConfig", {})
     groups = given.get("TargetGroups") or []
     if not groups and "TargetGroupArn" in action:
@@ -129,10 +128,11 @@ def _forward(action: Shape) -> Shape:
         raise _invalid("'TargetGroupArn' must be the only target group of 'ForwardConfig' where both are specified")
     if not groups:
         raise _invalid("A forward action needs at least one target group")
-    if len(groups) > FORWARDED:
+    most = state.quotas[quotas.TARGET_GROUPS_OF_ACTION]
+    if len(groups) > most:
         raise Refusal(
             "TooManyTargetGroups",
-            f"A forward action can have up to '{FORWARDED}' target groups; it has '{len(groups)}'",
+            f"A forward action can have up to '{most}' target groups; it has '{len(groups)}'",
         )
     completed = []
     for group in groups:
@@ -288,7 +288,7 @@ def _check_target_groups(
                 "InvalidConfigurationRequest",
                 "You must enable group stickiness on a rule if you enabled stickiness on one of its target groups",
             )
-    if len(state.target_groups_of(load_balancer) | set(arns)) > UNIQUE:
+    if len(state.target_groups_of(load_balancer) | set(arns)) > state.quotas[quotas.TARGET_GROUPS_OF_LOAD_BALANCER]:
         raise Refusal(
             "TooManyUniqueTargetGroupsPerLoadBalancer",
             "You've reached the limit on the number of unique target groups per load balancer across all listeners",

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lockgate.embedded.aws.elbv2 import actions, attributes, policies, tags
+from lockgate.embedded.aws.elbv2 import actions, attributes, policies, quotas, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, LoadBalancer, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
-
-LISTENERS = 50  # of a load balancer
-CERTIFICATES = 25  # of a load balancer, default ones not counted
-VERIFYING = 2  # listeners of a load balancer that verify client certificates
 
 
 def create(state: State, given: Shape) -> Result:
@@ -23,7 +19,7 @@ def create(state: State, given: Shape) -> Result:
         raise Refusal("ValidationError", f"A listener {missing} must be specified")
     _check_protocol(balancer, protocol)
     _check_port(state, balancer.arn, port, None)
-    if len(state.listeners_of(balancer.arn)) >= LISTENERS:
+    if len(state.listeners_of(balancer.arn)) >= state.quotas[quotas.LISTENERS]:
         raise Refusal(
             "TooManyListeners", f"The maximum number of listeners has been reached on load balancer '{balancer.arn}'"
         )
@@ -148,7 +144,7 @@ def add_certificates(state: State, given: Shape) -> Result:
     extra = set(added) - {listener.certificates[0]}
     for other in state.listeners_of(listener.load_balancer):
         extra.update(set(other.certificates) - set(other.certificates[:1]))
-    if len(extra) > CERTIFICATES:
+    if len(extra) > state.quotas[quotas.CERTIFICATES]:
         raise Refusal("TooManyCertificates", "You've reached the limit on the number of certificates per load balancer")
     default, *others = listener.certificates  # the default one may be listed among the others, too
     listener.certificates = (default, *dict.fromkeys((*others, *added)))
@@ -288,10 +284,11 @@ def _mutual_authentication(
         raise Refusal("ValidationError", "A trust store ARN must be specified in the mode 'verify'")
     store = state.trust_store(given["TrustStoreArn"])
     others = (item.mutual_authentication for item in state.listeners_of(balancer) if item is not itself)
-    if sum((other or {}).get("Mode") == "verify" for other in others) >= VERIFYING:
+    most = state.quotas[quotas.VERIFYING_LISTENERS]
+    if sum((other or {}).get("Mode") == "verify" for other in others) >= most:
         raise Refusal(
             "InvalidConfigurationRequest",
-            f"A load balancer can have up to '{VERIFYING}' listeners with mutual authentication in the mode 'verify'",
+            f"A load balancer can have up to '{most}' listeners with mutual authentication in the mode 'verify'",
         )
     return {
         "Mode": "verify",

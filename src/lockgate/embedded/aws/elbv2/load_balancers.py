@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockgate.dns.load_balancers import canonical_hosted_zone
-from lockgate.embedded.aws.elbv2 import attributes, tags
+from lockgate.embedded.aws.elbv2 import attributes, quotas, tags
 from lockgate.embedded.aws.elbv2.state import LoadBalancer, Shape, State
 from lockgate.embedded.aws.elbv2.types import APPLICATION, NETWORK, Type, served_type
 from lockgate.embedded.aws.paging import page
 from lockgate.embedded.aws.protocol import Refusal, Result
-
-LOAD_BALANCERS = 50  # of a region, the default quota
 
 
 def create(state: State, given: Shape) -> Result:
@@ -39,7 +37,7 @@ def create(state: State, given: Shape) -> Result:
                     f"A load balancer with the same name '{name}' exists, but with different settings",
                 )
             return {"LoadBalancers": [shown(state, known)]}
-    if len(state.load_balancers) >= LOAD_BALANCERS:
+    if len(state.load_balancers) >= state.quotas[quotas.LOAD_BALANCERS]:
         raise Refusal("TooManyLoadBalancers", "The maximum number of load balancers has been reached on your account")
     path = f"loadbalancer/{kind.path}/{name}"
     identity = state.new_id(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from lockgate.embedded.aws.elbv2.load_balancers import LOAD_BALANCERS, paged
+from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 
@@ -60,23 +60,6 @@ _OLDER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "FS-1-2-Res-2020-10": (_TLS[2:3], _GCM),
 }
 
-LIMITS = {
-    "application-load-balancers": LOAD_BALANCERS,
-    "certificates-per-application-load-balancer": 25,
-    "condition-values-per-alb-rule": 5,
-    "condition-wildcards-per-alb-rule": 5,
-    "listeners-per-application-load-balancer": 50,
-    "rules-per-application-load-balancer": 100,
-    "target-groups": 3000,
-    "target-groups-per-action-on-application-load-balancer": 5,
-    "target-groups-per-application-load-balancer": 100,
-    "targets-per-application-load-balancer": 1000,
-    "target-id-registrations-per-application-load-balancer": 1000,
-    "targets-per-target-group": 1000,
-    "trust-stores": 20,
-    "mutual-authentication-verify-listeners-per-application-load-balancer": 2,
-}
-
 
 def names() -> frozenset[str]:
     return frozenset(_policies())
@@ -92,7 +75,7 @@ def describe(state: State, given: Shape) -> Result:
 
 
 def limits(state: State, given: Shape) -> Result:
-    items, marker = paged([{"Name": name, "Max": str(most)} for name, most in LIMITS.items()], given)
+    items, marker = paged([{"Name": name, "Max": str(most)} for name, most in state.quotas.items()], given)
     return {"Limits": items, **marker}
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lockgate.embedded.aws.elbv2 import actions, conditions, tags
+from lockgate.embedded.aws.elbv2 import actions, conditions, quotas, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, Rule, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
-
-RULES = 100  # of a load balancer, default rules not counted
 
 
 def create(state: State, given: Shape) -> Result:
@@ -24,7 +22,7 @@ def create(state: State, given: Shape) -> Result:
     if any(rule.priority == priority for rule in state.rules_of(listener.arn)):
         raise Refusal("PriorityInUse", f"Priority '{priority}' is currently in use")
     balancer = listener.load_balancer
-    if state.count_rules(balancer) >= RULES:
+    if state.count_rules(balancer) >= state.quotas[quotas.RULES]:
         raise Refusal("TooManyRules", f"The maximum number of rules has been reached on load balancer '{balancer}'")
     path = listener.arn.rpartition(":listener/")[2]
     arn = state.arn(f"listener-rule/{path}/{state.new_id(f'listener-rule/{path}/{priority}')}")

@@ -78,8 +78,8 @@ OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
 class ElasticLoadBalancing:
     """One region's."""
 
-    def __init__(self, account: str, region: str, neighbours: Neighbours) -> None:
-        self.state = State(account, region, neighbours)
+    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int]) -> None:
+        self.state = State(account, region, neighbours, quotas)
 
     def answer(self, call: Call) -> Result:
         constraints.check(call)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
+from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.types import Type
 from lockgate.embedded.aws.protocol import Refusal
 
@@ -147,10 +148,11 @@ class TrustStore:
 
 
 class State:
-    def __init__(self, account: str, region: str, neighbours: Neighbours) -> None:
+    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int] = DEFAULTS) -> None:
         self.account = account
         self.region = region
         self.neighbours = neighbours
+        self.quotas = quotas
         self.load_balancers: dict[str, LoadBalancer] = {}
         self.listeners: dict[str, Listener] = {}
         self.rules: dict[str, Rule] = {}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lockgate.embedded.aws.elbv2 import attributes, tags
+from lockgate.embedded.aws.elbv2 import attributes, quotas, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_groups
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-TARGET_GROUPS = 3000  # of a region
 PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP of network load balancers
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")
 
@@ -27,7 +26,7 @@ def create(state: State, given: Shape) -> Result:
                     f"A target group with the same name '{known.name}' exists, but with different settings",
                 )
             return {"TargetGroups": [shown(state, known)]}
-    if len(state.target_groups) >= TARGET_GROUPS:
+    if len(state.target_groups) >= state.quotas[quotas.TARGET_GROUPS]:
         raise Refusal("TooManyTargetGroups", "You've reached the limit on the number of target groups")
     path = f"targetgroup/{given['Name']}"
     arn = state.arn(f"{path}/{state.new_id(path)}")

@@ -6,10 +6,10 @@ import ipaddress
 import re
 from datetime import timedelta
 
+from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.state import Shape, State, Target, TargetGroup
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-TARGETS = 1000  # of a target group
 # Where ip targets may be, beside the VPC (API reference, RegisterTargets). Loopback is here the network of the node.
 RANGES = tuple(
     map(
@@ -24,7 +24,7 @@ def register(state: State, given: Shape) -> Result:
     _drop_drained(state, group)
     targets = [_target(state, group, item) for item in given["Targets"]]
     keys = {(target.id, target.port) for target in targets}
-    if len(keys | set(group.targets)) > TARGETS:
+    if len(keys | set(group.targets)) > state.quotas[quotas.TARGETS]:
         raise Refusal("TooManyTargets", "You've reached the limit on the number of targets")
     kind = group.settings["TargetType"]
     if kind in ("lambda", "alb") and len(keys | set(group.targets)) > 1:

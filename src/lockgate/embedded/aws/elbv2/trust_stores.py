@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockgate.embedded.aws.elbv2 import tags
+from lockgate.embedded.aws.elbv2 import quotas, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, Shape, State, TrustStore
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-TRUST_STORES = 20  # of a region
 CERTIFICATES = 25  # of a trust store
 REVOCATIONS = 30
 
@@ -18,7 +17,7 @@ def create(state: State, given: Shape) -> Result:
     name = given["Name"]
     if any(store.name == name for store in state.trust_stores.values()):
         raise Refusal("DuplicateTrustStoreName", f"A trust store with the same name '{name}' exists")
-    if len(state.trust_stores) >= TRUST_STORES:
+    if len(state.trust_stores) >= state.quotas[quotas.TRUST_STORES]:
         raise Refusal("TooManyTrustStores", "You've reached the limit on the number of trust stores")
     bundle, count = _bundle(state, given)
     made_of_tags = tags.read(given.get("Tags", ()))
