@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from io import BytesIO
+from typing import Any, TypeAlias
 
 JsonValue = Any  # botocore's answers are untyped; controllers read them into values at once
+
+Send: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+"""Method, URL, headers and body of a signed request to status, headers and body of its answer; may block."""
 
 
 def preload() -> None:
@@ -29,7 +33,10 @@ class AwsError(Exception):
 
 
 class Aws:
-    """An account in a region. `endpoint` is the embedded API's address, or None for AWS itself."""
+    """An account in a region. `endpoint` is the embedded API's address, or None for AWS itself.
+
+    With `send`, requests are handed over to it, as they would go over the wire, rather than sent to the endpoint.
+    """
 
     def __init__(
         self,
@@ -39,9 +46,11 @@ class Aws:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         workers: int = 4,
+        send: Send | None = None,
     ) -> None:
         self.region = region
         self._endpoint = endpoint
+        self._send = send
         self._credentials = (access_key_id, secret_access_key)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="aws")
         self._clients: dict[str, Any] = {}
@@ -89,7 +98,7 @@ class Aws:
             self._session = boto3.session.Session(
                 region_name=self.region, aws_access_key_id=key, aws_secret_access_key=secret
             )
-        return self._session.client(
+        client = self._session.client(
             service,
             endpoint_url=self._endpoint,
             # The service says what is wrong with parameters, as it does to the components' own SDKs.
@@ -99,6 +108,26 @@ class Aws:
                 parameter_validation=False,
             ),
         )
+        if self._send is not None:
+            client.meta.events.register("before-send", self._hand_over)
+        return client
+
+    def _hand_over(self, request: Any, **_: Any) -> Any:
+        """botocore takes what a handler of `before-send` returns for the answer."""
+        from botocore.awsrequest import AWSResponse
+        from botocore.compat import HTTPHeaders
+        from urllib3 import HTTPResponse
+
+        assert self._send is not None
+        texts = {
+            key: value.decode() if isinstance(value, bytes) else str(value) for key, value in request.headers.items()
+        }
+        body = request.body or b""
+        status, headers, content = self._send(
+            request.method, request.url, texts, body.encode() if isinstance(body, str) else body
+        )
+        raw = HTTPResponse(BytesIO(content), preload_content=False)
+        return AWSResponse(request.url, status, HTTPHeaders.from_pairs(headers.items()), raw)
 
 
 @contextmanager

@@ -329,6 +329,7 @@ class Edge:
             endpoint=self.aws_api.url,
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
+            send=self.aws_api.send,
         )
 
     def _route53(self, access: Route53Access) -> Aws:

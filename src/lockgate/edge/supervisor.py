@@ -27,6 +27,7 @@ log = logging.getLogger("lockgate.edge")
 
 _POLL = 0.02  # s between looks at the parts while the edge starts
 _WATCH = 1.0  # s between looks at it afterwards
+_REST = 9  # times as long as a look took, at least: looking at a large edge is little of its work
 
 
 class Audience(Protocol):
@@ -126,7 +127,9 @@ class Supervisor:
         told: set[str] = set()
         warned = False
         while True:
+            looked = time.monotonic()
             current = self._last = await report(self._edge)
+            took = time.monotonic() - looked
             for line in _settled(current, told):
                 told.add(f"{line.part} {line.name}")
                 self._progress.mark(f"{line.part} {line.name}")
@@ -139,7 +142,7 @@ class Supervisor:
             if not warned and (seconds > self._patience or (current.faults and _only_faults_left(current))):
                 warned = True
                 self._audience.not_ready(current, seconds)
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(max(_POLL, _REST * took))
         self._became_ready = True
         self._progress.mark("ready")
         _collect_garbage()
@@ -149,9 +152,12 @@ class Supervisor:
 
     async def _keep_telling(self, before: Report) -> None:
         """Afterwards: parts that fail, recover or come, and what Envoy rejects."""
+        took = 0.0
         while True:
-            await asyncio.sleep(_WATCH)
+            await asyncio.sleep(max(_WATCH, _REST * took))
+            looked = time.monotonic()
             current = self._last = await report(self._edge)
+            took = time.monotonic() - looked
             known = {(line.part, line.name): line for line in before.lines}
             for line in current.lines:
                 earlier = known.get((line.part, line.name))

@@ -31,7 +31,9 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> tuple[Deployed
     """
     ids: dict[str, str] = {}
     if stack.security_group is not None:
-        ids[MANAGED_SECURITY_GROUP] = await security_groups.ensure_managed(site, stack.security_group, existing)
+        ids[MANAGED_SECURITY_GROUP] = await security_groups.ensure_managed(
+            site, stack.group, stack.security_group, existing
+        )
     if stack.needs_backend_security_group:
         ids[BACKEND_SECURITY_GROUP] = await security_groups.ensure_backend(site)
     spare_groups = target_groups.spare(stack, existing)
@@ -51,7 +53,7 @@ async def deploy(site: Site, stack: Stack, existing: Existing) -> tuple[Deployed
     await certificates.delete(site, spare_certificates)
     for balancer in deployed[:1]:
         await frontends.register(site, stack, arns, balancer.arn)
-    await security_groups.delete_spare(site, stack.security_group, existing)
+    await security_groups.delete_spare(site, stack.group, stack.security_group, existing)
     return deployed
 
 

@@ -20,6 +20,9 @@ Json: TypeAlias = Mapping[str, Any]
 Tags: TypeAlias = dict[str, str]
 
 
+_GONE = ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "InvalidGroup.NotFound")
+
+
 class Unexpected(Exception):
     """AWS has something with our tags that we cannot have made; the text is the controller's."""
 
@@ -49,24 +52,25 @@ class Existing:
 
 
 class Inventory:
-    """Knows which ARNs are whose, so that a look at one group does not list the whole account.
+    """Knows what is whose, by ARN or security group id, so that a look at one group does not list the whole account.
 
     Ownership is written once, at creation; upstream caches it too. The account is listed at the start, when something
-    of ours turns out to be gone, and after `forget`.
+    of ours turns out to be gone, and after `forget`. `backend` is the security group that all groups share, if known.
     """
 
     def __init__(self, aws: Aws, *, cluster_name: str) -> None:
         self._aws = aws
         self._cluster_name = cluster_name
-        self._arns: defaultdict[str, set[str]] = defaultdict(set)
+        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self.backend: str | None = None
         self._learned = False
         self._turn = asyncio.Lock()
 
-    def made(self, arn: str, group: GroupId) -> None:
-        self._arns[str(group)].add(arn)
+    def made(self, what: str, group: GroupId) -> None:
+        self._owned[str(group)].add(what)
 
-    def gone(self, arn: str, group: GroupId) -> None:
-        self._arns[str(group)].discard(arn)
+    def gone(self, what: str, group: GroupId) -> None:
+        self._owned[str(group)].discard(what)
 
     def forget(self) -> None:
         self._learned = False
@@ -77,19 +81,19 @@ class Inventory:
         try:
             return await self._read(group)
         except AwsError as error:
-            if error.code not in ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound"):
+            if error.code not in _GONE:
                 raise
         self.forget()  # somebody took something away: learn what there is
         await self._learn()
         return await self._read(group)
 
     async def _read(self, group: GroupId) -> Existing:
-        aws = self._aws
-        arns = sorted(self._arns.get(str(group), ()))
+        owned = sorted(self._owned.get(str(group), ()))
+        arns = [each for each in owned if each.startswith("arn:")]
         balancers, target_groups, security_groups = await asyncio.gather(
             self._by_arn("describe_load_balancers", "LoadBalancer", [arn for arn in arns if ":loadbalancer/" in arn]),
             self._by_arn("describe_target_groups", "TargetGroup", [arn for arn in arns if ":targetgroup/" in arn]),
-            aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=self._tag_filters(group)),
+            self._security_groups([each for each in owned if not each.startswith("arn:")]),
         )
         answers = await self._answers(balancers, target_groups)
         read, networks = load_balancers(answers), network_load_balancers(answers)
@@ -123,18 +127,24 @@ class Inventory:
         async with self._turn:
             if self._learned:
                 return
-            balancers, target_groups = await asyncio.gather(
+            ours = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]}]
+            balancers, target_groups, security_groups = await asyncio.gather(
                 self._aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
                 self._aws.list("elbv2", "describe_target_groups", "TargetGroups"),
+                self._aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=ours),
             )
             arns = [item["LoadBalancerArn"] for item in balancers]
             arns += [item["TargetGroupArn"] for item in target_groups]
             tags = await self._tags(arns)
-            self._arns.clear()
-            for arn, found in tags.items():
+            tags |= {item["GroupId"]: read_tags(item) for item in security_groups}
+            self._owned.clear()
+            for what, found in tags.items():
                 if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
-                    self._arns[found[STACK_TAG]].add(arn)
+                    self._owned[found[STACK_TAG]].add(what)
             self._learned = True
+
+    async def _security_groups(self, ids: Sequence[str]) -> list[Json]:
+        return await self._aws.list("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
 
     async def _by_arn(self, operation: str, what: str, arns: Sequence[str]) -> list[Json]:
         """Twenty to a call, as the API allows; without ARNs it would list everything."""
@@ -172,12 +182,6 @@ class Inventory:
             rules=rules,
             target_groups=target_groups,
         )
-
-    def _tag_filters(self, group: GroupId) -> list[Json]:
-        return [
-            {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]},
-            {"Name": f"tag:{STACK_TAG}", "Values": [str(group)]},
-        ]
 
 
 def read_tags(item: Json) -> Tags:

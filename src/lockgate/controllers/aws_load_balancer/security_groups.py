@@ -18,6 +18,7 @@ from lockgate.loadbalancer.stack import (
     BACKEND_SECURITY_GROUP,
     CLUSTER_TAG,
     MANAGED_SECURITY_GROUP,
+    GroupId,
     Permission,
     SecurityGroup,
 )
@@ -25,11 +26,12 @@ from lockgate.loadbalancer.stack import (
 Json = Mapping[str, Any]
 
 
-async def ensure_managed(site: Site, desired: SecurityGroup, existing: Existing) -> str:
+async def ensure_managed(site: Site, group: GroupId, desired: SecurityGroup, existing: Existing) -> str:
     """The id. Foreign permissions on it are revoked; name and description never change."""
     found = next((item for resource, item in existing.security_groups if resource == MANAGED_SECURITY_GROUP), None)
     if found is None:
         identifier = await _create(site, desired.name, desired.description, desired.tags)
+        site.inventory.made(identifier, group)
         current: set[Permission | _Foreign] = set()
     else:
         identifier = found["GroupId"]
@@ -53,7 +55,8 @@ async def ensure_managed(site: Site, desired: SecurityGroup, existing: Existing)
 async def ensure_backend(site: Site) -> str:
     """The shared group's id: found by its tags, or made, with no permissions of its own."""
     async with site.turn:
-        return await _find_backend(site) or await _create_backend(site)
+        site.inventory.backend = await _find_backend(site) or await _create_backend(site)
+        return site.inventory.backend
 
 
 async def _create_backend(site: Site) -> str:
@@ -69,22 +72,35 @@ async def release_backend(site: Site, needed: Callable[[], bool]) -> None:
             await _delete(site, found, within=120)
 
 
-async def delete_spare(site: Site, desired: SecurityGroup | None, existing: Existing) -> None:
+async def delete_spare(site: Site, group: GroupId, desired: SecurityGroup | None, existing: Existing) -> None:
     kept = False
     for resource, item in existing.security_groups:
         if desired is not None and resource == MANAGED_SECURITY_GROUP and not kept:
             kept = True
             continue
         await _delete(site, item["GroupId"], within=10)
+        site.inventory.gone(item["GroupId"], group)
 
 
 async def _find_backend(site: Site) -> str | None:
+    if (known := site.inventory.backend) is not None and await _exists(site, known):
+        return known
     filters = [
         {"Name": "vpc-id", "Values": [site.vpc_id]},
         *({"Name": f"tag:{key}", "Values": [value]} for key, value in _backend_tags(site).items()),
     ]
     found = await site.aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
     return found[0]["GroupId"] if found else None
+
+
+async def _exists(site: Site, identifier: str) -> bool:
+    try:
+        await site.aws.call("ec2", "describe_security_groups", GroupIds=[identifier])
+    except AwsError as error:
+        if error.code != "InvalidGroup.NotFound":
+            raise
+        return False
+    return True
 
 
 def _backend_tags(site: Site) -> dict[str, str]:

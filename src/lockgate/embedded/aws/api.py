@@ -1,7 +1,7 @@
 """The AWS API of one account on a loopback port, and what AWS does inside without an API of its own.
 
-Every call runs on one thread of its own: moto's state is not made for several, and a state that one thread owns needs
-no locks. The loop only moves bytes.
+One call at a time has the state, because moto's is not made for several: over HTTP on a thread of the API's own, so
+that the loop only moves bytes; in this process on the caller's.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import asyncio
 import logging
 import re
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from lockgate.dns.model import Zone
 from lockgate.embedded.aws import front, signature
@@ -63,6 +65,8 @@ class AwsApi:
         self._secrets = {access_key_id: secret_access_key, self._own_key[0]: self._own_key[1]}
         self._quotas = quotas or {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
+        self._turn = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._changes = Changes()
         self._state: Account | None = None
         self._server: Server | None = None
@@ -74,8 +78,9 @@ class AwsApi:
 
     async def start(self, port: int = 0) -> None:
         """Listens at once; calls wait for moto's imports. Raises `PortInUse`."""
+        self._loop = asyncio.get_running_loop()
         self._server = await serve(front.application(self._perform), port=port)
-        self._thread.submit(self._account)
+        self._thread.submit(self._alone, _nothing)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -174,25 +179,39 @@ class AwsApi:
 
     # ---
 
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """A request of this process, without a socket's and a loop's work; from any thread but the loop's own."""
+        assert self._loop is not None, "not started"
+        parts = urlsplit(url)
+        named = [("host", parts.netloc), *((name.lower(), value) for name, value in headers.items())]
+        request = HttpRequest(method, parts.path, parts.query, tuple(named), body)
+        done = self._alone(lambda account: front.perform(account, request, self._secrets))
+        self._loop.call_soon_threadsafe(self._tell, done)
+        return done.answer.status, dict(done.answer.headers), done.answer.body
+
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
-        done = await self._call(front.perform, request)
-        if done.changed and not _READS.match(done.operation):
-            self._changes.tell(*([f"{done.service}:{arn}" for arn in done.touched] or [done.service]))
+        done = await self._run(lambda account: front.perform(account, request, self._secrets))
+        self._tell(done)
         return done.answer
 
-    async def _call(
-        self, function: Callable[[Account, HttpRequest, dict[str, str]], Value], request: HttpRequest
-    ) -> Value:
-        return await self._run(lambda account: function(account, request, self._secrets))
+    def _tell(self, done: front.Done) -> None:
+        if done.changed and not _READS.match(done.operation):
+            self._changes.tell(*([f"{done.service}:{arn}" for arn in done.touched] or [done.service]))
 
     async def _run(self, action: Callable[[Account], Value]) -> Value:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: action(self._account()))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._alone, action)
 
-    def _account(self) -> Account:
-        if self._state is None:
-            self._state = Account(self.account, self.region, self._presign, self._quotas)
-        return self._state
+    def _alone(self, action: Callable[[Account], Value]) -> Value:
+        with self._turn:
+            if self._state is None:
+                self._state = Account(self.account, self.region, self._presign, self._quotas)
+            return action(self._state)
 
     def _presign(self, path: str) -> str:
         return signature.presigned(self.url, path, self.region, self._own_key, datetime.now(UTC), LENT)
+
+
+def _nothing(account: Account) -> None:
+    """The account is there, which takes moto's imports."""

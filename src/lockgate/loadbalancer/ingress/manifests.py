@@ -18,6 +18,7 @@ from lockgate.loadbalancer.ingress.group import (
     Group,
     InvalidClass,
     InvalidGroup,
+    Member,
     NotOurs,
     Owned,
     assemble,
@@ -55,9 +56,26 @@ class Stacks:
     findings: tuple[Finding, ...]
     settings: Settings
     """The controller's flags, with which they were built."""
-    _built: Mapping[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = field(
-        default_factory=dict, repr=False
-    )
+    _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What a group's stack was built from, and what came of it."""
+
+    uses: tuple[_Uses, ...]
+    used: tuple[Resource | None, ...]
+    result: Stack | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """What a member names: Services and Secrets of its namespace."""
+
+    ingress: Ingress
+    params: IngressClassParams | None
+    services: tuple[Name, ...]
+    secrets: tuple[Name, ...]
 
 
 def stack_from_manifests(
@@ -92,22 +110,22 @@ def stack_from_manifests(
                 told.append(findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key)))
             case NotOurs():
                 pass
-    built: dict[GroupId, tuple[tuple[Resource | None, ...], Stack | Refused]] = {}
+    built: dict[GroupId, _Built] = {}
     before = earlier._built if earlier and earlier.settings == chosen else {}
     for group_id in sorted(groups):
         try:
             group = assemble(group_id, groups[group_id], objects, chosen)
-            used = _used(group, objects)
             known = before.get(group_id)
-            if known is not None and _same(known[0], used):
+            if known is not None and _same(known, group, objects):
                 built[group_id] = known
                 continue
+            uses = tuple(_uses(member, objects) for member in group.members)
             result = build(group, objects, account or Account(), chosen, locate)
+            built[group_id] = _Built(uses, _used(uses, objects), result)
         except Refused as refused:
-            used, result = (), refused
-        built[group_id] = (used, result)
+            built[group_id] = _Built((), (), refused)
     stacks: list[Stack] = []
-    for _, result in built.values():
+    for result in (each.result for each in built.values()):
         if isinstance(result, Refused):
             told.append(findings.refused(result, locate))
         else:
@@ -175,21 +193,34 @@ def _node_port_findings(stack: Stack, stood_in: frozenset[Name], locate: Locate)
             yield findings.LEFT_OPEN.finding(message, locate(key, ("spec", "ports")), subject=str(key))
 
 
-def _used(group: Group, objects: Objects) -> tuple[Resource | None, ...]:
-    """Every object that the group's stack hangs on; None for one that is missing."""
+def _same(known: _Built, group: Group, objects: Objects) -> bool:
+    """Whether the group would be built from the same objects again: most of them are the very same ones."""
+    if len(known.uses) != len(group.members):
+        return False
+    for uses, member in zip(known.uses, group.members, strict=True):
+        if not _equal(uses.ingress, member.ingress) or not _equal(uses.params, member.params):
+            return False
+    return all(map(_equal, known.used, _used(known.uses, objects)))
+
+
+def _equal(first: Resource | None, second: Resource | None) -> bool:
+    return first is second or first == second
+
+
+def _uses(member: Member, objects: Objects) -> _Uses:
+    namespace = member.ingress.namespace
+    services = tuple((namespace, name) for name in sorted(services_of(member.ingress)))
+    secrets = tuple((namespace, name) for name in sorted(secrets_of(member.ingress, objects.services)))
+    return _Uses(member.ingress, member.params, services, secrets)
+
+
+def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, ...]:
+    """Besides the members, every object that the group's stack hangs on; None for one that is missing."""
     used: list[Resource | None] = []
-    for member in group.members:
-        namespace = member.ingress.namespace
-        used += [member.ingress, member.params]
-        used += [objects.services.get((namespace, name)) for name in sorted(services_of(member.ingress))]
-        used += [
-            objects.secrets.get((namespace, name)) for name in sorted(secrets_of(member.ingress, objects.services))
-        ]
+    for each in uses:
+        used += [objects.services.get(name) for name in each.services]
+        used += [objects.secrets.get(name) for name in each.secrets]
     return tuple(used)
-
-
-def _same(first: tuple[Resource | None, ...], second: tuple[Resource | None, ...]) -> bool:
-    return len(first) == len(second) and all(a is b or a == b for a, b in zip(first, second, strict=True))
 
 
 def _locate(documents: Mapping[ObjectKey, Documented]) -> Locate:
