@@ -35,6 +35,7 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 QUIET_SECONDS = 0.01  # several calls of one change are looked at together
 PATIENCE_SECONDS = (0.1, 2.0)  # the longest wait for quiet, least and most
+REST = 9  # times as long as a look takes, a burst may go on: looking at it is a tenth of the work
 RESYNC_SECONDS = 60.0
 RESYNCED, RESYNCED_EVERY_SECONDS = 5, 1.0
 SERVICES = ("elbv2", "acm", "wafv2")  # whose changes matter
@@ -162,7 +163,7 @@ class ElasticLoadBalancing:
     async def _quiet(self) -> None:
         """Until a burst of changes is over; a long one is looked into, as often as looking is little of the work."""
         least, most = PATIENCE_SECONDS
-        end = time.monotonic() + min(max(least, 4 * self._took), most)
+        end = time.monotonic() + min(max(least, REST * self._took), most)
         while (now := time.monotonic()) < end and (rest := self._noticed + QUIET_SECONDS - now) > 0:  # noqa: ASYNC110
             await asyncio.sleep(rest)
         self._wake.clear()

@@ -44,9 +44,16 @@ def by_path(
     tree = Matcher.MatcherTree(
         input={"name": "path", "typed_config": pack(HttpRequestHeaderMatchInput(header_name=":path"))}
     )
+    leading: dict[str, frozenset[int]] = {"": frozenset(anywhere)}  # by key, the candidates that it leads to
     for key in keys:
-        found = sorted({at for end in range(len(key) + 1) for at in holders.get(key[:end], ())})
+        shorter = next(leading[key[:end]] for end in range(len(key) - 1, -1, -1) if key[:end] in leading)
+        if shorter.issuperset(holders[key]):
+            continue  # as of `/a` and `/a/*`: one leads to no others than the shorter one does
+        leading[key] = shorter.union(holders[key])
+        found = sorted(leading[key])
         tree.prefix_match_map.map[key].CopyFrom(_then(routes([candidates[at] for at in found])))
+    if not tree.prefix_match_map.map:
+        return None
     return Matcher(matcher_tree=tree, on_no_match=_then(routes([candidates[at] for at in anywhere])))
 
 
