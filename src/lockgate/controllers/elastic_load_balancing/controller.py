@@ -35,7 +35,8 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 QUIET_SECONDS = 0.01  # several calls of one change are looked at together
 PATIENCE_SECONDS = (0.1, 2.0)  # the longest wait for quiet, least and most
-REST = 9  # times as long as a look takes, a burst may go on: looking at it is a tenth of the work
+REST = 3  # times as long as looks took, others get to work; looks may run up a debt first,
+DEBT_SECONDS = 1.0  # so that a change by itself is looked at without delay
 RESYNC_SECONDS = 60.0
 RESYNCED, RESYNCED_EVERY_SECONDS = 5, 1.0
 SERVICES = ("elbv2", "acm", "wafv2")  # whose changes matter
@@ -83,6 +84,7 @@ class ElasticLoadBalancing:
         self._doubted: set[str] = set()  # ARNs that nobody has told anything about, to be read again all the same
         self._noticed = 0.0
         self._took = 0.0
+        self._rested = 0.0  # when all looks so far have been made up for
         self._looking = False
         self._resolve = resolve
         probed = self._logs.probed if self._logs else lambda _: None
@@ -161,8 +163,9 @@ class ElasticLoadBalancing:
         self._wake.set()
 
     async def _quiet(self) -> None:
-        """Until a burst of changes is over; a long one is looked into, as often as looking is little of the work."""
+        """Until a burst of changes is over; a long one is looked into, but looking is only a part of the work."""
         least, most = PATIENCE_SECONDS
+        await asyncio.sleep(min(max(0.0, self._rested - DEBT_SECONDS - time.monotonic()), most))
         end = time.monotonic() + min(max(least, REST * self._took), most)
         while (now := time.monotonic()) < end and (rest := self._noticed + QUIET_SECONDS - now) > 0:  # noqa: ASYNC110
             await asyncio.sleep(rest)
@@ -203,6 +206,7 @@ class ElasticLoadBalancing:
                 failures = 0
             finally:
                 self._took = time.monotonic() - began
+                self._rested = max(self._rested, began) + (1 + REST) * self._took
                 self._looking = False
 
     async def _look(self) -> None:
