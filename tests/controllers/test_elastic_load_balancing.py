@@ -38,7 +38,7 @@ class Edge:
 
     @property
     def now(self) -> Snapshot:
-        return self.published[-1]
+        return self.published[-1] if self.published else Snapshot({})
 
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
