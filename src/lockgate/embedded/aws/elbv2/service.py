@@ -17,6 +17,7 @@ from lockgate.embedded.aws.elbv2 import (
     targets,
     trust_stores,
 )
+from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.state import Neighbours, Shape, State
 from lockgate.embedded.aws.protocol import Call, Result
 
@@ -78,7 +79,7 @@ OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
 class ElasticLoadBalancing:
     """One region's."""
 
-    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int]) -> None:
+    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int] = DEFAULTS) -> None:
         self.state = State(account, region, neighbours, quotas)
 
     def answer(self, call: Call) -> Result:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.types import Type
 from lockgate.embedded.aws.protocol import Refusal
 
@@ -148,7 +147,7 @@ class TrustStore:
 
 
 class State:
-    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int] = DEFAULTS) -> None:
+    def __init__(self, account: str, region: str, neighbours: Neighbours, quotas: Mapping[str, int]) -> None:
         self.account = account
         self.region = region
         self.neighbours = neighbours
