@@ -45,6 +45,19 @@ def test_a_saved_change_is_served_and_told(up: Start, manifests: Path) -> None:
     assert "VirtualService default/more" in edge.until("removed")
 
 
+def test_a_load_balancer_keeps_its_name_and_that_is_told(up: Start, manifests: Path) -> None:
+    edge = up(manifests).ready()
+    name = next(part["name"] for part in edge.status()["parts"] if part["part"] == "load balancer")
+    scheme = "    alb.ingress.kubernetes.io/scheme: internet-facing\n"
+    replace(manifests / "ingress.yaml", scheme, scheme + "    alb.ingress.kubernetes.io/load-balancer-name: quay\n")
+    told = edge.until("keeps its name")
+    assert "ingress.yaml:9:" in told
+    assert "LG1111" in told
+    now = edge.status()
+    assert [part["name"] for part in now["parts"] if part["part"] == "load balancer"] == [name]
+    assert now["ready"]
+
+
 def test_a_broken_file_is_told_with_its_line_and_the_last_good_state_goes_on(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     replace(manifests / "routes.yaml", "spec:\n", "spec: [\n")

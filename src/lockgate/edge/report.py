@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from lockgate.edge import balancer_names
 from lockgate.edge.edge import Edge
 from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
@@ -45,7 +46,9 @@ async def report(edge: Edge) -> Report:
         for node in edge.envoys
         for rejection in edge.ads.rejections(node)
     ]
-    findings = (*edge.findings, *edge.istiod.findings, *rejections)
+    ingresses = await edge.store.list(Ingress)
+    renamed = balancer_names.kept(edge, balancer_names.live(_balancers(edge), ingresses), ingresses)
+    findings = (*edge.findings, *edge.istiod.findings, *rejections, *renamed)
     return Report(lines, findings, tuple(_urls(edge)))
 
 
@@ -107,8 +110,9 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     ingresses = await edge.store.list(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
+    names = balancer_names.live(_balancers(edge), ingresses)
     stacks = edge.stacks.stacks if edge.stacks else ()
-    wanted = [made.name for each in stacks for made in (each.load_balancer, each.frontend) if made]
+    wanted = [names.get(owner, made.name) for each in stacks for owner, made in balancer_names.desired(each)]
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
     for balancer in _balancers(edge):
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.

@@ -62,6 +62,12 @@ UNMAPPED: Final = define(
     "Mapped port leads nowhere",
     "A port of frontend-nlb-listener-port-mapping that is none of the Ingress's own is passed over without a word.",
 )
+KEEPS_ITS_NAME: Final = define(
+    "LG1111",
+    Severity.WARNING,
+    "Load balancer keeps its name",
+    "The controller compares everything but the name: only a load balancer that is made anew gets another one.",
+)
 
 
 def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:
