@@ -90,9 +90,10 @@ def edge(up: Start, functions: Functions, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_an_ingress_leads_to_a_function(edge: Up, functions: Functions, tmp_path: Path) -> None:
-    for name in ("orders", "nameless"):
+    for name in ("orders", "nameless", "empty"):
         group = aws(edge, "create-target-group", "--name", name, "--target-type", "lambda")["TargetGroups"][0]
-        edge.exec(*ELBV2, "register-targets", "--target-group-arn", group["TargetGroupArn"],
+        if name != "empty":
+            edge.exec(*ELBV2, "register-targets", "--target-group-arn", group["TargetGroupArn"],
                   "--targets", f"Id={FUNCTION.format(name)}")  # fmt: skip
         action = {"type": "forward", "targetGroupARN": group["TargetGroupArn"]}
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(ingress(name, action)))
@@ -112,8 +113,10 @@ def test_an_ingress_leads_to_a_function(edge: Up, functions: Functions, tmp_path
     assert (event["path"], event["queryStringParameters"]) == ("/a", {"b": "c"})
     assert event["headers"]["host"] == "orders.functions.example"
 
-    status = edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://nameless.functions.example/")
-    assert status == "502"
+    def status(name: str) -> str:
+        return edge.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{name}.functions.example/")
+
+    assert (status("nameless"), status("empty")) == ("502", "503")
     assert "`lockgate up … --backend lambda:nameless=http://HOST:PORT`" in edge.log()
 
 

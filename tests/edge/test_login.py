@@ -226,12 +226,18 @@ def test_a_user_who_logs_out_logs_in_again(browser: Browser) -> None:
 
 
 def test_users_of_whom_much_is_known(browser: Browser) -> None:
-    page = browser.log_in("https://people.login.example/", "grace+9000")
+    page = browser.log_in("https://people.login.example/", "grace+6000")
     data = page.told["x-amzn-oidc-data"]
-    assert len(json.loads(urlsafe_b64decode(data.split(".")[1]))["about"]) == 9000
+    assert len(json.loads(urlsafe_b64decode(data.split(".")[1]))["about"]) == 6000
+
+    def shards() -> list[str]:
+        return sorted(name for name in browser.cookies() if name.startswith("AWSELB"))
+
+    assert shards() == ["AWSELBAuthSessionCookie-0", "AWSELBAuthSessionCookie-1"]
+    assert all(len(value) < 4096 for value in browser.cookies().values())
     browser.forget("")
     assert browser.log_in("https://people.login.example/", "grace+11300").status == 500
-    assert not any(name.startswith("AWSELB") for name in browser.cookies())
+    assert shards() == []
 
 
 def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:

@@ -32,6 +32,7 @@ def test_a_result_is_an_answer(case: dict[str, Any]) -> None:
     assert isinstance(found, Response)
     told = {
         "status": found.status,
+        "phrase": found.phrase,
         "headers": [f"{name}: {value}" for name, value in found.headers],
         "body": found.body.decode(),
     }

@@ -12,6 +12,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -238,6 +239,24 @@ def test_a_provider_that_answers_with_an_error(story: Story) -> None:
     for error, status in (("access_denied", 401), ("server_error", 561)):
         back = story.get(f"/oauth2/idpresponse?error={error}&state={state}", cookies(began))
         assert (back.status, back.header("content-type")) == (status, "text/html")
+
+
+def test_as_much_as_may_be_known_of_a_user(story: Story) -> None:
+    story.rules(story.oidc())
+    began = story.get("/1")
+    state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
+    claims = {"sub": "user-1", "known": token_urlsafe(8160)}  # as text 10,880 characters, and hardly compressible
+    story.provider.instead = {"/userinfo": (200, claims)}
+    try:
+        back = story.get(f"/oauth2/idpresponse?code=good&state={state}", cookies(began))
+    finally:
+        story.provider.instead = {}
+    assert [each.partition("=")[0] for each in back.all("set-cookie")] == [
+        f"AWSELBAuthSessionCookie-{at}" for at in range(3)
+    ]
+    assert all(len(each.partition(";")[0]) < 4096 for each in back.all("set-cookie"))
+    (token,) = story.get("/1", cookies(back)).seen_header("x-amzn-oidc-data")
+    assert json.loads(urlsafe_b64decode(token.split(".")[1]))["known"] == claims["known"]
 
 
 def test_a_smaller_session_ends_the_cookies_of_a_larger_one(story: Story) -> None:

@@ -246,6 +246,13 @@ def test_websockets_are_not_for_functions(story: Story) -> None:
     assert story.ask("GET /", *upgrade).status == 400
 
 
+def test_the_reason_phrase_is_the_functions_own(story: Story) -> None:
+    story.invocations.answers["made-up"] = (200, "", '{"statusCode": 418, "statusDescription": "418 Short and stout"}')
+    story.rules(story.group("made-up"))
+    answer = story.ask("GET /")
+    assert (answer.status, answer.reason, answer.header("x-lockgate-own")) == (418, "Short and stout", None)
+
+
 FAILURES: dict[str, tuple[int, str, str, int, str]] = {
     "the function raised": (200, "X-Amz-Function-Error: Unhandled\r\n", '{"statusCode": 200}', 502, "LambdaUnhandled"),
     "as the emulator tells it": (200, "", '{"errorMessage": "no", "errorType": "KeyError"}', 502, "LambdaUnhandled"),
@@ -264,7 +271,7 @@ def test_what_functions_do_wrong(story: Story, name: str, caplog: pytest.LogCapt
     story.rules(story.group("made-up"))
     answer = story.ask("GET /x")
     assert (answer.status, answer.header("server"), answer.header("x-error-reason")) == (status, "awselb/2.0", None)
-    assert b"<h1>502 Bad Gateway</h1>" in answer.body
+    assert (answer.reason, b"<h1>502 Bad Gateway</h1>" in answer.body) == ("Bad Gateway", True)
     line = story.logged()
     assert (line[8], line[9], line[24]) == ("502", "-", reason)
     assert f"({reason})" in caplog.text

@@ -49,9 +49,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """`phrase` is the reason phrase; "" where it is HTTP's own."""
+
     status: int
     headers: Headers
     body: bytes
+    phrase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,15 @@ def response(result: bytes, *, multi_value: bool) -> Response | Invalid:
     if headers is None:
         kind = "lists of strings" if multi_value else "strings"
         return Invalid(f"its {name} are no object of {kind}")
-    if not isinstance(found.get("statusDescription", ""), str):
+    description = found.get("statusDescription", "")
+    if not isinstance(description, str):
         return Invalid("its statusDescription is no string")
     body = _decoded(found.get("body", ""), found.get("isBase64Encoded", False))
     if body is None:
         return Invalid("its body is no string, or not the base64 that isBase64Encoded says")
-    return Response(status, headers, b"" if status in (204, 304) else body)
+    phrase = description.removeprefix(str(status)).strip()  # "200 OK" is what examples have
+    printable = all(" " <= char <= "~" and char != "|" for char in phrase)
+    return Response(status, headers, b"" if status in (204, 304) else body, phrase if printable else "")
 
 
 def _body(body: bytes, headers: Mapping[str, str]) -> tuple[str, bool]:

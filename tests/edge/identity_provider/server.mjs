@@ -1,6 +1,7 @@
 // A certified OpenID Connect provider (npm oidc-provider) with its own login and consent forms, on loopback: over TLS,
 // or plain and behind a proxy. Everybody may log in, by any name. Standard input has the settings; standard output is
 // told the URL.
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
@@ -10,10 +11,11 @@ const [modules] = process.argv.slice(2);
 const { Provider } = createRequire(`${modules}/`)("oidc-provider");
 const settings = JSON.parse(readFileSync(0, "utf8"));
 
-// What is known of a user follows from the name: "ada", or "ada+9000" of whom 9000 bytes are known.
+// What is known of a user follows from the name: "ada", or "ada+9000" of whom 9000 bytes are known, any bytes.
 const claims = (id) => {
   const [name, length] = id.split("+");
-  return { sub: id, name, email: `${name}@login.example`, about: "a".repeat(Number(length ?? 0)) };
+  const about = randomBytes(Number(length ?? 0)).toString("base64url").slice(0, Number(length ?? 0));
+  return { sub: id, name, email: `${name}@login.example`, about };
 };
 
 const server = settings.chain

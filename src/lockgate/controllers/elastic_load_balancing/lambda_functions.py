@@ -28,11 +28,10 @@ from lockgate.loadbalancer.lambda_function import (
     response,
 )
 from lockgate.loadbalancer.model import TargetGroup
-from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page
+from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page, reason
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-ERROR_REASON = b"x-error-reason"  # for the access log; no client gets to see it
 CONNECT_SECONDS, RUN_SECONDS = 10.0, 900.0  # the longest that a function may be allowed to run
 _REASONS: Mapping[int, LambdaReason] = {
     403: "LambdaAccessDenied",
@@ -140,13 +139,13 @@ class _Application:
         if scope["type"] == "websocket":  # "Upgrade requests are rejected with an HTTP 400 code"
             await _send(send, "websocket.http.response", _page(400))
         elif scope["type"] == "http":
-            reason: LambdaReason | None = None
+            why: LambdaReason | None = None
             try:
                 made = await self._functions.answer(self._reference, await _request(scope, receive))
             except NotInvoked as error:
                 log.warning("%s %s: %s (%s)", scope["method"], scope["path"], error, error.reason)
-                made, reason = _page(lambda_status(error.reason)), error.reason
-            await _send(send, "http.response", made, reason, head=scope["method"] == "HEAD")
+                made, why = _page(lambda_status(error.reason)), error.reason
+            await _send(send, "http.response", made, why, head=scope["method"] == "HEAD")
 
 
 async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]]) -> Request:
@@ -203,21 +202,27 @@ def _told(url: str, status: int) -> str:
 
 
 def _page(status: int) -> Response:
-    return Response(status, (("Server", SERVER), ("Content-Type", CONTENT_TYPE)), page(status).encode())
+    headers = (("Server", SERVER), ("Content-Type", CONTENT_TYPE))
+    return Response(status, headers, page(status).encode(), reason(status))
 
 
 async def _send(
     send: Callable[[dict[str, Any]], Awaitable[None]],
     kind: str,
     made: Response,
-    reason: LambdaReason | None = None,
+    why: LambdaReason | None = None,
     *,
     head: bool = False,
 ) -> None:
+    from lockgate.xds.loadbalancer.answers import marked
+    from lockgate.xds.loadbalancer.names import ERROR_REASON, OWN_ANSWER
+
     headers = [(name.encode(), value.encode()) for name, value in made.headers]
+    if made.phrase:
+        headers.append((OWN_ANSWER.encode(), marked(made.status, "", made.phrase).encode()))
     if made.status not in (204, 304):
         headers.append((b"content-length", str(len(made.body)).encode()))
-    if reason is not None:
-        headers.append((ERROR_REASON, reason.encode()))
+    if why is not None:
+        headers.append((ERROR_REASON.encode(), why.encode()))
     await send({"type": f"{kind}.start", "status": made.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": b"" if head else made.body})

@@ -51,8 +51,9 @@ def mark(status: int, content_type: str) -> Message:
     return header(OWN_ANSWER, literal(marked(status, content_type)))
 
 
-def marked(status: int, content_type: str) -> str:
-    return f"{_MARKED}{status} {reason(status)}|{content_type}"
+def marked(status: int, content_type: str, phrase: str | None = None) -> str:
+    """The header's value; `phrase` is the reason phrase, without a bar, where it is not the status's own."""
+    return f"{_MARKED}{status} {reason(status) if phrase is None else phrase}|{content_type}"
 
 
 def own_answers_filter() -> Message:

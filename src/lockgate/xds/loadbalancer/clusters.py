@@ -69,7 +69,9 @@ def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
         }
     )
     if group.protocol_version == "HTTP1":
-        options.explicit_http_config.http_protocol_options.header_key_format.CopyFrom(preserved_case())
+        options.explicit_http_config.http_protocol_options.header_key_format.CopyFrom(
+            preserved_case(with_phrase=group.target_type == "lambda")
+        )
     else:
         options.explicit_http_config.http2_protocol_options.SetInParent()
     made.typed_extension_protocol_options[options.DESCRIPTOR.full_name].CopyFrom(pack(options))

@@ -35,9 +35,13 @@ def parameters(policy: SecurityPolicy) -> Message:
     )
 
 
-def preserved_case() -> Message:
-    """Header names keep the spelling that they came with; what the load balancer adds is spelled Like-This."""
-    config = PreserveCaseFormatterConfig(formatter_type_on_envoy_headers=PreserveCaseFormatterConfig.PROPER_CASE)
+def preserved_case(*, with_phrase: bool = False) -> Message:
+    """Header names keep the spelling that they came with; what the load balancer adds is spelled Like-This. So does a
+    reason phrase, if that is asked for.
+    """
+    config = PreserveCaseFormatterConfig(
+        formatter_type_on_envoy_headers=PreserveCaseFormatterConfig.PROPER_CASE, forward_reason_phrase=with_phrase
+    )
     return Http1ProtocolOptions.HeaderKeyFormat(
         stateful_formatter={"name": "preserve_case", "typed_config": pack(config)}
     )
