@@ -118,13 +118,13 @@ class Lab:
 
     def flush_records(self) -> None:
         """Have Envoy write its logs now; it does every ten seconds by itself."""
-        self._admin("POST", "/reopen_logs")
+        self.admin("POST", "/reopen_logs")
 
     def stats(self) -> dict[str, int]:
-        pairs = (line.partition(": ") for line in self._admin("GET", "/stats").body.decode().splitlines())
+        pairs = (line.partition(": ") for line in self.admin("GET", "/stats").body.decode().splitlines())
         return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
-    def _admin(self, method: str, path: str) -> Answer:
+    def admin(self, method: str, path: str) -> Answer:
         async def ask() -> Answer:
             reader, writer = await asyncio.open_unix_connection(str(self.envoy.admin_socket), limit=1 << 24)
             writer.write(f"{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n".encode())

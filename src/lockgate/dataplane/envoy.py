@@ -140,6 +140,7 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
     return {
         "node": {"id": node, "cluster": "lockgate"},
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "stats_flush_on_admin": True,  # histograms are put together when somebody asks, not every five seconds
         "dynamic_resources": {
             "lds_config": ads,
             "cds_config": ads,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.embedded.http import Receive, Scope, Send
-from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition
+from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition, response_times
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
@@ -35,19 +35,25 @@ class Metrics:
         metrics = cloudwatch(
             stats, balancing.load_balancers, lambda reference: balancing.target_states(reference).values()
         )
-        return exposition(metrics)
+        return exposition(
+            metrics, response_times(await _told(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
+        )
 
 
 async def _stats(edge: Edge, node: str) -> Mapping[str, int]:
     """An Envoy's counters and gauges; none while it is not there."""
-    try:
-        text = await edge.envoys[node].admin("/stats?format=json&type=Counters")
-        more = await edge.envoys[node].admin("/stats?format=json&type=Gauges")
-    except OSError:
-        return {}
+    answers = [await _told(edge, node, f"/stats?format=json&type={kind}") for kind in ("Counters", "Gauges")]
     return {
         each["name"]: each["value"]
-        for answer in (text, more)
+        for answer in answers
+        if answer
         for each in json.loads(answer)["stats"]
         if isinstance(each.get("value"), int)
     }
+
+
+async def _told(edge: Edge, node: str, path: str) -> str:
+    try:
+        return await edge.envoys[node].admin(path)
+    except OSError:
+        return ""

@@ -170,14 +170,17 @@ def receiving(group: TargetGroup, states: Mapping[Target, TargetState]) -> froze
     """
     registered = frozenset(group.targets)
     healthy = frozenset(target for target in registered if states.get(target) == "healthy")
-    return healthy if len(healthy) >= _fewest_healthy(group.attributes, len(registered)) else registered
+    return healthy if meets(group, "unhealthy_state_routing", len(healthy), len(registered)) else registered
 
 
-def _fewest_healthy(attributes: Mapping[str, str], registered: int) -> float:
-    prefix = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."
-    count = _number(attributes.get(prefix + "count"), default=1)
-    percentage = _number(attributes.get(prefix + "percentage"), default=0)
-    return max(1, count, registered * percentage / 100)
+def meets(group: TargetGroup, action: str, healthy: int, registered: int) -> bool:
+    """Whether enough targets are healthy for an action not to be taken: ``unhealthy_state_routing`` or
+    ``dns_failover``.
+    """
+    prefix = f"target_group_health.{action}.minimum_healthy_targets."
+    count = _number(group.attributes.get(prefix + "count"), default=1)
+    percentage = _number(group.attributes.get(prefix + "percentage"), default=0)
+    return healthy >= max(1, count, registered * percentage / 100)
 
 
 def _number(text: str | None, *, default: int) -> int:

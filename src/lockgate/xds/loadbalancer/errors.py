@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ExtensionFilter
-from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     LocalReplyConfig,
     ResponseMapper,
@@ -19,8 +17,9 @@ from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import SERVER, content_type, page
 from lockgate.xds.loadbalancer.answers import mark
 from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
+from lockgate.xds.loadbalancer.log_filters import expression, flagged, status_is
 from lockgate.xds.loadbalancer.names import TLS
-from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
+from lockgate.xds.loadbalancer.protobuf import Message, header, literal, uint32
 
 # Envoy's own status for a cause to the load balancer's. Causes that Envoy gives one status and a load balancer
 # several are told apart before, by flag.
@@ -57,13 +56,13 @@ _TIMED_OUT: Final = (
 def local_replies(listener: Listener, *, has_web_acl: bool = False) -> Message:
     """First match wins. A rule's own answer is left alone, but a redirect's is given its page; so is WAF's own."""
     headers = [*server_header(listener), *added_headers(listener)]
-    mappers = [ResponseMapper(filter=_expression(IS_CUSTOM), headers_to_add=headers)] if has_web_acl else []
-    mappers += [_mapper(_status(status), status, headers) for status in REDIRECTS]
-    mappers.append(ResponseMapper(filter=_expression(_BY_RULE)))
-    mappers.append(_mapper(_expression(_NO_HANDSHAKE), 502, headers))
-    mappers.append(_mapper(_expression(_TIMED_OUT), 504, headers))
-    mappers.append(_mapper(_flags(("UH", "NC")), 503, headers))
-    mappers += [_mapper(_status(ours), theirs, headers) for ours, theirs in BY_STATUS.items()]
+    mappers = [ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=headers)] if has_web_acl else []
+    mappers += [_mapper(status_is(status), status, headers) for status in REDIRECTS]
+    mappers.append(ResponseMapper(filter=expression(_BY_RULE)))
+    mappers.append(_mapper(expression(_NO_HANDSHAKE), 502, headers))
+    mappers.append(_mapper(expression(_TIMED_OUT), 504, headers))
+    mappers.append(_mapper(flagged("UH", "NC"), 503, headers))
+    mappers += [_mapper(status_is(ours), theirs, headers) for ours, theirs in BY_STATUS.items()]
     return LocalReplyConfig(mappers=mappers)
 
 
@@ -109,25 +108,4 @@ def _mapper(cause: Message, status: int, headers: list[Message]) -> Message:
             "content_type": content_type(status),
         },
         headers_to_add=[*headers, mark(status, content_type(status))],
-    )
-
-
-def _flags(flags: tuple[str, ...]) -> Message:
-    return AccessLogFilter(response_flag_filter={"flags": list(flags)})
-
-
-def _status(status: int) -> Message:
-    return AccessLogFilter(
-        status_code_filter={
-            "comparison": {"op": "EQ", "value": {"default_value": status, "runtime_key": "lockgate.none"}}
-        }
-    )
-
-
-def _expression(expression: str) -> Message:
-    return AccessLogFilter(
-        extension_filter=ExtensionFilter(
-            name="envoy.access_loggers.extension_filters.cel",
-            typed_config=pack(ExpressionFilter(expression=expression)),
-        )
     )

@@ -32,6 +32,7 @@ from lockgate.xds.loadbalancer.actions import calls_functions, final_action, scr
 from lockgate.xds.loadbalancer.answers import own_answers_filter
 from lockgate.xds.loadbalancer.authorization import authenticates, authorization_filter
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
+from lockgate.xds.loadbalancer.counting import counters
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.firewall import firewall_filters
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
@@ -74,6 +75,7 @@ def listener(
         chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served, store)))
     return EnvoyListener(
         name=listener_name(balancer, listener.port),
+        stat_prefix=listener_name(balancer, listener.port).replace(":", "_"),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
         listener_filters=_inspection(balancer, listener, records),
         filter_chains=[chain],
@@ -142,7 +144,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(listener, has_web_acl=balancer.web_acl is not None),
-        access_log=access_logs(balancer, listener, records),
+        access_log=[*access_logs(balancer, listener, records), *counters(balancer, listener)],
     )
     # Told before a route is chosen, so that only requests with much in their headers have each line looked at.
     size = header(SIZE_HEADER, "%REQUEST_HEADERS_BYTES%%REQ(TRANSFER-ENCODING)%")

@@ -108,7 +108,7 @@ end
 
 # Header names that are not [-A-Za-z0-9]+ are dropped silently.
 DROP_INVALID: Final = """
-local function drop_invalid(headers)
+local function drop_invalid(handle, headers)
   local invalid
   for name in pairs(headers) do
     if name:find("[^%w%-:]") then
@@ -116,7 +116,9 @@ local function drop_invalid(headers)
       invalid[#invalid + 1] = name
     end
   end
-  for _, name in ipairs(invalid or {}) do headers:remove(name) end
+  if not invalid then return end
+  for _, name in ipairs(invalid) do headers:remove(name) end
+  handle:streamInfo():dynamicMetadata():set("lockgate.headers", "dropped", "yes")
 end
 """
 
@@ -299,10 +301,11 @@ local function stick(handle, headers, context)
     local cluster, address = (choice or ""):match("^(.*)|(.*)$")
     if cluster == group.cluster then
       handle:setUpstreamOverrideHost(address, false)
-      handle:streamInfo():dynamicMetadata():set("lockgate.sticky", "app", "kept")
+      handle:streamInfo():dynamicMetadata():set("lockgate.sticky", "wanted", address)
       return
     end
   end
+  if group.sticky then handle:streamInfo():dynamicMetadata():set("lockgate.sticky", "new", "yes") end
 end
 """
 
@@ -325,7 +328,9 @@ function envoy_on_response(handle)
   if not address then return end
   headers:remove("x-lockgate-target")
   local context = handle:filterContext()
-  local known = handle:streamInfo():dynamicMetadata():get("lockgate.sticky")
+  local metadata = handle:streamInfo():dynamicMetadata()
+  local known = metadata:get("lockgate.sticky")
+  if known and known.wanted and known.wanted ~= address then metadata:set("lockgate.sticky", "new", "yes") end
   local group = known and context:get("groups")[tonumber(known.group)]
   if not group then return end
   local value = sealed(group.cluster .. "|" .. address, context:get("key"))

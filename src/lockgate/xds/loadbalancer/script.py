@@ -76,7 +76,7 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         calls.append("if no_grpc(handle, headers) then return end")
     if drops_invalid_headers(balancer):
         parts.append(lua.DROP_INVALID)
-        calls.append("drop_invalid(headers)")
+        calls.append("drop_invalid(handle, headers)")
     calls.append('headers:add("x-amzn-trace-id", "Root=" .. identifier())' if fresh else "trace(headers)")
     mutual = listener.mutual_authentication
     if mutual is not None and mutual.mode == "passthrough":

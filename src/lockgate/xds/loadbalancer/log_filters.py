@@ -1,0 +1,47 @@
+"""Conditions on requests that are over, as access loggers and mappers of answers have them."""
+
+from __future__ import annotations
+
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ExtensionFilter
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
+
+from lockgate.xds.loadbalancer.protobuf import Message, false, pack
+
+
+def flagged(*flags: str) -> Message:
+    """One of Envoy's response flags."""
+    return AccessLogFilter(response_flag_filter={"flags": list(flags)})
+
+
+def status_is(number: int, comparison: str = "EQ") -> Message:
+    """``EQ``, or ``GE``."""
+    return AccessLogFilter(
+        status_code_filter={
+            "comparison": {"op": comparison, "value": {"default_value": number, "runtime_key": "lockgate.none"}}
+        }
+    )
+
+
+def expression(text: str) -> Message:
+    """In CEL."""
+    return AccessLogFilter(
+        extension_filter=ExtensionFilter(
+            name="envoy.access_loggers.extension_filters.cel",
+            typed_config=pack(ExpressionFilter(expression=text)),
+        )
+    )
+
+
+def noted(namespace: str, key: str) -> Message:
+    """Whether dynamic metadata holds it."""
+    matcher = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
+    return AccessLogFilter(metadata_filter={"matcher": matcher, "match_if_key_not_found": false()})
+
+
+def all_of(*filters: Message) -> Message:
+    """In this order, and no further than the first that does not hold."""
+    return AccessLogFilter(and_filter={"filters": filters})
+
+
+def any_of(*filters: Message) -> Message:
+    return AccessLogFilter(or_filter={"filters": filters})
