@@ -124,6 +124,14 @@ def test_what_somebody_changed_is_mended() -> None:
             arn = nlb["LoadBalancerArn"]
             [listener] = await there.aws.list("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn)
             group = listener["DefaultActions"][0]["TargetGroupArn"]
+            vpc = {"Protocol": "TCP", "Port": 80, "VpcId": there.vpc_id}
+            made = await there.aws.call("elbv2", "create_target_group", Name="other", **vpc)
+            other = [{"Type": "forward", "TargetGroupArn": made["TargetGroups"][0]["TargetGroupArn"]}]
+            await there.aws.call("elbv2", "modify_listener", ListenerArn=listener["ListenerArn"], DefaultActions=other)
+            there.writes.clear()
+            await there.another_pass("web")
+            assert operations(there) == ["modify_listener"]
+
             off = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
             call = there.aws.call
             await call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=arn, Attributes=off)
@@ -146,6 +154,41 @@ def test_what_somebody_changed_is_mended() -> None:
             assert list((await in_front(there)).values()) == [target]
 
     asyncio.run(run())
+
+
+def test_somebody_elses_load_balancer_as_its_target_is_in_the_way() -> None:
+    async def run() -> None:
+        async with lab(service("web", 80), front(), ingress("two", ("/", "web", 80))) as there:
+            await there.served("web")
+            await there.served("two")
+            await there.quiet()
+            found = await there.aws.list("elbv2", "describe_load_balancers", "LoadBalancers")
+            behind = (await in_front(there))[80][0]
+            [other] = {item["LoadBalancerArn"] for item in found if item["Type"] == "application"} - {behind}
+            [group] = [item for item in await there.target_groups() if item["TargetType"] == "alb"]
+            arn = {"TargetGroupArn": group["TargetGroupArn"]}
+            await there.aws.call("elbv2", "delete_listener", ListenerArn=await listener_arn(there))
+            await there.aws.call("elbv2", "deregister_targets", **arn, Targets=[{"Id": behind, "Port": 80}])
+            await there.aws.call("elbv2", "register_targets", **arn, Targets=[{"Id": other}])
+            there.writes.clear()
+            before = await there.successes("web")
+            await there.store.patch(Ingress, "web", "default", {"metadata": {"annotations": {"note": "again"}}})
+
+            async def tried() -> bool:
+                return "register_targets" in operations(there)
+
+            await there.until(tried)
+            await there.quiet()
+            assert await there.successes("web") == before
+
+    asyncio.run(run())
+
+
+async def listener_arn(there: Lab) -> str:
+    """Of the network load balancer."""
+    arn = (await described(there))["network"]["LoadBalancerArn"]
+    [listener] = await there.aws.list("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn)
+    return str(listener["ListenerArn"])
 
 
 def test_without_the_annotation_it_goes_and_the_load_balancer_stays() -> None:

@@ -209,6 +209,16 @@ def test_an_application_load_balancer_is_a_target(elbv2: Any, passing: dict[str,
     assert health["TargetHealth"]["State"] == "initial"
 
 
+def test_one_that_drains_makes_room_for_another(elbv2: Any, passing: dict[str, Any], standing: dict[str, Any]) -> None:
+    arn = passing["group"]["TargetGroupArn"]
+    elbv2.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": passing["lb"], "Port": 80}])
+    elbv2.register_targets(TargetGroupArn=arn, Targets=[{"Id": standing["other"], "Port": 80}])
+    found = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    states = {item["Target"]["Id"]: item["TargetHealth"]["State"] for item in found}
+    assert states == {passing["lb"]: "draining", standing["other"]: "initial"}
+    elbv2.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": standing["other"], "Port": 80}])
+
+
 def test_a_health_check_gets_and_loses_what_its_protocol_asks_for(elbv2: Any, vpc: Any) -> None:
     made = elbv2.create_target_group(Name="by-connection", Protocol="TCP", Port=80, VpcId=vpc[0])["TargetGroups"][0]
     assert (made["HealthCheckProtocol"], made["HealthCheckTimeoutSeconds"]) == ("TCP", 10)

@@ -31,8 +31,11 @@ def route53(running: Lab) -> Any:
 @pytest.fixture(scope="module")
 def load_balancer(running: Lab) -> dict[str, str]:
     _, subnets, _ = running.run(running.api.default_vpc())
-    made = running.client("elbv2").create_load_balancer(Name="edge", Subnets=list(subnets[:2]))["LoadBalancers"][0]
-    return {"lb": made["DNSName"], "zone": made["CanonicalHostedZoneId"]}
+    create = running.client("elbv2").create_load_balancer
+    [made] = create(Name="edge", Subnets=list(subnets[:2]))["LoadBalancers"]
+    [front] = create(Name="front", Type="network", Subnets=[subnets[0]])["LoadBalancers"]
+    network = {"nlb": front["DNSName"], "nzone": front["CanonicalHostedZoneId"]}
+    return {"lb": made["DNSName"], "zone": made["CanonicalHostedZoneId"]} | network
 
 
 @pytest.fixture

@@ -312,7 +312,6 @@ class ElasticLoadBalancing:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
         names = {each.dns_name for each in self._known.all}
         listeners = {(each.dns_name, here.port) for each in self._known.all for here in each.listeners}
-        before = self._ports
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
         self._ports = {key: port for key, port in self._ports.items() if key in listeners}
         for balancer in self._known.all:
@@ -323,8 +322,6 @@ class ElasticLoadBalancing:
                 key = (balancer.dns_name, listener.port)
                 if key not in self._ports:
                     self._ports[key] = self._free_port(address, listener.port)
-        if self._ports != before:
-            self._targets.look_again("alb")
 
     def _places(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
         """An application load balancer behind a network one is at its own socket; of others `resolve` knows."""

@@ -28,7 +28,7 @@ from lockgate.loadbalancer.health import (
     seconds_until_next,
 )
 from lockgate.loadbalancer.health_check_log import Probed
-from lockgate.loadbalancer.model import Target, TargetGroup, TargetState, TargetType
+from lockgate.loadbalancer.model import Target, TargetGroup, TargetState
 
 if TYPE_CHECKING:
     from lockgate.xds.loadbalancer import Endpoint
@@ -96,11 +96,9 @@ class Targets:
             known = self._endpoints[group.reference] = (group, self._endpoints_now(group))
         return known[1]
 
-    def look_again(self, target_type: TargetType | None = None) -> None:
-        """`resolve` may answer differently than before, for targets of a type or for all."""
-        for reference, (group, _) in list(self._endpoints.items()):
-            if target_type in (None, group.target_type):
-                del self._endpoints[reference]
+    def look_again(self) -> None:
+        """`resolve` may answer differently than before."""
+        self._endpoints.clear()
 
     def stop(self) -> None:
         for key in list(self._health):

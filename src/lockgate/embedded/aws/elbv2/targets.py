@@ -27,7 +27,8 @@ def register(state: State, given: Shape) -> Result:
     if len(keys | set(group.targets)) > state.quotas[quotas.TARGETS]:
         raise Refusal("TooManyTargets", "You've reached the limit on the number of targets")
     kind = group.settings["TargetType"]
-    if kind in ("lambda", "alb") and len(keys | set(group.targets)) > 1:
+    staying = {key for key, target in group.targets.items() if target.drains_until is None}
+    if kind in ("lambda", "alb") and len(keys | staying) > 1:
         raise Refusal("TooManyTargets", f"A target group with target type '{kind}' can have one target")
     for target in targets:
         known = group.targets.get((target.id, target.port))
