@@ -100,8 +100,8 @@ def test_a_service_that_is_not_served_says_so(running: Lab) -> None:
 
 
 def test_what_moto_lacks_is_a_refusal_in_protocol(running: Lab) -> None:
-    code, message = refusal(running.client("wafv2").check_capacity, Scope="REGIONAL", Rules=[])
-    assert (code, "check_capacity" in message) == ("NotImplemented", True)
+    code, message = refusal(running.client("wafv2").list_managed_rule_sets, Scope="REGIONAL")
+    assert (code, "list_managed_rule_sets" in message) == ("NotImplemented", True)
 
 
 def _post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:

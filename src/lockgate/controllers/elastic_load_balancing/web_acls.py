@@ -76,11 +76,18 @@ class WebAcls:
         self._rates = {arn: self._rates.get(arn, Rates()) for arn in wanted}
         self._tell()
         if self._known and self._firewall is None and self._socket is not None:
-            from lockgate.dataplane.firewall import Firewall
+            await self._start(self._socket)
 
-            firewall = Firewall(self.judge)
-            await firewall.start(self._socket)
-            self._firewall = firewall
+    async def _start(self, socket: Path) -> None:
+        from lockgate.dataplane.firewall import Firewall
+
+        firewall = Firewall(self.judge)
+        try:
+            await firewall.start(socket)
+        except BaseException:  # a server that is left to itself keeps its thread, and the process, for ever
+            await firewall.stop()
+            raise
+        self._firewall = firewall
 
     async def stop(self) -> None:
         if self._firewall is not None:

@@ -1,50 +1,189 @@
-"""moto's WAFv2, where a web ACL meets a load balancer: moto would associate several with one, and with anything.
+"""WAFv2 where moto is not as AWS is: what it accepts and AWS refuses, what it keeps and AWS replaces, what it lacks.
 
-Source: WAFv2 API Reference, AssociateWebACL, ListResourcesForWebACL, DeleteWebACL.
+Source: WAFv2 API Reference, its operations and their errors; AWS WAF Developer Guide, "AWS WAF quotas".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from uuid import uuid4
 
+from lockgate.embedded.aws import constraints, waf_rules
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
+from lockgate.embedded.aws.waf_rules import invalid
+from lockgate.loadbalancer.waf.capacity import MOST, capacity
+from lockgate.loadbalancer.waf.reader import references_of
 
-OPERATIONS = frozenset({"AssociateWebACL", "ListResourcesForWebACL", "GetWebACLForResource", "DeleteWebACL"})
+_VERBS: Final = ("Create", "Update", "Delete", "Get")
+_KINDS: Final = ("WebACL", "RuleGroup", "IPSet", "RegexPatternSet")
+OPERATIONS = frozenset(
+    {verb + kind for verb in _VERBS for kind in _KINDS}
+    | {"AssociateWebACL", "DisassociateWebACL", "ListResourcesForWebACL", "GetWebACLForResource", "CheckCapacity"}
+)
+
+Exists = Callable[[str], bool]
 
 
-def answer(account: str, call: Call, exists: Callable[[str], bool]) -> Result | None:
+def answer(account: str, call: Call, exists: Exists) -> Result | None:
     """None where moto is to answer. `exists` tells of a load balancer by its ARN. Raises `Refusal`."""
-    backend = _backend(account, call.region)
-    _forget_deleted(backend, exists)
+    constraints.check(call)
     given = call.parameters
+    backend = _backend(account, _region(call))
+    _forget_deleted(backend, exists)
     match call.operation:
         case "AssociateWebACL":
             return _associate(backend, given["WebACLArn"], given["ResourceArn"], exists)
+        case "DisassociateWebACL" if not exists(given["ResourceArn"]):
+            raise _missing()
         case "ListResourcesForWebACL":
             if given.get("ResourceType", "APPLICATION_LOAD_BALANCER") != "APPLICATION_LOAD_BALANCER":
                 return {"ResourceArns": []}
             return {"ResourceArns": list(_find(backend, given["WebACLArn"]).associated_resources)}
-        case "DeleteWebACL":
-            if any(acl.id == given["Id"] and acl.associated_resources for acl in backend.wacls.values()):
-                raise Refusal(
-                    "WAFAssociatedItemException",
-                    "AWS WAF couldn’t perform the operation because your resource is being used by another resource or "
-                    "it’s associated with another resource.",
-                )
-            return None
-        case _:
-            return None
+        case "CheckCapacity":
+            waf_rules.check(given["Rules"], _AnyKey(), _known(backend), in_group=False)
+            return {"Capacity": capacity(given["Rules"], _capacities(backend))}
+        case "CreateWebACL" | "UpdateWebACL" | "CreateRuleGroup" | "UpdateRuleGroup":
+            _check_rules(backend, call)
+        case "CreateIPSet":
+            return _create_ip_set(backend, call)
+        case "UpdateIPSet":
+            return _update_ip_set(backend, call)
+        case "CreateRegexPatternSet" | "UpdateRegexPatternSet":
+            patterns = [each.get("RegexString", "") for each in given["RegularExpressionList"]]
+            waf_rules.check_patterns(patterns, "REGEX_PATTERN_SET")
+        case "GetWebACL" | "GetWebACLForResource":
+            for acl in backend.wacls.values():
+                acl.capacity = capacity(_json(acl.rules), _capacities(backend))
+    if call.operation.startswith("Create"):
+        _check_name(backend, call)
+    elif call.operation.startswith("Update"):
+        _replace(backend, call)
+    elif call.operation.startswith("Delete"):
+        _check_unused(backend, call)
+    return None
 
 
-def associations(account: str, region: str, exists: Callable[[str], bool]) -> dict[str, str]:
+def associations(account: str, region: str, exists: Exists) -> dict[str, str]:
     """Web ACLs' ARNs by the load balancers'."""
     backend = _backend(account, region)
     _forget_deleted(backend, exists)
     return {resource: acl.arn for acl in backend.wacls.values() for resource in acl.associated_resources}
 
 
-def _associate(backend: Any, acl: str, resource: str, exists: Callable[[str], bool]) -> Result:
+class _AnyKey(Sequence[str]):
+    """CheckCapacity takes rules without the bodies that they may name."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, index: Any) -> Any:
+        raise IndexError(index)
+
+    def __len__(self) -> int:
+        return 0
+
+
+# --- what is refused ---------------------------------------------------------------------------------------------
+
+
+def _check_rules(backend: Any, call: Call) -> None:
+    given, in_group = call.parameters, call.operation.endswith("RuleGroup")
+    bodies, rules = given.get("CustomResponseBodies") or {}, given.get("Rules") or ()
+    waf_rules.check(rules, bodies, _known(backend), in_group=in_group)
+    if not in_group:
+        waf_rules.check_action(given["DefaultAction"], "DEFAULT_ACTION", bodies)
+    needed = capacity(rules, _capacities(backend))
+    if needed > MOST:
+        raise Refusal(
+            "WAFLimitsExceededException",
+            "AWS WAF couldn’t perform the operation because you exceeded your resource limit.",
+        )
+    limits = [given["Capacity"]] if "Capacity" in given else [kept.capacity for kept in _of(backend, call)]
+    if in_group and any(needed > limit for limit in limits):
+        raise invalid(waf_rules.TOO_FEW, "RULE_GROUP", "Capacity")
+
+
+def _check_name(backend: Any, call: Call) -> None:
+    scope = call.parameters["Scope"]
+    if any(each.name == call.parameters["Name"] and _scope(each) == scope for each in _kept(backend, call).values()):
+        raise Refusal(
+            "WAFDuplicateItemException",
+            "AWS WAF couldn’t perform the operation because some resource in your request is a duplicate of an "
+            "existing one.",
+        )
+
+
+def _check_unused(backend: Any, call: Call) -> None:
+    """A web ACL that protects something, a set or group that rules refer to."""
+    for item in _of(backend, call):
+        users = [arn for owner in _owners(backend) for arn in references_of(_json(owner.rules))]
+        if item.arn in users or getattr(item, "associated_resources", None):
+            raise Refusal(
+                "WAFAssociatedItemException",
+                "AWS WAF couldn’t perform the operation because your resource is being used by another resource or "
+                "it’s associated with another resource.",
+            )
+
+
+def _replace(backend: Any, call: Call) -> None:
+    """An update says all there is to say: what it leaves out is no longer there. moto would keep it."""
+    for item in _of(backend, call):
+        if item.lock_token != call.parameters["LockToken"]:
+            continue  # moto refuses it
+        item.description = ""
+        if hasattr(item, "rules"):
+            item.rules, item.custom_response_bodies = [], None
+
+
+# --- IP sets, whose lock tokens are of another form at moto --------------------------------------------------------
+
+
+def _create_ip_set(backend: Any, call: Call) -> Result:
+    given = call.parameters
+    waf_rules.check_addresses(given["Addresses"], given["IPAddressVersion"])
+    _check_name(backend, call)
+    made = backend.create_ip_set(
+        given["Name"],
+        given["Scope"],
+        given.get("Description", ""),
+        given["IPAddressVersion"],
+        given["Addresses"],
+        given.get("Tags") or [],
+    )
+    made.lock_token = str(uuid4())
+    summary = {"Name": made.name, "Id": made.ip_set_id, "Description": made.description, "ARN": made.arn}
+    return {"Summary": summary | {"LockToken": made.lock_token}}
+
+
+def _update_ip_set(backend: Any, call: Call) -> Result:
+    given = call.parameters
+    kept = next(_of(backend, call), None)
+    if kept is None:
+        raise _missing()
+    if kept.lock_token != given["LockToken"]:
+        raise Refusal(
+            "WAFOptimisticLockException",
+            "AWS WAF couldn’t save your changes because someone changed the resource after you started to edit it. "
+            "Reapply your changes.",
+        )
+    waf_rules.check_addresses(given["Addresses"], kept.ip_address_version)
+    kept.update(given.get("Description", ""), given["Addresses"])
+    kept.lock_token = str(uuid4())
+    return {"NextLockToken": kept.lock_token}
+
+
+# --- associations ------------------------------------------------------------------------------------------------
+
+
+def _associate(backend: Any, acl: str, resource: str, exists: Exists) -> Result:
+    if ":loadbalancer/app/" not in resource:
+        raise invalid(
+            "The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by colons or "
+            "slashes.",
+            "RESOURCE_ARN",
+            resource,
+        )
     chosen = _find(backend, acl)
     if not exists(resource):
         raise _missing()
@@ -55,10 +194,69 @@ def _associate(backend: Any, acl: str, resource: str, exists: Callable[[str], bo
     return {}
 
 
-def _forget_deleted(backend: Any, exists: Callable[[str], bool]) -> None:
+def _forget_deleted(backend: Any, exists: Exists) -> None:
     """A load balancer takes its association with it."""
     for acl in backend.wacls.values():
         acl.associated_resources[:] = [arn for arn in acl.associated_resources if exists(arn)]
+
+
+# --- moto's state ------------------------------------------------------------------------------------------------
+
+
+def _region(call: Call) -> str:
+    """Where moto keeps what the call is about: what is CloudFront's has a place of its own."""
+    if call.parameters.get("Scope") != "CLOUDFRONT":
+        return call.region
+    if call.region != "us-east-1":
+        raise invalid("The scope is not valid.", "SCOPE_VALUE", "CLOUDFRONT")
+    return "global"
+
+
+def _backend(account: str, region: str) -> Any:
+    from moto.wafv2.models import wafv2_backends
+
+    return wafv2_backends[account][region]
+
+
+def _kept(backend: Any, call: Call) -> Mapping[str, Any]:
+    """All of the kind that the operation is about, by ARN."""
+    kind = next(kind for kind in _KINDS if call.operation.endswith(kind))
+    kept = {
+        "WebACL": backend.wacls,
+        "RuleGroup": backend.rule_groups,
+        "IPSet": backend.ip_sets,
+        "RegexPatternSet": backend.regex_pattern_sets,
+    }[kind]
+    assert isinstance(kept, Mapping)
+    return kept
+
+
+def _of(backend: Any, call: Call) -> Iterator[Any]:
+    """The one that the call names by its id, if it is there."""
+    arns = (arn for arn in _kept(backend, call) if arn.rpartition("/")[2] == call.parameters.get("Id"))
+    yield from (_kept(backend, call)[arn] for arn in arns)
+
+
+def _owners(backend: Any) -> list[Any]:
+    return [*backend.wacls.values(), *backend.rule_groups.values()]
+
+
+def _known(backend: Any) -> dict[str, Sequence[str]]:
+    """What rules may refer to: names of rules by the ARN of a group, sets without any."""
+    groups = {arn: [rule.name for rule in group.rules] for arn, group in backend.rule_groups.items()}
+    return groups | dict.fromkeys([*backend.ip_sets, *backend.regex_pattern_sets], ())
+
+
+def _capacities(backend: Any) -> dict[str, int]:
+    return {arn: group.capacity for arn, group in backend.rule_groups.items()}
+
+
+def _json(rules: Sequence[Any]) -> list[dict[str, Any]]:
+    return [rule.to_dict() for rule in rules]
+
+
+def _scope(item: Any) -> str:
+    return "CLOUDFRONT" if ":global/" in item.arn else "REGIONAL"
 
 
 def _find(backend: Any, arn: str) -> Any:
@@ -72,9 +270,3 @@ def _missing() -> Refusal:
         "WAFNonexistentItemException",
         "AWS WAF couldn’t perform the operation because your resource doesn’t exist.",
     )
-
-
-def _backend(account: str, region: str) -> Any:
-    from moto.wafv2.models import wafv2_backends
-
-    return wafv2_backends[account][region]
