@@ -1,7 +1,8 @@
 """What many Ingresses cost: 1,000 of them with 10 rules each built at once, and one changed in an edge full of them.
 
 The build is the pure part, from parsed manifests to what ELBv2 is to have. The change is the whole of it, from a saved
-file to a response over a connection that stays open; its edge has as many load balancers as ELBv2's quota allows.
+file to a response over a connection that stays open. The account's quota of load balancers is raised for it, as one
+that has so many would have it; AWS's default is 50.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from lockgate.resources.reader import read
 _GROUPS = 100
 _MEMBERS = 10  # of a group; with their rules, all that ELBv2's quota lets a load balancer have
 _RULES = 10  # of an Ingress
-_SERVED_GROUPS, _SERVED_MEMBERS = 50, 2  # ELBv2's quota is 50 load balancers in a region
 _BUILDS, _CHANGES = 7, 30
 _REST = 1.0  # s between changes: each is one by itself
 _PATIENCE = 900.0  # s, until the AWS API has made every load balancer
@@ -66,29 +66,30 @@ def _built() -> Figures:
 
 def _changed() -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"group-{group:03}.yaml" for group in range(_SERVED_GROUPS)]
+        files = [Path(folder) / f"group-{group:03}.yaml" for group in range(_GROUPS)]
         (Path(folder) / "class.yaml").write_text(_CLASS)
+        (Path(folder) / "lockgate.yaml").write_text(f"quotas: {{application-load-balancers: {_GROUPS}}}\n")
         for group, file in enumerate(files):
-            file.write_text(_group(group, _SERVED_MEMBERS))
+            file.write_text(_group(group, _MEMBERS))
         with edge(path=Path(folder)) as running:
             balancers = _balancers(running)
-            for group in range(_SERVED_GROUPS):
+            for group in range(_GROUPS):
                 _answers(_client(balancers, group), _path(group), 200)
             made_in = time.monotonic() - running.began
             samples = []
             for number in range(_CHANGES):
-                group = number * 37 % _SERVED_GROUPS
+                group = number * 37 % _GROUPS
                 code = 400 + number
                 client = _client(balancers, group)  # a new one: load balancers close those that idle for a minute
                 _answers(client, _path(group), 200)
-                files[group].write_text(_group(group, _SERVED_MEMBERS, code=code))
+                files[group].write_text(_group(group, _MEMBERS, code=code))
                 saved = time.monotonic()
                 _answers(client, _path(group), code)
                 samples.append((time.monotonic() - saved) * 1000)
                 time.sleep(_REST)
-    ingresses = _SERVED_GROUPS * _SERVED_MEMBERS
+    ingresses = _GROUPS * _MEMBERS
     return {
-        f"lockgate up until {_SERVED_GROUPS} load balancers of {ingresses} Ingresses serve": f"{made_in:.1f} s",
+        f"lockgate up until {_GROUPS} load balancers of {ingresses} Ingresses serve": f"{made_in:.1f} s",
         "  one of them changed, saved file to served change": spread(samples, "ms", 0),
         "  95th percentile": f"{percentile(samples, 0.95):.0f} ms",
     }
@@ -156,12 +157,12 @@ def _balancers(running: Running) -> dict[str, dict[str, Any]]:
     while True:
         found = {}
         for balancer in running.status()["hops"][1]["load_balancers"]:
-            if balancer["listeners"] and balancer["listeners"][0]["rules"] == _SERVED_MEMBERS * _RULES:
+            if balancer["listeners"] and balancer["listeners"][0]["rules"] == _MEMBERS * _RULES:
                 found[balancer["name"].split("-")[1]] = balancer
-        if len(found) == _SERVED_GROUPS:
+        if len(found) == _GROUPS:
             return found
         if running.process.poll() is not None or time.monotonic() - running.began > _PATIENCE:
-            raise SystemExit(f"only {len(found)} of {_SERVED_GROUPS} load balancers were made")
+            raise SystemExit(f"only {len(found)} of {_GROUPS} load balancers were made")
         time.sleep(1)
 
 

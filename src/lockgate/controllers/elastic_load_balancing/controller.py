@@ -205,8 +205,11 @@ class ElasticLoadBalancing:
             else:
                 failures = 0
             finally:
-                self._took = time.monotonic() - began
-                self._rested = max(self._rested, began) + (1 + REST) * self._took
+                now = time.monotonic()
+                self._took = now - began
+                # A debt from long looks delays no short one by more than that one asks for itself.
+                owed = max(self._rested, began) + (1 + REST) * self._took
+                self._rested = min(owed, now + DEBT_SECONDS + REST * self._took)
                 self._looking = False
 
     async def _look(self) -> None:
