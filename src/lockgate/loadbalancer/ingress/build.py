@@ -12,6 +12,7 @@ from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_values import Malformed, read_bool
 from lockgate.loadbalancer.ingress import certificates, findings, frontend, load_balancer, rules
 from lockgate.loadbalancer.ingress.backends import Backend, Backends
+from lockgate.loadbalancer.ingress.frontend_health import hopeless_checks
 from lockgate.loadbalancer.ingress.group import Group, Member
 from lockgate.loadbalancer.ingress.listeners import Port, ports
 from lockgate.loadbalancer.ingress.target_groups import TargetGroups
@@ -118,6 +119,10 @@ class _Build:
         if made is not None and not any(mapping.subnet for mapping in made.subnets):
             ingress, path = self.group.members[0].ingress, a.FRONTEND_NLB_SUBNETS.path()
             self._note_open(ingress, path, "which subnets the network load balancer gets, EC2 decides")
+        for group, why in hopeless_checks(made, behind.load_balancer) if made is not None else ():
+            message = f"in front, the health check behind port {group.port} fails: {why}"
+            mend = "set frontend-nlb-healthcheck-protocol, -port, -path or -success-codes"
+            self.findings.append(findings.HOPELESS_CHECK.finding(message, group.origin, mend=mend))
         return made
 
     def _listener(self, port: Port, tags: dict[str, str]) -> Listener:

@@ -68,6 +68,12 @@ KEEPS_ITS_NAME: Final = define(
     "Load balancer keeps its name",
     "The controller compares everything but the name: only a load balancer that is made anew gets another one.",
 )
+HOPELESS_CHECK: Final = define(
+    "LG1112",
+    Severity.WARNING,
+    "Health check that cannot pass",
+    "A load balancer is the only target of what is in front of it, and gets all traffic; its health says unhealthy.",
+)
 
 
 def unknown_annotations(resource: Resource, locate: Locate) -> list[Finding]:
