@@ -158,6 +158,7 @@ def balancers(draw: st.DrawFn) -> LoadBalancer:
                 "routing.http.preserve_host_header.enabled": st.just("true"),
                 "routing.http.xff_header_processing.mode": st.sampled_from(["append", "preserve", "remove"]),
                 "routing.http.drop_invalid_header_fields.enabled": st.just("true"),
+                "routing.http.desync_mitigation_mode": st.sampled_from(["monitor", "strictest"]),
             },
         )
     )
@@ -174,6 +175,21 @@ def balancers(draw: st.DrawFn) -> LoadBalancer:
 headers = st.lists(st.tuples(st.sampled_from([*HEADERS, "a_b"]), st.sampled_from(VALUES)), max_size=3).filter(
     lambda some: sum(name == "user-agent" for name, _ in some) < 2
 )  # Envoy joins those that it knows
+# What limits and desync mitigation look at.
+peculiar = st.sampled_from(
+    [
+        (),
+        (),
+        (),
+        (),
+        (("Content-Length", "0"),),
+        (("Content_Length", "5"),),
+        (("X-Accent", "\xe9"),),
+        (("X-Big", "x" * 16400),),
+        (("X-Big", "x" * 9000), ("X-Bigger", "y" * 9000)),
+        (("X-Forwarded-For", ", ".join(["10.0.0.1"] * 31)),),
+    ]
+)
 forwarded = st.sampled_from([(), (), ("1.2.3.4",), ("1.2.3.4, 5.6.7.8",), ("unknown",)])
 requests = st.builds(
     Request,
@@ -181,7 +197,10 @@ requests = st.builds(
     target=st.builds(str.__add__, st.sampled_from(PATHS), st.sampled_from(QUERIES)),
     host=st.sampled_from(HOSTS),
     headers=st.builds(
-        lambda some, xff: tuple(some) + tuple(("X-Forwarded-For", value) for value in xff), headers, forwarded
+        lambda some, xff, more: (*some, *(("X-Forwarded-For", value) for value in xff), *more),
+        headers,
+        forwarded,
+        peculiar,
     ),
     source=st.sampled_from(["127.0.0.1", "127.0.0.2", "127.0.0.3"]),
 )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
 from lockgate.loadbalancer.conditions import Mismatch, mismatches
-from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, received, towards_target
+from lockgate.loadbalancer.desync import suspicion
+from lockgate.loadbalancer.forwarding import MOST_FORWARDED, TRACE_ID, desync_mode, received, towards_target
 from lockgate.loadbalancer.model import (
     AuthenticateOidc,
     FinalAction,
@@ -177,7 +178,7 @@ def decide(
     waf = _verdict(balancer, request, body, country)
     if waf is not None and waf.blocked is not None:
         return Decision(Blocked(waf.blocked, waf.rule), listener, certificate, waf=waf)
-    if refusal := _too_much(request):
+    if refusal := _too_much(request, desync_mode(balancer)):
         return Decision(refusal, listener, certificate, waf=waf)
     if request.path == CALLBACK and _logs_in(listener):
         return Decision(LoginReturns(), listener, certificate, waf=waf)
@@ -198,6 +199,8 @@ def decide(
 
 
 LONGEST_TARGET = 16384
+LONGEST_LINE = 16383  # of headers, each by itself;
+MOST_BYTES = 65536  # and of all of them
 
 
 def _malformed(request: Request) -> Refused | None:
@@ -206,6 +209,8 @@ def _malformed(request: Request) -> Refused | None:
         return Refused(405, "the method TRACE is not allowed")
     if request.protocol == "HTTP/1.1" and not request.host:
         return Refused(400, "HTTP/1.1 without a Host header")
+    if sum(len(name) + len(value) for name, value in request.headers) > MOST_BYTES:
+        return Refused(400, f"the request's headers are longer than {MOST_BYTES} bytes")
     return None
 
 
@@ -224,13 +229,17 @@ def _with_inserted(request: Request, waf: Verdict | None) -> Request:
     return replace(request, headers=(*kept, *waf.insert))
 
 
-def _too_much(request: Request) -> Refused | None:
-    """What is refused before any rule is looked at, but after WAF."""
+def _too_much(request: Request, mode: str) -> Refused | None:
+    """What is refused before any rule is looked at, but after WAF. `mode` is that of desync mitigation."""
     forwarded = request.all("x-forwarded-for")
     if len(request.target) > LONGEST_TARGET:
         return Refused(414, f"the request's target is longer than {LONGEST_TARGET} bytes")
+    if any(len(name) + len(": ") + len(value) > LONGEST_LINE for name, value in request.headers):
+        return Refused(400, f"a header line is longer than {LONGEST_LINE} bytes")
     if sum(1 + value.count(",") for value in forwarded) > MOST_FORWARDED:
         return Refused(463, f"X-Forwarded-For has more than {MOST_FORWARDED} addresses")
+    if mode == "strictest" and (found := suspicion(request, mode)):
+        return Refused(400, f"{found.kind}: {found.reason}, which the strictest desync mitigation mode refuses")
     return None
 
 
