@@ -8,6 +8,7 @@ from ingress_cases import Row, load
 from lockgate.loadbalancer.annotations import REGISTRY
 from lockgate.loadbalancer.annotations_spec import Merge
 from lockgate.loadbalancer.ingress.findings import spec_of
+from lockgate.resources.elbv2 import IngressClassParamsSpec
 
 ANNOTATIONS = (
     "annotations_frontend",
@@ -16,7 +17,7 @@ ANNOTATIONS = (
     "annotations_targets",
     "annotations_rules",
 )
-TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets", "flags")
+TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets", "flags", "class_params")
 
 
 @pytest.mark.parametrize("row", load(*TABLES), ids=lambda row: row.name)
@@ -52,3 +53,9 @@ def test_every_annotation_has_its_rows() -> None:
     assert sorted(REGISTRY.keys() - taken) == []
     assert sorted(checked - refused - left_out - unchecked) == []
     assert sorted(combined - grouped - left_out) == []
+
+
+def test_every_field_of_ingress_class_params_has_its_row() -> None:
+    rows = {field for row in load("class_params") for field in row.data.get("params", {})}
+    spec = IngressClassParamsSpec.model_fields
+    assert {field.alias or name for name, field in spec.items()} == rows

@@ -87,8 +87,7 @@ def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Setting
         name = ingress.metadata.annotations.get(key)
         former = before.metadata.annotations.get(key) if before else None
         if name is not None and name != former:
-            what = "usage" if former is None else "value"
-            raise Refused(f"new {what} of `{key}` annotation is forbidden", path=a.GROUP_NAME.path())
+            raise Refused(f"new usage of `{key}` annotation is forbidden", path=a.GROUP_NAME.path())
 
 
 def _services(ingress: Ingress) -> Iterator[str]:

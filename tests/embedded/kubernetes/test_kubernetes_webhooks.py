@@ -158,7 +158,7 @@ def test_flags_forbid_old_annotations_to_newcomers() -> None:
 
         other = {"alb.ingress.kubernetes.io/group.name": "other"}
         value = await refused(store.patch(Ingress, "web", "default", {"metadata": {"annotations": other}}))
-        assert value == "new value of `alb.ingress.kubernetes.io/group.name` annotation is forbidden"
+        assert value == "new usage of `alb.ingress.kubernetes.io/group.name` annotation is forbidden"
         usage = await refused(
             store.create(ingress(annotations=group) | {"metadata": {"name": "two", "annotations": group}})
         )
