@@ -72,6 +72,33 @@ def test_a_users_own_binding() -> None:
     asyncio.run(run())
 
 
+def test_a_binding_that_contradicts_its_target_group_registers_nothing() -> None:
+    async def run() -> None:
+        async with lab(web_with_node_port()) as there:
+            arn = await target_group(there, "own", TargetType="instance")
+            for name, spec, said in (
+                ("family", {"ipAddressType": "ipv6"}, f"invalid IP address type ipv4 for TargetGroup {arn}"),
+                (
+                    "vpc",
+                    {"vpcID": "vpc-01234567"},
+                    f"invalid VpcID vpc-01234567 doesnt match VpcID from TargetGroup {arn}",
+                ),
+                (
+                    "http",
+                    {"targetGroupProtocol": "TCP"},
+                    f"TargetGroup {arn} protocol differs (got TCP, expected HTTP)",
+                ),
+            ):
+                await there.store.create(binding(name, arn, "web", 80, **spec))
+                event = await there.event("FailedReconcile", said)
+                assert event.involved_object.name == name
+                await there.store.delete(TargetGroupBinding, name, "default")
+                await there.quiet()
+            assert await there.targets(arn) == []
+
+    asyncio.run(run())
+
+
 def test_a_binding_to_nothing_is_told_and_tried_again() -> None:
     async def run() -> None:
         async with lab(web_with_node_port()) as there:

@@ -9,7 +9,7 @@ from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
 from lockgate.loadbalancer.flags import read_arguments
 from lockgate.loadbalancer.ingress.world import Settings
-from lockgate.resources.kinds import Ingress, Secret, Service
+from lockgate.resources.kinds import Ingress, IngressClass, Secret, Service
 
 PREFIX = "alb.ingress.kubernetes.io/"
 
@@ -321,6 +321,31 @@ def test_classes_and_their_parameters() -> None:
             assert (await there.store.get(Ingress, "web", "default")).metadata.finalizers == (
                 "group.ingress.k8s.aws/platform",
             )
+
+    asyncio.run(run())
+
+
+def test_a_class_that_goes_stops_its_group_and_takes_nothing_away() -> None:
+    async def run() -> None:
+        web = ingress("web", ("/", "web", 80), group__name="shared")
+        del web["metadata"]["annotations"]["kubernetes.io/ingress.class"]
+        web["spec"]["ingressClassName"] = "edge"
+        ours = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "edge"},
+            "spec": {"controller": "ingress.k8s.aws/alb"},
+        }
+        other = ingress("other", ("/o", "web", 80), group__name="shared")
+        async with lab(service("web", 80), ours, web, other) as there:
+            await there.served("web")
+            await there.quiet()
+            rules = (await there.listeners())[0]["Rules"]
+            await there.store.delete(IngressClass, "edge")
+            why = 'invalid ingress class: IngressClass.networking.k8s.io "edge" not found'
+            told = f"Ingress: default/web: Ingress has invalid IngressClass configuration: {why}"
+            await there.event("FailedLoadGroupID", told, count=2)
+            assert (await there.listeners())[0]["Rules"] == rules
 
     asyncio.run(run())
 

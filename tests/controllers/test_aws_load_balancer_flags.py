@@ -143,3 +143,21 @@ def test_web_acls_are_somebody_elses() -> None:
             assert kept["WebACL"]["Name"] == "firewall"
 
     asyncio.run(run())
+
+
+def test_other_namespaces_are_not_watched() -> None:
+    async def run() -> None:
+        settings = flags("--watch-namespace=shop")
+        async with lab(service("web", 80), ingress("web", ("/", "web", 80)), settings=settings) as there:
+            made = await there.aws.call(
+                "elbv2", "create_target_group", Name="own", Protocol="HTTP", Port=80, VpcId=there.vpc_id
+            )
+            arn = made["TargetGroups"][0]["TargetGroupArn"]
+            spec = {"targetGroupARN": arn, "targetType": "instance", "serviceRef": {"name": "web", "port": 80}}
+            kind = {"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding"}
+            await there.store.create({**kind, "metadata": {"name": "own", "namespace": "default"}, "spec": spec})
+            await there.quiet()
+            assert await there.targets(arn) == []
+            assert await there.listeners() == []
+
+    asyncio.run(run())

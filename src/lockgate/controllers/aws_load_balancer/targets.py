@@ -112,18 +112,22 @@ class Bindings:
         return site.settings.requeue_seconds if waiting else None
 
     async def _complete(self, binding: TargetGroupBinding) -> bool:
-        """What a user left out of a binding is filled in from the target group; whether anything was.
+        """What a user left out of a binding is filled in from the target group; whether anything was. Raises `Refused`
+        for what a user says otherwise than the target group has it.
 
-        Upstream's webhook does so before a binding is stored (`webhooks/elbv2/targetgroupbinding_mutator.go`).
+        Upstream's webhooks do so before a binding is stored (`webhooks/elbv2/targetgroupbinding_mutator.go`,
+        `targetgroupbinding_validator.go`); here nobody can ask AWS then.
         """
         spec = binding.spec
-        if (
+        complete = (
             spec.target_type
             and spec.ip_address_type
             and spec.vpc_id
             and spec.target_group_protocol
             and spec.target_group_arn
-        ):
+        )
+        known_good = binding.status.observed_generation is not None or _is_ours(binding)
+        if complete and known_good:
             return False
         by = (
             {"TargetGroupArns": [spec.target_group_arn]}
@@ -140,6 +144,8 @@ class Bindings:
             "vpcID": group.get("VpcId", ""),
             "targetGroupProtocol": group["Protocol"],
         }
+        if not known_good:
+            _check(binding, known)
         given = spec.model_dump(by_alias=True)
         missing = {key: value for key, value in known.items() if value and not given.get(key)}
         if missing:
@@ -247,6 +253,22 @@ class Bindings:
         except ApiError as error:
             if error.code != 404:
                 raise
+
+
+def _is_ours(binding: TargetGroupBinding) -> bool:
+    """Made from Ingresses: what it says is what the target group was made with."""
+    return any(label.startswith("ingress.k8s.aws/stack") for label in binding.metadata.labels)
+
+
+def _check(binding: TargetGroupBinding, known: Mapping[str, str]) -> None:
+    spec, arn = binding.spec, known["targetGroupARN"]
+    if spec.ip_address_type and spec.ip_address_type != known["ipAddressType"]:
+        raise Refused(f"invalid IP address type {known['ipAddressType']} for TargetGroup {arn}")
+    if spec.vpc_id and spec.vpc_id != known["vpcID"]:
+        raise Refused(f"invalid VpcID {spec.vpc_id} doesnt match VpcID from TargetGroup {arn}")
+    if spec.target_group_protocol and spec.target_group_protocol != known["targetGroupProtocol"]:
+        got, expected = spec.target_group_protocol, known["targetGroupProtocol"]
+        raise Refused(f"TargetGroup {arn} protocol differs (got {got}, expected {expected})")
 
 
 def _map_name(binding: TargetGroupBinding) -> str:

@@ -44,12 +44,16 @@ class Triggers:
         self._cluster = cluster
         self._settings = settings
         self._group = group
-        self._binding = binding
+        self._wake = binding
         self._stray = stray
         self._groups_of: dict[Name, frozenset[GroupId]] = {}
         self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
         self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
         self._services_of: dict[Name, frozenset[str]] = {}
+
+    def _binding(self, name: Name) -> None:
+        if self._settings.watch_namespace in ("", name[0]):
+            self._wake(name)
 
     def candidates(self, group: GroupId) -> list[Ingress]:
         """Ingresses that are, or were, in the group."""
