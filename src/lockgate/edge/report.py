@@ -8,6 +8,7 @@ from typing import Any
 
 from lockgate.edge import balancer_names
 from lockgate.edge.edge import Edge
+from lockgate.edge.firewall import not_evaluated
 from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
 from lockgate.gateway.model import Gateway
@@ -48,7 +49,8 @@ async def report(edge: Edge) -> Report:
     ]
     ingresses = await edge.store.list(Ingress)
     renamed = balancer_names.kept(edge, balancer_names.live(_balancers(edge), ingresses), ingresses)
-    findings = (*edge.findings, *edge.istiod.findings, *rejections, *renamed)
+    passed = not_evaluated(edge.load_balancing.load_balancers)
+    findings = (*edge.findings, *edge.istiod.findings, *rejections, *renamed, *passed)
     return Report(lines, findings, tuple(_urls(edge)))
 
 
