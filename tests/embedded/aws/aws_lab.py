@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -52,13 +52,13 @@ class Lab:
 
 
 @contextmanager
-def lab() -> Iterator[Lab]:
+def lab(quotas: Mapping[str, int] | None = None) -> Iterator[Lab]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def start() -> AwsApi:
-        api = AwsApi(ACCOUNT, REGION, access_key_id=KEY, secret_access_key=SECRET)
+        api = AwsApi(ACCOUNT, REGION, access_key_id=KEY, secret_access_key=SECRET, quotas=quotas)
         await api.start()
         return api
 

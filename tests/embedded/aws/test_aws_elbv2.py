@@ -161,7 +161,8 @@ def passing(running: Lab, elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> Iterat
     """A network load balancer of this test's own, at an Elastic IP, whose port 8080 leads to the fresh one's 80."""
     allocation = running.client("ec2").allocate_address(Domain="vpc")
     mappings = [{"SubnetId": vpc[1][0], "AllocationId": allocation["AllocationId"]}, {"SubnetId": vpc[1][1]}]
-    made = elbv2.create_load_balancer(Name=f"{fresh['name']}-nlb", Type="network", SubnetMappings=mappings)
+    settings = {"Name": f"{fresh['name']}-nlb", "Type": "network", "SubnetMappings": mappings}
+    made = elbv2.create_load_balancer(**settings)
     arn = made["LoadBalancers"][0]["LoadBalancerArn"]
     elbv2.create_listener(LoadBalancerArn=fresh["lb"], Port=80, Protocol="HTTP", DefaultActions=FIXED)
     group = elbv2.create_target_group(
@@ -172,7 +173,14 @@ def passing(running: Lab, elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> Iterat
         LoadBalancerArn=arn, Port=8080, Protocol="TCP",
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
     )["Listeners"][0]  # fmt: skip
-    yield {**fresh, "nlb": arn, "address": allocation["PublicIp"], "group": group, "listener": listener}
+    yield {
+        **fresh,
+        "nlb": arn,
+        "settings": settings,
+        "address": allocation["PublicIp"],
+        "group": group,
+        "listener": listener,
+    }
     elbv2.delete_load_balancer(LoadBalancerArn=arn)
     elbv2.deregister_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": fresh["lb"], "Port": 80}])
     elbv2.delete_target_group(TargetGroupArn=group["TargetGroupArn"])
@@ -194,6 +202,17 @@ def test_a_network_load_balancer_as_it_is_described(elbv2: Any, passing: dict[st
     assert elbv2.describe_listener_attributes(ListenerArn=arn)["Attributes"] == [
         {"Key": "tcp.idle_timeout.seconds", "Value": "350"}
     ]
+
+
+def test_making_a_network_load_balancer_again_is_no_fault(elbv2: Any, passing: dict[str, Any]) -> None:
+    [again] = elbv2.create_load_balancer(**passing["settings"])["LoadBalancers"]
+    assert again["LoadBalancerArn"] == passing["nlb"]
+    other = passing["settings"] | {"Name": "another"}
+    assert refusal(elbv2.create_load_balancer, **other)[0] == "ResourceInUse"
+    mappings = passing["settings"]["SubnetMappings"][:1]
+    answer = elbv2.set_subnets(LoadBalancerArn=passing["nlb"], SubnetMappings=mappings)
+    [zone] = answer["AvailabilityZones"]
+    assert [address["IpAddress"] for address in zone["LoadBalancerAddresses"]] == [passing["address"]]
 
 
 def test_an_application_load_balancer_is_a_target(elbv2: Any, passing: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def create(state: State, given: Shape) -> Result:
         raise Refusal("ValidationError", f"A listener {missing} must be specified")
     _check_protocol(balancer, protocol)
     _check_port(state, balancer.arn, port, None)
-    if len(state.listeners_of(balancer.arn)) >= state.quotas[quotas.LISTENERS]:
+    if len(state.listeners_of(balancer.arn)) >= state.quotas[balancer.type.listener_quota]:
         raise Refusal(
             "TooManyListeners", f"The maximum number of listeners has been reached on load balancer '{balancer.arn}'"
         )

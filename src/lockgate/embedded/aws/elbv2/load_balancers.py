@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockgate.dns.load_balancers import canonical_hosted_zone
-from lockgate.embedded.aws.elbv2 import attributes, quotas, tags
+from lockgate.embedded.aws.elbv2 import attributes, tags
 from lockgate.embedded.aws.elbv2.state import LoadBalancer, Shape, State
 from lockgate.embedded.aws.elbv2.types import APPLICATION, NETWORK, Type, served_type
 from lockgate.embedded.aws.paging import page
@@ -22,22 +22,22 @@ def create(state: State, given: Shape) -> Result:
     _check_name(name)
     scheme = given.get("Scheme", "internet-facing")
     subnets, vpc = _subnets(state, kind, given)
-    addresses = _addresses(state, kind, scheme, given)
+    known = next((item for item in state.load_balancers.values() if item.name == name), None)
+    addresses = _addresses(state, kind, scheme, given, known)
     groups = _security_groups(state, kind, vpc, given.get("SecurityGroups"))
     family = _ip_address_type(kind, given.get("IpAddressType", "ipv4"), scheme)
     pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
     _check_ipam_pool(kind, pool, scheme)
     made_of_tags = tags.read(given.get("Tags", ()))
-    for known in state.load_balancers.values():
-        if known.name == name:
-            former = (known.type, known.scheme, set(known.subnets), set(known.security_groups), known.ip_address_type)
-            if former != (kind, scheme, set(subnets), set(groups), family):
-                raise Refusal(
-                    "DuplicateLoadBalancerName",
-                    f"A load balancer with the same name '{name}' exists, but with different settings",
-                )
-            return {"LoadBalancers": [shown(state, known)]}
-    if len(state.load_balancers) >= state.quotas[quotas.LOAD_BALANCERS]:
+    if known is not None:
+        former = (known.type, known.scheme, set(known.subnets), set(known.security_groups), known.ip_address_type)
+        if former != (kind, scheme, set(subnets), set(groups), family):
+            raise Refusal(
+                "DuplicateLoadBalancerName",
+                f"A load balancer with the same name '{name}' exists, but with different settings",
+            )
+        return {"LoadBalancers": [shown(state, known)]}
+    if sum(item.type is kind for item in state.load_balancers.values()) >= state.quotas[kind.quota]:
         raise Refusal("TooManyLoadBalancers", "The maximum number of load balancers has been reached on your account")
     path = f"loadbalancer/{kind.path}/{name}"
     identity = state.new_id(path)
@@ -256,9 +256,7 @@ def _subnets(state: State, kind: Type, given: Shape) -> tuple[tuple[str, ...], s
     return subnets, vpcs.pop()
 
 
-def _addresses(
-    state: State, kind: Type, scheme: str, given: Shape, itself: LoadBalancer | None = None
-) -> dict[str, Shape]:
+def _addresses(state: State, kind: Type, scheme: str, given: Shape, itself: LoadBalancer | None) -> dict[str, Shape]:
     """The addresses that the mappings name, by subnet; the others of a load balancer are AWS's choice."""
     taken = {
         str(address.get("AllocationId"))

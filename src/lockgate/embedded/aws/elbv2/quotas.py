@@ -1,6 +1,7 @@
 """How much of everything an account may have: AWS's defaults, and which of them AWS raises for those who ask.
 
-Source: ALB user guide, "Quotas for your Application Load Balancers"; the names are DescribeAccountLimits'.
+Source: ALB user guide, "Quotas for your Application Load Balancers", and the same of NLBs; the names are
+DescribeAccountLimits'.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from collections.abc import Mapping
 from typing import Final
 
 LOAD_BALANCERS: Final = "application-load-balancers"
+NETWORK_LOAD_BALANCERS: Final = "network-load-balancers"
 CERTIFICATES: Final = "certificates-per-application-load-balancer"
 LISTENERS: Final = "listeners-per-application-load-balancer"
+NETWORK_LISTENERS: Final = "listeners-per-network-load-balancer"
 RULES: Final = "rules-per-application-load-balancer"
 TARGET_GROUPS: Final = "target-groups"
 TARGET_GROUPS_OF_ACTION: Final = "target-groups-per-action-on-application-load-balancer"
@@ -21,8 +24,10 @@ VERIFYING_LISTENERS: Final = "mutual-authentication-verify-listeners-per-applica
 
 ADJUSTABLE: Final[Mapping[str, int]] = {
     LOAD_BALANCERS: 50,
+    NETWORK_LOAD_BALANCERS: 50,
     CERTIFICATES: 25,
     LISTENERS: 50,
+    NETWORK_LISTENERS: 50,
     RULES: 100,
     TARGET_GROUPS: 3000,
     TARGET_GROUPS_OF_ACTION: 5,

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lockgate.embedded.aws.elbv2 import attributes
+from lockgate.embedded.aws.elbv2 import attributes, quotas
 from lockgate.embedded.aws.protocol import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """`path` is its part of ARNs; `protocols` are those that AWS has for its listeners, `served` those of them here."""
+    """`path` is its part of ARNs; `protocols` are those that AWS has for its listeners, `served` those of them here;
+    `quota` and `listener_quota` are names of quotas."""
 
     name: str
     path: str
@@ -23,6 +24,8 @@ class Type:
     served: tuple[str, ...]
     attributes: Mapping[str, attributes.Attribute]
     logs: tuple[str, ...]
+    quota: str
+    listener_quota: str
 
 
 APPLICATION: Final = Type(
@@ -32,6 +35,8 @@ APPLICATION: Final = Type(
     ("HTTPS", "HTTP"),
     attributes.LOAD_BALANCER,
     ("access_logs", "connection_logs", "health_check_logs"),
+    quotas.LOAD_BALANCERS,
+    quotas.LISTENERS,
 )
 NETWORK: Final = Type(
     "network",
@@ -40,6 +45,8 @@ NETWORK: Final = Type(
     ("TCP",),
     attributes.NETWORK_LOAD_BALANCER,
     ("access_logs",),
+    quotas.NETWORK_LOAD_BALANCERS,
+    quotas.NETWORK_LISTENERS,
 )
 _SERVED: Final = {each.name: each for each in (APPLICATION, NETWORK)}
 
