@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from alb_lab import Lab, laboratory
 
-from lockgate.loadbalancer.model import Forward, TargetGroup, WeightedTargetGroup
+from lockgate.loadbalancer.model import Forward, TargetGroup, TargetState, WeightedTargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
 from lockgate.xds.loadbalancer import Endpoint
+from lockgate.xds.loadbalancer.metrics import exposition
+from lockgate.xds.loadbalancer.tcp_metrics import flows
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 
@@ -111,3 +114,28 @@ def test_proxy_protocol_tells_the_target_who_the_client_is(lab: Lab) -> None:
     assert seen[:12] == b"\r\n\r\n\x00\r\nQUIT\n"
     assert seen[16:20] == bytes((127, 0, 0, 9))
     assert seen.endswith(b"hello")
+
+
+def test_flows_are_counted_under_cloudwatchs_names(lab: Lab) -> None:
+    web = group("web")
+    served = replace(balancer(web), arn=f"{ARN}loadbalancer/net/counted/0123456789abcdef")
+    lab.serve(served, {web.reference: [naming(lab, "web")]})
+    states: list[TargetState] = ["healthy", "unhealthy", "healthy"]
+    before = exposition(flows(lab.stats(), [served], lambda _: states))
+    for _ in range(3):
+        assert talk(lab, served, b"1234567") == b"web1234567"
+
+    def now() -> str:
+        return exposition(flows(lab.stats(), [served], lambda _: states))
+
+    labels = 'LoadBalancer="net/counted/0123456789abcdef"'
+    assert f"NewFlowCount{{{labels}}} 0" in before
+    deadline = time.monotonic() + 20
+    while f"ActiveFlowCount{{{labels}}} 0" not in now():
+        assert time.monotonic() < deadline
+    assert f"NewFlowCount{{{labels}}} 3" in now()
+    assert f"ProcessedBytes_TCP{{{labels}}} {3 * (7 + 10)}" in now()
+    assert "# TYPE ActiveFlowCount gauge" in now()
+    of_group = f'{labels},TargetGroup="targetgroup/web/0123456789abcdef"'
+    assert f"HealthyHostCount{{{of_group}}} 2" in now()
+    assert f"UnHealthyHostCount{{{of_group}}} 1" in now()

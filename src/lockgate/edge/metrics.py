@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.embedded.http import Receive, Scope, Send
 from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition, response_times
+from lockgate.xds.loadbalancer.tcp_metrics import flows
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
@@ -32,8 +33,9 @@ class Metrics:
         edge = self._edge
         balancing = edge.load_balancing
         stats = await _stats(edge, "alb")
-        metrics = cloudwatch(
-            stats, balancing.load_balancers, lambda reference: balancing.target_states(reference).values()
+        metrics = (
+            *cloudwatch(stats, balancing.load_balancers, lambda group: balancing.target_states(group).values()),
+            *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
         return exposition(
             metrics, response_times(await _told(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))

@@ -30,7 +30,7 @@ def _fault(check: HealthCheck, port: int, behind: LoadBalancer) -> str:
     status = 400 if check.protocol != listener.protocol else _status(check, port, behind)
     if status is None or any(low <= status <= high for low, high in matcher_ranges(check.matcher)):
         return ""
-    return f"{check.protocol} port {port} answers GET {check.path} with {status}, not {check.matcher}"
+    return f"port {port}, asked for {check.path} over {check.protocol}, answers {status}, not {check.matcher}"
 
 
 def _status(check: HealthCheck, port: int, behind: LoadBalancer) -> int | None:

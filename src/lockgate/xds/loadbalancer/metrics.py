@@ -100,6 +100,8 @@ ONE_BY_ONE: Final = (500, 502, 503, 504)
 _GAUGES: Final = frozenset(
     {
         "ActiveConnectionCount",
+        "ActiveFlowCount",
+        "ActiveFlowCount_TCP",
         "HealthyHostCount",
         "UnHealthyHostCount",
         "HealthyStateDNS",

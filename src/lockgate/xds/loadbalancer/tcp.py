@@ -37,6 +37,7 @@ def tcp_listener(balancer: NetworkLoadBalancer, listener: TcpListener, at: Socke
         proxy.hash_policy.add().source_ip.SetInParent()
     return EnvoyListener(
         name=name,
+        stat_prefix=name.replace(":", "_"),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
         filter_chains=[FilterChain(filters=[Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))])],
     )
