@@ -114,3 +114,32 @@ def test_a_web_acl_blocks_counts_and_answers_until_it_is_taken_away(edge: Up, tm
 
     edge.exec(AWS, "wafv2", "disassociate-web-acl", "--resource-arn", arn)
     edge.wait(until=lambda: statuses(edge, (f"{url}/admin",)) == ["200"], what="no web ACL")
+
+
+def test_a_web_acl_that_an_ingress_names_is_there_and_takes_rules(up: Start, manifests: Path) -> None:
+    file, arn = (
+        manifests / "ingress.yaml",
+        "arn:aws:wafv2:eu-central-1:210987654321:regional/webacl/team/11111111-2222-3333-4444-555555555555",
+    )
+    text = file.read_text()
+    file.write_text(
+        text.replace("  annotations:\n", f"  annotations:\n    alb.ingress.kubernetes.io/wafv2-acl-arn: {arn}\n", 1)
+    )
+    edge = up(manifests).ready()
+    assert "web ACL team: made without rules" in "".join(edge.lines)
+    url = "https://quay.example/admin"
+    assert statuses(edge, (url,)) == ["200"]
+    found = aws(edge, "wafv2", "get-web-acl", "--arn", arn)
+    edge.exec(
+        *(AWS, "wafv2", "update-web-acl", "--name", "team", "--scope", "REGIONAL", "--id", found["WebACL"]["Id"]),
+        *(
+            "--default-action",
+            "Allow={}",
+            "--visibility-config",
+            json.dumps(VISIBLE),
+            "--lock-token",
+            found["LockToken"],
+        ),
+        *("--rules", json.dumps([rule("admin", 0, match("/admin", "STARTS_WITH", {"UriPath": {}}))])),
+    )
+    edge.wait(until=lambda: statuses(edge, (url,)) == ["403"], what="the rule")

@@ -27,6 +27,7 @@ def test_supply(case: dict[str, Any]) -> None:
         "certificates": {each.arn: list(each.names) for each in made.certificates},
         "credentials": {each.access_key_id: each.secret_access_key for each in made.credentials},
         "user_pools": {f"{each.pool_arn} {each.client_id}": each.secret for each in made.user_pool_clients},
+        "web_acls": {each.name: each.arn for each in made.web_acls},
         "objects": [
             f"{each.manifest['kind']} "
             + "/".join(

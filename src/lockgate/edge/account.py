@@ -46,6 +46,8 @@ class Provisioner:
                     self._certificates.add(certificate.arn)
         for client in supply.user_pool_clients:
             await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
+        for acl in supply.web_acls:
+            await self._api.create_web_acl(acl.name, acl.arn)
         return tuple(findings)
 
     async def _request(self, certificate: AcmCertificate) -> None:

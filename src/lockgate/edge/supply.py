@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lockgate.edge.options import Options
 from lockgate.edge.user_pools import UserPoolClient, user_pool_clients
+from lockgate.edge.web_acls import EmptyWebAcl, web_acls
 from lockgate.resources.kinds import (
     Certificate,
     ClusterIssuer,
@@ -77,12 +78,13 @@ class Supply:
     objects: tuple[Object, ...]
     cluster_resource_namespace: str
     user_pool_clients: tuple[UserPoolClient, ...] = ()
+    web_acls: tuple[EmptyWebAcl, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user is told, a line each."""
-        pieces: tuple[Zone | AcmCertificate | UserPoolClient | Object, ...] = (
-            *self.zones, *self.certificates, *self.user_pool_clients, *self.objects,
+        pieces: tuple[Zone | AcmCertificate | UserPoolClient | EmptyWebAcl | Object, ...] = (
+            *self.zones, *self.certificates, *self.user_pool_clients, *self.web_acls, *self.objects,
         )  # fmt: skip
         return tuple(piece.why for piece in pieces if piece.why)
 
@@ -95,9 +97,9 @@ def supply(
     services |= {(service.namespace, service.name) for service in installed}
     arns = _certificate_arns(resources)
     pools = tuple(user_pool_clients(resources, options.user_pool_clients, secret_access_key))
-    located = next(
-        (arn.split(":") for arn in (*arns, *(each.pool_arn for each in pools)) if arn.startswith("arn:aws")), None
-    )
+    firewalls = tuple(web_acls(resources))
+    named_arns = (*arns, *(each.pool_arn for each in pools), *(each.arn for each in firewalls))
+    located = next((arn.split(":") for arn in named_arns if arn.startswith("arn:aws")), None)
     issuers: list[Issuer | ClusterIssuer] = [*_of(resources, Issuer), *_of(resources, ClusterIssuer)]
     solver_region = next((solver.region for _, solver in _route53(issuers) if solver.region), "")
     hosts = tuple(dict.fromkeys(_hosts(resources)))
@@ -123,6 +125,7 @@ def supply(
         objects=(*_namespaces(resources, objects), *objects),
         cluster_resource_namespace=cluster_namespace,
         user_pool_clients=pools,
+        web_acls=firewalls,
     )
 
 

@@ -205,3 +205,24 @@ def test_a_web_acl_is_taken_away_again(running: Lab, waf: Any) -> None:
     waf.disassociate_web_acl(ResourceArn=arn)
     assert "WebACL" not in waf.get_web_acl_for_resource(ResourceArn=arn)
     waf.delete_web_acl(Name="away", Scope="REGIONAL", Id=acl["Id"], LockToken=acl["LockToken"])
+
+
+def test_a_web_acl_that_manifests_name_is_there_under_its_arn_and_takes_rules(running: Lab, waf: Any) -> None:
+    arn = "arn:aws:wafv2:ap-northeast-2:123456789012:regional/webacl/team/11111111-2222-3333-4444-555555555555"
+    for _ in range(2):
+        running.run(running.api.create_web_acl("team", arn))
+        running.run(running.api.create_web_acl("by-name", ""))
+    found = waf.get_web_acl(ARN=arn)
+    common = {"Name": "team", "Scope": "REGIONAL", "Id": "11111111-2222-3333-4444-555555555555"}
+    assert (found["WebACL"]["Rules"], found["WebACL"]["DefaultAction"]) == ([], {"Allow": {}})
+    token = waf.update_web_acl(
+        **common,
+        DefaultAction={"Allow": {}},
+        Rules=[rule(BY_PATH)],
+        VisibilityConfig=VISIBLE,
+        LockToken=found["LockToken"],
+    )["NextLockToken"]
+    running.run(running.api.create_web_acl("team", arn))
+    assert [each["Name"] for each in waf.get_web_acl(**common)["WebACL"]["Rules"]] == ["r0"]
+    waf.delete_web_acl(**common, LockToken=token)
+    assert [each["Name"] for each in waf.list_web_acls(Scope="REGIONAL")["WebACLs"]].count("by-name") == 1

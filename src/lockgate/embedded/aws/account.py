@@ -105,6 +105,9 @@ class Account:
 
     # --- WAFv2
 
+    def create_web_acl(self, name: str, arn: str) -> None:
+        web_acls.create(self.id, self.region, name, arn)
+
     def web_acls(self) -> Mapping[str, str]:
         return web_acls.associations(self.id, self.region, self.has_load_balancer)
 

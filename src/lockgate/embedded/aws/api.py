@@ -173,6 +173,11 @@ class AwsApi:
 
     # --- WAFv2
 
+    async def create_web_acl(self, name: str, arn: str) -> None:
+        """A web ACL without rules that allows, under exactly this ARN if there is one; one that exists stays."""
+        await self._run(lambda account: account.create_web_acl(name, arn))
+        self._changes.tell("wafv2")
+
     async def web_acls(self) -> Mapping[str, str]:
         """The ARN of the web ACL by the ARN of the load balancer that is associated with it."""
         return await self._run(lambda account: account.web_acls())

@@ -64,6 +64,31 @@ def answer(account: str, call: Call, exists: Exists) -> Result | None:
     return None
 
 
+def create(account: str, region: str, name: str, arn: str) -> None:
+    """A web ACL without rules that allows, under exactly this ARN if there is one; one that exists stays as it is."""
+    backend = _backend(account, region)
+    if any(each.name == name for each in backend.wacls.values()):
+        return
+    visibility = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": True, "MetricName": name}
+    nothing = dict.fromkeys(
+        ("association_config", "captcha_config", "challenge_config", "custom_response_bodies", "token_domains")
+    )
+    made = backend.create_web_acl(
+        name=name,
+        visibility_config=visibility,
+        default_action={"Allow": {}},
+        scope="REGIONAL",
+        description="",
+        tags=[],
+        rules=[],
+        **nothing,
+    )
+    if arn:
+        del backend.wacls[made.arn]
+        made.arn, made.id = arn, arn.rpartition("/")[2]
+        backend.wacls[arn] = made
+
+
 def associations(account: str, region: str, exists: Exists) -> dict[str, str]:
     """Web ACLs' ARNs by the load balancers'."""
     backend = _backend(account, region)
