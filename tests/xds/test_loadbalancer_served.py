@@ -28,7 +28,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.xds.loadbalancer import Endpoint, TrustStore, clusters, unserved
+from lockgate.xds.loadbalancer import Endpoint, TrustStore, clusters, listeners, unserved
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 NOT_FOUND = FixedResponse("404", "text/plain", "nothing here")
@@ -275,6 +275,74 @@ def test_a_silent_target_is_504_and_a_silent_client_408(lab: Lab) -> None:
     assert (answer.status, answer.body) == (504, page("504 Gateway Time-out"))
     answer = lab.ask(one, get("/", "a", "Content-Length: 5", method="PUT"))
     assert (answer.status, answer.header("server")) == (408, "awselb/2.0")
+
+
+def test_connections_that_are_idle_are_closed(lab: Lab) -> None:
+    async def upgraded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        await reader.read()
+
+    rule = Rule(1, (PathPattern(("/ws",)),), (forward(API),))
+    one = balancer(WEB, API, listeners=(http(rule, default=forward(WEB)),), idle_timeout__timeout_seconds="1")
+    lab.serve(one, {API.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(upgraded)))]})
+
+    async def until_closed(request: str, statuses: list[int]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+        writer.write(request.encode())
+        if request:
+            statuses.append((await read_answer(reader)).status)
+        assert await reader.read() == b""
+
+    async def all_closed() -> list[int]:
+        statuses: list[int] = []
+        websocket = get("/ws", "a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==")
+        async with asyncio.timeout(4), asyncio.TaskGroup() as tasks:
+            for request in ("", get(), "GET / HTTP/1.1\r\n", websocket):
+                tasks.create_task(until_closed(request, statuses))
+        return statuses
+
+    assert sorted(lab.run(all_closed())) == [101, 200, 408]
+
+
+def test_a_connection_that_moves_stays_until_it_is_old(lab: Lab) -> None:
+    attributes = {"idle_timeout__timeout_seconds": "1", "client_keep_alive__seconds": "2"}
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),), **attributes)
+    lab.serve(one)
+
+    async def slowly() -> tuple[Answer, list[str | None]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+        writer.write(get("/", "a", "Content-Length: 5", method="PUT").encode())
+        for byte in b"hello":
+            await asyncio.sleep(0.3)
+            writer.write(bytes([byte]))
+        answer = await read_answer(reader)
+        told = []
+        while "close" not in told:
+            writer.write(get().encode())
+            told.append((await read_answer(reader)).header("connection"))
+        assert await reader.read() == b""
+        return answer, told
+
+    answer, told = lab.run(slowly())
+    assert (answer.status, answer.seen["body"]) == (200, "hello")
+    assert told[0] is None
+
+
+def test_a_body_is_asked_for_with_100(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+
+    async def asked() -> tuple[bytes, Answer]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
+        writer.write(get("/", "a", "Expect: 100-continue", "Content-Length: 2", method="PUT").encode())
+        first = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"hi")
+        return first, await read_answer(reader)
+
+    first, answer = lab.run(asked())
+    assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (answer.seen["body"], answer.seen_header("expect")) == ("hi", [])
 
 
 def test_a_target_that_never_answers_the_tls_handshake_is_502(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -764,6 +832,41 @@ def test_gRPC_clients_are_answered_in_http_like_all_others(lab: Lab) -> None:
     assert kinds == ["text/html", "application/json", "text/html", None]
     assert [each.headers["content-length"] for each in (refused, bare)] == ["122", "0"]
     assert not any("grpc-status" in each.headers for each in (refused, fixed_answer, redirected, bare))
+
+
+def test_a_connection_of_http_2_ends_after_many_requests(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from h2.connection import H2Connection
+    from h2.events import ConnectionTerminated, StreamEnded
+
+    monkeypatch.setattr(listeners, "REQUESTS", 3)
+    certificates = (f"{ARN}certificate/a.example.com",)
+    one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
+    lab.serve(one)
+
+    async def answered_until_told_to_go() -> int:
+        context = client_context()
+        context.set_alpn_protocols(["h2"])
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", lab.port(one, 443), ssl=context, server_hostname="a.example.com"
+        )
+        connection = H2Connection()
+        connection.initiate_connection()
+        headers = [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")]
+        answered = 0
+        while True:
+            connection.send_headers(connection.get_next_available_stream_id(), headers, end_stream=True)
+            writer.write(connection.data_to_send())
+            ended = False
+            while not ended:
+                for event in connection.receive_data(await reader.read(65536)):
+                    if isinstance(event, ConnectionTerminated):
+                        writer.transport.abort()
+                        return answered
+                    ended = ended or isinstance(event, StreamEnded)
+                writer.write(connection.data_to_send())
+            answered += 1
+
+    assert lab.run(answered_until_told_to_go()) == 2  # the third is told with its answer
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])

@@ -42,6 +42,7 @@ from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
 REQUEST_HEADERS_KB: Final = 64
 STREAMS: Final = 128  # of one HTTP/2 connection at a time
+REQUESTS: Final = 10_000  # of one HTTP/2 connection; then GOAWAY ("Status code 000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
     told = HeaderMutation(mutations=[{"append": size}])
     manager.early_header_mutation_extensions.add(name=SIZE_HEADER, typed_config=pack(told))
     _identity(manager, balancer, listener)
-    _limits(manager, balancer)
+    _limits(manager, balancer, listener)
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
@@ -194,10 +195,13 @@ def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> N
         manager.strip_any_host_port = True
 
 
-def _limits(manager: Message, balancer: LoadBalancer) -> None:
+def _limits(manager: Message, balancer: LoadBalancer, listener: Listener) -> None:
     idle = int(balancer.attributes.get("idle_timeout.timeout_seconds", "60"))
     keep_alive = int(balancer.attributes.get("client_keep_alive.seconds", "3600"))
     manager.stream_idle_timeout.FromSeconds(idle)
+    manager.drain_timeout.FromMilliseconds(
+        100
+    )  # which Envoy waits before it closes an idle connection, five seconds else
     manager.request_headers_timeout.FromSeconds(idle)
     manager.max_request_headers_kb.CopyFrom(uint32(REQUEST_HEADERS_KB))
     manager.common_http_protocol_options.CopyFrom(
@@ -206,6 +210,7 @@ def _limits(manager: Message, balancer: LoadBalancer) -> None:
             max_connection_duration=seconds(keep_alive),
             max_headers_count=uint32(1000),  # no count is documented; bytes are what is limited
             headers_with_underscores_action=HttpProtocolOptions.ALLOW,
+            max_requests_per_connection=uint32(REQUESTS) if speaks_http2(balancer, listener) else None,
         )
     )
     manager.http1_safe_max_connection_duration = True
