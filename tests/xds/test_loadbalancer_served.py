@@ -29,6 +29,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.xds.loadbalancer import Endpoint, TrustStore, clusters, listeners, unserved
+from lockgate.xds.loadbalancer.metrics import cloudwatch
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 NOT_FOUND = FixedResponse("404", "text/plain", "nothing here")
@@ -503,6 +504,34 @@ def test_a_draining_target_gets_nothing_new(lab: Lab) -> None:
     assert {lab.ask(one, get()).status for _ in range(8)} == {200}
     lab.serve(one, {WEB.reference: [Endpoint("127.0.0.1", gone, draining=True)]})
     assert lab.ask(one, get()).status == 503
+
+
+@pytest.mark.parametrize("mitigation", ["on", "off"])
+def test_a_target_that_fails_alone_is_left_out_where_anomalies_are_mitigated(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, mitigation: str
+) -> None:
+    async def failing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await read_request(reader)
+                writer.write(b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setattr(clusters, "ANOMALY_MILLISECONDS", 50)
+    chosen = {"type": "weighted_random", "anomaly_mitigation": mitigation}
+    attributes = {f"load_balancing.algorithm.{name}": value for name, value in chosen.items()}
+    odd = replace(group(f"odd-{mitigation}"), attributes=attributes)
+    one = balancer(odd, listeners=(http(default=forward(odd)),))
+    bad = Endpoint("127.0.0.1", lab.run(lab.listen(failing)))
+    lab.serve(one, {odd.reference: [*two_targets(lab), bad]})
+    in_a_row = asked = 0
+    while in_a_row < 60 and asked < 1000:  # which chance alone does not bring
+        asked += 1
+        in_a_row = in_a_row + 1 if lab.ask(one, get()).status == 200 else 0
+    assert (in_a_row == 60) == (mitigation == "on")
+    (count,) = [
+        each.value for each in cloudwatch(lab.stats(), [one], lambda _: []) if each.name == "MitigatedHostCount"
+    ] or [0]
+    assert count == (mitigation == "on")
 
 
 def test_weights_share_and_zero_gets_nothing(lab: Lab) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
 from envoy.config.core.v3.health_check_pb2 import DRAINING, HEALTHY
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -16,11 +17,12 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.policies import towards_targets
 from lockgate.xds.loadbalancer.names import TLS, cluster_name
-from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds, uint32
+from lockgate.xds.loadbalancer.protobuf import Message, milliseconds, pack, seconds, uint32
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
 CONNECT_SECONDS: Final = 10  # of TCP and TLS together; "HTTP 504", "HTTP 502" in AWS's troubleshooting page
 RESPONSE_HEADERS_KB: Final = 32
+ANOMALY_MILLISECONDS: Final = 10_000  # between looks for targets that are out of the ordinary
 NO_LIMIT: Final = 1 << 30  # a load balancer has no circuit breaker
 
 
@@ -111,10 +113,29 @@ def _spread(made: Message, group: TargetGroup) -> None:
             made.least_request_lb_config.selection_method = Cluster.LeastRequestLbConfig.FULL_SCAN
         case "weighted_random":
             made.lb_policy = Cluster.RANDOM
+            if group.attributes.get("load_balancing.algorithm.anomaly_mitigation") == "on":
+                made.outlier_detection.CopyFrom(_mitigation())
         case _:
             made.lb_policy = Cluster.ROUND_ROBIN
             if ramp:
                 made.round_robin_lb_config.slow_start_config.slow_start_window.FromSeconds(ramp)
+
+
+def _mitigation() -> Message:
+    """One target of several that fails where others do not gets nothing for a while. AWS tells no figures but that it
+    takes three targets ("Automatic Target Weights"); where most of them fail, none is out of the ordinary.
+    """
+    return OutlierDetection(
+        interval=milliseconds(ANOMALY_MILLISECONDS),
+        failure_percentage_threshold=uint32(50),
+        failure_percentage_minimum_hosts=uint32(3),
+        failure_percentage_request_volume=uint32(10),
+        enforcing_failure_percentage=uint32(100),
+        max_ejection_percent=uint32(34),
+        enforcing_success_rate=uint32(0),
+        enforcing_consecutive_5xx=uint32(0),
+        enforcing_consecutive_gateway_failure=uint32(0),
+    )
 
 
 def _tls(group: TargetGroup, load_balancer: LoadBalancer) -> Message:

@@ -102,6 +102,8 @@ _GAUGES: Final = frozenset(
         "ActiveConnectionCount",
         "ActiveFlowCount",
         "ActiveFlowCount_TCP",
+        "AnomalousHostCount",
+        "MitigatedHostCount",
         "HealthyHostCount",
         "UnHealthyHostCount",
         "HealthyStateDNS",
@@ -214,6 +216,9 @@ def _group(stats: Stats, balancer: LoadBalancer, group: TargetGroup, now: list[T
     )
     for metric, counter in COUNTED_BY_TARGET_GROUP.items():
         made[metric] = _sum(stats, _prefixes(balancer), (f"{counter}.{name}",))
+    if group.attributes.get("load_balancing.algorithm.anomaly_mitigation") == "on":
+        ejected = _sum(stats, cluster, ("outlier_detection.ejections_active",))
+        made["AnomalousHostCount"], made["MitigatedHostCount"] = ejected, ejected
     requests = _sum(stats, cluster, BY_TARGETS["RequestCount"])
     registered = len(now) - now.count("draining")
     made["RequestCountPerTarget"] = requests // max(registered, 1)

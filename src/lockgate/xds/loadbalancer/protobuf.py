@@ -40,6 +40,10 @@ def seconds(value: int) -> Message:
     return Duration(seconds=value)
 
 
+def milliseconds(value: int) -> Message:
+    return Duration(seconds=value // 1000, nanos=value % 1000 * 1_000_000)
+
+
 def header(name: str, value: str, action: int = OVERWRITE) -> Message:
     """A header option; `value` is a format string, in which a plain ``%`` is written twice."""
     return HeaderValueOption(header={"key": name, "value": value}, append_action=action)
