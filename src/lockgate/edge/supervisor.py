@@ -25,6 +25,7 @@ from lockgate.resources.finding import Finding, Severity
 
 log = logging.getLogger("lockgate.edge")
 
+_MOMENT = 0.1  # s, in which actors see what others wrote
 _POLL = 0.02  # s between looks at the parts while the edge starts
 _WATCH = 1.0  # s between looks at it afterwards
 _REST = 9  # times as long as a look took, at least: looking at a large edge is little of its work
@@ -125,7 +126,7 @@ class Supervisor:
 
     async def _announce(self) -> None:
         told: set[str] = set()
-        warned = False
+        warned = doubted = False
         while True:
             looked = time.monotonic()
             current = self._last = await report(self._edge)
@@ -135,7 +136,11 @@ class Supervisor:
                 self._progress.mark(f"{line.part} {line.name}")
                 self._audience.line(line)
             if current.ready:
-                break
+                if not current.findings or doubted:
+                    break
+                doubted = True  # a fault may be gone with the object that came last: istiod builds a moment later
+                await asyncio.sleep(_MOMENT)
+                continue
             seconds = self._seconds()
             if not gc.isenabled() and seconds > self._patience:
                 _collect_garbage()
