@@ -284,7 +284,11 @@ def test_pods_are_targets_by_their_own_ports() -> None:
                 },
             },
             "addressType": "IPv4",
-            "endpoints": [{"addresses": ["172.31.5.5"]}, {"addresses": ["172.31.5.6"], "conditions": {"ready": False}}],
+            "endpoints": [
+                {"addresses": ["172.31.5.5"]},
+                {"addresses": ["172.31.5.6"], "conditions": {"ready": False}},
+                {"addresses": ["10.9.0.5"]},
+            ],
             "ports": [{"name": "p80", "port": 8080}],
         }
         async with lab(web, endpoints, ingress("web", ("/", "web", 80), target_type="ip")) as there:
@@ -295,7 +299,10 @@ def test_pods_are_targets_by_their_own_ports() -> None:
             async def registered() -> Any:
                 return await there.targets(group["TargetGroupArn"])
 
-            assert await there.until(registered) == [("172.31.5.5", 8080)]
+            assert await there.until(registered) == [("10.9.0.5", 8080), ("172.31.5.5", 8080)]
+            [call] = [parameters for operation, parameters in there.writes if operation == "register_targets"]
+            zones = {target["Id"]: target.get("AvailabilityZone") for target in call["Targets"]}
+            assert zones == {"172.31.5.5": None, "10.9.0.5": "all"}, "what is outside of the VPC is in every zone"
 
     asyncio.run(run())
 

@@ -162,9 +162,9 @@ async def make_network(here: Edge, port: int, **group: Any) -> tuple[str, str]:
 def test_a_network_load_balancers_targets_are_probed_by_connecting() -> None:
     async def work(here: Edge) -> None:
         arn, group = await make_network(here, 80, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
-        await register(here, group, "10.0.0.1", 80, await here.answering(500))
-        here.places[Target("10.0.0.2", 80)] = ()  # nothing listens
-        await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.2"}])
+        await register(here, group, "172.31.0.1", 80, await here.answering(500))
+        here.places[Target("172.31.0.2", 80)] = ()  # nothing listens
+        await here.aws.call("elbv2", "register_targets", TargetGroupArn=group, Targets=[{"Id": "172.31.0.2"}])
         await here.until(lambda: len(here.endpoints(group)) == 1)
         assert [state for state, _ in await here.health(group)] == ["healthy", "initial"]
         assert f"{arn.partition(':loadbalancer/')[2]}:8081" in here.now.names(LISTENER)
@@ -196,7 +196,7 @@ def test_an_application_load_balancer_behind_a_network_one_is_at_its_own_socket(
 def test_a_load_balancer_made_by_API_calls_is_served_and_its_targets_become_healthy() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here)
-        await register(here, group, "10.0.0.5", 8080, await here.answering(200))
+        await register(here, group, "172.31.0.5", 8080, await here.answering(200))
         await here.until_health(group, ("healthy", ""))
         (listener,) = here.now.names(LISTENER)
         assert listener.startswith("app/lab/")
@@ -213,8 +213,8 @@ def test_a_target_that_fails_is_left_out_while_another_is_healthy() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here, HealthCheckIntervalSeconds=10)
         good, bad = await here.answering(200), await here.answering(500)
-        await register(here, group, "10.0.0.5", 8080, good)
-        await register(here, group, "10.0.0.6", 8080, bad)
+        await register(here, group, "172.31.0.5", 8080, good)
+        await register(here, group, "172.31.0.6", 8080, bad)
         await here.until_health(group, ("healthy", ""), ("initial", "Elb.InitialHealthChecking"))
         await here.until(lambda: here.endpoints(group) == [(good, False)])
 
@@ -226,7 +226,7 @@ def test_all_targets_are_used_while_none_is_healthy() -> None:
         _, group = await make(here)
         ports = [await here.answering(500), await here.answering(503)]
         for at, port in enumerate(ports):
-            await register(here, group, f"10.0.0.{at + 5}", 8080, port)
+            await register(here, group, f"172.31.0.{at + 5}", 8080, port)
         await here.until(
             lambda: here.published != [] and sorted(here.endpoints(group)) == sorted((p, False) for p in ports)
         )
@@ -238,12 +238,12 @@ def test_a_deregistered_target_drains_for_its_delay_and_is_gone() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here)
         port = await here.answering(200)
-        await register(here, group, "10.0.0.5", 8080, port)
+        await register(here, group, "172.31.0.5", 8080, port)
         await here.until_health(group, ("healthy", ""))
         delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
         await here.aws.call("elbv2", "modify_target_group_attributes", TargetGroupArn=group, Attributes=delay)
         await here.aws.call(
-            "elbv2", "deregister_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.5", "Port": 8080}]
+            "elbv2", "deregister_targets", TargetGroupArn=group, Targets=[{"Id": "172.31.0.5", "Port": 8080}]
         )
         await here.until(lambda: here.endpoints(group) == [(port, True)])
         assert await here.health(group) == [("draining", "Target.DeregistrationInProgress")]
@@ -278,7 +278,7 @@ def test_an_https_listener_is_served_once_its_certificate_is_issued() -> None:
 def test_what_is_deleted_is_no_longer_served() -> None:
     async def work(here: Edge) -> None:
         arn, group = await make(here)
-        await register(here, group, "10.0.0.5", 8080, await here.answering(200))
+        await register(here, group, "172.31.0.5", 8080, await here.answering(200))
         await here.until_health(group, ("healthy", ""))
         await here.aws.call("elbv2", "delete_load_balancer", LoadBalancerArn=arn)
         await here.until(lambda: not here.now.names(CLUSTER) and not here.now.names(LISTENER))
@@ -323,9 +323,9 @@ def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here)
         port = await here.answering(200)
-        await register(here, group, "10.0.0.5", 8080, port)
+        await register(here, group, "172.31.0.5", 8080, port)
         await here.until_health(group, ("healthy", ""))
-        here.places[Target("10.0.0.5", 8080)] = (("127.0.0.1", port), ("127.0.0.1", port + 1))
+        here.places[Target("172.31.0.5", 8080)] = (("127.0.0.1", port), ("127.0.0.1", port + 1))
         here.controller.targets_changed()
         await here.until(lambda: len(here.endpoints(group)) == 2)
 
@@ -466,14 +466,14 @@ def test_probes(name: str) -> None:
         port = int(server.sockets[0].getsockname()[1])
         try:
             check = HealthCheck(path="/live?x=1", timeout_seconds=1)
-            return await probe("127.0.0.1", port, check, "HTTP1", "10.0.0.7:80")
+            return await probe("127.0.0.1", port, check, "HTTP1", "172.31.0.7:80")
         finally:
             server.close()
 
     assert asyncio.run(ask()) == wanted
     lines = heard[0].split("\r\n")
     assert lines[0] == "GET /live?x=1 HTTP/1.1"
-    assert "Host: 10.0.0.7:80" in lines
+    assert "Host: 172.31.0.7:80" in lines
     assert "User-Agent: ELB-HealthChecker/2.0" in lines
 
 
@@ -492,7 +492,7 @@ def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
         await server.start()
         try:
             check = HealthCheck("HTTPS" if secure else "HTTP", path="/AWS.ALB/healthcheck", matcher="12")
-            return await probe("127.0.0.1", port, check, "GRPC", "10.0.0.7:80")
+            return await probe("127.0.0.1", port, check, "GRPC", "172.31.0.7:80")
         finally:
             await server.stop(None)
 
@@ -500,7 +500,7 @@ def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
 
 
 def test_a_refused_connection_fails_the_probe() -> None:
-    assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1", "10.0.0.7:80")) == Failed()
+    assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1", "172.31.0.7:80")) == Failed()
 
 
 def self_signed() -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from lockgate.loadbalancer.model import Target
@@ -104,6 +105,11 @@ def pod_targets(
                     case "Unknown" if fail_open:
                         last_resort |= targets
     return tuple(PodTarget(target, pod) for target, pod in sorted((found or last_resort).items(), key=lambda i: i[0]))
+
+
+def within(address: str, blocks: Iterable[str]) -> bool:
+    """Whether the address is in one of the blocks, CIDRs of either family."""
+    return any(ip_address(address) in ip_network(block) for block in blocks)
 
 
 def find_service_port(service: Service, port: int | str) -> ServicePort | None:

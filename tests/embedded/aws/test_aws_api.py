@@ -183,7 +183,7 @@ def test_a_change_of_ELBv2_tells_whose_it_is_where_that_is_known(running: Lab) -
     assert changed == {f"elbv2:{balancer}"}
     _, changed = after("add_tags", ResourceArns=[rule, group], Tags=[{"Key": "a", "Value": "b"}])
     assert changed == {f"elbv2:{balancer}", f"elbv2:{group}"}
-    _, changed = after("register_targets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.5"}])
+    _, changed = after("register_targets", TargetGroupArn=group, Targets=[{"Id": "172.31.0.5"}])
     assert changed == {f"elbv2:{group}"}
     _, changed = after("delete_load_balancer", LoadBalancerArn=balancer)
     assert changed == {f"elbv2:{balancer}"}

@@ -22,6 +22,7 @@ from lockgate.loadbalancer.targets import (
     instance_targets,
     pod_targets,
     registration,
+    within,
 )
 from lockgate.resources.kinds import ConfigMap, Pod, TargetGroupBinding
 from lockgate.resources.status import ApiError
@@ -41,6 +42,7 @@ class Bindings:
         self._events = events
         self._gates = Gates(site)
         self._node_rules = NodeRules(site)
+        self._blocks: dict[str, tuple[str, ...]] = {}  # of a VPC: they hardly ever change
 
     async def reconcile(self, name: tuple[str, str]) -> float | None:
         """Returns after how many seconds to look again, None for not until something changes."""
@@ -104,12 +106,31 @@ class Bindings:
         await self._deregister(arn, plan.deregister)
         for chunk in _chunks(plan.register):
             shapes = [_shape(target) for target in chunk]
+            if binding.spec.target_type == "ip":
+                blocks = await self._blocks_of(binding.spec.vpc_id or site.vpc_id)
+                shapes = [
+                    shape | ({} if within(shape["Id"], blocks) else {"AvailabilityZone": "all"}) for shape in shapes
+                ]
             await site.aws.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=shapes)
         waiting = await self._gates.report(binding, pods, health, plan.register)
         await self._observed(binding)
         if plan.deregister or plan.register:
             await self._events.event(binding, "Normal", "SuccessfullyReconciled", "Successfully reconciled")
         return site.settings.requeue_seconds if waiting else None
+
+    async def _blocks_of(self, vpc_id: str) -> tuple[str, ...]:
+        """Addresses outside of them are in every zone, or in none that AWS knows."""
+        if vpc_id not in self._blocks:
+            found = await self._site.aws.list("ec2", "describe_vpcs", "Vpcs", VpcIds=[vpc_id])
+            self._blocks[vpc_id] = tuple(
+                block
+                for item in found
+                for block in (
+                    *(each["CidrBlock"] for each in item.get("CidrBlockAssociationSet", ())),
+                    *(each["Ipv6CidrBlock"] for each in item.get("Ipv6CidrBlockAssociationSet", ())),
+                )
+            )
+        return self._blocks[vpc_id]
 
     async def _complete(self, binding: TargetGroupBinding) -> bool:
         """What a user left out of a binding is filled in from the target group; whether anything was. Raises `Refused`

@@ -218,7 +218,7 @@ def _certificates(state: State, protocol: str, given: Sequence[Shape]) -> tuple[
 def _policy(protocol: str, given: str | None) -> str:
     if protocol != "HTTPS":
         if given:
-            raise Refusal("ValidationError", f"An SSL policy cannot be specified for {protocol} listeners")
+            raise Refusal("ValidationError", f"An SSL policy cannot be specifed for {protocol} listeners")  # sic
         return ""
     policy = given or policies.DEFAULT
     if policy not in policies.names():

@@ -212,7 +212,7 @@ def _check_health(settings: Shape) -> None:
     if timeout >= interval:
         raise Refusal(
             "ValidationError",
-            f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval - 1}'",
+            "Health check interval must be greater than the timeout.",
         )
     if protocol != "TCP":
         _check_answer(settings, network)

@@ -142,7 +142,7 @@ def _check_address(state: State, group: TargetGroup, identity: str, zone: str | 
     if address is None or address.version != version:
         raise Refusal("ValidationError", f"The IP address '{identity}' is not a valid IPv{version} address")
     blocks = state.neighbours.vpcs().get(group.settings["VpcId"], ())
-    inside = any(address in ipaddress.ip_network(block) for block in blocks)
+    inside = address.is_loopback or any(address in ipaddress.ip_network(block) for block in blocks)
     if not inside and not any(address in block for block in RANGES):
         raise Refusal(
             "ValidationError",
@@ -151,6 +151,30 @@ def _check_address(state: State, group: TargetGroup, identity: str, zone: str | 
     zones = {known for _, known in state.neighbours.subnets().values()} | {"all"}
     if zone is not None and zone not in zones:
         raise Refusal("ValidationError", f"'{zone}' is not a valid Availability Zone")
+    if zone is None and not inside:
+        raise Refusal(
+            "ValidationError",
+            f"The Availability Zone is required for IP address '{identity}' because it is not in the VPC",
+        )
+    if zone == "all" and (own := _zone_of(state, identity)) is not None:
+        raise Refusal(
+            "ValidationError",
+            f"The IP address '{identity}' is within the VPC, and cannot have its Availability Zone overridden to 'all' "
+            f"from '{own}'",
+        )
+
+
+def _zone_of(state: State, address: str) -> str | None:
+    """The availability zone whose subnet the address is in."""
+    zones = state.neighbours.subnets()
+    return next(
+        (
+            zones[subnet][1]
+            for subnet, block in state.neighbours.subnet_blocks().items()
+            if ipaddress.ip_address(address) in ipaddress.ip_network(block)
+        ),
+        None,
+    )
 
 
 def _drop_drained(state: State, group: TargetGroup) -> None:
