@@ -64,6 +64,7 @@ from lockgate.loadbalancer.waf.model import (
     WebAcl,
 )
 from lockgate.loadbalancer.waf.model import Rule as WafRule
+from lockgate.xds.loadbalancer import firewall
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
@@ -95,11 +96,11 @@ def waf() -> Waf:
 @pytest.fixture(scope="module")
 def lab(waf: Waf) -> Iterator[Lab]:
     with laboratory() as lab, tempfile.TemporaryDirectory() as folder:
-        firewall = Firewall(waf.judge)
+        server = Firewall(waf.judge)
         lab.firewall = f"{folder}/waf.sock"
-        lab.run(firewall.start(Path(lab.firewall)))
+        lab.run(server.start(Path(lab.firewall)))
         yield lab
-        lab.run(firewall.stop())
+        lab.run(server.stop())
 
 
 def rule(statement: Statement, action: Action, name: str = "rule", priority: int = 0) -> WafRule:
@@ -272,6 +273,17 @@ def test_a_waf_that_is_not_there_is_500_or_lets_pass(lab: Lab, waf: Waf) -> None
         lab.firewall = there
 
 
+def test_a_silent_waf_is_500_after_a_while(lab: Lab, waf: Waf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firewall, "WAF_SECONDS", 1)
+    there, lab.firewall = lab.firewall, f"{lab.firewall}.silent"
+    try:
+        server = lab.run(asyncio.start_unix_server(lambda _reader, _writer: None, lab.firewall))
+        assert lab.ask(served(lab, waf, acl(rule(path("/admin"), Block()))), get()).status == 500
+        server.close()
+    finally:
+        lab.firewall = there
+
+
 def test_waf_comes_before_the_rules_whatever_they_do(lab: Lab, waf: Waf) -> None:
     rules = (
         Rule(1, (PathPattern(("/old",)),), (Redirect("HTTP_301", path="/new"),)),
@@ -381,28 +393,33 @@ def test_the_access_log_tells_of_waf(lab: Lab, waf: Waf, tmp_path: Path) -> None
             lab.ask(made, get("/", method="TRACE"))
             waf.fails = True
             lab.ask(made, get("/failed"))
+            there, lab.firewall = lab.firewall, f"{lab.firewall}.none"
+            lab.ask(served(lab, waf, one, **attributes), get("/alone"))
+            lab.firewall = there
         lab.flush_records()
 
         async def until() -> list[str]:
             while True:
                 logs.collect()
                 lines = [each for file in tmp_path.rglob("*.log") for each in file.read_text().splitlines()]
-                if len(lines) == 8:
+                if len(lines) == 10:
                     return lines
                 await asyncio.sleep(0.02)
 
         told = [shlex.split(each) for each in lab.run(until())]
     finally:
         lab.records = ""
-    assert [(fields[8], fields[20], fields[22]) for fields in told] == [
-        ("403", "0", "waf"),
-        ("200", "0", "waf,forward"),
-        ("405", "-1", "-"),
-        ("500", "0", "waf-failed"),
-        ("403", "0", "waf"),
-        ("200", "0", "waf,forward"),
-        ("405", "-1", "-"),
-        ("200", "0", "waf-failed,forward"),
+    assert [(fields[8], fields[20], fields[22], fields[24]) for fields in told] == [
+        ("403", "0", "waf", "-"),
+        ("200", "0", "waf,forward", "-"),
+        ("405", "-1", "-", "-"),
+        ("500", "0", "waf-failed", "WAFServiceError"),
+        ("500", "0", "waf-failed", "WAFConnectionError"),
+        ("403", "0", "waf", "-"),
+        ("200", "0", "waf,forward", "-"),
+        ("405", "-1", "-", "-"),
+        ("200", "0", "waf-failed,forward", "WAFServiceError"),
+        ("200", "0", "waf-failed,forward", "WAFConnectionError"),
     ]
     assert [fields[4] for fields in told[:1]] == ["-"]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from lockgate.loadbalancer.error_reasons import waf_reason
 from lockgate.loadbalancer.model import Action, FixedResponse, Forward, Listener, LoadBalancer, Redirect
 
 
@@ -215,7 +216,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
 
     answered = text("details") == "via_upstream"
     stopped = text("details").startswith("ext_authz_")
-    waf = record.get("waf", "")
+    waf, waf_failure = _waf(record)
     by_waf = stopped and (waf == "block" or (waf == "-" and record.get("waf_fails_open") != "true"))
     refused = _REFUSED.get(text("details"), ("", ""))
     rule = "0" if by_waf else record.get("rule", "-")  # none has been looked at; AWS writes 0 (unverified)
@@ -250,7 +251,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         client_left="DC" in text("flags").split(","),
         waf=waf,
         stopped_by_waf=by_waf,
-        error_reason=text("error_reason") or text("function_failure"),
+        error_reason=text("error_reason") or text("function_failure") or waf_failure,
         stopped_by_authentication=stopped and not by_waf,
         classification=text("class") or refused[0],
         classification_reason=text("class_reason") or refused[1],
@@ -258,6 +259,18 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         rewritten_url=text("url_made") if text("url_made") != (text("url_before") or text("url_made")) else "",
         transform_status=_transformed(text),
     )
+
+
+def _waf(record: Mapping[str, str]) -> tuple[str, str]:
+    """What WAF said, and why it said nothing; nothing at all where it was not asked."""
+    said = record.get("waf", "")
+    if said != "-":
+        return said, ""
+    for asked in ("waf", "waf_of_grpc"):
+        if (spent := record.get(f"{asked}_microseconds", "-")).isdigit():
+            received = record.get(f"{asked}_received", "-")
+            return said, waf_reason(int(spent), int(received) if received.isdigit() else 0)
+    return "", ""
 
 
 def _transformed(text: Callable[[str], str]) -> str:

@@ -1,5 +1,5 @@
-"""Why a request could not be authenticated, or not be answered by a Lambda function, in the words of access logs, and
-what a client is answered then.
+"""Why a request could not be authenticated, not be held against a web ACL, or not be answered by a Lambda function, in
+the words of access logs, and what a client is answered then.
 
 Source: "Access logs for your Application Load Balancer", "Error reason codes"; "Troubleshoot your Application Load
 Balancers" for statuses. Where neither says which goes with a code, it is 401 if the code counts as ELBAuthFailure (what
@@ -61,6 +61,18 @@ LambdaReason: TypeAlias = Literal[
 _NOT_502: Final[Mapping[LambdaReason, int]] = MappingProxyType(
     {"LambdaBadRequest": 400, "LambdaRequestTooLarge": 413, "LambdaConnectionTimeout": 504}
 )
+
+
+WafReason: TypeAlias = Literal["WAFConnectionError", "WAFResponseReadTimeout", "WAFServiceError"]
+
+WAF_SECONDS: Final = 5  # that WAF may take
+
+
+def waf_reason(microseconds: int, received_bytes: int) -> WafReason:
+    """Of a WAF that was asked in vain: how long it took, and what came of it."""
+    if microseconds >= WAF_SECONDS * 1_000_000:
+        return "WAFResponseReadTimeout"
+    return "WAFServiceError" if received_bytes else "WAFConnectionError"
 
 
 def status_of(reason: AuthReason) -> int:

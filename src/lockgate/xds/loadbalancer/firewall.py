@@ -15,6 +15,7 @@ from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
+from lockgate.loadbalancer.error_reasons import WAF_SECONDS
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.waf.fields import BODY_BYTES
 from lockgate.loadbalancer.waf.model import WebAcl, fingerprints, looks_at_body
@@ -25,7 +26,6 @@ from lockgate.xds.loadbalancer.script import speaks_http2
 FILTER: Final = "lockgate.waf"
 GRPC_FILTER: Final = "lockgate.waf.grpc"
 CLUSTER_NAME: Final = "lockgate.waf"
-SECONDS: Final = 5
 LOAD_BALANCER: Final = "x-lockgate-load-balancer"  # metadata of the call: whose web ACL is meant
 FINGERPRINT: Final = "x-lockgate-"  # likewise: and then ja3 or ja4
 SAYS: Final = "envoy.filters.http.ext_authz"  # namespace of what any filter of this kind is told, whatever its name
@@ -89,7 +89,11 @@ def logged(balancer: LoadBalancer) -> dict[str, str]:
     """What access logs have to know of WAF."""
     if balancer.web_acl is None:
         return {}
-    return {"waf": f"%DYNAMIC_METADATA({SAYS}:{ACTION})%", "waf_fails_open": str(_fails_open(balancer)).lower()}
+    told = {"waf": f"%DYNAMIC_METADATA({SAYS}:{ACTION})%", "waf_fails_open": str(_fails_open(balancer)).lower()}
+    for key, name in (("waf", FILTER), ("waf_of_grpc", GRPC_FILTER)):
+        told[f"{key}_microseconds"] = f"%FILTER_STATE({name}:FIELD:latency_us)%"
+        told[f"{key}_received"] = f"%FILTER_STATE({name}:FIELD:bytesReceived)%"
+    return told
 
 
 def _fails_open(balancer: LoadBalancer) -> bool:
@@ -105,7 +109,7 @@ def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
     return ExtAuthz(
         grpc_service={
             "envoy_grpc": {"cluster_name": CLUSTER_NAME},
-            "timeout": seconds(SECONDS),
+            "timeout": seconds(WAF_SECONDS),
             "initial_metadata": metadata,
         },
         transport_api_version="V3",
@@ -113,6 +117,7 @@ def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
         failure_mode_allow=_fails_open(balancer),
         disallowed_headers={"patterns": [{"exact": SIZE_HEADER}]},
         encode_raw_headers=True,  # in their order, and each of those that come twice
+        emit_filter_state_stats=True,
         stat_prefix="waf",
     )
 
