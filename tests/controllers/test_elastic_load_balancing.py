@@ -499,6 +499,35 @@ def test_a_gRPC_probe_brings_the_calls_status(secure: bool) -> None:
     assert asyncio.run(ask()) == Answered(12)
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_targets_of_http_2_are_probed_over_it(secure: bool, tmp_path: Path) -> None:
+    from lockgate.embedded.http import serve
+
+    heard: list[dict[str, Any]] = []
+
+    async def target(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            heard.append(scope)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> object:
+        files = (tmp_path / "chain.pem", tmp_path / "key.pem")
+        for file, text in zip(files, self_signed(), strict=True):
+            file.write_text(text)
+        server = await serve(target, certificate=files if secure else None)
+        try:
+            check = HealthCheck("HTTPS" if secure else "HTTP", path="/live?x=1")
+            return await probe("127.0.0.1", server.port, check, "HTTP2", "10.0.0.7:80")
+        finally:
+            with suppress(Exception):
+                await server.stop()
+
+    assert asyncio.run(ask()) == Answered(204)
+    assert (heard[0]["http_version"], heard[0]["method"], heard[0]["path"]) == ("2", "GET", "/live")
+    assert dict(heard[0]["headers"])[b"user-agent"] == b"ELB-HealthChecker/2.0"
+
+
 def test_a_refused_connection_fails_the_probe() -> None:
     assert asyncio.run(probe("127.0.0.1", 1, HealthCheck(), "HTTP1", "172.31.0.7:80")) == Failed()
 

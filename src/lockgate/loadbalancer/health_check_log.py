@@ -43,8 +43,8 @@ def line(probed: Probed, balancer: LoadBalancer, node: str) -> str:
 
 
 def _type(group: TargetGroup) -> str:
-    if group.protocol_version == "GRPC":
-        return "grpc"
+    if group.protocol_version != "HTTP1":
+        return "grpc" if group.protocol_version == "GRPC" else "h2"
     return group.health_check.protocol.lower()
 
 

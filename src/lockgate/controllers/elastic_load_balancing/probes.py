@@ -25,8 +25,8 @@ async def probe(address: str, port: int, check: HealthCheck, version: ProtocolVe
                 _, writer = await _connect(address, port, check)
                 _close(writer)
                 return Connected()
-            if version == "GRPC":
-                return await _grpc(address, port, check, host)
+            if version != "HTTP1":
+                return await _http2(address, port, check, host, grpc=version == "GRPC")
             return await _http(address, port, check, host)
     except TimeoutError:
         return TimedOut()
@@ -69,13 +69,12 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-async def _grpc(address: str, port: int, check: HealthCheck, host: str) -> Outcome:
-    """A unary call without a message; the answer is the status in the trailers, or in headers that are trailers."""
-    from lockgate.controllers.elastic_load_balancing.grpc_probe import call
+async def _http2(address: str, port: int, check: HealthCheck, host: str, *, grpc: bool) -> Outcome:
+    from lockgate.controllers.elastic_load_balancing.http2_probe import call
 
     reader, writer = await _connect_h2(address, port, check)
     try:
-        return await call(reader, writer, host, check.path, check.protocol.lower(), USER_AGENT)
+        return await call(reader, writer, host, check.path, check.protocol.lower(), USER_AGENT, grpc=grpc)
     finally:
         _close(writer)
 

@@ -1,4 +1,4 @@
-"""A gRPC health check by hand, on HTTP/2 frames: a library for gRPC would want to know the method's messages."""
+"""Health checks by hand, on HTTP/2 frames: a GET, or a gRPC call, a library for which would ask for its messages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ async def call(
     path: str,
     scheme: str,
     user_agent: str,
+    *,
+    grpc: bool,
 ) -> Outcome:
+    """The status: of HTTP, or gRPC's own, which is in the trailers, or in headers that are trailers."""
     connection = H2Connection(H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
     stream = connection.get_next_available_stream_id()
     headers = [
-        (":method", "POST"),
+        (":method", "POST" if grpc else "GET"),
         (":scheme", scheme),
         (":authority", authority),
         (":path", path),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
+        *([("content-type", "application/grpc"), ("te", "trailers")] if grpc else []),
         ("user-agent", user_agent),
     ]
-    connection.send_headers(stream, headers)
-    connection.send_data(stream, b"\0\0\0\0\0", end_stream=True)  # one empty message
+    connection.send_headers(stream, headers, end_stream=not grpc)
+    if grpc:
+        connection.send_data(stream, b"\0\0\0\0\0", end_stream=True)  # one empty message
     writer.write(connection.data_to_send())
+    wanted = "grpc-status" if grpc else ":status"
     status: str | None = None
     while data := await reader.read(65536):
         try:
@@ -43,17 +47,17 @@ async def call(
             return Failed()
         for event in events:
             if isinstance(event, ResponseReceived | TrailersReceived):
-                status = _status(event.headers) or status
+                status = _value(event.headers, wanted) or status
             elif isinstance(event, DataReceived):
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, StreamReset):
                 return Failed()
-            elif isinstance(event, StreamEnded):
+            if isinstance(event, StreamEnded) or (status is not None and not grpc):
                 return Answered(int(status)) if status is not None and status.isdigit() else Failed()
         writer.write(connection.data_to_send())
     return Failed()
 
 
-def _status(headers: object) -> str | None:
+def _value(headers: object, wanted: str) -> str | None:
     pairs = headers if isinstance(headers, list) else []
-    return next((str(value) for name, value in pairs if name == "grpc-status"), None)
+    return next((str(value) for name, value in pairs if name == wanted), None)
