@@ -65,6 +65,7 @@ class Invocations:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.answers: dict[str, tuple[int, str, str]] = {}
+        self.seconds = 0.0  # that they take
         self._mangum = Mangum(application, lifespan="off")
 
     def _run(self, event: Any) -> str:
@@ -87,6 +88,7 @@ class Invocations:
             if name == "mangum":
                 status, more, text = 200, "", await asyncio.to_thread(self._run, event)
             else:
+                await asyncio.sleep(self.seconds)
                 status, more, text = self.answers.get(name, (404, "", "{}"))
             head = f"HTTP/1.1 {status} So\r\nContent-Length: {len(text.encode())}\r\nConnection: close\r\n{more}\r\n"
             writer.write(head.encode() + text.encode())
@@ -138,7 +140,11 @@ class Story:
             {group.reference: group for group in groups},
             arn=f"{ARN}loadbalancer/app/lab/0123456789abcdef",
             dns_name="lab.example",
-            attributes={"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "logs"},
+            attributes={
+                "access_logs.s3.enabled": "true",
+                "access_logs.s3.bucket": "logs",
+                "idle_timeout.timeout_seconds": "1",
+            },
         )
         self.lab.run(self.functions.follow(groups))
         places = {group.reference: [Endpoint(*at) for at in self.functions.places(group)] for group in groups}
@@ -251,6 +257,16 @@ def test_the_reason_phrase_is_the_functions_own(story: Story) -> None:
     story.rules(story.group("made-up"))
     answer = story.ask("GET /")
     assert (answer.status, answer.reason, answer.header("x-lockgate-own")) == (418, "Short and stout", None)
+
+
+def test_a_function_may_take_longer_than_the_idle_timeout(story: Story) -> None:
+    story.invocations.answers["made-up"] = (200, "", '{"statusCode": 200}')
+    story.rules(story.group("made-up"))
+    story.invocations.seconds = 1.5
+    try:
+        assert story.ask("GET /").status == 200
+    finally:
+        story.invocations.seconds = 0
 
 
 FAILURES: dict[str, tuple[int, str, str, int, str]] = {
