@@ -339,6 +339,26 @@ def test_what_comes_back_must_be_what_went_out(login: Up, browser: Browser) -> N
     assert (sent[8], sent[22], sent[23], sent[24]) == ("302", "authenticate", "-", "-")
 
 
+def test_logins_are_counted_under_cloudwatchs_names(login: Up, browser: Browser) -> None:
+    names = ("Success", "Failure", "Error", "RefreshTokenSuccess", "UserClaimsSizeExceeded")
+
+    def counts() -> dict[str, int]:
+        text = login.curl("--noproxy", "*", login.status()["addresses"]["metrics"])
+        found = re.findall(r'^ELBAuth(\w+)\{LoadBalancer="app/k8s-login-[^"]+"\} (\d+)$', text, re.MULTILINE)
+        return {name: int(value) for name, value in found}
+
+    before = counts()
+    assert sorted(before) == sorted(names)
+    browser.log_in("https://brief.login.example/", "ada")
+    time.sleep(1.1)
+    browser.get("https://brief.login.example/", follow=False)
+    browser.get("https://people.login.example/oauth2/idpresponse?code=x", follow=False)
+    browser.log_in("https://imposter.login.example/", "ada")
+    browser.forget("")
+    browser.log_in("https://people.login.example/", "grace+11300")
+    assert {name: value - before[name] for name, value in counts().items()} == dict.fromkeys(names, 1)
+
+
 def test_the_clients_secret_is_shown_by_no_api(login: Up, provider: Provider) -> None:
     balancer = _aws(login, "describe-load-balancers")["LoadBalancers"][0]["LoadBalancerArn"]
     (listener,) = _aws(login, "describe-listeners", "--load-balancer-arn", balancer)["Listeners"]

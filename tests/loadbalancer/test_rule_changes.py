@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockgate.loadbalancer.model import (
+    AuthenticateCognito,
     AuthenticateOidc,
     Forward,
     HostHeader,
@@ -105,6 +107,10 @@ def test_a_secret_that_the_api_does_not_tell_is_no_difference() -> None:
 
     assert same_actions([login("secret")], [login("")])
     assert not same_actions([login("secret")], [login("secret", "other")])
+    asked = {"lang": "nl", "prompt": "login"}
+    pool = [AuthenticateCognito("arn", "id", "domain", extra_parameters=asked)]
+    assert same_actions(pool, [replace(pool[0], extra_parameters=dict(reversed(asked.items())))])
+    assert not same_actions(pool, [replace(pool[0], extra_parameters={"lang": "nl"})])
     one = [Forward((WeightedTargetGroup("a", 5),))]
     assert same_actions(one, [Forward((WeightedTargetGroup("a", 1),))]), "the weight of a single group says nothing"
     assert not same_actions(one, [Forward((WeightedTargetGroup("a", 5),), 60)])

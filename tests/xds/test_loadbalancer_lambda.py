@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.xds.loadbalancer import Endpoint
+from lockgate.xds.loadbalancer.metrics import cloudwatch, counted
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:{}"
@@ -154,6 +156,15 @@ class Story:
         more = [*headers, f"Content-Length: {len(body)}"] if body else headers
         text = "\r\n".join([f"{request} HTTP/1.1", "Host: quay.example", *more, "", ""])
         return self.lab.ask(self.balancer, text.encode() + body, head=head)
+
+    def counted(self) -> Counter[str]:
+        """What CloudWatch would have of failures."""
+        metrics = (
+            *cloudwatch(self.lab.stats(), [self.balancer], lambda _: ["unavailable"]),
+            *counted(self.functions.counts, [self.balancer]),
+        )
+        names = ("HTTPCode_ELB_502_Count", "HTTPCode_Target_5XX_Count", "LambdaInternalError", "LambdaUserError")
+        return Counter({each.name: each.value for each in metrics if each.name in names and each.value})
 
     def logged(self) -> list[str]:
         """The fields of the last line of the access log, once it has come."""
@@ -285,12 +296,17 @@ def test_what_functions_do_wrong(story: Story, name: str, caplog: pytest.LogCapt
     invoked, headers, result, status, reason = FAILURES[name]
     story.invocations.answers["made-up"] = (invoked, headers, result)
     story.rules(story.group("made-up"))
+    before = story.counted()
     answer = story.ask("GET /x")
     assert (answer.status, answer.header("server"), answer.header("x-error-reason")) == (status, "awselb/2.0", None)
     assert (answer.reason, b"<h1>502 Bad Gateway</h1>" in answer.body) == ("Bad Gateway", True)
     line = story.logged()
     assert (line[8], line[9], line[24]) == ("502", "-", reason)
     assert f"({reason})" in caplog.text
+    internal = reason == "LambdaServiceException"
+    assert story.counted() == before + Counter(
+        {"HTTPCode_ELB_502_Count": 1, "LambdaInternalError" if internal else "LambdaUserError": 1}
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.embedded.http import Receive, Scope, Send
-from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition, response_times
+from lockgate.xds.loadbalancer.metrics import cloudwatch, counted, exposition, response_times
 from lockgate.xds.loadbalancer.tcp_metrics import flows
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Metrics:
         stats = await _stats(edge, "alb")
         metrics = (
             *cloudwatch(stats, balancing.load_balancers, lambda group: balancing.target_states(group).values()),
+            *counted(balancing.counts, balancing.load_balancers),
             *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
         return exposition(

@@ -75,6 +75,32 @@ def waf_reason(microseconds: int, received_bytes: int) -> WafReason:
     return "WAFServiceError" if received_bytes else "WAFConnectionError"
 
 
+_ERRORS: Final[frozenset[AuthReason]] = frozenset(
+    {
+        "AuthMissingHostHeader",
+        "AuthTokenEpRequestFailed",
+        "AuthTokenEpRequestTimeout",
+        "AuthUnhandledException",
+        "AuthUserinfoEpRequestFailed",
+        "AuthUserinfoEpRequestTimeout",
+    }
+)
+_INTERNAL: Final[frozenset[LambdaReason]] = frozenset(
+    {"LambdaConnectionTimeout", "LambdaServiceException", "LambdaUnhandledException"}
+)
+
+
+def auth_metric(reason: AuthReason) -> str:
+    """What CloudWatch counts it as."""
+    if reason == "AuthUserinfoResponseSizeExceeded":
+        return "ELBAuthUserClaimsSizeExceeded"
+    return "ELBAuthError" if reason in _ERRORS else "ELBAuthFailure"
+
+
+def lambda_metric(reason: LambdaReason) -> str:
+    return "LambdaInternalError" if reason in _INTERNAL else "LambdaUserError"
+
+
 def status_of(reason: AuthReason) -> int:
     return _NOT_401.get(reason, 401)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from lockgate.loadbalancer.model import (
     Action,
+    AuthenticateCognito,
     AuthenticateOidc,
     Forward,
     Rule,
@@ -90,8 +91,9 @@ def _comparable(action: Action) -> Action:
             return replace(action, target_groups=(only,))
         case Forward(target_groups, _):
             return replace(action, target_groups=tuple(sorted(target_groups, key=lambda group: group.target_group)))
-        case AuthenticateOidc():
-            extra = dict(sorted(action.extra_parameters.items()))
-            return replace(action, client_secret="", extra_parameters=extra)  # the API never tells the secret
+        case AuthenticateOidc():  # the API never tells the secret
+            return replace(action, client_secret="", extra_parameters=dict(sorted(action.extra_parameters.items())))
+        case AuthenticateCognito():
+            return replace(action, extra_parameters=dict(sorted(action.extra_parameters.items())))
         case _:
             return action

@@ -12,6 +12,7 @@ import secrets
 import ssl
 import string
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from lockgate.controllers.elastic_load_balancing.identity_provider import Identi
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.cognito import as_oidc
-from lockgate.loadbalancer.error_reasons import AuthReason, status_of
+from lockgate.loadbalancer.error_reasons import AuthReason, auth_metric, status_of
 from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, LoadBalancer
 from lockgate.loadbalancer.sessions import Login, Session
 from lockgate.loadbalancer.tokens import refusal, signed_by_us
@@ -33,14 +34,17 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 # Envoy takes an answer of 5xx for a failure of this service, and would forget why: it makes these of others.
 FROM_STATUS = {500: 460, 561: 461}
-ERROR_REASON = "x-error-reason"  # written down in the access log
+ERROR_REASON = b"x-error-reason"  # written down in the access log
 OWN_HEADERS = ("x-amzn-oidc-data", "x-amzn-oidc-identity", "x-amzn-oidc-accesstoken")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`reason` is why authentication failed, if it did."""
+
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
+    reason: AuthReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Asked:
 
 
 def _failed(status: int, reason: AuthReason) -> Answer:
-    return Answer(FROM_STATUS.get(status, status), [(ERROR_REASON, reason)])
+    return Answer(FROM_STATUS.get(status, status), reason=reason)
 
 
 class Authentication:
@@ -67,6 +71,10 @@ class Authentication:
         self._providers = IdentityProviders(trust, proxy_to)
         self._key = os.urandom(32)
         self._signing: tuple[str, EllipticCurvePrivateKey] | None = None
+        self._balancers: Mapping[
+            str, str
+        ] = {}  # by the keys of rules, and of the default rule, which callbacks come with
+        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch's metric and load balancer
 
     async def follow(
         self, balancers: Iterable[LoadBalancer], client_secret: Callable[[str], Awaitable[str | None]]
@@ -76,8 +84,12 @@ class Authentication:
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
         actions: dict[str, tuple[AuthenticateOidc | JwtValidation, str]] = {}
+        owners: dict[str, str] = {}
         for balancer in balancers:
             for listener in balancer.listeners:
+                if listener.protocol != "HTTPS":
+                    continue  # no action of another can authenticate
+                owners[rule_key(balancer, listener, None)] = balancer.arn
                 for rule in (*listener.rules, None):
                     arn, action = rule.arn if rule else listener.arn, authentication_of(listener, rule)
                     known: AuthenticateOidc | JwtValidation | None = None
@@ -89,8 +101,9 @@ class Authentication:
                         case AuthenticateCognito():
                             known = as_oidc(action, await client_secret(arn) or "")
                     if known is not None:
-                        actions[rule_key(balancer, listener, rule)] = (known, balancer.arn)
-        self.actions = actions
+                        key = rule_key(balancer, listener, rule)
+                        actions[key], owners[key] = (known, balancer.arn), balancer.arn
+        self.actions, self._balancers = actions, owners
 
     def public_key(self) -> tuple[str, str]:
         """(kid, PEM) of the key that signs x-amzn-oidc-data."""
@@ -110,6 +123,8 @@ class Authentication:
         answer = await self._answer(scope)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
         headers.append((b"content-length", b"0"))
+        if answer.reason is not None:
+            headers.append((ERROR_REASON, answer.reason.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
@@ -121,10 +136,16 @@ class Authentication:
         uri = f"/{path}?{query}" if query else f"/{path}"
         asked = Asked(rule, uri, headers.get("host", ""), headers)
         try:
-            return await self._decide(asked)
+            answer = await self._decide(asked)
         except ProviderFailed as error:
             log.warning("https://%s%s: %s (%s)", asked.host, uri.partition("?")[0], error, error.reason)
-            return _failed(status_of(error.reason), error.reason)
+            answer = _failed(status_of(error.reason), error.reason)
+        if answer.reason is not None:
+            self._count(auth_metric(answer.reason), asked)
+        return answer
+
+    def _count(self, metric: str, asked: Asked) -> None:
+        self.counts[metric, self._balancers.get(asked.rule, "")] += 1
 
     async def _decide(self, asked: Asked) -> Answer:
         path, _, query = asked.uri.partition("?")
@@ -158,13 +179,14 @@ class Authentication:
         session = sessions.open_session(held, self._key)
         now = time.time()
         renewed: list[tuple[str, str]] = []
-        reason: list[tuple[str, str]] = [(ERROR_REASON, "AuthInvalidCookie")] if held and session is None else []
+        malformed = bool(held) and session is None
         if session is not None and now > session.began + action.session_timeout:
             session = None
         # Without a refresh token a session lasts for as long as the rule says, whatever becomes of its access token.
         if session is not None and now > session.expires and session.refresh_token:
             session = await self._refreshed(action, session)
             if session is not None:
+                self._count("ELBAuthRefreshTokenSuccess", asked)
                 renewed = self._cookies(action, session, asked)
         if session is not None:
             return Answer(200, [*self._identity(action, signer, session), *renewed])
@@ -172,7 +194,7 @@ class Authentication:
             case "allow":
                 return Answer(200, [("x-envoy-auth-headers-to-remove", ",".join(OWN_HEADERS))])
             case "deny":
-                return Answer(401, reason)
+                return _failed(401, "AuthInvalidCookie") if malformed else Answer(401)
             case "authenticate":
                 return self._begin(action, asked)
 
@@ -205,8 +227,9 @@ class Authentication:
             "redirect_uri": sessions.callback_url(asked.host),
         }
         session = await self._providers.session(action, grant)
-        back = f"https://{asked.host}{login.uri}"
-        return Answer(302, [("location", back), *self._cookies(action, session, asked)])
+        cookies = self._cookies(action, session, asked)
+        self._count("ELBAuthSuccess", asked)
+        return Answer(302, [("location", f"https://{asked.host}{login.uri}"), *cookies])
 
     async def _refreshed(self, action: AuthenticateOidc, session: Session) -> Session | None:
         grant = {"grant_type": "refresh_token", "refresh_token": session.refresh_token}

@@ -128,6 +128,11 @@ class ElasticLoadBalancing:
         """What the web ACL of a load balancer, by its ARN, makes of a request; None where it has none."""
         return self._web_acls.judge(balancer, inspected)
 
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """What Envoy cannot count: by CloudWatch's metric, and the ARN of a load balancer or target group."""
+        return {**self._authentication.counts, **self._functions.counts}
+
     def target_states(self, reference: str) -> Mapping[str, TargetState]:
         """``id:port`` to state, of a target group's targets."""
         states = self._targets.states(reference)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from lockgate.controllers.elastic_load_balancing.platform import Serve
-from lockgate.loadbalancer.error_reasons import LambdaReason, lambda_status
+from lockgate.loadbalancer.error_reasons import LambdaReason, lambda_metric, lambda_status
 from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.lambda_function import (
     MOST_BYTES,
@@ -57,6 +58,7 @@ class LambdaFunctions:
         self._serve = serve
         self._groups: dict[str, TargetGroup] = {}
         self._places: dict[str, tuple[str, int]] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch's metric and target group
 
     async def follow(self, groups: Iterable[TargetGroup]) -> None:
         """The target groups that exist now; each of a function gets a socket of its own, and keeps it."""
@@ -145,6 +147,7 @@ class _Application:
             except NotInvoked as error:
                 log.warning("%s %s: %s (%s)", scope["method"], scope["path"], error, error.reason)
                 made, why = _page(lambda_status(error.reason)), error.reason
+                self._functions.counts[lambda_metric(error.reason), self._reference] += 1
             await _send(send, "http.response", made, why, head=scope["method"] == "HEAD")
 
 

@@ -82,11 +82,11 @@ def ask_first(route: Outcome, key: str) -> None:
     route.typed_per_filter_config[FILTER].CopyFrom(pack(per_route))
 
 
-def callback_route(listener: Listener) -> Message:
+def callback_route(balancer: LoadBalancer, listener: Listener) -> Message:
     """Where identity providers send clients back to, whatever the rules say of its path."""
     route = Route(name="-1", match=RouteMatch(path=CALLBACK))
     route.MergeFrom(answer(500, listener))  # the service answers first
-    ask_first(route, "callback")
+    ask_first(route, rule_key(balancer, listener, None))
     return route
 
 

@@ -15,7 +15,7 @@ from envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config
 from lockgate.loadbalancer.forwarding import drops_invalid_headers
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.log_filters import all_of, any_of, expression, flagged, noted, status_is
-from lockgate.xds.loadbalancer.names import listener_name
+from lockgate.xds.loadbalancer.names import ERROR_REASON, FUNCTIONS, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 OWN: Final = "own.code"  # answers of the load balancer's own, by status; 0 where the client left before any
@@ -49,7 +49,11 @@ def _counted(balancer: LoadBalancer) -> Iterable[_Counter]:
     groups = balancer.target_groups.values()
     yield _Counter(OWN, all_of(status_is(300, "GE"), expression(_NOT_BY_TARGET)))
     yield _Counter(OWN, all_of(flagged("DC"), status_is(0)))
-    yield _Counter(TARGET_5XX, all_of(status_is(500, "GE"), expression(_BY_TARGET)))
+    by_target = _BY_TARGET
+    if any(group.target_type == "lambda" for group in groups):  # what answers for a function that failed is no target
+        yield _Counter(OWN, noted(FUNCTIONS, ERROR_REASON))
+        by_target += f' && !("{FUNCTIONS}" in metadata.filter_metadata)'
+    yield _Counter(TARGET_5XX, all_of(status_is(500, "GE"), expression(by_target)))
     yield _Counter(NON_COMPLIANT, any_of(flagged("DPE"), noted("lockgate.desync", "class")))
     if drops_invalid_headers(balancer):
         yield _Counter(DROPPED, noted("lockgate.headers", "dropped"))

@@ -1,7 +1,7 @@
 """Envoy's counters as CloudWatch's metrics of load balancers and target groups.
 
-Source: "CloudWatch metrics for your Application Load Balancer". Only what Envoy counts exactly; `NOT_MEASURED` is the
-rest.
+Source: "CloudWatch metrics for your Application Load Balancer". Only what Envoy counts exactly, or the services that
+log users in and invoke functions; `NOT_MEASURED` is the rest.
 """
 
 from __future__ import annotations
@@ -14,21 +14,18 @@ from typing import Final
 from lockgate.loadbalancer.health import meets
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup, TargetState
 from lockgate.xds.loadbalancer import counting
+from lockgate.xds.loadbalancer.authorization import logs_in
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 
 Stats = Mapping[str, int]  # the counters and gauges of Envoy's admin interface, by name
 
 NOT_MEASURED: Final = (
     "ConsumedLCUs",
-    "ELBAuthError",
-    "ELBAuthFailure",
     "ELBAuthLatency",
-    "ELBAuthRefreshTokenSuccess",
-    "ELBAuthSuccess",
-    "ELBAuthUserClaimsSizeExceeded",
     "ForwardedInvalidHeaderRequestCount",
     "IPv6ProcessedBytes",
     "IPv6RequestCount",
+    "LambdaTargetProcessedBytes",
     "RuleEvaluations",
     "UnhealthyRoutingRequestCount",
 )
@@ -93,6 +90,15 @@ COUNTED_BY_TARGET_GROUP: Final = {
     "HTTPCode_Target_5XX_Count": counting.TARGET_5XX,
     "NonStickyRequestCount": counting.NOT_STICKY,
 }
+# What our own services count.
+OF_LOGINS: Final = (
+    "ELBAuthError",
+    "ELBAuthFailure",
+    "ELBAuthRefreshTokenSuccess",
+    "ELBAuthSuccess",
+    "ELBAuthUserClaimsSizeExceeded",
+)
+OF_FUNCTIONS: Final = ("LambdaInternalError", "LambdaUserError")
 LEFT: Final = 0  # the status of a request whose client left before any
 TOO_LONG: Final = 507  # of a redirect whose URL has no place in its answer
 ONE_BY_ONE: Final = (500, 502, 503, 504)
@@ -119,6 +125,21 @@ def cloudwatch(
 ) -> tuple[Metric, ...]:
     """`states` tells the states of a target group's targets, by its reference."""
     return tuple(metric for balancer in balancers for metric in _of(stats, balancer, states))
+
+
+def counted(counts: Mapping[tuple[str, str], int], balancers: Iterable[LoadBalancer]) -> tuple[Metric, ...]:
+    """What the load balancer's own services have counted, by metric and the ARN of a load balancer or target group."""
+    return tuple(metric for balancer in balancers for metric in _counted(counts, balancer))
+
+
+def _counted(counts: Mapping[tuple[str, str], int], balancer: LoadBalancer) -> Iterable[Metric]:
+    short = balancer.arn.partition(":loadbalancer/")[2] or balancer.name
+    if any(logs_in(listener, rule) for listener in balancer.listeners for rule in (*listener.rules, None)):
+        for name in OF_LOGINS:
+            yield Metric(name, short, "", counts.get((name, balancer.arn), 0))
+    for reference, group in balancer.target_groups.items():
+        for name in OF_FUNCTIONS if group.target_type == "lambda" else ():
+            yield Metric(name, short, cluster_name(reference), counts.get((name, reference), 0))
 
 
 def response_times(prometheus: str) -> Mapping[str, Times]:

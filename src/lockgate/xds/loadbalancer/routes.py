@@ -80,7 +80,7 @@ def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     first = [trace_refused(answer(405, listener))]
     unasked(first[0], balancer)
     if any(logs_in(listener, rule) for rule in (*listener.rules, None)):
-        first.append(callback_route(listener))
+        first.append(callback_route(balancer, listener))
     strict = desync_mode(balancer) == "strictest"
     names = dict.fromkeys(name for _, hosts, _ in rules if hosts for name in sorted(hosts.names))
     suffixes = dict.fromkeys(suffix for _, hosts, _ in rules if hosts for suffix in hosts.suffixes)
