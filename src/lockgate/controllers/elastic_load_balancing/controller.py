@@ -24,6 +24,7 @@ from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
 from lockgate.loadbalancer.known import Known
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.unheeded import unheeded
 
 if TYPE_CHECKING:
     from lockgate.loadbalancer.waf.evaluate import Verdict
@@ -94,6 +95,7 @@ class ElasticLoadBalancing:
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
         self._unserved: dict[str, str] = {}
+        self._unheeded: set[str] = set()
         self._addresses: dict[str, str] = {}
         self._ports: dict[tuple[str, int], int] = {}
         self._published: Snapshot | None = None
@@ -228,7 +230,7 @@ class ElasticLoadBalancing:
             if stale or doubted:
                 await self._fetch_certificates(again="acm" in stale)
                 await self._fetch_trust_stores(again="elbv2" in stale)
-                self._tell_unserved()
+                self._tell_what_is_not_served()
             if doubted or "wafv2" in stale:
                 await self._web_acls.read()
         except BaseException:
@@ -282,8 +284,10 @@ class ElasticLoadBalancing:
                     found[mutual.trust_store] = TrustStore(*bundles)
         self._trust_stores = found
 
-    def _tell_unserved(self) -> None:
-        """Once for each reason: a listener that is not served refuses connections, and nothing else says why."""
+    def _tell_what_is_not_served(self) -> None:
+        """Once for each reason: a listener that is not served refuses connections, a setting without effect changes
+        nothing, and nothing else says why.
+        """
         from lockgate.xds.loadbalancer import unserved
 
         told = {}
@@ -295,6 +299,10 @@ class ElasticLoadBalancing:
             if self._unserved.get(name) != why:
                 log.warning("listener %s is not served: %s", name, why)
         self._unserved = told
+        without_effect = {sentence for balancer in self.load_balancers for sentence in unheeded(balancer)}
+        for sentence in sorted(without_effect - self._unheeded):
+            log.info("%s", sentence)
+        self._unheeded = without_effect
 
     @property
     def unserved(self) -> Mapping[str, str]:

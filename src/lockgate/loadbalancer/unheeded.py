@@ -1,0 +1,25 @@
+"""Settings that the API takes and that change nothing on one machine: in words, for whoever waits for their effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+
+_FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets"
+
+
+def unheeded(balancer: LoadBalancer) -> Iterator[str]:
+    """A sentence a setting that is not at its default."""
+    if balancer.attributes.get("zonal_shift.config.enabled") == "true":
+        yield f"load balancer {balancer.name}: zonal shift has no effect, there is one zone: this machine"
+    for group in balancer.target_groups.values():
+        yield from _group(group)
+
+
+def _group(group: TargetGroup) -> Iterator[str]:
+    if group.attributes.get("load_balancing.cross_zone.enabled", "use_load_balancer_configuration") == "false":
+        yield f"target group {group.name}: load balancing across zones is off, which has no effect: there is one zone"
+    count, percentage = (group.attributes.get(f"{_FAILOVER}.{name}") for name in ("count", "percentage"))
+    if (count or "1") not in ("1", "off") or (percentage or "off") != "off":
+        yield f"target group {group.name}: dns_failover has no effect, one address stands for the load balancer"
