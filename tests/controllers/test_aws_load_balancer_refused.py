@@ -42,6 +42,28 @@ def test_a_policy_that_aws_does_not_have() -> None:
     asyncio.run(run())
 
 
+def test_steps_that_fail_are_told_before_awss_answer() -> None:
+    async def run() -> None:
+        for operation, setting, said in (
+            (
+                "create_rule",
+                {},
+                "failed to create listener rule: operation error Elastic Load Balancing v2: CreateRule",
+            ),
+            (
+                "associate_web_acl",
+                {"wafv2_acl_arn": "arn:acl"},
+                "failed to create WAFv2 webACL association on LoadBalancer: operation error WAFV2: AssociateWebACL",
+            ),
+        ):
+            async with lab(service("web", 80)) as there:
+                there.refuse(operation, "Throttling", "Rate exceeded")
+                await there.store.create(ingress("web", ("/", "web", 80), **setting))
+                await there.event("FailedDeployModel", f"Failed deploy model due to {said}, api error Throttling: Rate")
+
+    asyncio.run(run())
+
+
 async def annotate(there: Lab, changed: dict[str, str | None]) -> None:
     metadata: dict[str, Any] = {"annotations": {PREFIX + key: value for key, value in changed.items()}}
     await there.store.patch(Ingress, "web", "default", {"metadata": metadata})

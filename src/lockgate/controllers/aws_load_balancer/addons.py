@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.site import Site
+from lockgate.controllers.aws_load_balancer.site import Site, failing
 from lockgate.loadbalancer.stack import Stack
 
 log = logging.getLogger("lockgate.controllers.aws_load_balancer")
@@ -26,10 +26,12 @@ async def ensure_web_acl(site: Site, stack: Stack, arn: str) -> None:
     current = (answer.get("WebACL") or {}).get("ARN", "")
     if current == stack.web_acl.arn:
         return
-    if stack.web_acl.arn:
-        await site.aws.call("wafv2", "associate_web_acl", WebACLArn=stack.web_acl.arn, ResourceArn=arn)
-    else:
-        await site.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
+    step = "delete" if not stack.web_acl.arn else "update" if current else "create"
+    with failing(f"failed to {step} WAFv2 webACL association on LoadBalancer"):
+        if stack.web_acl.arn:
+            await site.aws.call("wafv2", "associate_web_acl", WebACLArn=stack.web_acl.arn, ResourceArn=arn)
+        else:
+            await site.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
 
 
 async def ensure_protection(site: Site, stack: Stack, arn: str) -> None:
@@ -42,9 +44,11 @@ async def ensure_protection(site: Site, stack: Stack, arn: str) -> None:
         return
     current = await _protection(site, arn)
     if stack.shield and current is None:
-        await site.aws.call("shield", "create_protection", Name=PROTECTION, ResourceArn=arn)
+        with failing("failed to create shield protection on LoadBalancer"):
+            await site.aws.call("shield", "create_protection", Name=PROTECTION, ResourceArn=arn)
     elif not stack.shield and current is not None and current[0] in _OURS:
-        await site.aws.call("shield", "delete_protection", ProtectionId=current[1])
+        with failing("failed to delete shield protection on LoadBalancer"):
+            await site.aws.call("shield", "delete_protection", ProtectionId=current[1])
 
 
 async def ensure_capacity(site: Site, stack: Stack, arn: str) -> None:

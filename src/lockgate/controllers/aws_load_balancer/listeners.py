@@ -12,7 +12,7 @@ from typing import Any
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing
-from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, retrying, set_tags
+from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, failing, retrying, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import (
     Action,
@@ -62,8 +62,9 @@ async def _create(site: Site, balancer_arn: str, listener: Listener) -> str:
         **_tags(listener),
     )
     arn: str = answer["Listeners"][0]["ListenerArn"]
-    for certificate in sorted(set(listener.certificates)):
-        await _add_certificate(site, arn, certificate)
+    with failing("failed to update extra certificates on listener"):
+        for certificate in sorted(set(listener.certificates)):
+            await _add_certificate(site, arn, certificate)
     await ensure_attributes(site, "listener", arn, listener.attributes)
     return arn
 
@@ -168,7 +169,8 @@ async def _create_rule(site: Site, arn: str, rule: Rule) -> None:
             **_tags(rule),
         )
 
-    await retrying(create, "ListenerNotFound", every=2, within=20)
+    with failing("failed to create listener rule"):
+        await retrying(create, "ListenerNotFound", every=2, within=20)
 
 
 def _content(rule: Rule) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
-from lockgate.controllers.aws_load_balancer.site import Site, retrying, spare_tags
+from lockgate.controllers.aws_load_balancer.site import Site, failing, retrying, spare_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.names import backend_security_group_name
 from lockgate.loadbalancer.stack import (
@@ -128,7 +128,8 @@ async def _delete(site: Site, identifier: str, *, within: float) -> None:
             if error.code != "InvalidGroup.NotFound":
                 raise
 
-    await retrying(delete, "DependencyViolation", every=2, within=within)
+    with failing("failed to delete securityGroup"):
+        await retrying(delete, "DependencyViolation", every=2, within=within)
 
 
 async def _set_tags(site: Site, identifier: str, desired: Mapping[str, str], current: Mapping[str, str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -98,6 +99,16 @@ async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: f
             await asyncio.sleep(every)
 
 
+@contextmanager
+def failing(said: str) -> Iterator[None]:
+    """What AWS refuses within is told behind `said`, as the controller wraps its errors."""
+    try:
+        yield
+    except AwsError as error:
+        error.add_note(said)
+        raise
+
+
 _SERVICES = {"elbv2": "Elastic Load Balancing v2", "ec2": "EC2", "acm": "ACM", "wafv2": "WAFV2", "shield": "Shield"}
 
 
@@ -105,6 +116,7 @@ def told(error: Exception) -> str:
     """An error as the controller's own SDK prints it, which is what users search for; without the request's id."""
     if not isinstance(error, AwsError):
         return str(error)
-    operation = "".join(word.capitalize() for word in error.operation.split("_"))
+    operation = "".join(word.capitalize() for word in error.operation.split("_")).replace("Acl", "ACL")
     service = _SERVICES.get(error.service, error.service)
-    return f"operation error {service}: {operation}, api error {error.code}: {error.message}"
+    answer = f"operation error {service}: {operation}, api error {error.code}: {error.message}"
+    return ": ".join([*reversed(getattr(error, "__notes__", ())), answer])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lockgate.controllers.aws_load_balancer.existing import Existing
-from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, retrying, set_tags
+from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, failing, retrying, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.stack import Stack
@@ -44,12 +44,13 @@ def _kept(stack: Stack, existing: Existing) -> dict[str, TargetGroup]:
 
 async def delete(site: Site, stack: Stack, groups: Iterable[TargetGroup]) -> None:
     for arn in (group.reference for group in groups):
-        await retrying(
-            lambda arn=arn: site.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn),  # type: ignore[misc]
-            "ResourceInUse",
-            every=2,
-            within=20,
-        )
+        with failing("failed to delete targetGroup"):
+            await retrying(
+                lambda arn=arn: site.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn),  # type: ignore[misc]
+                "ResourceInUse",
+                every=2,
+                within=20,
+            )
         site.inventory.gone(arn, stack.group)
 
 
