@@ -929,3 +929,26 @@ def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: Lit
     with suppress(ssl.SSLError):  # hypercorn hears Envoy's last words after its own
         lab.run(server.stop())
     assert (answer.status_code, answer.text, answer.headers["x-version"]) == (200, "hello", "2")
+
+
+def test_plain_http_on_an_https_port_is_told_so(lab: Lab) -> None:
+    certificates = (f"{ARN}certificate/a.example.com",)
+    one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
+    lab.serve(one)
+
+    async def ask(text: bytes) -> tuple[Answer, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 443))
+        writer.write(text)
+        answer = await read_answer(reader)
+        rest = await reader.read()
+        writer.close()
+        return answer, rest
+
+    for text in (get().encode(), b"GET / HTTP/1.1\r\nno header\r\n\r\n"):
+        answer, rest = lab.run(ask(text))
+        assert (answer.status, answer.reason, rest) == (400, "Bad Request", b"")
+        assert b"<title>400 The plain HTTP request was sent to HTTPS port</title>" in answer.body
+        assert answer.header("server") == "awselb/2.0"
+        assert answer.header("content-type") == "text/html"
+        assert answer.header("connection") == "close"
+    assert lab.ask(one, get(), port=443).status == 200

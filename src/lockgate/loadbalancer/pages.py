@@ -52,6 +52,14 @@ def page(status: int) -> str:
     )
 
 
+PLAIN_HTTP: Final = (
+    "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n"
+    "<center><h1>400 Bad Request</h1></center>\r\n"
+    "<center>The plain HTTP request was sent to HTTPS port</center>\r\n</body>\r\n</html>\r\n"
+)
+"""What a client reads that speaks plain HTTP to an HTTPS port."""
+
+
 def reason(status: int) -> str:
     """The reason phrase of an answer made by the load balancer; "" where it is HTTP's own, or none is known."""
     return _REASONS.get(status) or TITLES.get(status, "")

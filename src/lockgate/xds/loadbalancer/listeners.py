@@ -36,6 +36,7 @@ from lockgate.xds.loadbalancer.counting import counters
 from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.firewall import firewall_filters
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
+from lockgate.xds.loadbalancer.plaintext import plain_http
 from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
 from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
@@ -71,27 +72,30 @@ def listener(
 ) -> Message:
     """`served` are the certificates whose material Envoy is given, `records` the file of records for logs or ""."""
     chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener, records)])
+    others = None
     if listener.protocol == "HTTPS":
+        chain.filter_chain_match.transport_protocol = "tls"
         chain.transport_socket.name = "envoy.transport_sockets.tls"
         chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served, store)))
+        others = plain_http(listener)
     return EnvoyListener(
         name=listener_name(balancer, listener.port),
         stat_prefix=listener_name(balancer, listener.port).replace(":", "_"),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
-        listener_filters=_inspection(balancer, listener, records),
+        listener_filters=_inspection(balancer, listener),
         filter_chains=[chain],
+        default_filter_chain=others,
         access_log=connection_logs(balancer, listener, records),
     )
 
 
-def _inspection(balancer: LoadBalancer, listener: Listener, records: str) -> list[Message]:
-    """Nothing but the access log asks for the server's name, which Envoy knows by looking at the handshake first, and
-    nothing but a web ACL for fingerprints of it."""
-    wanted = fingerprints(balancer.web_acl) if balancer.web_acl is not None else ()
-    if listener.protocol != "HTTPS" or not (wanted or access_logs(balancer, listener, records)):
+def _inspection(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    """By a look at the handshake Envoy tells TLS from plain HTTP, and knows the server's name for the access log. Only
+    a web ACL asks for fingerprints of it."""
+    if listener.protocol != "HTTPS":
         return []
     inspector = TlsInspector()
-    if wanted:
+    if balancer.web_acl is not None and fingerprints(balancer.web_acl):
         inspector.enable_ja3_fingerprinting.value = inspector.enable_ja4_fingerprinting.value = True
     return [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(inspector))]
 
