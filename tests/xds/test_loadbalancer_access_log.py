@@ -103,14 +103,17 @@ def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
         lab.ask(one, "GET /from/x HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
         lab.ask(one, "GET /from/x HTTP/1.1\r\nHost: c.example.com\r\n\r\n")
         lab.ask(one, "GET /bad HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
-        lines = written(lab, logs, tmp_path, 7)
+        lab.ask(one, f"GET /web HTTP/1.1\r\nHost: a.example.com\r\nCookie: {'x' * 17000}\r\n\r\n")
+        lines = written(lab, logs, tmp_path, 8)
     (file,) = tmp_path.rglob("*.log")
     day = r"\d{4}/\d\d/\d\d"
     folder = f"logs/edge/AWSLogs/123456789012/elasticloadbalancing/us-east-1/{day}"
     name = r"123456789012_elasticloadbalancing_us-east-1_app\.lab\.0123456789abcdef_\d{8}T0000Z_127\.0\.0\.1_local\.log"
     assert re.fullmatch(f"{folder}/{name}", file.relative_to(tmp_path).as_posix())
 
-    web, old, default, bad, both, url, failed = (dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines)
+    web, old, default, bad, both, url, failed, long = (
+        dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines
+    )
     assert web["type"] == "http"
     assert web["elb"] == "app/lab/0123456789abcdef"
     assert re.fullmatch(r"127\.0\.0\.1:\d+", web["client"])
@@ -127,6 +130,8 @@ def test_requests_become_lines_where_s3_would_have_them(tmp_path: Path) -> None:
     assert (default["matched_rule_priority"], default["actions_executed"]) == ("0", "fixed-response")
     assert default["request_processing_time"] == "-1"
     assert (bad["elb_status_code"], bad["matched_rule_priority"]) == ("400", "-1")
+    assert (long["elb_status_code"], long["matched_rule_priority"], long["actions_executed"]) == ("400", "-1", "-")
+    assert (long["request"], long["target_group_arn"]) == ("GET http://a.example.com:80/web HTTP/1.1", "-")
     transform = FIELDS[-4:-1]
     assert [web[each] for each in transform] == ["-", "-", "-"]
     assert both["request"] == "GET http://a.example.com:80/from/x HTTP/1.1"

@@ -44,10 +44,11 @@ def balancer(**attributes: str) -> LoadBalancer:
         for at, (name, group) in enumerate(GROUPS.items(), start=1)
     )
     moved = Rule(20, (PathPattern(("/old",)),), (Redirect("HTTP_301", path="/new"),))
+    secure = Rule(22, (PathPattern(("/s",)),), (Redirect("HTTP_301", protocol="HTTPS", port="443"),))
     far = Rule(21, (PathPattern(("/far/*",)),), (Redirect("HTTP_301", path="/#{path}/#{path}"),))
     return LoadBalancer(
         "lab",
-        (Listener(80, "HTTP", (FixedResponse("404"),), (*rules, moved, far)),),
+        (Listener(80, "HTTP", (FixedResponse("404"),), (*rules, moved, far, secure)),),
         {group.reference: group for group in GROUPS.values()},
         arn=f"{ARN}loadbalancer/app/lab/0123456789abcdef",
         dns_name="lab.example",
@@ -89,7 +90,7 @@ def metrics(lab: Lab, one: LoadBalancer) -> dict[tuple[str, str], int]:
 def test_what_comes_of_requests_is_counted_under_cloudwatchs_names(lab: Lab) -> None:
     one = balancer(routing__http__drop_invalid_header_fields__enabled="true")
     serve(lab, one)
-    for path in ("/web", "/web", "/dead", "/empty", "/broken", "/tls", "/old", "/", "/far/" + "x" * 5000):
+    for path in ("/web", "/web", "/dead", "/empty", "/broken", "/tls", "/old", "/s", "/", "/far/" + "x" * 5000):
         ask(lab, one, path)
     ask(lab, one, "/web", "Content-Length: 0")
     ask(lab, one, "/web", "a_b: 1")
@@ -100,8 +101,9 @@ def test_what_comes_of_requests_is_counted_under_cloudwatchs_names(lab: Lab) -> 
     found = metrics(lab, one)
     wanted = {
         ("RequestCount", ""): 10,  # those for which there was a target
-        ("HTTP_Redirect_Count", ""): 1,
-        ("HTTPCode_ELB_3XX_Count", ""): 1,
+        ("HTTP_Redirect_Count", ""): 2,
+        ("HTTP_Fixed_Response_Count", ""): 1,
+        ("HTTPCode_ELB_3XX_Count", ""): 2,
         ("HTTPCode_ELB_4XX_Count", ""): 2,
         ("HTTPCode_ELB_5XX_Count", ""): 4,
         ("HTTPCode_ELB_502_Count", ""): 2,

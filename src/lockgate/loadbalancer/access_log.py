@@ -195,6 +195,7 @@ def start_of(record: Mapping[str, str]) -> datetime:
 
 # What Envoy refuses a request for, as classes and reasons of desync mitigation. Most of what is no HTTP to its parser
 # has one name, which tells none of them.
+_BEFORE_RULES: Final = (400, 414, 463)  # answers of a script that no rule has any part in
 _REFUSED: Final = {
     "http1.content_length_and_chunked_not_allowed": ("Ambiguous", "BothTeClPresent"),
     "http1.invalid_characters": ("Severe", "BadHeader"),
@@ -219,7 +220,10 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
     waf, waf_failure = _waf(record)
     by_waf = stopped and (waf == "block" or (waf == "-" and record.get("waf_fails_open") != "true"))
     refused = _REFUSED.get(text("details"), ("", ""))
-    rule = "0" if by_waf else record.get("rule", "-")  # none has been looked at; AWS writes 0 (unverified)
+    unruled = text("details") == "lua_response" and number("status") in _BEFORE_RULES
+    rule = (
+        "0" if by_waf else "-" if unruled else record.get("rule", "-")
+    )  # none has been looked at; AWS writes 0 (unverified)
     return Entry(
         start=start_of(record),
         client=text("client"),
@@ -231,7 +235,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
         listener_port=number("listener_port"),
         rule=int(rule) if rule.lstrip("-").isdigit() else -1,
         target=text("target"),
-        target_group=groups.get(text("cluster"), ""),
+        target_group="" if unruled else groups.get(text("cluster"), ""),
         answered_by_target=answered,
         sent_to_target_ms=milliseconds("sent"),
         first_answer_ms=milliseconds("first"),

@@ -21,6 +21,7 @@ from lockgate.xds.loadbalancer.protobuf import Message, pack
 OWN: Final = "own.code"  # answers of the load balancer's own, by status; 0 where the client left before any
 TARGET_5XX: Final = "target_5xx.cluster"
 NOT_STICKY: Final = "not_sticky.cluster"
+REDIRECTED: Final = "redirected.all"  # by Envoy's own redirects, which it counts among direct responses
 NON_COMPLIANT: Final = "non_compliant.all"
 DROPPED: Final = "dropped.all"
 GRPC: Final = "grpc.all"
@@ -28,6 +29,7 @@ GRPC: Final = "grpc.all"
 _VALUES: Final = {"code": "%RESPONSE_CODE%", "cluster": "%UPSTREAM_CLUSTER_RAW%", "all": "requests"}
 _BY_TARGET: Final = 'response.code_details == "via_upstream"'
 _NOT_BY_TARGET: Final = 'response.code_details != "via_upstream"'
+_REDIRECTED: Final = 'response.code < 400 && response.code_details == "direct_response"'
 
 
 def prefix(balancer: LoadBalancer, listener: Listener) -> str:
@@ -49,6 +51,7 @@ def _counted(balancer: LoadBalancer) -> Iterable[_Counter]:
     groups = balancer.target_groups.values()
     yield _Counter(OWN, all_of(status_is(300, "GE"), expression(_NOT_BY_TARGET)))
     yield _Counter(OWN, all_of(flagged("DC"), status_is(0)))
+    yield _Counter(REDIRECTED, all_of(status_is(300, "GE"), expression(_REDIRECTED)))
     by_target = _BY_TARGET
     if any(group.target_type == "lambda" for group in groups):  # what answers for a function that failed is no target
         yield _Counter(OWN, noted(FUNCTIONS, ERROR_REASON))

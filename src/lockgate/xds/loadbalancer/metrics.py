@@ -216,6 +216,7 @@ def _whole(stats: Stats, balancer: LoadBalancer) -> Mapping[str, int]:
             made[name] = made.get(name, 0) + _sum(stats, prefixes, counters)
     for name, counter in COUNTED.items():
         made[name] = _sum(stats, _prefixes(balancer), (f"{counter}.requests",))
+    made["HTTP_Fixed_Response_Count"] -= _sum(stats, _prefixes(balancer), (f"{counting.REDIRECTED}.requests",))
     own = _own(stats, balancer)
     for first in (3, 4, 5):
         made[f"HTTPCode_ELB_{first}XX_Count"] = sum(count for code, count in own.items() if code // 100 == first)
