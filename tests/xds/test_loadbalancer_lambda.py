@@ -208,7 +208,7 @@ def test_a_function_answers_a_request(story: Story) -> None:
     assert (headers["x-forwarded-port"], headers["x-amzn-trace-id"][:7]) == ("80", "Root=1-")
     event = story.invocations.events[-1]
     assert (event["path"], event["queryStringParameters"]) == ("/a%2Fb", {"x": "2", "y": "%20"})
-    assert not [name for name in event["headers"] if name.startswith("x-envoy") or name == "x-error-reason"]
+    assert not [name for name in event["headers"] if name.startswith("x-envoy") or "error-reason" in name]
     line = story.logged()
     assert line[4] == line[25] == line[26] == "-"  # a function has no address
     assert (line[8], line[9], line[16], line[22], line[24]) == ("201", "201", group.reference, "forward", "-")
@@ -298,7 +298,11 @@ def test_what_functions_do_wrong(story: Story, name: str, caplog: pytest.LogCapt
     story.rules(story.group("made-up"))
     before = story.counted()
     answer = story.ask("GET /x")
-    assert (answer.status, answer.header("server"), answer.header("x-error-reason")) == (status, "awselb/2.0", None)
+    assert (answer.status, answer.header("server"), answer.header("x-lockgate-error-reason")) == (
+        status,
+        "awselb/2.0",
+        None,
+    )
     assert (answer.reason, b"<h1>502 Bad Gateway</h1>" in answer.body) == ("Bad Gateway", True)
     line = story.logged()
     assert (line[8], line[9], line[24]) == ("502", "-", reason)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+HEADER: Final = "x-lockgate-error-reason"  # of answers of our own services; no client gets to see it
+
 AuthReason: TypeAlias = Literal[
     "AuthInvalidAWSALBAuthNonce",
     "AuthInvalidCookie",

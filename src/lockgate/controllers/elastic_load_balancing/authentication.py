@@ -22,7 +22,7 @@ from lockgate.controllers.elastic_load_balancing.identity_provider import Identi
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.cognito import as_oidc
-from lockgate.loadbalancer.error_reasons import AuthReason, auth_metric, status_of
+from lockgate.loadbalancer.error_reasons import HEADER, AuthReason, auth_metric, status_of
 from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, LoadBalancer
 from lockgate.loadbalancer.sessions import Login, Session
 from lockgate.loadbalancer.tokens import refusal, signed_by_us
@@ -34,7 +34,6 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 # Envoy takes an answer of 5xx for a failure of this service, and would forget why: it makes these of others.
 FROM_STATUS = {500: 460, 561: 461}
-ERROR_REASON = b"x-error-reason"  # written down in the access log
 OWN_HEADERS = ("x-amzn-oidc-data", "x-amzn-oidc-identity", "x-amzn-oidc-accesstoken")
 
 
@@ -124,7 +123,7 @@ class Authentication:
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
         headers.append((b"content-length", b"0"))
         if answer.reason is not None:
-            headers.append((ERROR_REASON, answer.reason.encode()))
+            headers.append((HEADER.encode(), answer.reason.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 

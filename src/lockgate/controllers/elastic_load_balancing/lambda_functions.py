@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lockgate.controllers.elastic_load_balancing.platform import Serve
-from lockgate.loadbalancer.error_reasons import LambdaReason, lambda_metric, lambda_status
+from lockgate.loadbalancer.error_reasons import HEADER, LambdaReason, lambda_metric, lambda_status
 from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.lambda_function import (
     MOST_BYTES,
@@ -218,7 +218,7 @@ async def _send(
     head: bool = False,
 ) -> None:
     from lockgate.xds.loadbalancer.answers import marked
-    from lockgate.xds.loadbalancer.names import ERROR_REASON, OWN_ANSWER
+    from lockgate.xds.loadbalancer.names import OWN_ANSWER
 
     headers = [(name.encode(), value.encode()) for name, value in made.headers]
     if made.phrase:
@@ -226,6 +226,6 @@ async def _send(
     if made.status not in (204, 304):
         headers.append((b"content-length", str(len(made.body)).encode()))
     if why is not None:
-        headers.append((ERROR_REASON.encode(), why.encode()))
+        headers.append((HEADER.encode(), why.encode()))
     await send({"type": f"{kind}.start", "status": made.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": b"" if head else made.body})

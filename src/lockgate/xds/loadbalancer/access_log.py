@@ -13,10 +13,11 @@ from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from google.protobuf.struct_pb2 import Struct
 
+from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.authorization import FILTER
 from lockgate.xds.loadbalancer.firewall import logged
-from lockgate.xds.loadbalancer.names import ERROR_REASON, FUNCTIONS
+from lockgate.xds.loadbalancer.names import FUNCTIONS
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 RECORD: Final = {
@@ -43,8 +44,8 @@ RECORD: Final = {
     "trace_id": "%REQ(X-AMZN-TRACE-ID)%",
     "server_name": "%REQUESTED_SERVER_NAME%",
     "location": "%RESP(LOCATION)%",
-    "error_reason": f"%DYNAMIC_METADATA({FILTER}:{ERROR_REASON})%",
-    "function_failure": f"%DYNAMIC_METADATA({FUNCTIONS}:{ERROR_REASON})%",
+    "error_reason": f"%DYNAMIC_METADATA({FILTER}:{HEADER})%",
+    "function_failure": f"%DYNAMIC_METADATA({FUNCTIONS}:{HEADER})%",
     "content_type": "%REQ(CONTENT-TYPE)%",
     "upgrade": "%REQ(UPGRADE)%",
     "connection": "%CONNECTION_ID%",

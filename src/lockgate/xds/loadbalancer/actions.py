@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
+from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import (
     Action,
     FixedResponse,
@@ -27,7 +28,6 @@ from lockgate.xds.loadbalancer.answers import mark
 from lockgate.xds.loadbalancer.errors import server_header
 from lockgate.xds.loadbalancer.names import (
     CLUSTER_HEADER,
-    ERROR_REASON,
     FUNCTIONS,
     LUA,
     REWRITES,
@@ -135,8 +135,8 @@ def _await_function(route: Outcome, listener: Listener) -> None:
 
 # Why a function has not answered, from the header of whoever invokes it to the access log.
 _FAILURE: Final = HeaderToMetadata.Rule(
-    header=ERROR_REASON,
-    on_header_present={"metadata_namespace": FUNCTIONS, "key": ERROR_REASON},
+    header=HEADER,
+    on_header_present={"metadata_namespace": FUNCTIONS, "key": HEADER},
     remove=True,
 )
 

@@ -14,6 +14,7 @@ from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
 from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthz, ExtAuthzPerRoute, HttpService
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
+from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import (
     AuthenticateCognito,
     AuthenticateOidc,
@@ -25,7 +26,7 @@ from lockgate.loadbalancer.model import (
 )
 from lockgate.loadbalancer.sessions import CALLBACK
 from lockgate.xds.loadbalancer.actions import Outcome, answer
-from lockgate.xds.loadbalancer.names import ERROR_REASON, SIZE_HEADER
+from lockgate.xds.loadbalancer.names import SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 
 FILTER: Final = "envoy.filters.http.ext_authz"
@@ -98,6 +99,6 @@ def _service(prefix: str) -> Message:
             "allowed_upstream_headers": {"patterns": [{"prefix": "x-amzn-oidc-"}]},
             "allowed_client_headers": {"patterns": [{"exact": "location"}, {"exact": "set-cookie"}]},
             "allowed_client_headers_on_success": {"patterns": [{"exact": "set-cookie"}]},
-            "dynamic_metadata_from_headers": {"patterns": [{"exact": ERROR_REASON}]},
+            "dynamic_metadata_from_headers": {"patterns": [{"exact": HEADER}]},
         },
     )

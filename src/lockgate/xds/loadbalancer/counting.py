@@ -12,10 +12,11 @@ from typing import Final
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter
 from envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config
 
+from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.forwarding import drops_invalid_headers
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.log_filters import all_of, any_of, expression, flagged, noted, status_is
-from lockgate.xds.loadbalancer.names import ERROR_REASON, FUNCTIONS, listener_name
+from lockgate.xds.loadbalancer.names import FUNCTIONS, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
 OWN: Final = "own.code"  # answers of the load balancer's own, by status; 0 where the client left before any
@@ -54,7 +55,7 @@ def _counted(balancer: LoadBalancer) -> Iterable[_Counter]:
     yield _Counter(REDIRECTED, all_of(status_is(300, "GE"), expression(_REDIRECTED)))
     by_target = _BY_TARGET
     if any(group.target_type == "lambda" for group in groups):  # what answers for a function that failed is no target
-        yield _Counter(OWN, noted(FUNCTIONS, ERROR_REASON))
+        yield _Counter(OWN, noted(FUNCTIONS, HEADER))
         by_target += f' && !("{FUNCTIONS}" in metadata.filter_metadata)'
     yield _Counter(TARGET_5XX, all_of(status_is(500, "GE"), expression(by_target)))
     yield _Counter(NON_COMPLIANT, any_of(flagged("DPE"), noted("lockgate.desync", "class")))

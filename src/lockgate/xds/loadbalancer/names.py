@@ -8,7 +8,6 @@ from lockgate.loadbalancer.network import AnyLoadBalancer
 
 PEER: Final = "lockgate.peer"  # filter state: the address at the other end of the connection
 LUA: Final = "envoy.filters.http.lua"
-ERROR_REASON: Final = "x-error-reason"  # of answers of our own services, for the access log
 FUNCTIONS: Final = "lockgate.lambda"  # metadata of answers of Lambda functions
 REWRITES: Final = "envoy.filters.http.header_to_metadata"
 CLUSTER_HEADER: Final = "x-lockgate-cluster"  # from a script to the route: the target group that it chose
