@@ -32,8 +32,11 @@ _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}")
 _METHOD = re.compile(r"[A-Z\-_]{1,40}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 # What the user guide names as unsupported: look-around, atomic groups, recursion, back-references, Unicode classes,
-# possessive quantifiers.
-_FOREIGN = re.compile(r"\(\?(?:[=!>]|<[=!]|R\)|\d+\))|\\[1-9]|\\[pPgk]|[*+?}]\+")
+# possessive quantifiers; and what Python's expressions have beyond RE2's: conditionals, comments, flags and escapes.
+_FOREIGN = re.compile(
+    r"\(\?(?:[=!>#(]|<[=!]|P=|R\)|\d+\)|[A-Za-z]*[aLux][A-Za-z]*[-:)])|\\[1-9]|\\[pPgkuUNZ]|[*+?}]\+|"
+    r"\{\d*,?(?:1(?!000[,}])\d{3}|[2-9]\d{3}|\d{5,})(?:,\d*)?\}"
+)
 
 
 def complete(given: Sequence[Shape]) -> list[Shape]:
@@ -138,7 +141,7 @@ def _check_regex(pattern: str, length: int) -> None:
         raise Refusal("ValidationError", f"The regex '{pattern}' cannot be longer than '{length}' characters")
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise Refusal("ValidationError", f"The regex '{pattern}' is not valid: {error}") from error
     if found := _FOREIGN.search(pattern):
         raise Refusal("ValidationError", f"The regex '{pattern}' is not valid: '{found[0]}' is not supported")
