@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,6 @@ def test_the_certificate_is_chosen_by_server_name() -> None:
 
 
 def _with_web_acl(*rules: dict[str, Any]) -> LoadBalancer:
-    from dataclasses import replace
-
     answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": rules}
     return replace(balancer([], {"action": FIXED}), web_acl=web_acl(answer, References()))
 
@@ -179,3 +178,13 @@ def test_the_method_trace_is_refused_before_waf_is_asked() -> None:
         405, "the method TRACE is not allowed"
     )
     assert isinstance(decide(made, Request(target="/" + "x" * 20000, host="a")).outcome, Blocked)
+
+
+def test_headers_that_waf_inserts_are_sent_instead_of_the_clients() -> None:
+    inserted = {"Count": {"CustomRequestHandling": {"InsertHeaders": [{"Name": "team", "Value": "blue"}]}}}
+    made = _with_web_acl({"Name": "count", "Priority": 1, "Statement": ADMIN, "Action": inserted})
+    forward = {"Type": "forward", "TargetGroupArn": "arn:web"}
+    made = replace(balancer([], {"action": forward}), web_acl=made.web_acl)
+    sent = decide(made, Request(target="/admin", host="a.example.com", headers=(("X-Amzn-Waf-Team", "red"),))).outcome
+    assert isinstance(sent, Forwarded)
+    assert sent.request.all("x-amzn-waf-team") == ("blue",)

@@ -193,9 +193,9 @@ def test_a_load_balancer_has_one_web_acl(running: Lab, waf: Any) -> None:
     deletion = {"Name": "two", "Scope": "REGIONAL", "Id": two["Id"], "LockToken": two["LockToken"]}
     assert refusal(waf.delete_web_acl, **deletion)[0] == "WAFAssociatedItemException"
     running.client("elbv2").delete_load_balancer(LoadBalancerArn=arn)
+    assert arn not in running.run(running.api.web_acls())
     waf.delete_web_acl(**deletion)
     assert "two" not in [acl["Name"] for acl in waf.list_web_acls(Scope="REGIONAL")["WebACLs"]]
-    assert arn not in running.run(running.api.web_acls())
 
 
 def test_a_web_acl_is_taken_away_again(running: Lab, waf: Any) -> None:
