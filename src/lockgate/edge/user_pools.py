@@ -40,10 +40,10 @@ def user_pool_clients(
         made.add((found.pool_arn, found.client_id))
         key = secret_key.encode()[:64]
         secret = blake2b(found.client_id.encode(), key=key, digest_size=26).hexdigest()
-        told = "as lockgate.yaml says" if found.client_id in settled else "which Cognito's API tells"
+        told = "lockgate.yaml names" if found.client_id in settled else "Cognito's API tells"
         yield UserPoolClient(
             found.pool_arn,
             found.client_id,
             settled.get(found.client_id, secret),
-            f"user pool {pool['id']}: made, with client {found.client_id} and a secret, {told}",
+            f"user pool {pool['id']}: made, with client {found.client_id}, whose secret {told}",
         )

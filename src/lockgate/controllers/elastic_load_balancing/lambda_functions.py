@@ -12,7 +12,8 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lockgate.controllers.elastic_load_balancing.platform import Serve
@@ -30,6 +31,9 @@ from lockgate.loadbalancer.lambda_function import (
 )
 from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.pages import CONTENT_TYPE, SERVER, page, reason
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
@@ -94,14 +98,23 @@ class LambdaFunctions:
             raise NotInvoked("LambdaBadRequest", "the request is not UTF-8") from error
         return await self._invoke(group, sent)
 
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made once: certificates are read for it. No connection is kept, so that none is used that has just ended."""
+        import httpx
+
+        timeout = httpx.Timeout(RUN_SECONDS, connect=CONNECT_SECONDS)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+
     async def _invoke(self, group: TargetGroup, sent: Event) -> Response:
         import httpx
 
         url = self._url(group)
-        timeout = httpx.Timeout(RUN_SECONDS, connect=CONNECT_SECONDS)
         try:
-            async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-                answer = await client.post(url, content=json.dumps(sent), headers={"content-type": "application/json"})
+            answer = await self._client.post(
+                url, content=json.dumps(sent), headers={"content-type": "application/json"}
+            )
         except httpx.TimeoutException as error:
             raise NotInvoked("LambdaConnectionTimeout", f"{url} does not answer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
