@@ -34,7 +34,7 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 # What the user guide names as unsupported: look-around, atomic groups, recursion, back-references, Unicode classes,
 # possessive quantifiers; and what Python's expressions have beyond RE2's: conditionals, comments, flags and escapes.
 _FOREIGN = re.compile(
-    r"\(\?(?:[=!>#(]|<[=!]|P=|R\)|\d+\)|[A-Za-z]*[aLux][A-Za-z]*[-:)])|\\[1-9]|\\[pPgkuUNZ]|[*+?}]\+|"
+    r"\(\?(?:[=!>#(]|<[=!]|P=|R\)|\d+\)|[A-Za-z]*[aLux][A-Za-z]*[-:)])|\\[1-9]|\\[pPgkuUNZ_]|[*+?}]\+|"
     r"\{\d*,?(?:1(?!000[,}])\d{3}|[2-9]\d{3}|\d{5,})(?:,\d*)?\}"
 )
 
