@@ -14,6 +14,7 @@ from alb_lab import Answer, Lab, laboratory
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from lockgate.loadbalancer.forwarding import TRACE_ID
 from lockgate.loadbalancer.model import (
     Condition,
     FinalAction,
@@ -187,6 +188,8 @@ peculiar = st.sampled_from(
         (("X-Accent", "\xe9"),),
         (("X-Big", "x" * 16400),),
         (("X-Big", "x" * 9000), ("X-Bigger", "y" * 9000)),
+        (("X-Amzn-Trace-Id", "CalledFrom=app"),),
+        (("X-Big", "x" * 9000), ("X-Amzn-Trace-Id", "CalledFrom=app")),
         (("X-Forwarded-For", ", ".join(["10.0.0.1"] * 31)),),
     ]
 )
@@ -252,7 +255,8 @@ def check(decision: Decision, request: Request, answer: Answer) -> None:
             assert answer.seen_header("host") == [sent.host], told
             for name in {each.lower() for each, _ in (*sent.headers, *request.headers)} - {"x-amzn-trace-id"}:
                 assert ",".join(answer.seen_header(name)) == ",".join(sent.all(name)), (name, told)
-            assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", answer.seen_header("x-amzn-trace-id")[0]), told
+            trace = re.escape(sent.all("x-amzn-trace-id")[0]).replace(re.escape(TRACE_ID), "1-[0-9a-f]{8}-[0-9a-f]{24}")
+            assert re.fullmatch(trace, answer.seen_header("x-amzn-trace-id")[0]), told
         case Redirected(status, location) as outcome:
             assert (answer.status, answer.header("location")) == (status, location), told
             assert head or answer.body.decode() == outcome.body, told

