@@ -303,8 +303,10 @@ def _secure(*rules: Rule) -> Listener:
 
 def test_grpc_is_asked_about_without_its_body(lab: Lab, waf: Waf) -> None:
     """A client that waits for headers before it sends anything is not kept waiting for a body."""
-    agent = ByteMatch(Component(SingleHeader("user-agent")), b"bad", "EXACTLY")
-    made = served(lab, waf, acl(rule(body("x"), Block()), rule(agent, Block(), "agent", 1)), _secure())
+    bad, odd = (ByteMatch(Component(SingleHeader("user-agent")), agent, "EXACTLY") for agent in (b"bad", b"odd"))
+    custom = Block(Response(429, (), "text/plain", "slower", True))
+    blocked = acl(rule(body("x"), Block()), rule(bad, Block(), "agent", 1), rule(odd, custom, "odd", 2))
+    made = served(lab, waf, blocked, _secure())
 
     async def ask(agent: str) -> tuple[int, bytes]:
         from h2.config import H2Configuration
@@ -341,8 +343,9 @@ def test_grpc_is_asked_about_without_its_body(lab: Lab, waf: Waf) -> None:
             writer.write(connection.data_to_send())
 
     assert lab.run(ask("bad")) == (403, page(403).encode())
+    assert lab.run(ask("odd")) == (429, b"slower")
     assert lab.run(ask("good"))[0] == 464  # the target speaks HTTP/1.1
-    assert [each.body for each in waf.asked] == [None, None]
+    assert [each.body for each in waf.asked] == [None, None, None]
 
 
 def test_other_requests_of_http_2_have_bodies(lab: Lab, waf: Waf) -> None:

@@ -51,6 +51,11 @@ def mark(status: int, content_type: str) -> Message:
     return header(OWN_ANSWER, literal(marked(status, content_type)))
 
 
+def mark_as_it_is() -> Message:
+    """The same for an answer whose status and type somebody else decides."""
+    return header(OWN_ANSWER, f"{_MARKED}%RESPONSE_CODE% |%RESP(CONTENT-TYPE)%")
+
+
 def marked(status: int, content_type: str, phrase: str | None = None) -> str:
     """The header's value; `phrase` is the reason phrase, without a bar, where it is not the status's own."""
     return f"{_MARKED}{status} {reason(status) if phrase is None else phrase}|{content_type}"

@@ -15,7 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import SERVER, content_type, page
-from lockgate.xds.loadbalancer.answers import mark
+from lockgate.xds.loadbalancer.answers import mark, mark_as_it_is
 from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
 from lockgate.xds.loadbalancer.log_filters import expression, flagged, status_is
 from lockgate.xds.loadbalancer.names import TLS
@@ -56,7 +56,11 @@ _TIMED_OUT: Final = (
 def local_replies(listener: Listener, *, has_web_acl: bool = False) -> Message:
     """First match wins. A rule's own answer is left alone, but a redirect's is given its page; so is WAF's own."""
     headers = [*server_header(listener), *added_headers(listener)]
-    mappers = [ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=headers)] if has_web_acl else []
+    mappers = (
+        [ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=[*headers, mark_as_it_is()])]
+        if has_web_acl
+        else []
+    )
     mappers += [_mapper(status_is(status), status, headers) for status in REDIRECTS]
     mappers.append(ResponseMapper(filter=expression(_BY_RULE)))
     mappers.append(_mapper(expression(_NO_HANDSHAKE), 502, headers))
