@@ -18,7 +18,8 @@ from lockgate.loadbalancer.waf.evaluate import Verdict, blind_spots, evaluate
 from lockgate.loadbalancer.waf.fields import BODY_BYTES, Inspected
 from lockgate.loadbalancer.waf.model import Address, Networks, WebAcl
 from lockgate.loadbalancer.waf.rates import RateKey, Rates
-from lockgate.loadbalancer.waf.reader import References, references_of, web_acl
+from lockgate.loadbalancer.waf.reader import References, web_acl
+from lockgate.loadbalancer.waf.references import references_of
 from lockgate.loadbalancer.waf.regex import refusal
 from lockgate.loadbalancer.waf.transformations import KNOWN
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lockgate.loadbalancer.model import LoadBalancer
-from lockgate.loadbalancer.waf.evaluate import blind_spots
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 
@@ -22,6 +21,8 @@ def not_evaluated(balancers: Iterable[LoadBalancer]) -> Iterator[Finding]:
     for balancer in balancers:
         if balancer.web_acl is None or balancer.web_acl.arn in told:
             continue
+        from lockgate.loadbalancer.waf.evaluate import blind_spots
+
         told.add(balancer.web_acl.arn)
         for spot in blind_spots(balancer.web_acl):
             message = f"rule {spot.rule} of web ACL {balancer.web_acl.name} is not evaluated: {spot.why}"

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from lockgate.loadbalancer.waf.model import WebAcl
 from lockgate.resources.finding import Position
+
+if TYPE_CHECKING:  # few load balancers have one, and its classes take a while to make
+    from lockgate.loadbalancer.waf.model import WebAcl
 
 
 class _NoEntries(Mapping[str, str]):

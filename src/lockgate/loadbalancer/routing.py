@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
 from lockgate.loadbalancer.conditions import Mismatch, mismatches
 from lockgate.loadbalancer.desync import suspicion
@@ -29,10 +29,11 @@ from lockgate.loadbalancer.pages import fixed_content_type, page
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
 from lockgate.loadbalancer.sessions import CALLBACK
-from lockgate.loadbalancer.waf.evaluate import Verdict, evaluate
-from lockgate.loadbalancer.waf.fields import Inspected
-from lockgate.loadbalancer.waf.model import Response
-from lockgate.loadbalancer.waf.statements import Countries
+
+if TYPE_CHECKING:
+    from lockgate.loadbalancer.waf.evaluate import Verdict
+    from lockgate.loadbalancer.waf.model import Response
+    from lockgate.loadbalancer.waf.statements import Countries
 
 __all__ = [
     "Answered",
@@ -217,6 +218,9 @@ def _malformed(request: Request) -> Refused | None:
 def _verdict(balancer: LoadBalancer, request: Request, body: bytes, country: Countries | None) -> Verdict | None:
     if balancer.web_acl is None:
         return None
+    from lockgate.loadbalancer.waf.evaluate import evaluate
+    from lockgate.loadbalancer.waf.fields import Inspected
+
     grpc = request.is_http2 and (request.first("content-type") or "").startswith("application/grpc")
     return evaluate(balancer.web_acl, Inspected(request, None if grpc else body), country=country)
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.elastic_load_balancing.platform import Platform
 from lockgate.loadbalancer.model import LoadBalancer
-from lockgate.loadbalancer.waf.evaluate import BlindSpot, Verdict, blind_spots, evaluate
-from lockgate.loadbalancer.waf.fields import Inspected
-from lockgate.loadbalancer.waf.model import WebAcl
-from lockgate.loadbalancer.waf.rates import Rates
-from lockgate.loadbalancer.waf.reader import References, references_of, web_acl
+from lockgate.loadbalancer.waf.references import references_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # nothing of it is needed until a web ACL is there
     from lockgate.dataplane.firewall import Firewall
+    from lockgate.loadbalancer.waf.evaluate import BlindSpot, Verdict
+    from lockgate.loadbalancer.waf.fields import Inspected
+    from lockgate.loadbalancer.waf.model import WebAcl
+    from lockgate.loadbalancer.waf.rates import Rates
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
@@ -70,6 +70,10 @@ class WebAcls:
     async def read(self) -> None:
         """Raises `AwsError`."""
         associated = await self._platform.web_acls()
+        if not associated and not self._known:
+            return
+        from lockgate.loadbalancer.waf.rates import Rates
+
         wanted = sorted(set(associated.values()))
         read = dict(zip(wanted, await asyncio.gather(*(self._read(arn) for arn in wanted)), strict=True))
         self._known = {balancer: acl for balancer, arn in associated.items() if (acl := read[arn]) is not None}
@@ -99,6 +103,8 @@ class WebAcls:
         acl = self._known.get(balancer)
         if acl is None:
             return None
+        from lockgate.loadbalancer.waf.evaluate import evaluate
+
         now, rates = time.monotonic(), self._rates[acl.arn]
         verdict = evaluate(acl, inspected, counts=lambda key: rates.count(key, now))
         for key in verdict.rates:
@@ -119,6 +125,8 @@ class WebAcls:
         inner = [rule for group in groups.values() for rule in group.get("Rules") or []]
         sets = frozenset(references_of([*rules, *inner]))
         ip_sets, pattern_sets = await asyncio.gather(self._all("ipset", sets), self._all("regexpatternset", sets))
+        from lockgate.loadbalancer.waf.reader import References, web_acl
+
         return web_acl(answer, References(ip_sets, pattern_sets, groups))
 
     async def _all(self, kind: str, arns: Iterable[str]) -> dict[str, Any]:
@@ -143,6 +151,8 @@ class WebAcls:
 
     def _tell(self) -> None:
         """Once for each rule that cannot be evaluated: requests pass it as if it were not met."""
+        from lockgate.loadbalancer.waf.evaluate import blind_spots
+
         now = frozenset((acl.name, spot) for acl in self._known.values() for spot in blind_spots(acl))
         for name, spot in sorted(now - self._told, key=lambda each: (each[0], each[1].rule)):
             log.warning("web ACL %s: rule %s is not evaluated: %s", name, spot.rule, spot.why)

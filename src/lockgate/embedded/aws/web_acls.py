@@ -13,7 +13,7 @@ from lockgate.embedded.aws import constraints, waf_rules
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
 from lockgate.embedded.aws.waf_rules import invalid
 from lockgate.loadbalancer.waf.capacity import MOST, capacity
-from lockgate.loadbalancer.waf.reader import references_of
+from lockgate.loadbalancer.waf.references import references_of
 
 _VERBS: Final = ("Create", "Update", "Delete", "Get")
 _KINDS: Final = ("WebACL", "RuleGroup", "IPSet", "RegexPatternSet")

@@ -8,7 +8,7 @@ Source: WAFv2 API Reference, "Data types".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -89,21 +89,6 @@ def web_acl(answer: Json, references: References) -> WebAcl:
         rules=tuple(sorted(rules, key=lambda rule: rule.priority)),
         namespace=answer.get("LabelNamespace") or "",
     )
-
-
-def references_of(rules: Iterable[Json]) -> Iterator[str]:
-    """The ARNs of sets and groups that rules refer to; some more than once."""
-    pending: list[Any] = [each.get("Statement") for each in rules]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, Mapping):
-            for name, value in item.items():
-                if name.endswith("ReferenceStatement") and isinstance(value, Mapping):
-                    yield value["ARN"]
-                elif name.endswith(("Statement", "Statements")):
-                    pending.append(value)
-        elif isinstance(item, list | tuple):
-            pending += item
 
 
 # --- rules and actions -------------------------------------------------------------------------------------------

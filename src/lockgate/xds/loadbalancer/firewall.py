@@ -6,7 +6,7 @@ looks at them, and never those of gRPC: WAF is not given them, and their clients
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
@@ -17,11 +17,12 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 
 from lockgate.loadbalancer.error_reasons import WAF_SECONDS
 from lockgate.loadbalancer.model import Listener, LoadBalancer
-from lockgate.loadbalancer.waf.fields import BODY_BYTES
-from lockgate.loadbalancer.waf.model import WebAcl, fingerprints, looks_at_body
 from lockgate.xds.loadbalancer.names import SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 from lockgate.xds.loadbalancer.script import speaks_http2
+
+if TYPE_CHECKING:
+    from lockgate.loadbalancer.waf.model import WebAcl
 
 FILTER: Final = "lockgate.waf"
 GRPC_FILTER: Final = "lockgate.waf.grpc"
@@ -58,6 +59,9 @@ def firewall_filters(balancer: LoadBalancer, listener: Listener) -> list[Message
     acl = balancer.web_acl
     if acl is None:
         return []
+    from lockgate.loadbalancer.waf.fields import BODY_BYTES
+    from lockgate.loadbalancer.waf.model import looks_at_body
+
     asked = _filter(balancer, acl)
     if not looks_at_body(acl):
         return [_named(FILTER, asked)]
@@ -101,6 +105,8 @@ def _fails_open(balancer: LoadBalancer) -> bool:
 
 
 def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
+    from lockgate.loadbalancer.waf.model import fingerprints
+
     metadata = [{"key": LOAD_BALANCER, "value": balancer.arn}]
     metadata += [
         {"key": f"{FINGERPRINT}{kind}", "value": f"%TLS_{kind.upper()}_FINGERPRINT%"}

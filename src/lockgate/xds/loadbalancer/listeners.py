@@ -26,7 +26,6 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, desync_mode, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
-from lockgate.loadbalancer.waf.model import fingerprints
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import calls_functions, final_action, script_of
 from lockgate.xds.loadbalancer.answers import own_answers_filter
@@ -95,9 +94,17 @@ def _inspection(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     if listener.protocol != "HTTPS":
         return []
     inspector = TlsInspector()
-    if balancer.web_acl is not None and fingerprints(balancer.web_acl):
+    if _fingerprints(balancer):
         inspector.enable_ja3_fingerprinting.value = inspector.enable_ja4_fingerprinting.value = True
     return [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(inspector))]
+
+
+def _fingerprints(balancer: LoadBalancer) -> frozenset[str]:
+    if balancer.web_acl is None:
+        return frozenset()
+    from lockgate.loadbalancer.waf.model import fingerprints
+
+    return fingerprints(balancer.web_acl)
 
 
 def secret(arn: str, material: Material) -> Message:
