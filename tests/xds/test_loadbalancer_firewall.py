@@ -160,6 +160,23 @@ def test_without_a_web_acl_nobody_asks_and_nothing_is_in_the_way(lab: Lab, waf: 
     assert waf.asked == []
 
 
+def test_connections_that_were_open_before_end_with_their_next_answer(lab: Lab, waf: Waf) -> None:
+    made = served(lab, waf, None)
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", lab.port(made, 80))
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
+        writer.write(get("/admin").encode())
+        return await read_answer(reader)
+
+    open_before = lab.run(connect())
+    assert lab.run(ask(*open_before)).header("connection") != "close"
+    served(lab, waf, acl(rule(path("/admin"), Block())))
+    assert lab.run(ask(*open_before)).header("connection") == "close"
+    assert lab.run(ask(*lab.run(connect()))).status == 403
+
+
 def test_inserted_headers_reach_the_target_over_those_of_the_client(lab: Lab, waf: Waf) -> None:
     count = rule(path("/"), Count((("x-amzn-waf-team", "blue"),)), "count")
     made = served(lab, waf, acl(count, default=Allow((("x-amzn-waf-fruit", "melon"),))))

@@ -112,6 +112,8 @@ class Envoy:
                 *("--config-path", str(self._bootstrap)),
                 *("--log-level", "warning"),
                 *("--concurrency", "1"),
+                # What a listener was before goes on for connections that were open: each ends with its next answer.
+                *("--drain-strategy", "immediate"),
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
