@@ -177,6 +177,12 @@ def test_whatever_comes_as_json_is_read(text: bytes) -> None:
     json_body.parse(text)
 
 
+def test_json_that_is_nested_too_deep_is_read_as_far_as_it_goes() -> None:
+    parsed = json_body.parse(b'[["a"],' + b"[" * 8000)
+    assert [element.text for element in parsed.elements] == [b"a"]
+    assert not parsed.is_whole
+
+
 @given(st.lists(st.tuples(st.ip_addresses(v=4), st.integers(1, 32))), st.ip_addresses(v=4))
 def test_networks_hold_what_is_in_one_of_them(pairs: list[tuple[Any, int]], address: Any) -> None:
     texts = [f"{start}/{length}" for start, length in pairs]

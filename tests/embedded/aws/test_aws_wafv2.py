@@ -149,6 +149,9 @@ def test_an_update_replaces_all_there_is(waf: Any) -> None:
     bodies = {"sorry": {"ContentType": "TEXT_PLAIN", "Content": "sorry"}}
     made = web_acl(waf, "changing", rule(BY_PATH), Description="before", CustomResponseBodies=bodies)
     common = {"Name": "changing", "Scope": "REGIONAL", "Id": made["Id"]}
+    nobody = {**common, "Name": "nobody", "LockToken": made["LockToken"]}
+    code, _ = refusal(waf.update_web_acl, **nobody, DefaultAction={"Block": {}}, VisibilityConfig=VISIBLE)
+    assert (code, len(waf.get_web_acl(**common)["WebACL"]["Rules"])) == ("WAFNonexistentItemException", 1)
     token = waf.update_web_acl(
         **common, DefaultAction={"Block": {}}, Rules=[], VisibilityConfig=VISIBLE, LockToken=made["LockToken"]
     )["NextLockToken"]

@@ -257,9 +257,9 @@ def _kept(backend: Any, call: Call) -> Mapping[str, Any]:
 
 
 def _of(backend: Any, call: Call) -> Iterator[Any]:
-    """The one that the call names by its id, if it is there."""
-    arns = (arn for arn in _kept(backend, call) if arn.rpartition("/")[2] == call.parameters.get("Id"))
-    yield from (_kept(backend, call)[arn] for arn in arns)
+    """The one that the call names by its name and id, if it is there."""
+    named = (call.parameters.get("Name"), call.parameters.get("Id"))
+    yield from (item for arn, item in _kept(backend, call).items() if (item.name, arn.rpartition("/")[2]) == named)
 
 
 def _owners(backend: Any) -> list[Any]:
