@@ -99,6 +99,10 @@ def test_a_web_acl_blocks_counts_and_answers_until_it_is_taken_away(edge: Up, tm
         (f"{url}/", "-H", "X-Forwarded-For: 10.0.0.1, 192.0.2.7"),
     ) == ["403", "403", "200", "403", "200"]
 
+    metrics = edge.curl("--noproxy", "*", edge.status()["addresses"]["metrics"])
+    assert 'BlockedRequests{WebACL="edge",Rule="script"} 2\n' in metrics
+    assert 'CountedRequests{WebACL="edge",Rule="seen"} 1\n' in metrics
+
     key = ("-H", "X-Api-Key: a")
     twelve = edge.curl("-w", "%{http_code} ", "-o", "/dev/null", *key, *[f"{url}/x?[1-12]"]).split()
     assert (twelve[:10], twelve[-1]) == (["200"] * 10, "429")

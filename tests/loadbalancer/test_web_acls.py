@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,7 @@ from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.waf import json_body
 from lockgate.loadbalancer.waf.evaluate import Verdict, blind_spots, evaluate
 from lockgate.loadbalancer.waf.fields import BODY_BYTES, Inspected
+from lockgate.loadbalancer.waf.metrics import counted, exposition
 from lockgate.loadbalancer.waf.model import Address, Networks, WebAcl
 from lockgate.loadbalancer.waf.rates import RateKey, Rates
 from lockgate.loadbalancer.waf.reader import References, web_acl
@@ -122,6 +124,25 @@ def test_what_comes_of_a_request(case: dict[str, Any], row: dict[str, Any]) -> N
         assert found.blocked.content == row["content"]
         assert found.blocked.content_type == row.get("content_type", "")
         assert dict(found.blocked.headers) == row.get("headers", {})
+
+
+def test_what_requests_add_to_the_metrics() -> None:
+    rules: list[dict[str, Any]] = [
+        {"Name": "seen", "at": "/", "prefix": True, "Action": {"Count": {}}},
+        {"Name": "closed", "at": "/x", "Action": {"Block": {}}},
+    ]
+    made = acl(rules, {})
+    counts = Counter(
+        (metric, "lab", rule) for path in ("/x", "/", "/") for metric, rule in counted(verdict(made, {"path": path}))
+    )
+    assert exposition(counts) == (
+        "# TYPE AllowedRequests counter\n"
+        'AllowedRequests{WebACL="lab",Rule="Default_Action"} 2\n'
+        "# TYPE BlockedRequests counter\n"
+        'BlockedRequests{WebACL="lab",Rule="closed"} 1\n'
+        "# TYPE CountedRequests counter\n"
+        'CountedRequests{WebACL="lab",Rule="seen"} 3\n'
+    )
 
 
 TRANSFORMATIONS = yaml.safe_load((CASES / "transformations.yaml").read_text())

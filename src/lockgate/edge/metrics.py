@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.embedded.http import Receive, Scope, Send
+from lockgate.loadbalancer.waf.metrics import exposition as of_web_acls
 from lockgate.xds.loadbalancer.metrics import cloudwatch, counted, exposition, response_times
 from lockgate.xds.loadbalancer.tcp_metrics import flows
 
@@ -38,9 +39,8 @@ class Metrics:
             *counted(balancing.counts, balancing.load_balancers),
             *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
-        return exposition(
-            metrics, response_times(await _told(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
-        )
+        times = response_times(await _told(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
+        return exposition(metrics, times) + of_web_acls(balancing.waf_counts)
 
 
 async def _stats(edge: Edge, node: str) -> Mapping[str, int]:

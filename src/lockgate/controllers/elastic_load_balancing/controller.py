@@ -131,6 +131,11 @@ class ElasticLoadBalancing:
         return self._web_acls.judge(balancer, inspected)
 
     @property
+    def waf_counts(self) -> Mapping[tuple[str, str, str], int]:
+        """What web ACLs did with requests: by metric, web ACL and rule."""
+        return MappingProxyType(self._web_acls.counts)
+
+    @property
     def counts(self) -> Mapping[tuple[str, str], int]:
         """What Envoy cannot count: by CloudWatch's metric, and the ARN of a load balancer or target group."""
         return {**self._authentication.counts, **self._functions.counts}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.elastic_load_balancing.platform import Platform
 from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.waf.metrics import counted
 from lockgate.loadbalancer.waf.references import references_of
 
 if TYPE_CHECKING:  # nothing of it is needed until a web ACL is there
@@ -49,6 +51,7 @@ class WebAcls:
         self._known: dict[str, WebAcl] = {}  # by the load balancer's ARN
         self._rates: dict[str, Rates] = {}  # by the web ACL's ARN
         self._forgotten = time.monotonic()
+        self.counts: Counter[tuple[str, str, str]] = Counter()  # by metric, web ACL, rule
         self._told: frozenset[tuple[str, BlindSpot]] = frozenset()
 
     @property
@@ -109,6 +112,7 @@ class WebAcls:
         verdict = evaluate(acl, inspected, counts=lambda key: rates.count(key, now))
         for key in verdict.rates:
             rates.add(key, now)
+        self.counts.update((metric, acl.name, rule) for metric, rule in counted(verdict))
         if now > self._forgotten + FORGOTTEN_EVERY_SECONDS:
             self._forgotten = now
             for each in self._rates.values():
