@@ -113,10 +113,10 @@ class Story:
         self.servers: list[Server] = []
         lab.records = str(self.logs.records)
 
-    async def _serve(self, application: Callable[..., Awaitable[None]], host: str) -> tuple[str, int]:
+    async def _serve(self, application: Callable[..., Awaitable[None]], host: str) -> Server:
         server = await serve(application)
         self.servers.append(server)
-        return server.host, server.port
+        return server
 
     def group(self, name: str, *, check: HealthCheck = CHECK, **attributes: str) -> TargetGroup:
         return TargetGroup(
@@ -285,6 +285,7 @@ FAILURES: dict[str, tuple[int, str, str, int, str]] = {
     "as the emulator tells it": (200, "", '{"errorMessage": "no", "errorType": "KeyError"}', 502, "LambdaUnhandled"),
     "no answer in it": (200, "", '{"body": "hi"}', 502, "LambdaInvalidResponse"),
     "too much": (200, "", json.dumps({"statusCode": 200, "body": "a" * MEBIBYTE}), 502, "LambdaResponseTooLarge"),
+    "too deep to read": (200, "", '{"statusCode": 200, "body": ' + "[" * 100_000, 502, "LambdaInvalidResponse"),
     "too many at once": (429, "", "{}", 502, "LambdaThrottling"),
     "the service failed": (500, "", "{}", 502, "LambdaServiceException"),
     "not allowed": (403, "", "{}", 502, "LambdaAccessDenied"),
@@ -328,6 +329,25 @@ def test_functions_that_are_not_there(
     assert story.ask("GET /").status == 502
     assert story.logged()[24] == reason
     assert told in caplog.text
+
+
+def test_a_target_group_that_is_gone_leaves_no_socket_open(story: Story) -> None:
+    group = story.group("mangum")
+    story.rules(group)
+    (place,) = story.functions.places(group)
+
+    async def refused() -> None:
+        await story.functions.follow([])
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(*place)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.02)
+
+    story.lab.run(refused())
+    assert story.functions.places(group) == ()
 
 
 def test_an_emulator_has_its_function_at_one_path(story: Story) -> None:

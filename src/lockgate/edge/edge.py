@@ -48,7 +48,7 @@ from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.echo import Echo, ServicePort
-from lockgate.embedded.http import Application, serve
+from lockgate.embedded.http import Application, Server, serve
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
@@ -315,13 +315,13 @@ class Edge:
         folder.mkdir(exist_ok=True)  # Envoy opens its file there, and makes no folder
         return folder
 
-    async def _serve(self, application: Application, host: str) -> tuple[str, int]:
+    async def _serve(self, application: Application, host: str) -> Server:
         certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None
         server = await serve(application, certificate=certificate)
         self._places.push_async_callback(server.stop)
         if host:
             self._own_hosts[host, 443] = server.port
-        return server.host, server.port
+        return server
 
     def _client(self, access_key_id: str, secret_access_key: str, region: str = "") -> Aws:
         return Aws(

@@ -64,6 +64,11 @@ class Invalid:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function failed. What the Runtime Interface Emulator answers then has no other mark than its members."""
+
+
 def event(request: Request, target_group_arn: str, *, multi_value: bool) -> Event:
     """Raises `UnicodeDecodeError` for a text that is not UTF-8."""
     headers = [(name.lower(), value) for name, value in request.headers if name.lower() not in _HOP_BY_HOP]
@@ -83,14 +88,16 @@ def health_check_event(path: str, target_group_arn: str, *, multi_value: bool) -
     return event(Request("GET", path, query, (("user-agent", USER_AGENT),)), target_group_arn, multi_value=multi_value)
 
 
-def response(result: bytes, *, multi_value: bool) -> Response | Invalid:
+def response(result: bytes, *, multi_value: bool) -> Response | Invalid | Raised:
     """What a function's result says. What it leaves out has a default; null is no value for anything."""
     try:
         found = json.loads(result)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Invalid("it is not JSON")
     if not isinstance(found, dict):
         return Invalid("it is not an object")
+    if {"errorMessage", "errorType"} <= found.keys():
+        return Raised()
     status = found.get("statusCode")
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         return Invalid(f"its statusCode is {json.dumps(status)}, not an integer from 200 to 599")

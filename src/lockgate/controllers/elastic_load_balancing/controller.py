@@ -327,7 +327,8 @@ class ElasticLoadBalancing:
         if self._authentication.actions and self._authentication_at is None and self._serve_application:
             keys = PublicKeys(self._authentication.public_key)
             await self._serve_application(keys, host_of(self._aws.region))
-            self._authentication_at = await self._serve_application(self._authentication, "")
+            served = await self._serve_application(self._authentication, "")
+            self._authentication_at = served.host, served.port
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""

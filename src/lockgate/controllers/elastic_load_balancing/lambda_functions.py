@@ -16,13 +16,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lockgate.controllers.elastic_load_balancing.platform import Serve
+from lockgate.controllers.elastic_load_balancing.bodies import body_of
+from lockgate.controllers.elastic_load_balancing.platform import Serve, Served
 from lockgate.loadbalancer.error_reasons import HEADER, LambdaReason, lambda_metric, lambda_status
 from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.lambda_function import (
     MOST_BYTES,
     Event,
     Invalid,
+    Raised,
     Request,
     Response,
     event,
@@ -61,19 +63,24 @@ class LambdaFunctions:
         self._urls = urls
         self._serve = serve
         self._groups: dict[str, TargetGroup] = {}
-        self._places: dict[str, tuple[str, int]] = {}
+        self._served: dict[str, Served] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch's metric and target group
 
     async def follow(self, groups: Iterable[TargetGroup]) -> None:
-        """The target groups that exist now; each of a function gets a socket of its own, and keeps it."""
+        """The target groups that exist now; each of a function has a socket of its own for as long as it exists."""
         self._groups = {group.reference: group for group in groups if group.target_type == "lambda"}
         for reference in self._groups:
-            if reference not in self._places and self._serve is not None:
-                self._places[reference] = await self._serve(_Application(self, reference), "")
+            if reference not in self._served and self._serve is not None:
+                self._served[reference] = await self._serve(_Application(self, reference), "")
+        for reference in self._served.keys() - self._groups.keys():  # nothing forwards to it, and nobody waits for it
+            ending = asyncio.create_task(self._served.pop(reference).stop())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def places(self, group: TargetGroup) -> tuple[tuple[str, int], ...]:
-        place = self._places.get(group.reference)
-        return (place,) if place is not None else ()
+        served = self._served.get(group.reference)
+        return ((served.host, served.port),) if served is not None else ()
 
     async def probe(self, group: TargetGroup) -> Outcome:
         check = group.health_check
@@ -111,17 +118,17 @@ class LambdaFunctions:
         import httpx
 
         url = self._url(group)
+        headers = {"content-type": "application/json"}
         try:
-            answer = await self._client.post(
-                url, content=json.dumps(sent), headers={"content-type": "application/json"}
-            )
+            async with self._client.stream("POST", url, content=json.dumps(sent), headers=headers) as answer:
+                body = await body_of(answer, MOST_BYTES)
         except httpx.TimeoutException as error:
             raise NotInvoked("LambdaConnectionTimeout", f"{url} does not answer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotInvoked("LambdaServiceException", f"{url}: {error or type(error).__name__}") from error
         if answer.status_code != 200:
             raise NotInvoked(_REASONS.get(answer.status_code, "LambdaServiceException"), _told(url, answer.status_code))
-        return _result(answer.content, "x-amz-function-error" in answer.headers, group)
+        return _result(body, "x-amz-function-error" in answer.headers, group)
 
     def _url(self, group: TargetGroup) -> str:
         """A URL with a path is used as it is: the emulator in a function's own image knows no function by its name."""
@@ -183,27 +190,17 @@ async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[s
     return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, bytes(body))
 
 
-def _result(body: bytes, failed: bool, group: TargetGroup) -> Response:
+def _result(body: bytes | None, failed: bool, group: TargetGroup) -> Response:
     """Raises `NotInvoked`."""
-    if len(body) > MOST_BYTES:
-        raise NotInvoked(
-            "LambdaResponseTooLarge", f"the function's result has {len(body)} bytes, more than {MOST_BYTES}"
-        )
-    if failed or _is_error(body):
-        raise NotInvoked("LambdaUnhandled", f"the function failed: {body[:500].decode('utf-8', 'replace')}")
-    made = response(body, multi_value=_is_multi_value(group))
-    if isinstance(made, Invalid):
-        raise NotInvoked("LambdaInvalidResponse", f"the function's result is no answer: {made.why}")
-    return made
-
-
-def _is_error(body: bytes) -> bool:
-    """What the Runtime Interface Emulator answers for a function that failed has no other mark."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and {"errorMessage", "errorType"} <= found.keys()
+    if body is None:
+        raise NotInvoked("LambdaResponseTooLarge", f"the function's result has more than {MOST_BYTES} bytes")
+    match Raised() if failed else response(body, multi_value=_is_multi_value(group)):
+        case Raised():
+            raise NotInvoked("LambdaUnhandled", f"the function failed: {body[:500].decode('utf-8', 'replace')}")
+        case Invalid(why):
+            raise NotInvoked("LambdaInvalidResponse", f"the function's result is no answer: {why}")
+        case Response() as made:
+            return made
 
 
 def _is_multi_value(group: TargetGroup) -> bool:

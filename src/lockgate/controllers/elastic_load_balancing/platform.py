@@ -59,10 +59,18 @@ class Resolve(Protocol):
         ...
 
 
+class Served(Protocol):
+    """An application at a loopback address and port, until it is stopped."""
+
+    host: str
+    port: int
+
+    async def stop(self) -> None: ...
+
+
 class Serve(Protocol):
     """Sockets for what Elastic Load Balancing answers itself."""
 
-    async def __call__(self, application: Callable[..., Awaitable[None]], host: str, /) -> tuple[str, int]:
-        """Serve an ASGI application: the loopback address and port, plain HTTP, or HTTPS as `host` where it has a
-        name."""
+    async def __call__(self, application: Callable[..., Awaitable[None]], host: str, /) -> Served:
+        """Serve an ASGI application over plain HTTP, or over HTTPS as `host` where it has a name."""
         ...
