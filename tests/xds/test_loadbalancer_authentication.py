@@ -21,7 +21,7 @@ from alb_lab import Answer, Lab, laboratory, read_request
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from lockgate.controllers.elastic_load_balancing import Authentication
+from lockgate.controllers.elastic_load_balancing import Authentication, identity_provider
 from lockgate.embedded.http import serve
 from lockgate.loadbalancer.model import (
     Action,
@@ -52,11 +52,18 @@ class Provider:
         self.forms: list[dict[str, list[str]]] = []
         self.lifetime = 3600
         self.instead: dict[str, tuple[int, Any]] = {}
+        self.drips = ""  # the path where an answer never ends
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             line, headers, body = await read_request(reader)
             status, answer = self.answer(line, {name.lower(): value for name, value in headers}, body.decode())
+            if self.drips and self.drips in line:
+                writer.write(b"HTTP/1.1 200 So\r\nContent-Length: 1000\r\n\r\n")
+            while self.drips and self.drips in line:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
             text = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
             await writer.drain()
@@ -189,6 +196,7 @@ def test_a_user_logs_in_and_the_target_is_told_who(story: Story) -> None:
     assert header["kid"] == story.authentication.public_key()[0]
 
 
+DEEP = '{"a":' + "[" * 100_000
 Broken = tuple[str, int, Callable[[Provider], Any]]  # path, status, and what is answered there
 
 # What goes wrong at the provider, what the client is answered, and what the access log says (`error_reasons`).
@@ -211,6 +219,16 @@ BROKEN: dict[str, tuple[Broken, int, str]] = {
     "claims are a token": (("/userinfo", 200, lambda _: "a.b.c"), 401, "AuthInvalidUserinfoResponse"),
     "claims are a list": (("/userinfo", 200, lambda _: []), 401, "AuthInvalidUserinfoResponse"),
     "too many claims": (("/userinfo", 200, lambda _: {"x": "a" * 11264}), 500, "AuthUserinfoResponseSizeExceeded"),
+    "an endless lifetime": (("/token", 200, lambda p: p.tokens(expires_in=10**400)), 401, "AuthInvalidTokenResponse"),
+    "an access token of two lines": (
+        ("/token", 200, lambda p: p.tokens(access_token="access\r\nX-Is: in")), 401, "AuthInvalidTokenResponse",
+    ),
+    "an ID token too deep to read": (
+        ("/token", 200, lambda p: p.tokens(id_token=f"a.{_encoded(DEEP.encode())}.c")), 401, "AuthInvalidIdToken",
+    ),
+    "tokens too deep to read": (("/token", 200, lambda _: DEEP), 401, "AuthInvalidTokenResponse"),
+    "claims too deep to read": (("/userinfo", 200, lambda _: DEEP), 401, "AuthInvalidUserinfoResponse"),
+    "a subject of two lines": (("/userinfo", 200, lambda _: {"sub": "a\nb"}), 401, "AuthInvalidUserinfoResponse"),
 }  # fmt: skip
 
 
@@ -239,6 +257,36 @@ def test_a_provider_that_answers_with_an_error(story: Story) -> None:
     for error, status in (("access_denied", 401), ("server_error", 561)):
         back = story.get(f"/oauth2/idpresponse?error={error}&state={state}", cookies(began))
         assert (back.status, back.header("content-type")) == (status, "text/html")
+
+
+def test_what_anybody_sends_is_one_line_of_the_log(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    assert story.get("/oauth2/idpresponse?error=a%0Ab&error_description=c%0D%0Ad").status == 401
+    assert r"'a\nb' 'c\r\nd'" in caplog.text
+
+
+def test_a_provider_that_never_comes_to_an_end(
+    story: Story, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity_provider, "SECONDS", 0.3)
+    story.rules(story.oidc())
+    began = story.get("/1")
+    state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
+    story.provider.drips = "/token"
+    try:
+        assert story.get(f"/oauth2/idpresponse?code=good&state={state}", cookies(began)).status == 500
+    finally:
+        story.provider.drips = ""
+    assert "(AuthTokenEpRequestTimeout)" in caplog.text
+
+
+def test_a_key_set_that_is_none(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    story.rules(JwtValidation(f"{story.provider.url}/odd-keys", story.provider.url))
+    story.provider.instead = {"/odd-keys": (200, {"keys": None})}
+    try:
+        assert story.get("/1", f"Authorization: Bearer {story.provider.token()}").status == 500
+    finally:
+        story.provider.instead = {}
+    assert "(AuthUnhandledException)" in caplog.text
 
 
 def test_as_much_as_may_be_known_of_a_user(story: Story) -> None:
@@ -317,6 +365,8 @@ def test_without_a_token_or_without_keys(story: Story) -> None:
     story.rules(JwtValidation(f"{story.provider.url}/keys", story.provider.url))
     assert story.get("/1").status == 401
     assert story.get("/1", "Authorization: Bearer a.b.c").status == 401
+    deep = _encoded(b"[" * 2_000)
+    assert story.get("/1", f"Authorization: Bearer {deep}.{deep}.c").status == 401
     token = story.provider.token()
     head, body, _ = token.split(".")
     assert story.get("/1", f"Authorization: Bearer {head}.{body}.{_encoded(b'forged')}").status == 401

@@ -21,18 +21,14 @@ Json = Mapping[str, Any]
 def refusal(token: str, keys: Sequence[Json], validation: JwtValidation, now: float) -> str | None:
     """Why a token is not accepted; None for one that is. `keys` are those of the JWKS, `now` is Unix time."""
     parts = token.split(".")
-    try:
-        header, claims = (json.loads(_decoded(part)) for part in parts[:2])
-        signature = _decoded(parts[2])
-    except (ValueError, IndexError):
-        return "it is no JWT"
-    if len(parts) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
+    header, claims = map(_object, parts[:2]) if len(parts) == 3 else (None, None)
+    if header is None or claims is None:
         return "it is no JWT"
     if header.get("alg") != "RS256":
-        return f"its algorithm is {header.get('alg')}, not RS256"
+        return f"its algorithm is {header.get('alg')!r}, not RS256"
     candidates = [key for key in keys if "kid" not in header or key.get("kid") == header["kid"]]
     signed = f"{parts[0]}.{parts[1]}".encode()
-    if not any(_is_signed(key, signed, signature) for key in candidates):
+    if not any(_is_signed(key, signed, parts[2]) for key in candidates):
         return "no key of the JWKS has signed it"
     return _claims_refusal(claims, validation, now)
 
@@ -45,7 +41,7 @@ def _claims_refusal(claims: Json, validation: JwtValidation, now: float) -> str 
         value = claims.get(name)
         if value is None and not mandatory:
             continue
-        if not isinstance(value, int | float) or not holds(float(value)):
+        if not isinstance(value, int | float) or not holds(value):
             return f"its {name} is {value}, and it is {int(now)} now"
     return next((why for claim in validation.additional_claims if (why := _claim_refusal(claim, claims))), None)
 
@@ -62,14 +58,14 @@ def _claim_refusal(wanted: JwtClaim, claims: Json) -> str | None:
     return None if held & set(wanted.values) else f"its claim {wanted.name} is {found}"
 
 
-def _is_signed(key: Json, signed: bytes, signature: bytes) -> bool:
+def _is_signed(key: Json, signed: bytes, signature: str) -> bool:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
     from cryptography.hazmat.primitives.hashes import SHA256
 
     try:
         numbers = rsa.RSAPublicNumbers(_integer(key["e"]), _integer(key["n"]))
-        numbers.public_key().verify(signature, signed, padding.PKCS1v15(), SHA256())
+        numbers.public_key().verify(_decoded(signature), signed, padding.PKCS1v15(), SHA256())
     except (InvalidSignature, KeyError, TypeError, ValueError):
         return False
     return True
@@ -83,11 +79,8 @@ def id_token_refusal(token: object, issuer: str, client_id: str, now: float) -> 
     """
     if not isinstance(token, str):
         return "there is none: does the scope have openid?"
-    try:
-        claims = json.loads(_decoded(token.split(".")[1]))
-    except (ValueError, IndexError):
-        return "it is no JWT"
-    if not isinstance(claims, dict):
+    claims = _object(token.partition(".")[2].partition(".")[0])
+    if claims is None:
         return "it is no JWT"
     if claims.get("iss") != issuer:
         return f"its issuer is {claims.get('iss')}, not {issuer}"
@@ -109,6 +102,15 @@ def signed_by_us(header: Json, claims: Json, key: EllipticCurvePrivateKey) -> st
     body = ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, claims))
     r, s = decode_dss_signature(key.sign(body.encode(), ECDSA(SHA256())))
     return f"{body}.{urlsafe_b64encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big')).decode()}"
+
+
+def _object(part: str) -> dict[str, Any] | None:
+    """Of a token's part; None where it is none, or one too deep to be read."""
+    try:
+        found = json.loads(_decoded(part))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _decoded(part: str) -> bytes:

@@ -214,7 +214,8 @@ class Authentication:
         failure = sessions.login_failure(values, asked.cookies.get(sessions.NONCE_COOKIE), login, time.time())
         if failure is not None:
             if error := values.get("error"):
-                log.warning("the identity provider says %s %s", error, values.get("error_description", ""))
+                # Anybody may call back with anything: quoted, it stays one line of the log.
+                log.warning("the identity provider says %r %r", error, values.get("error_description", ""))
             return _failed(*failure)
         assert login is not None
         action, _ = self.actions.get(login.rule, (None, ""))

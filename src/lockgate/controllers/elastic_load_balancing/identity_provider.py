@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
+from lockgate.controllers.elastic_load_balancing.bodies import body_of
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer.error_reasons import AuthReason
 from lockgate.loadbalancer.model import AuthenticateOidc
@@ -17,6 +20,7 @@ from lockgate.loadbalancer.tokens import id_token_refusal
 
 JWKS_BYTES, JWKS_KEYS, JWKS_SECONDS = 150 * 1024, 10, 300.0
 ANSWER_BYTES = 1 << 20
+AGE = 1 << 40  # s: beyond, a lifetime is a mistake
 SECONDS = 5.0
 
 
@@ -31,7 +35,7 @@ class ProviderFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    body: bytes
+    size: int  # in bytes
     object: Mapping[str, Any] | None  # where the body is one, as JSON
 
 
@@ -50,7 +54,7 @@ class IdentityProviders:
         access = tokens.get("access_token")
         refresh = tokens.get("refresh_token", "")
         lifetime = tokens.get("expires_in", 3600)
-        if not (isinstance(access, str) and isinstance(refresh, str) and isinstance(lifetime, int | float)):
+        if not (_is_token(access) and _is_token(refresh) and isinstance(lifetime, int | float) and abs(lifetime) < AGE):
             raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} gave no good access token")
         # A refreshed session need not come with another ID token (OpenID Connect Core 1.0, 12.2).
         if (grant["grant_type"] != "refresh_token" or "id_token" in tokens) and (
@@ -71,8 +75,8 @@ class IdentityProviders:
         if keys and time.monotonic() - fetched < JWKS_SECONDS:
             return keys
         answer = await self._ask("GET", url, "AuthUnhandledException")
-        found = (answer.object or {}).get("keys", ()) if answer.status == 200 and len(answer.body) <= JWKS_BYTES else ()
-        keys = [key for key in found if isinstance(key, dict)]
+        found = (answer.object or {}).get("keys") if answer.status == 200 and answer.size <= JWKS_BYTES else None
+        keys = [key for key in found if isinstance(key, dict)] if isinstance(found, list) else []
         if not 1 <= len(keys) <= JWKS_KEYS:
             raise ProviderFailed(
                 "AuthUnhandledException",
@@ -101,7 +105,9 @@ class IdentityProviders:
             raise ProviderFailed("AuthUserinfoEpRequestFailed", f"{action.user_info_endpoint} answered {answer.status}")
         if answer.object is None:
             raise ProviderFailed("AuthInvalidUserinfoResponse", f"{action.user_info_endpoint} answered no JSON object")
-        return answer.object, len(answer.body)
+        if not str(answer.object.get("sub", "")).isprintable():
+            raise ProviderFailed("AuthInvalidUserinfoResponse", f"the sub of {action.user_info_endpoint} is no header")
+        return answer.object, answer.size
 
     async def _ask(
         self,
@@ -118,15 +124,25 @@ class IdentityProviders:
         host = urlsplit(url).hostname or ""
         proxy = await self._proxy_to(host) if self._proxy_to else None
         try:
-            async with httpx.AsyncClient(timeout=SECONDS, verify=self._trust or True, proxy=proxy) as client:
-                answer = await client.request(method, url, data=form, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with (
+                asyncio.timeout(SECONDS),  # of all that it takes: one byte in a while is no answer
+                httpx.AsyncClient(timeout=SECONDS, verify=self._trust or True, proxy=proxy) as client,
+                client.stream(method, url, data=form, headers=headers) as answer,
+            ):
+                body = await body_of(answer, ANSWER_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             why = f"{method} {url}: {error or type(error).__name__}"
             if proxy is None and host.strip("0123456789.:"):  # a name
                 why += f"; an Ingress or a VirtualService for {host} would have this edge answer"
             raise ProviderFailed(unreachable, why) from error
         try:
-            found = answer.json() if len(answer.content) <= ANSWER_BYTES else None
-        except ValueError:
+            found = json.loads(body or b"")
+        except (ValueError, RecursionError):
             found = None
-        return _Answer(answer.status_code, answer.content, found if isinstance(found, dict) else None)
+        size = ANSWER_BYTES + 1 if body is None else len(body)
+        return _Answer(answer.status_code, size, found if isinstance(found, dict) else None)
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    """Visible characters alone, as RFC 6749 has them (appendix A): it becomes a header."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
