@@ -71,6 +71,13 @@ def test_fields_are_found_in_any_case_and_map_keys_are_not() -> None:
     assert decode('{"RedirectConfig": "a", "REDIRECTCONFIG": "b"}', read) == ("b", ["RedirectConfig", "REDIRECTCONFIG"])
 
 
+def test_half_a_surrogate_pair_is_no_character() -> None:
+    def read(root: Node) -> list[tuple[str, str | None]]:
+        return [(key, node.string()) for key, node in root.entries()]
+
+    assert decode(r'{"a\ud800": "b\udc00", "c": "\ud83d\ude00"}', read) == [("a\ufffd", "b\ufffd"), ("c", "\U0001f600")]
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

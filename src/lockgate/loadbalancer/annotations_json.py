@@ -8,6 +8,7 @@ older manifests work while a number for a status code does not. Map keys, as in 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -28,7 +29,7 @@ def decode(raw: str, read: Callable[[Node], T]) -> T:
         raise Malformed(_go_error(raw, error)) from None
     except (RecursionError, ValueError) as error:
         raise Malformed(f"invalid JSON: {error}") from None
-    return read(Node(value))
+    return read(Node(_paired(value) if "\\u" in raw else value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,19 @@ class _Pairs:
 
     def __init__(self, pairs: list[tuple[str, Raw]]) -> None:
         self.pairs = pairs
+
+
+def _paired(value: Raw) -> Raw:
+    """Half of a surrogate pair is no character: Go reads U+FFFD instead, and no API could be told of it."""
+    match value:
+        case str():
+            return re.sub("[\ud800-\udfff]", "\ufffd", value)
+        case list():
+            return [_paired(item) for item in value]
+        case _Pairs():
+            return _Pairs([(_paired(key), _paired(item)) for key, item in value.pairs])
+        case _:
+            return value
 
 
 def _no_constant(name: str) -> Raw:
