@@ -84,6 +84,7 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
                 return Done(protocol.success(call, corrected), service, name, True)
         if service in moto_services.SERVICES:
             if service == "ec2":
+                ec2.check(request)
                 ec2.prepare(account.id, region)
             answer = moto_services.answer(service, region, account.id, request)
             if service == "sts":
