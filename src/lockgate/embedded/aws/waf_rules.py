@@ -57,30 +57,30 @@ def check(rules: Sequence[Json], bodies: Collection[str], known: Known, *, in_gr
             raise invalid("A rule that runs a rule group cannot add labels.", "RULE", "RuleLabels")
         _group(name, how, known)
         _statement(name, how, known, nested=False)
-        check_action(rule.get("Action") or {}, "RULE_ACTION", bodies, needed=not by_group)
+        if by_group:
+            _one(rule["OverrideAction"], "OVERRIDE_ACTION", "OverrideAction")
+        else:
+            check_action(rule["Action"], "RULE_ACTION", bodies)
         for label in rule.get("RuleLabels") or ():
             if RESERVED & set(label["Name"].split(":")):
                 raise invalid("A label has a reserved word.", "RULE", "RuleLabels")
 
 
-def check_action(action: Json, field: str, bodies: Collection[str], *, needed: bool = True) -> None:
+def check_action(action: Json, field: str, bodies: Collection[str]) -> None:
     """A rule's action or a default one. Raises `Refusal`."""
-    given = {name: how for name, how in action.items() if how is not None}
-    if len(given) != (1 if needed else 0):
-        raise invalid(ONE, field, "RuleAction" if field == "RULE_ACTION" else "DefaultAction")
-    for how in given.values():
-        response = how.get("CustomResponse")
-        if response is None:
-            continue
-        if response["ResponseCode"] not in STATUSES:
-            raise invalid("The status code is not supported.", "CUSTOM_RESPONSE", str(response["ResponseCode"]))
-        key = response.get("CustomResponseBodyKey")
-        if key is not None and key not in bodies:
-            raise invalid("There is no custom response body with this key.", "CUSTOM_RESPONSE", key)
-        names = [each["Name"].lower() for each in response.get("ResponseHeaders") or ()]
-        if "content-type" in names:
-            raise invalid("The header content-type cannot be specified.", "CUSTOM_RESPONSE", "ResponseHeaders")
-        _distinct(names, "A header is specified twice.", "CUSTOM_RESPONSE", "ResponseHeaders")
+    _, how = _one(action, field, "RuleAction" if field == "RULE_ACTION" else "DefaultAction")
+    response = how.get("CustomResponse")
+    if response is None:
+        return
+    if response["ResponseCode"] not in STATUSES:
+        raise invalid("The status code is not supported.", "CUSTOM_RESPONSE", str(response["ResponseCode"]))
+    key = response.get("CustomResponseBodyKey")
+    if key is not None and key not in bodies:
+        raise invalid("There is no custom response body with this key.", "CUSTOM_RESPONSE", key)
+    names = [each["Name"].lower() for each in response.get("ResponseHeaders") or ()]
+    if "content-type" in names:
+        raise invalid("The header content-type cannot be specified.", "CUSTOM_RESPONSE", "ResponseHeaders")
+    _distinct(names, "A header is specified twice.", "CUSTOM_RESPONSE", "ResponseHeaders")
 
 
 def check_addresses(addresses: Iterable[str], version: str) -> None:
@@ -108,6 +108,8 @@ def _group(name: str, how: Json, known: Known) -> None:
             for override in (*(how.get("RuleActionOverrides") or ()), *(how.get("ExcludedRules") or ())):
                 if override["Name"] not in known[how["ARN"]]:
                     raise invalid("The rule group has no rule of this name.", "RULE", override["Name"])
+                if "ActionToUse" in override:
+                    _one(override["ActionToUse"], "RULE_ACTION", "RuleAction")
         case "ManagedRuleGroupStatement" if how["VendorName"] == "AWS" and how["Name"] not in MANAGED:
             raise invalid(REFERENCE, "RULE", "Statement")
 
