@@ -241,15 +241,25 @@ def group_tags(group: Group, settings: Settings) -> dict[str, str]:
     """Of the load balancer, its listeners and its security group: the members' together, who must agree."""
     merged: dict[str, str] = {}
     for member in group.members:
-        for key, value in ingress_tags(member, settings).items():
+        for key, value in _own_tags(member, settings).items():
             if merged.setdefault(key, value) != value:
                 raise refused(f"conflicting tag {key}: {merged[key]} | {value}", member, a.TAGS)
-    return merged
+    return _with_default_tags(merged, settings)
 
 
 def ingress_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
-    """A member's own: of IngressClassParams, then (for a target group) the Service, then the Ingress. The flag
-    `--default-tags` goes before all of them, or with a gate after them."""
+    """Of what is one member's: a rule, or a target group with its Service."""
+    return _with_default_tags(_own_tags(member, settings, service), settings)
+
+
+def _with_default_tags(tags: dict[str, str], settings: Settings) -> dict[str, str]:
+    """The flag's go before all others, or with a gate after them."""
+    default = dict(settings.default_tags)
+    return default | tags if "EnableDefaultTagsLowPriority" in settings.gates else tags | default
+
+
+def _own_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
+    """A member's own: of IngressClassParams, then (for a target group) the Service, then the Ingress."""
     params = {tag.key: tag.value for tag in member.params.spec.tags} if member.params else {}
     own = dict(a.TAGS.read(member.ingress) or {})
     of_service = dict((a.TAGS.read(service) if service else None) or {})
@@ -260,9 +270,7 @@ def ingress_tags(member: Member, settings: Settings, service: Service | None = N
         if key in settings.external_managed_tags:
             message = f"failed build tags for {subject}: external managed tag key {key} cannot be specified"
             raise refused(message, member, a.TAGS)
-    found = own | of_service | params
-    default = dict(settings.default_tags)
-    return default | found if "EnableDefaultTagsLowPriority" in settings.gates else found | default
+    return own | of_service | params
 
 
 def tracked(tags: Mapping[str, str], group: GroupId, resource: str, settings: Settings) -> dict[str, str]:
