@@ -75,6 +75,7 @@ class Row:
         outcome = self.build()
         errors = [f.message.removeprefix(_NOT_BUILT) for f in outcome.findings if _is_error(f.code)]
         _equal(errors, [self.data["refused"]] if "refused" in self.data else [], "errors")
+        _equal([f.message for f in outcome.findings if not f.subject], [], "findings about nothing")
         if "findings" in self.data:
             told = [f.code for f in outcome.findings if f.code != findings.LEFT_OPEN.id]
             _equal(told, self.data["findings"], "findings")

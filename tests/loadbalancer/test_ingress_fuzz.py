@@ -39,21 +39,62 @@ TEXTS = st.one_of(
     ),
 )
 ANNOTATIONS = st.dictionaries(st.sampled_from(NAMES), TEXTS, max_size=5)
+PARAMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "scheme": st.sampled_from(["internal", "internet-facing"]),
+        "ipAddressType": st.sampled_from(["ipv4", "dualstack"]),
+        "targetType": st.sampled_from(["instance", "ip"]),
+        "sslRedirectPort": WORDS,
+        "certificateArn": st.lists(WORDS, max_size=2),
+        "inboundCIDRs": st.lists(WORDS, max_size=2),
+        "tags": st.lists(st.fixed_dictionaries({"key": WORDS, "value": WORDS}), max_size=2),
+        "loadBalancerName": WORDS,
+        "group": st.fixed_dictionaries({"name": WORDS}),
+        "subnets": st.dictionaries(st.just("ids"), st.lists(WORDS, max_size=2), max_size=1),
+    },
+)
+FLAGS = st.lists(
+    st.sampled_from(
+        [
+            "--default-target-type=ip", "--default-tags=a=b", "--external-managed-tags=a", "--ingress-class=",
+            "--enable-backend-security-group=false", "--enable-manage-backend-security-group-rules",
+            "--tolerate-non-existent-backend-service=false", "--tolerate-non-existent-backend-action=false",
+            "--feature-gates=EnableIPTargetType=false,ListenerRulesTagging=false,EnableDefaultTagsLowPriority=true",
+        ]
+    ),
+    max_size=3,
+    unique=True,
+)  # fmt: skip
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.lists(ANNOTATIONS, min_size=1, max_size=3), ANNOTATIONS, st.sampled_from(["80", "use-annotation", "http"]))
-def test_no_annotation_breaks_the_build(members: list[dict[str, str]], service: dict[str, str], port: str) -> None:
+@given(
+    st.lists(ANNOTATIONS, min_size=1, max_size=3),
+    ANNOTATIONS,
+    st.sampled_from(["80", "use-annotation", "http"]),
+    st.one_of(st.none(), PARAMS),
+    FLAGS,
+)
+def test_no_annotation_breaks_the_build(
+    members: list[dict[str, str]], service: dict[str, str], port: str, params: dict[str, Any] | None, flags: list[str]
+) -> None:
     data: dict[str, Any] = {
         "name": "fuzz",
         "group": members,
         "service": service,
         "paths": ["Prefix / web " + port, "Exact a.example/b web 80", "Any /c* web 15021"],
-        "flags": ["--feature-gates=EnableCertificateManagement=true"],
+        "flags": ["--feature-gates=EnableCertificateManagement=true", *_consistent(flags)],
+        "params": params,
     }
     outcome = Row("fuzz", data).build()
     refusals = [finding for finding in outcome.findings if finding.code in ("LG1102", "LG1106")]
     assert outcome.stacks or refusals
     for finding in refusals:
         assert finding.message
-        assert finding.subject.startswith("Ingress default/") or finding.subject.startswith("Service default/")
+        assert finding.subject.startswith(("Ingress default/", "Service default/", "IngressClassParams alb"))
+
+
+def _consistent(flags: list[str]) -> list[str]:
+    """The controller starts with no tag that is both its own and others'."""
+    return [flag for flag in flags if flag != "--external-managed-tags=a" or "--default-tags=a=b" not in flags]

@@ -122,7 +122,8 @@ class _Build:
         for group, why in hopeless_checks(made, behind.load_balancer) if made is not None else ():
             message = f"in front, the health check behind port {group.port} fails: {why}"
             mend = "set frontend-nlb-healthcheck-protocol, -port, -path or -success-codes"
-            self.findings.append(findings.HOPELESS_CHECK.finding(message, group.origin, mend=mend))
+            subject = str(self.group.members[0].ingress.key)
+            self.findings.append(findings.HOPELESS_CHECK.finding(message, group.origin, mend=mend, subject=subject))
         return made
 
     def _listener(self, port: Port, tags: dict[str, str]) -> Listener:

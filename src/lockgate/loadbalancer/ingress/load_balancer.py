@@ -149,12 +149,14 @@ def capacity_units(group: Group) -> int | None:
         {},
         "conflicting capacity reservation {key}: {first} | {second}",
     )
+    annotation = a.MINIMUM_LOAD_BALANCER_CAPACITY
     for key, value in merged.items():
+        member = next(each for each in group.members if key in (annotation.read(each.ingress) or {}))
         if key != "CapacityUnits":
-            raise Refused(f"invalid key to set the capacity: {key}, Expected key: CapacityUnits")
+            raise refused(f"invalid key to set the capacity: {key}, Expected key: CapacityUnits", member, annotation)
         units = read_int_or_text(value)
         if isinstance(units, str) or units < 0:
-            raise Refused(f"invalid value to set the capacity: {value}")
+            raise refused(f"invalid value to set the capacity: {value}", member, annotation)
         return units
     return None
 
