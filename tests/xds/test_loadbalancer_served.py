@@ -364,25 +364,32 @@ def test_a_target_that_never_answers_the_tls_handshake_is_502(lab: Lab, monkeypa
     assert (answer.status, answer.body) == (502, page("502 Bad Gateway"))
 
 
-def test_reason_phrases_are_the_load_balancers(lab: Lab) -> None:
+@pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
+def test_reason_phrases_are_the_load_balancers(lab: Lab, protocol: Literal["HTTP", "HTTPS"]) -> None:
+    """On plain HTTP those of rules that answer themselves."""
     rule = Rule(1, (PathPattern(("/fixed",)),), (FixedResponse("503", "text/plain", "gone"),))
     moved = Rule(2, (PathPattern(("/moved",)),), (Redirect("HTTP_302", path="/x"),))
     dead = Rule(3, (PathPattern(("/dead",)),), (forward(API),))
-    one = balancer(WEB, API, listeners=(http(rule, moved, dead, default=forward(WEB)),))
+    plain = http(rule, moved, dead, default=forward(WEB))
+    port = 80 if protocol == "HTTP" else 443
+    certificates = (f"{ARN}certificate/a.example.com",) if protocol == "HTTPS" else ()
+    one = balancer(WEB, API, listeners=(replace(plain, port=port, protocol=protocol, certificates=certificates),))
     lab.serve(one, {API.reference: []})
     asked = {"/fixed": get("/fixed"), "/moved": get("/moved"), "/dead": get("/dead"), "trace": get(method="TRACE")}
-    asked |= {"long": get("/" + "x" * 17000), "/": get()}
-    answers = {name: lab.ask(one, request) for name, request in asked.items()}
+    asked |= {"long": get("/" + "x" * 17000), "far": get("/fixed?" + "x" * 17000), "/": get()}
+    answers = {name: lab.ask(one, request, port=port) for name, request in asked.items()}
     assert {name: f"{answer.status} {answer.reason}" for name, answer in answers.items()} == {
         "/fixed": "503 Service Temporarily Unavailable",
         "/moved": "302 Moved Temporarily",
-        "/dead": "503 Service Temporarily Unavailable",
+        "/dead": "503 Service Temporarily Unavailable" if protocol == "HTTPS" else "503 Service Unavailable",
         "trace": "405 Not Allowed",
-        "long": "414 Request-URI Too Large",
+        "long": "414 Request-URI Too Large" if protocol == "HTTPS" else "414 URI Too Long",
+        "far": "414 Request-URI Too Large",
         "/": "200 OK",
     }
     assert not any(answer.header("x-lockgate-own") for answer in answers.values())
     assert answers["/fixed"].header("content-type") == "text/plain; charset=utf-8"
+    assert {answers[name].body for name in ("long", "far")} == {page("414 Request-URI Too Large")}
 
 
 REFUSALS = {

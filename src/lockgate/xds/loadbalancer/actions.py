@@ -24,7 +24,7 @@ from lockgate.loadbalancer.model import (
     Rule,
 )
 from lockgate.loadbalancer.pages import content_type, fixed_content_type, page
-from lockgate.xds.loadbalancer.answers import mark
+from lockgate.xds.loadbalancer.answers import mark, on
 from lockgate.xds.loadbalancer.errors import server_header
 from lockgate.xds.loadbalancer.names import (
     CLUSTER_HEADER,
@@ -186,7 +186,7 @@ def _port(listener: Listener, redirect: Redirect) -> str:
 def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
     """Location always carries the port."""
     if not _is_plain(listener, redirect):
-        route = Route(direct_response={"status": 500})  # the script answers first
+        route = on(Route(direct_response={"status": 500}))  # the script answers first
         _run(route, redirecting(listener, redirect))
         return route
     action = RedirectAction(
@@ -195,7 +195,7 @@ def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
         host_redirect="" if redirect.host == "#{host}" else redirect.host,
         response_code=_CODES[redirect.status_code],
     )
-    return Route(redirect=action)
+    return on(Route(redirect=action))
 
 
 def _fixed(listener: Listener, fixed: FixedResponse) -> Outcome:
@@ -207,7 +207,9 @@ def _direct(listener: Listener, status: int, body: str, kind: str) -> Outcome:
     headers = [*server_header(listener), mark(status, kind)]
     if kind:
         headers.append(header("content-type", literal(kind)))
-    return Route(
-        direct_response={"status": status, "body": {"inline_string": body} if body else None},
-        response_headers_to_add=headers,
+    return on(
+        Route(
+            direct_response={"status": status, "body": {"inline_string": body} if body else None},
+            response_headers_to_add=headers,
+        )
     )

@@ -4,19 +4,24 @@ Each of them carries a mark on its way through the filters. Only for what is mar
 phrase, keeps the content type of an empty body, and turns what Envoy says in gRPC's words back into the answer that it
 was. What gRPC clients of load balancers tell of is "unexpected HTTP status code received from server: 464"
 (zitadel/zitadel-go#282, zitadel/zitadel-charts#410).
+
+To look for the mark costs every request some time. On listeners of plain HTTP, where nobody speaks gRPC, only rules
+that answer themselves have the filter: of errors with targets Envoy's own phrases tell there.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
-from envoy.extensions.common.matching.v3.extension_matcher_pb2 import ExtensionWithMatcher
+from envoy.extensions.common.matching.v3.extension_matcher_pb2 import ExtensionWithMatcher, ExtensionWithMatcherPerRoute
 from envoy.extensions.filters.common.matcher.action.v3.skip_action_pb2 import SkipFilter
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from envoy.type.matcher.v3.http_inputs_pb2 import HttpResponseHeaderMatchInput
 from xds.type.matcher.v3.matcher_pb2 import Matcher
 
+from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.pages import reason
 from lockgate.xds.loadbalancer.names import OWN_ANSWER
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack
@@ -46,6 +51,23 @@ end
 """
 
 
+def everywhere(balancer: LoadBalancer, listener: Listener) -> bool:
+    """Whether all answers of a listener are looked at. Functions tell their reason phrases by the mark."""
+    functions = any(group.target_type == "lambda" for group in balancer.target_groups.values())
+    return listener.protocol == "HTTPS" or functions
+
+
+def on(route: Message) -> Message:
+    """`route`, with the filter where it is not everywhere."""
+    route.typed_per_filter_config[FILTER].CopyFrom(_per_route())
+    return route
+
+
+@cache
+def _per_route() -> Message:
+    return pack(ExtensionWithMatcherPerRoute(xds_matcher=_unless_marked()))
+
+
 def mark(status: int, content_type: str) -> Message:
     """The header by which the filter knows an answer of the load balancer's own."""
     return header(OWN_ANSWER, literal(marked(status, content_type)))
@@ -61,22 +83,18 @@ def marked(status: int, content_type: str, phrase: str | None = None) -> str:
     return f"{_MARKED}{status} {reason(status) if phrase is None else phrase}|{content_type}"
 
 
-def own_answers_filter() -> Message:
+def own_answers_filter(balancer: LoadBalancer, listener: Listener) -> Message:
     script = Lua(default_source_code={"inline_string": _SCRIPT.replace("{mark}", OWN_ANSWER)})
-    unmarked = {
-        "not_matcher": {
-            "single_predicate": {
-                "input": {
-                    "name": "mark",
-                    "typed_config": pack(HttpResponseHeaderMatchInput(header_name=OWN_ANSWER)),
-                },
-                "value_match": {"prefix": _MARKED},
-            }
-        }
-    }
-    skip = {"action": {"name": "skip", "typed_config": pack(SkipFilter())}}
     config = ExtensionWithMatcher(
-        xds_matcher=Matcher(matcher_list={"matchers": [{"predicate": unmarked, "on_match": skip}]}),
+        xds_matcher=_unless_marked(),
         extension_config={"name": "envoy.filters.http.lua", "typed_config": pack(script)},
     )
-    return HttpFilter(name=FILTER, typed_config=pack(config))
+    return HttpFilter(name=FILTER, typed_config=pack(config), disabled=not everywhere(balancer, listener))
+
+
+def _unless_marked() -> Message:
+    """Skips the filter."""
+    mark = {"name": "mark", "typed_config": pack(HttpResponseHeaderMatchInput(header_name=OWN_ANSWER))}
+    predicate = {"not_matcher": {"single_predicate": {"input": mark, "value_match": {"prefix": _MARKED}}}}
+    skip = {"action": {"name": "skip", "typed_config": pack(SkipFilter())}}
+    return Matcher(matcher_list={"matchers": [{"predicate": predicate, "on_match": skip}]})

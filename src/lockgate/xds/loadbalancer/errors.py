@@ -13,9 +13,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ResponseMapper,
 )
 
-from lockgate.loadbalancer.model import Listener
+from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.pages import SERVER, content_type, page
-from lockgate.xds.loadbalancer.answers import mark, mark_as_it_is
+from lockgate.xds.loadbalancer.answers import everywhere, mark, mark_as_it_is
 from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
 from lockgate.xds.loadbalancer.log_filters import expression, flagged, status_is
 from lockgate.xds.loadbalancer.names import TLS
@@ -53,20 +53,25 @@ _TIMED_OUT: Final = (
 )
 
 
-def local_replies(listener: Listener, *, has_web_acl: bool = False) -> Message:
+def local_replies(balancer: LoadBalancer, listener: Listener) -> Message:
     """First match wins. A rule's own answer is left alone, but a redirect's is given its page; so is WAF's own."""
     headers = [*server_header(listener), *added_headers(listener)]
-    mappers = (
-        [ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=[*headers, mark_as_it_is()])]
-        if has_web_acl
-        else []
-    )
-    mappers += [_mapper(status_is(status), status, headers) for status in REDIRECTS]
+    marked = everywhere(balancer, listener)
+
+    def mapper(cause: Message, status: int) -> Message:
+        told = [mark(status, content_type(status))] if marked or status in REDIRECTS else []
+        return _mapper(cause, status, [*headers, *told])
+
+    mappers = []
+    if balancer.web_acl is not None:
+        told = [mark_as_it_is()] if marked else []
+        mappers.append(ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=[*headers, *told]))
+    mappers += [mapper(status_is(status), status) for status in REDIRECTS]
     mappers.append(ResponseMapper(filter=expression(_BY_RULE)))
-    mappers.append(_mapper(expression(_NO_HANDSHAKE), 502, headers))
-    mappers.append(_mapper(expression(_TIMED_OUT), 504, headers))
-    mappers.append(_mapper(flagged("UH", "NC"), 503, headers))
-    mappers += [_mapper(status_is(ours), theirs, headers) for ours, theirs in BY_STATUS.items()]
+    mappers.append(mapper(expression(_NO_HANDSHAKE), 502))
+    mappers.append(mapper(expression(_TIMED_OUT), 504))
+    mappers.append(mapper(flagged("UH", "NC"), 503))
+    mappers += [mapper(status_is(ours), theirs) for ours, theirs in BY_STATUS.items()]
     return LocalReplyConfig(mappers=mappers)
 
 
@@ -111,5 +116,5 @@ def _mapper(cause: Message, status: int, headers: list[Message]) -> Message:
             "text_format_source": {"inline_string": literal(page(status))},
             "content_type": content_type(status),
         },
-        headers_to_add=[*headers, mark(status, content_type(status))],
+        headers_to_add=headers,
     )

@@ -155,7 +155,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         },
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
-        local_reply_config=local_replies(listener, has_web_acl=balancer.web_acl is not None),
+        local_reply_config=local_replies(balancer, listener),
         access_log=[*access_logs(balancer, listener, records), *counters(balancer, listener)],
     )
     # Told before a route is chosen, so that only requests with much in their headers have each line looked at.
@@ -175,7 +175,7 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     if any((rule and rule.transforms) or calls_functions(balancer, final_action(listener, rule)) for rule in rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
     filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))
-    filters.append(own_answers_filter())
+    filters.append(own_answers_filter(balancer, listener))
     router = Router(suppress_envoy_headers=True)
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
     return filters

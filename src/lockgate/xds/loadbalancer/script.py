@@ -22,7 +22,8 @@ from lockgate.loadbalancer.forwarding import (
 from lockgate.loadbalancer.model import Forward, Listener, LoadBalancer, Redirect
 from lockgate.loadbalancer.pages import content_type, page
 from lockgate.xds.loadbalancer import lua
-from lockgate.xds.loadbalancer.answers import marked
+from lockgate.xds.loadbalancer.answers import everywhere
+from lockgate.xds.loadbalancer.answers import marked as value
 
 Context: TypeAlias = Mapping[str, Any]
 
@@ -47,7 +48,8 @@ REDIRECT: Final = "redirect"
 def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     """The text of a script of `listener`; names are those above, joined by ``+`` where a rule needs several."""
     wanted = name.split("+")
-    parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500), lua.TRACE]
+    marked = everywhere(balancer, listener) or name in (REFUSALS, REDIRECT)
+    parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500, marked=marked), lua.TRACE]
     fresh = wanted == [FRESH]
     calls = [] if fresh else ["if too_long(handle, headers) then return end"]
     parts.append(lua.LIMITS % {"most": MOST_FORWARDED})
@@ -170,11 +172,11 @@ def _stickiness(attributes: Mapping[str, str]) -> dict[str, Any]:
     return {"sticky": "lb", "duration": int(attributes.get("stickiness.lb_cookie.duration_seconds", "86400"))}
 
 
-def _pages(*statuses: int) -> str:
-    """What answers to send with each status, and the mark that they carry."""
-    made = (
-        f"[{status}] = {{ body = {lua.quoted(page(status))}, "
-        f"mark = {lua.quoted(marked(status, content_type(status)))} }}"
-        for status in statuses
-    )
-    return ", ".join(made)
+def _pages(*statuses: int, marked: bool) -> str:
+    """What answers to send with each status, and the mark that they carry, if any."""
+
+    def answer(status: int) -> str:
+        mark = lua.quoted(value(status, content_type(status))) if marked else "nil"
+        return f"[{status}] = {{ body = {lua.quoted(page(status))}, mark = {mark} }}"
+
+    return ", ".join(map(answer, statuses))
