@@ -615,7 +615,7 @@ def test_a_web_acl_is_followed_from_association_to_its_end(caplog: pytest.LogCap
         await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
         await here.until(lambda: verdict("192.0.2.7") == "group/inside")
         assert verdict("192.0.3.7") == "passes"
-        assert "lockgate.waf" in here.now.names(CLUSTER)
+        await here.until(lambda: "lockgate.waf" in here.now.names(CLUSTER))
         assert [balancer.web_acl.name for balancer in here.controller.load_balancers if balancer.web_acl] == ["acl"]
         assert "web ACL acl: rule managed is not evaluated: the rules of the managed rule group" in caplog.text
 
