@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from lockgate.embedded.aws.elbv2.state import Shape
 from lockgate.embedded.aws.protocol import Refusal
+from lockgate.gateway.regex import mistake
 
 CONFIGS = {
     "host-header": "HostHeaderConfig",
@@ -31,12 +32,6 @@ _PATH = re.compile(r"[A-Za-z0-9_\-.$/~\"'@:+&*?]+")
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}")
 _METHOD = re.compile(r"[A-Z\-_]{1,40}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
-# What the user guide names as unsupported: look-around, atomic groups, recursion, back-references, Unicode classes,
-# possessive quantifiers; and what Python's expressions have beyond RE2's: conditionals, comments, flags and escapes.
-_FOREIGN = re.compile(
-    r"\(\?(?:[=!>#(]|<[=!]|P=|R\)|\d+\)|[A-Za-z]*[aLux][A-Za-z]*[-:)])|\\[1-9]|\\[pPgkuUNZ_]|[*+?}]\+|"
-    r"\{\d*,?(?:1(?!000[,}])\d{3}|[2-9]\d{3}|\d{5,})(?:,\d*)?\}"
-)
 
 
 def complete(given: Sequence[Shape]) -> list[Shape]:
@@ -139,12 +134,17 @@ def _is_block(text: str) -> bool:
 def _check_regex(pattern: str, length: int) -> None:
     if len(pattern) > length:
         raise Refusal("ValidationError", f"The regex '{pattern}' cannot be longer than '{length}' characters")
+    if wrong := _mistake(pattern):
+        raise Refusal("ValidationError", f"The regex '{pattern}' is not valid: {wrong}")
+
+
+def _mistake(pattern: str) -> str | None:
+    """The user guide excludes look-around, back-references and the like; one of the two engines here lacks each."""
     try:
         re.compile(pattern)
+        return mistake(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise Refusal("ValidationError", f"The regex '{pattern}' is not valid: {error}") from error
-    if found := _FOREIGN.search(pattern):
-        raise Refusal("ValidationError", f"The regex '{pattern}' is not valid: '{found[0]}' is not supported")
+        return str(error)
 
 
 def _values(condition: Shape) -> Sequence[object]:
