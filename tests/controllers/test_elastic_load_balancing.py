@@ -634,7 +634,7 @@ def test_a_web_acl_is_followed_from_association_to_its_end(caplog: pytest.LogCap
 
         await here.aws.call("wafv2", "disassociate_web_acl", ResourceArn=arn)
         await here.until(lambda: verdict("192.0.3.7") is None)
-        assert [balancer.web_acl for balancer in here.controller.load_balancers] == [None]
+        await here.until(lambda: [balancer.web_acl for balancer in here.controller.load_balancers] == [None])
 
     story(work)
 

@@ -39,8 +39,9 @@ class Server:
         done, _ = await asyncio.wait({self._task}, timeout=1.0)
         if not done:
             self._task.cancel()
-        # hypercorn ends with InvalidStateError when a client kept its connection open all along.
-        with suppress(asyncio.CancelledError, asyncio.InvalidStateError):
+        # hypercorn ends with InvalidStateError when a client kept its connection open all along, and with what the last
+        # connections ended with, such as a client that went on sending.
+        with suppress(asyncio.CancelledError, asyncio.InvalidStateError, OSError):
             await self._task
 
 
