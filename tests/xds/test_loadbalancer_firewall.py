@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alb_lab import Answer, Lab, laboratory, read_answer
+from alb_lab import Answer, Lab, laboratory, read_answer, read_request
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_loadbalancer_routing import FUZZ, check, requests
@@ -64,7 +64,7 @@ from lockgate.loadbalancer.waf.model import (
     WebAcl,
 )
 from lockgate.loadbalancer.waf.model import Rule as WafRule
-from lockgate.xds.loadbalancer import firewall
+from lockgate.xds.loadbalancer import Endpoint, firewall
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
@@ -266,6 +266,29 @@ def test_a_body_that_nobody_looks_at_is_not_held_back(lab: Lab, waf: Waf) -> Non
             writer.transport.abort()
 
     assert lab.run(work()).status == 403
+
+
+def test_websockets_are_asked_about_and_pass(lab: Lab, waf: Waf) -> None:
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        writer.write((await reader.readexactly(4)).upper())
+
+    made = served(lab, waf, acl(rule(body("ping"), Block()), rule(path("/admin"), Block(), "admin", 1)))
+    lab.serve(made, {WEB.reference: [Endpoint("127.0.0.1", lab.run(lab.listen(upgrade)))]})
+
+    async def talk(path: str) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(made, 80))
+        writer.write(get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==").encode())
+        answer = await read_answer(reader)
+        writer.write(b"ping")
+        echoed = await reader.readexactly(4) if answer.status == 101 else b""
+        writer.transport.abort()
+        return answer.status, echoed
+
+    assert lab.run(talk("/")) == (101, b"PING")
+    assert lab.run(talk("/admin")) == (403, b"")
+    assert [each.body for each in waf.asked] == [b"", b""]
 
 
 def test_a_failing_waf_is_500_or_lets_pass(lab: Lab, waf: Waf) -> None:

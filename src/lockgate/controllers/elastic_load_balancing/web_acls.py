@@ -7,10 +7,9 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockgate.controllers.aws import Aws, AwsError
@@ -41,7 +40,7 @@ AnyBalancer = TypeVar("AnyBalancer")
 
 
 class WebAcls:
-    """`socket` is where Envoy is to ask; without one, web ACLs are read and not enforced."""
+    """`socket` is where Envoy is to ask; without one, load balancers with a web ACL answer 500."""
 
     def __init__(self, aws: Aws, platform: Platform, socket: Path | None) -> None:
         self._aws = aws
@@ -53,11 +52,6 @@ class WebAcls:
         self._forgotten = time.monotonic()
         self.counts: Counter[tuple[str, str, str]] = Counter()  # by metric, web ACL, rule
         self._told: frozenset[tuple[str, BlindSpot]] = frozenset()
-
-    @property
-    def by_load_balancer(self) -> Mapping[str, WebAcl]:
-        """By ARN; most load balancers have none."""
-        return MappingProxyType(self._known)
 
     @property
     def socket(self) -> str:
