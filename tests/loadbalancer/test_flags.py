@@ -72,11 +72,48 @@ def test_they_come_from_the_controllers_deployment() -> None:
         return places.get(path[3:])
 
     found = controller([_deployment("aws-load-balancer-controller", sidecar, own)], locate, DEFAULTS)
-    assert (found.settings.cluster_name, found.settings.ingress_class) == ("tidewater", "$(SECRET)")
+    assert (found.settings.cluster_name, found.settings.ingress_class) == ("tidewater", "alb")
     assert [(each.code, each.message, str(each.position)) for each in found.findings] == [
         ("LG1108", "unknown flag: --nonsense", "lbc.yaml:34:9"),
         ("LG1109", "without effect here: --log-level", "lbc.yaml:30:9"),
+        ("LG1109", "--ingress-class: only the cluster knows $(SECRET); it is as if the flag were not set", "None"),
     ]
+
+
+def test_the_command_counts_too() -> None:
+    own = {
+        "image": IMAGE,
+        "command": ["/controller", "--cluster-name=edge", "--what"],
+        "args": ["--ingress-class=edge"],
+    }
+    paths: list[tuple[str | int, ...]] = []
+
+    def locate(_key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
+        paths.append(path)
+        return None
+
+    found = controller([_deployment("lbc", own)], locate, DEFAULTS)
+    assert (found.settings.cluster_name, found.settings.ingress_class) == ("edge", "edge")
+    assert [each.message for each in found.findings] == ["unknown flag: --what"]
+    assert paths == [("spec", "template", "spec", "containers", 0, "command", 2)]
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"image": IMAGE},
+        {"image": IMAGE, "args": "--cluster-name=edge"},
+        {"image": IMAGE, "args": [], "env": "A=b"},
+        {"image": IMAGE, "args": {}, "env": ["A"]},
+        {"image": 7},
+    ],
+)
+def test_a_deployment_that_is_malformed_breaks_nothing(container: dict[str, Any]) -> None:
+    found = controller([_deployment("lbc", container)], lambda _key, _path: None, DEFAULTS)
+    assert found.settings == DEFAULTS
+    assert [each.message for each in found.findings] == (
+        ["kubernetes cluster name must be specified"] if container["image"] == IMAGE else []
+    )
 
 
 def test_a_second_controller_is_told() -> None:
@@ -109,4 +146,6 @@ def test_other_flags_build_everything_anew() -> None:
 
 def _deployment(name: str, *containers: dict[str, Any]) -> Deployment:
     metadata = {"name": name, "namespace": "kube-system"}
-    return Deployment.model_validate({"metadata": metadata, "spec": {"template": {"spec": {"containers": containers}}}})
+    return Deployment.model_validate(
+        {"metadata": metadata, "spec": {"template": {"spec": {"containers": list(containers)}}}}
+    )

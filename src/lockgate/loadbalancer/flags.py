@@ -80,21 +80,29 @@ def controller(resources: Iterable[Resource], locate: Locate, defaults: Settings
     if not found:
         return Controller(defaults)
     deployment, path, container = found[0]
-    arguments = tuple(container.get("args") or ())
-    read = read_arguments([_expanded(str(each), container) for each in arguments], defaults)
+    places, texts = _command_line(container)
+    read = read_arguments(texts, defaults)
     subject = str(deployment.key)
     told = [
-        NOT_STARTED.finding(message, locate(deployment.key, (*path, "args", index)), subject=subject)
+        NOT_STARTED.finding(message, locate(deployment.key, (*path, *places[index])), subject=subject)
         for index, message in read.faults
     ]
     if read.ignored:
         names = ", ".join(f"--{name}" for name in read.ignored)
-        here = locate(deployment.key, (*path, "args"))
+        here = locate(deployment.key, (*path, *places[0][:1]))
         told.append(NO_EFFECT.finding(f"without effect here: {names}", here, subject=subject))
+    settings = read.settings
+    for flag in FLAGS.values():
+        value = getattr(settings, flag.setting) if flag.setting else ""
+        if isinstance(value, str) and "$(" in value:
+            here = locate(deployment.key, (*path, "env"))
+            message = f"--{flag.name}: only the cluster knows {value}; it is as if the flag were not set"
+            told.append(NO_EFFECT.finding(message, here, subject=subject))
+            settings = replace(settings, **{flag.setting: getattr(defaults, flag.setting)})
     for other, _, _ in found[1:]:
         message = f"{deployment.namespace}/{deployment.name} is the controller: the flags of another one do not count"
         told.append(NO_EFFECT.finding(message, locate(other.key, ()), subject=str(other.key)))
-    return Controller(read.settings, tuple(told))
+    return Controller(settings, tuple(told))
 
 
 def read_arguments(arguments: Sequence[str], defaults: Settings) -> Arguments:
@@ -249,17 +257,36 @@ def _contradictions(arguments: Sequence[str], settings: Settings) -> Iterator[tu
 
 def _container(deployment: Deployment) -> tuple[Path, JsonObject] | None:
     """The container whose image is the controller's, whatever registry it comes from."""
-    for index, container in enumerate(deployment.spec.template.spec.get("containers") or ()):
+    for index, container in enumerate(_items_of(deployment.spec.template.spec, "containers")):
+        if not isinstance(container, dict):
+            continue
         image = str(container.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0]
         if image == NAME:
             return ("spec", "template", "spec", "containers", index), container
     return None
 
 
-def _expanded(text: str, container: JsonObject) -> str:
-    """Kubernetes puts the container's variables in place of ``$(NAME)``; one that it does not know stays."""
-    known = {each.get("name"): each["value"] for each in container.get("env") or () if "value" in each}
-    return re.sub(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)", lambda found: str(known.get(found[1], found[0])), text)
+def _command_line(container: JsonObject) -> tuple[list[Path], list[str]]:
+    """Where each argument stands and what it is, with the container's variables in place of ``$(NAME)``.
+
+    One that comes from elsewhere in the cluster stays, as Kubernetes itself leaves one that it does not know.
+    """
+    env = [each for each in _items_of(container, "env") if isinstance(each, dict)]
+    known = {each.get("name"): each["value"] for each in env if "value" in each}
+
+    def expanded(text: str) -> str:
+        return re.sub(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)", lambda found: str(known.get(found[1], found[0])), text)
+
+    command, args = _items_of(container, "command"), _items_of(container, "args")
+    given = [(("command", index), text) for index, text in enumerate(command)][1:]
+    given += [(("args", index), text) for index, text in enumerate(args)]
+    return [place for place, _ in given] or [()], [expanded(str(text)) for _, text in given]
+
+
+def _items_of(container: JsonObject, name: str) -> list[Any]:
+    """A manifest's list, none where it is something else: the Kubernetes API says what is wrong with it."""
+    items = container.get(name)
+    return items if isinstance(items, list) else []
 
 
 # --- the flags ---------------------------------------------------------------------------------------------------
