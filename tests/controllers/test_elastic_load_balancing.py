@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -302,14 +303,30 @@ def test_an_instance_is_probed_by_its_address_in_the_vpc_and_the_log_tells_of_it
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         here.servers.append(server)
         balancer, group = await make(here, TargetType="instance")
-        on = [{"Key": f"health_check_logs.s3.{key}", "Value": value} for key, value in LOGGED.items()]
+        on = [
+            {"Key": f"{log}.s3.{key}", "Value": value}
+            for log in ("health_check_logs", "access_logs")
+            for key, value in LOGGED.items()
+        ]
         await here.aws.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=balancer, Attributes=on)
         await register(here, group, "i-0123456789abcdef0", 30080, server.sockets[0].getsockname()[1])
-        await here.until(lambda: any(tmp_path.rglob("*.log")))
+        await here.until(lambda: any(tmp_path.rglob("health_check_log_*.log")))
         assert "Host: 172.31.0.10:30080" in heard[0].split("\r\n")
+        record = {
+            "balancer": balancer,
+            "start": "2026-01-02T03:04:05.123456Z",
+            "client": "127.0.0.1:50000",
+            "listener_port": "8080",
+            "cluster": group.rpartition(":")[2],
+            "target": f"127.0.0.1:{server.sockets[0].getsockname()[1]}",
+        }
+        (tmp_path / "access-records.jsonl").write_text(json.dumps(record) + "\n")
+        await here.until(lambda: any(tmp_path.rglob("123456789012_*.log")))
 
     story(work, tmp_path)
-    (file,) = tmp_path.rglob("*.log")
+    (access,) = tmp_path.rglob("123456789012_*.log")
+    assert access.read_text().split()[4] == "172.31.0.10:30080"
+    (file,) = tmp_path.rglob("health_check_log_*.log")
     assert file.name.startswith("health_check_log_123456789012_elasticloadbalancing_us-east-1_app.lab.")
     line = file.read_text().splitlines()[0]
     wanted = r"http \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d\.\d{9} 172\.31\.0\.10:30080 web FAIL 503 TargetError"

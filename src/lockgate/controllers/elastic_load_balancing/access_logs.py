@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,18 +26,21 @@ CLEARED_BYTES = 1 << 20  # of the file of records, once all of it is read
 
 class AccessLogs:
     """`folder` gets a folder a bucket. `current` returns the load balancers and their addresses by ARN, `chain_of` the
-    PEM chain of a certificate by its own, "" where it is not known."""
+    PEM chain of a certificate by its own, "" where it is not known, `target_at` what a target group's target at an
+    address of this machine is called."""
 
     def __init__(
         self,
         folder: Path,
         current: Callable[[], Iterable[tuple[LoadBalancer, str]]],
         chain_of: Callable[[str], str] = lambda _: "",
+        target_at: Callable[[str, str], str] = lambda _, place: place,
     ) -> None:
         self.records = folder / "access-records.jsonl"
         self._folder = folder
         self._current = current
         self._chain_of = chain_of
+        self._target_at = target_at
         self._read = 0
         self._lines: dict[Path, list[str]] = {}
 
@@ -104,7 +108,10 @@ class AccessLogs:
             names = {arn: _names(self._chain_of(arn)) for arn in listener.certificates}
             certificate = certificate_for(listener, record.get("server_name"), names)
         groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
-        return line(entry_of(record, groups, certificate or ""), balancer, address)
+        entry = entry_of(record, groups, certificate or "")
+        if entry.target:
+            entry = replace(entry, target=self._target_at(entry.target_group, entry.target))
+        return line(entry, balancer, address)
 
 
 @lru_cache(maxsize=128)

@@ -77,7 +77,7 @@ class ElasticLoadBalancing:
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
         self._authentication = Authentication(trust, proxy_to)
-        self._logs = AccessLogs(logs, self._logged, self._chain_of) if logs is not None else None
+        self._logs = AccessLogs(logs, self._logged, self._chain_of, self._target_at) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
         self._web_acls = WebAcls(aws, platform, waf)
         self._wake = asyncio.Event()
@@ -317,6 +317,9 @@ class ElasticLoadBalancing:
     def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
         for balancer in self.load_balancers:
             yield balancer, self._addresses.get(balancer.dns_name, "127.0.0.1")
+
+    def _target_at(self, reference: str, place: str) -> str:
+        return self._targets.at(reference, place)
 
     def _chain_of(self, certificate: str) -> str:
         material = self._certificates.get(certificate)

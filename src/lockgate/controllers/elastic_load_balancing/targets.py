@@ -96,6 +96,16 @@ class Targets:
             known = self._endpoints[group.reference] = (group, self._endpoints_now(group))
         return known[1]
 
+    def at(self, reference: str, place: str) -> str:
+        """What a target group's target at ``host:port`` of this machine is called: its address in the VPC, and its
+        port. The place itself where no target is there any more.
+        """
+        group = self._groups.get(reference)
+        for target in self._targets_of.get(reference, ()):
+            if group is not None and any(f"{host}:{port}" == place for host, port in self._places(group, target)):
+                return f"{self._instances.get(target.id, target.id)}:{target.port}"
+        return place
+
     def look_again(self) -> None:
         """`resolve` may answer differently than before."""
         self._endpoints.clear()
