@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from alb_lab import Answer, Lab, laboratory, read_request
+from alb_lab import Answer, Lab, certificate, laboratory, read_request
 
 from lockgate.loadbalancer.model import (
     FixedResponse,
     Forward,
     Listener,
     LoadBalancer,
+    MutualAuthentication,
     PathPattern,
     Redirect,
     Rule,
@@ -22,7 +23,7 @@ from lockgate.loadbalancer.model import (
     TargetState,
     WeightedTargetGroup,
 )
-from lockgate.xds.loadbalancer import Endpoint
+from lockgate.xds.loadbalancer import Endpoint, TrustStore
 from lockgate.xds.loadbalancer.metrics import cloudwatch, exposition, response_times
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
@@ -130,6 +131,28 @@ def test_what_comes_of_requests_is_counted_under_cloudwatchs_names(lab: Lab) -> 
     assert {key: found[key] for key in wanted} == wanted
     assert found["ProcessedBytes", ""] > 500
     assert found["NewConnectionCount", ""] > 14  # clients' and those to targets
+
+
+def test_handshakes_that_fail_are_counted(lab: Lab) -> None:
+    arn = f"{ARN}certificate/a.example.com"
+    listener = Listener(
+        443,
+        "HTTPS",
+        (FixedResponse("200"),),
+        certificates=(arn,),
+        mutual_authentication=MutualAuthentication("verify", "store"),
+    )
+    one = LoadBalancer(
+        "tls", (listener,), {}, arn=f"{ARN}loadbalancer/app/tls/0123456789abcdef", dns_name="tls.example"
+    )
+    lab.trust_stores["store"] = TrustStore(certificate("client").chain)
+    lab.serve(one)
+    request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert lab.ask(one, request, port=443, client=certificate("client")).status == 200
+    for unknown in (certificate("stranger"), None):
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            lab.ask(one, request, port=443, client=unknown)
+    assert metrics(lab, one)["ClientTLSNegotiationErrorCount", ""] == 2
 
 
 def test_a_client_that_leaves_is_counted_as_an_error_of_its_own(lab: Lab) -> None:

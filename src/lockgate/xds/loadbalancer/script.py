@@ -49,7 +49,7 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     """The text of a script of `listener`; names are those above, joined by ``+`` where a rule needs several."""
     wanted = name.split("+")
     marked = everywhere(balancer, listener) or name in (REFUSALS, REDIRECT)
-    parts = [lua.PAGES % _pages(405, 414, 463, 464, 400, 500, marked=marked), lua.TRACE]
+    parts = [lua.PAGES % _pages(400, 414, 463, 464, 500, marked=marked), lua.TRACE]
     fresh = wanted == [FRESH]
     calls = [] if fresh else ["if too_long(handle, headers) then return end"]
     parts.append(lua.LIMITS % {"most": MOST_FORWARDED})
