@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from re import Pattern
 from typing import Literal, TypeAlias
+
+from regex import Pattern
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Fallback: TypeAlias = Literal["MATCH", "NO_MATCH"]

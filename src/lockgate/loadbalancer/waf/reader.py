@@ -244,7 +244,7 @@ def _regexes(answer: Json, patterns: Iterable[str]) -> RegexMatch:
     for pattern in patterns:
         made = translated(pattern)
         if made is None:
-            raise _Unknown(f"the regular expression {pattern!r} is none that Python can compile")
+            raise _Unknown(f"the regular expression {pattern!r} is none that can be compiled here")
         compiled.append(made)
     return RegexMatch(_component(answer), tuple(compiled))
 

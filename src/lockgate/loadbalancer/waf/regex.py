@@ -1,4 +1,4 @@
-"""Regular expressions as WAF takes them (PCRE), as Python's `re` takes them.
+"""Regular expressions as WAF takes them (PCRE), as the library `regex` has them, which can give up after a time.
 
 Source: AWS WAF Developer Guide, "Supported regular expression syntax"; pcrepattern(3).
 """
@@ -9,6 +9,8 @@ import re
 import warnings
 from functools import lru_cache
 from typing import Final
+
+import regex
 
 # What PCRE has and WAF refuses, by how it is written.
 REFUSED: Final = {
@@ -52,8 +54,8 @@ def refusal(pattern: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def translated(pattern: str) -> re.Pattern[bytes] | None:
-    """None for what Python cannot take."""
+def translated(pattern: str) -> regex.Pattern[bytes] | None:
+    """None for what the library cannot take."""
     text = re.sub(r"\\Q(.*?)(?:\\E|$)", lambda found: re.escape(found[1]), pattern, flags=re.DOTALL)
     text = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], found[0]), text)
     text = re.sub(r"\(\?<(?![=!])", "(?P<", text)
@@ -61,8 +63,8 @@ def translated(pattern: str) -> re.Pattern[bytes] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # sets within sets: literal in PCRE, not for ever in Python
-            return re.compile(text.encode())
-    except (re.error, FutureWarning, OverflowError, RecursionError):
+            return regex.compile(text.encode())
+    except (regex.error, FutureWarning, OverflowError, RecursionError):
         return None
 
 

@@ -13,6 +13,8 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 
+import regex
+
 from lockgate.loadbalancer.waf.fields import Decided, Inspected, cookies_of, headers_of, texts
 from lockgate.loadbalancer.waf.model import (
     Address,
@@ -39,6 +41,7 @@ from lockgate.loadbalancer.waf.model import (
 from lockgate.loadbalancer.waf.rates import RateKey
 from lockgate.loadbalancer.waf.transformations import transformed
 
+LONGEST_MATCH_SECONDS: Final = 0.2
 MOST_FORWARDED: Final = 10  # addresses of a header that an IP set is held against: the last ones
 
 Countries: TypeAlias = Callable[[Address], str | None]
@@ -84,7 +87,10 @@ def met(statement: Statement, context: Context) -> Outcome:
         case ByteMatch(component, search, position):
             return _any(component, context, lambda text: _is_found(text, search, position))
         case RegexMatch(component, patterns):
-            return _any(component, context, lambda text: any(each.search(text) for each in patterns))
+            try:
+                return _any(component, context, lambda text: any(_matches(each, text) for each in patterns))
+            except TimeoutError:
+                return NotEvaluated("its regular expression takes too long for this request")
         case SizeConstraint(component, operator_, size):
             return _any(component, context, lambda text: _COMPARE[operator_](len(text), size))
         case LabelMatch():
@@ -124,6 +130,11 @@ def _any(component: Component, context: Context, holds: Callable[[bytes], bool])
     if isinstance(found, Decided):
         return found.is_met
     return found is not None and any(holds(text) for text in found)
+
+
+def _matches(pattern: regex.Pattern[bytes], text: bytes) -> bool:
+    """Raises TimeoutError: some expressions take years for some texts, and all of the edge would wait."""
+    return pattern.search(text, timeout=LONGEST_MATCH_SECONDS) is not None
 
 
 def _is_found(text: bytes, search: bytes, position: str) -> bool:
