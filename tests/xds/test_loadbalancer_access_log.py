@@ -204,6 +204,28 @@ def test_a_line_tells_of_what_is_wrong_with_a_request(tmp_path: Path, mode: str)
     assert set(statuses) == ({400} if mode == "strictest" else {404, 501, 400})
 
 
+def test_a_stream_that_is_ended_without_an_answer_is_000(tmp_path: Path) -> None:
+    import httpx
+
+    listener = Listener(443, "HTTPS", (FixedResponse("200"),), certificates=(f"{ARN}certificate/a.example.com",))
+    one = replace(balancer(access_logs__s3__enabled="true"), listeners=(listener,))
+    logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
+    with laboratory() as lab:
+        lab.records = str(logs.records)
+        lab.serve(one)
+
+        async def too_much() -> None:
+            headers = {f"x-{at}": "x" * 14000 for at in range(5)}
+            async with httpx.AsyncClient(http2=True, verify=False) as client:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.get(f"https://127.0.0.1:{lab.port(one, 443)}/", headers=headers)
+
+        lab.run(too_much())
+        (line,) = written(lab, logs, tmp_path, 1)
+    told = dict(zip(FIELDS, shlex.split(line), strict=True))
+    assert (told["type"], told["elb_status_code"], told["target_status_code"]) == ("h2", "000", "-")
+
+
 def test_a_client_that_leaves_before_the_answer_is_460(tmp_path: Path) -> None:
     one = balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs")
     logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])

@@ -77,7 +77,7 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         entry.client,
         target or "-",
         *(sent, first, whole),
-        str(status),
+        f"{status:03d}",  # 000 of HTTP/2 is a stream or connection that is ended without an answer
         target_status,
         str(entry.received_bytes),
         str(entry.sent_bytes),
