@@ -123,6 +123,9 @@ class Settings:
     disable_ingress_class_annotation: bool = False
     disable_group_name_annotation: bool = False
     default_ca_arn: str = ""
+    validation_record_policy: str = "simple"
+    """``weighted`` lets several clusters validate the same name, each with a record of its own."""
+    validation_record_weight: int = 100
     allowed_certificate_authorities: frozenset[str] = frozenset()
     """Discovery looks at certificates of these CAs only; none named, at all."""
     tolerate_non_existent_backend_service: bool = True
