@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,4 +100,7 @@ def test_the_accounts_quotas_are_the_apis(up: Start, tmp_path: Path) -> None:
     edge = up(tmp_path)
     assert "api error TooManyLoadBalancers" in edge.until("TooManyLoadBalancers")
     limits = "Limits[?Name==`application-load-balancers`].Max"
+    [url] = edge.status()["urls"]
+    assert url.startswith("http://internal-k8s-default-")
+    assert edge.curl("-o", os.devnull, "-w", "%{http_code}", url) == "200"
     assert edge.exec("aws", "elbv2", "describe-account-limits", "--query", limits, "--output", "text").strip() == "1"

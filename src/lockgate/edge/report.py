@@ -326,13 +326,22 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _urls(edge: Edge) -> Iterator[str]:
-    hosts = edge.supply.hosts if edge.supply else ()
-    ports = {listener.port: listener.protocol for lb in edge.load_balancing.load_balancers for listener in lb.listeners}
+    """Of the hosts that the edge serves; without any, of the load balancers' own names, which no certificate has."""
+    hosts = [host for host in (edge.supply.hosts if edge.supply else ()) if not host.startswith("*")]
+    balancers = edge.load_balancing.load_balancers
+    ports = {listener.port: listener.protocol for balancer in balancers for listener in balancer.listeners}
     for port, protocol in sorted(ports.items(), key=lambda each: (each[1] != "HTTPS", each[0])):
-        shown = "" if (port, protocol) in ((80, "HTTP"), (443, "HTTPS")) else f":{port}"
         for host in hosts:
-            if not host.startswith("*"):
-                yield f"{protocol.lower()}://{host}{shown}/"
+            yield _url(protocol, host, port)
+    if not hosts:
+        for balancer in balancers:
+            for listener in sorted(balancer.listeners, key=lambda each: (each.protocol != "HTTP", each.port)):
+                yield _url(listener.protocol, balancer.dns_name.lower(), listener.port)
+
+
+def _url(protocol: str, host: str, port: int) -> str:
+    shown = "" if (port, protocol) in ((80, "HTTP"), (443, "HTTPS")) else f":{port}"
+    return f"{protocol.lower()}://{host}{shown}/"
 
 
 async def _issuer(edge: Edge, certificate: Certificate) -> Issuer | ClusterIssuer | None:

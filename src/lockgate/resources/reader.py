@@ -162,7 +162,7 @@ class _Examination:
     def _resource(self) -> Resource | None:
         group, _, version = self._manifest["apiVersion"].rpartition("/")
         kind = self._manifest["kind"]
-        model = kinds().get((group, kind))
+        model = kinds().get((group, kind)) or _moved(group, kind)
         if model is None:
             self._tell(
                 codes.NOT_ACTED_ON, f"{kind} of {self._manifest['apiVersion']} is stored, not acted on", ("kind",)
@@ -170,7 +170,7 @@ class _Examination:
             self._place(namespaced=None)
             return None
         self._place(namespaced=model.KIND.namespaced)
-        if version not in model.KIND.versions:
+        if group != model.KIND.group or version not in model.KIND.versions:
             self._tell(
                 codes.VERSION,
                 f"{kind} is not served as {self._manifest['apiVersion']}",
@@ -294,10 +294,16 @@ _CODE_OF = {
 }
 # Their content is other programs' text, which may well be templates.
 _CARRIES_TEXT = {"ConfigMap", "Secret"}
+_SUCCESSORS = {"extensions": ("networking.k8s.io", "apps"), "certmanager.k8s.io": ("cert-manager.io",)}
 
 
 def _is_template(text: str) -> bool:
     return any(sign in text for sign in ("{{ .Values", "{{ .Release", "{{ include", "{{- include", "{{.Values"))
+
+
+def _moved(group: str, kind: str) -> type[Resource] | None:
+    """A kind under the API group that has taken it over, where one has: no cluster serves it under the old one."""
+    return next((model for each in _SUCCESSORS.get(group, ()) if (model := kinds().get((each, kind)))), None)
 
 
 def _versions(model: type[Resource]) -> list[str]:
