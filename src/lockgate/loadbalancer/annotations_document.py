@@ -41,9 +41,9 @@ _FLAGS = """
 ## Flags of the controller
 
 Where the manifests hold the controller's Deployment (a container whose image is `…/aws-load-balancer-controller`), its
-`args` count in `up` and `show`; values of its Helm chart do not, only what it renders. What the controller would not
-start with is told (`LG1108`) and is as if it were not there. Without a Deployment the cluster's name is `lockgate`, and
-all else is as by default.
+`command` and `args` count in `up` and `show`; values of its Helm chart do not, only what it renders. What the
+controller would not start with is told (`LG1108`) and is as if it were not there. Without a Deployment the cluster's
+name is `lockgate`, and all else is as by default.
 
 These count:
 
