@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
+from lockgate.controllers.aws_load_balancer.existing import Inventory
 from lockgate.loadbalancer.flags import read_arguments
 from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
 from lockgate.resources.kinds import Ingress, IngressClass, Secret, Service
 
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -101,6 +104,39 @@ def test_a_controller_that_starts_anew_finds_its_things_again() -> None:
             await there.store.delete(Ingress, "web", "default")
             await there.gone("web")
             assert await there.target_groups() == []
+
+    asyncio.run(run())
+
+
+def test_what_is_made_or_goes_while_the_account_is_listed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with lab() as there:
+            inventory, group, real = Inventory(there.aws, cluster_name="lockgate"), GroupId("", "edge"), there.aws.list
+
+            async def make(name: str) -> str:
+                tags = {CLUSTER_TAG: "lockgate", STACK_TAG: str(group), RESOURCE_TAG: name}
+                answer = await there.aws.call(
+                    "elbv2",
+                    "create_target_group",
+                    Name=name,
+                    TargetType="lambda",
+                    Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+                )
+                arn: str = answer["TargetGroups"][0]["TargetGroupArn"]
+                inventory.made(arn, group)
+                return arn
+
+            async def listing(service: str, operation: str, key: str, **parameters: Any) -> Any:
+                found = await real(service, operation, key, **parameters)
+                if operation == "describe_target_groups" and not parameters and not made:
+                    made.append(await make("new"))
+                    await there.aws.call("elbv2", "delete_target_group", TargetGroupArn=old)
+                    inventory.gone(old, group)
+                return found
+
+            old, made = await make("old"), list[str]()
+            monkeypatch.setattr(there.aws, "list", listing)
+            assert [resource for resource, _ in (await inventory.of(group)).target_groups] == ["new"]
 
     asyncio.run(run())
 

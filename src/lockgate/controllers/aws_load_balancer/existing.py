@@ -77,17 +77,16 @@ class Inventory:
 
     async def of(self, group: GroupId) -> Existing:
         """Everything that the group has. Raises `Unexpected` and `AwsError`."""
-        await self._learn()
         try:
             return await self._read(group)
         except AwsError as error:
             if error.code not in _GONE:
                 raise
         self.forget()  # somebody took something away: learn what there is
-        await self._learn()
         return await self._read(group)
 
     async def _read(self, group: GroupId) -> Existing:
+        await self._learn()
         owned = sorted(self._owned.get(str(group), ()))
         arns = [each for each in owned if each.startswith("arn:")]
         balancers, target_groups, security_groups = await asyncio.gather(
@@ -127,6 +126,7 @@ class Inventory:
         async with self._turn:
             if self._learned:
                 return
+            before = {stack: frozenset(owned) for stack, owned in self._owned.items()}
             ours = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]}]
             balancers, target_groups, security_groups = await asyncio.gather(
                 self._aws.list("elbv2", "describe_load_balancers", "LoadBalancers"),
@@ -137,11 +137,14 @@ class Inventory:
             arns += [item["TargetGroupArn"] for item in target_groups]
             tags = await self._tags(arns)
             tags |= {item["GroupId"]: read_tags(item) for item in security_groups}
-            self._owned.clear()
+            learned: defaultdict[str, set[str]] = defaultdict(set)
             for what, found in tags.items():
                 if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
-                    self._owned[found[STACK_TAG]].add(what)
-            self._learned = True
+                    learned[found[STACK_TAG]].add(what)
+            for stack, owned in self._owned.items():  # other groups were at work meanwhile
+                known = before.get(stack, frozenset())
+                learned[stack] = (learned[stack] | (owned - known)) - (known - owned)
+            self._owned, self._learned = learned, True
 
     async def _security_groups(self, ids: Sequence[str]) -> list[Json]:
         return await self._aws.list("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
