@@ -145,6 +145,16 @@ def test_web_acls_are_somebody_elses() -> None:
     asyncio.run(run())
 
 
+def test_without_a_period_nothing_is_looked_at_again() -> None:
+    async def run() -> None:
+        settings = flags("--sync-period=0", "--targetgroupbinding-requeue-duration=-1s")
+        async with lab(service("web", 80), ingress("web", ("/", "web", 80)), settings=settings) as there:
+            await there.served("web")
+            await there.quiet()
+
+    asyncio.run(run())
+
+
 def test_other_namespaces_are_not_watched() -> None:
     async def run() -> None:
         settings = flags("--watch-namespace=shop")

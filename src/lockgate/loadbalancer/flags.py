@@ -195,6 +195,17 @@ def _seconds(raw: str) -> float:
     return length / 1e9
 
 
+def _period(raw: str) -> float:
+    """Nothing or less is never, as for controller-runtime's RequeueAfter."""
+    return max(0.0, _seconds(raw))
+
+
+def _resync(raw: str) -> float:
+    """client-go's informers: at most once a second."""
+    period = _period(raw)
+    return max(1.0, period) if period else period
+
+
 def _gates(raw: str) -> Mapping[str, bool]:
     found = {}
     for item in filter(None, raw.split(",")):
@@ -329,8 +340,8 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("enable-pod-readiness-gate-inject", "bool", read_bool, "inject_readiness_gates"),
         Flag("enable-shield", "bool", read_bool, "enable_shield"),
         Flag("enable-wafv2", "bool", read_bool, "enable_wafv2"),
-        Flag("targetgroupbinding-requeue-duration", "duration", _seconds, "requeue_seconds"),
-        Flag("sync-period", "duration", _seconds, "sync_seconds"),
+        Flag("targetgroupbinding-requeue-duration", "duration", _period, "requeue_seconds"),
+        Flag("sync-period", "duration", _resync, "sync_seconds"),
         Flag("feature-gates", "mapStringBool", _gates, "gates"),
         Flag("enable-waf", "bool", read_bool, why="AWS has retired WAF Classic"),
         Flag("enable-endpoint-slices", "bool", read_bool, why="endpoints are read from EndpointSlices"),

@@ -46,19 +46,14 @@ async def ensure(
     """The load balancer, and what of it there was. Its name is never compared: a rename changes nothing."""
     current = matching(desired, existing.balancers, LOAD_BALANCER)
     if current is None:
-        return await _create(site, stack, desired, security_groups), None
+        return await create(site, stack, desired, security_groups, Subnets=list(desired.subnets), **_pools(stack)), None
     arn = current.arn
     pool = existing.ipam_pools.get(arn, "")
     if pool and not stack.ipam_pool:
         await site.aws.call("elbv2", "modify_ip_pools", LoadBalancerArn=arn, RemoveIpamPools=["ipv4"])
-    await set_tags(site, arn, desired.tags, existing.tags[arn])
-    if set(security_groups) != set(current.security_groups):
-        await site.aws.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=list(security_groups))
-    if desired.subnets and set(desired.subnets) != set(current.subnets):
-        await site.aws.call("elbv2", "set_subnets", LoadBalancerArn=arn, Subnets=list(desired.subnets))
-    if desired.ip_address_type != current.ip_address_type:
-        await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
-    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
+    moved = bool(desired.subnets) and set(desired.subnets) != set(current.subnets)
+    places = {"Subnets": list(desired.subnets)} if moved else {}
+    await mend(site, desired, current, security_groups, existing, **places)
     if stack.ipam_pool and stack.ipam_pool != pool:
         pools = {"Ipv4IpamPoolId": stack.ipam_pool}
         await site.aws.call("elbv2", "modify_ip_pools", LoadBalancerArn=arn, IpamPools=pools)
@@ -73,26 +68,52 @@ def matching(desired: Balancer | None, there: Iterable[tuple[str, Balancer]], re
     return None
 
 
-async def _create(site: Site, stack: Stack, desired: LoadBalancer, security_groups: tuple[str, ...]) -> Deployed:
-    extra: dict[str, Any] = {}
-    if stack.coip_pool:
-        extra["CustomerOwnedIpv4Pool"] = stack.coip_pool
-    if stack.ipam_pool:
-        extra["IpamPools"] = {"Ipv4IpamPoolId": stack.ipam_pool}
+async def create(
+    site: Site, stack: Stack, desired: AnyLoadBalancer, security_groups: tuple[str, ...], **places: Any
+) -> Deployed:
+    """`places` are its subnets and pools, as the API takes them."""
     answer = await site.aws.call(
         "elbv2",
         "create_load_balancer",
         Name=desired.name,
-        Type="application",
+        Type="network" if isinstance(desired, NetworkLoadBalancer) else "application",
         Scheme=desired.scheme,
         IpAddressType=desired.ip_address_type,
-        Subnets=list(desired.subnets),
         SecurityGroups=list(security_groups),
         Tags=shapes.tags(desired.tags),
-        **extra,
+        **places,
     )
     made = answer["LoadBalancers"][0]
     arn: str = made["LoadBalancerArn"]
     site.inventory.made(arn, stack.group)
     await ensure_attributes(site, "load_balancer", arn, desired.attributes)
     return Deployed(arn, made["DNSName"])
+
+
+async def mend(
+    site: Site,
+    desired: Balancer,
+    current: Balancer,
+    security_groups: tuple[str, ...],
+    existing: Existing,
+    **places: Any,
+) -> None:
+    """`places` are its subnets, as the API takes them, if they change."""
+    arn = current.arn
+    await set_tags(site, arn, desired.tags, existing.tags[arn])
+    if set(security_groups) != set(current.security_groups):
+        await site.aws.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=list(security_groups))
+    if places:
+        await site.aws.call("elbv2", "set_subnets", LoadBalancerArn=arn, **places)
+    if desired.ip_address_type != current.ip_address_type:
+        await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
+    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
+
+
+def _pools(stack: Stack) -> dict[str, Any]:
+    pools: dict[str, Any] = {}
+    if stack.coip_pool:
+        pools["CustomerOwnedIpv4Pool"] = stack.coip_pool
+    if stack.ipam_pool:
+        pools["IpamPools"] = {"Ipv4IpamPoolId": stack.ipam_pool}
+    return pools

@@ -90,7 +90,7 @@ class AwsLoadBalancerController:
             tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))
             tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
             tasks.create_task(self._strays.run(self._tell_stray, name="ingress"))
-            while True:
+            while self._settings.sync_seconds:
                 await asyncio.sleep(self._settings.sync_seconds)
                 self._inventory.forget()
                 self._triggers.everything()
@@ -199,7 +199,7 @@ class AwsLoadBalancerController:
 
     async def _reconcile_binding(self, name: Name) -> None:
         again = await self._bindings.reconcile(name)
-        if again is not None:
+        if again:
             self._binding_names.add_after(name, again)
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.balancers import matching
+from lockgate.controllers.aws_load_balancer import balancers
 from lockgate.controllers.aws_load_balancer.existing import Existing
-from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, ensure_attributes, set_tags
+from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, set_tags
 from lockgate.loadbalancer import shapes
 from lockgate.loadbalancer.model import Forward, TargetGroup, WeightedTargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
@@ -41,11 +41,13 @@ async def ensure(
     existing: Existing,
 ) -> Deployed:
     """Itself and its listeners. Addresses are those of its creation, as upstream."""
-    current = matching(desired, existing.networks, FRONTEND)
+    current = balancers.matching(desired, existing.networks, FRONTEND)
+    places = {"SubnetMappings": shapes.subnet_mappings(desired.subnets)}
     if current is None:
-        deployed = await _create(site, stack, desired, security_groups)
+        deployed = await balancers.create(site, stack, desired, security_groups, **places)
     else:
-        await _mend(site, desired, current, security_groups, existing)
+        stays = {each.subnet for each in desired.subnets} == {each.subnet for each in current.subnets}
+        await balancers.mend(site, desired, current, security_groups, existing, **({} if stays else places))
         deployed = Deployed(current.arn, current.dns_name)
     await _ensure_listeners(site, desired, deployed.arn, current, arns, existing)
     return deployed
@@ -71,44 +73,6 @@ async def register(site: Site, stack: Stack, arns: Mapping[str, str], load_balan
 async def _target(site: Site, target_group: str) -> Mapping[str, Any] | None:
     answer = await site.aws.call("elbv2", "describe_target_health", TargetGroupArn=target_group)
     return next((item["Target"] for item in answer["TargetHealthDescriptions"]), None)
-
-
-async def _create(site: Site, stack: Stack, desired: NetworkLoadBalancer, security_groups: tuple[str, ...]) -> Deployed:
-    answer = await site.aws.call(
-        "elbv2",
-        "create_load_balancer",
-        Name=desired.name,
-        Type="network",
-        Scheme=desired.scheme,
-        IpAddressType=desired.ip_address_type,
-        SubnetMappings=shapes.subnet_mappings(desired.subnets),
-        SecurityGroups=list(security_groups),
-        Tags=shapes.tags(desired.tags),
-    )
-    made = answer["LoadBalancers"][0]
-    arn: str = made["LoadBalancerArn"]
-    site.inventory.made(arn, stack.group)
-    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
-    return Deployed(arn, made["DNSName"])
-
-
-async def _mend(
-    site: Site,
-    desired: NetworkLoadBalancer,
-    current: NetworkLoadBalancer,
-    security_groups: tuple[str, ...],
-    existing: Existing,
-) -> None:
-    arn = current.arn
-    await set_tags(site, arn, desired.tags, existing.tags[arn])
-    if set(security_groups) != set(current.security_groups):
-        await site.aws.call("elbv2", "set_security_groups", LoadBalancerArn=arn, SecurityGroups=list(security_groups))
-    if {mapping.subnet for mapping in desired.subnets} != {mapping.subnet for mapping in current.subnets}:
-        mappings = shapes.subnet_mappings(desired.subnets)
-        await site.aws.call("elbv2", "set_subnets", LoadBalancerArn=arn, SubnetMappings=mappings)
-    if desired.ip_address_type != current.ip_address_type:
-        await site.aws.call("elbv2", "set_ip_address_type", LoadBalancerArn=arn, IpAddressType=desired.ip_address_type)
-    await ensure_attributes(site, "load_balancer", arn, desired.attributes)
 
 
 async def _ensure_listeners(

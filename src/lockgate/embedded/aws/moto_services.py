@@ -1,7 +1,7 @@
 """The services that moto answers: its response classes called directly, without its Flask server.
 
-moto's state is the process's, one per account and region. Its classes are not thread-safe, so everything here runs on
-one thread.
+moto's state is the process's, one per account and region. Its classes are not thread-safe: `AwsApi` has one call at a
+time in here, whatever thread it is on.
 """
 
 from __future__ import annotations
