@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import httpx
+import pytest
 
 from lockgate.embedded.echo import Echo, ServicePort
 
@@ -63,3 +64,22 @@ def test_a_service_port_keeps_its_listener() -> None:
             await echo.stop()
 
     asyncio.run(story())
+
+
+def test_it_is_a_grpc_server_without_methods() -> None:
+    import grpc.aio
+
+    async def call() -> grpc.aio.AioRpcError:
+        echo = Echo()
+        host, port = await echo.listen(WEB)
+        try:
+            async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await channel.unary_unary("/quay.Orders/Get")(b"", timeout=10)
+                return raised.value
+        finally:
+            await echo.stop()
+
+    error = asyncio.run(call())
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "shop/web:8080" in (error.details() or "")

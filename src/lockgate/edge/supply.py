@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import NAMESPACE_DNS, uuid5
 
 from lockgate.edge.options import Options
 from lockgate.edge.user_pools import UserPoolClient, user_pool_clients
@@ -17,6 +18,7 @@ from lockgate.resources.kinds import (
     ClusterIssuer,
     Gateway,
     Ingress,
+    IngressClass,
     IngressClassParams,
     Issuer,
     IstioOperator,
@@ -32,7 +34,11 @@ DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-east-1"
 STANDING_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
+NAMES = 10  # of an ACM certificate, by default
+
 _CERTIFICATE_ARN = "alb.ingress.kubernetes.io/certificate-arn"
+_CREATED = "alb.ingress.kubernetes.io/create-acm-cert"
+_LISTEN_PORTS = "alb.ingress.kubernetes.io/listen-ports"
 _LABEL = "lockgate.dev/supplied"
 _SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "ne", "net", "or", "org"})
 
@@ -111,16 +117,21 @@ def supply(
     names = covering(named, [zone.name for zone in zones])
     secrets, credentials = _secrets(resources, issuers, cluster_namespace, secret_access_key)
     objects = (*_services(resources, services), *secrets)
+    account = options.account or _account(located)
+    region = options.region or (_region(located) or solver_region or DEFAULT_REGION)
+    certificates = [
+        AcmCertificate(arn, names, f"ACM certificate {_short(arn)}: requested for {', '.join(names)}")
+        for arn in arns
+        if names
+    ]
+    have = [name for certificate in certificates for name in certificate.names]
+    certificates += _discovered(resources, have, [zone.name for zone in zones], f"arn:aws:acm:{region}:{account}")
     return Supply(
-        account=options.account or _account(located),
-        region=options.region or (_region(located) or solver_region or DEFAULT_REGION),
+        account=account,
+        region=region,
         hosts=hosts,
         zones=zones,
-        certificates=tuple(
-            AcmCertificate(arn, names, f"ACM certificate {_short(arn)}: requested for {', '.join(names)}")
-            for arn in arns
-            if names
-        ),
+        certificates=tuple(certificates),
         credentials=credentials,
         objects=(*_namespaces(resources, objects), *objects),
         cluster_resource_namespace=cluster_namespace,
@@ -176,6 +187,40 @@ def _certificate_arns(resources: Sequence[Resource]) -> list[str]:
     for parameters in _of(resources, IngressClassParams):
         arns.update(dict.fromkeys(parameters.spec.certificate_arn))
     return list(arns)
+
+
+def _discovered(
+    resources: Sequence[Resource], have: Sequence[str], zones: Sequence[str], account: str
+) -> Iterator[AcmCertificate]:
+    """For Ingresses that name no certificate: the controller looks for one by host in the account, which is empty."""
+    naming = {each.name for each in _of(resources, IngressClassParams) if each.spec.certificate_arn}
+    classes = {
+        each.name
+        for each in _of(resources, IngressClass)
+        if each.spec.parameters is not None and each.spec.parameters.name in naming
+    }
+    for ingress in _of(resources, Ingress):
+        written = ingress.metadata.annotations
+        listens = "HTTPS" in written.get(_LISTEN_PORTS, "")
+        if (
+            not listens
+            or _CERTIFICATE_ARN in written
+            or _CREATED in written
+            or ingress.spec.ingress_class_name in classes
+        ):
+            continue
+        hosts = [host for host in dict.fromkeys(_hosts([ingress])) if not _covered(host, have)]
+        names = covering(hosts, zones)
+        have = [*have, *names]
+        for start in range(0, len(names), NAMES):
+            some = names[start : start + NAMES]
+            arn = f"{account}:certificate/{uuid5(NAMESPACE_DNS, ','.join(some))}"
+            why = f"Ingress {ingress.namespace}/{ingress.name} finds its certificate by host"
+            yield AcmCertificate(arn, some, f"ACM certificate {_short(arn)}: requested for {', '.join(some)}, as {why}")
+
+
+def _covered(host: str, names: Iterable[str]) -> bool:
+    return any(name in (host, f"*.{host.partition('.')[2]}") for name in names)
 
 
 def _hosts(resources: Sequence[Resource]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The built-in backend: answers with what it received, for Services whose application does not run here.
 
-Each Service port has a listener of its own, so an answer can say which Service it stands for. HTTP/1.1 and h2c.
+Each Service port has a listener of its own, so an answer can say which Service it stands for. HTTP/1.1 and h2c; of gRPC
+it implements no method, and says so, which is what load balancers take for healthy by default.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send: Send) -> None:
     body, size = await _body(receive)
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    grpc = any(name == "content-type" and value.startswith("application/grpc") for name, value in headers)
+    if grpc and scope["http_version"] == "2":
+        await _unimplemented(stands_for, send)
+        return
     told = {
         "service": str(stands_for),
         "method": scope["method"],
@@ -95,6 +100,14 @@ async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send:
         }
     )
     await send({"type": "http.response.body", "body": content.encode() if scope["method"] != "HEAD" else b""})
+
+
+async def _unimplemented(stands_for: ServicePort, send: Send) -> None:
+    message = f"Lockgate's echo stands in for {stands_for} and implements no method".encode()
+    kind = [(b"content-type", b"application/grpc")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind, "trailers": True})
+    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"12"), (b"grpc-message", message)]})
 
 
 async def _body(receive: Receive) -> tuple[bytes, int]:
