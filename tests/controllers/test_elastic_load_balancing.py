@@ -212,12 +212,14 @@ def test_a_load_balancer_made_by_API_calls_is_served_and_its_targets_become_heal
 
 def test_a_target_that_fails_is_left_out_while_another_is_healthy() -> None:
     async def work(here: Edge) -> None:
-        _, group = await make(here, HealthCheckIntervalSeconds=10)
+        _, group = await make(here, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
         good, bad = await here.answering(200), await here.answering(500)
         await register(here, group, "172.31.0.5", 8080, good)
         await register(here, group, "172.31.0.6", 8080, bad)
         await here.until_health(group, ("healthy", ""), ("initial", "Elb.InitialHealthChecking"))
         await here.until(lambda: here.endpoints(group) == [(good, False)])
+        await here.until(lambda: here.controller.complaints(group) != ())
+        assert here.controller.complaints(group) == ("Health checks failed with these codes: [500]",)
 
     story(work)
 

@@ -144,6 +144,7 @@ def _load_balancer(edge: Edge, balancer: AnyLoadBalancer, *, served: bool) -> Li
             _count(len(balancer.listeners), "listener"),
             _count(len(balancer.target_groups), "target group"),
             f"{healthy}/{len(targets)} healthy",
+            *dict.fromkeys(why for reference in states for why in edge.load_balancing.complaints(reference)),
         )
     )
     if rejected := edge.ads.rejections("alb"):

@@ -145,6 +145,10 @@ class ElasticLoadBalancing:
         states = self._targets.states(reference)
         return {f"{target.id}:{target.port}": state for target, state in sorted(states.items())}
 
+    def complaints(self, reference: str) -> tuple[str, ...]:
+        """What health checks have against a target group's targets."""
+        return self._targets.complaints(reference)
+
     def targets_changed(self) -> None:
         """To be called when `resolve` may answer differently than before."""
         self._targets.look_again()

@@ -89,6 +89,11 @@ class Targets:
     def states(self, reference: str) -> dict[Target, TargetState]:
         return {target: self._health[reference, target].state for target in self._targets_of.get(reference, ())}
 
+    def complaints(self, reference: str) -> tuple[str, ...]:
+        """What is wrong with the unhealthy ones, each reason once."""
+        found = (self._health[reference, target] for target in sorted(self._targets_of.get(reference, ())))
+        return tuple(dict.fromkeys(each.description for each in found if each.state == "unhealthy"))
+
     def endpoints(self, group: TargetGroup) -> tuple[Endpoint, ...]:
         """Where requests for a group go, and where some may still be running."""
         known = self._endpoints.get(group.reference)
