@@ -21,7 +21,7 @@ from the registry in `src/lockgate/loadbalancer/annotations.py` by
   the whole group: the event is `FailedBuildModel`.
 - Text is taken as written: the newline at the end of a YAML block scalar belongs to it. Only lists, maps and JSON
   are trimmed.
-- An unknown name is ignored by the controller; `lockgate check` warns of it and names the nearest known one.
+- An unknown name is ignored by the controller; `up` and `show` warn of it and name the nearest known one.
 
 | Annotation | Type | Default | On | Class | In a group | What it does | Sets |
 | --- | --- | --- | --- | --- | --- | --- | --- |
