@@ -351,6 +351,44 @@ def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
     story(work)
 
 
+def test_secrets_of_logins_are_asked_for_only_when_elbv2_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(here: Edge) -> None:
+        asked: list[str] = []
+        real = here.api.client_secret
+
+        async def client_secret(arn: str) -> str | None:
+            asked.append(arn)
+            return await real(arn)
+
+        monkeypatch.setattr(here.api, "client_secret", client_secret)
+        balancer, group = await make(here)
+        chain, key = self_signed()
+        imported = await here.aws.call("acm", "import_certificate", Certificate=chain.encode(), PrivateKey=key.encode())
+        urls = dict.fromkeys(("AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint"), "https://idp.example/")
+        config = {"Issuer": "https://idp.example", **urls, "ClientId": "client", "ClientSecret": "secret"}
+        login = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": config}
+        made = await here.aws.call(
+            "elbv2",
+            "create_listener",
+            LoadBalancerArn=balancer,
+            Port=8443,
+            Protocol="HTTPS",
+            Certificates=[{"CertificateArn": imported["CertificateArn"]}],
+            DefaultActions=[login, {"Type": "forward", "Order": 2, "TargetGroupArn": group}],
+        )
+        await register(here, group, "172.31.0.5", 8080, await here.answering(200))
+        await here.until_health(group, ("healthy", ""))
+        await here.until(lambda: len(here.endpoints(group)) == 1 and here.controller.current)
+        assert set(asked) == {made["Listeners"][0]["ListenerArn"]}
+        asked.clear()
+        here.places[Target("172.31.0.5", 8080)] = (("127.0.0.1", 9),)
+        here.controller.targets_changed()
+        await here.until(lambda: here.endpoints(group) == [(9, False)])
+        assert asked == []
+
+    story(work)
+
+
 def test_each_load_balancer_has_an_address_of_its_own() -> None:
     async def work(here: Edge) -> None:
         _, subnets, _ = await here.api.default_vpc()

@@ -239,6 +239,7 @@ class ElasticLoadBalancing:
             if stale or doubted:
                 await self._fetch_certificates(again="acm" in stale)
                 await self._fetch_trust_stores(again="elbv2" in stale)
+                await self._prepare_authentication()
                 self._tell_what_is_not_served()
             if doubted or "wafv2" in stale:
                 await self._web_acls.read()
@@ -248,7 +249,6 @@ class ElasticLoadBalancing:
         await self._functions.follow(self._known.target_groups.values())
         self._targets.follow(self._known.target_groups, self._known.used)
         self._assign_sockets()
-        await self._prepare_authentication()
         self._act()
 
     async def _read(self, arns: frozenset[str] | None) -> None:
