@@ -15,7 +15,16 @@ def test_backends() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["web=http://127.0.0.1:1", "shop/web:80", "shop/web:80=https://x:1", "shop/web:80=http://x", "a/b:c=d"]
+    "text",
+    [
+        "web=http://127.0.0.1:1",
+        "shop/web:80",
+        "shop/web:80=https://x:1",
+        "shop/web:80=http://x",
+        "shop/web:80=http://x:0",
+        "shop/web:80=http://[::1",
+        "a/b:c=d",
+    ],
 )
 def test_what_is_no_backend_is_told(text: str) -> None:
     with pytest.raises(BadOption):
@@ -28,7 +37,18 @@ def test_functions() -> None:
     assert backends(texts) == {("shop", "web", 80): ("127.0.0.1", 1)}
 
 
-@pytest.mark.parametrize("text", ["lambda:orders", "lambda:=http://x:1", "lambda:orders=x:1", "lambda:a.b=http://x:1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lambda:orders",
+        "lambda:=http://x:1",
+        "lambda:orders=x:1",
+        "lambda:a.b=http://x:1",
+        "lambda:a=http://[::1",
+        "lambda:a=http://x:99999",
+        "lambda:a=http://x y/",
+    ],
+)
 def test_what_is_no_function_is_told(text: str) -> None:
     with pytest.raises(BadOption):
         functions([text])

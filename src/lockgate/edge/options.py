@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics")
 
 _BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
 _FUNCTION = re.compile(r"lambda:(?P<name>[\w-]{1,64})=(?P<url>.+)")
 _PORT = re.compile(r"(?P<name>[a-z]+|\d{1,5})=(?P<port>\d{1,5})")
-
-
 _LAMBDA = "lambda:"
 
 
@@ -46,17 +44,13 @@ def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]
         match = _BACKEND.fullmatch(text)
         if match is None:
             raise BadOption(f"{text!r} is not NAMESPACE/SERVICE:PORT=URL, as in shop/web:80=http://127.0.0.1:3000")
-        url = urlsplit(match["url"])
-        try:
-            port = url.port
-        except ValueError:
-            port = None
-        if url.scheme != "http" or not url.hostname or port is None or url.path not in ("", "/"):
+        url = _url(match["url"])
+        if url is None or url.scheme != "http" or not url.port or url.path not in ("", "/"):
             raise BadOption(
                 f"{match['url']!r} is not http://HOST:PORT; TLS to a backend is asked for by a DestinationRule"
             )
-        host = "127.0.0.1" if url.hostname == "localhost" else url.hostname
-        found[match["namespace"], match["service"], int(match["port"])] = (host, port)
+        host = "127.0.0.1" if url.hostname == "localhost" else url.hostname or ""
+        found[match["namespace"], match["service"], int(match["port"])] = (host, url.port)
     return found
 
 
@@ -67,11 +61,20 @@ def functions(texts: Sequence[str]) -> dict[str, str]:
         if not text.startswith(_LAMBDA):
             continue
         match = _FUNCTION.fullmatch(text)
-        url = urlsplit(match["url"]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
+        url = _url(match["url"]) if match else None
+        if match is None or url is None or url.scheme not in ("http", "https"):
             raise BadOption(f"{text!r} is not lambda:NAME=URL, as in lambda:orders=http://127.0.0.1:3001")
         found[match["name"]] = match["url"]
     return found
+
+
+def _url(text: str) -> SplitResult | None:
+    """None for what has no host, a port that is none, or is no URL at all."""
+    try:
+        url = urlsplit(text)
+        return url if url.hostname and url.port != 0 and " " not in text else None
+    except ValueError:
+        return None
 
 
 def ports(texts: Sequence[str]) -> dict[str, int]:
