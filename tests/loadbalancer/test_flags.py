@@ -116,6 +116,13 @@ def test_a_deployment_that_is_malformed_breaks_nothing(container: dict[str, Any]
     )
 
 
+def test_what_is_too_long_is_told() -> None:
+    found = read_arguments(["--cluster-name=edge", f"--external-managed-tags={'x' * 200_000}"], DEFAULTS)
+    assert [(index, message[-38:]) for index, message in found.faults] == [
+        (1, "field larger than field limit (131072)")
+    ]
+
+
 def test_a_second_controller_is_told() -> None:
     one = _deployment("one", {"image": IMAGE, "args": ["--cluster-name=one"]})
     two = _deployment("two", {"image": "mirror/aws-load-balancer-controller", "args": ["--cluster-name=two"]})

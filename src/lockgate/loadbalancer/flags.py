@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import StringIO
 from typing import Any, Final, TypeAlias
 
 from lockgate.loadbalancer.annotations_values import Malformed, quote, read_bool, read_int64
@@ -169,8 +170,11 @@ def _text(raw: str) -> str:
 
 
 def _items(raw: str) -> tuple[str, ...]:
-    """pflag's stringSlice: one line of CSV."""
-    return tuple(next(csv.reader([raw]), ())) if raw else ()
+    """pflag's stringSlice: the first record of a CSV."""
+    try:
+        return tuple(next(csv.reader(StringIO(raw, newline="")), ()))
+    except csv.Error as error:
+        raise Malformed(str(error)) from None
 
 
 def _set(raw: str) -> frozenset[str]:
@@ -178,9 +182,9 @@ def _set(raw: str) -> frozenset[str]:
 
 
 def _map(raw: str) -> Mapping[str, str]:
-    """pflag's stringToString."""
+    """pflag's stringToString: CSV, unless it is one pair, or none."""
     entries = {}
-    for item in _items(raw):
+    for item in _items(raw) if raw.count("=") > 1 else (raw.strip('"'),):
         key, equals, value = item.partition("=")
         if not equals:
             raise Malformed(f"{item} must be formatted as key=value")
