@@ -270,6 +270,14 @@ def test_what_rules_refer_to() -> None:
         ("a++b", "it has a possessive quantifier"),
         ("(", "it is not a regular expression"),
         (r"a\Kb", r"it has \C, \R, \K, \G or \X"),
+        (r"(?im-s:a)\p{Lu}\x{61}{2,}", None),
+        ("(?u)a", "it has an option that PCRE has not"),
+        ("(?i-r:a)", "it has an option that PCRE has not"),
+        ("(?V1)a", "it has an option that PCRE has not"),
+        (r"\mbot\M", r"it has \m, \M or \L"),
+        (r"(?:\d{100}[a}]{100}){5}(?:ab{9}){9}", None),
+        ("a{65536}", "it is too large"),
+        ("(?:(?:ab){1000}){1000,}", "it is too large"),
     ],
 )
 def test_regular_expressions_that_waf_refuses(pattern: str, why: str | None) -> None:

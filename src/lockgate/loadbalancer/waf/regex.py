@@ -23,7 +23,12 @@ REFUSED: Final = {
     r"\(\*": "a control verb",
     r"\(\?C": "a callout",
     r"\\[CRKGX]": "\\C, \\R, \\K, \\G or \\X",
+    # What the library has, under forms that are none of PCRE's.
+    r"\\[mML]": "\\m, \\M or \\L",
+    r"\(\?[a-zA-Z01-]*[abefpruwALV][a-zA-Z01-]*[:)]": "an option that PCRE has not",
 }
+
+LARGEST: Final = 65535  # what PCRE counts to, and can hold ("PCRE - Perl-compatible regular expressions", limits)
 
 _CLASSES: Final = {
     "alnum": "a-zA-Z0-9",
@@ -45,12 +50,13 @@ _CLASSES: Final = {
 
 def refusal(pattern: str) -> str | None:
     """Why WAF does not take a pattern; None where it does."""
-    bare = re.sub(
-        r"\\\\|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "x", pattern
-    )  # brackets and escaped backslashes mean nothing
+    # Brackets and escaped backslashes mean nothing.
+    bare = re.sub(r"\\\\|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "x", pattern)
     for form, name in REFUSED.items():
         if re.search(form, bare):
             return f"it has {name}"
+    if _written_out(pattern) > LARGEST:
+        return "it is too large"
     return None if translated(pattern) is not None else "it is not a regular expression"
 
 
@@ -59,7 +65,10 @@ def translated(pattern: str) -> regex.Pattern[bytes] | None:
     """None for what the library cannot take."""
     import regex  # 15 ms, which edges without a web ACL save
 
+    if _written_out(pattern) > LARGEST:
+        return None
     text = re.sub(r"\\Q(.*?)(?:\\E|$)", lambda found: re.escape(found[1]), pattern, flags=re.DOTALL)
+    text = _COUNTS.sub(lambda found: found[1] or r"\{", text)
     text = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], found[0]), text)
     text = re.sub(r"\(\?<(?![=!])", "(?P<", text)
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\([zZh]|x\{([0-9A-Fa-f]{1,2})\})", _escape, text)
@@ -67,8 +76,32 @@ def translated(pattern: str) -> regex.Pattern[bytes] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # sets within sets: literal in PCRE, not for ever in Python
             return regex.compile(text.encode())
-    except (regex.error, FutureWarning, OverflowError, RecursionError):
+    except (regex.error, FutureWarning, ValueError, OverflowError, RecursionError):
         return None
+
+
+# What may have braces, and any other brace: a character by itself to PCRE, a count of errors to the library.
+_COUNTS: Final = re.compile(r"(\\[pPxNo]\{[^}]*\}|\\.|\{\d+(?:,\d*)?\})|\{", re.DOTALL)
+_PARTS: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{(\d+)(?:,\d*)?\}|.", re.DOTALL)
+
+
+def _written_out(pattern: str) -> int:
+    """How many parts there are with each as often as it must come: the library writes them out, whatever they take."""
+    sizes, last = [0], 0
+    for part in _PARTS.finditer(pattern):
+        if part[1]:
+            times = max(int(part[1]), 1)
+            sizes[-1] += last * (times - 1)
+            last *= times
+        elif part[0] == "(":
+            sizes.append(0)
+        elif part[0] == ")" and len(sizes) > 1:
+            last = sizes.pop()
+            sizes[-1] += last
+        else:
+            last = 1
+            sizes[-1] += 1
+    return sum(sizes)
 
 
 def _escape(found: re.Match[str]) -> str:
