@@ -23,6 +23,8 @@ from lockgate.loadbalancer.health import Answered, Failed, TimedOut
 from lockgate.loadbalancer.model import FixedResponse, HealthCheck, Target
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.waf.fields import Inspected
+from lockgate.loadbalancer.waf.model import WebAcl
+from lockgate.loadbalancer.waf.reader import web_acl as read_web_acl
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, SECRET, Snapshot
 
 KEY, SECRET_KEY = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"
@@ -625,11 +627,11 @@ def blocking(statement: dict[str, Any], name: str = "rule") -> dict[str, Any]:
     return {"Name": name, "Priority": 1, "Statement": statement, "Action": {"Block": {}}, "VisibilityConfig": VISIBLE}
 
 
-async def web_acl(here: Edge, *rules: dict[str, Any]) -> dict[str, Any]:
+async def web_acl(here: Edge, *rules: dict[str, Any], name: str = "acl") -> dict[str, Any]:
     made = await here.aws.call(
         "wafv2",
         "create_web_acl",
-        Name="acl",
+        Name=name,
         Scope="REGIONAL",
         DefaultAction={"Allow": {}},
         Rules=list(rules),
@@ -709,5 +711,46 @@ def test_requests_are_counted_for_rules_by_rate() -> None:
         await here.until(lambda: here.controller.judge(arn, Inspected(Request(source="192.0.2.1"))) is not None)
         assert [blocked("192.0.2.7") for _ in range(12)] == [False] * 10 + [True] * 2
         assert not blocked("192.0.2.8")
+
+    story(work)
+
+
+def test_a_regular_expression_that_takes_too_long_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(here: Edge) -> None:
+        arn, _ = await make(here)
+        none = [{"Priority": 0, "Type": "NONE"}]
+        slow = {"RegexString": "^/(a|aa)+$", "FieldToMatch": {"UriPath": {}}, "TextTransformations": none}
+        acl = await web_acl(here, blocking({"RegexMatchStatement": slow}, "slow"))
+        await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
+        await here.until(lambda: here.controller.judge(arn, Inspected(Request())) is not None)
+        assert "slow" not in caplog.text
+        for _ in range(2):
+            here.controller.judge(arn, Inspected(Request(target=f"/{'a' * 60}b")))
+        assert caplog.text.count("web ACL acl: rule slow is not evaluated: its regular expression takes too long") == 1
+
+    story(work)
+
+
+def test_a_web_acl_that_cannot_be_understood_stays_as_it_was(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(answer: Any, references: Any) -> WebAcl:
+        if answer["Name"] == "odd":
+            raise KeyError("Odd")
+        return read_web_acl(answer, references)
+
+    async def work(here: Edge) -> None:
+        arn, _ = await make(here)
+        odd, good = [await web_acl(here, name=name) for name in ("odd", "good")]
+        await here.aws.call("wafv2", "associate_web_acl", WebACLArn=odd["ARN"], ResourceArn=arn)
+        await here.until(lambda: [each.web_acl is None for each in here.controller.load_balancers] == [False])
+        monkeypatch.setattr("lockgate.loadbalancer.waf.reader.web_acl", faulty)
+        _, subnets, _ = await here.api.default_vpc()
+        other = await here.aws.call("elbv2", "create_load_balancer", Name="other", Subnets=list(subnets[:2]))
+        other_arn = other["LoadBalancers"][0]["LoadBalancerArn"]
+        await here.aws.call("wafv2", "associate_web_acl", WebACLArn=good["ARN"], ResourceArn=other_arn)
+        await here.until(lambda: here.controller.judge(other_arn, Inspected(Request())) is not None)
+        assert here.controller.judge(arn, Inspected(Request())) is not None
+        assert f"web ACL {odd['ARN']} stays as it was: KeyError('Odd')" in caplog.text
 
     story(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_network
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lockgate.loadbalancer.waf.evaluate import Verdict, blind_spots, evaluate
 from lockgate.loadbalancer.waf.fields import BODY_BYTES, Inspected
 from lockgate.loadbalancer.waf.metrics import counted, exposition
 from lockgate.loadbalancer.waf.model import Address, Networks, WebAcl
-from lockgate.loadbalancer.waf.rates import RateKey, Rates
+from lockgate.loadbalancer.waf.rates import MOST, RateKey, Rates
 from lockgate.loadbalancer.waf.reader import References, web_acl
 from lockgate.loadbalancer.waf.references import references_of
 from lockgate.loadbalancer.waf.regex import refusal
@@ -226,17 +227,16 @@ def test_requests_are_counted_for_as_long_as_the_window(gaps: list[float]) -> No
         times.append(now)
 
 
-def test_what_no_window_holds_is_forgotten() -> None:
+def test_of_too_many_keys_those_that_came_last_are_known() -> None:
     rates = Rates()
     rates.add(KEY, 1000)
-    rates.forget(1059)
-    assert rates.count(KEY, 1059) == 1
-    rates.forget(1061)
-    assert rates.count(KEY, 1059) == 0
-
-
-def test_only_the_first_bytes_of_a_body_are_looked_at() -> None:
-    assert BODY_BYTES == 8192
+    for number in range(MOST):
+        rates.add(replace(KEY, values=(b"%d" % number,)), 1000)
+        if number == MOST // 2:
+            rates.add(KEY, 1000)
+    assert rates.count(KEY, 1000) == 2
+    assert rates.count(replace(KEY, values=(b"0",)), 1000) == 0
+    assert rates.count(replace(KEY, values=(b"1",)), 1000) == 1
 
 
 def test_what_rules_refer_to() -> None:

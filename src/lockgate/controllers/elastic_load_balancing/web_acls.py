@@ -27,8 +27,6 @@ if TYPE_CHECKING:  # nothing of it is needed until a web ACL is there
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-FORGOTTEN_EVERY_SECONDS = 60.0
-
 _REFERENCE = re.compile(r"arn:[^/]*:(?P<scope>regional)/(?P<kind>[a-z]+)/(?P<name>[^/]+)/(?P<id>[^/]+)")
 _GETS = {
     "ipset": ("get_ip_set", "IPSet"),
@@ -49,9 +47,8 @@ class WebAcls:
         self._firewall: Firewall | None = None
         self._known: dict[str, WebAcl] = {}  # by the load balancer's ARN
         self._rates: dict[str, Rates] = {}  # by the web ACL's ARN
-        self._forgotten = time.monotonic()
         self.counts: Counter[tuple[str, str, str]] = Counter()  # by metric, web ACL, rule
-        self._told: frozenset[tuple[str, BlindSpot]] = frozenset()
+        self._told: set[tuple[str, BlindSpot]] = set()  # by web ACL's name
 
     @property
     def socket(self) -> str:
@@ -69,13 +66,16 @@ class WebAcls:
         associated = await self._platform.web_acls()
         if not associated and not self._known:
             return
+        from lockgate.loadbalancer.waf.evaluate import blind_spots
         from lockgate.loadbalancer.waf.rates import Rates
 
         wanted = sorted(set(associated.values()))
-        read = dict(zip(wanted, await asyncio.gather(*(self._read(arn) for arn in wanted)), strict=True))
+        read = dict(zip(wanted, await asyncio.gather(*(self._now(arn) for arn in wanted)), strict=True))
         self._known = {balancer: acl for balancer, arn in associated.items() if (acl := read[arn]) is not None}
         self._rates = {arn: self._rates.get(arn, Rates()) for arn in wanted}
-        self._tell()
+        spots = {(acl.name, spot): None for acl in self._known.values() for spot in blind_spots(acl)}
+        self._told &= spots.keys()
+        self._tell(spots)
         if self._known and self._firewall is None and self._socket is not None:
             await self._start(self._socket)
 
@@ -107,14 +107,21 @@ class WebAcls:
         for key in verdict.rates:
             rates.add(key, now)
         self.counts.update((metric, acl.name, rule) for metric, rule in counted(verdict))
-        if now > self._forgotten + FORGOTTEN_EVERY_SECONDS:
-            self._forgotten = now
-            for each in self._rates.values():
-                each.forget(now)
+        if verdict.blind_spots:
+            self._tell((acl.name, spot) for spot in verdict.blind_spots)
         return verdict
 
+    async def _now(self, arn: str) -> WebAcl | None:
+        """None for one that is gone meanwhile; one that cannot be understood is as it was, and no other is the worse."""
+        try:
+            return await self._read(arn)
+        except AwsError:
+            raise
+        except Exception as fault:
+            log.error("web ACL %s stays as it was: %r", arn, fault)
+            return next((acl for acl in self._known.values() if acl.arn == arn), None)
+
     async def _read(self, arn: str) -> WebAcl | None:
-        """None for one that is gone meanwhile."""
         answer = await self._get("get_web_acl", "WebACL", ARN=arn)
         if answer is None:
             return None
@@ -147,11 +154,9 @@ class WebAcls:
                 return None
             raise
 
-    def _tell(self) -> None:
+    def _tell(self, spots: Iterable[tuple[str, BlindSpot]]) -> None:
         """Once for each rule that cannot be evaluated: requests pass it as if it were not met."""
-        from lockgate.loadbalancer.waf.evaluate import blind_spots
-
-        now = frozenset((acl.name, spot) for acl in self._known.values() for spot in blind_spots(acl))
-        for name, spot in sorted(now - self._told, key=lambda each: (each[0], each[1].rule)):
-            log.warning("web ACL %s: rule %s is not evaluated: %s", name, spot.rule, spot.why)
-        self._told = now
+        for name, spot in spots:
+            if (name, spot) not in self._told:
+                self._told.add((name, spot))
+                log.warning("web ACL %s: rule %s is not evaluated: %s", name, spot.rule, spot.why)

@@ -7,11 +7,12 @@ Source: AWS WAF Developer Guide, "Rate-based rule statement".
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
 SLICES: Final = 60  # of a window, which moves on by one of them
+MOST: Final = 10_000  # keys that are remembered, as many as AWS limits at a time ("Rate-based rule caveats")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class RateKey:
 
 
 class Rates:
-    """Counts by key. `now` is in seconds and never goes back."""
+    """Counts by key. `now` is in seconds and never goes back. Keys may be anything that clients send: of too many, those
+    that came last are known.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[RateKey, deque[tuple[int, int]]] = {}  # (slice, requests in it), old ones first
+        # (slice, requests in it), old ones first; the key that came last is last.
+        self._counts: OrderedDict[RateKey, deque[tuple[int, int]]] = OrderedDict()
 
     def count(self, key: RateKey, now: float) -> int:
         """Requests counted in the window that ends now."""
@@ -45,11 +49,9 @@ class Rates:
         slices, here = self._counts.setdefault(key, deque()), _slice(key, now)
         number = slices.pop()[1] if slices and slices[-1][0] == here else 0
         slices.append((here, number + 1))
-
-    def forget(self, now: float) -> None:
-        """Drop what no window holds any more: keys may be anything that clients send."""
-        for key in tuple(self._counts):
-            self.count(key, now)
+        self._counts.move_to_end(key)
+        if len(self._counts) > MOST:
+            self._counts.popitem(last=False)
 
 
 def _slice(key: RateKey, now: float) -> int:
