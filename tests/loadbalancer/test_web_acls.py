@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import ip_network
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.waf import json_body
 from lockgate.loadbalancer.waf.evaluate import Verdict, blind_spots, evaluate
-from lockgate.loadbalancer.waf.fields import BODY_BYTES, Inspected
+from lockgate.loadbalancer.waf.fields import Inspected
 from lockgate.loadbalancer.waf.metrics import counted, exposition
 from lockgate.loadbalancer.waf.model import Address, Networks, WebAcl
 from lockgate.loadbalancer.waf.rates import MOST, RateKey, Rates

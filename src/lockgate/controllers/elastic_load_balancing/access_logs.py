@@ -43,6 +43,7 @@ class AccessLogs:
         self._target_at = target_at
         self._read = 0
         self._lines: dict[Path, list[str]] = {}
+        self._unwritable: set[Path] = set()  # told of
 
     async def run(self) -> None:
         """For ever; nothing is done while no load balancer has its log on."""
@@ -50,8 +51,8 @@ class AccessLogs:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 self.collect()
-            except OSError as error:
-                log.warning("cannot write access logs: %s", error)
+            except Exception as fault:  # what is written down is not what is served: traffic goes on
+                log.warning("cannot read what is to be logged: %r", fault)
 
     def probed(self, probed: Probed) -> None:
         """Note a health check, for each load balancer that uses the target group."""
@@ -62,13 +63,18 @@ class AccessLogs:
                 self._lines.setdefault(path, []).append(health_check_log.line(probed, balancer, address))
 
     def collect(self) -> None:
-        """Write lines of what has come since last time."""
+        """Write lines of what has come since last time; those of a log that cannot be written are lost."""
         self._note(self._new_records())
         lines, self._lines = self._lines, {}
         for path, some in lines.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="ascii") as file:
-                file.writelines(f"{each}\n" for each in some)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("a", encoding="ascii") as file:
+                    file.writelines(f"{each}\n" for each in some)
+            except OSError as error:
+                if path not in self._unwritable:
+                    log.warning("cannot write the log %s: %s", path, error.strerror)
+                self._unwritable.add(path)
 
     def _new_records(self) -> list[bytes]:
         if not self.records.exists():
@@ -95,8 +101,10 @@ class AccessLogs:
             self._lines.setdefault(path, []).append(self._line(record, balancer, address))
 
     def _path(self, log_name: str, balancer: LoadBalancer, address: str, when: datetime) -> Path:
+        """Keys of objects may have any parts; ``/`` in front and ``..`` lead out of no bucket."""
         bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
-        return self._folder / bucket / object_key(balancer, when, address, log_name)
+        parts = f"{bucket}/{object_key(balancer, when, address, log_name)}".split("/")
+        return self._folder.joinpath(*(part for part in parts if part not in ("", ".", "..")))
 
     def _line(self, record: Mapping[str, str], balancer: LoadBalancer, address: str) -> str:
         listener = next((each for each in balancer.listeners if str(each.port) == record["listener_port"]), None)
@@ -124,6 +132,8 @@ def _names(chain: str) -> tuple[str, ...]:
 def _record(raw: bytes) -> Mapping[str, str]:
     try:
         found = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
         return {}
     return {name: "-" if value is None else str(value) for name, value in found.items()}

@@ -112,7 +112,7 @@ class WebAcls:
         return verdict
 
     async def _now(self, arn: str) -> WebAcl | None:
-        """None for one that is gone meanwhile; one that cannot be understood is as it was, and no other is the worse."""
+        """None for one that is gone meanwhile. One that cannot be understood is as it was, others go on."""
         try:
             return await self._read(arn)
         except AwsError:

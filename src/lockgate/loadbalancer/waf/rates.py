@@ -26,8 +26,8 @@ class RateKey:
 
 
 class Rates:
-    """Counts by key. `now` is in seconds and never goes back. Keys may be anything that clients send: of too many, those
-    that came last are known.
+    """Counts by key. `now` is in seconds and never goes back. Keys may be anything that clients send: of too many,
+    those that came last are known.
     """
 
     def __init__(self) -> None:

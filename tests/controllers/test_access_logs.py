@@ -1,0 +1,94 @@
+"""From records of requests to files, where something is odd; `tests/xds` has the lines of real requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lockgate.controllers.elastic_load_balancing import access_logs
+from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
+from lockgate.loadbalancer.model import LoadBalancer
+
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app"
+
+
+def balancer(name: str, bucket: str, prefix: str) -> LoadBalancer:
+    on = {"enabled": "true", "bucket": bucket, "prefix": prefix}
+    attributes = {f"access_logs.s3.{key}": value for key, value in on.items()}
+    return LoadBalancer(name, (), {}, arn=f"{ARN}/{name}/0123456789abcdef", attributes=attributes)
+
+
+def record(of: LoadBalancer) -> str:
+    told = {"start": "2026-01-02T03:04:05.123456Z", "client": "127.0.0.1:50000", "listener_port": "80"}
+    return json.dumps({"balancer": of.arn, **told}) + "\n"
+
+
+def written(folder: Path, *balancers: LoadBalancer) -> tuple[AccessLogs, list[str]]:
+    """What comes of a record of each: the parts of the files' paths that attributes say."""
+    logs = AccessLogs(folder / "logs", lambda: [(each, "127.0.0.1") for each in balancers])
+    logs.records.parent.mkdir()
+    logs.records.write_text("".join(map(record, balancers)))
+    logs.collect()
+    files = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*.log"))
+    return logs, [each.partition("/AWSLogs/")[0] for each in files]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "prefix", "where"),
+    [
+        ("b", "", "logs/b"),
+        ("b", "team/edge", "logs/b/team/edge"),
+        ("b", "/edge/", "logs/b/edge"),
+        ("../..", "../edge", "logs/edge"),
+        ("", ".", "logs/logs"),
+    ],
+)
+def test_no_bucket_or_prefix_leads_out_of_the_folder(tmp_path: Path, bucket: str, prefix: str, where: str) -> None:
+    assert written(tmp_path, balancer("one", bucket, prefix))[1] == [where]
+
+
+def test_a_log_that_cannot_be_written_is_told_of_once_and_others_are_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long, good = balancer("long", "b", "x" * 300), balancer("good", "b", "good")
+    logs, files = written(tmp_path, long, good)
+    assert files == ["logs/b/good"]
+    with logs.records.open("a") as file:
+        file.write(record(long))
+    logs.collect()
+    assert [each.getMessage().rpartition(": ")[2] for each in caplog.records] == ["File name too long"]
+
+
+def test_records_that_are_none_are_passed_over_and_the_next_ones_come(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_logs, "EVERY_SECONDS", 0.001)
+    one = balancer("one", "b", "")
+
+    def lines() -> int:
+        return sum(len(file.read_text().splitlines()) for file in tmp_path.rglob("*.log"))
+
+    async def until(true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true():
+                await asyncio.sleep(0.001)
+
+    async def run() -> None:
+        logs, _ = written(tmp_path, one)
+        running = asyncio.create_task(logs.run())
+        with logs.records.open("a") as file:
+            file.write("".join(["5\n", "[]\n", "{\n", f"{'[' * 100_000}\n", record(one)]))
+        await until(lambda: lines() == 2)
+        with logs.records.open("a") as file:
+            file.write(json.dumps({"balancer": one.arn}) + "\n")
+        await until(lambda: "cannot read what is to be logged: KeyError('start')" in caplog.text)
+        with logs.records.open("a") as file:
+            file.write(record(one))
+        await until(lambda: lines() == 3)
+        running.cancel()
+
+    asyncio.run(run())
