@@ -38,18 +38,20 @@ def text(pattern: str = r"[\x20-\x7e]{0,1024}") -> Check:
 
 
 SWITCH = one_of("true", "false")
+BUCKET = text(r"|[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # S3 user guide, "Bucket naming rules", with those before 2018
+PREFIX = text(r"(?!/)(?!(.*/)?\.\.?(/|$))[\x20-\x7e]{0,1024}")  # buckets are folders here: it stays within
 HEADER_NAME = text(r"[A-Za-z0-9-]{0,40}")
 
 LOAD_BALANCER: dict[str, Attribute] = {
     "access_logs.s3.enabled": Attribute(SWITCH, "false"),
-    "access_logs.s3.bucket": Attribute(text(), ""),
-    "access_logs.s3.prefix": Attribute(text(), ""),
+    "access_logs.s3.bucket": Attribute(BUCKET, ""),
+    "access_logs.s3.prefix": Attribute(PREFIX, ""),
     "connection_logs.s3.enabled": Attribute(SWITCH, "false"),
-    "connection_logs.s3.bucket": Attribute(text(), ""),
-    "connection_logs.s3.prefix": Attribute(text(), ""),
+    "connection_logs.s3.bucket": Attribute(BUCKET, ""),
+    "connection_logs.s3.prefix": Attribute(PREFIX, ""),
     "health_check_logs.s3.enabled": Attribute(SWITCH, "false"),
-    "health_check_logs.s3.bucket": Attribute(text(), ""),
-    "health_check_logs.s3.prefix": Attribute(text(), ""),
+    "health_check_logs.s3.bucket": Attribute(BUCKET, ""),
+    "health_check_logs.s3.prefix": Attribute(PREFIX, ""),
     "client_keep_alive.seconds": Attribute(whole(60, 604800), "3600"),
     "deletion_protection.enabled": Attribute(SWITCH, "false"),
     "idle_timeout.timeout_seconds": Attribute(whole(1, 4000), "60"),
@@ -68,8 +70,8 @@ LOAD_BALANCER: dict[str, Attribute] = {
 
 NETWORK_LOAD_BALANCER: dict[str, Attribute] = {
     "access_logs.s3.enabled": Attribute(SWITCH, "false"),
-    "access_logs.s3.bucket": Attribute(text(), ""),
-    "access_logs.s3.prefix": Attribute(text(), ""),
+    "access_logs.s3.bucket": Attribute(BUCKET, ""),
+    "access_logs.s3.prefix": Attribute(PREFIX, ""),
     "deletion_protection.enabled": Attribute(SWITCH, "false"),
     "dns_record.client_routing_policy": Attribute(
         one_of("any_availability_zone", "availability_zone_affinity", "partial_availability_zone_affinity"),
