@@ -165,7 +165,7 @@ class _Application:
             try:
                 made = await self._functions.answer(self._reference, await _request(scope, receive))
             except NotInvoked as error:
-                log.warning("%s %s: %s (%s)", scope["method"], scope["path"], error, error.reason)
+                log.warning("%s %s: %s (%s)", scope["method"], _path(scope), error, error.reason)
                 made, why = _page(lambda_status(error.reason)), error.reason
                 self._functions.counts[lambda_metric(error.reason), self._reference] += 1
             await _send(send, "http.response", made, why, head=scope["method"] == "HEAD")
@@ -186,8 +186,13 @@ async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[s
         headers = tuple((name.decode(), value.decode()) for name, value in scope["headers"])
     except UnicodeDecodeError as error:
         raise NotInvoked("LambdaBadRequest", "the request is not UTF-8") from error
-    path = scope["raw_path"].decode("latin-1").partition("?")[0]
-    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, bytes(body))
+    return Request(scope["method"], _path(scope), scope["query_string"].decode("latin-1"), headers, bytes(body))
+
+
+def _path(scope: dict[str, Any]) -> str:
+    """As it came, nothing decoded."""
+    path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return path
 
 
 def _result(body: bytes | None, failed: bool, group: TargetGroup) -> Response:
