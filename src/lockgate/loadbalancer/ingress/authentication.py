@@ -5,10 +5,9 @@ Source: aws-load-balancer-controller `pkg/ingress/auth_config_builder.go`, `mode
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lockgate.loadbalancer import annotations as a
 from lockgate.loadbalancer.annotations_json import Fields, Node
@@ -164,6 +163,9 @@ def _extra(fields: Fields) -> Mapping[str, str]:
     return {key: node.string() or "" for key, node in fields["authenticationRequestExtraParams"].entries()}
 
 
+_CONTROL: Final = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))  # Unicode's Cc
+
+
 def _credentials(namespace: str, name: str, secrets: Mapping[Name, Secret]) -> tuple[str, str]:
     """Client id and secret. Each is trimmed at its end: the id of space, the secret of control characters."""
     secret = secrets.get((namespace, name))
@@ -179,10 +181,7 @@ def _credentials(namespace: str, name: str, secrets: Mapping[Name, Secret]) -> t
         raise Refused(f"missing clientID, secret: {namespace}/{name}")
     if client_secret is None:
         raise Refused(f"missing clientSecret, secret: {namespace}/{name}")
-    text = client_secret.decode("utf-8", "replace")
-    while text and unicodedata.category(text[-1]) == "Cc":
-        text = text[:-1]
-    return trim_right(client_id.decode("utf-8", "replace")), text
+    return trim_right(client_id.decode("utf-8", "replace")), client_secret.decode("utf-8", "replace").rstrip(_CONTROL)
 
 
 def _claim(fields: Fields) -> JwtClaim:
