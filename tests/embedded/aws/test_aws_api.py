@@ -104,6 +104,23 @@ def test_what_moto_lacks_is_a_refusal_in_protocol(running: Lab) -> None:
     assert (code, "list_managed_rule_sets" in message) == ("NotImplemented", True)
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"Scope":', b"\xff\xfe", b"null", b'"text"', b"[1]"])
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("acm", "list_certificates"), ("wafv2", "list_ip_sets"), ("shield", "list_protections")],
+)
+def test_a_body_that_is_no_object_is_no_input(running: Lab, service: str, operation: str, body: bytes) -> None:
+    def sent_instead(request: Any, **_: Any) -> None:
+        request.data = body
+
+    client = running.client(service)
+    client.meta.events.register("before-sign", sent_instead)
+    assert refusal(getattr(client, operation)) == (
+        "SerializationException",
+        "The request could not be read as its operation's input",
+    )
+
+
 def _post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
     request = urllib.request.Request(url, body, headers)
     try:

@@ -77,6 +77,7 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
         else:
             service, region = _unsigned(request), account.region
         name = request.method if service == "s3" else protocol.operation(service, request)
+        protocol.check_body(service, request)
         if (corrections := CORRECTIONS.get(service)) and name in corrections.OPERATIONS:
             call = protocol.parse(service, name, region, request)
             corrected = corrections.answer(account.id, call, account.has_load_balancer)

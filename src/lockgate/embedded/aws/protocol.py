@@ -83,6 +83,21 @@ def operation(service: str, request: HttpRequest) -> str:
     return name
 
 
+UNREADABLE = "The request could not be read as its operation's input"
+
+
+def check_body(service: str, request: HttpRequest) -> None:
+    """Raises `Refusal` where the service's input is JSON, and the body no object."""
+    if _PROTOCOL.get(service) != "json":
+        return
+    try:
+        found = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refusal("SerializationException", UNREADABLE)
+
+
 def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
     """The operation's parameters, typed by its model. Raises `Refusal` for a body that does not parse."""
     from moto.core.parse import PROTOCOL_PARSERS
@@ -103,7 +118,7 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
         )
     except Exception as error:  # moto's parsers raise what json, xml and int() raise
         code = "SerializationException" if spoken.resolved_protocol == "json" else "MalformedInput"
-        raise Refusal(code, "The request could not be read as its operation's input") from error
+        raise Refusal(code, UNREADABLE) from error
     return Call(service, name, region, {key: value for key, value in parsed.items() if value is not None})
 
 
