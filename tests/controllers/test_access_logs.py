@@ -92,3 +92,23 @@ def test_records_that_are_none_are_passed_over_and_the_next_ones_come(
         running.cancel()
 
     asyncio.run(run())
+
+
+def test_many_records_are_read_a_part_at_a_time_and_their_file_is_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = balancer("one", "b", "")
+    logs, _ = written(tmp_path, one)
+    monkeypatch.setattr(access_logs, "AT_ONCE_BYTES", 10 * len(record(one)) - 1)
+    monkeypatch.setattr(access_logs, "CLEARED_BYTES", 20 * len(record(one)))
+    with logs.records.open("a") as file:
+        file.write(record(one) * 25 + record(one)[:-1])
+    parts = 1
+    while logs.collect():
+        parts += 1
+    (log,) = tmp_path.rglob("*.log")
+    assert (parts, len(log.read_text().splitlines())) == (4, 26)
+    with logs.records.open("a") as file:
+        file.write("\n")
+    assert not logs.collect()
+    assert (len(log.read_text().splitlines()), logs.records.stat().st_size) == (27, 0)

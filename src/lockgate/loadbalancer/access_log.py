@@ -185,12 +185,14 @@ def _time(when: datetime) -> str:
 
 def _quoted(text: str) -> str:
     """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
+    if text.isascii() and text.isprintable() and '"' not in text:
+        return f'"{text or "-"}"'
     safe = "".join(char if " " <= char <= "~" and char != '"' else f"\\x{ord(char) & 255:02x}" for char in text)
-    return f'"{safe or "-"}"'
+    return f'"{safe}"'
 
 
 def start_of(record: Mapping[str, str]) -> datetime:
-    return datetime.strptime(record["start"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(record["start"])
 
 
 # What Envoy refuses a request for, as classes and reasons of desync mitigation. Most of what is no HTTP to its parser

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +23,7 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 EVERY_SECONDS = 1.0
 CLEARED_BYTES = 1 << 20  # of the file of records, once all of it is read
+AT_ONCE_BYTES = 1 << 19  # of it; more than the longest record has, little enough that nobody else waits long
 
 
 class AccessLogs:
@@ -47,11 +49,13 @@ class AccessLogs:
 
     async def run(self) -> None:
         """For ever; nothing is done while no load balancer has its log on."""
+        more = False
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(0 if more else EVERY_SECONDS)
             try:
-                self.collect()
+                more = self.collect()
             except Exception as fault:  # what is written down is not what is served: traffic goes on
+                more = False
                 log.warning("cannot read what is to be logged: %r", fault)
 
     def probed(self, probed: Probed) -> None:
@@ -62,9 +66,12 @@ class AccessLogs:
                 path = self._path("health_check_logs", balancer, address, probed.started)
                 self._lines.setdefault(path, []).append(health_check_log.line(probed, balancer, address))
 
-    def collect(self) -> None:
-        """Write lines of what has come since last time; those of a log that cannot be written are lost."""
-        self._note(self._new_records())
+    def collect(self) -> bool:
+        """Write lines of what has come since last time, if that is not too much: then of a part, and True. Those of a
+        log that cannot be written are lost.
+        """
+        records = self._new_records()
+        self._note(records)
         lines, self._lines = self._lines, {}
         for path, some in lines.items():
             try:
@@ -75,16 +82,17 @@ class AccessLogs:
                 if path not in self._unwritable:
                     log.warning("cannot write the log %s: %s", path, error.strerror)
                 self._unwritable.add(path)
+        return bool(records) and self.records.stat().st_size > self._read
 
     def _new_records(self) -> list[bytes]:
         if not self.records.exists():
             return []
         with self.records.open("rb+") as file:
             file.seek(self._read)
-            text = file.read()
+            text = file.read(AT_ONCE_BYTES)
             whole = text[: text.rfind(b"\n") + 1]
             self._read += len(whole)
-            if self._read > CLEARED_BYTES and len(whole) == len(text):
+            if CLEARED_BYTES < self._read == os.fstat(file.fileno()).st_size:
                 file.truncate(0)  # Envoy appends: its next record is the first again
                 self._read = 0
         return whole.splitlines()
