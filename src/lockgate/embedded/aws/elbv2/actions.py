@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from lockgate.embedded.aws.elbv2 import quotas
+from lockgate.embedded.aws.elbv2.attributes import whole
 from lockgate.embedded.aws.elbv2.state import Shape, State, target_groups
 from lockgate.embedded.aws.protocol import Refusal
 from lockgate.loadbalancer.cognito import POOL
@@ -172,7 +173,7 @@ def _redirect(given: Shape, protocol: str) -> Shape:
     if not config["Path"].startswith("/"):
         raise _invalid(f"The redirect path '{config['Path']}' must begin with a '/' character")
     port = config["Port"]
-    if port != "#{port}" and not (port.isdigit() and 1 <= int(port) <= 65535):
+    if not whole(1, 65535, "#{port}")(port):
         raise _invalid(f"The redirect port '{port}' must be between 1 and 65535 or '#{{port}}'")
     if protocol == "HTTPS" and config["Protocol"] == "HTTP":
         raise _invalid("HTTPS cannot be redirected to HTTP")

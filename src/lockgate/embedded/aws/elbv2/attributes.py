@@ -29,7 +29,7 @@ def one_of(*values: str) -> Check:
 
 def whole(minimum: int, maximum: int, *also: str) -> Check:
     return lambda value: (
-        value in also or (re.fullmatch(r"\d{1,9}", value) is not None and minimum <= int(value) <= maximum)
+        value in also or (re.fullmatch("[0-9]{1,9}", value) is not None and minimum <= int(value) <= maximum)
     )
 
 

@@ -204,7 +204,7 @@ def _check_health(settings: Shape) -> None:
     if protocol not in allowed:
         raise Refusal("ValidationError", f"Health check protocol '{protocol}' must be one of '{', '.join(allowed)}'")
     port = settings.get("HealthCheckPort", "traffic-port")
-    if port != "traffic-port" and not (port.isdigit() and 1 <= int(port) <= 65535):
+    if not attributes.whole(1, 65535, "traffic-port")(port):
         raise Refusal(
             "ValidationError", f"Health check port '{port}' must be 'traffic-port' or between '1' and '65535'"
         )
