@@ -154,3 +154,13 @@ def test_a_faulty_group_leaves_others_alone() -> None:
     assert [finding.message for finding in outcome.findings if finding.code == "LG1102"] == [
         "Failed build model due to unknown scheme: public"
     ]
+
+
+def test_what_several_groups_lead_to_is_told_once() -> None:
+    resources = _many(4, 1)
+    web = resources[3]
+    assert isinstance(web, Service)
+    ports = (web.spec.ports[0].model_copy(update={"node_port": 0}),)
+    resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
+    told = [each for each in stack_from_manifests(resources).findings if each.subject == "Service default/s3"]
+    assert [each.message for each in told] == ["the cluster chooses its node ports: those shown stand in for them"]

@@ -108,7 +108,7 @@ def _rule(rule: Rule) -> Json:
 
 
 def _actions(actions: Iterable[Action]) -> list[Json]:
-    shown = shapes.actions(actions, _reference)
+    shown = shapes.actions(actions, str)  # references as they are
     for action in shown:
         action.get("AuthenticateOidcConfig", {}).pop("ClientSecret", None)
     return shown
@@ -153,7 +153,3 @@ def _security_group(group: SecurityGroup) -> Json:
 
 def _from(origin: Position | None) -> Json:
     return {"From": str(origin)} if origin else {}
-
-
-def _reference(reference: str) -> str:
-    return reference

@@ -131,7 +131,8 @@ def stack_from_manifests(
         else:
             stacks.append(result)
             told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
-    return Stacks(tuple(stacks), tuple(told), chosen, built)
+    # Of a Service that several groups lead to each group tells the same.
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(told)), chosen, built)
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
