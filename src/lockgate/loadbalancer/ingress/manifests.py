@@ -95,32 +95,25 @@ def stack_from_manifests(
         resources = list(resources)
         told += (found := controller(resources, locate, DEFAULTS)).findings
         settings = found.settings
-    chosen = settings
     objects, stood_in = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
     for ingress in objects.ingresses.values():
-        match ownership(ingress, objects, chosen):
-            case Owned(owner):
+        match _owner(ingress, objects, settings, locate):
+            case Finding() as finding:
+                told.append(finding)
+            case GroupId() as owner:
                 groups.setdefault(owner, []).append(ingress)
-            case InvalidClass(message):
-                place = locate(ingress.key, ("spec", "ingressClassName"))
-                told.append(findings.CLASS_NOT_RESOLVED.finding(message, place, subject=str(ingress.key)))
-            case InvalidGroup(message):
-                place = locate(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
-                told.append(findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key)))
-            case NotOurs():
-                pass
     built: dict[GroupId, _Built] = {}
-    before = earlier._built if earlier and earlier.settings == chosen else {}
+    before = earlier._built if earlier and earlier.settings == settings else {}
     for group_id in sorted(groups):
         try:
-            group = assemble(group_id, groups[group_id], objects, chosen)
+            group = assemble(group_id, groups[group_id], objects, settings)
             known = before.get(group_id)
             if known is not None and _same(known, group, objects):
                 built[group_id] = known
                 continue
             uses = tuple(_uses(member, objects) for member in group.members)
-            result = build(group, objects, account or Account(), chosen, locate)
+            result = build(group, objects, account or Account(), settings, locate)
             built[group_id] = _Built(uses, _used(uses, objects), result)
         except Refused as refused:
             built[group_id] = _Built((), (), refused)
@@ -132,7 +125,22 @@ def stack_from_manifests(
             stacks.append(result)
             told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
     # Of a Service that several groups lead to each group tells the same.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(told)), chosen, built)
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(told)), settings, built)
+
+
+def _owner(ingress: Ingress, objects: Objects, settings: Settings, locate: Locate) -> GroupId | Finding | None:
+    """The group of an Ingress, or why it is in none; None for somebody else's."""
+    match ownership(ingress, objects, settings):
+        case Owned(owner):
+            return owner
+        case InvalidClass(message):
+            place = locate(ingress.key, ("spec", "ingressClassName"))
+            return findings.CLASS_NOT_RESOLVED.finding(message, place, subject=str(ingress.key))
+        case InvalidGroup(message):
+            place = locate(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
+            return findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key))
+        case NotOurs():
+            return None
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
