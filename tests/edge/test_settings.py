@@ -61,11 +61,12 @@ def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
         ("account: 1", "account: Input should be a valid string"),
         ("hostedZones: {x.example: abc}", "hostedZones.x.example: String should match"),
         ("ports: {443: 0}", "Input should be greater than 0"),
-        ("quotas: {load-balancers: 60}", "quotas.load-balancers.[key]: Value error, no quota that AWS adjusts"),
+        ("quotas: {load-balancers: 60}", "quotas.load-balancers: no quota that AWS adjusts"),
         ("quotas: {application-load-balancer: 60}", "did you mean application-load-balancers"),
         ("quotas: {condition-values-per-alb-rule: 9}", "no quota that AWS adjusts"),
         ("quotas: {trust-stores: 0}", "Input should be greater than 0"),
         ("ports: [", "not YAML"),
+        ("[" * 5000 + "]" * 5000, "not YAML: too deep to be read"),
         ("[]", "Input should be a valid dictionary"),
     ],
 )

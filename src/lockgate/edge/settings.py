@@ -88,9 +88,16 @@ def read(file: Path) -> Settings:
         place = getattr(error, "problem_mark", None)
         where = f"{file}:{place.line + 1}:{place.column + 1}" if place else str(file)
         raise BadSettings(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    except RecursionError:
+        raise BadSettings(f"{file}: not YAML: too deep to be read") from None
     try:
         return Settings.model_validate({} if content is None else content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        told = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in faults)
+        told = "; ".join(_told(each["loc"], each["msg"]) for each in faults)
         raise BadSettings(f"{file}: {told}") from None
+
+
+def _told(place: tuple[int | str, ...], why: str) -> str:
+    """Of a fault, without pydantic's own words."""
+    return f"{'.'.join(str(part) for part in place if part != '[key]')}: {why.removeprefix('Value error, ')}"
