@@ -193,17 +193,15 @@ class AwsApi:
         named = [("host", parts.netloc), *((name.lower(), value) for name, value in headers.items())]
         request = HttpRequest(method, parts.path, parts.query, tuple(named), body)
         done = self._alone(lambda account: front.perform(account, request, self._secrets))
-        self._loop.call_soon_threadsafe(self._tell, done)
+        if news := _news(done):
+            self._loop.call_soon_threadsafe(self._changes.tell, *news)
         return done.answer.status, dict(done.answer.headers), done.answer.body
 
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
         done = await self._run(lambda account: front.perform(account, request, self._secrets))
-        self._tell(done)
+        if news := _news(done):
+            self._changes.tell(*news)
         return done.answer
-
-    def _tell(self, done: front.Done) -> None:
-        if done.changed and not _READS.match(done.operation):
-            self._changes.tell(*([f"{done.service}:{arn}" for arn in done.touched] or [done.service]))
 
     async def _run(self, action: Callable[[Account], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._alone, action)
@@ -216,6 +214,13 @@ class AwsApi:
 
     def _presign(self, path: str) -> str:
         return signature.presigned(self.url, path, self.region, self._own_key, datetime.now(UTC), LENT)
+
+
+def _news(done: front.Done) -> list[str]:
+    """What is to be told of a call: nothing of one that has only looked."""
+    if not done.changed or _READS.match(done.operation):
+        return []
+    return [f"{done.service}:{arn}" for arn in done.touched] or [done.service]
 
 
 def _nothing(account: Account) -> None:
