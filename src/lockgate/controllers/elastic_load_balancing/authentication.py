@@ -15,11 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from lockgate.controllers.elastic_load_balancing.identity_provider import IdentityProviders, ProviderFailed
-from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
+from lockgate.controllers.elastic_load_balancing.platform import ProxyTo, Receive, Scope, Send
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.cognito import as_oidc
 from lockgate.loadbalancer.error_reasons import HEADER, AuthReason, auth_metric, status_of
@@ -111,12 +111,7 @@ class Authentication:
         kid, key = self._signing_key()
         return kid, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
-    async def __call__(
-        self,
-        scope: dict[str, Any],
-        _receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         answer = await self._answer(scope)
@@ -127,7 +122,7 @@ class Authentication:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, scope: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: Scope) -> Answer:
         raw = scope["raw_path"].decode("latin-1").partition("?")[0]
         query = scope["query_string"].decode("latin-1")
         rule, _, path = raw.removeprefix("/").partition("/")

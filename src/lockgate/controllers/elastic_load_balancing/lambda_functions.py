@@ -11,13 +11,13 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lockgate.controllers.elastic_load_balancing.bodies import body_of
-from lockgate.controllers.elastic_load_balancing.platform import Serve, Served
+from lockgate.controllers.elastic_load_balancing.platform import Receive, Scope, Send, Serve, Served
 from lockgate.loadbalancer.error_reasons import HEADER, LambdaReason, lambda_metric, lambda_status
 from lockgate.loadbalancer.health import Answered, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.lambda_function import (
@@ -152,12 +152,7 @@ class _Application:
         self._functions = functions
         self._reference = reference
 
-    async def __call__(
-        self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # "Upgrade requests are rejected with an HTTP 400 code"
             await _send(send, "websocket.http.response", _page(400))
         elif scope["type"] == "http":
@@ -171,7 +166,7 @@ class _Application:
             await _send(send, "http.response", made, why, head=scope["method"] == "HEAD")
 
 
-async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]]) -> Request:
+async def _request(scope: Scope, receive: Receive) -> Request:
     body = bytearray()
     while True:
         message = await receive()
@@ -189,7 +184,7 @@ async def _request(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[s
     return Request(scope["method"], _path(scope), scope["query_string"].decode("latin-1"), headers, bytes(body))
 
 
-def _path(scope: dict[str, Any]) -> str:
+def _path(scope: Scope) -> str:
     """As it came, nothing decoded."""
     path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
     return path
@@ -225,7 +220,7 @@ def _page(status: int) -> Response:
 
 
 async def _send(
-    send: Callable[[dict[str, Any]], Awaitable[None]],
+    send: Send,
     kind: str,
     made: Response,
     why: LambdaReason | None = None,

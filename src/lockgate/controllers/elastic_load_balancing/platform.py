@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from lockgate.loadbalancer.model import Target, TargetType
+
+# ASGI's.
+Scope: TypeAlias = dict[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Platform(Protocol):
@@ -71,6 +77,6 @@ class Served(Protocol):
 class Serve(Protocol):
     """Sockets for what Elastic Load Balancing answers itself."""
 
-    async def __call__(self, application: Callable[..., Awaitable[None]], host: str, /) -> Served:
+    async def __call__(self, application: Application, host: str, /) -> Served:
         """Serve an ASGI application over plain HTTP, or over HTTPS as `host` where it has a name."""
         ...

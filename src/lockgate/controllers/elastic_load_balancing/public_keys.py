@@ -5,8 +5,9 @@ Source: "Authenticate users using an Application Load Balancer", "User claims en
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+
+from lockgate.controllers.elastic_load_balancing.platform import Receive, Scope, Send
 
 
 def host_of(region: str) -> str:
@@ -19,12 +20,7 @@ class PublicKeys:
     def __init__(self, public_key: Callable[[], tuple[str, str]]) -> None:
         self._public_key = public_key
 
-    async def __call__(
-        self,
-        scope: dict[str, Any],
-        _receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         kid, pem = self._public_key()
