@@ -81,27 +81,27 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         target_status,
         str(entry.received_bytes),
         str(entry.sent_bytes),
-        _quoted(f"{entry.method or '-'} {url} {entry.protocol.replace('HTTP/2', 'HTTP/2.0')}"),
-        _quoted(entry.user_agent),
+        quoted(f"{entry.method or '-'} {url} {entry.protocol.replace('HTTP/2', 'HTTP/2.0')}"),
+        quoted(entry.user_agent),
         entry.cipher or "-",
         entry.tls or "-",
         entry.target_group or "-",
-        _quoted(entry.trace_id),
-        _quoted(entry.server_name),
-        _quoted(entry.certificate),
+        quoted(entry.trace_id),
+        quoted(entry.server_name),
+        quoted(entry.certificate),
         str(entry.rule),
         _time(entry.start),
-        _quoted(_actions(entry, listener)),
-        _quoted(entry.location),
-        _quoted(entry.error_reason),
-        _quoted(target),
-        _quoted(target_status if target else ""),
-        _quoted(entry.classification),
-        _quoted(entry.classification_reason),
+        quoted(_actions(entry, listener)),
+        quoted(entry.location),
+        quoted(entry.error_reason),
+        quoted(target),
+        quoted(target_status if target else ""),
+        quoted(entry.classification),
+        quoted(entry.classification_reason),
         f"TID_{entry.connection:016x}",
-        _quoted(entry.rewritten_host),
-        _quoted(entry.rewritten_url),
-        _quoted(entry.transform_status),
+        quoted(entry.rewritten_host),
+        quoted(entry.rewritten_url),
+        quoted(entry.transform_status),
         node,
     ]
     return " ".join(fields)
@@ -183,7 +183,7 @@ def _time(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
     if text.isascii() and text.isprintable() and '"' not in text:
         return f'"{text or "-"}"'

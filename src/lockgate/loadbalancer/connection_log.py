@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from lockgate.loadbalancer.access_log import quoted
+
 # What Envoy says of a client's certificate that it does not take, to AWS's words; the rest has none.
 _REASONS: Final = (
     ("certificate has expired", "ClientCertExpired"),
@@ -39,7 +41,7 @@ def line(record: Mapping[str, str], *, secure: bool) -> str:
         _known(record, "tls"),
         _known(record, "cipher"),
         _latency(record),
-        f'"{_plain(_known(record, "subject"))}"',
+        quoted(_known(record, "subject")),
         _validity(record),
         _known(record, "serial").upper(),
         _status(record) if secure else "-",
@@ -70,8 +72,3 @@ def _status(record: Mapping[str, str]) -> str:
 
 def _known(record: Mapping[str, str], name: str) -> str:
     return record.get(name) or "-"
-
-
-def _plain(text: str) -> str:
-    """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
-    return "".join(char if " " <= char <= "~" and char != '"' else f"\\x{ord(char) & 255:02x}" for char in text)
