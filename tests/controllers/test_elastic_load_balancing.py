@@ -726,7 +726,7 @@ def test_a_regular_expression_that_takes_too_long_is_told_of_once(caplog: pytest
         assert "slow" not in caplog.text
         for _ in range(2):
             here.controller.judge(arn, Inspected(Request(target=f"/{'a' * 60}b")))
-        assert caplog.text.count("web ACL acl: rule slow is not evaluated: its regular expression takes too long") == 1
+        assert caplog.text.count("web ACL acl: rule slow is not evaluated: regular expressions take too long") == 1
 
     story(work)
 

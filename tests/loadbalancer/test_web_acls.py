@@ -239,6 +239,22 @@ def test_of_too_many_keys_those_that_came_last_are_known() -> None:
     assert rates.count(replace(KEY, values=(b"1",)), 1000) == 1
 
 
+def test_regular_expressions_share_the_time_of_a_request() -> None:
+    headers = {"MatchPattern": {"All": {}}, "MatchScope": "ALL", "OversizeHandling": "CONTINUE"}
+    statement = {"RegexMatchStatement": {"RegexString": "x", "FieldToMatch": {"Headers": headers}}}
+    rules: list[dict[str, Any]] = [
+        {"Name": name, "statement": statement, "Action": {"Block": {}}, "VisibilityConfig": {}}
+        for name in ("first", "second")
+    ]
+    request = Inspected(Request(headers=(("a", "b"), ("c", "d"))))
+    left = iter([0.2, 0.2, 0.1, 0.0, -0.1])
+    found = evaluate(acl(rules, {}), request, left=lambda: next(left))
+    assert [(spot.rule, spot.why) for spot in found.blind_spots] == [
+        (name, "regular expressions take too long for a request") for name in ("first", "second")
+    ]
+    assert list(left) == []
+
+
 def test_what_rules_refer_to() -> None:
     statements = [
         {"IPSetReferenceStatement": {"ARN": "a"}},

@@ -101,9 +101,16 @@ class WebAcls:
         if acl is None:
             return None
         from lockgate.loadbalancer.waf.evaluate import evaluate
+        from lockgate.loadbalancer.waf.statements import MATCHING_SECONDS
 
         now, rates = time.monotonic(), self._rates[acl.arn]
-        verdict = evaluate(acl, inspected, counts=lambda key: rates.count(key, now))
+        until = time.process_time() + MATCHING_SECONDS
+        verdict = evaluate(
+            acl,
+            inspected,
+            counts=lambda key: rates.count(key, now),
+            left=lambda: until - time.process_time(),
+        )
         for key in verdict.rates:
             rates.add(key, now)
         self.counts.update((metric, acl.name, rule) for metric, rule in counted(verdict))

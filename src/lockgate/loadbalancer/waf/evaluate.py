@@ -25,7 +25,7 @@ from lockgate.loadbalancer.waf.model import (
     each_statement,
 )
 from lockgate.loadbalancer.waf.rates import RateKey
-from lockgate.loadbalancer.waf.statements import Context, Countries, met
+from lockgate.loadbalancer.waf.statements import MATCHING_SECONDS, Context, Countries, met
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,11 @@ def evaluate(
     *,
     counts: Callable[[RateKey], int] = lambda _: 0,
     country: Countries | None = None,
+    left: Callable[[], float] = lambda: MATCHING_SECONDS,
 ) -> Verdict:
-    """`counts` tells how many earlier requests are in the window of a key; `country` the country of an address."""
-    course = _Course(Context(inspected, counts, country))
+    """`counts` tells how many earlier requests are in the window of a key; `country` the country of an address; `left`
+    how many of the seconds are left that regular expressions may take."""
+    course = _Course(Context(inspected, counts, country, left))
     for rule in acl.rules:
         match rule:
             case Rule():

@@ -41,7 +41,7 @@ from lockgate.loadbalancer.waf.model import (
 from lockgate.loadbalancer.waf.rates import RateKey
 from lockgate.loadbalancer.waf.transformations import transformed
 
-LONGEST_MATCH_SECONDS: Final = 0.2
+MATCHING_SECONDS: Final = 0.2  # that regular expressions may take for one request, all together
 MOST_FORWARDED: Final = 10  # addresses of a header that an IP set is held against: the last ones
 
 Countries: TypeAlias = Callable[[Address], str | None]
@@ -59,12 +59,14 @@ Outcome: TypeAlias = bool | NotEvaluated | NotApplied
 class Context:
     """What is known while one request is held against one web ACL; `labels` and `rates` grow.
 
-    `counts` gives how many earlier requests are in the window of a key, `country` the country of an address.
+    `counts` gives how many earlier requests are in the window of a key, `country` the country of an address, `left` the
+    seconds that there still are for regular expressions.
     """
 
     inspected: Inspected
     counts: Callable[[RateKey], int]
     country: Countries | None
+    left: Callable[[], float]
     rule: str = ""
     namespace: str = ""
     labels: list[str] = field(default_factory=list)
@@ -88,9 +90,9 @@ def met(statement: Statement, context: Context) -> Outcome:
             return _any(component, context, lambda text: _is_found(text, search, position))
         case RegexMatch(component, patterns):
             try:
-                return _any(component, context, lambda text: any(_matches(each, text) for each in patterns))
+                return _any(component, context, lambda text: any(_matches(each, text, context) for each in patterns))
             except TimeoutError:
-                return NotEvaluated("its regular expression takes too long for this request")
+                return NotEvaluated("regular expressions take too long for a request")
         case SizeConstraint(component, operator_, size):
             return _any(component, context, lambda text: _COMPARE[operator_](len(text), size))
         case LabelMatch():
@@ -132,9 +134,12 @@ def _any(component: Component, context: Context, holds: Callable[[bytes], bool])
     return found is not None and any(holds(text) for text in found)
 
 
-def _matches(pattern: regex.Pattern[bytes], text: bytes) -> bool:
+def _matches(pattern: regex.Pattern[bytes], text: bytes, context: Context) -> bool:
     """Raises TimeoutError: some expressions take years for some texts, and all of the edge would wait."""
-    return pattern.search(text, timeout=LONGEST_MATCH_SECONDS) is not None
+    left = context.left()
+    if left <= 0:
+        raise TimeoutError
+    return pattern.search(text, timeout=left) is not None
 
 
 def _is_found(text: bytes, search: bytes, position: str) -> bool:
