@@ -49,8 +49,9 @@ class Firewall:
         metadata = dict(context.invocation_metadata())
         try:
             verdict = self._judge(metadata.get(LOAD_BALANCER, ""), _inspected(asked.attributes, metadata))
-        except Exception:
-            log.exception("WAF failed")
+        except Exception as fault:  # of each request: one line, and the rest for who asks
+            log.error("WAF could not judge a request: %r", fault)
+            log.debug("judging a request", exc_info=fault)
             raise
         return _answer(verdict or Verdict())
 
