@@ -9,11 +9,10 @@ from typing import Any
 from lockgate.edge import balancer_names
 from lockgate.edge.edge import Edge
 from lockgate.edge.firewall import not_evaluated
+from lockgate.edge.hops import balancers, gateways, hops
 from lockgate.edge.parts import Line, Report, State
 from lockgate.edge.supply import AcmCertificate
-from lockgate.gateway.model import Gateway
-from lockgate.loadbalancer.model import Listener
-from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
@@ -21,7 +20,6 @@ from lockgate.resources.kinds import Gateway as IstioGateway
 from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.status import NotFound
-from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
 
 REJECTED = define(
     "LG9003",
@@ -48,7 +46,7 @@ async def report(edge: Edge) -> Report:
         for rejection in edge.ads.rejections(node)
     ]
     ingresses = await edge.store.list(Ingress)
-    renamed = balancer_names.kept(edge, balancer_names.live(_balancers(edge), ingresses), ingresses)
+    renamed = balancer_names.kept(edge, balancer_names.live(balancers(edge), ingresses), ingresses)
     passed = not_evaluated(edge.load_balancing.load_balancers)
     findings = (*edge.findings, *edge.istiod.findings, *rejections, *renamed, *passed)
     return Report(lines, findings, tuple(_urls(edge)))
@@ -63,7 +61,7 @@ async def status(edge: Edge) -> dict[str, Any]:
         "urls": list(told.urls),
         "parts": [asdict(line) for line in told.lines],
         "objects": [each async for each in _objects(edge)],
-        "hops": await _hops(edge),
+        "hops": await hops(edge),
         "findings": [_finding(each) for each in told.findings],
         "supplied": list(edge.supply.notes if edge.supply else ()),
         "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in edge.envoys.items()},
@@ -112,15 +110,15 @@ async def _certificates(edge: Edge) -> AsyncIterator[Line]:
 async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     ingresses = await edge.store.list(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
-    names = balancer_names.live(_balancers(edge), ingresses)
+    names = balancer_names.live(balancers(edge), ingresses)
     stacks = edge.stacks.stacks if edge.stacks else ()
     wanted = [names.get(owner, made.name) for each in stacks for owner, made in balancer_names.desired(each)]
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
-    for balancer in _balancers(edge):
+    for balancer in balancers(edge):
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
-    there = {balancer.name for balancer in _balancers(edge)}
+    there = {balancer.name for balancer in balancers(edge)}
     for name in wanted:
         if name not in there:
             yield Line("load balancer", name, State.WAITING, "is being made")
@@ -129,10 +127,6 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     for ingress in unmade:
         if warning := warnings.get(ingress.metadata.uid):
             yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
-
-
-def _balancers(edge: Edge) -> tuple[AnyLoadBalancer, ...]:
-    return (*edge.load_balancing.load_balancers, *edge.load_balancing.network_load_balancers)
 
 
 def _load_balancer(edge: Edge, balancer: AnyLoadBalancer, *, served: bool) -> Line:
@@ -159,7 +153,7 @@ def _gateways(edge: Edge) -> Iterator[Line]:
     for node in sorted(edge.envoys):
         if node == "alb":
             continue
-        gateway = _served(edge).get(node)
+        gateway = gateways(edge).get(node)
         if gateway is None:
             yield Line("gateway", node, State.WAITING, "Envoy starts")
             continue
@@ -216,106 +210,11 @@ async def _object_state(edge: Edge, key: ObjectKey, resource: Resource | None, a
                 ingress = await edge.store.get(Ingress, key.name, key.namespace)
                 return "ready" if ingress.status.load_balancer.ingress else "waiting"
             case IstioGateway() | VirtualService():
-                return "served" if _served(edge) else "waiting"
+                return "served" if gateways(edge) else "waiting"
             case _:
                 return "applied"
     except NotFound:  # the API refused it, or somebody deleted it
         return "refused" if key not in edge.loader.applied else "deleted"
-
-
-async def _hops(edge: Edge) -> list[dict[str, Any]]:
-    """What each hop serves, in the order in which a request meets them."""
-    zones = await edge.aws_api.hosted_zones()
-    balancing = edge.load_balancing
-    return [
-        {
-            "hop": "dns",
-            "address": f"{edge.dns.host}:{edge.dns.port}",
-            "zones": [zone.name.rstrip(".") for zone in zones],
-            "addresses": dict(edge.addresses),
-        },
-        {
-            "hop": "load balancer",
-            "load_balancers": [
-                {
-                    "name": balancer.name,
-                    "arn": balancer.arn,
-                    "dns_name": balancer.dns_name,
-                    "address": edge.addresses.get(balancer.dns_name.lower()),
-                    "listeners": [
-                        {
-                            "port": listener.port,
-                            "local_port": edge.local_ports.get((balancer.dns_name.lower(), listener.port)),
-                        }
-                        | _listener(listener)
-                        for listener in balancer.listeners
-                    ],
-                    "target_groups": [
-                        {
-                            "name": group.name,
-                            "protocol": group.protocol,
-                            "targets": dict(balancing.target_states(group.reference)),
-                        }
-                        for group in balancer.target_groups.values()
-                    ],
-                }
-                for balancer in _balancers(edge)
-            ],
-            "envoy": _accepted(edge, "alb"),
-        },
-        {
-            "hop": "gateway",
-            "gateways": [
-                {
-                    "workload": gateway.workload,
-                    "listeners": [listener.name for listener in gateway.listeners],
-                    "hosts": sorted(
-                        {
-                            domain
-                            for configuration in gateway.routes.values()
-                            for host in configuration.virtual_hosts
-                            for domain in host.domains
-                        }
-                    ),
-                    "envoy": _accepted(edge, node),
-                }
-                for node, gateway in sorted(_served(edge).items())
-            ],
-        },
-        {
-            "hop": "backend",
-            "node_ports": {
-                str(port): [f"{host}:{number}" for host, number in addresses]
-                for port, addresses in sorted(edge.nodes.table.node_ports.items())
-            },
-            "services": {
-                f"{address}:{port}": [f"{host}:{number}" for host, number in addresses]
-                for (address, port), addresses in sorted(edge.nodes.table.cluster_addresses.items())
-            },
-        },
-    ]
-
-
-def _accepted(edge: Edge, node: str) -> dict[str, Any]:
-    snapshot = edge.ads.snapshot(node)
-    return {
-        "settled": edge.ads.is_settled(node),
-        "listeners": sorted(snapshot.names(LISTENER)),
-        "clusters": len(snapshot.names(CLUSTER)),
-        "routes": len(snapshot.names(ROUTE)),
-        "rejections": [str(each) for each in edge.ads.rejections(node)],
-    }
-
-
-def _served(edge: Edge) -> dict[str, Gateway]:
-    return {node: proxy.gateway for node, proxy in edge.istiod.proxies.items() if proxy.gateway is not None}
-
-
-def _listener(listener: Listener | TcpListener) -> dict[str, Any]:
-    if isinstance(listener, TcpListener):
-        return {"protocol": "TCP"}
-    rules = len(listener.rules)
-    return {"protocol": listener.protocol, "certificates": list(listener.certificates), "rules": rules}
 
 
 # --- words -------------------------------------------------------------------------------------------------------
