@@ -36,7 +36,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.loadbalancer.routing import Answered, Blocked, Decision, Forwarded, Redirected, Refused, Request, decide
-from lockgate.xds.loadbalancer import paths
+from lockgate.xds.loadbalancer import rule_index
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 FUZZ = int(os.environ.get("LOCKGATE_FUZZ", "0"))
@@ -209,9 +209,9 @@ requests = st.builds(
 )
 
 
-@pytest.mark.parametrize("few", [paths.FEW, 0], ids=["as ever", "rules always indexed"])
+@pytest.mark.parametrize("few", [rule_index.FEW, 0], ids=["as ever", "rules always indexed"])
 def test_what_is_decided_is_what_envoy_does(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(paths, "FEW", few)
+    monkeypatch.setattr(rule_index, "FEW", few)
     with laboratory() as lab:
 
         @settings(

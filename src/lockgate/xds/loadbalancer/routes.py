@@ -24,8 +24,8 @@ from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.firewall import unasked
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import SIZE_HEADER, listener_name
-from lockgate.xds.loadbalancer.paths import by_path
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
+from lockgate.xds.loadbalancer.rule_index import indexed
 
 
 def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
@@ -110,7 +110,7 @@ def _virtual_host(
         made.extend(routes_of("0", (), last, None, strict=strict))
         return made
 
-    matcher = by_path(rules, lambda candidate: candidate[0], routes)
+    matcher = indexed(rules, lambda candidate: candidate[0], routes)
     if matcher is not None:
         return VirtualHost(name=name, domains=domains, matcher=matcher)
     return VirtualHost(name=name, domains=domains, routes=routes(rules))
