@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -115,6 +116,7 @@ async def _load_balancers(edge: Edge) -> AsyncIterator[Line]:
     wanted = [names.get(owner, made.name) for each in stacks for owner, made in balancer_names.desired(each)]
     current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
     for balancer in balancers(edge):
+        await asyncio.sleep(0)  # of many load balancers: nothing that is served waits for the telling
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
         yield _load_balancer(edge, balancer, served=current and settled and made)
