@@ -968,3 +968,12 @@ def test_plain_http_on_an_https_port_is_told_so(lab: Lab) -> None:
         assert answer.header("content-type") == "text/html"
         assert answer.header("connection") == "close"
     assert lab.ask(one, get(), port=443).status == 200
+
+
+def test_http2_on_a_connection_of_http1_is_an_unexpected_version(lab: Lab) -> None:
+    one = balancer(WEB, listeners=(http(default=forward(WEB)),))
+    lab.serve(one)
+    answer = lab.ask(one, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert (answer.status, answer.reason) == (505, "HTTP Version Not Supported")
+    assert answer.body == page("505 HTTP Version Not Supported")
+    assert answer.header("server") == "awselb/2.0"

@@ -51,6 +51,8 @@ _NO_HANDSHAKE: Final = (
 _TIMED_OUT: Final = (
     'response.code_details.contains("connection_timeout") || response.code_details == "upstream_response_timeout"'
 )
+# HTTP/2's preface on a connection of HTTP/1.1 reads as a request of the server as a whole, which only OPTIONS may be.
+_UNEXPECTED_VERSION: Final = 'response.code_details == "http1.invalid_url"'
 
 
 def local_replies(balancer: LoadBalancer, listener: Listener) -> Message:
@@ -71,6 +73,7 @@ def local_replies(balancer: LoadBalancer, listener: Listener) -> Message:
     mappers.append(mapper(expression(_NO_HANDSHAKE), 502))
     mappers.append(mapper(expression(_TIMED_OUT), 504))
     mappers.append(mapper(flagged("UH", "NC"), 503))
+    mappers.append(mapper(expression(_UNEXPECTED_VERSION), 505))
     mappers += [mapper(status_is(ours), theirs) for ours, theirs in BY_STATUS.items()]
     return LocalReplyConfig(mappers=mappers)
 
