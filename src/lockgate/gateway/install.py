@@ -217,7 +217,7 @@ def _child(node: Any, step: str) -> Any:
     key, colon, wanted = step[1:-1].partition(":")
     if colon:
         return next((one for one in node if isinstance(one, dict) and str(one.get(key)) == wanted), None)
-    return node[int(key)] if key.isdigit() and int(key) < len(node) else None
+    return node[int(key)] if key.isdecimal() and int(key) < len(node) else None
 
 
 def _ports(settings: JsonObject) -> list[JsonObject]:

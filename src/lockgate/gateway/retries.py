@@ -38,7 +38,7 @@ def _retry_on(text: str) -> tuple[str, tuple[int, ...]]:
         return DEFAULT_RETRY_ON, ()
     names, statuses = [], []
     for token in text.split(","):
-        if token.strip().isdigit():
+        if token.strip().isdecimal():
             statuses.append(int(token))
         elif token:
             names.append(token)

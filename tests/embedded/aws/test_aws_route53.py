@@ -157,6 +157,11 @@ def test_fields_that_do_not_go_together(route53: Any, zone: str, record_set: dic
     assert words in message
 
 
+@pytest.mark.parametrize("most", ["0", "-1", "many", "²"])
+def test_what_is_no_number_of_items(route53: Any, most: str) -> None:
+    assert refusal(route53.list_hosted_zones, MaxItems=most)[0] == "InvalidInput"
+
+
 def test_tags_and_health_checks(route53: Any, zone: str) -> None:
     route53.change_tags_for_resource(
         ResourceType="hostedzone", ResourceId=zone, AddTags=[{"Key": "team", "Value": "edge"}]

@@ -34,7 +34,7 @@ def handled(annotations: Mapping[str, str]) -> bool:
 def ttl(annotations: Mapping[str, str]) -> int | None:
     """Seconds, from a number or a Go duration; None where it is not set, not readable or out of range."""
     text = value(annotations, "ttl")
-    if text.isdigit():
+    if text.isdecimal():
         seconds = int(text)
     elif re.fullmatch(r"(?:\d+[hms])+", text):
         seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
@@ -48,7 +48,7 @@ def routing(annotations: Mapping[str, str]) -> tuple[str, Policy]:
     identifier = value(annotations, "set-identifier")
     if not identifier:
         return "", Simple()
-    if (weight := value(annotations, "aws-weight")).isdigit():
+    if (weight := value(annotations, "aws-weight")).isdecimal():
         return identifier, Weighted(int(weight))
     if region := value(annotations, "aws-region"):
         return identifier, Latency(region)

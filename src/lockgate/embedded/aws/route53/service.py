@@ -336,7 +336,7 @@ def _bare(resource_id: str) -> str:
 
 def _limit(given: Mapping[str, Any], default: int) -> int:
     text = str(given.get("MaxItems", default))
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise Refusal("InvalidInput", f"The input parameter MaxItems is not valid: {text}")
     return int(text)
 
