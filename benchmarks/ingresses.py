@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.running import Figures, Running, edge, percentile, spread
-from lockgate.loadbalancer.ingress.manifests import stack_from_manifests
+from lockgate.ingress.manifests import stack_from_manifests
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.reader import read
 

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.running import Figures, edge, median, spread
 from benchmarks.start import HOST
 from lockgate.dataplane.envoy import find_envoy
-from lockgate.edge.trust import Trust
+from lockgate.runtime.trust import Trust
 
 _ROUNDS = 9
 _SECONDS = 4

@@ -18,7 +18,7 @@ from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Event, Ingress, Node, Service, TargetGroupBinding
 from lockgate.resources.model import JsonObject, Resource
 

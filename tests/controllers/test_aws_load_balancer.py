@@ -12,7 +12,7 @@ from aws_load_balancer_lab import CERTIFICATE, INSTANCE, Lab, add_node, ingress,
 from lockgate.resources.kinds import Ingress, Node, Service, TargetGroupBinding
 from lockgate.resources.model import JsonObject
 
-GUIDE: JsonObject = yaml.safe_load((Path(__file__).parent.parent / "cases/loadbalancer/ingress/guide.yaml").read_text())
+GUIDE: JsonObject = yaml.safe_load((Path(__file__).parent.parent / "cases/ingress/guide.yaml").read_text())
 
 
 def operations(there: Lab) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
 from lockgate.controllers.aws_load_balancer.existing import Inventory
-from lockgate.loadbalancer.flags import read_arguments
-from lockgate.loadbalancer.ingress.world import Settings
-from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.ingress.flags import read_arguments
+from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, IngressClass, Secret, Service
 
 PREFIX = "alb.ingress.kubernetes.io/"

@@ -7,8 +7,8 @@ from typing import Any
 
 from aws_load_balancer_lab import CERTIFICATE, Lab, add_node, ingress, lab, service
 
-from lockgate.loadbalancer.flags import read_arguments
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.ingress.flags import read_arguments
+from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, TargetGroupBinding
 
 PREFIX = "alb.ingress.kubernetes.io/"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.certificates import NotIssued
-from lockgate.loadbalancer.refusal import Refused
+from lockgate.ingress.refusal import Refused
 from lockgate.resources.kinds import Ingress
 from lockgate.resources.status import ApiError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.edge.files import NoManifests, load
+from lockgate.runtime.files import NoManifests, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.edge.trust import Trust
 from lockgate.embedded.http import listen
+from lockgate.runtime.trust import Trust
 from tests.edge.conftest import Start
 from tests.edge.test_serving import presented
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.edge.files import load
 from lockgate.edge.options import Options
-from lockgate.edge.settings import BadSettings, Settings, find, read
 from lockgate.edge.supply import supply
+from lockgate.runtime.files import load
+from lockgate.runtime.settings import BadSettings, Settings, find, read
 from tests.edge.conftest import Start
 
 WHOLE = """

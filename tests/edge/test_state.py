@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.edge.ports import Ports
-from lockgate.edge.state import AlreadyRunning, BadName, NotRunning, StateFolder, edges, write_private
+from lockgate.runtime.ports import Ports
+from lockgate.runtime.state import AlreadyRunning, BadName, NotRunning, StateFolder, edges, write_private
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.dataplane.stream import Rejection
-from lockgate.edge.ports import Ports
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.runtime.ports import Ports
 from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, TrustStore, snapshot
 
 T = TypeVar("T")

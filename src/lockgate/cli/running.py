@@ -21,7 +21,7 @@ def status(name: str, output: str) -> int:
 
     The exit code is 0 when all of it is ready.
     """
-    from lockgate.edge import commands
+    from lockgate.runtime import commands
 
     told = commands.ask_status(_folder(name))
     print_status(told, output)
@@ -33,7 +33,7 @@ def status(name: str, output: str) -> int:
 @click.option("--follow", "-f", is_flag=True, help="Go on until the edge ends.")
 def logs(name: str, follow: bool) -> None:
     """What the edge's supervisor has logged."""
-    from lockgate.edge import commands
+    from lockgate.runtime import commands
 
     for line in commands.read_log(_folder(name), follow=follow):
         click.echo(line, nl=False)
@@ -43,7 +43,7 @@ def logs(name: str, follow: bool) -> None:
 @name_option
 def down(name: str) -> None:
     """Stop an edge; nothing of it is left."""
-    from lockgate.edge import commands
+    from lockgate.runtime import commands
 
     pid = commands.stop(_folder(name))
     click.echo(f"stopped {name} (pid {pid})")
@@ -54,7 +54,7 @@ def down(name: str) -> None:
 @output_option
 def env(name: str, output: str) -> None:
     """Print the variables with which programs meet the edge, for eval."""
-    from lockgate.edge.environment import CLEARED, environment
+    from lockgate.runtime.environment import CLEARED, environment
 
     variables = environment(_folder(name).read())
     if output == "json":
@@ -77,7 +77,7 @@ def env(name: str, output: str) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD…")
 def exec_(name: str, command: tuple[str, ...]) -> None:
     """Run a program with the edge for its network, its cluster and its AWS account."""
-    from lockgate.edge.environment import CLEARED, environment
+    from lockgate.runtime.environment import CLEARED, environment
 
     variables = environment(_folder(name).read())
     program = shutil.which(command[0])
@@ -92,8 +92,8 @@ def print_status(told: dict[str, Any], output: str) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     from lockgate.cli.terminal import Terminal, tell_finding
-    from lockgate.edge.parts import Line, State
     from lockgate.resources.finding import Finding, Position, Severity
+    from lockgate.runtime.parts import Line, State
 
     terminal = Terminal()
     for part in told["parts"]:
@@ -111,7 +111,7 @@ def print_status(told: dict[str, Any], output: str) -> None:
 
 
 def _folder(name: str) -> Any:
-    from lockgate.edge.state import BadName, StateFolder
+    from lockgate.runtime.state import BadName, StateFolder
 
     try:
         return StateFolder.of(name)

@@ -26,10 +26,10 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
 
     The exit code is 1 when a load balancer cannot be built.
     """
-    from lockgate.edge import files
     from lockgate.edge.options import Options
     from lockgate.edge.plan import load_balancers, plan
-    from lockgate.loadbalancer.show import stack_json
+    from lockgate.ingress.show import stack_json
+    from lockgate.runtime import files
 
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)

@@ -11,7 +11,7 @@ import click
 from lockgate.resources.finding import Finding, Severity
 
 if TYPE_CHECKING:
-    from lockgate.edge.parts import Line, Report
+    from lockgate.runtime.parts import Line, Report
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 _NAME_WIDTH = 31

@@ -57,8 +57,8 @@ def up(
     served; a broken file is told, and the last good state goes on. A lockgate.yaml among them holds options.
     """
     from lockgate.edge import options as reading
-    from lockgate.edge import settings
-    from lockgate.edge.state import BadName, StateFolder
+    from lockgate.runtime import settings
+    from lockgate.runtime.state import BadName, StateFolder
 
     try:
         folder = StateFolder.of(name)
@@ -88,11 +88,11 @@ def up(
 def _run(options: object, folder: object, began: float, timeout: float, output: str) -> int:
     # Imports make what lives for ever: looking through it for garbage again and again is a tenth of the start.
     gc.disable()
-    from lockgate.edge import files
-    from lockgate.edge.edge import Progress
     from lockgate.edge.options import Options
-    from lockgate.edge.state import StateFolder
-    from lockgate.edge.supervisor import Supervisor
+    from lockgate.runtime import files
+    from lockgate.runtime.running import Progress
+    from lockgate.runtime.state import StateFolder
+    from lockgate.runtime.supervisor import Supervisor
 
     assert isinstance(options, Options)
     assert isinstance(folder, StateFolder)
@@ -125,7 +125,7 @@ class JsonLines(Terminal):
         super().__init__(quiet=True)
 
     def ready(self, report: object, seconds: float, proxy: str) -> None:
-        from lockgate.edge.parts import Report
+        from lockgate.runtime.parts import Report
 
         assert isinstance(report, Report)
         told = {"ready": True, "seconds": round(seconds, 3), "proxy": proxy, "urls": list(report.urls)}
@@ -135,8 +135,8 @@ class JsonLines(Terminal):
 
 def _detach(folder: object, timeout: float, output: str) -> int:
     from lockgate.cli.running import print_status
-    from lockgate.edge import commands
-    from lockgate.edge.state import StateFolder
+    from lockgate.runtime import commands
+    from lockgate.runtime.state import StateFolder
 
     assert isinstance(folder, StateFolder)
     arguments = [each for each in sys.argv[1:] if each not in ("--detach", "-d")]

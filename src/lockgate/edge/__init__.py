@@ -1,1 +1,1 @@
-"""Places and actors put together: start, stop, watch files, status."""
+"""The whole edge as one value, from manifests; what manifests take for granted is supplied."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lockgate.edge.files import Manifests
+from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
-from lockgate.loadbalancer.flags import controller
-from lockgate.loadbalancer.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
-from lockgate.loadbalancer.ingress.world import Settings, nowhere
+from lockgate.ingress.flags import controller
+from lockgate.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
+from lockgate.ingress.world import Settings, nowhere
 from lockgate.resources.kinds import IstioOperator, Service
 from lockgate.resources.model import ObjectKey, Resource, kinds
 from lockgate.resources.reader import Document

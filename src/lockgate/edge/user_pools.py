@@ -30,8 +30,8 @@ def user_pool_clients(
     for resource in resources:
         if not isinstance(resource, Ingress | Service) or _COGNITO not in resource.metadata.annotations:
             continue
+        from lockgate.ingress.authentication import user_pool
         from lockgate.loadbalancer.cognito import POOL
-        from lockgate.loadbalancer.ingress.authentication import user_pool
 
         found = user_pool(resource)
         pool = POOL.fullmatch(found.pool_arn) if found else None

@@ -11,7 +11,7 @@ import pytest
 from kubernetes_rig import cluster, kubectls
 
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, IngressClass, Pod
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound

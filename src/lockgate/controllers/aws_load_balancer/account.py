@@ -8,9 +8,9 @@ from typing import Final
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
-from lockgate.loadbalancer.ingress.wants import Want
-from lockgate.loadbalancer.ingress.world import Account, Certificate, Settings
-from lockgate.loadbalancer.subnets import Subnet
+from lockgate.ingress.subnets import Subnet
+from lockgate.ingress.wants import Want
+from lockgate.ingress.world import Account, Certificate, Settings
 
 # Without a filter ACM lists RSA keys up to 2048 bits only.
 KEY_TYPES: Final = (

@@ -11,7 +11,7 @@ from typing import Final
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.site import Site, failing
-from lockgate.loadbalancer.stack import Stack
+from lockgate.ingress.stack import Stack
 
 log = logging.getLogger("lockgate.controllers.aws_load_balancer")
 

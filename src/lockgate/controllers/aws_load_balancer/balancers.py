@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site, ensure_attributes, set_tags
-from lockgate.loadbalancer import shapes
+from lockgate.ingress import shapes
+from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, Stack
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.loadbalancer.stack import FRONTEND, LOAD_BALANCER, Stack
 
 Balancer = TypeVar("Balancer", LoadBalancer, NetworkLoadBalancer)
 

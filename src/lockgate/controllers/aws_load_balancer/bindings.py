@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lockgate.controllers.aws_load_balancer.site import MANAGER, Site
-from lockgate.loadbalancer.ingress.target_groups import binding_labels
-from lockgate.loadbalancer.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack, TargetGroupBinding
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack, TargetGroupBinding
+from lockgate.ingress.target_groups import binding_labels
 from lockgate.resources import kinds
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError

@@ -12,8 +12,8 @@ from typing import Any, Final
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import read_tags
 from lockgate.controllers.aws_load_balancer.site import Site, retrying
-from lockgate.loadbalancer import shapes
-from lockgate.loadbalancer.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack
+from lockgate.ingress import shapes
+from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack
 
 Json = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.loadbalancer.ingress.world import Name, Objects
+from lockgate.ingress.world import Name, Objects
 from lockgate.resources.kinds import (
     EndpointSlice,
     Ingress,

@@ -25,9 +25,8 @@ from lockgate.controllers.aws_load_balancer.targets import Bindings
 from lockgate.controllers.aws_load_balancer.triggers import Triggers
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import EventRecorder, Queue
-from lockgate.loadbalancer.elbv2 import UnknownShape
-from lockgate.loadbalancer.ingress.build import build
-from lockgate.loadbalancer.ingress.group import (
+from lockgate.ingress.build import build
+from lockgate.ingress.group import (
     Group,
     InvalidClass,
     InvalidGroup,
@@ -37,10 +36,11 @@ from lockgate.loadbalancer.ingress.group import (
     finalizer,
     ownership,
 )
-from lockgate.loadbalancer.ingress.wants import wants
-from lockgate.loadbalancer.ingress.world import Name, Settings
-from lockgate.loadbalancer.refusal import Refused
-from lockgate.loadbalancer.stack import GroupId, Stack
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.stack import GroupId, Stack
+from lockgate.ingress.wants import wants
+from lockgate.ingress.world import Name, Settings
+from lockgate.loadbalancer.elbv2 import UnknownShape
 from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import ApiError

@@ -21,7 +21,7 @@ from lockgate.controllers.aws_load_balancer import (
 )
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, Site
-from lockgate.loadbalancer.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Stack
 
 
 async def deploy(site: Site, stack: Stack, existing: Existing) -> tuple[Deployed, ...]:

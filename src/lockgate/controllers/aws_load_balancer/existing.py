@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from lockgate.controllers.aws import Aws, AwsError
+from lockgate.ingress.stack import CLUSTER_TAG, LOAD_BALANCER, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.ingress.world import ExistingLoadBalancer
 from lockgate.loadbalancer.elbv2 import Answers, load_balancers, target_group
 from lockgate.loadbalancer.elbv2_network import network_load_balancers
-from lockgate.loadbalancer.ingress.world import ExistingLoadBalancer
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.loadbalancer.stack import CLUSTER_TAG, LOAD_BALANCER, RESOURCE_TAG, STACK_TAG, GroupId
 
 Json: TypeAlias = Mapping[str, Any]
 Tags: TypeAlias = dict[str, str]

@@ -14,11 +14,11 @@ from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer import balancers
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, set_tags
-from lockgate.loadbalancer import shapes
+from lockgate.ingress import shapes
+from lockgate.ingress.rule_changes import same_actions
+from lockgate.ingress.stack import FRONTEND, Stack
 from lockgate.loadbalancer.model import Forward, TargetGroup, WeightedTargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
-from lockgate.loadbalancer.rule_changes import same_actions
-from lockgate.loadbalancer.stack import FRONTEND, Stack
 
 REGISTERED_AGAIN_SECONDS = 15.0
 

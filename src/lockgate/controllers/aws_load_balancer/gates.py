@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lockgate.controllers.aws_load_balancer.site import Site
+from lockgate.ingress.readiness_gates import gate_of
 from lockgate.loadbalancer.model import Target
-from lockgate.loadbalancer.readiness_gates import gate_of
 from lockgate.resources.kinds import Pod, TargetGroupBinding
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject

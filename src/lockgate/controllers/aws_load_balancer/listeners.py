@@ -13,7 +13,8 @@ from typing import Any
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, failing, retrying, set_tags
-from lockgate.loadbalancer import shapes
+from lockgate.ingress import shapes
+from lockgate.ingress.rule_changes import rule_changes, same_actions
 from lockgate.loadbalancer.model import (
     Action,
     Forward,
@@ -22,7 +23,6 @@ from lockgate.loadbalancer.model import (
     MutualAuthentication,
     Rule,
 )
-from lockgate.loadbalancer.rule_changes import rule_changes, same_actions
 
 
 async def ensure(

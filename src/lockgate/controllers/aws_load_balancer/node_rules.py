@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.controllers.aws_load_balancer.existing import read_tags
 from lockgate.controllers.aws_load_balancer.site import Site
-from lockgate.loadbalancer.refusal import Refused
-from lockgate.loadbalancer.targets import instance_id
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.targets import instance_id
 from lockgate.resources.kinds import TargetGroupBinding
 
 LABEL: Final = "elbv2.k8s.aws/targetGroupBinding=shared"

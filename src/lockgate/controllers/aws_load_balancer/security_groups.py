@@ -11,9 +11,9 @@ from typing import Any
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
 from lockgate.controllers.aws_load_balancer.site import Site, failing, retrying, spare_tags
-from lockgate.loadbalancer import shapes
-from lockgate.loadbalancer.names import backend_security_group_name
-from lockgate.loadbalancer.stack import (
+from lockgate.ingress import shapes
+from lockgate.ingress.names import backend_security_group_name
+from lockgate.ingress.stack import (
     BACKEND_RESOURCE_TAG,
     BACKEND_SECURITY_GROUP,
     CLUSTER_TAG,

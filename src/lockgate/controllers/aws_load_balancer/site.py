@@ -13,8 +13,8 @@ from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer.cluster import Cluster
 from lockgate.controllers.aws_load_balancer.existing import Inventory
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.loadbalancer import shapes
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.ingress import shapes
+from lockgate.ingress.world import Settings
 
 MANAGER = "aws-load-balancer-controller"
 

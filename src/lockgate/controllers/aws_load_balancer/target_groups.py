@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from lockgate.controllers.aws_load_balancer.existing import Existing
 from lockgate.controllers.aws_load_balancer.site import Site, ensure_attributes, failing, retrying, set_tags
-from lockgate.loadbalancer import shapes
+from lockgate.ingress import shapes
+from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.model import TargetGroup
-from lockgate.loadbalancer.stack import Stack
 
 
 def spare(stack: Stack, existing: Existing) -> tuple[TargetGroup, ...]:

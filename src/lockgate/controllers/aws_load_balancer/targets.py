@@ -15,15 +15,15 @@ from lockgate.controllers.aws_load_balancer.gates import Gates
 from lockgate.controllers.aws_load_balancer.node_rules import NodeRules
 from lockgate.controllers.aws_load_balancer.site import MANAGER, Site, told
 from lockgate.controllers.runtime import EventRecorder
-from lockgate.loadbalancer.model import Target
-from lockgate.loadbalancer.refusal import Refused
-from lockgate.loadbalancer.targets import (
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.targets import (
     find_service_port,
     instance_targets,
     pod_targets,
     registration,
     within,
 )
+from lockgate.loadbalancer.model import Target
 from lockgate.resources.kinds import ConfigMap, Pod, TargetGroupBinding
 from lockgate.resources.status import ApiError
 

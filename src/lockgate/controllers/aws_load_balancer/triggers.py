@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from lockgate.controllers.aws_load_balancer.cluster import Cluster, service_of
-from lockgate.loadbalancer.ingress.group import InvalidClass, InvalidGroup, Owned, groups_held, ownership
-from lockgate.loadbalancer.ingress.wants import secrets_of, services_of
-from lockgate.loadbalancer.ingress.world import Name, Settings
-from lockgate.loadbalancer.stack import GroupId
+from lockgate.ingress.group import InvalidClass, InvalidGroup, Owned, groups_held, ownership
+from lockgate.ingress.stack import GroupId
+from lockgate.ingress.wants import secrets_of, services_of
+from lockgate.ingress.world import Name, Settings
 from lockgate.resources.kinds import (
     EndpointSlice,
     Ingress,

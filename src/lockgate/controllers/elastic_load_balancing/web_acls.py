@@ -19,7 +19,7 @@ from lockgate.loadbalancer.waf.metrics import counted
 from lockgate.loadbalancer.waf.references import references_of
 
 if TYPE_CHECKING:  # nothing of it is needed until a web ACL is there
-    from lockgate.dataplane.firewall import Firewall
+    from lockgate.dataplane.waf import Firewall
     from lockgate.loadbalancer.waf.evaluate import BlindSpot, Verdict
     from lockgate.loadbalancer.waf.fields import Inspected
     from lockgate.loadbalancer.waf.model import WebAcl
@@ -80,7 +80,7 @@ class WebAcls:
             await self._start(self._socket)
 
     async def _start(self, socket: Path) -> None:
-        from lockgate.dataplane.firewall import Firewall
+        from lockgate.dataplane.waf import Firewall
 
         firewall = Firewall(self.judge)
         try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from lockgate.embedded.kubernetes.admission import namespace_key
 from lockgate.embedded.kubernetes.storage import Storage
-from lockgate.loadbalancer import admission, readiness_gates
-from lockgate.loadbalancer.ingress.world import Settings
+from lockgate.ingress import admission, readiness_gates
+from lockgate.ingress.world import Settings
 from lockgate.resources.faults import Fault
 from lockgate.resources.kinds import Ingress, IngressClass, Pod, Service, TargetGroupBinding
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.xds.loadbalancer import firewall as waf
+from lockgate.xds.loadbalancer import waf as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster

@@ -16,9 +16,9 @@ from google.protobuf.struct_pb2 import Struct
 from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.authorization import FILTER
-from lockgate.xds.loadbalancer.firewall import logged
 from lockgate.xds.loadbalancer.names import FUNCTIONS
 from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.loadbalancer.waf import logged
 
 RECORD: Final = {
     "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",

@@ -16,10 +16,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.pages import SERVER, content_type, page
 from lockgate.xds.loadbalancer.answers import everywhere, mark, mark_as_it_is
-from lockgate.xds.loadbalancer.firewall import IS_CUSTOM
 from lockgate.xds.loadbalancer.log_filters import expression, flagged, status_is
 from lockgate.xds.loadbalancer.names import TLS
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, uint32
+from lockgate.xds.loadbalancer.waf import IS_CUSTOM
 
 # Envoy's own status for a cause to the load balancer's. Causes that Envoy gives one status and a load balancer
 # several are told apart before, by flag.

@@ -33,12 +33,12 @@ from lockgate.xds.loadbalancer.authorization import authenticates, authorization
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.counting import counters
 from lockgate.xds.loadbalancer.errors import local_replies
-from lockgate.xds.loadbalancer.firewall import firewall_filters
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.plaintext import plain_http
 from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
 from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
+from lockgate.xds.loadbalancer.waf import firewall_filters
 
 REQUEST_HEADERS_KB: Final = 64
 STREAMS: Final = 128  # of one HTTP/2 connection at a time

@@ -21,11 +21,11 @@ from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
 from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, logs_in, rule_key
 from lockgate.xds.loadbalancer.clients import told_of_client
 from lockgate.xds.loadbalancer.errors import added_headers
-from lockgate.xds.loadbalancer.firewall import unasked
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
 from lockgate.xds.loadbalancer.rule_index import indexed
+from lockgate.xds.loadbalancer.waf import unasked
 
 
 def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:

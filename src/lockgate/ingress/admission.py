@@ -1,0 +1,144 @@
+"""What the AWS Load Balancer Controller's webhooks refuse that hangs on other objects of the cluster.
+
+Rules for one object alone are in `resources.rules.elbv2`; those that ask AWS are the controller's, which fills in and
+checks what it can when it comes to a binding. Sources: aws-load-balancer-controller
+`webhooks/networking/ingress_validator.go`, `webhooks/elbv2/targetgroupbinding_validator.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
+
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.annotations.json_values import Node
+from lockgate.ingress.annotations.spec import PREFIX
+from lockgate.ingress.conditions import read_conditions
+from lockgate.ingress.group import CONTROLLER, class_of, is_ours_by_annotation
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.world import Settings
+from lockgate.loadbalancer.model import Condition
+from lockgate.resources.faults import Fault, Reason
+from lockgate.resources.kinds import Ingress, IngressClass, TargetGroupBinding
+
+_INGRESS: Final = "vingress.elbv2.k8s.aws"
+_BINDING: Final = "vtargetgroupbinding.elbv2.k8s.aws"
+_TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
+
+
+def ingress(
+    ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
+) -> Fault | None:
+    """The first fault of an Ingress of ours, or of one whose class nobody can tell. Its class's parameters are not
+    looked at, nor any annotation but those that are here: all else is told when the load balancer is built. `before`
+    is what the Ingress was, None for a new one."""
+    try:
+        if not _is_ours(ingress, classes, settings):
+            return None
+    except Refused as refused:
+        return Fault(("spec", "ingressClassName"), Reason.INVALID, refused.message, _INGRESS)
+    try:
+        _check_new_usage(ingress, before, settings)
+        for name in _services(ingress):
+            a.CONDITIONS.of(name).parse(partial(_conditions, ingress, name), ingress)
+        _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
+    except Refused as refused:
+        return Fault(refused.path, Reason.INVALID, refused.message, _INGRESS)
+    return None
+
+
+def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGroupBinding]) -> Fault | None:
+    """Bindings share a target group only where each of them says that it may be shared. `others` may hold `binding`."""
+    arn = binding.spec.target_group_arn
+    sharing = [
+        other
+        for other in others
+        if arn and other.spec.target_group_arn == arn and other.metadata.uid != binding.metadata.uid
+    ]
+    if not sharing or all(each.spec.multi_cluster_target_group for each in (binding, *sharing)):
+        return None
+    names = " ".join(f"{other.namespace}/{other.name}" for other in sharing)
+    message = (
+        f"TargetGroup {arn} is already bound to following TargetGroupBindings [{names}]. Please enable MultiCluster "
+        f"mode on all TargetGroupBindings referencing {arn} or choose a different Target Group ARN."
+    )
+    return Fault(("spec", "targetGroupARN"), Reason.FORBIDDEN, message, _BINDING)
+
+
+def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings) -> bool:
+    by_annotation = is_ours_by_annotation(ingress, settings)
+    if by_annotation is not None:
+        return by_annotation
+    found = class_of(ingress, classes)
+    if isinstance(found, str):
+        raise Refused(f'invalid ingress class: IngressClass.networking.k8s.io "{found}" not found')
+    return settings.ingress_class == "" if found is None else found.spec.controller == CONTROLLER
+
+
+def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Settings) -> None:
+    """The two annotations that a flag each forbids to Ingresses that did not have them yet. Raises `Refused`."""
+    was_ours = before is not None and is_ours_by_annotation(before, settings)
+    if settings.disable_ingress_class_annotation and is_ours_by_annotation(ingress, settings) and not was_ours:
+        key = "kubernetes.io/ingress.class"
+        raise Refused(f"new usage of `{key}` annotation is forbidden", path=("metadata", "annotations", key))
+    if settings.disable_group_name_annotation:
+        key = a.GROUP_NAME.key
+        name = ingress.metadata.annotations.get(key)
+        former = before.metadata.annotations.get(key) if before else None
+        if name is not None and name != former:
+            raise Refused(f"new usage of `{key}` annotation is forbidden", path=a.GROUP_NAME.path())
+
+
+def _services(ingress: Ingress) -> Iterator[str]:
+    for rule in ingress.spec.rules:
+        for path in rule.http.paths if rule.http else ():
+            if path.backend.service is not None:
+                yield path.backend.service.name
+
+
+def _conditions(ingress: Ingress, name: str, root: Node) -> tuple[Condition, ...]:
+    """What does not parse is told as it is everywhere; what parses and is wrong has a sentence of this webhook's."""
+    try:
+        return read_conditions(root)
+    except Refused as refused:
+        key = f"{ingress.namespace}/{ingress.name}"
+        annotation = a.CONDITIONS.of(name)
+        message = f"ignoring Ingress {key} since invalid {annotation.key} annotation: {refused.message}"
+        raise Refused(message, subject=ingress.key, path=annotation.path()) from None
+
+
+# "Restrictions" of the page "Tag your Amazon EC2 resources", which hold for load balancers too.
+_MOST_TAGS, _LONGEST_KEY, _LONGEST_VALUE = 50, 128, 256
+
+
+def _check_tags(raw: str) -> None:
+    """``k=v,k=v`` of the NLB in front: the one map that admission looks into. Raises `Refused`."""
+    tags: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in raw.split(","))):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals:
+            wrong = f"invalid frontend NLB tags format: tag '{pair}' must be in 'key=value' format"
+        elif not key:
+            wrong = "invalid frontend NLB tags format: tag key cannot be empty"
+        elif not value:
+            wrong = "invalid frontend NLB tags format: tag value cannot be empty"
+        elif key in tags:
+            wrong = f"invalid frontend NLB tags: duplicate tag key '{key}'"
+        else:
+            tags[key] = value
+            continue
+        raise Refused(wrong, path=_TAGS)
+    if len(tags) > _MOST_TAGS:
+        wrong = f"number of tags ({len(tags)}) exceeds maximum allowed ({_MOST_TAGS})"
+        raise Refused(f"invalid frontend NLB tags: {wrong}", path=_TAGS)
+    for key, value in tags.items():
+        if len(key.encode()) > _LONGEST_KEY:
+            wrong = f"tag key exceeds maximum length of {_LONGEST_KEY} characters"
+        elif len(value.encode()) > _LONGEST_VALUE:
+            wrong = f"tag value exceeds maximum length of {_LONGEST_VALUE} characters"
+        elif key.lower().startswith("aws:"):
+            wrong = f"tag key '{key}' is reserved (aws:* pattern)"
+        else:
+            continue
+        raise Refused(f"invalid frontend NLB tags: {wrong}", path=_TAGS)

@@ -1,0 +1,124 @@
+"""What one annotation is: its name, how its text is read, where it may stand, how a group's members combine it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+from lockgate.ingress.annotations.json_values import Node, decode
+from lockgate.ingress.annotations.values import (
+    Malformed,
+    read_bool,
+    read_int32,
+    read_int64,
+    read_list,
+    read_map,
+    read_string,
+)
+from lockgate.ingress.refusal import Refused
+from lockgate.resources.model import Resource
+
+PREFIX: Final = "alb.ingress.kubernetes.io/"
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Merge(StrEnum):
+    """What happens when several members of an IngressGroup set it."""
+
+    SAME = "must be equal wherever it is set"
+    SAME_PER_PORT = "must be equal wherever it is set for a port"
+    UNION = "joined; equal keys must have equal values"
+    APART = "each Ingress or backend for itself"
+    FIRST = "the first member's counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Type(Generic[T]):
+    """A way to read the text. `name` is the controller's, as it stands in its errors."""
+
+    name: str
+    read: Callable[[str], T]
+    shape: str
+
+
+STRING: Final[Type[str]] = Type("string", read_string, "text, not trimmed")
+BOOL: Final[Type[bool]] = Type("bool", read_bool, "`true` or `false`, as Go's ParseBool")
+INT32: Final[Type[int]] = Type("int32", read_int32, "whole number, digits only")
+INT64: Final[Type[int]] = Type("int64", read_int64, "whole number, digits only")
+LIST: Final[Type[tuple[str, ...]]] = Type("stringList", read_list, "`a,b`, items trimmed")
+MAP: Final[Type[Mapping[str, str]]] = Type("stringMap", read_map, "`k=v,k=v`, trimmed, `\\,` for a comma")
+JSON: Final[Type[str]] = Type("json", read_string, "JSON")
+
+INGRESS: Final = "Ingress"
+SERVICE: Final = "Service"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation(Generic[T]):
+    """One annotation. A `name` with ``{…}`` stands for a family, read with `of`.
+
+    `scope` lists the kinds it may stand on, the winning one first. `params` is the field of IngressClassParams.spec
+    that goes before it. `default` and `effect` are for people, `fields` says what of ELBv2 it sets. `limits` names
+    what of it Lockgate accepts without effect, or refuses.
+    """
+
+    name: str
+    type: Type[T]
+    effect: str
+    merge: Merge = Merge.APART
+    scope: tuple[str, ...] = (INGRESS,)
+    default: str = ""
+    values: tuple[str, ...] = ()
+    params: str = ""
+    fields: str = ""
+    limits: str = ""
+    key: str = field(init=False, repr=False)
+    """The whole annotation, made once: it is looked up for every backend."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", PREFIX + self.name)
+
+    @property
+    def stem(self) -> str:
+        """The fixed part of a family's name."""
+        return self.name.partition("{")[0]
+
+    def of(self, suffix: str) -> Annotation[T]:
+        """The family's member for `suffix`."""
+        return Annotation(self.stem + suffix, self.type, self.effect, self.merge, self.scope)
+
+    def read(self, *resources: Resource) -> T | None:
+        """The value on the first of `resources` that has the annotation, None when none has. Raises `Refused`."""
+        for resource in resources:
+            if (raw := resource.metadata.annotations.get(self.key)) is not None:
+                try:
+                    return self.type.read(raw)
+                except Malformed as error:
+                    raise self._refused(resource, raw, error.reason) from None
+        return None
+
+    def parse(self, read: Callable[[Node], S], *resources: Resource) -> S | None:
+        """As `read`, for JSON whose root `read` turns into a value."""
+        for resource in resources:
+            if (raw := resource.metadata.annotations.get(self.key)) is not None:
+                try:
+                    return decode(raw, read)
+                except Malformed as error:
+                    raise self._refused(resource, raw, error.reason) from None
+        return None
+
+    def path(self) -> tuple[str, str, str]:
+        """Where it stands in a manifest."""
+        return ("metadata", "annotations", self.key)
+
+    def _refused(self, resource: Resource, raw: str, reason: str) -> Refused:
+        tail = f": {reason}" if reason else ""
+        message = f"failed to parse {self.type.name} annotation, {self.key}: {raw}{tail}"
+        return Refused(message, subject=resource.key, path=self.path())
+
+
+AnyAnnotation = Annotation[Any]

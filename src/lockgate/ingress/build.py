@@ -1,0 +1,347 @@
+"""One IngressGroup to its stack: load balancer, listeners, rules, target groups, bindings, security group.
+
+Source: aws-load-balancer-controller `pkg/ingress/model_builder.go`, whose order of steps decides which of several
+faults is told first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockgate.ingress import certificates, findings, frontend, load_balancer, rules
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.annotations.values import Malformed, read_bool
+from lockgate.ingress.backends import Backend, Backends
+from lockgate.ingress.frontend_health import hopeless_checks
+from lockgate.ingress.group import Group, Member
+from lockgate.ingress.listeners import Port, ports
+from lockgate.ingress.refusal import Path, Refused, about
+from lockgate.ingress.stack import LOAD_BALANCER, Permission, SecurityGroup, Stack
+from lockgate.ingress.subnets import Demand
+from lockgate.ingress.target_groups import TargetGroups
+from lockgate.ingress.world import Account, Locate, Objects, Settings, nowhere
+from lockgate.loadbalancer.model import (
+    Action,
+    Condition,
+    FixedResponse,
+    Listener,
+    LoadBalancer,
+    Redirect,
+    Rule,
+)
+from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.resources.finding import Finding, Position
+from lockgate.resources.model import Resource
+
+
+def build(
+    group: Group, objects: Objects, account: Account, settings: Settings, locate: Locate = nowhere
+) -> Stack | Refused:
+    """The group's stack, or why there is none: then what the group has already stays as it is."""
+    try:
+        return _Build(group, objects, account, settings, locate).stack()
+    except Refused as refused:
+        return refused
+
+
+class _Build:
+    def __init__(self, group: Group, objects: Objects, account: Account, settings: Settings, locate: Locate) -> None:
+        self.group = group
+        self.objects = objects
+        self.account = account
+        self.settings = settings
+        self.locate = locate
+        self.findings: list[Finding] = []
+        self.candidates: dict[str, tuple[_Candidate, ...]] = {}
+
+    def stack(self) -> Stack:
+        group = self.group
+        for ingress in group.leaving:
+            _check_deletion(ingress)
+        if not group.members:
+            return Stack(group.id)
+        open_ports = ports(group.members, self.account, self.settings)
+        settings = self.settings
+        scheme = load_balancer.scheme(group, settings)
+        family = load_balancer.ip_address_type(group)
+        name = load_balancer.name(group, scheme, settings)
+        demand = Demand(
+            settings.cluster_name,
+            scheme,
+            family != "ipv4",
+            cluster_tags="SubnetsClusterTagCheck" in settings.gates,
+            by_reachability="SubnetDiscoveryByReachability" in settings.gates,
+            single="ALBSingleSubnet" in settings.gates,
+        )
+        subnets = load_balancer.subnets(group, demand, self.account)
+        security = load_balancer.security_groups(group, self.account, settings)
+        tags = load_balancer.group_tags(group, settings)
+        attributes = load_balancer.attributes(group)
+        target_groups = TargetGroups(
+            group.id, settings, self.account, self.locate, family != "ipv4", security.backend_peer is not None
+        )
+        self.backends = Backends(self.objects, self.account, settings, target_groups, self._no_backend)
+        self.redirect_port = _redirect_port(load_balancer.ssl_redirect(group), open_ports, group)
+        listeners = tuple(self._listener(port, tags) for port in open_ports)
+        load_balancer.check_addons(group)
+        if subnets is None and self.account.subnets is None:
+            self._note_open(group.members[0].ingress, a.SUBNETS.path(), "which subnets it gets, EC2 decides")
+        first = group.members[0].ingress
+        made = LoadBalancer(
+            name=name,
+            listeners=listeners,
+            target_groups=target_groups.made,
+            scheme=scheme,
+            ip_address_type=family,
+            security_groups=security.ids,
+            subnets=subnets or (),
+            attributes=attributes,
+            tags=load_balancer.tracked(tags, group.id, LOAD_BALANCER, settings),
+            origin=self.locate(first.key, ()),
+        )
+        return Stack(
+            group=group.id,
+            load_balancer=made,
+            frontend=self._frontend(frontend.Behind(made, open_ports, demand, tags)),
+            security_group=self._security_group(open_ports, family != "ipv4", tags) if security.managed else None,
+            bindings=tuple(target_groups.bindings.values()),
+            certificates=certificates.requests(group, settings),
+            web_acl=load_balancer.web_acl(group, self.account),
+            shield=load_balancer.shield(group),
+            capacity_units=load_balancer.capacity_units(group),
+            coip_pool=load_balancer.coip_pool(group),
+            ipam_pool=load_balancer.ipam_pool(group),
+            findings=(*self._told(), *self.findings),
+        )
+
+    def _frontend(self, behind: frontend.Behind) -> NetworkLoadBalancer | None:
+        made = frontend.frontend(self.group, behind, self.account, self.settings, self.locate, self._unmapped)
+        if made is not None and not any(mapping.subnet for mapping in made.subnets):
+            ingress, path = self.group.members[0].ingress, a.FRONTEND_NLB_SUBNETS.path()
+            self._note_open(ingress, path, "which subnets the network load balancer gets, EC2 decides")
+        for group, why in hopeless_checks(made, behind.load_balancer) if made is not None else ():
+            message = f"in front, the health check behind port {group.port} fails: {why}"
+            mend = "set frontend-nlb-healthcheck-protocol, -port, -path or -success-codes"
+            subject = str(self.group.members[0].ingress.key)
+            self.findings.append(findings.HOPELESS_CHECK.finding(message, group.origin, mend=mend, subject=subject))
+        return made
+
+    def _listener(self, port: Port, tags: dict[str, str]) -> Listener:
+        first = port.members[0].ingress
+        if port.certificates_open:
+            self._note_open(first, a.CERTIFICATE_ARN.path(), f"which certificates port {port.number} has, ACM decides")
+        path = a.LISTEN_PORTS.path()
+        found = path if a.LISTEN_PORTS.key in first.metadata.annotations else ()
+        default = self._default_actions(port)
+        listener_rules: tuple[Rule, ...] = ()
+        if port.protocol == "HTTPS" or self.redirect_port is None:
+            listener_rules = self._rules(port)
+        return Listener(
+            port=port.number,
+            protocol=port.protocol,
+            default_actions=default,
+            rules=listener_rules,
+            certificates=port.certificates,
+            ssl_policy=port.ssl_policy,
+            mutual_authentication=port.mutual,
+            attributes=self._listener_attributes(port),
+            tags=self._rule_tags(tags, str(port.number)),
+            origin=self.locate(first.key, found),
+        )
+
+    def _default_actions(self, port: Port) -> tuple[Action, ...]:
+        if port.protocol == "HTTP" and self.redirect_port is not None:
+            return (Redirect("HTTP_301", protocol="HTTPS", port=str(self.redirect_port)),)
+        having = [member for member in port.members if member.ingress.spec.default_backend is not None]
+        if len(having) > 1:
+            keys = " ".join(member.key for member in having)
+            raise Refused(
+                f"multiple ingress defined default backend: [{keys}]",
+                subject=having[1].ingress.key,
+                path=("spec", "defaultBackend"),
+            )
+        if not having:
+            return (FixedResponse("404", "text/plain"),)
+        member = having[0]
+        backend = member.ingress.spec.default_backend
+        assert backend is not None
+        read = self.backends.read(member, backend, ("spec", "defaultBackend"), default=True)
+        if port.protocol == "HTTPS":
+            return (*self.backends.pre_actions(member, read.service), read.action)
+        return (read.action,)
+
+    def _rules(self, port: Port) -> tuple[Rule, ...]:
+        candidates = [candidate for member in port.members for candidate in self._candidates(member)]
+        matches = [rules.Match.of(candidate.conditions, (candidate.backend.action,)) for candidate in candidates]
+        https = port.protocol == "HTTPS"
+        actions = [self._actions(item) if https else (item.backend.action,) for item in candidates]
+        found = []
+        for priority, index in enumerate(rules.kept(port.number, port.protocol, matches), 1):
+            candidate = candidates[index]
+            found.append(
+                Rule(
+                    priority=priority,
+                    conditions=candidate.conditions,
+                    actions=actions[index],
+                    transforms=candidate.backend.transforms,
+                    tags=self._rule_tags(candidate.tags, f"{port.number}:{priority}"),
+                    origin=candidate.origin,
+                )
+            )
+        return tuple(found)
+
+    def _rule_tags(self, tags: dict[str, str], resource: str) -> dict[str, str]:
+        """Of a listener or a rule: none without the gate."""
+        if "ListenerRulesTagging" not in self.settings.gates:
+            return {}
+        return load_balancer.tracked(tags, self.group.id, resource, self.settings)
+
+    def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
+        """An HTTPS listener's actions: it authenticates first."""
+        member = candidate.member
+        with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+            return (*self.backends.pre_actions(member, candidate.backend.service), candidate.backend.action)
+
+    def _candidates(self, member: Member) -> tuple[_Candidate, ...]:
+        """All rules of a member in order, the same for each of its ports."""
+        if member.key not in self.candidates:
+            with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+                self.candidates[member.key] = tuple(self._read_rules(member))
+        return self.candidates[member.key]
+
+    def _read_rules(self, member: Member) -> list[_Candidate]:
+        ingress = member.ingress
+        tags = load_balancer.ingress_tags(member, self.settings)
+        regex = a.USE_REGEX_PATH_MATCH.read(ingress) or False
+        found = []
+        for number, rule in enumerate(ingress.spec.rules):
+            if rule.http is None:
+                continue
+            paths = rule.http.paths
+            for index in rules.path_order([(i, path.path, path.path_type) for i, path in enumerate(paths)]):
+                path = paths[index]
+                where: Path = ("spec", "rules", number, "http", "paths", index)
+                with about(ingress.key, where):
+                    pattern = rules.path_condition(path.path, path.path_type, regex=regex)
+                backend = self.backends.read(member, path.backend, (*where, "backend"))
+                with about(ingress.key, where):
+                    conditions = rules.rule_conditions(rule.host, pattern, backend.conditions)
+                found.append(_Candidate(member, conditions, backend, tags, self.locate(ingress.key, where)))
+        return found
+
+    def _listener_attributes(self, port: Port) -> dict[str, str]:
+        annotation = a.LISTENER_ATTRIBUTES.of(f"{port.protocol}-{port.number}")
+        params = self.group.members[0].params
+        fixed = {
+            attribute.key: attribute.value
+            for listener in (params.spec.listeners if params else ())
+            if (listener.protocol, listener.port) == (port.protocol, port.number)
+            for attribute in listener.listener_attributes
+        }
+        conflict = "conflicting listener attributes {key}: {first} | {second} for ingress {ingress}"
+        return load_balancer.merged_maps(port.members, annotation, fixed, conflict)
+
+    def _security_group(self, open_ports: Sequence[Port], dualstack: bool, tags: dict[str, str]) -> SecurityGroup:
+        permissions: dict[Permission, None] = {}
+        for port in open_ports:
+            for cidr in port.cidrs:
+                if ":" not in cidr:
+                    permissions[Permission(port.number, "cidr", cidr)] = None
+            for cidr in port.cidrs:
+                if ":" in cidr and dualstack:
+                    permissions[Permission(port.number, "cidr-v6", cidr)] = None
+            for prefix_list in port.prefix_lists:
+                permissions[Permission(port.number, "prefix-list", prefix_list)] = None
+        return SecurityGroup(
+            name=load_balancer.managed_security_group_name(self.group.id, self.settings),
+            description="[k8s] Managed SecurityGroup for LoadBalancer",
+            permissions=tuple(permissions),
+            tags=load_balancer.tracked(tags, self.group.id, "ManagedLBSecurityGroup", self.settings),
+        )
+
+    def _told(self) -> list[Finding]:
+        """What the members' annotations, and those of the Services behind them, should tell their author."""
+        resources: list[Resource] = [member.ingress for member in self.group.members]
+        services = {
+            (candidate.backend.service.namespace, candidate.backend.service.name): candidate.backend.service
+            for found in self.candidates.values()
+            for candidate in found
+            if candidate.backend.service is not None
+        }
+        resources += services.values()
+        return [
+            finding
+            for resource in resources
+            for finding in (
+                *findings.unknown_annotations(resource, self.locate),
+                *findings.annotations_without_effect(resource, self.locate, self.settings),
+            )
+        ]
+
+    def _no_backend(self, member: Member, path: Path, message: str) -> None:
+        place = self.locate(member.ingress.key, path)
+        finding = findings.NO_BACKEND.finding(message, place, subject=str(member.ingress.key))
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def _unmapped(self, member: Member, message: str) -> None:
+        place = self.locate(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
+        self.findings.append(findings.UNMAPPED.finding(message, place, subject=str(member.ingress.key)))
+
+    def _note_open(self, about_: Resource, path: Path, message: str) -> None:
+        self.findings.append(
+            findings.LEFT_OPEN.finding(
+                message,
+                self.locate(about_.key, path if path[-1] in about_.metadata.annotations else ()),
+                subject=str(about_.key),
+            )
+        )
+
+
+class _Candidate:
+    """A rule before a listener gives it a priority."""
+
+    __slots__ = ("backend", "conditions", "member", "origin", "tags")
+
+    def __init__(
+        self,
+        member: Member,
+        conditions: tuple[Condition, ...],
+        backend: Backend,
+        tags: dict[str, str],
+        origin: Position | None,
+    ) -> None:
+        self.member = member
+        self.conditions = conditions
+        self.backend = backend
+        self.tags = tags
+        self.origin = origin
+
+
+def _redirect_port(port: int | None, open_ports: Sequence[Port], group: Group) -> int | None:
+    if port is None:
+        return None
+    target = next((candidate for candidate in open_ports if candidate.number == port), None)
+    if target is None or target.protocol != "HTTPS":
+        problem = "listener does not exist" if target is None else "listener protocol non-SSL"
+        saying = next((m for m in group.members if a.SSL_REDIRECT.key in m.ingress.metadata.annotations), None)
+        raise Refused(
+            f"{problem} for SSLRedirect port: {port}",
+            subject=(saying or group.members[0]).ingress.key,
+            path=a.SSL_REDIRECT.path(),
+        )
+    return port
+
+
+def _check_deletion(ingress: Resource) -> None:
+    """A deleted Ingress that protects its load balancer keeps it, and with it the whole group."""
+    if not ingress.metadata.deletion_timestamp:
+        return
+    with about(ingress.key, a.LOAD_BALANCER_ATTRIBUTES.path()):
+        protection = (a.LOAD_BALANCER_ATTRIBUTES.read(ingress) or {}).get("deletion_protection.enabled", "false")
+        try:
+            protected = read_bool(protection)
+        except Malformed as error:
+            raise Refused(error.reason) from None
+        if protected:
+            raise Refused(f"deletion_protection is enabled, cannot delete the ingress: {ingress.name}")

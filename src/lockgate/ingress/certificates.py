@@ -1,0 +1,82 @@
+"""Certificates of a member: found in ACM by host, or asked of ACM.
+
+Source: aws-load-balancer-controller `pkg/ingress/cert_discovery.go`, `model_build_certificates.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.group import Group, Member
+from lockgate.ingress.load_balancer import ingress_tags, tracked
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.stack import CertificateRequest
+from lockgate.ingress.world import Certificate, Settings
+
+
+def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certificate]) -> tuple[str, ...]:
+    """ARNs of all certificates for the hosts, sorted: the smallest becomes the default one."""
+    arns: set[str] = set()
+    for host in sorted(set(hosts)):
+        matches = {item.arn for item in certificates if any(covers(domain, host) for domain in item.domains)}
+        if not matches:
+            raise Refused(f"no certificate found for host: {host}")
+        arns |= matches
+    return tuple(sorted(arns))
+
+
+def covers(domain: str, host: str) -> bool:
+    """Whether a certificate's domain is for the host; ``*`` stands for one label, and case counts."""
+    if domain.startswith("*."):
+        labels, wanted = host.split("."), domain.split(".")
+        return len(labels) == len(wanted) and labels[1:] == wanted[1:]
+    return domain == host
+
+
+def hosts_of(member: Member) -> set[str]:
+    spec = member.ingress.spec
+    return {rule.host for rule in spec.rules if rule.host} | {host for tls in spec.tls for host in tls.hosts}
+
+
+def requested(member: Member, settings: Settings) -> str | None:
+    """The reference of the certificate that the member asks for, None where it asks for none."""
+    if "EnableCertificateManagement" not in settings.gates or a.CERTIFICATE_ARN.read(member.ingress):
+        return None
+    try:
+        if not a.CREATE_ACM_CERT.read(member.ingress):
+            return None
+    except Refused:  # what does not parse counts as not set, as upstream
+        return None
+    hosts = sorted(hosts_of(member))
+    if not hosts:
+        raise Refused(
+            f"ingress {member.key} has create-acm-cert enabled but no hostnames defined in spec.rules[].host or "
+            "spec.tls[].hosts — cannot create a certificate without at least one hostname",
+            subject=member.ingress.key,
+            path=a.CREATE_ACM_CERT.path(),
+        )
+    kind = "private" if _authority(member, settings) else "amazon_issued"
+    return f"{kind}/{hosts[0]}-{sha256(member.key.encode()).hexdigest()[:8]}"
+
+
+def requests(group: Group, settings: Settings) -> tuple[CertificateRequest, ...]:
+    """What the group's members ask of ACM."""
+    found = []
+    for member in group.members:
+        if (reference := requested(member, settings)) is not None:
+            tags = ingress_tags(member, settings)
+            found.append(
+                CertificateRequest(
+                    reference,
+                    tuple(sorted(hosts_of(member))),
+                    _authority(member, settings),
+                    tracked(tags, group.id, reference, settings),
+                )
+            )
+    return tuple(found)
+
+
+def _authority(member: Member, settings: Settings) -> str:
+    return a.ACM_PCA_ARN.read(member.ingress) or settings.default_ca_arn

@@ -1,0 +1,207 @@
+"""Which Ingresses are ours, and which of them share a load balancer.
+
+Source: aws-load-balancer-controller `pkg/ingress/group_loader.go`, `class_loader.go`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.stack import GroupId
+from lockgate.ingress.world import Objects, Settings
+from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams
+
+IMPLICIT_FINALIZER: Final = "ingress.k8s.aws/resources"
+EXPLICIT_FINALIZER: Final = "group.ingress.k8s.aws/"
+CONTROLLER: Final = "ingress.k8s.aws/alb"
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An Ingress of ours: its group, and the parameters of its class where it has any."""
+
+    group: GroupId
+    params: IngressClassParams | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurs:
+    """Another controller's, or nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidClass:
+    """Its class does not resolve. A newcomer waits; a member that already has resources stops its whole group."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidGroup:
+    """Its group's name is no name: the Ingress leaves whatever load balancer it was on."""
+
+    message: str
+
+
+Ownership: TypeAlias = Owned | NotOurs | InvalidClass | InvalidGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    ingress: Ingress
+    params: IngressClassParams | None = None
+    order: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.ingress.namespace}/{self.ingress.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`members` in the order that their rules take; `leaving` hold the group's finalizer and belong to it no more."""
+
+    id: GroupId
+    members: tuple[Member, ...] = ()
+    leaving: tuple[Ingress, ...] = ()
+
+
+def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownership:
+    """Whose the Ingress is, by its class and group alone: a deleted one is still asked about here."""
+    if settings.watch_namespace and ingress.namespace != settings.watch_namespace:
+        return NotOurs()
+    by_annotation = is_ours_by_annotation(ingress, settings)
+    if by_annotation is not None:  # decides alone, and loads no parameters
+        return _grouped(ingress, None) if by_annotation else NotOurs()
+    try:
+        ingress_class = class_of(ingress, objects.classes)
+    except Refused as refused:
+        return InvalidClass(refused.message)
+    if ingress_class is None:
+        return _grouped(ingress, None) if settings.ingress_class == "" else NotOurs()
+    if isinstance(ingress_class, str):
+        return InvalidClass(f'invalid ingress class: IngressClass.networking.k8s.io "{ingress_class}" not found')
+    if ingress_class.spec.controller != CONTROLLER:
+        return NotOurs()
+    try:
+        return _grouped(ingress, _params_of(ingress_class, ingress.namespace, objects))
+    except Refused as refused:
+        return InvalidClass(f"invalid ingress class: {refused.message}")
+
+
+def finalizer(group: GroupId) -> str:
+    return EXPLICIT_FINALIZER + group.name if group.explicit else IMPLICIT_FINALIZER
+
+
+def groups_held(ingress: Ingress) -> tuple[GroupId, ...]:
+    """The groups whose finalizers the Ingress carries: those it is or was a member of."""
+    held = []
+    for name in ingress.metadata.finalizers:
+        if name == IMPLICIT_FINALIZER:
+            held.append(GroupId(ingress.namespace, ingress.name))
+        elif name.startswith(EXPLICIT_FINALIZER):
+            held.append(GroupId("", name.removeprefix(EXPLICIT_FINALIZER)))
+    return tuple(held)
+
+
+def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, settings: Settings) -> Group:
+    """The group out of the Ingresses that may be in it. Raises `Refused` when one of them spoils the whole group."""
+    members: list[Member] = []
+    leaving: list[Ingress] = []
+    for ingress in ingresses:
+        holds = group in groups_held(ingress)
+        if ingress.metadata.deletion_timestamp:
+            if holds:
+                leaving.append(ingress)
+            continue
+        match ownership(ingress, objects, settings):
+            case Owned(owner, params) if owner == group:
+                members.append(Member(ingress, params, _order(ingress)))
+            case InvalidClass(message) if holds:
+                raise Refused(
+                    f"Ingress: {ingress.namespace}/{ingress.name}: Ingress has invalid IngressClass configuration: "
+                    + message,
+                    subject=ingress.key,
+                    path=("spec", "ingressClassName"),
+                )
+            case _ if holds:
+                leaving.append(ingress)
+    members.sort(key=lambda member: (member.order, member.key))
+    return Group(group, tuple(members), tuple(leaving))
+
+
+def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
+    """What the old annotation says, None where there is none."""
+    name = ingress.metadata.annotations.get("kubernetes.io/ingress.class")
+    if name is None:
+        return None
+    return name == settings.ingress_class or (settings.ingress_class == "" and name == "alb")
+
+
+def class_of(ingress: Ingress, classes: Mapping[str, IngressClass]) -> IngressClass | str | None:
+    """The class, the name of a missing one, or None for no class at all. Raises `Refused` for several defaults."""
+    name = ingress.spec.ingress_class_name
+    if name is not None:
+        return classes.get(name, name)
+    defaults = [
+        candidate
+        for candidate in classes.values()
+        if candidate.metadata.annotations.get("ingressclass.kubernetes.io/is-default-class") == "true"
+    ]
+    if len(defaults) > 1:
+        raise Refused("multiple default IngressClasses found")
+    return defaults[0] if defaults else None
+
+
+def _params_of(ingress_class: IngressClass, namespace: str, objects: Objects) -> IngressClassParams | None:
+    reference = ingress_class.spec.parameters
+    if reference is None:
+        return None
+    if reference.api_group != "elbv2.k8s.aws" or reference.kind != "IngressClassParams":
+        raise Refused(f"IngressClass {ingress_class.name} references unknown parameters")
+    params = objects.class_params.get(reference.name)
+    if params is None:
+        raise Refused(f'IngressClassParams.elbv2.k8s.aws "{reference.name}" not found')
+    selector = params.spec.namespace_selector
+    if selector is not None and not selector.matches(objects.namespaces.get(namespace, {})):
+        raise Refused(f"namespaceSelector of IngressClassParams {params.name} mismatch")
+    return params
+
+
+# fullmatch: Go's `$` does not match before a newline at the end.
+_GROUP_NAME = re.compile(r"([a-z0-9][-a-z0-9.]*)?[a-z0-9]")
+
+
+def _grouped(ingress: Ingress, params: IngressClassParams | None) -> Owned | InvalidGroup:
+    name: str | None = None
+    if params is not None and params.spec.group is not None:
+        name = params.spec.group.name
+    else:
+        name = a.GROUP_NAME.read(ingress)
+    if name is None:
+        return Owned(GroupId(ingress.namespace, ingress.name), params)
+    if len(name) > 63:
+        return InvalidGroup("invalid ingress group: groupName must be no more than 63 characters")
+    if not _GROUP_NAME.fullmatch(name):
+        return InvalidGroup(
+            "invalid ingress group: groupName must consist of lower case alphanumeric characters, '-' or '.', "
+            "and must start and end with an alphanumeric character"
+        )
+    return Owned(GroupId("", name), params)
+
+
+def _order(ingress: Ingress) -> int:
+    order = a.GROUP_ORDER.read(ingress) or 0
+    if not -1000 <= order <= 1000:
+        raise Refused(
+            "explicit Ingress group order must be within [-1000:1000], "
+            f"Ingress: {ingress.namespace}/{ingress.name}, order: {order}",
+            subject=ingress.key,
+            path=a.GROUP_ORDER.path(),
+        )
+    return order

@@ -1,0 +1,312 @@
+"""Ports that a group listens on: each member's wishes, and how they are merged for a port.
+
+Source: aws-load-balancer-controller `pkg/ingress/model_build_listener.go`, `model_builder.go`, `cert_discovery.go`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.annotations.json_values import Node
+from lockgate.ingress.annotations.values import Malformed
+from lockgate.ingress.certificates import hosts_of, matching_certificates, requested
+from lockgate.ingress.group import Member
+from lockgate.ingress.refusal import Refused, about
+from lockgate.ingress.world import Account, Settings
+from lockgate.loadbalancer.model import MutualAuthentication, Protocol
+from lockgate.resources.model import ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one member asks of one port. `certificates_open` is a discovery for which nobody looked at ACM."""
+
+    member: Member
+    port: int
+    protocol: Protocol
+    certificates: tuple[str, ...] = ()
+    certificates_open: bool = False
+    ssl_policy: str | None = None
+    cidrs: tuple[str, ...] = ()
+    prefix_lists: tuple[str, ...] = ()
+    mutual: MutualAuthentication | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A listener before it has actions and rules. `members` listen on it, in the group's order."""
+
+    number: int
+    protocol: Protocol
+    members: tuple[Member, ...]
+    certificates: tuple[str, ...]
+    certificates_open: bool
+    ssl_policy: str
+    cidrs: tuple[str, ...]
+    prefix_lists: tuple[str, ...]
+    mutual: MutualAuthentication | None
+
+
+def ports(members: Sequence[Member], account: Account, settings: Settings) -> tuple[Port, ...]:
+    """The group's ports, ascending. Raises `Refused`."""
+    wishes: dict[int, list[Wish]] = {}
+    for member in members:
+        request = requested(member, settings)
+        with about(member.ingress.key, a.LISTEN_PORTS.path(), prefix=f"ingress: {member.key}: "):
+            for wish in _wishes(member, account, request):
+                wishes.setdefault(wish.port, []).append(wish)
+    return tuple(_merge(number, wishes[number], settings) for number in sorted(wishes))
+
+
+def parse_listen_ports(root: Node) -> dict[int, Protocol]:
+    """``[{"HTTP": 80}, {"HTTPS": 443}]``, any number of protocols in each entry; the last entry for a port wins."""
+    found: dict[int, Protocol] = {}
+    for item in root.items("[]map[string]int32"):
+        for protocol, node in item.entries():
+            port = node.integer() or 0
+            if not 1 <= port <= 65535:
+                raise Refused(f"listen port must be within [1, 65535]: {port}")
+            if protocol not in ("HTTP", "HTTPS"):
+                raise Refused(f"listen protocol must be within [HTTP, HTTPS]: {protocol}")
+            found[port] = cast(Protocol, protocol)
+    return found
+
+
+def _wishes(member: Member, account: Account, request: str | None) -> list[Wish]:
+    ingress, params = member.ingress, member.params
+    explicit = params.spec.certificate_arn if params else ()
+    if not explicit:
+        explicit = (request,) if request else a.CERTIFICATE_ARN.read(ingress) or ()
+    listens = _listen_ports(member, bool(explicit))
+    ssl_policy = params.spec.ssl_policy if params and params.spec.ssl_policy else None
+    if ssl_policy is None:
+        ssl_policy = a.SSL_POLICY.read(ingress)
+    cidrs = _cidrs(member)
+    prefix_lists = (params.spec.prefix_lists_ids or params.spec.legacy_prefix_lists_ids) if params else ()
+    prefix_lists = prefix_lists or a.SECURITY_GROUP_PREFIX_LISTS.read(ingress) or ()
+    mutual = _mutual_authentication(member, account)
+    left_open = False
+    certificates = explicit
+    if not explicit and "HTTPS" in listens.values():
+        if account.certificates is None:
+            left_open = True
+        else:
+            certificates = matching_certificates(hosts_of(member), account.certificates)
+    found = []
+    for port, protocol in listens.items():
+        if protocol == "HTTP":
+            found.append(Wish(member, port, protocol, cidrs=cidrs, prefix_lists=prefix_lists))
+        else:
+            found.append(
+                Wish(member, port, protocol, certificates, left_open, ssl_policy, cidrs, prefix_lists, mutual.get(port))
+            )
+    return found
+
+
+def _listen_ports(member: Member, has_certificates: bool) -> dict[int, Protocol]:
+    raw = a.LISTEN_PORTS.read(member.ingress)
+    if raw is None:
+        return {443: "HTTPS"} if has_certificates else {80: "HTTP"}
+    try:
+        listens = a.LISTEN_PORTS.parse(parse_listen_ports, member.ingress)
+    except Refused as refused:
+        if isinstance(refused.__cause__, Malformed) or refused.message.startswith("failed to parse json"):
+            reason = refused.message.rpartition(f"{raw}: ")[2]
+            raise Refused(
+                f"failed to parse listen-ports configuration: `{raw}`: {reason}",
+                subject=member.ingress.key,
+                path=a.LISTEN_PORTS.path(),
+            ) from None
+        raise
+    if not listens:
+        raise Refused(f"empty listen-ports configuration: `{raw}`")
+    return listens
+
+
+def _cidrs(member: Member) -> tuple[str, ...]:
+    params = member.params
+    if params and params.spec.inbound_cidrs:
+        for cidr in params.spec.inbound_cidrs:
+            if not _is_cidr(cidr):
+                raise Refused(
+                    f"invalid CIDR in IngressClassParams InboundCIDR {cidr}: invalid CIDR address: {cidr}",
+                    subject=params.key,
+                    path=("spec", "inboundCIDRs"),
+                )
+        return tuple(params.spec.inbound_cidrs)
+    cidrs = a.INBOUND_CIDRS.read(member.ingress) or ()
+    for cidr in cidrs:
+        if not _is_cidr(cidr):
+            raise Refused(
+                f"invalid {a.INBOUND_CIDRS.name} settings on Ingress: {member.key}: invalid CIDR address: {cidr}",
+                subject=member.ingress.key,
+                path=a.INBOUND_CIDRS.path(),
+            )
+    return cidrs
+
+
+def _is_cidr(text: str) -> bool:
+    """Go's ParseCIDR: an address and a prefix length; host bits may be set."""
+    address, slash, length = text.partition("/")
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return False
+    return bool(slash) and length.isdigit() and "%" not in address
+
+
+def _mutual_authentication(member: Member, account: Account) -> dict[int, MutualAuthentication]:
+    raw = a.MUTUAL_AUTHENTICATION.read(member.ingress)
+    if raw is None:
+        return {}
+
+    def read(root: Node) -> dict[int, MutualAuthentication]:
+        entries = [
+            node.object("MutualAuthenticationConfig") for node in root.items("[]ingress.MutualAuthenticationConfig")
+        ]
+        found: dict[int, MutualAuthentication] = {}
+        for fields in entries:
+            port = fields["port"].integer() or 0
+            if not 1 <= port <= 65535:
+                raise Refused(f"listen port must be within [1, 65535]: {port}")
+            mode = fields["mode"].string() or ""
+            if not mode:
+                raise Refused(f"mutualAuthentication mode cannot be empty for port {port}")
+            store = fields["trustStore"].string()
+            expiry, names = (
+                fields["ignoreClientCertificateExpiry"].boolean(),
+                fields["advertiseTrustStoreCaNames"].string(),
+            )
+            _check_mode(port, mode, store, expiry, names)
+            found[port] = MutualAuthentication(
+                "verify" if mode == "verify" else "passthrough" if mode == "passthrough" else "off",
+                _trust_store(store or "", account),
+                bool(expiry),
+                names == "on",
+            )
+        return found
+
+    with about(member.ingress.key, a.MUTUAL_AUTHENTICATION.path()):
+        try:
+            found = a.MUTUAL_AUTHENTICATION.parse(read, member.ingress)
+            if not found:
+                raise Refused(f"empty mutualAuthentication configuration from ingress annotation: `{raw}`")
+            return found
+        except Refused as refused:
+            if refused.message.startswith("failed to parse json"):
+                raise Refused(
+                    f"failed to parse mutualAuthentication configuration from ingress annotation: `{raw}`"
+                ) from None
+            raise
+
+
+def _check_mode(port: int, mode: str, store: str | None, expiry: bool | None, names: str | None) -> None:
+    if mode not in ("off", "passthrough", "verify"):
+        raise Refused(
+            f"mutualAuthentication mode value must be among [off, passthrough, verify] for port {port} : {mode}"
+        )
+    if mode == "verify":
+        if not store:
+            raise Refused(f"trustStore is required when mutualAuthentication mode is verify for port {port}")
+    elif store:
+        raise Refused(f"Mutual Authentication mode {mode} does not support trustStore for port {port}")
+    elif expiry is not None:
+        raise Refused(
+            f"Mutual Authentication mode {mode} does not support ignoring client certificate expiry for port {port}"
+        )
+    elif names is not None:
+        raise Refused(f"Mutual Authentication mode {mode} does not support advertiseTrustStoreCaNames for port {port}")
+    if names not in (None, "on", "off"):
+        raise Refused(
+            f'advertiseTrustStoreCaNames only supports the values "on" and "off" got value {names} for port {port}'
+        )
+
+
+def _trust_store(name: str, account: Account) -> str:
+    if not name or name.startswith("arn:") or account.trust_stores is None:
+        return name
+    if name not in account.trust_stores:
+        raise Refused(f"couldn't find TrustStore with names [{name}]")
+    return account.trust_stores[name]
+
+
+def _merge(number: int, wishes: Sequence[Wish], settings: Settings) -> Port:
+    with about(_culprit(wishes), prefix=f"failed to merge listenPort config for port: {number}: "):
+        first = wishes[0]
+        policy: Wish | None = None
+        cidrs: Wish | None = None
+        prefixes: Wish | None = None
+        mutual: Wish | None = None
+        certificates: dict[str, None] = {}
+        for wish in wishes:
+            key = wish.member.key
+            if wish.protocol != first.protocol:
+                raise Refused(f"conflicting protocol, {first.member.key}: {first.protocol} | {key}: {wish.protocol}")
+            if wish.cidrs:
+                if cidrs and set(cidrs.cidrs) != set(wish.cidrs):
+                    raise Refused(
+                        f"conflicting inbound-cidrs, {cidrs.member.key}: {_families(cidrs.cidrs)} | "
+                        f"{key}: {_families(wish.cidrs)}"
+                    )
+                cidrs = cidrs or wish
+            if wish.prefix_lists:
+                if prefixes and set(prefixes.prefix_lists) != set(wish.prefix_lists):
+                    raise Refused(
+                        f"conflicting inbound-prefix-lists, {prefixes.member.key}: {_show(prefixes.prefix_lists)} | "
+                        f"{key}: {_show(wish.prefix_lists)}"
+                    )
+                prefixes = prefixes or wish
+            if wish.ssl_policy is not None:
+                if policy and policy.ssl_policy != wish.ssl_policy:
+                    raise Refused(
+                        f"conflicting sslPolicy, {policy.member.key}: {policy.ssl_policy} | {key}: {wish.ssl_policy}"
+                    )
+                policy = policy or wish
+            if wish.mutual is not None:
+                if mutual and mutual.mutual != wish.mutual:
+                    raise Refused(
+                        f"conflicting mTLS Attributes, {mutual.member.key}: {_mode(mutual)} | {key}: {_mode(wish)}"
+                    )
+                mutual = mutual or wish
+            certificates |= dict.fromkeys(wish.certificates)
+    sources = cidrs.cidrs if cidrs else ()
+    lists = prefixes.prefix_lists if prefixes else ()
+    if not sources and not lists:
+        sources = ("0.0.0.0/0", "::/0")
+    https = first.protocol == "HTTPS"
+    chosen = policy.ssl_policy if policy and policy.ssl_policy is not None else settings.default_ssl_policy
+    return Port(
+        number=number,
+        protocol=first.protocol,
+        members=tuple(wish.member for wish in wishes),
+        certificates=tuple(certificates),
+        certificates_open=any(wish.certificates_open for wish in wishes),
+        ssl_policy=chosen if https else "",
+        cidrs=sources,
+        prefix_lists=lists,
+        mutual=mutual.mutual if mutual else None,
+    )
+
+
+def _culprit(wishes: Sequence[Wish]) -> ObjectKey:
+    return wishes[-1].member.ingress.key
+
+
+def _families(cidrs: Iterable[str]) -> str:
+    ordered = sorted(cidrs)
+    four = [cidr for cidr in ordered if ":" not in cidr]
+    six = [cidr for cidr in ordered if ":" in cidr]
+    return f"{_show(four)}, {_show(six)}"
+
+
+def _mode(wish: Wish) -> str:
+    mutual = wish.mutual or MutualAuthentication()
+    return f"{{{mutual.mode} {mutual.trust_store}}}"
+
+
+def _show(items: Iterable[str]) -> str:
+    return f"[{' '.join(items)}]"

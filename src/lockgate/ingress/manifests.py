@@ -1,0 +1,240 @@
+"""Manifests alone to stacks: what the Ingresses in files lead to, without a cluster or an account.
+
+What only a cluster or AWS would know is stood in for, and told: node ports, Service UIDs (and with them target group
+names), subnets, discovered certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from zlib import crc32
+
+from lockgate.ingress import findings
+from lockgate.ingress.build import build
+from lockgate.ingress.flags import controller
+from lockgate.ingress.group import (
+    Group,
+    InvalidClass,
+    InvalidGroup,
+    Member,
+    NotOurs,
+    Owned,
+    assemble,
+    ownership,
+)
+from lockgate.ingress.refusal import Path, Refused
+from lockgate.ingress.stack import GroupId, Stack
+from lockgate.ingress.wants import secrets_of, services_of
+from lockgate.ingress.world import Account, Locate, Name, Objects, Settings
+from lockgate.resources.finding import Finding, Position
+from lockgate.resources.kinds import (
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Namespace,
+    Secret,
+    Service,
+)
+from lockgate.resources.model import ObjectKey, Resource
+
+DEFAULTS: Final = Settings(cluster_name="lockgate")
+
+
+class Documented(Protocol):
+    """A manifest that knows where its fields were written."""
+
+    def at(self, *path: str | int) -> Position: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """A stack for each group that builds, by group, and findings of all. Given back as `earlier`, it is built upon."""
+
+    stacks: tuple[Stack, ...]
+    findings: tuple[Finding, ...]
+    settings: Settings
+    """The controller's flags, with which they were built."""
+    _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What a group's stack was built from, and what came of it."""
+
+    uses: tuple[_Uses, ...]
+    used: tuple[Resource | None, ...]
+    result: Stack | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """What a member names: Services and Secrets of its namespace."""
+
+    ingress: Ingress
+    params: IngressClassParams | None
+    services: tuple[Name, ...]
+    secrets: tuple[Name, ...]
+
+
+def stack_from_manifests(
+    resources: Iterable[Resource],
+    documents: Mapping[ObjectKey, Documented] | None = None,
+    *,
+    settings: Settings | None = None,
+    account: Account | None = None,
+    earlier: Stacks | None = None,
+) -> Stacks:
+    """All groups of the Ingresses among `resources`, with the controller's flags out of its Deployment where no
+    `settings` are given. `documents` give positions. A group of which nothing has changed since `earlier` is not built
+    again; positions are then its earlier ones."""
+    told: list[Finding] = []
+    locate = _locate(documents or {})
+    if settings is None:
+        resources = list(resources)
+        told += (found := controller(resources, locate, DEFAULTS)).findings
+        settings = found.settings
+    objects, stood_in = _objects(resources)
+    groups: dict[GroupId, list[Ingress]] = {}
+    for ingress in objects.ingresses.values():
+        match _owner(ingress, objects, settings, locate):
+            case Finding() as finding:
+                told.append(finding)
+            case GroupId() as owner:
+                groups.setdefault(owner, []).append(ingress)
+    built: dict[GroupId, _Built] = {}
+    before = earlier._built if earlier and earlier.settings == settings else {}
+    for group_id in sorted(groups):
+        try:
+            group = assemble(group_id, groups[group_id], objects, settings)
+            known = before.get(group_id)
+            if known is not None and _same(known, group, objects):
+                built[group_id] = known
+                continue
+            uses = tuple(_uses(member, objects) for member in group.members)
+            result = build(group, objects, account or Account(), settings, locate)
+            built[group_id] = _Built(uses, _used(uses, objects), result)
+        except Refused as refused:
+            built[group_id] = _Built((), (), refused)
+    stacks: list[Stack] = []
+    for result in (each.result for each in built.values()):
+        if isinstance(result, Refused):
+            told.append(findings.refused(result, locate))
+        else:
+            stacks.append(result)
+            told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
+    # Of a Service that several groups lead to each group tells the same.
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(told)), settings, built)
+
+
+def _owner(ingress: Ingress, objects: Objects, settings: Settings, locate: Locate) -> GroupId | Finding | None:
+    """The group of an Ingress, or why it is in none; None for somebody else's."""
+    match ownership(ingress, objects, settings):
+        case Owned(owner):
+            return owner
+        case InvalidClass(message):
+            place = locate(ingress.key, ("spec", "ingressClassName"))
+            return findings.CLASS_NOT_RESOLVED.finding(message, place, subject=str(ingress.key))
+        case InvalidGroup(message):
+            place = locate(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
+            return findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key))
+        case NotOurs():
+            return None
+
+
+def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
+    """The objects by name, and the Services whose node ports are stood in for."""
+    ingresses: dict[Name, Ingress] = {}
+    services: dict[Name, Service] = {}
+    secrets: dict[Name, Secret] = {}
+    classes: dict[str, IngressClass] = {}
+    params: dict[str, IngressClassParams] = {}
+    namespaces: dict[str, dict[str, str]] = {}
+    stood_in: set[Name] = set()
+    for resource in resources:
+        name = (resource.namespace, resource.name)
+        match resource:
+            case Ingress():
+                ingresses[name] = resource
+            case Service():
+                services[name] = _with_node_ports(resource)
+                if services[name] is not resource:
+                    stood_in.add(name)
+            case Secret():
+                secrets[name] = resource
+            case IngressClass():
+                classes[resource.name] = resource
+            case IngressClassParams():
+                params[resource.name] = resource
+            case Namespace():
+                namespaces[resource.name] = resource.metadata.labels
+    return Objects(ingresses, services, secrets, classes, params, namespaces), frozenset(stood_in)
+
+
+def _with_node_ports(service: Service) -> Service:
+    """A Service of a type that has node ports gets stable ones where the manifest leaves them to the cluster."""
+    ports = service.spec.ports
+    if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
+        return service
+    taken = {port.node_port for port in ports}
+    found = []
+    for port in ports:
+        number = port.node_port
+        if not number:
+            number = 30000 + crc32(f"{service.namespace}/{service.name}:{port.port}".encode()) % 2768
+            while number in taken:
+                number = 30000 + (number - 29999) % 2768
+            taken.add(number)
+        found.append(port.model_copy(update={"node_port": number}))
+    spec = service.spec.model_copy(update={"ports": tuple(found)})
+    return service.model_copy(update={"spec": spec})
+
+
+def _node_port_findings(stack: Stack, stood_in: frozenset[Name], locate: Locate) -> Iterator[Finding]:
+    told: set[Name] = set()
+    for binding in stack.bindings:
+        name = (binding.namespace, binding.service)
+        if binding.target_type == "instance" and name in stood_in and name not in told:
+            told.add(name)
+            key = ObjectKey("", "Service", *name)
+            message = "the cluster chooses its node ports: those shown stand in for them"
+            yield findings.LEFT_OPEN.finding(message, locate(key, ("spec", "ports")), subject=str(key))
+
+
+def _same(known: _Built, group: Group, objects: Objects) -> bool:
+    """Whether the group would be built from the same objects again: most of them are the very same ones."""
+    if len(known.uses) != len(group.members):
+        return False
+    for uses, member in zip(known.uses, group.members, strict=True):
+        if not _equal(uses.ingress, member.ingress) or not _equal(uses.params, member.params):
+            return False
+    return all(map(_equal, known.used, _used(known.uses, objects)))
+
+
+def _equal(first: Resource | None, second: Resource | None) -> bool:
+    return first is second or first == second
+
+
+def _uses(member: Member, objects: Objects) -> _Uses:
+    namespace = member.ingress.namespace
+    services = tuple((namespace, name) for name in sorted(services_of(member.ingress)))
+    secrets = tuple((namespace, name) for name in sorted(secrets_of(member.ingress, objects.services)))
+    return _Uses(member.ingress, member.params, services, secrets)
+
+
+def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, ...]:
+    """Besides the members, every object that the group's stack hangs on; None for one that is missing."""
+    used: list[Resource | None] = []
+    for each in uses:
+        used += [objects.services.get(name) for name in each.services]
+        used += [objects.secrets.get(name) for name in each.secrets]
+    return tuple(used)
+
+
+def _locate(documents: Mapping[ObjectKey, Documented]) -> Locate:
+    def locate(key: ObjectKey, path: Path) -> Position | None:
+        document = documents.get(key)
+        return document.at(*path) if document is not None else None
+
+    return locate

@@ -1,0 +1,141 @@
+"""What a build reads: the cluster's objects, what AWS was seen to have, and the controller's own flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from lockgate.ingress.refusal import Path
+from lockgate.ingress.subnets import Subnet
+from lockgate.loadbalancer.model import EMPTY
+from lockgate.resources.finding import Position
+from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams, Secret, Service
+from lockgate.resources.model import ObjectKey
+
+Name: TypeAlias = tuple[str, str]  # namespace, name
+
+Locate: TypeAlias = Callable[[ObjectKey, Path], Position | None]
+"""Where a field of an object was written, None where that is not known."""
+
+
+def nowhere(_key: ObjectKey, _path: Path) -> Position | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The cluster, by name. Mappings may be live views: a build only reads them."""
+
+    ingresses: Mapping[Name, Ingress] = field(default_factory=dict)
+    services: Mapping[Name, Service] = field(default_factory=dict)
+    secrets: Mapping[Name, Secret] = field(default_factory=dict)
+    classes: Mapping[str, IngressClass] = field(default_factory=dict)
+    class_params: Mapping[str, IngressClassParams] = field(default_factory=dict)
+    namespaces: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """Labels by namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """An issued certificate of ACM and the domains it is for."""
+
+    arn: str
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingLoadBalancer:
+    """The load balancer that the group has already: its subnets are kept while the scheme is."""
+
+    scheme: str
+    subnets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What AWS was seen to have. None means that nobody looked: such a choice is left open and told as a finding."""
+
+    vpc_id: str = ""
+    subnets: tuple[Subnet, ...] | None = None
+    certificates: tuple[Certificate, ...] | None = None
+    security_groups: Mapping[str, tuple[str, ...]] | None = None
+    """Ids by value of the tag Name; every id is a key of its own too."""
+    trust_stores: Mapping[str, str] | None = None
+    """ARNs by name."""
+    target_groups: Mapping[str, str] | None = None
+    """ARNs by name."""
+    web_acls: Mapping[str, str] | None = None
+    """ARNs of WAFv2 web ACLs by name."""
+    existing: ExistingLoadBalancer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A feature gate. `counts` is whether anything here goes by it."""
+
+    default: bool
+    counts: bool = False
+
+
+GATES: Final[Mapping[str, Gate]] = {
+    "ListenerRulesTagging": Gate(True, counts=True),
+    "EndpointsFailOpen": Gate(True, counts=True),
+    "EnableIPTargetType": Gate(True, counts=True),
+    "SubnetsClusterTagCheck": Gate(True, counts=True),
+    "SubnetDiscoveryByReachability": Gate(True, counts=True),
+    "LBCapacityReservation": Gate(True, counts=True),
+    "ALBSingleSubnet": Gate(False, counts=True),
+    "EnhancedDefaultBehavior": Gate(False, counts=True),
+    "EnableDefaultTagsLowPriority": Gate(False, counts=True),
+    "EnableCertificateManagement": Gate(False, counts=True),
+    "WeightedTargetGroups": Gate(True),
+    "EnableServiceController": Gate(True),
+    "NLBHealthCheckAdvancedConfig": Gate(True),
+    "NLBSecurityGroup": Gate(True),
+    "NLBGatewayAPI": Gate(True),
+    "ALBGatewayAPI": Gate(True),
+    "GatewayListenerSet": Gate(True),
+    "ServiceTypeLoadBalancerOnly": Gate(False),
+    "EnableRGTAPI": Gate(False),
+    "EnableTCPUDPListener": Gate(False),
+    "ALBTargetControlAgent": Gate(False),
+    "IngressPlanAnnotation": Gate(False),
+    "GlobalAcceleratorController": Gate(False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The controller's flags that change what it makes, and their defaults."""
+
+    cluster_name: str = ""
+    ingress_class: str = "alb"
+    default_scheme: Literal["internal", "internet-facing"] = "internal"
+    default_target_type: Literal["instance", "ip"] = "instance"
+    default_ssl_policy: str = "ELBSecurityPolicy-2016-08"
+    default_tags: Mapping[str, str] = EMPTY
+    external_managed_tags: frozenset[str] = frozenset()
+    enable_backend_security_group: bool = True
+    manage_backend_security_group_rules: bool = False
+    backend_security_group: str = ""
+    disable_restricted_sg_rules: bool = False
+    disable_ingress_class_annotation: bool = False
+    disable_group_name_annotation: bool = False
+    default_ca_arn: str = ""
+    validation_record_policy: str = "simple"
+    """``weighted`` lets several clusters validate the same name, each with a record of its own."""
+    validation_record_weight: int = 100
+    allowed_certificate_authorities: frozenset[str] = frozenset()
+    """Discovery looks at certificates of these CAs only; none named, at all."""
+    tolerate_non_existent_backend_service: bool = True
+    tolerate_non_existent_backend_action: bool = True
+    max_targets: int = 0
+    inject_readiness_gates: bool = True
+    enable_shield: bool = True
+    enable_wafv2: bool = True
+    watch_namespace: str = ""
+    requeue_seconds: float = 15.0
+    sync_seconds: float = 36000.0
+    gates: frozenset[str] = frozenset(name for name, gate in GATES.items() if gate.default)
+    """Those of GATES that are on."""

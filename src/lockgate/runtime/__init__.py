@@ -1,0 +1,1 @@
+"""A running edge: starts places and actors, watches files, observes state and reports it."""

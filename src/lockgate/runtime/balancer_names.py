@@ -1,0 +1,54 @@
+"""Whose a live load balancer is: by the groups that Ingresses are in, since it keeps its first name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.findings import KEEPS_ITS_NAME
+from lockgate.ingress.group import groups_held
+from lockgate.ingress.stack import GroupId, Stack
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources.finding import Finding
+from lockgate.resources.kinds import Ingress
+from lockgate.runtime.running import RunningEdge
+
+Owner: TypeAlias = tuple[GroupId, bool]  # its group; whether it is the network load balancer in front
+
+
+def desired(stack: Stack) -> Iterator[tuple[Owner, AnyLoadBalancer]]:
+    if stack.load_balancer is not None:
+        yield (stack.group, False), stack.load_balancer
+    if stack.frontend is not None:
+        yield (stack.group, True), stack.frontend
+
+
+def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> Mapping[Owner, str]:
+    """The names of those that groups have: the controller writes their host names into its Ingresses' status."""
+    by_host = {balancer.dns_name.lower(): balancer for balancer in balancers}
+    return {
+        (group, isinstance(balancer, NetworkLoadBalancer)): balancer.name
+        for ingress in ingresses
+        for entry in ingress.status.load_balancer.ingress
+        if (balancer := by_host.get(entry.hostname.lower())) is not None
+        for group in groups_held(ingress)
+    }
+
+
+def kept(edge: RunningEdge, names: Mapping[Owner, str], ingresses: Sequence[Ingress]) -> Iterator[Finding]:
+    """A warning for each load balancer that its Ingresses name anew, in vain."""
+    for stack in edge.stacks.stacks if edge.stacks else ():
+        balancer = stack.load_balancer
+        name = names.get((stack.group, False))
+        if balancer is None or name is None or name == balancer.name:
+            continue
+        naming = (each for each in ingresses if a.LOAD_BALANCER_NAME.key in each.metadata.annotations)
+        ingress = next((each for each in naming if stack.group in groups_held(each)), None)
+        document = edge.loader.documents.get(ingress.key) if ingress else None
+        yield KEEPS_ITS_NAME.finding(
+            f"load balancer {name} keeps its name: that it ought to be {balancer.name} changes nothing",
+            document.at(*a.LOAD_BALANCER_NAME.path()) if document else balancer.origin,
+            mend="take the group's Ingresses away and apply them again: the new load balancer has another DNS name",
+            subject=str(ingress.key) if ingress else str(stack.group),
+        )

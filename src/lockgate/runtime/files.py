@@ -1,0 +1,111 @@
+"""The user's manifest files: found, read, and followed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+from lockgate.edge.manifests import Manifests
+from lockgate.resources import codes, source
+from lockgate.resources.finding import Finding, Position, Severity
+from lockgate.resources.reader import Document, Reading, read
+from lockgate.runtime import settings
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_COUNT_LIMIT = 10_000  # files
+STDIN = "-"
+
+UNREADABLE = codes.define(
+    "LG9001", Severity.ERROR, "A file that cannot be read", "What it holds is not part of the edge."
+)
+
+
+class NoManifests(Exception):
+    """The paths hold nothing to read."""
+
+
+def load(paths: Sequence[str], *, stdin: str | None = None, earlier: Manifests | None = None) -> Manifests:
+    """Read files, folders (all below them) and ``-``. Raises `NoManifests`, OSError.
+
+    `stdin` is what ``-`` held when it was read before: it can be read only once. Files that are as they were in
+    `earlier` are not parsed again.
+    """
+    known = earlier.readings if earlier else {}
+    readings: dict[str, tuple[str | bytes, Reading]] = {}
+    documents: list[Document] = []
+    findings: list[Finding] = []
+    files: list[str] = []
+    broken: set[str] = set()
+    for file, text in _contents(paths, stdin):
+        files.append(file)
+        if isinstance(text, Finding):
+            findings.append(text)
+            broken.add(file)
+            continue
+        before = known.get(file)
+        reading = before[1] if before and before[0] == text else read(text, file)
+        readings[file] = (text, reading)
+        documents += reading.documents
+        findings += reading.findings
+        if any(finding.severity is Severity.ERROR for finding in reading.findings):
+            broken.add(file)
+    if not files:
+        where = ", ".join(paths)
+        raise NoManifests(f"no manifests in {where}: a folder needs .yaml, .yml or .json files")
+    if not documents and not findings:
+        raise NoManifests(f"no manifests in {', '.join(files)}: nothing but empty documents")
+    return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken), readings)
+
+
+async def changes(paths: Sequence[str]) -> AsyncIterator[None]:
+    """Fires after each save below the paths. Editors write in several steps; those count as one."""
+    from watchfiles import awatch
+
+    # A file's folder is watched, because editors replace the file rather than write into it.
+    folders = {path if path.is_dir() else path.parent for path in map(Path, paths) if str(path) != STDIN}
+    if not folders:
+        return
+    named = {path.resolve() for path in map(Path, paths) if not path.is_dir()}
+
+    def ours(_change: object, changed: str) -> bool:
+        path = Path(changed)
+        if path.name.startswith("."):
+            return False
+        return path.suffix in SUFFIXES or path.resolve() in named
+
+    async for _ in awatch(*folders, watch_filter=ours, step=20, debounce=400, rust_timeout=60_000):
+        yield
+
+
+def _contents(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | bytes | Finding]]:
+    for name in paths:
+        if name == STDIN:
+            yield "<stdin>", sys.stdin.read() if stdin is None else stdin
+        elif (path := Path(name)).is_dir():
+            for count, file in enumerate(sorted(_manifests(path))):
+                if count >= _COUNT_LIMIT:
+                    raise NoManifests(f"{name} holds more than {_COUNT_LIMIT} manifests: name a smaller folder")
+                yield str(file), _content(file)
+        elif path.exists():
+            yield name, _content(path)
+        else:
+            raise NoManifests(f"{name} does not exist")
+
+
+def _manifests(folder: Path) -> Iterable[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _manifests(entry)
+        elif entry.suffix in SUFFIXES and entry.name != settings.NAME:
+            yield entry
+
+
+def _content(file: Path) -> bytes | Finding:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(source.MAX_TEXT + 1)  # one more than the reader takes, for it to say so
+    except OSError as error:
+        return UNREADABLE.finding(f"cannot be read: {error.strerror}", Position(str(file), 1))

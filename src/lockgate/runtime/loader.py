@@ -1,0 +1,155 @@
+"""Keeps the Kubernetes API equal to the user's files, and to what is supplied beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.supply import Supply
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.resources import codes
+from lockgate.resources.finding import Finding, Position, Severity
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
+from lockgate.resources.reader import Document
+from lockgate.resources.status import ApiError, NotFound
+
+MANAGER = "lockgate"
+
+# Others lean on these: a namespace before what is in it, a class before the Ingresses of it.
+_FIRST = (
+    "Namespace",
+    "CustomResourceDefinition",
+    "IngressClassParams",
+    "IngressClass",
+    "Secret",
+    "ConfigMap",
+    "Service",
+)
+
+REFUSED = codes.define(
+    "LG9002", Severity.ERROR, "Refused by the Kubernetes API", "The object is not part of the edge, or stays as it was."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object as it ought to be. `position` is None for what is supplied."""
+
+    manifest: JsonObject
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did, by object; and what the API refused."""
+
+    created: tuple[ObjectKey, ...]
+    changed: tuple[ObjectKey, ...]
+    removed: tuple[ObjectKey, ...]
+    findings: tuple[Finding, ...]
+    refused: Mapping[ObjectKey, Resource | None]
+    """What the API has instead of each that it refused."""
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.created or self.changed or self.removed)
+
+
+class Loader:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded: dict[ObjectKey, Wanted] = {}
+        self.documents: dict[ObjectKey, Document] = {}
+
+    @property
+    def applied(self) -> Set[ObjectKey]:
+        """What the API has taken."""
+        return self._loaded.keys()
+
+    @property
+    def count(self) -> int:
+        """Objects from the user's files."""
+        return sum(wanted.position is not None for wanted in self._loaded.values())
+
+    async def load(self, manifests: Manifests, supply: Supply) -> Loaded:
+        """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before."""
+        wanted = self._wanted(manifests, supply)
+        kept: dict[ObjectKey, Wanted] = {}
+        created: list[ObjectKey] = []
+        changed: list[ObjectKey] = []
+        findings: list[Finding] = []
+        refused: dict[ObjectKey, Resource | None] = {}
+        for key in sorted(wanted, key=_rank):
+            each = wanted[key]
+            before = self._loaded.get(key)
+            if before is not None and before.manifest == each.manifest:
+                kept[key] = each
+                continue
+            try:
+                await self._store.apply(each.manifest, manager=MANAGER)
+            except ApiError as error:
+                findings.append(self._refused(key, error))
+                refused[key] = None
+                if before is not None:
+                    kept[key] = before
+                    model = self._store.model(before.manifest["apiVersion"], key.kind)
+                    refused[key] = model.model_validate(before.manifest)
+                continue
+            kept[key] = each
+            (created if before is None else changed).append(key)
+        removed = [key for key in self._loaded if key not in kept]
+        for key in sorted(removed, key=_rank, reverse=True):
+            await self._delete(key)
+        self._loaded = kept
+        return Loaded(tuple(created), tuple(changed), tuple(removed), tuple(findings), refused)
+
+    def _wanted(self, manifests: Manifests, supply: Supply) -> dict[ObjectKey, Wanted]:
+        wanted: dict[ObjectKey, Wanted] = {}
+        for piece in supply.objects:
+            wanted[self._key(piece.manifest)] = Wanted(piece.manifest, None)
+        self.documents = {self._key(document.manifest): document for document in manifests.documents}
+        for key, document in self.documents.items():
+            if document.accepted:
+                wanted[key] = Wanted(document.manifest, document.position)
+        return wanted
+
+    def _key(self, manifest: JsonObject) -> ObjectKey:
+        kind = self._store.accept(manifest["apiVersion"], manifest["kind"]).KIND
+        metadata = manifest["metadata"]
+        return ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
+
+    def _refused(self, key: ObjectKey, error: ApiError) -> Finding:
+        document = self.documents.get(key)
+        return REFUSED.finding(
+            f"the Kubernetes API refuses {key}: {error.message}",
+            document.at(*error.path) if document else None,
+            mend="mend the object; the others are applied",
+            subject=str(key),
+        )
+
+    async def _delete(self, key: ObjectKey) -> None:
+        versions = self._loaded[key].manifest["apiVersion"]
+        try:
+            await self._store.delete(self._store.model(versions, key.kind), key.name, key.namespace)
+        except NotFound:
+            return  # somebody deleted it with kubectl
+
+
+def describe(loaded: Loaded) -> str:
+    """One line of what a load did."""
+    parts = [
+        f"{verb} {_listed(keys)}"
+        for verb, keys in (("created", loaded.created), ("changed", loaded.changed), ("removed", loaded.removed))
+        if keys
+    ]
+    return " · ".join(parts)
+
+
+def _listed(keys: Iterable[ObjectKey]) -> str:
+    names = [str(key) for key in keys]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
+    return _FIRST.index(key.kind) if key.kind in _FIRST else len(_FIRST), key

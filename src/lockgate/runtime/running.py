@@ -1,0 +1,436 @@
+"""A running edge: every place and every actor, put together.
+
+What others talk to listens first, while Envoy starts and the AWS API's slow imports run on a thread of their own.
+From then on nothing is ordered: each actor watches an API and does its part when it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lockgate.controllers.aws import Aws
+from lockgate.controllers.aws import preload as preload_aws
+from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
+from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager, Route53Access
+from lockgate.controllers.cert_manager import preload as preload_cert_manager
+from lockgate.controllers.certificate_manager import CertificateManager
+from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
+from lockgate.controllers.external_dns import ExternalDns
+from lockgate.controllers.istiod import Istiod
+from lockgate.controllers.nodes import Nodes
+from lockgate.controllers.nodes.controller import Machine
+from lockgate.controllers.nodes.workloads import NODE_ID, PROXY_LABEL
+from lockgate.controllers.reflector import Reflector
+from lockgate.controllers.runtime import Mirror
+from lockgate.dataplane.ads import AdsServer
+from lockgate.dataplane.envoy import Envoy, find_envoy
+from lockgate.dataplane.stream import Rejection
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.options import Options
+from lockgate.edge.plan import controller_flags, load_balancers, plan
+from lockgate.edge.supply import Supply
+from lockgate.embedded.acme import AcmeServer
+from lockgate.embedded.aws import AwsApi
+from lockgate.embedded.dns_server import DnsServer
+from lockgate.embedded.echo import Echo, ServicePort
+from lockgate.embedded.http import Application, Server, serve
+from lockgate.embedded.kubernetes.api import KubernetesApi
+from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.proxy import ForwardProxy
+from lockgate.ingress.manifests import Stacks
+from lockgate.loadbalancer.model import Target, TargetType
+from lockgate.resources.finding import Finding, Position
+from lockgate.resources.kinds import Pod
+from lockgate.resources.model import ObjectKey
+from lockgate.runtime.account import Provisioner, instance_id
+from lockgate.runtime.loader import Loaded, Loader
+from lockgate.runtime.metrics import Metrics
+from lockgate.runtime.ports import Ports
+from lockgate.runtime.state import StateFolder, write_private
+from lockgate.runtime.trust import Trust
+
+log = logging.getLogger("lockgate.runtime")
+
+LETS_ENCRYPT = frozenset(
+    {
+        "https://acme-v02.api.letsencrypt.org/directory",
+        "https://acme-staging-v02.api.letsencrypt.org/directory",
+    }
+)
+_NODE_ADDRESS = "172.31.0.10"
+_NODE = "ip-172-31-0-10"
+_FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # s, after an actor failed as a whole
+
+
+class NoSuchRegion(Exception):
+    """The region that an ARN or an issuer names is none of AWS's."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__(
+            f"AWS has no region {region!r}; mend the certificate-arn or the issuer that names it, or say `region` in "
+            "lockgate.yaml"
+        )
+
+
+@dataclass
+class Progress:
+    """When what was done, in seconds since the command began: for `status` and the benchmarks."""
+
+    began: float
+    marks: list[tuple[str, float]] = field(default_factory=list)
+
+    def mark(self, what: str) -> None:
+        self.marks.append((what, round(time.monotonic() - self.began, 3)))
+
+
+class RunningEdge:
+    """One edge, from its manifests to its two Envoys. `run` starts it and keeps it until cancelled."""
+
+    def __init__(self, options: Options, folder: StateFolder, progress: Progress) -> None:
+        self.options = options
+        self.folder = folder
+        self.progress = progress
+        self.findings: tuple[Finding, ...] = ()
+        self.supply: Supply | None = None
+        self.stacks: Stacks | None = None
+        self.manifests: Manifests | None = None
+        self.envoys: dict[str, Envoy] = {}
+        self._ports = Ports(options.name)
+        self._own_hosts: dict[tuple[str, int], int] = {}
+        self._flags_changed = asyncio.Event()
+        self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
+        self._solver_secret = secrets.token_urlsafe(30)
+
+    async def run(self, manifests: Manifests, started: Callable[[], Awaitable[None]]) -> None:
+        """`started` runs once everything listens; when all of it is ready is for the report to say.
+
+        Raises `PortInUse`, `EnvoyNotFound`, OSError.
+        """
+        self.binary = find_envoy()
+        _import_shared()
+        planned = plan(manifests, self.options, secret_access_key=self._solver_secret).supply
+        async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
+            self._places = places
+            await self._start_places(places, planned)
+            self._actors = actors
+            self._start_envoy("alb")
+            actors.create_task(asyncio.to_thread(preload_cert_manager))
+            await self.load(manifests)
+            self._start_actors(await self._machine(planned.region))
+            await started()
+
+    async def load(self, manifests: Manifests) -> Loaded:
+        """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
+        manifests = manifests.over(self.manifests)
+        planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
+        missing = await self.provisioner.provide(planned.supply)
+        flags = self.store.writes.webhooks.settings = controller_flags(planned)
+        loaded = await self.loader.load(manifests, planned.supply)
+        self.supply, self.manifests = planned.supply, manifests
+        if self.stacks is not None and self.stacks.settings != flags:
+            self._flags_changed.set()
+        self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
+        self.findings = (*manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
+        return loaded
+
+    def about(self) -> dict[str, Any]:
+        """What other commands need to know of the edge. Holds the dummy AWS key, and no private key."""
+        return {
+            "name": self.options.name,
+            "addresses": {
+                "kubernetes": self.kubernetes_api.url,
+                "aws": self.aws_api.url,
+                "acme": self.acme.directory_url,
+                "dns": f"{self.dns.host}:{self.dns.port}",
+                "proxy": self.proxy.url,
+                "metrics": f"http://{self.metrics.host}:{self.metrics.port}/metrics",
+            },
+            "files": {
+                "kubeconfig": str(self.folder.kubeconfig),
+                "kube_cache": str(self.folder.path / "kube-cache"),
+                "ca_bundle": str(self.folder.ca_bundle),
+                "log": str(self.folder.log),
+                "access_logs": str(self.folder.path / "access-logs"),
+            },
+            "aws": {
+                "account": self.aws_api.account,
+                "region": self.aws_api.region,
+                "access_key_id": self._access_key[0],
+                "secret_access_key": self._access_key[1],
+            },
+        }
+
+    # --- start ---------------------------------------------------------------------------------------------------
+
+    async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
+        run = self.folder.run
+        named = self.options.ports
+        self.aws_api = AwsApi(
+            planned.account,
+            planned.region,
+            access_key_id=self._access_key[0],
+            secret_access_key=self._access_key[1],
+            quotas=self.options.quotas,
+        )
+        await self.aws_api.start(named.get("aws", 0))
+        places.push_async_callback(self.aws_api.stop)
+        self.aws = self._client(*self._access_key)
+        places.callback(self.aws.close)
+        self.provisioner = Provisioner(self.aws_api, self.aws)
+
+        self.ads = AdsServer(self._rejected)
+        await self.ads.start(run / "ads.sock")
+        places.push_async_callback(self.ads.stop)
+
+        self.trust = Trust.make(self.options.name)
+        self.trust.write_bundle(self.folder.ca_bundle)
+        certificate = self.trust.server_certificate(run, "apis")
+
+        self.store = Store()
+        self.loader = Loader(self.store)
+        token = secrets.token_urlsafe(32)
+        self.kubernetes_api = KubernetesApi(self.store, token=token)
+        await self.kubernetes_api.start(named.get("kubernetes", 0), certificate=certificate)
+        places.push_async_callback(self.kubernetes_api.stop)
+        config = kubeconfig(self.kubernetes_api.url, self.trust.root.root_pem, token)
+        write_private(self.folder.kubeconfig, config)
+
+        self.dns = DnsServer(self.aws_api.hosted_zones, self._load_balancer_addresses, self.aws_api.changes)
+        await self.dns.start("127.0.0.1", named.get("dns", 0))
+        places.push_async_callback(self.dns.stop)
+
+        self.acme = AcmeServer(self.trust.acme, dns_server=(self.dns.host, self.dns.port))
+        await self.acme.start(named.get("acme", 0), certificate=certificate)
+        places.push_async_callback(self.acme.stop)
+
+        self.echo = Echo()
+        places.push_async_callback(self.echo.stop)
+        self.proxy = ForwardProxy(
+            self._resolve, lambda: self.proxied_ports, own=self._own_hosts, open_to_all=self.options.open_proxy
+        )
+        await self.proxy.start(port=named.get("proxy", 0))
+        places.push_async_callback(self.proxy.stop)
+
+        self.metrics = await serve(Metrics(self), port=named.get("metrics", 0))
+        places.push_async_callback(self.metrics.stop)
+        self.progress.mark("apis")
+
+    async def _machine(self, region: str) -> Machine:
+        try:
+            self.vpc_id, _, zones = await self.aws_api.default_vpc()
+        except ValueError as error:
+            raise NoSuchRegion(region) from error
+        machine = Machine(
+            node=f"{_NODE}.{region}.compute.internal",
+            instance_id=instance_id(self.options.name),
+            zone=zones[0],
+            region=region,
+            private_ip=_NODE_ADDRESS,
+        )
+        await self.aws_api.create_instance(machine.instance_id, machine.private_ip, machine.zone)
+        self.progress.mark("aws")
+        return machine
+
+    def _start_actors(self, machine: Machine) -> None:
+        kubernetes, aws, dns_server = self.store, self.aws, (self.dns.host, self.dns.port)
+        self.nodes = Nodes(
+            kubernetes,
+            machine=machine,
+            echo=lambda namespace, service, port: self.echo.listen(ServicePort(namespace, service, port)),
+            backends=self.options.backends,
+            free_port=self._ports.free,
+        )
+        self.load_balancing = ElasticLoadBalancing(
+            aws,
+            platform=self.aws_api,
+            resolve=self._targets,
+            publish=lambda snapshot: self.ads.publish("alb", snapshot),
+            free_port=self._listener_port,
+            serve=self._serve,
+            trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
+            proxy_to=self._proxy_to,
+            logs=self._access_logs(),
+            functions=self.options.functions,
+            waf=self.folder.run / "waf.sock",
+        )
+        self.nodes.on_change(self.load_balancing.targets_changed)
+        self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)
+        self.cert_manager = CertManager(
+            kubernetes,
+            route53=self._route53,
+            directory=self._acme_endpoint,
+            dns_server=dns_server,
+            cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
+        )
+        actors: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "nodes": self.nodes.run,
+            "elastic-load-balancing": self.load_balancing.run,
+            "istiod": self.istiod.run,
+            "cert-manager": self.cert_manager.run,
+            "certificate-manager": CertificateManager(
+                self.aws_api, authority=self.trust.acm, dns_server=dns_server
+            ).run,
+            "aws-load-balancer-controller": self._run_load_balancer_controller,
+            "external-dns": ExternalDns(kubernetes, aws).run,
+            "reflector": Reflector(kubernetes).run,
+            "pods": self._run_pods,
+        }
+        for name, run in actors.items():
+            self._actors.create_task(_keep_running(name, run), name=name)
+
+    async def _run_load_balancer_controller(self) -> None:
+        """With the flags that the manifests give it; others start it anew, as the rollout of its Deployment would."""
+        assert self.stacks is not None
+        while True:
+            self._flags_changed.clear()
+            flags = self.stacks.settings
+            actor = AwsLoadBalancerController(
+                self.store, self.aws, cluster_name=flags.cluster_name, vpc_id=self.vpc_id, settings=flags
+            )
+            running = asyncio.ensure_future(actor.run())
+            changed = asyncio.ensure_future(self._flags_changed.wait())
+            try:
+                await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    return running.result()
+            finally:
+                running.cancel()
+                changed.cancel()
+                await asyncio.gather(running, changed, return_exceptions=True)
+
+    # --- what actors are given -----------------------------------------------------------------------------------
+
+    def _access_logs(self) -> Path:
+        folder = self.folder.path / "access-logs"
+        folder.mkdir(exist_ok=True)  # Envoy opens its file there, and makes no folder
+        return folder
+
+    async def _serve(self, application: Application, host: str) -> Server:
+        certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None
+        server = await serve(application, certificate=certificate)
+        self._places.push_async_callback(server.stop)
+        if host:
+            self._own_hosts[host, 443] = server.port
+        return server
+
+    def _client(self, access_key_id: str, secret_access_key: str, region: str = "") -> Aws:
+        return Aws(
+            region=region or self.aws_api.region,
+            endpoint=self.aws_api.url,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            send=self.aws_api.send,
+        )
+
+    def _route53(self, access: Route53Access) -> Aws:
+        """Ambient credentials, and those of an assumed role, are the edge's own: the account is the same."""
+        if access.access_key_id is None or access.secret_access_key is None or access.session_token:
+            return self.aws
+        return self._client(access.access_key_id, access.secret_access_key, access.region)
+
+    def _locate(self, key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
+        document = self.loader.documents.get(key)
+        return document.at(*path) if document else None
+
+    def _acme_endpoint(self, url: str) -> AcmeEndpoint:
+        """Let's Encrypt is not asked for names that nobody owns: the embedded CA stands in. Others are themselves."""
+        if url in LETS_ENCRYPT:
+            return AcmeEndpoint(self.acme.directory_url, self.folder.ca_bundle, "Lockgate's embedded CA")
+        return AcmeEndpoint(url)
+
+    def _targets(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
+        del vpc_id  # there is one
+        return self.nodes.table.resolve(target, target_type)
+
+    def _listener_port(self, address: str, port: int) -> int:
+        return self.options.ports.get(str(port)) or self._ports.free(address, port, f"listener {address}:{port}")
+
+    def _load_balancer_addresses(self, dns_name: str) -> list[str]:
+        name = dns_name.rstrip(".").lower().removeprefix("dualstack.")
+        address = self.addresses.get(name)
+        return [address] if address else []
+
+    @property
+    def local_ports(self) -> Mapping[tuple[str, int], int]:
+        """(Load balancer's DNS name, listener port) to where the listener really is."""
+        return {(name.lower(), port): local for (name, port), local in self.load_balancing.ports.items()}
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Load balancer's DNS name to the loopback address that stands for it."""
+        return {name.lower(): address for name, address in self.load_balancing.addresses.items()}
+
+    @property
+    def proxied_ports(self) -> Mapping[tuple[str, int], int]:
+        """The same by address, which is what a client knows after it has asked DNS."""
+        addresses = self.addresses
+        return {(addresses[name], port): local for (name, port), local in self.local_ports.items()}
+
+    async def _resolve(self, host: str) -> list[str]:
+        return await self.dns.addresses_of(host)
+
+    async def _proxy_to(self, host: str) -> str | None:
+        """An identity provider may well be behind the edge: this process asks for it as its clients do."""
+        return self.proxy.url if await self._resolve(host) else None
+
+    def _rejected(self, rejection: Rejection) -> None:
+        log.error("%s", rejection)
+
+    # --- Envoys --------------------------------------------------------------------------------------------------
+
+    def _start_envoy(self, node_id: str) -> asyncio.Task[None]:
+        envoy = Envoy(node_id, runtime=self.folder.run, ads_socket=self.folder.run / "ads.sock", binary=self.binary)
+        self.envoys[node_id] = envoy
+        return self._actors.create_task(envoy.run(), name=f"envoy {node_id}")
+
+    async def _run_pods(self) -> None:
+        """An Envoy for each gateway Pod, as kubelet would run it."""
+        running: dict[str, asyncio.Task[None]] = {}
+
+        def changed(_pod: Pod) -> None:
+            wanted = {
+                pod.metadata.annotations.get(NODE_ID, "")
+                for pod in pods.objects.values()
+                if pod.metadata.labels.get(PROXY_LABEL) == "istio"
+            } - {""}
+            for node_id in wanted - running.keys():
+                running[node_id] = self._start_envoy(node_id)
+            for node_id in running.keys() - wanted:
+                running.pop(node_id).cancel()
+                del self.envoys[node_id]
+
+        pods = Mirror(self.store, Pod, changed)
+        await pods.run()
+
+
+def _import_shared() -> None:
+    """Packages that moto's thread and cert-manager's both import: from two threads at once, one would see them half
+    made, because their modules import each other in circles."""
+    import requests  # noqa: F401
+
+    preload_aws()
+
+
+async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """An actor that fails as a whole is a fault of ours: it is told, and starts anew; the others do not notice."""
+    delay = _FIRST_RESTART
+    while True:
+        began = time.monotonic()
+        try:
+            await run()
+        except Exception as error:
+            log.exception("%s failed: %s; starting it again", name, error)
+        else:
+            log.error("%s ended; starting it again", name)
+        delay = _FIRST_RESTART if time.monotonic() - began > _LAST_RESTART else min(delay * 2, _LAST_RESTART)
+        await asyncio.sleep(delay)
