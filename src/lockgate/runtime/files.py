@@ -1,9 +1,9 @@
-"""The user's manifest files: found, read, and followed."""
+"""The user's manifest files: found and read. `watch` follows them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lockgate.edge.manifests import Manifests
@@ -56,26 +56,6 @@ def load(paths: Sequence[str], *, stdin: str | None = None, earlier: Manifests |
     if not documents and not findings:
         raise NoManifests(f"no manifests in {', '.join(files)}: nothing but empty documents")
     return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken), readings)
-
-
-async def changes(paths: Sequence[str]) -> AsyncIterator[None]:
-    """Fires after each save below the paths. Editors write in several steps; those count as one."""
-    from watchfiles import awatch
-
-    # A file's folder is watched, because editors replace the file rather than write into it.
-    folders = {path if path.is_dir() else path.parent for path in map(Path, paths) if str(path) != STDIN}
-    if not folders:
-        return
-    named = {path.resolve() for path in map(Path, paths) if not path.is_dir()}
-
-    def ours(_change: object, changed: str) -> bool:
-        path = Path(changed)
-        if path.name.startswith("."):
-            return False
-        return path.suffix in SUFFIXES or path.resolve() in named
-
-    async for _ in awatch(*folders, watch_filter=ours, step=20, debounce=400, rust_timeout=60_000):
-        yield
 
 
 def _contents(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | bytes | Finding]]:

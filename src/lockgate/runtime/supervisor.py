@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.resources.finding import Finding, Severity
-from lockgate.runtime import control, files
+from lockgate.runtime import control, files, watch
 from lockgate.runtime.loader import describe
 from lockgate.runtime.parts import Line, Report, State
 from lockgate.runtime.report import report, status
@@ -183,7 +183,7 @@ class Supervisor:
     # --- files ---------------------------------------------------------------------------------------------------
 
     async def _follow_files(self) -> None:
-        async for _ in files.changes(self._options.paths):
+        async for _ in watch.changes(self._options.paths):
             try:
                 await self._reload()
             except (files.NoManifests, OSError) as error:
