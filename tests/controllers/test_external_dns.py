@@ -12,8 +12,8 @@ import yaml
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.external_dns import ExternalDns
-from lockgate.controllers.external_dns.sources import Objects, endpoints
 from lockgate.dns.model import Alias
+from lockgate.edge.endpoints import Objects, endpoints
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService

@@ -11,7 +11,7 @@ import pytest
 
 from lockgate.controllers.nodes import Nodes, PortTable
 from lockgate.controllers.nodes.controller import Machine
-from lockgate.controllers.nodes.workloads import NODE_ID, gateway_workloads, slice_manifest, target_port
+from lockgate.edge.workloads import NODE_ID, gateway_workloads, slice_manifest, target_port
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources.kinds import EndpointSlice, Gateway, Node, Pod, Service

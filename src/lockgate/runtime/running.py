@@ -28,7 +28,6 @@ from lockgate.controllers.external_dns import ExternalDns
 from lockgate.controllers.istiod import Istiod
 from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
-from lockgate.controllers.nodes.workloads import NODE_ID, PROXY_LABEL
 from lockgate.controllers.reflector import Reflector
 from lockgate.controllers.runtime import Mirror
 from lockgate.dataplane.ads import AdsServer
@@ -38,6 +37,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
+from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer

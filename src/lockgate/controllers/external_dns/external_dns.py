@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.external_dns.route53 import BATCH, read_zones, write
-from lockgate.controllers.external_dns.sources import Objects, endpoints
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue, follow
 from lockgate.dns.plan import Change, plan
+from lockgate.edge.endpoints import Objects, endpoints
 from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
 from lockgate.resources.model import Resource
 

@@ -11,6 +11,7 @@ from lockgate.controllers.istiod.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
 from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.faults import Locate
 from lockgate.resources import kinds
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from lockgate.xds.gateway import AccessLog
 
 log = logging.getLogger("lockgate.istiod")
-
-PROXY_LABEL = ("lockgate.dev/proxy", "istio")
-NODE_ID = "lockgate.dev/node-id"
 
 _WATCHED: tuple[type[Resource], ...] = (
     kinds.IstioOperator,
@@ -92,11 +90,10 @@ class Istiod:
             self._build_all()
 
     def _build_all(self) -> None:
-        label, value = PROXY_LABEL
         nodes: dict[str, kinds.Pod] = {}
         for pod in self._cache.all(kinds.Pod):
             node = pod.metadata.annotations.get(NODE_ID, "")
-            if node and pod.metadata.labels.get(label) == value and not pod.metadata.deletion_timestamp:
+            if node and pod.metadata.labels.get(PROXY_LABEL) == "istio" and not pod.metadata.deletion_timestamp:
                 nodes[node] = pod
         for node in self._proxies.keys() - nodes.keys():
             del self._proxies[node]

@@ -1,6 +1,6 @@
 """The machine as a Kubernetes node: what kubelet, kube-proxy and the endpoint controllers do in a cluster."""
 
 from lockgate.controllers.nodes.controller import Nodes
-from lockgate.controllers.nodes.port_table import PortTable
+from lockgate.edge.port_table import PortTable
 
 __all__ = ["Nodes", "PortTable"]

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from lockgate import __version__
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.controllers.nodes.port_table import Address, PortTable
-from lockgate.controllers.nodes.workloads import (
+from lockgate.controllers.runtime import Mirror, Queue
+from lockgate.edge.port_table import Address, PortTable
+from lockgate.edge.workloads import (
     MANAGED_BY,
     MANAGER,
     NODE_ID,
@@ -22,7 +23,6 @@ from lockgate.controllers.nodes.workloads import (
     slice_manifest,
     target_port,
 )
-from lockgate.controllers.runtime import Mirror, Queue
 from lockgate.resources.kinds import EndpointSlice, Gateway, Node, Pod, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound

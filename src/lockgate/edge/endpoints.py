@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockgate.controllers.external_dns import annotation
 from lockgate.dns.plan import Endpoint
+from lockgate.edge import endpoint_annotations as annotation
 from lockgate.gateway.hosts import gateway_name, server_hosts, within
 from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
 from lockgate.resources.meta import LoadBalancerStatus
