@@ -9,7 +9,7 @@ import yaml
 
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources import validation
-from lockgate.resources.faults import Fault, denial
+from lockgate.resources.field_errors import FieldError, denial
 from lockgate.resources.model import JsonObject, Resource, kinds
 from tests.resources.cases import rows
 
@@ -26,7 +26,7 @@ def test_refusals(row: dict[str, Any]) -> None:
         assert validation.refusals(resource, manifest) == found
 
 
-def _told(fault: Fault) -> str:
+def _told(fault: FieldError) -> str:
     return f"{fault.webhook} | {fault}" if fault.webhook else str(fault)
 
 

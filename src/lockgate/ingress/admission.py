@@ -19,7 +19,7 @@ from lockgate.ingress.group import CONTROLLER, class_of, is_ours_by_annotation
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Condition
-from lockgate.resources.faults import Fault, Reason
+from lockgate.resources.field_errors import FieldError, Reason
 from lockgate.resources.kinds import Ingress, IngressClass, TargetGroupBinding
 
 _INGRESS: Final = "vingress.elbv2.k8s.aws"
@@ -29,7 +29,7 @@ _TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
 
 def ingress(
     ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
-) -> Fault | None:
+) -> FieldError | None:
     """The first fault of an Ingress of ours, or of one whose class nobody can tell. Its class's parameters are not
     looked at, nor any annotation but those that are here: all else is told when the load balancer is built. `before`
     is what the Ingress was, None for a new one."""
@@ -37,18 +37,18 @@ def ingress(
         if not _is_ours(ingress, classes, settings):
             return None
     except Refused as refused:
-        return Fault(("spec", "ingressClassName"), Reason.INVALID, refused.message, _INGRESS)
+        return FieldError(("spec", "ingressClassName"), Reason.INVALID, refused.message, _INGRESS)
     try:
         _check_new_usage(ingress, before, settings)
         for name in _services(ingress):
             a.CONDITIONS.of(name).parse(partial(_conditions, ingress, name), ingress)
         _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
     except Refused as refused:
-        return Fault(refused.path, Reason.INVALID, refused.message, _INGRESS)
+        return FieldError(refused.path, Reason.INVALID, refused.message, _INGRESS)
     return None
 
 
-def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGroupBinding]) -> Fault | None:
+def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGroupBinding]) -> FieldError | None:
     """Bindings share a target group only where each of them says that it may be shared. `others` may hold `binding`."""
     arn = binding.spec.target_group_arn
     sharing = [
@@ -63,7 +63,7 @@ def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGro
         f"TargetGroup {arn} is already bound to following TargetGroupBindings [{names}]. Please enable MultiCluster "
         f"mode on all TargetGroupBindings referencing {arn} or choose a different Target Group ARN."
     )
-    return Fault(("spec", "targetGroupARN"), Reason.FORBIDDEN, message, _BINDING)
+    return FieldError(("spec", "targetGroupARN"), Reason.FORBIDDEN, message, _BINDING)
 
 
 def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from lockgate.resources import codes, source, validation
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources.codes import Code
-from lockgate.resources.faults import Fault, Path, Reason, json_type
+from lockgate.resources.field_errors import FieldError, Path, Reason, json_type
 from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.model import JsonObject, Resource, kinds
 from lockgate.resources.source import Chunk, Unreadable
@@ -241,7 +241,7 @@ class _Examination:
             )
             del metadata["namespace"]
 
-    def _refused(self, fault: Fault) -> None:
+    def _refused(self, fault: FieldError) -> None:
         if fault.path == ("metadata", "name") and fault.reason is Reason.REQUIRED:
             return  # told once, for every kind, by _named
         if fault.webhook:
@@ -251,7 +251,7 @@ class _Examination:
         else:
             self._tell(_CODE_OF[fault.reason], str(fault), fault.path)
 
-    def _wrong_type(self, fault: Fault) -> None:
+    def _wrong_type(self, fault: FieldError) -> None:
         value = _value_at(self._manifest, fault.path)
         expected = fault.message.partition(" must be of type ")[2].partition(":")[0]
         found = json_type(value)
@@ -265,7 +265,7 @@ class _Examination:
 
     def _unknown(self, model: type[Resource], path: Path) -> None:
         near = validation.nearest(model, path)
-        name = Fault(path, Reason.INVALID, "").field
+        name = FieldError(path, Reason.INVALID, "").field
         self.findings.append(
             codes.UNKNOWN_FIELD.finding(
                 f"{model.KIND.kind} has no field {name}",

@@ -18,7 +18,7 @@ from yaml._yaml import CParser
 
 from lockgate.resources import codes
 from lockgate.resources.codes import Code
-from lockgate.resources.faults import Path
+from lockgate.resources.field_errors import Path
 from lockgate.resources.finding import Finding, Position
 from lockgate.resources.scalars import plain_scalar
 

@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lockgate.resources import faults
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources import field_errors
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.rules import admission
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 
 
-def validate(model: type[Resource], manifest: JsonObject) -> list[Fault]:
+def validate(model: type[Resource], manifest: JsonObject) -> list[FieldError]:
     """All refusals of one object; empty when it would be stored."""
     return examine(model, manifest).refusals
 
@@ -32,13 +32,13 @@ class Examination:
 
     resource: Resource | None
     unknown: list[Path]
-    refusals: list[Fault]
+    refusals: list[FieldError]
 
 
 def examine(model: type[Resource], manifest: JsonObject) -> Examination:
     """`validate`, `unknown_fields` and the parsed object in one go, for those who want all of them."""
     unknown: list[Path] = []
-    choices: list[Fault] = []
+    choices: list[FieldError] = []
     _walk(shape_of(model), manifest, (), unknown, choices)
     try:
         resource = model.model_validate(manifest)
@@ -48,14 +48,14 @@ def examine(model: type[Resource], manifest: JsonObject) -> Examination:
     return Examination(resource, unknown, [*choices, *admission.refusals(resource)])
 
 
-def refusals(resource: Resource, manifest: JsonObject) -> list[Fault]:
+def refusals(resource: Resource, manifest: JsonObject) -> list[FieldError]:
     """What `validate` says of an object that has been parsed already."""
-    choices: list[Fault] = []
+    choices: list[FieldError] = []
     _walk(shape_of(type(resource)), manifest, (), [], choices)
     return [*choices, *admission.refusals(resource)]
 
 
-def warnings(resource: Resource) -> list[Fault]:
+def warnings(resource: Resource) -> list[FieldError]:
     """What is stored with a warning to the client."""
     return list(admission.warnings(resource))
 
@@ -80,7 +80,7 @@ def nearest(model: type[Resource], path: Path) -> str:
     return by_lower[close[0]] if close else ""
 
 
-def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: list[Fault]) -> None:
+def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: list[FieldError]) -> None:
     """Collect what pydantic does not say: fields that the model has not, and fields that exclude each other."""
     match shape:
         case Object():
@@ -93,7 +93,7 @@ def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: li
                 chosen = [name for name in group if value.get(name) is not None]
                 if len(chosen) > 1:
                     problem = f"at most one of {', '.join(chosen)} may be set"
-                    choices.append(faults.invalid(path, value, problem))
+                    choices.append(field_errors.invalid(path, value, problem))
             for name, inner in shape.nested:
                 if name in value:
                     _walk(inner, value[name], (*path, name), unknown, choices)
@@ -109,22 +109,22 @@ def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: li
             pass
 
 
-def _fault(model: type[Resource], error: ErrorDetails) -> Fault:
+def _fault(model: type[Resource], error: ErrorDetails) -> FieldError:
     path: Path = error["loc"]
     value = error["input"]
     match error["type"]:
         case "missing":
-            return faults.required(path)
+            return field_errors.required(path)
         case "literal_error":
             shape = _follow(shape_of(model), path)
             choices = shape.choices if isinstance(shape, Scalar) else ()
             if not isinstance(value, str):
-                return faults.wrong_type(path, value, "string")
-            return faults.unsupported(path, value, choices)
+                return field_errors.wrong_type(path, value, "string")
+            return field_errors.unsupported(path, value, choices)
         case kind if kind.endswith("_type") or kind == "int_or_string":
-            return faults.wrong_type(path, value, _expected(_follow(shape_of(model), path)))
+            return field_errors.wrong_type(path, value, _expected(_follow(shape_of(model), path)))
         case _:
-            return Fault(path, Reason.INVALID, f"Invalid value: {faults.quoted(value)}: {error['msg']}")
+            return FieldError(path, Reason.INVALID, f"Invalid value: {field_errors.quoted(value)}: {error['msg']}")
 
 
 def _expected(shape: Shape) -> str:

@@ -15,7 +15,7 @@ from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategi
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import Manager, apply, record_update
 from lockgate.embedded.kubernetes.tables import age
-from lockgate.resources.faults import field_name
+from lockgate.resources.field_errors import field_name
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
 

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from lockgate.embedded.kubernetes.catalogue import Catalogue, Unstructured, is_built_in, unstructured
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.writes import By, Writes
-from lockgate.resources import faults
-from lockgate.resources.faults import Fault
+from lockgate.resources import field_errors
+from lockgate.resources.field_errors import FieldError
 from lockgate.resources.model import Column, Flag, Integer, JsonObject, Kind, Model, ObjectKey, Resource
 
 _DEFINITIONS = ("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -123,32 +123,32 @@ class _Spec(Model):
     versions: tuple[_Version, ...] = Field(min_length=1)
 
 
-def refusals(body: JsonObject) -> list[Fault]:
+def refusals(body: JsonObject) -> list[FieldError]:
     """What is wrong with a definition, as far as serving it depends on it."""
     try:
         spec = _Spec.model_validate(body.get("spec") or {})
     except ValidationError as error:
         return [_fault(one) for one in error.errors(include_url=False)]
-    found: list[Fault] = []
+    found: list[FieldError] = []
     if is_built_in(spec.group):
-        found.append(faults.forbidden(("spec", "group"), f"{spec.group} is one of the API's own groups"))
+        found.append(field_errors.forbidden(("spec", "group"), f"{spec.group} is one of the API's own groups"))
     name = body["metadata"]["name"]
     if name != f"{spec.names.plural}.{spec.group}":
-        found.append(faults.invalid(("metadata", "name"), name, 'must be spec.names.plural+"."+spec.group'))
+        found.append(field_errors.invalid(("metadata", "name"), name, 'must be spec.names.plural+"."+spec.group'))
     if sum(one.storage for one in spec.versions) != 1:
         why = "must have exactly one version marked as storage version"
-        found.append(faults.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
+        found.append(field_errors.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
     if len({one.name for one in spec.versions}) < len(spec.versions):
         why = "must contain unique version names"
-        found.append(faults.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
+        found.append(field_errors.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
     return found
 
 
-def _fault(error: ErrorDetails) -> Fault:
+def _fault(error: ErrorDetails) -> FieldError:
     path = ("spec", *error["loc"])
     if error["type"] == "missing":
-        return faults.required(path)
-    return faults.invalid(path, error["input"], error["msg"])
+        return field_errors.required(path)
+    return field_errors.invalid(path, error["input"], error["msg"])
 
 
 def _kind(spec: JsonObject) -> Kind:

@@ -9,74 +9,74 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockgate.resources import faults
-from lockgate.resources.faults import Fault, Reason
+from lockgate.resources import field_errors
+from lockgate.resources.field_errors import FieldError, Reason
 from lockgate.resources.model import JsonObject, Kind
 
 _CERT_MANAGER = "webhook.cert-manager.io"
 
 
-def refusals(kind: Kind, old: JsonObject, new: JsonObject) -> list[Fault]:
+def refusals(kind: Kind, old: JsonObject, new: JsonObject) -> list[FieldError]:
     """What is wrong with `new` in the place of `old`; both are valid by themselves."""
     rule = _RULES.get(kind.group_kind)
     return list(rule(old, new)) if rule else []
 
 
-def _secret(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _secret(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if old.get("type") != new.get("type"):
-        yield faults.invalid(("type",), new.get("type"), "field is immutable")
+        yield field_errors.invalid(("type",), new.get("type"), "field is immutable")
     yield from _sealed(old, new)
 
 
-def _sealed(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _sealed(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if not old.get("immutable"):
         return
     why = "field is immutable when `immutable` is set"
     if not new.get("immutable"):
-        yield faults.forbidden(("immutable",), why)
+        yield field_errors.forbidden(("immutable",), why)
     for name in ("data", "binaryData"):
         if (old.get(name) or {}) != (new.get(name) or {}):
-            yield faults.forbidden((name,), why)
+            yield field_errors.forbidden((name,), why)
 
 
-def _selector(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _selector(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     after = _at(new, "spec", "selector")
     if _at(old, "spec", "selector") != after:
-        yield faults.invalid(("spec", "selector"), after, "field is immutable")
+        yield field_errors.invalid(("spec", "selector"), after, "field is immutable")
 
 
-def _role_ref(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _role_ref(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if old.get("roleRef") != new.get("roleRef"):
-        yield faults.invalid(("roleRef",), new.get("roleRef"), "cannot change roleRef")
+        yield field_errors.invalid(("roleRef",), new.get("roleRef"), "cannot change roleRef")
 
 
-def _ingress_class(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _ingress_class(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     after = _at(new, "spec", "controller")
     if _at(old, "spec", "controller") != after:
-        yield faults.invalid(("spec", "controller"), after, "field is immutable")
+        yield field_errors.invalid(("spec", "controller"), after, "field is immutable")
 
 
-def _certificate_request(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _certificate_request(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if old.get("spec") != new.get("spec"):
-        yield Fault(("spec",), Reason.FORBIDDEN, "Forbidden: cannot change spec after creation", _CERT_MANAGER)
+        yield FieldError(("spec",), Reason.FORBIDDEN, "Forbidden: cannot change spec after creation", _CERT_MANAGER)
     before, after = _own_annotations(old), _own_annotations(new)
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             why = "Forbidden: cannot change cert-manager annotation after creation"
-            yield Fault(("metadata", "annotations", name), Reason.FORBIDDEN, why, _CERT_MANAGER)
+            yield FieldError(("metadata", "annotations", name), Reason.FORBIDDEN, why, _CERT_MANAGER)
     approved = _condition(old, "Approved")
     if approved is not None and _condition(new, "Approved") != approved:
         why = "Forbidden: 'Approved' condition may not be modified once set"
-        yield Fault(("status", "conditions"), Reason.FORBIDDEN, why, _CERT_MANAGER)
+        yield FieldError(("status", "conditions"), Reason.FORBIDDEN, why, _CERT_MANAGER)
 
 
-def _challenge(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _challenge(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if old.get("spec") != new.get("spec"):
         why = "Forbidden: challenge spec is immutable after creation"
-        yield Fault(("spec",), Reason.FORBIDDEN, why, _CERT_MANAGER)
+        yield FieldError(("spec",), Reason.FORBIDDEN, why, _CERT_MANAGER)
 
 
-def _target_group_binding(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
+def _target_group_binding(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     changed = [
         f"spec.{name}"
         for name in ("targetGroupARN", "targetType", "ipAddressType", "vpcID")
@@ -85,7 +85,7 @@ def _target_group_binding(old: JsonObject, new: JsonObject) -> Iterator[Fault]:
     ]
     if changed:
         why = f"TargetGroupBinding update may not change these immutable fields: {','.join(changed)}"
-        yield Fault(("spec",), Reason.FORBIDDEN, why, "vtargetgroupbinding.elbv2.k8s.aws")
+        yield FieldError(("spec",), Reason.FORBIDDEN, why, "vtargetgroupbinding.elbv2.k8s.aws")
 
 
 def _own_annotations(body: JsonObject) -> JsonObject:
@@ -108,7 +108,7 @@ def _at(body: JsonObject, *path: str) -> Any:
     return value
 
 
-_RULES: dict[tuple[str, str], Callable[[JsonObject, JsonObject], Iterator[Fault]]] = {
+_RULES: dict[tuple[str, str], Callable[[JsonObject, JsonObject], Iterator[FieldError]]] = {
     ("", "Secret"): _secret,
     ("", "ConfigMap"): _sealed,
     ("apps", "Deployment"): _selector,

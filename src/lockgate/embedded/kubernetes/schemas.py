@@ -16,7 +16,7 @@ from lockgate.embedded.kubernetes.server_side_apply import ListKeys
 from lockgate.embedded.kubernetes.storage import GroupKind
 from lockgate.resources import merge_keys, schema, validation
 from lockgate.resources.defaults import with_defaults
-from lockgate.resources.faults import Fault, field_name
+from lockgate.resources.field_errors import FieldError, field_name
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import ApiError
 
@@ -27,7 +27,7 @@ class Schemas:
     def __init__(self) -> None:
         self._defined: dict[GroupKind, dict[str, JsonObject]] = {}
         # What a kind is refused for beyond its schema.
-        self.checks: dict[GroupKind, Callable[[JsonObject], list[Fault]]] = {}
+        self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {}
 
     def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:
         """Take `schemas` (by version) for a kind without a typed model."""
@@ -123,7 +123,7 @@ class Schemas:
         return validation.unknown_fields(model, body)
 
 
-def refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
+def refusal(model: type[Resource], body: JsonObject, faults: list[FieldError]) -> ApiError:
     """What a client is told of an object with faults: the API server's own first, else one webhook's."""
     own = [fault for fault in faults if not fault.webhook]
     # The API server looks first; only what it takes comes before a webhook.
@@ -132,12 +132,12 @@ def refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> Api
     return error
 
 
-def _own_refusal(model: type[Resource], body: JsonObject, faults: list[Fault]) -> ApiError:
+def _own_refusal(model: type[Resource], body: JsonObject, faults: list[FieldError]) -> ApiError:
     causes = [Cause(fault.field, fault.message, fault.reason) for fault in faults]
     return invalid(model.KIND, body["metadata"].get("name", ""), causes)
 
 
-def _denial(faults: list[Fault]) -> ApiError:
+def _denial(faults: list[FieldError]) -> ApiError:
     webhook = faults[0].webhook
     texts = [_said(fault) for fault in faults if fault.webhook == webhook]
     # Those that use field errors tell all of them; the load balancer controller's sentences end at the first.
@@ -145,7 +145,7 @@ def _denial(faults: list[Fault]) -> ApiError:
     return denied(webhook, texts if several else texts[:1])
 
 
-def _said(fault: Fault) -> str:
+def _said(fault: FieldError) -> str:
     """Webhooks that use field errors name the field, the others have only a sentence."""
     return str(fault) if fault.message.startswith(_FIELD_ERRORS) else fault.message
 

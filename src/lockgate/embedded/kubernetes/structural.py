@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from lockgate.resources import faults
-from lockgate.resources.faults import Fault, Path, Reason, field_name, quoted
+from lockgate.resources import field_errors
+from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, quoted
 from lockgate.resources.model import JsonObject
 
 # The API server looks after these itself, whatever a schema says.
 _ENVELOPE = ("apiVersion", "kind", "metadata")
 
 
-def refusals(schema: JsonObject, body: JsonObject) -> list[Fault]:
+def refusals(schema: JsonObject, body: JsonObject) -> list[FieldError]:
     return list(_refusals(schema, {name: value for name, value in body.items() if name not in _ENVELOPE}, ()))
 
 
@@ -72,19 +72,19 @@ def uses_rules(schema: Any) -> bool:
     return isinstance(schema, list) and any(uses_rules(part) for part in schema)
 
 
-def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[Fault]:
+def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
     if value is None and schema.get("nullable"):
         return
     wanted = schema.get("type")
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
-            yield faults.wrong_type(path, value, "integer,string")
+            yield field_errors.wrong_type(path, value, "integer,string")
         return
     if wanted and not _is(wanted, value):
-        yield faults.wrong_type(path, value, wanted)
+        yield field_errors.wrong_type(path, value, wanted)
         return
     if (choices := schema.get("enum")) is not None and value not in choices:
-        yield faults.unsupported(path, value, choices)
+        yield field_errors.unsupported(path, value, choices)
     match value:
         case bool() | None:
             pass
@@ -119,17 +119,17 @@ def _is(wanted: str, value: Any) -> bool:
             return True
 
 
-def _text(schema: JsonObject, value: str, path: Path) -> Iterator[Fault]:
+def _text(schema: JsonObject, value: str, path: Path) -> Iterator[FieldError]:
     if (least := schema.get("minLength")) is not None and len(value) < least:
         yield _in_body(path, value, f"should be at least {least} chars long")
     if (most := schema.get("maxLength")) is not None and len(value) > most:
-        yield Fault(path, Reason.TOO_LONG, f"Too long: may not be more than {most} bytes")
+        yield FieldError(path, Reason.TOO_LONG, f"Too long: may not be more than {most} bytes")
     pattern = schema.get("pattern")
     if pattern and (compiled := _compiled(pattern)) and not compiled.search(value):
         yield _in_body(path, value, f"should match '{pattern}'")
 
 
-def _number(schema: JsonObject, value: float, path: Path) -> Iterator[Fault]:
+def _number(schema: JsonObject, value: float, path: Path) -> Iterator[FieldError]:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
         bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
@@ -141,11 +141,11 @@ def _number(schema: JsonObject, value: float, path: Path) -> Iterator[Fault]:
         yield _in_body(path, value, f"should be a multiple of {step}")
 
 
-def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[Fault]:
+def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[FieldError]:
     if (least := schema.get("minItems")) is not None and len(value) < least:
         yield _in_body(path, len(value), f"should have at least {least} items")
     if (most := schema.get("maxItems")) is not None and len(value) > most:
-        yield Fault(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
     unique = schema.get("uniqueItems") or schema.get("x-kubernetes-list-type") == "set"
     keys = schema.get("x-kubernetes-list-map-keys") if schema.get("x-kubernetes-list-type") == "map" else None
     seen: set[str] = set()
@@ -155,26 +155,26 @@ def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[Fault]:
             shown = {key: item.get(key) for key in keys} if keys else item
             mark = json.dumps(shown, sort_keys=True)
             if mark in seen:
-                yield faults.duplicate((*path, index), shown)
+                yield field_errors.duplicate((*path, index), shown)
             seen.add(mark)
         yield from _refusals(inner, item, (*path, index))
 
 
-def _object(schema: JsonObject, value: JsonObject, path: Path) -> Iterator[Fault]:
+def _object(schema: JsonObject, value: JsonObject, path: Path) -> Iterator[FieldError]:
     for name in schema.get("required") or ():
         if name not in value:
-            yield faults.required((*path, name))
+            yield field_errors.required((*path, name))
     if (least := schema.get("minProperties")) is not None and len(value) < least:
         yield _in_body(path, len(value), f"should have at least {least} properties")
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
-        yield Fault(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
     properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
     for name, item in value.items():
         if inner := properties.get(name) or (more if isinstance(more, dict) else None):
             yield from _refusals(inner, item, (*path, name))
 
 
-def _combined(schema: JsonObject, value: Any, path: Path) -> Iterator[Fault]:
+def _combined(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
     """The logical junctors: structural schemas may only narrow values with them."""
     for part in schema.get("allOf") or ():
         yield from _refusals(part, value, path)
@@ -192,9 +192,9 @@ def _fits(schema: JsonObject, value: Any) -> bool:
     return next(_refusals(schema, value, ()), None) is None
 
 
-def _in_body(path: Path, value: Any, what: str) -> Fault:
+def _in_body(path: Path, value: Any, what: str) -> FieldError:
     shown = quoted(value) if not isinstance(value, (dict, list)) else '"object"'
-    return Fault(path, Reason.INVALID, f"Invalid value: {shown}: {field_name(path)} in body {what}")
+    return FieldError(path, Reason.INVALID, f"Invalid value: {shown}: {field_name(path)} in body {what}")
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from lockgate.embedded.kubernetes.admission import namespace_key
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.ingress import admission, readiness_gates
 from lockgate.ingress.world import Settings
-from lockgate.resources.faults import Fault
+from lockgate.resources.field_errors import FieldError
 from lockgate.resources.kinds import Ingress, IngressClass, Pod, Service, TargetGroupBinding
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 
@@ -25,10 +25,10 @@ class Webhooks:
         """A new object as it goes on to validation. May raise of a body whose shape is wrong, as `defaulted` may."""
         return self._gated(key, body) if (key.group, key.kind) == Pod.KIND.group_kind else body
 
-    def refusals(self, resource: Resource, before: Resource | None) -> list[Fault]:
+    def refusals(self, resource: Resource, before: Resource | None) -> list[FieldError]:
         """What is said of an object that is valid by itself, new or changed, but not on its way out: a class that went
         first would keep its Ingresses for ever."""
-        fault: Fault | None = None
+        fault: FieldError | None = None
         if resource.metadata.deletion_timestamp:
             return []
         match resource:

@@ -8,7 +8,7 @@ from typing import Any
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, elbv2
 from lockgate.resources import networking as net
-from lockgate.resources.faults import Fault
+from lockgate.resources.field_errors import FieldError
 from lockgate.resources.istio.destination_rule import DestinationRule
 from lockgate.resources.istio.gateway import Gateway
 from lockgate.resources.istio.service_entry import ServiceEntry
@@ -27,7 +27,7 @@ from lockgate.resources.rules import core as core_rules
 from lockgate.resources.rules import elbv2 as elbv2_rules
 
 # Any, because a rule takes its own kind: the table is what pairs the two.
-Rule = Callable[[Any], Iterator[Fault]]
+Rule = Callable[[Any], Iterator[FieldError]]
 
 _REFUSALS: dict[type[Resource], Rule] = {
     core.Service: core_rules.service,
@@ -56,14 +56,14 @@ _WARNINGS: dict[type[Resource], Rule] = {
 }
 
 
-def refusals(resource: Resource) -> Iterator[Fault]:
+def refusals(resource: Resource) -> Iterator[FieldError]:
     yield from metadata.refusals(resource)
     rule = _REFUSALS.get(type(resource))
     if rule is not None:
         yield from rule(resource)
 
 
-def warnings(resource: Resource) -> Iterator[Fault]:
+def warnings(resource: Resource) -> Iterator[FieldError]:
     rule = _WARNINGS.get(type(resource))
     if rule is not None:
         yield from rule(resource)

@@ -8,9 +8,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from lockgate.resources import faults
+from lockgate.resources import field_errors
 from lockgate.resources.core import ConfigMap, Container, EndpointSlice, Pod, Secret, Service, ServicePort
-from lockgate.resources.faults import Fault, Key, Path
+from lockgate.resources.field_errors import FieldError, Key, Path
 from lockgate.resources.rules import metadata
 
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -23,16 +23,16 @@ _DATA_LIMIT = 1024 * 1024
 _NODE_PORTS = range(30000, 32768)
 
 
-def service(service: Service) -> Iterator[Fault]:
+def service(service: Service) -> Iterator[FieldError]:
     spec, path = service.spec, ("spec",)
     headless = spec.cluster_ip == "None"
     if spec.type == "ExternalName":
         yield from _external_name(service)
     elif headless and spec.type in ("NodePort", "LoadBalancer"):
         problem = f"may not be set to 'None' for {spec.type} services"
-        yield faults.invalid((*path, "clusterIP"), spec.cluster_ip, problem)
+        yield field_errors.invalid((*path, "clusterIP"), spec.cluster_ip, problem)
     elif not spec.ports and not headless:
-        yield faults.required((*path, "ports"))
+        yield field_errors.required((*path, "ports"))
     yield from metadata.labels((*path, "selector"), spec.selector)
     names: set[str] = set()
     pairs: set[tuple[int, str]] = set()
@@ -41,53 +41,53 @@ def service(service: Service) -> Iterator[Fault]:
         at = (*path, "ports", index)
         yield from _service_port(at, port, spec.type, several=len(spec.ports) > 1)
         if port.name and port.name in names:
-            yield faults.duplicate((*at, "name"), port.name)
+            yield field_errors.duplicate((*at, "name"), port.name)
         names.add(port.name)
         if (port.port, port.protocol) in pairs:
-            yield faults.duplicate(at, {"port": port.port, "protocol": port.protocol})
+            yield field_errors.duplicate(at, {"port": port.port, "protocol": port.protocol})
         pairs.add((port.port, port.protocol))
         if port.node_port and (port.node_port, port.protocol) in node_ports:
-            yield faults.duplicate((*at, "nodePort"), port.node_port)
+            yield field_errors.duplicate((*at, "nodePort"), port.node_port)
         node_ports.add((port.node_port, port.protocol))
     reachable = spec.type in ("NodePort", "LoadBalancer") or bool(spec.external_ips)
     if spec.external_traffic_policy and not reachable:
         problem = "may only be set for externally-accessible services"
-        yield faults.invalid((*path, "externalTrafficPolicy"), spec.external_traffic_policy, problem)
+        yield field_errors.invalid((*path, "externalTrafficPolicy"), spec.external_traffic_policy, problem)
     for index, block in enumerate(spec.load_balancer_source_ranges):
         if not _is_network(block.strip()):
             at = (*path, "loadBalancerSourceRanges", index)
-            yield faults.invalid(at, block, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+            yield field_errors.invalid(at, block, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
 
 
-def _external_name(service: Service) -> Iterator[Fault]:
+def _external_name(service: Service) -> Iterator[FieldError]:
     spec = service.spec
     if spec.cluster_ip and spec.cluster_ip != "None":
-        yield faults.forbidden(("spec", "clusterIP"), "may not be set when `type` is 'ExternalName'")
+        yield field_errors.forbidden(("spec", "clusterIP"), "may not be set when `type` is 'ExternalName'")
     name = spec.external_name.removesuffix(".")
     if not name:
-        yield faults.required(("spec", "externalName"))
+        yield field_errors.required(("spec", "externalName"))
     else:
         yield from metadata.dns_subdomain(("spec", "externalName"), name)
 
 
-def _service_port(path: Path, port: ServicePort, type: str, *, several: bool) -> Iterator[Fault]:
+def _service_port(path: Path, port: ServicePort, type: str, *, several: bool) -> Iterator[FieldError]:
     if port.name:
         yield from metadata.dns_label((*path, "name"), port.name)
     elif several:
-        yield faults.required((*path, "name"))
+        yield field_errors.required((*path, "name"))
     yield from port_number((*path, "port"), port.port)
     if port.target_port is not None:
         yield from port_or_name((*path, "targetPort"), port.target_port)
     if port.node_port:
         at = (*path, "nodePort")
         if type in ("ClusterIP", "ExternalName"):
-            yield faults.forbidden(at, f"may not be used when `type` is '{type}'")
+            yield field_errors.forbidden(at, f"may not be used when `type` is '{type}'")
         elif port.node_port not in _NODE_PORTS:
             problem = "provided port is not in the valid range. The range of valid ports is 30000-32767"
-            yield faults.invalid(at, port.node_port, problem)
+            yield field_errors.invalid(at, port.node_port, problem)
 
 
-def secret(secret: Secret) -> Iterator[Fault]:
+def secret(secret: Secret) -> Iterator[FieldError]:
     size = 0
     for key, value in secret.data.items():
         yield from _config_key(("data", Key(key)), key)
@@ -95,15 +95,15 @@ def secret(secret: Secret) -> Iterator[Fault]:
             size += len(base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
             # The value is a secret: it is not repeated.
-            yield Fault(("data", Key(key)), faults.Reason.INVALID, "Invalid value: illegal base64 data")
+            yield FieldError(("data", Key(key)), field_errors.Reason.INVALID, "Invalid value: illegal base64 data")
     for key, text in secret.string_data.items():
         yield from _config_key(("stringData", Key(key)), key)
         size += len(text.encode("utf-8", "surrogatepass"))
     if size > _DATA_LIMIT:
-        yield faults.too_long(("data",), _DATA_LIMIT)
+        yield field_errors.too_long(("data",), _DATA_LIMIT)
     for key in _KEYS_OF_TYPE.get(secret.type, ()):
         if key not in secret.data and key not in secret.string_data:
-            yield faults.required(("data", Key(key)))
+            yield field_errors.required(("data", Key(key)))
 
 
 _KEYS_OF_TYPE = {
@@ -113,82 +113,84 @@ _KEYS_OF_TYPE = {
 }
 
 
-def config_map(config_map: ConfigMap) -> Iterator[Fault]:
+def config_map(config_map: ConfigMap) -> Iterator[FieldError]:
     for key in config_map.data:
         yield from _config_key(("data", Key(key)), key)
         if key in config_map.binary_data:
             problem = "duplicate of key present in binaryData"
-            yield faults.invalid(("data", Key(key)), key, problem)
+            yield field_errors.invalid(("data", Key(key)), key, problem)
     for key in config_map.binary_data:
         yield from _config_key(("binaryData", Key(key)), key)
 
 
-def _config_key(path: Path, key: str) -> Iterator[Fault]:
+def _config_key(path: Path, key: str) -> Iterator[FieldError]:
     if len(key) > 253:
-        yield faults.invalid(path, key, "must be no more than 253 characters")
+        yield field_errors.invalid(path, key, "must be no more than 253 characters")
     if not _CONFIG_KEY.fullmatch(key):
-        yield faults.invalid(path, key, _CONFIG_KEY_RULE)
+        yield field_errors.invalid(path, key, _CONFIG_KEY_RULE)
     elif key == "." or key.startswith(".."):
-        yield faults.invalid(path, key, f"must not be '{key}'" if key in (".", "..") else "must not start with '..'")
+        yield field_errors.invalid(
+            path, key, f"must not be '{key}'" if key in (".", "..") else "must not start with '..'"
+        )
 
 
-def pod(pod: Pod) -> Iterator[Fault]:
+def pod(pod: Pod) -> Iterator[FieldError]:
     if not pod.spec.containers:
-        yield faults.required(("spec", "containers"))
+        yield field_errors.required(("spec", "containers"))
     names: set[str] = set()
     for field, containers in (("containers", pod.spec.containers), ("initContainers", pod.spec.init_containers)):
         for index, container in enumerate(containers):
             at = ("spec", field, index)
             yield from _container(at, container)
             if container.name in names:
-                yield faults.duplicate((*at, "name"), container.name)
+                yield field_errors.duplicate((*at, "name"), container.name)
             names.add(container.name)
 
 
-def _container(path: Path, container: Container) -> Iterator[Fault]:
+def _container(path: Path, container: Container) -> Iterator[FieldError]:
     yield from metadata.dns_label((*path, "name"), container.name)
     if not container.image:
-        yield faults.required((*path, "image"))
+        yield field_errors.required((*path, "image"))
     for index, port in enumerate(container.ports):
         yield from port_number((*path, "ports", index, "containerPort"), port.container_port)
         if port.name:
             yield from port_or_name((*path, "ports", index, "name"), port.name)
 
 
-def endpoint_slice(slice: EndpointSlice) -> Iterator[Fault]:
+def endpoint_slice(slice: EndpointSlice) -> Iterator[FieldError]:
     """Loopback addresses pass here: on this machine they are where the endpoints are."""
     if len(slice.endpoints) > 1000:
-        yield Fault(("endpoints",), faults.Reason.TOO_LONG, "Too many: must have at most 1000 items")
+        yield FieldError(("endpoints",), field_errors.Reason.TOO_LONG, "Too many: must have at most 1000 items")
     family = {"IPv4": 4, "IPv6": 6}.get(slice.address_type)
     for index, endpoint in enumerate(slice.endpoints):
         at = ("endpoints", index, "addresses")
         if not endpoint.addresses:
-            yield faults.required(at, "must contain at least 1 address")
+            yield field_errors.required(at, "must contain at least 1 address")
         for number, address in enumerate(endpoint.addresses):
             if family and _version(address) != family:
                 problem = f"must be a valid {slice.address_type} address"
-                yield faults.invalid((*at, number), address, problem)
+                yield field_errors.invalid((*at, number), address, problem)
     names: set[str] = set()
     for index, port in enumerate(slice.ports):
         if port.name:
             yield from metadata.dns_label(("ports", index, "name"), port.name)
         if port.name in names:
-            yield faults.duplicate(("ports", index, "name"), port.name)
+            yield field_errors.duplicate(("ports", index, "name"), port.name)
         names.add(port.name)
         if port.port is not None:
             yield from port_number(("ports", index, "port"), port.port)
 
 
-def port_number(path: Path, number: int) -> Iterator[Fault]:
+def port_number(path: Path, number: int) -> Iterator[FieldError]:
     if not 1 <= number <= 65535:
-        yield faults.invalid(path, number, _PORT_RANGE)
+        yield field_errors.invalid(path, number, _PORT_RANGE)
 
 
-def port_or_name(path: Path, port: int | str) -> Iterator[Fault]:
+def port_or_name(path: Path, port: int | str) -> Iterator[FieldError]:
     if isinstance(port, int):
         yield from port_number(path, port)
     else:
-        yield from (faults.invalid(path, port, problem) for problem in _port_name_problems(port))
+        yield from (field_errors.invalid(path, port, problem) for problem in _port_name_problems(port))
 
 
 def _port_name_problems(name: str) -> Iterator[str]:

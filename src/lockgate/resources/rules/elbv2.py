@@ -7,51 +7,51 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lockgate.resources import faults
+from lockgate.resources import field_errors
 from lockgate.resources.elbv2 import IngressClassParams, SubnetSelector, TargetGroupBinding
-from lockgate.resources.faults import Fault, Path
+from lockgate.resources.field_errors import FieldError, Path
 
 
-def ingress_class_params(params: IngressClassParams) -> Iterator[Fault]:
+def ingress_class_params(params: IngressClassParams) -> Iterator[FieldError]:
     if params.spec.prefix_lists_ids and params.spec.legacy_prefix_lists_ids:
         # A rule of the CRD itself.
         problem = "cannot specify both 'prefixListsIDs' and 'PrefixListsIDs' fields"
-        yield Fault(("spec",), faults.Reason.INVALID, f'Invalid value: "object": {problem}')
+        yield FieldError(("spec",), field_errors.Reason.INVALID, f'Invalid value: "object": {problem}')
     for fault in _params(params):
         yield replace(fault, webhook="vingressclassparams.elbv2.k8s.aws")
 
 
-def _params(params: IngressClassParams) -> Iterator[Fault]:
+def _params(params: IngressClassParams) -> Iterator[FieldError]:
     for index, block in enumerate(params.spec.inbound_cidrs):
         yield from _network(("spec", "inboundCIDRs", index), block)
     if params.spec.subnets is not None:
         yield from _subnets(params.spec.subnets)
 
 
-def _subnets(subnets: SubnetSelector) -> Iterator[Fault]:
+def _subnets(subnets: SubnetSelector) -> Iterator[FieldError]:
     """A list or map that is there and empty counts as set."""
     path: Path = ("spec", "subnets")
     given = subnets.model_fields_set
     if not given & {"ids", "tags"}:
-        yield faults.required(path, "must have either `ids` or `tags`")
+        yield field_errors.required(path, "must have either `ids` or `tags`")
     elif given >= {"ids", "tags"}:
-        yield faults.forbidden((*path, "tags"), "may not have both `ids` and `tags` set")
+        yield field_errors.forbidden((*path, "tags"), "may not have both `ids` and `tags` set")
     elif "ids" in given:
         yield from _twice((*path, "ids"), subnets.ids)
     else:
         if not subnets.tags:
-            yield faults.required((*path, "tags"), "must have at least one tag key")
+            yield field_errors.required((*path, "tags"), "must have at least one tag key")
         for key, values in subnets.tags.items():
-            yield from _twice((*path, "tags", faults.Key(key)), values)
+            yield from _twice((*path, "tags", field_errors.Key(key)), values)
 
 
-def _twice(path: Path, values: tuple[str, ...]) -> Iterator[Fault]:
+def _twice(path: Path, values: tuple[str, ...]) -> Iterator[FieldError]:
     for index, value in enumerate(values):
         if value in values[:index]:
-            yield faults.duplicate((*path, index), value)
+            yield field_errors.duplicate((*path, index), value)
 
 
-def _network(path: Path, text: str) -> Iterator[Fault]:
+def _network(path: Path, text: str) -> Iterator[FieldError]:
     """As Go's ParseCIDR: a mask is a number of bits."""
     address, slash, bits = text.partition("/")
     try:
@@ -62,29 +62,29 @@ def _network(path: Path, text: str) -> Iterator[Fault]:
         hint = ""
         if network is not None and not slash:
             hint = f' (did you mean "{text}/{32 if network.version == 4 else 64}")'
-        yield faults.invalid(path, text, f"Could not be parsed as a CIDR{hint}")
+        yield field_errors.invalid(path, text, f"Could not be parsed as a CIDR{hint}")
     elif network.network_address != ipaddress.ip_address(address):
-        yield faults.invalid(path, text, f'Network contains bits outside prefix (did you mean "{network}")')
+        yield field_errors.invalid(path, text, f'Network contains bits outside prefix (did you mean "{network}")')
 
 
-def target_group_binding(binding: TargetGroupBinding) -> Iterator[Fault]:
+def target_group_binding(binding: TargetGroupBinding) -> Iterator[FieldError]:
     webhook = "vtargetgroupbinding.elbv2.k8s.aws"
     spec = binding.spec
     if not spec.target_group_arn and not spec.target_group_name:
         message = "TargetGroupBinding must specify these fields: either TargetGroupARN or TargetGroupName"
-        yield Fault(("spec",), faults.Reason.REQUIRED, message, webhook)
+        yield FieldError(("spec",), field_errors.Reason.REQUIRED, message, webhook)
     if spec.node_selector is not None and spec.target_type == "ip":
         message = "TargetGroupBinding cannot set NodeSelector when TargetType is ip"
-        yield Fault(("spec", "nodeSelector"), faults.Reason.FORBIDDEN, message, webhook)
+        yield FieldError(("spec", "nodeSelector"), field_errors.Reason.FORBIDDEN, message, webhook)
     if spec.vpc_id and not _VPC_ID.fullmatch(spec.vpc_id):
         message = (
             f"ValidationError: vpcID {spec.vpc_id} failed to satisfy constraint: VPC Id must begin with 'vpc-' "
             "followed by 8, 17 or 32 lowercase letters (a-f) or numbers."
         )
-        yield Fault(("spec", "vpcID"), faults.Reason.INVALID, message, webhook)
+        yield FieldError(("spec", "vpcID"), field_errors.Reason.INVALID, message, webhook)
     if spec.iam_role_arn_to_assume and spec.target_type == "instance":
         message = "Unable to use instance target type while using assume role"
-        yield Fault(("spec", "iamRoleArnToAssume"), faults.Reason.FORBIDDEN, message, webhook)
+        yield FieldError(("spec", "iamRoleArnToAssume"), field_errors.Reason.FORBIDDEN, message, webhook)
 
 
 _VPC_ID = re.compile("vpc-([0-9a-f]{8}|[0-9a-f]{17}|[0-9a-f]{32})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.istio.destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -21,7 +21,7 @@ from lockgate.resources.rules.istio_names import conflict, problem, required
 _MAX_TABLE = 5000011
 
 
-def refusals(rule: DestinationRule) -> Iterator[Fault]:
+def refusals(rule: DestinationRule) -> Iterator[FieldError]:
     spec = rule.spec
     yield from names.wildcard_domain(("spec", "host"), spec.host)
     if spec.traffic_policy is not None:
@@ -45,7 +45,7 @@ def refusals(rule: DestinationRule) -> Iterator[Fault]:
     )
 
 
-def warnings(rule: DestinationRule) -> Iterator[Fault]:
+def warnings(rule: DestinationRule) -> Iterator[FieldError]:
     policies: list[tuple[Path, TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
     for index, subset in enumerate(rule.spec.subsets):
         policies.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
@@ -64,7 +64,7 @@ def warnings(rule: DestinationRule) -> Iterator[Fault]:
             yield problem((*path, "loadBalancer", "consistentHash", "minimumRingSize"), message)
 
 
-def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[Fault]:
+def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[FieldError]:
     if not policy.model_fields_set:
         yield required(path, "traffic policy must have at least one field")
     yield from _blocks(path, policy)
@@ -88,7 +88,7 @@ def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[Fault]:
             yield conflict(at, "tunnel and proxyProtocol must not be set together")
 
 
-def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[Fault]:
+def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[FieldError]:
     if policy.outlier_detection is not None:
         yield from _outliers((*path, "outlierDetection"), policy.outlier_detection)
     if policy.connection_pool is not None:
@@ -99,7 +99,7 @@ def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[F
         yield from _tls((*path, "tls"), policy.tls)
 
 
-def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[Fault]:
+def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[FieldError]:
     yield from names.duration((*path, "interval"), outliers.interval)
     yield from names.duration((*path, "baseEjectionTime"), outliers.base_ejection_time)
     for field, value in (
@@ -116,7 +116,7 @@ def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[Fault]:
         yield conflict((*path, "consecutiveLocalOriginFailures"), message)
 
 
-def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[Fault]:
+def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[FieldError]:
     tcp, http = pool.tcp, pool.http
     if tcp is None and http is None:
         yield required(path, "connection pool must have at least one field")
@@ -151,7 +151,7 @@ def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[Fault]:
             yield from names.duration((*at, "http2KeepAlive", field), time)
 
 
-def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[Fault]:
+def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[FieldError]:
     if balancer.consistent_hash is not None:
         yield from _hash((*path, "consistentHash"), balancer.consistent_hash)
     yield from names.duration((*path, "warmupDurationSecs"), balancer.warmup_duration_secs)
@@ -159,7 +159,7 @@ def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[Fault]:
         yield from names.duration((*path, "warmup", "duration"), balancer.warmup.duration)
 
 
-def _hash(path: Path, hash: ConsistentHash) -> Iterator[Fault]:
+def _hash(path: Path, hash: ConsistentHash) -> Iterator[FieldError]:
     cookie = hash.http_cookie
     if cookie is not None:
         if not cookie.name:
@@ -180,7 +180,7 @@ def _is_prime(number: int) -> bool:
     return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
-def _tls(path: Path, tls: ClientTLSSettings) -> Iterator[Fault]:
+def _tls(path: Path, tls: ClientTLSSettings) -> Iterator[FieldError]:
     if tls.insecure_skip_verify and (tls.ca_certificates or tls.subject_alt_names):
         # One text for all three; credentialName is allowed for mutual TLS, where it brings the client's certificate.
         message = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.istio.gateway import Gateway, Server, ServerTLSSettings
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
@@ -35,7 +35,7 @@ CIPHER_SUITES = frozenset(
 )
 
 
-def refusals(gateway: Gateway) -> Iterator[Fault]:
+def refusals(gateway: Gateway) -> Iterator[FieldError]:
     if gateway.metadata.name and not names.is_label(gateway.metadata.name):
         yield problem(("metadata", "name"), f"invalid gateway name: {q(gateway.metadata.name)}")
     servers = gateway.spec.servers
@@ -52,7 +52,7 @@ def refusals(gateway: Gateway) -> Iterator[Fault]:
         seen.add(name)
 
 
-def _server(path: Path, server: Server) -> Iterator[Fault]:
+def _server(path: Path, server: Server) -> Iterator[FieldError]:
     if not server.hosts:
         yield required((*path, "hosts"), "server config must contain at least one host")
     for index, host in enumerate(server.hosts):
@@ -76,7 +76,7 @@ def _server(path: Path, server: Server) -> Iterator[Fault]:
     yield from _tls_for(path, protocol, server.tls)
 
 
-def _host(path: Path, host: str) -> Iterator[Fault]:
+def _host(path: Path, host: str) -> Iterator[FieldError]:
     namespace, slash, name = host.partition("/")
     if not slash:
         yield from _dns_name(path, host)
@@ -88,7 +88,7 @@ def _host(path: Path, host: str) -> Iterator[Fault]:
         yield from _dns_name(path, name)
 
 
-def _dns_name(path: Path, name: str) -> Iterator[Fault]:
+def _dns_name(path: Path, name: str) -> Iterator[FieldError]:
     if names.is_address(name):
         return
     if name != "*" and "." not in name:
@@ -96,7 +96,7 @@ def _dns_name(path: Path, name: str) -> Iterator[Fault]:
     yield from names.wildcard_domain(path, name)
 
 
-def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterator[Fault]:
+def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterator[FieldError]:
     at = (*path, "tls")
     if tls is None:
         if protocol in _TLS:
@@ -110,7 +110,7 @@ def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterat
     yield from _tls(at, tls)
 
 
-def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[Fault]:
+def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[FieldError]:
     mode = tls.mode or "PASSTHROUGH"
     if mode == "ISTIO_MUTUAL":
         for field, what, value in (
@@ -147,14 +147,14 @@ def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[Fault]:
             yield conflict(at, "CRL is not supported with SIMPLE TLS")
 
 
-def warnings(gateway: Gateway) -> Iterator[Fault]:
+def warnings(gateway: Gateway) -> Iterator[FieldError]:
     for index, server in enumerate(gateway.spec.servers):
         if server.tls is not None:
             plain = server.port.protocol.upper() in _PLAIN_HTTP
             yield from _tls_warnings(("spec", "servers", index, "tls"), server.tls, plain=plain)
 
 
-def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterator[Fault]:
+def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterator[FieldError]:
     mode = tls.mode or "PASSTHROUGH"
     if tls.https_redirect and not plain:
         yield problem((*path, "httpsRedirect"), "tls.httpsRedirect should only be used with http servers")

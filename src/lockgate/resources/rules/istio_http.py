@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lockgate.resources.faults import Fault, Path
+from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.istio.virtual_service import (
     CorsPolicy,
     HTTPDirectResponse,
@@ -37,7 +37,7 @@ _GRPC_STATUSES = frozenset(
 _MAX_BODY = 1024 * 1024
 
 
-def clauses(path: Path, route: HTTPRoute) -> Iterator[Fault]:
+def clauses(path: Path, route: HTTPRoute) -> Iterator[FieldError]:
     if route.redirect is not None:
         yield from _redirect((*path, "redirect"), route.redirect, route)
     if route.rewrite is not None:
@@ -56,14 +56,14 @@ def clauses(path: Path, route: HTTPRoute) -> Iterator[Fault]:
         yield from _percent((*path, "mirrors", index, "percentage"), mirror.percentage, "mirror_percentage")
 
 
-def string_match(path: Path, field: str, match: StringMatch, *, may_be_empty: bool) -> Iterator[Fault]:
+def string_match(path: Path, field: str, match: StringMatch, *, may_be_empty: bool) -> Iterator[FieldError]:
     if match.prefix == "" and not may_be_empty:
         yield problem(path, f"{q(field)}: prefix string match should not be empty")
     if match.regex is not None and match.regex != "*":
         yield from names.regex((*path, "regex"), field, match.regex)
 
 
-def _redirect(path: Path, redirect: HTTPRedirect, route: HTTPRoute) -> Iterator[Fault]:
+def _redirect(path: Path, redirect: HTTPRedirect, route: HTTPRoute) -> Iterator[FieldError]:
     if redirect.uri and redirect.prefix_rewrite:
         yield conflict(path, "redirect may only specify one of uri or prefix_rewrite")
     if redirect.prefix_rewrite and not all(
@@ -83,7 +83,7 @@ def _redirect(path: Path, redirect: HTTPRedirect, route: HTTPRoute) -> Iterator[
         yield from names.port((*path, "port"), redirect.port)
 
 
-def _rewrite(path: Path, rewrite: HTTPRewrite, route: HTTPRoute) -> Iterator[Fault]:
+def _rewrite(path: Path, rewrite: HTTPRewrite, route: HTTPRoute) -> Iterator[FieldError]:
     by_regex = rewrite.uri_regex_rewrite
     if rewrite.uri and by_regex is not None:
         yield conflict(path, "rewrite may only contain one of URI or UriRegexRewrite")
@@ -102,7 +102,7 @@ def _rewrite(path: Path, rewrite: HTTPRewrite, route: HTTPRoute) -> Iterator[Fau
             yield problem((*path, "authority"), f"{message}attempting to set {q(value)}")
 
 
-def _direct_response(path: Path, response: HTTPDirectResponse) -> Iterator[Fault]:
+def _direct_response(path: Path, response: HTTPDirectResponse) -> Iterator[FieldError]:
     yield from _status((*path, "status"), response.status)
     body = response.body
     size = len((body.string or "").encode("utf-8", "surrogatepass")) if body else 0
@@ -114,7 +114,7 @@ def _direct_response(path: Path, response: HTTPDirectResponse) -> Iterator[Fault
         )
 
 
-def _fault(path: Path, fault: HTTPFaultInjection) -> Iterator[Fault]:
+def _fault(path: Path, fault: HTTPFaultInjection) -> Iterator[FieldError]:
     if fault.abort is None and fault.delay is None:
         yield required(path, "HTTP fault injection must have an abort and/or a delay")
     if fault.abort is not None:
@@ -137,12 +137,12 @@ def _fault(path: Path, fault: HTTPFaultInjection) -> Iterator[Fault]:
             yield problem((*at, "percent"), f"percentage {fault.delay.percent} is not in range 0..100")
 
 
-def _status(path: Path, status: int) -> Iterator[Fault]:
+def _status(path: Path, status: int) -> Iterator[FieldError]:
     if not 200 <= status <= 599:
         yield problem(path, f"HTTP status {status} is not in range 200-599")
 
 
-def _percent(path: Path, percent: Percent | None, field: str) -> Iterator[Fault]:
+def _percent(path: Path, percent: Percent | None, field: str) -> Iterator[FieldError]:
     if percent is None:
         return
     if percent.value > 100:
@@ -151,7 +151,7 @@ def _percent(path: Path, percent: Percent | None, field: str) -> Iterator[Fault]
         yield problem(path, f"{field} must be in range 0..100 (it has {percent.value:g})")
 
 
-def _retries(path: Path, retries: HTTPRetry) -> Iterator[Fault]:
+def _retries(path: Path, retries: HTTPRetry) -> Iterator[FieldError]:
     if retries.attempts < 0:
         yield problem((*path, "attempts"), "attempts cannot be negative")
     if retries.attempts == 0 and (retries.per_try_timeout or retries.retry_on or retries.retry_remote_localities):
@@ -164,7 +164,7 @@ def _retries(path: Path, retries: HTTPRetry) -> Iterator[Fault]:
             yield problem((*path, "retryOn"), f"{q(policy)} is not a valid retryOn policy")
 
 
-def _cors(path: Path, cors: CorsPolicy) -> Iterator[Fault]:
+def _cors(path: Path, cors: CorsPolicy) -> Iterator[FieldError]:
     for index, origin in enumerate(cors.allow_origins):
         at = (*path, "allowOrigins", index)
         if not (origin.exact or origin.prefix or origin.regex):

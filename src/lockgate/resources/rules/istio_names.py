@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from lockgate.resources import durations, faults
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources import durations, field_errors
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.rules import metadata
 
 WEBHOOK = "validation.istio.io"
@@ -18,12 +18,12 @@ _LABEL = re.compile("[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _WILDCARD_LABEL = re.compile(r"\*|(?:\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
-def problem(path: Path, message: str, reason: Reason = Reason.INVALID) -> Fault:
+def problem(path: Path, message: str, reason: Reason = Reason.INVALID) -> FieldError:
     """Istio's webhook says no field names; the path is for the reader's sake."""
-    return Fault(path, reason, message, WEBHOOK)
+    return FieldError(path, reason, message, WEBHOOK)
 
 
-def said_by_webhook(found: Iterable[Fault]) -> Iterator[Fault]:
+def said_by_webhook(found: Iterable[FieldError]) -> Iterator[FieldError]:
     for fault in found:
         yield replace(fault, webhook=WEBHOOK)
 
@@ -37,7 +37,7 @@ def is_label(text: str) -> bool:
     return len(text) <= 63 and _LABEL.fullmatch(text) is not None
 
 
-def wildcard_domain(path: Path, domain: str) -> Iterator[Fault]:
+def wildcard_domain(path: Path, domain: str) -> Iterator[FieldError]:
     if (told := _precondition(domain)) is not None:
         yield problem(path, told)
         return
@@ -48,7 +48,7 @@ def wildcard_domain(path: Path, domain: str) -> Iterator[Fault]:
         yield from _labels(path, domain, rest)
 
 
-def domain(path: Path, name: str) -> Iterator[Fault]:
+def domain(path: Path, name: str) -> Iterator[FieldError]:
     if (told := _precondition(name)) is not None:
         yield problem(path, told)
     else:
@@ -61,7 +61,7 @@ def _precondition(name: str) -> str | None:
     return f"domain name {q(name)} too long (max 255)" if len(name) > 255 else None
 
 
-def _labels(path: Path, whole: str, part: str) -> Iterator[Fault]:
+def _labels(path: Path, whole: str, part: str) -> Iterator[FieldError]:
     labels = part.removesuffix(".").split(".")
     if labels[-1].isdigit():
         yield problem(path, f"domain name {q(whole)} invalid (top level domain {q(labels[-1])} cannot be all-numeric)")
@@ -93,23 +93,23 @@ def overlap(a: str, b: str) -> bool:
     return matches(a, b) or matches(b, a)
 
 
-def port(path: Path, number: int) -> Iterator[Fault]:
+def port(path: Path, number: int) -> Iterator[FieldError]:
     if not 1 <= number <= 65535:
         yield problem(path, f"port number {number} must be in the range 1..65535")
 
 
-def duration(path: Path, text: str | None) -> Iterator[Fault]:
+def duration(path: Path, text: str | None) -> Iterator[FieldError]:
     """The first of the two is a rule of the CRDs themselves. Zero is too small: ``timeout: 0s`` is refused."""
     if text is None:
         return
     parsed = durations.nanoseconds(text)
     if parsed is None or parsed < 10**6:
-        yield faults.invalid(path, text, "must be a valid duration greater than 1ms")
+        yield field_errors.invalid(path, text, "must be a valid duration greater than 1ms")
     elif parsed % 10**6:
         yield problem(path, "only durations to ms precision are supported")
 
 
-def export_to(path: Path, names: tuple[str, ...], *, private_only: str = "") -> Iterator[Fault]:
+def export_to(path: Path, names: tuple[str, ...], *, private_only: str = "") -> Iterator[FieldError]:
     seen: set[str] = set()
     for index, name in enumerate(names):
         at = (*path, index)
@@ -126,15 +126,15 @@ def export_to(path: Path, names: tuple[str, ...], *, private_only: str = "") -> 
         yield problem(path, private_only)
 
 
-def label_values(path: Path, labels: dict[str, str]) -> Iterator[Fault]:
+def label_values(path: Path, labels: dict[str, str]) -> Iterator[FieldError]:
     yield from said_by_webhook(metadata.labels(path, labels))
 
 
-def required(path: Path, message: str) -> Fault:
+def required(path: Path, message: str) -> FieldError:
     return problem(path, message, Reason.REQUIRED)
 
 
-def conflict(path: Path, message: str) -> Fault:
+def conflict(path: Path, message: str) -> FieldError:
     return problem(path, message, Reason.FORBIDDEN)
 
 
@@ -151,7 +151,7 @@ _ONLY_RE2 = re.compile(
 _MAX_REGEX = 1024
 
 
-def regex(path: Path, field: str, pattern: str) -> Iterator[Fault]:
+def regex(path: Path, field: str, pattern: str) -> Iterator[FieldError]:
     """Whether RE2 would take it, as near as can be told without RE2."""
     if not pattern:
         yield problem(path, f"{q(field)}: regex string match should not be empty")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.istio.service_entry import ServiceEntry, ServiceEntrySpec, WorkloadEndpoint
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
@@ -13,7 +13,7 @@ from lockgate.resources.rules.istio_names import conflict, problem, q, required
 _HTTP_OR_TLS = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS"))
 
 
-def refusals(entry: ServiceEntry) -> Iterator[Fault]:
+def refusals(entry: ServiceEntry) -> Iterator[FieldError]:
     spec = entry.spec
     if not spec.hosts:
         yield required(("spec", "hosts"), "service entry must have at least one host")
@@ -29,7 +29,7 @@ def refusals(entry: ServiceEntry) -> Iterator[Fault]:
     yield from names.export_to(("spec", "exportTo"), spec.export_to)
 
 
-def _addresses(spec: ServiceEntrySpec) -> Iterator[Fault]:
+def _addresses(spec: ServiceEntrySpec) -> Iterator[FieldError]:
     static = (spec.resolution or "NONE") in ("NONE", "STATIC")
     for index, address in enumerate(spec.addresses):
         at = ("spec", "addresses", index)
@@ -41,7 +41,7 @@ def _addresses(spec: ServiceEntrySpec) -> Iterator[Fault]:
             yield problem(at, f"{address} is not a valid IP or CIDR")
 
 
-def _ports(spec: ServiceEntrySpec) -> Iterator[Fault]:
+def _ports(spec: ServiceEntrySpec) -> Iterator[FieldError]:
     seen_names: set[str] = set()
     seen_numbers: set[int] = set()
     for index, port in enumerate(spec.ports):
@@ -59,7 +59,7 @@ def _ports(spec: ServiceEntrySpec) -> Iterator[Fault]:
         seen_numbers.add(port.number)
 
 
-def _resolution(spec: ServiceEntrySpec) -> Iterator[Fault]:
+def _resolution(spec: ServiceEntrySpec) -> Iterator[FieldError]:
     resolution, path = spec.resolution or "NONE", ("spec", "endpoints")
     plain = [port for port in spec.ports if port.protocol.upper() not in _HTTP_OR_TLS]
     if spec.endpoints and spec.workload_selector is not None:
@@ -85,7 +85,7 @@ def _resolution(spec: ServiceEntrySpec) -> Iterator[Fault]:
         yield from _endpoint((*path, index), endpoint, resolution, defined)
 
 
-def _endpoint(path: Path, endpoint: WorkloadEndpoint, resolution: str, defined: set[str]) -> Iterator[Fault]:
+def _endpoint(path: Path, endpoint: WorkloadEndpoint, resolution: str, defined: set[str]) -> Iterator[FieldError]:
     at, address = (*path, "address"), endpoint.address
     unix = address.startswith("unix://")
     if resolution == "STATIC" and not unix and address and not names.is_address(address):
@@ -103,7 +103,7 @@ def _endpoint(path: Path, endpoint: WorkloadEndpoint, resolution: str, defined: 
     yield from names.label_values((*path, "labels"), endpoint.labels)
 
 
-def warnings(entry: ServiceEntry) -> Iterator[Fault]:
+def warnings(entry: ServiceEntry) -> Iterator[FieldError]:
     spec = entry.spec
     if spec.resolution in (None, "NONE") and not spec.addresses:
         for index, port in enumerate(spec.ports):

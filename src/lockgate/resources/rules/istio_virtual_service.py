@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from lockgate.resources.faults import Fault, Path, Reason
+from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.istio.virtual_service import (
     Destination,
     HTTPMatchRequest,
@@ -22,7 +22,7 @@ from lockgate.resources.rules.istio_names import conflict, matches, overlap, pro
 _CLAIMS = "@request.auth.claims"
 
 
-def refusals(service: VirtualService) -> Iterator[Fault]:
+def refusals(service: VirtualService) -> Iterator[FieldError]:
     spec = service.spec
     at_gateway = [gateway for gateway in spec.gateways if gateway != "mesh"]
     if not spec.hosts:
@@ -66,7 +66,7 @@ def refusals(service: VirtualService) -> Iterator[Fault]:
     yield from names.export_to(("spec", "exportTo"), spec.export_to)
 
 
-def _gateway_name(path: Path, gateway: str) -> Iterator[Fault]:
+def _gateway_name(path: Path, gateway: str) -> Iterator[FieldError]:
     namespace, slash, name = gateway.partition("/")
     if not slash:
         # `name`, or the old `name.namespace.svc.cluster.local`.
@@ -81,7 +81,7 @@ def _gateway_name(path: Path, gateway: str) -> Iterator[Fault]:
             yield problem(path, f"invalid value for gateway name: {q(name)}")
 
 
-def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fault]:
+def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
     yield from _http_shape(path, route, delegated=delegated)
     for index, match in enumerate(route.match):
         yield from _http_match((*path, "match", index), match)
@@ -95,7 +95,7 @@ def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fa
     yield from clauses(path, route)
 
 
-def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fault]:
+def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
     """Which actions may stand together."""
     redirect, direct = route.redirect is not None, route.direct_response is not None
     name = route.name or "''"
@@ -123,7 +123,7 @@ def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fa
         yield conflict((*path, "mirrors"), "HTTP route cannot contain both mirror and mirrors")
 
 
-def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[Fault]:
+def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[FieldError]:
     for field, one in (
         ("uri", match.uri),
         ("scheme", match.scheme),
@@ -151,7 +151,7 @@ def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[Fault]:
         yield problem((*path, "sourceNamespace"), message)
 
 
-def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[Fault]:
+def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[FieldError]:
     for index, match in enumerate(route.match):
         for group, several in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
             for name in several:
@@ -162,7 +162,7 @@ def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[Fault]:
                     yield problem((*path, "match", index, group, name), message)
 
 
-def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestination]) -> Iterator[Fault]:
+def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestination]) -> Iterator[FieldError]:
     for index, route in enumerate(routes):
         if route.weight < 0:
             yield problem((*path, index, "weight"), f"weight {route.weight} < 0")
@@ -170,7 +170,7 @@ def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestinatio
         yield problem(path, "total destination weight = 0")
 
 
-def _destination(path: Path, destination: Destination) -> Iterator[Fault]:
+def _destination(path: Path, destination: Destination) -> Iterator[FieldError]:
     if destination.host == "*":
         yield problem((*path, "host"), "invalid destination host *")
     else:
@@ -181,7 +181,7 @@ def _destination(path: Path, destination: Destination) -> Iterator[Fault]:
         yield from names.port((*path, "port", "number"), destination.port.number)
 
 
-def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[Fault]:
+def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[FieldError]:
     if not route.match:
         yield required((*path, "match"), "TLS route must have at least one match condition")
     for index, match in enumerate(route.match):
@@ -203,13 +203,13 @@ def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[
     yield from _l4_destinations(path, route.route)
 
 
-def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterator[Fault]:
+def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterator[FieldError]:
     yield from _weights((*path, "route"), routes)
     for index, route in enumerate(routes):
         yield from _destination((*path, "route", index, "destination"), route.destination)
 
 
-def warnings(service: VirtualService) -> Iterator[Fault]:
+def warnings(service: VirtualService) -> Iterator[FieldError]:
     """Rules and matches that never decide, because an earlier one always does."""
     yield from _deprecated(service)
     if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
@@ -244,7 +244,7 @@ def warnings(service: VirtualService) -> Iterator[Fault]:
             yield _unused(path, route, index, "all matches used by prior rules")
 
 
-def _deprecated(service: VirtualService) -> Iterator[Fault]:
+def _deprecated(service: VirtualService) -> Iterator[FieldError]:
     for index, route in enumerate(service.spec.http):
         if route.mirror_percent is not None:
             message = 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
@@ -254,7 +254,7 @@ def _deprecated(service: VirtualService) -> Iterator[Fault]:
             yield problem(("spec", "http", index, "fault", "abort"), "abort configured, but error type not set")
 
 
-def _unused(path: Path, route: HTTPRoute, index: int, why: str) -> Fault:
+def _unused(path: Path, route: HTTPRoute, index: int, why: str) -> FieldError:
     return problem(path, f"virtualService rule {_rule_name(route, index)} not used ({why})")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from lockgate.resources import faults
-from lockgate.resources.faults import Fault, Path
+from lockgate.resources import field_errors
+from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.model import Resource
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -48,11 +48,11 @@ _FREE_NAMES = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
 _NAMELESS = {"IstioOperator"}
 
 
-def refusals(resource: Resource) -> Iterator[Fault]:
+def refusals(resource: Resource) -> Iterator[FieldError]:
     meta = resource.metadata
     kind = resource.KIND.kind
     if not meta.name and not meta.generate_name and kind not in _NAMELESS:
-        yield faults.required(("metadata", "name"), "name or generateName is required")
+        yield field_errors.required(("metadata", "name"), "name or generateName is required")
     if meta.name:
         yield from _name(("metadata", "name"), meta.name, kind)
     if meta.namespace and resource.KIND.namespaced:
@@ -61,43 +61,43 @@ def refusals(resource: Resource) -> Iterator[Fault]:
     for key in meta.annotations:
         yield from _key(("metadata", "annotations"), key, key.lower())
     if sum(len(key) + len(value) for key, value in meta.annotations.items()) > _ANNOTATIONS_LIMIT:
-        yield faults.too_long(("metadata", "annotations"), _ANNOTATIONS_LIMIT)
+        yield field_errors.too_long(("metadata", "annotations"), _ANNOTATIONS_LIMIT)
 
 
-def dns_label(path: Path, value: str) -> Iterator[Fault]:
+def dns_label(path: Path, value: str) -> Iterator[FieldError]:
     if len(value) > 63:
-        yield faults.invalid(path, value, "must be no more than 63 characters")
+        yield field_errors.invalid(path, value, "must be no more than 63 characters")
     if not _DNS_LABEL.fullmatch(value):
-        yield faults.invalid(path, value, LABEL_RULE)
+        yield field_errors.invalid(path, value, LABEL_RULE)
 
 
-def dns_1035(path: Path, value: str) -> Iterator[Fault]:
+def dns_1035(path: Path, value: str) -> Iterator[FieldError]:
     if len(value) > 63:
-        yield faults.invalid(path, value, "must be no more than 63 characters")
+        yield field_errors.invalid(path, value, "must be no more than 63 characters")
     if not _DNS_1035.fullmatch(value):
-        yield faults.invalid(path, value, _DNS_1035_RULE)
+        yield field_errors.invalid(path, value, _DNS_1035_RULE)
 
 
-def dns_subdomain(path: Path, value: str) -> Iterator[Fault]:
+def dns_subdomain(path: Path, value: str) -> Iterator[FieldError]:
     if len(value) > 253:
-        yield faults.invalid(path, value, "must be no more than 253 characters")
+        yield field_errors.invalid(path, value, "must be no more than 253 characters")
     if not _DNS_SUBDOMAIN.fullmatch(value):
-        yield faults.invalid(path, value, SUBDOMAIN_RULE)
+        yield field_errors.invalid(path, value, SUBDOMAIN_RULE)
 
 
-def labels(path: Path, values: Mapping[str, str]) -> Iterator[Fault]:
+def labels(path: Path, values: Mapping[str, str]) -> Iterator[FieldError]:
     for key, value in values.items():
         yield from _key(path, key, key)
         if len(value) > 63:
-            yield faults.invalid(path, value, "must be no more than 63 bytes")
+            yield field_errors.invalid(path, value, "must be no more than 63 bytes")
         if value and not _QUALIFIED.fullmatch(value):
-            yield faults.invalid(path, value, _VALUE_RULE)
+            yield field_errors.invalid(path, value, _VALUE_RULE)
 
 
-def _name(path: Path, name: str, kind: str) -> Iterator[Fault]:
+def _name(path: Path, name: str, kind: str) -> Iterator[FieldError]:
     if kind in _FREE_NAMES:
         if name in (".", "..") or "/" in name or "%" in name:
-            yield faults.invalid(path, name, "may not be '.' or '..' or contain '/' or '%'")
+            yield field_errors.invalid(path, name, "may not be '.' or '..' or contain '/' or '%'")
     elif kind == "Namespace":
         yield from dns_label(path, name)
     elif kind == "Service":
@@ -107,14 +107,14 @@ def _name(path: Path, name: str, kind: str) -> Iterator[Fault]:
         yield from dns_subdomain(path, name)
 
 
-def _key(path: Path, shown: str, key: str) -> Iterator[Fault]:
+def _key(path: Path, shown: str, key: str) -> Iterator[FieldError]:
     prefix, slash, name = key.rpartition("/")
     if slash and (not prefix or not _DNS_SUBDOMAIN.fullmatch(prefix)):
         problem = "prefix part must be non-empty" if not prefix else f"prefix part {SUBDOMAIN_RULE}"
-        yield faults.invalid(path, shown, problem)
+        yield field_errors.invalid(path, shown, problem)
     if not name:
-        yield faults.invalid(path, shown, "name part must be non-empty")
+        yield field_errors.invalid(path, shown, "name part must be non-empty")
     elif len(name) > 63:
-        yield faults.invalid(path, shown, "name part must be no more than 63 bytes")
+        yield field_errors.invalid(path, shown, "name part must be no more than 63 bytes")
     elif not _QUALIFIED.fullmatch(name):
-        yield faults.invalid(path, shown, _QUALIFIED_RULE)
+        yield field_errors.invalid(path, shown, _QUALIFIED_RULE)

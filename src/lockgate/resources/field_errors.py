@@ -1,4 +1,9 @@
-"""What is wrong with one object, said as the Kubernetes API says it."""
+"""The Kubernetes API's own errors about one object, field by field.
+
+They stay apart from `faults.Fault`, because their shape is upstream's: clients read the path, the reason and the
+message of each (apimachinery `util/validation/field`, `Status.details.causes`). The reader reports one to the user as
+a `Fault` with a code.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +38,10 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One refusal. `message` begins as the API's do (``Required value``); `str()` has the field before it.
+class FieldError:
+    """One reason to refuse an object. `message` starts as in the API (``Required value``); `str()` has the field first.
 
-    `webhook` names the admission webhook that refuses, where it is not the API server itself.
+    `webhook` names the admission webhook that refuses. It is empty for the API server itself.
     """
 
     path: Path
@@ -55,7 +60,7 @@ class Fault:
         return f"{self.field}: {self.message}" if self.path else self.message
 
 
-def denial(faults: Sequence[Fault]) -> str:
+def denial(faults: Sequence[FieldError]) -> str:
     """What the webhook of the first fault answers, of all of its faults: the text after ``denied the request: ``.
 
     Istio's lists bare messages (hashicorp's multierror); the others list field errors (apimachinery's aggregate).
@@ -71,36 +76,36 @@ def denial(faults: Sequence[Fault]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def required(path: Path, detail: str = "") -> Fault:
-    return Fault(path, Reason.REQUIRED, "Required value" + (f": {detail}" if detail else ""))
+def required(path: Path, detail: str = "") -> FieldError:
+    return FieldError(path, Reason.REQUIRED, "Required value" + (f": {detail}" if detail else ""))
 
 
-def invalid(path: Path, value: object, detail: str) -> Fault:
-    return Fault(path, Reason.INVALID, f"Invalid value: {quoted(value)}: {detail}")
+def invalid(path: Path, value: object, detail: str) -> FieldError:
+    return FieldError(path, Reason.INVALID, f"Invalid value: {quoted(value)}: {detail}")
 
 
-def unsupported(path: Path, value: object, supported: Iterable[str]) -> Fault:
+def unsupported(path: Path, value: object, supported: Iterable[str]) -> FieldError:
     allowed = ", ".join(quoted(one) for one in supported)
-    return Fault(path, Reason.UNSUPPORTED, f"Unsupported value: {quoted(value)}: supported values: {allowed}")
+    return FieldError(path, Reason.UNSUPPORTED, f"Unsupported value: {quoted(value)}: supported values: {allowed}")
 
 
-def forbidden(path: Path, detail: str) -> Fault:
-    return Fault(path, Reason.FORBIDDEN, f"Forbidden: {detail}")
+def forbidden(path: Path, detail: str) -> FieldError:
+    return FieldError(path, Reason.FORBIDDEN, f"Forbidden: {detail}")
 
 
-def duplicate(path: Path, value: object) -> Fault:
-    return Fault(path, Reason.DUPLICATE, f"Duplicate value: {quoted(value)}")
+def duplicate(path: Path, value: object) -> FieldError:
+    return FieldError(path, Reason.DUPLICATE, f"Duplicate value: {quoted(value)}")
 
 
-def too_long(path: Path, limit: int, unit: str = "bytes") -> Fault:
-    return Fault(path, Reason.TOO_LONG, f"Too long: may not be more than {limit} {unit}")
+def too_long(path: Path, limit: int, unit: str = "bytes") -> FieldError:
+    return FieldError(path, Reason.TOO_LONG, f"Too long: may not be more than {limit} {unit}")
 
 
-def wrong_type(path: Path, value: object, expected: str) -> Fault:
+def wrong_type(path: Path, value: object, expected: str) -> FieldError:
     """In the words of the CRD validator, which names the type found."""
     found = json_type(value)
     message = f'Invalid value: "{found}": {field_name(path)} in body must be of type {expected}: "{found}"'
-    return Fault(path, Reason.TYPE, message)
+    return FieldError(path, Reason.TYPE, message)
 
 
 def field_name(path: Path) -> str:
