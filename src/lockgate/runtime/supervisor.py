@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.resources.finding import Finding, Severity
-from lockgate.runtime import control, files, watch
-from lockgate.runtime.loader import describe
+from lockgate.resources.finding import Finding
+from lockgate.runtime import control
+from lockgate.runtime.following import Following
 from lockgate.runtime.parts import Line, Report, State
 from lockgate.runtime.report import report, status
 from lockgate.runtime.running import Progress, RunningEdge
@@ -108,10 +108,11 @@ class Supervisor:
         for note in self._edge.supply.notes if self._edge.supply else ():
             self._audience.note(note)
         self._tell(self._edge.findings)
+        following = Following(self._edge, stdin=self._stdin, changed=self._audience.changed, tell=self._tell)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._announce())
-                both.create_task(self._follow_files())
+                both.create_task(following.run())
         finally:
             await control.close(server)
 
@@ -180,39 +181,12 @@ class Supervisor:
     def _seconds(self) -> float:
         return time.monotonic() - self._progress.began
 
-    # --- files ---------------------------------------------------------------------------------------------------
-
-    async def _follow_files(self) -> None:
-        async for _ in watch.changes(self._options.paths):
-            try:
-                await self._reload()
-            except (files.NoManifests, OSError) as error:
-                self._audience.changed(f"{error}; the last good state goes on serving")
-            except Exception as error:
-                log.exception("a change of the files")
-                self._audience.changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
-
-    async def _reload(self) -> None:
-        manifests = files.load(self._options.paths, stdin=self._stdin, earlier=self._edge.manifests)
-        before = _errors(self._edge.findings)
-        loaded = await self._edge.load(manifests)
-        if loaded.anything:
-            log.info("%s", describe(loaded))
-            self._audience.changed(describe(loaded))
-        self._tell((*self._edge.findings, *self._edge.istiod.findings))
-        if before and not _errors(self._edge.findings):
-            self._audience.changed("the files are free of faults again")
-
 
 def _settled(current: Report, told: set[str]) -> list[Line]:
     """The lines to print now."""
     return [
         line for line in current.lines if line.state is not State.WAITING and f"{line.part} {line.name}" not in told
     ]
-
-
-def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(finding for finding in findings if finding.severity is Severity.ERROR)
 
 
 def _only_faults_left(current: Report) -> bool:
