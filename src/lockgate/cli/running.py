@@ -93,12 +93,12 @@ def print_status(told: dict[str, Any], output: str) -> None:
         return
     from lockgate.cli.terminal import Terminal, tell_finding
     from lockgate.resources.finding import Finding, Position, Severity
-    from lockgate.runtime.parts import Line, State
+    from lockgate.runtime.parts import Line, Readiness
 
     terminal = Terminal()
     for part in told["parts"]:
-        line = Line(part["part"], part["name"], State(part["state"]), part["detail"])
-        if line.state is State.WAITING:
+        line = Line(part["part"], part["name"], Readiness(part["state"]), part["detail"])
+        if line.state is Readiness.WAITING:
             click.echo(click.style(" … ", fg="yellow") + f"{line.part:<15} {line.name:<31} {line.detail}")
         else:
             terminal.line(line)

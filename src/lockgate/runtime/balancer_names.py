@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from lockgate.ingress.annotations import registry as a
@@ -12,7 +12,7 @@ from lockgate.ingress.stack import GroupId, Stack
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.finding import Finding
 from lockgate.resources.kinds import Ingress
-from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.observed import State
 
 Owner: TypeAlias = tuple[GroupId, bool]  # its group; whether it is the network load balancer in front
 
@@ -36,16 +36,18 @@ def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> 
     }
 
 
-def kept(edge: RunningEdge, names: Mapping[Owner, str], ingresses: Sequence[Ingress]) -> Iterator[Finding]:
-    """A warning for each load balancer that its Ingresses name anew, in vain."""
-    for stack in edge.stacks.stacks if edge.stacks else ():
+def kept(state: State) -> Iterator[Finding]:
+    """A warning for each load balancer whose Ingresses give it another name, which changes nothing."""
+    ingresses = state.cluster.all(Ingress)
+    names = live(state.balancing.all, ingresses)
+    for stack in state.stacks.stacks if state.stacks else ():
         balancer = stack.load_balancer
         name = names.get((stack.group, False))
         if balancer is None or name is None or name == balancer.name:
             continue
         naming = (each for each in ingresses if a.LOAD_BALANCER_NAME.key in each.metadata.annotations)
         ingress = next((each for each in naming if stack.group in groups_held(each)), None)
-        document = edge.loader.documents.get(ingress.key) if ingress else None
+        document = state.documents.get(ingress.key) if ingress else None
         yield KEEPS_ITS_NAME.finding(
             f"load balancer {name} keeps its name: that it ought to be {balancer.name} changes nothing",
             document.at(*a.LOAD_BALANCER_NAME.path()) if document else balancer.origin,

@@ -67,11 +67,6 @@ class Loader:
         """What the API has taken."""
         return self._loaded.keys()
 
-    @property
-    def count(self) -> int:
-        """Objects from the user's files."""
-        return sum(wanted.position is not None for wanted in self._loaded.values())
-
     async def load(self, manifests: Manifests, supply: Supply) -> Loaded:
         """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before."""
         wanted = self._wanted(manifests, supply)

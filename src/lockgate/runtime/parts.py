@@ -8,7 +8,7 @@ from enum import StrEnum
 from lockgate.resources.finding import Finding
 
 
-class State(StrEnum):
+class Readiness(StrEnum):
     READY = "ready"
     WAITING = "waiting"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class Line:
 
     part: str
     name: str
-    state: State
+    state: Readiness
     detail: str = ""
 
 
@@ -32,8 +32,8 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        return all(line.state is State.READY for line in self.lines)
+        return all(line.state is Readiness.READY for line in self.lines)
 
     @property
     def faults(self) -> tuple[Line, ...]:
-        return tuple(line for line in self.lines if line.state is State.FAILED)
+        return tuple(line for line in self.lines if line.state is Readiness.FAILED)

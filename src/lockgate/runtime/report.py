@@ -1,25 +1,18 @@
-"""How an edge is: a line for each part, from the state of the APIs and of what the Envoys have accepted."""
+"""What an edge says about itself: a line for each part, what is wrong, and where it serves. Pure, from a `State`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from lockgate.edge.supply import AcmCertificate
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.codes import define
 from lockgate.resources.finding import Finding, Severity
-from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer, VirtualService
-from lockgate.resources.kinds import Gateway as IstioGateway
+from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer
 from lockgate.resources.meta import condition
-from lockgate.resources.model import ObjectKey, Resource
-from lockgate.resources.status import NotFound
 from lockgate.runtime import balancer_names
-from lockgate.runtime.hops import balancers, gateways, hops
-from lockgate.runtime.parts import Line, Report, State
-from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.observed import Cluster, State
+from lockgate.runtime.parts import Line, Readiness, Report
 from lockgate.runtime.waf import not_evaluated
 
 REJECTED = define(
@@ -30,207 +23,145 @@ REJECTED = define(
 )
 
 
-async def report(edge: RunningEdge) -> Report:
-    certificates = [line async for line in _certificates(edge)]
+def report(state: State) -> Report:
     lines = (
-        _kubernetes(edge),
-        _aws(edge),
-        *[line async for line in _acm(edge)],
-        *certificates,
-        *[line async for line in _load_balancers(edge)],
-        *_gateways(edge),
-        *[line async for line in _dns(edge)],
+        *_apis(state),
+        *_acm(state),
+        *_certificates(state),
+        *_load_balancers(state),
+        *_gateways(state),
+        *_dns(state),
     )
-    rejections = [
-        REJECTED.finding(str(rejection), subject=", ".join(rejection.origins))
-        for node in edge.envoys
-        for rejection in edge.ads.rejections(node)
-    ]
-    ingresses = await edge.store.list(Ingress)
-    renamed = balancer_names.kept(edge, balancer_names.live(balancers(edge), ingresses), ingresses)
-    passed = not_evaluated(edge.load_balancing.load_balancers)
-    findings = (*edge.findings, *edge.istiod.findings, *rejections, *renamed, *passed)
-    return Report(lines, findings, tuple(_urls(edge)))
+    return Report(lines, tuple(_findings(state)), tuple(_urls(state)))
 
 
-async def status(edge: RunningEdge) -> dict[str, Any]:
-    """`lockgate status --output json`."""
-    told = await report(edge)
-    return {
-        **edge.about(),
-        "ready": told.ready,
-        "urls": list(told.urls),
-        "parts": [asdict(line) for line in told.lines],
-        "objects": [each async for each in _objects(edge)],
-        "hops": await hops(edge),
-        "findings": [_finding(each) for each in told.findings],
-        "supplied": list(edge.supply.notes if edge.supply else ()),
-        "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in edge.envoys.items()},
-        "timeline": [{"done": what, "seconds": seconds} for what, seconds in edge.progress.marks],
-    }
+def _findings(state: State) -> Iterator[Finding]:
+    yield from state.findings
+    for envoy in state.envoys.values():
+        for rejection in envoy.rejections:
+            yield REJECTED.finding(str(rejection), subject=", ".join(rejection.origins))
+    yield from balancer_names.kept(state)
+    yield from not_evaluated(state.balancing.load_balancers)
 
 
 # --- lines -------------------------------------------------------------------------------------------------------
 
 
-def _kubernetes(edge: RunningEdge) -> Line:
-    files = len(edge.manifests.files) if edge.manifests else 0
-    counted = f"{_count(edge.loader.count, 'object')} from {_count(files, 'file')}"
-    return Line("kubernetes api", edge.kubernetes_api.url, State.READY, counted)
+def _apis(state: State) -> Iterator[Line]:
+    addresses, aws = state.about["addresses"], state.about["aws"]
+    objects = sum(key in state.applied for key in state.documents)
+    counted = f"{_count(objects, 'object')} from {_count(len(state.files), 'file')}"
+    yield Line("kubernetes api", addresses["kubernetes"], Readiness.READY, counted)
+    yield Line("aws api", addresses["aws"], Readiness.READY, f"{aws['region']} · {aws['account']}")
 
 
-def _aws(edge: RunningEdge) -> Line:
-    return Line("aws api", edge.aws_api.url, State.READY, f"{edge.aws_api.region} · {edge.aws_api.account}")
+def _acm(state: State) -> Iterator[Line]:
+    for certificate in state.supply.certificates if state.supply else ():
+        if certificate.arn in state.issued:
+            readiness, detail = Readiness.READY, "issued by DNS validation"
+        else:
+            readiness, detail = Readiness.WAITING, "waits for its validation record to resolve"
+        yield Line("certificate", f"acm  {_names(certificate)}", readiness, detail)
 
 
-async def _acm(edge: RunningEdge) -> AsyncIterator[Line]:
-    for certificate in edge.supply.certificates if edge.supply else ():
-        issued = await edge.aws_api.certificate_material(certificate.arn) is not None
-        detail = "issued by DNS validation" if issued else "waits for its validation record to resolve"
-        yield Line("certificate", f"acm  {_names(certificate)}", State.READY if issued else State.WAITING, detail)
-
-
-async def _certificates(edge: RunningEdge) -> AsyncIterator[Line]:
-    for certificate in await edge.store.list(Certificate):
+def _certificates(state: State) -> Iterator[Line]:
+    for certificate in state.cluster.all(Certificate):
         name = f"{certificate.namespace}/{certificate.name}"
-        issuer = await _issuer(edge, certificate)
+        issuer = _issuer(state.cluster, certificate)
         refused = condition(issuer.status.conditions, "Ready") if issuer else None
         ready = condition(certificate.status.conditions, "Ready")
         if ready and ready.status == "True":
-            yield Line("certificate", name, State.READY, _issued_how(certificate, issuer))
+            yield Line("certificate", name, Readiness.READY, _issued_how(certificate, issuer))
         elif certificate.status.last_failure_time:
             issuing = condition(certificate.status.conditions, "Issuing")
-            yield Line("certificate", name, State.FAILED, issuing.message if issuing else "issuance failed")
+            yield Line("certificate", name, Readiness.FAILED, issuing.message if issuing else "issuance failed")
         elif issuer and refused and refused.status == "False":
             detail = f"{issuer.KIND.kind} {issuer.name}: {refused.message}"
-            yield Line("certificate", name, State.FAILED, detail)
+            yield Line("certificate", name, Readiness.FAILED, detail)
         else:
-            yield Line("certificate", name, State.WAITING, ready.message if ready else "not looked at yet")
+            yield Line("certificate", name, Readiness.WAITING, ready.message if ready else "not processed yet")
 
 
-async def _load_balancers(edge: RunningEdge) -> AsyncIterator[Line]:
-    ingresses = await edge.store.list(Ingress)
+def _load_balancers(state: State) -> Iterator[Line]:
+    ingresses = state.cluster.all(Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
-    names = balancer_names.live(balancers(edge), ingresses)
-    stacks = edge.stacks.stacks if edge.stacks else ()
+    names = balancer_names.live(state.balancing.all, ingresses)
+    stacks = state.stacks.stacks if state.stacks else ()
     wanted = [names.get(owner, made.name) for each in stacks for owner, made in balancer_names.desired(each)]
-    current, settled = edge.load_balancing.current, edge.ads.is_settled("alb")
-    for balancer in balancers(edge):
-        await asyncio.sleep(0)  # of many load balancers: nothing that is served waits for the telling
+    belongs = frozenset(wanted)
+    for balancer in state.balancing.all:
         # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
-        made = balancer.name not in wanted or balancer.dns_name.lower() in published
-        yield _load_balancer(edge, balancer, served=current and settled and made)
-    there = {balancer.name for balancer in balancers(edge)}
+        made = balancer.name not in belongs or balancer.dns_name.lower() in published
+        yield _load_balancer(state, balancer, made=made)
+    there = {balancer.name for balancer in state.balancing.all}
     for name in wanted:
         if name not in there:
-            yield Line("load balancer", name, State.WAITING, "is being made")
+            yield Line("load balancer", name, Readiness.WAITING, "is being made")
     unmade = [ingress for ingress in ingresses if not ingress.status.load_balancer.ingress]
-    warnings = await _warnings(edge) if unmade else {}
+    warnings = _warnings(state.cluster) if unmade else {}
     for ingress in unmade:
         if warning := warnings.get(ingress.metadata.uid):
-            yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", State.FAILED, warning)
+            yield Line("load balancer", f"{ingress.namespace}/{ingress.name}", Readiness.FAILED, warning)
 
 
-def _load_balancer(edge: RunningEdge, balancer: AnyLoadBalancer, *, served: bool) -> Line:
-    states = {reference: edge.load_balancing.target_states(reference) for reference in balancer.target_groups}
-    targets = [state for group in states.values() for state in group.values()]
+def _load_balancer(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
+    balancing, envoy = state.balancing, state.alb
+    states = [balancing.targets.get(reference, {}) for reference in balancer.target_groups]
+    targets = [target for group in states for target in group.values()]
     healthy = targets.count("healthy") + targets.count("unavailable")  # functions that nobody checks take requests
+    complaints = (why for reference in balancer.target_groups for why in balancing.complaints.get(reference, ()))
     detail = " · ".join(
         (
             _count(len(balancer.listeners), "listener"),
             _count(len(balancer.target_groups), "target group"),
             f"{healthy}/{len(targets)} healthy",
-            *dict.fromkeys(why for reference in states for why in edge.load_balancing.complaints(reference)),
+            *dict.fromkeys(complaints),
         )
     )
-    if rejected := edge.ads.rejections("alb"):
-        return Line("load balancer", balancer.name, State.FAILED, str(rejected[0]))
+    if envoy.rejections:
+        return Line("load balancer", balancer.name, Readiness.FAILED, str(envoy.rejections[0]))
     # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.
     fit = healthy == len(targets) or isinstance(balancer, NetworkLoadBalancer)
-    ready = served and balancer.dns_name.lower() in edge.addresses and all(states.values()) and fit
-    return Line("load balancer", balancer.name, State.READY if ready else State.WAITING, detail)
+    served = balancing.current and envoy.settled and made and balancer.dns_name.lower() in balancing.addresses
+    ready = served and all(states) and fit
+    return Line("load balancer", balancer.name, Readiness.READY if ready else Readiness.WAITING, detail)
 
 
-def _gateways(edge: RunningEdge) -> Iterator[Line]:
-    for node in sorted(edge.envoys):
+def _gateways(state: State) -> Iterator[Line]:
+    for node, envoy in sorted(state.envoys.items()):
+        gateway = envoy.gateway
         if node == "alb":
             continue
-        gateway = gateways(edge).get(node)
         if gateway is None:
-            yield Line("gateway", node, State.WAITING, "Envoy starts")
+            yield Line("gateway", node, Readiness.WAITING, "Envoy starts")
             continue
         hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
         listening = [each for each in gateway.listeners if each.port != gateway.status_port]
         detail = f"{_count(len(listening), 'listener')} · {_count(hosts, 'virtual host')}"
-        rejected = edge.ads.rejections(node)
-        settled = edge.ads.is_settled(node)
         name = gateway.workload.partition("/")[2].removesuffix("-0")
-        if rejected:
-            yield Line("gateway", name, State.FAILED, str(rejected[0]))
+        if envoy.rejections:
+            yield Line("gateway", name, Readiness.FAILED, str(envoy.rejections[0]))
         else:
-            yield Line("gateway", name, State.READY if settled else State.WAITING, detail)
+            yield Line("gateway", name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)
 
 
-async def _dns(edge: RunningEdge) -> AsyncIterator[Line]:
-    hosts = edge.supply.hosts if edge.supply else ()
-    answered: list[str] = []
-    missing: list[str] = []
-    for host in hosts:
-        (answered if await edge.dns.addresses_of(host.replace("*", "any", 1)) else missing).append(host)
+def _dns(state: State) -> Iterator[Line]:
+    hosts = state.supply.hosts if state.supply else ()
+    answered = [host for host in hosts if host in state.resolved]
+    missing = [host for host in hosts if host not in state.resolved]
     if answered:
-        yield Line("dns", ", ".join(_shortened(answered)), State.READY, "alias to the load balancer")
+        yield Line("dns", shortened(answered), Readiness.READY, "alias to the load balancer")
     if missing:
-        yield Line("dns", ", ".join(_shortened(missing)), State.WAITING, "no record yet")
+        yield Line("dns", shortened(missing), Readiness.WAITING, "no record yet")
 
 
-# --- the JSON report's own parts ---------------------------------------------------------------------------------
+# --- where it serves ---------------------------------------------------------------------------------------------
 
 
-async def _objects(edge: RunningEdge) -> AsyncIterator[dict[str, Any]]:
-    for key, document in sorted(edge.loader.documents.items()):
-        yield {
-            "kind": key.kind,
-            "namespace": key.namespace,
-            "name": key.name,
-            "source": str(document.position),
-            "state": await _object_state(edge, key, document.resource, document.accepted),
-        }
-
-
-async def _object_state(edge: RunningEdge, key: ObjectKey, resource: Resource | None, accepted: bool) -> str:
-    if not accepted:
-        return "refused"
-    try:
-        match resource:
-            case None:
-                return "stored"
-            case Certificate():
-                current = await edge.store.get(Certificate, key.name, key.namespace)
-                ready = condition(current.status.conditions, "Ready")
-                return "ready" if ready and ready.status == "True" else "waiting"
-            case Ingress():
-                ingress = await edge.store.get(Ingress, key.name, key.namespace)
-                return "ready" if ingress.status.load_balancer.ingress else "waiting"
-            case IstioGateway() | VirtualService():
-                return "served" if gateways(edge) else "waiting"
-            case _:
-                return "applied"
-    except NotFound:  # the API refused it, or somebody deleted it
-        return "refused" if key not in edge.loader.applied else "deleted"
-
-
-# --- words -------------------------------------------------------------------------------------------------------
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    position = asdict(finding.position) if finding.position else None
-    return {**asdict(finding), "severity": finding.severity.value, "position": position}
-
-
-def _urls(edge: RunningEdge) -> Iterator[str]:
+def _urls(state: State) -> Iterator[str]:
     """Of the hosts that the edge serves; without any, of the load balancers' own names, which no certificate has."""
-    hosts = [host for host in (edge.supply.hosts if edge.supply else ()) if not host.startswith("*")]
-    balancers = edge.load_balancing.load_balancers
+    hosts = [host for host in (state.supply.hosts if state.supply else ()) if not host.startswith("*")]
+    balancers = state.balancing.load_balancers
     ports = {listener.port: listener.protocol for balancer in balancers for listener in balancer.listeners}
     for port, protocol in sorted(ports.items(), key=lambda each: (each[1] != "HTTPS", each[0])):
         for host in hosts:
@@ -246,14 +177,14 @@ def _url(protocol: str, host: str, port: int) -> str:
     return f"{protocol.lower()}://{host}{shown}/"
 
 
-async def _issuer(edge: RunningEdge, certificate: Certificate) -> Issuer | ClusterIssuer | None:
+# --- reading the cluster -----------------------------------------------------------------------------------------
+
+
+def _issuer(cluster: Cluster, certificate: Certificate) -> Issuer | ClusterIssuer | None:
     ref = certificate.spec.issuer_ref
-    try:
-        if ref.kind == "ClusterIssuer":
-            return await edge.store.get(ClusterIssuer, ref.name)
-        return await edge.store.get(Issuer, ref.name, certificate.namespace)
-    except NotFound:
-        return None
+    if ref.kind == "ClusterIssuer":
+        return cluster.get(ClusterIssuer, ref.name)
+    return cluster.get(Issuer, ref.name, certificate.namespace)
 
 
 def _issued_how(certificate: Certificate, issuer: Issuer | ClusterIssuer | None) -> str:
@@ -263,25 +194,33 @@ def _issued_how(certificate: Certificate, issuer: Issuer | ClusterIssuer | None)
     return "issued over ACME, DNS-01" if issuer.spec.acme else f"issued by {ref.kind} {ref.name}"
 
 
-async def _warnings(edge: RunningEdge) -> dict[str, str]:
+def _warnings(cluster: Cluster) -> Mapping[str, str]:
     """The latest warning event about each object, by its uid."""
-    events = [event for event in await edge.store.list(Event) if event.type == "Warning"]
+    events = [event for event in cluster.all(Event) if event.type == "Warning"]
     events.sort(key=lambda event: event.last_timestamp or "")
     return {event.involved_object.uid: event.message for event in events}
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def shortened(hosts: Sequence[str]) -> str:
+    """The first four hosts; one below a host that is listed too by its first part: ``tidewater.example, www``."""
+    listed = frozenset(hosts)
+    shown = [_below(host, listed) for host in hosts[:4]]
+    return ", ".join([*shown, f"{len(hosts) - 4} more"] if len(hosts) > 4 else shown)
+
+
+def _below(host: str, listed: frozenset[str]) -> str:
+    for dot in (at for at, letter in enumerate(host) if letter == "."):
+        if host[dot + 1 :] in listed:
+            return host[:dot]
+    return host
 
 
 def _names(certificate: AcmCertificate) -> str:
     more = len(certificate.names) - 1
     return certificate.names[0] + (f" +{more}" if more else "")
-
-
-def _shortened(hosts: list[str]) -> list[str]:
-    """Hosts below one that was named before by their first part: ``tidewater.example, www``."""
-    shown: list[str] = []
-    for host in hosts:
-        parent = next((each for each in hosts if host.endswith(f".{each}")), None)
-        shown.append(host.removesuffix(f".{parent}") if parent else host)
-    return shown if len(shown) <= 4 else [*shown[:4], f"{len(shown) - 4} more"]
 
 
 def _count(number: int, what: str) -> str:

@@ -144,7 +144,7 @@ class RunningEdge:
         return loaded
 
     def about(self) -> dict[str, Any]:
-        """What other commands need to know of the edge. Holds the dummy AWS key, and no private key."""
+        """Names, addresses and paths: what the edge tells anybody who asks. No secret is in it."""
         return {
             "name": self.options.name,
             "addresses": {
@@ -166,9 +166,13 @@ class RunningEdge:
                 "account": self.aws_api.account,
                 "region": self.aws_api.region,
                 "access_key_id": self._access_key[0],
-                "secret_access_key": self._access_key[1],
             },
         }
+
+    def about_with_key(self) -> dict[str, Any]:
+        """The same with the dummy AWS key, for the file that only its owner may read."""
+        about = self.about()
+        return {**about, "aws": {**about["aws"], "secret_access_key": self._access_key[1]}}
 
     # --- start ---------------------------------------------------------------------------------------------------
 

@@ -18,10 +18,12 @@ from lockgate.edge.options import Options
 from lockgate.resources.finding import Finding
 from lockgate.runtime import control
 from lockgate.runtime.following import Following
-from lockgate.runtime.parts import Line, Report, State
-from lockgate.runtime.report import report, status
+from lockgate.runtime.observe import observe
+from lockgate.runtime.parts import Line, Readiness, Report
+from lockgate.runtime.report import report
 from lockgate.runtime.running import Progress, RunningEdge
 from lockgate.runtime.state import StateFolder
+from lockgate.runtime.status import status
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -104,7 +106,7 @@ class Supervisor:
     async def _started(self) -> None:
         """Everything listens: from here on the other commands find the edge."""
         server = await control.serve(self._folder.control_socket, self._answer)
-        self._folder.write({**self._edge.about(), "pid": os.getpid()})
+        self._folder.write({**self._edge.about_with_key(), "pid": os.getpid()})
         for note in self._edge.supply.notes if self._edge.supply else ():
             self._audience.note(note)
         self._tell(self._edge.findings)
@@ -119,7 +121,7 @@ class Supervisor:
     async def _answer(self, question: str) -> dict[str, Any]:
         match question:
             case "status":
-                return {**await status(self._edge), "pid": os.getpid(), "announced": self._became_ready}
+                return {**status(await observe(self._edge)), "pid": os.getpid(), "announced": self._became_ready}
             case _:
                 return {"error": f"no such question: {question}"}
 
@@ -130,7 +132,7 @@ class Supervisor:
         warned = doubted = False
         while True:
             looked = time.monotonic()
-            current = self._last = await report(self._edge)
+            current = self._last = report(await observe(self._edge))
             took = time.monotonic() - looked
             for line in _settled(current, told):
                 told.add(f"{line.part} {line.name}")
@@ -162,12 +164,12 @@ class Supervisor:
         while True:
             await asyncio.sleep(max(_WATCH, _REST * took))
             looked = time.monotonic()
-            current = self._last = await report(self._edge)
+            current = self._last = report(await observe(self._edge))
             took = time.monotonic() - looked
             known = {(line.part, line.name): line for line in before.lines}
             for line in current.lines:
                 earlier = known.get((line.part, line.name))
-                if line.state is not State.WAITING and (earlier is None or earlier != line):
+                if line.state is not Readiness.WAITING and (earlier is None or earlier != line):
                     self._audience.line(line)
             self._tell(current.findings)
             before = current
@@ -185,12 +187,12 @@ class Supervisor:
 def _settled(current: Report, told: set[str]) -> list[Line]:
     """The lines to print now."""
     return [
-        line for line in current.lines if line.state is not State.WAITING and f"{line.part} {line.name}" not in told
+        line for line in current.lines if line.state is not Readiness.WAITING and f"{line.part} {line.name}" not in told
     ]
 
 
 def _only_faults_left(current: Report) -> bool:
-    return not any(line.state is State.WAITING for line in current.lines)
+    return not any(line.state is Readiness.WAITING for line in current.lines)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -80,6 +80,10 @@ class Storage:
             return [objects[at] for at in sorted(at for at in objects if at[0] == namespace)]
         return [objects[at] for at in sorted(objects)]
 
+    def snapshot(self) -> dict[GroupKind, dict[tuple[str, str], Stored]]:
+        """All objects as they are now, by kind, and by namespace and name. Later writes do not change it."""
+        return {kind: dict(objects) for kind, objects in self._objects.items()}
+
     def count(self, kind: GroupKind) -> int:
         return len(self._objects.get(kind, ()))
 

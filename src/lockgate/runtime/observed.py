@@ -1,0 +1,126 @@
+"""A running edge at one moment, as a value: what `report`, `hops` and `status` read, and nothing else.
+
+`runtime.observe` fills it from the two APIs, the Envoys and DNS. Readers of it are pure functions, so that what an edge
+says about itself is tested without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockgate.dataplane.stream import Rejection
+from lockgate.edge.port_table import PortTable
+from lockgate.edge.supply import Supply
+from lockgate.embedded.kubernetes.storage import GroupKind, Stored
+from lockgate.gateway.model import Gateway
+from lockgate.ingress.manifests import Stacks
+from lockgate.loadbalancer.model import LoadBalancer, TargetState
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources.finding import Finding
+from lockgate.resources.model import ObjectKey, Resource, ResourceT
+from lockgate.resources.reader import Document
+from lockgate.xds.snapshot import EMPTY, Snapshot
+
+
+class Cluster:
+    """The Kubernetes API's objects at one moment. Values are typed when they are asked for, and once."""
+
+    def __init__(self, objects: Mapping[GroupKind, Mapping[tuple[str, str], Stored]]) -> None:
+        """`objects` by kind, and by namespace and name; they must not change afterwards."""
+        self._objects = objects
+        self._lists: dict[GroupKind, tuple[Resource, ...]] = {}
+
+    @staticmethod
+    def of(resources: Iterable[Resource]) -> Cluster:
+        objects: dict[GroupKind, dict[tuple[str, str], Stored]] = {}
+        for resource in resources:
+            stored = Stored(resource.key, resource.manifest(), 0, resource)
+            objects.setdefault(resource.KIND.group_kind, {})[resource.namespace, resource.name] = stored
+        return Cluster(objects)
+
+    def __contains__(self, key: ObjectKey) -> bool:
+        return (key.namespace, key.name) in self._objects.get((key.group, key.kind), {})
+
+    def get(self, kind: type[ResourceT], name: str, namespace: str = "") -> ResourceT | None:
+        stored = self._objects.get(kind.KIND.group_kind, {}).get((namespace, name))
+        return stored.parsed(kind) if stored else None
+
+    def all(self, kind: type[ResourceT]) -> tuple[ResourceT, ...]:
+        """Sorted by namespace and name."""
+        at = kind.KIND.group_kind
+        if at not in self._lists:
+            stored = self._objects.get(at, {})
+            self._lists[at] = tuple(stored[name].parsed(kind) for name in sorted(stored))
+        return self._lists[at]  # type: ignore[return-value]  # all of this kind
+
+
+@dataclass(frozen=True, slots=True)
+class Balancing:
+    """The load balancers that are served, and what becomes of them.
+
+    `addresses` are by DNS name in lower case, `ports` by that and the listener's port. `targets` (``id:port`` to state)
+    and `complaints` (of health checks) are by target group. `current` is False while the AWS API has changes that are
+    not read yet. `unserved` says why a listener, ``NAME:PORT``, is not served.
+    """
+
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    network_load_balancers: tuple[NetworkLoadBalancer, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    targets: Mapping[str, Mapping[str, TargetState]] = field(default_factory=dict)
+    complaints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unserved: Mapping[str, str] = field(default_factory=dict)
+    current: bool = True
+
+    @property
+    def all(self) -> tuple[AnyLoadBalancer, ...]:
+        return (*self.load_balancers, *self.network_load_balancers)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One Envoy. `settled` says that it has accepted all of `snapshot`; `gateway` is None for the load balancers'."""
+
+    pid: int | None = None
+    restarts: int = 0
+    settled: bool = False
+    rejections: tuple[Rejection, ...] = ()
+    snapshot: Snapshot = EMPTY
+    gateway: Gateway | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything at one moment. `about` has names, addresses and paths, and no secret.
+
+    `documents` are the user's objects, `applied` the keys of those that the API accepted. `resolved` has the hosts of
+    the supply that DNS answers for, `issued` the ARNs of the ACM certificates that exist. `envoys` are by node id.
+    """
+
+    about: Mapping[str, Any]
+    files: tuple[str, ...] = ()
+    documents: Mapping[ObjectKey, Document] = field(default_factory=dict)
+    applied: AbstractSet[ObjectKey] = frozenset()
+    supply: Supply | None = None
+    stacks: Stacks | None = None
+    cluster: Cluster = field(default_factory=lambda: Cluster({}))
+    zones: tuple[str, ...] = ()
+    resolved: AbstractSet[str] = frozenset()
+    issued: AbstractSet[str] = frozenset()
+    balancing: Balancing = Balancing()
+    envoys: Mapping[str, Proxy] = field(default_factory=dict)
+    ports: PortTable = field(default_factory=lambda: PortTable(frozenset()))
+    findings: tuple[Finding, ...] = ()
+    timeline: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def gateways(self) -> Mapping[str, Gateway]:
+        """By the node id of their Envoy."""
+        return {node: envoy.gateway for node, envoy in sorted(self.envoys.items()) if envoy.gateway is not None}
+
+    @property
+    def alb(self) -> Proxy:
+        return self.envoys.get("alb", Proxy())

@@ -1,0 +1,69 @@
+"""`lockgate status --output json`: everything about an edge but its secrets. Pure, from a `State`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from lockgate.resources.finding import Finding
+from lockgate.resources.kinds import Certificate, Gateway, Ingress, VirtualService
+from lockgate.resources.meta import condition
+from lockgate.resources.model import ObjectKey
+from lockgate.resources.reader import Document
+from lockgate.runtime.hops import hops
+from lockgate.runtime.observed import State
+from lockgate.runtime.report import report
+
+
+def status(state: State) -> dict[str, Any]:
+    seen = report(state)
+    return {
+        **state.about,
+        "ready": seen.ready,
+        "urls": list(seen.urls),
+        "parts": [asdict(line) for line in seen.lines],
+        "objects": list(_objects(state)),
+        "hops": hops(state),
+        "findings": [_finding(each) for each in seen.findings],
+        "supplied": list(state.supply.notes if state.supply else ()),
+        "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in state.envoys.items()},
+        "timeline": [{"done": what, "seconds": seconds} for what, seconds in state.timeline],
+    }
+
+
+def _objects(state: State) -> Iterator[dict[str, Any]]:
+    for key, document in sorted(state.documents.items()):
+        yield {
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "source": str(document.position),
+            "state": _object_state(state, key, document),
+        }
+
+
+def _object_state(state: State, key: ObjectKey, document: Document) -> str:
+    if not document.accepted:
+        return "refused"
+    if key not in state.cluster:  # the API refused it, or somebody deleted it
+        return "deleted" if key in state.applied else "refused"
+    match document.resource:
+        case None:
+            return "stored"
+        case Certificate():
+            certificate = state.cluster.get(Certificate, key.name, key.namespace)
+            ready = condition(certificate.status.conditions, "Ready") if certificate else None
+            return "ready" if ready and ready.status == "True" else "waiting"
+        case Ingress():
+            ingress = state.cluster.get(Ingress, key.name, key.namespace)
+            return "ready" if ingress and ingress.status.load_balancer.ingress else "waiting"
+        case Gateway() | VirtualService():
+            return "served" if state.gateways else "waiting"
+        case _:
+            return "applied"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    position = asdict(finding.position) if finding.position else None
+    return {**asdict(finding), "severity": finding.severity.value, "position": position}
