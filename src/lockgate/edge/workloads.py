@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockgate.resources.kinds import Gateway, Service
+from lockgate.resources.kinds import Gateway, Pod, Service
 
 PROXY_LABEL = "lockgate.dev/proxy"
 NODE_ID = "lockgate.dev/node-id"
@@ -59,6 +59,17 @@ def _installed(service: Service) -> bool:
     """Whether istioctl or the gateway chart made it: both select by the label `istio`, istiod and egress apart."""
     value = service.spec.selector.get("istio", "pilot")
     return value != "pilot" and "egress" not in value
+
+
+def gateway_pod(workload: GatewayWorkload, node: str) -> Pod:
+    """The Pod of a workload, as the nodes controller runs it."""
+    metadata = {
+        "name": workload.pod,
+        "namespace": workload.namespace,
+        "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
+        "annotations": {NODE_ID: workload.node_id},
+    }
+    return Pod.model_validate({"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "istio-proxy"}]}})
 
 
 def target_port(service: Service, name: str) -> int:

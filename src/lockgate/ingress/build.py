@@ -101,6 +101,7 @@ class _Build:
         )
         return Stack(
             group=group.id,
+            members=tuple((each.ingress.namespace, each.ingress.name) for each in group.members),
             load_balancer=made,
             frontend=self._frontend(frontend.Behind(made, open_ports, demand, tags)),
             security_group=self._security_group(open_ports, family != "ipv4", tags) if security.managed else None,

@@ -158,7 +158,7 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
             case Ingress():
                 ingresses[name] = resource
             case Service():
-                services[name] = _with_node_ports(resource)
+                services[name] = with_node_ports(resource)
                 if services[name] is not resource:
                     stood_in.add(name)
             case Secret():
@@ -172,7 +172,7 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
     return Objects(ingresses, services, secrets, classes, params, namespaces), frozenset(stood_in)
 
 
-def _with_node_ports(service: Service) -> Service:
+def with_node_ports(service: Service) -> Service:
     """A Service of a type that has node ports gets stable ones where the manifest leaves them to the cluster."""
     ports = service.spec.ports
     if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):

@@ -113,6 +113,8 @@ class Stack:
     """
 
     group: GroupId
+    members: tuple[tuple[str, str], ...] = ()
+    """Namespace and name of each Ingress, in the order that their rules take."""
     load_balancer: LoadBalancer | None = None
     frontend: NetworkLoadBalancer | None = None
     """What passes connections on to the load balancer, whose resource id is the target of its target groups."""

@@ -1,0 +1,231 @@
+"""Manifests to an `Edge`, with nothing running.
+
+What a cluster and an account would add is decided here by the same pure functions that the running edge uses: node
+ports, the Pods and endpoints behind Services, the load balancers' DNS names, the records that lead to them, the names
+in the certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from zlib import crc32
+
+from lockgate.dns.load_balancers import canonical_hosted_zone
+from lockgate.dns.model import RecordSet
+from lockgate.dns.model import Zone as HostedZone
+from lockgate.dns.plan import plan as plan_records
+from lockgate.edge.edge import Certificate, Edge
+from lockgate.edge.endpoints import Objects as EndpointObjects
+from lockgate.edge.endpoints import endpoints
+from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.network import SERVICE_NAME, Network, ServicePort, network
+from lockgate.edge.objects import Name, Objects
+from lockgate.edge.options import Options
+from lockgate.edge.plan import Plan, plan
+from lockgate.edge.supply import Supply
+from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifest
+from lockgate.ingress.manifests import Stacks, stack_from_manifests, with_node_ports
+from lockgate.ingress.stack import Stack
+from lockgate.ingress.world import Account, Locate
+from lockgate.ingress.world import Certificate as AcmCertificate
+from lockgate.loadbalancer.model import Target, TargetGroup
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources import kinds
+from lockgate.resources.finding import Position
+from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
+from lockgate.resources.model import ObjectKey
+
+NODE = "i-0000000000000000"
+"""The one instance that Services' node ports are on, until a node says which it is."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What an edge was built with, for the next one: most of it is found again there."""
+
+    stacks: Stacks
+    gateways: Gateways = field(repr=False)
+
+
+def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None = None) -> Edge:
+    """The edge that `up` would run. With `earlier`, only what hangs on a changed object is built again."""
+    return from_plan(plan(manifests, options), manifests, earlier)
+
+
+def from_plan(planned: Plan, manifests: Manifests, earlier: Edge | None = None) -> Edge:
+    memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
+    objects = Objects(with_node_ports(each) if isinstance(each, kinds.Service) else each for each in planned.resources)
+    stacks = stack_from_manifests(
+        planned.resources,
+        planned.documents,
+        account=_account(planned.supply),
+        earlier=memory.stacks if memory else None,
+    )
+    workloads = gateway_workloads(objects.all(kinds.Service), objects.all(kinds.Gateway))
+    slices = tuple(_slices(objects))
+    bindings = dict(_bindings(stacks, objects))
+    table = network(objects.all(kinds.Service), workloads, slices, bindings)
+    balancers = tuple(_load_balancers(stacks, table, objects, planned.supply))
+    gateways = built_gateways(
+        objects,
+        [gateway_pod(each, NODE) for each in workloads],
+        slices,
+        _locate(planned),
+        memory.gateways if memory else None,
+    )
+    return Edge(
+        objects=objects,
+        zones=_zones(planned.supply, objects, stacks, balancers),
+        load_balancers=balancers,
+        network=table,
+        gateways=gateways.by_workload,
+        certificates=dict(_certificates(planned.supply, objects)),
+        faults=(*manifests.findings, *stacks.findings, *gateways.findings),
+        unseen={
+            stack.load_balancer.name: stack.web_acl.arn
+            for stack in stacks.stacks
+            if stack.load_balancer and stack.web_acl and stack.web_acl.arn
+        },
+        memory=Memory(stacks, gateways),
+    )
+
+
+def _locate(planned: Plan) -> Locate:
+    def locate(key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
+        document = planned.documents.get(key)
+        return document.at(*path) if document else None
+
+    return locate
+
+
+def _account(supply: Supply) -> Account:
+    """What the account holds besides: certificates are found there by host."""
+    return Account(certificates=tuple(AcmCertificate(each.arn, each.names) for each in supply.certificates))
+
+
+# --- the network -------------------------------------------------------------------------------------------------
+
+
+def _slices(objects: Objects) -> Iterator[kinds.EndpointSlice]:
+    """The endpoints that the manifests have, and one for each Service that has none: the echo or a program."""
+    given: set[Name] = set()
+    for each in objects.all(kinds.EndpointSlice):
+        given.add((each.namespace, each.metadata.labels.get(SERVICE_NAME, "")))
+        yield each
+    for service in objects.all(kinds.Service):
+        if (service.namespace, service.name) in given or service.spec.type == "ExternalName":
+            continue
+        ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
+        yield kinds.EndpointSlice.model_validate(slice_manifest(service, "stand-in", "127.0.0.1", ports))
+
+
+def _bindings(stacks: Stacks, objects: Objects) -> Iterator[tuple[str, ServicePort]]:
+    for stack in stacks.stacks:
+        for binding in stack.bindings:
+            service = objects.get(kinds.Service, binding.namespace, binding.service)
+            for port in service.spec.ports if service else ():
+                if binding.port in (port.port, port.name):
+                    yield binding.target_group, ServicePort(binding.namespace, binding.service, port.port)
+                    break
+
+
+# --- load balancers ----------------------------------------------------------------------------------------------
+
+
+def _load_balancers(stacks: Stacks, table: Network, objects: Objects, supply: Supply) -> Iterator[AnyLoadBalancer]:
+    for stack in stacks.stacks:
+        if stack.load_balancer is None:
+            continue
+        made = stack.load_balancer
+        prefix = "internal-" if made.scheme == "internal" else ""
+        name = f"{prefix}{made.name}-{_digits(made.name)}.{supply.region}.elb.amazonaws.com"
+        groups = {each.reference: _registered(each, table, objects) for each in made.target_groups.values()}
+        yield replace(
+            made, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "", target_groups=groups
+        )
+        if stack.frontend is not None:
+            name = f"{stack.frontend.name}-{_digits(stack.frontend.name)}.elb.{supply.region}.amazonaws.com"
+            yield replace(stack.frontend, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "")
+
+
+def _digits(name: str) -> int:
+    """The number in a load balancer's DNS name, which AWS draws: the same one for the same name."""
+    return 1_000_000_000 + crc32(name.encode()) % 1_000_000_000
+
+
+def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetGroup:
+    """The group with the targets that the controller would register for its Service."""
+    bound = table.bindings.get(group.reference)
+    service = objects.get(kinds.Service, bound.namespace, bound.service) if bound else None
+    port = next((each for each in service.spec.ports if each.port == bound.port), None) if bound and service else None
+    if port is None:
+        return group
+    if group.target_type == "instance":
+        return replace(group, targets=(Target(NODE, port.node_port),)) if port.node_port else group
+    behind = [address for address, found in table.addresses.items() if found == bound]
+    return replace(group, targets=tuple(Target(address, number) for address, number in behind))
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def _zones(
+    supply: Supply, objects: Objects, stacks: Stacks, balancers: Iterable[AnyLoadBalancer]
+) -> tuple[HostedZone, ...]:
+    """The hosted zones with the records that external-dns would write."""
+    empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in supply.zones]
+    published = _published(stacks, balancers)
+    wanted = endpoints(
+        EndpointObjects(
+            [_with_status(each, published) for each in objects.all(kinds.Ingress)],
+            list(objects.all(kinds.Gateway)),
+            list(objects.all(kinds.VirtualService)),
+            list(objects.all(kinds.Service)),
+        )
+    )
+    changes = plan_records(wanted, empty, "default").changes
+    return tuple(replace(zone, record_sets=tuple(_created(changes.get(zone.id, ())))) for zone in empty)
+
+
+def _created(groups: Iterable[Iterable[object]]) -> Iterator[RecordSet]:
+    from lockgate.dns.plan import Change
+
+    for group in groups:
+        for change in group:
+            assert isinstance(change, Change)
+            yield change.record_set
+
+
+def _published(stacks: Stacks, balancers: Iterable[AnyLoadBalancer]) -> dict[Name, str]:
+    """The DNS name that the controller writes into each Ingress's status: the frontend's where there is one."""
+    by_name = {(each.name, isinstance(each, NetworkLoadBalancer)): each.dns_name for each in balancers}
+    return {
+        member: by_name[_outer(stack)]
+        for stack in stacks.stacks
+        if stack.load_balancer is not None
+        for member in stack.members
+    }
+
+
+def _outer(stack: Stack) -> tuple[str, bool]:
+    assert stack.load_balancer is not None
+    return (stack.frontend.name, True) if stack.frontend else (stack.load_balancer.name, False)
+
+
+def _with_status(ingress: kinds.Ingress, published: Mapping[Name, str]) -> kinds.Ingress:
+    name = published.get((ingress.namespace, ingress.name))
+    if name is None:
+        return ingress
+    status = LoadBalancerStatus(ingress=(LoadBalancerIngress(hostname=name),))
+    return ingress.model_copy(update={"status": ingress.status.model_copy(update={"load_balancer": status})})
+
+
+# --- certificates ------------------------------------------------------------------------------------------------
+
+
+def _certificates(supply: Supply, objects: Objects) -> Iterator[tuple[str, Certificate]]:
+    for each in supply.certificates:
+        yield each.arn, Certificate(each.names, "Amazon, by DNS validation")
+    yield from gateway_secrets(objects)

@@ -1,0 +1,96 @@
+"""The gateway workloads of an edge, each built as istiod would build it, and the Secrets that they present."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lockgate.edge.edge import Certificate, secret_reference
+from lockgate.edge.mesh import installed_gateway, mesh_of
+from lockgate.edge.objects import Objects
+from lockgate.gateway.analysis import analyse
+from lockgate.gateway.build import Sources, build
+from lockgate.gateway.faults import Locate
+from lockgate.gateway.memo import Memo
+from lockgate.gateway.model import Gateway
+from lockgate.gateway.workload import Workload, workload
+from lockgate.resources import kinds
+from lockgate.resources.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """`by_workload` are the gateways by namespace/Pod. Given back, what has not changed is not built again."""
+
+    by_workload: Mapping[str, Gateway]
+    findings: tuple[Finding, ...]
+    workloads: Mapping[str, Workload] = field(default_factory=dict, repr=False)
+    memos: Mapping[str, Memo] = field(default_factory=dict, repr=False)
+
+
+def built_gateways(
+    objects: Objects,
+    pods: Sequence[kinds.Pod],
+    slices: Sequence[kinds.EndpointSlice],
+    locate: Locate,
+    earlier: Gateways | None = None,
+) -> Gateways:
+    """`pods` run the gateways; `slices` are all endpoints."""
+    operators = tuple(objects.all(kinds.IstioOperator))
+    mesh = mesh_of(operators)
+    secrets = frozenset(_secret_names(objects))
+    sources = Sources(
+        gateways=list(objects.all(kinds.Gateway)),
+        virtual_services=list(objects.all(kinds.VirtualService)),
+        destination_rules=list(objects.all(kinds.DestinationRule)),
+        service_entries=list(objects.all(kinds.ServiceEntry)),
+        services=list(objects.all(kinds.Service)),
+        endpoint_slices=list(slices),
+        pods=list(objects.all(kinds.Pod)),
+        secrets=secrets,
+    )
+    found: dict[str, Gateway] = {}
+    workloads: dict[str, Workload] = {}
+    memos: dict[str, Memo] = {}
+    findings: list[Finding] = []
+    for pod in pods:
+        runs = workload(pod, sources.services)
+        if installed := installed_gateway(pod, operators):
+            annotations = {**installed.pod_annotations, **runs.annotations}
+            runs = Workload(runs.name, runs.namespace, runs.labels, annotations, runs.ports, runs.unprivileged)
+        memo = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
+        made = build(sources, runs, mesh=mesh, memo=memo, locate=locate)
+        found[runs.name], workloads[runs.name] = made.gateway, runs
+        findings += made.findings
+    findings += analyse(sources, list(workloads.values()), mesh=mesh, locate=locate)
+    return Gateways(found, tuple(dict.fromkeys(findings)), workloads, memos)
+
+
+def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:
+    """The certificates in Secrets: those that cert-manager will write, and those that manifests hold."""
+    for secret in objects.all(kinds.Secret):
+        if names := _names_in(secret):
+            yield secret_reference(secret.namespace, secret.name), Certificate(names, "the Secret", secret.key)
+    for certificate in objects.all(kinds.Certificate):
+        ref = certificate.spec.issuer_ref
+        names = tuple(dict.fromkeys(filter(None, (certificate.spec.common_name, *certificate.spec.dns_names))))
+        made = Certificate(names, f"{ref.kind or 'Issuer'} {ref.name}", certificate.key)
+        yield secret_reference(certificate.namespace, certificate.spec.secret_name), made
+
+
+def _secret_names(objects: Objects) -> Iterable[tuple[str, str]]:
+    for secret in objects.all(kinds.Secret):
+        yield secret.namespace, secret.name
+    for certificate in objects.all(kinds.Certificate):
+        yield certificate.namespace, certificate.spec.secret_name
+
+
+def _names_in(secret: kinds.Secret) -> tuple[str, ...]:
+    """The DNS names of a TLS Secret's certificate; none where it holds no certificate that can be read."""
+    from lockgate.certificates.request import alternative_names, load_chain
+
+    try:
+        chain = secret.decoded.get("tls.crt") or secret.decoded.get("cert") or b""
+        return alternative_names(load_chain(chain)[0]).get("dnsNames", ()) if chain else ()
+    except (ValueError, IndexError):
+        return ()

@@ -1,0 +1,99 @@
+"""What stands behind an address: which Service port a target leads to, and which gateway listens there.
+
+A load balancer's targets are instances with node ports, or addresses of Pods. kube-proxy and the VPC's CNI know where
+those lead; here it is a table, made from the Services and EndpointSlices of a cluster, or from manifests alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lockgate.edge.workloads import GatewayWorkload, target_port
+from lockgate.loadbalancer.model import Target, TargetGroup
+from lockgate.resources.kinds import EndpointSlice, Service
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServicePort:
+    """A port of a Service by its number, as manifests name it."""
+
+    namespace: str
+    service: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPort:
+    """A port that a gateway workload listens on. `workload` is a key of `Edge.gateways`, `port` is Istio's (8443)."""
+
+    workload: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`bindings` are the Service ports of TargetGroupBindings, by the reference of their target group."""
+
+    bindings: Mapping[str, ServicePort] = field(default_factory=dict)
+    node_ports: Mapping[int, ServicePort] = field(default_factory=dict)
+    addresses: Mapping[tuple[str, int], ServicePort] = field(default_factory=dict)
+    """Cluster addresses and Pod addresses, each with its port."""
+    gateways: Mapping[ServicePort, GatewayPort] = field(default_factory=dict)
+
+    def behind(self, group: TargetGroup, target: Target | None = None, port: int | None = None) -> ServicePort | None:
+        """The Service port that a target leads to, on its own port or on another (a health check's).
+
+        Without a target, or where its address is not known, the group's binding decides.
+        """
+        if target is not None:
+            number = port or target.port
+            found = self.node_ports.get(number) if group.target_type == "instance" else None
+            found = found or self.addresses.get((target.id, number))
+            if found is not None:
+                return found
+        bound = self.bindings.get(group.reference)
+        if bound is None or port is None or (target is not None and port == target.port):
+            return bound
+        return next((each for each in self.gateways if self._same(each, bound, port)), None)
+
+    def _same(self, each: ServicePort, bound: ServicePort, port: int) -> bool:
+        """Whether `each` is the port of the bound Service whose Pods listen on `port`."""
+        return (each.namespace, each.service) == (bound.namespace, bound.service) and self.gateways[each].port == port
+
+
+def network(
+    services: Iterable[Service],
+    workloads: Sequence[GatewayWorkload],
+    slices: Iterable[EndpointSlice] = (),
+    bindings: Mapping[str, ServicePort] | None = None,
+) -> Network:
+    """The table of a cluster. A Service that a gateway workload serves leads to that workload."""
+    node_ports: dict[int, ServicePort] = {}
+    addresses: dict[tuple[str, int], ServicePort] = {}
+    gateways: dict[ServicePort, GatewayPort] = {}
+    named: dict[tuple[str, str, str], ServicePort] = {}
+    for service in services:
+        workload = next((each for each in workloads if each.serves(service)), None)
+        for port in service.spec.ports:
+            here = ServicePort(service.namespace, service.name, port.port)
+            named[service.namespace, service.name, port.name or ""] = here
+            if port.node_port:
+                node_ports[port.node_port] = here
+            if service.spec.cluster_ip not in ("", "None"):
+                addresses[service.spec.cluster_ip, port.port] = here
+            if workload is not None:
+                name = f"{workload.namespace}/{workload.pod}"
+                gateways[here] = GatewayPort(name, target_port(service, port.name or ""))
+    for each in slices:
+        for port_ in each.ports:
+            name_ = (each.namespace, each.metadata.labels.get(SERVICE_NAME, ""), port_.name or "")
+            if port_.port and (found := named.get(name_)):
+                for endpoint in each.endpoints:
+                    addresses.update(((address, port_.port), found) for address in endpoint.addresses)
+    return Network(bindings or {}, node_ports, addresses, gateways)
