@@ -10,7 +10,7 @@ import traceback
 import click
 
 from lockgate import __version__
-from lockgate.cli import BEGAN, running, show, up
+from lockgate.cli import BEGAN, running, show, trace, up
 
 _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this machine, from your manifests.
 
@@ -34,7 +34,7 @@ def lockgate(context: click.Context, debug: bool) -> None:
     context.obj = BEGAN
 
 
-for command in (up.up, running.status, running.logs, running.down, running.env, running.exec_, show.show):
+for command in (up.up, running.status, running.logs, running.down, running.env, running.exec_, show.show, trace.trace):
     lockgate.add_command(command)
 
 

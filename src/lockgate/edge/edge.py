@@ -56,6 +56,8 @@ class Edge:
     certificates: Mapping[str, Certificate]
     faults: tuple[Finding, ...] = ()
     unseen: Mapping[str, str] = field(default_factory=dict)
+    fronts: Mapping[str, str] = field(default_factory=dict)
+    """The application load balancer, by name, that a target group of type alb stands for, by its reference."""
     memory: object = field(default=None, repr=False, compare=False)
     """What the next edge is built upon; only the builders read it."""
 

@@ -88,6 +88,12 @@ def from_plan(planned: Plan, manifests: Manifests, earlier: Edge | None = None) 
             for stack in stacks.stacks
             if stack.load_balancer and stack.web_acl and stack.web_acl.arn
         },
+        fronts={
+            reference: stack.load_balancer.name
+            for stack in stacks.stacks
+            if stack.load_balancer and stack.frontend
+            for reference in stack.frontend.target_groups
+        },
         memory=Memory(stacks, gateways),
     )
 

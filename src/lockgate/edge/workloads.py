@@ -69,7 +69,9 @@ def gateway_pod(workload: GatewayWorkload, node: str) -> Pod:
         "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
         "annotations": {NODE_ID: workload.node_id},
     }
-    return Pod.model_validate({"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "istio-proxy"}]}})
+    return Pod.model_validate(
+        {"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "istio-proxy"}]}}
+    )
 
 
 def target_port(service: Service, name: str) -> int:

@@ -1,1 +1,1 @@
-"""What would happen to a request, hop by hop."""
+"""A request through an edge, hop by hop: what would happen to it, and which line of the manifests decides."""

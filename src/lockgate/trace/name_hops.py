@@ -1,0 +1,52 @@
+"""The first hop: DNS, from the host of a URL to what listens there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockgate.dns.answer import answer, zone_of
+from lockgate.edge.edge import Edge
+from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict
+
+
+def resolve(edge: Edge, request: Request) -> tuple[tuple[Hop, ...], AnyLoadBalancer | Ending]:
+    """The load balancer that the host of a request leads to."""
+    name = f"{request.host.lower().rstrip('.')}."
+    if (balancer := edge.load_balancer(name)) is not None:
+        return (Hop("dns", f"{request.host} is the load balancer's own name", where=balancer.origin),), balancer
+    zone = zone_of(edge.zones, name)
+    found = answer(edge.zones, name, "A", lambda each: _addresses(edge, each))
+    names = [record.value for record in found.answer if record.type == "A"]
+    if names and (balancer := edge.load_balancer(names[0])) is not None:
+        facts = tuple(Fact(f"{record.name} {record.type} {record.value}") for record in found.answer)
+        held = f"zone {zone.name.rstrip('.')} ({zone.id})" if zone else ""
+        title = f"{request.host} is an alias of {balancer.name}"
+        data = {"load_balancer": balancer.name, "zone": zone.id if zone else None}
+        return (Hop("dns", f"{title} · {held}" if held else title, facts=facts, data=data),), balancer
+    why, fix = _missing(edge, request, bool(zone), bool(names))
+    ending = Ending(None, "dns", cause=why, fix=fix)
+    return (Hop("dns", why, Verdict.FAILS, data={"rcode": found.rcode}),), ending
+
+
+def _addresses(edge: Edge, dns_name: str) -> Sequence[str]:
+    """A load balancer stands for its own addresses: AWS chooses those, and nothing here hangs on them."""
+    balancer = edge.load_balancer(dns_name)
+    return (balancer.dns_name.lower(),) if balancer else ()
+
+
+def _missing(edge: Edge, request: Request, has_zone: bool, has_address: bool) -> tuple[str, str]:
+    host = request.host
+    if has_address:
+        return f"{host} leads to an address that is not a load balancer of this edge.", "Check the record in Route 53."
+    if not has_zone:
+        return f"No hosted zone holds {host}.", "Check the host name, or create the zone in Route 53."
+    if not edge.load_balancers:
+        return (
+            f"{host} has no record: no Ingress makes a load balancer.",
+            "Add an Ingress of class `alb` that leads to the gateway.",
+        )
+    return (
+        f"{host} has no record: no Ingress, Gateway or VirtualService behind a load balancer has this host.",
+        "Add the host to the VirtualService or the Ingress.",
+    )

@@ -1,0 +1,133 @@
+"""From a load balancer to what its targets are: target group, health, and the connection to the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.edge.edge import Edge
+from lockgate.edge.network import GatewayPort, ServicePort
+from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
+from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.request import Request as AlbRequest
+from lockgate.trace.health import Health, health
+from lockgate.trace.load_balancer_hops import ToTargets
+from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict, place
+
+BY = "load balancer"
+
+
+@dataclass(frozen=True, slots=True)
+class AtGateway:
+    """A connection at a port of a gateway workload, and the request on it. `tls` carries no SNI: an ALB sends none."""
+
+    leads: GatewayPort
+    request: AlbRequest
+    tls: bool
+    group: TargetGroup | None
+    sni: str | None = None
+
+
+def through(
+    edge: Edge, balancer: NetworkLoadBalancer, request: Request
+) -> tuple[tuple[Hop, ...], LoadBalancer | AtGateway | Ending]:
+    """Through a network load balancer, which passes the connection on without reading it."""
+    listener = next((each for each in balancer.listeners if each.port == request.port), None)
+    if listener is None:
+        title = f"{balancer.name} does not listen on {request.port}"
+        cause = f"The connection times out: {balancer.name} has no listener on port {request.port}."
+        return (Hop("listener", title, Verdict.FAILS, balancer.origin),), Ending(
+            None, "network load balancer", cause=cause, where=balancer.origin
+        )
+    hop = Hop("listener", f"TCP {listener.port} of {balancer.name}", where=place(listener, balancer))
+    for weighted in listener.forward.target_groups:
+        group = balancer.target_groups.get(weighted.target_group)
+        behind = _application(edge, group) if group else None
+        if behind is not None:
+            return (hop, Hop("target group", f"the load balancer {behind.name}")), behind
+    cause = f"{balancer.name} forwards port {request.port} to nothing that is known here."
+    return (hop,), Ending(None, "network load balancer", cause=cause, where=balancer.origin)
+
+
+def _application(edge: Edge, group: TargetGroup) -> LoadBalancer | None:
+    """The application load balancer that a group of type alb has as its target: by ARN, or by the group's stack."""
+    if group.target_type != "alb" or not group.targets:
+        return None
+    named = group.targets[0].id
+    balancers = list(edge.application_load_balancers)
+    found = next((each for each in balancers if each.arn and each.arn == named), None)
+    return found or next((each for each in balancers if edge.fronts.get(group.reference) == each.name), None)
+
+
+def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway | Ending]:
+    """What the request meets at the target of the heaviest share."""
+    share = max(forwarded.shares, key=lambda each: each.weight)
+    group = forwarded.balancer.target_groups[share.target_group]
+    target = group.targets[0] if group.targets else None
+    behind = edge.network.behind(group, target)
+    checked = health(edge, group, target) if behind else None
+    hops = [_group(forwarded, share.weight, group, behind, checked)]
+    if behind is None:
+        return tuple(hops), _no_targets(group)
+    leads = edge.network.gateways.get(behind)
+    tls = group.protocol == "HTTPS"
+    if leads is not None:
+        hops.append(_connection(group, str(behind)))
+        return tuple(hops), AtGateway(leads, forwarded.request, tls, group)
+    hops.append(backend(behind, forwarded.request, group))
+    return tuple(hops), Ending(None, "backend", backend=str(behind))
+
+
+def backend(port: ServicePort, request: AlbRequest, group: TargetGroup) -> Hop:
+    """An application straight behind the load balancer."""
+    facts = (Fact(f"Host: {request.host}"), *(Fact(f"{name}: {value}") for name, value in request.headers))
+    title = f"{request.method} {request.target} at {port}, {group.protocol}"
+    return Hop("backend", title, facts=facts, data={"backend": str(port), "target": request.target})
+
+
+def _group(
+    forwarded: ToTargets, weight: int, group: TargetGroup, behind: ServicePort | None, checked: Health | None
+) -> Hop:
+    total = sum(each.weight for each in forwarded.shares)
+    share = f" · {100 * weight / total:.0f} % of requests" if len(forwarded.shares) > 1 else ""
+    title = f"{group.name} · {group.protocol}"
+    if group.protocol_version != "HTTP1":
+        title += f" {group.protocol_version}"
+    title += f" · {group.target_type} · {behind or 'no target'}{share}"
+    facts = [
+        Fact(f"{100 * each.weight / total:.0f} % go to {forwarded.balancer.target_groups[each.target_group].name}")
+        for each in forwarded.shares
+        if len(forwarded.shares) > 1 and each.target_group != group.reference
+    ]
+    verdict = Verdict.PASSES if behind else Verdict.FAILS
+    if checked is not None:
+        state = {True: "passes", False: "fails", None: "is the backend's to answer"}[checked.passes]
+        facts.append(Fact(f"health check {state}: {checked.why}"))
+        if checked.passes is False:
+            facts.append(Fact("no target is healthy, so the load balancer sends requests to all of them"))
+    data = {
+        "target_group": group.name,
+        "backend": str(behind) if behind else None,
+        "healthy": checked.passes if checked else None,
+        "shares": {each.target_group: each.weight for each in forwarded.shares},
+    }
+    return Hop("target group", title, verdict, group.origin, tuple(facts), data)
+
+
+def _no_targets(group: TargetGroup) -> Ending:
+    kind = "a node port" if group.target_type == "instance" else "ready endpoints"
+    return Ending(
+        503,
+        BY,
+        cause=f"The target group {group.name} has no targets: its Service has no {kind.removeprefix('a ')}.",
+        fix="Make the Service of type NodePort, or use `target-type: ip`."
+        if group.target_type == "instance"
+        else "Check that Pods of the Service are ready.",
+        where=group.origin,
+    )
+
+
+def _connection(group: TargetGroup, to: str) -> Hop:
+    if group.protocol == "HTTPS":
+        facts = (Fact("The load balancer sends no server name (SNI) and does not verify the certificate."),)
+        return Hop("tls", f"TLS to {to}", facts=facts)
+    return Hop("tls", f"plain HTTP to {to}", data={"plain": True})
