@@ -35,8 +35,8 @@ def test_standard_input() -> None:
     assert load(["-"], stdin=SERVICE).documents[0].position.file == "<stdin>"
 
 
-@pytest.mark.parametrize("content", [None, {}, {"empty.yaml": "---\n---\n"}, {"notes.txt": SERVICE}])
-def test_nothing_to_read_is_told(tmp_path: Path, content: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("content", [None, {}, {"notes.txt": SERVICE}])
+def test_no_files_at_all(tmp_path: Path, content: dict[str, str] | None) -> None:
     for name, text in (content or {}).items():
         (tmp_path / name).write_text(text)
     with pytest.raises(NoManifests):
@@ -48,3 +48,23 @@ def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     (finding,) = load([str(tmp_path)]).findings
     assert finding.code == "LG9001"
     assert "cannot be read: No such file or directory" in finding.message
+
+
+def test_files_that_are_no_manifests_hide_nothing(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"name": "web"}')
+    (tmp_path / "empty.yaml").write_text("")
+    manifests = load([str(tmp_path)])
+    assert not manifests.usable
+    assert {finding.code for finding in manifests.findings} == {"LG0006"}
+    (tmp_path / "web.yaml").write_text(SERVICE)
+    assert load([str(tmp_path)]).usable
+
+
+def test_a_file_that_becomes_a_template_keeps_its_last_good_objects(tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(SERVICE)
+    before = load([str(tmp_path)])
+    file.write_text(SERVICE.replace("web", "{{ .Values.name }}"))
+    after = load([str(tmp_path)], earlier=before)
+    assert not after.usable
+    assert after.over(before).documents == before.documents

@@ -23,9 +23,17 @@ def test_reading(row: dict[str, Any]) -> None:
     assert [_named(document) for document in reading.documents] == row.get("documents", [])
 
 
+@pytest.mark.parametrize("row", rows("other_files.yaml"))
+def test_other_files(row: dict[str, Any]) -> None:
+    """Whole only when nothing of it was left out: of a broken file, the last good objects go on."""
+    reading = read(bytes.fromhex(row["bytes"]) if "bytes" in row else row["text"], row["file"])
+    assert [_told(finding) for finding in reading.findings] == [row["finding"]]
+    assert not reading.documents
+    assert reading.whole == (" info " in row["finding"])
+
+
 def _told(finding: Finding) -> str:
     assert finding.position is not None
-    assert finding.position.file == "file.yaml"
     mend = f" — {finding.mend}" if finding.mend else ""
     place = f"{finding.position.line}:{finding.position.column}"
     return f"{place} {finding.severity} {finding.code}: {finding.message}{mend}"

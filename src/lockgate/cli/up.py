@@ -9,7 +9,6 @@ import sys
 import click
 
 from lockgate.cli.terminal import Terminal, tell_finding
-from lockgate.resources.finding import Severity
 
 _EPILOG = """\b
 Examples:
@@ -98,13 +97,10 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
     assert isinstance(folder, StateFolder)
     stdin = sys.stdin.read() if files.STDIN in options.paths else None
     manifests = files.load(options.paths, stdin=stdin)
-    # What cannot be read may hold anything; an object that is read and wrong is told, and the others run without it.
-    errors = [each for each in manifests.findings if each.severity is Severity.ERROR]
-    unreadable = [each for each in errors if each.code.startswith("LG00")]
-    if unreadable or (errors and not any(document.accepted for document in manifests.documents)):
-        for finding in unreadable or errors:
+    if not manifests.usable:
+        for finding in manifests.findings:
             tell_finding(finding)
-        return 1
+        raise files.NoManifests(f"nothing in {', '.join(options.paths)} can be served")
     audience = Terminal() if output == "text" else JsonLines()
     with folder.hold():
         return Supervisor(

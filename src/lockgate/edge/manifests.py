@@ -19,6 +19,11 @@ class Manifests:
     broken: frozenset[str]  # files in which something is wrong
     readings: Mapping[str, tuple[str | bytes, Reading]] = field(repr=False, compare=False)  # by file, with its content
 
+    @property
+    def usable(self) -> bool:
+        """Whether anything is left to serve."""
+        return any(document.accepted for document in self.documents)
+
     def over(self, before: Manifests | None) -> Manifests:
         """With what was good before in place of what is broken now: by file, since a broken one hides its objects."""
         if before is None or not self.broken:

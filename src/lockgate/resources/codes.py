@@ -69,9 +69,9 @@ SYNTAX = define(
 )
 TEMPLATE = define(
     "LG0002",
-    Severity.ERROR,
+    Severity.WARNING,
     "A template, not a manifest",
-    "Helm's {{ … }} must be rendered first; the text itself is no object that an API server would take.",
+    "Helm's {{ … }} must be rendered first: no API server takes the text itself. Other files are served.",
 )
 ENCODING = define(
     "LG0003",
@@ -93,9 +93,9 @@ DUPLICATE_KEY = define(
 )
 NOT_AN_OBJECT = define(
     "LG0006",
-    Severity.ERROR,
-    "Not a Kubernetes object",
-    "A document has to be a map with apiVersion, kind and metadata.",
+    Severity.WARNING,
+    "Not a Kubernetes manifest",
+    "A manifest is a map with apiVersion, kind and metadata. Other files are ignored, and the manifests are served.",
 )
 NO_KIND = define(
     "LG0007",

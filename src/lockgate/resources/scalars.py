@@ -30,16 +30,21 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _LEADING = frozenset("0123456789+-.yYnNtTfFoO~")
 
 
-@lru_cache(maxsize=8192)
 def plain_scalar(text: str) -> Scalar:
     """What an unquoted scalar means. ``.nan`` and ``.inf`` stay text: JSON has no such numbers."""
-    if text and text[0] not in _LEADING:
+    if text and (text[0] not in _LEADING or len(text) > _LONGEST_NUMBER):
         return text
+    return _resolved(text)
+
+
+_LONGEST_NUMBER = 400
+
+
+@lru_cache(maxsize=8192)
+def _resolved(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     digits = text.replace("_", "") if text[0] != "." else text
-    if len(digits) > 400:
-        return text
     if _INTEGER.fullmatch(digits):
         return _integer(digits)
     if _FLOAT.fullmatch(digits):

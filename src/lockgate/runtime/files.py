@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lockgate.edge.manifests import Manifests
-from lockgate.resources import codes, source
+from lockgate.resources import codes
+from lockgate.resources.chunks import MAX_TEXT
 from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.reader import Document, Reading, read
 from lockgate.runtime import settings
@@ -48,13 +49,11 @@ def load(paths: Sequence[str], *, stdin: str | None = None, earlier: Manifests |
         readings[file] = (text, reading)
         documents += reading.documents
         findings += reading.findings
-        if any(finding.severity is Severity.ERROR for finding in reading.findings):
+        if not reading.whole or any(finding.severity is Severity.ERROR for finding in reading.findings):
             broken.add(file)
     if not files:
         where = ", ".join(paths)
         raise NoManifests(f"no manifests in {where}: a folder needs .yaml, .yml or .json files")
-    if not documents and not findings:
-        raise NoManifests(f"no manifests in {', '.join(files)}: nothing but empty documents")
     return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken), readings)
 
 
@@ -86,6 +85,6 @@ def _manifests(folder: Path) -> Iterable[Path]:
 def _content(file: Path) -> bytes | Finding:
     try:
         with file.open("rb") as stream:
-            return stream.read(source.MAX_TEXT + 1)  # one more than the reader takes, for it to say so
+            return stream.read(MAX_TEXT + 1)  # one more than the reader takes, for it to say so
     except OSError as error:
         return UNREADABLE.finding(f"cannot be read: {error.strerror}", Position(str(file), 1))
