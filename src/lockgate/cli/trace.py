@@ -4,73 +4,160 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from lockgate.edge.edge import Edge
+    from lockgate.gateway.model import Origin
+    from lockgate.resources.finding import Position
+    from lockgate.trace.model import Request
+    from lockgate.trace.text import Locate
 
 _EPILOG = """\b
 Examples:
   lockgate trace https://towpath.example/api/orders examples/edge
   lockgate trace http://towpath.example/ k8s/ --follow
+  lockgate trace --all k8s/
+  lockgate trace --cases routes.yaml k8s/ --output junit > routes.xml
   lockgate trace https://HOST/ k8s/ -X POST -H 'x-canary: always' --output json
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("url")
-@click.argument("paths", nargs=-1, metavar="[PATH…]")
+@click.argument("arguments", nargs=-1, metavar="[URL] [PATH…]")
 @click.option("--method", "-X", default="GET", show_default=True, metavar="METHOD")
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A request header; repeatable.")
 @click.option("--from", "source", default="203.0.113.10", show_default=True, metavar="IP", help="The client's address.")
 @click.option("--http2", is_flag=True, help="The client speaks HTTP/2.")
 @click.option("--follow", "-L", is_flag=True, help="Follow redirects.")
+@click.option("--all", "everything", is_flag=True, help="Print the route table, and what no request can reach.")
+@click.option("--cases", type=click.Path(exists=True, dir_okay=False), help="Run a table of requests and expectations.")
 @click.option("--verbose", "-v", is_flag=True, help="Show every rule and route that does not match.")
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--output", "-o", type=click.Choice(["text", "json", "mermaid", "svg", "junit"]), default="text",
+              show_default=True, help="How to print; junit goes with --cases.")  # fmt: skip
 def trace(
-    url: str,
-    paths: tuple[str, ...],
+    arguments: tuple[str, ...],
     method: str,
     headers: tuple[str, ...],
     source: str,
     http2: bool,
     follow: bool,
+    everything: bool,
+    cases: str | None,
     verbose: bool,
     output: str,
 ) -> int:
     """Say, hop by hop, what would happen to a request, and which line of the manifests decides.
 
     Nothing runs and nothing is sent. PATH is as for `up`; without one, the current folder. The exit code is 1 when
-    the request ends in an error.
+    the request ends in an error, when --all finds what no request can reach, or when a case fails.
     """
-    from lockgate.edge.from_manifests import from_manifests
-    from lockgate.edge.options import Options
-    from lockgate.gateway.model import Origin
-    from lockgate.resources.finding import Position
-    from lockgate.runtime import files
-    from lockgate.trace import text
     from lockgate.trace.model import BadUrl, Request
-    from lockgate.trace.walk import trace as walk
 
+    if everything or cases:
+        edge, locate = _read(arguments)
+        return _print_table(edge, locate, output) if everything else _run_cases(edge, str(cases), output)
+    if not arguments:
+        raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
+    url, *paths = arguments
     try:
-        request = Request.of(url, method=method, headers=_headers(headers), source=source, http2=http2)
+        request = Request.of(url, method=method, headers=_headers(headers), source=_address(source), http2=http2)
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
+    edge, locate = _read(tuple(paths))
+    return _print_trace(edge, locate, request, follow=follow, verbose=verbose, output=output)
+
+
+def _read(paths: tuple[str, ...]) -> tuple[Edge, Locate]:
+    from lockgate.edge.from_manifests import from_manifests
+    from lockgate.edge.options import Options
+    from lockgate.runtime import files
+
     paths = paths or (".",)
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)
-    edge = from_manifests(manifests, Options(paths))
     documents = {each.resource.key: each for each in manifests.documents if each.resource}
 
     def locate(origin: Origin) -> Position | None:
         document = documents.get(origin.key)
         return document.at(*origin.path) if document else None
 
+    return from_manifests(manifests, Options(paths)), locate
+
+
+def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
+    from lockgate.trace import picture, text
+    from lockgate.trace.walk import trace as walk
+
     found = walk(edge, request, follow=follow)
-    if output == "json":
-        click.echo(json.dumps(text.as_json(found, locate), indent=2))
-    else:
-        for line in text.lines(found, locate, _style, verbose=verbose):
-            click.echo(line)
+    match output:
+        case "json":
+            click.echo(json.dumps(text.as_json(found, locate), indent=2))
+        case "mermaid":
+            click.echo(picture.mermaid(found), nl=False)
+        case "svg":
+            click.echo(picture.svg(found), nl=False)
+        case "junit":
+            raise click.UsageError("--output junit goes with --cases")
+        case _:
+            for line in text.lines(found, locate, _style, verbose=verbose):
+                click.echo(line)
     return int(found.last.ending.is_error)
+
+
+def _print_table(edge: Edge, locate: Locate, output: str) -> int:
+    from lockgate.trace import text
+    from lockgate.trace.table import tables
+
+    found = tuple(tables(edge))
+    if output == "json":
+        click.echo(json.dumps(text.table_json(found, locate), indent=2))
+    elif output == "text":
+        for line in text.table_lines(found, locate, _style):
+            click.echo(line)
+    else:
+        raise click.UsageError("--all prints text or json")
+    return int(any(row.taken_by for table in found for row in table.rows))
+
+
+def _run_cases(edge: Edge, file: str, output: str) -> int:
+    import yaml
+
+    from lockgate.trace import cases
+
+    try:
+        document = yaml.safe_load(Path(file).read_text("utf-8"))
+        results = [cases.run(edge, case) for case in cases.cases(document)]
+    except (yaml.YAMLError, UnicodeDecodeError, cases.BadCase) as error:
+        raise click.UsageError(f"{file}: {error}") from None
+    failed = [each for each in results if not each.passed]
+    match output:
+        case "junit":
+            click.echo(cases.junit(results, file), nl=False)
+        case "json":
+            shown = [
+                {"name": each.case.name, "passed": each.passed, "differences": each.differences} for each in results
+            ]
+            click.echo(json.dumps(shown, indent=2))
+        case _:
+            for each in results:
+                click.echo(f" {_style('✓', 'pass') if each.passed else _style('✗', 'fail')} {each.case.name}")
+                for difference in each.differences:
+                    click.echo(f"     {difference}")
+            click.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    return int(bool(failed))
+
+
+def _address(text: str) -> str:
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise click.UsageError(f"--from: {text!r} is not an IP address") from None
 
 
 def _headers(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -32,18 +32,18 @@ def mismatch(
     """The first condition that does not hold, in words; None where all do."""
     path, _, query = target.partition("?")
     if not holds(match.path, path):
-        return f"path {path} is not {told(match.path)}"
+        return f"path {path} {denied(match.path)}"
     pseudo = {":method": method, ":authority": authority, ":scheme": scheme}
     for condition in match.headers:
         value = pseudo[condition.name] if condition.name in pseudo else header(condition.name)
         if not _header_holds(condition, value):
-            return _header_told(condition, value)
+            return _header_mismatch(condition, value)
     if match.query:
         parameters = _parameters(query)
         for asked in match.query:
             given = parameters.get(asked.name)
             if given is None or not (isinstance(asked.value, Present) or holds(asked.value, given)):
-                return f"query parameter {asked.name} is not {told(asked.value)}"
+                return f"query parameter {asked.name} {denied(asked.value)}"
     return None
 
 
@@ -66,21 +66,34 @@ def consumed(match: TextMatch, path: str) -> int:
     return len(match.value) if isinstance(match, Prefix) else len(path)
 
 
-def told(match: ValueMatch) -> str:
-    """A condition in words."""
+def said(match: ValueMatch) -> str:
+    """A condition as a predicate: ``begins with /api``."""
     match match:
         case Exact(value):
-            return f"exactly {value}"
+            return f"is {value}"
         case Prefix(value):
-            return f"something that begins with {value}"
+            return f"begins with {value}"
         case Suffix(value):
-            return f"something that ends with {value}"
+            return f"ends with {value}"
         case Regex(pattern):
-            return f"a match of {pattern}"
+            return f"matches {pattern}"
         case Present():
-            return "there"
+            return "is present"
         case _:
             assert_never(match)
+
+
+def denied(match: ValueMatch) -> str:
+    """The opposite predicate: ``does not begin with /api``."""
+    match match:
+        case Exact() | Present():
+            return said(match).replace("is ", "is not ", 1)
+        case _:
+            verb, _, rest = said(match).partition(" ")
+            return f"does not {_INFINITIVES[verb]} {rest}"
+
+
+_INFINITIVES = {"begins": "begin", "ends": "end", "matches": "match"}
 
 
 def python_substitution(substitution: str) -> str:
@@ -103,10 +116,11 @@ def _header_holds(condition: HeaderMatch, value: str | None) -> bool:
     return holds(condition.value, value) != condition.invert
 
 
-def _header_told(condition: HeaderMatch, value: str | None) -> str:
-    given = "is absent" if value is None else f"is {value}"
-    wanted = f"must not be {told(condition.value)}" if condition.invert else f"must be {told(condition.value)}"
-    return f"{condition.name.removeprefix(':')} {given}, and {wanted}"
+def _header_mismatch(condition: HeaderMatch, value: str | None) -> str:
+    name = condition.name.removeprefix(":")
+    if value is None:
+        return f"{name} is absent"
+    return f"{name}: {value} {said(condition.value) if condition.invert else denied(condition.value)}"
 
 
 def _parameters(query: str) -> dict[str, str]:

@@ -134,9 +134,12 @@ def _skipped(decision: routing.Decision) -> Iterator[Fact]:
 
 def match_text(match: RouteMatch) -> str:
     """A route's conditions in words."""
-    parts = [f"path {compare.told(match.path)}"]
-    parts += [f"{'not ' if each.invert else ''}header {each.name} {compare.told(each.value)}" for each in match.headers]
-    parts += [f"query {each.name} {compare.told(each.value)}" for each in match.query]
+    parts = [f"path {compare.said(match.path)}"]
+    parts += [
+        f"header {each.name} {compare.denied(each.value) if each.invert else compare.said(each.value)}"
+        for each in match.headers
+    ]
+    parts += [f"query parameter {each.name} {compare.said(each.value)}" for each in match.query]
     return " and ".join(parts)
 
 

@@ -127,7 +127,7 @@ def _rule(decision: routing.Decision) -> Hop:
     where = place(rule, decision.listener)
     if rule is None:
         return Hop("rule", "default rule", where=where, facts=skipped, data=data)
-    title = f"rule {rule.priority}" + (f": {_conditions(rule)}" if rule.conditions else "")
+    title = f"rule {rule.priority}" + (f": {conditions_text(rule)}" if rule.conditions else "")
     return Hop("rule", title, where=where, facts=skipped, data=data)
 
 
@@ -146,7 +146,7 @@ def _rule_name(rule: Rule) -> str:
     return f"rule {rule.priority}"
 
 
-def _conditions(rule: Rule) -> str:
+def conditions_text(rule: Rule) -> str:
     return " and ".join(f"{field_of(each)} {' | '.join(_values(each))}" for each in rule.conditions)
 
 

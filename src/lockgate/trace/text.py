@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from lockgate.gateway.model import Origin
 from lockgate.resources.finding import Position
 from lockgate.trace.model import Ending, Fact, Hop, Trace, Verdict, Where
+from lockgate.trace.table import Table
 
 Locate: TypeAlias = Callable[[Origin], Position | None]
 Style: TypeAlias = Callable[[str, str], str]
@@ -64,6 +65,40 @@ def _ending(ending: Ending, locate: Locate, style: Style) -> Iterator[str]:
         yield f" {style('→', 'answer')} {ending.status} from the {ending.by}"
     for name, value in ending.headers:
         yield style(f"   {name}: {value}", "dim")
+
+
+def table_lines(tables: Iterable[Table], locate: Locate, style: Style = plain) -> Iterator[str]:
+    """The route table, each row with its line; what no request can reach is marked and named."""
+    for table in tables:
+        yield style(table.title, "bold") + _shown(table.where, locate, style)
+        width = min(max((len(row.match) for row in table.rows), default=0), 60)
+        for row in table.rows:
+            mark = style("✗", "fail") if row.taken_by else " "
+            yield f" {mark} {row.match:<{width}}  → {row.leads}{_shown(row.where, locate, style)}"
+            if row.taken_by:
+                taken = f"no request reaches it: {row.taken_by} takes every request that it would match"
+                yield f"     {style(taken, 'fail')}{_shown(row.taken_at, locate, style)}"
+
+
+def table_json(tables: Iterable[Table], locate: Locate) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": table.title,
+            "at": _at(table.where, locate),
+            "rows": [
+                {
+                    "match": row.match,
+                    "leads": row.leads,
+                    "at": _at(row.where, locate),
+                    "reachable": not row.taken_by,
+                    "taken_by": row.taken_by or None,
+                    "taken_at": _at(row.taken_at, locate),
+                }
+                for row in table.rows
+            ],
+        }
+        for table in tables
+    ]
 
 
 def _shown(where: Where, locate: Locate, style: Style) -> str:

@@ -1,0 +1,188 @@
+"""Rules and routes that no request can reach, because an earlier one takes every request that they would match.
+
+The comparison is sound and not complete: what is reported is never reached, and a rule that only several earlier ones
+together take is not reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from ipaddress import ip_network
+from typing import assert_never
+
+from lockgate.gateway.model import (
+    Exact,
+    HeaderMatch,
+    Prefix,
+    Present,
+    QueryMatch,
+    Regex,
+    Route,
+    RouteMatch,
+    Suffix,
+    TextMatch,
+    ValueMatch,
+)
+from lockgate.loadbalancer.model import (
+    Condition,
+    HostHeader,
+    HttpHeader,
+    HttpRequestMethod,
+    PathPattern,
+    QueryPair,
+    QueryString,
+    Rule,
+    SourceIp,
+)
+
+
+def shadowed_rules(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
+    """Each rule that is never reached, with the earlier one that takes its requests."""
+    for index, rule in enumerate(rules):
+        if (taker := next((each for each in rules[:index] if takes_all(each, rule)), None)) is not None:
+            yield rule, taker
+
+
+def shadowed_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
+    """Each route that is never reached, with the earlier one that takes its requests."""
+    for index, route in enumerate(routes):
+        if (
+            taker := next((each for each in routes[:index] if route_takes_all(each.match, route.match)), None)
+        ) is not None:
+            yield route, taker
+
+
+# --- rules of a listener -----------------------------------------------------------------------------------------
+
+
+def takes_all(earlier: Rule, later: Rule) -> bool:
+    """Every condition of `earlier` holds wherever all those of `later` do."""
+    return all(
+        any(_implies(condition, wider) for condition in later.conditions) or _always(wider)
+        for wider in earlier.conditions
+    )
+
+
+def _always(condition: Condition) -> bool:
+    """Whether a condition holds for every request."""
+    match condition:
+        case PathPattern(values) | HostHeader(values):
+            return "*" in values or (isinstance(condition, PathPattern) and "/*" in values)
+        case SourceIp(values):
+            return "0.0.0.0/0" in values and "::/0" in values
+        case _:
+            return False
+
+
+def _implies(narrow: Condition, wide: Condition) -> bool:
+    match narrow, wide:
+        case HostHeader(), HostHeader():
+            return _each(_folded(narrow.values), _folded(wide.values), narrow.regex_values, wide.regex_values)
+        case PathPattern(), PathPattern():
+            return _each(narrow.values, wide.values, narrow.regex_values, wide.regex_values)
+        case HttpHeader(), HttpHeader():
+            same = narrow.name.lower() == wide.name.lower()
+            return same and _each(_folded(narrow.values), _folded(wide.values), narrow.regex_values, wide.regex_values)
+        case HttpRequestMethod(values), HttpRequestMethod(wider):
+            return set(values) <= set(wider)
+        case SourceIp(values), SourceIp(wider):
+            return all(any(_within(value, each) for each in wider) for value in values)
+        case QueryString(pairs), QueryString(wider_pairs):
+            return all(any(_pair_implies(pair, each) for each in wider_pairs) for pair in pairs)
+        case _:
+            return False
+
+
+def _folded(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value.lower() for value in values)
+
+
+def _each(
+    narrow: Iterable[str], wide: Sequence[str], narrow_regexes: Iterable[str], wide_regexes: Sequence[str]
+) -> bool:
+    """Every narrow pattern lies within some wide one; regular expressions only within an equal one, or within all."""
+    if any(each in ("*", "/*") for each in wide):
+        return True
+    inside = all(any(glob_within(value, each) for each in wide) for value in narrow)
+    return inside and all(each in wide_regexes for each in narrow_regexes)
+
+
+def _pair_implies(narrow: QueryPair, wide: QueryPair) -> bool:
+    if "\\" in f"{narrow}{wide}":  # an escaped wildcard: compared as a whole
+        return narrow == wide
+    key = wide.key is None or (narrow.key is not None and glob_within(narrow.key.lower(), wide.key.lower()))
+    return key and glob_within(narrow.value.lower(), wide.value.lower())
+
+
+def _within(narrow: str, wide: str) -> bool:
+    inner, outer = ip_network(narrow, strict=False), ip_network(wide, strict=False)
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+@cache
+def glob_within(narrow: str, wide: str) -> bool:
+    """Whether every text that `narrow` matches is matched by `wide`: ``*`` is any text, ``?`` any character.
+
+    >>> glob_within("/api/*", "/*"), glob_within("/*", "/api/*")
+    (True, False)
+    """
+    if not wide:
+        return not narrow
+    if wide[0] == "*":
+        return glob_within(narrow, wide[1:]) or (bool(narrow) and glob_within(narrow[1:], wide))
+    if not narrow or narrow[0] == "*":
+        return False
+    return (wide[0] == "?" or wide[0] == narrow[0]) and glob_within(narrow[1:], wide[1:])
+
+
+# --- routes of a virtual host ------------------------------------------------------------------------------------
+
+
+def route_takes_all(earlier: RouteMatch, later: RouteMatch) -> bool:
+    """Every condition of `earlier` holds wherever all those of `later` do."""
+    if not text_within(later.path, earlier.path):
+        return False
+    headers = all(any(_header_within(each, wide) for each in later.headers) for wide in earlier.headers)
+    return headers and all(any(_query_within(each, wide) for each in later.query) for wide in earlier.query)
+
+
+def _header_within(narrow: HeaderMatch, wide: HeaderMatch) -> bool:
+    if narrow.name != wide.name or narrow.invert != wide.invert:
+        return False
+    return narrow.value == wide.value or (not wide.invert and _value_within(narrow.value, wide.value))
+
+
+def _query_within(narrow: QueryMatch, wide: QueryMatch) -> bool:
+    return narrow.name == wide.name and _value_within(narrow.value, wide.value)
+
+
+def _value_within(narrow: ValueMatch, wide: ValueMatch) -> bool:
+    if isinstance(wide, Present):
+        return True
+    return not isinstance(narrow, Present) and text_within(narrow, wide)
+
+
+def text_within(narrow: TextMatch, wide: TextMatch) -> bool:
+    """Whether every text that `narrow` matches is matched by `wide`."""
+    if narrow == wide:
+        return True
+    match wide:
+        case Exact(value, ignore_case):
+            return isinstance(narrow, Exact) and ignore_case and narrow.value.lower() == value.lower()
+        case Prefix(value, ignore_case):
+            if isinstance(narrow, Exact | Prefix):
+                return _starts(narrow.value, value, ignore_case, narrow.ignore_case)
+            return value in ("", "/")  # every path begins with a slash
+        case Suffix(value):
+            return isinstance(narrow, Exact | Suffix) and narrow.value.endswith(value)
+        case Regex(pattern):
+            return pattern in (".*", "/.*")
+        case _:
+            assert_never(wide)
+
+
+def _starts(narrow: str, wide: str, wide_folds: bool, narrow_folds: bool) -> bool:
+    if wide_folds:
+        return narrow.lower().startswith(wide.lower())
+    return not narrow_folds and narrow.startswith(wide)
