@@ -5,7 +5,7 @@ The embedded API's store satisfies `Kubernetes` by shape; a back end on kr8s doe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from lockgate.resources.changes import Change
@@ -42,6 +42,10 @@ class Kubernetes(Protocol):
         ...
 
     async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None: ...
+
+    async def create_token(self, name: str, namespace: str, audiences: Sequence[str], seconds: int) -> str:
+        """A token of a service account, as TokenRequest gives it; `seconds` is at least 600."""
+        ...
 
 
 __all__ = ["Change", "Kubernetes"]

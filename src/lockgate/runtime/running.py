@@ -47,6 +47,7 @@ from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.proxy import ForwardProxy
+from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources.finding import Finding, Position
@@ -179,11 +180,13 @@ class RunningEdge:
     async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
         run = self.folder.run
         named = self.options.ports
+        tokens = ServiceAccountTokens(issuer_of(planned.region))
         self.aws_api = AwsApi(
             planned.account,
             planned.region,
             access_key_id=self._access_key[0],
             secret_access_key=self._access_key[1],
+            tokens=tokens,
             quotas=self.options.quotas,
         )
         await self.aws_api.start(named.get("aws", 0))
@@ -200,7 +203,7 @@ class RunningEdge:
         self.trust.write_bundle(self.folder.ca_bundle)
         certificate = self.trust.server_certificate(run, "apis")
 
-        self.store = Store()
+        self.store = Store(tokens=tokens)
         self.loader = Loader(self.store)
         token = secrets.token_urlsafe(32)
         self.kubernetes_api = KubernetesApi(self.store, token=token)

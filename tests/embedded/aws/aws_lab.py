@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from lockgate.embedded.aws import AwsApi
+from lockgate.embedded.service_accounts import ServiceAccountTokens
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-2"
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a secret for tests"
@@ -52,13 +53,13 @@ class Lab:
 
 
 @contextmanager
-def lab(quotas: Mapping[str, int] | None = None) -> Iterator[Lab]:
+def lab(quotas: Mapping[str, int] | None = None, tokens: ServiceAccountTokens | None = None) -> Iterator[Lab]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def start() -> AwsApi:
-        api = AwsApi(ACCOUNT, REGION, access_key_id=KEY, secret_access_key=SECRET, quotas=quotas)
+        api = AwsApi(ACCOUNT, REGION, access_key_id=KEY, secret_access_key=SECRET, tokens=tokens, quotas=quotas)
         await api.start()
         return api
 

@@ -59,14 +59,6 @@ def test_another_key_can_be_allowed(running: Lab) -> None:
     assert "HostedZones" in client.list_hosted_zones()
 
 
-def test_an_assumed_role_can_call(running: Lab) -> None:
-    credentials = running.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/dns", RoleSessionName="cert-manager"
-    )["Credentials"]
-    client = running.client("sts", key=credentials["AccessKeyId"], secret=credentials["SecretAccessKey"])
-    assert client.get_caller_identity()["Arn"].endswith("assumed-role/dns/cert-manager")
-
-
 def test_names_with_blanks_and_signs_are_signed_alike(running: Lab) -> None:
     zone = "Z0123456789ABCDEFGHIJ"
     running.run(running.api.create_hosted_zone("signed.example", zone))

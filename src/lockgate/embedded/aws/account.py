@@ -9,10 +9,13 @@ from lockgate.dns.load_balancers import canonical_hosted_zone, region_of
 from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services, web_acls
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
+from lockgate.embedded.aws.credentials import AccessKeys
 from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
+from lockgate.embedded.aws.sts import SecurityTokenService
+from lockgate.embedded.service_accounts import ServiceAccountTokens
 
 
 class Service(Protocol):
@@ -25,13 +28,25 @@ class Account:
     """Starts empty, but for the default VPC that EC2 has in each region. `presign` makes the URL of an object in S3.
     Raises `ValueError` for an unknown region.
 
-    `quotas` are ELBv2's, by the names of DescribeAccountLimits, where they are not AWS's defaults.
+    `keys` are who may call. `tokens` are the service accounts' that STS accepts. `quotas` are ELBv2's, by the names of
+    DescribeAccountLimits, where they are not AWS's defaults.
     """
 
-    def __init__(self, account: str, region: str, presign: Callable[[str], str], quotas: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        *,
+        presign: Callable[[str], str],
+        keys: AccessKeys,
+        tokens: ServiceAccountTokens | None,
+        quotas: Mapping[str, int],
+    ) -> None:
         self.id = account
         self.region = region
         self.presign = presign
+        self.keys = keys
+        self.sts = SecurityTokenService(account, keys, tokens)
         self._quotas = {**DEFAULTS, **quotas}
         self.regions = ec2.regions()
         if region not in self.regions:

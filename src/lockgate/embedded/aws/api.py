@@ -22,8 +22,10 @@ from lockgate.embedded.aws import front, signature
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.certificate_manager import PendingCertificate
 from lockgate.embedded.aws.changes import Changes
+from lockgate.embedded.aws.credentials import AccessKeys, unique_id
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest
 from lockgate.embedded.http import Server, serve
+from lockgate.embedded.service_accounts import ServiceAccountTokens
 
 log = logging.getLogger("lockgate.embedded.aws")
 
@@ -46,8 +48,8 @@ class AwsApi:
     """`region` is what hooks without a region mean; clients may name any that AWS has. Hooks raise `ValueError` where
     AWS has no `region`. moto's state is the process's: a second API in one process starts by emptying the first one's.
 
-    Requests must be signed with the access key given here, or with one allowed later. `quotas` are ELBv2's that differ
-    from AWS's defaults.
+    Requests must be signed with the access key given here, with one allowed later, or with one that STS gave. `tokens`
+    are the service accounts' tokens that STS accepts. `quotas` are ELBv2's that differ from AWS's defaults.
     """
 
     def __init__(
@@ -57,12 +59,16 @@ class AwsApi:
         *,
         access_key_id: str,
         secret_access_key: str,
+        tokens: ServiceAccountTokens | None = None,
         quotas: Mapping[str, int] | None = None,
     ) -> None:
         self.account = account
         self.region = region
-        self._own_key = ("ASIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
-        self._secrets = {access_key_id: secret_access_key, self._own_key[0]: self._own_key[1]}
+        self._own_key = ("AKIA" + unique_id(), secrets.token_urlsafe(30))
+        self._keys = AccessKeys()
+        for id_, secret in ((access_key_id, secret_access_key), self._own_key):
+            self._keys.allow(id_, secret, account)
+        self._tokens = tokens
         self._quotas = quotas or {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
         self._turn = threading.Lock()
@@ -89,7 +95,7 @@ class AwsApi:
 
     def allow_access_key(self, access_key_id: str, secret_access_key: str) -> None:
         """Accept another key of the account, such as the one that an issuer names; a known one gets this secret."""
-        self._secrets[access_key_id] = secret_access_key
+        self._keys.allow(access_key_id, secret_access_key, self.account)
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
         """After changes: what changed since the last step, from this call on.
@@ -190,15 +196,15 @@ class AwsApi:
         """A request of this process, without a socket's and a loop's work; from any thread but the loop's own."""
         assert self._loop is not None, "not started"
         parts = urlsplit(url)
-        named = [("host", parts.netloc), *((name.lower(), value) for name, value in headers.items())]
+        named = [("host", parts.netloc), *((name.lower(), _as_sent(value)) for name, value in headers.items())]
         request = HttpRequest(method, parts.path, parts.query, tuple(named), body)
-        done = self._alone(lambda account: front.perform(account, request, self._secrets))
+        done = self._alone(lambda account: front.perform(account, request))
         if news := _news(done):
             self._loop.call_soon_threadsafe(self._changes.tell, *news)
         return done.answer.status, dict(done.answer.headers), done.answer.body
 
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
-        done = await self._run(lambda account: front.perform(account, request, self._secrets))
+        done = await self._run(lambda account: front.perform(account, request))
         if news := _news(done):
             self._changes.tell(*news)
         return done.answer
@@ -209,7 +215,14 @@ class AwsApi:
     def _alone(self, action: Callable[[Account], Value]) -> Value:
         with self._turn:
             if self._state is None:
-                self._state = Account(self.account, self.region, self._presign, self._quotas)
+                self._state = Account(
+                    self.account,
+                    self.region,
+                    presign=self._presign,
+                    keys=self._keys,
+                    tokens=self._tokens,
+                    quotas=self._quotas,
+                )
             return action(self._state)
 
     def _presign(self, path: str) -> str:
@@ -221,6 +234,11 @@ def _news(done: front.Done) -> list[str]:
     if not done.changed or _READS.match(done.operation):
         return []
     return [f"{done.service}:{arn}" for arn in done.touched] or [done.service]
+
+
+def _as_sent(value: str) -> str:
+    """A header's text with a character for each byte of it, as it is read off the wire."""
+    return value.encode().decode("latin-1")
 
 
 def _nothing(account: Account) -> None:

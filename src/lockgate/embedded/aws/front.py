@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 
-from lockgate.embedded.aws import ec2, moto_services, protocol, shield, signature, web_acls
+from lockgate.embedded.aws import ec2, moto_services, protocol, shield, signature, sts, web_acls
 from lockgate.embedded.aws.account import Account
+from lockgate.embedded.aws.credentials import AccessKey
+from lockgate.embedded.aws.denials import Cause, refusal
 from lockgate.embedded.aws.elbv2.scope import touched
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
 from lockgate.embedded.http import Application, Receive, Scope, Send
@@ -32,7 +33,6 @@ SERVICES = {
     "wafv2": "wafv2",
 }
 CORRECTIONS: dict[str, Any] = {"wafv2": web_acls, "shield": shield}  # where moto is not as AWS is
-UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,15 @@ def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Appl
     return app
 
 
-def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> Done:
+def perform(account: Account, request: HttpRequest) -> Done:
     """Answers a request. Whatever goes wrong is answered in the protocol of the service that was asked for."""
     service = ""
+    caller: AccessKey | None = None
     try:
         signed = signature.scope(request)
         if signed is not None:
             service, region = _service(signed.service), signed.region
-            signature.verify(request, signed, secrets, datetime.now(UTC))
-            if region not in account.regions:
-                raise Refusal("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403)
+            caller = signature.verify(request, signed, account.keys, datetime.now(UTC), account.regions)
         else:
             service, region = _unsigned(request), account.region
         name = request.method if service == "s3" else protocol.operation(service, request)
@@ -88,15 +87,15 @@ def perform(account: Account, request: HttpRequest, secrets: dict[str, str]) -> 
                 ec2.check(request)
                 ec2.prepare(account.id, region)
             answer = moto_services.answer(service, region, account.id, request)
-            if service == "sts":
-                secrets.update(signature.issued(answer.body))
             return Done(answer, service, name, answer.status < 300)
         call = protocol.parse(service, name, region, request)
+        if service == "sts":
+            return Done(protocol.success(call, account.sts.answer(call, caller)), service, name)
         result = account.service(service, region).answer(call)
         concerned = touched(call, result) if service == "elbv2" else frozenset()
         return Done(protocol.success(call, result), service, name, True, concerned)
-    except Refusal as refusal:
-        return Done(protocol.failure(service or _framed(request), _worded(service, refusal)), service)
+    except Refusal as refused:
+        return Done(protocol.failure(service or _framed(request), refused), service)
     except Exception:
         log.exception("%s %s of %s failed", request.method, request.path, service or "an unknown service")
         fault = Refusal("InternalFailure", "The request could not be answered: a fault of Lockgate's.", 500)
@@ -119,25 +118,14 @@ def _framed(request: HttpRequest) -> str:
 
 
 def _unsigned(request: HttpRequest) -> str:
-    """A few of STS' operations prove who asks by a token instead."""
-    form = parse_qs(request.body.decode("utf-8", "replace"))
-    if form.get("Action", [""])[0] in UNSIGNED:
-        return "sts"
-    raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
-
-
-def _worded(service: str, refusal: Refusal) -> Refusal:
-    """Refused credentials have another name in each protocol."""
-    match service, refusal.code:
-        case "ec2", "InvalidClientTokenId":
-            text = "AWS was not able to validate the provided access credentials"
-            return Refusal("AuthFailure", text, 401)
-        case (("acm" | "cognito-idp" | "wafv2" | "shield"), "InvalidClientTokenId"):
-            return Refusal("UnrecognizedClientException", refusal.message, 400)
-        case (("acm" | "cognito-idp" | "wafv2" | "shield"), "SignatureDoesNotMatch"):
-            return Refusal("InvalidSignatureException", refusal.message, 400)
-        case _:
-            return refusal
+    """A few of STS' operations prove who asks by a token instead. Nothing else is answered without a signature."""
+    try:
+        name = protocol.operation("sts", request)
+    except Refusal:
+        name = ""
+    if name not in sts.UNSIGNED:
+        raise refusal(_framed(request), Cause.NO_CREDENTIALS)
+    return "sts"
 
 
 async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:

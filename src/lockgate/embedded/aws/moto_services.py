@@ -18,7 +18,7 @@ from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, mot
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-SERVICES = ("cognito-idp", "ec2", "s3", "shield", "sts", "wafv2")
+SERVICES = ("cognito-idp", "ec2", "s3", "shield", "wafv2")
 
 JSON = ("cognito-idp", "shield", "wafv2")
 
@@ -33,8 +33,6 @@ def load() -> None:
             return
         with _quick_regions(), _offerings_later():
             import moto.ec2.responses
-            import moto.iam.models
-            import moto.sts.responses
             import moto.wafv2.responses  # noqa: F401
         _forget_instances()
         _loaded.set()
@@ -132,10 +130,6 @@ def _dispatch(service: str, path: str) -> Any:
             from moto.shield.responses import ShieldResponse
 
             return ShieldResponse.dispatch
-        case "sts":
-            from moto.sts.responses import TokenResponse
-
-            return TokenResponse.dispatch
         case "s3":
             from moto.s3.responses import S3Response
 

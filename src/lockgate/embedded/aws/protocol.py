@@ -22,7 +22,10 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`headers` in lower case, as sent; `path` still percent-encoded, `query` without its question mark."""
+    """`headers` in lower case, as sent; `path` still percent-encoded, `query` without its question mark.
+
+    Texts have a character for each byte that came over the wire (latin-1).
+    """
 
     method: str
     path: str
@@ -64,8 +67,8 @@ class Refusal(Exception):
 def operation(service: str, request: HttpRequest) -> str:
     """The operation that a request names. Raises `Refusal` when the service has none of that name."""
     spoken = model(service)
-    if target := request.header("x-amz-target"):
-        name = target.rpartition(".")[2]
+    if spoken.resolved_protocol == "json":
+        name = request.header("x-amz-target").rpartition(".")[2]
     elif spoken.resolved_protocol == "rest-xml":
         return _routed(service, request)[0]
     else:

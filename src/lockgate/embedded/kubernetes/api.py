@@ -29,8 +29,11 @@ from lockgate.embedded.kubernetes.openapi import Documents
 from lockgate.embedded.kubernetes.scale import is_scaled
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target, target
+from lockgate.embedded.kubernetes.token_requests import user
 from lockgate.embedded.kubernetes.verbs import Call, Verbs
 from lockgate.embedded.kubernetes.watches import Watch, lines
+from lockgate.embedded.service_accounts import InvalidToken
+from lockgate.resources.kinds import ServiceAccount
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 
@@ -46,7 +49,19 @@ VERSION = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+_ADMINISTRATOR: JsonObject = {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}
 _WATCHES = 1000
+_PATHS = (
+    "/.well-known/openid-configuration",
+    "/api",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+)
 # Readable without a token, as `system:public-info-viewer` may: probes and version checks carry none.
 _PUBLIC = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 
@@ -91,8 +106,7 @@ class KubernetesApi:
         request: Request | None = None
         try:
             request = await read(scope, receive)
-            self._authenticate(request)
-            result = self._answer(request)
+            result = self._answer(request, self._authenticate(request))
             if isinstance(result, Watch):
                 await self._stream(result, receive, send)
                 return
@@ -103,16 +117,27 @@ class KubernetesApi:
             result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
         await send_answer(send, request, result)
 
-    def _authenticate(self, request: Request) -> None:
-        if request.path in _PUBLIC:
-            return
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
-            raise Unauthorized("Unauthorized")
+    def _authenticate(self, request: Request) -> JsonObject:
+        """Who asks, as SelfSubjectReview shows it: the holder of the kubeconfig, or a service account.
 
-    def _answer(self, request: Request) -> Answer | Watch:
+        Nothing depends on who it is, because RBAC is not served: each may do everything.
+        """
+        if request.path in _PUBLIC:
+            return {}
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        token = credentials.strip()
+        if scheme.lower() != "bearer":
+            raise Unauthorized("Unauthorized")
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return _ADMINISTRATOR
+        try:
+            return user(self._store.tokens.authenticate(token))
+        except InvalidToken as error:
+            raise Unauthorized("Unauthorized") from error
+
+    def _answer(self, request: Request, asking: JsonObject) -> Answer | Watch:
         if (found := target(request.path)) is not None:
-            return self._on_objects(request, found)
+            return self._on_objects(request, found, asking)
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         match request.path:
@@ -122,8 +147,13 @@ class KubernetesApi:
                 return Answer(b"ok", content_type="text/plain; charset=utf-8")
             case "/openapi/v3":
                 return answer(self._documents.index())
+            case "/.well-known/openid-configuration":
+                return answer(self._store.tokens.tokens.discovery(f"{self.url}/openid/v1/jwks"))
+            case "/openid/v1/jwks":
+                keys = self._store.tokens.tokens.public_keys()
+                return Answer(encoded(keys), content_type="application/jwk-set+json")
             case "/":
-                return answer({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})
+                return answer({"paths": list(_PATHS)})
         if request.path.startswith("/openapi/v3/"):
             document = self._documents.document(request.path.removeprefix("/openapi/v3/"))
             if document is not None:
@@ -134,10 +164,10 @@ class KubernetesApi:
             raise NotFound("the server could not find the requested resource")
         return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
 
-    def _on_objects(self, request: Request, found: Target) -> Answer | Watch:
+    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Watch:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
-            return self._question(request, found)
+            return self._question(request, found, asking)
         call = Call(request, found, model)
         match found.subresource:
             case "":
@@ -146,6 +176,8 @@ class KubernetesApi:
                 pass
             case "scale" if is_scaled(model.KIND):
                 return self._verbs.scale(call)
+            case "token" if model is ServiceAccount and request.method == "POST":
+                return answer(self._store.tokens.create(found.namespace, found.name, bodies.manifest(request)), 201)
             case _:
                 raise NotFound("the server could not find the requested resource")
         match request.method:
@@ -163,8 +195,8 @@ class KubernetesApi:
                 return self._verbs.delete(call) if found.name else self._verbs.delete_collection(call)
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
-    def _question(self, request: Request, found: Target) -> Answer:
-        """Who am I and what may I do: whoever holds the token may do everything."""
+    def _question(self, request: Request, found: Target, asking: JsonObject) -> Answer:
+        """Who am I and what may I do: whoever holds a token may do everything."""
         kind = next((kind for kind in QUESTIONS if (kind.group, kind.plural) == (found.group, found.plural)), None)
         if kind is None or found.version not in kind.versions or found.name:
             raise NotFound("the server could not find the requested resource")
@@ -179,8 +211,10 @@ class KubernetesApi:
                 everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
                 urls = {"verbs": ["*"], "nonResourceURLs": ["*"]}
                 status = {"resourceRules": [everything], "nonResourceRules": [urls], "incomplete": False}
+            case "TokenReview":
+                status = self._store.tokens.review(body)
             case _:
-                status = {"userInfo": {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}}
+                status = {"userInfo": asking}
         head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
         return answer({**head, "spec": body.get("spec") or {}, "status": status}, 201)
 

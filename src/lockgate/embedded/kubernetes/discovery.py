@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from lockgate.embedded.kubernetes.catalogue import Catalogue
 from lockgate.embedded.kubernetes.scale import SCALE, is_scaled
+from lockgate.embedded.kubernetes.token_requests import TOKEN_REQUEST
+from lockgate.resources.kinds import ServiceAccount
 from lockgate.resources.model import JsonObject, Kind, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -16,6 +18,7 @@ _ON_SUBRESOURCES = ("get", "patch", "update")
 # Kinds that are questions: created, answered, kept nowhere.
 QUESTIONS = (
     Kind("authentication.k8s.io", ("v1",), "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
+    Kind("authentication.k8s.io", ("v1",), "TokenReview", "tokenreviews", namespaced=False),
     Kind("authorization.k8s.io", ("v1",), "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
     Kind("authorization.k8s.io", ("v1",), "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False),
 )
@@ -130,6 +133,9 @@ def _resource(kind: Kind, version: str) -> JsonObject:
     if is_scaled(kind):
         scale = {"group": SCALE.group, "version": SCALE.versions[0], "kind": SCALE.kind}
         subresources.append({"subresource": "scale", "responseKind": scale, "verbs": list(_ON_SUBRESOURCES)})
+    if kind is ServiceAccount.KIND:
+        token = {"group": TOKEN_REQUEST.group, "version": TOKEN_REQUEST.versions[0], "kind": TOKEN_REQUEST.kind}
+        subresources.append({"subresource": "token", "responseKind": token, "verbs": ["create"]})
     if subresources:
         result["subresources"] = subresources
     return result
@@ -176,6 +182,18 @@ def _resource_list(group: str, version: str, kinds: list[Kind]) -> JsonObject | 
                     "version": SCALE.versions[0],
                     "kind": SCALE.kind,
                     "verbs": list(_ON_SUBRESOURCES),
+                }
+            )
+        if kind is ServiceAccount.KIND:
+            resources.append(
+                {
+                    "name": f"{kind.plural}/token",
+                    "singularName": "",
+                    "namespaced": True,
+                    "group": TOKEN_REQUEST.group,
+                    "version": TOKEN_REQUEST.versions[0],
+                    "kind": TOKEN_REQUEST.kind,
+                    "verbs": ["create"],
                 }
             )
     if not resources:

@@ -195,6 +195,24 @@ _KINDS: dict[tuple[str, str], Table] = {
         2: ("spec", {1: ("namespace", STRING)}),
     },
     ("authentication.k8s.io/v1", "SelfSubjectReview"): {1: ("metadata", _META)},
+    ("authentication.k8s.io/v1", "TokenRequest"): {
+        1: ("metadata", _META),
+        2: (
+            "spec",
+            {
+                1: ("audiences", _STRINGS),
+                3: (
+                    "boundObjectRef",
+                    {1: ("kind", STRING), 2: ("apiVersion", STRING), 3: ("name", STRING), 4: ("uid", STRING)},
+                ),
+                4: ("expirationSeconds", SET_INT),
+            },
+        ),
+    },
+    ("authentication.k8s.io/v1", "TokenReview"): {
+        1: ("metadata", _META),
+        2: ("spec", {1: ("token", STRING), 2: ("audiences", _STRINGS)}),
+    },
 }
 _DELETE_OPTIONS: Table = {
     1: ("gracePeriodSeconds", SET_INT),

@@ -6,7 +6,7 @@ between readers; they are frozen.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,7 +19,9 @@ from lockgate.embedded.kubernetes.refusals import not_found
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.selectors import equal_labels
 from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.embedded.kubernetes.token_requests import TokenRequests
 from lockgate.embedded.kubernetes.writes import By, Writes
+from lockgate.embedded.service_accounts import ServiceAccountTokens
 from lockgate.resources.changes import Change
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT, kinds
 from lockgate.resources.status import BadRequest, Expired, NotFound
@@ -32,9 +34,18 @@ def _now() -> datetime:
 
 
 class Store:
-    """All methods raise `resources.status.ApiError`. `namespace` is ignored for cluster-scoped kinds."""
+    """All methods raise `resources.status.ApiError`. `namespace` is ignored for cluster-scoped kinds.
 
-    def __init__(self, *, clock: Callable[[], datetime] = _now, history: int = 4096) -> None:
+    `tokens` signs the tokens of service accounts; by default with a key of this store's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = _now,
+        history: int = 4096,
+        tokens: ServiceAccountTokens | None = None,
+    ) -> None:
         typed = kinds()
         self.catalogue = Catalogue(
             [*typed.values(), *(unstructured(kind) for kind in KEPT if kind.group_kind not in typed)]
@@ -45,6 +56,7 @@ class Store:
         self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
         Definitions(self.catalogue, self.schemas, self.writes, clock)
         self.clock = clock
+        self.tokens = TokenRequests(self.storage, tokens or ServiceAccountTokens(), clock)
         for name in _FIRST_NAMESPACES:
             self.writes.create(self.model("v1", "Namespace"), {"metadata": {"name": name}}, By())
 
@@ -113,6 +125,12 @@ class Store:
 
     async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None:
         self.writes.delete(kind, _key(kind, name, namespace))
+
+    async def create_token(self, name: str, namespace: str, audiences: Sequence[str], seconds: int) -> str:
+        """A token of a service account, as TokenRequest gives it; `seconds` is at least 600."""
+        request = {"spec": {"audiences": list(audiences), "expirationSeconds": seconds}}
+        token: str = self.tokens.create(namespace, name, request)["status"]["token"]
+        return token
 
     def model(self, api_version: str, kind: str) -> type[Resource]:
         """The model of a kind that is served. Raises `NotFound`."""

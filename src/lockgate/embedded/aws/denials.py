@@ -1,0 +1,96 @@
+"""How each of AWS's services words a request whose credentials it does not accept.
+
+Sources: IAM User Guide, "Troubleshoot Signature Version 4 signing"; the services' pages on common errors; Amazon S3 API
+Reference, "Error responses".
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from lockgate.embedded.aws.protocol import Refusal
+
+
+class Cause(Enum):
+    NO_CREDENTIALS = auto()
+    INCOMPLETE = auto()  # a part of the signature is missing or does not parse
+    BAD_QUERY = auto()  # the same in a presigned URL
+    UNKNOWN_KEY = auto()
+    BAD_TOKEN = auto()  # the session token is missing, or not this key's
+    EXPIRED_TOKEN = auto()
+    SKEWED = auto()  # signed too long ago, or in the future
+    OVER = auto()  # a presigned URL, used too late
+    NOT_SIGNED = auto()  # a header that has to be signed is not
+    MISMATCH = auto()
+
+
+_INVALID = "The security token included in the request is invalid."
+_EXPIRED = "The security token included in the request is expired"
+_Wording = tuple[str, int, str]  # code, status, text; an empty text is the one that the cause comes with
+
+_QUERY: dict[Cause, _Wording] = {
+    Cause.NO_CREDENTIALS: ("MissingAuthenticationToken", 403, "Request is missing Authentication Token"),
+    Cause.INCOMPLETE: ("IncompleteSignature", 400, ""),
+    Cause.BAD_QUERY: ("IncompleteSignature", 400, ""),
+    Cause.UNKNOWN_KEY: ("InvalidClientTokenId", 403, _INVALID),
+    Cause.BAD_TOKEN: ("InvalidClientTokenId", 403, _INVALID),
+    Cause.EXPIRED_TOKEN: ("ExpiredToken", 403, _EXPIRED),
+    Cause.SKEWED: ("SignatureDoesNotMatch", 403, ""),
+    Cause.OVER: ("SignatureDoesNotMatch", 403, ""),
+    Cause.NOT_SIGNED: ("SignatureDoesNotMatch", 403, ""),
+    Cause.MISMATCH: ("SignatureDoesNotMatch", 403, ""),
+}
+_EC2: dict[Cause, _Wording] = {
+    **_QUERY,
+    Cause.UNKNOWN_KEY: ("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
+    Cause.BAD_TOKEN: ("AuthFailure", 401, "AWS was not able to validate the provided access credentials"),
+    Cause.EXPIRED_TOKEN: ("RequestExpired", 400, "Request has expired."),
+    Cause.SKEWED: ("RequestExpired", 400, "Request has expired."),
+    Cause.OVER: ("RequestExpired", 400, "Request has expired."),
+}
+_JSON: dict[Cause, _Wording] = {
+    Cause.NO_CREDENTIALS: ("MissingAuthenticationTokenException", 400, "Missing Authentication Token"),
+    Cause.INCOMPLETE: ("IncompleteSignatureException", 400, ""),
+    Cause.BAD_QUERY: ("IncompleteSignatureException", 400, ""),
+    Cause.UNKNOWN_KEY: ("UnrecognizedClientException", 400, _INVALID),
+    Cause.BAD_TOKEN: ("UnrecognizedClientException", 400, _INVALID),
+    Cause.EXPIRED_TOKEN: ("ExpiredTokenException", 400, _EXPIRED),
+    Cause.SKEWED: ("InvalidSignatureException", 400, ""),
+    Cause.OVER: ("InvalidSignatureException", 400, ""),
+    Cause.NOT_SIGNED: ("InvalidSignatureException", 400, ""),
+    Cause.MISMATCH: ("InvalidSignatureException", 400, ""),
+}
+_S3: dict[Cause, _Wording] = {
+    Cause.NO_CREDENTIALS: ("AccessDenied", 403, "Access Denied"),
+    Cause.INCOMPLETE: ("AuthorizationHeaderMalformed", 400, ""),
+    Cause.BAD_QUERY: ("AuthorizationQueryParametersError", 400, ""),
+    Cause.UNKNOWN_KEY: (
+        "InvalidAccessKeyId",
+        403,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    ),
+    Cause.BAD_TOKEN: ("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
+    Cause.EXPIRED_TOKEN: ("ExpiredToken", 400, "The provided token has expired."),
+    Cause.SKEWED: (
+        "RequestTimeTooSkewed",
+        403,
+        "The difference between the request time and the current time is too large.",
+    ),
+    Cause.OVER: ("AccessDenied", 403, "Request has expired"),
+    Cause.NOT_SIGNED: ("AccessDenied", 403, "There were headers present in the request which were not signed"),
+    Cause.MISMATCH: ("SignatureDoesNotMatch", 403, ""),
+}
+_OF_SERVICE = {
+    "acm": _JSON,
+    "cognito-idp": _JSON,
+    "ec2": _EC2,
+    "s3": _S3,
+    "shield": _JSON,
+    "wafv2": _JSON,
+}
+
+
+def refusal(service: str, cause: Cause, text: str = "") -> Refusal:
+    """`service` is a signing name; one that is not known is answered as the query services do."""
+    code, status, own = _OF_SERVICE.get(service, _QUERY)[cause]
+    return Refusal(code, own or text, status)

@@ -1,0 +1,157 @@
+"""STS: temporary keys for roles and users, and who a key belongs to.
+
+IAM is not served, so no role has to exist and no policy is evaluated: whoever may ask may assume any role. May ask
+whoever signs with a key of this edge, or shows a service account's token that this edge's Kubernetes API has issued.
+
+Source: AWS Security Token Service API Reference; IAM User Guide, "Using web identity federation".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lockgate.embedded import service_accounts
+from lockgate.embedded.aws import constraints
+from lockgate.embedded.aws.credentials import AccessKey, AccessKeys, unique_id
+from lockgate.embedded.aws.protocol import Call, Refusal, Result
+from lockgate.embedded.service_accounts import ServiceAccountTokens
+
+# Operations that prove who asks by a token in their input, and need no signature.
+UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
+
+_ROLE = re.compile(
+    r"arn:aws(?:-cn|-us-gov)?:iam::(?P<account>\d{12}):role/(?:[\x21-\x7e]*/)?(?P<name>[\w+=,.@-]{1,64})"
+)
+_ROLE_SESSION = 3600  # s, unless asked for more
+
+
+class SecurityTokenService:
+    """`tokens` are those of this edge's service accounts; without, no web identity is known."""
+
+    def __init__(self, account: str, keys: AccessKeys, tokens: ServiceAccountTokens | None) -> None:
+        self._account = account
+        self._keys = keys
+        self._tokens = tokens
+        self._operations: Mapping[str, Callable[[dict[str, Any], AccessKey | None], Result]] = {
+            "AssumeRole": self._assume_role,
+            "AssumeRoleWithWebIdentity": self._assume_role_with_web_identity,
+            "AssumeRoleWithSAML": _no_saml_provider,
+            "GetAccessKeyInfo": self._access_key_info,
+            "GetCallerIdentity": self._caller_identity,
+            "GetFederationToken": self._federation_token,
+            "GetSessionToken": self._session_token,
+        }
+
+    def answer(self, call: Call, caller: AccessKey | None) -> Result:
+        """`caller` is None where the operation needs no signature. Raises `Refusal`."""
+        constraints.check(call)
+        if call.operation not in self._operations:
+            raise Refusal("NotImplemented", f"This operation of sts is not served here: {call.operation}")
+        return self._operations[call.operation](call.parameters, caller)
+
+    def _assume_role(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        assert caller is not None, "signed"
+        return self._session(parameters)
+
+    def _assume_role_with_web_identity(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        if parameters.get("ProviderId"):
+            raise Refusal(
+                "ValidationError", "ProviderId is only for OAuth 2.0 access tokens, which are not served here"
+            )
+        identity = self._identified(parameters["WebIdentityToken"])
+        return {
+            **self._session(parameters),
+            "SubjectFromWebIdentityToken": identity.username,
+            "Audience": service_accounts.STS,
+            "Provider": self._provider(),
+        }
+
+    def _identified(self, token: str) -> service_accounts.ServiceAccountIdentity:
+        now = datetime.now(UTC)
+        if self._tokens is None:
+            raise _no_provider("")
+        try:
+            return self._tokens.verify(token, (service_accounts.STS,), now)
+        except service_accounts.Malformed as error:
+            text = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
+            raise Refusal("InvalidIdentityToken", text) from error
+        except service_accounts.UnknownIssuer as error:
+            raise _no_provider(error.issuer) from error
+        except service_accounts.WrongAudience as error:
+            raise Refusal("InvalidIdentityToken", "Incorrect token audience") from error
+        except service_accounts.ExpiredToken as error:
+            text = (
+                f"Token expired: current date/time {int(error.now.timestamp())} must be before the expiration "
+                f"date/time {int(error.expired.timestamp())}"
+            )
+            raise Refusal("ExpiredTokenException", text) from error
+        except service_accounts.InvalidToken as error:
+            raise Refusal("InvalidIdentityToken", "The token's signature could not be verified") from error
+
+    def _provider(self) -> str:
+        assert self._tokens is not None
+        issuer = self._tokens.issuer.removeprefix("https://")
+        return f"arn:aws:iam::{self._account}:oidc-provider/{issuer}"
+
+    def _session(self, parameters: dict[str, Any]) -> Result:
+        role = _ROLE.fullmatch(parameters["RoleArn"])
+        if role is None:
+            raise Refusal("ValidationError", f"{parameters['RoleArn']} is invalid")
+        partition = parameters["RoleArn"].split(":")[1]
+        name = parameters["RoleSessionName"]
+        arn = f"arn:{partition}:sts::{role['account']}:assumed-role/{role['name']}/{name}"
+        user_id = f"AROA{unique_id()}:{name}"
+        return {
+            "Credentials": self._lent(arn, user_id, parameters.get("DurationSeconds", _ROLE_SESSION)),
+            "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": arn},
+        }
+
+    def _session_token(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        assert caller is not None, "signed"
+        if caller.session_token is not None:
+            raise Refusal("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+        seconds = parameters.get("DurationSeconds", 43200)
+        return {"Credentials": self._lent(caller.arn, caller.user_id, seconds)}
+
+    def _federation_token(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        assert caller is not None, "signed"
+        if caller.session_token is not None:
+            raise Refusal("AccessDenied", "Cannot call GetFederationToken with session credentials", 403)
+        name = parameters["Name"]
+        arn, user_id = f"arn:aws:sts::{self._account}:federated-user/{name}", f"{self._account}:{name}"
+        return {
+            "Credentials": self._lent(arn, user_id, parameters.get("DurationSeconds", 43200)),
+            "FederatedUser": {"FederatedUserId": user_id, "Arn": arn},
+        }
+
+    def _caller_identity(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        assert caller is not None, "signed"
+        return {"UserId": caller.user_id, "Account": caller.account, "Arn": caller.arn}
+
+    def _access_key_info(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+        found = self._keys.get(parameters["AccessKeyId"])
+        if found is None:
+            raise Refusal("ValidationError", f"Access key {parameters['AccessKeyId']} is invalid")
+        return {"Account": found.account}
+
+    def _lent(self, arn: str, user_id: str, seconds: int) -> Result:
+        now = datetime.now(UTC)
+        key = self._keys.lend(arn, user_id, now + timedelta(seconds=seconds), now)
+        return {
+            "AccessKeyId": key.id,
+            "SecretAccessKey": key.secret,
+            "SessionToken": key.session_token,
+            "Expiration": key.expires,
+        }
+
+
+def _no_provider(issuer: str) -> Refusal:
+    return Refusal("InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {issuer}")
+
+
+def _no_saml_provider(parameters: dict[str, Any], caller: AccessKey | None) -> Result:
+    """The account has no SAML provider that a role could trust."""
+    raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML", 403)
