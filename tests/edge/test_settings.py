@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.edge.location import locate
 from lockgate.edge.options import Options
 from lockgate.edge.supply import supply
 from lockgate.runtime.files import load
@@ -43,7 +44,7 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     assert settings.port_options() == ["443=8443", "proxy=3128"]
     assert settings.quotas == {"application-load-balancers": 120}
     options = Options((), account=settings.account, region=settings.region, hosted_zones=settings.hosted_zones)
-    made = supply([], options, secret_access_key="x")
+    made = supply([], options, locate([], options), secret_access_key="x")
     assert (made.account, made.region) == ("210987654321", "eu-west-1")
     assert [(zone.name, zone.zone_id) for zone in made.zones] == [("shop.example", "Z0123456789")]
 
@@ -57,7 +58,7 @@ def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("regoin: eu-west-1", "regoin: Extra inputs are not permitted"),
-        ("region: Ireland", "region: String should match"),
+        ("region: Ireland", "region: Ireland is not a region of AWS"),
         ("account: 1", "account: Input should be a valid string"),
         ("hostedZones: {x.example: abc}", "hostedZones.x.example: String should match"),
         ("ports: {443: 0}", "Input should be greater than 0"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lockgate.edge.location import Place, locate
 from lockgate.edge.options import Options
 from lockgate.edge.supply import covering, registrable, supply
 from lockgate.resources.reader import read
@@ -20,7 +21,7 @@ def test_supply(case: dict[str, Any]) -> None:
     documents = read(case["manifests"], "edge.yaml").documents
     given = [document.resource for document in documents if document.resource]
     options = Options((), user_pool_clients=case.get("settled", {}))
-    made = supply(given, options, secret_access_key="a-secret")
+    made = supply(given, options, locate([each.manifest for each in documents], options), secret_access_key="a-secret")
     found = {
         "hosts": list(made.hosts),
         "zones": {zone.name: zone.zone_id for zone in made.zones},
@@ -45,7 +46,7 @@ def test_supply(case: dict[str, Any]) -> None:
 def test_everything_that_is_made_is_told_and_secrets_are_not() -> None:
     documents = read(CASES[0]["manifests"], "edge.yaml").documents
     given = [document.resource for document in documents if document.resource]
-    made = supply(given, Options(()), secret_access_key="hush-hush")
+    made = supply(given, Options(()), Place("123456789012", "eu-west-1"), secret_access_key="hush-hush")
     assert len(made.notes) == 4  # a zone, a certificate, a Service, a Secret; namespaces go without saying
     assert "hush-hush" not in repr(made) + "".join(made.notes)
 

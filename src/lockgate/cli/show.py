@@ -33,7 +33,8 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
 
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)
-    made = load_balancers(plan(manifests, Options(paths)))
+    planned = plan(manifests, Options(paths))
+    made = load_balancers(planned)
     shown = [stack_json(stack) for stack in made.stacks]
     match output:
         case "json":
@@ -47,7 +48,7 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
                 click.echo("\n".join(_lines(stack)))
             if not shown:
                 click.echo("no Ingress here is the AWS Load Balancer Controller's")
-    findings = (*manifests.findings, *made.findings)
+    findings = (*planned.manifests.findings, *made.findings)
     for finding in findings:
         if finding.severity is not Severity.INFO or output == "text":
             tell_finding(finding)

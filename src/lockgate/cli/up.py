@@ -88,6 +88,7 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
     # Imports make what lives for ever: looking through it for garbage again and again is a tenth of the start.
     gc.disable()
     from lockgate.edge.options import Options
+    from lockgate.edge.plan import filled
     from lockgate.runtime import files
     from lockgate.runtime.running import Progress
     from lockgate.runtime.state import StateFolder
@@ -97,8 +98,9 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
     assert isinstance(folder, StateFolder)
     stdin = sys.stdin.read() if files.STDIN in options.paths else None
     manifests = files.load(options.paths, stdin=stdin)
-    if not manifests.usable:
-        for finding in manifests.findings:
+    seen = filled(manifests, options)
+    if not seen.usable:
+        for finding in seen.findings:
             tell_finding(finding)
         raise files.NoManifests(f"nothing in {', '.join(options.paths)} can be served")
     audience = Terminal() if output == "text" else JsonLines()

@@ -51,10 +51,10 @@ class Memory:
 
 def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None = None) -> Edge:
     """The edge that `up` would run. With `earlier`, only what hangs on a changed object is built again."""
-    return from_plan(plan(manifests, options), manifests, earlier)
+    return from_plan(plan(manifests, options), earlier)
 
 
-def from_plan(planned: Plan, manifests: Manifests, earlier: Edge | None = None) -> Edge:
+def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
     objects = Objects(with_node_ports(each) if isinstance(each, kinds.Service) else each for each in planned.resources)
     stacks = stack_from_manifests(
@@ -82,7 +82,7 @@ def from_plan(planned: Plan, manifests: Manifests, earlier: Edge | None = None) 
         network=table,
         gateways=gateways.by_workload,
         certificates=dict(_certificates(planned.supply, objects)),
-        faults=(*manifests.findings, *stacks.findings, *gateways.findings),
+        faults=(*planned.manifests.findings, *stacks.findings, *gateways.findings),
         unseen={
             stack.load_balancer.name: stack.web_acl.arn
             for stack in stacks.stacks

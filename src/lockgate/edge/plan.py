@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockgate.edge.location import locate
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
+from lockgate.edge.standins import fill
 from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
 from lockgate.ingress.flags import controller
@@ -20,21 +22,33 @@ from lockgate.resources.reader import Document
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`resources` are all objects: the user's, those that IstioOperators lead to, and those that are supplied."""
+    """`manifests` are the user's, with stand-ins for placeholders. `resources` are all objects: theirs, those that
+    IstioOperators lead to, and those that are supplied."""
 
+    manifests: Manifests
     resources: tuple[Resource, ...]
     documents: dict[ObjectKey, Document]
     supply: Supply
 
 
-def plan(manifests: Manifests, options: Options, *, secret_access_key: str = "") -> Plan:
+def plan(
+    manifests: Manifests, options: Options, *, before: Manifests | None = None, secret_access_key: str = ""
+) -> Plan:
+    """`before` are the manifests of the plan that is in force: they stand for files that are broken now."""
+    place = locate([each.manifest for each in manifests.documents], options)
+    manifests = fill(manifests, place).over(before)
     documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
     given = [document.resource for document in documents.values() if document.resource]
     operators = [each for each in given if isinstance(each, IstioOperator)]
-    installed = [Service.model_validate(made.service) for one in operators for made in install(one).gateways]
-    filled = supply(given, options, installed=installed, secret_access_key=secret_access_key)
-    supplied = [model.model_validate(each.manifest) for each in filled.objects if (model := _model(each.manifest))]
-    return Plan((*given, *installed, *supplied), documents, filled)
+    installed = [Service.model_validate(gateway.service) for one in operators for gateway in install(one).gateways]
+    made = supply(given, options, place, installed=installed, secret_access_key=secret_access_key)
+    supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
+    return Plan(manifests, (*given, *installed, *supplied), documents, made)
+
+
+def filled(manifests: Manifests, options: Options) -> Manifests:
+    """With stand-ins for placeholders."""
+    return fill(manifests, locate([each.manifest for each in manifests.documents], options))
 
 
 def load_balancers(

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
+from lockgate.edge.location import Place
 from lockgate.edge.options import Options
 from lockgate.edge.user_pools import UserPoolClient, user_pool_clients
 from lockgate.edge.web_acls import EmptyWebAcl, web_acls
+from lockgate.resources.arns import partition_of
 from lockgate.resources.kinds import (
     Certificate,
     ClusterIssuer,
@@ -30,8 +32,6 @@ from lockgate.resources.kinds import (
 )
 from lockgate.resources.model import JsonObject, Resource, ResourceT
 
-DEFAULT_ACCOUNT = "123456789012"
-DEFAULT_REGION = "us-east-1"
 STANDING_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 NAMES = 10  # of an ACM certificate, by default
@@ -96,7 +96,12 @@ class Supply:
 
 
 def supply(
-    resources: Sequence[Resource], options: Options, *, installed: Iterable[Service] = (), secret_access_key: str
+    resources: Sequence[Resource],
+    options: Options,
+    place: Place,
+    *,
+    installed: Iterable[Service] = (),
+    secret_access_key: str,
 ) -> Supply:
     """`installed` are the Services that IstioOperators lead to; `secret_access_key` is for Secrets that are missing."""
     services = {(service.namespace or "default", service.name) for service in _of(resources, Service)}
@@ -104,10 +109,7 @@ def supply(
     arns = _certificate_arns(resources)
     pools = tuple(user_pool_clients(resources, options.user_pool_clients, secret_access_key))
     firewalls = tuple(web_acls(resources))
-    named_arns = (*arns, *(each.pool_arn for each in pools), *(each.arn for each in firewalls))
-    located = next((arn.split(":") for arn in named_arns if arn.startswith("arn:aws")), None)
     issuers: list[Issuer | ClusterIssuer] = [*_of(resources, Issuer), *_of(resources, ClusterIssuer)]
-    solver_region = next((solver.region for _, solver in _route53(issuers) if solver.region), "")
     hosts = tuple(dict.fromkeys(_hosts(resources)))
     named = hosts or tuple(dict.fromkeys(n for c in _of(resources, Certificate) for n in c.spec.dns_names))
     zones = tuple(_zones(resources, issuers, named, options.hosted_zones))
@@ -117,18 +119,16 @@ def supply(
     names = covering(named, [zone.name for zone in zones])
     secrets, credentials = _secrets(resources, issuers, cluster_namespace, secret_access_key)
     objects = (*_services(resources, services), *secrets)
-    account = options.account or _account(located)
-    region = options.region or (_region(located) or solver_region or DEFAULT_REGION)
     certificates = [
         AcmCertificate(arn, names, f"ACM certificate {_short(arn)}: requested for {', '.join(names)}")
         for arn in arns
         if names
     ]
     have = [name for certificate in certificates for name in certificate.names]
-    certificates += _discovered(resources, have, [zone.name for zone in zones], f"arn:aws:acm:{region}:{account}")
+    certificates += _discovered(resources, have, [zone.name for zone in zones], place)
     return Supply(
-        account=account,
-        region=region,
+        account=place.account,
+        region=place.region,
         hosts=hosts,
         zones=zones,
         certificates=tuple(certificates),
@@ -170,14 +170,6 @@ def _of(resources: Iterable[Resource], kind: type[ResourceT]) -> list[ResourceT]
     return [resource for resource in resources if isinstance(resource, kind)]
 
 
-def _account(arn: list[str] | None) -> str:
-    return arn[4] if arn and len(arn) > 5 and arn[4].isdigit() else DEFAULT_ACCOUNT
-
-
-def _region(arn: list[str] | None) -> str:
-    return arn[3] if arn and len(arn) > 5 else ""
-
-
 def _certificate_arns(resources: Sequence[Resource]) -> list[str]:
     arns: dict[str, None] = {}
     for ingress in _of(resources, Ingress):
@@ -190,7 +182,7 @@ def _certificate_arns(resources: Sequence[Resource]) -> list[str]:
 
 
 def _discovered(
-    resources: Sequence[Resource], have: Sequence[str], zones: Sequence[str], account: str
+    resources: Sequence[Resource], have: Sequence[str], zones: Sequence[str], place: Place
 ) -> Iterator[AcmCertificate]:
     """For Ingresses that name no certificate: the controller looks for one by host in the account, which is empty."""
     naming = {each.name for each in _of(resources, IngressClassParams) if each.spec.certificate_arn}
@@ -214,7 +206,8 @@ def _discovered(
         have = [*have, *names]
         for start in range(0, len(names), NAMES):
             some = names[start : start + NAMES]
-            arn = f"{account}:certificate/{uuid5(NAMESPACE_DNS, ','.join(some))}"
+            id_ = uuid5(NAMESPACE_DNS, ",".join(some))
+            arn = f"arn:{partition_of(place.region)}:acm:{place.region}:{place.account}:certificate/{id_}"
             why = f"Ingress {ingress.namespace}/{ingress.name} finds its certificate by host"
             yield AcmCertificate(arn, some, f"ACM certificate {_short(arn)}: requested for {', '.join(some)}, as {why}")
 

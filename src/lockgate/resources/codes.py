@@ -145,6 +145,12 @@ CLUSTER_SCOPED = define(
     "A namespace on a cluster-scoped object",
     "It has no effect: kubectl and the API server drop it.",
 )
+PLACEHOLDER = define(
+    "LG0030",
+    Severity.WARNING,
+    "A placeholder, or a value of the wrong shape",
+    "Production refuses it. Here a value of the right shape stands in for it, so that everything else is served.",
+)
 REQUIRED = define(
     "LG0101",
     Severity.ERROR,

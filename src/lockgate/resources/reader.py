@@ -49,6 +49,11 @@ class Document:
         """Where a field's key is."""
         return source.locate(self._chunk, (*self._path, *path), key=True)
 
+    def instead(self, manifest: JsonObject) -> Document:
+        """The document with another manifest than the one that was written; places are still those of the text."""
+        inspected = inspect(manifest, self._chunk, self._path, templated=False)
+        return replace(self, manifest=manifest, resource=inspected.resource, findings=inspected.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

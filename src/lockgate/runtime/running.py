@@ -73,16 +73,6 @@ _NODE = "ip-172-31-0-10"
 _FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # s, after an actor failed as a whole
 
 
-class NoSuchRegion(Exception):
-    """The region that an ARN or an issuer names is none of AWS's."""
-
-    def __init__(self, region: str) -> None:
-        super().__init__(
-            f"AWS has no region {region!r}; mend the certificate-arn or the issuer that names it, or say `region` in "
-            "lockgate.yaml"
-        )
-
-
 @dataclass
 class Progress:
     """When what was done, in seconds since the command began: for `status` and the benchmarks."""
@@ -132,16 +122,15 @@ class RunningEdge:
 
     async def load(self, manifests: Manifests) -> Loaded:
         """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
-        manifests = manifests.over(self.manifests)
-        planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
+        planned = plan(manifests, self.options, before=self.manifests, secret_access_key=self._solver_secret)
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = controller_flags(planned)
-        loaded = await self.loader.load(manifests, planned.supply)
-        self.supply, self.manifests = planned.supply, manifests
+        loaded = await self.loader.load(planned.manifests, planned.supply)
+        self.supply, self.manifests = planned.supply, planned.manifests
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
-        self.findings = (*manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
+        self.findings = (*planned.manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
         return loaded
 
     def about(self) -> dict[str, Any]:
@@ -233,10 +222,7 @@ class RunningEdge:
         self.progress.mark("apis")
 
     async def _machine(self, region: str) -> Machine:
-        try:
-            self.vpc_id, _, zones = await self.aws_api.default_vpc()
-        except ValueError as error:
-            raise NoSuchRegion(region) from error
+        self.vpc_id, _, zones = await self.aws_api.default_vpc()
         machine = Machine(
             node=f"{_NODE}.{region}.compute.internal",
             instance_id=instance_id(self.options.name),

@@ -30,6 +30,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.alias_generators import to_camel
 
 from lockgate.embedded.aws.elbv2.quotas import ADJUSTABLE
+from lockgate.resources.arns import REGIONS
 
 NAME = "lockgate.yaml"
 
@@ -43,8 +44,15 @@ def _adjustable(name: str) -> str:
     return name
 
 
+def _region(name: str) -> str:
+    if name not in REGIONS:
+        near = get_close_matches(name, REGIONS, 1)
+        raise ValueError(f"{name} is not a region of AWS{f', did you mean {near[0]}' if near else ''}")
+    return name
+
+
 Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+Region = Annotated[str, AfterValidator(_region)]
 ZoneId = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
 Quota = Annotated[str, AfterValidator(_adjustable)]
 Port = Annotated[int, Field(gt=0, lt=65536)]

@@ -1,0 +1,213 @@
+"""Where manifests hold names of AWS's, of DNS and of the cluster: the sort of each field that may be a placeholder.
+
+A path is written with dots; ``[]`` is each item of a list, ``*`` each value of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from lockgate.edge.standins.sorts import (
+    ACCESS_KEY,
+    AUTHORITY_ARN,
+    BUCKET,
+    CERTIFICATE_ARN,
+    CIDR,
+    DURATION,
+    EMAIL,
+    HOST,
+    INGRESS_CLASS,
+    NAME,
+    PREFIX_LIST,
+    REDIRECT_HOST,
+    REGION,
+    ROLE_ARN,
+    SECURITY_GROUP,
+    SETTING,
+    SUBNET,
+    TARGET_GROUP_ARN,
+    USER_POOL_ARN,
+    WEB_ACL_ARN,
+    ZONE_ID,
+    Sort,
+)
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.annotations.spec import BOOL, INT32, INT64, AnyAnnotation
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The annotation's whole text is one value."""
+
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """``a, b``: each item is a value."""
+
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """``k=v,k=v``: the values by their keys."""
+
+    sorts: Mapping[str, Sort]
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON: the strings by the key they stand under, in lower case, since the controller ignores case."""
+
+    sorts: Mapping[str, Sort]
+
+
+Written: TypeAlias = Whole | Items | Entries | Json
+
+_META: Final = {"metadata.name": NAME, "metadata.namespace": NAME}
+
+_BACKEND: Final = ("service.name",)
+_ISSUER: Final = {
+    "spec.acme.email": EMAIL,
+    "spec.acme.privateKeySecretRef.name": NAME,
+    "spec.acme.solvers[].selector.dnsZones[]": HOST,
+    "spec.acme.solvers[].selector.dnsNames[]": HOST,
+    "spec.acme.solvers[].dns01.route53.region": REGION,
+    "spec.acme.solvers[].dns01.route53.hostedZoneID": ZONE_ID,
+    "spec.acme.solvers[].dns01.route53.accessKeyID": ACCESS_KEY,
+    "spec.acme.solvers[].dns01.route53.role": ROLE_ARN,
+    "spec.acme.solvers[].dns01.route53.accessKeyIDSecretRef.name": NAME,
+    "spec.acme.solvers[].dns01.route53.secretAccessKeySecretRef.name": NAME,
+    "spec.acme.solvers[].dns01.route53.auth.kubernetes.serviceAccountRef.name": NAME,
+    "spec.ca.secretName": NAME,
+}
+_L4_ROUTE: Final = {"match[].sniHosts[]": HOST, "match[].gateways[]": NAME, "route[].destination.host": NAME}
+
+FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
+    ("networking.k8s.io", "Ingress"): {
+        "spec.ingressClassName": INGRESS_CLASS,
+        "spec.rules[].host": HOST,
+        "spec.rules[].http.paths[].backend.service.name": NAME,
+        "spec.defaultBackend.service.name": NAME,
+        "spec.tls[].hosts[]": HOST,
+        "spec.tls[].secretName": NAME,
+    },
+    ("networking.k8s.io", "IngressClass"): {"spec.parameters.name": NAME},
+    ("elbv2.k8s.aws", "IngressClassParams"): {
+        "spec.certificateArn[]": CERTIFICATE_ARN,
+        "spec.wafv2AclArn": WEB_ACL_ARN,
+        "spec.wafv2AclName": NAME,
+        "spec.subnets.ids[]": SUBNET,
+        "spec.inboundCIDRs[]": CIDR,
+        "spec.prefixListsIDs[]": PREFIX_LIST,
+        "spec.group.name": NAME,
+        "spec.loadBalancerName": NAME,
+        "spec.scheme": SETTING,
+    },
+    ("elbv2.k8s.aws", "TargetGroupBinding"): {
+        "spec.targetGroupARN": TARGET_GROUP_ARN,
+        "spec.serviceRef.name": NAME,
+        "spec.networking.ingress[].from[].securityGroup.groupID": SECURITY_GROUP,
+    },
+    ("networking.istio.io", "Gateway"): {
+        "spec.selector.*": NAME,
+        "spec.servers[].hosts[]": HOST,
+        "spec.servers[].tls.credentialName": NAME,
+    },
+    ("networking.istio.io", "VirtualService"): {
+        "spec.hosts[]": HOST,
+        "spec.gateways[]": NAME,
+        "spec.http[].match[].gateways[]": NAME,
+        "spec.http[].route[].destination.host": NAME,
+        "spec.http[].mirror.host": NAME,
+        "spec.http[].timeout": DURATION,
+        "spec.http[].retries.perTryTimeout": DURATION,
+        "spec.http[].redirect.authority": HOST,
+        **{f"spec.{kind}[].{path}": sort for kind in ("tls", "tcp") for path, sort in _L4_ROUTE.items()},
+    },
+    ("networking.istio.io", "DestinationRule"): {"spec.host": NAME},
+    ("networking.istio.io", "ServiceEntry"): {"spec.hosts[]": HOST},
+    ("cert-manager.io", "Issuer"): _ISSUER,
+    ("cert-manager.io", "ClusterIssuer"): _ISSUER,
+    ("cert-manager.io", "Certificate"): {
+        "spec.commonName": HOST,
+        "spec.dnsNames[]": HOST,
+        "spec.secretName": NAME,
+        "spec.issuerRef.name": NAME,
+        "spec.duration": DURATION,
+        "spec.renewBefore": DURATION,
+    },
+    ("", "Service"): {"spec.selector.*": NAME, "spec.externalName": HOST},
+    ("", "Secret"): {},
+    ("", "ConfigMap"): {},
+    ("", "Namespace"): {},
+}
+"""By API group and kind. Kinds that are missing here are left as they are."""
+
+_BUCKETS: Final = {f"{logs}.s3.bucket": BUCKET for logs in ("access_logs", "connection_logs", "health_check_logs")}
+_ACTION: Final = {
+    "targetgrouparn": TARGET_GROUP_ARN,
+    "targetgroupname": NAME,
+    "servicename": NAME,
+    "host": REDIRECT_HOST,
+}
+_LOGIN: Final = {
+    "userpoolarn": USER_POOL_ARN,
+    "userpoolclientid": NAME,
+    "userpooldomain": NAME,
+    "secretname": NAME,
+}
+
+_OF_ALB: Final[Mapping[AnyAnnotation, Written]] = {
+    a.CERTIFICATE_ARN: Items(CERTIFICATE_ARN),
+    a.ACM_PCA_ARN: Whole(AUTHORITY_ARN),
+    a.WAFV2_ACL_ARN: Whole(WEB_ACL_ARN),
+    a.SUBNETS: Items(SUBNET),
+    a.FRONTEND_NLB_SUBNETS: Items(SUBNET),
+    a.SECURITY_GROUPS: Items(SECURITY_GROUP),
+    a.FRONTEND_NLB_SECURITY_GROUPS: Items(SECURITY_GROUP),
+    a.SECURITY_GROUP_PREFIX_LISTS: Items(PREFIX_LIST),
+    a.INBOUND_CIDRS: Items(CIDR),
+    a.GROUP_NAME: Whole(NAME),
+    a.LOAD_BALANCER_NAME: Whole(NAME),
+    a.WAFV2_ACL_NAME: Whole(NAME),
+    a.LOAD_BALANCER_ATTRIBUTES: Entries(_BUCKETS),
+    a.AUTH_IDP_COGNITO: Json(_LOGIN),
+    a.AUTH_IDP_OIDC: Json({"secretname": NAME}),
+    a.ACTIONS: Json(_ACTION),
+    a.CONDITIONS: Json({}),
+}
+_NUMBERS: Final = (BOOL, INT32, INT64)
+
+
+def written(key: str) -> Written | None:
+    """How an annotation's text holds its values; None for an annotation that is not looked into."""
+    if (known := _KEYS.get(key)) is not None:
+        return known
+    return next((how for stem, how in _FAMILIES if key.startswith(stem)), None)
+
+
+_KEYS: Final[Mapping[str, Written]] = {
+    **{
+        annotation.key: Whole(SETTING)
+        for annotation in a.REGISTRY.values()
+        if annotation.type in _NUMBERS or annotation.values or annotation is a.HEALTHCHECK_PORT
+    },
+    **{annotation.key: how for annotation, how in _OF_ALB.items()},
+    "kubernetes.io/ingress.class": Whole(INGRESS_CLASS),
+    "external-dns.alpha.kubernetes.io/hostname": Items(HOST),
+    "cert-manager.io/cluster-issuer": Whole(NAME),
+    "cert-manager.io/issuer": Whole(NAME),
+}
+_FAMILIES: Final = tuple(
+    (annotation.key.partition("{")[0], how) for annotation, how in _OF_ALB.items() if "{" in annotation.key
+)
+
+
+def fields_of(group: str, kind: str) -> Mapping[str, Sort] | None:
+    """The fields of a kind by path; None for a kind that is left as it is."""
+    own = FIELDS.get((group, kind))
+    return None if own is None else {**_META, **own}

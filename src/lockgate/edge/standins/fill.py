@@ -1,0 +1,273 @@
+"""Replaces the placeholders of manifests by values that work here, and reports each with its place.
+
+A team's repository often holds ``<region>`` or ``${DOMAIN}`` where its pipeline puts a value. Such a field would stop
+the object that it stands in, and with it the edge; here something proper stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from lockgate.edge.location import Place
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.standins.fields import Entries, Items, Json, Whole, fields_of, written
+from lockgate.edge.standins.sorts import INGRESS_CLASS, SUBNET, Sort, is_placeholder
+from lockgate.resources import validation
+from lockgate.resources.codes import PLACEHOLDER
+from lockgate.resources.field_errors import Path, Reason
+from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.model import JsonObject, kinds
+from lockgate.resources.placeholders import tokens
+from lockgate.resources.reader import Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A value that was replaced: `made` is None where the field was left out."""
+
+    path: Path
+    text: str
+    made: str | int | None
+    sort: str
+    production: str
+
+
+def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manifests:
+    """With a stand-in for each placeholder. Without `stand_in` they are reported, and stay."""
+    documents: list[Document] = []
+    findings = list(manifests.findings)
+    for document in manifests.documents:
+        manifest, replaced = _filled(document, place, stand_in=stand_in)
+        if not replaced:
+            documents.append(document)
+            continue
+        new = document.instead(manifest) if stand_in else document
+        warnings = [_warning(document, each, stand_in=stand_in) for each in replaced]
+        findings = [each for each in findings if each not in document.findings or each in new.findings]
+        findings += [each for each in new.findings if each not in document.findings]
+        findings += warnings
+        documents.append(replace(new, findings=(*new.findings, *warnings)))
+    if all(new is old for new, old in zip(documents, manifests.documents, strict=True)):
+        return manifests
+    faulty = {each.position.file for each in findings if each.severity is Severity.ERROR and each.position}
+    broken = frozenset(each for each in manifests.broken if each in faulty or not _whole(manifests, each))
+    return replace(manifests, documents=tuple(documents), findings=tuple(findings), broken=broken)
+
+
+def _whole(manifests: Manifests, file: str) -> bool:
+    reading = manifests.readings.get(file)
+    return reading is not None and reading[1].whole
+
+
+def _filled(document: Document, place: Place, *, stand_in: bool) -> tuple[JsonObject, list[_Replaced]]:
+    group, kind = document.manifest["apiVersion"].rpartition("/")[0], document.manifest["kind"]
+    fields = fields_of(group, kind)
+    if fields is None:
+        return document.manifest, []
+    found = [
+        change
+        for pattern, sort in fields.items()
+        for path, text in _leaves(document.manifest, tuple(pattern.replace("[]", ".[]").split(".")))
+        if (change := _change(path, text, sort, place)) is not None
+    ]
+    changes = list(found)
+    written = (document.manifest.get("metadata") or {}).get("annotations")
+    annotations = dict(written) if isinstance(written, dict) else {}
+    found += _annotations(written, annotations, place) if isinstance(written, dict) else ()
+    if not found and document.accepted:
+        return document.manifest, []
+    manifest = deepcopy(document.manifest)
+    for change in changes:
+        _put(manifest, change.path, change.made)
+    if isinstance(written, dict):
+        manifest["metadata"]["annotations"] = annotations
+    if not document.accepted and stand_in:
+        found += _refused(group, kind, manifest)
+    return manifest, found
+
+
+def _warning(document: Document, change: _Replaced, *, stand_in: bool) -> Finding:
+    what = f"{_shown(change.path)}: {_short(change.text)} is "
+    what += "a placeholder" if is_placeholder(change.text) else f"not {change.sort}"
+    if not stand_in:
+        return _finding(document, change.path, f"{what}: {change.production}")
+    here = f"{change.made} stands in for it here" if change.made is not None else "here it counts as not set"
+    return _finding(document, change.path, f"{what}. In production, {change.production}; {here}")
+
+
+def _finding(document: Document, path: Path, message: str) -> Finding:
+    metadata = document.manifest["metadata"]
+    subject = f"{document.manifest['kind']} " + "/".join(
+        part for part in (metadata.get("namespace", ""), metadata["name"]) if part
+    )
+    return PLACEHOLDER.finding(
+        message, document.at(*path), mend="write the real value before it ships", subject=subject
+    )
+
+
+# --- fields ------------------------------------------------------------------------------------------------------
+
+
+def _leaves(value: Any, pattern: tuple[str, ...], path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The texts at a pattern of ``fields``, with their paths."""
+    if not pattern:
+        if isinstance(value, str):
+            yield path, value
+        return
+    first, rest = pattern[0], pattern[1:]
+    if first == "[]":
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            yield from _leaves(item, rest, (*path, index))
+    elif isinstance(value, dict):
+        for key in value if first == "*" else (first,):
+            if key in value:
+                yield from _leaves(value[key], rest, (*path, key))
+
+
+def _change(path: Path, text: str, sort: Sort, place: Place) -> _Replaced | None:
+    if sort.proper(text.strip()) or (not text.strip() and sort is not INGRESS_CLASS):
+        return None
+    return _Replaced(path, text, sort.stand_in(text.strip(), place), sort.noun, sort.production)
+
+
+def _put(manifest: Any, path: Path, made: str | int | None) -> None:
+    *above, last = path
+    for part in above:
+        manifest = manifest[part]
+    if made is not None:
+        manifest[last] = made
+    elif isinstance(manifest, dict):
+        del manifest[last]
+    else:
+        manifest[last] = ""
+
+
+# --- annotations -------------------------------------------------------------------------------------------------
+
+
+def _annotations(before: Mapping[str, Any], after: dict[str, Any], place: Place) -> Iterator[_Replaced]:
+    """Writes the stand-ins into `after`, and yields what was replaced."""
+    for key, text in before.items():
+        if not isinstance(text, str) or (how := written(key)) is None:
+            continue
+        path = ("metadata", "annotations", key)
+        match how:
+            case Whole(sort):
+                if change := _change(path, text, sort, place):
+                    _put(after, (key,), change.made)
+                    yield change
+            case Items(sort):
+                yield from _items(path, text, sort, place, after)
+            case Entries(sorts):
+                yield from _entries(path, text, sorts, place, after)
+            case Json(sorts):
+                yield from _json(path, text, sorts, place, after)
+
+
+def _items(path: Path, text: str, sort: Sort, place: Place, after: dict[str, Any]) -> Iterator[_Replaced]:
+    made: list[str] = []
+    changed = False
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        seed = item
+        while (change := _change(path, seed, sort, place)) is not None and sort is SUBNET and change.made in made:
+            seed += "?"  # the same blank for several subnets
+        made += [item if change is None else str(change.made)]
+        if change is not None:
+            changed = True
+            yield replace(change, text=item)
+    if changed:
+        after[str(path[-1])] = ",".join(made)
+
+
+def _entries(
+    path: Path, text: str, sorts: Mapping[str, Sort], place: Place, after: dict[str, Any]
+) -> Iterator[_Replaced]:
+    made: list[str] = []
+    changed = False
+    for item in text.split(","):
+        key, equals, value = item.partition("=")
+        sort = sorts.get(key.strip())
+        change = _change(path, value, sort, place) if sort and equals else None
+        made.append(item if change is None else f"{key}={change.made}")
+        if change is not None:
+            changed = True
+            yield change
+    if changed:
+        after[str(path[-1])] = ",".join(made)
+
+
+def _json(path: Path, text: str, sorts: Mapping[str, Sort], place: Place, after: dict[str, Any]) -> Iterator[_Replaced]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return  # the controller says what is wrong with it
+    found: list[_Replaced] = []
+    _strings(value, sorts, place, path, found)
+    if found:
+        after[str(path[-1])] = json.dumps(value)
+        yield from found
+
+
+def _strings(value: Any, sorts: Mapping[str, Sort], place: Place, path: Path, found: list[_Replaced]) -> None:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        sort = sorts.get(key.lower()) if isinstance(key, str) else None
+        if sort is None or not isinstance(item, str):
+            _strings(item, sorts, place, path, found)
+        elif (change := _change(path, item, sort, place)) is not None:
+            value[key] = change.made
+            found.append(change)
+
+
+# --- what the API server would refuse ----------------------------------------------------------------------------
+
+_NUMBERS: Final = {"port": 80, "number": 80, "attempts": 2}  # retries of none are refused, and Istio's default is 2
+_TRIES = 5  # one fault may hide another
+
+
+def _refused(group: str, kind: str, manifest: JsonObject) -> Iterator[_Replaced]:
+    """Placeholders that keep the object from being stored, in whatever field: numbers, durations, choices. Each is left
+    out where it may be."""
+    model = kinds().get((group, kind))
+    for _ in range(_TRIES if model is not None else 0):
+        assert model is not None
+        found = False
+        for error in validation.examine(model, manifest).refusals:
+            text = _at(manifest, error.path)
+            if error.reason is Reason.REQUIRED or not isinstance(text, str) or not tokens(text):
+                continue
+            made = _NUMBERS.get(str(error.path[-1]))
+            found = True
+            sort = "a number" if error.reason is Reason.TYPE else "a valid value"
+            _put(manifest, error.path, made)
+            yield _Replaced(error.path, text, made, sort, "the API server refuses the object")
+        if not found:
+            return
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def _shown(path: Path) -> str:
+    """``spec.rules[0].host``; of an annotation its name without the prefix that all of them share."""
+    if path[:2] == ("metadata", "annotations"):
+        return str(path[2])
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return shown.removeprefix(".")
+
+
+def _short(text: str) -> str:
+    text = text.strip()
+    return f'"{text if len(text) <= 100 else text[:99] + "…"}"'

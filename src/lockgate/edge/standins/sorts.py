@@ -1,0 +1,264 @@
+"""What values are, by the sort of field that holds them: which are proper, and what stands in for a placeholder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+from lockgate.edge.location import Place
+from lockgate.resources.arns import REGIONS, Arn, is_account, is_partition, parse_arn, partition_of
+from lockgate.resources.durations import nanoseconds
+from lockgate.resources.placeholders import Token, masked, slug, substitute, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One sort of value. `noun` names it with its article; `production` says what a placeholder leads to on AWS and in
+    a cluster. `stand_in` is a proper value in place of an improper one; None means that the field is left out, so that
+    its default counts."""
+
+    noun: str
+    production: str
+    proper: Callable[[str], bool]
+    stand_in: Callable[[str, Place], str | None]
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether an improper value is one that somebody meant to fill in."""
+    return not text.strip() or bool(tokens(text)) or masked(text)
+
+
+# --- stand-ins ---------------------------------------------------------------------------------------------------
+
+
+def _slugged(text: str, _place: Place) -> str:
+    return substitute(text, slug)
+
+
+def _left_out(_text: str, _place: Place) -> None:
+    return None
+
+
+def _always(value: str) -> Callable[[str, Place], str]:
+    return lambda _text, _place: value
+
+
+def _id(prefix: str) -> Callable[[str, Place], str]:
+    """An id of EC2 that stays the same for the same placeholder."""
+    return lambda text, _place: f"{prefix}0{blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _host(text: str, _place: Place) -> str:
+    """Each token becomes a label, and one at the end a domain: ``api.${DOMAIN}`` is ``api.domain.example``."""
+    namespace, slash, host = text.rpartition("/")  # an Istio Gateway's hosts may name a namespace
+    return substitute(namespace, slug) + slash + substitute(host, lambda token: _label(token, host)).lower()
+
+
+def _label(token: Token, host: str) -> str:
+    dotted = ".".join(filter(None, (re.sub(r"[^a-z0-9-]+", "-", part).strip("-") for part in _words(token).split("."))))
+    name = dotted or "placeholder"
+    ends = token.end == len(host.rstrip("."))
+    return name if not ends or "." in name else f"{name}.example"
+
+
+def _words(token: Token) -> str:
+    """A host in angle brackets keeps its dots, ``<your-domain.com>``; those of ``${var.domain}`` are Terraform's."""
+    words = (token.default or token.name).lower()
+    return (
+        words if re.search(r"\.[a-z]{2,}$", words) and not words.startswith((".", "var.", "values.")) else slug(token)
+    )
+
+
+def _arn(service: str, resource: re.Pattern[str], made: Callable[[str], str]) -> Callable[[str, Place], str]:
+    """Whatever part of the ARN is proper stays."""
+
+    def stand_in(text: str, place: Place) -> str:
+        written = parse_arn(text) or Arn("", "", "", "", "")
+        region = written.region if written.region in REGIONS else place.region
+        account = written.account if is_account(written.account) else place.account
+        what = written.resource if resource.fullmatch(written.resource) and not masked(written.resource) else ""
+        # IAM's ARNs have no region.
+        return str(Arn(partition_of(region), service, region if service != "iam" else "", account, what or made(text)))
+
+    return stand_in
+
+
+# --- what is proper ----------------------------------------------------------------------------------------------
+
+
+def _or_none(sort: Sort) -> Sort:
+    """An annotation whose value ``none`` takes away what there is."""
+    return replace(sort, proper=lambda text: text == "none" or sort.proper(text))
+
+
+def _without_tokens(text: str) -> bool:
+    return not tokens(text)
+
+
+def _shaped(pattern: str) -> Callable[[str], bool]:
+    shape = re.compile(pattern)
+    return lambda text: shape.fullmatch(text) is not None and not masked(text)
+
+
+def _is_arn(service: str, resource: re.Pattern[str]) -> Callable[[str], bool]:
+    def proper(text: str) -> bool:
+        written = parse_arn(text)
+        return (
+            written is not None
+            and is_partition(written.partition)
+            and written.service == service
+            and (written.region in REGIONS or service == "iam")
+            and is_account(written.account)
+            and resource.fullmatch(written.resource) is not None
+            and not masked(written.resource)
+        )
+
+    return proper
+
+
+def _arn_of(noun: str, production: str, service: str, resource: str, made: Callable[[str], str]) -> Sort:
+    shape = re.compile(resource)
+    return Sort(noun, production, _is_arn(service, shape), _arn(service, shape, made))
+
+
+def _uuid(text: str) -> str:
+    return str(uuid5(NAMESPACE_URL, text.strip()))
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+_HEX_ID: Final = re.compile(r"(subnet|sg|pl)-[0-9a-f]{8,17}")
+
+
+# --- the sorts ---------------------------------------------------------------------------------------------------
+
+CERTIFICATE_ARN: Final = _arn_of(
+    "the ARN of an ACM certificate",
+    "ELBv2 refuses it, the HTTPS listener is not created, and the Ingress gets no address",
+    "acm",
+    r"certificate/[\w-]+",
+    lambda text: f"certificate/{_uuid(text)}",
+)
+AUTHORITY_ARN: Final = _arn_of(
+    "the ARN of a private CA",
+    "ACM refuses to issue the certificate",
+    "acm-pca",
+    r"certificate-authority/[\w-]+",
+    lambda text: f"certificate-authority/{_uuid(text)}",
+)
+WEB_ACL_ARN: Final = _or_none(
+    _arn_of(
+        "the ARN of a regional web ACL",
+        "WAFv2 refuses to associate it with the load balancer",
+        "wafv2",
+        r"regional/webacl/[\w-]+/[\w-]+",
+        lambda text: f"regional/webacl/placeholder-{_hash(text)[:8]}/{_uuid(text)}",
+    )
+)
+USER_POOL_ARN: Final = _arn_of(
+    "the ARN of a Cognito user pool",
+    "ELBv2 refuses the rule that logs users in",
+    "cognito-idp",
+    r"userpool/[\w-]+_[0-9A-Za-z]+",
+    lambda text: f"userpool/placeholder_{_hash(text)[:9]}",
+)
+TARGET_GROUP_ARN: Final = _arn_of(
+    "the ARN of a target group",
+    "ELBv2 answers TargetGroupNotFound",
+    "elasticloadbalancing",
+    r"targetgroup/[\w-]+/[0-9a-f]+",
+    lambda text: f"targetgroup/placeholder/{_hash(text)}",
+)
+ROLE_ARN: Final = _arn_of(
+    "the ARN of an IAM role",
+    "STS refuses to hand out the role's credentials",
+    "iam",
+    r"role/[\w+=,.@/-]+",
+    lambda text: f"role/placeholder-{_hash(text)[:8]}",
+)
+TOPIC_ARN: Final = _arn_of(
+    "the ARN of an SNS topic", "SNS refuses it", "sns", r"[\w-]+", lambda text: f"placeholder-{_hash(text)[:8]}"
+)
+FUNCTION_ARN: Final = _arn_of(
+    "the ARN of a Lambda function",
+    "ELBv2 refuses to register it as a target",
+    "lambda",
+    r"function:[\w-]+(:[\w$-]+)?",
+    lambda text: f"function:placeholder-{_hash(text)[:8]}",
+)
+REGION: Final = Sort(
+    "an AWS region",
+    "AWS has no endpoint there, and every call fails",
+    lambda text: text in REGIONS,
+    lambda _, place: place.region,
+)
+ACCOUNT: Final = Sort("an AWS account id", "AWS knows no such account", is_account, lambda _, place: place.account)
+ZONE_ID: Final = Sort(
+    "the id of a hosted zone",
+    "Route 53 answers NoSuchHostedZone, and no certificate is issued",
+    _shaped(r"(/?hostedzone/)?[A-Z0-9]{1,32}"),
+    _left_out,  # cert-manager then finds the zone by its name
+)
+SUBNET: Final = Sort(
+    "the id or Name tag of a subnet",
+    "EC2 has no such subnet, and the load balancer is not built",
+    lambda text: _without_tokens(text) and (not text.startswith("subnet-") or _HEX_ID.fullmatch(text) is not None),
+    _id("subnet-"),
+)
+SECURITY_GROUP: Final = Sort(
+    "the id or Name tag of a security group",
+    "EC2 has no such security group, and the load balancer is not built",
+    lambda text: _without_tokens(text) and (not text.startswith("sg-") or _HEX_ID.fullmatch(text) is not None),
+    _id("sg-"),
+)
+PREFIX_LIST: Final = Sort(
+    "the id of a prefix list",
+    "EC2 has no such prefix list, and the load balancer is not built",
+    lambda text: _HEX_ID.fullmatch(text) is not None,
+    _id("pl-"),
+)
+CIDR: Final = Sort("a CIDR block", "the load balancer is not built", _without_tokens, _always("0.0.0.0/0"))
+BUCKET: Final = Sort(
+    "the name of an S3 bucket", "ELBv2 refuses it, and the load balancer is not built", _without_tokens, _slugged
+)
+HOST: Final = Sort("a host name", "the API server refuses the object", _without_tokens, _host)
+REDIRECT_HOST: Final = Sort(
+    "a host name",
+    "ELBv2 refuses the redirect",
+    lambda text: _without_tokens(text.replace("#{host}", "")),  # the host of the request
+    _host,
+)
+NAME: Final = Sort("a name", "the API server refuses the object", _without_tokens, _slugged)
+EMAIL: Final = Sort(
+    "an e-mail address",
+    "the CA refuses to register the account, and the issuer is never ready",
+    lambda text: not text or (_without_tokens(text) and "@" in text),
+    _left_out,
+)
+ACCESS_KEY: Final = Sort(
+    "an AWS access key id",
+    "AWS answers InvalidClientTokenId",
+    lambda text: not text or (_without_tokens(text) and not masked(text)),
+    _always("AKIAIOSFODNN7EXAMPLE"),
+)
+INGRESS_CLASS: Final = Sort(
+    "the name of an IngressClass",
+    "no controller takes the Ingress, and no load balancer is created",
+    lambda text: bool(text) and _without_tokens(text),
+    _always("alb"),
+)
+DURATION: Final = Sort(
+    "a duration", "the API server refuses the object", lambda text: nanoseconds(text) is not None, _left_out
+)
+SETTING: Final = Sort(
+    "a value",
+    "the AWS Load Balancer Controller or ELBv2 refuses it, and the load balancer is not built",
+    _without_tokens,
+    _left_out,
+)

@@ -1,0 +1,130 @@
+"""Placeholders in manifests, as a table; and where in AWS the edge is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lockgate.edge.location import Place, locate
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.options import Options
+from lockgate.edge.standins import fill
+from lockgate.ingress.annotations.spec import PREFIX
+from lockgate.resources.arns import REGIONS
+from lockgate.resources.codes import PLACEHOLDER
+from lockgate.resources.finding import Severity
+from lockgate.resources.reader import read
+
+CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "standins.yaml").read_text())
+PLACE = Place("210987654321", "eu-west-1")
+
+
+def manifests(text: str) -> Manifests:
+    reading = read(text, "edge.yaml")
+    broken = {"edge.yaml"} if any(each.severity is Severity.ERROR for each in reading.findings) else set()
+    return Manifests(
+        reading.documents, reading.findings, ("edge.yaml",), frozenset(broken), {"edge.yaml": (text, reading)}
+    )
+
+
+def written(case: dict[str, Any]) -> str:
+    if "manifest" in case:
+        return str(case["manifest"])
+    lines = [f"    {PREFIX}{name}: {text!r}" for name, text in case["ingress"].items()]
+    return "\n".join(
+        ["apiVersion: networking.k8s.io/v1", "kind: Ingress", "metadata:", "  name: web", "  annotations:", *lines,
+         "spec:", "  defaultBackend: {service: {name: web, port: {number: 80}}}", ""]
+    )  # fmt: skip
+
+
+def value(manifest: Any, path: str) -> Any:
+    if PREFIX + path in manifest["metadata"].get("annotations", {}):
+        return manifest["metadata"]["annotations"][PREFIX + path]
+    if path.startswith("metadata.annotations."):
+        return manifest["metadata"]["annotations"].get(path.removeprefix("metadata.annotations."))
+    for part in path.split("."):
+        manifest = manifest[int(part)] if isinstance(manifest, list) else manifest.get(part)
+        if manifest is None:
+            return None
+    return manifest
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_standins(case: dict[str, Any]) -> None:
+    filled = fill(manifests(written(case)), PLACE)
+    (document,) = filled.documents
+    warnings = [each for each in filled.findings if each.code == PLACEHOLDER.id]
+    errors = [each for each in filled.findings if each.severity is Severity.ERROR]
+    assert sorted(each.position.line for each in warnings if each.position) == case.get("warned", [6])
+    assert [each.position.line for each in errors if each.position] == case.get("refused", [])
+    assert document.accepted == ("refused" not in case)
+    assert (filled.broken == frozenset()) == document.accepted
+    assert {path: value(document.manifest, path) for path in case.get("then", {})} == case.get("then", {})
+    for path, pattern in case.get("matches", {}).items():
+        assert re.fullmatch(pattern, value(document.manifest, path)), value(document.manifest, path)
+    assert case.get("says", "") in warnings[0].message if warnings else True
+    if document.accepted:
+        assert document.resource is not None
+
+
+def test_filled_manifests_have_no_placeholders() -> None:
+    for case in CASES:
+        filled = fill(manifests(written(case)), PLACE)
+        again = fill(filled, PLACE)
+        assert again.documents == filled.documents
+
+
+def test_without_stand_ins_placeholders_are_reported_and_stay() -> None:
+    given = manifests(written(CASES[0]))
+    filled = fill(given, PLACE, stand_in=False)
+    assert [each.manifest for each in filled.documents] == [each.manifest for each in given.documents]
+    (warning,) = filled.findings
+    assert "stands in" not in warning.message
+    assert warning.position is not None and warning.position.line == 6
+
+
+@pytest.mark.parametrize(
+    ("texts", "place"),
+    [
+        ((), ("123456789012", "us-east-1")),
+        (("certificate-arn: arn:aws:acm:<region>:<account>:certificate/1",), ("123456789012", "us-east-1")),
+        (
+            (
+                "certificate-arn: 'arn:aws:acm:eu-west-9:1:x,arn:aws:acm:eu-west-2:111122223333:certificate/2'",
+                "wafv2-acl-arn: arn:aws:wafv2:eu-west-3:444455556666:regional/webacl/a/b",
+            ),
+            ("111122223333", "eu-west-2"),
+        ),
+        (("certificate-arn: arn:aws:acm:eu-west-2:xxxx:certificate/xxxx",), ("123456789012", "eu-west-2")),
+    ],
+)
+def test_the_place_is_the_first_valid_one(texts: tuple[str, ...], place: tuple[str, str]) -> None:
+    lines = "\n".join(f"    {PREFIX}{text}" for text in texts)
+    text = f"apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n{lines}\n"
+    found = locate([each.manifest for each in manifests(text).documents], Options(()))
+    assert (found.account, found.region) == place
+
+
+def test_issuers_roles_flags_and_images_say_the_place_too() -> None:
+    issuer = {"kind": "Issuer", "spec": {"acme": {"solvers": [{"dns01": {"route53": {"region": "eu-west-2"}}}]}}}
+    account = {
+        "kind": "ServiceAccount",
+        "metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/a"}},
+    }
+    container = {"image": "444455556666.dkr.ecr.eu-west-3.amazonaws.com/web:1", "args": ["--aws-region=eu-north-1"]}
+    workload = {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [container]}}}}
+    assert locate([workload, account, issuer], Options(())) == Place("111122223333", "eu-west-2")
+    assert locate([workload], Options(())) == Place("444455556666", "eu-north-1")
+    assert locate([workload], Options((), region="eu-south-1")) == Place("444455556666", "eu-south-1")
+    odd = {"kind": "Issuer", "spec": {"acme": {"solvers": [None, {"dns01": []}]}}}
+    assert locate([odd, {"kind": "Deployment", "spec": []}], Options(())) == Place("123456789012", "us-east-1")
+
+
+def test_the_table_of_regions_is_what_ec2_has() -> None:
+    from lockgate.embedded.aws.ec2 import regions
+
+    assert regions() == REGIONS
