@@ -18,15 +18,15 @@ def run() -> Figures:
     with edge() as running:
         status = running.wait_until_ready()
         time.sleep(_REST)
-        supervisor = _pss(running.process.pid)
-        envoys = {node: _pss(envoy["pid"]) for node, envoy in status["envoys"].items()}
+        supervisor = pss(running.process.pid)
+        envoys = {node: pss(envoy["pid"]) for node, envoy in status["envoys"].items()}
     figures = {"supervisor": f"{supervisor:.0f} MiB"}
     figures.update({f"Envoy {node}": f"{size:.0f} MiB" for node, size in envoys.items()})
     figures["all"] = f"{supervisor + sum(envoys.values()):.0f} MiB"
     return figures
 
 
-def _pss(pid: int) -> float:
+def pss(pid: int) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     assert match

@@ -14,7 +14,8 @@ from typing import Any
 from lockgate.dataplane.stream import Rejection
 from lockgate.edge.port_table import PortTable
 from lockgate.edge.supply import Supply
-from lockgate.embedded.kubernetes.storage import GroupKind, Stored
+from lockgate.embedded.kubernetes.history import Stored
+from lockgate.embedded.kubernetes.storage import GroupKind
 from lockgate.gateway.model import Gateway
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import LoadBalancer, TargetState

@@ -277,6 +277,7 @@ class RunningEdge:
             "external-dns": ExternalDns(kubernetes, aws).run,
             "reflector": Reflector(kubernetes).run,
             "pods": self._run_pods,
+            "kubernetes": self.store.run,
         }
         for name, run in actors.items():
             self._actors.create_task(_keep_running(name, run), name=name)

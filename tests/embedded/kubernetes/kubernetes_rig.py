@@ -60,9 +60,11 @@ async def cluster(home: Path) -> AsyncIterator[Cluster]:
     api = KubernetesApi(store, token=TOKEN)
     await api.start(certificate=(chain, key))
     (home / "config").write_text(kubeconfig(api.url, certificate[0], TOKEN))
+    controllers = asyncio.create_task(store.run())
     try:
         yield Cluster(store, api, chain, home)
     finally:
+        controllers.cancel()
         await api.stop()
 
 

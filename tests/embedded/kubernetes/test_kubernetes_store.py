@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.embedded.kubernetes import writes
 from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.writes import By
 from lockgate.resources.changes import Change
-from lockgate.resources.kinds import ConfigMap, Event, Ingress, Namespace, Secret, Service
+from lockgate.resources.kinds import ConfigMap, Ingress, Namespace, Secret, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 
@@ -355,20 +355,6 @@ def test_an_invalid_object_changes_nothing() -> None:
     run(story())
 
 
-def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "_EVENTS_KEPT", 2)
-
-    async def story() -> None:
-        store = Store()
-        for name in ("a", "b", "c"):
-            about = {"kind": "Ingress", "name": "web", "namespace": "default"}
-            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "involvedObject": about}
-            await store.create(event)
-        assert [event.name for event in await store.list(Event)] == ["b", "c"]
-
-    run(story())
-
-
 @pytest.mark.parametrize("name", ["Upper", "-x", "a b", "a/b", "", "x" * 254])
 def test_names_are_dns_names(name: str) -> None:
     with pytest.raises(Invalid, match=r"metadata\.name: "):
@@ -428,10 +414,10 @@ def test_what_may_not_change(case: JsonObject) -> None:
         after = {**head, **case["after"]}
         if "refused" in case:
             with pytest.raises(ApiError) as refused:
-                store.writes.update(model, key, lambda _: after, writes.By())
+                store.writes.update(model, key, lambda _: after, By())
             assert refused.value.message == case["refused"]
         else:
-            store.writes.update(model, key, lambda _: after, writes.By())
+            store.writes.update(model, key, lambda _: after, By())
 
     run(story())
 

@@ -5,124 +5,82 @@ Stored JSON is never changed in place; a write stores another object, so readers
 
 from __future__ import annotations
 
-import asyncio
-import json
-from bisect import bisect_right
+from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import Literal, TypeAlias
+from contextlib import AbstractContextManager
+from typing import TypeAlias
 
-from lockgate.embedded.kubernetes.refusals import too_old
-from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
+from lockgate.embedded.kubernetes.history import Event, History, Reader, Stored
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 
 GroupKind: TypeAlias = tuple[str, str]
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
-
-class Stored:
-    """One revision of an object, with its parsed value and its bytes made once and kept beside it."""
-
-    __slots__ = ("_encoded", "_parsed", "json", "key", "revision")
-
-    def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
-        self.key = key
-        self.json = json
-        self.revision = revision
-        self._parsed = parsed
-        self._encoded: tuple[str, bytes] | None = None
-
-    def parsed(self, model: type[ResourceT]) -> ResourceT:
-        if not isinstance(self._parsed, model):
-            self._parsed = model.model_validate(self.json)
-        return self._parsed
-
-    def encoded(self, api_version: str) -> bytes:
-        """The object as JSON text, in the version of its group that a client asked for."""
-        if self._encoded is None or self._encoded[0] != api_version:
-            body = self.json
-            if body.get("apiVersion") != api_version:
-                body = {**body, "apiVersion": api_version}
-            self._encoded = (api_version, _encode(body).encode())
-        return self._encoded[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A change of one object. A deletion's `object` is the last state under the deletion's own revision."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED"]
-    revision: int
-    object: Stored
-    previous: Stored | None
+# Kinds that come in great numbers and are seldom read: only their JSON text is kept.
+_KEPT_AS_TEXT = frozenset({("", "Event")})
 
 
 class Storage:
-    """`first_revision` should exceed any that an earlier run gave out, so that its clients' watches expire."""
+    """`first_revision` should exceed any that an earlier run gave out, so that its clients' watches expire.
+
+    `history` is how many changes of a kind a slow reader may be behind.
+    """
 
     def __init__(self, *, first_revision: int = 1, history: int = 4096) -> None:
         self.revision = first_revision
         self._first = first_revision
         self._history = history
-        self._objects: dict[GroupKind, dict[tuple[str, str], Stored]] = {}
-        self._logs: dict[GroupKind, _Log] = {}
-        self._by_namespace: dict[str, set[ObjectKey]] = {}
-        self._by_owner: dict[str, set[ObjectKey]] = {}
+        self._collections: dict[GroupKind, _Collection] = {}
+        self._histories: dict[GroupKind, History] = {}
+        self._by_namespace: dict[str, dict[ObjectKey, None]] = {}
+        self._by_owner: dict[str, dict[ObjectKey, None]] = {}
         self._uids: dict[str, ObjectKey] = {}
 
     def get(self, key: ObjectKey) -> Stored | None:
-        return self._objects.get((key.group, key.kind), {}).get((key.namespace, key.name))
+        collection = self._collections.get((key.group, key.kind))
+        return collection.objects.get((key.namespace, key.name)) if collection else None
 
     def all(self, kind: GroupKind, namespace: str = "") -> list[Stored]:
         """Sorted by namespace and name; `namespace` "" means all."""
-        objects = self._objects.get(kind, {})
-        if namespace:
-            return [objects[at] for at in sorted(at for at in objects if at[0] == namespace)]
-        return [objects[at] for at in sorted(objects)]
+        collection = self._collections.get(kind)
+        return collection.sorted(namespace) if collection else []
 
     def snapshot(self) -> dict[GroupKind, dict[tuple[str, str], Stored]]:
         """All objects as they are now, by kind, and by namespace and name. Later writes do not change it."""
-        return {kind: dict(objects) for kind, objects in self._objects.items()}
+        return {kind: dict(collection.objects) for kind, collection in self._collections.items()}
 
     def count(self, kind: GroupKind) -> int:
-        return len(self._objects.get(kind, ()))
-
-    def oldest(self, kind: GroupKind) -> Stored:
-        """Of a kind with objects, the one created first."""
-        return next(iter(self._objects[kind].values()))
+        collection = self._collections.get(kind)
+        return len(collection.objects) if collection else 0
 
     def put(self, key: ObjectKey, body: JsonObject, parsed: Resource | None = None) -> Stored:
         """Store `body` under the next revision, which becomes its resourceVersion.
 
         `parsed` is its typed value, where the caller has it with that very resourceVersion.
         """
+        kind = (key.group, key.kind)
         previous = self.get(key)
         stored = self._next(key, body, parsed)
-        self._objects.setdefault((key.group, key.kind), {})[key.namespace, key.name] = stored
+        collection = self._collections.setdefault(kind, _Collection())
+        collection.put(stored.as_text() if kind in _KEPT_AS_TEXT else stored)
         self._index(previous, stored)
-        self._tell(Event("MODIFIED" if previous else "ADDED", stored.revision, stored, previous))
+        self._history_of(kind).append(Event("MODIFIED" if previous else "ADDED", stored.revision, stored, previous))
         return stored
 
     def remove(self, key: ObjectKey) -> Stored:
-        previous = self._objects[key.group, key.kind].pop((key.namespace, key.name))
-        gone = self._next(key, previous.json)
+        kind = (key.group, key.kind)
+        previous = self._collections[kind].remove(key)
+        gone = self._next(key, previous.json, previous.parsed_already)
         self._index(previous, None)
-        self._tell(Event("DELETED", gone.revision, gone, previous))
+        self._history_of(kind).append(Event("DELETED", gone.revision, gone, previous))
         return gone
 
-    def events_since(self, kind: GroupKind, revision: int) -> list[Event]:
-        """What happened to a kind after `revision`, oldest first. Raises `Expired` when that is forgotten."""
-        return self._log(kind).since(revision)
+    def reading(self, kind: GroupKind, revision: int) -> AbstractContextManager[Reader]:
+        """Follow what happens to a kind after `revision`. Entering raises `Expired` when that is forgotten."""
+        return self._history_of(kind).reading(revision)
 
-    async def changed(self, kind: GroupKind, revision: int, timeout: float | None = None) -> None:
-        """Return once a kind has changed after `revision`, at once if it has, or after `timeout` seconds."""
-        log = self._log(kind)
-        if log.latest <= revision:
-            # `wait` does not cancel what it waits for: the future is shared by all who wait for this kind.
-            await asyncio.wait([log.next_change()], timeout=timeout)
-
-    def in_namespace(self, namespace: str) -> list[ObjectKey]:
-        return sorted(self._by_namespace.get(namespace, ()))
+    def in_namespace(self, namespace: str) -> Iterator[ObjectKey]:
+        """Keys in no particular order."""
+        return iter(self._by_namespace.get(namespace, ()))
 
     def owned_by(self, uid: str) -> list[ObjectKey]:
         return sorted(self._by_owner.get(uid, ()))
@@ -134,7 +92,10 @@ class Storage:
         self.revision += 1
         version = str(self.revision)
         if body["metadata"].get("resourceVersion") != version:
-            body, parsed = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}, None
+            body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+            if parsed is not None:
+                metadata = parsed.metadata.model_copy(update={"resource_version": version})
+                parsed = parsed.model_copy(update={"metadata": metadata})
         return Stored(key, body, self.revision, parsed)
 
     def _index(self, previous: Stored | None, current: Stored | None) -> None:
@@ -144,65 +105,56 @@ class Storage:
         if previous is None:
             self._uids[stored.json["metadata"]["uid"]] = key
             if key.namespace:
-                self._by_namespace.setdefault(key.namespace, set()).add(key)
+                self._by_namespace.setdefault(key.namespace, {})[key] = None
         if current is None:
             self._uids.pop(stored.json["metadata"]["uid"], None)
             if key.namespace:
-                self._by_namespace[key.namespace].discard(key)
+                _discard(self._by_namespace, key.namespace, key)
         before = set(_owners(previous)) if previous else set()
         after = set(_owners(current)) if current else set()
         for uid in after - before:
-            self._by_owner.setdefault(uid, set()).add(key)
+            self._by_owner.setdefault(uid, {})[key] = None
         for uid in before - after:
-            dependents = self._by_owner[uid]
-            dependents.discard(key)
-            if not dependents:
-                del self._by_owner[uid]
+            _discard(self._by_owner, uid, key)
 
-    def _tell(self, event: Event) -> None:
-        key = event.object.key
-        self._log((key.group, key.kind)).append(event)
-
-    def _log(self, kind: GroupKind) -> _Log:
-        log = self._logs.get(kind)
-        if log is None:
+    def _history_of(self, kind: GroupKind) -> History:
+        history = self._histories.get(kind)
+        if history is None:
             # Nothing has happened to this kind yet, so any revision of this run is a fine place to start from.
-            log = self._logs[kind] = _Log(self._first, self._history)
-        return log
+            history = self._histories[kind] = History(self._first, self._history)
+        return history
 
 
-class _Log:
-    """The last changes of one kind, and those who wait for the next."""
+class _Collection:
+    """The objects of one kind, by namespace and name, and these in their order."""
 
-    def __init__(self, forgotten: int, limit: int) -> None:
-        self._events: list[Event] = []
-        self._forgotten = forgotten
-        self._limit = limit
-        self._next: asyncio.Future[None] | None = None
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Stored] = {}
+        self._order: list[tuple[str, str]] = []
 
-    @property
-    def latest(self) -> int:
-        return self._events[-1].revision if self._events else self._forgotten
+    def put(self, stored: Stored) -> None:
+        at = (stored.key.namespace, stored.key.name)
+        if at not in self.objects:
+            insort(self._order, at)
+        self.objects[at] = stored
 
-    def append(self, event: Event) -> None:
-        self._events.append(event)
-        if len(self._events) > 2 * self._limit:  # half at a time: forgetting one by one would move the rest each time
-            self._forgotten = self._events[self._limit - 1].revision
-            del self._events[: self._limit]
-        if self._next is not None:
-            future, self._next = self._next, None
-            if not future.done():
-                future.set_result(None)
+    def remove(self, key: ObjectKey) -> Stored:
+        at = (key.namespace, key.name)
+        del self._order[bisect_left(self._order, at)]
+        return self.objects.pop(at)
 
-    def since(self, revision: int) -> list[Event]:
-        if revision < self._forgotten:
-            raise too_old(revision, self._forgotten)
-        return self._events[bisect_right(self._events, revision, key=attrgetter("revision")) :]
+    def sorted(self, namespace: str) -> list[Stored]:
+        order = self._order
+        if namespace:
+            order = order[bisect_left(order, (namespace, "")) : bisect_left(order, (namespace + "\0", ""))]
+        return [self.objects[at] for at in order]
 
-    def next_change(self) -> asyncio.Future[None]:
-        if self._next is None or self._next.done():
-            self._next = asyncio.get_running_loop().create_future()
-        return self._next
+
+def _discard(index: dict[str, dict[ObjectKey, None]], name: str, key: ObjectKey) -> None:
+    keys = index[name]
+    keys.pop(key, None)
+    if not keys:
+        del index[name]
 
 
 def _owners(stored: Stored) -> Iterator[str]:

@@ -6,6 +6,7 @@ between readers; they are frozen.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -14,11 +15,12 @@ from typing import Any
 import lockgate.resources.kinds  # noqa: F401  registers the typed kinds
 from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
 from lockgate.embedded.kubernetes.definitions import Definitions
+from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.patch import merge_patch
 from lockgate.embedded.kubernetes.refusals import not_found
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.selectors import equal_labels
-from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.embedded.kubernetes.token_requests import TokenRequests
 from lockgate.embedded.kubernetes.writes import By, Writes
 from lockgate.embedded.service_accounts import ServiceAccountTokens
@@ -26,6 +28,8 @@ from lockgate.resources.changes import Change
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT, kinds
 from lockgate.resources.status import BadRequest, Expired, NotFound
 
+_EXPIRY_SECONDS = 60.0
+_AT_ONCE = 100  # changes that are delivered without a pause
 _FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -60,6 +64,17 @@ class Store:
         for name in _FIRST_NAMESPACES:
             self.writes.create(self.model("v1", "Namespace"), {"metadata": {"name": name}}, By())
 
+    async def run(self) -> None:
+        """For ever: what the API's own controllers do. Without it, what is left of large deletions stays."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.writes.garbage.run())
+            tasks.create_task(self._expire())
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            self.writes.expire_events()
+
     async def get(self, kind: type[ResourceT], name: str, namespace: str = "") -> ResourceT:
         stored = self.storage.get(_key(kind, name, namespace))
         if stored is None:
@@ -82,28 +97,30 @@ class Store:
         A reader so slow that history forgot where it was gets the difference between what it saw and what is.
         """
         at = kind.KIND.group_kind
-        seen: dict[ObjectKey, Stored] = {}
-        revision = self.storage.revision
-        for stored in self.storage.all(at):
-            seen[stored.key] = stored
-            yield Change("ADDED", stored.parsed(kind))
-        yield Change("SYNCED", None)
-        while True:
-            await self.storage.changed(at, revision)
-            try:
-                events = self.storage.events_since(at, revision)
-            except Expired:
-                revision = self.storage.revision
-                for change in _difference(seen, self.storage.all(at), kind):
-                    yield change
-                continue
-            for event in events:
-                revision = event.revision
-                if event.type == "DELETED":
-                    seen.pop(event.object.key, None)
-                else:
-                    seen[event.object.key] = event.object
-                yield Change(event.type, event.object.parsed(kind))
+        with self.storage.reading(at, self.storage.revision) as reader:
+            seen: dict[ObjectKey, Stored] = {}
+            for stored in self.storage.all(at):
+                seen[stored.key] = stored
+                yield Change("ADDED", stored.parsed(kind))
+            yield Change("SYNCED", None)
+            while True:
+                await reader.changed()
+                try:
+                    events = reader.events()
+                except Expired:
+                    reader.done(self.storage.revision)
+                    for change in _difference(seen, self.storage.all(at), kind):
+                        yield change
+                    continue
+                for number, event in enumerate(events, 1):
+                    if event.type == "DELETED":
+                        seen.pop(event.object.key, None)
+                    else:
+                        seen[event.object.key] = event.object
+                    yield Change(event.type, event.object.parsed(kind))
+                    reader.done(event.revision)
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
 
     async def create(self, manifest: JsonObject) -> JsonObject:
         return _copy(self.writes.create(self._model_of(manifest), manifest, By()))

@@ -12,12 +12,12 @@ from typing import Any
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.embedded.kubernetes.exchange import Answer, MethodNotAllowed, Request, Timeout, answer, encoded
+from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.negotiation import shape
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
 from lockgate.embedded.kubernetes.scale import scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
-from lockgate.embedded.kubernetes.storage import Stored
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.tables import table
 from lockgate.embedded.kubernetes.targets import Target

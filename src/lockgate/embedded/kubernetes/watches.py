@@ -8,15 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lockgate.embedded.kubernetes.exchange import encoded
+from lockgate.embedded.kubernetes.history import Event, Stored
 from lockgate.embedded.kubernetes.refusals import too_old
 from lockgate.embedded.kubernetes.selectors import Matches
-from lockgate.embedded.kubernetes.storage import Event, Storage, Stored
+from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
 
 _BOOKMARK_SECONDS = 60.0  # what the API server's watch cache does
+_AT_ONCE = 100  # objects that are written without a pause
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +48,37 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
     at = watch.kind.group_kind
     loop = asyncio.get_running_loop()
     ends = loop.time() + watch.timeout if watch.timeout is not None else None
-    revision = watch.revision
-    if revision is None:
-        revision = storage.revision
-        first = b"".join(
-            _line("ADDED", watch.show(stored))
-            for stored in storage.all(at, watch.namespace)
-            if watch.matches(stored.json)
-        )
+    start = storage.revision if watch.revision is None else watch.revision
+    with storage.reading(at, start) as reader:
+        existing = storage.all(at, watch.namespace) if watch.revision is None else []
+        for some in _batches(existing):
+            yield b"".join(_line("ADDED", watch.show(each)) for each in some if watch.matches(each.json))
+            await asyncio.sleep(0)
         if watch.initial_end:
-            first += _bookmark(watch, revision, {"k8s.io/initial-events-end": "true"})
-        yield first
-    else:
-        storage.events_since(at, revision)
-        yield b""
-    while True:
-        patience = _BOOKMARK_SECONDS if watch.bookmarks else None
-        if ends is not None:
-            patience = min(ends - loop.time(), patience if patience is not None else float("inf"))
-            if patience <= 0:
+            yield _bookmark(watch, start, {"k8s.io/initial-events-end": "true"})
+        elif not existing:
+            yield b""
+        while True:
+            patience = _BOOKMARK_SECONDS if watch.bookmarks else None
+            if ends is not None:
+                patience = min(ends - loop.time(), patience if patience is not None else float("inf"))
+                if patience <= 0:
+                    return
+            await reader.changed(patience)
+            try:
+                events = reader.events()
+            except ApiError:
+                yield _line("ERROR", encoded(too_old(reader.revision, storage.revision).status()))
                 return
-        await storage.changed(at, revision, patience)
-        try:
-            events = storage.events_since(at, revision)
-        except ApiError:
-            yield _line("ERROR", encoded(too_old(revision, storage.revision).status()))
-            return
-        if events:
-            revision = events[-1].revision
-            if told := b"".join(_told(watch, events)):
-                yield told
-        elif watch.bookmarks and (ends is None or loop.time() < ends):
-            revision = storage.revision
-            yield _bookmark(watch, revision, {})
+            for happened in _batches(events):
+                told = b"".join(_told(watch, happened))
+                reader.done(happened[-1].revision)
+                if told:
+                    yield told
+                await asyncio.sleep(0)
+            if not events and watch.bookmarks and (ends is None or loop.time() < ends):
+                reader.done(storage.revision)
+                yield _bookmark(watch, reader.revision, {})
 
 
 def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
@@ -93,6 +96,11 @@ def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
             metadata = {**event.previous.json["metadata"], "resourceVersion": str(event.revision)}
             last = {**event.previous.json, "metadata": metadata}
             yield _line("DELETED", watch.show(Stored(stored.key, last, event.revision)))
+
+
+def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
+    """Few enough at a time that others get their turn in between."""
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 
 def _line(type_: str, body: bytes) -> bytes:

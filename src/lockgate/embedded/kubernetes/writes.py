@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
 from lockgate.embedded.kubernetes import server_side_apply
@@ -21,6 +22,8 @@ from lockgate.embedded.kubernetes.admission import (
     require_namespace,
 )
 from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.garbage import Expiry, Garbage
+from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.refusals import (
     Cause,
     already_exists,
@@ -32,7 +35,7 @@ from lockgate.embedded.kubernetes.refusals import (
     undecodable,
 )
 from lockgate.embedded.kubernetes.schemas import Schemas, refusal
-from lockgate.embedded.kubernetes.storage import Storage, Stored
+from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.embedded.kubernetes.webhooks import Webhooks
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 
@@ -52,7 +55,6 @@ _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: no vowels
 
 
 _EVENTS = ("", "Event")
-_EVENTS_KEPT = 5000  # a cluster forgets them by the hour; what tells of failures must not grow for ever here either
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Writes:
         self._schemas = schemas
         self._clock = clock
         self._addresses = ServiceAddresses()
+        self._expiry = Expiry()
+        self.garbage = Garbage()
         self.webhooks = Webhooks(storage)
         # Called with each object stored (and its model), and with each that went.
         self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
@@ -167,10 +171,8 @@ class Writes:
             self._storage.put(key, body)
         if is_namespace:
             for inside in self._storage.in_namespace(key.name):
-                if self._storage.get(inside) is not None and (
-                    owner := self._catalogue.by_kind(inside.group, inside.kind)
-                ):
-                    self.delete(owner, inside)
+                self.garbage.add(partial(self._delete_if_there, inside))
+            self.garbage.collect()
             self._finish_namespace(key.name)
         now = self._storage.get(key)
         return (now.json, False) if now else (before.json, True)
@@ -184,7 +186,13 @@ class Writes:
     def drop_kind(self, group: str, kind: str) -> None:
         """Delete every object of a kind that is served no longer."""
         for stored in self._storage.all((group, kind)):
-            self._remove(stored.key)
+            self.garbage.add(partial(self._remove_revision, stored))
+        self.garbage.collect()
+
+    def expire_events(self) -> None:
+        """Delete the Events whose time is up."""
+        while (key := self._expiry.next_due(self._clock())) is not None:
+            self._remove(key)
 
     def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:
         kind = model.KIND
@@ -287,8 +295,9 @@ class Writes:
             self._addresses.hold(key, stored.json)
         for observer in self.observers:
             observer(model, stored.json)
-        if kind.group_kind == _EVENTS and self._storage.count(_EVENTS) > _EVENTS_KEPT:
-            self._remove(self._storage.oldest(_EVENTS).key)
+        if kind.group_kind == _EVENTS:
+            self._expiry.written(key, self._clock())
+            self.expire_events()
         metadata = stored.json["metadata"]
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and kind.kind != "Namespace":
             self._remove(key)
@@ -314,23 +323,42 @@ class Writes:
             self._addresses.hold(key, None)
         for observer in self.removal_observers:
             observer(gone.json)
+        if (key.group, key.kind) == _EVENTS:
+            self._expiry.removed(key)
         uid = gone.json["metadata"]["uid"]
         for dependent in self._storage.owned_by(uid):
-            stored = self._storage.get(dependent)
-            model = self._catalogue.by_kind(dependent.group, dependent.kind)
-            if stored is None or model is None:
-                continue
-            others = [
-                owner
-                for owner in stored.json["metadata"]["ownerReferences"]
-                if owner.get("uid") != uid and self._storage.by_uid(owner.get("uid", ""))
-            ]
-            if others:
-                self._storage.put(dependent, _with_owners(stored.json, others))
-            else:
-                self.delete(model, dependent)
+            self.garbage.add(partial(self._release, dependent, uid))
+        self.garbage.collect()
         if key.namespace:
             self._finish_namespace(key.namespace)
+
+    def _release(self, dependent: ObjectKey, owner: str) -> None:
+        """Take out an owner that is gone; with the last one the object goes, too."""
+        stored = self._storage.get(dependent)
+        model = self._catalogue.by_kind(dependent.group, dependent.kind)
+        if stored is None or model is None:
+            return
+        owners = stored.json["metadata"].get("ownerReferences") or ()
+        if not any(each.get("uid") == owner for each in owners):
+            return
+        others = [
+            each
+            for each in owners
+            if each.get("uid") != owner and self._storage.by_uid(each.get("uid", "")) is not None
+        ]
+        if others:
+            self._storage.put(dependent, _with_owners(stored.json, others))
+        else:
+            self.delete(model, dependent)
+
+    def _delete_if_there(self, key: ObjectKey) -> None:
+        model = self._catalogue.by_kind(key.group, key.kind)
+        if model is not None and self._storage.get(key) is not None:
+            self.delete(model, key)
+
+    def _remove_revision(self, stored: Stored) -> None:
+        if self._storage.get(stored.key) is stored:
+            self._remove(stored.key)
 
     def _disown(self, uid: str) -> None:
         for dependent in self._storage.owned_by(uid):
@@ -343,7 +371,7 @@ class Writes:
         namespace = self._storage.get(namespace_key(name))
         if namespace is None or not namespace.json["metadata"].get("deletionTimestamp"):
             return
-        if not self._storage.in_namespace(name):
+        if next(self._storage.in_namespace(name), None) is None:
             self._remove(namespace.key)
 
     def _manager(self, kind: Kind, by: By) -> server_side_apply.Manager:

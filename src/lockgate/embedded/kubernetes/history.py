@@ -1,0 +1,206 @@
+"""What happened to the objects of one kind, for those who watch it.
+
+A reader is somewhere in the history and moves forward. What the slowest reader has still to see is kept as it was
+written, typed values included, and shared by all. What everybody has seen is only good for a client that comes back
+with an old resourceVersion, so it is kept as JSON text, and no more of it than `KEPT_CHANGES` and `KEPT_BYTES`:
+whoever is further behind lists again, as with a real API server's watch cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import Final, Literal
+
+from lockgate.embedded.kubernetes.refusals import too_old
+from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
+
+# Of each kind. A real API server keeps at least 100 changes, and at least those of the last 75 seconds.
+KEPT_CHANGES: Final = 1024
+KEPT_BYTES: Final = 128 * 1024
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+class Stored:
+    """One revision of an object, with its parsed value and its JSON text made once and kept beside it."""
+
+    __slots__ = ("_encoded", "_json", "_parsed", "key", "revision")
+
+    def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
+        self.key = key
+        self.revision = revision
+        self._json: JsonObject | None = json
+        self._parsed = parsed
+        self._encoded: tuple[str, bytes] | None = None
+
+    @property
+    def json(self) -> JsonObject:
+        if self._json is None:
+            assert self._encoded is not None
+            body: JsonObject = json.loads(self._encoded[1])
+            return body
+        return self._json
+
+    @property
+    def parsed_already(self) -> Resource | None:
+        return self._parsed
+
+    def parsed(self, model: type[ResourceT]) -> ResourceT:
+        if isinstance(self._parsed, model):
+            return self._parsed
+        parsed = model.model_validate(self.json)
+        if self._json is not None:
+            self._parsed = parsed
+        return parsed
+
+    def encoded(self, api_version: str) -> bytes:
+        """The object as JSON text, in the version of its group that a client asked for."""
+        if self._encoded is not None and self._encoded[0] == api_version:
+            return self._encoded[1]
+        body = self.json
+        if body.get("apiVersion") != api_version:
+            body = {**body, "apiVersion": api_version}
+        text = _encode(body).encode()
+        if self._json is not None:
+            self._encoded = (api_version, text)
+        return text
+
+    def as_text(self) -> Stored:
+        """The same, with nothing kept but the text: everything else is made again when it is asked for."""
+        if self._json is None:
+            return self
+        text = Stored(self.key, self._json, self.revision)
+        version = self._json.get("apiVersion", "")
+        text._encoded = (version, self.encoded(version))
+        text._json = None
+        return text
+
+    @property
+    def size(self) -> int:
+        """Bytes of its text, where that was made."""
+        return len(self._encoded[1]) if self._encoded else 0
+
+
+class Event:
+    """A change of one object. A deletion's `object` is the last state under the deletion's own revision."""
+
+    __slots__ = ("object", "previous", "revision", "type")
+
+    def __init__(
+        self, type: Literal["ADDED", "MODIFIED", "DELETED"], revision: int, object: Stored, previous: Stored | None
+    ) -> None:
+        self.type = type
+        self.revision = revision
+        self.object = object
+        self.previous = previous
+
+    def keep_as_text(self) -> int:
+        """Forget all but JSON text; how many bytes that is. What it was before is the text of an earlier event."""
+        self.previous = self.previous.as_text() if self.previous else None
+        self.object = self.object.as_text()
+        return self.object.size
+
+
+class History:
+    """The last changes of one kind. `limit` is how many a reader may be behind."""
+
+    def __init__(self, forgotten: int, limit: int) -> None:
+        self._events: list[Event] = []
+        self._forgotten = forgotten  # the newest revision that is remembered no longer
+        self._limit = limit
+        self._seen = 0  # how many of the events every reader has seen
+        self._sizes: list[int] = []  # of these, in bytes
+        self._bytes = 0
+        self._readers: list[Reader] = []
+        self._next: asyncio.Future[None] | None = None
+
+    @property
+    def latest(self) -> int:
+        return self._events[-1].revision if self._events else self._forgotten
+
+    def append(self, event: Event) -> None:
+        self._events.append(event)
+        if len(self._events) > 2 * self._limit:  # half at a time: forgetting one by one would move the rest each time
+            self._forget(self._limit)
+        self.tidy()
+        if self._next is not None:
+            future, self._next = self._next, None
+            if not future.done():
+                future.set_result(None)
+
+    @contextmanager
+    def reading(self, revision: int) -> Iterator[Reader]:
+        """A reader after `revision`. Raises `Expired` when that is forgotten."""
+        self.since(revision)
+        reader = Reader(self, revision)
+        self._readers.append(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.remove(reader)
+            self.tidy()
+
+    def since(self, revision: int) -> list[Event]:
+        """What happened after `revision`, oldest first. Raises `Expired` when that is forgotten."""
+        if revision < self._forgotten:
+            raise too_old(revision, self._forgotten)
+        return self._events[self._position(revision) :]
+
+    def next_change(self) -> asyncio.Future[None]:
+        if self._next is None or self._next.done():
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
+
+    def tidy(self) -> None:
+        """Keep as text what every reader has seen, and not too much of it."""
+        slowest = min((reader.revision for reader in self._readers), default=self.latest)
+        while self._seen < len(self._events) and self._events[self._seen].revision <= slowest:
+            size = self._events[self._seen].keep_as_text()
+            self._sizes.append(size)
+            self._bytes += size
+            self._seen += 1
+        # A quarter more than is kept, so that each time many are forgotten at once.
+        if self._seen * 4 > KEPT_CHANGES * 5 or self._bytes * 4 > KEPT_BYTES * 5:
+            count, rest = 0, self._bytes
+            while self._seen - count > KEPT_CHANGES or rest > KEPT_BYTES:
+                rest -= self._sizes[count]
+                count += 1
+            self._forget(count)
+
+    def _forget(self, count: int) -> None:
+        self._forgotten = self._events[count - 1].revision
+        del self._events[:count]
+        self._bytes -= sum(self._sizes[:count])
+        del self._sizes[:count]
+        self._seen = max(self._seen - count, 0)
+
+    def _position(self, revision: int) -> int:
+        return bisect_right(self._events, revision, key=attrgetter("revision"))
+
+
+class Reader:
+    """Somebody who follows a kind; `revision` is that of the last change they are done with."""
+
+    def __init__(self, history: History, revision: int) -> None:
+        self.revision = revision
+        self._history = history
+
+    def events(self) -> list[Event]:
+        """What has happened since, oldest first. Raises `Expired` for one who is too far behind."""
+        return self._history.since(self.revision)
+
+    def done(self, revision: int) -> None:
+        """Everything up to `revision` has been dealt with."""
+        self.revision = revision
+        self._history.tidy()
+
+    async def changed(self, timeout: float | None = None) -> None:
+        """Return once there is something to see, at once if there is, or after `timeout` seconds."""
+        if self._history.latest <= self.revision:
+            # `wait` does not cancel what it waits for: the future is shared by all who wait for this kind.
+            await asyncio.wait([self._history.next_change()], timeout=timeout)

@@ -1,0 +1,226 @@
+"""What the API keeps of objects that are gone, and that large deletions leave others their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+
+from lockgate.embedded.kubernetes import garbage, history
+from lockgate.embedded.kubernetes.history import Event, History, Stored
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.resources.kinds import ConfigMap, Namespace
+from lockgate.resources.kinds import Event as KubernetesEvent
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
+from lockgate.resources.status import Expired
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def config_map(name: str, namespace: str = "default", size: int = 1000, **metadata: Any) -> JsonObject:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace, **metadata}}
+    return {**body, "data": {"filler": "x" * size}}
+
+
+def about(name: str) -> JsonObject:
+    involved = {"kind": "Ingress", "name": "web", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "involvedObject": involved}
+
+
+def alive(kind: type[Resource]) -> int:
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+# --- history ------------------------------------------------------------------------------------------------------
+
+
+def stored(revision: int, size: int = 1000) -> Stored:
+    body = {**config_map("web", size=size)}
+    body["metadata"] = {**body["metadata"], "resourceVersion": str(revision)}
+    return Stored(ObjectKey("", "ConfigMap", "default", "web"), body, revision)
+
+
+def written(past: History, revisions: range, size: int = 1000) -> None:
+    for revision in revisions:
+        past.append(Event("MODIFIED", revision, stored(revision, size), stored(revision - 1, size)))
+
+
+def test_history_is_bounded_by_its_bytes() -> None:
+    past = History(0, 4096)
+    written(past, range(1, 2000), size=2000)
+    oldest = next(revision for revision in range(2000) if not _is_forgotten(past, revision))
+    kept = past.since(oldest)
+    assert 0.9 * history.KEPT_BYTES < sum(each.object.size for each in kept) <= 1.25 * history.KEPT_BYTES
+    assert [each.revision for each in kept] == list(range(oldest + 1, 2000))
+
+
+def test_history_is_bounded_by_its_length() -> None:
+    past = History(0, 4096)
+    written(past, range(1, 5000), size=1)
+    assert _is_forgotten(past, 5000 - 2 * history.KEPT_CHANGES)
+    assert len(past.since(5000 - history.KEPT_CHANGES)) == history.KEPT_CHANGES - 1
+
+
+def test_what_a_slow_reader_has_still_to_see_is_kept() -> None:
+    past = History(0, 4096)
+    with past.reading(0) as slow:
+        written(past, range(1, 1001))  # a megabyte, much more than is kept of what everybody has seen
+        events = slow.events()
+        assert [each.revision for each in events] == list(range(1, 1001))
+        slow.done(500)
+        assert [each.revision for each in slow.events()] == list(range(501, 1001))
+    assert _is_forgotten(past, 500)
+
+
+def test_a_reader_beyond_the_limit_has_to_list_again() -> None:
+    past = History(0, 100)
+    with past.reading(0) as slow:
+        written(past, range(1, 500))
+        with pytest.raises(Expired):
+            slow.events()
+
+
+def test_seen_changes_are_text_and_say_the_same() -> None:
+    past = History(0, 4096)
+    past.append(Event("ADDED", 1, stored(1), None))
+    (event,) = past.since(0)
+    assert event.object.parsed(ConfigMap) is not event.object.parsed(ConfigMap)  # made again each time
+    assert event.object.json == stored(1).json
+    assert json.loads(event.object.encoded("v1")) == stored(1).json
+
+
+def test_objects_that_are_gone_leave_no_values_behind() -> None:
+    async def story() -> None:
+        store = Store()
+        watching = asyncio.create_task(_watch(store))
+        await asyncio.sleep(0)
+        before = alive(ConfigMap)
+        for number in range(30):
+            await store.create(config_map(f"c{number}"))
+            await store.patch(ConfigMap, f"c{number}", "default", {"data": {"a": "b"}})
+            await store.delete(ConfigMap, f"c{number}", "default")
+            await asyncio.sleep(0.01)
+        assert alive(ConfigMap) <= before + 1  # the last one may still be in the watcher's hands
+        watching.cancel()
+
+    run(story())
+
+
+# --- Events -------------------------------------------------------------------------------------------------------
+
+
+def test_events_go_after_an_hour() -> None:
+    async def story() -> None:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        store = Store(clock=lambda: now)
+        await store.create(about("old"))
+        await store.create(about("counted"))
+        now += timedelta(minutes=59)
+        await store.patch(KubernetesEvent, "counted", "default", {"count": 2})
+        now += timedelta(minutes=1)
+        store.writes.expire_events()
+        assert [each.name for each in await store.list(KubernetesEvent)] == ["counted"]
+        now += timedelta(minutes=60)
+        store.writes.expire_events()
+        assert await store.list(KubernetesEvent) == []
+
+    run(story())
+
+
+def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "EVENTS_KEPT", 2)
+
+    async def story() -> None:
+        store = Store()
+        for name in ("a", "b", "c"):
+            await store.create(about(name))
+        assert [event.name for event in await store.list(KubernetesEvent)] == ["b", "c"]
+
+    run(story())
+
+
+# --- large deletions ----------------------------------------------------------------------------------------------
+
+
+def test_a_large_namespace_goes_in_slices() -> None:
+    async def story() -> None:
+        store = Store()
+        await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "many"}})
+        for number in range(400):
+            await store.create(config_map(f"c{number}", "many", size=1))
+        await store.delete(Namespace, "many")
+        assert (await store.get(Namespace, "many")).metadata.deletion_timestamp
+        left = [len(await store.list(ConfigMap, "many"))]
+        assert left[0] == 400 - garbage.AT_ONCE
+        controllers = asyncio.create_task(store.run())
+        while left[-1]:
+            await asyncio.sleep(0)
+            left.append(len(await store.list(ConfigMap, "many")))
+        controllers.cancel()
+        assert max(before - after for before, after in itertools.pairwise(left)) <= garbage.AT_ONCE
+        assert "many" not in [each.name for each in await store.list(Namespace)]
+
+    run(story())
+
+
+def test_dependents_of_an_owner_go_in_slices() -> None:
+    async def story() -> None:
+        store = Store()
+        owner = await store.create(config_map("owner"))
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+        for number in range(120):
+            await store.create(config_map(f"c{number:03}", size=1, ownerReferences=[reference]))
+        await store.delete(ConfigMap, "owner", "default")
+        assert len(await store.list(ConfigMap)) == 120 - garbage.AT_ONCE
+        controllers = asyncio.create_task(store.run())
+        while await store.list(ConfigMap):
+            await asyncio.sleep(0)
+        controllers.cancel()
+
+    run(story())
+
+
+def test_an_object_made_again_meanwhile_is_not_taken_for_the_one_before() -> None:
+    """Garbage is what it was when its owner went: a new object of the same name has another owner, or none."""
+
+    async def story() -> None:
+        store = Store()
+        owner = await store.create(config_map("owner"))
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+        for number in range(120):
+            await store.create(config_map(f"c{number:03}", size=1, ownerReferences=[reference]))
+        await store.delete(ConfigMap, "owner", "default")
+        await store.delete(ConfigMap, "c119", "default")
+        await store.create(config_map("c119", size=1))
+        controllers = asyncio.create_task(store.run())
+        while len(await store.list(ConfigMap)) > 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        controllers.cancel()
+        assert [each.name for each in await store.list(ConfigMap)] == ["c119"]
+
+    run(story())
+
+
+async def _watch(store: Store) -> None:
+    async for _ in store.watch(ConfigMap):
+        pass
+
+
+def _is_forgotten(past: History, revision: int) -> bool:
+    try:
+        past.since(revision)
+    except Expired:
+        return True
+    return False
