@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import changes, ingresses, memory, rules, start, throughput
+from benchmarks import changes, cycles, ingresses, memory, rules, start, throughput
 from benchmarks.running import Figures
 
 BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "start": start.run,
     "memory": memory.run,
+    "cycles": cycles.run,
     "changes": changes.run,
     "throughput": throughput.run,
     "rules": rules.run,

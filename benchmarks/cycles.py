@@ -10,9 +10,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from benchmarks.memory import pss
 from benchmarks.running import EXAMPLE, Figures, Running, edge
@@ -100,8 +102,15 @@ def cycle(client: KubernetesClient, number: int) -> None:
     _until(lambda: _has_address(client.get("Ingress", name)), f"{name} has a load balancer")
     _until(lambda: _is_ready(client.get("Certificate", name)), f"{name} has its certificate")
     _until(lambda: client.get("Secret", name) is not None, f"{name} has its Secret")
-    client.patch("Ingress", name, {"metadata": {"annotations": {"alb.ingress.kubernetes.io/load-balancer-attributes":
-                                                                "idle_timeout.timeout_seconds=30"}}})
+    client.patch(
+        "Ingress",
+        name,
+        {
+            "metadata": {
+                "annotations": {"alb.ingress.kubernetes.io/load-balancer-attributes": "idle_timeout.timeout_seconds=30"}
+            }
+        },
+    )
     client.patch("VirtualService", name, {"spec": {"http": [{"directResponse": {"status": 202}}]}})
     client.patch("Certificate", name, {"metadata": {"labels": {"changed": "yes"}}})
     time.sleep(0.2)
@@ -111,13 +120,12 @@ def cycle(client: KubernetesClient, number: int) -> None:
 
 
 def ingress(name: str) -> JsonObject:
-    (document,) = [EXAMPLE / "30-load-balancer.yaml"]
     annotations = {
         "kubernetes.io/ingress.class": "alb",
         "alb.ingress.kubernetes.io/group.name": name,
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/listen-ports": '[{"HTTP": 80}, {"HTTPS": 443}]',
-        "alb.ingress.kubernetes.io/certificate-arn": _certificate_arn(document.read_text()),
+        "alb.ingress.kubernetes.io/certificate-arn": _certificate_arn(),
     }
     backend = {"service": {"name": "web", "port": {"number": 3000}}}
     return {
@@ -155,15 +163,13 @@ def certificate(name: str) -> JsonObject:
     }
 
 
-def _certificate_arn(text: str) -> str:
+def _certificate_arn() -> str:
+    text = (EXAMPLE / "30-load-balancer.yaml").read_text()
     return next(line.split(": ", 1)[1] for line in text.splitlines() if "certificate-arn" in line)
 
 
 def _token(kubeconfig: str) -> str:
-    import yaml
-
-    with open(kubeconfig) as file:
-        config: Any = yaml.safe_load(file)
+    config: Any = yaml.safe_load(Path(kubeconfig).read_text())
     token = config["users"][0]["user"]["token"]
     assert isinstance(token, str)
     return token

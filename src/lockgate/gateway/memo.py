@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 Subject = TypeVar("Subject")
 
 _BY_VALUE = frozenset((str, int, bool, float, tuple, type(None)))
-_SLACK = 1000  # results that may go unused before any is forgotten
+_SLACK = 200  # results that may go unused before any is forgotten
 
 
 class Memo:
