@@ -28,6 +28,7 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
     """
     from lockgate.edge.options import Options
     from lockgate.edge.plan import load_balancers, plan
+    from lockgate.edge.without_effect import without_effect
     from lockgate.ingress.show import stack_json
     from lockgate.runtime import files
 
@@ -48,7 +49,8 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
                 click.echo("\n".join(_lines(stack)))
             if not shown:
                 click.echo("no Ingress here is the AWS Load Balancer Controller's")
-    findings = (*planned.manifests.findings, *made.findings)
+    ignored = without_effect(planned.manifests.documents, planned.resources)
+    findings = (*planned.manifests.findings, *made.findings, *ignored)
     for finding in findings:
         if finding.severity is not Severity.INFO or output == "text":
             tell_finding(finding)

@@ -109,11 +109,11 @@ NO_NAME = define(
     "metadata.name missing",
     "The API server refuses an object without a name.",
 )
-NOT_ACTED_ON = define(
+OBJECT_WITHOUT_EFFECT = define(
     "LG0009",
-    Severity.INFO,
-    "A kind that is not acted on",
-    "It is accepted and listed, and changes nothing here.",
+    Severity.WARNING,
+    "An object without effect here",
+    "The API stores and lists it, as in a cluster, and nothing on this machine follows from it.",
 )
 VERSION = define(
     "LG0010",
@@ -144,6 +144,18 @@ CLUSTER_SCOPED = define(
     Severity.INFO,
     "A namespace on a cluster-scoped object",
     "It has no effect: kubectl and the API server drop it.",
+)
+FIELD_WITHOUT_EFFECT = define(
+    "LG0015",
+    Severity.WARNING,
+    "A field without effect here",
+    "The API stores it, as in a cluster, and nothing on this machine follows from it.",
+)
+NOT_ENFORCED = define(
+    "LG0016",
+    Severity.WARNING,
+    "A policy that is not enforced",
+    "What it denies in a cluster is let through here.",
 )
 PLACEHOLDER = define(
     "LG0030",

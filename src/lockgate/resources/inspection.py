@@ -57,9 +57,6 @@ class _Inspection:
         kind = self._manifest["kind"]
         model = kinds().get((group, kind)) or _moved(group, kind)
         if model is None:
-            self._tell(
-                codes.NOT_ACTED_ON, f"{kind} of {self._manifest['apiVersion']} is stored, not acted on", ("kind",)
-            )
             self._place(namespaced=None)
             return None
         self._place(namespaced=model.KIND.namespaced)

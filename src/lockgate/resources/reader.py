@@ -11,6 +11,7 @@ from typing import Any
 
 from lockgate.resources import codes, source, syntax
 from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, split, too_many
+from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.field_errors import Path
 from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.inspection import inspect
@@ -26,13 +27,14 @@ class Document:
     `manifest` is as written, but for `metadata.namespace`: a namespaced object without one is in ``default``, where
     kubectl would put it, and a cluster-scoped one has none. `resource` is its typed form; None when the kind is not
     one of ours, or when its fields have the wrong shape (then `findings` says so). What has no apiVersion, kind or
-    name is no document, only a finding.
+    name is no document, only a finding. `notices` are what it asks for and nothing here does.
     """
 
     manifest: JsonObject
     resource: Resource | None
     position: Position
     findings: tuple[Finding, ...] = ()
+    notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
     _chunk: Chunk = field(default=Chunk("", 0, ""), repr=False, compare=False)
     _path: Path = field(default=(), repr=False, compare=False)
 
@@ -170,7 +172,10 @@ class _File:
         found += inspected.findings
         if inspected.named:
             position = source.locate(chunk, path) if path else chunk.first()
-            self._documents.append(Document(manifest, inspected.resource, position, inspected.findings, chunk, path))
+            noticed = tuple(notices(manifest["apiVersion"].rpartition("/")[0], manifest["kind"], manifest))
+            self._documents.append(
+                Document(manifest, inspected.resource, position, inspected.findings, noticed, chunk, path)
+            )
         else:
             self._whole = False
 

@@ -37,6 +37,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
+from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws import AwsApi
@@ -130,7 +131,8 @@ class RunningEdge:
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
-        self.findings = (*planned.manifests.findings, *missing, *self.stacks.findings, *loaded.findings)
+        ignored = without_effect(planned.manifests.documents, planned.resources)
+        self.findings = (*planned.manifests.findings, *missing, *self.stacks.findings, *loaded.findings, *ignored)
         return loaded
 
     def about(self) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""The cluster components that Lockgate stands in for, as manifests show them: their images and their webhooks.
+
+What installs one of them has its effect here though nothing of it runs: the Deployment of the AWS Load Balancer
+Controller, say, or the webhook configuration of cert-manager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lockgate.resources.model import JsonObject
+
+COMPONENTS = {
+    "the AWS Load Balancer Controller": ("aws-load-balancer-controller",),
+    "cert-manager": (
+        "cert-manager-controller",
+        "cert-manager-webhook",
+        "cert-manager-cainjector",
+        "cert-manager-acmesolver",
+        "cert-manager-startupapicheck",
+        "cert-manager-ctl",
+    ),
+    "istiod and its gateways": ("pilot", "proxyv2", "install-cni", "ztunnel", "operator"),
+    "external-dns": ("external-dns",),
+    "Reflector": ("kubernetes-reflector",),
+}
+_IMAGES = frozenset(image for images in COMPONENTS.values() for image in images)
+_WEBHOOKS = (".elbv2.k8s.aws", ".cert-manager.io", ".istio.io")
+
+
+def is_component(workload: JsonObject) -> bool:
+    """Whether a workload runs one of the components: by the image, whatever registry it comes from."""
+    return any(_image(container) in _IMAGES for container in _containers(workload)) or _is_injected(workload)
+
+
+def runs_an_application(workload: JsonObject) -> bool:
+    return not is_component(workload)
+
+
+def calls_somebody_else(configuration: JsonObject) -> bool:
+    """Whether a webhook configuration names a webhook that is none of the components'."""
+    webhooks = configuration.get("webhooks")
+    names = [
+        str(webhook.get("name", ""))
+        for webhook in (webhooks if isinstance(webhooks, list) else ())
+        if isinstance(webhook, dict)
+    ]
+    return any(not name.endswith(_WEBHOOKS) for name in names)
+
+
+def _containers(workload: JsonObject) -> Iterator[JsonObject]:
+    spec = _object(workload, "spec")
+    for pod in (spec, _object(_object(spec, "template"), "spec"), _job(spec)):
+        for container in pod.get("containers") or ():
+            if isinstance(container, dict):
+                yield container
+
+
+def _job(spec: JsonObject) -> JsonObject:
+    """The Pod of a CronJob's Job."""
+    job = _object(_object(spec, "jobTemplate"), "spec")
+    return _object(_object(job, "template"), "spec")
+
+
+def _image(container: JsonObject) -> str:
+    return str(container.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def _is_injected(workload: JsonObject) -> bool:
+    """Istio's gateway charts leave the image to injection: it is `auto` until istiod's webhook fills it in."""
+    return any(container.get("image") == "auto" for container in _containers(workload))
+
+
+def _object(value: JsonObject, name: str) -> JsonObject:
+    found: Any = value.get(name)
+    return found if isinstance(found, dict) else {}

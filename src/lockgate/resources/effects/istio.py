@@ -1,0 +1,416 @@
+"""Istio's kinds: what the ingress gateway here follows. There are no sidecars, so nothing else of a mesh runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lockgate.resources import codes
+from lockgate.resources.effects.row import Row, Scope, accepted, declare, served
+from lockgate.resources.model import JsonObject
+
+_NO_SIDECAR = "applications have no sidecar here"
+_MATCH = "{exact,prefix,regex}"
+_DESTINATION = "{host,subset,port.number}"
+_HEADERS = "headers.{request,response}.{set,add,remove}"
+# Where a DestinationRule says how to talk to a host: for all of it, for a port, for a subset, for a subset's port.
+_POLICY = (
+    "spec.{trafficPolicy,trafficPolicy.portLevelSettings,subsets.trafficPolicy,subsets.trafficPolicy.portLevelSettings}"
+)
+_POLICY_TOP = "spec.{trafficPolicy,subsets.trafficPolicy}"
+_INSTALLED = "spec.components.{ingressGateways,egressGateways}"
+_MESH = "spec.{meshConfig,values.meshConfig}"
+
+
+def _policy(
+    kinds: str,
+    group: str,
+    *,
+    gateway: str,
+    application: str,
+    fix: str = "",
+    when: Callable[[JsonObject], bool] | None = None,
+    harmless: str = "",
+) -> tuple[Row, ...]:
+    """A kind that selects workloads: what is missed at the gateway is not what is missed at an application.
+
+    `when` leaves out objects that `harmless` describes, of which nothing is missed.
+    """
+    code = codes.NOT_ENFORCED if group == "security.istio.io" else None
+    beyond = (accepted("", because="it denies nothing", case=harmless, when=lambda it: not when(it)),) if when else ()
+    return declare(
+        group,
+        kinds,
+        accepted(
+            "",
+            because=gateway,
+            noticed=True,
+            fix=fix,
+            code=code,
+            case="that selects the ingress gateway",
+            scope=Scope.GATEWAY,
+            when=when,
+        ),
+        accepted(
+            "",
+            because=f"{_NO_SIDECAR}, so {application}",
+            noticed=True,
+            code=code,
+            case="that selects applications alone",
+            scope=Scope.APPLICATION,
+            when=when,
+        ),
+        *beyond,
+        accepted("spec.**", "**", because="the object as a whole has no effect here"),
+    )
+
+
+ROWS = (
+    # --- networking.istio.io: acted on ---------------------------------------------------------------------------
+    *declare(
+        "networking.istio.io",
+        "Gateway",
+        served(
+            "",
+            "spec.selector",
+            "spec.servers.{name,bind,hosts}",
+            "spec.servers.port.{number,name,protocol}",
+            "spec.servers.tls.{httpsRedirect,mode,minProtocolVersion,maxProtocolVersion,cipherSuites}",
+            "spec.servers.tls.{credentialName,credentialNames,caCertCredentialName}",
+            "spec.servers.tls.{serverCertificate,privateKey,caCertificates}",
+            "spec.servers.tls.tlsCertificates.{serverCertificate,privateKey}",
+            "spec.servers.tls.{subjectAltNames,verifyCertificateSpki,verifyCertificateHash}",
+        ),
+        accepted(
+            "spec.servers.tls.mode={ISTIO_MUTUAL,AUTO_PASSTHROUGH}",
+            because="it needs the mesh's own certificates, so the server is left out (LG2007)",
+        ),
+        accepted(
+            "spec.servers.tls.caCrl",
+            because="revoked client certificates are accepted; only a Secret's `ca.crl` is read",
+            noticed=True,
+            fix="put the list into the Secret, under `ca.crl`",
+        ),
+        accepted(
+            "spec.servers.port.targetPort", because="istiod does not read it either; the Service's targetPort counts"
+        ),
+        accepted("spec.servers.defaultEndpoint", because="it is for sidecars' ingress, not for gateways"),
+        accepted("spec.servers.tls.tlsCertificates.caCertificates", because="caCertificates beside it is read"),
+    ),
+    *declare(
+        "networking.istio.io",
+        "VirtualService",
+        served(
+            "",
+            "spec.{hosts,gateways,exportTo}",
+            "spec.http.{name,timeout,mirrorPercent}",
+            f"spec.http.match.{{uri,scheme,method,authority}}.{_MATCH}",
+            f"spec.http.match.{{headers,withoutHeaders,queryParams}}.*.{_MATCH}",
+            "spec.http.match.{name,port,gateways,sourceLabels,sourceNamespace,ignoreUriCase,statPrefix}",
+            f"spec.http.route.destination.{_DESTINATION}",
+            "spec.http.route.weight",
+            f"spec.http.{{route.,}}{_HEADERS}",
+            "spec.http.redirect.{uri,prefixRewrite,authority,port,derivePort,scheme,redirectCode}",
+            "spec.http.directResponse.status",
+            "spec.http.directResponse.body.{string,bytes}",
+            "spec.http.delegate.{name,namespace}",
+            "spec.http.rewrite.{uri,authority}",
+            "spec.http.rewrite.uriRegexRewrite.{match,rewrite}",
+            "spec.http.retries.{attempts,perTryTimeout,retryOn,retryRemoteLocalities,retryIgnorePreviousHosts,backoff}",
+            "spec.http.fault.delay.{percent,fixedDelay,percentage.value}",
+            "spec.http.fault.abort.{httpStatus,grpcStatus,percentage.value}",
+            f"spec.http.{{mirror,mirrors.destination}}.{_DESTINATION}",
+            "spec.http.{mirrors.percentage,mirrorPercentage}.value",
+            "spec.http.corsPolicy.{allowOrigin,allowMethods,allowHeaders,exposeHeaders,maxAge,allowCredentials}",
+            f"spec.http.corsPolicy.allowOrigins.{_MATCH}",
+            "spec.http.corsPolicy.unmatchedPreflights",
+            "spec.{tls,tcp}.match.{port,gateways,sourceLabels,sourceNamespace}",
+            "spec.tls.match.sniHosts",
+            f"spec.{{tls,tcp}}.route.destination.{_DESTINATION}",
+            "spec.{tls,tcp}.route.weight",
+        ),
+        accepted(
+            "spec.http.fault.delay.exponentialDelay",
+            "spec.http.fault.abort.http2Error",
+            because="istiod does not read it either",
+            noticed=True,
+            fix="use fixedDelay, httpStatus or grpcStatus",
+        ),
+        accepted(
+            "spec.{tls,tcp}.match.destinationSubnets",
+            "spec.tcp.match.sourceSubnet",
+            because="a gateway does not match connections by address, so the rule holds for all of them",
+            noticed=True,
+        ),
+    ),
+    *declare(
+        "networking.istio.io",
+        "DestinationRule",
+        served(
+            "",
+            "spec.{host,exportTo,workloadSelector.matchLabels}",
+            "spec.subsets.{name,labels}",
+            "spec.{trafficPolicy,subsets.trafficPolicy}.portLevelSettings.port.number",
+            f"{_POLICY}.loadBalancer.simple",
+            f"{_POLICY}.loadBalancer.consistentHash.{{httpHeaderName,useSourceIp,httpQueryParameterName}}",
+            f"{_POLICY}.loadBalancer.consistentHash.httpCookie.{{name,path,ttl}}",
+            f"{_POLICY}.loadBalancer.consistentHash.{{minimumRingSize,ringHash.minimumRingSize,maglev.tableSize}}",
+            f"{_POLICY}.loadBalancer.{{warmupDurationSecs,warmup.duration,warmup.minimumPercent,warmup.aggression}}",
+            f"{_POLICY}.connectionPool.tcp.{{maxConnections,connectTimeout,maxConnectionDuration,idleTimeout}}",
+            f"{_POLICY}.connectionPool.tcp.tcpKeepalive.{{probes,time,interval}}",
+            f"{_POLICY}.connectionPool.http.{{http1MaxPendingRequests,http2MaxRequests,maxRequestsPerConnection}}",
+            f"{_POLICY}.connectionPool.http.{{maxRetries,idleTimeout,maxConcurrentStreams}}",
+            f"{_POLICY}.connectionPool.http.{{h2UpgradePolicy,useClientProtocol}}",
+            f"{_POLICY}.outlierDetection.{{consecutive5xxErrors,consecutiveGatewayErrors,interval,baseEjectionTime}}",
+            f"{_POLICY}.outlierDetection.{{splitExternalLocalOriginErrors,consecutiveLocalOriginFailures}}",
+            f"{_POLICY}.outlierDetection.{{maxEjectionPercent,minHealthPercent}}",
+            f"{_POLICY}.tls.{{mode,clientCertificate,privateKey,caCertificates,credentialName,subjectAltNames,sni}}",
+            f"{_POLICY}.tls.insecureSkipVerify",
+        ),
+        accepted(
+            f"{_POLICY}.loadBalancer.simple=PASSTHROUGH",
+            because="the gateway chooses an endpoint itself, by the fewest requests",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.tls.mode=ISTIO_MUTUAL",
+            because="there are no mesh certificates here, so the gateway speaks plain text to this host",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.tls.caCrl",
+            because="revoked server certificates are accepted",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.loadBalancer.localityLbSetting.distribute.{{from,to}}",
+            f"{_POLICY}.loadBalancer.localityLbSetting.failover.{{from,to}}",
+            f"{_POLICY}.loadBalancer.localityLbSetting.{{failoverPriority,enabled}}",
+            because="all endpoints are in one locality, this machine",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.loadBalancer.consistentHash.httpCookie.attributes.{{name,value}}",
+            because="the gateway sets the cookie without them",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.connectionPool.http.http2KeepAlive.{{interval,timeout}}",
+            because="the gateway sends no PING frames",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY}.outlierDetection.consecutiveErrors",
+            because="Istio no longer reads it",
+            noticed=True,
+            fix="use consecutiveGatewayErrors or consecutive5xxErrors",
+        ),
+        accepted(
+            f"{_POLICY_TOP}.tunnel.{{protocol,targetHost,targetPort}}",
+            because="the gateway connects to the host itself, without a tunnel",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY_TOP}.proxyProtocol.version",
+            because="the gateway sends no PROXY protocol header",
+            noticed=True,
+        ),
+        accepted(
+            f"{_POLICY_TOP}.retryBudget.{{percent,minRetryConcurrency}}",
+            because="retries are not limited by a budget",
+            noticed=True,
+        ),
+    ),
+    *declare(
+        "networking.istio.io",
+        "ServiceEntry",
+        served(
+            "",
+            "spec.{hosts,resolution,exportTo,subjectAltNames}",
+            "spec.ports.{number,name,protocol,targetPort}",
+            "spec.endpoints.{address,ports,labels,weight}",
+        ),
+        accepted("spec.location", because="the gateway reaches hosts outside the mesh as it reaches those within"),
+        accepted("spec.addresses", because="a gateway finds a ServiceEntry by its host"),
+        accepted("spec.endpoints.{network,locality}", because="all endpoints are in one network and locality"),
+        accepted("spec.endpoints.serviceAccount", because="there are no mesh certificates here to check it against"),
+        accepted(
+            "spec.workloadSelector.labels",
+            because="Pods and WorkloadEntries are not looked up, so the host has no endpoint and requests get 503",
+            noticed=True,
+            fix="list spec.endpoints",
+        ),
+    ),
+    # --- networking.istio.io: stored -----------------------------------------------------------------------------
+    *_policy(
+        "EnvoyFilter",
+        "networking.istio.io",
+        gateway="the gateway's Envoy is not patched, so what it adds, limits or refuses does not happen",
+        application="there is no Envoy of theirs",
+    ),
+    *declare(
+        "networking.istio.io",
+        "Sidecar",
+        accepted("", because=_NO_SIDECAR, noticed=True),
+        accepted("spec.**", "**", because=_NO_SIDECAR),
+    ),
+    *declare(
+        "networking.istio.io",
+        "WorkloadEntry WorkloadGroup",
+        accepted(
+            "",
+            because="a ServiceEntry gets no endpoints by its workloadSelector",
+            noticed=True,
+            fix="list spec.endpoints in the ServiceEntry",
+        ),
+        accepted("spec.**", "**", because="a ServiceEntry gets no endpoints by its workloadSelector"),
+    ),
+    *_policy(
+        "ProxyConfig",
+        "networking.istio.io",
+        gateway="the gateway's Envoy is started without its environment variables, concurrency and image",
+        application="there is no proxy of theirs",
+        fix="for the gateway's settings use the Pod annotation proxy.istio.io/config, or meshConfig.defaultConfig",
+    ),
+    # --- security, telemetry, extensions -------------------------------------------------------------------------
+    *_policy(
+        "AuthorizationPolicy",
+        "security.istio.io",
+        gateway="requests that it denies in a cluster (403) pass the gateway",
+        application="requests that it denies in a cluster (403) reach them",
+        when=lambda policy: _may_deny(policy),
+        harmless="that denies nothing: AUDIT, DENY without rules, ALLOW with a rule that everything meets",
+    ),
+    *_policy(
+        "RequestAuthentication",
+        "security.istio.io",
+        gateway="the gateway does not read JWTs, so requests with an invalid one (401 in a cluster) pass",
+        application="requests with an invalid JWT (401 in a cluster) reach them",
+    ),
+    *_policy(
+        "PeerAuthentication",
+        "security.istio.io",
+        gateway="the gateway asks no client for the mesh's certificate",
+        application="plain-text connections that STRICT refuses in a cluster reach them",
+        when=lambda policy: _is_strict(policy),
+        harmless="that is not STRICT",
+    ),
+    *_policy(
+        "Telemetry",
+        "telemetry.istio.io",
+        gateway="the gateway's access log, metrics and traces stay as they are by default",
+        application="they write no access log, metrics or traces",
+    ),
+    *_policy(
+        "WasmPlugin",
+        "extensions.istio.io",
+        gateway="the gateway's Envoy does not load it, so what it adds, changes or refuses does not happen",
+        application="there is no Envoy of theirs",
+    ),
+    *_policy(
+        "TrafficExtension",
+        "extensions.istio.io",
+        gateway="the gateway's Envoy does not load it, so what it adds, changes or refuses does not happen",
+        application="there is no Envoy of theirs",
+    ),
+    # --- install.istio.io ----------------------------------------------------------------------------------------
+    *declare(
+        "install.istio.io",
+        "IstioOperator",
+        served(
+            "",
+            "spec.{profile,namespace,revision}",
+            f"{_INSTALLED}.{{name,namespace,enabled,label}}",
+            f"{_INSTALLED}.k8s.{{serviceAnnotations,podAnnotations,overlays,service}}.**",
+            f"{_INSTALLED}.k8s.**",
+            "spec.{values,unvalidatedValues}.**",
+            f"{_MESH}.{{rootNamespace,connectTimeout,h2UpgradePolicy}}",
+            f"{_MESH}.default{{VirtualService,DestinationRule,Service}}ExportTo.**",
+            f"{_MESH}.defaultHttpRetryPolicy.**",
+            f"{_MESH}.pathNormalization.normalization",
+            f"{_MESH}.tlsDefaults.minProtocolVersion",
+            f"{_MESH}.defaultConfig.gatewayTopology.**",
+            f"{_MESH}.defaultConfig.proxyHeaders.{{server,requestId,envoyDebugHeaders,attemptCount,xForwardedPort}}.**",
+            f"{_MESH}.defaultConfig.proxyHeaders.preserveHttp1HeaderCase",
+            f"{_MESH}.defaultConfig.proxyMetadata.{{ISTIO_META_HTTP10,ISTIO_META_IDLE_TIMEOUT}}",
+            f"{_MESH}.defaultConfig.connectionSettings.{{profile,httpIdleTimeout,httpStreamIdleTimeout}}",
+        ),
+        accepted(
+            f"{_MESH}.tlsDefaults.{{cipherSuites,ecdhCurves}}",
+            because="the gateway offers Envoy's defaults unless a Gateway's server names cipherSuites",
+            noticed=True,
+            fix="name cipherSuites in the Gateway's server",
+        ),
+        accepted(
+            f"{_MESH}.tcpKeepalive",
+            because="connections to services are kept alive only where a DestinationRule says so",
+            noticed=True,
+            fix="set connectionPool.tcp.tcpKeepalive in a DestinationRule",
+        ),
+        accepted(
+            f"{_MESH}.defaultTrafficPolicy",
+            because="services without a DestinationRule are balanced as Istio does by default",
+            noticed=True,
+            fix="write a DestinationRule",
+        ),
+        accepted(
+            f"{_MESH}.defaultConfig.connectionSettings.{{httpRequestTimeout,httpRequestHeadersTimeout}}",
+            f"{_MESH}.defaultConfig.connectionSettings.{{transportSocketConnectTimeout,maxConnections,tcp,http}}",
+            f"{_MESH}.defaultConfig.connectionSettings.{{http2MaxConcurrentStreams,http2InitialStreamWindowSize}}",
+            f"{_MESH}.defaultConfig.connectionSettings.http2InitialConnectionWindowSize",
+            because="of connectionSettings the profile and the two idle timeouts are read",
+            noticed=True,
+        ),
+        accepted(
+            f"{_MESH}.defaultConfig.connectionSettings.profile=EDGE",
+            because="only its merged slashes and idle timeouts are set, not its limits on time, streams and buffers",
+            noticed=True,
+        ),
+        accepted(
+            f"{_MESH}.defaultConfig.proxyHeaders.{{forwardedClientCert,setCurrentClientCertDetails,xForwardedHost}}",
+            f"{_MESH}.defaultConfig.proxyHeaders.metadataExchangeHeaders",
+            because="the gateway writes these headers as Istio does by default",
+            noticed=True,
+        ),
+        accepted(
+            f"{_MESH}.meshMTLS",
+            f"{_MESH}.{{extensionProviders,discoverySelectors,localityLbSetting}}",
+            because="it is for kinds and workloads that are not served here",
+        ),
+        accepted(f"{_MESH}.**", because="the gateway here does not go by it"),
+        accepted(
+            "spec.{hub,tag,compatibilityVersion}",
+            because="no image is pulled: the gateway's Envoy comes with Lockgate",
+        ),
+        accepted(
+            "spec.components.{base,pilot,cni,ztunnel,istiodRemote}.**",
+            "spec.components.**",
+            f"{_INSTALLED}.**",
+            "spec.**",
+            "**",
+            because="istiod's part runs inside Lockgate, and no other component is installed",
+        ),
+    ),
+)
+
+
+def _may_deny(policy: JsonObject) -> bool:
+    spec = _object(policy.get("spec"))
+    rules = spec.get("rules")
+    match spec.get("action") or "ALLOW":
+        case "AUDIT":
+            return False
+        case "ALLOW":  # without rules nothing is allowed
+            return not (isinstance(rules, list) and any(not rule for rule in rules))
+        case _:
+            return bool(rules)
+
+
+def _is_strict(policy: JsonObject) -> bool:
+    spec = _object(policy.get("spec"))
+    ports = _object(spec.get("portLevelMtls")).values()
+    return any(_object(mtls).get("mode") == "STRICT" for mtls in (spec.get("mtls"), *ports))
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,365 @@
+"""Kubernetes' own kinds."""
+
+from __future__ import annotations
+
+from lockgate.resources import codes
+from lockgate.resources.effects.components import calls_somebody_else, is_component, runs_an_application
+from lockgate.resources.effects.row import accepted, declare, served
+
+_NO_PODS = "no container runs here; your own program or the built-in echo answers for each Service"
+_BACKEND = "name your program with `--backend NAMESPACE/SERVICE:PORT=URL`"
+_ONE_NODE = "there is one node, this machine, and it takes all traffic"
+_NO_RBAC = "whoever has the kubeconfig may do everything here, as a cluster's administrator"
+
+_EXTERNAL_DNS = "metadata.annotations[external-dns.{alpha.,}kubernetes.io/"
+
+ROWS = (
+    # --- core ----------------------------------------------------------------------------------------------------
+    *declare(
+        "",
+        "ConfigMap",
+        served("", "data", "binaryData", "immutable"),
+        accepted(
+            "data.mesh",
+            "data.meshNetworks",
+            because="the mesh's settings are read from an IstioOperator's spec.meshConfig",
+            noticed=True,
+            fix="write them into an IstioOperator",
+            case="of istiod: `istio` or `istio-REVISION`",
+            when=lambda config: _name(config) == "istio" or _name(config).startswith("istio-"),
+        ),
+    ),
+    *declare(
+        "",
+        "Endpoints",
+        accepted(
+            "",
+            because="EndpointSlices alone are read; for a Service without a selector the built-in echo answers",
+            noticed=True,
+            fix="write an EndpointSlice, or use --backend NAMESPACE/SERVICE:PORT=URL",
+        ),
+        accepted(
+            "subsets.{addresses,notReadyAddresses}.{ip,hostname,nodeName}",
+            "subsets.{addresses,notReadyAddresses}.targetRef.{kind,namespace,name,uid,apiVersion,resourceVersion}",
+            "subsets.{addresses,notReadyAddresses}.targetRef.fieldPath",
+            "subsets.ports.{name,port,protocol,appProtocol}",
+            because="EndpointSlices alone are read",
+        ),
+    ),
+    *declare(
+        "",
+        "Event",
+        served(
+            "",
+            "involvedObject.{kind,namespace,name,uid}",
+            "{reason,message,type,count,source.component,source.host,firstTimestamp,lastTimestamp}",
+        ),
+        accepted(
+            "involvedObject.{apiVersion,resourceVersion,fieldPath}",
+            "related.{kind,namespace,name,uid,apiVersion,resourceVersion,fieldPath}",
+            "{eventTime,action,series.count,series.lastObservedTime,reportingComponent,reportingInstance}",
+            because="the API keeps it for kubectl to show",
+        ),
+    ),
+    *declare(
+        "",
+        "Namespace",
+        served(""),
+        accepted("spec.finalizers", because="a namespace that is deleted goes when it is empty"),
+    ),
+    *declare(
+        "",
+        "Node",
+        served("", "spec.providerID", "spec.taints.{key,effect}"),
+        accepted("spec.taints.{value,timeAdded}", because="the AWS Load Balancer Controller goes by key and effect"),
+        accepted(
+            "spec.{podCIDR,podCIDRs,externalID}",
+            "spec.unschedulable",
+            "spec.configSource.**",
+            because="no Pod is scheduled; a cordoned node still takes a load balancer's traffic, as on EKS",
+        ),
+    ),
+    *declare(
+        "",
+        "Pod",
+        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND, when=runs_an_application),
+        accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
+        served("spec.containers.ports.{containerPort,name}", "spec.nodeName", "spec.readinessGates.conditionType"),
+        accepted(
+            "spec.containers.{name,image,**}",
+            "spec.containers.ports.{protocol,hostPort,hostIP}",
+            "spec.initContainers.{name,image,**}",
+            "spec.initContainers.ports.{containerPort,name,protocol,hostPort,hostIP}",
+            "spec.{hostNetwork,hostname,subdomain,serviceAccountName}",
+            "spec.**",
+            because="no container runs here",
+        ),
+    ),
+    *declare(
+        "",
+        "Secret",
+        served("", "type", "data", "stringData", "immutable"),
+    ),
+    *declare(
+        "",
+        "Service",
+        served(
+            "",
+            "spec.type",
+            "spec.ports.{name,protocol,appProtocol,port,targetPort,nodePort}",
+            "spec.selector",
+            "spec.{clusterIP,clusterIPs,ipFamilies,externalIPs,externalName}",
+            "spec.allocateLoadBalancerNodePorts",
+        ),
+        accepted(
+            "spec.type=LoadBalancer",
+            because="no network load balancer is made for a Service, so its EXTERNAL-IP stays pending",
+            noticed=True,
+            fix="put an Ingress of class alb in front of it",
+        ),
+        accepted(
+            "spec.ports.protocol={UDP,SCTP}",
+            because="only TCP is carried: no program or echo answers on this port",
+            noticed=True,
+        ),
+        accepted(
+            "spec.{loadBalancerIP,loadBalancerClass,loadBalancerSourceRanges,healthCheckNodePort}",
+            because="no network load balancer is made for a Service",
+        ),
+        accepted(
+            "spec.{externalTrafficPolicy,internalTrafficPolicy,trafficDistribution}",
+            "spec.sessionAffinity",
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+            because=_ONE_NODE,
+        ),
+        accepted("spec.ipFamilyPolicy", because="everything listens on IPv4's loopback"),
+        accepted("spec.publishNotReadyAddresses", because="what answers here is always ready"),
+        served(f"{_EXTERNAL_DNS}target]", "metadata.annotations[networking.istio.io/exportTo]"),
+        accepted(
+            f"{_EXTERNAL_DNS}{{hostname,internal-hostname,endpoints-type}}]",
+            because="external-dns reads Ingresses, Gateways and VirtualServices here, not Services",
+            noticed=True,
+            fix="annotate the Ingress, or name the host in it",
+        ),
+        accepted(
+            "metadata.annotations[service.beta.kubernetes.io/*]",
+            because="no network load balancer is made for a Service",
+        ),
+    ),
+    *declare(
+        "",
+        "ServiceAccount",
+        accepted("", because="no Pod runs as it"),
+        accepted(
+            "secrets.{kind,namespace,name,uid,apiVersion,resourceVersion,fieldPath}",
+            "imagePullSecrets.name",
+            "automountServiceAccountToken",
+            because="no Pod runs as it",
+        ),
+    ),
+    *declare(
+        "",
+        "PersistentVolume PersistentVolumeClaim LimitRange ResourceQuota PodTemplate ComponentStatus Binding",
+        accepted("", because="no Pod runs that it would bear on"),
+        accepted("**", because="no Pod runs that it would bear on"),
+    ),
+    # --- workloads -----------------------------------------------------------------------------------------------
+    *declare(
+        "apps",
+        "Deployment ReplicaSet StatefulSet DaemonSet",
+        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND, when=runs_an_application),
+        accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
+        accepted(
+            "spec.replicas",
+            "spec.selector.matchLabels",
+            "spec.selector.matchExpressions.{key,operator,values}",
+            "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
+            "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
+            "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
+            "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
+            "spec.template.spec.**",
+            "spec.template.**",
+            "spec.**",
+            "**",
+            because="no container runs here; of the AWS Load Balancer Controller's Deployment the arguments count",
+        ),
+    ),
+    *declare(
+        "batch",
+        "Job CronJob",
+        accepted("", because="no container runs here", noticed=True, when=runs_an_application),
+        accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
+        accepted(
+            "spec.replicas",
+            "spec.selector.matchLabels",
+            "spec.selector.matchExpressions.{key,operator,values}",
+            "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
+            "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
+            "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
+            "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
+            "spec.template.spec.**",
+            "spec.template.**",
+            "spec.**",
+            "**",
+            because="no container runs here",
+        ),
+    ),
+    *declare(
+        "",
+        "ReplicationController",
+        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND),
+        accepted("**", because="no container runs here"),
+    ),
+    *declare(
+        "autoscaling",
+        "HorizontalPodAutoscaler",
+        accepted("", because="no Pod runs that it would scale", noticed=True),
+        accepted("spec.**", "**", because="no Pod runs that it would scale"),
+    ),
+    *declare(
+        "policy",
+        "PodDisruptionBudget",
+        accepted("", because="no Pod runs that it would protect", noticed=True),
+        accepted("spec.**", "**", because="no Pod runs that it would protect"),
+    ),
+    # --- networking ----------------------------------------------------------------------------------------------
+    *declare(
+        "networking.k8s.io",
+        "Ingress",
+        served(
+            "",
+            "spec.ingressClassName",
+            "spec.rules.host",
+            "spec.rules.http.paths.{path,pathType}",
+            "spec.{defaultBackend,rules.http.paths.backend}.service.name",
+            "spec.{defaultBackend,rules.http.paths.backend}.service.port.{name,number}",
+            "spec.tls.hosts",
+        ),
+        accepted(
+            "spec.{defaultBackend,rules.http.paths.backend}.resource.{apiGroup,kind,name}",
+            because="the AWS Load Balancer Controller routes to Services alone, and does not build such an Ingress",
+        ),
+        accepted(
+            "spec.tls.secretName",
+            because="the AWS Load Balancer Controller takes certificates from ACM, by the hosts, not from Secrets",
+        ),
+        served(f"{_EXTERNAL_DNS}{{controller,hostname,target,ttl,alias,set-identifier,ingress-hostname-source}}]"),
+        served(f"{_EXTERNAL_DNS}aws-{{weight,region,failover,multi-value-answer,evaluate-target-health}}]"),
+        served(f"{_EXTERNAL_DNS}aws-geolocation-{{continent,country,subdivision}}-code]"),
+        accepted(
+            f"{_EXTERNAL_DNS}aws-{{health-check-id,geoproximity-*,zone-match-parent}}]",
+            because="external-dns does not read it here: the record is written without it",
+            noticed=True,
+        ),
+        accepted(
+            "metadata.annotations[cert-manager.io/{cluster-issuer,issuer}]",
+            "metadata.annotations[kubernetes.io/tls-acme]",
+            because="no Certificate is made of an annotation (cert-manager's ingress-shim)",
+            noticed=True,
+            fix="write the Certificate",
+        ),
+    ),
+    *declare(
+        "networking.k8s.io",
+        "IngressClass",
+        served("", "spec.controller", "spec.parameters.{apiGroup,kind,name}"),
+        accepted("spec.parameters.{namespace,scope}", because="IngressClassParams are cluster-scoped"),
+    ),
+    *declare(
+        "networking.k8s.io",
+        "NetworkPolicy",
+        accepted(
+            "",
+            because="connections that it blocks in a cluster are made here",
+            noticed=True,
+            code=codes.NOT_ENFORCED,
+        ),
+        accepted("spec.**", "**", because="nothing enforces it"),
+    ),
+    *declare(
+        "discovery.k8s.io",
+        "EndpointSlice",
+        served(
+            "",
+            "addressType",
+            "endpoints.addresses",
+            "endpoints.conditions.{ready,terminating}",
+            "endpoints.targetRef.{kind,namespace,name}",
+            "endpoints.nodeName",
+            "ports.{name,port}",
+        ),
+        accepted(
+            "endpoints.conditions.serving",
+            "endpoints.{hostname,deprecatedTopology,zone,hints.**}",
+            "endpoints.targetRef.{uid,apiVersion,resourceVersion,fieldPath}",
+            because="neither load balancer nor gateway goes by it",
+        ),
+        accepted("ports.{protocol,appProtocol}", because="the Service's port says it"),
+    ),
+    # --- the API itself ------------------------------------------------------------------------------------------
+    *declare(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        served("", "spec.**", "**"),
+        accepted(
+            "spec.versions.schema.openAPIV3Schema.**.x-kubernetes-validations",
+            because="rules in CEL are not evaluated, so the API takes objects that a cluster refuses",
+            noticed=True,
+            case="of a kind that Lockgate does not know",
+            when=lambda definition: _defines_an_unknown_kind(definition),
+        ),
+    ),
+    *declare(
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration MutatingWebhookConfiguration",
+        accepted(
+            "",
+            because="its webhooks are not called, so the API takes objects that they refuse or change in a cluster",
+            noticed=True,
+            when=calls_somebody_else,
+        ),
+        accepted(
+            "",
+            because="the checks of these webhooks are built into the API here",
+            case="of the AWS Load Balancer Controller, cert-manager or Istio",
+            when=lambda configuration: not calls_somebody_else(configuration),
+        ),
+        accepted("**", because="its webhooks are not called"),
+    ),
+    *declare(
+        "admissionregistration.k8s.io",
+        "*AdmissionPolicy *AdmissionPolicyBinding",
+        accepted(
+            "",
+            because="rules in CEL are not evaluated, so the API takes objects that a cluster refuses or changes",
+            noticed=True,
+            code=codes.NOT_ENFORCED,
+        ),
+        accepted("**", because="rules in CEL are not evaluated"),
+    ),
+    *declare(
+        "coordination.k8s.io",
+        "Lease",
+        served("", "spec.**", "**"),
+    ),
+    *declare(
+        "rbac.authorization.k8s.io",
+        "Role ClusterRole RoleBinding ClusterRoleBinding",
+        accepted("", because=_NO_RBAC),
+        accepted("spec.**", "**", because=_NO_RBAC),
+    ),
+)
+
+
+def _name(manifest: dict[str, object]) -> str:
+    metadata = manifest.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
+def _defines_an_unknown_kind(definition: dict[str, object]) -> bool:
+    from lockgate.resources.model import kinds  # its registry is filled while this module is imported
+
+    spec = definition.get("spec")
+    names = spec.get("names") if isinstance(spec, dict) else None
+    kind = names.get("kind") if isinstance(names, dict) else None
+    return not isinstance(spec, dict) or (spec.get("group"), kind) not in kinds()

@@ -1,0 +1,103 @@
+"""The table: what a kind, or a field of one, leads to on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+
+from lockgate.resources.effects import cert_manager, elbv2, istio, kubernetes, others
+from lockgate.resources.effects.row import Row, accepted, declare, served
+from lockgate.resources.field_errors import Path
+from lockgate.resources.model import JsonObject
+
+# Every object has these.
+COMMON = declare(
+    "*",
+    "*",
+    served("apiVersion", "kind", "metadata.{name,namespace,labels,annotations,finalizers}"),
+    served("metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}"),
+    accepted(
+        "metadata.generateName", because="only `kubectl create` makes a name of it; files and `apply` need a name"
+    ),
+    accepted(
+        "metadata.{uid,resourceVersion,generation,creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
+        "metadata.{selfLink,managedFields.**}",
+        because="the API server writes it and drops it from what is applied",
+    ),
+    accepted("status.**", because="controllers write it; the API server drops it from what is applied"),
+)
+
+# Kinds that nobody has declared: other people's CustomResourceDefinitions.
+UNKNOWN = declare(
+    "*",
+    "*",
+    accepted("", because="no controller for it runs here, so the Kubernetes API stores and lists it"),
+    accepted("**", because="no controller for its kind runs here"),
+)
+
+TABLE: tuple[Row, ...] = (*kubernetes.ROWS, *istio.ROWS, *cert_manager.ROWS, *elbv2.ROWS, *others.ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A row that a user has to know of, and where a manifest comes under it: () for the object itself."""
+
+    row: Row
+    path: Path
+
+
+@cache
+def rows_of(group: str, kind: str) -> tuple[Row, ...]:
+    """The kind's own rows; those of `UNKNOWN` for a kind that has none."""
+    found = tuple(row for row in TABLE if _is_of(row, group, kind))
+    return found if any(row.whole for row in found) else UNKNOWN
+
+
+def object_rows(group: str, kind: str) -> tuple[Row, ...]:
+    """The rows about the object itself. Several where it depends on what the object says."""
+    return tuple(row for row in rows_of(group, kind) if row.whole)
+
+
+def field_row(group: str, kind: str, path: tuple[str, ...]) -> Row | None:
+    """The row of a field whatever its value, by a path without list indexes; None for one that nobody declared."""
+    return next(_covering(group, kind, path, any_value=True), None)
+
+
+def value_rows(group: str, kind: str, path: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
+    """The rows that only some values of a field come under, with the value."""
+    for row in _covering(group, kind, path, any_value=False):
+        for pattern in row.patterns:
+            if pattern.value and pattern.covers(path):
+                yield pattern.value, row
+
+
+def notices(group: str, kind: str, manifest: JsonObject) -> Iterator[Notice]:
+    """What a user has to know of an object: rows that are noticed and that it comes under."""
+    for row in _noticed(group, kind):
+        if row.when is None or row.when(manifest):
+            for pattern in row.patterns:
+                if pattern.parts:
+                    yield from (Notice(row, path) for path in pattern.find(manifest))
+                else:
+                    yield Notice(row, ())
+
+
+@cache
+def _noticed(group: str, kind: str) -> tuple[Row, ...]:
+    return tuple(row for row in rows_of(group, kind) if row.noticed or row in UNKNOWN[:1])
+
+
+def _covering(group: str, kind: str, path: tuple[str, ...], *, any_value: bool) -> Iterator[Row]:
+    for row in (*rows_of(group, kind), *COMMON):
+        if any(bool(pattern.value) is not any_value and pattern.covers(path) for pattern in row.patterns):
+            yield row
+
+
+def _is_of(row: Row, group: str, kind: str) -> bool:
+    return _any(row.groups, group) and _any(row.kinds, kind)
+
+
+def _any(globs: tuple[str, ...], name: str) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,22 @@
+"""What is warned of because nothing here does it: manifests in, lines out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lockgate.edge.without_effect import without_effect
+from lockgate.resources.reader import read
+
+CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "without_effect.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_without_effect(case: dict[str, Any]) -> None:
+    documents = read(case["manifests"], "a.yaml").documents
+    resources = [document.resource for document in documents if document.resource]
+    found = without_effect(documents, resources)
+    assert [str(finding) for finding in found] == case["lines"]
