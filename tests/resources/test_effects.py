@@ -11,7 +11,7 @@ import pytest
 
 from lockgate.resources import kinds as _kinds
 from lockgate.resources.core import ServiceSpec
-from lockgate.resources.effects import table
+from lockgate.resources.effects import document, table
 from lockgate.resources.effects.row import Effect, Pattern, Row, parts_of
 from lockgate.resources.model import Model, Resource, kinds
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
@@ -186,6 +186,12 @@ def _names(found: set[str] = set()) -> set[str]:  # noqa: B006  # read once
                     case ast.MatchClass(kwd_attrs=names):
                         found.update(names)
     return found
+
+
+def test_the_reference_pages_are_current() -> None:
+    folder = SOURCE.parents[1] / "docs" / "reference"
+    stale = [path for path, text in document.pages().items() if (folder / path).read_text() != text]
+    assert stale == [], "run python -m lockgate.resources.effects.document docs/reference"
 
 
 @pytest.mark.parametrize("row", rows("effects.yaml"))

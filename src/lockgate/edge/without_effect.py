@@ -15,8 +15,9 @@ from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
 from lockgate.resources import codes
 from lockgate.resources.effects.row import Row, Scope
+from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.field_errors import Path, field_name
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.reader import Document
@@ -31,18 +32,27 @@ def without_effect(documents: Iterable[Document], resources: Sequence[Resource])
     gateways = _Gateways.of(resources)
     found: dict[tuple[Row, str], list[_Use]] = {}
     for document in documents:
-        for use in _uses(document, gateways) if document.accepted else ():
+        for use in (*_uses(document, gateways), *_installed(document)) if document.accepted else ():
             found.setdefault((use.row, use.field), []).append(use)
     return tuple(finding for uses in found.values() for finding in _findings(uses))
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A row that an object comes under, with every place that does: none for the object itself."""
+    """A row that an object comes under, with every place that does: none for the object itself.
+
+    `document` has the object, or the IstioOperator that it comes of.
+    """
 
     row: Row
+    manifest: JsonObject
     document: Document
     paths: tuple[Path, ...]
+
+    @property
+    def position(self) -> Position:
+        written = self.paths and self.manifest is self.document.manifest
+        return self.document.key_at(*self.paths[0]) if written else self.document.position
 
     @property
     def field(self) -> str:
@@ -60,21 +70,33 @@ class _Use:
 
     @property
     def kind(self) -> str:
-        return str(self.document.manifest["kind"])
+        return str(self.manifest["kind"])
 
     @property
     def name(self) -> str:
-        metadata = self.document.manifest["metadata"]
+        metadata = self.manifest["metadata"]
         return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
 def _uses(document: Document, gateways: _Gateways) -> Iterator[_Use]:
-    places: dict[Row, list[Path]] = {}
-    for notice in document.notices:
-        places.setdefault(notice.row, []).extend([notice.path] if notice.path else [])
-    for row, paths in places.items():
+    for row, paths in _by_row(document.notices).items():
         if row.scope is None or row.scope is gateways.scope(document.manifest):
-            yield _Use(row, document, tuple(paths))
+            yield _Use(row, document.manifest, document, paths)
+
+
+def _installed(document: Document) -> Iterator[_Use]:
+    """Of the Services that an IstioOperator leads to: a gateway's is of type LoadBalancer unless it says otherwise."""
+    if isinstance(document.resource, IstioOperator):
+        for made in install(document.resource).gateways:
+            for row, paths in _by_row(notices("", "Service", made.service)).items():
+                yield _Use(row, made.service, document, paths)
+
+
+def _by_row(noticed: Iterable[Notice]) -> dict[Row, tuple[Path, ...]]:
+    places: dict[Row, tuple[Path, ...]] = {}
+    for notice in noticed:
+        places[notice.row] = places.get(notice.row, ()) + ((notice.path,) if notice.path else ())
+    return places
 
 
 # --- words -------------------------------------------------------------------------------------------------------
@@ -90,13 +112,12 @@ def _findings(uses: Sequence[_Use]) -> Iterator[Finding]:
 
 def _finding(uses: Sequence[_Use]) -> Finding:
     first = uses[0]
-    place = first.document.key_at(*first.paths[0]) if first.paths else first.document.position
     one, many = _VERBS.get(first.row.code.id, ("has no effect", "have no effect"))
     what = f"{_named_field(first)} of {_listed(uses)}" if first.paths else _listed(uses)
     verb = many if len(uses) > 1 and not first.paths else one
     return first.row.code.finding(
         f"{what} {verb}: {first.row.reason}",
-        place,
+        first.position,
         mend=first.row.fix,
         subject=f"{first.kind} {first.name}",
         severity=None if first.row.noticed else Severity.INFO,
@@ -108,7 +129,7 @@ _VERBS = {codes.NOT_ENFORCED.id: ("is not enforced", "are not enforced")}
 
 def _named_field(use: _Use) -> str:
     """With its value where another one would have an effect."""
-    value = _value_at(use.document.manifest, use.paths[0])
+    value = _value_at(use.manifest, use.paths[0])
     named = any(pattern.value and pattern.value == value for pattern in use.row.patterns)
     return f"{use.field} {value}" if named else use.field
 

@@ -11,7 +11,7 @@ _BACKEND = "name your program with `--backend NAMESPACE/SERVICE:PORT=URL`"
 _ONE_NODE = "there is one node, this machine, and it takes all traffic"
 _NO_RBAC = "whoever has the kubeconfig may do everything here, as a cluster's administrator"
 
-_EXTERNAL_DNS = "metadata.annotations[external-dns.{alpha.,}kubernetes.io/"
+EXTERNAL_DNS = "metadata.annotations[external-dns.{alpha.,}kubernetes.io/"
 
 ROWS = (
     # --- core ----------------------------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ ROWS = (
         ),
         accepted("spec.ipFamilyPolicy", because="everything listens on IPv4's loopback"),
         accepted("spec.publishNotReadyAddresses", because="what answers here is always ready"),
-        served(f"{_EXTERNAL_DNS}target]", "metadata.annotations[networking.istio.io/exportTo]"),
+        served(f"{EXTERNAL_DNS}target]", "metadata.annotations[networking.istio.io/exportTo]"),
         accepted(
-            f"{_EXTERNAL_DNS}{{hostname,internal-hostname,endpoints-type}}]",
+            f"{EXTERNAL_DNS}{{hostname,internal-hostname,endpoints-type}}]",
             because="external-dns reads Ingresses, Gateways and VirtualServices here, not Services",
             noticed=True,
             fix="annotate the Ingress, or name the host in it",
@@ -243,11 +243,11 @@ ROWS = (
             "spec.tls.secretName",
             because="the AWS Load Balancer Controller takes certificates from ACM, by the hosts, not from Secrets",
         ),
-        served(f"{_EXTERNAL_DNS}{{controller,hostname,target,ttl,alias,set-identifier,ingress-hostname-source}}]"),
-        served(f"{_EXTERNAL_DNS}aws-{{weight,region,failover,multi-value-answer,evaluate-target-health}}]"),
-        served(f"{_EXTERNAL_DNS}aws-geolocation-{{continent,country,subdivision}}-code]"),
+        served(f"{EXTERNAL_DNS}{{controller,hostname,target,ttl,alias,set-identifier,ingress-hostname-source}}]"),
+        served(f"{EXTERNAL_DNS}aws-{{weight,region,failover,multi-value-answer,evaluate-target-health}}]"),
+        served(f"{EXTERNAL_DNS}aws-geolocation-{{continent,country,subdivision}}-code]"),
         accepted(
-            f"{_EXTERNAL_DNS}aws-{{health-check-id,geoproximity-*,zone-match-parent}}]",
+            f"{EXTERNAL_DNS}aws-{{health-check-id,geoproximity-*,zone-match-parent}}]",
             because="external-dns does not read it here: the record is written without it",
             noticed=True,
         ),

@@ -78,6 +78,8 @@ class Row:
     when: Callable[[JsonObject], bool] | None = None
     groups: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    """The patterns as they are declared."""
 
     @property
     def whole(self) -> bool:
@@ -91,7 +93,7 @@ def declare(groups: str, kinds: str, *rows: Row) -> tuple[Row, ...]:
 
 
 def served(*fields: str) -> Row:
-    return Row(Effect.SERVED, _patterns(fields))
+    return Row(Effect.SERVED, _patterns(fields), fields=fields)
 
 
 def accepted(
@@ -107,11 +109,11 @@ def accepted(
     patterns = _patterns(fields)
     whole = any(not pattern.parts for pattern in patterns)
     default = codes.OBJECT_WITHOUT_EFFECT if whole else codes.FIELD_WITHOUT_EFFECT
-    return Row(Effect.ACCEPTED, patterns, because, noticed, fix, code or default, case, scope, when)
+    return Row(Effect.ACCEPTED, patterns, because, noticed, fix, code or default, case, scope, when, fields=fields)
 
 
 def refused(*fields: str, because: str) -> Row:
-    return Row(Effect.REFUSED, _patterns(fields), because)
+    return Row(Effect.REFUSED, _patterns(fields), because, fields=fields)
 
 
 def parts_of(text: str) -> tuple[str, ...]:
