@@ -66,7 +66,7 @@ def test_a_broken_file_is_told_with_its_line_and_the_last_good_state_goes_on(up:
     assert "LG0001" in told
     assert answers(edge, "https://quay.example/", "quay-service:8072")
     replace(manifests / "routes.yaml", "spec: [\n", "spec:\n")
-    edge.until("free of faults")
+    edge.until("all errors in the files are fixed")
 
 
 def test_no_request_is_dropped_while_routes_change(up: Start, manifests: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from lockgate.edge.location import locate
 from lockgate.edge.manifests import Manifests
@@ -31,12 +31,17 @@ class Plan:
     supply: Supply
 
 
+Settle: TypeAlias = Callable[[Manifests], Manifests]
+
+
 def plan(
-    manifests: Manifests, options: Options, *, before: Manifests | None = None, secret_access_key: str = ""
+    manifests: Manifests, options: Options, *, settle: Settle | None = None, secret_access_key: str = ""
 ) -> Plan:
-    """`before` are the manifests of the plan that is in force: they stand for files that are broken now."""
+    """`settle` says which of the manifests count, in a running edge whose files change (`edge.settling`)."""
     place = locate([each.manifest for each in manifests.documents], options)
-    manifests = fill(manifests, place).over(before)
+    manifests = fill(manifests, place)
+    if settle is not None:
+        manifests = settle(manifests)
     documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
     given = [document.resource for document in documents.values() if document.resource]
     operators = [each for each in given if isinstance(each, IstioOperator)]

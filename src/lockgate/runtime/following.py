@@ -1,16 +1,32 @@
-"""Follows the user's files while an edge runs: what is saved is applied, and what it changed is reported."""
+"""Follows the user's files while an edge runs: what is saved is applied, and what it changed is reported.
+
+The watcher says that something changed, `edge.settling` decides what of it counts yet, and the edge loads that. While
+an object is missing or a file is being written, the files are read again when the wait for it is over.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import PurePath
 
+from lockgate.edge.manifests import NOTHING, Manifests
+from lockgate.edge.settling import Absence, Disk, Settling
 from lockgate.resources.finding import Finding, Severity
-from lockgate.runtime import files, watch
+from lockgate.runtime import files, tree
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.watch import Watcher
+from lockgate.runtime.writers import is_open_for_writing
 
 log = logging.getLogger("lockgate.runtime")
+
+_WRITER_POLL = 0.03  # s between questions whether a file is still being written
+_PATIENCE = 2.0  # s for which files may be incomplete before it is reported
 
 
 class Following:
@@ -29,29 +45,113 @@ class Following:
         self._stdin = stdin
         self._changed = changed
         self._tell = tell
+        self._settling = Settling()
+        self._reading = edge.manifests or NOTHING
+        self._tree = self._complete = tree.read(())  # now, and when nothing was missing
+        self._saved: frozenset[str] = frozenset()  # files that were saved and are not loaded yet
+        self._disk = Disk(0.0, 0.0)
+        self._kept: Mapping[str, Absence] = {}
+        self._due = 0.0  # when the first of them counts as removed
+        self._why = ""  # the paths hold nothing
+        self._interruption = ""
 
     async def run(self) -> None:
         """Until cancelled."""
-        async for _ in watch.changes(self._paths):
-            try:
-                await self._reload()
-            except (files.NoManifests, OSError) as error:
-                self._changed(f"{error}; the last good state goes on serving")
-            except Exception as error:
-                log.exception("a change of the files")
-                self._changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
+        async with Watcher(self._paths) as watcher:
+            while True:
+                try:
+                    again = await self._look(watcher)
+                except Exception as error:
+                    again = math.inf
+                    log.exception("a change of the files")
+                    self._changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
+                await watcher.changed(within=again - time.monotonic())
 
-    async def _reload(self) -> None:
-        manifests = files.load(self._paths, stdin=self._stdin, earlier=self._edge.manifests)
-        before = _errors(self._edge.findings)
-        loaded = await self._edge.load(manifests)
+    async def _look(self, watcher: Watcher) -> float:
+        """Apply what counts by now; when to look again if nothing changes."""
+        now = time.monotonic()
+        if changed := watcher.tree != self._tree:
+            self._saved |= watcher.tree.saved_since(self._tree)
+            self._tree = watcher.tree
+        written = await asyncio.to_thread(_open_for_writing, self._saved | self._disk.written)
+        if changed or written != self._disk.written or now >= self._due:
+            self._disk = Disk(now, now if changed else self._disk.changed, written)
+            await self._apply()
+        return min(self._due, self._report_interruption(now), now + _WRITER_POLL if self._disk.written else math.inf)
+
+    async def _apply(self) -> None:
+        self._reading, self._why = await asyncio.to_thread(self._read)
+        found = self._edge.findings
+        loaded = await self._edge.load(self._reading, settle=self._settle, saved=self._saved)
+        self._saved &= self._disk.written
         if loaded.anything:
             log.info("%s", describe(loaded))
             self._changed(describe(loaded))
-        self._tell((*self._edge.findings, *self._edge.istiod.findings))
-        if before and not _errors(self._edge.findings):
-            self._changed("the files are free of faults again")
+        if loaded.anything or found != self._edge.findings:
+            self._tell((*self._edge.findings, *self._edge.istiod.findings))
+        if _errors(found) and not _errors(self._edge.findings):
+            self._changed("all errors in the files are fixed")
+
+    def _settle(self, now: Manifests) -> Manifests:
+        """What counts of the files that were read."""
+        before = self._edge.manifests or NOTHING
+        racing = {file for file in self._saved - self._disk.written if not tree.is_current(self._tree, [file])}
+        absent = [file for file in before.files if file not in self._tree.files]
+        self._disk = replace(
+            self._disk,
+            written=self._disk.written | racing,  # changed while we read it
+            uprooted=frozenset(file for file in absent if self._tree.uprooted_since(self._complete, file)),
+            unreachable=frozenset(filter(self._tree.unreachable, absent)),
+        )
+        settled = self._settling.settle(now, before, self._disk)
+        self._kept, self._due = settled.kept, settled.due
+        if not settled.kept:
+            self._complete = self._tree
+        return settled.manifests
+
+    def _read(self) -> tuple[Manifests, str]:
+        """What the files hold, and why that is nothing."""
+        missing = [path for path in self._paths if str(PurePath(path)) in self._tree.missing]
+        present = [path for path in self._paths if path not in missing]
+        if not present:
+            return NOTHING, f"{_listed(missing)} does not exist"
+        try:
+            return files.load(present, stdin=self._stdin, earlier=self._reading), ""
+        except (files.NoManifests, OSError) as error:
+            return NOTHING, str(error)
+
+    def _report_interruption(self, now: float) -> float:
+        """Report files that stay incomplete for a while; when to look again for that."""
+        interruption = self._incomplete()
+        if interruption == self._interruption:
+            return math.inf
+        if interruption and now < (due := self._disk.changed + _PATIENCE):
+            return due
+        self._changed(f"{interruption}; the last good state goes on serving" if interruption else "all files are back")
+        self._interruption = interruption
+        return math.inf
+
+    def _incomplete(self) -> str:
+        """What is wrong with the files as they are, or ""."""
+        match max(self._kept.values(), key=lambda each: each.value, default=None):
+            case Absence.LAST:
+                return self._why or f"{_listed(self._paths)} has no objects left"
+            case Absence.UNREACHABLE:
+                return f"{_listed(self._tree.missing)} does not exist"
+            case Absence.WRITTEN:
+                return f"{_listed(file for file, why in self._kept.items() if why is Absence.WRITTEN)} is being written"
+            case _:
+                return ""
+
+
+def _open_for_writing(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(path for path in paths if is_open_for_writing(path))
 
 
 def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+
+
+def _listed(names: Iterable[str]) -> str:
+    first, *others = sorted(names)
+    return first if not others else f"{first} and {len(others)} more"

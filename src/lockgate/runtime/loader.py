@@ -1,9 +1,14 @@
-"""Keeps the Kubernetes API equal to the user's files, and to what is supplied beside them."""
+"""Keeps the Kubernetes API equal to the user's files, and to what is supplied beside them.
+
+The files and other clients of the API may disagree. A file counts when it is saved: a changed object is applied over
+what anybody else made of it, and one that somebody deleted is created again. Until then, what others did stays.
+docs/reference/state.md has it all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
 
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.supply import Supply
@@ -13,6 +18,7 @@ from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.reader import Document
 from lockgate.resources.status import ApiError, NotFound
+from lockgate.runtime.pace import Pace
 
 MANAGER = "lockgate"
 
@@ -40,20 +46,21 @@ class Wanted:
     position: Position | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
     """What a load did, by object; and what the API refused."""
 
-    created: tuple[ObjectKey, ...]
-    changed: tuple[ObjectKey, ...]
-    removed: tuple[ObjectKey, ...]
-    findings: tuple[Finding, ...]
-    refused: Mapping[ObjectKey, Resource | None]
+    created: list[ObjectKey] = field(default_factory=list)
+    changed: list[ObjectKey] = field(default_factory=list)
+    restored: list[ObjectKey] = field(default_factory=list)
+    removed: list[ObjectKey] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    refused: dict[ObjectKey, Resource | None] = field(default_factory=dict)
     """What the API has instead of each that it refused."""
 
     @property
     def anything(self) -> bool:
-        return bool(self.created or self.changed or self.removed)
+        return bool(self.created or self.changed or self.restored or self.removed)
 
 
 class Loader:
@@ -67,37 +74,43 @@ class Loader:
         """What the API has taken."""
         return self._loaded.keys()
 
-    async def load(self, manifests: Manifests, supply: Supply) -> Loaded:
-        """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before."""
+    async def load(self, manifests: Manifests, supply: Supply, saved: Set[str] = frozenset()) -> Loaded:
+        """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before.
+
+        Objects of the files that were `saved` are created again if somebody deleted them. A long load gives way to
+        the edge's other work.
+        """
         wanted = self._wanted(manifests, supply)
-        kept: dict[ObjectKey, Wanted] = {}
-        created: list[ObjectKey] = []
-        changed: list[ObjectKey] = []
-        findings: list[Finding] = []
-        refused: dict[ObjectKey, Resource | None] = {}
+        loaded = Loaded()
+        pace = Pace()
         for key in sorted(wanted, key=_rank):
-            each = wanted[key]
-            before = self._loaded.get(key)
-            if before is not None and before.manifest == each.manifest:
-                kept[key] = each
-                continue
-            try:
-                await self._store.apply(each.manifest, manager=MANAGER)
-            except ApiError as error:
-                findings.append(self._refused(key, error))
-                refused[key] = None
-                if before is not None:
-                    kept[key] = before
-                    model = self._store.model(before.manifest["apiVersion"], key.kind)
-                    refused[key] = model.model_validate(before.manifest)
-                continue
-            kept[key] = each
-            (created if before is None else changed).append(key)
-        removed = [key for key in self._loaded if key not in kept]
-        for key in sorted(removed, key=_rank, reverse=True):
+            await pace.keep()
+            await self._apply(key, wanted[key], saved, loaded)
+        loaded.removed = sorted(self._loaded.keys() - wanted.keys(), key=_rank, reverse=True)
+        for key in loaded.removed:
+            await pace.keep()
             await self._delete(key)
-        self._loaded = kept
-        return Loaded(tuple(created), tuple(changed), tuple(removed), tuple(findings), refused)
+        return loaded
+
+    async def _apply(self, key: ObjectKey, wanted: Wanted, saved: Set[str], loaded: Loaded) -> None:
+        before = self._loaded.get(key)
+        verdict = loaded.created if before is None else loaded.changed
+        if before is not None and before.manifest == wanted.manifest:
+            self._loaded[key] = wanted  # its position may be another one
+            if wanted.position is None or wanted.position.file not in saved or self._store.storage.get(key):
+                return
+            verdict = loaded.restored
+        try:
+            await self._store.apply(wanted.manifest, manager=MANAGER)
+        except ApiError as error:
+            loaded.findings.append(self._refused(key, error))
+            loaded.refused[key] = None
+            if before is not None:
+                model = self._store.model(before.manifest["apiVersion"], key.kind)
+                loaded.refused[key] = model.model_validate(before.manifest)
+        else:
+            self._loaded[key] = wanted
+            verdict.append(key)
 
     def _wanted(self, manifests: Manifests, supply: Supply) -> dict[ObjectKey, Wanted]:
         wanted: dict[ObjectKey, Wanted] = {}
@@ -124,7 +137,7 @@ class Loader:
         )
 
     async def _delete(self, key: ObjectKey) -> None:
-        versions = self._loaded[key].manifest["apiVersion"]
+        versions = self._loaded.pop(key).manifest["apiVersion"]
         try:
             await self._store.delete(self._store.model(versions, key.kind), key.name, key.namespace)
         except NotFound:
@@ -135,7 +148,12 @@ def describe(loaded: Loaded) -> str:
     """One line of what a load did."""
     parts = [
         f"{verb} {_listed(keys)}"
-        for verb, keys in (("created", loaded.created), ("changed", loaded.changed), ("removed", loaded.removed))
+        for verb, keys in (
+            ("created", loaded.created),
+            ("changed", loaded.changed),
+            ("restored", loaded.restored),
+            ("removed", loaded.removed),
+        )
         if keys
     ]
     return " · ".join(parts)

@@ -11,7 +11,7 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.dataplane.stream import Rejection
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.edge.plan import controller_flags, load_balancers, plan
+from lockgate.edge.plan import Settle, controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
 from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
@@ -121,12 +121,17 @@ class RunningEdge:
             self._start_actors(await self._machine(planned.region))
             await started()
 
-    async def load(self, manifests: Manifests) -> Loaded:
-        """Make the edge that of these manifests; where they are broken, it stays that of the last good ones."""
-        planned = plan(manifests, self.options, before=self.manifests, secret_access_key=self._solver_secret)
+    async def load(
+        self, manifests: Manifests, *, settle: Settle | None = None, saved: Set[str] = frozenset()
+    ) -> Loaded:
+        """Make the edge that of what `settle` makes of these manifests.
+
+        An object that somebody deleted is created again when its file is among the `saved`.
+        """
+        planned = plan(manifests, self.options, settle=settle, secret_access_key=self._solver_secret)
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = controller_flags(planned)
-        loaded = await self.loader.load(planned.manifests, planned.supply)
+        loaded = await self.loader.load(planned.manifests, planned.supply, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()

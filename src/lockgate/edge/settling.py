@@ -1,0 +1,177 @@
+"""Decides what is served while files change: the last good state of what is broken, half written or gone for a moment.
+
+Tools rarely change a folder in one step. A shell empties the file that a command will write to; a build removes its
+output and makes it again; git and editors replace one file after the other. An edge that applied each of these states
+would delete objects that are back a moment later, and a load balancer made again has another ARN and another DNS name.
+
+So what is new or changed counts at once, and an object that is missing counts as removed once the files have been quiet
+for a while. How long depends on how it went missing: taken out of a file, it was edited; with its whole folder gone, a
+build is running. Three things never count as removals: an object whose file is broken (it may hide anything), whatever
+a path that has vanished held, and the last usable objects of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TypeAlias
+
+from lockgate.edge.manifests import Manifests
+from lockgate.resources.reader import Document
+
+_Identity: TypeAlias = tuple[str, str, str, str]  # group, kind, namespace, name
+
+
+class Absence(Enum):
+    """How a file's objects went missing."""
+
+    EDITED = auto()  # the file is there, with other objects
+    EMPTIED = auto()  # the file is there, with nothing in it
+    DELETED = auto()  # the file is gone
+    UPROOTED = auto()  # the file's folder is gone, or is another one by the same name
+    WRITTEN = auto()  # a program has the file open for writing; what it holds does not count yet
+    UNREACHABLE = auto()  # a path that the user named is gone
+    LAST = auto()  # without them there would be nothing to serve
+
+
+_QUIET = {
+    Absence.EDITED: 1.0,
+    Absence.EMPTIED: 2.0,
+    Absence.DELETED: 2.0,
+    Absence.UPROOTED: 5.0,
+    Absence.WRITTEN: 120.0,
+    Absence.UNREACHABLE: math.inf,
+    Absence.LAST: math.inf,
+}  # s without a change of any file, after which the objects are removed
+_LONGEST = 120.0  # s, after which they are removed though the files never rest
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The files apart from what they hold. `time` and `changed`, of the last change of any file, are in seconds."""
+
+    time: float
+    changed: float
+    written: frozenset[str] = frozenset()
+    uprooted: frozenset[str] = frozenset()
+    unreachable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`manifests` are what to serve; `kept` are files with objects that are served though they are missing.
+
+    `due` is when the first of them counts as removed, if nothing changes until then.
+    """
+
+    manifests: Manifests
+    kept: Mapping[str, Absence]
+    due: float = math.inf
+
+
+class Settling:
+    """Remembers which files have missing objects, since when, and how much quiet they need."""
+
+    def __init__(self) -> None:
+        self._missing: dict[str, tuple[float, float]] = {}
+
+    def settle(self, now: Manifests, before: Manifests, disk: Disk) -> Settled:
+        """`before` is what is served, `now` what the files hold."""
+        written = disk.written if disk.time < disk.changed + _QUIET[Absence.WRITTEN] else frozenset[str]()
+        now = _without(now, written)
+        missing, held = _compare(now, before)
+        absences = _absences(missing, now, replace(disk, written=written))
+        self._missing = {file: self._since(file, absence, disk) for file, absence in absences.items()}
+        dues = {file: self._due(file, absence, disk) for file, absence in absences.items()}
+        removed = {file for file, due in dues.items() if due <= disk.time}
+        if removed == missing.keys() and not held and not any(each.accepted for each in now.documents):
+            removed = set()
+            self._missing = {file: (math.inf, quiet) for file, (_, quiet) in self._missing.items()}
+            absences = dict.fromkeys(missing, Absence.LAST)
+            dues = dict.fromkeys(missing, math.inf)
+        kept = {file: absence for file, absence in absences.items() if file not in removed}
+        held += [document for file in kept for document in missing[file]]
+        return Settled(
+            _with(now, held, before, kept.keys() | written),
+            kept | dict.fromkeys(written, Absence.WRITTEN),
+            min((dues[file] for file in kept), default=math.inf),
+        )
+
+    def _since(self, file: str, absence: Absence, disk: Disk) -> tuple[float, float]:
+        """A folder that vanished and came back without the file needs as much quiet as one that is still gone."""
+        since, quiet = self._missing.get(file, (math.inf, 0.0))
+        since = math.inf if math.isinf(_QUIET[absence]) else min(since, disk.time)  # an endless wait has no beginning
+        return since, max(quiet, min(_QUIET[absence], _QUIET[Absence.UPROOTED]))
+
+    def _due(self, file: str, absence: Absence, disk: Disk) -> float:
+        since, quiet = self._missing[file]
+        quiet = max(quiet, _QUIET[absence])
+        return quiet if math.isinf(quiet) else min(max(disk.changed, since) + quiet, since + _LONGEST)
+
+
+def _compare(now: Manifests, before: Manifests) -> tuple[dict[str, list[Document]], list[Document]]:
+    """The objects that are missing, by file; and those whose file is broken, or that are there and refused."""
+    here = {_identity(document) for document in now.documents if document.accepted}
+    refused = {_identity(document) for document in now.documents if not document.accepted}
+    missing: dict[str, list[Document]] = defaultdict(list)
+    held: list[Document] = []
+    for document in before.documents:
+        if not document.accepted or (identity := _identity(document)) in here:
+            continue
+        if document.position.file in now.broken or identity in refused:
+            held.append(document)
+        else:
+            missing[document.position.file].append(document)
+    return missing, held
+
+
+def _absences(missing: Iterable[str], now: Manifests, disk: Disk) -> dict[str, Absence]:
+    there, filled = frozenset(now.files), {document.position.file for document in now.documents}
+
+    def absence(file: str) -> Absence:
+        if file in disk.written:
+            return Absence.WRITTEN
+        if file in disk.unreachable:
+            return Absence.UNREACHABLE
+        if file in disk.uprooted:
+            return Absence.UPROOTED
+        if file in filled:
+            return Absence.EDITED
+        return Absence.EMPTIED if file in there else Absence.DELETED
+
+    return {file: absence(file) for file in missing}
+
+
+def _without(now: Manifests, files: frozenset[str]) -> Manifests:
+    """What the other files hold."""
+    if not files:
+        return now
+    return replace(
+        now,
+        documents=tuple(each for each in now.documents if each.position.file not in files),
+        findings=tuple(each for each in now.findings if each.position is None or each.position.file not in files),
+        broken=now.broken - files,
+    )
+
+
+def _with(now: Manifests, held: list[Document], before: Manifests, files: Set[str]) -> Manifests:
+    """With objects from before, and what was found in `files` then."""
+    if not held and not files:
+        return now
+    gone = files - {each.position.file for each in now.documents}
+    found = [each for each in before.findings if each.position is not None and each.position.file in gone]
+    return replace(
+        now,
+        documents=(*now.documents, *held),
+        findings=(*found, *now.findings),
+        files=tuple(dict.fromkeys((*now.files, *(each for each in before.files if each in files)))),
+    )
+
+
+def _identity(document: Document) -> _Identity:
+    metadata = document.manifest["metadata"]
+    group = document.manifest["apiVersion"].rpartition("/")[0]
+    return group, document.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
