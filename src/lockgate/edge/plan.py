@@ -34,9 +34,7 @@ class Plan:
 Settle: TypeAlias = Callable[[Manifests], Manifests]
 
 
-def plan(
-    manifests: Manifests, options: Options, *, settle: Settle | None = None, secret_access_key: str = ""
-) -> Plan:
+def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None, secret_access_key: str = "") -> Plan:
     """`settle` says which of the manifests count, in a running edge whose files change (`edge.settling`)."""
     place = locate([each.manifest for each in manifests.documents], options)
     manifests = fill(manifests, place)
