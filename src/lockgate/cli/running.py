@@ -23,7 +23,7 @@ def status(name: str, output: str) -> int:
     """
     from lockgate.runtime import commands
 
-    told = commands.ask_status(_folder(name))
+    told = commands.ask_status(folder_of(name))
     print_status(told, output)
     return 0 if told["ready"] else 1
 
@@ -35,7 +35,7 @@ def logs(name: str, follow: bool) -> None:
     """What the edge's supervisor has logged."""
     from lockgate.runtime import commands
 
-    for line in commands.read_log(_folder(name), follow=follow):
+    for line in commands.read_log(folder_of(name), follow=follow):
         click.echo(line, nl=False)
 
 
@@ -45,7 +45,7 @@ def down(name: str) -> None:
     """Stop an edge; nothing of it is left."""
     from lockgate.runtime import commands
 
-    pid = commands.stop(_folder(name))
+    pid = commands.stop(folder_of(name))
     click.echo(f"stopped {name} (pid {pid})")
 
 
@@ -56,7 +56,7 @@ def env(name: str, output: str) -> None:
     """Print the variables with which programs meet the edge, for eval."""
     from lockgate.runtime.environment import CLEARED, environment
 
-    variables = environment(_folder(name).read())
+    variables = environment(folder_of(name).read())
     if output == "json":
         click.echo(json.dumps(variables, indent=2))
         return
@@ -79,7 +79,7 @@ def exec_(name: str, command: tuple[str, ...]) -> None:
     """Run a program with the edge for its network, its cluster and its AWS account."""
     from lockgate.runtime.environment import CLEARED, environment
 
-    variables = environment(_folder(name).read())
+    variables = environment(folder_of(name).read())
     program = shutil.which(command[0])
     if program is None:
         raise click.ClickException(f"{command[0]}: no such program on PATH")
@@ -110,7 +110,7 @@ def print_status(told: dict[str, Any], output: str) -> None:
             tell_finding(Finding(**{**each, "severity": Severity(each["severity"]), "position": position}))
 
 
-def _folder(name: str) -> Any:
+def folder_of(name: str) -> Any:
     from lockgate.runtime.state import BadName, StateFolder
 
     try:

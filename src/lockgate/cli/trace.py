@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
@@ -33,11 +37,13 @@ Examples:
 @click.option("--from", "source", default="203.0.113.10", show_default=True, metavar="IP", help="The client's address.")
 @click.option("--http2", is_flag=True, help="The client speaks HTTP/2.")
 @click.option("--follow", "-L", is_flag=True, help="Follow redirects.")
+@click.option("--against", type=click.Choice(["running"]), help="Ask the running edge, send the request, and compare.")
 @click.option("--all", "everything", is_flag=True, help="Print the route table, and what no request can reach.")
 @click.option("--cases", type=click.Path(exists=True, dir_okay=False), help="Run a table of requests and expectations.")
 @click.option("--verbose", "-v", is_flag=True, help="Show every rule and route that does not match.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "mermaid", "svg", "junit"]), default="text",
               show_default=True, help="How to print; junit goes with --cases.")  # fmt: skip
+@name_option
 def trace(
     arguments: tuple[str, ...],
     method: str,
@@ -45,15 +51,18 @@ def trace(
     source: str,
     http2: bool,
     follow: bool,
+    against: str | None,
     everything: bool,
     cases: str | None,
     verbose: bool,
     output: str,
+    name: str,
 ) -> int:
     """Say, hop by hop, what would happen to a request, and which line of the manifests decides.
 
-    Nothing runs and nothing is sent. PATH is as for `up`; without one, the current folder. The exit code is 1 when
-    the request ends in an error, when --all finds what no request can reach, or when a case fails.
+    Nothing runs and nothing is sent, but with --against: then the running edge says what its APIs hold, the request is
+    sent, and the exit code is 1 when the two differ. PATH is as for `up`; without one, the current folder. The exit
+    code is 1, too, when the request ends in an error, when --all finds what no request can reach, or when a case fails.
     """
     from lockgate.trace.model import BadUrl, Request
 
@@ -67,6 +76,10 @@ def trace(
         request = Request.of(url, method=method, headers=_headers(headers), source=_address(source), http2=http2)
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
+    if against:
+        if paths:
+            raise click.UsageError("--against running takes no PATH: the running edge has its own files")
+        return _compare(name, request, follow=follow, verbose=verbose, output=output)
     edge, locate = _read(tuple(paths))
     return _print_trace(edge, locate, request, follow=follow, verbose=verbose, output=output)
 
@@ -103,7 +116,7 @@ def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, 
         case "junit":
             raise click.UsageError("--output junit goes with --cases")
         case _:
-            for line in text.lines(found, locate, _style, verbose=verbose):
+            for line in text.lines(text.as_json(found, locate), _style, verbose=verbose):
                 click.echo(line)
     return int(found.last.ending.is_error)
 
@@ -112,15 +125,58 @@ def _print_table(edge: Edge, locate: Locate, output: str) -> int:
     from lockgate.trace import text
     from lockgate.trace.table import tables
 
-    found = tuple(tables(edge))
+    found = text.table_json(tables(edge), locate)
     if output == "json":
-        click.echo(json.dumps(text.table_json(found, locate), indent=2))
+        click.echo(json.dumps(found, indent=2))
     elif output == "text":
-        for line in text.table_lines(found, locate, _style):
+        for line in text.table_lines(found, _style):
             click.echo(line)
     else:
         raise click.UsageError("--all prints text or json")
-    return int(any(row.taken_by for table in found for row in table.rows))
+    return int(not all(row["reachable"] for table in found for row in table["rows"]))
+
+
+def _compare(name: str, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
+    """Predict from the running edge's APIs, send the request, and say where the two differ."""
+    from lockgate.cli.running import folder_of
+    from lockgate.runtime import control, replay
+    from lockgate.runtime.tracing import as_question
+    from lockgate.trace import text
+
+    folder = folder_of(name)
+    about = folder.read()
+    predicted = control.ask(folder.control_socket, as_question(request, follow=follow))
+    steps = list(_steps(predicted))
+    observed = [replay.send(_request_of(step, request), about) for step in steps]
+    differ = [each for step, seen in zip(steps, observed, strict=True) for each in replay.differences(step, seen)]
+    if output == "json":
+        shown = {"predicted": predicted, "observed": [asdict(each) for each in observed], "differences": differ}
+        click.echo(json.dumps(shown, indent=2))
+        return int(bool(differ))
+    for line in text.lines(predicted, _style, verbose=verbose):
+        click.echo(line)
+    for each in observed:
+        seen = each.error if each.status is None else f"{each.status} {each.backend or each.location}".rstrip()
+        click.echo(f" {_style('=', 'fail' if differ else 'pass')} observed      {seen}")
+    for difference in differ:
+        click.echo(f" {_style('✗', 'fail')} {difference}")
+    return int(bool(differ))
+
+
+def _steps(predicted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    step: dict[str, Any] | None = predicted
+    while step is not None:
+        yield step
+        step = step["followed"]
+
+
+def _request_of(step: dict[str, Any], first: Request) -> Request:
+    from lockgate.trace.model import Request
+
+    asked = step["request"]
+    headers = tuple((name, value) for name, value in asked["headers"])
+    http2 = first.protocol == "HTTP/2"
+    return Request.of(asked["url"], method=asked["method"], headers=headers, source=asked["source"], http2=http2)
 
 
 def _run_cases(edge: Edge, file: str, output: str) -> int:

@@ -91,6 +91,6 @@ def _names_in(secret: kinds.Secret) -> tuple[str, ...]:
 
     try:
         chain = secret.decoded.get("tls.crt") or secret.decoded.get("cert") or b""
-        return alternative_names(load_chain(chain)[0]).get("dnsNames", ()) if chain else ()
+        return alternative_names(load_chain(chain)[0])["spec.dnsNames"] if chain else ()
     except (ValueError, IndexError):
         return ()

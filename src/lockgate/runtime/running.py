@@ -264,7 +264,7 @@ class RunningEdge:
             waf=self.folder.run / "waf.sock",
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
-        self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self._locate)
+        self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self.locate)
         self.cert_manager = CertManager(
             kubernetes,
             route53=self._route53,
@@ -339,7 +339,7 @@ class RunningEdge:
             return self.aws
         return self._client(access.access_key_id, access.secret_access_key, access.region)
 
-    def _locate(self, key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
+    def locate(self, key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
         document = self.loader.documents.get(key)
         return document.at(*path) if document else None
 

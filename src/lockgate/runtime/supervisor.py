@@ -119,7 +119,12 @@ class Supervisor:
             await control.close(server)
 
     async def _answer(self, question: str) -> dict[str, Any]:
-        match question:
+        what, _, argument = question.partition(" ")
+        match what:
+            case "trace":
+                from lockgate.runtime.tracing import traced
+
+                return await traced(self._edge, argument)
             case "status":
                 return {**status(await observe(self._edge)), "pid": os.getpid(), "announced": self._became_ready}
             case _:

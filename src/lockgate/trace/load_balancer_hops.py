@@ -90,7 +90,7 @@ def _listener(balancer: LoadBalancer, request: Request, decision: routing.Decisi
 def _certificate(edge: Edge, arn: str, request: Request) -> Hop:
     known = edge.certificates.get(arn)
     short = arn.rpartition("/")[2]
-    if known is None:
+    if known is None or not known.names:
         return Hop("certificate", f"{short}: its names are not known here", Verdict.UNDECIDED, data={"arn": arn})
     named = f"{known.names[0]}" + (f" +{len(known.names) - 1}" if len(known.names) > 1 else "")
     data = {"arn": arn, "names": list(known.names), "covers": known.covers(request.host)}

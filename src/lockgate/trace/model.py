@@ -68,16 +68,18 @@ class Request:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.target}"
+        return f"{self.scheme}://{self.place}{self.target}"
+
+    @property
+    def place(self) -> str:
+        """Host and port as in a URL: the port is left out where the scheme implies it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """What a client puts into its Host header, unless `headers` holds one."""
-        given = next((value for name, value in self.headers if name.lower() == "host"), None)
-        if given is not None:
-            return given
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
+        """The Host header: the one that `headers` hold, else the URL's."""
+        return next((value for name, value in self.headers if name.lower() == "host"), self.place)
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,98 @@
+"""The objects of a cluster and an account to an `Edge`: a running edge's APIs, or EKS and AWS.
+
+The load balancers are those of ELBv2's API, whoever made them. Where manifests lead to the same load balancer, its
+rules get the manifests' lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from lockgate.dns.model import Zone
+from lockgate.edge.edge import Certificate, Edge
+from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
+from lockgate.edge.network import ServicePort, network
+from lockgate.edge.objects import Objects
+from lockgate.edge.workloads import PROXY_LABEL, gateway_workloads
+from lockgate.ingress.manifests import Stacks
+from lockgate.ingress.stack import Stack
+from lockgate.ingress.world import Locate, nowhere
+from lockgate.loadbalancer.model import Listener, LoadBalancer, Rule
+from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.resources import kinds
+from lockgate.resources.finding import Finding
+from lockgate.resources.model import Resource
+
+
+def from_state(
+    resources: Iterable[Resource],
+    zones: Sequence[Zone],
+    load_balancers: Sequence[AnyLoadBalancer],
+    certificates: Mapping[str, Certificate],
+    *,
+    stacks: Stacks | None = None,
+    locate: Locate = nowhere,
+    faults: Sequence[Finding] = (),
+    earlier: Edge | None = None,
+) -> Edge:
+    """`resources` are the cluster's objects, `certificates` ACM's by ARN. `stacks` are what manifests lead to."""
+    objects = Objects(resources)
+    workloads = gateway_workloads(objects.all(kinds.Service), objects.all(kinds.Gateway))
+    pods = [pod for pod in objects.all(kinds.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
+    slices = tuple(objects.all(kinds.EndpointSlice))
+    memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Gateways) else None
+    gateways = built_gateways(objects, pods, slices, locate, memory)
+    built = stacks.stacks if stacks else ()
+    bindings = dict(_bindings(objects))
+    by_name = {stack.load_balancer.name: stack for stack in built if stack.load_balancer}
+    return Edge(
+        objects=objects,
+        zones=tuple(zones),
+        load_balancers=tuple(_placed(each, by_name.get(each.name), bindings) for each in load_balancers),
+        network=network(objects.all(kinds.Service), workloads, slices, bindings),
+        gateways=gateways.by_workload,
+        certificates={**certificates, **dict(gateway_secrets(objects))},
+        faults=(*faults, *gateways.findings),
+        memory=gateways,
+    )
+
+
+def _bindings(objects: Objects) -> Iterator[tuple[str, ServicePort]]:
+    for binding in objects.all(kinds.TargetGroupBinding):
+        ref = binding.spec.service_ref
+        service = objects.get(kinds.Service, binding.namespace, ref.name)
+        for port in service.spec.ports if service else ():
+            if ref.port in (port.port, port.name):
+                yield binding.spec.target_group_arn, ServicePort(binding.namespace, ref.name, port.port)
+                break
+
+
+def _placed(balancer: AnyLoadBalancer, stack: Stack | None, bound: Mapping[str, ServicePort]) -> AnyLoadBalancer:
+    """With the manifests' origins, for rules that are the same as those that the manifests lead to."""
+    made = stack.load_balancer if stack is not None else None
+    if stack is None or made is None or not isinstance(balancer, LoadBalancer):
+        return balancer
+    origins = {(each.namespace, each.service): each.origin for each in stack.bindings}
+    groups = dict(balancer.target_groups)
+    for reference, group in groups.items():
+        if (port := bound.get(reference)) is not None:
+            groups[reference] = replace(group, origin=origins.get((port.namespace, port.service)))
+    listeners = {each.port: each for each in made.listeners}
+    placed = tuple(_placed_listener(each, listeners.get(each.port)) for each in balancer.listeners)
+    return replace(balancer, listeners=placed, target_groups=groups, origin=made.origin)
+
+
+def _placed_listener(listener: Listener, made: Listener | None) -> Listener:
+    if made is None:
+        return listener
+    rules = {rule.priority: rule for rule in made.rules}
+    return replace(
+        listener,
+        rules=tuple(_placed_rule(each, rules.get(each.priority)) for each in listener.rules),
+        origin=made.origin,
+    )
+
+
+def _placed_rule(rule: Rule, made: Rule | None) -> Rule:
+    return replace(rule, origin=made.origin) if made is not None and made.conditions == rule.conditions else rule

@@ -1,0 +1,33 @@
+"""How a running edge answers `lockgate trace --against running`: from the value that its two APIs hold now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lockgate.gateway.model import Origin
+from lockgate.resources.finding import Position
+from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.value import edge_value
+from lockgate.trace.model import Request
+from lockgate.trace.text import as_json
+from lockgate.trace.walk import trace
+
+
+async def traced(edge: RunningEdge, question: str) -> dict[str, Any]:
+    """`question` is `as_question`'s; the answer is `trace.text.as_json`'s."""
+    asked = json.loads(question)
+    headers = tuple((name, value) for name, value in asked.pop("headers"))
+    follow = asked.pop("follow")
+
+    def locate(origin: Origin) -> Position | None:
+        return edge.locate(origin.key, origin.path)
+
+    found = trace(await edge_value(edge), Request(**asked, headers=headers), follow=follow)
+    return as_json(found, locate)
+
+
+def as_question(request: Request, *, follow: bool) -> str:
+    """One line for the control socket."""
+    fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol")
+    return "trace " + json.dumps({**{name: getattr(request, name) for name in fields}, "follow": follow})

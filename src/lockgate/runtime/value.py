@@ -1,0 +1,43 @@
+"""A running edge as an `Edge` value: what its two APIs hold at this moment, for `trace` and whatever else reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.certificates.request import alternative_names, load_chain
+from lockgate.edge.edge import Certificate, Edge
+from lockgate.edge.from_state import from_state
+from lockgate.resources.model import Resource, kinds
+from lockgate.runtime.running import RunningEdge
+
+
+async def edge_value(edge: RunningEdge) -> Edge:
+    balancing = edge.load_balancing
+    return from_state(
+        _resources(edge),
+        await edge.aws_api.hosted_zones(),
+        (*balancing.load_balancers, *balancing.network_load_balancers),
+        await _certificates(edge),
+        stacks=edge.stacks,
+        locate=edge.locate,
+    )
+
+
+def _resources(edge: RunningEdge) -> Iterator[Resource]:
+    """Every object of a kind that has a model."""
+    for group_kind, objects in edge.store.storage.snapshot().items():
+        if (model := kinds().get(group_kind)) is not None:
+            yield from (stored.parsed(model) for stored in objects.values())
+
+
+async def _certificates(edge: RunningEdge) -> dict[str, Certificate]:
+    """ACM's certificates that load balancers present, with the names that are in them."""
+    listeners = [listener for each in edge.load_balancing.load_balancers for listener in each.listeners]
+    arns = {arn for listener in listeners for arn in listener.certificates}
+    found: dict[str, Certificate] = {}
+    for arn in arns:
+        material = await edge.aws_api.certificate_material(arn)
+        if material is not None:
+            names = alternative_names(load_chain(material[0].encode())[0])
+            found[arn] = Certificate(names["spec.dnsNames"], "ACM")
+    return found
