@@ -11,10 +11,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lockgate.embedded.http import Receive, Scope, Send, Server, serve
+from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.http import Server, serve
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are counted and shown; the rest is only counted
 _BODY_SHOWN = 16 * 1024
+_IDLE = 3600.0  # s: longer than Envoy keeps a connection that it does not use, so that none ends under a request
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,7 +39,9 @@ class Echo:
     async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
         """The address that answers for a Service port; the same one at every call."""
         if stands_for not in self._servers:
-            self._servers[stands_for] = await serve(_application(stands_for), host=self._host)
+            self._servers[stands_for] = await serve(
+                _application(stands_for), host=self._host, hosts=None, websockets=True, idle=_IDLE
+            )
         return self._host, self._servers[stands_for].port
 
     async def stop(self) -> None:

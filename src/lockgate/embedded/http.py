@@ -1,19 +1,26 @@
-"""How every embedded HTTP API is served: an ASGI application on one loopback socket, by hypercorn, in this loop."""
+"""How every embedded HTTP API is served: an ASGI application on one loopback socket, by hypercorn, in this loop.
+
+A server answers only requests for a host of its own (see `lockgate.embedded.hosts`), and gives clients that stop in the
+middle of a request a limited time. The limits on sizes are hypercorn's for a request's head and each application's for
+its body.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from lockgate.embedded.asgi import Application, Receive, Scope, Send
+from lockgate.embedded.hosts import only_for
+from lockgate.embedded.refusals import without_websockets
+
+IDLE = 120.0  # s that a connection may be open without a complete head of a request
+BODY_IDLE = 30.0  # s between two parts of a request's body
 
 
 class PortInUse(Exception):
@@ -67,8 +74,16 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     certificate: tuple[Path, Path] | None = None,
+    hosts: Collection[str] | None = (),
+    websockets: bool = False,
+    idle: float = IDLE,
 ) -> Server:
-    """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`."""
+    """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`.
+
+    Requests for other hosts than this machine's loopback names and `hosts` are refused; None lets any host through.
+    WebSockets reach only an application that has `websockets`. `idle` is for how many seconds a connection may stay
+    open without a request.
+    """
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
@@ -78,7 +93,7 @@ async def serve(
     config.bind = [f"fd://{sock.detach()}"]
     config.graceful_timeout = 0.2
     config.shutdown_timeout = 0.5
-    config.keep_alive_timeout = 3600
+    config.keep_alive_timeout = idle
     # hypercorn ends a connection after 1,000 requests, over HTTP/2 with PROTOCOL_ERROR; `kubectl delete --all` may need
     # more.
     config.keep_alive_max_requests = 2**31
@@ -88,12 +103,37 @@ async def serve(
     if certificate is not None:
         config.certfile, config.keyfile = map(str, certificate)
         config.create_ssl_context = lambda: _tls(*certificate)  # type: ignore[method-assign]
+    application = _within_time(application if websockets else without_websockets(application))
+    if hosts is not None:
+        application = only_for(hosts, application)
     stopping = asyncio.Event()
     task = asyncio.create_task(
         hypercorn_serve(application, config, shutdown_trigger=stopping.wait),  # type: ignore[arg-type]
         name=f"http:{chosen}",
     )
     return Server(host, chosen, task, stopping)
+
+
+def _within_time(application: Application) -> Application:
+    """`application`, to which a client that stops in the middle of a body has gone away."""
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        complete = scope["type"] != "http"
+
+        async def received() -> dict[str, Any]:
+            nonlocal complete
+            if complete:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), BODY_IDLE)
+            except TimeoutError:
+                message = {"type": "http.disconnect"}
+            complete = message["type"] != "http.request" or not message.get("more_body", False)
+            return message
+
+        await application(scope, received, send)
+
+    return served
 
 
 def _tls(chain: Path, key: Path) -> ssl.SSLContext:

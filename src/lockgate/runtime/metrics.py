@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lockgate.embedded.http import Receive, Scope, Send
+from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.loadbalancer.waf.metrics import exposition as of_web_acls
 from lockgate.xds.loadbalancer.metrics import cloudwatch, counted, exposition, response_times
 from lockgate.xds.loadbalancer.tcp_metrics import flows

@@ -40,10 +40,11 @@ from lockgate.edge.supply import Supply
 from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.embedded.acme import AcmeServer
+from lockgate.embedded.asgi import Application
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.echo import Echo, ServicePort
-from lockgate.embedded.http import Application, Server, serve
+from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
@@ -318,7 +319,8 @@ class RunningEdge:
 
     async def _serve(self, application: Application, host: str) -> Server:
         certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None
-        server = await serve(application, certificate=certificate)
+        # Without a host of its own it is Envoy who asks, for the hosts of the load balancer.
+        server = await serve(application, certificate=certificate, hosts=(host,) if host else None)
         self._places.push_async_callback(server.stop)
         if host:
             self._own_hosts[host, 443] = server.port

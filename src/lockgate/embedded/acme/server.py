@@ -29,7 +29,8 @@ from lockgate.embedded.acme.orders import Orders
 from lockgate.embedded.acme.problems import Problem
 from lockgate.embedded.acme.revocation import Revocations
 from lockgate.embedded.acme.state import Account, State
-from lockgate.embedded.http import Receive, Scope, Send, Server, serve
+from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.http import Server, serve
 
 log = logging.getLogger("lockgate.acme")
 
@@ -279,10 +280,12 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("malformed", "The request's body did not arrive in time", status=408)
         body += message.get("body", b"")
         if len(body) > MOST_BODY_BYTES:
             raise Problem("malformed", "Request body is too large", status=413)
-        if message["type"] != "http.request" or not message.get("more_body", False):
+        if not message.get("more_body", False):
             return bytes(body)
 
 

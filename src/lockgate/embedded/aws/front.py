@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lockgate.embedded.asgi import Application, Receive, Scope, Send
 from lockgate.embedded.aws import ec2, moto_services, protocol, shield, signature, sts, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.credentials import AccessKey
 from lockgate.embedded.aws.denials import Cause, refusal
 from lockgate.embedded.aws.elbv2.scope import touched
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
-from lockgate.embedded.http import Application, Receive, Scope, Send
 
 log = logging.getLogger("lockgate.embedded.aws")
 
@@ -54,7 +54,7 @@ def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Appl
         if scope["type"] != "http":
             return
         request = await _read(scope, receive)
-        answer = await perform(request) if request is not None else _too_large()
+        answer = await perform(request) if isinstance(request, HttpRequest) else protocol.failure("", request)
         headers = [(key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -128,16 +128,16 @@ def _unsigned(request: HttpRequest) -> str:
     return "sts"
 
 
-async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
-    """None for a body over the limit."""
+async def _read(scope: Scope, receive: Receive) -> HttpRequest | Refusal:
+    """A refusal for a body over the limit, or one that never ends."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            return Refusal("RequestTimeout", "The request's body did not arrive in time.", 408)
         body += message.get("body", b"")
         if len(body) > BODY:
-            return None
+            return Refusal("RequestEntityTooLarge", f"The request is larger than {BODY} bytes.", 413)
         if not message.get("more_body"):
             break
     raw = scope.get("raw_path") or scope["path"].encode()
@@ -148,11 +148,6 @@ async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
         headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
         body=bytes(body),
     )
-
-
-def _too_large() -> HttpAnswer:
-    refusal = Refusal("RequestEntityTooLarge", f"The request is larger than {BODY} bytes.", 413)
-    return protocol.failure("", refusal)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-from lockgate.embedded.http import Receive, Scope, Send, Server, serve
+from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
 from lockgate.embedded.kubernetes.exchange import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from lockgate.embedded.http import Receive, Scope, Send
+from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.resources.status import ApiError, BadRequest
 
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`

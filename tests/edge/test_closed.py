@@ -1,0 +1,66 @@
+"""What a running edge keeps closed: its ports to other hosts' pages, its files to other users."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import stat
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.edge.conftest import GUIDE, Start, Up
+
+pytestmark = pytest.mark.edge
+
+
+@pytest.fixture(scope="module")
+def guide(up: Start) -> Up:
+    return up(GUIDE).ready()
+
+
+def _about(edge: Up) -> dict[str, Any]:
+    about = json.loads((edge.home / edge.name / "edge.json").read_text())
+    assert isinstance(about, dict)
+    return about
+
+
+def _ask(url: str, host: str, ca: str) -> tuple[int, str]:
+    request = urllib.request.Request(url, headers={"Host": host})
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca))
+    )
+    try:
+        with opener.open(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("part", ["kubernetes", "aws", "acme", "metrics", "proxy"])
+def test_no_port_answers_for_another_host(guide: Up, part: str) -> None:
+    """A page whose name resolves to 127.0.0.1 carries its own name in Host."""
+    about = _about(guide)
+    url = about["addresses"][part]
+    status, text = _ask(url, "rebound.example", about["files"]["ca_bundle"])
+    if part == "proxy":  # takes nothing but requests for a proxy, which no page can send
+        assert (status, "this is a forward proxy" in text) == (400, True)
+    else:
+        assert (status, "this server is not for 'rebound.example'" in text) == (421, True)
+        assert _ask(url, "localhost", about["files"]["ca_bundle"])[0] != 421
+
+
+def test_every_file_of_an_edge_is_its_owners(guide: Up) -> None:
+    def readable(path: Path) -> bool:
+        return bool(path.lstat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)) and not path.is_symlink()
+
+    folder = guide.home / guide.name
+    assert not readable(folder), oct(folder.stat().st_mode)
+    about = _about(guide)
+    for name in ("kubeconfig", "ca_bundle", "log"):
+        assert not readable(Path(about["files"][name])), name
+    run = next(iter(folder.glob("run")), None)
+    assert run is None or not readable(run)
