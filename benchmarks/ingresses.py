@@ -97,7 +97,7 @@ def _changed() -> Figures:
 
 def _read(text: str) -> Iterator[tuple[ObjectKey, Resource]]:
     reading = read(text, "benchmark.yaml")
-    assert not reading.findings, reading.findings
+    assert not reading.faults, reading.faults
     for document in reading.documents:
         assert document.resource
         yield document.resource.key, document.resource

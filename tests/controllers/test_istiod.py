@@ -159,7 +159,7 @@ def secret(chain: str, key: str) -> dict[str, Any]:
 
 def codes(lab: Lab) -> list[str]:
     assert lab.istiod is not None
-    return [finding.code for finding in lab.istiod.findings]
+    return [fault.code.id for fault in lab.istiod.faults]
 
 
 def test_an_operator_becomes_a_service_and_takes_back_only_its_own() -> None:
@@ -224,7 +224,7 @@ def test_a_secret_that_comes_later_is_taken_and_a_broken_one_is_not() -> None:
             await lab.until(lambda: codes(lab) == ["IST0161"])
             assert lab.latest.resources[SECRET]["kubernetes://edge-cert"] is served
             assert lab.istiod is not None
-            assert "PRIVATE" not in str(lab.istiod.findings)
+            assert "PRIVATE" not in str(lab.istiod.faults)
 
             await lab.store.patch(Secret, "edge-cert", "istio-system", {"data": {"tls.crt": other[0]}})
             await lab.until(lambda: codes(lab) == [])

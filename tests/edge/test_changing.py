@@ -136,7 +136,7 @@ def test_what_envoy_rejects_is_told_with_its_object_and_the_last_good_one_serves
 
 
 def faults(edge: Up) -> list[str]:
-    return [each["message"] + each["subject"] for each in edge.status()["findings"] if each["severity"] == "error"]
+    return [each["message"] + each["subject"] for each in edge.status()["faults"] if each["severity"] == "error"]
 
 
 def test_objects_changed_with_kubectl_are_served(up: Start, manifests: Path) -> None:

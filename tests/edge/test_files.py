@@ -20,7 +20,7 @@ def test_folders_are_read_with_all_below_them_in_order(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# not a manifest")
     manifests = load([str(tmp_path)])
     assert [document.manifest["metadata"]["name"] for document in manifests.documents] == ["one", "two"]
-    assert manifests.findings == ()
+    assert manifests.faults == ()
 
 
 def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
     manifests = load([str(tmp_path)])
     assert len(manifests.documents) == 1
     assert manifests.broken == {str(tmp_path / "broken.yaml")}
-    assert str(manifests.findings[0].position).startswith(f"{tmp_path}/broken.yaml:")
+    assert str(manifests.faults[0].origin).startswith(f"{tmp_path}/broken.yaml:")
 
 
 def test_standard_input() -> None:
@@ -44,11 +44,11 @@ def test_no_files_at_all(tmp_path: Path, content: dict[str, str] | None) -> None
         load([str(tmp_path if content is not None else tmp_path / "missing")])
 
 
-def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "dangling.yaml").symlink_to(tmp_path / "gone")
-    (finding,) = load([str(tmp_path)]).findings
-    assert finding.code == "LG9001"
-    assert "cannot be read: No such file or directory" in finding.message
+    (fault,) = load([str(tmp_path)]).faults
+    assert fault.code.id == "LG9001"
+    assert "cannot be read: No such file or directory" in fault.message
 
 
 def test_files_that_are_no_manifests_hide_nothing(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_files_that_are_no_manifests_hide_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("")
     manifests = load([str(tmp_path)])
     assert not manifests.usable
-    assert {finding.code for finding in manifests.findings} == {"LG0006"}
+    assert {fault.code.id for fault in manifests.faults} == {"LG0006", "LG0017"}
     (tmp_path / "web.yaml").write_text(SERVICE)
     assert load([str(tmp_path)]).usable
 

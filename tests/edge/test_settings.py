@@ -32,7 +32,7 @@ def test_it_is_found_in_the_folders_and_is_no_manifest(tmp_path: Path) -> None:
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
     )
     assert find([str(tmp_path)]) == tmp_path / "lockgate.yaml"
-    assert load([str(tmp_path)]).findings == ()
+    assert load([str(tmp_path)]).faults == ()
 
 
 def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settled, Settling
-from lockgate.resources.finding import Severity
+from lockgate.resources.faults import Severity
 from lockgate.resources.reader import read
 
 
@@ -25,12 +25,12 @@ def manifests(files: dict[str, str]) -> Manifests:
     readings = {file: read(text, file) for file, text in texts.items()}
     return Manifests(
         tuple(document for reading in readings.values() for document in reading.documents),
-        tuple(finding for reading in readings.values() for finding in reading.findings),
+        tuple(fault for reading in readings.values() for fault in reading.faults),
         tuple(files),
         frozenset(
             file
             for file, reading in readings.items()
-            if any(finding.severity is Severity.ERROR for finding in reading.findings)
+            if any(fault.severity is Severity.ERROR for fault in reading.faults)
         ),
         {},
     )
@@ -100,7 +100,7 @@ def test_files_that_never_rest_do_not_keep_an_object_for_ever() -> None:
 def test_a_file_that_is_being_written_is_as_it_was(half: str) -> None:
     story = Story(a="web api", b="other")
     assert story.at(1, {"a": half, "b": "other"}, written={"a"}) == "api other web"
-    assert not story.served.findings
+    assert not story.served.faults
     assert story.at(90, written={"a"}) == "api other web"
     assert story.at(91, {"a": "web api new", "b": "other"}) == "api new other web"
 
@@ -169,7 +169,7 @@ def test_a_broken_file_hides_what_it_held_for_as_long_as_it_is_broken() -> None:
     story = Story(a="web api")
     assert story.at(1, {"a": "kind: ["}) == "api web"
     assert story.at(1000) == "api web"
-    assert [each.position and each.position.file for each in story.served.findings] == ["a"]
+    assert [each.file for each in story.served.faults] == ["a"]
     assert story.at(1001, {"a": "web"}) == "api web"
     assert story.at(1002) == "web"
 
@@ -195,8 +195,8 @@ def test_objects_of_the_same_kind_and_name_in_two_api_groups_are_two() -> None:
 def test_what_was_found_in_a_file_is_found_while_it_is_kept() -> None:
     odd = service("web").replace("port: 80", "port: 80, prot: TCP")
     story = Story(a=odd, b="api")
-    assert len(story.served.findings) == 1
+    assert len(story.served.faults) == 1
     story.at(1, {"b": "api"})
-    assert len(story.served.findings) == 1
+    assert len(story.served.faults) == 1
     story.at(3)
-    assert not story.served.findings
+    assert not story.served.faults

@@ -15,8 +15,9 @@ from lockgate.edge.options import Options
 from lockgate.edge.standins import fill
 from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.resources.arns import REGIONS
-from lockgate.resources.codes import PLACEHOLDER
-from lockgate.resources.finding import Severity
+from lockgate.resources.codes import manifests as codes
+from lockgate.resources.diagnostics import diagnose
+from lockgate.resources.faults import Severity
 from lockgate.resources.reader import read
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "standins.yaml").read_text())
@@ -25,9 +26,9 @@ PLACE = Place("210987654321", "eu-west-1")
 
 def manifests(text: str) -> Manifests:
     reading = read(text, "edge.yaml")
-    broken = {"edge.yaml"} if any(each.severity is Severity.ERROR for each in reading.findings) else set()
+    broken = {"edge.yaml"} if any(each.severity is Severity.ERROR for each in reading.faults) else set()
     return Manifests(
-        reading.documents, reading.findings, ("edge.yaml",), frozenset(broken), {"edge.yaml": (text, reading)}
+        reading.documents, reading.faults, ("edge.yaml",), frozenset(broken), {"edge.yaml": (text, reading)}
     )
 
 
@@ -57,8 +58,9 @@ def value(manifest: Any, path: str) -> Any:
 def test_standins(case: dict[str, Any]) -> None:
     filled = fill(manifests(written(case)), PLACE)
     (document,) = filled.documents
-    warnings = [each for each in filled.findings if each.code == PLACEHOLDER.id]
-    errors = [each for each in filled.findings if each.severity is Severity.ERROR]
+    found = [diagnose(each, filled.positions()) for each in filled.faults]
+    warnings = [each for each in found if each.code == codes.PLACEHOLDER.id]
+    errors = [each for each in found if each.severity is Severity.ERROR]
     assert sorted(each.position.line for each in warnings if each.position) == case.get("warned", [6])
     assert [each.position.line for each in errors if each.position] == case.get("refused", [])
     assert document.accepted == ("refused" not in case)
@@ -82,7 +84,7 @@ def test_without_stand_ins_placeholders_are_reported_and_stay() -> None:
     given = manifests(written(CASES[0]))
     filled = fill(given, PLACE, stand_in=False)
     assert [each.manifest for each in filled.documents] == [each.manifest for each in given.documents]
-    (warning,) = filled.findings
+    (warning,) = (diagnose(each, filled.positions()) for each in filled.faults)
     assert "stands in" not in warning.message
     assert warning.position is not None and warning.position.line == 6
 

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from lockgate.edge.without_effect import without_effect
+from lockgate.resources.diagnostics import diagnose
+from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "without_effect.yaml").read_text())
@@ -17,6 +19,7 @@ CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "without_
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_without_effect(case: dict[str, Any]) -> None:
     documents = read(case["manifests"], "a.yaml").documents
+    locate = Positions(documents)
     resources = [document.resource for document in documents if document.resource]
     found = without_effect(documents, resources)
-    assert [str(finding) for finding in found] == case["lines"]
+    assert [str(diagnose(fault, locate)) for fault in found] == case["lines"]

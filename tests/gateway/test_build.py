@@ -42,7 +42,7 @@ def test_row(case: Case) -> None:
     if (wanted := expected.pop("http", None)) is not None:
         _check_parts(gateway.http, wanted)
     codes = expected.pop("findings", [])
-    assert sorted(finding.code for finding in built.findings) == sorted(codes), built.findings
+    assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"
 
 

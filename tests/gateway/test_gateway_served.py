@@ -64,7 +64,7 @@ def gateway(envoy: Lab, secure: int, slow: int) -> Gateway:
     built = build(
         sources(objects), workload(pod, []), mesh=mesh({"defaultConfig": {"gatewayTopology": {"numTrustedProxies": 1}}})
     )
-    missing = [finding for finding in built.findings if "Secret" not in finding.message]
+    missing = [fault for fault in built.faults if "Secret" not in fault.message]
     assert missing == []
     return built.gateway
 

@@ -31,13 +31,14 @@ from typing import Any
 
 import yaml
 
-from lockgate.ingress import findings
 from lockgate.ingress.flags import read_arguments
 from lockgate.ingress.manifests import Stacks, stack_from_manifests
 from lockgate.ingress.show import stack_json
 from lockgate.ingress.subnets import Subnet
 from lockgate.ingress.world import Account, Certificate, ExistingLoadBalancer, Settings
 from lockgate.resources import kinds as _kinds  # noqa: F401  registers them
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Code
 from lockgate.resources.model import JsonObject, Resource, kinds
 
 CASES = Path(__file__).parents[1] / "cases" / "ingress"
@@ -73,13 +74,13 @@ class Row:
     def check(self) -> None:
         """Raises AssertionError, with what is and what ought to be."""
         outcome = self.build()
-        errors = [f.message.removeprefix(_NOT_BUILT) for f in outcome.findings if _is_error(f.code)]
+        errors = [f.message.removeprefix(_NOT_BUILT) for f in outcome.faults if _is_error(f.code)]
         _equal(errors, [self.data["refused"]] if "refused" in self.data else [], "errors")
-        _equal([f.message for f in outcome.findings if not f.subject], [], "findings about nothing")
+        _equal([f.message for f in outcome.faults if not f.subject], [], "faults about nothing")
         if "findings" in self.data:
-            told = [f.code for f in outcome.findings if f.code != findings.LEFT_OPEN.id]
-            _equal(told, self.data["findings"], "findings")
-        shown = [stack_json(stack) for stack in outcome.stacks]
+            found = [f.code.id for f in outcome.faults if f.code.id != codes.NODE_PORTS_OPEN.id]
+            _equal(found, self.data["findings"], "findings")
+        shown = [stack_json(stack, lambda origin: None) for stack in outcome.stacks]
         _equal(len(shown), 0 if "refused" in self.data or self.data.get("none") else 1, "number of groups")
         for place, expected in self.data.get("then", {}).items():
             _equal(at(shown[0], place), expected, place)
@@ -153,8 +154,8 @@ def _action_words(action: JsonObject) -> str:
             return str(other)
 
 
-def _is_error(code: str) -> bool:
-    return code in (findings.NOT_BUILT.id, findings.GROUP_NOT_VALID.id, findings.CLASS_NOT_RESOLVED.id)
+def _is_error(code: Code) -> bool:
+    return code in (codes.NOT_BUILT, codes.GROUP_NOT_VALID, codes.CLASS_NOT_RESOLVED)
 
 
 def _manifests(row: dict[str, Any]) -> list[JsonObject]:

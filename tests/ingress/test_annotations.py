@@ -13,8 +13,8 @@ from lockgate.ingress.annotations import spec
 from lockgate.ingress.annotations.document import page
 from lockgate.ingress.annotations.json_values import Node, decode
 from lockgate.ingress.annotations.values import Malformed
-from lockgate.ingress.findings import nearest, spec_of, unknown_annotations
-from lockgate.resources.finding import Position
+from lockgate.ingress.faults import nearest, spec_of, unknown_annotations
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Ingress
 
 ROOT = Path(__file__).parents[2]
@@ -108,16 +108,13 @@ def test_names_that_look_known(name: str) -> None:
     assert spec_of(name) is None
 
 
-def test_an_unknown_name_is_told_with_its_place() -> None:
+def test_an_unknown_name_is_reported_at_its_place() -> None:
     key = a.SCHEME.key + "s"
     ingress = Ingress.model_validate({"metadata": {"name": "web", "namespace": "a", "annotations": {key: "internal"}}})
-    here = Position("web.yaml", 7, 5)
-    [finding] = unknown_annotations(
-        ingress, lambda _key, path: here if path == ("metadata", "annotations", key) else None
-    )
-    assert finding.position == here
-    assert finding.mend == f"did you mean {a.SCHEME.key}?"
-    assert finding.subject == "Ingress a/web"
+    [fault] = unknown_annotations(ingress)
+    assert fault.origin == Origin(ingress.key, ("metadata", "annotations", key))
+    assert fault.fix == f"did you mean {a.SCHEME.key}?"
+    assert fault.subject == "Ingress a/web"
 
 
 def test_the_reference_page_is_current() -> None:

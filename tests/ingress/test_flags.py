@@ -12,7 +12,7 @@ import yaml
 from lockgate.ingress.flags import FLAGS, controller, read_arguments
 from lockgate.ingress.manifests import DEFAULTS, stack_from_manifests
 from lockgate.ingress.world import Settings
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Deployment, Ingress
 from lockgate.resources.model import ObjectKey
 
@@ -62,21 +62,16 @@ def test_they_come_from_the_controllers_deployment() -> None:
         "env": [{"name": "CLUSTER", "value": "tidewater"}, {"name": "SECRET", "valueFrom": {}}],
         "args": ["--cluster-name=$(CLUSTER)", "--ingress-class=$(SECRET)", "--log-level=debug", "--nonsense"],
     }
-    places = {
-        ("containers", 1, "args"): Position("lbc.yaml", 30, 9),
-        ("containers", 1, "args", 3): Position("lbc.yaml", 34, 9),
-    }
-
-    def locate(key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
-        assert key.name == "aws-load-balancer-controller"
-        return places.get(path[3:])
-
-    found = controller([_deployment("aws-load-balancer-controller", sidecar, own)], locate, DEFAULTS)
+    found = controller([_deployment("aws-load-balancer-controller", sidecar, own)], DEFAULTS)
     assert (found.settings.cluster_name, found.settings.ingress_class) == ("tidewater", "alb")
-    assert [(each.code, each.message, str(each.position)) for each in found.findings] == [
-        ("LG1108", "unknown flag: --nonsense", "lbc.yaml:34:9"),
-        ("LG1109", "without effect here: --log-level", "lbc.yaml:30:9"),
-        ("LG1109", "--ingress-class: only the cluster knows $(SECRET); it is as if the flag were not set", "None"),
+    assert [(each.code.id, each.message, each.origin) for each in found.faults] == [
+        ("LG1108", "unknown flag: --nonsense", _origin("containers", 1, "args", 3)),
+        ("LG1109", "without effect here: --log-level", _origin("containers", 1, "args")),
+        (
+            "LG1109",
+            "--ingress-class: only the cluster knows $(SECRET); it is as if the flag were not set",
+            _origin("containers", 1, "env"),
+        ),
     ]
 
 
@@ -86,16 +81,15 @@ def test_the_command_counts_too() -> None:
         "command": ["/controller", "--cluster-name=edge", "--what"],
         "args": ["--ingress-class=edge"],
     }
-    paths: list[tuple[str | int, ...]] = []
-
-    def locate(_key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
-        paths.append(path)
-        return None
-
-    found = controller([_deployment("lbc", own)], locate, DEFAULTS)
+    found = controller([_deployment("lbc", own)], DEFAULTS)
     assert (found.settings.cluster_name, found.settings.ingress_class) == ("edge", "edge")
-    assert [each.message for each in found.findings] == ["unknown flag: --what"]
-    assert paths == [("spec", "template", "spec", "containers", 0, "command", 2)]
+    assert [(each.message, each.origin) for each in found.faults] == [
+        ("unknown flag: --what", _origin("containers", 0, "command", 2, name="lbc"))
+    ]
+
+
+def _origin(*path: str | int, name: str = "aws-load-balancer-controller") -> Origin:
+    return Origin(ObjectKey("apps", "Deployment", "kube-system", name), ("spec", "template", "spec", *path))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +103,9 @@ def test_the_command_counts_too() -> None:
     ],
 )
 def test_a_deployment_that_is_malformed_breaks_nothing(container: dict[str, Any]) -> None:
-    found = controller([_deployment("lbc", container)], lambda _key, _path: None, DEFAULTS)
+    found = controller([_deployment("lbc", container)], DEFAULTS)
     assert found.settings == DEFAULTS
-    assert [each.message for each in found.findings] == (
+    assert [each.message for each in found.faults] == (
         ["kubernetes cluster name must be specified"] if container["image"] == IMAGE else []
     )
 
@@ -126,16 +120,16 @@ def test_what_is_too_long_is_told() -> None:
 def test_a_second_controller_is_told() -> None:
     one = _deployment("one", {"image": IMAGE, "args": ["--cluster-name=one"]})
     two = _deployment("two", {"image": "mirror/aws-load-balancer-controller", "args": ["--cluster-name=two"]})
-    found = controller([one, two], lambda _key, _path: None, DEFAULTS)
+    found = controller([one, two], DEFAULTS)
     assert found.settings.cluster_name == "one"
-    assert [(each.code, each.subject) for each in found.findings] == [("LG1109", "Deployment kube-system/two")]
+    assert [(each.code.id, each.subject) for each in found.faults] == [("LG1109", "Deployment kube-system/two")]
 
 
 def test_without_its_deployment_there_are_the_defaults() -> None:
     other = _deployment(
         "web", {"image": "example.com/web:aws-load-balancer-controller", "args": ["--cluster-name=web"]}
     )
-    assert controller([other], lambda _key, _path: None, DEFAULTS).settings == DEFAULTS
+    assert controller([other], DEFAULTS).settings == DEFAULTS
 
 
 def test_other_flags_build_everything_anew() -> None:

@@ -88,11 +88,11 @@ def test_no_annotation_breaks_the_build(
         "params": params,
     }
     outcome = Row("fuzz", data).build()
-    refusals = [finding for finding in outcome.findings if finding.code in ("LG1102", "LG1106")]
+    refusals = [fault for fault in outcome.faults if fault.code.id in ("LG1102", "LG1106")]
     assert outcome.stacks or refusals
-    for finding in refusals:
-        assert finding.message
-        assert finding.subject.startswith(("Ingress default/", "Service default/", "IngressClassParams alb"))
+    for fault in refusals:
+        assert fault.message
+        assert fault.subject.startswith(("Ingress default/", "Service default/", "IngressClassParams alb"))
 
 
 def _consistent(flags: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from lockgate.ingress.show import stack_json
 from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Ingress, Service
 from lockgate.resources.model import Resource
+from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
 
 
@@ -64,17 +65,15 @@ def test_the_guides_stack_knows_its_lines() -> None:
         }
     )
     resources = [gateway, *(document.resource for document in documents if document.resource)]
-    outcome = stack_from_manifests(
-        resources, {document.resource.key: document for document in documents if document.resource}
-    )
+    outcome = stack_from_manifests(resources)
     [stack] = outcome.stacks
-    shown = stack_json(stack)
+    shown = stack_json(stack, Positions(documents))
     text = (CASES / "guide.yaml").read_text().splitlines()
     line = int(shown["Listeners"][1]["Rules"][0]["From"].split(":")[1])
     assert "backend" in text[line - 1]
     assert "istio-ingressgateway" in "".join(text[line - 1 : line + 4])
     assert "listen-ports" in text[int(shown["Listeners"][0]["From"].split(":")[1]) - 1]
-    assert [finding.code for finding in outcome.findings] == ["LG1104", "LG1104"]  # subnets and node ports
+    assert [fault.code.id for fault in outcome.faults] == ["LG1104", "LG1104"]  # subnets and node ports
 
 
 def test_secrets_are_not_shown() -> None:
@@ -84,7 +83,7 @@ def test_secrets_are_not_shown() -> None:
         if row["name"].startswith("auth-type oidc")
     )
     outcome = Row.of("annotations_rules", row).build()
-    assert "ClientSecret" not in str(stack_json(outcome.stacks[0]))
+    assert "ClientSecret" not in str(stack_json(outcome.stacks[0], lambda origin: None))
     assert "secret" not in repr(outcome.stacks[0].load_balancer).replace("Secret", "").replace("secretName", "")
 
 
@@ -151,7 +150,7 @@ def test_a_faulty_group_leaves_others_alone() -> None:
     resources[-1] = faulty.model_copy(update={"metadata": metadata})
     outcome = stack_from_manifests(resources, settings=Settings(cluster_name="c"))
     assert [str(stack.group) for stack in outcome.stacks] == ["g0"]
-    assert [finding.message for finding in outcome.findings if finding.code == "LG1102"] == [
+    assert [fault.message for fault in outcome.faults if fault.code.id == "LG1102"] == [
         "Failed build model due to unknown scheme: public"
     ]
 
@@ -162,5 +161,5 @@ def test_what_several_groups_lead_to_is_told_once() -> None:
     assert isinstance(web, Service)
     ports = (web.spec.ports[0].model_copy(update={"node_port": 0}),)
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
-    told = [each for each in stack_from_manifests(resources).findings if each.subject == "Service default/s3"]
+    told = [each for each in stack_from_manifests(resources).faults if each.subject == "Service default/s3"]
     assert [each.message for each in told] == ["the cluster chooses its node ports: those shown stand in for them"]

@@ -8,7 +8,7 @@ from ingress_cases import CASES, Row, load
 
 from lockgate.ingress.annotations.registry import REGISTRY
 from lockgate.ingress.annotations.spec import Merge
-from lockgate.ingress.findings import spec_of
+from lockgate.ingress.faults import spec_of
 from lockgate.resources.elbv2 import IngressClassParamsSpec
 
 ANNOTATIONS = (

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from lockgate.resources import codes
-from lockgate.resources.finding import Position, Severity
+from lockgate.resources.codes import CODES, codes, manifests
+from lockgate.resources.diagnostics import Diagnostic, diagnose
+from lockgate.resources.faults import Fault, Origin, Position
+from lockgate.resources.model import ObjectKey
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "resources.md"
-
-
-@pytest.mark.parametrize("prefix", ["LG00", "LG01"])
-def test_the_reference_page_has_all_codes(prefix: str) -> None:
-    assert codes.table(prefix) in PAGE.read_text()
+WEB = Origin(ObjectKey("", "Service", "shop", "web"), ("spec",))
 
 
-def test_a_code_is_defined_once() -> None:
-    with pytest.raises(ValueError, match="LG0001 is defined twice"):
-        codes.define("LG0001", Severity.ERROR, "again", "")
+@pytest.mark.parametrize("variants", CODES.values(), ids=CODES)
+def test_a_code_is_defined_once(variants: tuple[object, ...]) -> None:
+    first = codes()[list(CODES.values()).index(variants)]  # type: ignore[arg-type]
+    assert {(each.severity, each.title, each.why) for each in CODES[first.id]} == {
+        (first.severity, first.title, first.why)
+    }
 
 
-def test_a_finding_in_one_line() -> None:
-    finding = codes.SYNTAX.finding("no", Position("a.yaml", 3, 4), mend="yes")
-    assert str(finding) == "a.yaml:3:4: error: no — yes [LG0001]"
+def test_a_fault_in_one_line() -> None:
+    fault = manifests.SYNTAX.at(Position("a.yaml", 3, 4), problem="no")
+    assert str(diagnose(fault, lambda origin: None)) == "a.yaml:3:4: error: this is not valid YAML: no [LG0001]"
+
+
+def test_the_line_of_an_origin_is_found_when_it_is_reported() -> None:
+    fault = manifests.NO_NAME.at(WEB)
+    assert fault == manifests.NO_NAME.at(WEB.under())
+    before = diagnose(fault, lambda origin: Position("a.yaml", 3))
+    after = diagnose(fault, lambda origin: Position("a.yaml", 13))
+    assert (before.position, after.position) == (Position("a.yaml", 3), Position("a.yaml", 13))
+    assert str(diagnose(fault, lambda origin: None)).startswith("Service shop/web: error: ")
+
+
+def test_an_origin_among_the_values_is_shown_as_its_place() -> None:
+    fault = manifests.DUPLICATE_OBJECT.at(WEB, object=WEB.key, earlier=WEB)
+    assert "at Service shop/web" in fault.message
+    assert "at a.yaml:3:1" in diagnose(fault, lambda origin: Position("a.yaml", 3)).message
+
+
+def test_a_fault_needs_the_values_of_its_templates() -> None:
+    with pytest.raises(TypeError, match="LG0007 takes the values field, found, not kind"):
+        manifests.NO_KIND.at(None, kind="x")
+
+
+def test_a_diagnostic_survives_json() -> None:
+    for fault in (Fault(manifests.NO_NAME, WEB), manifests.BAD_CHARACTER.at(Position("a.yaml", 3, 4))):
+        shown = diagnose(fault, lambda origin: None)
+        assert Diagnostic.of_json(shown.as_json()) == shown

@@ -10,16 +10,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockgate.resources.finding import Finding
+from lockgate.resources.diagnostics import Diagnostic, diagnose
 from lockgate.resources.kinds import Gateway, Secret
-from lockgate.resources.reader import Document, read
+from lockgate.resources.positions import Positions
+from lockgate.resources.reader import Document, Reading, read
 from tests.resources.cases import rows
 
 
 @pytest.mark.parametrize("row", rows("reading.yaml"))
 def test_reading(row: dict[str, Any]) -> None:
     reading = read(row["text"], "file.yaml")
-    assert [_told(finding) for finding in reading.findings] == row.get("findings", [])
+    assert [_shown(each) for each in _diagnostics(reading)] == row.get("findings", [])
     assert [_named(document) for document in reading.documents] == row.get("documents", [])
 
 
@@ -27,16 +28,20 @@ def test_reading(row: dict[str, Any]) -> None:
 def test_other_files(row: dict[str, Any]) -> None:
     """Whole only when nothing of it was left out: of a broken file, the last good objects go on."""
     reading = read(bytes.fromhex(row["bytes"]) if "bytes" in row else row["text"], row["file"])
-    assert [_told(finding) for finding in reading.findings] == [row["finding"]]
+    assert [_shown(each) for each in _diagnostics(reading)] == [row["finding"]]
     assert not reading.documents
     assert reading.whole == (" info " in row["finding"])
 
 
-def _told(finding: Finding) -> str:
-    assert finding.position is not None
-    mend = f" — {finding.mend}" if finding.mend else ""
-    place = f"{finding.position.line}:{finding.position.column}"
-    return f"{place} {finding.severity} {finding.code}: {finding.message}{mend}"
+def _diagnostics(reading: Reading) -> list[Diagnostic]:
+    locate = Positions(reading.documents)
+    return [diagnose(fault, locate) for fault in reading.faults]
+
+
+def _shown(fault: Diagnostic) -> str:
+    assert fault.position is not None
+    fix = f" — {fault.fix}" if fault.fix else ""
+    return f"{fault.position.line}:{fault.position.column} {fault.severity} {fault.code}: {fault.message}{fix}"
 
 
 def _named(document: Document) -> str:
@@ -105,12 +110,12 @@ def test_a_key_has_a_place_of_its_own() -> None:
 
 def test_bytes_that_are_no_text() -> None:
     reading = read(b"a: b\nc: \xff\n", "f.yaml")
-    assert [_told_place(finding) for finding in reading.findings] == ["f.yaml:2:1 LG0003"]
+    assert [f"{each.position} {each.code}" for each in _diagnostics(reading)] == ["f.yaml:2:1 LG0003"]
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     reading = read("\ufeff" + GATEWAY, "f.yaml")
-    assert reading.findings == ()
+    assert reading.faults == ()
     assert reading == read(("\ufeff" + GATEWAY).encode(), "f.yaml")
 
 
@@ -122,27 +127,23 @@ def test_windows_line_ends() -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, '{"a":' * 200_000, "? " * 100_000])
 def test_depth_is_bounded(text: str) -> None:
     """Composing these would overrun the C stack."""
-    assert {finding.code for finding in read(text, "f.yaml").findings} <= {"LG0001", "LG0004"}
-    assert read(text, "f.yaml").findings
+    assert {fault.code.id for fault in read(text, "f.yaml").faults} <= {"LG0001", "LG0004"}
+    assert read(text, "f.yaml").faults
 
 
 def test_what_is_too_large_is_not_parsed() -> None:
-    (finding,) = read("a" * (32 * 1024 * 1024 + 1), "f.yaml").findings
-    assert finding.code == "LG0004"
+    (fault,) = read("a" * (32 * 1024 * 1024 + 1), "f.yaml").faults
+    assert fault.code.id == "LG0004"
 
 
-def test_no_finding_repeats_a_secret() -> None:
+def test_no_fault_repeats_a_secret() -> None:
     text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {key: 'not base64: hunter2'}\n"
     reading = read(text, "f.yaml")
-    assert [finding.code for finding in reading.findings] == ["LG0103"]
-    assert "hunter2" not in str(reading.findings)
+    assert [fault.code.id for fault in reading.faults] == ["LG0103"]
+    assert "hunter2" not in str(_diagnostics(reading)) + repr(reading.faults)
     secret = reading.documents[0].resource
     assert isinstance(secret, Secret)
     assert "hunter2" not in repr(secret)
-
-
-def _told_place(finding: Finding) -> str:
-    return f"{finding.position} {finding.code}"
 
 
 _PIECES = """
@@ -158,9 +159,9 @@ _WORDS = st.sampled_from([*_PIECES.split(), *_SPACES])
 @given(st.one_of(st.text(), st.lists(_WORDS, max_size=60).map("".join), st.binary()))
 def test_no_text_makes_the_reader_raise(text: str | bytes) -> None:
     reading = read(text, "f.yaml")
-    for finding in reading.findings:
-        assert finding.position is not None
-        assert finding.position.line >= 1
+    for fault in _diagnostics(reading):
+        assert fault.position is not None
+        assert fault.position.line >= 1
     for document in reading.documents:
         document.at("spec", "ports", 0, "port")
 

@@ -11,6 +11,7 @@ from lockgate.edge.options import Options
 from lockgate.edge.plan import load_balancers, plan
 from lockgate.resources.kinds import Event
 from lockgate.resources.model import ObjectKey, Resource, kinds
+from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
 from lockgate.runtime.observed import Cluster, State
 
@@ -26,7 +27,7 @@ def state(case: dict[str, Any]) -> State:
     """`manifests` are YAML. `api` are objects of the Kubernetes API that differ from them or come beside them; None in
     place of an object, by its key, removes it. `resolved` are the hosts that have a record; all, unless said."""
     reading = read(case["manifests"], "edge.yaml")
-    manifests = Manifests(reading.documents, reading.findings, ("edge.yaml",), frozenset(), {})
+    manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
     planned = plan(manifests, Options(("edge.yaml",)))
     stacks = load_balancers(planned)
     objects = {resource.key: resource for resource in planned.resources}
@@ -45,7 +46,8 @@ def state(case: dict[str, Any]) -> State:
         cluster=Cluster.of(objects.values()),
         resolved=frozenset(resolved),
         issued=frozenset(each.arn for each in planned.supply.certificates),
-        findings=(*manifests.findings, *stacks.findings),
+        faults=(*manifests.faults, *stacks.faults),
+        locate=Positions(manifests.documents),
     )
 
 

@@ -87,9 +87,9 @@ def edge(change: list[dict[str, Any]] | None = None) -> Edge:
         else:
             _merge(same, changed)
     reading = read(yaml.safe_dump_all(documents), "edge.yaml")
-    errors = [str(each) for each in reading.findings if each.severity == "error"]
+    errors = [str(each) for each in reading.faults if each.severity == "error"]
     assert not errors, errors
-    manifests = Manifests(reading.documents, reading.findings, ("edge.yaml",), frozenset(), {})
+    manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
     return from_manifests(manifests, Options(("edge.yaml",)))
 
 

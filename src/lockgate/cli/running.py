@@ -91,8 +91,8 @@ def print_status(told: dict[str, Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(told, indent=2))
         return
-    from lockgate.cli.terminal import Terminal, tell_finding
-    from lockgate.resources.finding import Finding, Position, Severity
+    from lockgate.cli.terminal import Terminal
+    from lockgate.resources.diagnostics import Diagnostic
     from lockgate.runtime.parts import Line, Readiness
 
     terminal = Terminal()
@@ -104,10 +104,7 @@ def print_status(told: dict[str, Any], output: str) -> None:
             terminal.line(line)
     click.echo(f" {told['name']} · pid {told['pid']} · proxy {told['addresses']['proxy']}")
     click.echo(f" {told['urls'][0]}" if told["urls"] else " no host is served")
-    for each in told["findings"]:
-        position = Position(**each["position"]) if each["position"] else None
-        if each["severity"] != "info":
-            tell_finding(Finding(**{**each, "severity": Severity(each["severity"]), "position": position}))
+    terminal.faults(tuple(Diagnostic.of_json(each) for each in told["faults"]))
 
 
 def folder_of(name: str) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from lockgate.cli.terminal import tell_finding
-from lockgate.resources.finding import Severity
+from lockgate.cli.terminal import print_fault
+from lockgate.resources.faults import Severity
 
 
 @click.group()
@@ -30,13 +30,15 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
     from lockgate.edge.plan import load_balancers, plan
     from lockgate.edge.without_effect import without_effect
     from lockgate.ingress.show import stack_json
+    from lockgate.resources.diagnostics import diagnose
     from lockgate.runtime import files
 
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)
     planned = plan(manifests, Options(paths))
     made = load_balancers(planned)
-    shown = [stack_json(stack) for stack in made.stacks]
+    locate = planned.manifests.positions()
+    shown = [stack_json(stack, locate) for stack in made.stacks]
     match output:
         case "json":
             click.echo(json.dumps(shown, indent=2))
@@ -50,11 +52,11 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
             if not shown:
                 click.echo("no Ingress here is the AWS Load Balancer Controller's")
     ignored = without_effect(planned.manifests.documents, planned.resources)
-    findings = (*planned.manifests.findings, *made.findings, *ignored)
-    for finding in findings:
-        if finding.severity is not Severity.INFO or output == "text":
-            tell_finding(finding)
-    return int(any(finding.severity is Severity.ERROR for finding in findings))
+    faults = (*planned.manifests.faults, *made.faults, *ignored)
+    for fault in faults:
+        if fault.severity is not Severity.INFO or output == "text":
+            print_fault(diagnose(fault, locate))
+    return int(any(fault.severity is Severity.ERROR for fault in faults))
 
 
 def _lines(stack: Mapping[str, Any]) -> Iterator[str]:

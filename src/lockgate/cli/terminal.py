@@ -1,4 +1,4 @@
-"""What `up` tells a person, line by line."""
+"""What commands print for a person, line by line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.diagnostics import Diagnostic
+from lockgate.resources.faults import Severity
 
 if TYPE_CHECKING:
     from lockgate.runtime.parts import Line, Report
@@ -18,7 +19,7 @@ _NAME_WIDTH = 31
 
 
 class Terminal:
-    """An `Audience`. `quiet` leaves only what is wrong, for output that something else reads."""
+    """A `Reporter`. `quiet` leaves only what is wrong, for output that something else reads."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -30,11 +31,10 @@ class Terminal:
         else:
             self._say(click.style(" ✓ ", fg="green") + _columns(line))
 
-    def findings(self, findings: tuple[Finding, ...]) -> None:
-        for finding in findings:
-            if finding.severity is Severity.INFO:
-                continue
-            tell_finding(finding)
+    def faults(self, faults: tuple[Diagnostic, ...]) -> None:
+        for fault in faults:
+            if fault.severity is not Severity.INFO:
+                print_fault(fault)
 
     def note(self, text: str) -> None:
         self._say(click.style(" + ", fg="blue") + text)
@@ -50,7 +50,7 @@ class Terminal:
         missing = [line for line in report.lines if line.state == "waiting"]
         for line in missing:
             self._say(click.style(" … ", fg="yellow") + _columns(line), always=True)
-        what = "the rest is served" if len(missing) + len(report.faults) < len(report.lines) else "nothing is served"
+        what = "the rest is served" if len(missing) + len(report.failed) < len(report.lines) else "nothing is served"
         text = f" not ready after {seconds:.1f} s; {what}, and files are watched"
         self._say(click.style(text, bold=True), always=True)
 
@@ -63,11 +63,9 @@ class Terminal:
             sys.stdout.flush()
 
 
-def tell_finding(finding: Finding) -> None:
-    place = f"{finding.position}: " if finding.position else ""
-    severity = click.style(finding.severity.value, fg=_COLOURS[finding.severity])
-    mend = f"; {finding.mend}" if finding.mend else ""
-    click.echo(f"{place}{severity}: {finding.message}{mend} [{finding.code}]", err=True, color=_colour(err=True))
+def print_fault(fault: Diagnostic) -> None:
+    line = fault.line(paint=lambda severity: click.style(severity.value, fg=_COLOURS[severity]))
+    click.echo(line, err=True, color=_colour(err=True))
 
 
 def _columns(line: Line) -> str:

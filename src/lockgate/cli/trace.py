@@ -15,10 +15,8 @@ from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
-    from lockgate.gateway.model import Origin
-    from lockgate.resources.finding import Position
+    from lockgate.resources.faults import Locate
     from lockgate.trace.model import Request
-    from lockgate.trace.text import Locate
 
 _EPILOG = """\b
 Examples:
@@ -92,13 +90,7 @@ def _read(paths: tuple[str, ...]) -> tuple[Edge, Locate]:
     paths = paths or (".",)
     stdin = sys.stdin.read() if files.STDIN in paths else None
     manifests = files.load(paths, stdin=stdin)
-    documents = {each.resource.key: each for each in manifests.documents if each.resource}
-
-    def locate(origin: Origin) -> Position | None:
-        document = documents.get(origin.key)
-        return document.at(*origin.path) if document else None
-
-    return from_manifests(manifests, Options(paths)), locate
+    return from_manifests(manifests, Options(paths)), manifests.positions()
 
 
 def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, verbose: bool, output: str) -> int:

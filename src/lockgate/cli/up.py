@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from lockgate.cli.terminal import Terminal, tell_finding
+from lockgate.cli.terminal import Terminal, print_fault
 
 _EPILOG = """\b
 Examples:
@@ -53,7 +53,7 @@ def up(
     """Run the edge that manifests describe.
 
     PATH is a file, a folder (with all below it), or - for standard input. Files are followed: a saved change is
-    served; a broken file is told, and the last good state goes on. A lockgate.yaml among them holds options.
+    served; a broken file is reported, and the last good state goes on. A lockgate.yaml among them holds options.
     """
     from lockgate.edge import options as reading
     from lockgate.runtime import settings
@@ -100,16 +100,19 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
     manifests = files.load(options.paths, stdin=stdin)
     seen = filled(manifests, options)
     if not seen.usable:
-        for finding in seen.findings:
-            tell_finding(finding)
+        from lockgate.resources.diagnostics import diagnose
+
+        locate = seen.positions()
+        for fault in seen.faults:
+            print_fault(diagnose(fault, locate))
         raise files.NoManifests(f"nothing in {', '.join(options.paths)} can be served")
-    audience = Terminal() if output == "text" else JsonLines()
+    reporter = Terminal() if output == "text" else JsonLines()
     with folder.hold():
         return Supervisor(
             options,
             folder,
             manifests,
-            audience=audience,
+            reporter=reporter,
             progress=Progress(began),
             stdin=stdin,
             patience=timeout,
@@ -117,7 +120,7 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
 
 
 class JsonLines(Terminal):
-    """An `Audience` for programs: one JSON object when the edge is ready; what is wrong goes to standard error."""
+    """A `Reporter` for programs: one JSON object when the edge is ready; what is wrong goes to standard error."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)

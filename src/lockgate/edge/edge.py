@@ -20,7 +20,7 @@ from lockgate.edge.objects import Objects
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault
 from lockgate.resources.model import ObjectKey
 
 
@@ -54,7 +54,7 @@ class Edge:
     network: Network
     gateways: Mapping[str, Gateway]
     certificates: Mapping[str, Certificate]
-    faults: tuple[Finding, ...] = ()
+    faults: tuple[Fault, ...] = ()
     unseen: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, str] = field(default_factory=dict)
     """The application load balancer, by name, that a target group of type alb stands for, by its reference."""

@@ -28,14 +28,12 @@ from lockgate.edge.supply import Supply
 from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifest
 from lockgate.ingress.manifests import Stacks, stack_from_manifests, with_node_ports
 from lockgate.ingress.stack import Stack
-from lockgate.ingress.world import Account, Locate
+from lockgate.ingress.world import Account
 from lockgate.ingress.world import Certificate as AcmCertificate
 from lockgate.loadbalancer.model import Target, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources import kinds
-from lockgate.resources.finding import Position
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
-from lockgate.resources.model import ObjectKey
 
 NODE = "i-0000000000000000"
 """The one instance that Services' node ports are on, until a node says which it is."""
@@ -59,7 +57,6 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     objects = Objects(with_node_ports(each) if isinstance(each, kinds.Service) else each for each in planned.resources)
     stacks = stack_from_manifests(
         planned.resources,
-        planned.documents,
         account=_account(planned.supply),
         earlier=memory.stacks if memory else None,
     )
@@ -72,7 +69,6 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         objects,
         [gateway_pod(each, NODE) for each in workloads],
         slices,
-        _locate(planned),
         memory.gateways if memory else None,
     )
     return Edge(
@@ -82,7 +78,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         network=table,
         gateways=gateways.by_workload,
         certificates=dict(_certificates(planned.supply, objects)),
-        faults=(*planned.manifests.findings, *stacks.findings, *gateways.findings),
+        faults=(*planned.manifests.faults, *stacks.faults, *gateways.faults),
         unseen={
             stack.load_balancer.name: stack.web_acl.arn
             for stack in stacks.stacks
@@ -96,14 +92,6 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         },
         memory=Memory(stacks, gateways),
     )
-
-
-def _locate(planned: Plan) -> Locate:
-    def locate(key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
-        document = planned.documents.get(key)
-        return document.at(*path) if document else None
-
-    return locate
 
 
 def _account(supply: Supply) -> Account:

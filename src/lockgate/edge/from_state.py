@@ -17,11 +17,10 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.workloads import PROXY_LABEL, gateway_workloads
 from lockgate.ingress.manifests import Stacks
 from lockgate.ingress.stack import Stack
-from lockgate.ingress.world import Locate, nowhere
 from lockgate.loadbalancer.model import Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault
 from lockgate.resources.model import Resource
 
 
@@ -32,8 +31,7 @@ def from_state(
     certificates: Mapping[str, Certificate],
     *,
     stacks: Stacks | None = None,
-    locate: Locate = nowhere,
-    faults: Sequence[Finding] = (),
+    faults: Sequence[Fault] = (),
     earlier: Edge | None = None,
 ) -> Edge:
     """`resources` are the cluster's objects, `certificates` ACM's by ARN. `stacks` are what manifests lead to."""
@@ -42,7 +40,7 @@ def from_state(
     pods = [pod for pod in objects.all(kinds.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
     slices = tuple(objects.all(kinds.EndpointSlice))
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Gateways) else None
-    gateways = built_gateways(objects, pods, slices, locate, memory)
+    gateways = built_gateways(objects, pods, slices, memory)
     built = stacks.stacks if stacks else ()
     bindings = dict(_bindings(objects))
     by_name = {stack.load_balancer.name: stack for stack in built if stack.load_balancer}
@@ -53,7 +51,7 @@ def from_state(
         network=network(objects.all(kinds.Service), workloads, slices, bindings),
         gateways=gateways.by_workload,
         certificates={**certificates, **dict(gateway_secrets(objects))},
-        faults=(*faults, *gateways.findings),
+        faults=(*faults, *gateways.faults),
         memory=gateways,
     )
 

@@ -10,12 +10,11 @@ from lockgate.edge.mesh import installed_gateway, mesh_of
 from lockgate.edge.objects import Objects
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.build import Sources, build
-from lockgate.gateway.faults import Locate
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Gateways:
     """`by_workload` are the gateways by namespace/Pod. Given back, what has not changed is not built again."""
 
     by_workload: Mapping[str, Gateway]
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...]
     workloads: Mapping[str, Workload] = field(default_factory=dict, repr=False)
     memos: Mapping[str, Memo] = field(default_factory=dict, repr=False)
 
@@ -32,7 +31,6 @@ def built_gateways(
     objects: Objects,
     pods: Sequence[kinds.Pod],
     slices: Sequence[kinds.EndpointSlice],
-    locate: Locate,
     earlier: Gateways | None = None,
 ) -> Gateways:
     """`pods` run the gateways; `slices` are all endpoints."""
@@ -52,18 +50,18 @@ def built_gateways(
     found: dict[str, Gateway] = {}
     workloads: dict[str, Workload] = {}
     memos: dict[str, Memo] = {}
-    findings: list[Finding] = []
+    faults: list[Fault] = []
     for pod in pods:
         runs = workload(pod, sources.services)
         if installed := installed_gateway(pod, operators):
             annotations = {**installed.pod_annotations, **runs.annotations}
             runs = Workload(runs.name, runs.namespace, runs.labels, annotations, runs.ports, runs.unprivileged)
         memo = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
-        made = build(sources, runs, mesh=mesh, memo=memo, locate=locate)
+        made = build(sources, runs, mesh=mesh, memo=memo)
         found[runs.name], workloads[runs.name] = made.gateway, runs
-        findings += made.findings
-    findings += analyse(sources, list(workloads.values()), mesh=mesh, locate=locate)
-    return Gateways(found, tuple(dict.fromkeys(findings)), workloads, memos)
+        faults += made.faults
+    faults += analyse(sources, list(workloads.values()), mesh=mesh)
+    return Gateways(found, tuple(dict.fromkeys(faults)), workloads, memos)
 
 
 def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:

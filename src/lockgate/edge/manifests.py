@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault
+from lockgate.resources.positions import Positions
 from lockgate.resources.reader import Document, Reading
 
 
@@ -14,7 +15,7 @@ class Manifests:
     """Everything that was read, in the order of files and documents. `files` are all that were looked at."""
 
     documents: tuple[Document, ...]
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...]
     files: tuple[str, ...]
     broken: frozenset[str]  # files in which something is wrong
     readings: Mapping[str, tuple[str | bytes, Reading]] = field(repr=False, compare=False)  # by file, with its content
@@ -23,6 +24,11 @@ class Manifests:
     def usable(self) -> bool:
         """Whether anything is left to serve."""
         return any(document.accepted for document in self.documents)
+
+    def positions(self) -> Positions:
+        """Where origins are: in the documents that count, and in those that were read and refused."""
+        read = (document for _, reading in self.readings.values() for document in reading.documents)
+        return Positions((*read, *self.documents))
 
 
 NOTHING = Manifests((), (), (), frozenset(), {})

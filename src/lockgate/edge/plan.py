@@ -14,7 +14,7 @@ from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
-from lockgate.ingress.world import Settings, nowhere
+from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import IstioOperator, Service
 from lockgate.resources.model import ObjectKey, Resource, kinds
 from lockgate.resources.reader import Document
@@ -60,12 +60,12 @@ def load_balancers(
     """The stacks that the Ingresses lead to. What has not changed since `earlier` is not built again. `instead` are the
     objects that the cluster has in place of some of the manifests, None for none."""
     resources = [kept for each in planned.resources if (kept := (instead or {}).get(each.key, each)) is not None]
-    return stack_from_manifests(resources, planned.documents, earlier=earlier)
+    return stack_from_manifests(resources, earlier=earlier)
 
 
 def controller_flags(planned: Plan) -> Settings:
     """Of the AWS Load Balancer Controller: its webhooks go by them before anything is built."""
-    return controller(planned.resources, nowhere, DEFAULTS).settings
+    return controller(planned.resources, DEFAULTS).settings
 
 
 def _model(manifest: dict[str, Any]) -> type[Resource] | None:

@@ -152,7 +152,7 @@ def _without(now: Manifests, files: frozenset[str]) -> Manifests:
     return replace(
         now,
         documents=tuple(each for each in now.documents if each.position.file not in files),
-        findings=tuple(each for each in now.findings if each.position is None or each.position.file not in files),
+        faults=tuple(each for each in now.faults if each.file not in files),
         broken=now.broken - files,
     )
 
@@ -162,11 +162,11 @@ def _with(now: Manifests, held: list[Document], before: Manifests, files: Set[st
     if not held and not files:
         return now
     gone = files - {each.position.file for each in now.documents}
-    found = [each for each in before.findings if each.position is not None and each.position.file in gone]
+    found = [each for each in before.faults if each.file in gone]
     return replace(
         now,
         documents=(*now.documents, *held),
-        findings=(*found, *now.findings),
+        faults=(*found, *now.faults),
         files=tuple(dict.fromkeys((*now.files, *(each for each in before.files if each in files)))),
     )
 

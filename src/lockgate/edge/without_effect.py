@@ -13,11 +13,11 @@ from typing import Any
 
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
-from lockgate.resources import codes
+from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects.row import Row, Scope
 from lockgate.resources.effects.table import Notice, notices
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.field_errors import Path, field_name
-from lockgate.resources.finding import Finding, Position, Severity
 from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.reader import Document
@@ -27,14 +27,14 @@ FEW = 3  # objects that are named each in a line of its own
 _ROOT_NAMESPACE = "istio-system"
 
 
-def without_effect(documents: Iterable[Document], resources: Sequence[Resource]) -> tuple[Finding, ...]:
+def without_effect(documents: Iterable[Document], resources: Sequence[Resource]) -> tuple[Fault, ...]:
     """`resources` are all objects of the edge: the gateways are found among them."""
     gateways = _Gateways.of(resources)
     found: dict[tuple[Row, str], list[_Use]] = {}
     for document in documents:
         for use in (*_uses(document, gateways), *_installed(document)) if document.accepted else ():
             found.setdefault((use.row, use.field), []).append(use)
-    return tuple(finding for uses in found.values() for finding in _findings(uses))
+    return tuple(fault for uses in found.values() for fault in _faults(uses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,10 @@ class _Use:
     paths: tuple[Path, ...]
 
     @property
-    def position(self) -> Position:
+    def origin(self) -> Origin:
         written = self.paths and self.manifest is self.document.manifest
-        return self.document.key_at(*self.paths[0]) if written else self.document.position
+        path = self.paths[0] if written else ()
+        return Origin(self.document.key, path, at_key=True, definition=self.document.definition)
 
     @property
     def field(self) -> str:
@@ -102,29 +103,28 @@ def _by_row(noticed: Iterable[Notice]) -> dict[Row, tuple[Path, ...]]:
 # --- words -------------------------------------------------------------------------------------------------------
 
 
-def _findings(uses: Sequence[_Use]) -> Iterator[Finding]:
+def _faults(uses: Sequence[_Use]) -> Iterator[Fault]:
     if len(uses) > FEW:
-        yield _finding(uses)
+        yield _fault(uses)
         return
     for use in uses:
-        yield _finding([use])
+        yield _fault([use])
 
 
-def _finding(uses: Sequence[_Use]) -> Finding:
+def _fault(uses: Sequence[_Use]) -> Fault:
     first = uses[0]
-    one, many = _VERBS.get(first.row.code.id, ("has no effect", "have no effect"))
+    code = first.row.code
+    if len(uses) > 1 and not first.paths:
+        code = _PLURAL[code]
     what = f"{_named_field(first)} of {_listed(uses)}" if first.paths else _listed(uses)
-    verb = many if len(uses) > 1 and not first.paths else one
-    return first.row.code.finding(
-        f"{what} {verb}: {first.row.reason}",
-        first.position,
-        mend=first.row.fix,
-        subject=f"{first.kind} {first.name}",
-        severity=None if first.row.noticed else Severity.INFO,
-    )
+    return code.at(first.origin, what=what, reason=first.row.reason, hint=first.row.fix)
 
 
-_VERBS = {codes.NOT_ENFORCED.id: ("is not enforced", "are not enforced")}
+_PLURAL = {
+    codes.OBJECT_WITHOUT_EFFECT: codes.OBJECTS_WITHOUT_EFFECT,
+    codes.UNKNOWN_KIND: codes.UNKNOWN_KINDS,
+    codes.NOT_ENFORCED: codes.POLICIES_NOT_ENFORCED,
+}
 
 
 def _named_field(use: _Use) -> str:

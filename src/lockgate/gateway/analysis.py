@@ -1,22 +1,20 @@
 """What is wrong between resources and is no gateway's own matter: references that lead nowhere, certificates shared.
 
-Source: istio/istio `pkg/config/analysis/analyzers` for what is told, and under which code.
+Source: istio/istio `pkg/config/analysis/analyzers` for what is reported, and under which code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lockgate.gateway import faults
 from lockgate.gateway.build import Sources
-from lockgate.gateway.faults import Fault, Locate, fault
 from lockgate.gateway.hosts import fully_qualified, gateway_name, within
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Origin
 from lockgate.gateway.registry import protocol
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 
 def analyse(
@@ -24,18 +22,16 @@ def analyse(
     workloads: Sequence[Workload],
     *,
     mesh: Mesh | None = None,
-    locate: Locate = lambda key, path: None,
-) -> tuple[Finding, ...]:
+) -> tuple[Fault, ...]:
     """Faults that no single gateway shows; `workloads` are all gateway workloads."""
     domain = (mesh or Mesh()).domain
-    found = (
+    return (
         *_gateways_without_workload(sources.gateways, workloads),
         *_missing_gateways(sources),
         *_shared_certificates(sources.gateways, workloads),
         *_destination_rules(sources, domain),
         *_port_names(sources, domain),
     )
-    return tuple(one.finding(locate) for one in found)
 
 
 def _gateways_without_workload(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
@@ -43,7 +39,7 @@ def _gateways_without_workload(gateways: Iterable[kinds.Gateway], workloads: Seq
         selector = gateway.spec.selector
         if selector and not any(workload.selected_by(selector) for workload in workloads):
             labels = ", ".join(f"{name}={value}" for name, value in selector.items())
-            yield fault(faults.NO_WORKLOAD, Origin(gateway.key), "spec", "selector", selector=labels)
+            yield codes.NO_WORKLOAD.at(Origin(gateway.key).under("spec", "selector"), selector=labels)
 
 
 def _missing_gateways(sources: Sources) -> Iterable[Fault]:
@@ -52,7 +48,7 @@ def _missing_gateways(sources: Sources) -> Iterable[Fault]:
         for index, text in enumerate(service.spec.gateways):
             name = gateway_name(text, service.namespace)
             if name != "mesh" and name not in known:
-                yield fault(faults.GATEWAY_NOT_FOUND, Origin(service.key), "spec", "gateways", index, gateway=name)
+                yield codes.GATEWAY_NOT_FOUND.at(Origin(service.key).under("spec", "gateways", index), gateway=name)
 
 
 def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
@@ -70,7 +66,7 @@ def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[
             if (str(gateway.key), name) not in told:
                 told.add((str(gateway.key), name))
                 others = ", ".join(f"{one.namespace}/{one.name}" for one in sharing if one is not gateway)
-                yield fault(faults.SHARED_CERTIFICATE, Origin(gateway.key), name=name, others=others)
+                yield codes.SHARED_CERTIFICATE.at(Origin(gateway.key), name=name, others=others)
 
 
 def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
@@ -80,15 +76,15 @@ def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
         origin = Origin(rule.key)
         host = fully_qualified(rule.spec.host, rule.namespace, domain).lower()
         if not _known(host, hosts, wildcards):
-            yield fault(faults.UNKNOWN_DESTINATION_HOST, origin, "spec", "host", host=host)
+            yield codes.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host=host)
         policy = rule.spec.traffic_policy
         if policy and _unverified(policy.tls):
-            yield fault(faults.UNVERIFIED_SERVER, origin, "spec", "trafficPolicy", "tls", host=host)
+            yield codes.UNVERIFIED_SERVER.at(origin.under("spec", "trafficPolicy", "tls"), host=host)
         for index, setting in enumerate(policy.port_level_settings if policy else ()):
             if _unverified(setting.tls):
                 path = ("spec", "trafficPolicy", "portLevelSettings", index, "tls")
                 number = setting.port.number if setting.port else 0
-                yield fault(faults.UNVERIFIED_PORT, origin, *path, host=host, port=number)
+                yield codes.UNVERIFIED_PORT.at(origin.under(*path), host=host, port=number)
 
 
 def _known(host: str, hosts: set[str], wildcards: list[str]) -> bool:
@@ -123,10 +119,8 @@ def _port_names(sources: Sources, domain: str) -> Iterable[Fault]:
             continue
         for index, port in enumerate(service.spec.ports):
             if port.protocol == "TCP" and not protocol(port.name, port.app_protocol, port.port):
-                yield fault(
-                    faults.PORT_NAME,
-                    Origin(service.key),
-                    *("spec", "ports", index, "name"),
+                yield codes.PORT_NAME.at(
+                    Origin(service.key).under(*("spec", "ports", index, "name")),
                     name=port.name or "(none)",
                     port=port.port,
                 )

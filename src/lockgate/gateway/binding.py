@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lockgate.gateway import faults
 from lockgate.gateway.delegates import merged
-from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.hosts import gateway_name, visible
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Origin
 from lockgate.gateway.routes import HttpRule, Rules, named_hosts
 from lockgate.resources import kinds
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 
 class Bindings:
@@ -104,7 +103,7 @@ def _with_delegates(
         name = (wants.namespace or rule.namespace, wants.name)
         delegate = delegates[name]
         if delegate is None:
-            told.append(fault(faults.DELEGATE_NOT_FOUND, rule.origin, "delegate", delegate=f"{name[0]}/{name[1]}"))
+            told.append(codes.DELEGATE_NOT_FOUND.at(rule.origin.under("delegate"), delegate=f"{name[0]}/{name[1]}"))
             continue
         rules += (
             HttpRule(both, inner.origin)

@@ -10,24 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.gateway import faults
 from lockgate.gateway.binding import Bindings
 from lockgate.gateway.credentials import SCHEME, secret_names
 from lockgate.gateway.destinations import Destinations, destinations
-from lockgate.gateway.faults import Fault, Locate, fault
 from lockgate.gateway.hosts import narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings, Mesh, proxy_settings
-from lockgate.gateway.model import (
-    DownstreamTls,
-    FilterChain,
-    Gateway,
-    Http,
-    Listener,
-    Origin,
-    RouteConfiguration,
-)
+from lockgate.gateway.model import DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
 from lockgate.gateway.registry import Hosts, by_name, endpoints, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
@@ -36,7 +26,8 @@ from lockgate.gateway.upstreams import Clusters, clusters, resolve
 from lockgate.gateway.virtual_hosts import Part, VirtualHosts, part
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.model import ObjectKey
 
 
@@ -60,7 +51,7 @@ class Sources:
 @dataclass(frozen=True, slots=True)
 class Built:
     gateway: Gateway
-    findings: tuple[Finding, ...] = field(default=())
+    faults: tuple[Fault, ...] = field(default=())
 
 
 def build(
@@ -69,13 +60,11 @@ def build(
     *,
     mesh: Mesh | None = None,
     memo: Memo | None = None,
-    locate: Locate = lambda key, path: None,
 ) -> Built:
-    """The gateway that `workload` is, and what is wrong with its sources. `locate` finds a field's place in a file."""
+    """The gateway that `workload` is, and what is wrong with its sources."""
     building = _Building(sources, workload, mesh or Mesh(), memo or Memo())
     gateway = building.run()
-    told = dict.fromkeys(building.faults)
-    return Built(gateway, tuple(one.finding(locate) for one in told))
+    return Built(gateway, tuple(dict.fromkeys(building.faults)))
 
 
 class _Building:
@@ -173,7 +162,7 @@ class _Building:
         settings = server.server.tls
         if settings and settings.mode in ("ISTIO_MUTUAL", "AUTO_PASSTHROUGH"):
             what, reason = f"tls.mode {settings.mode}", "it needs the mesh's own certificates"
-            self.faults.append(fault(faults.NOT_SUPPORTED, server.origin, "tls", "mode", what=what, reason=reason))
+            self.faults.append(codes.NOT_SUPPORTED.at(server.origin.under("tls", "mode"), what=what, reason=reason))
             return
         if server.http:
             yield self._memo.made(_https_chain, server, self._mesh)
@@ -195,7 +184,7 @@ class _Building:
         names = [name for name in chain.server_names or ("any SNI",) if name in taken]
         if names:
             origin = chain.origin or Origin(ObjectKey("", "", "", ""))
-            self.faults.append(fault(faults.SAME_SNI, origin, names=", ".join(names), port=port))
+            self.faults.append(codes.SAME_SNI.at(origin, names=", ".join(names), port=port))
         else:
             chains.append(chain)
 
@@ -213,7 +202,7 @@ class _Building:
                 if not any(covers(server, rules.service) for server in without_http):
                     told = ", ".join(rules.service.spec.hosts)
                     origin = Origin(rules.service.key, ("spec", "hosts"))
-                    self.faults.append(fault(faults.HOSTS_NOT_IN_GATEWAY, origin, hosts=told, gateway=name))
+                    self.faults.append(codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=told, gateway=name))
 
     def _check_credentials(self, wanted: Mapping[str, Origin]) -> None:
         known = set(self._sources.secrets)
@@ -221,13 +210,8 @@ class _Building:
             secrets = secret_names(name)
             if name.startswith(SCHEME) and not any((self._workload.namespace, one) in known for one in secrets):
                 self.faults.append(
-                    fault(
-                        faults.SECRET_NOT_FOUND,
-                        origin,
-                        "tls",
-                        "credentialName",
-                        namespace=self._workload.namespace,
-                        name=secrets[0],
+                    codes.SECRET_NOT_FOUND.at(
+                        origin.under("tls", "credentialName"), namespace=self._workload.namespace, name=secrets[0]
                     )
                 )
 
@@ -240,7 +224,7 @@ class _Building:
         except ValueError as error:
             namespace, _, name = self._workload.name.partition("/")
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))
-            self.faults.append(fault(faults.PROXY_CONFIG_BROKEN, origin, reason=error))
+            self.faults.append(codes.PROXY_CONFIG_BROKEN.at(origin, reason=error))
             return self._mesh.http
 
 

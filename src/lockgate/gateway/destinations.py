@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from lockgate.gateway.hosts import best_match, fully_qualified, visible
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Origin
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
+from lockgate.resources.faults import Origin
 
 
 @dataclass(frozen=True, slots=True)

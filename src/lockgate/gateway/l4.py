@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lockgate.gateway import faults
-from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.hosts import fully_qualified, gateway_name, narrower
-from lockgate.gateway.model import DownstreamTls, FilterChain, Origin, Tcp, WeightedCluster
+from lockgate.gateway.model import DownstreamTls, FilterChain, Tcp, WeightedCluster
 from lockgate.gateway.registry import Host
 from lockgate.gateway.routes import Reference, Rules, Server, reference_to
 from lockgate.gateway.servers import BoundServer
 from lockgate.resources import kinds
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 Find = Callable[[str], Host | None]
 _Match = kinds.TLSMatchAttributes | kinds.L4MatchAttributes
@@ -85,7 +85,7 @@ def tcp_chains(
 def _told(found: Chains, server: BoundServer, kind: str) -> Chains:
     if not found.chains:
         hosts = ", ".join(str(host) for host in server.hosts)
-        found.faults.append(fault(faults.NO_TCP_ROUTE, server.origin, kind=kind, hosts=hosts))
+        found.faults.append(codes.NO_TCP_ROUTE.at(server.origin, kind=kind, hosts=hosts))
     return found
 
 

@@ -15,19 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
-from lockgate.resources.model import ObjectKey
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The part of a manifest that something comes from: an object, and the path of fields and indices in it."""
-
-    key: ObjectKey
-    path: tuple[str | int, ...] = ()
-
-    def __str__(self) -> str:
-        return str(self.key)
-
+from lockgate.resources.faults import Origin
 
 # --- what a request is compared with -----------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from lockgate.gateway.hosts import visible
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Discovery, Endpoint, Origin
+from lockgate.gateway.model import Discovery, Endpoint
 from lockgate.resources import kinds
+from lockgate.resources.faults import Origin
 
 _SERVICE_NAME = "kubernetes.io/service-name"
 _EXPORT_TO = "networking.istio.io/exportTo"

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from lockgate.gateway import faults
 from lockgate.gateway.clusters import cluster_name
 from lockgate.gateway.destinations import Rule
 from lockgate.gateway.durations import seconds
-from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.headers import authority, header_changes
 from lockgate.gateway.hosts import fully_qualified, gateway_name
 from lockgate.gateway.matches import claims, regexes, route_match, text_match
@@ -35,7 +33,6 @@ from lockgate.gateway.model import (
     HashQuery,
     HashSourceIp,
     Mirror,
-    Origin,
     PathRewrite,
     Redirect,
     Regex,
@@ -48,6 +45,8 @@ from lockgate.gateway.registry import Host
 from lockgate.gateway.retries import retry
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 _GRPC = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -132,7 +131,7 @@ class _Translation:
             if last:
                 for later in rules.rules[index + 1 :] if _takes_everything(rule.route) else ():
                     reason = "an earlier rule takes every request"
-                    self._faults.append(fault(faults.UNREACHABLE_RULE, later.origin, reason=reason))
+                    self._faults.append(codes.UNREACHABLE_RULE.at(later.origin, reason=reason))
                 break
         return Translated(tuple(routes), tuple(self._references.items()), (*rules.faults, *self._faults))
 
@@ -148,11 +147,11 @@ class _Translation:
             origin = Origin(rule.origin.key, (*rule.origin.path, "match", index))
             if claim := next(iter(claims(match)), None):
                 what, reason = f"the match of {claim}", "tokens are not read, so it never holds"
-                self._faults.append(fault(faults.NOT_SUPPORTED, origin, "headers", what=what, reason=reason))
+                self._faults.append(codes.NOT_SUPPORTED.at(origin.under("headers"), what=what, reason=reason))
                 continue
             made = route_match(match)
             if bad := next(regexes(made), None):
-                self._faults.append(fault(faults.REGEX, origin, pattern=bad[0], reason=bad[1]))
+                self._faults.append(codes.REGEX.at(origin, pattern=bad[0], reason=bad[1]))
                 continue
             route = replace(
                 base,
@@ -212,7 +211,7 @@ class _Translation:
     def _redirect(self, redirect: kinds.HTTPRedirect, origin: Origin) -> Redirect | None:
         status = redirect.redirect_code or 301
         if status not in (301, 302, 303, 307, 308):
-            self._faults.append(fault(faults.REDIRECT_CODE, origin, "redirect", status=status))
+            self._faults.append(codes.REDIRECT_CODE.at(origin.under("redirect"), status=status))
             return None
         port = redirect.port
         if redirect.derive_port == "FROM_REQUEST_PORT":
@@ -242,7 +241,7 @@ class _Translation:
             host = clusters[0].host_rewrite
         rewrite = _rewrite(route.rewrite)
         if isinstance(rewrite, RegexRewrite) and (bad := next(regexes(Regex(rewrite.pattern)), None)):
-            self._faults.append(fault(faults.REGEX, rule.origin, "rewrite", pattern=bad[0], reason=bad[1]))
+            self._faults.append(codes.REGEX.at(rule.origin.under("rewrite"), pattern=bad[0], reason=bad[1]))
             return None
         return Forward(
             clusters=clusters,
@@ -273,7 +272,7 @@ class _Translation:
         self._references.setdefault(reference, origin)
         if host and len(host.ports) > 1 and destination.port is None:
             ports = ", ".join(str(port.number) for port in host.ports)
-            self._faults.append(fault(faults.PORT_REQUIRED, origin, host=name, ports=ports, port=reference.port))
+            self._faults.append(codes.PORT_REQUIRED.at(origin, host=name, ports=ports, port=reference.port))
         return reference.cluster
 
     def _mirrors(self, route: kinds.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:
@@ -331,7 +330,7 @@ class _Translation:
                 else:
                     reason = f"status {status} is not between 200 and 599"
                     what = "the abort fault"
-                    self._faults.append(fault(faults.ENVOY_VALUE, rule.origin, "fault", what=what, reason=reason))
+                    self._faults.append(codes.ENVOY_VALUE.at(rule.origin.under("fault"), what=what, reason=reason))
         return delay, abort
 
     def _cors(self, cors: kinds.CorsPolicy | None, origin: Origin) -> Cors | None:
@@ -340,7 +339,7 @@ class _Translation:
         origins: list[TextMatch] = [made for item in cors.allow_origins if (made := text_match(item))]
         for item in origins:
             if bad := next(regexes(item), None):
-                self._faults.append(fault(faults.REGEX, origin, "corsPolicy", pattern=bad[0], reason=bad[1]))
+                self._faults.append(codes.REGEX.at(origin.under("corsPolicy"), pattern=bad[0], reason=bad[1]))
         origins = [item for item in origins if next(regexes(item), None) is None]
         if not cors.allow_origins:
             origins = [Exact(item) for item in cors.allow_origin]

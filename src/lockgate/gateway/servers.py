@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lockgate.gateway import faults
-from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.hosts import ServerHost, server_hosts
 from lockgate.gateway.memo import Memo
-from lockgate.gateway.model import Origin
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 _HTTP_FAMILY = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY")
 
@@ -92,10 +91,10 @@ def servers(gateways: Iterable[kinds.Gateway], workload: Workload, memo: Memo) -
             number = server.server.port.number
             if workload.unprivileged and server.port < 1024:
                 found.faults.append(
-                    fault(faults.PRIVILEGED_PORT, server.origin, "port", port=number, target=server.port)
+                    codes.PRIVILEGED_PORT.at(server.origin.under("port"), port=number, target=server.port)
                 )
             elif server.protocol in ("HTTPS", "TLS") and server.server.tls is None:
-                found.faults.append(fault(faults.NO_TLS, server.origin, "port", "protocol", protocol=server.protocol))
+                found.faults.append(codes.NO_TLS.at(server.origin.under("port", "protocol"), protocol=server.protocol))
             else:
                 merge.add(server)
                 _check_port(server, workload, found.faults)
@@ -127,7 +126,7 @@ class _Merge:
 
     def add(self, server: BoundServer) -> None:
         if reason := self._excluded(server):
-            self._found.faults.append(fault(faults.CONFLICTING_GATEWAYS, server.origin, reason=reason))
+            self._found.faults.append(codes.CONFLICTING_GATEWAYS.at(server.origin, reason=reason))
             return
         if server.server.tls is not None:
             taken = self._tls_hosts.setdefault((server.port, server.server.bind), {})
@@ -166,4 +165,4 @@ def _check_port(server: BoundServer, workload: Workload, told: list[Fault]) -> N
     number = server.server.port.number
     if workload.ports and not any(number in (port.port, port.target) for port in workload.ports):
         ports = ", ".join(str(port) for port in sorted({port.port for port in workload.ports}))
-        told.append(fault(faults.PORT_NOT_ON_SERVICE, server.origin, "port", "number", port=number, ports=ports))
+        told.append(codes.PORT_NOT_ON_SERVICE.at(server.origin.under("port", "number"), port=number, ports=ports))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lockgate.gateway import faults
 from lockgate.gateway.clusters import cluster
 from lockgate.gateway.destinations import Destinations
-from lockgate.gateway.faults import Fault, fault
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Cluster, Endpoint, Origin
+from lockgate.gateway.model import Cluster, Endpoint
 from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
 from lockgate.gateway.routes import Reference
 from lockgate.resources import kinds
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def clusters(
         rule = destinations.rule(host.hostname, host.namespace)
         subset = rule.subsets.get(reference.subset) if rule else None
         if reference.subset and subset is None:
-            told.append(fault(faults.SUBSET_NOT_FOUND, origin, subset=reference.subset, host=reference.host))
+            told.append(codes.SUBSET_NOT_FOUND.at(origin, subset=reference.subset, host=reference.host))
             continue
         made = memo.made(cluster, host, port, reference.subset, rule, mesh)
         uses.append(memo.made(Use, made, host, port, subset))
@@ -95,6 +95,6 @@ def _with_names(item: Cluster, endpoints: tuple[Endpoint, ...]) -> Cluster:
 
 def _missing(reference: Reference, host: Host | None, origin: Origin) -> Fault:
     if host is None:
-        return fault(faults.HOST_NOT_FOUND, origin, host=reference.host, namespace=origin.key.namespace)
+        return codes.HOST_NOT_FOUND.at(origin, host=reference.host, namespace=origin.key.namespace)
     ports = ", ".join(str(port.number) for port in host.ports) or "none"
-    return fault(faults.PORT_NOT_FOUND, origin, host=reference.host, port=reference.port, ports=ports)
+    return codes.PORT_NOT_FOUND.at(origin, host=reference.host, port=reference.port, ports=ports)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lockgate.gateway.memo import Memo
-from lockgate.gateway.model import Origin, RouteConfiguration, VirtualHost
+from lockgate.gateway.model import RouteConfiguration, VirtualHost
 from lockgate.gateway.routes import Translated
+from lockgate.resources.faults import Origin
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockgate.ingress import certificates, findings, frontend, load_balancer, rules
+from lockgate.ingress import certificates, faults, frontend, load_balancer, rules
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.values import Malformed, read_bool
 from lockgate.ingress.backends import Backend, Backends
@@ -19,7 +19,7 @@ from lockgate.ingress.refusal import Path, Refused, about
 from lockgate.ingress.stack import LOAD_BALANCER, Permission, SecurityGroup, Stack
 from lockgate.ingress.subnets import Demand
 from lockgate.ingress.target_groups import TargetGroups
-from lockgate.ingress.world import Account, Locate, Objects, Settings, nowhere
+from lockgate.ingress.world import Account, Objects, Settings
 from lockgate.loadbalancer.model import (
     Action,
     Condition,
@@ -30,28 +30,26 @@ from lockgate.loadbalancer.model import (
     Rule,
 )
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.resources.finding import Finding, Position
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Code, Fault, Origin
 from lockgate.resources.model import Resource
 
 
-def build(
-    group: Group, objects: Objects, account: Account, settings: Settings, locate: Locate = nowhere
-) -> Stack | Refused:
+def build(group: Group, objects: Objects, account: Account, settings: Settings) -> Stack | Refused:
     """The group's stack, or why there is none: then what the group has already stays as it is."""
     try:
-        return _Build(group, objects, account, settings, locate).stack()
+        return _Build(group, objects, account, settings).stack()
     except Refused as refused:
         return refused
 
 
 class _Build:
-    def __init__(self, group: Group, objects: Objects, account: Account, settings: Settings, locate: Locate) -> None:
+    def __init__(self, group: Group, objects: Objects, account: Account, settings: Settings) -> None:
         self.group = group
         self.objects = objects
         self.account = account
         self.settings = settings
-        self.locate = locate
-        self.findings: list[Finding] = []
+        self.faults: list[Fault] = []
         self.candidates: dict[str, tuple[_Candidate, ...]] = {}
 
     def stack(self) -> Stack:
@@ -78,14 +76,14 @@ class _Build:
         tags = load_balancer.group_tags(group, settings)
         attributes = load_balancer.attributes(group)
         target_groups = TargetGroups(
-            group.id, settings, self.account, self.locate, family != "ipv4", security.backend_peer is not None
+            group.id, settings, self.account, family != "ipv4", security.backend_peer is not None
         )
         self.backends = Backends(self.objects, self.account, settings, target_groups, self._no_backend)
         self.redirect_port = _redirect_port(load_balancer.ssl_redirect(group), open_ports, group)
         listeners = tuple(self._listener(port, tags) for port in open_ports)
         load_balancer.check_addons(group)
         if subnets is None and self.account.subnets is None:
-            self._note_open(group.members[0].ingress, a.SUBNETS.path(), "which subnets it gets, EC2 decides")
+            self._note_open(codes.SUBNETS_OPEN, group.members[0].ingress, a.SUBNETS.path())
         first = group.members[0].ingress
         made = LoadBalancer(
             name=name,
@@ -97,7 +95,7 @@ class _Build:
             subnets=subnets or (),
             attributes=attributes,
             tags=load_balancer.tracked(tags, group.id, LOAD_BALANCER, settings),
-            origin=self.locate(first.key, ()),
+            origin=Origin(first.key),
         )
         return Stack(
             group=group.id,
@@ -112,25 +110,22 @@ class _Build:
             capacity_units=load_balancer.capacity_units(group),
             coip_pool=load_balancer.coip_pool(group),
             ipam_pool=load_balancer.ipam_pool(group),
-            findings=(*self._told(), *self.findings),
+            faults=(*self._annotation_faults(), *self.faults),
         )
 
     def _frontend(self, behind: frontend.Behind) -> NetworkLoadBalancer | None:
-        made = frontend.frontend(self.group, behind, self.account, self.settings, self.locate, self._unmapped)
+        made = frontend.frontend(self.group, behind, self.account, self.settings, self._unmapped)
         if made is not None and not any(mapping.subnet for mapping in made.subnets):
             ingress, path = self.group.members[0].ingress, a.FRONTEND_NLB_SUBNETS.path()
-            self._note_open(ingress, path, "which subnets the network load balancer gets, EC2 decides")
+            self._note_open(codes.FRONTEND_SUBNETS_OPEN, ingress, path)
         for group, why in hopeless_checks(made, behind.load_balancer) if made is not None else ():
-            message = f"in front, the health check behind port {group.port} fails: {why}"
-            mend = "set frontend-nlb-healthcheck-protocol, -port, -path or -success-codes"
-            subject = str(self.group.members[0].ingress.key)
-            self.findings.append(findings.HOPELESS_CHECK.finding(message, group.origin, mend=mend, subject=subject))
+            self.faults.append(codes.HOPELESS_CHECK.at(group.origin, port=group.port, reason=why))
         return made
 
     def _listener(self, port: Port, tags: dict[str, str]) -> Listener:
         first = port.members[0].ingress
         if port.certificates_open:
-            self._note_open(first, a.CERTIFICATE_ARN.path(), f"which certificates port {port.number} has, ACM decides")
+            self._note_open(codes.CERTIFICATES_OPEN, first, a.CERTIFICATE_ARN.path(), port=port.number)
         path = a.LISTEN_PORTS.path()
         found = path if a.LISTEN_PORTS.key in first.metadata.annotations else ()
         default = self._default_actions(port)
@@ -147,7 +142,7 @@ class _Build:
             mutual_authentication=port.mutual,
             attributes=self._listener_attributes(port),
             tags=self._rule_tags(tags, str(port.number)),
-            origin=self.locate(first.key, found),
+            origin=Origin(first.key, found),
         )
 
     def _default_actions(self, port: Port) -> tuple[Action, ...]:
@@ -227,7 +222,7 @@ class _Build:
                 backend = self.backends.read(member, path.backend, (*where, "backend"))
                 with about(ingress.key, where):
                     conditions = rules.rule_conditions(rule.host, pattern, backend.conditions)
-                found.append(_Candidate(member, conditions, backend, tags, self.locate(ingress.key, where)))
+                found.append(_Candidate(member, conditions, backend, tags, Origin(ingress.key, where)))
         return found
 
     def _listener_attributes(self, port: Port) -> dict[str, str]:
@@ -260,8 +255,8 @@ class _Build:
             tags=load_balancer.tracked(tags, self.group.id, "ManagedLBSecurityGroup", self.settings),
         )
 
-    def _told(self) -> list[Finding]:
-        """What the members' annotations, and those of the Services behind them, should tell their author."""
+    def _annotation_faults(self) -> list[Fault]:
+        """The faults of the members' annotations, and of those of the Services behind them."""
         resources: list[Resource] = [member.ingress for member in self.group.members]
         services = {
             (candidate.backend.service.namespace, candidate.backend.service.name): candidate.backend.service
@@ -271,32 +266,26 @@ class _Build:
         }
         resources += services.values()
         return [
-            finding
+            fault
             for resource in resources
-            for finding in (
-                *findings.unknown_annotations(resource, self.locate),
-                *findings.annotations_without_effect(resource, self.locate, self.settings),
+            for fault in (
+                *faults.unknown_annotations(resource),
+                *faults.annotations_without_effect(resource, self.settings),
             )
         ]
 
     def _no_backend(self, member: Member, path: Path, message: str) -> None:
-        place = self.locate(member.ingress.key, path)
-        finding = findings.NO_BACKEND.finding(message, place, subject=str(member.ingress.key))
-        if finding not in self.findings:
-            self.findings.append(finding)
+        fault = codes.NO_BACKEND.at(Origin(member.ingress.key, path), problem=message)
+        if fault not in self.faults:
+            self.faults.append(fault)
 
     def _unmapped(self, member: Member, message: str) -> None:
-        place = self.locate(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
-        self.findings.append(findings.UNMAPPED.finding(message, place, subject=str(member.ingress.key)))
+        origin = Origin(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
+        self.faults.append(codes.UNMAPPED.at(origin, problem=message))
 
-    def _note_open(self, about_: Resource, path: Path, message: str) -> None:
-        self.findings.append(
-            findings.LEFT_OPEN.finding(
-                message,
-                self.locate(about_.key, path if path[-1] in about_.metadata.annotations else ()),
-                subject=str(about_.key),
-            )
-        )
+    def _note_open(self, code: Code, ingress: Resource, path: Path, **values: object) -> None:
+        origin = Origin(ingress.key, path if path[-1] in ingress.metadata.annotations else ())
+        self.faults.append(code.at(origin, **values))
 
 
 class _Candidate:
@@ -310,7 +299,7 @@ class _Candidate:
         conditions: tuple[Condition, ...],
         backend: Backend,
         tags: dict[str, str],
-        origin: Position | None,
+        origin: Origin | None,
     ) -> None:
         self.member = member
         self.conditions = conditions

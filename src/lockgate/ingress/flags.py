@@ -1,8 +1,8 @@
 """The controller's command line: its flags that change what is made, and those that change nothing here.
 
-They are read from the controller's Deployment, where the manifests hold it. What the controller would not start with
-is told, and left out. Source: aws-load-balancer-controller `pkg/config/`, its guide's page "Controller configuration
-options"; pflag for how an argument is read.
+They are read from the controller's Deployment, where the manifests hold it. An argument with which the controller would
+not start is reported and left out. Source: aws-load-balancer-controller `pkg/config/`, its guide's page "Controller
+configuration options"; pflag for how an argument is read.
 """
 
 from __future__ import annotations
@@ -22,25 +22,12 @@ from lockgate.ingress.stack import (
     RESOURCE_TAG,
     STACK_TAG,
 )
-from lockgate.ingress.world import GATES, Locate, Settings
+from lockgate.ingress.world import GATES, Settings
 from lockgate.resources import durations
-from lockgate.resources.codes import define
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import Deployment
 from lockgate.resources.model import JsonObject, Resource
-
-NOT_STARTED: Final = define(
-    "LG1108",
-    Severity.ERROR,
-    "Controller does not start",
-    "With this argument the AWS Load Balancer Controller exits at once; here it is as if the flag were not set.",
-)
-NO_EFFECT: Final = define(
-    "LG1109",
-    Severity.INFO,
-    "Controller flags without effect here",
-    "They are read as the controller reads them, and nothing on this machine follows from them.",
-)
 
 NAME: Final = "aws-load-balancer-controller"
 
@@ -60,10 +47,10 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """What the manifests say of the controller: its settings, and what is to be told of its flags."""
+    """What the manifests say of the controller: its settings, and the faults of its flags."""
 
     settings: Settings
-    findings: tuple[Finding, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +62,7 @@ class Arguments:
     faults: tuple[tuple[int, str], ...] = ()
 
 
-def controller(resources: Iterable[Resource], locate: Locate, defaults: Settings) -> Controller:
+def controller(resources: Iterable[Resource], defaults: Settings) -> Controller:
     """The controller that runs in the cluster: `defaults` where no manifest holds its Deployment."""
     found = [(each, *place) for each in resources if isinstance(each, Deployment) if (place := _container(each))]
     if not found:
@@ -83,27 +70,20 @@ def controller(resources: Iterable[Resource], locate: Locate, defaults: Settings
     deployment, path, container = found[0]
     places, texts = _command_line(container)
     read = read_arguments(texts, defaults)
-    subject = str(deployment.key)
-    told = [
-        NOT_STARTED.finding(message, locate(deployment.key, (*path, *places[index])), subject=subject)
-        for index, message in read.faults
-    ]
+    origin = Origin(deployment.key, path)
+    faults = [codes.NOT_STARTED.at(origin.under(*places[index]), problem=message) for index, message in read.faults]
     if read.ignored:
-        names = ", ".join(f"--{name}" for name in read.ignored)
-        here = locate(deployment.key, (*path, *places[0][:1]))
-        told.append(NO_EFFECT.finding(f"without effect here: {names}", here, subject=subject))
+        flags = ", ".join(f"--{name}" for name in read.ignored)
+        faults.append(codes.NO_EFFECT.at(origin.under(*places[0][:1]), flags=flags))
     settings = read.settings
     for flag in FLAGS.values():
         value = getattr(settings, flag.setting) if flag.setting else ""
         if isinstance(value, str) and "$(" in value:
-            here = locate(deployment.key, (*path, "env"))
-            message = f"--{flag.name}: only the cluster knows {value}; it is as if the flag were not set"
-            told.append(NO_EFFECT.finding(message, here, subject=subject))
+            faults.append(codes.ONLY_IN_CLUSTER.at(origin.under("env"), flag=flag.name, value=value))
             settings = replace(settings, **{flag.setting: getattr(defaults, flag.setting)})
     for other, _, _ in found[1:]:
-        message = f"{deployment.namespace}/{deployment.name} is the controller: the flags of another one do not count"
-        told.append(NO_EFFECT.finding(message, locate(other.key, ()), subject=str(other.key)))
-    return Controller(settings, tuple(told))
+        faults.append(codes.SECOND_CONTROLLER.at(Origin(other.key), first=f"{deployment.namespace}/{deployment.name}"))
+    return Controller(settings, tuple(faults))
 
 
 def read_arguments(arguments: Sequence[str], defaults: Settings) -> Arguments:

@@ -20,7 +20,7 @@ from lockgate.ingress.names import frontend_name, frontend_target_group_name
 from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, GroupId
 from lockgate.ingress.subnets import Demand, discovered_subnets, named_subnets
-from lockgate.ingress.world import Account, Locate, Settings
+from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import (
     Forward,
     HealthCheck,
@@ -31,6 +31,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, TcpListener
+from lockgate.resources.faults import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ def frontend(
     behind: Behind,
     account: Account,
     settings: Settings,
-    locate: Locate,
     passed_over: Callable[[Member, str], None],
 ) -> NetworkLoadBalancer | None:
     """None where no annotation asks for it. `passed_over` is told of ports that a member maps to none of its own.
@@ -65,7 +65,7 @@ def frontend(
     tags = _same_map(group, a.FRONTEND_NLB_TAGS, "conflicting frontend NLB tags: {} | {}")
     attributes = _same_map(group, a.FRONTEND_NLB_ATTRIBUTES, "conflicting frontend NLB attributes: {} | {}")
     wishes = _merged(group, behind.ports, passed_over)
-    target_groups = [_target_group(group.id, wish, account, settings, locate) for wish in wishes]
+    target_groups = [_target_group(group.id, wish, account, settings) for wish in wishes]
     first = said(group, a.ENABLE_FRONTEND_NLB)[0][0]
     return NetworkLoadBalancer(
         name=frontend_name(behind.load_balancer.name),
@@ -85,7 +85,7 @@ def frontend(
         subnets=subnets,
         attributes=attributes,
         tags=tracked(tags or behind.tags, group.id, FRONTEND, settings),
-        origin=locate(first.ingress.key, a.ENABLE_FRONTEND_NLB.path()),
+        origin=Origin(first.ingress.key, a.ENABLE_FRONTEND_NLB.path()),
     )
 
 
@@ -220,7 +220,7 @@ def _conflict(
     return refused(f"failed to merge NLB listenPort config for port: {wish.port}: {message}", wish.member, annotation)
 
 
-def _target_group(group: GroupId, wish: _Wish, account: Account, settings: Settings, locate: Locate) -> TargetGroup:
+def _target_group(group: GroupId, wish: _Wish, account: Account, settings: Settings) -> TargetGroup:
     """Its port is the one in front; the load balancer is registered with its own."""
     ingress, mapping = wish.member.ingress, a.FRONTEND_NLB_PORT_MAPPING
     mapped = mapping.key in ingress.metadata.annotations
@@ -244,7 +244,7 @@ def _target_group(group: GroupId, wish: _Wish, account: Account, settings: Setti
         targets=(Target(LOAD_BALANCER, wish.target_port),),
         tags=tracked({}, group, resource, settings),
         vpc_id=account.vpc_id,
-        origin=locate(ingress.key, (mapping if mapped else a.ENABLE_FRONTEND_NLB).path()),
+        origin=Origin(ingress.key, (mapping if mapped else a.ENABLE_FRONTEND_NLB).path()),
     )
 
 

@@ -1,17 +1,17 @@
 """Manifests alone to stacks: what the Ingresses in files lead to, without a cluster or an account.
 
-What only a cluster or AWS would know is stood in for, and told: node ports, Service UIDs (and with them target group
-names), subnets, discovered certificates.
+What only a cluster or AWS would know gets a stand-in, and is reported: node ports, Service UIDs (and with them target
+group names), subnets, discovered certificates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 from zlib import crc32
 
-from lockgate.ingress import findings
+from lockgate.ingress import faults
 from lockgate.ingress.build import build
 from lockgate.ingress.flags import controller
 from lockgate.ingress.group import (
@@ -24,11 +24,12 @@ from lockgate.ingress.group import (
     assemble,
     ownership,
 )
-from lockgate.ingress.refusal import Path, Refused
+from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.ingress.wants import secrets_of, services_of
-from lockgate.ingress.world import Account, Locate, Name, Objects, Settings
-from lockgate.resources.finding import Finding, Position
+from lockgate.ingress.world import Account, Name, Objects, Settings
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import (
     Ingress,
     IngressClass,
@@ -42,18 +43,12 @@ from lockgate.resources.model import ObjectKey, Resource
 DEFAULTS: Final = Settings(cluster_name="lockgate")
 
 
-class Documented(Protocol):
-    """A manifest that knows where its fields were written."""
-
-    def at(self, *path: str | int) -> Position: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """A stack for each group that builds, by group, and findings of all. Given back as `earlier`, it is built upon."""
+    """A stack for each group that builds, by group, and all faults. Given back as `earlier`, it is built upon."""
 
     stacks: tuple[Stack, ...]
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...]
     settings: Settings
     """The controller's flags, with which they were built."""
     _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
@@ -80,27 +75,25 @@ class _Uses:
 
 def stack_from_manifests(
     resources: Iterable[Resource],
-    documents: Mapping[ObjectKey, Documented] | None = None,
     *,
     settings: Settings | None = None,
     account: Account | None = None,
     earlier: Stacks | None = None,
 ) -> Stacks:
     """All groups of the Ingresses among `resources`, with the controller's flags out of its Deployment where no
-    `settings` are given. `documents` give positions. A group of which nothing has changed since `earlier` is not built
-    again; positions are then its earlier ones."""
-    told: list[Finding] = []
-    locate = _locate(documents or {})
+    `settings` are given. A group of which nothing has changed since `earlier` is not built again."""
+    found: list[Fault] = []
     if settings is None:
         resources = list(resources)
-        told += (found := controller(resources, locate, DEFAULTS)).findings
-        settings = found.settings
+        flags = controller(resources, DEFAULTS)
+        found += flags.faults
+        settings = flags.settings
     objects, stood_in = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
     for ingress in objects.ingresses.values():
-        match _owner(ingress, objects, settings, locate):
-            case Finding() as finding:
-                told.append(finding)
+        match _owner(ingress, objects, settings):
+            case Fault() as fault:
+                found.append(fault)
             case GroupId() as owner:
                 groups.setdefault(owner, []).append(ingress)
     built: dict[GroupId, _Built] = {}
@@ -113,32 +106,32 @@ def stack_from_manifests(
                 built[group_id] = known
                 continue
             uses = tuple(_uses(member, objects) for member in group.members)
-            result = build(group, objects, account or Account(), settings, locate)
+            result = build(group, objects, account or Account(), settings)
             built[group_id] = _Built(uses, _used(uses, objects), result)
         except Refused as refused:
             built[group_id] = _Built((), (), refused)
     stacks: list[Stack] = []
     for result in (each.result for each in built.values()):
         if isinstance(result, Refused):
-            told.append(findings.refused(result, locate))
+            found.append(faults.refused(result))
         else:
             stacks.append(result)
-            told += [*result.findings, *_node_port_findings(result, stood_in, locate)]
-    # Of a Service that several groups lead to each group tells the same.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(told)), settings, built)
+            found += [*result.faults, *_stand_in_node_ports(result, stood_in)]
+    # The groups that lead to one Service all report its faults.
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, built)
 
 
-def _owner(ingress: Ingress, objects: Objects, settings: Settings, locate: Locate) -> GroupId | Finding | None:
+def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:
     """The group of an Ingress, or why it is in none; None for somebody else's."""
     match ownership(ingress, objects, settings):
         case Owned(owner):
             return owner
         case InvalidClass(message):
-            place = locate(ingress.key, ("spec", "ingressClassName"))
-            return findings.CLASS_NOT_RESOLVED.finding(message, place, subject=str(ingress.key))
+            origin = Origin(ingress.key, ("spec", "ingressClassName"))
+            return codes.CLASS_NOT_RESOLVED.at(origin, refusal=message)
         case InvalidGroup(message):
-            place = locate(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
-            return findings.GROUP_NOT_VALID.finding(message, place, subject=str(ingress.key))
+            origin = Origin(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
+            return codes.GROUP_NOT_VALID.at(origin, refusal=message)
         case NotOurs():
             return None
 
@@ -191,15 +184,14 @@ def with_node_ports(service: Service) -> Service:
     return service.model_copy(update={"spec": spec})
 
 
-def _node_port_findings(stack: Stack, stood_in: frozenset[Name], locate: Locate) -> Iterator[Finding]:
-    told: set[Name] = set()
+def _stand_in_node_ports(stack: Stack, stood_in: frozenset[Name]) -> Iterator[Fault]:
+    reported: set[Name] = set()
     for binding in stack.bindings:
         name = (binding.namespace, binding.service)
-        if binding.target_type == "instance" and name in stood_in and name not in told:
-            told.add(name)
+        if binding.target_type == "instance" and name in stood_in and name not in reported:
+            reported.add(name)
             key = ObjectKey("", "Service", *name)
-            message = "the cluster chooses its node ports: those shown stand in for them"
-            yield findings.LEFT_OPEN.finding(message, locate(key, ("spec", "ports")), subject=str(key))
+            yield codes.NODE_PORTS_OPEN.at(Origin(key, ("spec", "ports")))
 
 
 def _same(known: _Built, group: Group, objects: Objects) -> bool:
@@ -230,11 +222,3 @@ def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, .
         used += [objects.services.get(name) for name in each.services]
         used += [objects.secrets.get(name) for name in each.secrets]
     return tuple(used)
-
-
-def _locate(documents: Mapping[ObjectKey, Documented]) -> Locate:
-    def locate(key: ObjectKey, path: Path) -> Position | None:
-        document = documents.get(key)
-        return document.at(*path) if document is not None else None
-
-    return locate

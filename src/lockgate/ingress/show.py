@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from lockgate.ingress import shapes
 from lockgate.ingress.stack import SecurityGroup, Stack, TargetGroupBinding
 from lockgate.loadbalancer.model import Action, Listener, LoadBalancer, Rule, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Locate, Origin
 
 Json: TypeAlias = dict[str, Any]
 
 
-def stack_json(stack: Stack) -> Json:
+def stack_json(stack: Stack, locate: Locate) -> Json:
     """What `lockgate show load-balancer` prints of one group. Secrets are left out; references stand for ARNs."""
+    return cast(Json, _placed(_stack(stack), locate))
+
+
+def _stack(stack: Stack) -> Json:
     shown: Json = {"IngressGroup": str(stack.group)}
     if stack.load_balancer is not None:
         shown["LoadBalancer"] = _balancer(stack, stack.load_balancer)
@@ -151,5 +155,18 @@ def _security_group(group: SecurityGroup) -> Json:
     }
 
 
-def _from(origin: Position | None) -> Json:
-    return {"From": str(origin)} if origin else {}
+def _from(origin: Origin | None) -> Json:
+    return {"From": origin} if origin else {}
+
+
+def _placed(value: Any, locate: Locate) -> Any:
+    """The same with the line of each origin. An origin that no file holds is left out."""
+    if isinstance(value, list):
+        return [_placed(each, locate) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {key: _placed(each, locate) for key, each in value.items() if not isinstance(each, Origin)}
+    for key, each in value.items():
+        if isinstance(each, Origin) and (position := locate(each)) is not None:
+            shown[key] = str(position)
+    return shown

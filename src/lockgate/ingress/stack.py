@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from lockgate.loadbalancer.model import EMPTY, LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.resources.finding import Finding, Position
+from lockgate.resources.faults import Fault, Origin
 
 LOAD_BALANCER: Final = "LoadBalancer"
 FRONTEND: Final = "FrontendNlb"
@@ -80,7 +80,7 @@ class TargetGroupBinding:
     node_selector: Mapping[str, str] = EMPTY
     open_ports: tuple[int | str, ...] | None = None
     multi_cluster: bool = False
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Stack:
     """Everything of one group. Without members there is no load balancer, and all that was made goes.
 
     `listener_attributes` are in the listeners; `capacity_units`, `coip_pool` and `ipam_pool` go with the load
-    balancer's creation. `shield` None leaves its protection as it is. `findings` are what the user should know though
+    balancer's creation. `shield` None leaves its protection as it is. `faults` are what the user should know though
     it builds.
     """
 
@@ -126,7 +126,7 @@ class Stack:
     capacity_units: int | None = None
     coip_pool: str = ""
     ipam_pool: str = ""
-    findings: tuple[Finding, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     @property
     def target_groups(self) -> Mapping[str, TargetGroup]:

@@ -17,8 +17,9 @@ from lockgate.ingress.load_balancer import ingress_tags, tracked
 from lockgate.ingress.names import pseudo_uid, target_group_name
 from lockgate.ingress.refusal import Path, Refused
 from lockgate.ingress.stack import GroupId, TargetGroupBinding
-from lockgate.ingress.world import Account, Locate, Settings
+from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import HealthCheck, Protocol, ProtocolVersion, TargetGroup
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Ingress, Service, ServicePort
 
 
@@ -29,7 +30,6 @@ class TargetGroups:
     group: GroupId
     settings: Settings
     account: Account
-    locate: Locate
     dualstack: bool
     opens_targets: bool
     made: dict[str, TargetGroup] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class TargetGroups:
             protocol_version=shared.protocol_version,
             control_port=control_port,
         )
-        origin = self.locate(ingress.key, path)
+        origin = Origin(ingress.key, path)
         self.made[reference] = TargetGroup(
             reference=reference,
             name=name,

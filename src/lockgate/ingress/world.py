@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from lockgate.ingress.refusal import Path
 from lockgate.ingress.subnets import Subnet
 from lockgate.loadbalancer.model import EMPTY
-from lockgate.resources.finding import Position
 from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams, Secret, Service
-from lockgate.resources.model import ObjectKey
 
 Name: TypeAlias = tuple[str, str]  # namespace, name
-
-Locate: TypeAlias = Callable[[ObjectKey, Path], Position | None]
-"""Where a field of an object was written, None where that is not known."""
-
-
-def nowhere(_key: ObjectKey, _path: Path) -> Position | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class ExistingLoadBalancer:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What AWS was seen to have. None means that nobody looked: such a choice is left open and told as a finding."""
+    """What AWS was seen to have. None means that it was not read: such a choice is left open and reported."""
 
     vpc_id: str = ""
     subnets: tuple[Subnet, ...] | None = None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Origin
 
 if TYPE_CHECKING:  # few load balancers have one, and its classes take a while to make
     from lockgate.loadbalancer.waf.model import WebAcl
@@ -188,7 +188,7 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`actions` end with the one final action; what comes before authenticates. `origin` is the manifest's line."""
+    """`actions` end with the one final action; those before it authenticate."""
 
     priority: int
     conditions: tuple[Condition, ...]
@@ -196,7 +196,7 @@ class Rule:
     transforms: tuple[Rewrite, ...] = ()
     tags: Mapping[str, str] = EMPTY
     arn: str = ""
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Listener:
     attributes: Mapping[str, str] = EMPTY
     tags: Mapping[str, str] = EMPTY
     arn: str = ""
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ class TargetGroup:
     tags: Mapping[str, str] = EMPTY
     vpc_id: str = ""
     control_port: int | None = None
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,4 +291,4 @@ class LoadBalancer:
     dns_name: str = ""
     canonical_hosted_zone_id: str = ""
     web_acl: WebAcl | None = None  # the one that is associated with it
-    origin: Position | None = None
+    origin: Origin | None = None

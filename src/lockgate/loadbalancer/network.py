@@ -19,7 +19,7 @@ from lockgate.loadbalancer.model import (
     Scheme,
     TargetGroup,
 )
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TcpListener:
     attributes: Mapping[str, str] = EMPTY
     tags: Mapping[str, str] = EMPTY
     arn: str = ""
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class NetworkLoadBalancer:
     arn: str = ""
     dns_name: str = ""
     canonical_hosted_zone_id: str = ""
-    origin: Position | None = None
+    origin: Origin | None = None
 
 
 AnyLoadBalancer: TypeAlias = LoadBalancer | NetworkLoadBalancer

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lockgate.resources import codes
-from lockgate.resources.finding import Finding, Position
+from lockgate.resources.codes import manifests as codes
+from lockgate.resources.faults import Code, Fault, Position
 
 MAX_TEXT = 16 * 1024 * 1024  # characters of a file
 MAX_DOCUMENTS = 20_000  # of a file
@@ -41,8 +41,8 @@ class Chunk:
         return self.position_at(max(_content(self.text, 0, len(self.text), _BODY), 0))
 
 
-def split(text: str, file: str) -> Iterator[Chunk | Finding]:
-    """The documents of a text; those that hold only comments are left out. A finding says what is not read."""
+def split(text: str, file: str) -> Iterator[Chunk | Fault]:
+    """The documents of a text; those that hold only comments are left out. A fault says what is not read."""
     start = line = 0
     for count, mark in enumerate(_MARK.finditer(text)):
         if count > 2 * MAX_DOCUMENTS:
@@ -81,7 +81,7 @@ def _only_directives(text: str, start: int, end: int) -> bool:
     return found is not None and found[0] == "%" and not _BODY.search(text, start, end)
 
 
-def _document(text: str, start: int, end: int, file: str, line: int) -> Iterator[Chunk | Finding]:
+def _document(text: str, start: int, end: int, file: str, line: int) -> Iterator[Chunk | Fault]:
     at = _content(text, start, end)
     if at < 0 or (text.startswith("...", at) and _MARK_LINE.fullmatch(text, at, end)):
         return
@@ -98,17 +98,17 @@ _OBJECT = re.compile(r'[ \t\r\n]*+(?=\{[ \t\r\n]*+["}])')
 _SPACE = re.compile(r"[ \t\r\n]*+")
 
 
-def _json(text: str, start: int, end: int, file: str, line: int) -> list[Chunk | Finding]:
+def _json(text: str, start: int, end: int, file: str, line: int) -> list[Chunk | Fault]:
     """The objects of a JSON stream; empty when it is YAML's flow style, or broken: YAML's parser says that better."""
-    pieces: list[Chunk | Finding] = []
+    pieces: list[Chunk | Fault] = []
     at = start
     while begin := _OBJECT.match(text, at, end):
         line += text.count("\n", at, begin.end())
         at = begin.end()
         column = at - text.rfind("\n", 0, at) - 1
         scan = _scan(text, at, end)
-        if isinstance(scan, str):
-            return [*pieces, codes.LIMIT.finding(scan, Position(file, line + 1, column + 1), mend=_SPLIT)]
+        if isinstance(scan, Code):
+            return [*pieces, limit(scan, Position(file, line + 1, column + 1))]
         whole = Chunk(file, line, text[at : scan.end], column)
         pieces += _items(whole, at, scan.items) if scan.items else [whole]
         if len(pieces) > MAX_DOCUMENTS:
@@ -140,8 +140,8 @@ class _Scan:
     items: tuple[tuple[int, int], ...] = ()
 
 
-def _scan(text: str, start: int, end: int) -> _Scan | str:
-    """Find the end of the object at `start`, from brackets and quotes alone. A text says why it is not to be read."""
+def _scan(text: str, start: int, end: int) -> _Scan | Code:
+    """Find the end of the object at `start`, from brackets and quotes alone. A code says why it is not to be read."""
     items: list[tuple[int, int]] = []
     depth = nodes = total = listed = 0
     key = kind = ""  # the outer object's last key, and its `kind`
@@ -155,7 +155,7 @@ def _scan(text: str, start: int, end: int) -> _Scan | str:
             depth += 1
             nodes += 1
             if depth > MAX_DEPTH:
-                return TOO_DEEP
+                return codes.TOO_DEEP
             if depth == 3 and key == _ITEMS:
                 item = token.start()
         elif sign == "}" or sign == "]":
@@ -164,27 +164,34 @@ def _scan(text: str, start: int, end: int) -> _Scan | str:
                 items.append((item, token.end()))
                 total, nodes = total + nodes, 0  # each item is a document of its own
                 if len(items) > MAX_DOCUMENTS:
-                    return f"a list of more than {MAX_DOCUMENTS:,} objects"
+                    return codes.LONG_LIST
             elif depth == 0:
                 if kind.endswith('List"') and len(items) == listed + 1:
                     return _Scan(token.end(), tuple(items))
-                return TOO_MANY if total + nodes > MAX_NODES else _Scan(token.end())
+                return codes.TOO_MANY_VALUES if total + nodes > MAX_NODES else _Scan(token.end())
         elif depth == 1:
             if key == '"kind"' and not kind:
                 kind = sign
             key = sign
         if nodes > MAX_NODES:
-            return TOO_MANY
+            return codes.TOO_MANY_VALUES
     return _Scan(end)
 
 
 _ITEMS = '"items"'
-_SPLIT = "split it; it is not read"
-TOO_DEEP = f"maps and lists are nested deeper than {MAX_DEPTH} levels"
-TOO_MANY = f"one document of more than {MAX_NODES:,} values"
+_LIMITS = {
+    codes.LIMIT: f"{MAX_TEXT // (1024 * 1024)} MiB",
+    codes.TOO_DEEP: MAX_DEPTH,
+    codes.TOO_MANY_VALUES: f"{MAX_NODES:,}",
+    codes.LONG_LIST: f"{MAX_DOCUMENTS:,}",
+    codes.TOO_MANY_DOCUMENTS: f"{MAX_DOCUMENTS:,}",
+}
 
 
-def too_many(position: Position) -> Finding:
-    return codes.LIMIT.finding(
-        f"only the first {MAX_DOCUMENTS:,} documents of a file are read", position, mend="split it into files"
-    )
+def limit(code: Code, position: Position) -> Fault:
+    """What goes beyond one of the limits above."""
+    return code.at(position, limit=_LIMITS[code])
+
+
+def too_many(position: Position) -> Fault:
+    return limit(codes.TOO_MANY_DOCUMENTS, position)

@@ -3,54 +3,68 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lockgate.resources import codes, source, syntax, validation
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
-from lockgate.resources.chunks import Chunk
-from lockgate.resources.codes import Code
-from lockgate.resources.field_errors import FieldError, Path, Reason, json_type
-from lockgate.resources.finding import Finding, Position
-from lockgate.resources.model import JsonObject, Resource, kinds
+from lockgate.resources import validation
+from lockgate.resources.codes import manifests as codes
+from lockgate.resources.faults import Code, Fault, Origin, Position
+from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type
+from lockgate.resources.model import JsonObject, ObjectKey, Resource, kinds
 from lockgate.resources.scalars import plain_scalar
-from lockgate.resources.source import Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fault of an object, before it is known under which key the object is listed."""
+
+    code: Code
+    path: Path
+    at_key: bool
+    values: dict[str, object]
+
+    def at(self, origin: Origin | Position) -> Fault:
+        if isinstance(origin, Origin):
+            origin = replace(origin, path=self.path, at_key=self.at_key)
+        return self.code.at(origin, **self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """`named` is whether the object has an identity to be listed under; `resource` is None when its kind is not one of
-    ours, or when its fields have the wrong shape."""
+    """`key` is None for an object without an identity to be listed under; `resource` is None when its kind is not one
+    of ours, or when its fields have the wrong shape."""
 
     resource: Resource | None
-    findings: tuple[Finding, ...]
-    named: bool
+    found: tuple[Found, ...]
+    key: ObjectKey | None
 
 
-def inspect(manifest: JsonObject, chunk: Chunk, path: Path, *, templated: bool) -> Inspected:
-    """The object at `path` of a document. `manifest` gets the namespace that kubectl would put it into.
+def inspect(manifest: JsonObject, *, templated: bool) -> Inspected:
+    """`manifest` gets the namespace that kubectl would put it into. `templated` is whether its document may hold a
+    template.
 
-    `templated` is whether the document may hold a template.
-
-    Raises Unreadable for a template.
+    Raises Template.
     """
-    inspection = _Inspection(manifest, chunk, path, templated)
-    resource, named = None, False
+    inspection = _Inspection(manifest, templated)
+    resource, key = None, None
     if inspection.identified():
-        resource, named = inspection.resource(), inspection.named()
-    return Inspected(resource, tuple(inspection.findings), named)
+        resource = inspection.resource()
+        key = inspection.key() if inspection.named() else None
+    return Inspected(resource, tuple(inspection.found), key)
+
+
+class Template(Exception):
+    """The object holds Helm's expressions."""
 
 
 class _Inspection:
-    """Collects the findings of one object on the way to its typed form."""
+    """Collects the faults of one object on the way to its typed form."""
 
-    def __init__(self, manifest: JsonObject, chunk: Chunk, path: Path, templated: bool) -> None:
+    def __init__(self, manifest: JsonObject, templated: bool) -> None:
         self._manifest = manifest
-        self._chunk = chunk
-        self._path = path
         self._templated = templated
-        self.findings: list[Finding] = []
-        self._subject = _subject(manifest)
+        self.found: list[Found] = []
 
     def resource(self) -> Resource | None:
         group, _, version = self._manifest["apiVersion"].rpartition("/")
@@ -61,28 +75,26 @@ class _Inspection:
             return None
         self._place(namespaced=model.KIND.namespaced)
         if group != model.KIND.group or version not in model.KIND.versions:
-            self._tell(
-                codes.VERSION,
-                f"{kind} is not served as {self._manifest['apiVersion']}",
-                ("apiVersion",),
-                mend=f"use {', '.join(_versions(model))}",
-            )
+            served = ", ".join(_versions(model))
+            self._report(codes.VERSION, ("apiVersion",), kind=kind, version=self._manifest["apiVersion"], served=served)
             return None
         if not model.OPEN and kind not in _CARRIES_TEXT and self._templated and _is_template(self._manifest):
-            raise Unreadable(syntax.template(self._at(("metadata",))))
+            raise Template
         return self._typed(model)
 
     def _typed(self, model: type[Resource]) -> Resource | None:
         seen = validation.examine(model, self._manifest)
         for path in seen.unknown[:_MOST]:
             self._unknown(model, path)
-        for fault in seen.refusals[:_MOST]:
-            self._refused(fault)
-        if (more := len(seen.unknown[_MOST:]) + len(seen.refusals[_MOST:])) > 0:
-            self._tell(codes.INVALID if seen.refusals[_MOST:] else codes.UNKNOWN_FIELD, f"{more} more of this kind", ())
+        for error in seen.refusals[:_MOST]:
+            self._refused(error)
+        if more := len(seen.unknown[_MOST:]):
+            self._report(codes.MORE_UNKNOWN_FIELDS, (), count=more)
+        if more := len(seen.refusals[_MOST:]):
+            self._report(codes.MORE_INVALID, (), count=more)
         if seen.resource is not None:
-            for fault in validation.warnings(seen.resource):
-                self._tell(codes.WARNED_BY_WEBHOOK, str(fault), fault.path)
+            for warning in validation.warnings(seen.resource):
+                self._report(codes.WARNED_BY_WEBHOOK, warning.path, warning=warning)
         return seen.resource
 
     def identified(self) -> bool:
@@ -91,11 +103,11 @@ class _Inspection:
             value = self._manifest.get(name)
             if not isinstance(value, str) or not value:
                 found = "nothing" if value in (None, "") else json_type(value)
-                self._tell(codes.NO_KIND, f"expected {name}, found {found}", (name,), mend=_KIND_MEND)
+                self._report(codes.NO_KIND, (name,), field=name, found=found)
                 good = False
         metadata = self._manifest.get("metadata")
         if metadata is not None and not isinstance(metadata, dict):
-            self._tell(codes.WRONG_TYPE, f"metadata: expected an object, found {json_type(metadata)}", ("metadata",))
+            self._wrong_type(("metadata",), "object", metadata)
             return False
         return good
 
@@ -105,13 +117,17 @@ class _Inspection:
         if isinstance(name, str) and name:
             return True
         if name is None or name == "":
-            mend = "give it a name; generateName only works with `kubectl create`" if "generateName" in metadata else ""
-            self._tell(codes.NO_NAME, "metadata.name is missing", ("metadata",), mend=mend or "name the object")
-        elif not any(finding.code == codes.WRONG_TYPE.id for finding in self.findings):
-            self._tell(
-                codes.WRONG_TYPE, f"metadata.name: expected string, found {json_type(name)}", ("metadata", "name")
-            )
+            self._report(codes.GENERATED_NAME if "generateName" in metadata else codes.NO_NAME, ("metadata",))
+        elif not any(found.code.id == codes.WRONG_TYPE.id for found in self.found):
+            self._wrong_type(("metadata", "name"), "string", name)
         return False
+
+    def key(self) -> ObjectKey:
+        metadata = self._manifest["metadata"]
+        namespace = metadata.get("namespace")
+        group = self._manifest["apiVersion"].rpartition("/")[0]
+        place = namespace if isinstance(namespace, str) else ""
+        return ObjectKey(group, self._manifest["kind"], place, metadata["name"])
 
     def _place(self, namespaced: bool | None) -> None:
         """Say which namespace the object is in, as kubectl and the API server do together."""
@@ -124,58 +140,43 @@ class _Inspection:
             metadata["namespace"] = "default"
             self._manifest["metadata"] = metadata
         elif namespaced is False and namespace:
-            self._tell(
-                codes.CLUSTER_SCOPED,
-                f"{self._manifest['kind']} is cluster-scoped; its namespace has no effect",
-                ("metadata", "namespace"),
-                mend="remove it",
-            )
+            self._report(codes.CLUSTER_SCOPED, ("metadata", "namespace"), kind=self._manifest["kind"])
             del metadata["namespace"]
 
-    def _refused(self, fault: FieldError) -> None:
-        if fault.path == ("metadata", "name") and fault.reason is Reason.REQUIRED:
+    def _refused(self, error: FieldError) -> None:
+        if error.path == ("metadata", "name") and error.reason is Reason.REQUIRED:
             return  # reported once, for every kind, by `named`
-        if fault.webhook:
-            self._tell(codes.REFUSED_BY_WEBHOOK, f"{fault} (refused by {fault.webhook})", fault.path)
-        elif fault.reason is Reason.TYPE:
-            self._wrong_type(fault)
+        if error.webhook:
+            self._report(codes.REFUSED_BY_WEBHOOK, error.path, refusal=error, webhook=error.webhook)
+        elif error.reason is Reason.TYPE:
+            expected = error.message.partition(" must be of type ")[2].partition(":")[0]
+            self._wrong_type(error.path, expected, _value_at(self._manifest, error.path))
         else:
-            self._tell(_CODE_OF[fault.reason], str(fault), fault.path)
+            self._report(_CODE_OF[error.reason], error.path, refusal=error)
 
-    def _wrong_type(self, fault: FieldError) -> None:
-        value = _value_at(self._manifest, fault.path)
-        expected = fault.message.partition(" must be of type ")[2].partition(":")[0]
+    def _wrong_type(self, path: Path, expected: str, value: Any) -> None:
         found = json_type(value)
-        mend = ""
-        if expected == "string" and found in ("integer", "number", "boolean"):
-            mend = "quote it"
-        elif found == "string" and json_type(plain_scalar(value)) == expected:
-            mend = "write it without quotes"
         shown = f" {value!r}" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
-        self._tell(codes.WRONG_TYPE, f"{fault.field}: expected {expected}, found {found}{shown}", fault.path, mend=mend)
+        code = codes.WRONG_TYPE
+        if expected == "string" and found in ("integer", "number", "boolean"):
+            code = codes.UNQUOTED
+        elif found == "string" and json_type(plain_scalar(value)) == expected:
+            code = codes.QUOTED
+        self._report(code, path, field=field_name(path), expected=expected, found=f"{found}{shown}")
 
     def _unknown(self, model: type[Resource], path: Path) -> None:
-        near = validation.nearest(model, path)
-        name = FieldError(path, Reason.INVALID, "").field
-        self.findings.append(
-            codes.UNKNOWN_FIELD.finding(
-                f"{model.KIND.kind} has no field {name}",
-                source.locate(self._chunk, (*self._path, *path), key=True),
-                mend=f"did you mean `{near}`?" if near else "remove it, or check its indentation",
-                subject=self._subject,
-            )
-        )
+        values: dict[str, object] = {"kind": model.KIND.kind, "field": field_name(path)}
+        code = codes.UNKNOWN_FIELD
+        if near := validation.nearest(model, path):
+            code, values = codes.MISSPELT_FIELD, {**values, "near": near}
+        self.found.append(Found(code, path, True, values))
 
-    def _tell(self, code: Code, message: str, path: Path, mend: str = "") -> None:
-        self.findings.append(code.finding(message, self._at(path), mend=mend, subject=self._subject))
-
-    def _at(self, path: Path) -> Position:
-        return source.locate(self._chunk, (*self._path, *path))
+    def _report(self, code: Code, path: Path, **values: object) -> None:
+        self.found.append(Found(code, path, False, values))
 
 
-# Findings of one object, of each sort.
+# Faults of one object, of each sort.
 _MOST = 20
-_KIND_MEND = "every object begins with apiVersion, kind and metadata"
 _CODE_OF = {
     Reason.REQUIRED: codes.REQUIRED,
     Reason.INVALID: codes.INVALID,
@@ -214,16 +215,6 @@ def _moved(group: str, kind: str) -> type[Resource] | None:
 def _versions(model: type[Resource]) -> list[str]:
     group = f"{model.KIND.group}/" if model.KIND.group else ""
     return [group + version for version in model.KIND.versions]
-
-
-def _subject(manifest: JsonObject) -> str:
-    metadata = manifest.get("metadata")
-    if not isinstance(metadata, dict):
-        metadata = {}
-    name = metadata.get("name") or metadata.get("generateName") or ""
-    namespace = metadata.get("namespace")
-    full = f"{namespace}/{name}" if namespace else str(name)
-    return f"{manifest.get('kind') or 'object'} {full}".strip()
 
 
 def _value_at(value: Any, path: Path) -> Any:

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockgate.resources import codes, source, syntax
-from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, split, too_many
+from lockgate.resources import source, syntax
+from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, limit, split, too_many
+from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects.table import Notice, notices
+from lockgate.resources.faults import Fault, Origin, Position, Severity
 from lockgate.resources.field_errors import Path
-from lockgate.resources.finding import Finding, Position, Severity
-from lockgate.resources.inspection import inspect
-from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.inspection import Found, Template, inspect
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.recognition import Other, recognize
 from lockgate.resources.source import Unreadable
 
@@ -26,14 +27,17 @@ class Document:
 
     `manifest` is as written, but for `metadata.namespace`: a namespaced object without one is in ``default``, where
     kubectl would put it, and a cluster-scoped one has none. `resource` is its typed form; None when the kind is not
-    one of ours, or when its fields have the wrong shape (then `findings` says so). What has no apiVersion, kind or
-    name is no document, only a finding. `notices` are what it asks for and nothing here does.
+    one of ours, or when its fields have the wrong shape (then `faults` says so). What has no apiVersion, kind or
+    name is no document, only a fault. `definition` is its file, and how often the file defines the object before it.
+    `notices` are what it asks for and nothing here does.
     """
 
     manifest: JsonObject
     resource: Resource | None
     position: Position
-    findings: tuple[Finding, ...] = ()
+    key: ObjectKey
+    definition: tuple[str, int]
+    faults: tuple[Fault, ...] = ()
     notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
     _chunk: Chunk = field(default=Chunk("", 0, ""), repr=False, compare=False)
     _path: Path = field(default=(), repr=False, compare=False)
@@ -41,7 +45,7 @@ class Document:
     @property
     def accepted(self) -> bool:
         """Whether an API server would store it."""
-        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+        return not any(fault.severity is Severity.ERROR for fault in self.faults)
 
     def at(self, *path: str | int) -> Position:
         """Where a field's value is, by manifest names: ``at("spec", "rules", 0)``; else the nearest above it."""
@@ -53,31 +57,31 @@ class Document:
 
     def instead(self, manifest: JsonObject) -> Document:
         """The document with another manifest than the one that was written; places are still those of the text."""
-        inspected = inspect(manifest, self._chunk, self._path, templated=False)
-        return replace(self, manifest=manifest, resource=inspected.resource, findings=inspected.findings)
+        inspected = inspect(manifest, templated=False)
+        origin = Origin(self.key, definition=self.definition)
+        faults = tuple(found.at(origin) for found in inspected.found)
+        return replace(self, manifest=manifest, resource=inspected.resource, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file holds. `findings` has all of them, the documents' own included, in the order of lines."""
+    """What a file holds. `faults` has all of them, the documents' own included, in the order of lines."""
 
     documents: tuple[Document, ...]
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...]
     whole: bool = True
     """Whether every document of the file is an object that could be read."""
 
 
 def read(text: str | bytes, file: str) -> Reading:
-    """Read one file of YAML or JSON. Never raises: whatever is wrong is in `findings`. `file` is only a name."""
+    """Read one file of YAML or JSON. Never raises: whatever is wrong is in `faults`. `file` is only a name."""
     if isinstance(text, bytes):
         try:
             text = text.decode(_encoding(text))
         except UnicodeDecodeError as error:
             return Reading((), (_not_text(error, file),), whole=False)
     if len(text) > MAX_TEXT:
-        message = f"larger than {MAX_TEXT // (1024 * 1024)} MiB"
-        finding = codes.LIMIT.finding(message, Position(file, 1), mend="split it; it is not read")
-        return Reading((), (finding,), whole=False)
+        return Reading((), (limit(codes.LIMIT, Position(file, 1)),), whole=False)
     with _no_collections():
         try:
             return _File(file).read(text.removeprefix("\ufeff"))
@@ -90,11 +94,11 @@ def _encoding(text: bytes) -> str:
     return "utf-16" if text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
-def _not_text(error: UnicodeDecodeError, file: str) -> Finding:
+def _not_text(error: UnicodeDecodeError, file: str) -> Fault:
     line = error.object.count(b"\n", 0, error.start) + 1
     if b"\0" in error.object[:8000]:
         return syntax.not_a_manifest(Other("binary data"), Position(file, 1))
-    return codes.ENCODING.finding("not UTF-8 text", Position(file, line), mend="save the file as UTF-8")
+    return codes.ENCODING.at(Position(file, line))
 
 
 @contextmanager
@@ -111,110 +115,114 @@ def _no_collections() -> Iterator[None]:
 
 
 class _File:
-    """One file on its way to a `Reading`."""
+    """One file on its way to a `Reading`: its documents, and each fault with its place, which gives their order."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._documents: list[Document] = []
-        self._findings: list[Finding] = []
-        # What the file has that is no manifest is one finding of each code, however many documents it is.
-        self._ignored: dict[str, list[Finding]] = {}
+        self._latest: dict[ObjectKey, Document] = {}
+        self._faults: list[tuple[Position, Fault]] = []
+        # What the file has that is no manifest is one fault of each code, however many documents it is.
+        self._ignored: dict[str, list[Fault]] = {}
         self._whole = True
         self._templated = False  # whether the document at hand has braces
 
     def read(self, text: str) -> Reading:
         for count, chunk in enumerate(split(text, self._file)):
-            if isinstance(chunk, Finding) or count >= MAX_DOCUMENTS:
-                self._leave_out(chunk if isinstance(chunk, Finding) else too_many(chunk.position()))
+            if isinstance(chunk, Fault) or count >= MAX_DOCUMENTS:
+                self._leave_out(chunk if isinstance(chunk, Fault) else too_many(chunk.position()))
                 if count >= MAX_DOCUMENTS:
                     break
                 continue
             self._chunk(chunk)
-        if not self._documents and not self._findings and not self._ignored:
-            self._findings.append(
-                codes.NOT_AN_OBJECT.finding(
-                    "not a Kubernetes manifest: " + ("only comments" if text.strip() else "an empty file"),
-                    Position(self._file, 1),
-                    mend="put objects into it, or remove it",
-                    severity=Severity.INFO,
+        if not self._documents and not self._faults and not self._ignored:
+            self._add(
+                codes.EMPTY_FILE.at(
+                    Position(self._file, 1), is_empty="has only comments" if text.strip() else "is empty"
                 )
             )
-        self._findings += (_counted(alike) for alike in self._ignored.values())
-        self._findings += _twice(self._documents)
-        return Reading(tuple(self._documents), tuple(sorted(self._findings, key=_line)), self._whole)
+        for alike in self._ignored.values():
+            self._add(_counted(alike))
+        self._faults.sort(key=lambda each: (each[0].line, each[0].column))
+        return Reading(tuple(self._documents), tuple(fault for _, fault in self._faults), self._whole)
 
     def _chunk(self, chunk: Chunk) -> None:
-        found: list[Finding] = []
+        found: list[Fault] = []
         try:
             value = source.load(chunk, found)
             self._templated = "{{" in chunk.text
             if value is None:
                 return
-            self._objects(value, chunk, (), found)
+            self._objects(value, chunk, ())
         except Unreadable as error:
-            self._leave_out(error.finding)
-        self._findings += found
+            self._leave_out(error.fault)
+        for fault in found:
+            self._add(fault)
 
-    def _objects(self, value: Any, chunk: Chunk, path: Path, found: list[Finding]) -> None:
+    def _objects(self, value: Any, chunk: Chunk, path: Path) -> None:
         """The objects of a document: one, or those of a List and of the Lists in it."""
         if isinstance(value, dict) and _is_list(value):
             for index, item in enumerate(value["items"]):
-                self._objects(item, chunk, (*path, "items", index), found)
+                self._objects(item, chunk, (*path, "items", index))
         elif other := recognize(self._file if not path else "", value):
             self._leave_out(syntax.not_a_manifest(other, source.locate(chunk, path) if path else chunk.first()))
         elif len(self._documents) >= MAX_DOCUMENTS:
             raise Unreadable(too_many(chunk.position()))
         else:
-            self._object(value, chunk, path, found)
+            self._object(value, chunk, path)
 
-    def _object(self, manifest: JsonObject, chunk: Chunk, path: Path, found: list[Finding]) -> None:
-        inspected = inspect(manifest, chunk, path, templated=self._templated)
-        found += inspected.findings
-        if inspected.named:
-            position = source.locate(chunk, path) if path else chunk.first()
-            noticed = tuple(notices(manifest["apiVersion"].rpartition("/")[0], manifest["kind"], manifest))
-            self._documents.append(
-                Document(manifest, inspected.resource, position, inspected.findings, noticed, chunk, path)
-            )
-        else:
+    def _object(self, manifest: JsonObject, chunk: Chunk, path: Path) -> None:
+        def place(found: Found) -> Position:
+            return source.locate(chunk, (*path, *found.path), key=found.at_key)
+
+        try:
+            inspected = inspect(manifest, templated=self._templated)
+        except Template:
+            raise Unreadable(syntax.template(source.locate(chunk, (*path, "metadata")))) from None
+        key = inspected.key
+        if key is None:
             self._whole = False
+            self._faults += ((at, found.at(at)) for found in inspected.found for at in (place(found),))
+            return
+        earlier = self._latest.get(key)
+        definition = (chunk.file, earlier.definition[1] + 1 if earlier else 0)
+        origin = Origin(key, definition=definition)
+        faults = [(place(found), found.at(origin)) for found in inspected.found]
+        position = source.locate(chunk, path) if path else chunk.first()
+        own = tuple(fault for _, fault in faults)
+        noticed = tuple(notices(key.group, key.kind, manifest))
+        document = Document(manifest, inspected.resource, position, key, definition, own, noticed, chunk, path)
+        self._documents.append(document)
+        self._latest[key] = document
+        self._faults += faults
+        if earlier is not None and inspected.resource is not None:
+            before = Origin(key, definition=earlier.definition)
+            self._faults.append((position, codes.DUPLICATE_OBJECT.at(origin, object=key, earlier=before)))
 
-    def _leave_out(self, finding: Finding) -> None:
+    def _leave_out(self, fault: Fault) -> None:
         self._whole = False
-        if finding.code in _IGNORED:
-            self._ignored.setdefault(finding.code, []).append(finding)
+        if fault.code.id in _IGNORED:
+            self._ignored.setdefault(fault.code.id, []).append(fault)
         else:
-            self._findings.append(finding)
+            self._add(fault)
+
+    def _add(self, fault: Fault) -> None:
+        """Add a fault of the text itself, which has its place."""
+        assert isinstance(fault.origin, Position)
+        self._faults.append((fault.origin, fault))
 
 
-_IGNORED = frozenset({codes.NOT_AN_OBJECT.id, codes.TEMPLATE.id})
+_IGNORED = frozenset({codes.NOT_A_MANIFEST.id, codes.TEMPLATE.id})
 
 
-def _counted(alike: list[Finding]) -> Finding:
+def _counted(alike: list[Fault]) -> Fault:
+    """The first of the faults, with their number in its message."""
     first = alike[0]
-    return replace(first, message=f"{first.message} ({len(alike)} documents)") if len(alike) > 1 else first
-
-
-def _line(finding: Finding) -> tuple[int, int]:
-    return (finding.position.line, finding.position.column) if finding.position else (0, 0)
+    if len(alike) == 1:
+        return first
+    return first.code.at(first.origin, **{**dict(first.values), "count": f" ({len(alike)} documents)"})
 
 
 def _is_list(value: JsonObject) -> bool:
     kind = value.get("kind")
     return isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list)
-
-
-def _twice(documents: list[Document]) -> Iterator[Finding]:
-    seen: dict[object, Document] = {}
-    for document in documents:
-        if document.resource is None or not document.resource.name:
-            continue
-        key = document.resource.key
-        if (earlier := seen.get(key)) is not None:
-            yield codes.DUPLICATE_OBJECT.finding(
-                f"{key} is defined at line {earlier.position.line} already; this one replaces it",
-                document.position,
-                mend="remove one of them",
-                subject=str(key),
-            )
-        seen[key] = document

@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import yaml
 from yaml._yaml import CParser
 
-from lockgate.resources import codes, syntax
-from lockgate.resources.chunks import MAX_DEPTH, MAX_NODES, TOO_DEEP, TOO_MANY, Chunk
-from lockgate.resources.codes import Code
+from lockgate.resources import syntax
+from lockgate.resources.chunks import MAX_DEPTH, MAX_NODES, Chunk, limit
+from lockgate.resources.codes import manifests as codes
+from lockgate.resources.faults import Fault, Position
 from lockgate.resources.field_errors import Path
-from lockgate.resources.finding import Finding, Position
 from lockgate.resources.scalars import plain_scalar
 
 # Aliases and merges may add this many nodes to those that are written in a document.
@@ -30,27 +30,27 @@ Node: TypeAlias = yaml.Node
 
 
 class Unreadable(Exception):
-    """A document without a value; `finding` says why."""
+    """A document without a value. `fault` says why."""
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
 
 
-def load(chunk: Chunk, findings: list[Finding]) -> Any:
+def load(chunk: Chunk, faults: list[Fault]) -> Any:
     """The document's value: dicts with string keys, lists, strings, numbers, booleans, None.
 
-    Raises Unreadable. What can be read in spite of a fault (a duplicate key) is reported in `findings`.
+    Raises Unreadable. What can be read in spite of a fault (a duplicate key) is reported in `faults`.
     """
     if chunk.text.startswith("{"):
         try:
-            return _Json(chunk, findings).value()
+            return _Json(chunk, faults).value()
         except (ValueError, RecursionError):
             pass
     node = _compose(chunk)
     if node is None:
         return None
-    return _Reader(chunk, findings).value(node, 0)
+    return _Reader(chunk, faults).value(node, 0)
 
 
 def locate(chunk: Chunk, path: Path, *, key: bool = False) -> Position:
@@ -118,7 +118,9 @@ class _Parser(CParser):
         # A scalar is one level below the last map or list that is allowed.
         if self._left < 0 or self._depth > MAX_DEPTH + 1:
             event = self.peek_event()
-            raise Unreadable(_limit(TOO_MANY if self._left < 0 else TOO_DEEP, _position(self._chunk, event)))
+            raise Unreadable(
+                limit(codes.TOO_MANY_VALUES if self._left < 0 else codes.TOO_DEEP, _position(self._chunk, event))
+            )
 
     def ascend_resolver(self) -> None:
         self._depth -= 1
@@ -166,9 +168,9 @@ def _position(chunk: Chunk, thing: Node | yaml.Event | None) -> Position:
 
 
 class _Reader:
-    def __init__(self, chunk: Chunk, findings: list[Finding]) -> None:
+    def __init__(self, chunk: Chunk, faults: list[Fault]) -> None:
         self._chunk = chunk
-        self._findings = findings
+        self._faults = faults
         self._budget = MAX_NODES + MAX_EXPANSION
         self._duplicates = 0
 
@@ -176,7 +178,7 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode):
             return plain_scalar(node.value) if node.tag == "plain" else self._tagged(node)
         if depth >= MAX_DEPTH:
-            raise Unreadable(_limit(TOO_DEEP, self._place(node)))
+            raise Unreadable(limit(codes.TOO_DEEP, self._place(node)))
         if isinstance(node, yaml.MappingNode):
             return self._map(node, depth + 1)
         self._count(node)
@@ -185,7 +187,7 @@ class _Reader:
     def _count(self, node: Node) -> None:
         self._budget -= len(node.value) + 1
         if self._budget < 0:
-            raise Unreadable(_limit("aliases or merges repeat too many values", self._place(node)))
+            raise Unreadable(codes.TOO_MANY_ALIASES.at(self._place(node)))
 
     def _map(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
         self._count(node)
@@ -210,12 +212,12 @@ class _Reader:
         if not isinstance(label, yaml.ScalarNode):
             if "{{" in self._chunk.text:
                 raise Unreadable(syntax.template(self._place(label)))
-            raise self._refused(codes.SYNTAX, label, "a key has to be a single value, and this is a list or a map")
+            raise self._refused(label, "a key has to be a single value, and this is a list or a map")
         if label.tag != "plain":
             return str(label.value)
         value = plain_scalar(label.value)
         if value is None:
-            raise self._refused(codes.SYNTAX, label, "a key has to be text, and this is null")
+            raise self._refused(label, "a key has to be text, and this is null")
         if isinstance(value, bool):
             return "true" if value else "false"
         return str(value)
@@ -223,9 +225,9 @@ class _Reader:
     def _merge(self, result: dict[str, Any], node: Node, depth: int) -> None:
         for one in node.value if isinstance(node, yaml.SequenceNode) else (node,):
             if not isinstance(one, yaml.MappingNode):
-                raise self._refused(codes.SYNTAX, one, "`<<` takes a map, or a list of maps")
+                raise self._refused(one, "`<<` takes a map, or a list of maps")
             if depth >= MAX_DEPTH:
-                raise Unreadable(_limit(TOO_DEEP, self._place(one)))
+                raise Unreadable(limit(codes.TOO_DEEP, self._place(one)))
             for key, item in self._map(one, depth + 1).items():
                 result.setdefault(key, item)
 
@@ -234,17 +236,17 @@ class _Reader:
         if node.tag in _TYPED_TAGS:
             value = plain_scalar(node.value)
             if not isinstance(value, _TYPED_TAGS[node.tag]):
-                raise self._refused(codes.SYNTAX, node, f"`{node.value[:80]}` is not a {node.tag.rpartition(':')[2]}")
+                raise self._refused(node, f"`{node.value[:80]}` is not a {node.tag.rpartition(':')[2]}")
             return value
         return node.value
 
     def _twice(self, key: str, label: Node) -> None:
         self._duplicates += 1
         if self._duplicates <= _MOST_DUPLICATES:
-            self._findings.append(_duplicate_key(key, self._place(label)))
+            self._faults.append(codes.DUPLICATE_KEY.at(self._place(label), key=key))
 
-    def _refused(self, code: Code, node: Node, message: str) -> Unreadable:
-        return Unreadable(code.finding(message, self._place(node)))
+    def _refused(self, node: Node, problem: str) -> Unreadable:
+        return Unreadable(codes.SYNTAX.at(self._place(node), problem=problem))
 
     def _place(self, node: Node) -> Position:
         return _position(self._chunk, node)
@@ -266,15 +268,17 @@ _TYPED_TAGS: dict[str, Any] = {
 class _Json:
     """Depth and number of values have been counted when the document was cut out of its file."""
 
-    def __init__(self, chunk: Chunk, findings: list[Finding]) -> None:
+    def __init__(self, chunk: Chunk, faults: list[Fault]) -> None:
         self._chunk = chunk
-        self._findings = findings
+        self._faults = faults
         self._twice: list[str] = []
 
     def value(self) -> Any:
         text = self._chunk.text
         value = json.loads(text, object_pairs_hook=self._object, parse_constant=self._no_constant)
-        self._findings.extend(_duplicate_key(key, self._chunk.position()) for key in self._twice[:_MOST_DUPLICATES])
+        self._faults.extend(
+            codes.DUPLICATE_KEY.at(self._chunk.position(), key=key) for key in self._twice[:_MOST_DUPLICATES]
+        )
         return _without_surrogates(value) if _SURROGATE.search(text) else value
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -299,13 +303,3 @@ def _without_surrogates(value: Any) -> Any:
             return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
         case _:
             return value
-
-
-def _duplicate_key(key: str, position: Position) -> Finding:
-    return codes.DUPLICATE_KEY.finding(
-        f"`{key}` stands twice in one map; the last one counts", position, mend="remove one of them"
-    )
-
-
-def _limit(message: str, position: Position) -> Finding:
-    return codes.LIMIT.finding(message, position)

@@ -7,15 +7,8 @@ from hashlib import blake2b
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.edge.supply import AcmCertificate, Supply, Zone
 from lockgate.embedded.aws import AwsApi
-from lockgate.resources.codes import define
-from lockgate.resources.finding import Finding, Severity
-
-NOT_MADE = define(
-    "LG9004",
-    Severity.ERROR,
-    "What manifests take for granted cannot be made",
-    "The piece does not exist in this edge's account, and what leans on it waits for it.",
-)
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Fault
 
 
 class Provisioner:
@@ -27,9 +20,9 @@ class Provisioner:
         self._zones: dict[str, str] = {}
         self._certificates: set[str] = set()
 
-    async def provide(self, supply: Supply) -> tuple[Finding, ...]:
-        """What cannot be made is a finding; the rest is made."""
-        findings: list[Finding] = []
+    async def provide(self, supply: Supply) -> tuple[Fault, ...]:
+        """Returns a fault for each piece that cannot be made. The others are made."""
+        faults: list[Fault] = []
         for credential in supply.credentials:
             self._api.allow_access_key(credential.access_key_id, credential.secret_access_key)
         for zone in supply.zones:
@@ -41,14 +34,14 @@ class Provisioner:
                 try:
                     await self._request(certificate)
                 except (ValueError, AwsError) as error:
-                    findings.append(NOT_MADE.finding(f"ACM certificate {certificate.arn}: {error}"))
+                    faults.append(codes.NOT_MADE.at(None, arn=certificate.arn, reason=error))
                 else:
                     self._certificates.add(certificate.arn)
         for client in supply.user_pool_clients:
             await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
         for acl in supply.web_acls:
             await self._api.create_web_acl(acl.name, acl.arn)
-        return tuple(findings)
+        return tuple(faults)
 
     async def _request(self, certificate: AcmCertificate) -> None:
         """Request a certificate, and write its validation records, as the team did in the console."""

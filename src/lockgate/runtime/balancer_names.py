@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from lockgate.ingress.annotations import registry as a
-from lockgate.ingress.findings import KEEPS_ITS_NAME
 from lockgate.ingress.group import groups_held
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.resources.finding import Finding
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import Ingress
 from lockgate.runtime.observed import State
 
@@ -36,7 +36,7 @@ def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> 
     }
 
 
-def kept(state: State) -> Iterator[Finding]:
+def kept(state: State) -> Iterator[Fault]:
     """A warning for each load balancer whose Ingresses give it another name, which changes nothing."""
     ingresses = state.cluster.all(Ingress)
     names = live(state.balancing.all, ingresses)
@@ -47,10 +47,5 @@ def kept(state: State) -> Iterator[Finding]:
             continue
         naming = (each for each in ingresses if a.LOAD_BALANCER_NAME.key in each.metadata.annotations)
         ingress = next((each for each in naming if stack.group in groups_held(each)), None)
-        document = state.documents.get(ingress.key) if ingress else None
-        yield KEEPS_ITS_NAME.finding(
-            f"load balancer {name} keeps its name: that it ought to be {balancer.name} changes nothing",
-            document.at(*a.LOAD_BALANCER_NAME.path()) if document else balancer.origin,
-            mend="take the group's Ingresses away and apply them again: the new load balancer has another DNS name",
-            subject=str(ingress.key) if ingress else str(stack.group),
-        )
+        origin = Origin(ingress.key, a.LOAD_BALANCER_NAME.path()) if ingress else balancer.origin
+        yield codes.KEEPS_ITS_NAME.at(origin, name=name, wanted=balancer.name)

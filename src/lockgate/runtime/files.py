@@ -7,19 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lockgate.edge.manifests import Manifests
-from lockgate.resources import codes
 from lockgate.resources.chunks import MAX_TEXT
-from lockgate.resources.finding import Finding, Position, Severity
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Fault, Position, Severity
 from lockgate.resources.reader import Document, Reading, read
 from lockgate.runtime import settings
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _COUNT_LIMIT = 10_000  # files
 STDIN = "-"
-
-UNREADABLE = codes.define(
-    "LG9001", Severity.ERROR, "A file that cannot be read", "What it holds is not part of the edge."
-)
 
 
 class NoManifests(Exception):
@@ -35,29 +31,29 @@ def load(paths: Sequence[str], *, stdin: str | None = None, earlier: Manifests |
     known = earlier.readings if earlier else {}
     readings: dict[str, tuple[str | bytes, Reading]] = {}
     documents: list[Document] = []
-    findings: list[Finding] = []
+    faults: list[Fault] = []
     files: list[str] = []
     broken: set[str] = set()
     for file, text in _contents(paths, stdin):
         files.append(file)
-        if isinstance(text, Finding):
-            findings.append(text)
+        if isinstance(text, Fault):
+            faults.append(text)
             broken.add(file)
             continue
         before = known.get(file)
         reading = before[1] if before and before[0] == text else read(text, file)
         readings[file] = (text, reading)
         documents += reading.documents
-        findings += reading.findings
-        if not reading.whole or any(finding.severity is Severity.ERROR for finding in reading.findings):
+        faults += reading.faults
+        if not reading.whole or any(fault.severity is Severity.ERROR for fault in reading.faults):
             broken.add(file)
     if not files:
         where = ", ".join(paths)
         raise NoManifests(f"no manifests in {where}: a folder needs .yaml, .yml or .json files")
-    return Manifests(tuple(documents), tuple(findings), tuple(files), frozenset(broken), readings)
+    return Manifests(tuple(documents), tuple(faults), tuple(files), frozenset(broken), readings)
 
 
-def _contents(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | bytes | Finding]]:
+def _contents(paths: Sequence[str], stdin: str | None) -> Iterable[tuple[str, str | bytes | Fault]]:
     for name in paths:
         if name == STDIN:
             yield "<stdin>", sys.stdin.read() if stdin is None else stdin
@@ -82,9 +78,9 @@ def _manifests(folder: Path) -> Iterable[Path]:
             yield entry
 
 
-def _content(file: Path) -> bytes | Finding:
+def _content(file: Path) -> bytes | Fault:
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_TEXT + 1)  # one more than the reader takes, for it to say so
     except OSError as error:
-        return UNREADABLE.finding(f"cannot be read: {error.strerror}", Position(str(file), 1))
+        return codes.UNREADABLE.at(Position(str(file), 1), reason=error.strerror)

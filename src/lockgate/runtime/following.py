@@ -16,7 +16,7 @@ from pathlib import PurePath
 
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.faults import Fault, Severity
 from lockgate.runtime import files, tree
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
@@ -30,7 +30,7 @@ _PATIENCE = 2.0  # s for which files may be incomplete before it is reported
 
 
 class Following:
-    """`changed` prints a line about what a change did, `tell` the findings that hold now."""
+    """`changed` prints a line about what a change did, `report` prints the faults that are new."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Following:
         *,
         stdin: str | None,
         changed: Callable[[str], None],
-        tell: Callable[[tuple[Finding, ...]], None],
+        report: Callable[[tuple[Fault, ...]], None],
     ) -> None:
         self._edge = edge
         self._paths = edge.options.paths
         self._stdin = stdin
         self._changed = changed
-        self._tell = tell
+        self._report = report
         self._settling = Settling()
         self._reading = edge.manifests or NOTHING
         self._tree = self._complete = tree.read(())  # now, and when nothing was missing
@@ -81,15 +81,15 @@ class Following:
 
     async def _apply(self) -> None:
         self._reading, self._why = await asyncio.to_thread(self._read)
-        found = self._edge.findings
+        found = self._edge.faults
         loaded = await self._edge.load(self._reading, settle=self._settle, saved=self._saved)
         self._saved &= self._disk.written
         if loaded.anything:
             log.info("%s", describe(loaded))
             self._changed(describe(loaded))
-        if loaded.anything or found != self._edge.findings:
-            self._tell((*self._edge.findings, *self._edge.istiod.findings))
-        if _errors(found) and not _errors(self._edge.findings):
+        if loaded.anything or found != self._edge.faults:
+            self._report((*self._edge.faults, *self._edge.istiod.faults))
+        if _errors(found) and not _errors(self._edge.faults):
             self._changed("all errors in the files are fixed")
 
     def _settle(self, now: Manifests) -> Manifests:
@@ -148,8 +148,8 @@ def _open_for_writing(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(path for path in paths if is_open_for_writing(path))
 
 
-def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+def _errors(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    return tuple(fault for fault in faults if fault.severity is Severity.ERROR)
 
 
 def _listed(names: Iterable[str]) -> str:

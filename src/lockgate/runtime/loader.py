@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.supply import Supply
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources import codes
-from lockgate.resources.finding import Finding, Position, Severity
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.reader import Document
 from lockgate.resources.status import ApiError, NotFound
@@ -31,10 +31,6 @@ _FIRST = (
     "Secret",
     "ConfigMap",
     "Service",
-)
-
-REFUSED = codes.define(
-    "LG9002", Severity.ERROR, "Refused by the Kubernetes API", "The object is not part of the edge, or stays as it was."
 )
 
 
@@ -54,7 +50,7 @@ class Loaded:
     changed: list[ObjectKey] = field(default_factory=list)
     restored: list[ObjectKey] = field(default_factory=list)
     removed: list[ObjectKey] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     refused: dict[ObjectKey, Resource | None] = field(default_factory=dict)
     """What the API has instead of each that it refused."""
 
@@ -103,7 +99,8 @@ class Loader:
         try:
             await self._store.apply(wanted.manifest, manager=MANAGER)
         except ApiError as error:
-            loaded.findings.append(self._refused(key, error))
+            origin = Origin(key, tuple(error.path))
+            loaded.faults.append(codes.REFUSED.at(origin, object=key, refusal=error.message))
             loaded.refused[key] = None
             if before is not None:
                 model = self._store.model(before.manifest["apiVersion"], key.kind)
@@ -126,15 +123,6 @@ class Loader:
         kind = self._store.accept(manifest["apiVersion"], manifest["kind"]).KIND
         metadata = manifest["metadata"]
         return ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
-
-    def _refused(self, key: ObjectKey, error: ApiError) -> Finding:
-        document = self.documents.get(key)
-        return REFUSED.finding(
-            f"the Kubernetes API refuses {key}: {error.message}",
-            document.at(*error.path) if document else None,
-            mend="mend the object; the others are applied",
-            subject=str(key),
-        )
 
     async def _delete(self, key: ObjectKey) -> None:
         versions = self._loaded.pop(key).manifest["apiVersion"]

@@ -40,7 +40,8 @@ async def observe(edge: RunningEdge) -> State:
         balancing=_balancing(edge),
         envoys={node: _proxy(edge, node) for node in edge.envoys},
         ports=edge.nodes.table,
-        findings=(*edge.findings, *edge.istiod.findings),
+        faults=(*edge.faults, *edge.istiod.faults),
+        locate=edge.locate,
         timeline=tuple(edge.progress.marks),
     )
 

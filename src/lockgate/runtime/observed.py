@@ -20,7 +20,7 @@ from lockgate.gateway.model import Gateway
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import LoadBalancer, TargetState
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault, Locate
 from lockgate.resources.model import ObjectKey, Resource, ResourceT
 from lockgate.resources.reader import Document
 from lockgate.xds.snapshot import EMPTY, Snapshot
@@ -114,7 +114,8 @@ class State:
     balancing: Balancing = Balancing()
     envoys: Mapping[str, Proxy] = field(default_factory=dict)
     ports: PortTable = field(default_factory=lambda: PortTable(frozenset()))
-    findings: tuple[Finding, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    locate: Locate = lambda origin: None  # the current lines of `faults`
     timeline: tuple[tuple[str, float], ...] = ()
 
     @property

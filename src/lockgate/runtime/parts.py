@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lockgate.resources.finding import Finding
+from lockgate.resources.faults import Fault
 
 
 class Readiness(StrEnum):
@@ -27,7 +27,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Report:
     lines: tuple[Line, ...]
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...]
     urls: tuple[str, ...]
 
     @property
@@ -35,5 +35,5 @@ class Report:
         return all(line.state is Readiness.READY for line in self.lines)
 
     @property
-    def faults(self) -> tuple[Line, ...]:
+    def failed(self) -> tuple[Line, ...]:
         return tuple(line for line in self.lines if line.state is Readiness.FAILED)

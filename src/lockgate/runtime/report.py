@@ -6,21 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockgate.edge.supply import AcmCertificate
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.resources.codes import define
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Fault
 from lockgate.resources.kinds import Certificate, ClusterIssuer, Event, Ingress, Issuer
 from lockgate.resources.meta import condition
 from lockgate.runtime import balancer_names
 from lockgate.runtime.observed import Cluster, State
 from lockgate.runtime.parts import Line, Readiness, Report
 from lockgate.runtime.waf import not_evaluated
-
-REJECTED = define(
-    "LG9003",
-    Severity.ERROR,
-    "Rejected by Envoy",
-    "What Envoy had accepted before goes on serving; where there is nothing from before, nothing is served.",
-)
 
 
 def report(state: State) -> Report:
@@ -32,14 +25,14 @@ def report(state: State) -> Report:
         *_gateways(state),
         *_dns(state),
     )
-    return Report(lines, tuple(_findings(state)), tuple(_urls(state)))
+    return Report(lines, tuple(_faults(state)), tuple(_urls(state)))
 
 
-def _findings(state: State) -> Iterator[Finding]:
-    yield from state.findings
+def _faults(state: State) -> Iterator[Fault]:
+    yield from state.faults
     for envoy in state.envoys.values():
         for rejection in envoy.rejections:
-            yield REJECTED.finding(str(rejection), subject=", ".join(rejection.origins))
+            yield codes.REJECTED.at(None, rejection=rejection)
     yield from balancer_names.kept(state)
     yield from not_evaluated(state.balancing.load_balancers)
 

@@ -52,9 +52,9 @@ from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
-from lockgate.resources.finding import Finding, Position
+from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.kinds import Pod
-from lockgate.resources.model import ObjectKey
+from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
@@ -93,10 +93,11 @@ class RunningEdge:
         self.options = options
         self.folder = folder
         self.progress = progress
-        self.findings: tuple[Finding, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
         self.supply: Supply | None = None
         self.stacks: Stacks | None = None
         self.manifests: Manifests | None = None
+        self._positions = Positions(())
         self.envoys: dict[str, Envoy] = {}
         self._ports = Ports(options.name)
         self._own_hosts: dict[tuple[str, int], int] = {}
@@ -134,12 +135,17 @@ class RunningEdge:
         flags = self.store.writes.webhooks.settings = controller_flags(planned)
         loaded = await self.loader.load(planned.manifests, planned.supply, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
+        self._positions = planned.manifests.positions()
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
         ignored = without_effect(planned.manifests.documents, planned.resources)
-        self.findings = (*planned.manifests.findings, *missing, *self.stacks.findings, *loaded.findings, *ignored)
+        self.faults = (*planned.manifests.faults, *missing, *self.stacks.faults, *loaded.faults, *ignored)
         return loaded
+
+    def locate(self, origin: Origin) -> Position | None:
+        """Where the files have an origin now: whoever holds this finds the line that it moved to."""
+        return self._positions(origin)
 
     def about(self) -> dict[str, Any]:
         """Names, addresses and paths: what the edge tells anybody who asks. No secret is in it."""
@@ -340,10 +346,6 @@ class RunningEdge:
         if access.access_key_id is None or access.secret_access_key is None or access.session_token:
             return self.aws
         return self._client(access.access_key_id, access.secret_access_key, access.region)
-
-    def locate(self, key: ObjectKey, path: tuple[str | int, ...]) -> Position | None:
-        document = self.loader.documents.get(key)
-        return document.at(*path) if document else None
 
     def _acme_endpoint(self, url: str) -> AcmeEndpoint:
         """Let's Encrypt is not asked for names that nobody owns: the embedded CA stands in. Others are themselves."""

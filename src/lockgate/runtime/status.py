@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from lockgate.resources.finding import Finding
+from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.kinds import Certificate, Gateway, Ingress, VirtualService
 from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey
@@ -25,7 +25,7 @@ def status(state: State) -> dict[str, Any]:
         "parts": [asdict(line) for line in seen.lines],
         "objects": list(_objects(state)),
         "hops": hops(state),
-        "findings": [_finding(each) for each in seen.findings],
+        "faults": [diagnose(each, state.locate).as_json() for each in seen.faults],
         "supplied": list(state.supply.notes if state.supply else ()),
         "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in state.envoys.items()},
         "timeline": [{"done": what, "seconds": seconds} for what, seconds in state.timeline],
@@ -62,8 +62,3 @@ def _object_state(state: State, key: ObjectKey, document: Document) -> str:
             return "served" if state.gateways else "waiting"
         case _:
             return "applied"
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    position = asdict(finding.position) if finding.position else None
-    return {**asdict(finding), "severity": finding.severity.value, "position": position}

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.resources.finding import Finding
+from lockgate.resources.diagnostics import Diagnostic, diagnose
+from lockgate.resources.faults import Fault
 from lockgate.runtime import control
 from lockgate.runtime.following import Following
 from lockgate.runtime.observe import observe
@@ -33,12 +34,12 @@ _WATCH = 1.0  # s between looks at it afterwards
 _REST = 9  # times as long as a look took, at least: looking at a large edge is little of its work
 
 
-class Audience(Protocol):
-    """Who is told what happens: a terminal, a log, a JSON stream."""
+class Reporter(Protocol):
+    """Reports what happens: to a terminal, a log, a JSON stream."""
 
     def line(self, line: Line) -> None: ...
 
-    def findings(self, findings: tuple[Finding, ...]) -> None: ...
+    def faults(self, faults: tuple[Diagnostic, ...]) -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -50,7 +51,7 @@ class Audience(Protocol):
 
 
 class Supervisor:
-    """`patience` is how long, in seconds, the edge may take before what is missing is told."""
+    """`patience` is how long, in seconds, the edge may take before what is missing is reported."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Supervisor:
         folder: StateFolder,
         manifests: Manifests,
         *,
-        audience: Audience,
+        reporter: Reporter,
         progress: Progress,
         stdin: str | None,
         patience: float,
@@ -66,14 +67,14 @@ class Supervisor:
         self._options = options
         self._folder = folder
         self._manifests = manifests
-        self._audience = audience
+        self._reporter = reporter
         self._progress = progress
         self._stdin = stdin
         self._patience = patience
         self._edge = RunningEdge(options, folder, progress)
         self._became_ready = False
         self._last: Report | None = None
-        self._told: frozenset[Finding] = frozenset()
+        self._reported: frozenset[Fault] = frozenset()
 
     def run(self) -> int:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
@@ -100,17 +101,17 @@ class Supervisor:
         except BaseExceptionGroup as group:
             raise _first(group) from group
         if not self._became_ready:
-            return 130 if self._last is None or not self._last.faults else 1
-        return 1 if self._last and self._last.faults else 0
+            return 130 if self._last is None or not self._last.failed else 1
+        return 1 if self._last and self._last.failed else 0
 
     async def _started(self) -> None:
         """Everything listens: from here on the other commands find the edge."""
         server = await control.serve(self._folder.control_socket, self._answer)
         self._folder.write({**self._edge.about_with_key(), "pid": os.getpid()})
         for note in self._edge.supply.notes if self._edge.supply else ():
-            self._audience.note(note)
-        self._tell(self._edge.findings)
-        following = Following(self._edge, stdin=self._stdin, changed=self._audience.changed, tell=self._tell)
+            self._reporter.note(note)
+        self._report(self._edge.faults)
+        following = Following(self._edge, stdin=self._stdin, changed=self._reporter.changed, report=self._report)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._announce())
@@ -133,18 +134,18 @@ class Supervisor:
     # --- from start to ready -------------------------------------------------------------------------------------
 
     async def _announce(self) -> None:
-        told: set[str] = set()
+        printed: set[str] = set()
         warned = doubted = False
         while True:
             looked = time.monotonic()
             current = self._last = report(await observe(self._edge))
             took = time.monotonic() - looked
-            for line in _settled(current, told):
-                told.add(f"{line.part} {line.name}")
+            for line in _settled(current, printed):
+                printed.add(f"{line.part} {line.name}")
                 self._progress.mark(f"{line.part} {line.name}")
-                self._audience.line(line)
+                self._reporter.line(line)
             if current.ready:
-                if not current.findings or doubted:
+                if not current.faults or doubted:
                     break
                 doubted = True  # a fault may be gone with the object that came last: istiod builds a moment later
                 await asyncio.sleep(_MOMENT)
@@ -152,18 +153,18 @@ class Supervisor:
             seconds = self._seconds()
             if not gc.isenabled() and seconds > self._patience:
                 _collect_garbage()
-            if not warned and (seconds > self._patience or (current.faults and _only_faults_left(current))):
+            if not warned and (seconds > self._patience or (current.failed and _only_faults_left(current))):
                 warned = True
-                self._audience.not_ready(current, seconds)
+                self._reporter.not_ready(current, seconds)
             await asyncio.sleep(max(_POLL, _REST * took))
         self._became_ready = True
         self._progress.mark("ready")
         _collect_garbage()
-        self._tell(current.findings)
-        self._audience.ready(current, self._seconds(), self._edge.proxy.url)
-        await self._keep_telling(current)
+        self._report(current.faults)
+        self._reporter.ready(current, self._seconds(), self._edge.proxy.url)
+        await self._keep_reporting(current)
 
-    async def _keep_telling(self, before: Report) -> None:
+    async def _keep_reporting(self, before: Report) -> None:
         """Afterwards: parts that fail, recover or come, and what Envoy rejects."""
         took = 0.0
         while True:
@@ -175,24 +176,26 @@ class Supervisor:
             for line in current.lines:
                 earlier = known.get((line.part, line.name))
                 if line.state is not Readiness.WAITING and (earlier is None or earlier != line):
-                    self._audience.line(line)
-            self._tell(current.findings)
+                    self._reporter.line(line)
+            self._report(current.faults)
             before = current
 
-    def _tell(self, findings: tuple[Finding, ...]) -> None:
-        """Tell what has not been told; what is gone is forgotten, and told anew should it come back."""
-        if fresh := tuple(each for each in findings if each not in self._told):
-            self._audience.findings(fresh)
-        self._told = frozenset(findings)
+    def _report(self, faults: tuple[Fault, ...]) -> None:
+        """Report what is new. A fault that goes away is forgotten, and reported again if it comes back."""
+        if fresh := [each for each in faults if each not in self._reported]:
+            self._reporter.faults(tuple(diagnose(each, self._edge.locate) for each in fresh))
+        self._reported = frozenset(faults)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._progress.began
 
 
-def _settled(current: Report, told: set[str]) -> list[Line]:
+def _settled(current: Report, printed: set[str]) -> list[Line]:
     """The lines to print now."""
     return [
-        line for line in current.lines if line.state is not Readiness.WAITING and f"{line.part} {line.name}" not in told
+        line
+        for line in current.lines
+        if line.state is not Readiness.WAITING and f"{line.part} {line.name}" not in printed
     ]
 
 

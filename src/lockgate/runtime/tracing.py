@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lockgate.gateway.model import Origin
-from lockgate.resources.finding import Position
 from lockgate.runtime.running import RunningEdge
 from lockgate.runtime.value import edge_value
 from lockgate.trace.model import Request
@@ -20,11 +18,8 @@ async def traced(edge: RunningEdge, question: str) -> dict[str, Any]:
     headers = tuple((name, value) for name, value in asked.pop("headers"))
     follow = asked.pop("follow")
 
-    def locate(origin: Origin) -> Position | None:
-        return edge.locate(origin.key, origin.path)
-
     found = trace(await edge_value(edge), Request(**asked, headers=headers), follow=follow)
-    return as_json(found, locate)
+    return as_json(found, edge.locate)
 
 
 def as_question(request: Request, *, follow: bool) -> str:

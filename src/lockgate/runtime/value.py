@@ -19,7 +19,6 @@ async def edge_value(edge: RunningEdge) -> Edge:
         (*balancing.load_balancers, *balancing.network_load_balancers),
         await _certificates(edge),
         stacks=edge.stacks,
-        locate=edge.locate,
     )
 
 

@@ -12,9 +12,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from lockgate.gateway.model import Origin
 from lockgate.loadbalancer.request import HttpVersion
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Origin, Position
 
 
 class BadUrl(ValueError):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from lockgate.gateway.model import Origin
-from lockgate.resources.finding import Position
+from lockgate.resources.faults import Locate, Origin
 from lockgate.trace.model import Trace, Where
 from lockgate.trace.table import Table
 
 Json: TypeAlias = dict[str, Any]
-Locate: TypeAlias = Callable[[Origin], Position | None]
 Style: TypeAlias = Callable[[str, str], str]
 """Text and a role (`pass`, `answer`, `fail`, `open`, `dim`, `bold`) to styled text."""
 

@@ -13,9 +13,9 @@ from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
-from lockgate.gateway.faults import Locate
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding, Severity
+from lockgate.resources.diagnostics import diagnose
+from lockgate.resources.faults import Fault, Locate, Severity
 from lockgate.resources.model import Resource
 from lockgate.xds.snapshot import EMPTY, Snapshot
 
@@ -41,6 +41,8 @@ _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Sev
 class Istiod:
     """`publish` takes the node id of an Envoy and what it ought to have; it is called when that changes.
 
+    `locate` finds the lines of faults for the log.
+
     Gateway workloads are Pods labelled ``lockgate.dev/proxy: istio``, their Envoy's node id in the annotation
     ``lockgate.dev/node-id``. `settle` is how many seconds of changes make one build.
     """
@@ -51,7 +53,7 @@ class Istiod:
         *,
         publish: Callable[[str, Snapshot], None],
         access_log: AccessLog | None = None,
-        locate: Locate = lambda key, path: None,
+        locate: Locate = lambda origin: None,
         settle: float = 0.02,
     ) -> None:
         self._kubernetes = kubernetes
@@ -63,7 +65,7 @@ class Istiod:
         self._installer = Installer(kubernetes, self._cache)
         self._proxies: dict[str, Proxy] = {}
         self._wake = asyncio.Event()
-        self.findings: tuple[Finding, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
 
     async def run(self) -> None:
         """For ever."""
@@ -99,7 +101,7 @@ class Istiod:
             del self._proxies[node]
             self._publish(node, EMPTY)
         for node, pod in nodes.items():
-            proxy = self._proxies.setdefault(node, Proxy(self._cache, self._access_log, self._locate))
+            proxy = self._proxies.setdefault(node, Proxy(self._cache, self._access_log))
             try:
                 changed = proxy.build(pod, self._installer)
             except Exception:  # the last good configuration goes on serving
@@ -107,20 +109,20 @@ class Istiod:
                 continue
             if changed:
                 self._publish(node, proxy.snapshot)
-        self._tell(tuple(dict.fromkeys(self._faults())))
+        self._report(tuple(dict.fromkeys(self._found())))
 
-    def _faults(self) -> Iterator[Finding]:
+    def _found(self) -> Iterator[Fault]:
         for proxy in self._proxies.values():
-            yield from proxy.findings
+            yield from proxy.faults
         workloads = [proxy.workload for proxy in self._proxies.values() if proxy.workload]
         mesh = self._installer.mesh
-        yield from analyse(sources(self._cache), workloads, mesh=mesh, locate=self._locate)
+        yield from analyse(sources(self._cache), workloads, mesh=mesh)
 
-    def _tell(self, findings: tuple[Finding, ...]) -> None:
-        earlier, self.findings = self.findings, findings
-        for finding in earlier:
-            if finding not in findings:
-                log.info("no longer so: %s", finding.message)
-        for finding in findings:
-            if finding not in earlier:
-                log.log(_LEVELS[finding.severity], "%s", finding)
+    def _report(self, faults: tuple[Fault, ...]) -> None:
+        earlier, self.faults = self.faults, faults
+        for fault in earlier:
+            if fault not in faults:
+                log.info("no longer so: %s", fault.message)
+        for fault in faults:
+            if fault not in earlier:
+                log.log(_LEVELS[fault.severity], "%s", diagnose(fault, self._locate))

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from lockgate.controllers.istiod.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
-from lockgate.gateway import faults
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
-from lockgate.gateway.faults import Locate, fault
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
 from lockgate.gateway.memo import Memo
-from lockgate.gateway.model import Gateway, Origin
+from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
-from lockgate.resources.finding import Finding
+from lockgate.resources.codes import gateway as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.xds.snapshot import EMPTY, Snapshot
 
 if TYPE_CHECKING:
@@ -39,12 +38,11 @@ def sources(cache: Cache) -> Sources:
 
 
 class Proxy:
-    """`gateway` is what was built last, `snapshot` what its Envoy ought to have, `findings` what is wrong."""
+    """`gateway` is what was built last, `snapshot` what its Envoy ought to have, `faults` what is wrong."""
 
-    def __init__(self, cache: Cache, access_log: AccessLog | None, locate: Locate) -> None:
+    def __init__(self, cache: Cache, access_log: AccessLog | None) -> None:
         self._cache = cache
         self._access_log = access_log
-        self._locate = locate
         self._built = Memo()
         self._serialised = Memo()
         self._same: object = None  # what the workload was made of
@@ -53,10 +51,10 @@ class Proxy:
         self._read: dict[str, tuple[kinds.Secret, Credential | ValueError]] = {}
         self.gateway: Gateway | None = None
         self.snapshot: Snapshot = EMPTY
-        self.findings: tuple[Finding, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
 
     def build(self, pod: kinds.Pod, installer: Installer) -> bool:
-        """Build anew; whether the snapshot is another one now."""
+        """Build again, and return whether the snapshot is another one now."""
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
         built = build(
@@ -64,7 +62,6 @@ class Proxy:
             self._workload_of(pod, installer.installed(pod)),
             mesh=installer.mesh,
             memo=self._built,
-            locate=self._locate,
         )
         installed = installer.installed(pod)
         volumes = installed.secret_volumes if installed else DEFAULT_SECRET_VOLUMES
@@ -78,7 +75,7 @@ class Proxy:
         )
         changed = made != self.snapshot
         self.gateway, self.snapshot = built.gateway, made
-        self.findings = (*built.findings, *broken)
+        self.faults = (*built.faults, *broken)
         return changed
 
     def _workload_of(self, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
@@ -106,9 +103,9 @@ class Proxy:
                     binds.setdefault(target, (address, local.port))
         return dict(sorted(binds.items()))
 
-    def _load_credentials(self, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Finding, ...]:
-        """Read the Secrets that are wanted. One that went bad is told, and the one before goes on serving."""
-        broken: list[Finding] = []
+    def _load_credentials(self, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Fault, ...]:
+        """Read the Secrets that the gateway names. A bad one is reported, and the one before it goes on serving."""
+        broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
         for name in sorted(gateway.credentials):
             files = None if name.startswith(SCHEME) else from_files(name, volumes)
@@ -119,14 +116,10 @@ class Proxy:
                 continue
             material = self._material(name, secret, files[1] if files else ())
             if isinstance(material, ValueError):
-                told = fault(
-                    faults.INVALID_CREDENTIAL,
-                    Origin(secret.key),
-                    namespace=secret.namespace,
-                    name=secret.name,
-                    reason=material,
+                told = codes.INVALID_CREDENTIAL.at(
+                    Origin(secret.key), namespace=secret.namespace, name=secret.name, reason=material
                 )
-                broken.append(told.finding(self._locate))
+                broken.append(told)
                 if name in self._credentials:
                     loaded[name] = self._credentials[name]
             else:

@@ -17,9 +17,9 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.standins.fields import Entries, Items, Json, Whole, fields_of, written
 from lockgate.edge.standins.sorts import INGRESS_CLASS, SUBNET, Sort, is_placeholder
 from lockgate.resources import validation
-from lockgate.resources.codes import PLACEHOLDER
+from lockgate.resources.codes import manifests as codes
+from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.field_errors import Path, Reason
-from lockgate.resources.finding import Finding, Severity
 from lockgate.resources.model import JsonObject, kinds
 from lockgate.resources.placeholders import tokens
 from lockgate.resources.reader import Document
@@ -39,7 +39,7 @@ class _Replaced:
 def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manifests:
     """With a stand-in for each placeholder. Without `stand_in` they are reported, and stay."""
     documents: list[Document] = []
-    findings = list(manifests.findings)
+    faults = list(manifests.faults)
     for document in manifests.documents:
         manifest, replaced = _filled(document, place, stand_in=stand_in)
         if not replaced:
@@ -47,15 +47,15 @@ def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manife
             continue
         new = document.instead(manifest) if stand_in else document
         warnings = [_warning(document, each, stand_in=stand_in) for each in replaced]
-        findings = [each for each in findings if each not in document.findings or each in new.findings]
-        findings += [each for each in new.findings if each not in document.findings]
-        findings += warnings
-        documents.append(replace(new, findings=(*new.findings, *warnings)))
+        faults = [each for each in faults if each not in document.faults or each in new.faults]
+        faults += [each for each in new.faults if each not in document.faults]
+        faults += warnings
+        documents.append(replace(new, faults=(*new.faults, *warnings)))
     if all(new is old for new, old in zip(documents, manifests.documents, strict=True)):
         return manifests
-    faulty = {each.position.file for each in findings if each.severity is Severity.ERROR and each.position}
+    faulty = {each.file for each in faults if each.severity is Severity.ERROR}
     broken = frozenset(each for each in manifests.broken if each in faulty or not _whole(manifests, each))
-    return replace(manifests, documents=tuple(documents), findings=tuple(findings), broken=broken)
+    return replace(manifests, documents=tuple(documents), faults=tuple(faults), broken=broken)
 
 
 def _whole(manifests: Manifests, file: str) -> bool:
@@ -90,23 +90,21 @@ def _filled(document: Document, place: Place, *, stand_in: bool) -> tuple[JsonOb
     return manifest, found
 
 
-def _warning(document: Document, change: _Replaced, *, stand_in: bool) -> Finding:
-    what = f"{_shown(change.path)}: {_short(change.text)} is "
-    what += "a placeholder" if is_placeholder(change.text) else f"not {change.sort}"
+def _warning(document: Document, change: _Replaced, *, stand_in: bool) -> Fault:
+    code = codes.PLACEHOLDER
+    values = {
+        "field": _shown(change.path),
+        "text": _short(change.text),
+        "problem": "a placeholder" if is_placeholder(change.text) else f"not {change.sort}",
+        "production": change.production,
+    }
     if not stand_in:
-        return _finding(document, change.path, f"{what}: {change.production}")
-    here = f"{change.made} stands in for it here" if change.made is not None else "here it counts as not set"
-    return _finding(document, change.path, f"{what}. In production, {change.production}; {here}")
-
-
-def _finding(document: Document, path: Path, message: str) -> Finding:
-    metadata = document.manifest["metadata"]
-    subject = f"{document.manifest['kind']} " + "/".join(
-        part for part in (metadata.get("namespace", ""), metadata["name"]) if part
-    )
-    return PLACEHOLDER.finding(
-        message, document.at(*path), mend="write the real value before it ships", subject=subject
-    )
+        code = codes.PLACEHOLDER_KEPT
+    elif change.made is None:
+        code = codes.PLACEHOLDER_LEFT_OUT
+    else:
+        values["made"] = str(change.made)
+    return code.at(Origin(document.key, change.path, definition=document.definition), **values)
 
 
 # --- fields ------------------------------------------------------------------------------------------------------

@@ -42,19 +42,19 @@ _FLAGS = """
 
 Where the manifests hold the controller's Deployment (a container whose image is `…/aws-load-balancer-controller`), its
 `command` and `args` count in `up` and `show`; values of its Helm chart do not, only what it renders. What the
-controller would not start with is told (`LG1108`) and is as if it were not there. Without a Deployment the cluster's
-name is `lockgate`, and all else is as by default.
+controller would not start with is reported (`LG1108`) and is as if it were not there. Without a Deployment the name
+of the cluster is `lockgate`, and all else is as by default.
 
 These count:
 
 {counting}
 
-These are read, told (`LG1109`), and change nothing here:
+These are read, reported (`LG1109`), and change nothing here:
 
 | Why | Flags |
 | --- | --- |
 {others}
-Of the feature gates these count: {gates}. The others may be set; a finding says that they change nothing here.
+Of the feature gates these count: {gates}. The others may be set; `LG1109` reports that they change nothing here.
 """
 
 

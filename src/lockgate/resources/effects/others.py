@@ -6,9 +6,9 @@ kind that nobody knows.
 
 from __future__ import annotations
 
-from lockgate.resources import codes
-from lockgate.resources.codes import Code
+from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects.row import Row, accepted, declare
+from lockgate.resources.faults import Code
 
 
 def _whole(

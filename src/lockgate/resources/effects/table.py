@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 
+from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects import cert_manager, elbv2, istio, kubernetes, others
 from lockgate.resources.effects.row import Row, accepted, declare, served
 from lockgate.resources.field_errors import Path
@@ -33,7 +34,11 @@ COMMON = declare(
 UNKNOWN = declare(
     "*",
     "*",
-    accepted("", because="no controller for it runs here, so the Kubernetes API stores and lists it"),
+    accepted(
+        "",
+        because="no controller for it runs here, so the Kubernetes API stores and lists it",
+        code=codes.UNKNOWN_KIND,
+    ),
     accepted("**", because="no controller for its kind runs here"),
 )
 

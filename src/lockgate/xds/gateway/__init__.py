@@ -12,6 +12,7 @@ from lockgate.gateway import model
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.clusters import cluster, load_assignment
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
@@ -97,5 +98,5 @@ def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> E
     return Entry.of(route_configuration(item.name, parts), _told(item.origin))
 
 
-def _told(origin: model.Origin | None) -> str:
+def _told(origin: Origin | None) -> str:
     return str(origin) if origin else ""

@@ -1,0 +1,59 @@
+"""The registry of codes: every kind of fault that Lockgate reports, each defined once.
+
+A code is a promise: its number never gets another meaning. The hundreds go by subject, and each has a file here:
+
+    LG00xx  reading files              manifests      LG01xx  refused by the Kubernetes API     manifests
+    LG1xxx  load balancer              load_balancer  LG2xxx  gateway                           gateway
+    LG3xxx  certificates                              LG4xxx  names and DNS
+    LG5xxx  across systems                            LG9xxx  this machine                      machine
+    IST0xxx what `istioctl analyze` knows under the same number, in our own words               gateway
+
+To add one, write a `Code` into the file of its hundred and use it where the fault is found:
+
+    MISSING_CLASS = Code(
+        "LG1190", Severity.ERROR, "A title for lists: a noun phrase without a period",
+        message="IngressClass {name} does not exist",
+        fix="create it, or correct spec.ingressClassName",
+        what="What the code means, in a sentence or two.",
+        why="What comes of it, here and on AWS.",
+        example="the smallest manifests that have the fault",
+        instead="the same manifests without it",
+    )
+
+    yield codes.MISSING_CLASS.at(origin.under("spec", "ingressClassName"), name=name)
+
+Then run `make codes` for the pages in `docs/codes/`. `tests/resources/test_codes.py` reads and builds every example:
+it has to have the code, and `instead` must not.
+
+- `message` says what is wrong and what comes of it, `fix` what to do about it. Both are short, start with a small
+  letter unless a name comes first, and end without a period: they are printed as `error: message — fix [LG1190]`.
+- Another case of the same fault is a `variant` of the code.
+- The file of a hundred imports nothing but `faults`: listing the codes must stay quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Final
+
+from lockgate.resources.codes import gateway, load_balancer, machine, manifests
+from lockgate.resources.faults import Code
+
+
+def _defined(*modules: ModuleType) -> dict[str, tuple[Code, ...]]:
+    found: dict[str, tuple[Code, ...]] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Code):
+                found[value.id] = (*found.get(value.id, ()), value)
+    return dict(sorted(found.items()))
+
+
+CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(manifests, load_balancer, gateway, machine)
+"""Every code by its id, in order: as it is defined, and its variants after it."""
+
+
+def codes() -> tuple[Code, ...]:
+    """Every code once, in order of their ids."""
+    return tuple(variants[0] for variants in CODES.values())

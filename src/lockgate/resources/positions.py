@@ -1,0 +1,33 @@
+"""Where the documents that were read last have the origins of faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lockgate.resources.faults import Origin, Position
+from lockgate.resources.model import ObjectKey
+from lockgate.resources.reader import Document
+
+
+class Positions:
+    """An index of documents by what an `Origin` names: it is a `Locate`.
+
+    Of several definitions of one object, the last counts.
+    """
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._documents: dict[ObjectKey, Document] = {}
+        self._definitions: dict[tuple[ObjectKey, tuple[str, int]], Document] = {}
+        for document in documents:
+            self._documents[document.key] = document
+            self._definitions[document.key, document.definition] = document
+
+    def __call__(self, origin: Origin) -> Position | None:
+        document = self._documents.get(origin.key)
+        if origin.definition is not None:
+            document = self._definitions.get((origin.key, origin.definition), document)
+        if document is None:
+            return None
+        if not origin.path:
+            return document.position
+        return document.key_at(*origin.path) if origin.at_key else document.at(*origin.path)
