@@ -56,13 +56,6 @@ class Schemas:
             raise refusal(model, body, found)
         return parsed
 
-    def warnings(self, model: type[Resource], body: JsonObject) -> list[str]:
-        """What a client is told of an object that is stored all the same."""
-        told = [str(fault) for fault in validation.warnings(model.model_validate(body))]
-        if model.KIND.kind == "CustomResourceDefinition" and structural.uses_rules(body.get("spec")):
-            told.append("x-kubernetes-validations: CEL rules are kept but not evaluated here")
-        return told
-
     def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
         return [field_name(path) for path in self._unknown(model, version, body)]
 

@@ -65,13 +65,6 @@ def list_keys(schema: JsonObject, path: tuple[str, ...]) -> tuple[str, ...] | No
             return None
 
 
-def uses_rules(schema: Any) -> bool:
-    """Whether a schema has CEL rules anywhere."""
-    if isinstance(schema, dict):
-        return "x-kubernetes-validations" in schema or any(uses_rules(part) for part in schema.values())
-    return isinstance(schema, list) and any(uses_rules(part) for part in schema)
-
-
 def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
     if value is None and schema.get("nullable"):
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from lockgate.embedded.kubernetes import bodies
+from lockgate.embedded.kubernetes import advice, bodies
 from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.embedded.kubernetes.exchange import Answer, MethodNotAllowed, Request, Timeout, answer, encoded
 from lockgate.embedded.kubernetes.history import Stored
@@ -347,7 +347,8 @@ class Verbs:
 
     def _told(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
         if call.request.method != "DELETE":
-            warnings = (*warnings, *self._store.schemas.warnings(call.model, body))
+            subresource = bool(call.target.subresource)
+            warnings = (*warnings, *advice.warnings(self._store.storage, call.model, body, subresource=subresource))
         return answer({**body, "apiVersion": call.target.api_version}, status, warnings)
 
 

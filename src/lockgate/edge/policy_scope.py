@@ -1,0 +1,71 @@
+"""Which workloads an Istio policy selects: the ingress gateway, or applications alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.edge.workloads import gateway_workloads
+from lockgate.gateway.install import install
+from lockgate.resources.effects.row import Scope
+from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
+from lockgate.resources.model import JsonObject, Resource
+
+_ROOT_NAMESPACE = "istio-system"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPods:
+    """The labels of the gateways' Pods, each with its namespace, and the mesh's root namespace."""
+
+    pods: tuple[tuple[str, Mapping[str, str]], ...]
+    root: str
+
+    @classmethod
+    def of(cls, resources: Sequence[Resource]) -> GatewayPods:
+        services = [each for each in resources if isinstance(each, Service)]
+        gateways = [each for each in resources if isinstance(each, Gateway)]
+        deployments = [each for each in resources if isinstance(each, Deployment)]
+        operators = [each for each in resources if isinstance(each, IstioOperator)]
+        found = []
+        for workload in gateway_workloads(services, gateways):
+            selected = dict(workload.labels)
+            # What Istio's charts label the Pods with beyond what their Service selects.
+            labels = {"app": workload.name, "istio": workload.name.removeprefix("istio-")} | selected
+            for deployment in deployments:
+                if deployment.namespace == workload.namespace and selected.items() <= deployment.pod_labels.items():
+                    labels |= deployment.pod_labels
+            found.append((workload.namespace, labels))
+        return cls(tuple(found), install(operators[0]).mesh.root_namespace if operators else _ROOT_NAMESPACE)
+
+    def scope(self, policy: JsonObject) -> Scope:
+        """Istio's rule: by labels in the policy's own namespace, in the root namespace everywhere; all without labels.
+
+        A policy for a Gateway by name (`targetRefs`) is the gateway's; an EnvoyFilter for sidecars is not.
+        """
+        spec = _object(policy.get("spec"))
+        targets = [*_objects(spec.get("targetRefs")), *_objects([spec.get("targetRef")])]
+        if targets:
+            gateway = any(target.get("kind") in ("Gateway", "GatewayClass") for target in targets)
+            return Scope.GATEWAY if gateway else Scope.APPLICATION
+        contexts = {str(_object(patch.get("match")).get("context")) for patch in _objects(spec.get("configPatches"))}
+        if contexts and all(context.startswith("SIDECAR_") for context in contexts):
+            return Scope.APPLICATION
+        wanted = {
+            **_object(_object(spec.get("selector")).get("matchLabels")),
+            **_object(_object(spec.get("workloadSelector")).get("labels")),
+        }
+        namespace = policy["metadata"].get("namespace", "")
+        selected = any(
+            namespace in (home, self.root) and wanted.items() <= labels.items() for home, labels in self.pods
+        )
+        return Scope.GATEWAY if selected else Scope.APPLICATION
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -1,0 +1,30 @@
+"""The warnings that a client gets beside the object that it wrote: kubectl prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.edge.policy_scope import GatewayPods
+from lockgate.embedded.kubernetes.storage import Storage
+from lockgate.resources import validation
+from lockgate.resources.effects.table import notices
+from lockgate.resources.effects.uses import fault, uses_of
+from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
+from lockgate.resources.model import JsonObject, Resource
+
+
+def warnings(storage: Storage, model: type[Resource], body: JsonObject, *, subresource: bool) -> Iterator[str]:
+    """What admission webhooks warn of; what the object asks for and nothing on this machine does."""
+    for error in validation.warnings(model.model_validate(body)):
+        yield str(error)
+    if subresource:
+        return
+    group, kind = model.KIND.group_kind
+    for use in uses_of(body, notices(group, kind, body)):
+        if use.row.noticed and (use.row.scope is None or use.row.scope is _pods(storage).scope(body)):
+            yield f"{fault([use], None).message} [{use.row.code.id}]"
+
+
+def _pods(storage: Storage) -> GatewayPods:
+    kinds = (Service, Gateway, Deployment, IstioOperator)
+    return GatewayPods.of([each.parsed(kind) for kind in kinds for each in storage.all(kind.KIND.group_kind)])
