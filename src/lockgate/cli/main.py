@@ -10,7 +10,7 @@ import traceback
 import click
 
 from lockgate import __version__
-from lockgate.cli import BEGAN, running, show, trace, up
+from lockgate.cli import BEGAN, explain, running, show, trace, up
 
 _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this machine, from your manifests.
 
@@ -34,7 +34,17 @@ def lockgate(context: click.Context, debug: bool) -> None:
     context.obj = BEGAN
 
 
-for command in (up.up, running.status, running.logs, running.down, running.env, running.exec_, show.show, trace.trace):
+for command in (
+    up.up,
+    running.status,
+    running.logs,
+    running.down,
+    running.env,
+    running.exec_,
+    show.show,
+    trace.trace,
+    explain.explain,
+):
     lockgate.add_command(command)
 
 
@@ -55,7 +65,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _fail(explain(error), 1)
+        _fail(explained(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -66,7 +76,7 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
     return ours + arguments[end:], len(ours) < end
 
 
-def explain(error: BaseException) -> str:
+def explained(error: BaseException) -> str:
     """One line for what went wrong, and its mend where there is one."""
     name = type(error).__name__
     match error:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lockgate.resources.diagnostics import diagnose
+from lockgate.resources.effects.table import acted_on
 from lockgate.resources.kinds import Certificate, Gateway, Ingress, VirtualService
 from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey
@@ -49,8 +50,6 @@ def _object_state(state: State, key: ObjectKey, document: Document) -> str:
     if key not in state.cluster:  # the API refused it, or somebody deleted it
         return "deleted" if key in state.applied else "refused"
     match document.resource:
-        case None:
-            return "stored"
         case Certificate():
             certificate = state.cluster.get(Certificate, key.name, key.namespace)
             ready = condition(certificate.status.conditions, "Ready") if certificate else None
@@ -61,4 +60,4 @@ def _object_state(state: State, key: ObjectKey, document: Document) -> str:
         case Gateway() | VirtualService():
             return "served" if state.gateways else "waiting"
         case _:
-            return "applied"
+            return "applied" if acted_on(key.group, key.kind) else "stored"

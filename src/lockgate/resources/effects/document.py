@@ -77,7 +77,7 @@ def _served_kinds() -> Iterator[str]:
     by_place: dict[tuple[str, str, str], list[str]] = {}
     for model in kinds().values():
         kind = model.KIND
-        if any(row.effect is Effect.SERVED for row in table.object_rows(*kind.group_kind)):
+        if table.acted_on(*kind.group_kind):
             place = (kind.group or "core", ", ".join(kind.versions), _page_of(kind))
             by_place.setdefault(place, []).append(kind.kind)
     for (group, versions, page), names in sorted(by_place.items()):

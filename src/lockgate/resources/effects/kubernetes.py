@@ -328,7 +328,8 @@ ROWS = (
     ),
     *declare(
         "admissionregistration.k8s.io",
-        "*AdmissionPolicy *AdmissionPolicyBinding",
+        "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding "
+        "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding",
         accepted(
             "",
             because="rules in CEL are not evaluated, so the API takes objects that a cluster refuses or changes",

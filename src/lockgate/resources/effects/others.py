@@ -38,7 +38,7 @@ ROWS = (
     ),
     *_whole(
         "gateway.networking.k8s.io",
-        "*Route",
+        "HTTPRoute GRPCRoute TLSRoute TCPRoute UDPRoute",
         "Gateway API is not served here, so no request takes this route",
         fix="use a VirtualService",
     ),
@@ -155,7 +155,8 @@ ROWS = (
     *_whole(
         "cilium.io crd.projectcalico.org projectcalico.org vpcresources.k8s.aws networking.k8s.aws "
         "policy.networking.k8s.io",
-        "*NetworkPolicy SecurityGroupPolicy PolicyEndpoint",
+        "NetworkPolicy GlobalNetworkPolicy CiliumNetworkPolicy CiliumClusterwideNetworkPolicy ClusterNetworkPolicy "
+        "AdminNetworkPolicy BaselineAdminNetworkPolicy ApplicationNetworkPolicy SecurityGroupPolicy",
         "connections that it blocks in a cluster are made here",
         code=codes.NOT_ENFORCED,
     ),

@@ -9,7 +9,7 @@ from functools import cache
 
 from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects import cert_manager, elbv2, istio, kubernetes, others
-from lockgate.resources.effects.row import Row, accepted, declare, served
+from lockgate.resources.effects.row import Effect, Row, accepted, declare, served
 from lockgate.resources.field_errors import Path
 from lockgate.resources.model import JsonObject
 
@@ -63,6 +63,11 @@ def rows_of(group: str, kind: str) -> tuple[Row, ...]:
 def object_rows(group: str, kind: str) -> tuple[Row, ...]:
     """The rows about the object itself. Several where it depends on what the object says."""
     return tuple(row for row in rows_of(group, kind) if row.whole)
+
+
+def acted_on(group: str, kind: str) -> bool:
+    """Whether objects of the kind have an effect here."""
+    return any(row.effect is Effect.SERVED for row in object_rows(group, kind))
 
 
 def field_row(group: str, kind: str, path: tuple[str, ...]) -> Row | None:

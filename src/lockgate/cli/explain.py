@@ -1,0 +1,103 @@
+"""`lockgate explain`"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockgate.cli.up import output_option
+
+if TYPE_CHECKING:
+    from lockgate.resources.effects.explain import Explained, FieldExplained, KindExplained
+    from lockgate.resources.effects.row import Row
+
+_WIDTH = 100
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lockgate explain AuthorizationPolicy\n  lockgate explain vs.spec.http.corsPolicy\n"
+    "  lockgate explain 'Ingress.metadata.annotations[external-dns.kubernetes.io/ttl]'"
+)
+@click.argument("name", metavar="KIND[.FIELD]")
+@output_option
+def explain(name: str, output: str) -> None:
+    """What of a kind, or of a field, is served here, and what is accepted without effect or refused, and why."""
+    from lockgate.resources.effects.explain import NotDeclared
+    from lockgate.resources.effects.explain import explain as look_up
+
+    try:
+        found = look_up(name)
+    except NotDeclared as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(_json(found), indent=2) if output == "json" else "\n".join(_text(found)))
+
+
+def _text(found: Explained) -> Iterator[str]:
+    if not isinstance(found, tuple):
+        yield from _field(found)
+        return
+    for kind in found:
+        yield from _kind(kind)
+
+
+def _kind(kind: KindExplained) -> Iterator[str]:
+    versions = f" ({', '.join(kind.versions)})" if kind.versions else ""
+    yield f"{click.style(kind.kind, bold=True)}  {kind.group or 'core'}{versions}: {kind.effect}"
+    for row in kind.rows:
+        fields = ", ".join(field or "anything else" for field in row.fields if field or not row.whole)
+        title = f"{fields} {row.case}".strip() if row.whole else f"{fields}{f' ({row.case})' if row.case else ''}"
+        if title:
+            yield from wrap(f"{title}: {row.effect}", _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from _reason(row)
+    if kind.effect == "served":
+        yield f"  {'other fields' if kind.rows else 'every field'}: served"
+
+
+def _field(field: FieldExplained) -> Iterator[str]:
+    yield click.style(field.path, bold=True) + (f": {field.row.effect}" if field.row else "")
+    if field.row:
+        yield from _reason(field.row)
+    for value, row in field.values.items():
+        yield f"  {value}: {row.effect}"
+        yield from _reason(row)
+    width = max(map(len, field.inside), default=0)
+    for name, effects in field.inside.items():
+        yield f"  {name:<{width}}  {effects}"
+
+
+def _reason(row: Row) -> Iterator[str]:
+    fix = f"; {row.fix}" if row.fix else ""
+    code = f" [{row.code.id}]" if row.noticed else ""
+    yield from wrap(f"{row.reason}{fix}{code}", _WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _json(found: Explained) -> Any:
+    if not isinstance(found, tuple):
+        return {
+            "field": found.path,
+            **(_row(found.row) if found.row else {"fields": dict(found.inside)}),
+            "values": {value: _row(row) for value, row in found.values.items()},
+        }
+    return [
+        {
+            "kind": kind.kind,
+            "group": kind.group,
+            "versions": list(kind.versions),
+            "effect": kind.effect.value,
+            "rows": [{"fields": list(row.fields), "case": row.case, **_row(row)} for row in kind.rows],
+        }
+        for kind in found
+    ]
+
+
+def _row(row: Row) -> dict[str, str]:
+    return {
+        "effect": row.effect.value,
+        "reason": row.reason,
+        "fix": row.fix,
+        "code": row.code.id if row.noticed else "",
+    }
