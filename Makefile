@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Start-up time hangs on bytecode: an environment that forbids it would compile every import again, every time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up install install-test test lint bench fuzz clean
+.PHONY: up install install-test test lint bench fuzz docs clean
 
 up: install
 	@exec $(BIN)/lockgate up examples/edge
@@ -33,8 +33,8 @@ $(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/pac
 	@touch $@
 
 lint: install-test
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -48,5 +48,15 @@ fuzz: install-test
 bench: install-test
 	$(BIN)/python -m benchmarks
 
+# The documentation site, in build/site. Its generator has an environment of its own.
+docs: install $(VENV)-docs/.installed
+	$(BIN)/python docs/pictures.py
+	$(VENV)-docs/bin/zensical build
+
+$(VENV)-docs/.installed: requirements-docs.lock
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-docs build dist .mypy_cache .ruff_cache .pytest_cache

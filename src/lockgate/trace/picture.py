@@ -13,7 +13,7 @@ _COLOURS = {
     Verdict.FAILS: "#c62828",
     Verdict.UNDECIDED: "#5e35b1",
 }
-_ROW, _WIDTH, _LEFT, _TOP = 46, 860, 24, 64  # px
+_ROW, _WIDTH, _LEFT, _TOP = 46, 1000, 24, 64  # px
 _LONGEST = 96  # characters of a title
 
 

@@ -1,0 +1,61 @@
+"""Makes the pictures of the documentation from a running example: `python docs/pictures.py`.
+
+The drawings come from Lockgate itself. Screenshots need Chromium on PATH; without it the ones in the repository stay.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+EXAMPLE = DOCS.parent / "examples" / "edge"
+URL = "https://towpath.example/api/v1/orders?x=1"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"LOCKGATE_HOME": home, "LOCKGATE_EDGE": "pictures"}
+        lockgate("up", str(EXAMPLE), "--detach")
+        try:
+            (DOCS / "trace.svg").write_text(lockgate("trace", URL, str(EXAMPLE), "--output", "svg"))
+            browser = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+            if browser is None:
+                print("Chromium is not installed: the screenshots stay as they are")
+            else:
+                screenshot(browser, URL, DOCS / "echo.png", home)
+        finally:
+            lockgate("down")
+    return 0
+
+
+def lockgate(*arguments: str) -> str:
+    command = [sys.executable, "-m", "lockgate", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def screenshot(browser: str, url: str, picture: Path, home: str) -> None:
+    """Through the edge's proxy; Chromium has a trust store of its own, so the certificate is accepted by its flag."""
+    proxy = next(
+        line.partition("=")[2] for line in lockgate("env").splitlines() if line.startswith("export HTTPS_PROXY=")
+    )
+    quiet: Sequence[str] = (
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+    )
+    run = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic", *quiet]
+    run += [f"--user-data-dir={home}/browser", f"--proxy-server={proxy}", "--ignore-certificate-errors"]
+    run += ["--window-size=1000,900", f"--screenshot={picture}", url]
+    subprocess.run(run, check=True, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
