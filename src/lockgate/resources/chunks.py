@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lockgate.resources.codes import manifests as codes
 from lockgate.resources.faults import Code, Fault, Position
 
 MAX_TEXT = 16 * 1024 * 1024  # characters of a file
 MAX_DOCUMENTS = 20_000  # of a file
+MAX_DIRECTIVES = 100  # of a document; libyaml compares each with all before it
 MAX_NODES = 300_000  # maps, lists and values of one YAML document or JSON object
 MAX_DEPTH = 100  # levels of maps and lists
 
@@ -60,6 +62,7 @@ def split(text: str, file: str) -> Iterator[Chunk | Fault]:
 
 _MARK = re.compile(r"^(?:---(?=[ \t\r\n]|\Z)|\.\.\.[ \t]*+(?:#[^\n]*+)?\r?(?:\n|\Z))", re.MULTILINE)
 _MARK_LINE = re.compile(r"(?:---|\.\.\.)[ \t]*+(?:#[^\n]*+)?\r?(?:\n|\Z)")
+_DIRECTIVE = re.compile("^%", re.MULTILINE)
 # A line's first character that is neither space nor comment; then the same, but past directives too.
 _TEXT = re.compile(r"^[ \t\r]*+[^ \t\r\n#]", re.MULTILINE)
 _BODY = re.compile(r"^(?!%)[ \t\r]*+[^ \t\r\n#]", re.MULTILINE)
@@ -83,6 +86,9 @@ def _only_directives(text: str, start: int, end: int) -> bool:
 
 def _document(text: str, start: int, end: int, file: str, line: int) -> Iterator[Chunk | Fault]:
     at = _content(text, start, end)
+    if at >= 0 and text[at] == "%" and any(islice(_DIRECTIVE.finditer(text, at, end), MAX_DIRECTIVES, None)):
+        yield limit(codes.TOO_MANY_DIRECTIVES, Position(file, line + 1))
+        return
     if at < 0 or (text.startswith("...", at) and _MARK_LINE.fullmatch(text, at, end)):
         return
     if text[at] == "{" and (pieces := _json(text, at, end, file, line + text.count("\n", start, at))):
@@ -183,6 +189,7 @@ _LIMITS = {
     codes.LIMIT: f"{MAX_TEXT // (1024 * 1024)} MiB",
     codes.TOO_DEEP: MAX_DEPTH,
     codes.TOO_MANY_VALUES: f"{MAX_NODES:,}",
+    codes.TOO_MANY_DIRECTIVES: MAX_DIRECTIVES,
     codes.LONG_LIST: f"{MAX_DOCUMENTS:,}",
     codes.TOO_MANY_DOCUMENTS: f"{MAX_DOCUMENTS:,}",
 }

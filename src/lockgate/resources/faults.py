@@ -98,8 +98,17 @@ class Code:
         if values.keys() != _names(self.message, self.fix):
             wanted = ", ".join(sorted(_names(self.message, self.fix)))
             raise TypeError(f"{self.id} takes the values {wanted}, not {', '.join(sorted(values))}")
-        shown = ((name, value if isinstance(value, Origin) else str(value)) for name, value in values.items())
+        shown = ((name, value if isinstance(value, Origin) else _short(str(value))) for name, value in values.items())
         return Fault(self, origin, tuple(shown))
+
+
+def _short(value: str) -> str:
+    """Faults quote what users wrote, and that may be as long as a file."""
+    half = _LONGEST // 2
+    return value if len(value) <= _LONGEST else f"{value[:half]} … {value[-half:]}"
+
+
+_LONGEST = 1000  # characters
 
 
 @cache

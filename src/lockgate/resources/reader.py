@@ -143,8 +143,7 @@ class _File:
             )
         for alike in self._ignored.values():
             self._add(_counted(alike))
-        self._faults.sort(key=lambda each: (each[0].line, each[0].column))
-        return Reading(tuple(self._documents), tuple(fault for _, fault in self._faults), self._whole)
+        return Reading(tuple(self._documents), _first_of_all(self._faults), self._whole)
 
     def _chunk(self, chunk: Chunk) -> None:
         found: list[Fault] = []
@@ -212,6 +211,23 @@ class _File:
         self._faults.append((fault.origin, fault))
 
 
+def _first_of_all(faults: list[tuple[Position, Fault]]) -> tuple[Fault, ...]:
+    """At most `_MOST` faults of a file, errors before others, in the order of lines; and how many more there are."""
+    faults.sort(key=_line)
+    if len(faults) <= _MOST:
+        return tuple(fault for _, fault in faults)
+    errors_first = sorted(faults, key=lambda each: each[1].severity is not Severity.ERROR)
+    kept = sorted(errors_first[:_MOST], key=_line)
+    last, _ = kept[-1]
+    more = codes.MORE_FAULTS.at(last, count=len(faults) - _MOST)
+    return (*(fault for _, fault in kept), more)
+
+
+def _line(placed: tuple[Position, Fault]) -> tuple[int, int]:
+    return placed[0].line, placed[0].column
+
+
+_MOST = 200
 _IGNORED = frozenset({codes.NOT_A_MANIFEST.id, codes.TEMPLATE.id})
 
 

@@ -43,7 +43,7 @@ def examine(model: type[Resource], manifest: JsonObject) -> Examination:
     try:
         resource = model.model_validate(manifest)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors(include_url=False)[:_MOST]
         return Examination(None, unknown, [_fault(model, detail) for detail in details])
     return Examination(resource, unknown, [*choices, *admission.refusals(resource)])
 
@@ -75,9 +75,15 @@ def nearest(model: type[Resource], path: Path) -> str:
     if not isinstance(shape, Object):
         return ""
     wanted = str(path[-1])
+    if len(wanted) > _LONGEST_NAME:
+        return ""
     by_lower = {name.lower(): name for name in shape.names}
     close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[close[0]] if close else ""
+
+
+_MOST = 1000  # refusals of one object
+_LONGEST_NAME = 64  # of a field that somebody may have meant to write
 
 
 def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: list[FieldError]) -> None:

@@ -65,6 +65,8 @@ TOO_MANY_VALUES = LIMIT.variant("one document has more than {limit} values", LIM
 LONG_LIST = LIMIT.variant("one list has more than {limit} objects", LIMIT.fix)
 TOO_MANY_DOCUMENTS = LIMIT.variant("only the first {limit} documents of a file are read", "split it into files")
 TOO_MANY_ALIASES = LIMIT.variant("aliases or merges repeat too many values")
+TOO_MANY_DIRECTIVES = LIMIT.variant("one document has more than {limit} directives (%)", LIMIT.fix)
+MORE_FAULTS = LIMIT.variant("{count} more faults in this file are not listed")
 DUPLICATE_KEY = Code(
     "LG0005",
     _WARNING,

@@ -46,9 +46,11 @@ def _subnets(subnets: SubnetSelector) -> Iterator[FieldError]:
 
 
 def _twice(path: Path, values: tuple[str, ...]) -> Iterator[FieldError]:
+    seen: set[str] = set()
     for index, value in enumerate(values):
-        if value in values[:index]:
+        if value in seen:
             yield field_errors.duplicate((*path, index), value)
+        seen.add(value)
 
 
 def _network(path: Path, text: str) -> Iterator[FieldError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from lockgate.resources.field_errors import FieldError, Path, Reason
@@ -170,7 +171,7 @@ def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterato
     unknown = [suite for suite in tls.cipher_suites if not _is_cipher_suite(suite)]
     if unknown:
         yield problem((*path, "cipherSuites"), f"ignoring invalid cipher suites: [{' '.join(sorted(unknown))}]")
-    twice = sorted({suite for suite in tls.cipher_suites if tls.cipher_suites.count(suite) > 1})
+    twice = sorted(suite for suite, count in Counter(tls.cipher_suites).items() if count > 1)
     if twice:
         yield problem((*path, "cipherSuites"), f"ignoring duplicate cipher suites: [{' '.join(twice)}]")
     if tls.min_protocol_version in ("TLSV1_0", "TLSV1_1") and not tls.cipher_suites:

@@ -82,17 +82,6 @@ def is_address(text: str) -> bool:
     return True
 
 
-def matches(pattern: str, host: str) -> bool:
-    """Whether every host of `host` is one of `pattern`'s: both may begin with ``*``."""
-    if pattern.startswith("*"):
-        return len(host) >= len(pattern) and host.endswith(pattern[1:])
-    return pattern == host
-
-
-def overlap(a: str, b: str) -> bool:
-    return matches(a, b) or matches(b, a)
-
-
 def port(path: Path, number: int) -> Iterator[FieldError]:
     if not 1 <= number <= 65535:
         yield problem(path, f"port number {number} must be in the range 1..65535")

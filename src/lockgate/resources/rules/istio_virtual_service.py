@@ -16,9 +16,11 @@ from lockgate.resources.istio.virtual_service import (
     VirtualService,
 )
 from lockgate.resources.rules import istio_names as names
+from lockgate.resources.rules.host_sets import HostSet, first_overlaps
 from lockgate.resources.rules.istio_http import clauses, string_match
-from lockgate.resources.rules.istio_names import conflict, matches, overlap, problem, q, required
+from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
+_LISTED = 100  # hosts in one message
 _CLAIMS = "@request.auth.claims"
 
 
@@ -35,6 +37,7 @@ def refusals(service: VirtualService) -> Iterator[FieldError]:
                 yield conflict(("spec", field), f"delegate virtual service must have no {what} specified")
     for index, gateway in enumerate(spec.gateways):
         yield from _gateway_name(("spec", "gateways", index), gateway)
+    overlaps = first_overlaps(spec.hosts)
     in_mesh = not spec.gateways or "mesh" in spec.gateways
     for index, host in enumerate(spec.hosts):
         at = ("spec", "hosts", index)
@@ -42,10 +45,9 @@ def refusals(service: VirtualService) -> Iterator[FieldError]:
             yield from names.wildcard_domain(at, host)
         if host == "*" and in_mesh:
             yield problem(at, "wildcard host * is not allowed for virtual services bound to the mesh gateway")
-        for other in spec.hosts[:index]:
-            if overlap(host, other):
-                yield problem(at, f"duplicate hosts in virtual service: {other} & {host}", Reason.DUPLICATE)
-                break
+        if index in overlaps:
+            other = spec.hosts[overlaps[index]]
+            yield problem(at, f"duplicate hosts in virtual service: {other} & {host}", Reason.DUPLICATE)
     if not spec.http and not spec.tls and not spec.tcp:
         yield required(("spec",), "http, tcp or tls must be provided in virtual service")
     for index, route in enumerate(spec.http):
@@ -53,8 +55,9 @@ def refusals(service: VirtualService) -> Iterator[FieldError]:
         yield from _http_route(path, route, delegated=not spec.hosts)
         if not at_gateway:
             yield from _claims_without_gateway(path, route)
+    covered = HostSet(spec.hosts)
     for index, tls in enumerate(spec.tls):
-        yield from _tls_route(("spec", "tls", index), tls, spec.hosts)
+        yield from _tls_route(("spec", "tls", index), tls, spec.hosts, covered)
     for index, tcp in enumerate(spec.tcp):
         path = ("spec", "tcp", index)
         for number, match in enumerate(tcp.match):
@@ -181,7 +184,7 @@ def _destination(path: Path, destination: Destination) -> Iterator[FieldError]:
         yield from names.port((*path, "port", "number"), destination.port.number)
 
 
-def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[FieldError]:
+def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...], covered: HostSet) -> Iterator[FieldError]:
     if not route.match:
         yield required((*path, "match"), "TLS route must have at least one match condition")
     for index, match in enumerate(route.match):
@@ -190,8 +193,8 @@ def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...]) -> Iterator[
             yield required((*at, "sniHosts"), "TLS match must have at least one SNI host")
         for number, sni in enumerate(match.sni_hosts):
             yield from names.wildcard_domain((*at, "sniHosts", number), sni)
-            if not any(matches(host, sni) for host in hosts):
-                listed = ", ".join(hosts)
+            if not covered.covers(sni):
+                listed = ", ".join(hosts[:_LISTED]) + (", …" if len(hosts) > _LISTED else "")
                 message = (
                     f"SNI host {q(sni)} is not a compatible subset of any of the virtual service hosts: [{listed}]"
                 )

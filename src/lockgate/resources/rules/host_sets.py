@@ -1,0 +1,79 @@
+"""Many host names against many others, in less than the product of their numbers.
+
+A host may begin with ``*``; then it covers every longer name with the same end. Read backwards, what a wildcard covers
+has a common beginning, so that it is one range of the sorted names, and ranges only ever nest: one pass with a stack
+of the open ranges sees each pair that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class HostSet:
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._names: set[str] = set()
+        self._endings: dict[int, set[str]] = {}  # of wildcards, by length
+        for host in hosts:
+            if host.startswith("*"):
+                self._endings.setdefault(len(host) - 1, set()).add(host[1:])
+            else:
+                self._names.add(host)
+
+    def covers(self, host: str) -> bool:
+        """Whether one of these is `host`, or a wildcard for all that `host` is."""
+        return host in self._names or any(
+            len(host) > length and host[len(host) - length :] in endings for length, endings in self._endings.items()
+        )
+
+
+@dataclass(slots=True)
+class _Range:
+    """A wildcard on the stack: what it covers begins with `ending`, read backwards."""
+
+    ending: str
+    index: int
+    earliest: int  # index of what it covers
+
+
+def first_overlaps(hosts: Sequence[str]) -> dict[int, int]:
+    """By index of a host, the index of the first host before it that it has names in common with."""
+    found: dict[int, int] = {}
+    first: dict[str, int] = {}
+    for index, host in enumerate(hosts):
+        first.setdefault(host, index)
+    # A name comes before the wildcard of its own text: `*.a.example` covers `b.a.example`, and not `.a.example`.
+    order = sorted(first, key=lambda host: (host.removeprefix("*")[::-1], host.startswith("*")))
+    open_: list[_Range] = []
+    lowest: list[int] = []  # of the open ranges up to each
+    for host in order:
+        index, name = first[host], host.removeprefix("*")[::-1]
+        while open_ and not name.startswith(open_[-1].ending):
+            _close(open_, lowest, found)
+        if lowest:
+            _note(found, index, lowest[-1])
+        if host.startswith("*"):
+            open_.append(_Range(name, index, len(hosts)))
+            lowest.append(min(index, lowest[-1]) if lowest else index)
+        elif open_:
+            open_[-1].earliest = min(open_[-1].earliest, index)
+    while open_:
+        _close(open_, lowest, found)
+    for index, host in enumerate(hosts):
+        if (same := first[host]) < index:
+            found[index] = found.get(same, same)
+    return found
+
+
+def _close(open_: list[_Range], lowest: list[int], found: dict[int, int]) -> None:
+    closed = open_.pop()
+    lowest.pop()
+    _note(found, closed.index, closed.earliest)
+    if open_:
+        open_[-1].earliest = min(open_[-1].earliest, closed.earliest, closed.index)
+
+
+def _note(found: dict[int, int], index: int, other: int) -> None:
+    if other < index:
+        found[index] = min(other, found.get(index, other))
