@@ -10,6 +10,7 @@ import pytest
 from lockgate.edge.location import locate
 from lockgate.edge.options import Options
 from lockgate.edge.supply import supply
+from lockgate.ingress.manifests import DEFAULTS
 from lockgate.runtime.files import load
 from lockgate.runtime.settings import BadSettings, Settings, find, read
 from tests.edge.conftest import Start
@@ -44,8 +45,8 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     assert settings.port_options() == ["443=8443", "proxy=3128"]
     assert settings.quotas == {"application-load-balancers": 120}
     options = Options((), account=settings.account, region=settings.region, hosted_zones=settings.hosted_zones)
-    made = supply([], options, locate([], options), secret_access_key="x")
-    assert (made.account, made.region) == ("210987654321", "eu-west-1")
+    made = supply([], options, locate([], options), DEFAULTS, secret_access_key="x")
+    assert (made.place.account, made.place.region) == ("210987654321", "eu-west-1")
     assert [(zone.name, zone.zone_id) for zone in made.zones] == [("shop.example", "Z0123456789")]
 
 

@@ -8,25 +8,36 @@ from typing import Any
 import pytest
 import yaml
 
-from lockgate.edge.location import Place, locate
+from lockgate.edge.location import locate
 from lockgate.edge.options import Options
-from lockgate.edge.supply import covering, registrable, supply
+from lockgate.edge.supply import Supply, supply
+from lockgate.edge.supply.hosts import common_parent, covering, registrable
+from lockgate.ingress.flags import controller
+from lockgate.ingress.manifests import DEFAULTS
 from lockgate.resources.reader import read
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "supply.yaml").read_text())
 
 
+def supplied(text: str, options: Options, secret: str = "a-secret") -> Supply:
+    documents = read(text, "edge.yaml").documents
+    given = [document.resource for document in documents if document.resource]
+    settings = controller(given, DEFAULTS).settings
+    place = locate([each.manifest for each in documents], options)
+    return supply(given, options, place, settings, secret_access_key=secret)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_supply(case: dict[str, Any]) -> None:
-    documents = read(case["manifests"], "edge.yaml").documents
-    given = [document.resource for document in documents if document.resource]
-    options = Options((), user_pool_clients=case.get("settled", {}))
-    made = supply(given, options, locate([each.manifest for each in documents], options), secret_access_key="a-secret")
+    made = supplied(case["manifests"], Options((), user_pool_clients=case.get("settled", {})))
     found = {
         "hosts": list(made.hosts),
         "zones": {zone.name: zone.zone_id for zone in made.zones},
+        "zones with ids": [f"{zone.name} {zone.zone_id or 'any'}" for zone in made.zones],
         "certificates": {each.arn: list(each.names) for each in made.certificates},
         "credentials": {each.access_key_id: each.secret_access_key for each in made.credentials},
+        "subnets": [f"{each.id or dict(each.tags)} {each.zone}" for each in made.subnets],
+        "security groups": [each.id or f"Name={each.name}" for each in made.security_groups],
         "user_pools": {f"{each.pool_arn} {each.client_id}": each.secret for each in made.user_pool_clients},
         "web_acls": {each.name: each.arn for each in made.web_acls},
         "objects": [
@@ -36,18 +47,17 @@ def test_supply(case: dict[str, Any]) -> None:
             )
             for each in made.objects
         ],
-        "account": made.account,
-        "region": made.region,
+        "account": made.place.account,
+        "region": made.place.region,
+        "notes": list(made.notes),
     }
     expected = {key: value for key, value in case.items() if key not in ("name", "manifests", "settled")}
     assert {key: found[key] for key in expected} == expected
 
 
-def test_everything_that_is_made_is_told_and_secrets_are_not() -> None:
-    documents = read(CASES[0]["manifests"], "edge.yaml").documents
-    given = [document.resource for document in documents if document.resource]
-    made = supply(given, Options(()), Place("123456789012", "eu-west-1"), secret_access_key="hush-hush")
-    assert len(made.notes) == 4  # a zone, a certificate, a Service, a Secret; namespaces go without saying
+def test_everything_that_is_made_is_reported_and_secrets_are_not() -> None:
+    made = supplied(CASES[0]["manifests"], Options(()), "hush-hush")
+    assert len(made.notes) == 5  # a zone, a certificate, a Service, a Secret, namespaces
     assert "hush-hush" not in repr(made) + "".join(made.notes)
 
 
@@ -74,3 +84,16 @@ def test_registrable() -> None:
         "shop.co",
         "shop.com.br",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "parent"),
+    [
+        (["a.dev.shop.example", "*.dev.shop.example"], "dev.shop.example"),
+        (["a.shop.example", "b.shop.example"], "shop.example"),
+        (["shop.example", "other.example"], "example"),
+        ([], ""),
+    ],
+)
+def test_common_parent(names: list[str], parent: str) -> None:
+    assert common_parent(names) == parent

@@ -33,3 +33,85 @@ def test_placeholders_everywhere_are_served_and_reported(up: Start, manifests: P
         until=lambda: edge.curl("-o", "/dev/null", "-w", "%{http_code}", "https://quay.example/") == "200",
         what="served after the change",
     )
+
+
+WEB = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: shop
+  annotations:
+    alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/subnets: subnet-0a1b2c3d4e5f60718, private-b
+    alb.ingress.kubernetes.io/security-groups: sg-0123456789abcdef0, edge
+spec:
+  ingressClassName: alb
+  rules:
+    - host: web.shop.example
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
+ISSUERS = """
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: by-name}
+spec:
+  acme:
+    server: https://acme-v02.api.letsencrypt.org/directory
+    privateKeySecretRef: {name: by-name}
+    solvers: [{dns01: {route53: {region: eu-west-1}}}]
+---
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: by-id}
+spec:
+  acme:
+    server: https://acme-v02.api.letsencrypt.org/directory
+    privateKeySecretRef: {name: by-id}
+    solvers: [{dns01: {route53: {region: eu-west-1, hostedZoneID: Z0123456SHOPZONE0001}}}]
+---
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: by-another-id}
+spec:
+  acme:
+    server: https://acme-v02.api.letsencrypt.org/directory
+    privateKeySecretRef: {name: by-another-id}
+    solvers: [{dns01: {route53: {region: eu-west-1, hostedZoneID: Z0123456SHOPZONE0002}}}]
+"""
+
+CERTIFICATE = """
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {{name: {issuer}, namespace: shop}}
+spec:
+  secretName: {issuer}
+  dnsNames: [{issuer}.shop.example, {issuer}-b.shop.example]
+  issuerRef: {{kind: ClusterIssuer, name: {issuer}}}
+"""
+
+
+def test_a_class_subnets_and_security_groups_that_are_in_no_file(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(WEB)
+    edge = up(tmp_path).ready()
+    said = "".join(each for each in edge.lines if each.startswith(" + "))
+    for piece in ("IngressClass alb", "subnet-0a1b2c3d4e5f60718", "private-b", "sg-0123456789abcdef0", "group edge"):
+        assert piece in said
+    assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.example/") == "200"
+
+
+def test_issuers_without_their_namespace_and_with_ids_of_zones(up: Start, tmp_path: Path) -> None:
+    names = ("by-name", "by-id", "by-another-id")
+    (tmp_path / "issuers.yaml").write_text(ISSUERS + "".join(CERTIFICATE.format(issuer=name) for name in names))
+    edge = up(tmp_path).ready()
+    said = "".join(each for each in edge.lines if each.startswith(" + "))
+    assert "namespace cert-manager" in said
+    for name in names:
+        assert any(f"shop/{name} " in each and "issued over ACME" in each for each in edge.lines)

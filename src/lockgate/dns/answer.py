@@ -97,10 +97,20 @@ def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, 
 
 
 def zone_of(zones: Iterable[Zone], name: str) -> Zone | None:
-    """The public zone with the longest name that `name` lies in; of several with one name the first."""
+    """The public zone with the longest name that `name` lies in.
+
+    Of several zones with one name a registrar delegates to one, and nobody here knows to which: the first that has
+    the name answers for it.
+    """
     best: Zone | None = None
     for zone in zones:
-        if not zone.private and within(name, zone.name) and (best is None or len(zone.name) > len(best.name)):
+        if zone.private or not within(name, zone.name):
+            continue
+        if (
+            best is None
+            or len(zone.name) > len(best.name)
+            or (zone.name == best.name and _match(best, name) is None and _match(zone, name) is not None)
+        ):
             best = zone
     return best
 

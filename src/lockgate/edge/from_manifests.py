@@ -134,13 +134,13 @@ def _load_balancers(stacks: Stacks, table: Network, objects: Objects, supply: Su
             continue
         made = stack.load_balancer
         prefix = "internal-" if made.scheme == "internal" else ""
-        name = f"{prefix}{made.name}-{_digits(made.name)}.{supply.region}.elb.amazonaws.com"
+        name = f"{prefix}{made.name}-{_digits(made.name)}.{supply.place.region}.elb.amazonaws.com"
         groups = {each.reference: _registered(each, table, objects) for each in made.target_groups.values()}
         yield replace(
             made, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "", target_groups=groups
         )
         if stack.frontend is not None:
-            name = f"{stack.frontend.name}-{_digits(stack.frontend.name)}.elb.{supply.region}.amazonaws.com"
+            name = f"{stack.frontend.name}-{_digits(stack.frontend.name)}.elb.{supply.place.region}.amazonaws.com"
             yield replace(stack.frontend, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "")
 
 

@@ -44,9 +44,11 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
     given = [document.resource for document in documents.values() if document.resource]
     operators = [each for each in given if isinstance(each, IstioOperator)]
     installed = [Service.model_validate(gateway.service) for one in operators for gateway in install(one).gateways]
-    made = supply(given, options, place, installed=installed, secret_access_key=secret_access_key)
+    resources = (*given, *installed)
+    flags = controller(resources, DEFAULTS).settings
+    made = supply(resources, options, place, flags, secret_access_key=secret_access_key)
     supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
-    return Plan(manifests, (*given, *installed, *supplied), documents, made)
+    return Plan(manifests, (*resources, *supplied), documents, made)
 
 
 def filled(manifests: Manifests, options: Options) -> Manifests:

@@ -24,9 +24,9 @@ from lockgate.ingress.group import (
     assemble,
     ownership,
 )
+from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, Stack
-from lockgate.ingress.wants import secrets_of, services_of
 from lockgate.ingress.world import Account, Name, Objects, Settings
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin

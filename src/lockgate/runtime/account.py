@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.edge.supply import AcmCertificate, Supply, Zone
+from lockgate.edge.supply import AcmCertificate, SecurityGroup, Subnet, Supply, Zone
 from lockgate.embedded.aws import AwsApi
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault
@@ -17,8 +17,8 @@ class Provisioner:
     def __init__(self, api: AwsApi, aws: Aws) -> None:
         self._api = api
         self._aws = aws
-        self._zones: dict[str, str] = {}
-        self._certificates: set[str] = set()
+        self._zones: dict[str, str] = {}  # ids by name, of several the first
+        self._made: set[Zone | AcmCertificate | Subnet | SecurityGroup] = set()
 
     async def provide(self, supply: Supply) -> tuple[Fault, ...]:
         """Returns a fault for each piece that cannot be made. The others are made."""
@@ -26,22 +26,38 @@ class Provisioner:
         for credential in supply.credentials:
             self._api.allow_access_key(credential.access_key_id, credential.secret_access_key)
         for zone in supply.zones:
-            if zone.name not in self._zones:
-                self._zones[zone.name] = zone_id(zone)
-                await self._api.create_hosted_zone(zone.name, self._zones[zone.name])
-        for certificate in supply.certificates:
-            if certificate.arn not in self._certificates:
+            if zone not in self._made:
+                self._zones.setdefault(zone.name, zone_id(zone))
+                await self._api.create_hosted_zone(zone.name, zone_id(zone))
+                self._made.add(zone)
+        pieces: tuple[AcmCertificate | Subnet | SecurityGroup, ...] = (
+            *supply.certificates,
+            *supply.subnets,
+            *supply.security_groups,
+        )
+        for piece in pieces:
+            if piece not in self._made:
                 try:
-                    await self._request(certificate)
+                    await self._make(piece)
                 except (ValueError, AwsError) as error:
-                    faults.append(codes.NOT_MADE.at(None, arn=certificate.arn, reason=error))
+                    faults.append(codes.NOT_MADE.at(None, piece=piece.why.partition(":")[0], reason=error))
                 else:
-                    self._certificates.add(certificate.arn)
+                    self._made.add(piece)
         for client in supply.user_pool_clients:
             await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
         for acl in supply.web_acls:
             await self._api.create_web_acl(acl.name, acl.arn)
         return tuple(faults)
+
+    async def _make(self, piece: AcmCertificate | Subnet | SecurityGroup) -> None:
+        """Raises ValueError, AwsError."""
+        match piece:
+            case AcmCertificate():
+                await self._request(piece)
+            case Subnet():
+                await self._api.create_subnet(piece.id, dict(piece.tags), piece.zone)
+            case SecurityGroup():
+                await self._api.create_security_group(piece.id, piece.name)
 
     async def _request(self, certificate: AcmCertificate) -> None:
         """Request a certificate, and write its validation records, as the team did in the console."""

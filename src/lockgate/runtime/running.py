@@ -120,7 +120,7 @@ class RunningEdge:
             self._start_envoy("alb")
             actors.create_task(asyncio.to_thread(preload_cert_manager))
             await self.load(manifests)
-            self._start_actors(await self._machine(planned.region))
+            self._start_actors(await self._machine(planned.place.region))
             await started()
 
     async def load(
@@ -183,10 +183,10 @@ class RunningEdge:
     async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
         run = self.folder.run
         named = self.options.ports
-        tokens = ServiceAccountTokens(issuer_of(planned.region))
+        tokens = ServiceAccountTokens(issuer_of(planned.place.region))
         self.aws_api = AwsApi(
-            planned.account,
-            planned.region,
+            planned.place.account,
+            planned.place.region,
             access_key_id=self._access_key[0],
             secret_access_key=self._access_key[1],
             tokens=tokens,

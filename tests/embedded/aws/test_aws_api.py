@@ -207,6 +207,36 @@ def test_a_change_of_a_trust_store_may_concern_any_load_balancer() -> None:
     assert touched(Call("elbv2", "AddTags", "us-east-1", tags), {}) == frozenset()
 
 
+def test_subnets_and_security_groups_by_the_ids_and_names_that_settings_have(running: Lab) -> None:
+    api, ec2 = running.api, running.client("ec2")
+    vpc, own, zones = running.run(api.default_vpc())
+    for _ in range(2):  # what exists stays as it is
+        running.run(api.create_subnet("subnet-0a1b2c3d4e5f60718", {}, 0))
+        running.run(api.create_subnet("", {"Name": "private-b"}, 1))
+        running.run(api.create_security_group("sg-0123456789abcdef0", ""))
+        running.run(api.create_security_group("", "edge"))
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    added = [each for each in subnets if each["SubnetId"] not in own]
+    assert {(each["AvailabilityZone"], each["CidrBlock"]) for each in added} == {
+        (zones[0], "172.31.255.0/24"),
+        (zones[1], "172.31.254.0/24"),
+    }
+    [by_id] = ec2.describe_subnets(SubnetIds=["subnet-0a1b2c3d4e5f60718"])["Subnets"]
+    [by_name] = ec2.describe_subnets(Filters=[{"Name": "tag:Name", "Values": ["private-b"]}])["Subnets"]
+    assert {each["SubnetId"] for each in added} == {by_id["SubnetId"], by_name["SubnetId"]}
+    [group] = ec2.describe_security_groups(GroupIds=["sg-0123456789abcdef0"])["SecurityGroups"]
+    [named] = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["edge"]}])["SecurityGroups"]
+    assert (group["VpcId"], named["GroupName"]) == (vpc, "edge")
+    balancer = running.client("elbv2").create_load_balancer(
+        Name="supplied",
+        Subnets=[by_id["SubnetId"], by_name["SubnetId"]],
+        SecurityGroups=[group["GroupId"], named["GroupId"]],
+    )["LoadBalancers"][0]
+    assert [each["SubnetId"] for each in balancer["AvailabilityZones"]] == [by_id["SubnetId"], by_name["SubnetId"]]
+    with pytest.raises(ValueError, match="availability zones"):
+        running.run(api.create_subnet("subnet-0b", {}, 99))
+
+
 def test_the_default_vpc_is_as_eks_wants_it(running: Lab) -> None:
     vpc, subnets, zones = running.run(running.api.default_vpc())
     ec2 = running.client("ec2")

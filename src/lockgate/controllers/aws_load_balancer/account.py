@@ -8,8 +8,8 @@ from typing import Final
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws_load_balancer.existing import Existing, read_tags
+from lockgate.ingress.references import Lookup
 from lockgate.ingress.subnets import Subnet
-from lockgate.ingress.wants import Want
 from lockgate.ingress.world import Account, Certificate, Settings
 
 # Without a filter ACM lists RSA keys up to 2048 bits only.
@@ -30,26 +30,26 @@ class AccountReader:
         self._allowed = settings.allowed_certificate_authorities
         self._vpc_id = vpc_id
 
-    async def choices(self, wanted: frozenset[Want], existing: Existing) -> Account:
+    async def choices(self, wanted: frozenset[Lookup], existing: Existing) -> Account:
         """What the build may choose from; what it does not want stays None."""
         reads = {
-            Want.SUBNETS: self._subnets() if Want.SUBNETS in wanted else None,
-            Want.CERTIFICATES: self._certificates() if Want.CERTIFICATES in wanted else None,
-            Want.SECURITY_GROUPS: self._security_groups() if Want.SECURITY_GROUPS in wanted else None,
-            Want.TRUST_STORES: self._trust_stores() if Want.TRUST_STORES in wanted else None,
-            Want.TARGET_GROUPS: self._target_groups() if Want.TARGET_GROUPS in wanted else None,
-            Want.WEB_ACLS: self._web_acls() if Want.WEB_ACLS in wanted else None,
+            Lookup.SUBNETS: self._subnets() if Lookup.SUBNETS in wanted else None,
+            Lookup.CERTIFICATES: self._certificates() if Lookup.CERTIFICATES in wanted else None,
+            Lookup.SECURITY_GROUPS: self._security_groups() if Lookup.SECURITY_GROUPS in wanted else None,
+            Lookup.TRUST_STORES: self._trust_stores() if Lookup.TRUST_STORES in wanted else None,
+            Lookup.TARGET_GROUPS: self._target_groups() if Lookup.TARGET_GROUPS in wanted else None,
+            Lookup.WEB_ACLS: self._web_acls() if Lookup.WEB_ACLS in wanted else None,
         }
-        asked = [want for want, read in reads.items() if read is not None]
+        asked = [lookup for lookup, read in reads.items() if read is not None]
         answers = dict(zip(asked, await asyncio.gather(*(read for read in reads.values() if read)), strict=True))
         return Account(
             vpc_id=self._vpc_id,
-            subnets=answers.get(Want.SUBNETS, ()),  # type: ignore[arg-type]  # one dict for six types
-            certificates=answers.get(Want.CERTIFICATES),  # type: ignore[arg-type]
-            security_groups=answers.get(Want.SECURITY_GROUPS),  # type: ignore[arg-type]
-            trust_stores=answers.get(Want.TRUST_STORES),  # type: ignore[arg-type]
-            target_groups=answers.get(Want.TARGET_GROUPS),  # type: ignore[arg-type]
-            web_acls=answers.get(Want.WEB_ACLS),  # type: ignore[arg-type]
+            subnets=answers.get(Lookup.SUBNETS, ()),  # type: ignore[arg-type]  # one dict for six types
+            certificates=answers.get(Lookup.CERTIFICATES),  # type: ignore[arg-type]
+            security_groups=answers.get(Lookup.SECURITY_GROUPS),  # type: ignore[arg-type]
+            trust_stores=answers.get(Lookup.TRUST_STORES),  # type: ignore[arg-type]
+            target_groups=answers.get(Lookup.TARGET_GROUPS),  # type: ignore[arg-type]
+            web_acls=answers.get(Lookup.WEB_ACLS),  # type: ignore[arg-type]
             existing=existing.summary,
         )
 

@@ -36,9 +36,9 @@ from lockgate.ingress.group import (
     finalizer,
     ownership,
 )
+from lockgate.ingress.references import lookups
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, Stack
-from lockgate.ingress.wants import wants
 from lockgate.ingress.world import Name, Settings
 from lockgate.loadbalancer.elbv2 import UnknownShape
 from lockgate.resources.kinds import Ingress
@@ -141,7 +141,7 @@ class AwsLoadBalancerController:
         members = [member.ingress for member in group.members]
         try:
             existing = await self._inventory.of(group.id)
-            account = await self._reader.choices(wants(group, self._settings, existing.summary), existing)
+            account = await self._reader.choices(lookups(group, self._settings, existing.summary), existing)
             built = build(group, self._cluster.objects, account, self._settings)
             if isinstance(built, Refused):
                 raise built

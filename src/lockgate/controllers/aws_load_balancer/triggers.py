@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 from lockgate.controllers.aws_load_balancer.cluster import Cluster, service_of
 from lockgate.ingress.group import InvalidClass, InvalidGroup, Owned, groups_held, ownership
+from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.stack import GroupId
-from lockgate.ingress.wants import secrets_of, services_of
 from lockgate.ingress.world import Name, Settings
 from lockgate.resources.kinds import (
     EndpointSlice,

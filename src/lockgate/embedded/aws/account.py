@@ -97,6 +97,12 @@ class Account:
     def create_instance(self, instance_id: str, private_ip: str, zone: str) -> None:
         ec2.create_instance(self.id, self.region, instance_id, private_ip, zone)
 
+    def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
+        ec2.create_subnet(self.id, self.region, subnet_id, tags, zone)
+
+    def create_security_group(self, group_id: str, name: str) -> None:
+        ec2.create_security_group(self.id, self.region, group_id, name)
+
     def private_address(self, instance_id: str) -> str | None:
         return ec2.private_address(self.id, self.region, instance_id)
 

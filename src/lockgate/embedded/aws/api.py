@@ -122,6 +122,17 @@ class AwsApi:
         await self._run(lambda account: account.create_instance(instance_id, private_ip, zone))
         self._changes.tell("ec2")
 
+    async def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
+        """A subnet of the default VPC in the `zone`-th availability zone, counted from 0: under exactly this id, or,
+        without one, with these tags. One that exists stays as it is. Raises `ValueError` where there is no room."""
+        await self._run(lambda account: account.create_subnet(subnet_id, tags, zone))
+        self._changes.tell("ec2")
+
+    async def create_security_group(self, group_id: str, name: str) -> None:
+        """A security group of the default VPC: under exactly this id, or, without one, with the Name tag `name`."""
+        await self._run(lambda account: account.create_security_group(group_id, name))
+        self._changes.tell("ec2")
+
     async def private_address(self, instance_id: str) -> str | None:
         """An instance's own address in its VPC; None for an instance that is not there."""
         return await self._run(lambda account: account.private_address(instance_id))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from typing import Any, Final
 
 from lockgate.embedded.aws.protocol import HttpRequest, Refusal
 
@@ -80,6 +83,66 @@ def create_instance(account: str, region: str, instance_id: str, private_ip: str
 def private_address(account: str, region: str, instance_id: str) -> str | None:
     found = (each for each in _instances(_backend(account, region)) if each.id == instance_id)
     return next((str(each.private_ip) for each in found), None)
+
+
+def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
+    """In the default VPC and its `zone`-th availability zone: under exactly this id, or, without one, with these tags.
+    One that exists stays as it is. Raises `ValueError` for a zone that the region has not, and for a full VPC."""
+    backend = _backend(account, region)
+    zones = default_vpc(account, region)[2]
+    if zone >= len(zones):
+        raise ValueError(f"{region} has {len(zones)} availability zones, and this subnet needs one more")
+    there = [subnet for each in backend.subnets.values() for subnet in each.values()]
+    if any(subnet.id == subnet_id if subnet_id else _in_zone(subnet, tags, zones[zone]) for subnet in there):
+        return
+    taken = [subnet.cidr for subnet in there]
+    block = next((each for each in _BLOCKS if not any(each.overlaps(other) for other in taken)), None)
+    if block is None:
+        raise ValueError("the default VPC has no addresses left for another subnet")
+    from moto.ec2.models import subnets
+
+    with _drawing(subnets, "random_subnet_id", subnet_id):
+        backend.create_subnet(
+            backend.default_vpc.id, str(block), availability_zone=zones[zone], tags={"subnet": dict(tags)}
+        )
+
+
+def create_security_group(account: str, region: str, group_id: str, name: str) -> None:
+    """In the default VPC: under exactly this id, or, without one, with the Name tag `name`. One that exists stays."""
+    backend = _backend(account, region)
+    groups = backend.groups[backend.default_vpc.id]
+    if group_id in groups if group_id else any(_tags(each).get("Name") == name for each in groups.values()):
+        return
+    from moto.ec2.models import security_groups
+
+    with _drawing(security_groups, "random_security_group_id", group_id):
+        backend.create_security_group(
+            group_id or name, "supplied by Lockgate", backend.default_vpc.id, tags={"Name": name} if name else {}
+        )
+
+
+# The upper quarter of the default VPC: its own subnets take /20 blocks from the lower end.
+_BLOCKS: Final = tuple(IPv4Network(f"172.31.{third}.0/24") for third in range(255, 191, -1))
+
+
+def _in_zone(subnet: Any, tags: Mapping[str, str], zone: str) -> bool:
+    return subnet.availability_zone == zone and tags.items() <= _tags(subnet).items()
+
+
+def _tags(item: Any) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in item.get_tags()}
+
+
+@contextmanager
+def _drawing(module: Any, name: str, id_: str) -> Iterator[None]:
+    """moto takes `id_` for the next id that it draws, unless it is empty: the id goes into rules, tags and ARNs."""
+    real = getattr(module, name)
+    if id_:
+        setattr(module, name, lambda: id_)
+    try:
+        yield
+    finally:
+        setattr(module, name, real)
 
 
 def subnet_zones(account: str, region: str) -> dict[str, tuple[str, str]]:

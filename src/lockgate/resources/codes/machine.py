@@ -32,7 +32,7 @@ NOT_MADE = Code(
     "LG9004",
     _ERROR,
     "What manifests take for granted cannot be made",
-    message="ACM certificate {arn}: {reason}",
+    message="{piece}: {reason}",
     why="The piece does not exist in this edge's account, and what leans on it waits for it.",
 )
 NOT_EVALUATED = Code(

@@ -1,0 +1,79 @@
+"""The public names of an edge, and the zones and certificates that such names belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from lockgate.edge.objects import Objects
+from lockgate.resources.kinds import Gateway, Ingress, VirtualService
+
+_SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "ne", "net", "or", "org"})
+
+
+def hosts(objects: Objects) -> tuple[str, ...]:
+    """The names that Ingresses, Gateways and VirtualServices serve, each once."""
+    return tuple(dict.fromkeys(_hosts(objects)))
+
+
+def hosts_of(ingress: Ingress) -> Iterator[str]:
+    yield from (rule.host for rule in ingress.spec.rules if is_public(rule.host))
+    yield from (host for tls in ingress.spec.tls for host in tls.hosts if is_public(host))
+
+
+def _hosts(objects: Objects) -> Iterator[str]:
+    for virtual_service in objects.all(VirtualService):
+        if any(gateway != "mesh" for gateway in virtual_service.spec.gateways):
+            yield from filter(is_public, virtual_service.spec.hosts)
+    for ingress in objects.all(Ingress):
+        yield from hosts_of(ingress)
+    for gateway in objects.all(Gateway):
+        for server in gateway.spec.servers:
+            yield from filter(is_public, (host.rpartition("/")[2] for host in server.hosts))
+
+
+def is_public(host: str) -> bool:
+    return "." in host.removeprefix("*.") and not host.endswith((".svc", ".cluster.local", ".local"))
+
+
+def registrable(host: str) -> str:
+    """The name that a team would own a zone for: ``example.com`` of ``a.b.example.com``, ``example.co.uk`` likewise.
+
+    Without the public suffix list, by the shape of the name; a zone that an issuer names goes before.
+    """
+    labels = host.removeprefix("*.").split(".")
+    keep = 3 if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS else 2
+    return ".".join(labels[-keep:])
+
+
+def common_parent(names: Iterable[str]) -> str:
+    """The longest name that all of them are at or under."""
+    reversed_ = [name.removeprefix("*.").split(".")[::-1] for name in names]
+    shared: list[str] = []
+    for labels in zip(*reversed_, strict=False):
+        if len(set(labels)) > 1:
+            break
+        shared.append(labels[0])
+    return ".".join(reversed(shared))
+
+
+def zone_of(host: str, zones: Iterable[str]) -> str | None:
+    """The longest of the zones that the host is in."""
+    fitting = [zone for zone in zones if host == zone or host.endswith(f".{zone}")]
+    return max(fitting, key=len, default=None)
+
+
+def covering(hosts: Iterable[str], zones: Sequence[str]) -> tuple[str, ...]:
+    """The names a team would ask a certificate for: each zone's apex and wildcard, deeper hosts by their parent."""
+    names: dict[str, None] = {}
+    for host in sorted(hosts, key=lambda each: (each.count("."), each)):
+        bare = host.removeprefix("*.")
+        zone = zone_of(bare, zones)
+        if zone is None:
+            names[host] = None
+            continue
+        names[zone] = None
+        names[f"*.{zone}"] = None
+        if bare != zone and bare.count(".") > zone.count(".") + (0 if host.startswith("*.") else 1):
+            names[f"*.{bare}" if host.startswith("*.") else f"*.{bare.partition('.')[2]}"] = None
+    return tuple(names)

@@ -1,0 +1,51 @@
+"""Namespaces: of the objects, and those that components live in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from lockgate.edge.objects import Objects
+from lockgate.edge.supply.pieces import Object
+from lockgate.resources.kinds import ClusterIssuer, Deployment, IstioOperator, Namespace
+
+DEFAULT: Final = "cert-manager"
+STANDING: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+
+
+def namespaces(objects: Objects, supplied: Sequence[Object], issuers: str) -> Iterator[Object]:
+    """Each once; one line reports those that hold objects. `issuers` is where ClusterIssuers have their Secrets."""
+    there = {namespace.name for namespace in objects.all(Namespace)} | STANDING
+    holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
+    holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
+    # istioctl makes its own.
+    installed = ["istio-system"] if any(True for _ in objects.all(IstioOperator)) else []
+    names = [name for name in dict.fromkeys((*holding, *installed)) if name not in there]
+    if names:
+        s = "s" if len(names) > 1 else ""
+        why = f"namespace{s} {', '.join(names)}: created, because objects are in {'them' if s else 'it'}"
+        yield from (_namespace(name, why) for name in names)
+    issuer = next(iter(objects.all(ClusterIssuer)), None)
+    if issuer is not None and issuers not in there and issuers not in names:
+        why = (
+            f"namespace {issuers}: created, because cert-manager keeps the Secrets of ClusterIssuer {issuer.name} there"
+        )
+        yield _namespace(issuers, why)
+
+
+def cluster_resource_namespace(objects: Objects) -> str:
+    """Where cert-manager has the Secrets of ClusterIssuers: its own namespace, unless its flag says another."""
+    for deployment in objects.all(Deployment):
+        for container in deployment.spec.template.spec.get("containers") or ():
+            if "cert-manager-controller" not in str(container.get("image", "")):
+                continue
+            for text in map(str, container.get("args") or ()):
+                flag, _, value = text.partition("=")
+                if flag == "--cluster-resource-namespace" and value and "$(" not in value:
+                    return value
+            return deployment.namespace or DEFAULT
+    return DEFAULT
+
+
+def _namespace(name: str, why: str) -> Object:
+    return Object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, why)

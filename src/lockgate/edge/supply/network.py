@@ -1,0 +1,57 @@
+"""Subnets and security groups of the VPC, by the ids and Name tags that load balancers' settings have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lockgate.edge.supply.pieces import SecurityGroup, Subnet
+from lockgate.ingress.references import References
+
+
+def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
+    """Subnets that stand in one list get availability zones of their own, as a load balancer needs them."""
+    zones: dict[str, int] = {}
+    users: dict[str, str] = {}
+    tagged: dict[tuple[tuple[str, str], ...], str] = {}
+    for each in references:
+        for listed in each.subnets:
+            taken = {zones[name] for name in listed if name in zones}
+            for name in dict.fromkeys(listed):
+                if name not in zones:
+                    zones[name] = next(zone for zone in range(len(listed) + len(taken)) if zone not in taken)
+                    taken.add(zones[name])
+                    users[name] = each.label
+        if each.subnet_tags:
+            tagged.setdefault(_tags(each.subnet_tags), each.label)
+    named = [_named(name, zone, users[name]) for name, zone in zones.items()]
+    return (*named, *(_tagged(tags, zone, user) for tags, user in tagged.items() for zone in (0, 1)))
+
+
+def security_groups(references: Iterable[References]) -> tuple[SecurityGroup, ...]:
+    users: dict[str, str] = {}
+    for each in references:
+        for name in each.security_groups:
+            users.setdefault(name, each.label)
+    return tuple(
+        SecurityGroup(
+            name if name.startswith("sg-") else "",
+            "" if name.startswith("sg-") else name,
+            f"security group {name}: created in the default VPC, because {user} names it",
+        )
+        for name, user in users.items()
+    )
+
+
+def _named(name: str, zone: int, user: str) -> Subnet:
+    why = f"subnet {name}: created in the default VPC, because {user} names it"
+    return Subnet(name, (), zone, why) if name.startswith("subnet-") else Subnet("", (("Name", name),), zone, why)
+
+
+def _tagged(tags: tuple[tuple[str, str], ...], zone: int, user: str) -> Subnet:
+    shown = ", ".join(f"{key}={value}" for key, value in tags)
+    return Subnet("", tags, zone, f"two subnets with the tags {shown}: created in the default VPC, because {user} asks")
+
+
+def _tags(wanted: Iterable[tuple[str, Sequence[str]]]) -> tuple[tuple[str, str], ...]:
+    """One value for each key: any fits a key without values."""
+    return tuple((key, values[0] if values else "") for key, values in wanted)

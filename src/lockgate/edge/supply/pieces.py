@@ -1,0 +1,114 @@
+"""What is supplied, as values. Each piece carries the sentence that reports it (`why`), empty for one that goes without
+saying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from lockgate.edge.location import Place
+from lockgate.resources.model import JsonObject
+
+LABEL: Final = "lockgate.dev/supplied"
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A hosted zone. Several may have one name, and differ by their ids; None leaves the id open."""
+
+    name: str
+    zone_id: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcmCertificate:
+    arn: str
+    names: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A subnet of the default VPC: under exactly this `id`, or, without one, with these tags. `zone` counts the
+    region's availability zones from 0."""
+
+    id: str
+    tags: tuple[tuple[str, str], ...]
+    zone: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group of the default VPC: under exactly this `id`, or, without one, with the Name tag `name`."""
+
+    id: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserPoolClient:
+    """Load balancers need its secret to log users in."""
+
+    pool_arn: str
+    client_id: str
+    secret: str = field(repr=False)
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyWebAcl:
+    """`arn` is the one that it must have, empty where any will do."""
+
+    name: str
+    arn: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key that manifests name: the embedded AWS API must know it."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object of the cluster."""
+
+    manifest: JsonObject = field(repr=False)  # may be a Secret
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves."""
+
+    place: Place
+    hosts: tuple[str, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    certificates: tuple[AcmCertificate, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+    user_pool_clients: tuple[UserPoolClient, ...] = ()
+    web_acls: tuple[EmptyWebAcl, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+    objects: tuple[Object, ...] = ()
+    cluster_resource_namespace: str = "cert-manager"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences that report it."""
+        pieces: tuple[Zone | AcmCertificate | Subnet | SecurityGroup | UserPoolClient | EmptyWebAcl | Object, ...] = (
+            *self.zones,
+            *self.certificates,
+            *self.subnets,
+            *self.security_groups,
+            *self.user_pool_clients,
+            *self.web_acls,
+            *self.objects,
+        )
+        return tuple(dict.fromkeys(piece.why for piece in pieces if piece.why))

@@ -1,0 +1,98 @@
+"""Services that routes lead to and no manifest has: applications that are deployed by other means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lockgate.edge.objects import Objects
+from lockgate.edge.supply.pieces import LABEL, Object
+from lockgate.resources.kinds import Gateway, Ingress, IstioOperator, Service, VirtualService
+from lockgate.resources.model import JsonObject
+
+
+def services(objects: Objects) -> Iterator[Object]:
+    there = {(service.namespace, service.name) for service in objects.all(Service)}
+    wanted: dict[tuple[str, str], dict[int, str]] = {}
+    for virtual_service in objects.all(VirtualService):
+        for host, port in _destinations(virtual_service):
+            if (key := _service_of(host, virtual_service.namespace or "default")) and key not in there:
+                wanted.setdefault(key, {}).setdefault(port or 80, virtual_service.name)
+    for (namespace, name), ports in wanted.items():
+        yield Object(
+            service(namespace, name, {f"http-{port}": (port, port) for port in ports}),
+            f"Service {namespace}/{name}: made, because VirtualService {next(iter(ports.values()))} leads to it",
+        )
+    yield from _gateway_services(objects, there | wanted.keys())
+
+
+def _gateway_services(objects: Objects, there: set[tuple[str, str]]) -> Iterator[Object]:
+    """The gateway's Service, where an Ingress leads to it and Istio was installed by other means."""
+    gateways = [gateway for gateway in objects.all(Gateway) if gateway.spec.selector]
+    if not gateways or list(objects.all(IstioOperator)):
+        return
+    made: set[tuple[str, str]] = set()
+    for ingress in objects.all(Ingress):
+        for rule in ingress.spec.rules:
+            for path in rule.http.paths if rule.http else ():
+                backend = path.backend.service
+                key = (ingress.namespace or "default", backend.name if backend else "")
+                if backend is None or backend.port.name == "use-annotation" or key in there | made:
+                    continue
+                gateway = next((each for each in gateways if (each.namespace or "default") == key[0]), gateways[0])
+                made.add(key)
+                ports = {"status-port": (15021, 15021), "http2": (80, 8080), "https": (443, 8443)}
+                manifest = service(*key, ports, type_="NodePort", selector=gateway.spec.selector)
+                yield Object(
+                    manifest,
+                    f"Service {key[0]}/{key[1]}: made as Istio's ingress gateway, because Ingress "
+                    f"{ingress.name} leads to it",
+                )
+
+
+def service(
+    namespace: str,
+    name: str,
+    ports: Mapping[str, tuple[int, int]],
+    *,
+    type_: str = "ClusterIP",
+    selector: Mapping[str, str] | None = None,
+) -> JsonObject:
+    """`ports` are the ports and target ports by name."""
+    spec: JsonObject = {
+        "type": type_,
+        "ports": [{"name": key, "port": port, "targetPort": target} for key, (port, target) in ports.items()],
+    }
+    if selector:
+        spec["selector"] = dict(selector)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {LABEL: "true"}},
+        "spec": spec,
+    }
+
+
+def _destinations(virtual_service: VirtualService) -> Iterator[tuple[str, int | None]]:
+    for http in virtual_service.spec.http:
+        for route in http.route:
+            port = route.destination.port
+            yield route.destination.host, port.number if port else None
+        if http.mirror:
+            yield http.mirror.host, http.mirror.port.number if http.mirror.port else None
+        for mirror in http.mirrors:
+            port = mirror.destination.port
+            yield mirror.destination.host, port.number if port else None
+    for routes in (virtual_service.spec.tls, virtual_service.spec.tcp):
+        for each in routes:
+            for weighted in each.route:
+                port = weighted.destination.port
+                yield weighted.destination.host, port.number if port else None
+
+
+def _service_of(host: str, namespace: str) -> tuple[str, str] | None:
+    """Istio's reading of a destination: a name without a dot is of the VirtualService's namespace."""
+    if "." not in host:
+        return (namespace, host)
+    name, _, rest = host.partition(".")
+    there, _, suffix = rest.partition(".")
+    return (there, name) if suffix == "svc.cluster.local" else None

@@ -1,0 +1,66 @@
+"""Decides everything that is supplied. Nothing here acts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lockgate.edge.location import Place
+from lockgate.edge.objects import Objects
+from lockgate.edge.options import Options
+from lockgate.edge.supply.certificates import certificates
+from lockgate.edge.supply.classes import ingress_classes
+from lockgate.edge.supply.hosts import hosts
+from lockgate.edge.supply.logins import user_pool_clients
+from lockgate.edge.supply.namespaces import cluster_resource_namespace, namespaces
+from lockgate.edge.supply.network import security_groups, subnets
+from lockgate.edge.supply.pieces import Supply
+from lockgate.edge.supply.secrets import aws_keys
+from lockgate.edge.supply.services import services
+from lockgate.edge.supply.web_acls import web_acls
+from lockgate.edge.supply.zones import zones
+from lockgate.ingress.references import References, of_ingress, of_params, of_service
+from lockgate.ingress.world import Settings
+from lockgate.resources.kinds import Certificate, Ingress, IngressClass, IngressClassParams, Service
+from lockgate.resources.model import Resource
+
+
+def supply(
+    resources: Sequence[Resource], options: Options, place: Place, settings: Settings, *, secret_access_key: str
+) -> Supply:
+    """`resources` are the user's objects and those that IstioOperators lead to; `settings` are the load balancer
+    controller's; `secret_access_key` is for Secrets that are missing."""
+    objects = Objects(resources)
+    served = hosts(objects)
+    named = served or tuple(dict.fromkeys(name for each in objects.all(Certificate) for name in each.spec.dns_names))
+    made_zones = zones(objects, named, options.hosted_zones)
+    cluster_namespace = cluster_resource_namespace(objects)
+    references = tuple(_references(objects, settings))
+    secrets, credentials = aws_keys(objects, cluster_namespace, secret_access_key)
+    made = (*ingress_classes(objects), *services(objects), *secrets)
+    return Supply(
+        place,
+        hosts=served,
+        zones=made_zones,
+        certificates=certificates(references, named, [zone.name for zone in made_zones], place),
+        subnets=subnets(references),
+        security_groups=security_groups(references),
+        user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
+        web_acls=tuple(web_acls(references)),
+        credentials=credentials,
+        objects=(*namespaces(objects, made, cluster_namespace), *made),
+        cluster_resource_namespace=cluster_namespace,
+    )
+
+
+def _references(objects: Objects, settings: Settings) -> Iterator[References]:
+    for ingress in objects.all(Ingress):
+        yield of_ingress(ingress, _params_of(ingress, objects), settings)
+    yield from map(of_params, objects.all(IngressClassParams))
+    yield from map(of_service, objects.all(Service))
+
+
+def _params_of(ingress: Ingress, objects: Objects) -> IngressClassParams | None:
+    named = objects.get(IngressClass, "", ingress.spec.ingress_class_name or "")
+    if named is None or named.spec.parameters is None:
+        return None
+    return objects.get(IngressClassParams, "", named.spec.parameters.name)

@@ -1,0 +1,76 @@
+"""Hosted zones: those that issuers name, and those that the edge's hosts belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lockgate.edge.objects import Objects
+from lockgate.edge.supply.hosts import common_parent, registrable, zone_of
+from lockgate.edge.supply.pieces import Zone
+from lockgate.resources.kinds import Certificate, ClusterIssuer, Issuer, Route53, Solver
+
+AnyIssuer = Issuer | ClusterIssuer
+
+
+def issuers(objects: Objects) -> tuple[AnyIssuer, ...]:
+    return (*objects.all(Issuer), *objects.all(ClusterIssuer))
+
+
+def route53_solvers(issuers: Sequence[AnyIssuer]) -> Iterator[tuple[AnyIssuer, Solver, Route53]]:
+    for issuer in issuers:
+        for solver in issuer.spec.acme.solvers if issuer.spec.acme else ():
+            if solver.dns01 and solver.dns01.route53:
+                yield issuer, solver, solver.dns01.route53
+
+
+def zones(objects: Objects, hosts: Sequence[str], named: Mapping[str, str]) -> tuple[Zone, ...]:
+    """`named` are the ids that lockgate.yaml gives, by name. A zone without an id of its own takes the one that another
+    issuer names: it is the same zone."""
+    found: dict[str, Zone] = {}
+    more: list[Zone] = []  # of a name that has another id already
+    for name, id_ in named.items():
+        found[name] = Zone(name, id_, f"hosted zone {name}: created with the id {id_}, as lockgate.yaml says")
+    for issuer, solver, route53 in route53_solvers(issuers(objects)):
+        id_ = route53.hosted_zone_id.strip().removeprefix("/").removeprefix("hostedzone/")
+        names = _names(objects, issuer, solver)
+        for zone in _wanted(solver, names):
+            known = found.get(zone)
+            taken = id_ in {each.zone_id for each in (*found.values(), *more)}
+            if known is None or (id_ and not taken and known.zone_id is None):
+                found[zone] = _named(issuer, zone, None if taken else id_)  # one id is one zone
+            elif id_ and not taken:
+                more.append(_another(issuer, zone, id_, names))
+    for host in hosts:
+        if zone_of(host.removeprefix("*."), found) is None:
+            name = registrable(host)
+            found[name] = Zone(name, None, f"hosted zone {name}: created for {host}")
+    return (*found.values(), *more)
+
+
+def _named(issuer: AnyIssuer, zone: str, id_: str | None) -> Zone:
+    with_id = f" with the id {id_}" if id_ else ""
+    return Zone(zone, id_ or None, f"hosted zone {zone}: created{with_id}, as {issuer.KIND.kind} {issuer.name} says")
+
+
+def _another(issuer: AnyIssuer, zone: str, id_: str, names: Sequence[str]) -> Zone:
+    """A second id under one domain is mostly that of a zone below it; else it is another zone of that name."""
+    below = common_parent(name for name in names if zone_of(name.removeprefix("*."), [zone]))
+    return _named(issuer, below if below.endswith(f".{zone}") else zone, id_)
+
+
+def _names(objects: Objects, issuer: AnyIssuer, solver: Solver) -> tuple[str, ...]:
+    """The DNS names that the solver is for: those it selects, else those of the issuer's certificates."""
+    if solver.selector and solver.selector.dns_names:
+        return solver.selector.dns_names
+    return tuple(
+        name
+        for certificate in objects.all(Certificate)
+        if certificate.spec.issuer_ref.name == issuer.name
+        for name in filter(None, (certificate.spec.common_name, *certificate.spec.dns_names))
+    )
+
+
+def _wanted(solver: Solver, names: Sequence[str]) -> Iterator[str]:
+    named = solver.selector.dns_zones if solver.selector else ()
+    found = named or [registrable(name) for name in names if "." in name.removeprefix("*.")]
+    yield from dict.fromkeys(zone.rstrip(".").lower() for zone in found)

@@ -1,0 +1,184 @@
+"""What an Ingress and its class refer to outside of themselves, as the builder reads their annotations and fields.
+
+The controller reads from AWS only what is referred to (`lookups`), and what nobody has is supplied (`edge.supply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TypeVar
+
+from lockgate.ingress import load_balancer
+from lockgate.ingress.actions import ForwardTo, ToService, read_action
+from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.authentication import CognitoProvider, oidc_secret, user_pool
+from lockgate.ingress.certificates import hosts_of, requested
+from lockgate.ingress.group import Group, Member
+from lockgate.ingress.listeners import parse_listen_ports
+from lockgate.ingress.refusal import Refused
+from lockgate.ingress.world import ExistingLoadBalancer, Settings
+from lockgate.resources.kinds import Ingress, IngressBackend, IngressClassParams, Service
+from lockgate.resources.model import ObjectKey
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What one object names in the account. `hosts_to_match` are those whose certificates the controller looks for;
+    `subnets` are lists of ids and Name tags, one for each load balancer."""
+
+    subject: ObjectKey
+    certificates: tuple[str, ...] = ()
+    hosts_to_match: tuple[str, ...] = ()
+    web_acl_arn: str = ""
+    web_acl_name: str = ""
+    subnets: tuple[tuple[str, ...], ...] = ()
+    subnet_tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    security_groups: tuple[str, ...] = ()
+    user_pool: CognitoProvider | None = None
+
+    @property
+    def label(self) -> str:
+        """How a sentence names the object."""
+        return str(self.subject)
+
+
+def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Settings) -> References:
+    """`params` are those of its class. What does not parse is not referred to: the builder refuses it."""
+    own = _read(lambda: a.CERTIFICATE_ARN.read(ingress)) or ()
+    lists = (_read(lambda: a.SUBNETS.read(ingress)), _read(lambda: a.FRONTEND_NLB_SUBNETS.read(ingress)))
+    member = Member(ingress, params)
+    return References(
+        ingress.key,
+        certificates=own,
+        hosts_to_match=tuple(sorted(hosts_of(member))) if _matches_certificates(member, settings) else (),
+        web_acl_arn=ingress.metadata.annotations.get(a.WAFV2_ACL_ARN.key, ""),
+        web_acl_name=ingress.metadata.annotations.get(a.WAFV2_ACL_NAME.key, ""),
+        subnets=tuple(each for each in lists if each),
+        security_groups=(
+            *(_read(lambda: a.SECURITY_GROUPS.read(ingress)) or ()),
+            *(_read(lambda: a.FRONTEND_NLB_SECURITY_GROUPS.read(ingress)) or ()),
+        ),
+        user_pool=user_pool(ingress),
+    )
+
+
+def of_params(params: IngressClassParams) -> References:
+    spec = params.spec
+    return References(
+        params.key,
+        certificates=spec.certificate_arn,
+        web_acl_arn=spec.wafv2_acl_arn,
+        web_acl_name=spec.wafv2_acl_name,
+        subnets=(spec.subnets.ids,) if spec.subnets and spec.subnets.ids else (),
+        subnet_tags=tuple(spec.subnets.tags.items()) if spec.subnets else (),
+    )
+
+
+def of_service(service: Service) -> References:
+    """The annotations of a Service go before those of the Ingresses that lead to it."""
+    return References(service.key, user_pool=user_pool(service))
+
+
+def _read(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except Refused:
+        return None
+
+
+def _matches_certificates(member: Member, settings: Settings) -> bool:
+    """Whether the controller looks for its certificates by host: it listens for HTTPS, and names none."""
+    if member.params and member.params.spec.certificate_arn:
+        return False
+    if _read(lambda: a.CERTIFICATE_ARN.read(member.ingress) or requested(member, settings)):
+        return False
+    listens = _read(lambda: a.LISTEN_PORTS.parse(parse_listen_ports, member.ingress)) or {}
+    return "HTTPS" in listens.values()
+
+
+# --- what the controller reads -----------------------------------------------------------------------------------
+
+
+class Lookup(StrEnum):
+    """What of an account a build may choose from."""
+
+    CERTIFICATES = "certificates"
+    SECURITY_GROUPS = "security groups"
+    TRUST_STORES = "trust stores"
+    TARGET_GROUPS = "target groups by name"
+    WEB_ACLS = "web ACLs by name"
+    SUBNETS = "subnets"
+
+
+def lookups(group: Group, settings: Settings, existing: ExistingLoadBalancer | None) -> frozenset[Lookup]:
+    """Nothing is read that no annotation needs. Subnets are chosen where they are named, and for a load balancer that
+    does not exist yet with its scheme."""
+    found = set()
+    if group.members and (existing is None or existing.scheme != _scheme(group, settings)):
+        found.add(Lookup.SUBNETS)
+    if any(a.ENABLE_FRONTEND_NLB.key in member.ingress.metadata.annotations for member in group.members):
+        found.add(Lookup.SUBNETS)
+    for member in group.members:
+        has = member.ingress.metadata.annotations.keys()
+        spec = member.params.spec if member.params else None
+        if _matches_certificates(member, settings):
+            found.add(Lookup.CERTIFICATES)
+        if a.SECURITY_GROUPS.key in has or a.FRONTEND_NLB_SECURITY_GROUPS.key in has:
+            found.add(Lookup.SECURITY_GROUPS)
+        if a.MUTUAL_AUTHENTICATION.key in has:
+            found.add(Lookup.TRUST_STORES)
+        if a.SUBNETS.key in has or (spec and spec.subnets):
+            found.add(Lookup.SUBNETS)
+        if a.WAFV2_ACL_NAME.key in has or (spec and spec.wafv2_acl_name):
+            found.add(Lookup.WEB_ACLS)
+        if any("argetgroupname" in text.lower() for text in _action_texts(member.ingress)):
+            found.add(Lookup.TARGET_GROUPS)
+    return frozenset(found)
+
+
+def _scheme(group: Group, settings: Settings) -> str:
+    return _read(lambda: load_balancer.scheme(group, settings)) or ""
+
+
+# --- what it watches ---------------------------------------------------------------------------------------------
+
+
+def services_of(ingress: Ingress) -> frozenset[str]:
+    """Names of the Services, in its namespace, that the Ingress may forward to."""
+    found = set()
+    for backend in _backends(ingress):
+        if backend.service is None:
+            continue
+        name = backend.service.name
+        if backend.service.port.name != "use-annotation":
+            found.add(name)
+            continue
+        action = _read(partial(a.ACTIONS.of(name).parse, read_action, ingress))
+        if isinstance(action, ForwardTo):
+            found |= {target.service for target in action.targets if isinstance(target, ToService)}
+    return frozenset(found)
+
+
+def secrets_of(ingress: Ingress, services: Mapping[tuple[str, str], Service]) -> frozenset[str]:
+    """Names of the Secrets, in its namespace, whose contents go into its rules."""
+    candidates = [None, *(services.get((ingress.namespace, name)) for name in services_of(ingress))]
+    return frozenset(secret for service in candidates if (secret := oidc_secret(ingress, service)))
+
+
+def _backends(ingress: Ingress) -> Iterator[IngressBackend]:
+    if ingress.spec.default_backend is not None:
+        yield ingress.spec.default_backend
+    for rule in ingress.spec.rules:
+        for path in rule.http.paths if rule.http else ():
+            yield path.backend
+
+
+def _action_texts(ingress: Ingress) -> Iterator[str]:
+    for key, text in ingress.metadata.annotations.items():
+        if key.startswith(a.ACTIONS.key.partition("{")[0]):
+            yield text
