@@ -41,9 +41,10 @@ lint: install-test
 test: install-test lint
 	$(BIN)/pytest
 
-# Longer runs of what `make test` does for a moment: predictions held against real Envoys.
+# Longer runs of what `make test` does for a moment: odd input to every reader and server, and predictions held against
+# real Envoys.
 fuzz: install-test
-	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py
+	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/fuzz tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py
 
 bench: install-test
 	$(BIN)/python -m benchmarks

@@ -7,7 +7,6 @@ is wrong. Reading is bounded by counts of nodes, never by time: depth, aliases a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from lockgate.resources.codes import manifests as codes
 from lockgate.resources.faults import Fault, Position
 from lockgate.resources.field_errors import Path
 from lockgate.resources.scalars import plain_scalar
+from lockgate.resources.unicode import ESCAPED_SURROGATE, without_surrogates
 
 # Aliases and merges may add this many nodes to those that are written in a document.
 MAX_EXPANSION = 100_000
@@ -135,7 +135,7 @@ _LARGE = 256 * 1024  # characters
 @lru_cache(maxsize=4)
 def _located(chunk: Chunk) -> Node | None:
     try:
-        return _compose(Chunk(chunk.file, chunk.line, _SURROGATE.sub(r"\\u0020", chunk.text), chunk.column))
+        return _compose(Chunk(chunk.file, chunk.line, ESCAPED_SURROGATE.sub(r"\\u0020", chunk.text), chunk.column))
     except Unreadable:
         return None
 
@@ -143,10 +143,6 @@ def _located(chunk: Chunk) -> Node | None:
 @lru_cache(maxsize=1)
 def _located_large(chunk: Chunk) -> Node | None:
     return _located.__wrapped__(chunk)
-
-
-# JSON's escapes of what is beyond 16 bits: YAML has none of them.
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def _compose(chunk: Chunk) -> Node | None:
@@ -279,7 +275,7 @@ class _Json:
         self._faults.extend(
             codes.DUPLICATE_KEY.at(self._chunk.position(), key=key) for key in self._twice[:_MOST_DUPLICATES]
         )
-        return _without_surrogates(value) if _SURROGATE.search(text) else value
+        return without_surrogates(value) if ESCAPED_SURROGATE.search(text) else value
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -290,16 +286,3 @@ class _Json:
 
     def _no_constant(self, name: str) -> Any:
         raise ValueError(name)
-
-
-def _without_surrogates(value: Any) -> Any:
-    """With U+FFFD for each half of a surrogate pair that has no other half, as Go's JSON decoder has it."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [_without_surrogates(item) for item in value]
-        case dict():
-            return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-        case _:
-            return value

@@ -71,6 +71,8 @@ def test_without_the_token_nothing(header: str | None) -> None:
         ("POST", MAPS, {"content": b"{" * 10}, 400, "couldn't get version/kind; json parse error"),
         ("POST", MAPS, {"content": b"[]"}, 400, "expected an object, found a list"),
         ("POST", MAPS, {"content": b'{"a":NaN}'}, 400, "NaN is not JSON"),
+        ("POST", MAPS, {"content": b'{"a":1e400}'}, 400, "cannot unmarshal number 1e400"),
+        ("POST", MAPS, {"content": b"a: .inf", "headers": {"content-type": "application/yaml"}}, 400, "not JSON"),
         ("POST", MAPS, {"content": b'{"a":' * 100_000 + b"1" + b"}" * 100_000}, 400, "json parse error"),
         ("POST", MAPS, {"content": b'{"a":' * 300 + b"1" + b"}" * 300}, 400, "exceeded max depth 200"),
         ("POST", MAPS, {"content": b"x" * (3 * 1024 * 1024 + 1)}, 413, "limit is 3145728"),
@@ -103,6 +105,9 @@ def test_without_the_token_nothing(header: str | None) -> None:
         ("GET", MAPS, {"params": {"labelSelector": "a=="}}, 200, ""),
         ("GET", MAPS, {"params": {"labelSelector": "=a"}}, 400, "unable to parse requirement"),
         ("GET", MAPS, {"params": {"limit": "many"}}, 400, "invalid syntax"),
+        ("GET", MAPS, {"params": {"limit": "9" * 5000}}, 400, "value out of range"),
+        ("GET", MAPS, {"params": {"resourceVersion": "9" * 5000}}, 400, "value out of range"),
+        ("GET", MAPS, {"params": {"resourceVersion": str(2**64)}}, 400, "value out of range"),
         ("GET", MAPS, {"params": {"continue": "x"}}, 400, "continue key is not valid"),
         ("GET", MAPS, {"params": {"watch": "maybe"}}, 400, "invalid syntax"),
         ("GET", MAPS, {"params": {"resourceVersion": "9" * 18}}, 504, "Too large resource version"),
@@ -117,6 +122,86 @@ def test_refusals_are_status_objects(method: str, path: str, more: dict[str, Any
         status = answer.json()
         assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", code)
         assert message in status["message"]
+
+
+LONE = "\\ud800"  # half of a surrogate pair, as JSON spells it
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "media", "body"),
+    [
+        ("POST", MAPS, "application/json", f'{{"metadata":{{"name":"odd"}},"data":{{"k":"{LONE}"}}}}'),
+        ("POST", MAPS, "application/yaml", f'{{"metadata":{{"name":"odd"}},"data":{{"k":"{LONE}"}}}}'),
+        ("POST", MAPS, "application/json", b'{"metadata":{"name":"odd"},"data":{"k":"\xff"}}'),
+        ("PATCH", f"{MAPS}/even", "application/merge-patch+json", f'{{"data":{{"k":"{LONE}"}}}}'),
+        ("PATCH", f"{MAPS}/even", "application/strategic-merge-patch+json", f'{{"data":{{"k":"{LONE}"}}}}'),
+        (
+            "PATCH",
+            f"{MAPS}/even",
+            "application/json-patch+json",
+            f'[{{"op":"add","path":"/data","value":{{"k":"{LONE}"}}}}]',
+        ),
+        (
+            "PATCH",
+            f"{MAPS}/even?fieldManager=m&force=true",
+            "application/apply-patch+yaml",
+            f'{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"even"}},"data":{{"k":"{LONE}"}}}}',
+        ),
+    ],
+)
+def test_what_is_no_text_becomes_the_replacement_character(
+    method: str, path: str, media: str, body: str | bytes
+) -> None:
+    """As Go reads JSON; kept as it is, one such object would fail every list of its kind."""
+
+    async def story() -> None:
+        async with client(Store()) as http:
+            await http.post(MAPS, json=config_map("even", data={"k": "v"}))
+            answer = await http.request(method, path, content=body, headers={"content-type": media})
+            assert answer.status_code in (200, 201), answer.text
+            assert answer.json()["data"] == {"k": "\ufffd"}
+            found = (await http.get(MAPS)).json()["items"]
+            assert "\ufffd" in [each["data"]["k"] for each in found]
+
+    asyncio.run(story())
+
+
+def test_pairs_of_surrogates_are_characters() -> None:
+    body = b'{"metadata":{"name":"a"},"data":{"k":"\\ud83d\\ude00"}}'
+    answer = ask("POST", MAPS, content=body, headers={"content-type": "application/json"})
+    assert answer.json()["data"] == {"k": "\U0001f600"}
+
+
+def test_warnings_show_what_no_header_can_hold() -> None:
+    odd = 'a\r\nSet-Cookie: b="c"\x00é'
+    answer = ask("POST", MAPS, json={**config_map("a"), odd: 1})
+    assert answer.status_code == 201
+    assert answer.headers.get_list("warning") == [
+        """299 - "unknown field \\"[a\\\\r\\\\nSet-Cookie: b=\\"c\\"\\\\x00é]\\"\""""
+    ]
+
+
+def test_many_warnings_are_cut() -> None:
+    answer = ask("POST", MAPS, json={**config_map("a"), **{f"{number:0300}": 1 for number in range(30)}})
+    warnings = answer.headers.get_list("warning")
+    assert len(warnings) == 16
+    assert {len(each) for each in warnings} == {len('299 - ""') + 256 + 1}
+
+
+def test_patches_do_not_nest_an_object_for_ever() -> None:
+    async def story() -> None:
+        async with client(Store()) as http:
+            await http.post("/api/v1/namespaces/default/configmaps", json=config_map("a", data={"k": "v"}))
+            nested: Any = 1
+            for _ in range(150):
+                nested = {"a": nested}
+            media = {"content-type": "application/json-patch+json"}
+            patch = [{"op": "add", "path": "/metadata/annotations", "value": nested}]
+            patch += [{"op": "add", "path": "/metadata/annotations" + "/a" * 140, "value": nested}]
+            answer = await http.patch(f"{MAPS}/a", content=json.dumps(patch), headers=media)
+            assert (answer.status_code, answer.json()["message"]) == (400, "exceeded max depth 200")
+
+    asyncio.run(story())
 
 
 def test_an_object_through_its_life() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 from lockgate.embedded.kubernetes import protobuf
 from lockgate.embedded.kubernetes.exchange import Request, UnsupportedMediaType
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import BadRequest
+from lockgate.resources.unicode import ESCAPED_SURROGATE, without_surrogates
 
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _DEEPEST = 200  # no manifest is deeper; Python's own recursion is
@@ -50,7 +52,8 @@ def from_yaml(text: bytes) -> Any:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
             raise BadRequest("error converting YAML to JSON: aliases are not accepted")
         value = yaml.load(text, loader)  # noqa: S506  one of the safe ones
-        return json.loads(json.dumps(value, default=str))  # dates and the like become what JSON can say
+        # Dates and the like become what JSON can say; what it cannot say, such as infinity, is refused.
+        return _json(json.dumps(value, default=str, allow_nan=False).encode())
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise BadRequest(f"error converting YAML to JSON: {error}") from error
 
@@ -62,17 +65,31 @@ def unsupported(accepted: str) -> UnsupportedMediaType:
 
 
 def _json(text: bytes) -> Any:
+    """As Go's decoder reads it: bytes that are not UTF-8, and lone surrogates, become U+FFFD."""
+    decoded = text.decode("utf-8", "replace")
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(decoded, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
-    if _depth(value) > _DEEPEST:
-        raise BadRequest(f"exceeded max depth {_DEEPEST}")
-    return value
+    check_depth(value)
+    return without_surrogates(value) if ESCAPED_SURROGATE.search(decoded) else value
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"cannot unmarshal number {text[:40]} into Go value of type float64")
+    return number
+
+
+def check_depth(value: Any) -> None:
+    """Raises `BadRequest` for a value that is nested deeper than any manifest."""
+    if _depth(value) > _DEEPEST:
+        raise BadRequest(f"exceeded max depth {_DEEPEST}")
 
 
 def _depth(value: Any) -> int:

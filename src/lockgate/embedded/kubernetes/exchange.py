@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -66,6 +66,8 @@ class Request:
             return None
         if not value.isascii() or not value.isdigit():
             raise BadRequest(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        if len(value) > 20 or int(value) >= 1 << 64:
+            raise BadRequest(f'strconv.ParseUint: parsing "{value[:64]}": value out of range')
         return int(value)
 
     @property
@@ -83,8 +85,8 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = field(default=())
 
 
-def answer(value: Any, status: int = 200, warnings: tuple[str, ...] = ()) -> Answer:
-    return Answer(encoded(value), status, headers=tuple(("warning", _warning(text)) for text in warnings))
+def answer(value: Any, status: int = 200, warnings: Sequence[str] = ()) -> Answer:
+    return Answer(encoded(value), status, headers=tuple(("warning", text) for text in _warnings(warnings)))
 
 
 def refusal(error: ApiError) -> Answer:
@@ -93,7 +95,8 @@ def refusal(error: ApiError) -> Answer:
 
 
 def encoded(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    # No entrance lets a lone surrogate in; should one get here all the same, it must not fail every later answer.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 async def read(scope: Scope, receive: Receive) -> Request:
@@ -133,12 +136,27 @@ async def send_answer(send: Send, request: Request | None, result: Answer) -> No
         body = gzip.compress(body, compresslevel=1)
         headers += [("content-encoding", "gzip"), ("vary", "Accept-Encoding")]
     headers.append(("content-length", str(len(body))))
-    raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
+    raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers]
     await send({"type": "http.response.start", "status": result.status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 
-def _warning(text: str) -> str:
-    """RFC 9111's predecessor RFC 7234, section 5.5, as apimachinery's `util/net` writes it."""
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'299 - "{quoted}"'
+def _warnings(texts: Sequence[str]) -> Iterator[str]:
+    """The values of `Warning` headers: RFC 7234, section 5.5, as apimachinery's `util/net` writes it.
+
+    When all are longer than 4 KiB together, as kube-apiserver does, each is cut to 256 characters, and those that
+    still do not fit are left out.
+    """
+    room = _WARNINGS
+    cut = sum(map(len, texts)) > _WARNINGS
+    for text in texts:
+        shown = text[:_CUT] if cut else text
+        room -= len(shown)
+        if room < 0:
+            return
+        visible = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in shown)
+        quoted = visible.replace("\\", "\\\\").replace('"', '\\"')
+        yield f'299 - "{quoted}"'
+
+
+_WARNINGS, _CUT = 4096, 256  # characters

@@ -65,7 +65,8 @@ class Stored:
         body = self.json
         if body.get("apiVersion") != api_version:
             body = {**body, "apiVersion": api_version}
-        text = _encode(body).encode()
+        # See `exchange.encoded`: one object that cannot be written must not fail the list of all.
+        text = _encode(body).encode("utf-8", "replace")
         if self._json is not None:
             self._encoded = (api_version, text)
         return text

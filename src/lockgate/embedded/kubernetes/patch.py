@@ -6,11 +6,17 @@ sig-api-machinery's "strategic-merge-patch.md".
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from lockgate.embedded.kubernetes.exchange import TooLarge
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import BadRequest, Invalid
+
+# kube-apiserver's limits: operations of a JSON patch, and bytes that its copies may add.
+MOST_OPERATIONS, MOST_COPIED = 10_000, 3 * 1024 * 1024
 
 Path: TypeAlias = tuple[str, ...]
 # The field by which a list at a path merges: a name, "" for a set of scalars, None for a list that is replaced.
@@ -35,10 +41,19 @@ def json_patch(target: Any, operations: Any) -> Any:
     """RFC 6902. Raises `BadRequest` for a patch that is none, `Invalid` for one that does not fit the object."""
     if not isinstance(operations, list):
         raise BadRequest("error decoding patch: a JSON patch is a list of operations")
+    if len(operations) > MOST_OPERATIONS:
+        raise TooLarge(f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}")
+    copied = 0
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
             raise BadRequest("error decoding patch: an operation needs `op` and `path`")
         try:
+            if operation.get("op") == "copy":
+                copied += _size(_at(target, _source(operation)))
+                if copied > MOST_COPIED:
+                    raise ValueError(
+                        f"the accumulated size increase of copy is {copied}, exceeding the limit {MOST_COPIED}"
+                    )
             target = _operate(target, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise Invalid(
@@ -59,6 +74,7 @@ def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Pa
         return {}
     result = dict(target) if isinstance(target, dict) else {}
     if (retained := patch.get("$retainKeys")) is not None:
+        _list_in("$retainKeys", retained)
         result = {name: value for name, value in result.items() if name in retained}
     for name, value in patch.items():
         if name.startswith("$"):
@@ -74,14 +90,23 @@ def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Pa
     for name, value in patch.items():
         if name.startswith("$deleteFromPrimitiveList/"):
             field = name.partition("/")[2]
-            result[field] = [item for item in result.get(field) or () if item not in value]
+            _list_in(name, value)
+            result[field] = [item for item in _list_in(field, result.get(field) or []) if item not in value]
     for name, value in patch.items():
         if name.startswith("$setElementOrder/"):
             field = name.partition("/")[2]
+            _list_in(name, value)
             if isinstance(listed := result.get(field), list):
                 before = target.get(field) if isinstance(target, dict) else None
-                result[field] = _in_order(listed, value, before or (), merge_key((*path, field)) or "")
+                earlier = before if isinstance(before, list) else ()
+                result[field] = _in_order(listed, value, earlier, merge_key((*path, field)) or "")
     return result
+
+
+def _list_in(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadRequest(f"error decoding patch: {name} is not a list")
+    return value
 
 
 def _interleave(wanted: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
@@ -121,7 +146,8 @@ def _merge_list(target: Any, patch: list[Any], merge_key: MergeKey, path: Path) 
 
 def _in_order(listed: list[Any], order: list[Any], before: Sequence[Any], key: str) -> list[Any]:
     def name(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, dict) else item
+        found = item.get(key) if key and isinstance(item, dict) else item
+        return json.dumps(found, sort_keys=True) if isinstance(found, dict | list) else found
 
     by_name = {name(item): item for item in listed}
     ordered = [name(item) for item in order if name(item) in by_name]
@@ -144,11 +170,11 @@ def _operate(target: Any, operation: JsonObject) -> Any:
             _at(target, path)
             return _removed(target, path)
         case "move":
-            source = _pointer(operation["from"])
+            source = _source(operation)
             value = _at(target, source)
             return _changed(_removed(target, source), path, lambda _: value, insert=True)
         case "copy":
-            value = _at(target, _pointer(operation["from"]))
+            value = _at(target, _source(operation))
             return _changed(target, path, lambda _: value, insert=True)
         case "test":
             if _at(target, path) != _value(operation):
@@ -162,6 +188,16 @@ def _value(operation: JsonObject) -> Any:
     if "value" not in operation:
         raise ValueError("missing value")
     return operation["value"]
+
+
+def _source(operation: JsonObject) -> list[str]:
+    if not isinstance(operation.get("from"), str):
+        raise ValueError("missing from")
+    return _pointer(operation["from"])
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, separators=(",", ":")))
 
 
 def _pointer(text: str) -> list[str]:
@@ -180,10 +216,12 @@ def _at(target: Any, path: list[str]) -> Any:
 
 
 def _index(part: str, last: int) -> int:
-    index = int(part)
-    if not 0 <= index <= last:
-        raise IndexError(f"no item {part}")
-    return index
+    if not _INDEX.fullmatch(part) or int(part) > last:
+        raise IndexError(f"no item {part[:64]}")
+    return int(part)
+
+
+_INDEX = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def _changed(target: Any, path: list[str], change: Callable[[Any], Any], *, insert: bool = False) -> Any:
@@ -212,6 +250,8 @@ def _removed(target: Any, path: list[str]) -> Any:
         if isinstance(container, list):
             at = _index(last, len(container) - 1)
             return [*container[:at], *container[at + 1 :]]
+        if not isinstance(container, dict):
+            raise TypeError(f"no field {last} in a scalar")
         return {name: value for name, value in container.items() if name != last}
 
     return _changed(target, parents, without)

@@ -172,6 +172,7 @@ class Verbs:
 
         def checked(before: JsonObject) -> JsonObject:
             after = change({**before, "apiVersion": call.target.api_version})
+            bodies.check_depth(after)
             self._check_identity(call, after)
             known, told = self._known(call, after, patch=True)
             warnings.extend(told)
