@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from lockgate.runtime.ports import Ports
-from lockgate.runtime.state import AlreadyRunning, BadName, NotRunning, StateFolder, edges, write_private
+from lockgate.runtime.state import AlreadyRunning, BadName, NotRunning, Starting, StateFolder, edges, write_private
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,40 @@ def test_only_one_holds_a_name() -> None:
     assert edges() == []
 
 
+def test_an_edge_is_seen_from_its_first_moment() -> None:
+    folder = StateFolder.of("demo")
+    with folder.hold():
+        assert folder.pid() == os.getpid()
+        with pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}"):
+            StateFolder.of("demo").take()
+        with pytest.raises(Starting, match="'demo' is still starting"):
+            folder.read()
+        folder.write({"pid": 4711, "addresses": {}})
+        assert folder.read()["pid"] == 4711
+    with pytest.raises(NotRunning):
+        folder.pid()
+
+
+def test_a_lock_may_be_handed_over() -> None:
+    folder = StateFolder.of("demo")
+    lock = folder.take()
+    (folder.path / "leftover").touch()
+    with folder.hold(lock):
+        assert folder.held()
+        assert not (folder.path / "leftover").exists()
+    assert not folder.held()
+
+
+def test_what_a_killed_supervisor_left_is_cleared_but_never_a_running_one() -> None:
+    folder = StateFolder.of("demo")
+    lock = folder.take()
+    folder.clear()
+    assert folder.pid() == os.getpid()
+    os.close(lock)  # as the kernel does it
+    folder.clear()
+    assert sorted(entry.name for entry in folder.path.iterdir()) == ["lock"]
+
+
 def test_what_is_left_behind_is_only_the_log() -> None:
     folder = StateFolder.of("demo")
     with folder.hold():
@@ -45,9 +80,11 @@ def test_what_is_left_behind_is_only_the_log() -> None:
 def test_what_an_earlier_one_left_is_removed() -> None:
     folder = StateFolder.of("demo")
     folder.path.mkdir(parents=True)
-    (folder.path / "edge.json").write_text("{}")
+    (folder.path / "edge.json").write_text('{"pid": 4711}')
+    (folder.path / "kubeconfig").touch()
     with folder.hold():
-        assert not (folder.path / "edge.json").exists()
+        assert folder.pid() == os.getpid()
+        assert not (folder.path / "kubeconfig").exists()
 
 
 def test_private_files_are_private() -> None:

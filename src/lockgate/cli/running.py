@@ -17,15 +17,24 @@ from lockgate.cli.up import name_option, output_option
 @name_option
 @output_option
 def status(name: str, output: str) -> int:
-    """What runs: addresses, every part with its state, and what is wrong.
+    """What runs: addresses, every part with its state, what was supplied, and what is wrong.
 
-    The exit code is 0 when all of it is ready.
+    The exit code is 0 when everything is ready that can be and no object is refused, else 1: the edge is starting, a
+    part has failed, an object is refused, or no edge of this name runs. Hosts that no load balancer serves are listed,
+    and do not count. `lockgate up --detach` waits, and returns 0 as soon as everything is ready that can be.
     """
     from lockgate.runtime import commands
+    from lockgate.runtime.state import Starting
 
-    told = commands.ask_status(folder_of(name))
+    folder = folder_of(name)
+    try:
+        told = commands.ask_status(folder)
+    except Starting as starting:
+        told = {"name": name, "pid": folder.pid(), "ready": False, "starting": True}
+        click.echo(json.dumps(told, indent=2) if output == "json" else f" {starting} (pid {told['pid']})")
+        return 1
     print_status(told, output)
-    return 0 if told["ready"] else 1
+    return 0 if told["ready"] and not told["refused"] else 1
 
 
 @click.command()
@@ -42,11 +51,11 @@ def logs(name: str, follow: bool) -> None:
 @click.command()
 @name_option
 def down(name: str) -> None:
-    """Stop an edge; nothing of it is left."""
-    from lockgate.runtime import commands
+    """Stop an edge, also one that is starting or that hangs; nothing of it is left."""
+    from lockgate.runtime.stopping import stop
 
-    pid = commands.stop(folder_of(name))
-    click.echo(f"stopped {name} (pid {pid})")
+    stopped = stop(folder_of(name))
+    click.echo(f"stopped {name} (pid {stopped.pid}{', which had to be killed' if stopped.killed else ''})")
 
 
 @click.command(epilog='\b\nExample:\n  eval "$(lockgate env)"; curl https://HOST/')
@@ -91,20 +100,21 @@ def print_status(told: dict[str, Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(told, indent=2))
         return
-    from lockgate.cli.terminal import Terminal
+    from lockgate.cli.terminal import print_fault, print_line
     from lockgate.resources.diagnostics import Diagnostic
     from lockgate.runtime.parts import Line, Readiness
 
-    terminal = Terminal()
+    for note in told["supplied"]:
+        click.echo(click.style(" + ", fg="blue") + note)
     for part in told["parts"]:
-        line = Line(part["part"], part["name"], Readiness(part["state"]), part["detail"])
-        if line.state is Readiness.WAITING:
-            click.echo(click.style(" … ", fg="yellow") + f"{line.part:<15} {line.name:<31} {line.detail}")
-        else:
-            terminal.line(line)
+        print_line(Line(part["part"], part["name"], Readiness(part["state"]), part["detail"]))
+    readiness = "ready" if told["ready"] else "not ready"
+    click.echo(click.style(f" {' · '.join((readiness, *told['shortfall']))}", bold=True))
     click.echo(f" {told['name']} · pid {told['pid']} · proxy {told['addresses']['proxy']}")
     click.echo(f" {told['urls'][0]}" if told["urls"] else " no host is served")
-    terminal.faults(tuple(Diagnostic.of_json(each) for each in told["faults"]))
+    for each in told["faults"]:
+        if each["severity"] != "info":
+            print_fault(Diagnostic.of_json(each))
 
 
 def folder_of(name: str) -> Any:

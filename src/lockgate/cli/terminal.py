@@ -15,21 +15,27 @@ if TYPE_CHECKING:
     from lockgate.runtime.parts import Line, Report
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
+_MARKS = {
+    "ready": ("✓", "green"),
+    "waiting": ("…", "yellow"),
+    "failed": ("✗", "red"),
+    "refused": ("✗", "red"),
+    "unserved": ("–", "yellow"),
+}
+_SERVING = ("load balancer", "gateway")
 _NAME_WIDTH = 31
 
 
 class Terminal:
-    """A `Reporter`. `quiet` leaves only what is wrong, for output that something else reads."""
+    """A `Reporter`. `quiet` leaves only what is wrong, for output that something else reads; `stops` says what stops
+    the edge."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, stops: str = "^C stops") -> None:
         self._quiet = quiet
-        self._infos = 0
+        self._stops = stops
 
     def line(self, line: Line) -> None:
-        if line.state == "failed":
-            self._say(click.style(" ✗ ", fg="red") + _columns(line), always=True)
-        else:
-            self._say(click.style(" ✓ ", fg="green") + _columns(line))
+        self._say(_row(line), always=line.state in ("failed", "refused"))
 
     def faults(self, faults: tuple[Diagnostic, ...]) -> None:
         for fault in faults:
@@ -40,19 +46,22 @@ class Terminal:
         self._say(click.style(" + ", fg="blue") + text)
 
     def ready(self, report: Report, seconds: float, proxy: str) -> None:
-        self._say(click.style(f" ready in {seconds:.1f} s", bold=True))
+        self._say(click.style(f" {' · '.join((f'ready in {seconds:.1f} s', *report.shortfall))}", bold=True))
         if report.urls:
             url = report.urls[0]
             self._say(f" {url}   try: lockgate exec -- curl {url}")
-        self._say(f" ^C stops · files are watched · proxy {proxy}")
+        else:
+            self._say(" no host is served")
+        self._say(f" {self._stops} · files are watched · proxy {proxy}")
 
     def not_ready(self, report: Report, seconds: float) -> None:
         missing = [line for line in report.lines if line.state == "waiting"]
         for line in missing:
-            self._say(click.style(" … ", fg="yellow") + _columns(line), always=True)
-        what = "the rest is served" if len(missing) + len(report.failed) < len(report.lines) else "nothing is served"
-        text = f" not ready after {seconds:.1f} s; {what}, and files are watched"
-        self._say(click.style(text, bold=True), always=True)
+            self._say(_row(line), always=True)
+        served = any(line.state == "ready" and line.part in _SERVING for line in report.lines)
+        what = "the rest is served" if served else "nothing is served"
+        text = " · ".join((f"not ready after {seconds:.1f} s", *report.shortfall))
+        self._say(click.style(f" {text}; {what}, and files are watched", bold=True), always=True)
 
     def changed(self, text: str) -> None:
         self._say(click.style(" ↻ ", fg="blue") + text)
@@ -68,9 +77,14 @@ def print_fault(fault: Diagnostic) -> None:
     click.echo(line, err=True, color=_colour(err=True))
 
 
-def _columns(line: Line) -> str:
+def print_line(line: Line) -> None:
+    click.echo(_row(line), color=_colour())
+
+
+def _row(line: Line) -> str:
+    mark, colour = _MARKS[line.state]
     name = line.name if len(line.name) <= _NAME_WIDTH else line.name[: _NAME_WIDTH - 1] + "…"
-    return f"{line.part:<15} {name:<{_NAME_WIDTH}} {line.detail}".rstrip()
+    return click.style(f" {mark} ", fg=colour) + f"{line.part:<15} {name:<{_NAME_WIDTH}} {line.detail}".rstrip()
 
 
 def _colour(err: bool = False) -> bool | None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gc
-import json
+import os
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from lockgate.cli.reporters import Detached, JsonLines
 from lockgate.cli.terminal import Terminal, print_fault
+
+if TYPE_CHECKING:
+    from lockgate.edge.options import Options
+    from lockgate.runtime.parts import Reporter
+    from lockgate.runtime.state import StateFolder
 
 _EPILOG = """\b
 Examples:
@@ -30,13 +38,13 @@ output_option = click.option(
 @click.command(epilog=_EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @name_option
-@click.option("--detach", "-d", is_flag=True, help="Run in the background, and return when the edge is ready.")
+@click.option("--detach", "-d", is_flag=True, help="Run in the background, and return with the outcome.")
 @click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
               help="Your own program for a Service, instead of the echo; or lambda:NAME=URL, a function.")  # fmt: skip
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
               help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
-@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait for ready.")
+@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report what is not ready.")
 @output_option
 @click.pass_obj
 def up(
@@ -53,18 +61,47 @@ def up(
     """Run the edge that manifests describe.
 
     PATH is a file, a folder (with all below it), or - for standard input. Files are followed: a saved change is
-    served; a broken file is reported, and the last good state goes on. A lockgate.yaml among them holds options.
+    served; a broken file is reported, and the last good state goes on serving. A lockgate.yaml among them holds
+    options.
+
+    The edge is ready when everything is that can be: an object that is refused, or a host that no load balancer
+    serves, is reported and not waited for. With --detach the exit code is 0 when the edge is ready. It is 1 when
+    something fails or takes longer than --timeout, with the reasons; the edge then runs on and serves the rest.
+    `lockgate status` returns 1 also when an object is refused.
     """
-    from lockgate.edge import options as reading
-    from lockgate.runtime import settings
+    from lockgate.runtime import detached
     from lockgate.runtime.state import BadName, StateFolder
 
     try:
         folder = StateFolder.of(name)
+    except BadName as error:
+        raise click.UsageError(str(error)) from None
+    parent = detached.parent(os.environ)
+    if detach and parent is None:
+        _unwind_on(signal.SIGTERM)
+        return detached.detach(folder, sys.argv[1:], patience=timeout)
+    _unwind_on(signal.SIGTERM, signal.SIGHUP)
+    with folder.hold(parent.lock if parent else None):
+        options = _options(paths, name, backends, ports, open_proxy=open_proxy)
+        stops = "^C stops" if parent is None else f"lockgate down --name {name} stops"
+        reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()
+        if parent is not None:
+            reporter = Detached(reporter, parent)
+        return _run(options, folder, reporter, began, timeout)
+
+
+def _options(
+    paths: tuple[str, ...], name: str, backends: tuple[str, ...], ports: tuple[str, ...], *, open_proxy: bool
+) -> Options:
+    """The command line, over what lockgate.yaml says."""
+    from lockgate.edge import options as reading
+    from lockgate.runtime import settings
+
+    try:
         file = settings.find(paths)
         given = settings.read(file) if file else settings.Settings()
         programs = [*given.backend_options(), *backends]
-        options = reading.Options(
+        return reading.Options(
             paths,
             name,
             reading.backends(programs),
@@ -77,25 +114,18 @@ def up(
             given.user_pool_clients,
             given.quotas,
         )
-    except (reading.BadOption, BadName) as error:
+    except reading.BadOption as error:
         raise click.UsageError(str(error)) from None
-    if detach:
-        return _detach(folder, timeout, output)
-    return _run(options, folder, began, timeout, output)
 
 
-def _run(options: object, folder: object, began: float, timeout: float, output: str) -> int:
-    # Imports make what lives for ever: looking through it for garbage again and again is a tenth of the start.
+def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float, timeout: float) -> int:
+    # Imports make objects that stay: collecting garbage among them again and again is a tenth of the start.
     gc.disable()
-    from lockgate.edge.options import Options
     from lockgate.edge.plan import filled
     from lockgate.runtime import files
     from lockgate.runtime.running import Progress
-    from lockgate.runtime.state import StateFolder
     from lockgate.runtime.supervisor import Supervisor
 
-    assert isinstance(options, Options)
-    assert isinstance(folder, StateFolder)
     stdin = sys.stdin.read() if files.STDIN in options.paths else None
     manifests = files.load(options.paths, stdin=stdin)
     seen = filled(manifests, options)
@@ -106,46 +136,22 @@ def _run(options: object, folder: object, began: float, timeout: float, output: 
         for fault in seen.faults:
             print_fault(diagnose(fault, locate))
         raise files.NoManifests(f"nothing in {', '.join(options.paths)} can be served")
-    reporter = Terminal() if output == "text" else JsonLines()
-    with folder.hold():
-        return Supervisor(
-            options,
-            folder,
-            manifests,
-            reporter=reporter,
-            progress=Progress(began),
-            stdin=stdin,
-            patience=timeout,
-        ).run()
+    return Supervisor(
+        options,
+        folder,
+        manifests,
+        reporter=reporter,
+        progress=Progress(began),
+        stdin=stdin,
+        patience=timeout,
+    ).run()
 
 
-class JsonLines(Terminal):
-    """A `Reporter` for programs: one JSON object when the edge is ready; what is wrong goes to standard error."""
+def _unwind_on(*numbers: signal.Signals) -> None:
+    """Until the supervisor has its own handlers, a signal ends the start as an exception does: nothing is left.
 
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-
-    def ready(self, report: object, seconds: float, proxy: str) -> None:
-        from lockgate.runtime.parts import Report
-
-        assert isinstance(report, Report)
-        told = {"ready": True, "seconds": round(seconds, 3), "proxy": proxy, "urls": list(report.urls)}
-        click.echo(json.dumps(told))
-        sys.stdout.flush()
-
-
-def _detach(folder: object, timeout: float, output: str) -> int:
-    from lockgate.cli.running import print_status
-    from lockgate.runtime import commands
-    from lockgate.runtime.state import StateFolder
-
-    assert isinstance(folder, StateFolder)
-    arguments = [each for each in sys.argv[1:] if each not in ("--detach", "-d")]
-    process, said = commands.detach(arguments, folder)
-    try:
-        status = commands.wait_until_ready(process, folder, said, timeout)
-    except KeyboardInterrupt:
-        process.terminate()
-        raise
-    print_status(status, output)
-    return 0
+    One that is ignored stays so, as `nohup` wants it.
+    """
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda received, _frame: sys.exit(128 + received))

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
+from lockgate.resources.diagnostics import Diagnostic
 from lockgate.resources.faults import Fault
 
 
 class Readiness(StrEnum):
+    """`FAILED` is tried again and may come right. `REFUSED` and `UNSERVED` stay until the manifests change: an object
+    that is refused, and what nothing here serves. Nobody waits for those."""
+
     READY = "ready"
     WAITING = "waiting"
     FAILED = "failed"
+    REFUSED = "refused"
+    UNSERVED = "unserved"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One part of the edge. `detail` says what it serves, or what it waits for."""
+    """One part of the edge. `detail` says what it serves, what it waits for, or why it does not come."""
 
     part: str
     name: str
@@ -26,14 +33,36 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """`shortfall` counts what a ready edge leaves out: ``2 objects refused``. `refused` are those objects."""
+
     lines: tuple[Line, ...]
     faults: tuple[Fault, ...]
     urls: tuple[str, ...]
+    shortfall: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
-        return all(line.state is Readiness.READY for line in self.lines)
+        """Whether everything is that can be."""
+        return not any(line.state in (Readiness.WAITING, Readiness.FAILED) for line in self.lines)
 
     @property
     def failed(self) -> tuple[Line, ...]:
-        return tuple(line for line in self.lines if line.state is Readiness.FAILED)
+        """The parts that are not as the manifests have them, and will not be soon."""
+        return tuple(line for line in self.lines if line.state in (Readiness.FAILED, Readiness.REFUSED))
+
+
+class Reporter(Protocol):
+    """Reports what happens: to a terminal, a program, the command behind a detached edge."""
+
+    def line(self, line: Line) -> None: ...
+
+    def faults(self, faults: tuple[Diagnostic, ...]) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def ready(self, report: Report, seconds: float, proxy: str) -> None: ...
+
+    def not_ready(self, report: Report, seconds: float) -> None: ...
+
+    def changed(self, text: str) -> None: ...

@@ -1,7 +1,7 @@
 """Where a running edge keeps its files, and the lock that makes it the only one of its name.
 
-<state>/<name>/lock          held while the edge runs; the kernel lets go of it however the supervisor ends
-              /edge.json     pid and addresses, for the other commands
+<state>/<name>/lock          held while the edge runs; the kernel releases it however the supervisor ends
+              /edge.json     pid, from the first moment; addresses and the dummy AWS key, once everything listens
               /log           what `lockgate logs` prints
               /kubeconfig, /ca.pem, /aws-credentials
               /run/          sockets, Envoy's bootstrap and logs, server certificates
@@ -15,13 +15,15 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_WRITTEN = 2.0  # s in which a process that holds the lock has written its pid
 _SOCKET_PATH_LIMIT = 104  # bytes with the closing NUL, on macOS; Linux has 108
 
 
@@ -36,6 +38,14 @@ class AlreadyRunning(Exception):
         super().__init__(f"the edge {name!r} is already running" + (f" (pid {pid})" if pid else ""))
         self.name = name
         self.pid = pid
+
+
+class Starting(Exception):
+    """The edge is starting: it has no addresses yet."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the edge {name!r} is still starting")
+        self.name = name
 
 
 class NotRunning(Exception):
@@ -94,15 +104,37 @@ class StateFolder:
         return self.run / "control.sock"
 
     def read(self) -> dict[str, Any]:
-        """What the supervisor wrote about itself. Raises `NotRunning`."""
-        if not self.held():
-            raise NotRunning(self.name)
-        try:
-            about = json.loads((self.path / "edge.json").read_text())
-        except (OSError, ValueError) as error:
-            raise NotRunning(self.name) from error
-        assert isinstance(about, dict)
+        """What the supervisor wrote about itself. Raises `NotRunning`, and `Starting` while it has no addresses."""
+        about = self._about()
+        if "addresses" not in about:
+            raise Starting(self.name)
         return about
+
+    def pid(self) -> int:
+        """The supervisor's, from the moment it has the name. Raises `NotRunning`."""
+        pid = self._about().get("pid")
+        if not isinstance(pid, int):
+            raise NotRunning(self.name)
+        return pid
+
+    def _holder(self) -> int | None:
+        with suppress(NotRunning):
+            return self.pid()
+        return None
+
+    def _about(self) -> dict[str, Any]:
+        deadline = time.monotonic() + _WRITTEN
+        while self.held():
+            try:
+                about = json.loads((self.path / "edge.json").read_text())
+            except (OSError, ValueError) as error:
+                if time.monotonic() > deadline:
+                    raise NotRunning(self.name) from error
+                time.sleep(0.01)
+                continue
+            assert isinstance(about, dict)
+            return about
+        raise NotRunning(self.name)
 
     def write(self, about: dict[str, Any]) -> None:
         write_private(self.path / "edge.json", json.dumps(about, indent=2))
@@ -121,32 +153,57 @@ class StateFolder:
             os.close(descriptor)
         return False
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Be the one supervisor of this name; what an earlier one left is removed. Raises `AlreadyRunning`."""
+    def take(self) -> int:
+        """Take the name: the lock's descriptor, which a child may inherit. From here on the other commands see this
+        process as the edge. Raises `AlreadyRunning`."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise AlreadyRunning(self.name, _pid(self.path / "edge.json")) from error
-            self._clear()
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.claim(os.getpid())
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise AlreadyRunning(self.name, self._holder()) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def claim(self, pid: int) -> None:
+        """Write down whom to stop, for as long as the edge starts."""
+        self.write({"name": self.name, "pid": pid})
+
+    @contextmanager
+    def hold(self, lock: int | None = None) -> Iterator[None]:
+        """Be the one supervisor of this name. Removes what an earlier one left, and in the end what this one leaves.
+
+        `lock` is the descriptor of a parent that has taken the name. Raises `AlreadyRunning`.
+        """
+        descriptor = self.take() if lock is None else lock
+        try:
+            self.claim(os.getpid())
+            self._clear("lock", "log", "edge.json")
             self.run.mkdir(mode=0o700, exist_ok=True)
             if self.run.stat().st_uid != os.getuid():
                 raise PermissionError(f"{self.run} belongs to another user")
             try:
                 yield
             finally:
-                self._clear()
+                self._clear("lock", "log")
         finally:
             os.close(descriptor)
 
-    def _clear(self) -> None:
-        """Remove everything but the lock, and the log, which tells why an edge ended."""
+    def clear(self) -> None:
+        """Remove what a killed supervisor left, unless another one runs by now."""
+        if (self.path / "edge.json").exists():
+            with suppress(AlreadyRunning), self.hold():
+                pass
+
+    def _clear(self, *kept: str) -> None:
+        """Remove everything but `kept`. The log stays, since it says why an edge ended."""
         shutil.rmtree(self.run, ignore_errors=True)
         for entry in self.path.iterdir():
-            if entry.name in ("lock", "log"):
+            if entry.name in kept:
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -174,11 +231,3 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _pid(file: Path) -> int | None:
-    try:
-        pid = json.loads(file.read_text()).get("pid")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return pid if isinstance(pid, int) else None

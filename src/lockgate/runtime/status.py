@@ -22,6 +22,8 @@ def status(state: State) -> dict[str, Any]:
     return {
         **state.about,
         "ready": seen.ready,
+        "shortfall": list(seen.shortfall),
+        "refused": list(seen.refused),
         "urls": list(seen.urls),
         "parts": [asdict(line) for line in seen.lines],
         "objects": list(_objects(state)),

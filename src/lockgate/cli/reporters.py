@@ -1,0 +1,86 @@
+"""How `up` reports to others than a person at a terminal: to a program, and to the command behind `up --detach`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.terminal import Terminal
+from lockgate.runtime.detached import NOT_READY, READY, Parent
+
+if TYPE_CHECKING:
+    from lockgate.resources.diagnostics import Diagnostic
+    from lockgate.runtime.parts import Line, Report, Reporter
+
+
+class JsonLines(Terminal):
+    """A `Reporter` for programs: a JSON object a line when the edge is ready, and when it is not in time. Everything
+    else goes to standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def ready(self, report: Report, seconds: float, proxy: str) -> None:
+        self._print(report, seconds, proxy=proxy)
+
+    def not_ready(self, report: Report, seconds: float) -> None:
+        super().not_ready(report, seconds)
+        self._print(report, seconds)
+
+    def _print(self, report: Report, seconds: float, **more: str) -> None:
+        printed = {
+            "ready": report.ready,
+            "seconds": round(seconds, 3),
+            **more,
+            "urls": list(report.urls),
+            "shortfall": report.shortfall,
+            "refused": report.refused,
+        }
+        click.echo(json.dumps(printed))
+        sys.stdout.flush()
+
+
+class Detached:
+    """A `Reporter` that passes everything on until the outcome, and reports that to the parent.
+
+    The terminal may be closed meanwhile, and the edge goes on: what cannot be printed is in the log.
+    """
+
+    def __init__(self, reporter: Reporter, parent: Parent) -> None:
+        self._reporter: Reporter | None = reporter
+        self._parent = parent
+
+    def line(self, line: Line) -> None:
+        self._pass_on(lambda reporter: reporter.line(line))
+
+    def faults(self, faults: tuple[Diagnostic, ...]) -> None:
+        self._pass_on(lambda reporter: reporter.faults(faults))
+
+    def note(self, text: str) -> None:
+        self._pass_on(lambda reporter: reporter.note(text))
+
+    def changed(self, text: str) -> None:
+        self._pass_on(lambda reporter: reporter.changed(text))
+
+    def ready(self, report: Report, seconds: float, proxy: str) -> None:
+        self._pass_on(lambda reporter: reporter.ready(report, seconds, proxy))
+        self._report(READY)
+
+    def not_ready(self, report: Report, seconds: float) -> None:
+        self._pass_on(lambda reporter: reporter.not_ready(report, seconds))
+        self._report(NOT_READY)
+
+    def _pass_on(self, say: Callable[[Reporter], None]) -> None:
+        if self._reporter is not None:
+            with suppress(OSError):
+                say(self._reporter)
+
+    def _report(self, outcome: bytes) -> None:
+        if self._reporter is not None:
+            self._reporter = None
+            self._parent.report(outcome)

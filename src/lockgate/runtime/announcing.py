@@ -1,0 +1,154 @@
+"""Reports how an edge is: each part once it is ready or fails, the outcome of the start, and whatever changes later.
+
+While an edge starts, much is wrong for a moment: an actor meets an object before the one that it hangs on. So a failure
+must stand for a while before it counts, and faults that actors find are reported with the outcome. What can never
+become ready does not hold up the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Hashable, Iterable
+from typing import TypeAlias
+
+from lockgate.resources.diagnostics import diagnose
+from lockgate.resources.faults import Fault, Severity
+from lockgate.runtime.observe import observe
+from lockgate.runtime.parts import Line, Readiness, Report, Reporter
+from lockgate.runtime.report import report as report_on
+from lockgate.runtime.running import Progress, RunningEdge
+
+log = logging.getLogger("lockgate.runtime")
+
+_POLL = 0.02  # s between reports while the edge starts,
+_POLL_LATE = 0.2  # s, once the outcome is reported
+_WATCH = 1.0  # s between reports afterwards
+_REST = 9  # times as long as a report took, at least: reporting on a large edge is little of its work,
+_LONGEST_REST = 0.5  # s, but nobody waits long for ready because a busy machine made one report slow
+# s in which a part may still turn out well
+_STANDING = {Readiness.FAILED: 3.0, Readiness.REFUSED: 0.4, Readiness.UNSERVED: 0.4}
+_DOUBT = 0.4  # s that a fault must stand: istiod builds a moment after the object that came last
+
+_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
+
+_Identity: TypeAlias = Hashable
+
+
+class Announcing:
+    def __init__(self, edge: RunningEdge, reporter: Reporter, progress: Progress) -> None:
+        self._edge = edge
+        self._reporter = reporter
+        self._progress = progress
+        self._printed: dict[_Identity, Line] = {}
+        self._reported: set[Fault] = set()
+        self._since: dict[_Identity, float] = {}
+        self._not_ready: frozenset[tuple[_Identity, Readiness]] | None = None  # as last reported
+        self.became_ready = False
+        self.last = Report((), (), ())
+
+    async def run(self) -> None:
+        """Until cancelled, once everything listens."""
+        await self._until_ready()
+        self.became_ready = True
+        self._progress.mark("ready")
+        collect_garbage()
+        self.report(self.last.faults)
+        log.info("ready")
+        self._reporter.ready(self.last, self._seconds(), self._edge.proxy.url)
+        while True:
+            took = await self._observe()
+            for line in self.last.lines:
+                if line.state is not Readiness.WAITING and self._printed.get(_of_line(line)) != line:
+                    self._print(line)
+            self.report(self.last.faults)
+            self._reported.intersection_update(self.last.faults)  # one that comes back is reported again
+            await asyncio.sleep(max(_WATCH, _REST * took))
+
+    def out_of_patience(self) -> None:
+        """Report what is missing, unless the outcome has been reported."""
+        if self._not_ready is None and not self.became_ready:
+            self._report_not_ready()
+
+    # --- from start to ready -------------------------------------------------------------------------------------
+
+    async def _until_ready(self) -> None:
+        while True:
+            took = await self._observe()
+            settled = [line for line in self.last.lines if self._is_settled(line)]
+            for line in settled:
+                printed = self._printed.get(_of_line(line))
+                if printed is None or printed.state is not line.state:
+                    self._progress.mark(f"{line.part} {line.name}")
+                    self._print(line)
+            if len(settled) == len(self.last.lines):
+                if not self.last.ready:  # nothing is on its way, and what has failed goes on failing
+                    if self._not_ready != _states(self.last):
+                        self._report_not_ready()
+                elif all(self._stands(each, _DOUBT) for each in self.last.faults):
+                    return
+            poll = _POLL if self._not_ready is None else _POLL_LATE
+            await asyncio.sleep(max(poll, min(_REST * took, _LONGEST_REST)))
+
+    async def _observe(self) -> float:
+        """The seconds that it took."""
+        began = time.monotonic()
+        self.last = report_on(await observe(self._edge))
+        now = {_of_line(line) for line in self.last.lines if line.state in _STANDING}
+        now.update(self.last.faults)
+        self._since = {each: self._since.get(each, began) for each in now}
+        return time.monotonic() - began
+
+    def _is_settled(self, line: Line) -> bool:
+        if line.state is Readiness.WAITING:
+            return False
+        return line.state is Readiness.READY or self._stands(_of_line(line), _STANDING[line.state])
+
+    def _stands(self, identity: _Identity, seconds: float) -> bool:
+        return time.monotonic() - self._since[identity] >= seconds
+
+    def _report_not_ready(self) -> None:
+        self._not_ready = _states(self.last)
+        self.report(self.last.faults)
+        log.warning("not ready after %.1f s", self._seconds())
+        self._reporter.not_ready(self.last, self._seconds())
+        collect_garbage()
+
+    # --- saying so -----------------------------------------------------------------------------------------------
+
+    def _print(self, line: Line) -> None:
+        self._printed[_of_line(line)] = line
+        level = logging.INFO if line.state is Readiness.READY else logging.WARNING
+        log.log(level, "%s %s is %s: %s", line.part, line.name, line.state, line.detail)
+        self._reporter.line(line)
+
+    def report(self, faults: Iterable[Fault]) -> None:
+        """Report at once what has not been reported yet."""
+        fresh = [each for each in dict.fromkeys(faults) if each not in self._reported]
+        self._reported.update(fresh)
+        diagnostics = tuple(diagnose(each, self._edge.locate) for each in fresh)
+        for each in diagnostics:
+            log.log(_LEVELS[each.severity], "%s", each)
+        if diagnostics:
+            self._reporter.faults(diagnostics)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._progress.began
+
+
+def _of_line(line: Line) -> _Identity:
+    return line.part, line.name
+
+
+def _states(current: Report) -> frozenset[tuple[_Identity, Readiness]]:
+    return frozenset((_of_line(line), line.state) for line in current.lines)
+
+
+def collect_garbage() -> None:
+    """From now on, and not among what the start has made: modules, models and the first state stay anyway."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        gc.enable()

@@ -1,0 +1,81 @@
+"""Stops an edge from outside, whatever state its supervisor is in.
+
+SIGTERM asks for an orderly end, and SIGCONT wakes a supervisor that was stopped by SIGSTOP to hear it. One that does
+not end in time, because its loop is blocked, is killed: the kernel kills its Envoys with it (`dataplane.guard`), and
+those that are there all the same are killed one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.runtime.state import StateFolder
+
+_ORDERLY = 5.0  # s for an orderly end, about ten times what it takes
+_KILLED = 5.0  # s in which the kernel ends a killed process
+_POLL = 0.02  # s
+
+
+class DoesNotStop(Exception):
+    """A supervisor was killed, and is still there: it hangs in the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """`killed` says that it did not end by itself."""
+
+    pid: int
+    killed: bool
+
+
+def stop(folder: StateFolder) -> Stopped:
+    """Stop the edge, and wait until nothing of it is left. Raises `NotRunning`, `DoesNotStop`."""
+    pid = folder.pid()
+    killed = end(pid, lambda: not folder.held())
+    if folder.held():
+        raise DoesNotStop(f"the edge {folder.name!r} (pid {pid}) does not end, not even by SIGKILL; see {folder.log}")
+    folder.clear()
+    return Stopped(pid, killed)
+
+
+def end(pid: int, ended: Callable[[], bool]) -> bool:
+    """End a supervisor and its children; whether it had to be killed."""
+    _signal(pid, signal.SIGTERM)
+    _signal(pid, signal.SIGCONT)
+    if _wait(ended, _ORDERLY):
+        return False
+    children = _children(pid)
+    _signal(pid, signal.SIGKILL)
+    _wait(ended, _KILLED)
+    for child in children:
+        _signal(child, signal.SIGKILL)
+    return True
+
+
+def _wait(ended: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not ended():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _children(pid: int) -> tuple[int, ...]:
+    """Where the kernel lists them, as Linux does; elsewhere each child has a guard that ends it."""
+    found: list[int] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, file.read_text().split())
+    return tuple(found)
