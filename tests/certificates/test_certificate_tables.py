@@ -8,9 +8,10 @@ import pytest
 from certificate_values import START, certificate, chain, encoded, key, request, secret, table
 
 from lockgate.certificates import backoff, policy, solvers
+from lockgate.certificates.ingress_shim import BadConfig, shim
 from lockgate.certificates.request import load_chain
 from lockgate.certificates.times import go_duration, parse_duration, write_time
-from lockgate.resources.kinds import Certificate, CertificateRequest, Secret, Solver
+from lockgate.resources.kinds import Certificate, CertificateRequest, Ingress, Secret, Solver
 
 
 @pytest.mark.parametrize("row", table("solvers"), ids=lambda row: row["name"])
@@ -90,3 +91,37 @@ def _request(issued: Certificate, row: dict[str, Any]) -> CertificateRequest | N
 
 def _agrees(message: str, wanted: str) -> bool:
     return message.startswith(wanted[:-3]) if wanted.endswith("...") else message == wanted
+
+
+@pytest.mark.parametrize("row", table("ingress_shim"), ids=lambda row: row["name"])
+def test_ingress_shim(row: dict[str, Any]) -> None:
+    metadata = {"name": "web", "namespace": "shop", "uid": "u", "annotations": row["annotations"]}
+    ingress = Ingress.model_validate({"metadata": metadata | row.get("metadata", {}), "spec": {"tls": row["tls"]}})
+    there = [
+        certificate(
+            {"secretName": name, **each["spec"]},
+            name=name,
+            ownerReferences=[{"apiVersion": "a", "kind": "Ingress", "name": "web", "uid": "u", "controller": True}]
+            if each["owned"]
+            else [],
+        )
+        for name, each in row.get("there", {}).items()
+    ]
+    try:
+        done = shim(ingress, there)
+    except BadConfig as problem:
+        assert str(problem) == row.get("bad")
+        return
+    assert row.get("bad") is None
+    for made, wanted in ((done.create, row.get("create", {})), (done.update, row.get("update", {}))):
+        assert {each["metadata"]["name"]: each["spec"] for each in made} == {
+            name: {
+                "secretName": name,
+                "issuerRef": {"name": "le", "kind": "ClusterIssuer", "group": "cert-manager.io"},
+                "usages": ["digital signature", "key encipherment"],
+                **spec,
+            }
+            for name, spec in wanted.items()
+        }
+    assert list(done.delete) == row.get("delete", [])
+    assert list(done.skipped) == row.get("skipped", [])

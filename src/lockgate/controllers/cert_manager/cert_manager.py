@@ -6,23 +6,26 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from lockgate.certificates.ingress_shim import asks
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.cert_manager.accounts import Accounts
 from lockgate.controllers.cert_manager.certificates import Certificates
 from lockgate.controllers.cert_manager.challenges import Challenges
 from lockgate.controllers.cert_manager.environment import AcmeEndpoint, Environment, Pace, Route53Access
+from lockgate.controllers.cert_manager.ingress_shim import IngressShim
 from lockgate.controllers.cert_manager.issuers import Issuers
 from lockgate.controllers.cert_manager.orders import Orders
 from lockgate.controllers.cert_manager.requests import Requests
 from lockgate.controllers.cert_manager.route53 import Route53Solver
 from lockgate.controllers.dns import NameServer
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.controllers.runtime import Queue
+from lockgate.controllers.runtime import Queue, follow
 from lockgate.resources.kinds import (
     Certificate,
     CertificateRequest,
     Challenge,
     ClusterIssuer,
+    Ingress,
     Issuer,
     Order,
     Secret,
@@ -74,11 +77,13 @@ class CertManager:
         self._order_queue: Queue[ObjectKey] = Queue(first_delay=0.2, max_delay=1800.0)
         self._challenge_queue: Queue[ObjectKey] = Queue(first_delay=0.2, max_delay=1800.0)
         self._schedule_queue: Queue[str] = Queue()
+        self._ingress_queue: Queue[ObjectKey] = Queue(first_delay=0.2, max_delay=300.0)
 
         self._accounts = Accounts(environment)
         self._issuers = Issuers(environment, self._accounts)
         self._certificates = Certificates(environment, self._certificate_queue.add_after)
         self._requests = Requests(environment)
+        self._shim = IngressShim(environment)
         self._orders = Orders(environment, self._accounts, self._order_queue.add_after)
         self._challenges = Challenges(
             environment, self._accounts, Route53Solver(environment), self._challenge_queue.add_after
@@ -89,7 +94,7 @@ class CertManager:
         """For ever."""
         try:
             async with asyncio.TaskGroup() as group:
-                for follow in (
+                for watch in (
                     self._follow(ClusterIssuer, self._issuer_changed),
                     self._follow(Issuer, self._issuer_changed),
                     self._follow(Secret, self._secret_changed),
@@ -97,14 +102,16 @@ class CertManager:
                     self._follow(CertificateRequest, self._request_changed),
                     self._follow(Order, self._order_changed),
                     self._follow(Challenge, self._challenge_changed),
+                    follow(self._kubernetes, Ingress, self._ingress_changed),
                 ):
-                    group.create_task(follow)
+                    group.create_task(watch)
                 for queue, reconcile, name in (
                     (self._issuer_queue, self._issuers.reconcile, "cert-manager issuers"),
                     (self._certificate_queue, self._certificates.reconcile, "cert-manager certificates"),
                     (self._request_queue, self._requests.reconcile, "cert-manager requests"),
                     (self._order_queue, self._orders.reconcile, "cert-manager orders"),
                     (self._challenge_queue, self._challenges.reconcile, "cert-manager challenges"),
+                    (self._ingress_queue, self._shim.reconcile, "cert-manager ingress-shim"),
                 ):
                     group.create_task(queue.run(reconcile, name=name, workers=WORKERS))
                 group.create_task(self._schedule_queue.run(self._schedule, name="cert-manager scheduler"))
@@ -144,7 +151,12 @@ class CertManager:
             if _names(challenge, issuer):
                 self._challenge_queue.add(challenge.key)
 
+    def _ingress_changed(self, ingress: Ingress) -> None:
+        if asks(ingress):
+            self._ingress_queue.add(ingress.key)
+
     def _certificate_changed(self, certificate: Certificate) -> None:
+        self._add_owner(certificate, Ingress, self._ingress_queue)
         for each in self._all(Certificate):
             if (each.namespace, each.spec.secret_name) == (certificate.namespace, certificate.spec.secret_name):
                 self._certificate_queue.add(each.key)

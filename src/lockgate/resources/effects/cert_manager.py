@@ -69,8 +69,7 @@ ROWS = (
         ),
         accepted(
             "spec.acme.renewalInformationSource",
-            because="the CA is not asked when to renew: a third of the lifetime before the end, or as the spec says",
-            noticed=True,
+            because="it counts with cert-manager's feature gate ACMEUseARI alone, which is off by default",
         ),
         *_solver("spec.acme.solvers"),
         refused(

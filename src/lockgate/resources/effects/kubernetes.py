@@ -233,15 +233,11 @@ ROWS = (
             "spec.rules.http.paths.{path,pathType}",
             "spec.{defaultBackend,rules.http.paths.backend}.service.name",
             "spec.{defaultBackend,rules.http.paths.backend}.service.port.{name,number}",
-            "spec.tls.hosts",
+            "spec.tls.{hosts,secretName}",
         ),
         accepted(
             "spec.{defaultBackend,rules.http.paths.backend}.resource.{apiGroup,kind,name}",
             because="the AWS Load Balancer Controller routes to Services alone, and does not build such an Ingress",
-        ),
-        accepted(
-            "spec.tls.secretName",
-            because="the AWS Load Balancer Controller takes certificates from ACM, by the hosts, not from Secrets",
         ),
         served(f"{EXTERNAL_DNS}{{controller,hostname,target,ttl,alias,set-identifier,ingress-hostname-source}}]"),
         served(f"{EXTERNAL_DNS}aws-{{weight,region,failover,multi-value-answer,evaluate-target-health}}]"),
@@ -251,12 +247,20 @@ ROWS = (
             because="external-dns does not read it here: the record is written without it",
             noticed=True,
         ),
-        accepted(
-            "metadata.annotations[cert-manager.io/{cluster-issuer,issuer}]",
+        served(
+            "metadata.annotations[cert-manager.io/{issuer,cluster-issuer,issuer-kind,issuer-group}]",
+            "metadata.annotations[cert-manager.io/{common-name,email-sans,duration,renew-before,usages}]",
+            "metadata.annotations[cert-manager.io/{revision-history-limit,secret-template,private-key-*,subject-*}]",
             "metadata.annotations[kubernetes.io/tls-acme]",
-            because="no Certificate is made of an annotation (cert-manager's ingress-shim)",
+        ),
+        accepted(
+            "metadata.annotations[cert-manager.io/{alt-names,ip-sans,uri-sans}]",
+            because="cert-manager reads a certificate's names from the hosts of spec.tls",
             noticed=True,
-            fix="write the Certificate",
+            fix="list the names under spec.tls.hosts",
+        ),
+        accepted(
+            "metadata.annotations[acme.cert-manager.io/http01-*]", because="no Pod answers HTTP-01 challenges here"
         ),
     ),
     *declare(

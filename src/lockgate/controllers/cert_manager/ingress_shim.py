@@ -1,0 +1,48 @@
+"""ingress-shim: Certificates for the TLS entries of annotated Ingresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.certificates.ingress_shim import BadConfig, shim
+from lockgate.controllers.cert_manager.environment import Environment
+from lockgate.resources.kinds import Certificate, Ingress
+from lockgate.resources.model import ObjectKey
+from lockgate.resources.status import NotFound
+
+_COMPONENT = "ingress-shim"
+_MANAGER = "cert-manager-ingress-shim"
+
+
+@dataclass(frozen=True, slots=True)
+class IngressShim:
+    environment: Environment
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        kubernetes, tell = self.environment.kubernetes, self.environment.tell
+        try:
+            ingress = await kubernetes.get(Ingress, key.name, key.namespace)
+        except NotFound:
+            return
+        try:
+            wanted = shim(ingress, await kubernetes.list(Certificate, key.namespace))
+        except BadConfig as problem:  # cert-manager itself only logs an annotation that it cannot read
+            await tell(_COMPONENT, ingress, "Warning", "BadConfig", str(problem))
+            return
+        for message in wanted.skipped:
+            await tell(_COMPONENT, ingress, "Warning", "BadConfig", message)
+        for manifest in wanted.create:
+            await kubernetes.apply(manifest, manager=_MANAGER)
+            name = manifest["metadata"]["name"]
+            await tell(_COMPONENT, ingress, "Normal", "CreateCertificate", f'Successfully created Certificate "{name}"')
+        for manifest in wanted.update:
+            await kubernetes.apply(manifest, manager=_MANAGER)
+            name = manifest["metadata"]["name"]
+            await tell(_COMPONENT, ingress, "Normal", "UpdateCertificate", f'Successfully updated Certificate "{name}"')
+        for name in wanted.delete:
+            try:
+                await kubernetes.delete(Certificate, name, key.namespace)
+            except NotFound:
+                continue
+            message = f'Successfully deleted unrequired Certificate "{name}"'
+            await tell(_COMPONENT, ingress, "Normal", "DeleteCertificate", message)
