@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
+import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lockgate.edge.settling import Disk, Settling
-from lockgate.runtime.files import NoManifests, load
+from lockgate.resources.faults import Position
+from lockgate.runtime.files import MAX_FILES, NoManifests, Sources, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
 
@@ -32,8 +38,21 @@ def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
     assert str(manifests.faults[0].origin).startswith(f"{tmp_path}/broken.yaml:")
 
 
-def test_standard_input() -> None:
-    assert load(["-"], stdin=SERVICE).documents[0].position.file == "<stdin>"
+def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SERVICE.encode())))
+    sources = Sources(["-"])
+    assert sources.load().documents[0].position.file == "<stdin>"
+    assert sources.load().documents == sources.load().documents
+
+
+def test_what_a_shell_pipes_in_is_read_once() -> None:
+    """`lockgate up <(kustomize build)`"""
+    reader, writer = os.pipe()
+    os.write(writer, SERVICE.encode())
+    os.close(writer)
+    sources = Sources([f"/dev/fd/{reader}"])
+    os.close(reader)
+    assert len(sources.load().documents) == len(sources.load().documents) == 1
 
 
 @pytest.mark.parametrize("content", [None, {}, {"notes.txt": SERVICE}])
@@ -70,3 +89,110 @@ def test_a_file_that_becomes_a_template_keeps_its_last_good_objects(tmp_path: Pa
     assert not after.usable
     settled = Settling().settle(after, before, Disk(time=1.0, changed=1.0))
     assert [each for each in settled.manifests.documents if each.accepted] == list(before.documents)
+
+
+def _make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _make_socket(path: Path) -> None:
+    os.chdir(path.parent)  # the name of a socket is short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_make_pipe, "it is a named pipe"),
+        (_make_socket, "it is a socket"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("gone"), "No such file or directory"),
+    ],
+)
+def test_what_is_no_regular_file_is_a_fault_and_not_opened(
+    tmp_path: Path, make: Callable[[Path], None], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    special = tmp_path / "special.yaml"
+    make(special)
+    (tmp_path / "web.yaml").write_text(SERVICE)
+    for paths in ([str(tmp_path)], [str(special), str(tmp_path / "web.yaml")]):
+        manifests = load(paths)
+        assert len(manifests.documents) == 1
+        assert [(fault.origin, fault.message) for fault in manifests.faults] == [
+            (Position(str(special), 1), f"cannot be read: {reason}")
+        ]
+
+
+def test_a_folder_called_like_a_manifest_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").mkdir()
+    (tmp_path / "web.yaml" / "a.yaml").write_text(SERVICE)
+    assert len(load([str(tmp_path)]).documents) == 1
+
+
+def test_links_back_are_followed_once(tmp_path: Path) -> None:
+    """Two links to the folder above have 2^40 paths in a walk that only stops at the system's limit."""
+    deep = tmp_path / "a"
+    deep.mkdir()
+    for name in ("l1", "l2"):
+        (deep / name).symlink_to("..")
+    (tmp_path / "web.yaml").write_text(SERVICE)
+    manifests = load([str(tmp_path)])
+    assert manifests.files == (f"{deep}/l1", f"{deep}/l2", f"{tmp_path}/web.yaml")
+    assert {fault.code.id for fault in manifests.faults} == {"LG9006"}
+
+
+def test_many_links_to_one_folder_read_it_once(tmp_path: Path) -> None:
+    for level in range(40):
+        (tmp_path / f"f{level}").mkdir()
+        for name in ("l1", "l2"):
+            (tmp_path / f"f{level}" / name).symlink_to(f"../f{level + 1}")
+    (tmp_path / "f40").mkdir()
+    (tmp_path / "f40" / "web.yaml").write_text(SERVICE)
+    assert len(load([str(tmp_path / "f0")]).documents) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "web.yaml").write_text(SERVICE)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list every folder
+    manifests = load([str(tmp_path)])
+    assert [fault.message for fault in manifests.faults] == ["cannot be read: Permission denied"]
+    assert len(manifests.documents) == 1
+
+
+def test_what_npm_installs_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "node_modules" / "left").mkdir(parents=True)
+    (tmp_path / "node_modules" / "left" / "package.json").write_text("{}")
+    (tmp_path / "web.yaml").write_text(SERVICE)
+    assert load([str(tmp_path)]).files == (f"{tmp_path}/web.yaml",)
+
+
+def test_many_files_that_are_no_manifests_are_few_lines(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number:02}.json").write_text("{}")
+    messages = [fault.message for fault in load([str(tmp_path)]).faults]
+    assert len(messages) == 11
+    assert messages[-1] == "20 more files are not Kubernetes manifests"
+
+
+def test_a_folder_of_too_many_files_is_read_up_to_the_limit(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 1):
+        (tmp_path / f"{number:05}.yaml").touch()
+    manifests = load([str(tmp_path)])
+    assert len(manifests.files) == MAX_FILES + 1
+    assert manifests.faults[-1].message == "not read: there are more than 10,000 files"
+
+
+def test_bytes_that_are_no_text_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: \xff")))
+    assert [fault.code.id for fault in load(["-"]).faults] == ["LG0003"]

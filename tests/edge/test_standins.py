@@ -28,7 +28,7 @@ def manifests(text: str) -> Manifests:
     reading = read(text, "edge.yaml")
     broken = {"edge.yaml"} if any(each.severity is Severity.ERROR for each in reading.faults) else set()
     return Manifests(
-        reading.documents, reading.faults, ("edge.yaml",), frozenset(broken), {"edge.yaml": (text, reading)}
+        reading.documents, reading.faults, ("edge.yaml",), frozenset(broken), {"edge.yaml": (text.encode(), reading)}
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,8 +32,7 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
     from lockgate.resources.diagnostics import diagnose
     from lockgate.runtime import files
 
-    stdin = sys.stdin.read() if files.STDIN in paths else None
-    manifests = files.load(paths, stdin=stdin)
+    manifests = files.load(paths)
     planned = plan(manifests, Options(paths))
     made = load_balancers(planned)
     locate = planned.manifests.positions()

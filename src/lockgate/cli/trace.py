@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -88,8 +87,7 @@ def _read(paths: tuple[str, ...]) -> tuple[Edge, Locate]:
     from lockgate.runtime import files
 
     paths = paths or (".",)
-    stdin = sys.stdin.read() if files.STDIN in paths else None
-    manifests = files.load(paths, stdin=stdin)
+    manifests = files.load(paths)
     return from_manifests(manifests, Options(paths)), manifests.positions()
 
 

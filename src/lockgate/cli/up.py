@@ -126,8 +126,8 @@ def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float
     from lockgate.runtime.running import Progress
     from lockgate.runtime.supervisor import Supervisor
 
-    stdin = sys.stdin.read() if files.STDIN in options.paths else None
-    manifests = files.load(options.paths, stdin=stdin)
+    sources = files.Sources(options.paths)
+    manifests = sources.load()
     seen = filled(manifests, options)
     if not seen.usable:
         from lockgate.resources.diagnostics import diagnose
@@ -142,7 +142,7 @@ def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float
         manifests,
         reporter=reporter,
         progress=Progress(began),
-        stdin=stdin,
+        sources=sources,
         patience=timeout,
     ).run()
 

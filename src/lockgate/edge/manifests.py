@@ -18,7 +18,7 @@ class Manifests:
     faults: tuple[Fault, ...]
     files: tuple[str, ...]
     broken: frozenset[str]  # files in which something is wrong
-    readings: Mapping[str, tuple[str | bytes, Reading]] = field(repr=False, compare=False)  # by file, with its content
+    readings: Mapping[str, tuple[bytes, Reading]] = field(repr=False, compare=False)  # by file, with its digest
 
     @property
     def usable(self) -> bool:

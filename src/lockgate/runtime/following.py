@@ -36,13 +36,13 @@ class Following:
         self,
         edge: RunningEdge,
         *,
-        stdin: str | None,
+        sources: files.Sources,
         changed: Callable[[str], None],
         report: Callable[[tuple[Fault, ...]], None],
     ) -> None:
         self._edge = edge
         self._paths = edge.options.paths
-        self._stdin = stdin
+        self._sources = sources
         self._changed = changed
         self._report = report
         self._settling = Settling()
@@ -116,7 +116,7 @@ class Following:
         if not present:
             return NOTHING, f"{_listed(missing)} does not exist"
         try:
-            return files.load(present, stdin=self._stdin, earlier=self._reading), ""
+            return self._sources.load(self._reading, without=missing), ""
         except (files.NoManifests, OSError) as error:
             return NOTHING, str(error)
 

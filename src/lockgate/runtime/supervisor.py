@@ -15,7 +15,7 @@ from typing import Any
 
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.runtime import control
+from lockgate.runtime import control, files
 from lockgate.runtime.announcing import Announcing
 from lockgate.runtime.following import Following
 from lockgate.runtime.observe import observe
@@ -41,7 +41,7 @@ class Supervisor:
         *,
         reporter: Reporter,
         progress: Progress,
-        stdin: str | None,
+        sources: files.Sources,
         patience: float,
     ) -> None:
         self._options = options
@@ -49,7 +49,7 @@ class Supervisor:
         self._manifests = manifests
         self._reporter = reporter
         self._progress = progress
-        self._stdin = stdin
+        self._sources = sources
         self._patience = patience
         self._edge = RunningEdge(options, folder, progress)
         self._announcing = Announcing(self._edge, reporter, progress)
@@ -96,7 +96,7 @@ class Supervisor:
             self._reporter.note(note)
         self._announcing.report(self._edge.faults)
         following = Following(
-            self._edge, stdin=self._stdin, changed=self._reporter.changed, report=self._announcing.report
+            self._edge, sources=self._sources, changed=self._reporter.changed, report=self._announcing.report
         )
         try:
             async with asyncio.TaskGroup() as both:

@@ -66,7 +66,7 @@ def read(paths: Sequence[str]) -> Tree:
     """Never raises: what cannot be listed is empty, and files.load reports it."""
     tree = _Walk()
     for path in paths:
-        if path != files.STDIN:
+        if not files.is_stream(path):
             tree.root(path)
     return Tree(tree.files, tree.folders, frozenset(tree.missing), frozenset(tree.distant))
 
@@ -101,7 +101,7 @@ class _Walk:
         if distant:
             self.distant.add(path)
         for entry in _entries(path):
-            if entry.name.startswith("."):
+            if files.is_ignored(entry.name):
                 continue
             inside = entry.name if path == "." else entry.path
             far = distant or entry.is_symlink()

@@ -35,7 +35,7 @@ class Watcher:
     """An async context manager; `tree` is what was on disk at the last look."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._paths = tuple(path for path in paths if path != files.STDIN)
+        self._paths = tuple(path for path in paths if not files.is_stream(path))
         self.tree = tree.read(self._paths)
         self._hint = asyncio.Event()
         self._notifiers: list[_Notifier] = []

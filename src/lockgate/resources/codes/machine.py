@@ -13,6 +13,14 @@ UNREADABLE = Code(
     message="cannot be read: {reason}",
     why="What it holds is not part of the edge.",
 )
+TOO_MUCH = UNREADABLE.variant("not read: there are more than {limit}", "name a smaller folder")
+LEADS_BACK = Code(
+    "LG9006",
+    _INFO,
+    "A link to a folder that is read already",
+    message="this link leads back to {folder}, which is read once",
+    why="Following it again would never end.",
+)
 REFUSED = Code(
     "LG9002",
     _ERROR,

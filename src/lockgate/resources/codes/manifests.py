@@ -83,6 +83,9 @@ NOT_A_MANIFEST = Code(
     fix="{hint}",
     why="A manifest is a map with apiVersion, kind and metadata. Other files are ignored; the manifests are served.",
 )
+MORE_OTHER_FILES = NOT_A_MANIFEST.variant(
+    "{count} more files are not Kubernetes manifests", "name only the manifests to leave them out"
+)
 NO_KIND = Code(
     "LG0007",
     _ERROR,
