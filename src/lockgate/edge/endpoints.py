@@ -7,12 +7,13 @@ beyond it: a Gateway whose Service stands behind an Ingress leads to that Ingres
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from lockgate.dns.plan import Endpoint
 from lockgate.edge import endpoint_annotations as annotation
-from lockgate.gateway.hosts import gateway_name, server_hosts, within
+from lockgate.edge.fronts import Fronts
+from lockgate.gateway.hosts import gateway_name, server_hosts
 from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
 from lockgate.resources.meta import LoadBalancerStatus
 from lockgate.resources.model import Resource
@@ -28,10 +29,11 @@ class Objects:
 
 def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
     """In the order of their resources' names, so that it does not hang on which object came first."""
+    fronts = Fronts(objects.ingresses, objects.services)
     found = [
         *_of_ingresses(objects.ingresses),
-        *_of_gateways(objects),
-        *_of_virtual_services(objects),
+        *_of_gateways(objects.gateways, fronts),
+        *_of_virtual_services(objects, fronts),
     ]
     return tuple(sorted(found, key=lambda endpoint: (endpoint.resource, endpoint.host)))
 
@@ -52,8 +54,8 @@ def _of_ingresses(ingresses: Iterable[Ingress]) -> Iterator[Endpoint]:
         yield from _endpoints(ingress, [*defined, *named], _own_targets(ingress) or _addresses(ingress))
 
 
-def _of_gateways(objects: Objects) -> Iterator[Endpoint]:
-    for gateway in objects.gateways:
+def _of_gateways(gateways: Iterable[Gateway], fronts: Fronts) -> Iterator[Endpoint]:
+    for gateway in gateways:
         noted = gateway.metadata.annotations
         if not annotation.handled(noted):
             continue
@@ -63,11 +65,19 @@ def _of_gateways(objects: Objects) -> Iterator[Endpoint]:
             for host in server_hosts(server.hosts, gateway.namespace)
             if host.host != "*"
         ]
-        yield from _endpoints(gateway, [*hosts, *annotation.items(noted, "hostname")], _targets(gateway, objects))
+        yield from _endpoints(gateway, [*hosts, *annotation.items(noted, "hostname")], _targets(gateway, fronts))
 
 
-def _of_virtual_services(objects: Objects) -> Iterator[Endpoint]:
+def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]:
     gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in objects.gateways}
+    found: dict[str, tuple[str, ...]] = {}
+
+    def targets(gateway: Gateway) -> tuple[str, ...]:
+        name = f"{gateway.namespace}/{gateway.name}"
+        if name not in found:
+            found[name] = _targets(gateway, fronts)
+        return found[name]
+
     for service in objects.virtual_services:
         noted = service.metadata.annotations
         if not annotation.handled(noted):
@@ -77,57 +87,28 @@ def _of_virtual_services(objects: Objects) -> Iterator[Endpoint]:
         hosts = [*service.spec.hosts, *annotation.items(noted, "hostname")]
         own = _own_targets(service)
         for host in dict.fromkeys(hosts):
-            serving = [gateway for gateway in bound if _serves(gateway, service, host)]
-            led = own or tuple(dict.fromkeys(target for each in serving for target in _targets(each, objects)))
+            serving = [gateway for gateway in bound if fronts.serves(gateway, service.namespace, host)]
+            led = own or tuple(dict.fromkeys(target for each in serving for target in targets(each)))
             if serving:
                 yield from _endpoints(service, [host], led)
 
 
-def _serves(gateway: Gateway, service: VirtualService, host: str) -> bool:
-    return any(
-        within(host.lower(), served.host) and served.namespace in ("", service.namespace)
-        for server in gateway.spec.servers
-        for served in server_hosts(server.hosts, gateway.namespace)
-    )
-
-
-def _targets(gateway: Gateway, objects: Objects) -> tuple[str, ...]:
+def _targets(gateway: Gateway, fronts: Fronts) -> tuple[str, ...]:
     """The annotations first, then what stands before the Gateway's Services."""
     if own := _own_targets(gateway):
         return own
-    if named := annotation.value(gateway.metadata.annotations, "ingress"):
-        namespace, slash, name = named.rpartition("/")
-        wanted = (namespace if slash else gateway.namespace, name)
-        return tuple(
-            address
-            for ingress in objects.ingresses
-            if (ingress.namespace, ingress.name) == wanted
-            for address in _addresses(ingress)
-        )
-    services = [service for service in objects.services if _selected(gateway.spec.selector, service)]
-    found = [address for service in services for address in _service_addresses(service)]
-    fronted = {(service.namespace, service.name) for service in services}
-    for ingress in objects.ingresses:
-        if fronted & {(ingress.namespace, name) for name in _backends(ingress)}:
-            found += _addresses(ingress)
+    front = fronts.of(gateway)
+    if front.named is not None:
+        ingress = fronts.ingress(front.named)
+        return _addresses(ingress) if ingress is not None else ()
+    found = [address for service in front.services for address in _service_addresses(service)]
+    found += [address for ingress in front.ingresses for address in _addresses(ingress)]
     return tuple(dict.fromkeys(found))
-
-
-def _selected(selector: Mapping[str, str], service: Service) -> bool:
-    return bool(selector) and selector.items() <= service.spec.selector.items()
 
 
 def _service_addresses(service: Service) -> Iterator[str]:
     yield from service.spec.external_ips
     yield from _status(service.status.load_balancer)
-
-
-def _backends(ingress: Ingress) -> Iterator[str]:
-    default = ingress.spec.default_backend
-    paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
-    for backend in (*paths, *((default,) if default else ())):
-        if backend.service is not None:
-            yield backend.service.name
 
 
 def _addresses(ingress: Ingress) -> tuple[str, ...]:

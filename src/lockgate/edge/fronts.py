@@ -1,0 +1,102 @@
+"""What stands in front of an Istio Gateway: the Services of its Pods, and the Ingresses that lead to those Services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lockgate.edge import endpoint_annotations as annotation
+from lockgate.edge.objects import Name
+from lockgate.gateway.hosts import ServerHost, server_hosts, within
+from lockgate.resources.kinds import Gateway, Ingress, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """`named` is the Ingress that the Gateway's annotation names; then the rest is empty."""
+
+    named: Name | None = None
+    services: tuple[Service, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
+
+
+class Fronts:
+    """Indexed once, and each Gateway is answered once: thousands of VirtualServices ask about a few Gateways."""
+
+    def __init__(self, ingresses: Iterable[Ingress], services: Iterable[Service]) -> None:
+        self._ingresses: dict[Name, Ingress] = {}
+        self._by_backend: dict[Name, list[Ingress]] = {}
+        for ingress in ingresses:
+            self._ingresses[ingress.namespace, ingress.name] = ingress
+            for name in dict.fromkeys(backends(ingress)):
+                self._by_backend.setdefault((ingress.namespace, name), []).append(ingress)
+        self._by_label: dict[tuple[str, str], list[Service]] = {}
+        for service in services:
+            for label in service.spec.selector.items():
+                self._by_label.setdefault(label, []).append(service)
+        self._answers: dict[Name, Front] = {}
+        self._served: dict[Name, _Served] = {}
+
+    def ingress(self, name: Name) -> Ingress | None:
+        return self._ingresses.get(name)
+
+    def of(self, gateway: Gateway) -> Front:
+        at = gateway.namespace, gateway.name
+        if at not in self._answers:
+            self._answers[at] = self._find(gateway)
+        return self._answers[at]
+
+    def serves(self, gateway: Gateway, namespace: str, host: str) -> bool:
+        """Whether a server of the Gateway has the host, for VirtualServices of the namespace."""
+        at = gateway.namespace, gateway.name
+        if at not in self._served:
+            self._served[at] = _Served.of(gateway)
+        return self._served[at].has(host.lower(), namespace)
+
+    def _find(self, gateway: Gateway) -> Front:
+        if named := annotation.value(gateway.metadata.annotations, "ingress"):
+            namespace, slash, name = named.rpartition("/")
+            return Front(named=(namespace if slash else gateway.namespace, name))
+        services = tuple(self._selecting(gateway.spec.selector))
+        leading = {
+            (ingress.namespace, ingress.name): ingress
+            for service in services
+            for ingress in self._by_backend.get((service.namespace, service.name), ())
+        }
+        return Front(services=services, ingresses=tuple(leading.values()))
+
+    def _selecting(self, selector: Mapping[str, str]) -> Iterator[Service]:
+        """Services that select the Pods which a Gateway selects: theirs are at least its labels."""
+        candidates = min((self._by_label.get(label, []) for label in selector.items()), key=len, default=[])
+        return (service for service in candidates if selector.items() <= service.spec.selector.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The hosts of a Gateway's servers, with the namespaces they are limited to ("" is everybody's)."""
+
+    exact: Mapping[str, frozenset[str]]
+    wildcards: tuple[ServerHost, ...]
+
+    @staticmethod
+    def of(gateway: Gateway) -> _Served:
+        every = [host for server in gateway.spec.servers for host in server_hosts(server.hosts, gateway.namespace)]
+        exact: dict[str, set[str]] = {}
+        for each in every:
+            exact.setdefault(each.host, set()).add(each.namespace)
+        wildcards = dict.fromkeys(each for each in every if each.host.startswith("*"))
+        return _Served({host: frozenset(among) for host, among in exact.items()}, tuple(wildcards))
+
+    def has(self, host: str, namespace: str) -> bool:
+        if self.exact.get(host, frozenset()) & {"", namespace}:
+            return True
+        return any(each.namespace in ("", namespace) and within(host, each.host) for each in self.wildcards)
+
+
+def backends(ingress: Ingress) -> Iterator[str]:
+    """The Services that an Ingress leads to, by name; they are in its namespace."""
+    default = ingress.spec.default_backend
+    paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
+    for backend in (*paths, *((default,) if default else ())):
+        if backend.service is not None:
+            yield backend.service.name
