@@ -50,6 +50,20 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     assert [(zone.name, zone.zone_id) for zone in made.zones] == [("shop.example", "Z0123456789")]
 
 
+def test_what_it_opens_is_said_and_secrets_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "lockgate.yaml"
+    file.write_text(WHOLE + "supply: false\n")
+    opened = read(file).opened(file)
+    assert [each.partition(f", as {file} says")[0] for each in opened] == [
+        "proxy: lets clients reach any host",
+        "Service shop/web:3000: answered by http://127.0.0.1:5173",
+        "listener 443: on port 8443",
+        "proxy: on port 3128",
+        "nothing else is supplied",
+    ]
+    assert Settings().opened(file) == ()
+
+
 def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "lockgate.yaml").write_text("# nothing yet\n")
     assert read(tmp_path / "lockgate.yaml") == Settings()

@@ -97,3 +97,37 @@ def test_registrable() -> None:
 )
 def test_common_parent(names: list[str], parent: str) -> None:
     assert common_parent(names) == parent
+
+
+NAMED = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: shop
+  annotations:
+    alb.ingress.kubernetes.io/certificate-arn: arn:aws:acm:eu-west-2:111122223333:certificate/1
+    alb.ingress.kubernetes.io/subnets: a,b
+    alb.ingress.kubernetes.io/auth-idp-cognito: >-
+      {"userPoolARN": "arn:aws:cognito-idp:eu-west-2:111122223333:userpool/eu-west-2_A", "userPoolClientID": "one",
+      "userPoolDomain": "shop"}
+spec: {ingressClassName: alb, rules: [{host: shop.example}]}
+---
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec: {}
+"""
+
+
+def test_without_supply_there_is_what_lockgate_yaml_names() -> None:
+    options = Options(
+        (), supply=False, hosted_zones={"shop.example": "Z1"}, user_pool_clients={"one": "its secret", "two": "x"}
+    )
+    made = supplied(NAMED, options)
+    assert made.place.region == "eu-west-2"
+    assert made.hosts == ("shop.example",)
+    assert [(each.name, each.zone_id) for each in made.zones] == [("shop.example", "Z1")]
+    assert [each.client_id for each in made.user_pool_clients] == ["one"]
+    assert [each.manifest["metadata"]["name"] for each in made.objects] == ["istio-system"]  # by istioctl
+    assert not (made.certificates or made.subnets or made.security_groups or made.web_acls or made.credentials)
+    assert supplied(NAMED, Options((), supply=False)).notes == ()

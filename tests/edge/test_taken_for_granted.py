@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,30 @@ def test_issuers_without_their_namespace_and_with_ids_of_zones(up: Start, tmp_pa
     assert "namespace cert-manager" in said
     for name in names:
         assert any(f"shop/{name} " in each and "issued over ACME" in each for each in edge.lines)
+
+
+@pytest.mark.parametrize("how", ["flag", "file"])
+def test_without_supply_production_fails_as_it_would(up: Start, tmp_path: Path, how: str) -> None:
+    spaces = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+    classed = (
+        "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: alb}\n"
+        "spec: {controller: ingress.k8s.aws/alb}\n---\n"
+    )
+    (tmp_path / "web.yaml").write_text(spaces + classed + WEB)
+    if how == "file":
+        (tmp_path / "lockgate.yaml").write_text("supply: false\n")
+    edge = up(tmp_path, *(["--no-supply"] if how == "flag" else []), "--timeout", "5")
+    assert "couldn't find all subnets" in edge.until("Failed build model")
+    supplied = [each for each in edge.lines if each.startswith(" + ")]
+    assert len(supplied) == (1 if how == "file" else 0)  # that nothing is
+
+
+def test_show_supplies_the_same_and_says_so(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(WEB)
+    command = [sys.executable, "-m", "lockgate", "show", "load-balancer", str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=40)
+    assert shown.returncode == 0, shown.stderr
+    assert " + IngressClass alb" in shown.stderr
+    bare = subprocess.run([*command, "--no-supply"], capture_output=True, text=True, timeout=40)
+    assert 'IngressClass.networking.k8s.io "alb" not found' in bare.stderr
+    assert " + " not in bare.stderr

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from lockgate.cli.terminal import print_fault
+from lockgate.cli.options import no_supply_option, read_options
+from lockgate.cli.terminal import print_fault, print_note
 from lockgate.resources.faults import Severity
 
 
@@ -20,12 +21,12 @@ def show() -> None:
 @show.command("load-balancer", epilog="\b\nExample:\n  lockgate show load-balancer k8s/ --output yaml")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
-def load_balancer(paths: tuple[str, ...], output: str) -> int:
+@no_supply_option
+def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
     """The load balancers that Ingresses lead to: listeners, rules, target groups, bindings, each with its line.
 
     The exit code is 1 when a load balancer cannot be built.
     """
-    from lockgate.edge.options import Options
     from lockgate.edge.plan import load_balancers, plan
     from lockgate.edge.without_effect import without_effect
     from lockgate.ingress.show import stack_json
@@ -33,7 +34,7 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
     from lockgate.runtime import files
 
     manifests = files.load(paths)
-    planned = plan(manifests, Options(paths))
+    planned = plan(manifests, read_options(paths, no_supply=no_supply))
     made = load_balancers(planned)
     locate = planned.manifests.positions()
     shown = [stack_json(stack, locate) for stack in made.stacks]
@@ -49,6 +50,9 @@ def load_balancer(paths: tuple[str, ...], output: str) -> int:
                 click.echo("\n".join(_lines(stack)))
             if not shown:
                 click.echo("no Ingress here is the AWS Load Balancer Controller's")
+    if output == "text":
+        for note in planned.supply.notes:
+            print_note(note)
     ignored = without_effect(planned.manifests.documents, planned.resources)
     faults = (*planned.manifests.faults, *made.faults, *ignored)
     for fault in faults:

@@ -10,6 +10,7 @@ import click
 
 from lockgate.resources.diagnostics import Diagnostic
 from lockgate.resources.faults import Severity
+from lockgate.resources.text import escaped
 
 if TYPE_CHECKING:
     from lockgate.runtime.parts import Line, Report
@@ -43,7 +44,7 @@ class Terminal:
                 print_fault(fault)
 
     def note(self, text: str) -> None:
-        self._say(click.style(" + ", fg="blue") + text)
+        self._say(_note(text))
 
     def ready(self, report: Report, seconds: float, proxy: str) -> None:
         self._say(click.style(f" {' · '.join((f'ready in {seconds:.1f} s', *report.shortfall))}", bold=True))
@@ -75,6 +76,15 @@ class Terminal:
 def print_fault(fault: Diagnostic) -> None:
     line = fault.line(paint=lambda severity: click.style(severity.value, fg=_COLOURS[severity]))
     click.echo(line, err=True, color=_colour(err=True))
+
+
+def print_note(text: str) -> None:
+    """What is supplied, on standard error."""
+    click.echo(_note(text), err=True, color=_colour(err=True))
+
+
+def _note(text: str) -> str:
+    return click.style(" + ", fg="blue") + escaped(text)
 
 
 def print_line(line: Line) -> None:

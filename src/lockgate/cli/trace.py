@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockgate.cli.options import read_options
 from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
@@ -83,12 +84,11 @@ def trace(
 
 def _read(paths: tuple[str, ...]) -> tuple[Edge, Locate]:
     from lockgate.edge.from_manifests import from_manifests
-    from lockgate.edge.options import Options
     from lockgate.runtime import files
 
     paths = paths or (".",)
     manifests = files.load(paths)
-    return from_manifests(manifests, Options(paths)), manifests.positions()
+    return from_manifests(manifests, read_options(paths)), manifests.positions()
 
 
 def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, verbose: bool, output: str) -> int:

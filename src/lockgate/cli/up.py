@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lockgate.cli.options import no_supply_option, read_options
 from lockgate.cli.reporters import Detached, JsonLines
 from lockgate.cli.terminal import Terminal, print_fault
 
@@ -44,6 +45,7 @@ output_option = click.option(
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
               help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
+@no_supply_option
 @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report what is not ready.")
 @output_option
 @click.pass_obj
@@ -55,6 +57,7 @@ def up(
     backends: tuple[str, ...],
     ports: tuple[str, ...],
     open_proxy: bool,
+    no_supply: bool,
     timeout: float,
     output: str,
 ) -> int:
@@ -82,40 +85,14 @@ def up(
         return detached.detach(folder, sys.argv[1:], patience=timeout)
     _unwind_on(signal.SIGTERM, signal.SIGHUP)
     with folder.hold(parent.lock if parent else None):
-        options = _options(paths, name, backends, ports, open_proxy=open_proxy)
+        options = read_options(
+            paths, name=name, backends=backends, ports=ports, open_proxy=open_proxy, no_supply=no_supply
+        )
         stops = "^C stops" if parent is None else f"lockgate down --name {name} stops"
         reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()
         if parent is not None:
             reporter = Detached(reporter, parent)
         return _run(options, folder, reporter, began, timeout)
-
-
-def _options(
-    paths: tuple[str, ...], name: str, backends: tuple[str, ...], ports: tuple[str, ...], *, open_proxy: bool
-) -> Options:
-    """The command line, over what lockgate.yaml says."""
-    from lockgate.edge import options as reading
-    from lockgate.runtime import settings
-
-    try:
-        file = settings.find(paths)
-        given = settings.read(file) if file else settings.Settings()
-        programs = [*given.backend_options(), *backends]
-        return reading.Options(
-            paths,
-            name,
-            reading.backends(programs),
-            reading.functions(programs),
-            reading.ports([*given.port_options(), *ports]),
-            open_proxy or given.open_proxy,
-            given.account,
-            given.region,
-            given.hosted_zones,
-            given.user_pool_clients,
-            given.quotas,
-        )
-    except reading.BadOption as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float, timeout: float) -> int:

@@ -27,11 +27,15 @@ class Options:
     functions: Mapping[str, str] = field(default_factory=dict)  # Lambda's, by name, to URL
     ports: Mapping[str, int] = field(default_factory=dict)  # of NAMED_PORTS, or of a load balancer's listener by number
     open_proxy: bool = False
+    supply: bool = True
+    """Whether what the manifests take for granted is supplied. What is named here is there in any case."""
     account: str | None = None
     region: str | None = None
     hosted_zones: Mapping[str, str] = field(default_factory=dict)  # by name, to id
     user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # by client id, to secret
     quotas: Mapping[str, int] = field(default_factory=dict)  # of ELBv2, by the names of DescribeAccountLimits
+    opened: tuple[str, ...] = ()
+    """What a lockgate.yaml opens or leads elsewhere, a sentence each: it may have come with somebody's repository."""
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:

@@ -53,7 +53,8 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
 
 def filled(manifests: Manifests, options: Options) -> Manifests:
     """With stand-ins for placeholders."""
-    return fill(manifests, locate([each.manifest for each in manifests.documents], options))
+    place = locate([each.manifest for each in manifests.documents], options)
+    return fill(manifests, place, stand_in=options.supply)
 
 
 def load_balancers(

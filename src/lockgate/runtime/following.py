@@ -30,7 +30,8 @@ _PATIENCE = 2.0  # s for which files may be incomplete before it is reported
 
 
 class Following:
-    """`changed` prints a line about what a change did, `report` prints the faults that are new."""
+    """`changed` prints a line about what a change did, `note` one about what is supplied since. `report` prints the
+    faults that are new."""
 
     def __init__(
         self,
@@ -38,12 +39,14 @@ class Following:
         *,
         sources: files.Sources,
         changed: Callable[[str], None],
+        note: Callable[[str], None],
         report: Callable[[tuple[Fault, ...]], None],
     ) -> None:
         self._edge = edge
         self._paths = edge.options.paths
         self._sources = sources
         self._changed = changed
+        self._note = note
         self._report = report
         self._settling = Settling()
         self._reading = edge.manifests or NOTHING
@@ -82,11 +85,15 @@ class Following:
     async def _apply(self) -> None:
         self._reading, self._why = await asyncio.to_thread(self._read)
         found = self._edge.faults
+        supplied = self._edge.notes
         loaded = await self._edge.load(self._reading, settle=self._settle, saved=self._saved)
         self._saved &= self._disk.written
         if loaded.anything:
             log.info("%s", describe(loaded))
             self._changed(describe(loaded))
+        for note in self._edge.notes:
+            if note not in supplied:
+                self._note(note)
         if loaded.anything or found != self._edge.faults:
             self._report((*self._edge.faults, *self._edge.istiod.faults))
         if _errors(found) and not _errors(self._edge.faults):

@@ -147,6 +147,11 @@ class RunningEdge:
         """Where the files have an origin now: whoever holds this finds the line that it moved to."""
         return self._positions(origin)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is supplied, a sentence each."""
+        return self.supply.notes if self.supply else ()
+
     def about(self) -> dict[str, Any]:
         """Names, addresses and paths: what the edge tells anybody who asks. No secret is in it."""
         return {

@@ -12,6 +12,7 @@
     ports:
       443: 8443
     openProxy: false
+    supply: true
     quotas:
       application-load-balancers: 120
 
@@ -74,6 +75,7 @@ class Settings(BaseModel):
     backends: dict[str, str] = Field(default_factory=dict)
     ports: dict[str | int, Port] = Field(default_factory=dict)
     open_proxy: bool = False
+    supply: bool = True
     quotas: dict[Quota, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
 
     def backend_options(self) -> list[str]:
@@ -81,6 +83,21 @@ class Settings(BaseModel):
 
     def port_options(self) -> list[str]:
         return [f"{name}={port}" for name, port in self.ports.items()]
+
+    def opened(self, file: Path) -> tuple[str, ...]:
+        """What the file opens or leads elsewhere, a sentence each."""
+        says = f"as {file} says"
+        found = ["proxy: lets clients reach any host, " + says] if self.open_proxy else []
+        for service, url in self.backends.items():
+            kind, name = ("Lambda function", service[7:]) if service.startswith("lambda:") else ("Service", service)
+            found.append(f"{kind} {name}: answered by {url}, {says}")
+        for at, port in self.ports.items():
+            name = str(at)
+            what = f"listener {name}" if name.isdigit() else f"{name} API" if name != "proxy" else "proxy"
+            found.append(f"{what}: on port {port}, {says}")
+        if not self.supply:
+            found.append(f"nothing else is supplied, {says}")
+        return tuple(found)
 
 
 def find(paths: Sequence[str]) -> Path | None:

@@ -92,11 +92,15 @@ class Supervisor:
         """Everything listens: from here on the other commands meet the edge."""
         server = await control.serve(self._folder.control_socket, self._answer)
         self._folder.write({**self._edge.about_with_key(), "pid": os.getpid()})
-        for note in self._edge.supply.notes if self._edge.supply else ():
+        for note in self._edge.notes:
             self._reporter.note(note)
         self._announcing.report(self._edge.faults)
         following = Following(
-            self._edge, sources=self._sources, changed=self._reporter.changed, report=self._announcing.report
+            self._edge,
+            sources=self._sources,
+            changed=self._reporter.changed,
+            note=self._reporter.note,
+            report=self._announcing.report,
         )
         try:
             async with asyncio.TaskGroup() as both:

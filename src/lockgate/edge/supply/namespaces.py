@@ -18,9 +18,10 @@ def namespaces(objects: Objects, supplied: Sequence[Object], issuers: str) -> It
     there = {namespace.name for namespace in objects.all(Namespace)} | STANDING
     holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
     holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
-    # istioctl makes its own.
-    installed = ["istio-system"] if any(True for _ in objects.all(IstioOperator)) else []
-    names = [name for name in dict.fromkeys((*holding, *installed)) if name not in there]
+    installed = list(installed_namespaces(objects))
+    there |= {each.manifest["metadata"]["name"] for each in installed}
+    names = [name for name in dict.fromkeys(holding) if name not in there]
+    yield from installed
     if names:
         s = "s" if len(names) > 1 else ""
         why = f"namespace{s} {', '.join(names)}: created, because objects are in {'them' if s else 'it'}"
@@ -31,6 +32,12 @@ def namespaces(objects: Objects, supplied: Sequence[Object], issuers: str) -> It
             f"namespace {issuers}: created, because cert-manager keeps the Secrets of ClusterIssuer {issuer.name} there"
         )
         yield _namespace(issuers, why)
+
+
+def installed_namespaces(objects: Objects) -> Iterator[Object]:
+    """istioctl makes its own."""
+    if any(True for _ in objects.all(IstioOperator)) and objects.get(Namespace, "", "istio-system") is None:
+        yield _namespace("istio-system", "")
 
 
 def cluster_resource_namespace(objects: Objects) -> str:

@@ -85,9 +85,11 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves."""
+    """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves,
+    `opened` is what lockgate.yaml opens."""
 
     place: Place
+    opened: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     zones: tuple[Zone, ...] = ()
     certificates: tuple[AcmCertificate, ...] = ()
@@ -111,4 +113,4 @@ class Supply:
             *self.web_acls,
             *self.objects,
         )
-        return tuple(dict.fromkeys(piece.why for piece in pieces if piece.why))
+        return tuple(dict.fromkeys((*self.opened, *(piece.why for piece in pieces if piece.why))))

@@ -11,13 +11,14 @@ from lockgate.edge.supply.certificates import certificates
 from lockgate.edge.supply.classes import ingress_classes
 from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
-from lockgate.edge.supply.namespaces import cluster_resource_namespace, namespaces
+from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces
 from lockgate.edge.supply.network import security_groups, subnets
 from lockgate.edge.supply.pieces import Supply
 from lockgate.edge.supply.secrets import aws_keys
 from lockgate.edge.supply.services import services
 from lockgate.edge.supply.web_acls import web_acls
 from lockgate.edge.supply.zones import zones
+from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import References, of_ingress, of_params, of_service
 from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import Certificate, Ingress, IngressClass, IngressClassParams, Service
@@ -31,6 +32,8 @@ def supply(
     controller's; `secret_access_key` is for Secrets that are missing."""
     objects = Objects(resources)
     served = hosts(objects)
+    if not options.supply:
+        return _named_only(objects, options, place, served, secret_access_key)
     named = served or tuple(dict.fromkeys(name for each in objects.all(Certificate) for name in each.spec.dns_names))
     made_zones = zones(objects, named, options.hosted_zones)
     cluster_namespace = cluster_resource_namespace(objects)
@@ -39,6 +42,7 @@ def supply(
     made = (*ingress_classes(objects), *services(objects), *secrets)
     return Supply(
         place,
+        opened=options.opened,
         hosts=served,
         zones=made_zones,
         certificates=certificates(references, named, [zone.name for zone in made_zones], place),
@@ -49,6 +53,22 @@ def supply(
         credentials=credentials,
         objects=(*namespaces(objects, made, cluster_namespace), *made),
         cluster_resource_namespace=cluster_namespace,
+    )
+
+
+def _named_only(
+    objects: Objects, options: Options, place: Place, served: tuple[str, ...], secret_access_key: str
+) -> Supply:
+    """What lockgate.yaml names, and what istioctl makes: the rest fails as it would in production."""
+    clients = user_pool_clients(_references(objects, DEFAULTS), options.user_pool_clients, secret_access_key)
+    return Supply(
+        place,
+        opened=options.opened,
+        hosts=served,
+        zones=zones(Objects(), (), options.hosted_zones),
+        user_pool_clients=tuple(each for each in clients if each.client_id in options.user_pool_clients),
+        objects=tuple(installed_namespaces(objects)),
+        cluster_resource_namespace=cluster_resource_namespace(objects),
     )
 
 
