@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from lockgate.edge.policy_scope import GatewayPods
 from lockgate.resources import kinds as _kinds
 from lockgate.resources.core import ServiceSpec
 from lockgate.resources.effects import document, table
 from lockgate.resources.effects.row import Effect, Pattern, Row, parts_of
+from lockgate.resources.effects.uses import fault, uses_of
 from lockgate.resources.model import Model, Resource, kinds
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 from tests.resources.cases import rows
@@ -63,6 +67,26 @@ def example(shape: Shape, path: Parts) -> Any:
             return {"some": "thing"}
         case _:
             return "text"
+
+
+def _declared() -> set[tuple[str, str]]:
+    """Every kind that a row names, and some that a glob means."""
+    return {
+        (group.replace("*", "x"), kind.replace("*", "X"))
+        for row in table.TABLE
+        for group in row.groups
+        for kind in row.kinds
+    }
+
+
+_CONDITIONS = {
+    "selector", "matchLabels", "workloadSelector", "labels", "targetRefs", "kind", "match", "context", "rules",
+    "action", "names", "group", "containers", "image", "template", "jobTemplate", "mtls", "portLevelMtls", "mode",
+}  # fmt: skip
+# What rows and their conditions look for.
+_NAMES = sorted(
+    _CONDITIONS | {part.strip("[]") for row in table.TABLE for pattern in row.patterns for part in pattern.parts}
+)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.KIND.kind)
@@ -199,6 +223,26 @@ def test_effects(row: dict[str, Any]) -> None:
     group, _, _version = row["manifest"]["apiVersion"].rpartition("/")
     found = table.notices(group, row["manifest"]["kind"], row["manifest"])
     assert [f"{'.'.join(map(str, notice.path)) or 'object'}: {notice.row.reason}" for notice in found] == row["notices"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+_CONTENT = st.dictionaries(st.sampled_from(["spec", "data", "webhooks", "subsets"]), _JSON, max_size=2)
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(group_kind=st.sampled_from(sorted(_declared())), content=_CONTENT, labels=_JSON)
+def test_no_content_is_too_strange(group_kind: tuple[str, str], content: dict[str, Any], labels: Any) -> None:
+    """What the API only stores may hold anything."""
+    group, kind = group_kind
+    metadata = {"name": "a", "namespace": "b", "annotations": labels}
+    manifest = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, **content}
+    for use in uses_of(manifest, table.notices(group, kind, manifest)):
+        assert use.name in fault([use], None).message
+    GatewayPods((("b", {"istio": "a"}),), "b").scope(manifest)
 
 
 @pytest.mark.parametrize(

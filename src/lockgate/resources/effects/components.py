@@ -52,7 +52,8 @@ def calls_somebody_else(configuration: JsonObject) -> bool:
 def _containers(workload: JsonObject) -> Iterator[JsonObject]:
     spec = _object(workload, "spec")
     for pod in (spec, _object(_object(spec, "template"), "spec"), _job(spec)):
-        for container in pod.get("containers") or ():
+        containers = pod.get("containers")
+        for container in containers if isinstance(containers, list) else ():
             if isinstance(container, dict):
                 yield container
 

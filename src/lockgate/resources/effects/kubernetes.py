@@ -367,4 +367,4 @@ def _defines_an_unknown_kind(definition: dict[str, object]) -> bool:
     spec = definition.get("spec")
     names = spec.get("names") if isinstance(spec, dict) else None
     kind = names.get("kind") if isinstance(names, dict) else None
-    return not isinstance(spec, dict) or (spec.get("group"), kind) not in kinds()
+    return not isinstance(spec, dict) or (str(spec.get("group")), str(kind)) not in kinds()
