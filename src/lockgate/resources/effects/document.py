@@ -116,19 +116,20 @@ def _fields(title: str, rows: Iterable[Row]) -> str:
 def _kind(groups: tuple[str, ...], names: tuple[str, ...], rows: list[Row]) -> Iterator[str]:
     yield f"\n## {', '.join(names)}\n\n`{', '.join(group or 'core' for group in groups)}`".replace("*", "\\*")
     whole = [row for row in rows if row.whole]
-    if all(row.effect is Effect.SERVED for row in whole):
-        yield ": served.\n"
-    else:
-        yield ": accepted.\n\n"
-        for row in whole:
-            yield f"- {f'One {row.case}: ' if row.case else ''}{_why(row)}.{' A warning.' if row.noticed else ''}\n"
+    acted_on = any(row.effect is Effect.SERVED for row in whole)
+    ignored_objects = [row for row in whole if row.effect is not Effect.SERVED]
+    yield f": {'served' if acted_on else 'accepted'}.\n"
+    if ignored_objects:
+        yield "\n"
+    for row in ignored_objects:
+        yield f"- {f'One {row.case}: ' if row.case else ''}{_why(row)}.{' A warning.' if row.noticed else ''}\n"
     if any("*policy*" in field for row in rows for field in _named(row.fields)):
         yield "\n*policy* is `spec.trafficPolicy`, `spec.subsets.trafficPolicy`, and `portLevelSettings` in both.\n"
     served = [field for row in rows if row.effect is Effect.SERVED for field in _named(row.fields)]
     if served:
         yield f"\nServed: {', '.join(served)}.\n"
     ignored = [row for row in rows if not row.whole and row.effect is not Effect.SERVED]
-    if all(row.effect is not Effect.SERVED for row in whole):
+    if not acted_on:
         ignored = [row for row in ignored if row.noticed or row.fields[-1] != "**"]
     if ignored:
         yield "\n| Field | Here | Why | Warned of |\n| --- | --- | --- | --- |\n"

@@ -84,7 +84,7 @@ def _kind(group: str, kind: str) -> KindExplained:
     if table.acted_on(group, kind):
         shown: dict[str, Row] = {}
         for row in table.rows_of(group, kind):
-            if not row.whole and row.effect is not Effect.SERVED:
+            if row.effect is not Effect.SERVED:
                 shown.setdefault(row.reason, row)  # the first one of a reason names what the others are in
         return KindExplained(group, kind, versions, Effect.SERVED, tuple(shown.values()))
     return KindExplained(group, kind, versions, whole[0].effect, whole)
