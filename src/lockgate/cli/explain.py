@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import output_option
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def explain(name: str, output: str) -> None:
         found = look_up(name)
     except NotDeclared as error:
         raise click.ClickException(str(error)) from None
-    click.echo(json.dumps(_json(found), indent=2) if output == "json" else "\n".join(_text(found)))
+    if output == "json":
+        print_data(json.dumps(_json(found), indent=2))
+        return
+    for line in _text(found):
+        say(line)
 
 
 def _text(found: Explained) -> Iterator[str]:
@@ -46,7 +51,7 @@ def _text(found: Explained) -> Iterator[str]:
 
 def _kind(kind: KindExplained) -> Iterator[str]:
     versions = f" ({', '.join(kind.versions)})" if kind.versions else ""
-    yield f"{click.style(kind.kind, bold=True)}  {kind.group or 'core'}{versions}: {kind.effect}"
+    yield f"{paint(kind.kind, 'bold')}  {kind.group or 'core'}{versions}: {kind.effect}"
     for row in kind.rows:
         fields = ", ".join(field or "anything else" for field in row.fields if field or not row.whole)
         title = f"{fields} {row.case}".strip() if row.whole else f"{fields}{f' ({row.case})' if row.case else ''}"
@@ -58,7 +63,7 @@ def _kind(kind: KindExplained) -> Iterator[str]:
 
 
 def _field(field: FieldExplained) -> Iterator[str]:
-    yield click.style(field.path, bold=True) + (f": {field.row.effect}" if field.row else "")
+    yield paint(field.path, "bold") + (f": {field.row.effect}" if field.row else "")
     if field.row:
         yield from _reason(field.row)
     for value, row in field.values.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ import click
 
 from lockgate import __version__
 from lockgate.cli import BEGAN, explain, running, show, trace, up
+from lockgate.cli.terminal import paint, say
 
 _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this machine, from your manifests.
 
@@ -55,7 +57,10 @@ def main() -> None:
     except click.exceptions.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().removesuffix("\n").split("\n"):
+            say(line, err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -104,5 +109,5 @@ def explained(error: BaseException) -> str:
 
 
 def _fail(text: str, code: int) -> None:
-    click.echo(f"{click.style('lockgate:', fg='red')} {text}", err=True)
+    say(f"{paint('lockgate:', 'red')} {text}", err=True)
     sys.exit(code)

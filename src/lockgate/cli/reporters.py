@@ -8,9 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import click
-
-from lockgate.cli.terminal import Terminal
+from lockgate.cli.terminal import Terminal, print_data
 from lockgate.runtime.detached import NOT_READY, READY, Parent
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ class JsonLines(Terminal):
             "shortfall": report.shortfall,
             "refused": report.refused,
         }
-        click.echo(json.dumps(printed))
+        print_data(json.dumps(printed))
         sys.stdout.flush()
 
 
@@ -75,10 +73,10 @@ class Detached:
         self._pass_on(lambda reporter: reporter.not_ready(report, seconds))
         self._report(NOT_READY)
 
-    def _pass_on(self, say: Callable[[Reporter], None]) -> None:
+    def _pass_on(self, pass_on: Callable[[Reporter], None]) -> None:
         if self._reporter is not None:
             with suppress(OSError):
-                say(self._reporter)
+                pass_on(self._reporter)
 
     def _report(self, outcome: bytes) -> None:
         if self._reporter is not None:

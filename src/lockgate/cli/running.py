@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lockgate.cli.terminal import paint, print_data, print_fault, print_line, say
 from lockgate.cli.up import name_option, output_option
 
 
@@ -31,7 +32,10 @@ def status(name: str, output: str) -> int:
         told = commands.ask_status(folder)
     except Starting as starting:
         told = {"name": name, "pid": folder.pid(), "ready": False, "starting": True}
-        click.echo(json.dumps(told, indent=2) if output == "json" else f" {starting} (pid {told['pid']})")
+        if output == "json":
+            print_data(json.dumps(told, indent=2))
+        else:
+            say(f" {starting} (pid {told['pid']})")
         return 1
     print_status(told, output)
     return 0 if told["ready"] and not told["refused"] else 1
@@ -45,7 +49,7 @@ def logs(name: str, follow: bool) -> None:
     from lockgate.runtime import commands
 
     for line in commands.read_log(folder_of(name), follow=follow):
-        click.echo(line, nl=False)
+        say(line.removesuffix("\n"))
 
 
 @click.command()
@@ -55,7 +59,7 @@ def down(name: str) -> None:
     from lockgate.runtime.stopping import stop
 
     stopped = stop(folder_of(name))
-    click.echo(f"stopped {name} (pid {stopped.pid}{', which had to be killed' if stopped.killed else ''})")
+    say(f"stopped {name} (pid {stopped.pid}{', which had to be killed' if stopped.killed else ''})")
 
 
 @click.command(epilog='\b\nExample:\n  eval "$(lockgate env)"; curl https://HOST/')
@@ -67,11 +71,11 @@ def env(name: str, output: str) -> None:
 
     variables = environment(folder_of(name).read())
     if output == "json":
-        click.echo(json.dumps(variables, indent=2))
+        print_data(json.dumps(variables, indent=2))
         return
     for variable, value in variables.items():
-        click.echo(f"export {variable}={shlex.quote(value)}")
-    click.echo(f"unset {' '.join(CLEARED)}")
+        print_data(f"export {variable}={shlex.quote(value)}")
+    print_data(f"unset {' '.join(CLEARED)}")
 
 
 @click.command(
@@ -98,20 +102,19 @@ def exec_(name: str, command: tuple[str, ...]) -> None:
 
 def print_status(told: dict[str, Any], output: str) -> None:
     if output == "json":
-        click.echo(json.dumps(told, indent=2))
+        print_data(json.dumps(told, indent=2))
         return
-    from lockgate.cli.terminal import print_fault, print_line
     from lockgate.resources.diagnostics import Diagnostic
     from lockgate.runtime.parts import Line, Readiness
 
     for note in told["supplied"]:
-        click.echo(click.style(" + ", fg="blue") + note)
+        say(paint(" + ", "blue") + note)
     for part in told["parts"]:
         print_line(Line(part["part"], part["name"], Readiness(part["state"]), part["detail"]))
     readiness = "ready" if told["ready"] else "not ready"
-    click.echo(click.style(f" {' · '.join((readiness, *told['shortfall']))}", bold=True))
-    click.echo(f" {told['name']} · pid {told['pid']} · proxy {told['addresses']['proxy']}")
-    click.echo(f" {told['urls'][0]}" if told["urls"] else " no host is served")
+    say(paint(f" {' · '.join((readiness, *told['shortfall']))}", "bold"))
+    say(f" {told['name']} · pid {told['pid']} · proxy {told['addresses']['proxy']}")
+    say(f" {told['urls'][0]}" if told["urls"] else " no host is served")
     for each in told["faults"]:
         if each["severity"] != "info":
             print_fault(Diagnostic.of_json(each))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lockgate.cli.options import no_supply_option, read_options
-from lockgate.cli.terminal import print_fault, print_note
+from lockgate.cli.terminal import paint, print_data, print_fault, print_note, say
 from lockgate.resources.faults import Severity
 
 
@@ -40,16 +40,17 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
     shown = [stack_json(stack, locate) for stack in made.stacks]
     match output:
         case "json":
-            click.echo(json.dumps(shown, indent=2))
+            print_data(json.dumps(shown, indent=2))
         case "yaml":
             import yaml
 
-            click.echo(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), nl=False)
+            print_data(yaml.safe_dump(shown, sort_keys=False), end="")
         case _:
             for stack in shown:
-                click.echo("\n".join(_lines(stack)))
+                for line in _lines(stack):
+                    say(line)
             if not shown:
-                click.echo("no Ingress here is the AWS Load Balancer Controller's")
+                say("no Ingress here is the AWS Load Balancer Controller's")
     if output == "text":
         for note in planned.supply.notes:
             print_note(note)
@@ -63,7 +64,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
 
 def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
     balancer = stack.get("LoadBalancer", {})
-    yield click.style(balancer.get("LoadBalancerName", "no load balancer"), bold=True) + (
+    yield paint(balancer.get("LoadBalancerName", "no load balancer"), "bold") + (
         f"  {balancer.get('Scheme', '')}  group {stack['IngressGroup']}{_origin(balancer)}"
     )
     for listener in stack.get("Listeners", ()):
@@ -124,4 +125,4 @@ def _action(action: Mapping[str, Any]) -> str:
 
 def _origin(part: Mapping[str, Any]) -> str:
     where = part.get("From")
-    return click.style(f"  {where}", dim=True) if where else ""
+    return paint(f"  {where}", "dim") if where else ""

@@ -1,8 +1,13 @@
-"""What commands print for a person, line by line."""
+"""What commands print: lines for a person, and data for programs.
+
+Every line goes through `say`, and there is no other way to a terminal: names, messages and URLs come from manifests and
+from clients, and whoever writes a manifest must not be able to write to the reader's terminal.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +20,12 @@ from lockgate.resources.text import escaped
 if TYPE_CHECKING:
     from lockgate.runtime.parts import Line, Report
 
+# Noncharacters stand for the styles until `say` has escaped everything else.
+_END = "\ufdd0"
+_STYLES = {"bold": "\ufdd1", "dim": "\ufdd2", "red": "\ufdd3", "green": "\ufdd4", "yellow": "\ufdd5", "blue": "\ufdd6"}
+_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34}
+_SEQUENCES = {_END: "\x1b[0m", **{mark: f"\x1b[{_CODES[name]}m" for name, mark in _STYLES.items()}}
+_MARKED = re.compile(f"([{''.join(_SEQUENCES)}])")
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 _MARKS = {
     "ready": ("✓", "green"),
@@ -25,6 +36,22 @@ _MARKS = {
 }
 _SERVING = ("load balancer", "gateway")
 _NAME_WIDTH = 31
+
+
+def paint(text: str, style: str) -> str:
+    """Text in bold, dim, red, green, yellow or blue, for `say`."""
+    return f"{_STYLES[style]}{text}{_END}"
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line. Control characters are shown escaped; colours only on a terminal."""
+    parts = (part if part in _SEQUENCES else escaped(part) for part in _MARKED.split(text))
+    click.echo("".join(_SEQUENCES.get(part, part) for part in parts), err=err, color=_colour(err))
+
+
+def print_data(text: str, *, end: str = "\n") -> None:
+    """Print what a program reads, as it is."""
+    click.echo(text + end, nl=False)
 
 
 class Terminal:
@@ -47,7 +74,7 @@ class Terminal:
         self._say(_note(text))
 
     def ready(self, report: Report, seconds: float, proxy: str) -> None:
-        self._say(click.style(f" {' · '.join((f'ready in {seconds:.1f} s', *report.shortfall))}", bold=True))
+        self._say(paint(f" {' · '.join((f'ready in {seconds:.1f} s', *report.shortfall))}", "bold"))
         if report.urls:
             url = report.urls[0]
             self._say(f" {url}   try: lockgate exec -- curl {url}")
@@ -62,39 +89,38 @@ class Terminal:
         served = any(line.state == "ready" and line.part in _SERVING for line in report.lines)
         what = "the rest is served" if served else "nothing is served"
         text = " · ".join((f"not ready after {seconds:.1f} s", *report.shortfall))
-        self._say(click.style(f" {text}; {what}, and files are watched", bold=True), always=True)
+        self._say(paint(f" {text}; {what}, and files are watched", "bold"), always=True)
 
     def changed(self, text: str) -> None:
-        self._say(click.style(" ↻ ", fg="blue") + text)
+        self._say(paint(" ↻ ", "blue") + text)
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if always or not self._quiet:
-            click.echo(text, err=self._quiet, color=_colour(self._quiet))
+            say(text, err=self._quiet)
             sys.stdout.flush()
 
 
 def print_fault(fault: Diagnostic) -> None:
-    line = fault.line(paint=lambda severity: click.style(severity.value, fg=_COLOURS[severity]))
-    click.echo(line, err=True, color=_colour(err=True))
+    say(fault.line(paint=lambda severity: paint(severity.value, _COLOURS[severity])), err=True)
 
 
 def print_note(text: str) -> None:
     """What is supplied, on standard error."""
-    click.echo(_note(text), err=True, color=_colour(err=True))
+    say(_note(text), err=True)
 
 
 def _note(text: str) -> str:
-    return click.style(" + ", fg="blue") + escaped(text)
+    return paint(" + ", "blue") + text
 
 
 def print_line(line: Line) -> None:
-    click.echo(_row(line), color=_colour())
+    say(_row(line))
 
 
 def _row(line: Line) -> str:
     mark, colour = _MARKS[line.state]
     name = line.name if len(line.name) <= _NAME_WIDTH else line.name[: _NAME_WIDTH - 1] + "…"
-    return click.style(f" {mark} ", fg=colour) + f"{line.part:<15} {name:<{_NAME_WIDTH}} {line.detail}".rstrip()
+    return paint(f" {mark} ", colour) + f"{line.part:<15} {name:<{_NAME_WIDTH}} {line.detail}".rstrip()
 
 
 def _colour(err: bool = False) -> bool | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate.cli.options import read_options
+from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
@@ -98,16 +99,17 @@ def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, 
     found = walk(edge, request, follow=follow)
     match output:
         case "json":
-            click.echo(json.dumps(text.as_json(found, locate), indent=2))
+            print_data(json.dumps(text.as_json(found, locate), indent=2))
         case "mermaid":
-            click.echo(picture.mermaid(found), nl=False)
+            for line in picture.mermaid(found).splitlines():
+                say(line)
         case "svg":
-            click.echo(picture.svg(found), nl=False)
+            print_data(picture.svg(found), end="")
         case "junit":
             raise click.UsageError("--output junit goes with --cases")
         case _:
             for line in text.lines(text.as_json(found, locate), _style, verbose=verbose):
-                click.echo(line)
+                say(line)
     return int(found.last.ending.is_error)
 
 
@@ -117,10 +119,10 @@ def _print_table(edge: Edge, locate: Locate, output: str) -> int:
 
     found = text.table_json(tables(edge), locate)
     if output == "json":
-        click.echo(json.dumps(found, indent=2))
+        print_data(json.dumps(found, indent=2))
     elif output == "text":
         for line in text.table_lines(found, _style):
-            click.echo(line)
+            say(line)
     else:
         raise click.UsageError("--all prints text or json")
     return int(not all(row["reachable"] for table in found for row in table["rows"]))
@@ -141,15 +143,15 @@ def _compare(name: str, request: Request, *, follow: bool, verbose: bool, output
     differ = [each for step, seen in zip(steps, observed, strict=True) for each in replay.differences(step, seen)]
     if output == "json":
         shown = {"predicted": predicted, "observed": [asdict(each) for each in observed], "differences": differ}
-        click.echo(json.dumps(shown, indent=2))
+        print_data(json.dumps(shown, indent=2))
         return int(bool(differ))
     for line in text.lines(predicted, _style, verbose=verbose):
-        click.echo(line)
+        say(line)
     for each in observed:
         seen = each.error if each.status is None else f"{each.status} {each.backend or each.location}".rstrip()
-        click.echo(f" {_style('=', 'fail' if differ else 'pass')} observed      {seen}")
+        say(f" {_style('=', 'fail' if differ else 'pass')} observed      {seen}")
     for difference in differ:
-        click.echo(f" {_style('✗', 'fail')} {difference}")
+        say(f" {_style('✗', 'fail')} {difference}")
     return int(bool(differ))
 
 
@@ -182,18 +184,18 @@ def _run_cases(edge: Edge, file: str, output: str) -> int:
     failed = [each for each in results if not each.passed]
     match output:
         case "junit":
-            click.echo(cases.junit(results, file), nl=False)
+            print_data(cases.junit(results, file), end="")
         case "json":
             shown = [
                 {"name": each.case.name, "passed": each.passed, "differences": each.differences} for each in results
             ]
-            click.echo(json.dumps(shown, indent=2))
+            print_data(json.dumps(shown, indent=2))
         case _:
             for each in results:
-                click.echo(f" {_style('✓', 'pass') if each.passed else _style('✗', 'fail')} {each.case.name}")
+                say(f" {_style('✓', 'pass') if each.passed else _style('✗', 'fail')} {each.case.name}")
                 for difference in each.differences:
-                    click.echo(f"     {difference}")
-            click.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+                    say(f"     {difference}")
+            say(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     return int(bool(failed))
 
 
@@ -217,14 +219,4 @@ def _headers(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _style(text: str, role: str) -> str:
-    match role:
-        case "bold":
-            return click.style(text, bold=True)
-        case "dim":
-            return click.style(text, dim=True)
-        case "pass":
-            return click.style(text, fg="green")
-        case "fail":
-            return click.style(text, fg="red")
-        case _:
-            return click.style(text, fg="yellow")
+    return paint(text, {"bold": "bold", "dim": "dim", "pass": "green", "fail": "red"}.get(role, "yellow"))
