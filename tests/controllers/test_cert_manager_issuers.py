@@ -187,8 +187,8 @@ def test_what_is_not_served_is_told(tmp_path: Path) -> None:
         keystores = {"pkcs12": {"create": True, "passwordSecretRef": {"name": "p", "key": "p"}}}
         await lab.store.apply(acme_issuer("le", solvers=[{"http01": {"ingress": {}}}]), manager="kubectl")
         await lab.store.apply(certificate("le", keystores=keystores), manager="kubectl")
-        assert (await lab.event("NotServed", "spec.keystores")).involved_object.name == "web"
-        assert (await lab.event("NotServed", "spec.acme.solvers[0].http01")).involved_object.name == "le"
+        assert (await lab.event("NotServed", "spec.keystores of")).involved_object.name == "web"
+        assert (await lab.event("NotServed", "spec.acme.solvers.http01.ingress of")).involved_object.name == "le"
 
     run_lab(tmp_path, story)
 

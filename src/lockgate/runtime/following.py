@@ -60,7 +60,7 @@ class Following:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with Watcher(self._paths) as watcher:
+        async with Watcher(self._paths, warn=self._changed) as watcher:
             while True:
                 try:
                     again = await self._look(watcher)

@@ -4,19 +4,20 @@ What counts is the difference between two looks at the disk (`tree`). Three thin
 
 - The system's notifier, within some 20 ms. It follows folders, not names: when a folder is replaced by another of the
   same name, it goes on following the old one. So it starts again whenever the folders are no longer the same.
-- A poll of what the notifier cannot see: the paths themselves, and what is beyond symbolic links.
-- A poll of everything, for file systems that other machines write to, and for systems that ran out of notifiers.
+- A poll of what the notifier may miss: whether the paths are there, and where symbolic links lead.
+- A poll of everything, for file systems that other machines write to, and for systems that ran out of watches.
 
-A poll that took long waits long, so that polling costs half a percent of a CPU at most.
+A poll that took long rests long: polling costs half a percent of a CPU, and two percent where there is no notifier.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -28,17 +29,19 @@ log = logging.getLogger("lockgate.runtime")
 
 _STEP, _DEBOUNCE = 20, 400  # ms; a burst of events ends after a step without one, or after the debounce
 _NEAR, _FAR = 0.25, 2.0  # s between polls of what the notifier cannot see, and of everything
-_REST = 200  # times as long as a poll took, at least
+_REST, _REST_ALONE = 200, 50  # times as long as a poll took, at least; and without a notifier
 
 
 class Watcher:
-    """An async context manager; `tree` is what was on disk at the last look."""
+    """An async context manager; `tree` is what was on disk at the last look. `warn` gets a line for the user."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], *, warn: Callable[[str], None] = log.warning) -> None:
         self._paths = tuple(path for path in paths if not files.is_stream(path))
         self.tree = tree.read(self._paths)
+        self._warn = warn
         self._hint = asyncio.Event()
-        self._notifiers: list[_Notifier] = []
+        self._notifier: _Notifier | None = None
+        self._warned = False
         self._near_due = self._far_due = self._rested = 0.0
 
     async def __aenter__(self) -> Self:
@@ -48,7 +51,8 @@ class Watcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_notifiers()
+        if self._notifier:
+            self._notifier.stop()
 
     async def changed(self, within: float | None = None) -> bool:
         """Wait until something differs from `tree`, for `within` seconds at most; whether it does."""
@@ -80,7 +84,8 @@ class Watcher:
         before, self.tree = self.tree, await asyncio.to_thread(tree.read, self._paths)
         now = time.monotonic()
         self._rested = now + (now - began)
-        self._far_due = now + max(_FAR if self._notifiers else _NEAR, _REST * (now - began))
+        rest = _REST if self._notifier else _REST_ALONE
+        self._far_due = now + max(_FAR if self._notifier else _NEAR, rest * (now - began))
         if self.tree.identities != before.identities:
             await self._follow_folders()
         return self.tree != before
@@ -89,50 +94,46 @@ class Watcher:
         return [path if path in self.tree.files else str(PurePath(path)) for path in self._paths]
 
     async def _follow_folders(self) -> None:
-        """Follow the folders that are there now; for a file its own folder, because editors replace the file."""
-        self._stop_notifiers()
-        roots = self._roots()
-        folders = [each for each in roots if each in self.tree.folders]
-        single = [each for each in roots if each not in self.tree.folders and Path(each).parent.is_dir()]
-        try:
-            if folders:
-                self._notifiers.append(await asyncio.to_thread(_Notifier, folders, (), self._notice()))
-            if single:
-                parents = [str(PurePath(each).parent) for each in single]
-                self._notifiers.append(await asyncio.to_thread(_Notifier, parents, single, self._notice()))
-        except Exception as error:  # a limit of the system, or a folder that is gone already
-            log.warning("changes below %s are polled for: %s", ", ".join(roots), error)
-            self._stop_notifiers()
-        self._hint.set()  # for what was changed before the notifiers saw it
-
-    def _notice(self) -> Callable[[], None]:
+        """Follow the folders that are there now."""
+        if self._notifier:
+            self._notifier.stop()
+            self._notifier = None
+        named = [each for each in self._roots() if each not in self.tree.folders]
+        named += [str(Path(each).resolve()) for each in self.tree.distant if each in self.tree.files]
         loop = asyncio.get_running_loop()
 
         def notice() -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._hint.set)
 
-        return notice
-
-    def _stop_notifiers(self) -> None:
-        while self._notifiers:
-            self._notifiers.pop().stop()
+        try:
+            self._notifier = await asyncio.to_thread(_Notifier, self.tree.folders, named, notice)
+        except FileNotFoundError:
+            pass  # a folder is gone already, which the next look finds
+        except (OSError, RuntimeError) as error:
+            if not self._warned:
+                self._warned = True
+                self._warn(f"the system does not report changes of the files, so they are polled: {error}")
+        self._hint.set()  # for what was changed before the notifier saw it
 
 
 class _Notifier:
-    """A thread that calls `notice` when something happens: to the files `named`, else to anything below the folders.
+    """A thread that calls `notice` when something happens in one of the `folders`, or to one of the `files` elsewhere.
 
-    Raises OSError, RuntimeError when the system has no more watches.
+    A file's own folder is followed, because editors replace the file. Raises OSError, RuntimeError when the system has
+    no more watches.
     """
 
-    def __init__(self, folders: Sequence[str], named: Sequence[str], notice: Callable[[], None]) -> None:
+    def __init__(self, folders: Iterable[str], files: Iterable[str], notice: Callable[[], None]) -> None:
         from watchfiles._rust_notify import RustNotify
 
-        self._folders = [str(Path(folder).absolute()) for folder in folders]
-        self._named = {str(Path(file).absolute()) for file in named}
+        self._folders = {Path(folder).absolute() for folder in folders}
+        self._files = {Path(file).absolute() for file in files}
         self._notice = notice
         self._stopped = threading.Event()
-        self._events = RustNotify(self._folders, False, False, 0, not named, True)
+        followed = self._folders | {file.parent for file in self._files}
+        readable = [str(folder) for folder in followed if os.access(folder, os.R_OK | os.X_OK)]
+        self._events = RustNotify(readable, False, False, 0, False, False)
         threading.Thread(target=self._listen, name="file notifier", daemon=True).start()
 
     def stop(self) -> None:
@@ -141,12 +142,10 @@ class _Notifier:
     def _listen(self) -> None:
         with self._events as events:
             while isinstance(found := events.watch(_DEBOUNCE, _STEP, 0, self._stopped), set):
-                if any(self._matters(path) for _, path in found):
+                if any(self._matters(Path(path)) for _, path in found):
                     self._notice()
 
-    def _matters(self, path: str) -> bool:
+    def _matters(self, path: Path) -> bool:
         """What editors and git keep in hidden files does not; the ``..data`` of a mounted ConfigMap does."""
-        if self._named:
-            return path in self._named
-        folder = next((each for each in self._folders if path.startswith(each)), "")
-        return not any(part.startswith(".") and not part.startswith("..") for part in path[len(folder) :].split("/"))
+        hidden = path.name.startswith(".") and not path.name.startswith("..")
+        return path in self._files or (path.parent in self._folders and not hidden) or path in self._folders

@@ -32,10 +32,10 @@ from lockgate.certificates.policy import go_list
 from lockgate.certificates.request import load_chain, owner_reference
 from lockgate.certificates.secret import CERTIFICATE_NAME, FIELD_MANAGER, NEXT_KEY, next_key
 from lockgate.certificates.times import write_time
-from lockgate.certificates.unserved import of_certificate
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.environment import Environment
 from lockgate.controllers.keys import generate
+from lockgate.resources.effects.uses import messages_of
 from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import ApiError, NotFound
@@ -165,7 +165,7 @@ class Certificates:
     async def _start(self, seen: Seen, act: Start) -> None:
         await self._status(seen, {"conditions": _issuing(seen, "True", act.violation)})
         await self._event("trigger", seen, "Normal", "Issuing", act.violation.message)
-        for missing in of_certificate(seen.certificate):
+        for missing in messages_of(seen.certificate):
             await self._event("trigger", seen, "Warning", "NotServed", missing)
 
     async def _make_key(self, seen: Seen, act: MakeKey) -> None:

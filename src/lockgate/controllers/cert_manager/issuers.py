@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lockgate.certificates.authority import Authority, NotAnAuthority
 from lockgate.certificates.conditions import with_condition
 from lockgate.certificates.keys import KeySpec, UnreadableKey, encode_key, load_key
-from lockgate.certificates.unserved import of_issuer
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.accounts import DEFAULT_KEY, Accounts, key_hash
 from lockgate.controllers.cert_manager.acme_client import AcmeError, AcmeUnreachable
 from lockgate.controllers.cert_manager.environment import Environment
 from lockgate.controllers.cert_manager.secrets import SecretProblem
 from lockgate.controllers.keys import generate
+from lockgate.resources.effects.uses import messages_of
 from lockgate.resources.kinds import ACMEIssuer, ClusterIssuer, Issuer
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, ObjectKey
@@ -59,7 +59,7 @@ class Issuers:
         before = condition(issuer.status.conditions, "Ready")
         await self._write(issuer, verdict)
         if verdict.status == "True" and (before is None or before.status != "True"):
-            for missing in of_issuer(issuer):
+            for missing in messages_of(issuer):
                 await self._tell(issuer, "Warning", "NotServed", missing)
         if verdict.again:
             await self._tell(issuer, "Warning", "ErrInitIssuer", f"Error initializing issuer: {verdict.message}")

@@ -24,7 +24,7 @@ from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
 from lockgate.loadbalancer.known import Known
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.loadbalancer.unheeded import unheeded
+from lockgate.loadbalancer.without_effect import without_effect
 
 if TYPE_CHECKING:
     from lockgate.loadbalancer.waf.evaluate import Verdict
@@ -95,7 +95,7 @@ class ElasticLoadBalancing:
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
         self._unserved: dict[str, str] = {}
-        self._unheeded: set[str] = set()
+        self._ignored: set[str] = set()
         self._addresses: dict[str, str] = {}
         self._ports: dict[tuple[str, int], int] = {}
         self._published: Snapshot | None = None
@@ -308,10 +308,10 @@ class ElasticLoadBalancing:
             if self._unserved.get(name) != why:
                 log.warning("listener %s is not served: %s", name, why)
         self._unserved = told
-        without_effect = {sentence for balancer in self.load_balancers for sentence in unheeded(balancer)}
-        for sentence in sorted(without_effect - self._unheeded):
+        ignored = {sentence for balancer in self.load_balancers for sentence in without_effect(balancer)}
+        for sentence in sorted(ignored - self._ignored):
             log.info("%s", sentence)
-        self._unheeded = without_effect
+        self._ignored = ignored
 
     @property
     def unserved(self) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ class Pattern:
         return _covers(self.parts, path)
 
     def find(self, manifest: JsonObject) -> Iterator[Path]:
-        """Where a manifest sets it, list indexes included. What is empty or false is not set."""
+        """Where a manifest sets it, list indexes included. Empty text, an empty list, 0 and false are not set."""
         for path, value in _find(manifest, self.parts, ()):
             if value == self.value if self.value else value not in _UNSET:
                 yield path
@@ -124,7 +124,7 @@ def parts_of(text: str) -> tuple[str, ...]:
 
 
 _PART = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
-_UNSET: tuple[Any, ...] = (None, "", False, 0, [], {})
+_UNSET: tuple[Any, ...] = (None, "", False, 0, [])  # an empty object is set: `http01: {ingress: {}}`
 
 
 def _patterns(fields: tuple[str, ...]) -> tuple[Pattern, ...]:

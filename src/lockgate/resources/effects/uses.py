@@ -9,10 +9,10 @@ from typing import Any
 
 from lockgate.resources.codes import manifests as codes
 from lockgate.resources.effects.row import Row
-from lockgate.resources.effects.table import Notice
+from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.field_errors import Path, field_name
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, Resource
 
 FEW = 3  # objects that are named where more of them are reported together
 
@@ -62,6 +62,15 @@ def uses_of(manifest: JsonObject, noticed: Iterable[Notice]) -> Iterator[Use]:
         places[notice.row] = places.get(notice.row, ()) + ((notice.path,) if notice.path else ())
     for row, paths in places.items():
         yield Use(row, manifest, paths)
+
+
+def messages_of(resource: Resource) -> Iterator[str]:
+    """A sentence for each thing that an object asks for and that would be missed."""
+    group, kind = resource.KIND.group_kind
+    manifest = {"kind": kind, **resource.manifest()}
+    for use in uses_of(manifest, notices(group, kind, manifest)):
+        if use.row.noticed:
+            yield fault([use], None).message
 
 
 def fault(uses: Sequence[Use], origin: Origin | None) -> Fault:

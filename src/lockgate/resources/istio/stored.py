@@ -1,4 +1,4 @@
-"""Istio's kinds that are accepted and listed, and that the gateway here does not act on."""
+"""Istio's kinds that are stored as they are written: `effects` says what that means for requests."""
 
 from typing import ClassVar
 

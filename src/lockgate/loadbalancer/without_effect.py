@@ -1,4 +1,4 @@
-"""Settings that the API takes and that change nothing on one machine: in words, for whoever waits for their effect."""
+"""Reports attributes that the ELBv2 API keeps and that have no effect on one machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 _FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets"
 
 
-def unheeded(balancer: LoadBalancer) -> Iterator[str]:
-    """A sentence a setting that is not at its default."""
+def without_effect(balancer: LoadBalancer) -> Iterator[str]:
+    """A sentence for each attribute that is not at its default."""
     if balancer.attributes.get("zonal_shift.config.enabled") == "true":
         yield f"load balancer {balancer.name}: zonal shift has no effect, there is one zone: this machine"
     for group in balancer.target_groups.values():

@@ -1,9 +1,9 @@
-"""What is said of settings that change nothing here."""
+"""Attributes that have no effect here are reported."""
 
 from __future__ import annotations
 
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
-from lockgate.loadbalancer.unheeded import unheeded
+from lockgate.loadbalancer.without_effect import without_effect
 
 FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets"
 DEFAULTS = {
@@ -19,13 +19,16 @@ def balancer(*groups: TargetGroup, **attributes: str) -> LoadBalancer:
 
 
 def test_nothing_is_said_of_defaults() -> None:
-    assert list(unheeded(balancer(TargetGroup("web", "web", 80, attributes=DEFAULTS), TargetGroup("a", "a", 80)))) == []
+    assert (
+        list(without_effect(balancer(TargetGroup("web", "web", 80, attributes=DEFAULTS), TargetGroup("a", "a", 80))))
+        == []
+    )
 
 
 def test_each_setting_without_effect_has_its_sentence() -> None:
     web = TargetGroup("web", "web", 80, attributes={**DEFAULTS, "load_balancing.cross_zone.enabled": "false"})
     api = TargetGroup("api", "api", 80, attributes={**DEFAULTS, f"{FAILOVER}.percentage": "50"})
-    assert list(unheeded(balancer(web, api, zonal_shift__config__enabled="true"))) == [
+    assert list(without_effect(balancer(web, api, zonal_shift__config__enabled="true"))) == [
         "load balancer lab: zonal shift has no effect, there is one zone: this machine",
         "target group web: load balancing across zones is off, which has no effect: there is one zone",
         "target group api: dns_failover has no effect, one address stands for the load balancer",
