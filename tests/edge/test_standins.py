@@ -15,7 +15,7 @@ from lockgate.edge.options import Options
 from lockgate.edge.standins import fill
 from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.resources.arns import REGIONS
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Severity
 from lockgate.resources.reader import read

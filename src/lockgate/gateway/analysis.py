@@ -13,7 +13,7 @@ from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.registry import protocol
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
-from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 
 

@@ -14,7 +14,7 @@ from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.routes import HttpRule, Rules, named_hosts
 from lockgate.resources import kinds
-from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 
 

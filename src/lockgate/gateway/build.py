@@ -27,6 +27,7 @@ from lockgate.gateway.virtual_hosts import Part, VirtualHosts, part
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import kinds
 from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.model import ObjectKey
 
@@ -202,7 +203,7 @@ class _Building:
                 if not any(covers(server, rules.service) for server in without_http):
                     told = ", ".join(rules.service.spec.hosts)
                     origin = Origin(rules.service.key, ("spec", "hosts"))
-                    self.faults.append(codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=told, gateway=name))
+                    self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=told, gateway=name))
 
     def _check_credentials(self, wanted: Mapping[str, Origin]) -> None:
         known = set(self._sources.secrets)
@@ -210,7 +211,7 @@ class _Building:
             secrets = secret_names(name)
             if name.startswith(SCHEME) and not any((self._workload.namespace, one) in known for one in secrets):
                 self.faults.append(
-                    codes.SECRET_NOT_FOUND.at(
+                    istio_codes.SECRET_NOT_FOUND.at(
                         origin.under("tls", "credentialName"), namespace=self._workload.namespace, name=secrets[0]
                     )
                 )

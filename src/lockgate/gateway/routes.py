@@ -46,6 +46,7 @@ from lockgate.gateway.retries import retry
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
 from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
 
 _GRPC = (
@@ -130,8 +131,7 @@ class _Translation:
             routes += found
             if last:
                 for later in rules.rules[index + 1 :] if _takes_everything(rule.route) else ():
-                    reason = "an earlier rule takes every request"
-                    self._faults.append(codes.UNREACHABLE_RULE.at(later.origin, reason=reason))
+                    self._faults.append(istio_codes.UNREACHABLE_RULE.at(later.origin))
                 break
         return Translated(tuple(routes), tuple(self._references.items()), (*rules.faults, *self._faults))
 
@@ -272,7 +272,7 @@ class _Translation:
         self._references.setdefault(reference, origin)
         if host and len(host.ports) > 1 and destination.port is None:
             ports = ", ".join(str(port.number) for port in host.ports)
-            self._faults.append(codes.PORT_REQUIRED.at(origin, host=name, ports=ports, port=reference.port))
+            self._faults.append(istio_codes.PORT_REQUIRED.at(origin, host=name, ports=ports, port=reference.port))
         return reference.cluster
 
     def _mirrors(self, route: kinds.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:

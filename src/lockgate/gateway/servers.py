@@ -13,6 +13,7 @@ from lockgate.gateway.memo import Memo
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
 from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
 
 _HTTP_FAMILY = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY")
@@ -126,7 +127,7 @@ class _Merge:
 
     def add(self, server: BoundServer) -> None:
         if reason := self._excluded(server):
-            self._found.faults.append(codes.CONFLICTING_GATEWAYS.at(server.origin, reason=reason))
+            self._found.faults.append(istio_codes.CONFLICTING_GATEWAYS.at(server.origin, reason=reason))
             return
         if server.server.tls is not None:
             taken = self._tls_hosts.setdefault((server.port, server.server.bind), {})
@@ -165,4 +166,4 @@ def _check_port(server: BoundServer, workload: Workload, told: list[Fault]) -> N
     number = server.server.port.number
     if workload.ports and not any(number in (port.port, port.target) for port in workload.ports):
         ports = ", ".join(str(port) for port in sorted({port.port for port in workload.ports}))
-        told.append(codes.PORT_NOT_ON_SERVICE.at(server.origin.under("port", "number"), port=number, ports=ports))
+        told.append(istio_codes.PORT_NOT_ON_SERVICE.at(server.origin.under("port", "number"), port=number, ports=ports))

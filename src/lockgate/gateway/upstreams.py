@@ -13,7 +13,7 @@ from lockgate.gateway.model import Cluster, Endpoint
 from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
 from lockgate.gateway.routes import Reference
 from lockgate.resources import kinds
-from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 
 

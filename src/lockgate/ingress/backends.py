@@ -34,6 +34,8 @@ from lockgate.loadbalancer.model import (
     Rewrite,
     WeightedTargetGroup,
 )
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import IngressBackend, Service
 
 
@@ -55,8 +57,8 @@ class Backends:
     account: Account
     settings: Settings
     target_groups: TargetGroups
-    missing: Callable[[Member, Path, str], None]
-    """Told of a backend that does not exist, where that is answered 503."""
+    report: Callable[[Fault], None]
+    """Called with a fault for each backend that does not exist and is answered 503."""
     _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
     _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
     _logins: dict[tuple[str, str], Login] = field(default_factory=dict)
@@ -114,9 +116,7 @@ class Backends:
         if action is not None:
             return action
         if self.settings.tolerate_non_existent_backend_action:
-            self.missing(
-                member, path, f"no annotation {annotation.key}: requests get 503 Backend action does not exist"
-            )
+            self.report(codes.MISSING_ACTION.at(Origin(member.ingress.key, path), annotation=annotation.key))
             return _unavailable("Backend action does not exist")
         raise Refused(f"missing actions.{name} configuration")
 
@@ -137,8 +137,9 @@ class Backends:
                             service = self.objects.services.get((member.ingress.namespace, name))
                             if service is None:
                                 if len(targets) == 1 and self.settings.tolerate_non_existent_backend_service:
-                                    missing = f"no Service {member.ingress.namespace}/{name}: requests get 503"
-                                    self.missing(member, path, f"{missing} Backend service does not exist")
+                                    origin = Origin(member.ingress.key, path)
+                                    shown = f"{member.ingress.namespace}/{name}"
+                                    self.report(codes.MISSING_SERVICE.at(origin, service=shown))
                                     return _unavailable("Backend service does not exist"), None
                                 raise Refused(f'Service "{name}" not found')
                             reference = self.target_groups.reference(member, service, port, path)

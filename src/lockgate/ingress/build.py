@@ -78,7 +78,7 @@ class _Build:
         target_groups = TargetGroups(
             group.id, settings, self.account, family != "ipv4", security.backend_peer is not None
         )
-        self.backends = Backends(self.objects, self.account, settings, target_groups, self._no_backend)
+        self.backends = Backends(self.objects, self.account, settings, target_groups, self._report)
         self.redirect_port = _redirect_port(load_balancer.ssl_redirect(group), open_ports, group)
         listeners = tuple(self._listener(port, tags) for port in open_ports)
         load_balancer.check_addons(group)
@@ -114,7 +114,7 @@ class _Build:
         )
 
     def _frontend(self, behind: frontend.Behind) -> NetworkLoadBalancer | None:
-        made = frontend.frontend(self.group, behind, self.account, self.settings, self._unmapped)
+        made = frontend.frontend(self.group, behind, self.account, self.settings, self._report)
         if made is not None and not any(mapping.subnet for mapping in made.subnets):
             ingress, path = self.group.members[0].ingress, a.FRONTEND_NLB_SUBNETS.path()
             self._note_open(codes.FRONTEND_SUBNETS_OPEN, ingress, path)
@@ -274,14 +274,9 @@ class _Build:
             )
         ]
 
-    def _no_backend(self, member: Member, path: Path, message: str) -> None:
-        fault = codes.NO_BACKEND.at(Origin(member.ingress.key, path), problem=message)
+    def _report(self, fault: Fault) -> None:
         if fault not in self.faults:
             self.faults.append(fault)
-
-    def _unmapped(self, member: Member, message: str) -> None:
-        origin = Origin(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
-        self.faults.append(codes.UNMAPPED.at(origin, problem=message))
 
     def _note_open(self, code: Code, ingress: Resource, path: Path, **values: object) -> None:
         origin = Origin(ingress.key, path if path[-1] in ingress.metadata.annotations else ())

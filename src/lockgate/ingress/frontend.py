@@ -31,7 +31,8 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, TcpListener
-from lockgate.resources.faults import Origin
+from lockgate.resources.codes import load_balancer as codes
+from lockgate.resources.faults import Fault, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ def frontend(
     behind: Behind,
     account: Account,
     settings: Settings,
-    passed_over: Callable[[Member, str], None],
+    report: Callable[[Fault], None],
 ) -> NetworkLoadBalancer | None:
-    """None where no annotation asks for it. `passed_over` is told of ports that a member maps to none of its own.
+    """None where no annotation asks for it. `report` gets a fault for each port that leads to no port of its member.
 
     Raises `Refused`.
     """
@@ -64,7 +65,7 @@ def frontend(
     subnets = _subnets(group, replace(behind.demand, scheme=scheme, single=True), account)
     tags = _same_map(group, a.FRONTEND_NLB_TAGS, "conflicting frontend NLB tags: {} | {}")
     attributes = _same_map(group, a.FRONTEND_NLB_ATTRIBUTES, "conflicting frontend NLB attributes: {} | {}")
-    wishes = _merged(group, behind.ports, passed_over)
+    wishes = _merged(group, behind.ports, report)
     target_groups = [_target_group(group.id, wish, account, settings) for wish in wishes]
     first = said(group, a.ENABLE_FRONTEND_NLB)[0][0]
     return NetworkLoadBalancer(
@@ -157,7 +158,7 @@ _FIELDS: Final[Mapping[str, tuple[AnyAnnotation, str]]] = {
 """Of a health check, in the order in which they are compared, under the names that conflicts have for them."""
 
 
-def _merged(group: Group, ports: Sequence[Port], passed_over: Callable[[Member, str], None]) -> tuple[_Wish, ...]:
+def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]) -> tuple[_Wish, ...]:
     wishes: dict[int, list[_Wish]] = {}
     for member in group.members:
         own = [port.number for port in ports if any(each.key == member.key for each in port.members)]
@@ -166,7 +167,9 @@ def _merged(group: Group, ports: Sequence[Port], passed_over: Callable[[Member, 
                 if target_port in own:
                     wishes.setdefault(port, []).append(_wish(member, port, target_port))
                 else:
-                    passed_over(member, f"{port}={target_port}: {member.key} does not listen on port {target_port}")
+                    origin = Origin(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
+                    mapping = f"{port}={target_port}"
+                    report(codes.UNMAPPED.at(origin, mapping=mapping, ingress=member.key, port=target_port))
     return tuple(_agreed(wishes[port]) for port in sorted(wishes))
 
 

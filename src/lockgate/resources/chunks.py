@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import reading as codes
 from lockgate.resources.faults import Code, Fault, Position
 
 MAX_TEXT = 16 * 1024 * 1024  # characters of a file

@@ -8,7 +8,7 @@ from typing import Any
 
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources import validation
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import admission, objects, reading
 from lockgate.resources.faults import Code, Fault, Origin, Position
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, kinds
@@ -76,7 +76,9 @@ class _Inspection:
         self._place(namespaced=model.KIND.namespaced)
         if group != model.KIND.group or version not in model.KIND.versions:
             served = ", ".join(_versions(model))
-            self._report(codes.VERSION, ("apiVersion",), kind=kind, version=self._manifest["apiVersion"], served=served)
+            self._report(
+                objects.VERSION, ("apiVersion",), kind=kind, version=self._manifest["apiVersion"], served=served
+            )
             return None
         if not model.OPEN and kind not in _CARRIES_TEXT and self._templated and _is_template(self._manifest):
             raise Template
@@ -89,12 +91,12 @@ class _Inspection:
         for error in seen.refusals[:_MOST]:
             self._refused(error)
         if more := len(seen.unknown[_MOST:]):
-            self._report(codes.MORE_UNKNOWN_FIELDS, (), count=more)
+            self._report(objects.MORE_UNKNOWN_FIELDS, (), count=more)
         if more := len(seen.refusals[_MOST:]):
-            self._report(codes.MORE_INVALID, (), count=more)
+            self._report(admission.MORE_INVALID, (), count=more)
         if seen.resource is not None:
             for warning in validation.warnings(seen.resource):
-                self._report(codes.WARNED_BY_WEBHOOK, warning.path, warning=warning)
+                self._report(admission.WARNED_BY_WEBHOOK, warning.path, warning=warning)
         return seen.resource
 
     def identified(self) -> bool:
@@ -103,7 +105,7 @@ class _Inspection:
             value = self._manifest.get(name)
             if not isinstance(value, str) or not value:
                 found = "nothing" if value in (None, "") else json_type(value)
-                self._report(codes.NO_KIND, (name,), field=name, found=found)
+                self._report(reading.NO_KIND, (name,), field=name, found=found)
                 good = False
         metadata = self._manifest.get("metadata")
         if metadata is not None and not isinstance(metadata, dict):
@@ -117,8 +119,8 @@ class _Inspection:
         if isinstance(name, str) and name:
             return True
         if name is None or name == "":
-            self._report(codes.GENERATED_NAME if "generateName" in metadata else codes.NO_NAME, ("metadata",))
-        elif not any(found.code.id == codes.WRONG_TYPE.id for found in self.found):
+            self._report(reading.GENERATED_NAME if "generateName" in metadata else reading.NO_NAME, ("metadata",))
+        elif not any(found.code.id == objects.WRONG_TYPE.id for found in self.found):
             self._wrong_type(("metadata", "name"), "string", name)
         return False
 
@@ -140,14 +142,14 @@ class _Inspection:
             metadata["namespace"] = "default"
             self._manifest["metadata"] = metadata
         elif namespaced is False and namespace:
-            self._report(codes.CLUSTER_SCOPED, ("metadata", "namespace"), kind=self._manifest["kind"])
+            self._report(objects.CLUSTER_SCOPED, ("metadata", "namespace"), kind=self._manifest["kind"])
             del metadata["namespace"]
 
     def _refused(self, error: FieldError) -> None:
         if error.path == ("metadata", "name") and error.reason is Reason.REQUIRED:
             return  # reported once, for every kind, by `named`
         if error.webhook:
-            self._report(codes.REFUSED_BY_WEBHOOK, error.path, refusal=error, webhook=error.webhook)
+            self._report(admission.REFUSED_BY_WEBHOOK, error.path, refusal=error, webhook=error.webhook)
         elif error.reason is Reason.TYPE:
             expected = error.message.partition(" must be of type ")[2].partition(":")[0]
             self._wrong_type(error.path, expected, _value_at(self._manifest, error.path))
@@ -157,18 +159,18 @@ class _Inspection:
     def _wrong_type(self, path: Path, expected: str, value: Any) -> None:
         found = json_type(value)
         shown = f" {value!r}" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
-        code = codes.WRONG_TYPE
+        code = objects.WRONG_TYPE
         if expected == "string" and found in ("integer", "number", "boolean"):
-            code = codes.UNQUOTED
+            code = objects.UNQUOTED
         elif found == "string" and json_type(plain_scalar(value)) == expected:
-            code = codes.QUOTED
+            code = objects.QUOTED
         self._report(code, path, field=field_name(path), expected=expected, found=f"{found}{shown}")
 
     def _unknown(self, model: type[Resource], path: Path) -> None:
         values: dict[str, object] = {"kind": model.KIND.kind, "field": field_name(path)}
-        code = codes.UNKNOWN_FIELD
+        code = objects.UNKNOWN_FIELD
         if near := validation.nearest(model, path):
-            code, values = codes.MISSPELT_FIELD, {**values, "near": near}
+            code, values = objects.MISSPELT_FIELD, {**values, "near": near}
         self.found.append(Found(code, path, True, values))
 
     def _report(self, code: Code, path: Path, **values: object) -> None:
@@ -178,13 +180,13 @@ class _Inspection:
 # Faults of one object, of each sort.
 _MOST = 20
 _CODE_OF = {
-    Reason.REQUIRED: codes.REQUIRED,
-    Reason.INVALID: codes.INVALID,
-    Reason.UNSUPPORTED: codes.UNSUPPORTED,
-    Reason.FORBIDDEN: codes.FORBIDDEN,
-    Reason.DUPLICATE: codes.DUPLICATE_VALUE,
-    Reason.TOO_LONG: codes.INVALID,
-    Reason.TYPE: codes.WRONG_TYPE,
+    Reason.REQUIRED: admission.REQUIRED,
+    Reason.INVALID: admission.INVALID,
+    Reason.UNSUPPORTED: admission.UNSUPPORTED,
+    Reason.FORBIDDEN: admission.FORBIDDEN,
+    Reason.DUPLICATE: admission.DUPLICATE_VALUE,
+    Reason.TOO_LONG: admission.INVALID,
+    Reason.TYPE: objects.WRONG_TYPE,
 }
 # Their content is other programs' text, which may well be templates.
 _CARRIES_TEXT = {"ConfigMap", "Secret"}

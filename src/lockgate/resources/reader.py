@@ -11,7 +11,7 @@ from typing import Any
 
 from lockgate.resources import source, syntax
 from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, limit, split, too_many
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects, reading
 from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.faults import Fault, Origin, Position, Severity
 from lockgate.resources.field_errors import Path
@@ -81,7 +81,7 @@ def read(text: str | bytes, file: str) -> Reading:
         except UnicodeDecodeError as error:
             return Reading((), (_not_text(error, file),), whole=False)
     if len(text) > MAX_TEXT:
-        return Reading((), (limit(codes.LIMIT, Position(file, 1)),), whole=False)
+        return Reading((), (limit(reading.LIMIT, Position(file, 1)),), whole=False)
     with _no_collections():
         try:
             return _File(file).read(text.removeprefix("\ufeff"))
@@ -98,7 +98,7 @@ def _not_text(error: UnicodeDecodeError, file: str) -> Fault:
     line = error.object.count(b"\n", 0, error.start) + 1
     if b"\0" in error.object[:8000]:
         return syntax.not_a_manifest(Other("binary data"), Position(file, 1))
-    return codes.ENCODING.at(Position(file, line))
+    return reading.ENCODING.at(Position(file, line))
 
 
 @contextmanager
@@ -137,7 +137,7 @@ class _File:
             self._chunk(chunk)
         if not self._documents and not self._faults and not self._ignored:
             self._add(
-                codes.EMPTY_FILE.at(
+                reading.EMPTY_FILE.at(
                     Position(self._file, 1), is_empty="has only comments" if text.strip() else "is empty"
                 )
             )
@@ -196,7 +196,7 @@ class _File:
         self._faults += faults
         if earlier is not None and inspected.resource is not None:
             before = Origin(key, definition=earlier.definition)
-            self._faults.append((position, codes.DUPLICATE_OBJECT.at(origin, object=key, earlier=before)))
+            self._faults.append((position, objects.DUPLICATE_OBJECT.at(origin, object=key, earlier=before)))
 
     def _leave_out(self, fault: Fault) -> None:
         self._whole = False
@@ -219,7 +219,7 @@ def _first_of_all(faults: list[tuple[Position, Fault]]) -> tuple[Fault, ...]:
     errors_first = sorted(faults, key=lambda each: each[1].severity is not Severity.ERROR)
     kept = sorted(errors_first[:_MOST], key=_line)
     last, _ = kept[-1]
-    more = codes.MORE_FAULTS.at(last, count=len(faults) - _MOST)
+    more = reading.MORE_FAULTS.at(last, count=len(faults) - _MOST)
     return (*(fault for _, fault in kept), more)
 
 
@@ -228,7 +228,7 @@ def _line(placed: tuple[Position, Fault]) -> tuple[int, int]:
 
 
 _MOST = 200
-_IGNORED = frozenset({codes.NOT_A_MANIFEST.id, codes.TEMPLATE.id})
+_IGNORED = frozenset({reading.NOT_A_MANIFEST.id, reading.TEMPLATE.id})
 
 
 def _counted(alike: list[Fault]) -> Fault:

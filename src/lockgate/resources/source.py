@@ -16,7 +16,7 @@ from yaml._yaml import CParser
 
 from lockgate.resources import syntax
 from lockgate.resources.chunks import MAX_DEPTH, MAX_NODES, Chunk, limit
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import reading as codes
 from lockgate.resources.faults import Fault, Position
 from lockgate.resources.field_errors import Path
 from lockgate.resources.scalars import plain_scalar

@@ -7,7 +7,7 @@ import re
 import yaml
 
 from lockgate.resources.chunks import Chunk
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import reading as codes
 from lockgate.resources.faults import Fault, Position
 from lockgate.resources.recognition import Other, recognize_text
 

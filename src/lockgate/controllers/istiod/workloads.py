@@ -14,7 +14,7 @@ from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
-from lockgate.resources.codes import gateway as codes
+from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.xds.snapshot import EMPTY, Snapshot
 

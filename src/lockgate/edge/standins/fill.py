@@ -17,7 +17,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.standins.fields import Entries, Items, Json, Whole, fields_of, written
 from lockgate.edge.standins.sorts import INGRESS_CLASS, SUBNET, Sort, is_placeholder
 from lockgate.resources import validation
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.field_errors import Path, Reason
 from lockgate.resources.model import JsonObject, kinds

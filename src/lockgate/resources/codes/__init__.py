@@ -1,17 +1,19 @@
 """The registry of codes: every kind of fault that Lockgate reports, each defined once.
 
-A code is a promise: its number never gets another meaning. The hundreds go by subject, and each has a file here:
+A code is a promise: its number never gets another meaning. The hundreds go by subject:
 
-    LG00xx  reading files              manifests      LG01xx  refused by the Kubernetes API     manifests
-    LG1xxx  load balancer              load_balancer  LG2xxx  gateway                           gateway
-    LG3xxx  certificates                              LG4xxx  names and DNS
-    LG5xxx  across systems                            LG9xxx  this machine                      machine
-    IST0xxx what `istioctl analyze` knows under the same number, in our own words               gateway
+    LG00xx  reading files           reading, objects   LG01xx  refused by the Kubernetes API   admission
+    LG1xxx  load balancer           load_balancer      LG2xxx  gateway                         gateway
+    LG3xxx  certificates                               LG4xxx  names and DNS
+    LG5xxx  across systems                             LG9xxx  this machine                    machine
+    IST0xxx what `istioctl analyze` reports under the same number, in our own words            istio
 
-To add one, write a `Code` into the file of its hundred and use it where the fault is found:
+To add one, write a `Code` into the file of its subject, and use it where the fault is found:
 
-    MISSING_CLASS = Code(
-        "LG1190", Severity.ERROR, "A title for lists: a noun phrase without a period",
+    CLASS_NOT_FOUND = Code(
+        "LG1190",
+        Severity.ERROR,
+        "A title for lists: a noun phrase without a period",
         message="IngressClass {name} does not exist",
         fix="create it, or correct spec.ingressClassName",
         what="What the code means, in a sentence or two.",
@@ -20,15 +22,16 @@ To add one, write a `Code` into the file of its hundred and use it where the fau
         instead="the same manifests without it",
     )
 
-    yield codes.MISSING_CLASS.at(origin.under("spec", "ingressClassName"), name=name)
+    yield codes.CLASS_NOT_FOUND.at(origin.under("spec", "ingressClassName"), name=name)
 
-Then run `make codes` for the pages in `docs/codes/`. `tests/resources/test_codes.py` reads and builds every example:
-it has to have the code, and `instead` must not.
+Then write its page: `python -m lockgate.resources.codes.document docs/codes`. A test reads and builds every example:
+it must have the code, and `instead` must not. What needs a running edge is listed in that test with the test that
+shows it.
 
 - `message` says what is wrong and what comes of it, `fix` what to do about it. Both are short, start with a small
   letter unless a name comes first, and end without a period: they are printed as `error: message — fix [LG1190]`.
-- Another case of the same fault is a `variant` of the code.
-- The file of a hundred imports nothing but `faults`: listing the codes must stay quick.
+- Another case of the same fault is a `variant` of the code, with other words.
+- The files of codes import nothing but `faults`: commands that only print codes must start quickly.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from lockgate.resources.codes import gateway, load_balancer, machine, manifests
+from lockgate.resources.codes import admission, gateway, istio, load_balancer, machine, objects, reading
 from lockgate.resources.faults import Code
 
 
@@ -50,7 +53,9 @@ def _defined(*modules: ModuleType) -> dict[str, tuple[Code, ...]]:
     return dict(sorted(found.items()))
 
 
-CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(manifests, load_balancer, gateway, machine)
+CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
+    reading, objects, admission, load_balancer, gateway, istio, machine
+)
 """Every code by its id, in order: as it is defined, and its variants after it."""
 
 

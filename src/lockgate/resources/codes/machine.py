@@ -4,49 +4,82 @@ from __future__ import annotations
 
 from lockgate.resources.faults import Code, Severity
 
-_ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
-
 UNREADABLE = Code(
     "LG9001",
-    _ERROR,
+    Severity.ERROR,
     "A file that cannot be read",
-    message="cannot be read: {reason}",
-    why="What it holds is not part of the edge.",
+    message="the file cannot be read: {reason}",
+    fix="correct its permissions, or remove it",
+    what="A file below the given paths exists, and this user cannot read it.",
+    why="Its objects do not exist in the edge. The other files are served.",
+    example="""
+        $ chmod 000 k8s/web.yaml
+        $ lockgate up k8s/
+        """,
 )
-TOO_MUCH = UNREADABLE.variant("not read: there are more than {limit}", "name a smaller folder")
+TOO_MUCH = UNREADABLE.variant("the file is not read, because there are more than {limit}", "name a smaller folder")
 LEADS_BACK = Code(
     "LG9006",
-    _INFO,
+    Severity.INFO,
     "A link to a folder that is read already",
     message="this link leads back to {folder}, which is read once",
-    why="Following it again would never end.",
+    what="A symbolic link below the given paths leads to a folder that contains it, or that is read already.",
+    why="Following it would read the same files again, or never end. It is not followed.",
+    example="""
+        $ ln -s .. k8s/all
+        $ lockgate up k8s/
+        """,
 )
 REFUSED = Code(
     "LG9002",
-    _ERROR,
+    Severity.ERROR,
     "Refused by the Kubernetes API",
     message="the Kubernetes API refuses {object}: {refusal}",
-    fix="mend the object; the others are applied",
-    why="The object is not part of the edge, or stays as it was.",
+    fix="correct the object; the others are applied",
+    what="The object alone is valid, and the API refuses it for what exists: an immutable field that changes, a node "
+    "port or an address that is taken.",
+    why="The object does not exist in the edge, or stays as it was. A cluster refuses the same change.",
+    example="""
+        # changes the selector of a Deployment that exists, which is immutable
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web, namespace: shop}
+        spec:
+          selector: {matchLabels: {app: web, tier: frontend}}
+          template:
+            metadata: {labels: {app: web, tier: frontend}}
+            spec: {containers: [{name: web, image: example.com/web:1}]}
+        """,
 )
 REJECTED = Code(
     "LG9003",
-    _ERROR,
+    Severity.ERROR,
     "Rejected by Envoy",
     message="{rejection}",
-    why="What Envoy had accepted before goes on serving; where there is nothing from before, nothing is served.",
+    fix="report it: Lockgate should have refused this itself, with the line of the manifest",
+    what="Envoy does not accept a part of the configuration that the manifests lead to. The message is Envoy's.",
+    why="What Envoy accepted before goes on serving. Where there is nothing from before, nothing is served.",
 )
 NOT_MADE = Code(
     "LG9004",
-    _ERROR,
-    "What manifests take for granted cannot be made",
-    message="{piece}: {reason}",
-    why="The piece does not exist in this edge's account, and what leans on it waits for it.",
+    Severity.ERROR,
+    "Something in the AWS account cannot be made",
+    message="{piece} cannot be made: {reason}",
+    what="Manifests refer to certificates, zones and user pools that a team has in its account, and `up` makes "
+    "stand-ins for them. This one cannot be made.",
+    why="It does not exist in the edge's account, and the listener that needs it waits.",
 )
 NOT_EVALUATED = Code(
     "LG9005",
-    _WARNING,
+    Severity.WARNING,
     "A rule of a web ACL that is not evaluated",
     message="rule {rule} of web ACL {web_acl} is not evaluated: {reason}",
-    why="Requests pass it as if it were not met: on AWS some may be counted, blocked or challenged.",
+    what="The web ACL of a load balancer has a rule that Lockgate cannot evaluate, such as one of AWS's managed groups."
+    "The web ACL of a load balancer has a rule that Lockgate cannot evaluate, such as one of AWS's managed groups.",
+    why="The rule never matches here. On AWS it may count, block or challenge some requests.",
+    example="""
+        $ lockgate exec -- aws wafv2 create-web-acl --scope REGIONAL --name shop --default-action Allow={} \\
+            --visibility-config SampledRequestsEnabled=false,CloudWatchMetricsEnabled=false,MetricName=shop \\
+            --rules file://rules.json
+        """,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.row import Row, Scope, accepted, declare, served
 from lockgate.resources.model import JsonObject
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.components import calls_somebody_else, is_component, runs_an_application
 from lockgate.resources.effects.row import Scope, accepted, declare, served
 

@@ -6,7 +6,7 @@ kind that nobody knows.
 
 from __future__ import annotations
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.row import Row, accepted, declare
 from lockgate.resources.faults import Code
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.faults import Code
 from lockgate.resources.field_errors import Path
 from lockgate.resources.model import JsonObject

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects import cert_manager, elbv2, istio, kubernetes, others
 from lockgate.resources.effects.row import Effect, Row, accepted, declare, served
 from lockgate.resources.field_errors import Path

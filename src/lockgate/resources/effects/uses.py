@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from lockgate.resources.codes import manifests as codes
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.row import Row
 from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.faults import Fault, Origin
