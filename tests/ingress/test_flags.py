@@ -69,7 +69,7 @@ def test_they_come_from_the_controllers_deployment() -> None:
         ("LG1109", "without effect here: --log-level", _origin("containers", 1, "args")),
         (
             "LG1109",
-            "--ingress-class: only the cluster knows $(SECRET); it is as if the flag were not set",
+            "--ingress-class: only the cluster knows the value of $(SECRET), so the flag counts as not set",
             _origin("containers", 1, "env"),
         ),
     ]

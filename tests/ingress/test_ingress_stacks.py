@@ -162,4 +162,4 @@ def test_what_several_groups_lead_to_is_told_once() -> None:
     ports = (web.spec.ports[0].model_copy(update={"node_port": 0}),)
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
     told = [each for each in stack_from_manifests(resources).faults if each.subject == "Service default/s3"]
-    assert [each.message for each in told] == ["the cluster chooses its node ports: those shown stand in for them"]
+    assert [each.message for each in told] == ["the cluster chooses the node ports; the ones shown stand in for them"]

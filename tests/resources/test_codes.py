@@ -1,23 +1,33 @@
-"""Codes are promises: none twice, and all of this room's in its reference page."""
+"""Codes are promises: each is defined once, and its page is current. Faults, and how they are reported."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from lockgate.resources.codes import CODES, codes, objects, reading
+from lockgate.resources.codes import CODES, codes, document, objects, reading
 from lockgate.resources.diagnostics import Diagnostic, diagnose
-from lockgate.resources.faults import Fault, Origin, Position
+from lockgate.resources.faults import Code, Fault, Origin, Position
 from lockgate.resources.model import ObjectKey
 
+PAGES = Path(__file__).parents[2] / "docs" / "codes"
 WEB = Origin(ObjectKey("", "Service", "shop", "web"), ("spec",))
 
 
-@pytest.mark.parametrize("variants", CODES.values(), ids=CODES)
-def test_a_code_is_defined_once(variants: tuple[object, ...]) -> None:
-    first = codes()[list(CODES.values()).index(variants)]  # type: ignore[arg-type]
-    assert {(each.severity, each.title, each.why) for each in CODES[first.id]} == {
-        (first.severity, first.title, first.why)
-    }
+@pytest.mark.parametrize("code", codes(), ids=lambda code: code.id)
+def test_a_code_is_defined_once(code: Code) -> None:
+    """All that share its id are variants: they differ in words only."""
+    for variant in CODES[code.id]:
+        assert (variant.severity, variant.title, variant.what) == (code.severity, code.title, code.what)
+
+
+def test_the_pages_are_current() -> None:
+    hint = "write them: python -m lockgate.resources.codes.document docs/codes"
+    assert (PAGES / "index.md").read_text() == document.index(), hint
+    assert {path.stem for path in PAGES.glob("*.md")} == {"index", *CODES}
+    for code in codes():
+        assert (PAGES / f"{code.id}.md").read_text() == document.page(code), hint
 
 
 def test_a_fault_in_one_line() -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lockgate.dataplane.stream import Rejection
+from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.waf.reader import References, web_acl
+from lockgate.runtime.observed import Balancing, Proxy
 from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
 from tests.runtime.states import state
@@ -44,6 +50,30 @@ def test_a_part_is_a_line() -> None:
         ("aws api", "us-east-1 · 123456789012"),
         ("dns", "alias to the load balancer"),
     ]
+
+
+def test_what_envoy_rejects_is_a_fault() -> None:
+    rejection = Rejection("alb", "type.googleapis.com/x", ("l",), ("listener edge:80",), "no such filter")
+    seen = status(replace(state({"manifests": GATEWAY}), envoys={"alb": Proxy(rejections=(rejection,))}))
+    (fault,) = (each for each in seen["faults"] if each["code"] == "LG9003")
+    assert fault["message"] == "Envoy (alb) rejected listener edge:80: no such filter"
+
+
+def test_rules_of_a_web_acl_that_are_not_evaluated_are_reported_once() -> None:
+    answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": [SQL]}
+    balancers = [LoadBalancer(name, (), {}, web_acl=web_acl(answer, References())) for name in ("a", "b")]
+    balancing = Balancing(load_balancers=tuple(balancers))
+    seen = status(replace(state({"manifests": GATEWAY}), balancing=balancing))
+    (fault,) = (each for each in seen["faults"] if each["code"] == "LG9005")
+    assert fault["message"].startswith("rule sql of web ACL lab is not evaluated: ")
+
+
+SQL = {
+    "Name": "sql",
+    "Priority": 1,
+    "Statement": {"SqliMatchStatement": {"FieldToMatch": {"QueryString": {}}}},
+    "Action": {"Block": {}},
+}
 
 
 def test_an_object_that_somebody_deleted_is_not_applied() -> None:

@@ -66,7 +66,10 @@ class Provisioner:
         by_zone: dict[str, dict[str, str]] = {}
         for name, record, value in pending.records:
             bare = name.removeprefix("*.").rstrip(".")
-            zone = max((each for each in self._zones if bare == each or bare.endswith(f".{each}")), key=len)
+            zones = [each for each in self._zones if bare == each or bare.endswith(f".{each}")]
+            if not zones:
+                raise ValueError(f"no hosted zone has the name {name.rstrip('.')}")
+            zone = max(zones, key=len)
             by_zone.setdefault(self._zones[zone], {})[record] = value
         for zone_, records in by_zone.items():
             changes = [

@@ -163,13 +163,26 @@ WARNED_BY_WEBHOOK = Code(
     why="The object is stored and counts, and probably does something else than its author expects.",
     example="""
         apiVersion: networking.istio.io/v1
-        kind: Gateway
-        metadata: {name: edge, namespace: istio-system}
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
         spec:
-          selector: {istio: ingressgateway}
-          servers:
-            - port: {number: 80, name: http, protocol: HTTP}
-              hosts: ["*"]
-              tls: {mode: SIMPLE}
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http:
+            - route: [{destination: {host: web}}]
+            - match: [{uri: {prefix: /api}}]
+              route: [{destination: {host: web}}]
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http:
+            - match: [{uri: {prefix: /api}}]
+              route: [{destination: {host: web}}]
+            - route: [{destination: {host: web}}]
         """,
 )

@@ -26,9 +26,9 @@ def index() -> str:
 
 _INDEX = """# Codes
 
-Every fault that Lockgate reports has a code: `file:line:column: severity: message — fix [code]`. A code never changes its
-meaning. `lockgate explain CODE` prints the page of a code. An *error* is not served, a *warning* is served otherwise than
-its author may expect, and *info* is good to know.
+Every fault that Lockgate reports has a code: `file:line:column: severity: message — fix [code]`. A code never changes
+its meaning. `lockgate explain CODE` prints the page of a code. An *error* is not served, a *warning* is served
+otherwise than its author may expect, and *info* is good to know.
 
 These pages are written from `src/lockgate/resources/codes` by `python -m lockgate.resources.codes.document docs/codes`.
 
@@ -67,6 +67,6 @@ def _shown(code: Code) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "README.md").write_text(index())
+    (folder / "index.md").write_text(index())
     for each in codes():
         (folder / f"{each.id}.md").write_text(page(each))

@@ -113,9 +113,9 @@ PRIVILEGED_PORT = Code(
         metadata:
           name: istio-ingressgateway
           namespace: istio-system
-          labels: {app: istio-ingressgateway, istio: ingressgateway}
+          labels: {operator.istio.io/component: IngressGateways}
         spec:
-          selector: {app: istio-ingressgateway, istio: ingressgateway}
+          selector: {istio: ingressgateway}
           ports: [{name: http2, port: 80, targetPort: 80}]
         """,
     instead="""
@@ -124,9 +124,9 @@ PRIVILEGED_PORT = Code(
         metadata:
           name: istio-ingressgateway
           namespace: istio-system
-          labels: {app: istio-ingressgateway, istio: ingressgateway}
+          labels: {operator.istio.io/component: IngressGateways}
         spec:
-          selector: {app: istio-ingressgateway, istio: ingressgateway}
+          selector: {istio: ingressgateway}
           ports: [{name: http2, port: 80, targetPort: 8080}]
         """,
 )
@@ -251,7 +251,9 @@ PROXY_CONFIG_BROKEN = Code(
             ingressGateways:
               - name: istio-ingressgateway
                 enabled: true
-                k8s: {podAnnotations: {proxy.istio.io/config: "gatewayTopology: {"}}
+                k8s:
+                  service: {type: NodePort}
+                  podAnnotations: {proxy.istio.io/config: "gatewayTopology: {"}
         """,
     instead="""
         apiVersion: install.istio.io/v1alpha1
@@ -262,7 +264,9 @@ PROXY_CONFIG_BROKEN = Code(
             ingressGateways:
               - name: istio-ingressgateway
                 enabled: true
-                k8s: {podAnnotations: {proxy.istio.io/config: "gatewayTopology: {numTrustedProxies: 1}"}}
+                k8s:
+                  service: {type: NodePort}
+                  podAnnotations: {proxy.istio.io/config: "gatewayTopology: {numTrustedProxies: 1}"}
         """,
 )
 ENVOY_VALUE = Code(
