@@ -122,7 +122,7 @@ def test_what_is_no_regular_file_is_a_fault_and_not_opened(
         manifests = load(paths)
         assert len(manifests.documents) == 1
         assert [(fault.origin, fault.message) for fault in manifests.faults] == [
-            (Position(str(special), 1), f"cannot be read: {reason}")
+            (Position(str(special), 1), f"the file cannot be read: {reason}")
         ]
 
 
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_listed_is_a_fault(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "scandir", refuse)  # root may list every folder
     manifests = load([str(tmp_path)])
-    assert [fault.message for fault in manifests.faults] == ["cannot be read: Permission denied"]
+    assert [fault.message for fault in manifests.faults] == ["the file cannot be read: Permission denied"]
     assert len(manifests.documents) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_folder_of_too_many_files_is_read_up_to_the_limit(tmp_path: Path) -> N
         (tmp_path / f"{number:05}.yaml").touch()
     manifests = load([str(tmp_path)])
     assert len(manifests.files) == MAX_FILES + 1
-    assert manifests.faults[-1].message == "not read: there are more than 10,000 files"
+    assert manifests.faults[-1].message == "the file is not read, because there are more than 10,000 files"
 
 
 def test_bytes_that_are_no_text_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
