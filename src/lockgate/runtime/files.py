@@ -17,7 +17,7 @@ from typing import BinaryIO, TypeAlias
 
 from lockgate.edge.manifests import Manifests
 from lockgate.resources.chunks import MAX_TEXT
-from lockgate.resources.codes import machine, manifests
+from lockgate.resources.codes import machine, reading
 from lockgate.resources.faults import Fault, Position, Severity
 from lockgate.resources.reader import Document, Reading, read
 from lockgate.runtime import settings
@@ -146,14 +146,14 @@ def _few_alike(faults: list[Fault]) -> Iterator[Fault]:
     seen = 0
     first: Fault | None = None
     for fault in faults:
-        if fault.code.id == manifests.NOT_A_MANIFEST.id:
+        if fault.code.id == reading.NOT_A_MANIFEST.id:
             seen += 1
             if seen > _MOST_ALIKE:
                 first = first or fault
                 continue
         yield fault
     if first is not None:
-        yield manifests.MORE_OTHER_FILES.at(first.origin, count=f"{seen - _MOST_ALIKE:,}")
+        yield reading.MORE_OTHER_FILES.at(first.origin, count=f"{seen - _MOST_ALIKE:,}")
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
