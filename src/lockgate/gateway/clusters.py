@@ -122,7 +122,7 @@ def _outlier_detection(settings: kinds.OutlierDetection | None) -> OutlierDetect
 
 
 def _tls(settings: kinds.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
-    """None is plain text: no mesh certificates exist here, so ISTIO_MUTUAL cannot be spoken (`build` tells)."""
+    """None is plain text. ISTIO_MUTUAL is too: there are no mesh certificates here, and `resources.effects` warns."""
     if settings is None or settings.mode in (None, "DISABLE", "ISTIO_MUTUAL"):
         return None
     certificate = ca = ""
