@@ -1,13 +1,15 @@
-"""`lockgate explain` of kinds and fields."""
+"""`lockgate explain` of codes, kinds and fields."""
 
 from __future__ import annotations
 
 import json
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from lockgate.cli.explain import explain
+from lockgate.resources.codes import CODES
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,48 @@ def test_json() -> None:
     assert json.loads(done.output)["effect"] == "accepted"
     done = CliRunner().invoke(explain, ["netpol", "--output", "json"])
     assert [row["code"] for row in json.loads(done.output)[0]["rows"]] == ["LG0016"]
+
+
+def test_a_code() -> None:
+    done = CliRunner().invoke(explain, ["lg1102"])
+    assert done.exit_code == 0, done.output
+    shown = done.output.splitlines()
+    assert shown[0] == "LG1102: Load balancer not built  (error)"
+    assert "One faulty Ingress stops its whole group: the load balancer stays as it was" in done.output
+    assert shown[shown.index("Example:") + 2] == "    apiVersion: networking.k8s.io/v1"
+    assert "Use instead:" in shown
+    assert "  - Failed build model due to {refusal}" in shown
+
+
+def test_a_code_as_json() -> None:
+    done = json.loads(CliRunner().invoke(explain, ["IST0101", "--output", "json"]).output)
+    assert (done["code"], done["severity"]) == ("IST0101", "error")
+    assert done["example"].startswith("apiVersion: ")
+    assert len(done["messages"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("LG1120", "there is no code LG1120; did you mean LG1112 or LG1110 or LG1109?"),
+        ("LG110", "did you mean LG1101 or LG1102 or LG1103?"),
+        ("IST9999", "there is no code IST9999; `lockgate explain` lists all codes"),
+    ],
+)
+def test_a_code_that_does_not_exist(name: str, error: str) -> None:
+    done = CliRunner().invoke(explain, [name])
+    assert done.exit_code == 1
+    assert error in done.output
+
+
+def test_all_codes_are_listed() -> None:
+    assert "LG0001   error    Invalid YAML or JSON" in CliRunner().invoke(explain).output.splitlines()
+    listed = json.loads(CliRunner().invoke(explain, ["-o", "json"]).output)
+    assert [each["code"] for each in listed] == list(CODES)
+
+
+def test_a_shell_completes_codes() -> None:
+    context = click.Context(explain)
+    parameter = explain.params[0]
+    assert [item.value for item in parameter.shell_complete(context, "lg110")][:2] == ["LG1101", "LG1102"]
+    assert parameter.shell_complete(context, "Ingress") == []

@@ -85,7 +85,7 @@ def test_wrong_usage(tmp_path: Path, arguments: list[str], line: str) -> None:
 def test_nothing_runs(tmp_path: Path, command: list[str]) -> None:
     done = run(tmp_path, *command)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "no edge 'default' is running; start one with `lockgate up PATH…`" in done.stderr
+    assert "no edge 'default' is running — start one with `lockgate up PATH…`" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "aws", "acme", "dns", "proxy"])
@@ -95,7 +95,7 @@ def test_a_port_in_use(tmp_path: Path, name: str) -> None:
         done = run(tmp_path, "up", GUIDE, "--port", f"{name}={port}")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"lockgate: 127.0.0.1:{port} is already in use; choose another with --port NAME=PORT, "
+        f"lockgate: 127.0.0.1:{port} is already in use — choose another with --port NAME=PORT, "
         "or leave it out for a free one"
     )
     assert left(tmp_path) == []
@@ -105,7 +105,7 @@ def test_a_second_one_under_the_same_name(up: Start) -> None:
     edge = up(GUIDE).ready()
     done = run(edge.home, "up", GUIDE, "--name", edge.name)
     assert done.returncode == 1
-    assert f"the edge {edge.name!r} is already running (pid {edge.process.pid}); stop it with" in done.stderr
+    assert f"the edge {edge.name!r} is already running (pid {edge.process.pid}) — stop it with" in done.stderr
     assert edge.status()["ready"] is True
 
 

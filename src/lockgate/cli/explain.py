@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockgate.cli import codes
 from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import output_option
+from lockgate.resources import codes as registry
 
 if TYPE_CHECKING:
     from lockgate.resources.effects.explain import Explained, FieldExplained, KindExplained
@@ -20,13 +22,21 @@ _WIDTH = 100
 
 
 @click.command(
-    epilog="\b\nExamples:\n  lockgate explain AuthorizationPolicy\n  lockgate explain vs.spec.http.corsPolicy\n"
+    epilog="\b\nExamples:\n  lockgate explain LG1102\n  lockgate explain AuthorizationPolicy\n"
+    "  lockgate explain vs.spec.http.corsPolicy\n"
     "  lockgate explain 'Ingress.metadata.annotations[external-dns.kubernetes.io/ttl]'"
 )
-@click.argument("name", metavar="KIND[.FIELD]")
+@click.argument("name", required=False, metavar="[CODE | KIND[.FIELD]]", shell_complete=codes.complete)
 @output_option
-def explain(name: str, output: str) -> None:
-    """What of a kind, or of a field, is served here, and what is accepted without effect or refused, and why."""
+def explain(name: str | None, output: str) -> None:
+    """What a code means; or what of a kind or a field is served here.
+
+    Of a code: what it means, why it matters, an example and its correction. Of a kind or a field: whether it is
+    served, accepted without effect, or refused, and why. Without a name, all codes are listed.
+    """
+    if name is None or codes.is_code(name):
+        _explain_codes(name, output)
+        return
     from lockgate.resources.effects.explain import NotDeclared
     from lockgate.resources.effects.explain import explain as look_up
 
@@ -39,6 +49,15 @@ def explain(name: str, output: str) -> None:
         return
     for line in _text(found):
         say(line)
+
+
+def _explain_codes(name: str | None, output: str) -> None:
+    if name is None:
+        every = [codes.as_json(each) for each in registry.codes()]
+        click.echo(json.dumps(every, indent=2) if output == "json" else "\n".join(codes.listed()))
+        return
+    code = codes.find(name)
+    click.echo(json.dumps(codes.as_json(code), indent=2) if output == "json" else "\n".join(codes.lines(code)))
 
 
 def _text(found: Explained) -> Iterator[str]:

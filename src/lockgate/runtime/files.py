@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from lockgate.edge.manifests import Manifests
+from lockgate.errors import CommandError
 from lockgate.resources.chunks import MAX_TEXT
 from lockgate.resources.codes import machine, reading
 from lockgate.resources.faults import Fault, Position, Severity
@@ -31,8 +32,10 @@ _MAX_ENTRIES = 200_000  # of all folders
 _MOST_ALIKE = 10  # files of one sort that are reported one by one
 
 
-class NoManifests(Exception):
+class NoManifests(CommandError):
     """The paths hold nothing to read."""
+
+    hint = "name files or folders with Kubernetes manifests"
 
 
 class Sources:

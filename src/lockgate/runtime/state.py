@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockgate.errors import CommandError
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _WRITTEN = 2.0  # s in which a process that holds the lock has written its pid
 _SOCKET_PATH_LIMIT = 104  # bytes with the closing NUL, on macOS; Linux has 108
@@ -31,8 +33,10 @@ class BadName(ValueError):
     """An edge's name is not one."""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(CommandError):
     """Another supervisor holds the name."""
+
+    hint = "stop it with `lockgate down`, or give this one another --name"
 
     def __init__(self, name: str, pid: int | None) -> None:
         super().__init__(f"the edge {name!r} is already running" + (f" (pid {pid})" if pid else ""))
@@ -40,16 +44,20 @@ class AlreadyRunning(Exception):
         self.pid = pid
 
 
-class Starting(Exception):
+class Starting(CommandError):
     """The edge is starting: it has no addresses yet."""
+
+    hint = "try again in a moment; `lockgate up --detach` returns when it is ready"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the edge {name!r} is still starting")
         self.name = name
 
 
-class NotRunning(Exception):
+class NotRunning(CommandError):
     """No supervisor holds the name."""
+
+    hint = "start one with `lockgate up PATH…`"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no edge {name!r} is running")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.errors import CommandError
 from lockgate.runtime.state import StateFolder
 
 _ORDERLY = 5.0  # s for an orderly end, about ten times what it takes
@@ -22,7 +23,7 @@ _KILLED = 5.0  # s in which the kernel ends a killed process
 _POLL = 0.02  # s
 
 
-class DoesNotStop(Exception):
+class DoesNotStop(CommandError):
     """A supervisor was killed, and is still there: it hangs in the kernel."""
 
 

@@ -1,0 +1,74 @@
+"""What `lockgate explain` prints of codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from inspect import cleandoc
+from textwrap import indent, wrap
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from lockgate.resources.codes import CODES, codes
+from lockgate.resources.faults import Code
+
+_SHAPE = re.compile(r"(LG|IST)\d+", re.IGNORECASE)
+_WIDTH = 100
+
+
+def is_code(name: str) -> bool:
+    """Whether a name is meant as a code, known or not."""
+    return _SHAPE.fullmatch(name) is not None
+
+
+def find(name: str) -> Code:
+    """Raises ClickException for an unknown code, naming the nearest."""
+    if (found := CODES.get(name.upper())) is not None:
+        return found[0]
+    wanted = name.upper()
+    near = [id for id in CODES if id.startswith(wanted)][:3] or get_close_matches(wanted, CODES, 3, 0.75)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`lockgate explain` lists all codes"
+    raise click.ClickException(f"there is no code {wanted}; {hint}")
+
+
+def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    wanted = incomplete.upper()
+    return [CompletionItem(code.id, help=code.title) for code in codes() if code.id.startswith(wanted)]
+
+
+def listed() -> Iterator[str]:
+    """Every code in a line."""
+    for code in codes():
+        yield f"{click.style(f'{code.id:<8}', bold=True)} {code.severity.value:<8} {code.title}"
+
+
+def lines(code: Code) -> Iterator[str]:
+    """A code's page for a terminal."""
+    yield click.style(f"{code.id}: {code.title}", bold=True) + f"  ({code.severity.value})"
+    for text in (code.what, code.why):
+        yield ""
+        yield from wrap(text, _WIDTH, break_on_hyphens=False)
+    for title, text in (("Example:", code.example), ("Use instead:", code.instead)):
+        if text:
+            yield f"\n{title}\n"
+            yield indent(cleandoc(text), "    ")
+    yield "\nMessages, with the values of the fault in braces:\n"
+    for variant in CODES[code.id]:
+        fix = f" — {variant.fix}" if variant.fix else ""
+        yield from wrap(f"{variant.message}{fix}", _WIDTH, initial_indent="  - ", subsequent_indent="    ")
+
+
+def as_json(code: Code) -> dict[str, Any]:
+    return {
+        "code": code.id,
+        "severity": code.severity.value,
+        "title": code.title,
+        "what": code.what,
+        "why": code.why,
+        "example": cleandoc(code.example),
+        "instead": cleandoc(code.instead),
+        "messages": [{"message": variant.message, "fix": variant.fix} for variant in CODES[code.id]],
+    }
