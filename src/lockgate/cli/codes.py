@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from inspect import cleandoc
-from textwrap import indent, wrap
+from textwrap import wrap
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from lockgate.cli.terminal import paint
 from lockgate.resources.codes import CODES, codes
 from lockgate.resources.faults import Code
 
@@ -42,20 +43,20 @@ def complete(_context: click.Context, _parameter: click.Parameter, incomplete: s
 def listed() -> Iterator[str]:
     """Every code in a line."""
     for code in codes():
-        yield f"{click.style(f'{code.id:<8}', bold=True)} {code.severity.value:<8} {code.title}"
+        yield f"{paint(f'{code.id:<8}', 'bold')} {code.severity.value:<8} {code.title}"
 
 
 def lines(code: Code) -> Iterator[str]:
     """A code's page for a terminal."""
-    yield click.style(f"{code.id}: {code.title}", bold=True) + f"  ({code.severity.value})"
+    yield paint(f"{code.id}: {code.title}", "bold") + f"  ({code.severity.value})"
     for text in (code.what, code.why):
         yield ""
         yield from wrap(text, _WIDTH, break_on_hyphens=False)
     for title, text in (("Example:", code.example), ("Use instead:", code.instead)):
         if text:
-            yield f"\n{title}\n"
-            yield indent(cleandoc(text), "    ")
-    yield "\nMessages, with the values of the fault in braces:\n"
+            yield from ("", title, "")
+            yield from (f"    {line}".rstrip() for line in cleandoc(text).splitlines())
+    yield from ("", "Messages, with the values of the fault in braces:", "")
     for variant in CODES[code.id]:
         fix = f" — {variant.fix}" if variant.fix else ""
         yield from wrap(f"{variant.message}{fix}", _WIDTH, initial_indent="  - ", subsequent_indent="    ")

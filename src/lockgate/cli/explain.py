@@ -52,12 +52,13 @@ def explain(name: str | None, output: str) -> None:
 
 
 def _explain_codes(name: str | None, output: str) -> None:
-    if name is None:
-        every = [codes.as_json(each) for each in registry.codes()]
-        click.echo(json.dumps(every, indent=2) if output == "json" else "\n".join(codes.listed()))
+    code = codes.find(name) if name is not None else None
+    if output == "json":
+        shown = codes.as_json(code) if code else [codes.as_json(each) for each in registry.codes()]
+        print_data(json.dumps(shown, indent=2))
         return
-    code = codes.find(name)
-    click.echo(json.dumps(codes.as_json(code), indent=2) if output == "json" else "\n".join(codes.lines(code)))
+    for line in codes.lines(code) if code else codes.listed():
+        say(line)
 
 
 def _text(found: Explained) -> Iterator[str]:
