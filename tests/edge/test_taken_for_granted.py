@@ -88,6 +88,29 @@ spec:
     solvers: [{dns01: {route53: {region: eu-west-1, hostedZoneID: Z0123456SHOPZONE0002}}}]
 """
 
+AUTO_MODE = """
+---
+apiVersion: eks.amazonaws.com/v1
+kind: IngressClassParams
+metadata: {name: auto}
+spec: {scheme: internet-facing}
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: auto, annotations: {ingressclass.kubernetes.io/is-default-class: "true"}}
+spec:
+  controller: eks.amazonaws.com/alb
+  parameters: {apiGroup: eks.amazonaws.com, kind: IngressClassParams, name: auto}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: auto, namespace: shop}
+spec:
+  rules:
+    - host: auto.shop.example
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+"""
+
 CERTIFICATE = """
 ---
 apiVersion: cert-manager.io/v1
@@ -107,6 +130,20 @@ def test_a_class_subnets_and_security_groups_that_are_in_no_file(up: Start, tmp_
     for piece in ("IngressClass alb", "subnet-0a1b2c3d4e5f60718", "private-b", "sg-0123456789abcdef0", "group edge"):
         assert piece in said
     assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.example/") == "200"
+
+
+def test_classes_of_eks_auto_mode_and_changes_of_their_parameters(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(WEB)
+    (tmp_path / "auto.yaml").write_text(AUTO_MODE)
+    edge = up(tmp_path).ready()
+    assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://auto.shop.example/") == "200"
+    assert "internet-facing" in edge.exec("kubectl", "get", "ingressclassparams.eks.amazonaws.com", "auto")
+    schemes = ("aws", "elbv2", "describe-load-balancers", "--query", "LoadBalancers[].Scheme", "--output", "text")
+    assert sorted(edge.exec(*schemes).split()) == ["internal", "internet-facing"]
+    targets = ("aws", "elbv2", "describe-target-groups", "--query", "TargetGroups[].TargetType", "--output", "text")
+    assert edge.exec(*targets).split() == ["ip", "ip"]
+    (tmp_path / "auto.yaml").write_text(AUTO_MODE.replace("internet-facing", "internal"))
+    edge.wait(until=lambda: edge.exec(*schemes).split() == ["internal", "internal"], what="the other scheme")
 
 
 def test_issuers_without_their_namespace_and_with_ids_of_zones(up: Start, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ Unless a row says otherwise, its Ingress is `default/web` of class alb with one 
                         path, Service and port; those of one host, one after another, are one rule
     spec, service_spec  another spec of the Ingress or Service
     params              spec of the IngressClassParams of the Ingress's class
+    auto                the same for EKS Auto Mode; without fields, a class without parameters
     manifests           more objects, whole
     aws                 what AWS was seen to have: subnets, certificates, security_groups, …
     flags               the controller's arguments
@@ -158,20 +159,20 @@ def _is_error(code: Code) -> bool:
     return code in (codes.NOT_BUILT, codes.GROUP_NOT_VALID, codes.CLASS_NOT_RESOLVED)
 
 
+_CONTROLLER = ("elbv2.k8s.aws", "ingress.k8s.aws/alb")
+
+
 def _manifests(row: dict[str, Any]) -> list[JsonObject]:
     found: list[JsonObject] = list(row.get("manifests", ()))
-    params = row.get("params")
+    params = row.get("params", row.get("auto"))
     if params is not None:
-        parameters = {"apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "alb"}
-        found.append(
-            _manifest(
-                "networking.k8s.io/v1",
-                "IngressClass",
-                "alb",
-                {"controller": "ingress.k8s.aws/alb", "parameters": parameters},
-            )
-        )
-        found.append(_manifest("elbv2.k8s.aws/v1beta1", "IngressClassParams", "alb", params))
+        group, controller = ("eks.amazonaws.com", "eks.amazonaws.com/alb") if "auto" in row else _CONTROLLER
+        spec: JsonObject = {"controller": controller}
+        if params or "auto" not in row:
+            spec["parameters"] = {"apiGroup": group, "kind": "IngressClassParams", "name": "alb"}
+            version = "v1" if "auto" in row else "v1beta1"
+            found.append(_manifest(f"{group}/{version}", "IngressClassParams", "alb", params))
+        found.append(_manifest("networking.k8s.io/v1", "IngressClass", "alb", spec))
     if not any(m["kind"] == "Service" and m["metadata"]["name"] == "web" for m in found):
         found.append(_service(row.get("service", {}), row.get("service_spec", {})))
     if "group" in row:

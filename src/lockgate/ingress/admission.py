@@ -15,7 +15,7 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.json_values import Node
 from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.ingress.conditions import read_conditions
-from lockgate.ingress.group import CONTROLLER, class_of, is_ours_by_annotation
+from lockgate.ingress.group import CONTROLLERS, class_of, is_ours_by_annotation
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Condition
@@ -73,7 +73,7 @@ def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Se
     found = class_of(ingress, classes)
     if isinstance(found, str):
         raise Refused(f'invalid ingress class: IngressClass.networking.k8s.io "{found}" not found')
-    return settings.ingress_class == "" if found is None else found.spec.controller == CONTROLLER
+    return settings.ingress_class == "" if found is None else found.spec.controller in CONTROLLERS
 
 
 def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Settings) -> None:

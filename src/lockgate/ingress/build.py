@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lockgate.ingress import certificates, faults, frontend, load_balancer, rules
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.values import Malformed, read_bool
+from lockgate.ingress.auto_mode import annotations_not_read
 from lockgate.ingress.backends import Backend, Backends
 from lockgate.ingress.frontend_health import hopeless_checks
 from lockgate.ingress.group import Group, Member
@@ -265,14 +266,11 @@ class _Build:
             if candidate.backend.service is not None
         }
         resources += services.values()
-        return [
-            fault
-            for resource in resources
-            for fault in (
-                *faults.unknown_annotations(resource),
-                *faults.annotations_without_effect(resource, self.settings),
-            )
-        ]
+        found = [each for member in self.group.members if member.auto for each in annotations_not_read(member.ingress)]
+        for resource in resources:
+            found += faults.unknown_annotations(resource)
+            found += faults.annotations_without_effect(resource, self.settings)
+        return found
 
     def _report(self, fault: Fault) -> None:
         if fault not in self.faults:

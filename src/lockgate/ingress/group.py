@@ -10,23 +10,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from lockgate.ingress import auto_mode
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Objects, Settings
 from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams
 
+CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 IMPLICIT_FINALIZER: Final = "ingress.k8s.aws/resources"
 EXPLICIT_FINALIZER: Final = "group.ingress.k8s.aws/"
 CONTROLLER: Final = "ingress.k8s.aws/alb"
+CONTROLLERS: Final = {CONTROLLER: "elbv2.k8s.aws", auto_mode.CONTROLLER: auto_mode.GROUP}
+"""The controllers of IngressClasses that are ours, each with the API group of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An Ingress of ours: its group, and the parameters of its class where it has any."""
+    """An Ingress of ours: its group, and the parameters of its class where it has any. `auto` is whether the class
+    belongs to EKS Auto Mode."""
 
     group: GroupId
     params: IngressClassParams | None = None
+    auto: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Member:
     ingress: Ingress
     params: IngressClassParams | None = None
     order: int = 0
+    auto: bool = False
 
     @property
     def key(self) -> str:
@@ -77,19 +84,20 @@ def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownersh
         return NotOurs()
     by_annotation = is_ours_by_annotation(ingress, settings)
     if by_annotation is not None:  # decides alone, and loads no parameters
-        return _grouped(ingress, None) if by_annotation else NotOurs()
+        return _grouped(ingress) if by_annotation else NotOurs()
     try:
         ingress_class = class_of(ingress, objects.classes)
     except Refused as refused:
         return InvalidClass(refused.message)
     if ingress_class is None:
-        return _grouped(ingress, None) if settings.ingress_class == "" else NotOurs()
+        return _grouped(ingress) if settings.ingress_class == "" else NotOurs()
     if isinstance(ingress_class, str):
         return InvalidClass(f'invalid ingress class: IngressClass.networking.k8s.io "{ingress_class}" not found')
-    if ingress_class.spec.controller != CONTROLLER:
+    if ingress_class.spec.controller not in CONTROLLERS:
         return NotOurs()
+    auto = ingress_class.spec.controller == auto_mode.CONTROLLER
     try:
-        return _grouped(ingress, _params_of(ingress_class, ingress.namespace, objects))
+        return _grouped(ingress, _params_of(ingress_class, ingress.namespace, objects), auto=auto)
     except Refused as refused:
         return InvalidClass(f"invalid ingress class: {refused.message}")
 
@@ -120,8 +128,8 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
                 leaving.append(ingress)
             continue
         match ownership(ingress, objects, settings):
-            case Owned(owner, params) if owner == group:
-                members.append(Member(ingress, params, _order(ingress)))
+            case Owned(owner, params, auto) if owner == group:
+                members.append(Member(ingress, params, _order(ingress), auto))
             case InvalidClass(message) if holds:
                 raise Refused(
                     f"Ingress: {ingress.namespace}/{ingress.name}: Ingress has invalid IngressClass configuration: "
@@ -137,7 +145,7 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
 
 def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
     """What the old annotation says, None where there is none."""
-    name = ingress.metadata.annotations.get("kubernetes.io/ingress.class")
+    name = ingress.metadata.annotations.get(CLASS_ANNOTATION)
     if name is None:
         return None
     return name == settings.ingress_class or (settings.ingress_class == "" and name == "alb")
@@ -162,11 +170,16 @@ def _params_of(ingress_class: IngressClass, namespace: str, objects: Objects) ->
     reference = ingress_class.spec.parameters
     if reference is None:
         return None
-    if reference.api_group != "elbv2.k8s.aws" or reference.kind != "IngressClassParams":
+    group = CONTROLLERS[ingress_class.spec.controller]
+    if reference.api_group != group or reference.kind != "IngressClassParams":
         raise Refused(f"IngressClass {ingress_class.name} references unknown parameters")
-    params = objects.class_params.get(reference.name)
+    if group == auto_mode.GROUP:
+        auto = objects.auto_params.get(reference.name)
+        params = auto_mode.as_params(auto) if auto is not None else None
+    else:
+        params = objects.class_params.get(reference.name)
     if params is None:
-        raise Refused(f'IngressClassParams.elbv2.k8s.aws "{reference.name}" not found')
+        raise Refused(f'IngressClassParams.{group} "{reference.name}" not found')
     selector = params.spec.namespace_selector
     if selector is not None and not selector.matches(objects.namespaces.get(namespace, {})):
         raise Refused(f"namespaceSelector of IngressClassParams {params.name} mismatch")
@@ -177,14 +190,14 @@ def _params_of(ingress_class: IngressClass, namespace: str, objects: Objects) ->
 _GROUP_NAME = re.compile(r"([a-z0-9][-a-z0-9.]*)?[a-z0-9]")
 
 
-def _grouped(ingress: Ingress, params: IngressClassParams | None) -> Owned | InvalidGroup:
+def _grouped(ingress: Ingress, params: IngressClassParams | None = None, *, auto: bool = False) -> Owned | InvalidGroup:
     name: str | None = None
     if params is not None and params.spec.group is not None:
         name = params.spec.group.name
-    else:
+    elif not auto:
         name = a.GROUP_NAME.read(ingress)
     if name is None:
-        return Owned(GroupId(ingress.namespace, ingress.name), params)
+        return Owned(GroupId(ingress.namespace, ingress.name), params, auto)
     if len(name) > 63:
         return InvalidGroup("invalid ingress group: groupName must be no more than 63 characters")
     if not _GROUP_NAME.fullmatch(name):
@@ -192,7 +205,7 @@ def _grouped(ingress: Ingress, params: IngressClassParams | None) -> Owned | Inv
             "invalid ingress group: groupName must consist of lower case alphanumeric characters, '-' or '.', "
             "and must start and end with an alphanumeric character"
         )
-    return Owned(GroupId("", name), params)
+    return Owned(GroupId("", name), params, auto)
 
 
 def _order(ingress: Ingress) -> int:

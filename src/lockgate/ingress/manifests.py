@@ -31,6 +31,7 @@ from lockgate.ingress.world import Account, Name, Objects, Settings
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import (
+    AutoIngressClassParams,
     Ingress,
     IngressClass,
     IngressClassParams,
@@ -71,6 +72,7 @@ class _Uses:
 
     ingress: Ingress
     params: IngressClassParams | None
+    auto: bool
     services: tuple[Name, ...]
     secrets: tuple[Name, ...]
 
@@ -138,7 +140,7 @@ def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | 
             origin = Origin(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
             return codes.GROUP_NOT_VALID.at(origin, refusal=message)
         case NotOurs():
-            return None
+            return faults.not_ours(ingress, objects, settings)
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
@@ -148,6 +150,7 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
     secrets: dict[Name, Secret] = {}
     classes: dict[str, IngressClass] = {}
     params: dict[str, IngressClassParams] = {}
+    auto_params: dict[str, AutoIngressClassParams] = {}
     namespaces: dict[str, dict[str, str]] = {}
     stood_in: set[Name] = set()
     for resource in resources:
@@ -165,9 +168,12 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
                 classes[resource.name] = resource
             case IngressClassParams():
                 params[resource.name] = resource
+            case AutoIngressClassParams():
+                auto_params[resource.name] = resource
             case Namespace():
                 namespaces[resource.name] = resource.metadata.labels
-    return Objects(ingresses, services, secrets, classes, params, namespaces), frozenset(stood_in)
+    found = Objects(ingresses, services, secrets, classes, params, auto_params, namespaces)
+    return found, frozenset(stood_in)
 
 
 def with_node_ports(service: Service) -> Service:
@@ -204,7 +210,8 @@ def _same(known: _Built, group: Group, objects: Objects) -> bool:
     if len(known.uses) != len(group.members):
         return False
     for uses, member in zip(known.uses, group.members, strict=True):
-        if not _equal(uses.ingress, member.ingress) or not _equal(uses.params, member.params):
+        same = _equal(uses.ingress, member.ingress) and _equal(uses.params, member.params)
+        if not same or uses.auto != member.auto:
             return False
     return all(map(_equal, known.used, _used(known.uses, objects)))
 
@@ -217,7 +224,7 @@ def _uses(member: Member, objects: Objects) -> _Uses:
     namespace = member.ingress.namespace
     services = tuple((namespace, name) for name in sorted(services_of(member.ingress)))
     secrets = tuple((namespace, name) for name in sorted(secrets_of(member.ingress, objects.services)))
-    return _Uses(member.ingress, member.params, services, secrets)
+    return _Uses(member.ingress, member.params, member.auto, services, secrets)
 
 
 def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, ...]:

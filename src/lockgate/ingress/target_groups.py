@@ -183,7 +183,8 @@ def target_port(port: ServicePort) -> int | str:
 
 def _target_type(member: Member, service: Service, settings: Settings) -> Literal["instance", "ip"]:
     given = member.params.spec.target_type if member.params else None
-    value = given or a.TARGET_TYPE.read(service, member.ingress) or settings.default_target_type
+    default = "ip" if member.auto else settings.default_target_type
+    value = given or a.TARGET_TYPE.read(service, member.ingress) or default
     if value not in ("instance", "ip"):
         raise Refused(f"unknown targetType: {value}", subject=member.ingress.key, path=a.TARGET_TYPE.path())
     if value == "ip" and "EnableIPTargetType" not in settings.gates:

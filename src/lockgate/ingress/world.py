@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from lockgate.ingress.subnets import Subnet
 from lockgate.loadbalancer.model import EMPTY
-from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams, Secret, Service
+from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressClass, IngressClassParams, Secret, Service
 
 Name: TypeAlias = tuple[str, str]  # namespace, name
 
@@ -22,6 +22,8 @@ class Objects:
     secrets: Mapping[Name, Secret] = field(default_factory=dict)
     classes: Mapping[str, IngressClass] = field(default_factory=dict)
     class_params: Mapping[str, IngressClassParams] = field(default_factory=dict)
+    auto_params: Mapping[str, AutoIngressClassParams] = field(default_factory=dict)
+    """EKS Auto Mode's, which may have the same names."""
     namespaces: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """Labels by namespace."""
 

@@ -89,6 +89,13 @@ from lockgate.resources.core import (
     SessionAffinityConfig,
     Taint,
 )
+from lockgate.resources.eks import (
+    AutoIngressClassParams,
+    AutoIngressClassParamsSpec,
+    AutoListener,
+    AutoSubnetSelector,
+    MatchTag,
+)
 from lockgate.resources.elbv2 import (
     Attribute,
     IngressClassParams,
@@ -234,6 +241,10 @@ __all__ = [
     "AdditionalOutputFormat",
     "Attribute",
     "AuthorizationPolicy",
+    "AutoIngressClassParams",
+    "AutoIngressClassParamsSpec",
+    "AutoListener",
+    "AutoSubnetSelector",
     "CAIssuer",
     "Certificate",
     "CertificatePrivateKey",
@@ -338,6 +349,7 @@ __all__ = [
     "LocalityFailover",
     "LocalityLoadBalancerSetting",
     "MagLev",
+    "MatchTag",
     "MinimumLoadBalancerCapacity",
     "NameConstraintItem",
     "NameConstraints",

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.ingress.world import Name, Objects
 from lockgate.resources.kinds import (
+    AutoIngressClassParams,
     EndpointSlice,
     Ingress,
     IngressClass,
@@ -37,6 +38,7 @@ class Cluster:
         self.secrets: dict[Name, Secret] = {}
         self.classes: dict[str, IngressClass] = {}
         self.class_params: dict[str, IngressClassParams] = {}
+        self.auto_params: dict[str, AutoIngressClassParams] = {}
         self.namespaces: dict[str, dict[str, str]] = {}
         self.nodes: dict[str, Node] = {}
         self.pods: dict[Name, Pod] = {}
@@ -44,7 +46,13 @@ class Cluster:
         """By Service, then by the slice's name."""
         self.bindings: dict[Name, TargetGroupBinding] = {}
         self.objects = Objects(
-            self.ingresses, self.services, self.secrets, self.classes, self.class_params, self.namespaces
+            self.ingresses,
+            self.services,
+            self.secrets,
+            self.classes,
+            self.class_params,
+            self.auto_params,
+            self.namespaces,
         )
         self.synced = asyncio.Event()
         self._unsynced: set[type[Resource]] = set(WATCHED)
@@ -96,6 +104,8 @@ class Cluster:
                 _put(self.classes, now.name, now, gone)
             case IngressClassParams():
                 _put(self.class_params, now.name, now, gone)
+            case AutoIngressClassParams():
+                _put(self.auto_params, now.name, now, gone)
             case Namespace():
                 _put(self.namespaces, now.name, now.metadata.labels, gone)
             case Node():
@@ -113,6 +123,7 @@ WATCHED: tuple[type[Resource], ...] = (
     Namespace,
     IngressClass,
     IngressClassParams,
+    AutoIngressClassParams,
     Node,
     Secret,
     Service,

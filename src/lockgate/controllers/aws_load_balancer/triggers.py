@@ -14,6 +14,7 @@ from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Name, Settings
 from lockgate.resources.kinds import (
+    AutoIngressClassParams,
     EndpointSlice,
     Ingress,
     IngressClass,
@@ -89,7 +90,7 @@ class Triggers:
             case Secret():
                 if _data(before) != _data(after):
                     self._secret_changed(now)
-            case IngressClass() | IngressClassParams() | Namespace():
+            case IngressClass() | IngressClassParams() | AutoIngressClassParams() | Namespace():
                 if _asked(before) != _asked(after) or _labels(before) != _labels(after):
                     self._classes_changed()
             case Node():

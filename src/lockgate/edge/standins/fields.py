@@ -107,6 +107,15 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
         "spec.loadBalancerName": NAME,
         "spec.scheme": SETTING,
     },
+    ("eks.amazonaws.com", "IngressClassParams"): {
+        "spec.certificateARNs[]": CERTIFICATE_ARN,
+        "spec.subnets.ids[]": SUBNET,
+        "spec.inboundCIDRs[]": CIDR,
+        "spec.prefixListsIDs[]": PREFIX_LIST,
+        "spec.group.name": NAME,
+        "spec.loadBalancerName": NAME,
+        "spec.scheme": SETTING,
+    },
     ("elbv2.k8s.aws", "TargetGroupBinding"): {
         "spec.targetGroupARN": TARGET_GROUP_ARN,
         "spec.serviceRef.name": NAME,

@@ -7,8 +7,10 @@ from typing import Final
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Object
-from lockgate.ingress.group import CONTROLLER
-from lockgate.resources.kinds import Ingress, IngressClass
+from lockgate.ingress import auto_mode
+from lockgate.ingress.group import CONTROLLER, CONTROLLERS
+from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressClass, IngressClassParams
+from lockgate.resources.model import JsonObject
 
 ALB: Final = "alb"
 """The class that the AWS Load Balancer Controller's chart makes."""
@@ -35,18 +37,29 @@ def ingress_classes(objects: Objects) -> Iterator[Object]:
         if (name := ingress.spec.ingress_class_name) and name not in there:
             users.setdefault(name, ingress)
     for name, ingress in users.items():
-        if name == ALB or name in _OTHERS:
-            named = f"because Ingress {ingress.namespace}/{ingress.name} names it"
-            what = "as the AWS Load Balancer Controller's chart creates it"
-            if name != ALB:
-                what = f"for {_OTHERS[name]}, which does not run here"
-            yield Object(_class(name, _OTHERS.get(name, CONTROLLER)), f"IngressClass {name}: created {what}, {named}")
+        named = f"because Ingress {ingress.namespace}/{ingress.name} names it"
+        if name == ALB:
+            yield _alb(objects, named)
+        elif name in _OTHERS:
+            why = f"IngressClass {name}: created for {_OTHERS[name]}, which does not run here, {named}"
+            yield Object(_class(name, {"controller": _OTHERS[name]}), why)
 
 
-def _class(name: str, controller: str) -> dict[str, object]:
+def _alb(objects: Objects, named: str) -> Object:
+    """Whose class it is, the parameters of that name say."""
+    of_auto_mode = objects.get(AutoIngressClassParams, "", ALB) is not None
+    controller = auto_mode.CONTROLLER if of_auto_mode else CONTROLLER
+    spec: JsonObject = {"controller": controller}
+    if of_auto_mode or objects.get(IngressClassParams, "", ALB) is not None:
+        spec["parameters"] = {"apiGroup": CONTROLLERS[controller], "kind": "IngressClassParams", "name": ALB}
+    whose = "for EKS Auto Mode" if of_auto_mode else "as the AWS Load Balancer Controller's chart creates it"
+    return Object(_class(ALB, spec), f"IngressClass {ALB}: created {whose}, {named}")
+
+
+def _class(name: str, spec: JsonObject) -> JsonObject:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "IngressClass",
         "metadata": {"name": name, "labels": {LABEL: "true"}},
-        "spec": {"controller": controller},
+        "spec": spec,
     }

@@ -18,10 +18,18 @@ from lockgate.edge.supply.secrets import aws_keys
 from lockgate.edge.supply.services import services
 from lockgate.edge.supply.web_acls import web_acls
 from lockgate.edge.supply.zones import zones
+from lockgate.ingress import auto_mode
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import References, of_ingress, of_params, of_service
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Certificate, Ingress, IngressClass, IngressClassParams, Service
+from lockgate.resources.kinds import (
+    AutoIngressClassParams,
+    Certificate,
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Service,
+)
 from lockgate.resources.model import Resource
 
 
@@ -76,6 +84,7 @@ def _references(objects: Objects, settings: Settings) -> Iterator[References]:
     for ingress in objects.all(Ingress):
         yield of_ingress(ingress, _params_of(ingress, objects), settings)
     yield from map(of_params, objects.all(IngressClassParams))
+    yield from map(of_params, map(auto_mode.as_params, objects.all(AutoIngressClassParams)))
     yield from map(of_service, objects.all(Service))
 
 
@@ -83,4 +92,7 @@ def _params_of(ingress: Ingress, objects: Objects) -> IngressClassParams | None:
     named = objects.get(IngressClass, "", ingress.spec.ingress_class_name or "")
     if named is None or named.spec.parameters is None:
         return None
+    if named.spec.parameters.api_group == auto_mode.GROUP:
+        auto = objects.get(AutoIngressClassParams, "", named.spec.parameters.name)
+        return auto_mode.as_params(auto) if auto else None
     return objects.get(IngressClassParams, "", named.spec.parameters.name)

@@ -25,6 +25,21 @@ ROWS = (
         ),
     ),
     *declare(
+        "eks.amazonaws.com",
+        "IngressClassParams",
+        served(
+            "",
+            "spec.{loadBalancerName,scheme,ipAddressType,targetType,group.name}",
+            f"spec.namespaceSelector.{_SELECTOR}",
+            "spec.{certificateARNs,sslPolicy,inboundCIDRs,prefixListsIDs}",
+            "spec.subnets.{ids,matchTags.key,matchTags.values}",
+            "spec.{tags,loadBalancerAttributes,listeners.attributes}.{key,value}",
+            "spec.listeners.{protocol,port}",
+            "spec.minimumLoadBalancerCapacity.capacityUnits",
+            "spec.ipamConfiguration.ipv4IPAMPoolId",
+        ),
+    ),
+    *declare(
         "elbv2.k8s.aws",
         "TargetGroupBinding",
         served(
