@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
@@ -129,6 +130,23 @@ def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new
             assert edge.envoy.pid is not None
             os.kill(edge.envoy.pid, signal.SIGKILL)
             assert await said(port) == "good"
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads an environment from /proc")
+def test_envoy_does_not_get_the_users_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header's value may name any variable of Envoy's: `%ENVIRONMENT(AWS_SECRET_ACCESS_KEY)%`."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's own")
+
+    async def story() -> None:
+        port = free_port()
+        async with running() as edge:
+            edge.ads.publish("alb", answering(port, "one"))
+            assert await said(port) == "one"
+            environment = Path(f"/proc/{edge.envoy.pid}/environ").read_text()
+            assert "PATH=" in environment
+            assert "AWS_" not in environment
 
     asyncio.run(story())
 

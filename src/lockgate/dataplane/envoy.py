@@ -36,6 +36,11 @@ class EnvoyNotFound(CommandError):
         )
 
 
+# Of the environment, Envoy gets what a process needs to start. A header's value may name any variable
+# (`%ENVIRONMENT(AWS_SECRET_ACCESS_KEY)%`), and manifests are not trusted with the user's.
+_PASSED_ON = ("PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
 def find_envoy() -> Path:
     """The Envoy to run. Raises `EnvoyNotFound`."""
     named = os.environ.get("LOCKGATE_ENVOY")
@@ -120,6 +125,7 @@ class Envoy:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=output,
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,  # Ctrl-C is the supervisor's to hear; it stops Envoy in its own order
             )
 

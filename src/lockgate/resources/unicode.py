@@ -1,4 +1,4 @@
-"""Text that can be written as UTF-8, whatever it was read from."""
+"""Text that can be written as UTF-8, and shown on a line, whatever it was read from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 
 # How JSON, and the YAML that is JSON, spells a half of a surrogate pair.
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def visible(text: str) -> str:
+    """On one line: what cannot be printed, such as an end of a line or a terminal's escape, as Python writes it."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def without_surrogates(value: Any) -> Any:

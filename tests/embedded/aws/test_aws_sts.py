@@ -21,6 +21,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from lockgate.embedded.service_accounts import STS, ServiceAccountIdentity, ServiceAccountTokens, issuer_of
+from lockgate.resources.unicode import visible
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/dns"
 CERT_MANAGER = ServiceAccountIdentity("cert-manager", "cert-manager", "11111111-1111-4111-8111-111111111111")
@@ -130,7 +131,7 @@ def test_a_token_for_somebody_else_or_of_another_time(running: Lab) -> None:
 )
 def test_what_is_no_role(running: Lab, role: str) -> None:
     code, message = _with(running, _token(), role)
-    assert (code, message) == ("ValidationError", f"{role} is invalid")
+    assert (code, message) == ("ValidationError", f"{visible(role)} is invalid")
 
 
 def test_limits_of_the_operation(running: Lab) -> None:

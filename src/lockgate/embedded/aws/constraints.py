@@ -11,8 +11,12 @@ from functools import cache
 from typing import Any
 
 from lockgate.embedded.aws.protocol import Call, Refusal, model
+from lockgate.embedded.aws.xml_writer import UNWRITABLE
 
 SHOWN = 5  # faults told in one answer
+
+# No parameter may hold what XML cannot, whatever else its model allows: no answer could show it.
+_WRITABLE = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF]*"
 
 
 def check(call: Call) -> None:
@@ -46,6 +50,7 @@ def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
                 yield from _faults(shape.member, item, f"{path}.{number}.member")
         case "map":
             for key, item in value.items():
+                yield from _text(shape.key, key, f"{path}.key")
                 yield from _faults(shape.value, item, f"{path}.{key}.member")
         case "string":
             yield from _bounds(shape, len(value), value, path, "length")
@@ -65,6 +70,8 @@ def _bounds(shape: Any, size: float, value: Any, path: str, of: str) -> Iterator
 
 
 def _text(shape: Any, value: str, path: str) -> Iterator[str]:
+    if UNWRITABLE.search(value):
+        yield _fault(value, path, f"satisfy regular expression pattern: {_WRITABLE}")
     allowed = shape.metadata.get("enum")
     if allowed and value not in allowed:
         yield _fault(value, path, f"satisfy enum value set: [{', '.join(allowed)}]")
@@ -85,6 +92,8 @@ def _join(path: str, name: str) -> str:
 @cache
 def _compile(pattern: str) -> re.Pattern[str] | None:
     """The models' patterns are Java's; what Python lacks of them are the Unicode classes."""
+    if pattern == ".*":  # to Java more than to Python are the ends of a line
+        return re.compile(r"[^\n\r\u0085\u2028\u2029]*")
     translated = re.sub(r"\\p\{(L|N|Z|P|S|M|IsL|Alpha|Graph|Print|ASCII)\}", r"\\w\\s", pattern)
     try:
         return re.compile(translated)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lockgate.embedded.aws.xml_writer import Writer, escaped
+from lockgate.resources.unicode import visible
 
 Parameters = dict[str, Any]  # as botocore's shapes have them
 Result = Mapping[str, Any]
@@ -55,9 +56,13 @@ class Call:
 
 
 class Refusal(Exception):
-    """An operation that AWS refuses: `code` and `message` as the service words them."""
+    """An operation that AWS refuses: `code` and `message` as the service words them.
+
+    Messages repeat what a client has sent, and end on terminals: what cannot be printed is shown escaped.
+    """
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
+        message = visible(message)
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Write = Callable[[Any, list[str]], None]
 
 
 def escaped(text: str) -> str:
     """As XML's content. What XML cannot hold at all becomes U+FFFD."""
-    return escape(_UNWRITABLE.sub("\ufffd", text), {"\r": "&#13;"})
+    return escape(UNWRITABLE.sub("\ufffd", text), {"\r": "&#13;"})
 
 
 class Writer:

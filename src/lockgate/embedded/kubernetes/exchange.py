@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.resources.status import ApiError, BadRequest
+from lockgate.resources.unicode import visible
 
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
 
@@ -154,8 +155,7 @@ def _warnings(texts: Sequence[str]) -> Iterator[str]:
         room -= len(shown)
         if room < 0:
             return
-        visible = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in shown)
-        quoted = visible.replace("\\", "\\\\").replace('"', '\\"')
+        quoted = visible(shown).replace("\\", "\\\\").replace('"', '\\"')
         yield f'299 - "{quoted}"'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lockgate.resources.field_errors import FieldError, Path, Reason
@@ -17,6 +18,7 @@ from lockgate.resources.istio.destination_rule import (
 )
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, required
+from lockgate.resources.unicode import visible
 
 _MAX_TABLE = 5000011
 
@@ -164,6 +166,12 @@ def _hash(path: Path, hash: ConsistentHash) -> Iterator[FieldError]:
     if cookie is not None:
         if not cookie.name:
             yield required((*path, "httpCookie", "name"), "name required for HttpCookie")
+        yield from _cookie_text((*path, "httpCookie", "name"), cookie.name, _COOKIE_NAME)
+        yield from _cookie_text((*path, "httpCookie", "path"), cookie.path, _COOKIE_VALUE)
+        for index, attribute in enumerate(cookie.attributes):
+            at = (*path, "httpCookie", "attributes", index)
+            yield from _cookie_text((*at, "name"), attribute.name, _COOKIE_NAME)
+            yield from _cookie_text((*at, "value"), attribute.value, _COOKIE_VALUE)
         if cookie.ttl is not None and cookie.ttl not in ("0s", "0"):  # a session cookie
             yield from names.duration((*path, "httpCookie", "ttl"), cookie.ttl)
     if hash.maglev is not None:
@@ -174,6 +182,18 @@ def _hash(path: Path, hash: ConsistentHash) -> Iterator[FieldError]:
             yield problem(at, f"tableSize must be less than {_MAX_TABLE} for maglev")
         elif not _is_prime(size):
             yield problem(at, "tableSize must be a prime number for maglev")
+
+
+def _cookie_text(path: Path, text: str, allowed: re.Pattern[str]) -> Iterator[FieldError]:
+    """Istio lets any text through, and Envoy writes it into Set-Cookie as it is: an end of a line in it would begin
+    another header."""
+    if text and not allowed.fullmatch(text):
+        yield problem(path, f"'{visible(text)}' cannot be part of a Set-Cookie header")
+
+
+# RFC 6265, section 4.1.1: a token, and an attribute's value.
+_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_COOKIE_VALUE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
 
 
 def _is_prime(number: int) -> bool:

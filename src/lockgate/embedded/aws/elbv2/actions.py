@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.attributes import whole
@@ -32,6 +33,10 @@ PLACEHOLDERS = {
     "Path": ("host", "port", "path"),
     "Query": ("protocol", "host", "port", "path", "query"),
 }
+_HOST = re.compile(r"[A-Za-z0-9._-]*")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6265: a cookie's name
+_URL = re.compile(r"[\x21-\x7e]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def complete(
@@ -167,9 +172,12 @@ def _redirect(given: Shape, protocol: str) -> Shape:
         **given,
     }
     for part, allowed in PLACEHOLDERS.items():
+        _check_line(f"redirect {part.lower()}", config[part])
         for keyword in re.findall(r"#\{([^}]*)\}", config[part]):
             if keyword not in allowed:
                 raise _invalid(f"The keyword '#{{{keyword}}}' cannot be used in the redirect's {part.lower()}")
+    if not _HOST.fullmatch(re.sub(r"#\{[^}]*\}", "", config["Host"])):
+        raise _invalid(f"The redirect host '{config['Host']}' is not valid")
     if not config["Path"].startswith("/"):
         raise _invalid(f"The redirect path '{config['Path']}' must begin with a '/' character")
     port = config["Port"]
@@ -193,8 +201,7 @@ def _fixed_response(given: Shape) -> Shape:
 def _oidc(given: Shape, current: Sequence[Shape]) -> Shape:
     config = _session(given)
     for endpoint in ("AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint"):
-        if not config[endpoint].startswith("https://"):
-            raise _invalid(f"The {endpoint} '{config[endpoint]}' must use HTTPS")
+        _check_endpoint(endpoint, config[endpoint])
     if config.pop("UseExistingClientSecret", False):
         secret = client_secret(current)
         if "ClientSecret" in config:
@@ -235,15 +242,39 @@ def _session(given: Shape) -> Shape:
         raise _invalid(f"The session timeout '{config['SessionTimeout']}' must be between 1 and 604800 seconds")
     if len(config.get("AuthenticationRequestExtraParams", {})) > 10:
         raise _invalid("Up to 10 extra parameters can be specified for the authentication request")
+    if not _TOKEN.fullmatch(config["SessionCookieName"]):
+        raise _invalid(f"The session cookie name '{config['SessionCookieName']}' is not valid")
+    for name, value in config.items():
+        if isinstance(value, str):
+            _check_line(name, value)
     return config
 
 
 def _jwt(given: Shape) -> Shape:
-    if not given["JwksEndpoint"].startswith("https://") or len(given["JwksEndpoint"]) > 256:
-        raise _invalid("The JWKS endpoint must use HTTPS and have up to 256 characters")
+    if len(given["JwksEndpoint"]) > 256:
+        raise _invalid("The JWKS endpoint can have up to 256 characters")
+    _check_endpoint("JwksEndpoint", given["JwksEndpoint"])
     if len(given.get("AdditionalClaims", ())) > 10:
         raise _invalid("Up to 10 additional claims can be specified")
     return dict(given)
+
+
+def _check_line(what: str, value: str) -> None:
+    """These become headers, in which an end of a line would begin another header."""
+    if _CONTROL.search(value):
+        raise _invalid(f"The {what} '{value}' contains characters that are not valid")
+
+
+def _check_endpoint(name: str, url: str) -> None:
+    if not url.startswith("https://"):
+        raise _invalid(f"The {name} '{url}' must use HTTPS")
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) and parts.port != 0 and parts.username is None and not parts.fragment
+    except ValueError:
+        good = False
+    if not good or not _URL.fullmatch(url):
+        raise _invalid(f"The {name} '{url}' is not a valid URL")
 
 
 def _check_target_groups(

@@ -174,4 +174,8 @@ def _transform(given: Shape) -> Shape:
     _check_regex(rewrites[0]["Regex"], 1024)
     if len(rewrites[0]["Replace"]) > 1024:
         raise Refusal("ValidationError", "The replacement of a rewrite cannot be longer than '1024' characters")
+    if re.search(r"[\x00-\x20\x7f]", rewrites[0]["Replace"]):  # it becomes a part of the request's first lines
+        raise Refusal(
+            "ValidationError", f"The replacement '{rewrites[0]['Replace']}' contains characters that are not valid"
+        )
     return {"Type": kind, config: {"Rewrites": [dict(rewrites[0])]}}
