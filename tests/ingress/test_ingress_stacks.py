@@ -16,6 +16,7 @@ from lockgate.ingress.names import (
 )
 from lockgate.ingress.show import stack_json
 from lockgate.ingress.world import Settings
+from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.kinds import Ingress, Service
 from lockgate.resources.model import Resource
 from lockgate.resources.positions import Positions
@@ -139,6 +140,30 @@ def test_one_changed_ingress_rebuilds_its_group_alone() -> None:
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
     third = stack_from_manifests(resources, earlier=second)
     assert not any(before is after for before, after in zip(second.stacks, third.stacks, strict=True))
+
+
+def test_a_fault_of_an_unchanged_group_is_where_its_object_is_now() -> None:
+    text = """apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: shop
+  annotations:
+    kubernetes.io/ingress.class: alb
+    alb.ingress.kubernetes.io/scheem: internal
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+"""
+    before = read(text, "edge.yaml").documents
+    after = read("# added\n" * 10 + text, "edge.yaml").documents
+    first = stack_from_manifests([each.resource for each in before if each.resource])
+    second = stack_from_manifests([each.resource for each in after if each.resource], earlier=first)
+    assert second.stacks[0] is first.stacks[0]
+    assert second.faults == first.faults
+    fault = next(each for each in second.faults if each.code.id == "LG1101")
+    assert [str(diagnose(fault, Positions(each)).position) for each in (before, after)] == [
+        "edge.yaml:8:39",
+        "edge.yaml:18:39",
+    ]
 
 
 def test_a_faulty_group_leaves_others_alone() -> None:

@@ -16,9 +16,10 @@ from lockgate.ingress.annotations.json_values import Node
 from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.ingress.conditions import read_conditions
 from lockgate.ingress.group import CONTROLLERS, class_of, is_ours_by_annotation
-from lockgate.ingress.refusal import Refused
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Condition
+from lockgate.resources.faults import Origin
 from lockgate.resources.field_errors import FieldError, Reason
 from lockgate.resources.kinds import Ingress, IngressClass, TargetGroupBinding
 
@@ -31,7 +32,7 @@ def ingress(
     ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
 ) -> FieldError | None:
     """The first fault of an Ingress of ours, or of one whose class nobody can tell. Its class's parameters are not
-    looked at, nor any annotation but those that are here: all else is told when the load balancer is built. `before`
+    read, nor any annotation but those named here: everything else is reported when the load balancer is built. `before`
     is what the Ingress was, None for a new one."""
     try:
         if not _is_ours(ingress, classes, settings):
@@ -42,9 +43,11 @@ def ingress(
         _check_new_usage(ingress, before, settings)
         for name in _services(ingress):
             a.CONDITIONS.of(name).parse(partial(_conditions, ingress, name), ingress)
-        _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
+        with about(Origin(ingress.key, _TAGS)):
+            _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
     except Refused as refused:
-        return FieldError(refused.path, Reason.INVALID, refused.message, _INGRESS)
+        path = refused.origin.path if refused.origin else ()
+        return FieldError(path, Reason.INVALID, refused.message, _INGRESS)
     return None
 
 
@@ -81,13 +84,15 @@ def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Setting
     was_ours = before is not None and is_ours_by_annotation(before, settings)
     if settings.disable_ingress_class_annotation and is_ours_by_annotation(ingress, settings) and not was_ours:
         key = "kubernetes.io/ingress.class"
-        raise Refused(f"new usage of `{key}` annotation is forbidden", path=("metadata", "annotations", key))
+        origin = Origin(ingress.key, ("metadata", "annotations", key))
+        raise Refused(f"new usage of `{key}` annotation is forbidden", origin)
     if settings.disable_group_name_annotation:
         key = a.GROUP_NAME.key
         name = ingress.metadata.annotations.get(key)
         former = before.metadata.annotations.get(key) if before else None
         if name is not None and name != former:
-            raise Refused(f"new usage of `{key}` annotation is forbidden", path=a.GROUP_NAME.path())
+            origin = Origin(ingress.key, a.GROUP_NAME.path())
+            raise Refused(f"new usage of `{key}` annotation is forbidden", origin)
 
 
 def _services(ingress: Ingress) -> Iterator[str]:
@@ -98,14 +103,14 @@ def _services(ingress: Ingress) -> Iterator[str]:
 
 
 def _conditions(ingress: Ingress, name: str, root: Node) -> tuple[Condition, ...]:
-    """What does not parse is told as it is everywhere; what parses and is wrong has a sentence of this webhook's."""
+    """A parse error is reported as everywhere; what parses and is wrong has a sentence of this webhook."""
     try:
         return read_conditions(root)
     except Refused as refused:
         key = f"{ingress.namespace}/{ingress.name}"
         annotation = a.CONDITIONS.of(name)
         message = f"ignoring Ingress {key} since invalid {annotation.key} annotation: {refused.message}"
-        raise Refused(message, subject=ingress.key, path=annotation.path()) from None
+        raise Refused(message, Origin(ingress.key, annotation.path())) from None
 
 
 # "Restrictions" of the page "Tag your Amazon EC2 resources", which hold for load balancers too.
@@ -128,10 +133,10 @@ def _check_tags(raw: str) -> None:
         else:
             tags[key] = value
             continue
-        raise Refused(wrong, path=_TAGS)
+        raise Refused(wrong)
     if len(tags) > _MOST_TAGS:
         wrong = f"number of tags ({len(tags)}) exceeds maximum allowed ({_MOST_TAGS})"
-        raise Refused(f"invalid frontend NLB tags: {wrong}", path=_TAGS)
+        raise Refused(f"invalid frontend NLB tags: {wrong}")
     for key, value in tags.items():
         if len(key.encode()) > _LONGEST_KEY:
             wrong = f"tag key exceeds maximum length of {_LONGEST_KEY} characters"
@@ -141,4 +146,4 @@ def _check_tags(raw: str) -> None:
             wrong = f"tag key '{key}' is reserved (aws:* pattern)"
         else:
             continue
-        raise Refused(f"invalid frontend NLB tags: {wrong}", path=_TAGS)
+        raise Refused(f"invalid frontend NLB tags: {wrong}")

@@ -8,6 +8,7 @@ from typing import TypeVar
 from lockgate.ingress.annotations.spec import Annotation, AnyAnnotation
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.refusal import Refused
+from lockgate.resources.faults import Origin
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ def one(group: Group, annotation: Annotation[bool], conflict: str) -> bool | Non
 
 
 def refused(message: str, member: Member, annotation: AnyAnnotation) -> Refused:
-    return Refused(message, subject=member.ingress.key, path=annotation.path())
+    return Refused(message, Origin(member.ingress.key, annotation.path()))
 
 
 def listed(items: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from lockgate.loadbalancer.model import (
     JwtValidation,
     PreAction,
 )
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Ingress, Secret, Service
 from lockgate.resources.model import Resource
 
@@ -93,7 +94,7 @@ def read_login(ingress: Ingress, service: Service | None) -> Login:
     if kind is None:
         kind = "none"
     if kind not in a.AUTH_TYPE.values:
-        raise Refused(f"unknown authType: {kind}", subject=ingress.key, path=a.AUTH_TYPE.path())
+        raise Refused(f"unknown authType: {kind}", Origin(ingress.key, a.AUTH_TYPE.path()))
     timeout = a.AUTH_SESSION_TIMEOUT.read(*resources)
     return Login(
         kind,

@@ -21,7 +21,7 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.authentication import Login, read_jwt_validation, read_login
 from lockgate.ingress.conditions import read_conditions, read_transforms
 from lockgate.ingress.group import Member
-from lockgate.ingress.refusal import Path, Refused, about
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.target_groups import TargetGroups
 from lockgate.ingress.world import Account, Objects, Settings
 from lockgate.loadbalancer.model import (
@@ -36,6 +36,7 @@ from lockgate.loadbalancer.model import (
 )
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.field_errors import Path
 from lockgate.resources.kinds import IngressBackend, Service
 
 
@@ -66,7 +67,7 @@ class Backends:
 
     def read(self, member: Member, backend: IngressBackend, path: Path, *, default: bool = False) -> Backend:
         """Raises `Refused`. Conditions and transforms are read for the `default` backend too, and not for it."""
-        with about(member.ingress.key, path):
+        with about(Origin(member.ingress.key, path)):
             if backend.service is None:
                 raise Refused('missing required "service" field')
             name, port = backend.service.name, backend.service.port
@@ -89,7 +90,7 @@ class Backends:
     def login(self, member: Member, service: Service | None) -> Login:
         key = (member.key, service.name if service else "")
         if key not in self._logins:
-            with about(member.ingress.key, a.AUTH_TYPE.path()):
+            with about(Origin(member.ingress.key, a.AUTH_TYPE.path())):
                 self._logins[key] = read_login(member.ingress, service)
         return self._logins[key]
 
@@ -97,7 +98,7 @@ class Backends:
         key = (member.key, name)
         if key not in self._conditions:
             annotation = a.CONDITIONS.of(name)
-            with about(member.ingress.key, annotation.path()):
+            with about(Origin(member.ingress.key, annotation.path())):
                 self._conditions[key] = annotation.parse(read_conditions, member.ingress) or ()
         return self._conditions[key]
 
@@ -105,13 +106,13 @@ class Backends:
         key = (member.key, name)
         if key not in self._transforms:
             annotation = a.TRANSFORMS.of(name)
-            with about(member.ingress.key, annotation.path()):
+            with about(Origin(member.ingress.key, annotation.path())):
                 self._transforms[key] = annotation.parse(read_transforms, member.ingress) or ()
         return self._transforms[key]
 
     def _annotated(self, member: Member, name: str, path: Path) -> BackendAction:
         annotation = a.ACTIONS.of(name)
-        with about(member.ingress.key, annotation.path()):
+        with about(Origin(member.ingress.key, annotation.path())):
             action = annotation.parse(read_action, member.ingress)
         if action is not None:
             return action
@@ -160,9 +161,9 @@ class Backends:
 
     def _read_pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
         ingress = member.ingress
-        with about(ingress.key, a.AUTH_TYPE.path()):
+        with about(Origin(ingress.key, a.AUTH_TYPE.path())):
             login = self.login(member, service).action(ingress.namespace, self.objects.secrets)
-        with about(ingress.key, a.JWT_VALIDATION.path()):
+        with about(Origin(ingress.key, a.JWT_VALIDATION.path())):
             token = a.JWT_VALIDATION.parse(read_jwt_validation, ingress)
             if login and token:
                 raise Refused("authentication and jwt validation can't both be configured")

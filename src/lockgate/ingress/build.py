@@ -16,7 +16,7 @@ from lockgate.ingress.backends import Backend, Backends
 from lockgate.ingress.frontend_health import hopeless_checks
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import Port, ports
-from lockgate.ingress.refusal import Path, Refused, about
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.stack import LOAD_BALANCER, Permission, SecurityGroup, Stack
 from lockgate.ingress.subnets import Demand
 from lockgate.ingress.target_groups import TargetGroups
@@ -33,6 +33,7 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Code, Fault, Origin
+from lockgate.resources.field_errors import Path
 from lockgate.resources.model import Resource
 
 
@@ -154,8 +155,7 @@ class _Build:
             keys = " ".join(member.key for member in having)
             raise Refused(
                 f"multiple ingress defined default backend: [{keys}]",
-                subject=having[1].ingress.key,
-                path=("spec", "defaultBackend"),
+                Origin(having[1].ingress.key, ("spec", "defaultBackend")),
             )
         if not having:
             return (FixedResponse("404", "text/plain"),)
@@ -196,13 +196,13 @@ class _Build:
     def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
         """An HTTPS listener's actions: it authenticates first."""
         member = candidate.member
-        with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+        with about(Origin(member.ingress.key), prefix=f"ingress: {member.key}: "):
             return (*self.backends.pre_actions(member, candidate.backend.service), candidate.backend.action)
 
     def _candidates(self, member: Member) -> tuple[_Candidate, ...]:
         """All rules of a member in order, the same for each of its ports."""
         if member.key not in self.candidates:
-            with about(member.ingress.key, prefix=f"ingress: {member.key}: "):
+            with about(Origin(member.ingress.key), prefix=f"ingress: {member.key}: "):
                 self.candidates[member.key] = tuple(self._read_rules(member))
         return self.candidates[member.key]
 
@@ -218,10 +218,10 @@ class _Build:
             for index in rules.path_order([(i, path.path, path.path_type) for i, path in enumerate(paths)]):
                 path = paths[index]
                 where: Path = ("spec", "rules", number, "http", "paths", index)
-                with about(ingress.key, where):
+                with about(Origin(ingress.key, where)):
                     pattern = rules.path_condition(path.path, path.path_type, regex=regex)
                 backend = self.backends.read(member, path.backend, (*where, "backend"))
-                with about(ingress.key, where):
+                with about(Origin(ingress.key, where)):
                     conditions = rules.rule_conditions(rule.host, pattern, backend.conditions)
                 found.append(_Candidate(member, conditions, backend, tags, Origin(ingress.key, where)))
         return found
@@ -310,8 +310,7 @@ def _redirect_port(port: int | None, open_ports: Sequence[Port], group: Group) -
         saying = next((m for m in group.members if a.SSL_REDIRECT.key in m.ingress.metadata.annotations), None)
         raise Refused(
             f"{problem} for SSLRedirect port: {port}",
-            subject=(saying or group.members[0]).ingress.key,
-            path=a.SSL_REDIRECT.path(),
+            Origin((saying or group.members[0]).ingress.key, a.SSL_REDIRECT.path()),
         )
     return port
 
@@ -320,7 +319,7 @@ def _check_deletion(ingress: Resource) -> None:
     """A deleted Ingress that protects its load balancer keeps it, and with it the whole group."""
     if not ingress.metadata.deletion_timestamp:
         return
-    with about(ingress.key, a.LOAD_BALANCER_ATTRIBUTES.path()):
+    with about(Origin(ingress.key, a.LOAD_BALANCER_ATTRIBUTES.path())):
         protection = (a.LOAD_BALANCER_ATTRIBUTES.read(ingress) or {}).get("deletion_protection.enabled", "false")
         try:
             protected = read_bool(protection)

@@ -14,6 +14,7 @@ from lockgate.ingress.load_balancer import ingress_tags, tracked
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import CertificateRequest
 from lockgate.ingress.world import Certificate, Settings
+from lockgate.resources.faults import Origin
 
 
 def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certificate]) -> tuple[str, ...]:
@@ -54,8 +55,7 @@ def requested(member: Member, settings: Settings) -> str | None:
         raise Refused(
             f"ingress {member.key} has create-acm-cert enabled but no hostnames defined in spec.rules[].host or "
             "spec.tls[].hosts — cannot create a certificate without at least one hostname",
-            subject=member.ingress.key,
-            path=a.CREATE_ACM_CERT.path(),
+            Origin(member.ingress.key, a.CREATE_ACM_CERT.path()),
         )
     kind = "private" if _authority(member, settings) else "amazon_issued"
     return f"{kind}/{hosts[0]}-{sha256(member.key.encode()).hexdigest()[:8]}"

@@ -60,8 +60,7 @@ def not_ours(ingress: Ingress, objects: Objects, settings: Settings) -> Fault | 
 
 def refused(refusal: Refused) -> Fault:
     """A group that cannot be built, in the controller's words."""
-    origin = Origin(refusal.subject, refusal.path) if refusal.subject else None
-    return codes.NOT_BUILT.at(origin, refusal=refusal.message)
+    return codes.NOT_BUILT.at(refusal.origin, refusal=refusal.message)
 
 
 def spec_of(name: str) -> AnyAnnotation | None:

@@ -15,7 +15,6 @@ from io import StringIO
 from typing import Any, Final, TypeAlias
 
 from lockgate.ingress.annotations.values import Malformed, quote, read_bool, read_int64
-from lockgate.ingress.refusal import Path
 from lockgate.ingress.stack import (
     BACKEND_RESOURCE_TAG,
     CLUSTER_TAG,
@@ -26,6 +25,7 @@ from lockgate.ingress.world import GATES, Settings
 from lockgate.resources import durations
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.field_errors import Path
 from lockgate.resources.kinds import Deployment
 from lockgate.resources.model import JsonObject, Resource
 

@@ -113,7 +113,7 @@ def _subnets(group: Group, demand: Demand, account: Account) -> tuple[SubnetMapp
         by_id = named[1] if named and all(item.startswith("subnet-") for item in named[1]) else ()
         chosen = by_id or ("",) * len(allocations)
     else:
-        with about((named[0] if named else group.members[0]).ingress.key, a.FRONTEND_NLB_SUBNETS.path()):
+        with about(Origin((named[0] if named else group.members[0]).ingress.key, a.FRONTEND_NLB_SUBNETS.path())):
             chosen = (
                 named_subnets(named[1], account.subnets, demand)
                 if named
@@ -162,7 +162,9 @@ def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]
     wishes: dict[int, list[_Wish]] = {}
     for member in group.members:
         own = [port.number for port in ports if any(each.key == member.key for each in port.members)]
-        with about(member.ingress.key, prefix=f"failed to compute listenPort config for ingress: {member.key}: "):
+        with about(
+            Origin(member.ingress.key), prefix=f"failed to compute listenPort config for ingress: {member.key}: "
+        ):
             for port, target_port in (_mapping(member) or {number: number for number in own}).items():
                 if target_port in own:
                     wishes.setdefault(port, []).append(_wish(member, port, target_port))
@@ -176,7 +178,7 @@ def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]
 def _mapping(member: Member) -> dict[int, int]:
     annotation = a.FRONTEND_NLB_PORT_MAPPING
     fault = "failed to parse frontend-nlb-listener-port-mapping for ingress map[]: "
-    with about(member.ingress.key, annotation.path(), prefix=fault):
+    with about(Origin(member.ingress.key, annotation.path()), prefix=fault):
         written = annotation.read(member.ingress) or {}
     return {_port(in_front, "NLB", member): _port(behind, "ALB", member) for in_front, behind in written.items()}
 

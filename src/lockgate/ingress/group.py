@@ -15,6 +15,7 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Objects, Settings
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams
 
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
@@ -134,8 +135,7 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
                 raise Refused(
                     f"Ingress: {ingress.namespace}/{ingress.name}: Ingress has invalid IngressClass configuration: "
                     + message,
-                    subject=ingress.key,
-                    path=("spec", "ingressClassName"),
+                    Origin(ingress.key, ("spec", "ingressClassName")),
                 )
             case _ if holds:
                 leaving.append(ingress)
@@ -214,7 +214,6 @@ def _order(ingress: Ingress) -> int:
         raise Refused(
             "explicit Ingress group order must be within [-1000:1000], "
             f"Ingress: {ingress.namespace}/{ingress.name}, order: {order}",
-            subject=ingress.key,
-            path=a.GROUP_ORDER.path(),
+            Origin(ingress.key, a.GROUP_ORDER.path()),
         )
     return order

@@ -18,6 +18,7 @@ from lockgate.ingress.group import Member
 from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import MutualAuthentication, Protocol
+from lockgate.resources.faults import Origin
 from lockgate.resources.model import ObjectKey
 
 
@@ -56,7 +57,7 @@ def ports(members: Sequence[Member], account: Account, settings: Settings) -> tu
     wishes: dict[int, list[Wish]] = {}
     for member in members:
         request = requested(member, settings)
-        with about(member.ingress.key, a.LISTEN_PORTS.path(), prefix=f"ingress: {member.key}: "):
+        with about(Origin(member.ingress.key, a.LISTEN_PORTS.path()), prefix=f"ingress: {member.key}: "):
             for wish in _wishes(member, account, request):
                 wishes.setdefault(wish.port, []).append(wish)
     return tuple(_merge(number, wishes[number], settings) for number in sorted(wishes))
@@ -118,8 +119,7 @@ def _listen_ports(member: Member, has_certificates: bool) -> dict[int, Protocol]
             reason = refused.message.rpartition(f"{raw}: ")[2]
             raise Refused(
                 f"failed to parse listen-ports configuration: `{raw}`: {reason}",
-                subject=member.ingress.key,
-                path=a.LISTEN_PORTS.path(),
+                Origin(member.ingress.key, a.LISTEN_PORTS.path()),
             ) from None
         raise
     if not listens:
@@ -134,8 +134,7 @@ def _cidrs(member: Member) -> tuple[str, ...]:
             if not _is_cidr(cidr):
                 raise Refused(
                     f"invalid CIDR in IngressClassParams InboundCIDR {cidr}: invalid CIDR address: {cidr}",
-                    subject=params.key,
-                    path=("spec", "inboundCIDRs"),
+                    Origin(params.key, ("spec", "inboundCIDRs")),
                 )
         return tuple(params.spec.inbound_cidrs)
     cidrs = a.INBOUND_CIDRS.read(member.ingress) or ()
@@ -143,8 +142,7 @@ def _cidrs(member: Member) -> tuple[str, ...]:
         if not _is_cidr(cidr):
             raise Refused(
                 f"invalid {a.INBOUND_CIDRS.name} settings on Ingress: {member.key}: invalid CIDR address: {cidr}",
-                subject=member.ingress.key,
-                path=a.INBOUND_CIDRS.path(),
+                Origin(member.ingress.key, a.INBOUND_CIDRS.path()),
             )
     return cidrs
 
@@ -190,7 +188,7 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
             )
         return found
 
-    with about(member.ingress.key, a.MUTUAL_AUTHENTICATION.path()):
+    with about(Origin(member.ingress.key, a.MUTUAL_AUTHENTICATION.path())):
         try:
             found = a.MUTUAL_AUTHENTICATION.parse(read, member.ingress)
             if not found:
@@ -235,7 +233,7 @@ def _trust_store(name: str, account: Account) -> str:
 
 
 def _merge(number: int, wishes: Sequence[Wish], settings: Settings) -> Port:
-    with about(_culprit(wishes), prefix=f"failed to merge listenPort config for port: {number}: "):
+    with about(Origin(_culprit(wishes)), prefix=f"failed to merge listenPort config for port: {number}: "):
         first = wishes[0]
         policy: Wish | None = None
         cidrs: Wish | None = None

@@ -28,6 +28,7 @@ from lockgate.ingress.stack import (
 from lockgate.ingress.subnets import Demand, discovered_subnets, named_subnets, tagged_subnets
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import IpAddressType, Scheme
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import IngressClassParams, Service
 
 
@@ -226,7 +227,7 @@ def ssl_redirect(group: Group) -> int | None:
                 return None
             found.append((member, port))
         else:
-            with about(member.ingress.key, a.SSL_REDIRECT.path(), prefix=f"ingress: {member.key}: "):
+            with about(Origin(member.ingress.key, a.SSL_REDIRECT.path()), prefix=f"ingress: {member.key}: "):
                 value = a.SSL_REDIRECT.read(member.ingress)
             if value is not None:
                 found.append((member, value))

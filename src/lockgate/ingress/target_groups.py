@@ -15,11 +15,12 @@ from lockgate.ingress.annotations.values import read_int_or_text
 from lockgate.ingress.group import Member
 from lockgate.ingress.load_balancer import ingress_tags, tracked
 from lockgate.ingress.names import pseudo_uid, target_group_name
-from lockgate.ingress.refusal import Path, Refused
+from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, TargetGroupBinding
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import HealthCheck, Protocol, ProtocolVersion, TargetGroup
 from lockgate.resources.faults import Origin
+from lockgate.resources.field_errors import Path
 from lockgate.resources.kinds import Ingress, Service, ServicePort
 
 
@@ -186,9 +187,9 @@ def _target_type(member: Member, service: Service, settings: Settings) -> Litera
     default = "ip" if member.auto else settings.default_target_type
     value = given or a.TARGET_TYPE.read(service, member.ingress) or default
     if value not in ("instance", "ip"):
-        raise Refused(f"unknown targetType: {value}", subject=member.ingress.key, path=a.TARGET_TYPE.path())
+        raise Refused(f"unknown targetType: {value}", Origin(member.ingress.key, a.TARGET_TYPE.path()))
     if value == "ip" and "EnableIPTargetType" not in settings.gates:
-        raise Refused("unsupported targetType: ip when EnableIPTargetType is false", subject=member.ingress.key)
+        raise Refused("unsupported targetType: ip when EnableIPTargetType is false", Origin(member.ingress.key))
     return cast(Literal["instance", "ip"], value)
 
 
@@ -214,7 +215,7 @@ def _one_of(annotation: Annotation[str], service: Service, ingress: Ingress, def
         return default
     if value not in annotation.values:
         holder = service if annotation.key in service.metadata.annotations else ingress
-        raise Refused(error.format(value), subject=holder.key, path=annotation.path())
+        raise Refused(error.format(value), Origin(holder.key, annotation.path()))
     return value
 
 
@@ -267,7 +268,5 @@ def _health_check_port(ingress: Ingress, service: Service, target_type: str) -> 
     except Refused as refused:
         holder = service if a.HEALTHCHECK_PORT.key in service.metadata.annotations else ingress
         raise Refused(
-            f"failed to resolve healthCheckPort: {refused.message}",
-            subject=holder.key,
-            path=a.HEALTHCHECK_PORT.path(),
+            f"failed to resolve healthCheckPort: {refused.message}", Origin(holder.key, a.HEALTHCHECK_PORT.path())
         ) from None

@@ -107,7 +107,7 @@ class AwsLoadBalancerController:
             group = assemble(group_id, candidates, self._cluster.objects, self._settings)
         except Refused as refused:
             for ingress in candidates:
-                if refused.subject in (None, ingress.key):
+                if refused.origin is None or refused.origin.key == ingress.key:
                     await self._warn([ingress], "FailedLoadGroupID", f"failed load groupID due to {refused.message}")
             raise
         members = [member.ingress for member in group.members]

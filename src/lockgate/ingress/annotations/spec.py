@@ -18,6 +18,7 @@ from lockgate.ingress.annotations.values import (
     read_string,
 )
 from lockgate.ingress.refusal import Refused
+from lockgate.resources.faults import Origin
 from lockgate.resources.model import Resource
 
 PREFIX: Final = "alb.ingress.kubernetes.io/"
@@ -118,7 +119,7 @@ class Annotation(Generic[T]):
     def _refused(self, resource: Resource, raw: str, reason: str) -> Refused:
         tail = f": {reason}" if reason else ""
         message = f"failed to parse {self.type.name} annotation, {self.key}: {raw}{tail}"
-        return Refused(message, subject=resource.key, path=self.path())
+        return Refused(message, Origin(resource.key, self.path()))
 
 
 AnyAnnotation = Annotation[Any]
