@@ -29,16 +29,16 @@ def status(name: str, output: str) -> int:
 
     folder = folder_of(name)
     try:
-        told = commands.ask_status(folder)
+        shown = commands.ask_status(folder)
     except Starting as starting:
-        told = {"name": name, "pid": folder.pid(), "ready": False, "starting": True}
+        shown = {"name": name, "pid": folder.pid(), "ready": False, "starting": True}
         if output == "json":
-            print_data(json.dumps(told, indent=2))
+            print_data(json.dumps(shown, indent=2))
         else:
-            say(f" {starting} (pid {told['pid']})")
+            say(f" {starting} (pid {shown['pid']})")
         return 1
-    print_status(told, output)
-    return 0 if told["ready"] and not told["refused"] else 1
+    print_status(shown, output)
+    return 0 if shown["ready"] and not shown["refused"] else 1
 
 
 @click.command()
@@ -100,22 +100,22 @@ def exec_(name: str, command: tuple[str, ...]) -> None:
     os.execve(program, list(command), {**inherited, **variables})  # noqa: S606  the user's own program
 
 
-def print_status(told: dict[str, Any], output: str) -> None:
+def print_status(shown: dict[str, Any], output: str) -> None:
     if output == "json":
-        print_data(json.dumps(told, indent=2))
+        print_data(json.dumps(shown, indent=2))
         return
     from lockgate.resources.diagnostics import Diagnostic
     from lockgate.runtime.parts import Line, Readiness
 
-    for note in told["supplied"]:
+    for note in shown["supplied"]:
         say(paint(" + ", "blue") + note)
-    for part in told["parts"]:
+    for part in shown["parts"]:
         print_line(Line(part["part"], part["name"], Readiness(part["state"]), part["detail"]))
-    readiness = "ready" if told["ready"] else "not ready"
-    say(paint(f" {' · '.join((readiness, *told['shortfall']))}", "bold"))
-    say(f" {told['name']} · pid {told['pid']} · proxy {told['addresses']['proxy']}")
-    say(f" {told['urls'][0]}" if told["urls"] else " no host is served")
-    for each in told["faults"]:
+    readiness = "ready" if shown["ready"] else "not ready"
+    say(paint(f" {' · '.join((readiness, *shown['shortfall']))}", "bold"))
+    say(f" {shown['name']} · pid {shown['pid']} · proxy {shown['addresses']['proxy']}")
+    say(f" {shown['urls'][0]}" if shown["urls"] else " no host is served")
+    for each in shown["faults"]:
         if each["severity"] != "info":
             print_fault(Diagnostic.of_json(each))
 

@@ -60,11 +60,11 @@ def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[
             if workload.selected_by(gateway.spec.selector):
                 for name in names:
                     users.setdefault((workload.name, name), []).append(gateway)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for (_, name), sharing in users.items():
         for gateway in sharing if len(sharing) > 1 else ():
-            if (str(gateway.key), name) not in told:
-                told.add((str(gateway.key), name))
+            if (str(gateway.key), name) not in reported:
+                reported.add((str(gateway.key), name))
                 others = ", ".join(f"{one.namespace}/{one.name}" for one in sharing if one is not gateway)
                 yield codes.SHARED_CERTIFICATE.at(Origin(gateway.key), name=name, others=others)
 

@@ -94,7 +94,7 @@ def _with_delegates(
 ) -> Rules:
     delegates = dict(zip(wanted, found, strict=True))
     rules: list[HttpRule] = []
-    told: list[Fault] = []
+    faults: list[Fault] = []
     for rule in own.rules:
         wants = rule.route.delegate
         if wants is None:
@@ -103,11 +103,11 @@ def _with_delegates(
         name = (wants.namespace or rule.namespace, wants.name)
         delegate = delegates[name]
         if delegate is None:
-            told.append(codes.DELEGATE_NOT_FOUND.at(rule.origin.under("delegate"), delegate=f"{name[0]}/{name[1]}"))
+            faults.append(codes.DELEGATE_NOT_FOUND.at(rule.origin.under("delegate"), delegate=f"{name[0]}/{name[1]}"))
             continue
         rules += (
             HttpRule(both, inner.origin)
             for inner in delegate.rules
             if (both := merged(rule.route, inner.route)) is not None
         )
-    return Rules(own.service, tuple(rules), named_hosts(tuple(rules), domain), tuple(told))
+    return Rules(own.service, tuple(rules), named_hosts(tuple(rules), domain), tuple(faults))

@@ -201,9 +201,9 @@ class _Building:
                 if (name, id(rules)) in self._covered:
                     continue
                 if not any(covers(server, rules.service) for server in without_http):
-                    told = ", ".join(rules.service.spec.hosts)
+                    named = ", ".join(rules.service.spec.hosts)
                     origin = Origin(rules.service.key, ("spec", "hosts"))
-                    self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=told, gateway=name))
+                    self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=named, gateway=name))
 
     def _check_credentials(self, wanted: Mapping[str, Origin]) -> None:
         known = set(self._sources.secrets)

@@ -56,7 +56,7 @@ def tls_chains(
                         origin=origin,
                     )
                     found.chains.append(chain)
-    return _told(found, server, "tls")
+    return _checked(found, server, "tls")
 
 
 def tcp_chains(
@@ -79,10 +79,10 @@ def tcp_chains(
             if clusters := _clusters(rule.route, service.namespace, origin, side, find, found):
                 found.chains.append(FilterChain(Tcp(clusters), names if tls else (), tls, origin=server.origin))
                 return found
-    return _told(found, server, "tcp")
+    return _checked(found, server, "tcp")
 
 
-def _told(found: Chains, server: BoundServer, kind: str) -> Chains:
+def _checked(found: Chains, server: BoundServer, kind: str) -> Chains:
     if not found.chains:
         hosts = ", ".join(str(host) for host in server.hosts)
         found.faults.append(codes.NO_TCP_ROUTE.at(server.origin, kind=kind, hosts=hosts))

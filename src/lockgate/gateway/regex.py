@@ -1,4 +1,4 @@
-"""RE2's syntax read: what Envoy would refuse is told before Envoy sees it, and what it takes becomes Python's `re`.
+"""Reads RE2's syntax: reports what Envoy would refuse before Envoy sees it, and turns the rest into Python's `re`.
 
 Source: github.com/google/re2/wiki/Syntax, and `re2/parse.cc` for what its parser refuses. Tests hold it against Envoy.
 """

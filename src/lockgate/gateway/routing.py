@@ -216,9 +216,9 @@ def _received(gateway: Gateway, request: Request, target: str) -> _Received:
     """X-Forwarded-Proto is the connection's, unless proxies before the gateway are trusted: then what they say stays,
     and counts as the scheme where it is one."""
     connection = "https" if request.tls else "http"
-    told = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
-    scheme = told if told in ("http", "https") else connection
-    return _Received(request, target, scheme, told or connection)
+    named = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
+    scheme = named if named in ("http", "https") else connection
+    return _Received(request, target, scheme, named or connection)
 
 
 def _http(

@@ -32,7 +32,7 @@ class BoundServer:
 
     @property
     def bind(self) -> str:
-        return self.server.bind or "0.0.0.0"  # noqa: S104  # Istio's name for it; Envoy here binds what it is told
+        return self.server.bind or "0.0.0.0"  # noqa: S104  # Istio's name for it; Envoy here binds what its bootstrap says
 
     @property
     def http(self) -> bool:
@@ -162,8 +162,10 @@ class _Merge:
         return None
 
 
-def _check_port(server: BoundServer, workload: Workload, told: list[Fault]) -> None:
+def _check_port(server: BoundServer, workload: Workload, faults: list[Fault]) -> None:
     number = server.server.port.number
     if workload.ports and not any(number in (port.port, port.target) for port in workload.ports):
         ports = ", ".join(str(port) for port in sorted({port.port for port in workload.ports}))
-        told.append(istio_codes.PORT_NOT_ON_SERVICE.at(server.origin.under("port", "number"), port=number, ports=ports))
+        faults.append(
+            istio_codes.PORT_NOT_ON_SERVICE.at(server.origin.under("port", "number"), port=number, ports=ports)
+        )

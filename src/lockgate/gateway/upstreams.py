@@ -42,23 +42,23 @@ class Served:
 def clusters(
     references: Mapping[Reference, Origin], hosts: Hosts, destinations: Destinations, mesh: Mesh, memo: Memo
 ) -> Clusters:
-    """The clusters for references. What is missing is told at the place that refers to it."""
+    """The clusters for references. What is missing is reported where something refers to it."""
     uses: list[Use] = []
-    told: list[Fault] = []
+    faults: list[Fault] = []
     for reference, origin in references.items():
         host = hosts.by_name.get(reference.host)
         port = host.port(reference.port) if host else None
         if host is None or port is None or host.alias:
-            told.append(_missing(reference, host, origin))
+            faults.append(_missing(reference, host, origin))
             continue
         rule = destinations.rule(host.hostname, host.namespace)
         subset = rule.subsets.get(reference.subset) if rule else None
         if reference.subset and subset is None:
-            told.append(codes.SUBSET_NOT_FOUND.at(origin, subset=reference.subset, host=reference.host))
+            faults.append(codes.SUBSET_NOT_FOUND.at(origin, subset=reference.subset, host=reference.host))
             continue
         made = memo.made(cluster, host, port, reference.subset, rule, mesh)
         uses.append(memo.made(Use, made, host, port, subset))
-    return Clusters(tuple(uses), tuple(told))
+    return Clusters(tuple(uses), tuple(faults))
 
 
 def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:

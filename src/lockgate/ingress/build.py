@@ -1,7 +1,7 @@
 """One IngressGroup to its stack: load balancer, listeners, rules, target groups, bindings, security group.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_builder.go`, whose order of steps decides which of several
-faults is told first.
+faults is reported first.
 """
 
 from __future__ import annotations

@@ -246,9 +246,9 @@ def _contradictions(arguments: Sequence[str], settings: Settings) -> Iterator[tu
     if not any(text == "--cluster-name" or text.startswith("--cluster-name=") for text in arguments):
         yield last, "kubernetes cluster name must be specified"
     if settings.validation_record_policy == "weighted" and settings.validation_record_weight <= 0:
-        told = "route53-validation-record-weight must be a positive integer when"
+        problem = "route53-validation-record-weight must be a positive integer when"
         policy = "route53-validation-record-routing-policy is weighted"
-        yield last, f"{told} {policy}, got {settings.validation_record_weight}"
+        yield last, f"{problem} {policy}, got {settings.validation_record_weight}"
     for key in sorted(settings.external_managed_tags.intersection(settings.default_tags)):
         yield last, f"tag key {key} cannot be specified in both default-tags and external-managed-tags flag"
 

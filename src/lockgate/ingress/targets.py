@@ -136,7 +136,7 @@ def registration(
     owned: frozenset[tuple[str, int]] | None = None,
     most: int = 0,
 ) -> Registration:
-    """Targets match by id and port. Draining ones are left alone, or registered anew when they are back. `most` is how
+    """Targets match by id and port. Draining ones are left alone, or registered again when they are back. `most` is how
     many a target group may have, draining ones too; 0 for any number.
 
     `owned` are those that this cluster registered in a target group shared with others, None where it is not shared.

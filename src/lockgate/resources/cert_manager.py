@@ -62,7 +62,7 @@ DNS01_PROVIDERS = (
 
 
 class DNS01Solver(Model):
-    """Of the providers, `route53` is served; the others are accepted, and told at issuance."""
+    """`route53` is served. The other providers are accepted, and reported when a certificate needs them."""
 
     cname_strategy: Literal["None", "Follow"] | None = Field(default=None, alias="cnameStrategy")
     nameservers: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ class SelfSignedIssuer(Model):
 
 
 class IssuerSpec(Model):
-    """Exactly one is set. `vault` and `venafi` are accepted, and told when a certificate asks for them."""
+    """Exactly one is set. `vault` and `venafi` are accepted, and reported when a certificate asks for them."""
 
     acme: ACMEIssuer | None = None
     ca: CAIssuer | None = None

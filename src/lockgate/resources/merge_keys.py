@@ -1,4 +1,4 @@
-"""By what the items of a list are told apart, when patches are merged: the API's list types, for built-in kinds.
+"""The key that identifies the items of a list when patches are merged: the API's list types, for built-in kinds.
 
 Upstream it is in the struct tags of `k8s.io/api` (patchMergeKey, listType, listMapKey), shown in the OpenAPI document.
 Custom resources of Istio, cert-manager and the load balancer controller have atomic lists but where noted.

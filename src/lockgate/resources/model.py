@@ -47,7 +47,7 @@ IntOrString: TypeAlias = Annotated[int | str, BeforeValidator(_int_or_string)]
 
 
 class Model(BaseModel):
-    """An immutable part of a manifest. Unknown fields are ignored here and told by `reader`."""
+    """An immutable part of a manifest. Unknown fields are ignored here and reported by `reader`."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -51,11 +51,11 @@ def ask(path: Path, question: str, *, timeout: float = 10.0) -> dict[str, Any]:
                 answer += chunk
                 if len(answer) > _LIMIT:
                     raise NoAnswer("its answer is too long")
-        told = json.loads(answer)
+        reply = json.loads(answer)
     except (OSError, ValueError) as error:
         raise NoAnswer(f"the supervisor does not answer: {error}") from error
-    assert isinstance(told, dict)
-    return told
+    assert isinstance(reply, dict)
+    return reply
 
 
 async def close(server: asyncio.Server) -> None:

@@ -39,13 +39,13 @@ class Metrics:
             *counted(balancing.counts, balancing.load_balancers),
             *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
-        times = response_times(await _told(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
+        times = response_times(await _answer(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
         return exposition(metrics, times) + of_web_acls(balancing.waf_counts)
 
 
 async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:
     """An Envoy's counters and gauges; none while it is not there."""
-    answers = [await _told(edge, node, f"/stats?format=json&type={kind}") for kind in ("Counters", "Gauges")]
+    answers = [await _answer(edge, node, f"/stats?format=json&type={kind}") for kind in ("Counters", "Gauges")]
     return {
         each["name"]: each["value"]
         for answer in answers
@@ -55,7 +55,7 @@ async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:
     }
 
 
-async def _told(edge: RunningEdge, node: str, path: str) -> str:
+async def _answer(edge: RunningEdge, node: str, path: str) -> str:
     try:
         return await edge.envoys[node].admin(path)
     except OSError:

@@ -302,7 +302,7 @@ class RunningEdge:
             self._actors.create_task(_keep_running(name, run), name=name)
 
     async def _run_load_balancer_controller(self) -> None:
-        """With the flags that the manifests give it; others start it anew, as the rollout of its Deployment would."""
+        """With the flags that the manifests give it; changed flags restart it, as a rollout of its Deployment would."""
         assert self.stacks is not None
         while True:
             self._flags_changed.clear()
@@ -432,7 +432,7 @@ def _import_shared() -> None:
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """An actor that fails as a whole is a fault of ours: it is told, and starts anew; the others do not notice."""
+    """An actor that fails as a whole is a bug of ours: it is logged and starts again, and the others do not notice."""
     delay = _FIRST_RESTART
     while True:
         began = time.monotonic()

@@ -119,10 +119,10 @@ def read(file: Path) -> Settings:
         return Settings.model_validate({} if content is None else content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        told = "; ".join(_told(each["loc"], each["msg"]) for each in faults)
-        raise BadSettings(f"{file}: {told}") from None
+        problems = "; ".join(_problem(each["loc"], each["msg"]) for each in faults)
+        raise BadSettings(f"{file}: {problems}") from None
 
 
-def _told(place: tuple[int | str, ...], why: str) -> str:
+def _problem(place: tuple[int | str, ...], why: str) -> str:
     """Of a fault, without pydantic's own words."""
     return f"{'.'.join(str(part) for part in place if part != '[key]')}: {why.removeprefix('Value error, ')}"

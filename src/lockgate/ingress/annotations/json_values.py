@@ -136,7 +136,7 @@ class _Pairs:
 
 
 def _paired(value: Raw) -> Raw:
-    """Half of a surrogate pair is no character: Go reads U+FFFD instead, and no API could be told of it."""
+    """Half of a surrogate pair is not a character. Go reads U+FFFD instead, and no API can carry it."""
     match value:
         case str():
             return re.sub("[\ud800-\udfff]", "\ufffd", value)

@@ -249,11 +249,11 @@ WAFV2_ACL_NAME = Annotation(
 )  # fmt: skip
 WAF_ACL_ID = Annotation(
     "waf-acl-id", STRING, "web ACL of WAF Classic", Merge.SAME, fields="WAF Classic association",
-    limits="told, not associated: AWS has retired WAF Classic",
+    limits="not associated, because AWS has retired WAF Classic",
 )  # fmt: skip
 WEB_ACL_ID = Annotation(
     "web-acl-id", STRING, "older name of `waf-acl-id`", Merge.SAME, fields="WAF Classic association",
-    limits="told, not associated: AWS has retired WAF Classic",
+    limits="not associated, because AWS has retired WAF Classic",
 )  # fmt: skip
 SHIELD_ADVANCED_PROTECTION = Annotation(
     "shield-advanced-protection", BOOL,
