@@ -41,7 +41,7 @@ def test_row(case: Case) -> None:
             assert [one.reason for one in decision.passed] == row["because"], row
     if (wanted := expected.pop("http", None)) is not None:
         _check_parts(gateway.http, wanted)
-    codes = expected.pop("findings", [])
+    codes = expected.pop("faults", [])
     assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"
 

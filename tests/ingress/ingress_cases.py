@@ -20,7 +20,7 @@ Unless a row says otherwise, its Ingress is `default/web` of class alb with one 
     none                true where nothing is made of the Ingress
     action              of actions.yaml: `actions.act` on a backend `act` of path /
     conditions, transforms  of conditions.yaml: on the backend `web` of `a.example/a`
-    findings            the codes of all findings but of what is left open
+    faults              the codes of all faults but of what is left open
 """
 
 from __future__ import annotations
@@ -44,6 +44,30 @@ from lockgate.resources.model import JsonObject, Resource, kinds
 
 CASES = Path(__file__).parents[1] / "cases" / "ingress"
 _NOT_BUILT = "Failed build model due to "
+_WORDS = frozenset(
+    [
+        "name",
+        "ingress",
+        "service",
+        "group",
+        "paths",
+        "spec",
+        "service_spec",
+        "params",
+        "auto",
+        "manifests",
+        "aws",
+        "flags",
+        "then",
+        "rules",
+        "refused",
+        "none",
+        "action",
+        "conditions",
+        "transforms",
+        "faults",
+    ]
+)
 PREFIX = "alb.ingress.kubernetes.io/"
 
 
@@ -59,6 +83,7 @@ class Row:
     @classmethod
     def of(cls, file: str, data: dict[str, Any]) -> Row:
         """A row with the short forms of its table written out."""
+        assert data.keys() <= _WORDS, f"words that this table does not know: {data.keys() - _WORDS}"
         if "action" in data:
             data = data | {"ingress": {"actions.act": data["action"]}, "paths": ["Prefix / act use-annotation"]}
         for kind in ("conditions", "transforms"):
@@ -78,9 +103,9 @@ class Row:
         errors = [f.message.removeprefix(_NOT_BUILT) for f in outcome.faults if _is_error(f.code)]
         _equal(errors, [self.data["refused"]] if "refused" in self.data else [], "errors")
         _equal([f.message for f in outcome.faults if not f.subject], [], "faults about nothing")
-        if "findings" in self.data:
+        if "faults" in self.data:
             found = [f.code.id for f in outcome.faults if f.code.id != codes.NODE_PORTS_OPEN.id]
-            _equal(found, self.data["findings"], "findings")
+            _equal(found, self.data["faults"], "faults")
         shown = [stack_json(stack, lambda origin: None) for stack in outcome.stacks]
         _equal(len(shown), 0 if "refused" in self.data or self.data.get("none") else 1, "number of groups")
         for place, expected in self.data.get("then", {}).items():

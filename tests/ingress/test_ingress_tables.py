@@ -39,7 +39,7 @@ def test_every_annotation_has_its_rows() -> None:
         for name in {key for written in sets for key in written}:
             spec = spec_of(name)
             if spec is None:
-                assert row.data["findings"] == ["LG1101"], name
+                assert row.data["faults"] == ["LG1101"], name
                 continue
             (refused if "refused" in row.data else taken).add(spec.name)
             if "group" in row.data:

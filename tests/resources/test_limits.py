@@ -90,7 +90,7 @@ def test_work_grows_with_the_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_large_text_ends(name: str) -> None:
-    """With a result or findings, and few of those."""
+    """With a result or faults, and few of those."""
     text = TEXTS[name](MAX_TEXT)[:MAX_TEXT] if len(TEXTS[name](1000)) < 5000 else TEXTS[name](500_000)[:MAX_TEXT]
     reading = read(text, "file.yaml")
     assert reading.documents or reading.faults

@@ -1,4 +1,4 @@
-"""Files in, objects and findings out: `tests/cases/resources/reading.yaml`, and what no text may do."""
+"""Files in, objects and faults out: `tests/cases/resources/reading.yaml`, and what no text may do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.resources.cases import rows
 @pytest.mark.parametrize("row", rows("reading.yaml"))
 def test_reading(row: dict[str, Any]) -> None:
     reading = read(row["text"], "file.yaml")
-    assert [_shown(each) for each in _diagnostics(reading)] == row.get("findings", [])
+    assert [_shown(each) for each in _diagnostics(reading)] == row.get("faults", [])
     assert [_named(document) for document in reading.documents] == row.get("documents", [])
 
 
@@ -28,9 +28,9 @@ def test_reading(row: dict[str, Any]) -> None:
 def test_other_files(row: dict[str, Any]) -> None:
     """Whole only when nothing of it was left out: of a broken file, the last good objects go on."""
     reading = read(bytes.fromhex(row["bytes"]) if "bytes" in row else row["text"], row["file"])
-    assert [_shown(each) for each in _diagnostics(reading)] == [row["finding"]]
+    assert [_shown(each) for each in _diagnostics(reading)] == [row["fault"]]
     assert not reading.documents
-    assert reading.whole == (" info " in row["finding"])
+    assert reading.whole == (" info " in row["fault"])
 
 
 def _diagnostics(reading: Reading) -> list[Diagnostic]:
