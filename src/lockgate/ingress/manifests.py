@@ -52,8 +52,6 @@ class Stacks:
     faults: tuple[Fault, ...]
     settings: Settings
     """The controller's flags, with which they were built."""
-    foreign: frozenset[ObjectKey] = frozenset()
-    """Ingresses that are another controller's, or nobody's."""
     _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
 
 
@@ -94,11 +92,8 @@ def stack_from_manifests(
         settings = flags.settings
     objects, stood_in = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
-    foreign: set[ObjectKey] = set()
     for ingress in objects.ingresses.values():
         match _owner(ingress, objects, settings):
-            case None:
-                foreign.add(ingress.key)
             case Fault() as fault:
                 found.append(fault)
             case GroupId() as owner:
@@ -125,7 +120,7 @@ def stack_from_manifests(
             stacks.append(result)
             found += [*result.faults, *_stand_in_node_ports(result, stood_in)]
     # The groups that lead to one Service all report its faults.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, frozenset(foreign), built)
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, built)
 
 
 def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:

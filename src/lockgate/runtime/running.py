@@ -139,7 +139,7 @@ class RunningEdge:
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
-        ignored = without_effect(planned.manifests.documents, planned.resources, self.stacks.foreign)
+        ignored = without_effect(planned.manifests.documents, planned.resources)
         self.faults = (*planned.manifests.faults, *missing, *self.stacks.faults, *loaded.faults, *ignored)
         return loaded
 

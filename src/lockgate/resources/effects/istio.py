@@ -101,6 +101,12 @@ ROWS = (
     *declare(
         "networking.istio.io",
         "VirtualService",
+        accepted(
+            "",
+            because=f"{_NO_SIDECAR}, and no request comes from them",
+            case="that is bound to the mesh alone",
+            when=lambda service: _is_for_sidecars(service),
+        ),
         served(
             "",
             "spec.{hosts,gateways,exportTo}",
@@ -417,6 +423,12 @@ def _is_strict(policy: JsonObject) -> bool:
     spec = _object(policy.get("spec"))
     ports = _object(spec.get("portLevelMtls")).values()
     return any(_object(mtls).get("mode") == "STRICT" for mtls in (spec.get("mtls"), *ports))
+
+
+def _is_for_sidecars(service: JsonObject) -> bool:
+    """One without hosts is another's delegate."""
+    spec = _object(service.get("spec"))
+    return bool(spec.get("hosts")) and spec.get("gateways") in (None, [], ["mesh"])
 
 
 def _object(value: Any) -> JsonObject:

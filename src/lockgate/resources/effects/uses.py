@@ -34,8 +34,8 @@ class Use:
         if not self.paths:
             return ""
         first = self.paths[0]
-        if first[:2] == ("metadata", "annotations"):
-            return f"annotation {first[2]}"
+        if "annotations" in first[:-1]:
+            return f"annotation {first[-1]}"
         fields = dict.fromkeys(field_name(tuple(p for p in path if isinstance(p, str))) for path in self.paths)
         parents = {field.rpartition(".")[0] for field in fields}
         if len(fields) > 1 and len(parents) == 1:
