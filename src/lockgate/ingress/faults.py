@@ -8,12 +8,10 @@ from typing import Final
 
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.spec import PREFIX, AnyAnnotation
-from lockgate.ingress.group import CLASS_ANNOTATION, class_of
 from lockgate.ingress.refusal import Refused
-from lockgate.ingress.world import Objects, Settings
+from lockgate.ingress.world import Settings
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import Ingress, IngressClass
 from lockgate.resources.model import Resource
 
 
@@ -41,21 +39,6 @@ def annotations_without_effect(resource: Resource, settings: Settings) -> list[F
             origin = Origin(resource.key, ("metadata", "annotations", key))
             found.append(codes.WITHOUT_EFFECT.at(origin, annotation=key, limits=spec.limits))
     return found
-
-
-def not_ours(ingress: Ingress, objects: Objects, settings: Settings) -> Fault | None:
-    """Why the Ingress gets no load balancer; None for one that the controller is told to pass over."""
-    if settings.watch_namespace and ingress.namespace != settings.watch_namespace:
-        return None
-    name = ingress.metadata.annotations.get(CLASS_ANNOTATION)
-    if name is not None:
-        origin = Origin(ingress.key, ("metadata", "annotations", CLASS_ANNOTATION))
-        return codes.OTHER_ANNOTATION.at(origin, name=name)
-    found = class_of(ingress, objects.classes)
-    if isinstance(found, IngressClass):
-        origin = Origin(ingress.key, ("spec", "ingressClassName"))
-        return codes.OTHER_CONTROLLER.at(origin, name=found.name, controller=found.spec.controller)
-    return codes.NO_CLASS.at(Origin(ingress.key, ("spec",)))
 
 
 def refused(refusal: Refused) -> Fault:

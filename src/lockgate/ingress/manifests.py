@@ -135,7 +135,7 @@ def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | 
             origin = Origin(ingress.key, ("metadata", "annotations", "alb.ingress.kubernetes.io/group.name"))
             return codes.GROUP_NOT_VALID.at(origin, refusal=message)
         case NotOurs():
-            return faults.not_ours(ingress, objects, settings)
+            return None
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:

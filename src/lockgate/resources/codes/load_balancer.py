@@ -393,42 +393,8 @@ HOPELESS_CHECK = Code(
         """,
 )
 
-NO_CLASS = Code(
-    "LG1113",
-    Severity.WARNING,
-    "Ingress that no controller takes",
-    message="no controller takes this Ingress: it names no class, and no IngressClass is the default one",
-    fix="set spec.ingressClassName",
-    what="An Ingress belongs to the controller of its class, or of the default class. No such controller runs here.",
-    why="The Ingress has no load balancer, and its status stays empty.",
-    example="""
-        apiVersion: networking.k8s.io/v1
-        kind: Ingress
-        metadata: {name: web, namespace: shop}
-        spec:
-          defaultBackend: {service: {name: web, port: {number: 80}}}
-        """,
-    instead="""
-        apiVersion: networking.k8s.io/v1
-        kind: Ingress
-        metadata: {name: web, namespace: shop}
-        spec:
-          ingressClassName: alb
-          defaultBackend: {service: {name: web, port: {number: 80}}}
-        """,
-)
-OTHER_CONTROLLER = NO_CLASS.variant(
-    "IngressClass {name} belongs to {controller}, which does not run here: the Ingress gets no load balancer",
-    "name a class of the AWS Load Balancer Controller to try it here",
-)
-OTHER_ANNOTATION = NO_CLASS.variant(
-    "its annotation kubernetes.io/ingress.class names {name}, whose controller does not run here: the Ingress gets no "
-    "load balancer",
-    "name a class of the AWS Load Balancer Controller to try it here",
-)
-
 NOT_IN_AUTO_MODE = Code(
-    "LG1114",
+    "LG1113",
     Severity.WARNING,
     "Annotation that EKS Auto Mode does not read",
     message="EKS Auto Mode does not read {annotation}",
