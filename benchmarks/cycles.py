@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.memory import pss
+from benchmarks.memory import private
 from benchmarks.running import EXAMPLE, Figures, Running, edge
 from lockgate.resources.model import JsonObject
 
@@ -34,7 +34,7 @@ _PATHS = {
 
 def run(warm_up: int = WARM_UP, cycles: int = CYCLES) -> Figures:
     if sys.platform != "linux":
-        return {"PSS": "only Linux tells it"}
+        return {"memory": "only Linux shows it"}
     with edge() as running:
         status = running.wait_until_ready()
         processes = {"supervisor": running.process.pid}
@@ -43,13 +43,13 @@ def run(warm_up: int = WARM_UP, cycles: int = CYCLES) -> Figures:
             for number in range(warm_up):
                 cycle(client, number)
             time.sleep(_SETTLED)
-            before = {name: pss(pid) for name, pid in processes.items()}
+            before = {name: private(pid) for name, pid in processes.items()}
             began = time.monotonic()
             for number in range(warm_up, warm_up + cycles):
                 cycle(client, number)
             took = time.monotonic() - began
             time.sleep(_SETTLED)
-            after = {name: pss(pid) for name, pid in processes.items()}
+            after = {name: private(pid) for name, pid in processes.items()}
     figures = {"cycles after warm-up": f"{cycles}, {took / cycles:.2f} s each"}
     for name in processes:
         grown = (after[name] - before[name]) * 1024 / cycles

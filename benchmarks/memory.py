@@ -14,7 +14,7 @@ _REST = 5.0  # s after ready
 
 def run() -> Figures:
     if sys.platform != "linux":
-        return {"PSS": "only Linux tells it"}
+        return {"PSS": "only Linux shows it"}
     with edge() as running:
         status = running.wait_until_ready()
         time.sleep(_REST)
@@ -29,5 +29,12 @@ def run() -> Figures:
 def pss(pid: int) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    assert match
+    return int(match[1]) / 1024
+
+
+def private(pid: int) -> float:
+    """MiB that a process has for itself alone: what it shares, other processes change."""
+    match = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert match
     return int(match[1]) / 1024

@@ -54,6 +54,7 @@ class Aws:
         self._credentials = (access_key_id, secret_access_key)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="aws")
         self._clients: dict[str, Any] = {}
+        self._paginators: dict[tuple[Any, str], Any] = {}
         self._session: Any = None
         self._making = threading.Lock()  # boto3 sessions make clients one at a time
 
@@ -80,8 +81,15 @@ class Aws:
             found: Sequence[JsonValue] = self._call(service, operation, parameters)[key]
             return found
         with _errors(service, operation):
-            pages = client.get_paginator(operation).paginate(**parameters)
+            pages = self._paginator(client, operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key, ())]
+
+    def _paginator(self, client: Any, operation: str) -> Any:
+        """botocore makes a class for each that is asked for."""
+        at = (client, operation)
+        if at not in self._paginators:
+            self._paginators[at] = client.get_paginator(operation)
+        return self._paginators[at]
 
     def _client(self, service: str) -> Any:
         with self._making:

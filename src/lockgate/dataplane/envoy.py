@@ -121,6 +121,7 @@ class Envoy:
                 *("--concurrency", "1"),
                 # What a listener was before goes on for connections that were open: each ends with its next answer.
                 *("--drain-strategy", "immediate"),
+                *("--drain-time-s", "5"),
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,

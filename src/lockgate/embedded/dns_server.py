@@ -256,7 +256,7 @@ def _add(response: dns.message.Message, section: list[Any], record: Record, aske
     rrset.add(data, ttl=record.ttl)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _rdata(type_: str, value: str) -> dns.rdata.Rdata:
     """Route 53 writes bytes of TXT in octal, zone files in decimal."""
     import dns.rdata

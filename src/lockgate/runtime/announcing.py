@@ -150,5 +150,5 @@ def collect_garbage() -> None:
     """From now on, and not among what the start has made: modules, models and the first state stay anyway."""
     if not gc.isenabled():
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(10_000, 10, 50)
         gc.enable()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from lockgate.certificates.authority import Authority, dns_content
+from lockgate.certificates.authority import Authority, dns_content, pem
 from lockgate.embedded.acme.jws import Jwk, encode
 from lockgate.embedded.acme.problems import Problem
 from lockgate.embedded.acme.state import Issued, Order
@@ -95,19 +95,24 @@ def issue(
     not_after = order.not_after or not_before + profile.lifetime - timedelta(seconds=1)
     serial = x509.random_serial_number()
     key = request.public_key()
-    chains = tuple(
+    chains = (
         authority.issue(key, content, not_before=not_before, not_after=not_after, serial=serial)  # type: ignore[arg-type]
         for authority in authorities
     )
-    certificate = x509.load_pem_x509_certificate(chains[0].encode())
+    leaves = [x509.load_pem_x509_certificate(chain.encode()) for chain in chains]
     return Issued(
         id=secrets.token_hex(10),
         account=order.account,
         names=order.names,
-        certificate=certificate,
-        chains=chains,
-        renewal_id=renewal_id(certificate),
+        leaves=tuple(leaf.public_bytes(Encoding.DER) for leaf in leaves),
+        renewal_id=renewal_id(leaves[0]),
     )
+
+
+def chain(issued: Issued, authorities: Sequence[Authority], chosen: int) -> str:
+    """What is offered for download, as PEM: the certificate that the `chosen` authority signed, and what is above."""
+    leaf = x509.load_der_x509_certificate(issued.leaves[chosen])
+    return pem(leaf) + authorities[chosen].chain_pem
 
 
 def renewal_id(certificate: x509.Certificate) -> str:

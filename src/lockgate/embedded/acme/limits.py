@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Counters:
-    """`check` raises when another one would be too many; `count` remembers one that happened."""
+    """`check` raises when another one would be too many; `count` remembers one that happened, where it is limited."""
 
     limits: Limits
     _times: dict[tuple[str, str], deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
@@ -57,13 +57,16 @@ class Counters:
             )
 
     def count_order(self, account: str, now: datetime) -> None:
-        self._times["orders", account].append(now)
+        if self.limits.orders_per_account:
+            self._times["orders", account].append(now)
 
     def count_certificate(self, names: tuple[str, ...], now: datetime) -> None:
-        self._times["certificates", ",".join(names)].append(now)
+        if self.limits.certificates_per_names:
+            self._times["certificates", ",".join(names)].append(now)
 
     def count_failure(self, account: str, domain: str, now: datetime) -> None:
-        self._times["failures", f"{account} {domain}"].append(now)
+        if self.limits.failures_per_name:
+            self._times["failures", f"{account} {domain}"].append(now)
 
     def _check(self, kind: str, key: str, limit: Limit | None, what: str, now: datetime) -> None:
         if limit is None:

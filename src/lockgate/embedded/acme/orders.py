@@ -58,7 +58,7 @@ class Orders:
             not_after=not_after,
             replaces=replaced.renewal_id if replaced else None,
         )
-        self.state.orders[order.id] = order
+        self.state.add_order(order)
         if replaced:
             replaced.replaced_by = order.id
         return self._answer(order, status=201)
@@ -93,8 +93,8 @@ class Orders:
         if not set(names) & set(issued.names):
             raise Problem("malformed", "certificate being replaced shares no identifier with this order")
         if issued.replaced_by is not None:
-            predecessor = self.state.orders[issued.replaced_by]
-            if predecessor.status_at(self.now()) != "invalid":
+            predecessor = self.state.orders.get(issued.replaced_by)
+            if predecessor is None or predecessor.status_at(self.now()) != "invalid":
                 raise Problem("alreadyReplaced", f"certificate {wanted!r} was already replaced")
         return issued
 
@@ -137,15 +137,16 @@ class Orders:
         if issued.account != request.caller.id:
             raise Problem("unauthorized", "Account in use did not issue specified certificate")
         chosen = int(request.path[1]) if len(request.path) > 1 and request.path[1].isdecimal() else 0
-        if len(request.path) > 2 or chosen >= len(issued.chains) or str(chosen) not in ("0", *request.path[1:]):
+        if len(request.path) > 2 or chosen >= len(issued.leaves) or str(chosen) not in ("0", *request.path[1:]):
             raise Problem("malformed", "Unknown issuance chain", status=404)
         url = f"{self.base}/certificate/{issued.id}"
         alternates = [
             link(f"{url}/{index}" if index else url, "alternate")
-            for index in range(len(issued.chains))
+            for index in range(len(issued.leaves))
             if index != chosen
         ]
-        return Answer(200, issued.chains[chosen].encode(), "application/pem-certificate-chain", alternates)
+        chain = issuance.chain(issued, self.authorities, chosen)
+        return Answer(200, chain.encode(), "application/pem-certificate-chain", alternates)
 
     # --- validation ----------------------------------------------------------------------------------------------
 

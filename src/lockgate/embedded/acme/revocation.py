@@ -52,7 +52,7 @@ class Revocations:
             issued = self.state.by_renewal_id.get(renewal_id(certificate))
         except (ValueError, x509.ExtensionNotFound):
             raise Problem("malformed", "Unable to parse certificate") from None
-        if issued is None or issued.certificate != certificate:
+        if issued is None or issued.leaves[0] != certificate.public_bytes(Encoding.DER):
             raise Problem("malformed", "Certificate from unrecognized issuer", status=404)
         return issued
 

@@ -1,4 +1,6 @@
-"""What the CA remembers: accounts, orders, authorizations, certificates. In memory, for one run of the edge.
+"""What the CA remembers: accounts, and the last `ORDERS_KEPT` orders with their authorizations and certificates.
+
+In memory, for one run of the edge.
 
 The states and who moves them are RFC 8555 section 7.1.6's:
 
@@ -11,9 +13,10 @@ An order's state follows from its authorizations' until it is finalized, so it i
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from cryptography import x509
 
@@ -22,6 +25,9 @@ from lockgate.embedded.acme.jws import Jwk, thumbprint
 ChallengeStatus: TypeAlias = Literal["pending", "processing", "valid", "invalid"]
 AuthorizationStatus: TypeAlias = Literal["pending", "valid", "invalid", "deactivated", "expired", "revoked"]
 OrderStatus: TypeAlias = Literal["pending", "ready", "processing", "valid", "invalid"]
+
+
+ORDERS_KEPT: Final = 1000
 
 
 @dataclass(slots=True)
@@ -96,17 +102,20 @@ class Order:
 
 @dataclass(slots=True)
 class Issued:
-    """A certificate. `chains` are what is offered for download: the default one first, then the alternates."""
+    """A certificate, as DER once from each authority: the default one first, then the alternates."""
 
     id: str
     account: str
     names: tuple[str, ...]
-    certificate: x509.Certificate
-    chains: tuple[str, ...]
+    leaves: tuple[bytes, ...]
     renewal_id: str  # RFC 9773 section 4.1
     revoked: int | None = None  # the reason's code
     revoked_at: datetime | None = None
     replaced_by: str | None = None
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_der_x509_certificate(self.leaves[0])
 
 
 @dataclass(slots=True)
@@ -118,6 +127,7 @@ class State:
     by_renewal_id: dict[str, Issued] = field(default_factory=dict)
     _by_key: dict[str, str] = field(default_factory=dict)
     _by_name: dict[tuple[str, str], Authorization] = field(default_factory=dict)
+    _uses: Counter[str] = field(default_factory=Counter)  # orders by the authorizations that they share
 
     def add_account(self, account: Account) -> None:
         self.accounts[account.id] = account
@@ -131,6 +141,24 @@ class State:
         del self._by_key[thumbprint(account.key)]
         account.key = key
         self._by_key[thumbprint(key)] = account.id
+
+    def add_order(self, order: Order) -> None:
+        self.orders[order.id] = order
+        self._uses.update(each.id for each in order.authorizations)
+        while len(self.orders) > ORDERS_KEPT:
+            self._forget(next(iter(self.orders.values())))
+
+    def _forget(self, order: Order) -> None:
+        """An old order, and what only hangs on it."""
+        del self.orders[order.id]
+        for each in order.authorizations:
+            self._uses[each.id] -= 1
+            if self._uses[each.id] == 0:
+                del self._uses[each.id], self.authorizations[each.id]
+                if self._by_name.get((each.account, each.name)) is each:
+                    del self._by_name[each.account, each.name]
+        if order.certificate is not None:
+            del self.by_renewal_id[self.certificates.pop(order.certificate).renewal_id]
 
     def add_authorization(self, authorization: Authorization) -> None:
         self.authorizations[authorization.id] = authorization

@@ -222,7 +222,8 @@ class State:
         for rule in self.rules_of(listener.arn):
             self.remove_rule(rule)
         self._count(listener.load_balancer, listener.default_actions, -1)
-        del self.listeners[listener.arn], self._listeners_of[listener.load_balancer][listener.arn]
+        del self.listeners[listener.arn]
+        _drop(self._listeners_of, listener.load_balancer, listener.arn)
 
     def add_rule(self, rule: Rule) -> None:
         self.rules[rule.arn] = rule
@@ -231,7 +232,8 @@ class State:
 
     def remove_rule(self, rule: Rule) -> None:
         self._count(self.listeners[rule.listener].load_balancer, rule.actions, -1)
-        del self.rules[rule.arn], self._rules_of[rule.listener][rule.arn]
+        del self.rules[rule.arn]
+        _drop(self._rules_of, rule.listener, rule.arn)
 
     def set_actions(self, owner: Listener | Rule, actions: list[Shape]) -> None:
         """Of a rule, or the default ones of a listener."""
@@ -250,7 +252,7 @@ class State:
                 users = self._uses.setdefault(arn, Counter())
                 users[load_balancer] += by
                 if not users[load_balancer]:
-                    del users[load_balancer]
+                    _drop(self._uses, arn, load_balancer)
 
     def listeners_of(self, load_balancer: str) -> list[Listener]:
         return sorted(self._listeners_of.get(load_balancer, {}).values(), key=lambda item: item.port)
@@ -287,6 +289,12 @@ class State:
     def certificate_users(self, certificate: str) -> list[str]:
         users = (item.load_balancer for item in self.listeners.values() if certificate in item.certificates)
         return list(dict.fromkeys(users))
+
+
+def _drop(index: dict[str, Any], owner: str, owned: str) -> None:
+    del index[owner][owned]
+    if not index[owner]:
+        del index[owner]
 
 
 def target_groups(action: Shape) -> list[str]:
