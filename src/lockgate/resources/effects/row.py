@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from lockgate.resources.codes import objects as codes
@@ -68,7 +69,7 @@ class Row:
     """
 
     effect: Effect
-    patterns: tuple[Pattern, ...]
+    fields: tuple[str, ...]
     reason: str = ""
     noticed: bool = False
     fix: str = ""
@@ -78,13 +79,15 @@ class Row:
     when: Callable[[JsonObject], bool] | None = None
     groups: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    """The patterns as they are declared."""
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        return _patterns(self.fields)
 
     @property
     def whole(self) -> bool:
         """About the object itself, not about its fields."""
-        return any(not pattern.parts for pattern in self.patterns)
+        return "" in self.fields
 
 
 def declare(groups: str, kinds: str, *rows: Row) -> tuple[Row, ...]:
@@ -93,7 +96,7 @@ def declare(groups: str, kinds: str, *rows: Row) -> tuple[Row, ...]:
 
 
 def served(*fields: str) -> Row:
-    return Row(Effect.SERVED, _patterns(fields), fields=fields)
+    return Row(Effect.SERVED, fields)
 
 
 def accepted(
@@ -106,14 +109,12 @@ def accepted(
     scope: Scope | None = None,
     when: Callable[[JsonObject], bool] | None = None,
 ) -> Row:
-    patterns = _patterns(fields)
-    whole = any(not pattern.parts for pattern in patterns)
-    default = codes.OBJECT_WITHOUT_EFFECT if whole else codes.FIELD_WITHOUT_EFFECT
-    return Row(Effect.ACCEPTED, patterns, because, noticed, fix, code or default, case, scope, when, fields=fields)
+    default = codes.OBJECT_WITHOUT_EFFECT if "" in fields else codes.FIELD_WITHOUT_EFFECT
+    return Row(Effect.ACCEPTED, fields, because, noticed, fix, code or default, case, scope, when)
 
 
 def refused(*fields: str, because: str) -> Row:
-    return Row(Effect.REFUSED, _patterns(fields), because, fields=fields)
+    return Row(Effect.REFUSED, fields, because)
 
 
 def parts_of(text: str) -> tuple[str, ...]:
@@ -125,6 +126,7 @@ _PART = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 _UNSET: tuple[Any, ...] = (None, "", False, 0, [])  # an empty object is set: `http01: {ingress: {}}`
 
 
+@cache  # of most rows nobody asks: no command needs all patterns at its start
 def _patterns(fields: tuple[str, ...]) -> tuple[Pattern, ...]:
     found = []
     for text in (one for field in fields for one in _expanded(field)):
