@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -9,11 +10,14 @@ import yaml
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import load_balancers, plan
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Event
-from lockgate.resources.model import ObjectKey, Resource, kinds
-from lockgate.resources.positions import Positions
+from lockgate.resources.model import Resource, kinds
 from lockgate.resources.reader import read
+from lockgate.runtime.loader import Loaded
 from lockgate.runtime.observed import Cluster, State
+from lockgate.runtime.refused import of_stacks, refused
 
 ABOUT = {
     "name": "demo",
@@ -23,50 +27,63 @@ ABOUT = {
 }
 
 
-def state(case: dict[str, Any]) -> State:
-    """`manifests` are YAML. `api` are objects of the Kubernetes API that differ from them or come beside them; None in
-    place of an object, by its key, removes it. `resolved` are the hosts that have a record; all, unless said."""
-    reading = read(case["manifests"], "edge.yaml")
+def state(case: Mapping[str, Any], standing: str = "") -> State:
+    """`case` has what `tests/cases/runtime/report.yaml` says. `gone` are objects that somebody deleted."""
+    reading = read(standing + case.get("manifests", ""), "edge.yaml")
     manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
     planned = plan(manifests, Options(("edge.yaml",)))
-    stacks = load_balancers(planned)
-    objects = {resource.key: resource for resource in planned.resources}
-    objects |= {resource.key: resource for resource in map(_typed, yaml.safe_load_all(case.get("api", "")))}
-    for gone in case.get("gone", ()):
-        del objects[next(key for key in objects if str(key) == gone)]
-    documents = planned.documents
-    resolved = case.get("resolved", planned.supply.hosts)
+    manifests, documents = planned.manifests, planned.documents
+    keys = {str(key): key for key in documents}
+    loaded = Loaded()
+    for name, refusal in case.get("refused", {}).items():
+        loaded.refused[keys[name]] = None
+        loaded.faults.append(codes.REFUSED.at(Origin(keys[name]), object=name, refusal=refusal))
+    stacks = load_balancers(planned, instead=loaded.refused)
+    objects = {resource.key: resource for resource in planned.resources if resource.key not in loaded.refused}
+    objects |= {resource.key: resource for resource in map(_typed, yaml.safe_load_all(case.get("api", ""))) if resource}
+    for name in case.get("gone", ()):
+        del objects[keys[name]]
+    named = {str(key): _with_uid(resource) for key, resource in objects.items()}
+    events = [_warning(named[name], message) for name, message in case.get("warned", {}).items()]
+    retried = {named[name].key: error for name, error in case.get("retried", {}).items()}
     return State(
         about=ABOUT,
         files=manifests.files,
         documents=documents,
-        applied=frozenset(documents) - _refused(case, documents),
+        applied=documents.keys() - loaded.refused.keys(),
+        refused=refused(manifests.faults, loaded, stacks),
+        retried=retried,
         supply=planned.supply,
         stacks=stacks,
-        cluster=Cluster.of(objects.values()),
-        resolved=frozenset(resolved),
+        cluster=Cluster.of([*named.values(), *events]),
+        zones=tuple(case.get("zones", (zone.name for zone in planned.supply.zones))),
+        resolved=frozenset(case.get("resolved", () if "dns" in case.get("parts", "dns") else planned.supply.hosts)),
         issued=frozenset(each.arn for each in planned.supply.certificates),
-        faults=(*manifests.faults, *stacks.faults),
-        locate=Positions(manifests.documents),
+        faults=(*manifests.faults, *of_stacks(stacks, loaded), *loaded.faults),
+        locate=manifests.positions(),
     )
 
 
-def warning(about: Resource, message: str, at: str = "2030-01-01T00:00:00Z") -> Event:
+def _with_uid(resource: Resource) -> Resource:
+    """As the API gives each object one."""
+    metadata = resource.metadata.model_copy(update={"uid": resource.metadata.uid or str(resource.key)})
+    return resource.model_copy(update={"metadata": metadata})
+
+
+def _warning(about: Resource, message: str) -> Event:
     return Event.model_validate(
         {
-            "metadata": {"name": f"{about.name}.{at}", "namespace": about.namespace or "default"},
+            "metadata": {"name": f"{about.name}.1", "namespace": about.namespace or "default"},
             "involvedObject": {"kind": about.KIND.kind, "name": about.name, "uid": about.metadata.uid},
             "type": "Warning",
             "message": message,
-            "lastTimestamp": at,
+            "lastTimestamp": "2030-01-01T00:00:00Z",
         }
     )
 
 
-def _typed(manifest: dict[str, Any]) -> Resource:
+def _typed(manifest: dict[str, Any] | None) -> Resource | None:
+    if manifest is None:
+        return None
     group = manifest["apiVersion"].rpartition("/")[0]
     return kinds()[group, manifest["kind"]].model_validate(manifest)
-
-
-def _refused(case: dict[str, Any], documents: dict[ObjectKey, Any]) -> set[ObjectKey]:
-    return {key for key in documents if str(key) in case.get("refused", ())}

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
 
 from lockgate.dataplane.stream import Rejection
 from lockgate.loadbalancer.model import LoadBalancer
@@ -12,26 +17,26 @@ from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
 from tests.runtime.states import state
 
-GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: g, namespace: istio-system}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: v, namespace: shop}
-spec:
-  hosts: [a.example, b.a.example]
-  gateways: [istio-system/g]
-  http: [{route: [{destination: {host: web, port: {number: 80}}}]}]
-"""
+TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/runtime/report.yaml").read_text())
+STANDING = TABLE["standing"]
+
+
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+def test_report(case: dict[str, Any]) -> None:
+    seen = report(state(case, STANDING))
+    lines = [
+        f"{line.state} {line.part} {line.name}: {line.detail}" for line in seen.lines if line.part in case["parts"]
+    ]
+    acm = [line for line in lines if " certificate acm " in line]
+    assert [line for line in lines if line not in acm] == case["lines"]
+    assert list(seen.shortfall) == case.get("shortfall", [])
+    assert list(seen.refused) == case.get("refused-objects", [])
+    waited = any(line.startswith(("waiting", "failed")) for line in lines)
+    assert seen.ready is not waited
 
 
 def test_status_holds_no_secret() -> None:
-    told = status(state({"manifests": GATEWAY}))
+    told = status(state({}, STANDING))
     assert "secret" not in str(told["aws"])
     assert told["aws"]["access_key_id"] == "AKIA"
 
@@ -43,18 +48,17 @@ def test_hosts_below_others_are_shown_by_their_first_part() -> None:
     assert shortened([f"{n}.example" for n in range(9)]) == "0.example, 1.example, 2.example, 3.example, 5 more"
 
 
-def test_a_part_is_a_line() -> None:
-    seen = report(state({"manifests": GATEWAY}))
-    assert [(line.part, line.detail) for line in seen.lines] == [
+def test_the_apis_are_lines() -> None:
+    lines = report(state({"refused": {"VirtualService shop/v": "no"}}, STANDING)).lines
+    assert [(line.part, line.detail) for line in lines[:2]] == [
         ("kubernetes api", "2 objects from 1 file"),
         ("aws api", "us-east-1 · 123456789012"),
-        ("dns", "alias to the load balancer"),
     ]
 
 
 def test_what_envoy_rejects_is_a_fault() -> None:
     rejection = Rejection("alb", "type.googleapis.com/x", ("l",), ("listener edge:80",), "no such filter")
-    seen = status(replace(state({"manifests": GATEWAY}), envoys={"alb": Proxy(rejections=(rejection,))}))
+    seen = status(replace(state({}, STANDING), envoys={"alb": Proxy(rejections=(rejection,))}))
     (fault,) = (each for each in seen["faults"] if each["code"] == "LG9003")
     assert fault["message"] == "Envoy (alb) rejected listener edge:80: no such filter"
 
@@ -63,7 +67,7 @@ def test_rules_of_a_web_acl_that_are_not_evaluated_are_reported_once() -> None:
     answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": [SQL]}
     balancers = [LoadBalancer(name, (), {}, web_acl=web_acl(answer, References())) for name in ("a", "b")]
     balancing = Balancing(load_balancers=tuple(balancers))
-    seen = status(replace(state({"manifests": GATEWAY}), balancing=balancing))
+    seen = status(replace(state({}, STANDING), balancing=balancing))
     (fault,) = (each for each in seen["faults"] if each["code"] == "LG9005")
     assert fault["message"].startswith("rule sql of web ACL lab is not evaluated: ")
 
@@ -77,5 +81,29 @@ SQL = {
 
 
 def test_an_object_that_somebody_deleted_is_not_applied() -> None:
-    told = status(state({"manifests": GATEWAY, "gone": ["VirtualService shop/v"]}))
-    assert {each["name"]: each["state"] for each in told["objects"]} == {"g": "waiting", "v": "deleted"}
+    told = status(state({"gone": ["VirtualService shop/v"]}, STANDING))
+    assert {each["name"]: each["state"] for each in told["objects"]} == {
+        "g": "waiting",
+        "gateway": "applied",
+        "v": "deleted",
+    }
+
+
+def test_what_the_api_refuses_is_one_fault() -> None:
+    """The Ingress as it was before would be refused by the controller, too."""
+    ingress = next(case for case in TABLE["cases"] if case["name"] == "an Ingress that cannot be built")
+    case = {**ingress, "refused": {"Ingress istio-system/edge": "a webhook says no"}}
+    assert [fault.code.id for fault in report(state(case, STANDING)).faults] == ["LG9002"]
+
+
+@pytest.mark.parametrize(
+    ("case", "complete"),
+    [
+        ({"resolved": ["www.quay.example"]}, True),
+        ({}, True),  # a host without a load balancer
+        ({"refused": {"VirtualService shop/v": "no"}}, False),
+    ],
+)
+def test_complete(case: dict[str, Any], complete: bool) -> None:
+    told = status(state(case, STANDING))
+    assert (told["ready"], told["complete"]) == (True, complete)

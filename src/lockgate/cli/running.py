@@ -20,9 +20,9 @@ from lockgate.cli.up import name_option, output_option
 def status(name: str, output: str) -> int:
     """What runs: addresses, every part with its state, what was supplied, and what is wrong.
 
-    The exit code is 0 when everything is ready that can be and no object is refused, else 1: the edge is starting, a
-    part has failed, an object is refused, or no edge of this name runs. Hosts that no load balancer serves are listed,
-    and do not count. `lockgate up --detach` waits, and returns 0 as soon as everything is ready that can be.
+    The exit code is 0 when everything is ready and nothing is refused. It is 1 when the edge is starting, a part has
+    failed, an object is refused, a certificate cannot be issued, or no edge of this name runs. Hosts that no load
+    balancer serves are listed, and do not count. To wait for an edge, use `lockgate up --detach`.
     """
     from lockgate.runtime import commands
     from lockgate.runtime.state import Starting
@@ -38,7 +38,7 @@ def status(name: str, output: str) -> int:
             say(f" {starting} (pid {shown['pid']})")
         return 1
     print_status(shown, output)
-    return 0 if shown["ready"] and not shown["refused"] else 1
+    return 0 if shown["complete"] else 1
 
 
 @click.command()

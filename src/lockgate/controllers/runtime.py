@@ -33,6 +33,8 @@ class Queue(Generic[Key]):
         self._max_delay = max_delay
         self._waiting: dict[Key, None] = {}
         self._failures: dict[Key, int] = {}
+        self.errors: dict[Key, str] = {}
+        """Of each key that is tried again: what went wrong the last time."""
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._running: set[Key] = set()
         self._wake = asyncio.Event()
@@ -66,6 +68,7 @@ class Queue(Generic[Key]):
             except Exception as error:  # one broken object never takes another down
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1
+                self.errors[key] = str(error)
                 delay = min(self._first_delay * 2.0 ** min(failures, 32), self._max_delay)
                 log.warning("%s %s: %s; again in %.1f s", name, key, error, delay)
                 log.debug("%s %s", name, key, exc_info=error)
@@ -73,6 +76,7 @@ class Queue(Generic[Key]):
                     self.add_after(key, delay)
             else:
                 self._failures.pop(key, None)
+                self.errors.pop(key, None)
             finally:
                 self._running.discard(key)
                 if key in self._waiting:

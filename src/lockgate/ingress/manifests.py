@@ -52,6 +52,8 @@ class Stacks:
     faults: tuple[Fault, ...]
     settings: Settings
     """The controller's flags, with which they were built."""
+    refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
+    """The Ingresses that lead to no load balancer as they are, each with the fault, which may be another member's."""
     _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
 
 
@@ -85,6 +87,7 @@ def stack_from_manifests(
     """All groups of the Ingresses among `resources`, with the controller's flags out of its Deployment where no
     `settings` are given. A group of which nothing has changed since `earlier` is not built again."""
     found: list[Fault] = []
+    refusals: dict[ObjectKey, Fault] = {}
     if settings is None:
         resources = list(resources)
         flags = controller(resources, DEFAULTS)
@@ -96,6 +99,8 @@ def stack_from_manifests(
         match _owner(ingress, objects, settings):
             case Fault() as fault:
                 found.append(fault)
+                if fault.code in (codes.CLASS_NOT_RESOLVED, codes.GROUP_NOT_VALID):
+                    refusals[ingress.key] = fault
             case GroupId() as owner:
                 groups.setdefault(owner, []).append(ingress)
     built: dict[GroupId, _Built] = {}
@@ -113,14 +118,15 @@ def stack_from_manifests(
         except Refused as refused:
             built[group_id] = _Built((), (), refused)
     stacks: list[Stack] = []
-    for result in (each.result for each in built.values()):
+    for group_id, result in ((group_id, each.result) for group_id, each in built.items()):
         if isinstance(result, Refused):
-            found.append(faults.refused(result))
+            found.append(fault := faults.refused(result))
+            refusals |= dict.fromkeys((ingress.key for ingress in groups[group_id]), fault)
         else:
             stacks.append(result)
             found += [*result.faults, *_stand_in_node_ports(result, stood_in)]
     # The groups that lead to one Service all report its faults.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, built)
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, built)
 
 
 def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:

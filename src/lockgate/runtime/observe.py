@@ -31,6 +31,8 @@ async def observe(edge: RunningEdge) -> State:
         files=edge.manifests.files if edge.manifests else (),
         documents=dict(edge.loader.documents),
         applied=frozenset(edge.loader.applied),
+        refused=edge.refused,
+        retried=edge.cert_manager.retried,
         supply=supply,
         stacks=edge.stacks,
         cluster=Cluster(edge.store.storage.snapshot()),

@@ -21,9 +21,12 @@ from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import LoadBalancer, TargetState
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.faults import Fault, Locate
+from lockgate.resources.kinds import Event
 from lockgate.resources.model import ObjectKey, Resource, ResourceT
 from lockgate.resources.reader import Document
 from lockgate.xds.snapshot import EMPTY, Snapshot
+
+_SIDE_NOTES = frozenset({"NotServed"})  # of what has no effect here, whatever becomes of the object
 
 
 class Cluster:
@@ -33,6 +36,7 @@ class Cluster:
         """`objects` by kind, and by namespace and name; they must not change afterwards."""
         self._objects = objects
         self._lists: dict[GroupKind, tuple[Resource, ...]] = {}
+        self._warnings: dict[str, str] | None = None
 
     @staticmethod
     def of(resources: Iterable[Resource]) -> Cluster:
@@ -56,6 +60,20 @@ class Cluster:
             stored = self._objects.get(at, {})
             self._lists[at] = tuple(stored[name].parsed(kind) for name in sorted(stored))
         return self._lists[at]  # type: ignore[return-value]  # all of this kind
+
+    @property
+    def warnings(self) -> Mapping[str, str]:
+        """What the latest event about an object warns of, by the object's uid."""
+        if self._warnings is None:
+            events = (event for event in self.all(Event) if event.reason not in _SIDE_NOTES)
+            latest = {event.involved_object.uid: event for event in sorted(events, key=_when)}
+            self._warnings = {uid: event.message for uid, event in latest.items() if event.type == "Warning"}
+        return self._warnings
+
+
+def _when(event: Event) -> tuple[str, str]:
+    """Times have whole seconds; names go by the time, too."""
+    return event.last_timestamp, event.name.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +115,18 @@ class Proxy:
 class State:
     """Everything at one moment. `about` has names, addresses and paths, and no secret.
 
-    `documents` are the user's objects, `applied` the keys of those that the API accepted. `resolved` has the hosts of
-    the supply that DNS answers for, `issued` the ARNs of the ACM certificates that exist. `envoys` are by node id.
+    `documents` are the user's objects, `applied` the keys of those that the API accepted. `refused` are those that are
+    not served as they are, each with the fault, which may be another's: an Ingress spoils its whole group. `retried`
+    has the error of the last try of what a controller tries again. `resolved` has the hosts of the supply that DNS
+    answers for, `issued` the ARNs of the ACM certificates that exist. `envoys` are by node id.
     """
 
     about: Mapping[str, Any]
     files: tuple[str, ...] = ()
     documents: Mapping[ObjectKey, Document] = field(default_factory=dict)
     applied: AbstractSet[ObjectKey] = frozenset()
+    refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
+    retried: Mapping[ObjectKey, str] = field(default_factory=dict)
     supply: Supply | None = None
     stacks: Stacks | None = None
     cluster: Cluster = field(default_factory=lambda: Cluster({}))

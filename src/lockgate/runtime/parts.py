@@ -47,6 +47,13 @@ class Report:
         return not any(line.state in (Readiness.WAITING, Readiness.FAILED) for line in self.lines)
 
     @property
+    def complete(self) -> bool:
+        """Whether it is ready and nothing was refused. A host that no load balancer serves does not count: many
+        manifests have hosts for inside a cluster."""
+        lost = any(line.state is Readiness.UNSERVED and line.part != "dns" for line in self.lines)
+        return self.ready and not self.refused and not self.failed and not lost
+
+    @property
     def failed(self) -> tuple[Line, ...]:
         """The parts that are not as the manifests have them, and will not be soon."""
         return tuple(line for line in self.lines if line.state in (Readiness.FAILED, Readiness.REFUSED))
@@ -66,3 +73,8 @@ class Reporter(Protocol):
     def not_ready(self, report: Report, seconds: float) -> None: ...
 
     def changed(self, text: str) -> None: ...
+
+
+def count(number: int, what: str) -> str:
+    """``1 object``, ``2 objects``."""
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -54,11 +54,13 @@ from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.kinds import Pod
+from lockgate.resources.model import ObjectKey
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
 from lockgate.runtime.ports import Ports
+from lockgate.runtime.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
 from lockgate.runtime.trust import Trust
 
@@ -94,6 +96,7 @@ class RunningEdge:
         self.folder = folder
         self.progress = progress
         self.faults: tuple[Fault, ...] = ()
+        self.refused: Mapping[ObjectKey, Fault] = {}
         self.supply: Supply | None = None
         self.stacks: Stacks | None = None
         self.manifests: Manifests | None = None
@@ -140,7 +143,9 @@ class RunningEdge:
             self._flags_changed.set()
         self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
         ignored = without_effect(planned.manifests.documents, planned.resources)
-        self.faults = (*planned.manifests.faults, *missing, *self.stacks.faults, *loaded.faults, *ignored)
+        read, stacks = planned.manifests.faults, of_stacks(self.stacks, loaded)
+        self.faults = (*read, *missing, *stacks, *loaded.faults, *ignored)
+        self.refused = refused(read, loaded, self.stacks)
         return loaded
 
     def locate(self, origin: Origin) -> Position | None:

@@ -22,6 +22,7 @@ def status(state: State) -> dict[str, Any]:
     return {
         **state.about,
         "ready": seen.ready,
+        "complete": seen.complete,
         "shortfall": list(seen.shortfall),
         "refused": list(seen.refused),
         "urls": list(seen.urls),

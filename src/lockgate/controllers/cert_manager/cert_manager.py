@@ -118,6 +118,18 @@ class CertManager:
         finally:
             self._accounts.close()
 
+    @property
+    def retried(self) -> dict[ObjectKey, str]:
+        """Objects that are tried again, and what went wrong the last time."""
+        queues = (
+            self._issuer_queue,
+            self._certificate_queue,
+            self._request_queue,
+            self._order_queue,
+            self._challenge_queue,
+        )
+        return {key: error for queue in queues for key, error in queue.errors.items()}
+
     async def _schedule(self, _: str) -> None:
         await self._challenges.schedule()
 

@@ -1,0 +1,94 @@
+"""A line for each load balancer: what it serves, or why it is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lockgate.ingress.group import groups_held
+from lockgate.ingress.stack import GroupId
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.kinds import Ingress
+from lockgate.resources.model import ObjectKey
+from lockgate.runtime import balancer_names
+from lockgate.runtime.observed import State
+from lockgate.runtime.parts import Line, Readiness, count
+
+_PART = "load balancer"
+
+
+def load_balancers(state: State) -> Iterator[Line]:
+    ingresses = state.cluster.all(Ingress)
+    published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
+    names = balancer_names.live(state.balancing.all, ingresses)
+    failing = _failing(state)
+    wanted = {
+        names.get(owner, made.name): owner[0]
+        for stack in (state.stacks.stacks if state.stacks else ())
+        for owner, made in balancer_names.desired(stack)
+    }
+    stuck = {group for ingress, _ in failing.values() for group in groups_held(ingress)}
+    for balancer in state.balancing.all:
+        # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
+        made = balancer.name not in wanted or balancer.dns_name.lower() in published
+        if made or wanted[balancer.name] not in stuck:  # else the Ingress says why it is half made
+            yield _served(state, balancer, made=made)
+    there = {balancer.name for balancer in state.balancing.all}
+    for name, group in wanted.items():
+        if name not in there and group not in stuck:
+            yield Line(_PART, name, Readiness.WAITING, "is being made")
+    for name, (_, message) in failing.items():
+        yield Line(_PART, name, Readiness.FAILED, message)
+    for key, fault in sorted(state.refused.items()):
+        if key.kind == Ingress.KIND.kind:
+            yield _refused(state, key, fault)
+
+
+def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
+    balancing, envoy = state.balancing, state.alb
+    states = [balancing.targets.get(reference, {}) for reference in balancer.target_groups]
+    targets = [target for group in states for target in group.values()]
+    healthy = targets.count("healthy") + targets.count("unavailable")  # functions that nobody checks take requests
+    complaints = (why for reference in balancer.target_groups for why in balancing.complaints.get(reference, ()))
+    ports = (f"{balancer.name}:{listener.port}" for listener in balancer.listeners)
+    unserved = [f"listener {port}: {balancing.unserved[port]}" for port in ports if port in balancing.unserved]
+    detail = " · ".join(
+        (
+            count(len(balancer.listeners), "listener"),
+            count(len(balancer.target_groups), "target group"),
+            f"{healthy}/{len(targets)} healthy",
+            *dict.fromkeys(complaints),
+            *unserved,
+        )
+    )
+    if envoy.rejections:
+        return Line(_PART, balancer.name, Readiness.FAILED, str(envoy.rejections[0]))
+    # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.
+    fit = healthy == len(targets) or isinstance(balancer, NetworkLoadBalancer)
+    served = balancing.current and envoy.settled and made and balancer.dns_name.lower() in balancing.addresses
+    ready = served and all(states) and fit and not unserved
+    return Line(_PART, balancer.name, Readiness.READY if ready else Readiness.WAITING, detail)
+
+
+def _failing(state: State) -> Mapping[str, tuple[Ingress, str]]:
+    """The Ingresses whose latest event is a warning: the controller tries them again. By name, one of those that have
+    the same message: a warning about a group is on all of its members."""
+    found: dict[str, tuple[Ingress, str]] = {}
+    messages: set[tuple[tuple[GroupId, ...], str]] = set()
+    for ingress in state.cluster.all(Ingress) if state.cluster.warnings else ():
+        message = state.cluster.warnings.get(ingress.metadata.uid)
+        if message is None or ingress.key in state.refused:
+            continue
+        alike = groups_held(ingress), message
+        if alike not in messages:
+            messages.add(alike)
+            found[f"{ingress.namespace}/{ingress.name}"] = ingress, message
+    return found
+
+
+def _refused(state: State, key: ObjectKey, fault: Fault) -> Line:
+    name = f"{key.namespace}/{key.name}"
+    if fault.subject not in ("", str(key)):
+        return Line(_PART, name, Readiness.UNSERVED, f"{fault.subject} of its group is refused [{fault.code.id}]")
+    position = state.locate(fault.origin) if isinstance(fault.origin, Origin) else fault.origin
+    return Line(_PART, name, Readiness.REFUSED, f"refused{f', {position}' if position else ''} [{fault.code.id}]")

@@ -1,0 +1,27 @@
+"""The objects that are not served as they are written, each with its fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from lockgate.ingress.manifests import Stacks
+from lockgate.resources.faults import Fault, Origin, Severity
+from lockgate.resources.model import ObjectKey
+from lockgate.runtime.loader import Loaded
+
+
+def refused(read: Iterable[Fault], loaded: Loaded, stacks: Stacks) -> Mapping[ObjectKey, Fault]:
+    """By the reader, by the Kubernetes API, or by the load balancer controller; the first of them counts."""
+    found: dict[ObjectKey, Fault] = {}
+    for fault in (*read, *loaded.faults):
+        if fault.severity is Severity.ERROR and isinstance(fault.origin, Origin):
+            found.setdefault(fault.origin.key, fault)
+    return {**stacks.refused, **found}
+
+
+def of_stacks(stacks: Stacks, loaded: Loaded) -> Iterator[Fault]:
+    """Faults of load balancers, less those about an object that the API refused. It has the object as it was before,
+    or not at all; what is wrong with that would be a second fault for one mistake."""
+    for fault in stacks.faults:
+        if not (isinstance(fault.origin, Origin) and fault.origin.key in loaded.refused):
+            yield fault

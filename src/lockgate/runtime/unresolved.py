@@ -1,0 +1,199 @@
+"""Why a host has no DNS record: the object that its record hangs on is refused, another's, missing, or on its way.
+
+external-dns makes a record for a host of an Ingress once that has a load balancer, and for a host of a VirtualService
+or a Gateway once an Ingress leads to a Service of the Gateway's Pods and has a load balancer. This walks the same way,
+with `edge.fronts`, and stops at what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from lockgate.edge import endpoint_annotations as annotation
+from lockgate.edge.fronts import Fronts, backends
+from lockgate.edge.supply.hosts import hosts_of
+from lockgate.gateway.hosts import gateway_name
+from lockgate.ingress.group import InvalidClass, InvalidGroup, NotOurs, Owned, ownership
+from lockgate.ingress.manifests import DEFAULTS
+from lockgate.ingress.world import Objects
+from lockgate.resources.kinds import (
+    Gateway,
+    Ingress,
+    IngressClass,
+    IngressClassParams,
+    Namespace,
+    Service,
+    VirtualService,
+)
+from lockgate.resources.model import Resource
+from lockgate.runtime.observed import State
+from lockgate.runtime.parts import Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """`state` is WAITING, FAILED or UNSERVED; `lack` is what the host has not, for a summary."""
+
+    state: Readiness
+    text: str
+    lack: str = "load balancer"
+
+
+_HOPE = (Readiness.WAITING, Readiness.FAILED, Readiness.UNSERVED)
+_RECORD = Why(Readiness.WAITING, "its record is being made")
+
+
+def why_unresolved(state: State, hosts: Iterable[str]) -> dict[Why, list[str]]:
+    """The hosts by the reason. Of several objects with one host, the one counts that gives most hope."""
+    sources = _Sources(state, frozenset(hosts))
+    found: dict[Why, list[str]] = {}
+    for host in hosts:
+        found.setdefault(sources.why(host), []).append(host)
+    return found
+
+
+class _Sources:
+    def __init__(self, state: State, hosts: frozenset[str]) -> None:
+        cluster = state.cluster
+        self._state = state
+        self._zones = frozenset(state.zones)
+        self._fronts = Fronts(cluster.all(Ingress), cluster.all(Service))
+        self._objects = Objects(
+            classes={each.name: each for each in cluster.all(IngressClass)},
+            class_params={each.name: each for each in cluster.all(IngressClassParams)},
+            namespaces={each.name: each.metadata.labels for each in cluster.all(Namespace)},
+        )
+        self._by_host: dict[str, list[Resource]] = {}
+        for document in state.documents.values():
+            resource = document.resource
+            if resource is None or not document.accepted:
+                continue
+            for host in hosts.intersection(_hosts(resource)):
+                self._by_host.setdefault(host, []).append(resource)
+        self._gateways: dict[tuple[str, str], Why] = {}
+
+    def why(self, host: str) -> Why:
+        if not self._has_zone(host.removeprefix("*.")):
+            return Why(Readiness.UNSERVED, "no hosted zone of the account has it", "hosted zone")
+        return _best(self._of_source(source, host) for source in self._by_host.get(host, ()))
+
+    def _has_zone(self, host: str) -> bool:
+        while host and host not in self._zones:
+            host = host.partition(".")[2]
+        return bool(host)
+
+    def _of_source(self, source: Resource, host: str) -> Why:
+        if not annotation.handled(source.metadata.annotations):
+            return Why(Readiness.UNSERVED, f"{source.key} leaves its records to another controller")
+        if source.key in self._state.refused and source.key not in self._state.cluster:
+            return Why(Readiness.UNSERVED, self._refusal(source))
+        if annotation.items(source.metadata.annotations, "target"):
+            return _RECORD
+        match source:
+            case Ingress():
+                return self._of_ingress(source)
+            case Gateway():
+                return self._of_gateway(source)
+            case VirtualService():
+                return self._of_virtual_service(source, host)
+            case _:
+                return _RECORD
+
+    def _of_virtual_service(self, service: VirtualService, host: str) -> Why:
+        return _best(self._through(service, name, host) for name in service.spec.gateways if name != "mesh")
+
+    def _through(self, service: VirtualService, written: str, host: str) -> Why:
+        namespace, _, name = gateway_name(written, service.namespace).partition("/")
+        gateway = self._state.cluster.get(Gateway, name, namespace)
+        if gateway is None:
+            return Why(Readiness.UNSERVED, f"Gateway {namespace}/{name} of {service.key} does not exist")
+        if not self._fronts.serves(gateway, service.namespace, host):
+            return Why(Readiness.UNSERVED, f"no server of {gateway.key} has this host for {service.key}")
+        return self._of_gateway(gateway)
+
+    def _of_gateway(self, gateway: Gateway) -> Why:
+        at = gateway.namespace, gateway.name
+        if at not in self._gateways:
+            self._gateways[at] = self._behind(gateway)
+        return self._gateways[at]
+
+    def _behind(self, gateway: Gateway) -> Why:
+        front = self._fronts.of(gateway)
+        if front.named is not None:
+            ingress = self._fronts.ingress(front.named)
+            if ingress is None:
+                namespace, name = front.named
+                return Why(Readiness.UNSERVED, f"Ingress {namespace}/{name}, named by {gateway.key}, does not exist")
+            return self._of_ingress(ingress)
+        if not front.services:
+            return Why(Readiness.UNSERVED, f"no load balancer: no Service selects the Pods of {gateway.key}")
+        if any(service.spec.external_ips or service.status.load_balancer.ingress for service in front.services):
+            return _RECORD
+        if not front.ingresses:
+            lost = [each for each in self._refused_ingresses() if self._leads_to(each, front.services)]
+            if lost:
+                return Why(Readiness.UNSERVED, f"no load balancer: {self._refusal(lost[0])}")
+            services = " or ".join(f"{service.namespace}/{service.name}" for service in front.services)
+            return Why(Readiness.UNSERVED, f"no load balancer: no Ingress leads to Service {services}")
+        return _best(map(self._of_ingress, front.ingresses))
+
+    def _of_ingress(self, ingress: Ingress) -> Why:
+        state = self._state
+        if ingress.status.load_balancer.ingress:
+            return _RECORD
+        if ingress.key in state.refused:
+            return Why(Readiness.UNSERVED, f"no load balancer: {self._refusal(ingress)}")
+        match ownership(ingress, self._objects, state.stacks.settings if state.stacks else DEFAULTS):
+            case NotOurs():
+                return Why(Readiness.UNSERVED, f"no load balancer: {_class(ingress)}")
+            case InvalidClass(message) | InvalidGroup(message):
+                return Why(Readiness.UNSERVED, f"no load balancer: {ingress.key}: {message}")
+            case Owned():
+                if ingress.metadata.uid in state.cluster.warnings:
+                    return Why(Readiness.FAILED, f"the load balancer of {ingress.key} is not made")
+                return Why(Readiness.WAITING, f"the load balancer of {ingress.key} is being made")
+            case never:
+                assert_never(never)
+
+    def _refusal(self, resource: Resource) -> str:
+        """Of an Ingress it may be another member of its group that is refused."""
+        fault = self._state.refused[resource.key]
+        return f"{fault.subject or resource.key} is refused [{fault.code.id}]"
+
+    def _refused_ingresses(self) -> Iterator[Ingress]:
+        for key in self._state.refused:
+            document = self._state.documents.get(key)
+            if document is not None and isinstance(document.resource, Ingress):
+                yield document.resource
+
+    @staticmethod
+    def _leads_to(ingress: Ingress, services: Iterable[Service]) -> bool:
+        named = {(ingress.namespace, name) for name in backends(ingress)}
+        return any((service.namespace, service.name) in named for service in services)
+
+
+def _best(reasons: Iterable[Why]) -> Why:
+    return min(reasons, key=lambda each: _HOPE.index(each.state), default=_RECORD)
+
+
+def _hosts(resource: Resource) -> Iterator[str]:
+    match resource:
+        case Ingress():
+            yield from hosts_of(resource)
+        case VirtualService():
+            yield from resource.spec.hosts
+        case Gateway():
+            for server in resource.spec.servers:
+                yield from (host.rpartition("/")[2] for host in server.hosts)
+        case _:
+            return
+
+
+def _class(ingress: Ingress) -> str:
+    """Whose an Ingress is that is not the AWS Load Balancer Controller's."""
+    name = ingress.metadata.annotations.get("kubernetes.io/ingress.class") or ingress.spec.ingress_class_name
+    if not name:
+        return f"{ingress.key} has no class"
+    return f"{ingress.key} has the class {name}, which is another controller's"
