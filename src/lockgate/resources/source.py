@@ -208,12 +208,12 @@ class _Reader:
         if not isinstance(label, yaml.ScalarNode):
             if "{{" in self._chunk.text:
                 raise Unreadable(syntax.template(self._place(label)))
-            raise self._refused(label, "a key has to be a single value, and this is a list or a map")
+            raise self._refused(label, "a key must be a single value, not a list or a map")
         if label.tag != "plain":
             return str(label.value)
         value = plain_scalar(label.value)
         if value is None:
-            raise self._refused(label, "a key has to be text, and this is null")
+            raise self._refused(label, "a key must not be null")
         if isinstance(value, bool):
             return "true" if value else "false"
         return str(value)
@@ -232,7 +232,7 @@ class _Reader:
         if node.tag in _TYPED_TAGS:
             value = plain_scalar(node.value)
             if not isinstance(value, _TYPED_TAGS[node.tag]):
-                raise self._refused(node, f"`{node.value[:80]}` is not a {node.tag.rpartition(':')[2]}")
+                raise self._refused(node, f"`{node.value[:80]}` does not fit its tag !!{node.tag.rpartition(':')[2]}")
             return value
         return node.value
 

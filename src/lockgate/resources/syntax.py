@@ -54,6 +54,7 @@ _SYNTAX = {
     "did not find expected key": codes.EXPECTED_KEY,
     "could not find expected ':'": codes.MISSING_COLON,
     "did not find expected '-' indicator": codes.EXPECTED_ENTRY,
+    "did not find expected node content": codes.EXPECTED_VALUE,
     "found unexpected end of stream": codes.OPEN_QUOTE,
     "found undefined alias": codes.NO_ANCHOR,
     "found undefined tag handle": codes.NO_TAG,

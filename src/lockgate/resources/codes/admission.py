@@ -11,6 +11,7 @@ REQUIRED = Code(
     Severity.ERROR,
     "A required field is missing",
     message="{refusal}",
+    fix="add the field",
     what="The API server requires a field that the object does not have.",
     why=_REFUSED,
     example="""
@@ -80,6 +81,7 @@ FORBIDDEN = Code(
     Severity.ERROR,
     "A field that may not be set here",
     message="{refusal}",
+    fix="remove the field",
     what="The field is valid, but not together with the object's other fields.",
     why=_REFUSED,
     example="""
@@ -104,6 +106,7 @@ DUPLICATE_VALUE = Code(
     Severity.ERROR,
     "A value that must be unique",
     message="{refusal}",
+    fix="give each entry a value of its own",
     what="Two entries of a list have the same name, port or address, and the API server allows each once.",
     why=_REFUSED,
     example="""

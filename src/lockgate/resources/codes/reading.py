@@ -38,6 +38,7 @@ EXPECTED_KEY = SYNTAX.variant(
 )
 MISSING_COLON = SYNTAX.variant("this key has no `:`", "write `key: value`, and quote text that spans several lines")
 EXPECTED_ENTRY = SYNTAX.variant("expected a list entry", "start every entry with `- ` in the same column")
+EXPECTED_VALUE = SYNTAX.variant("expected a value", "write one, and close every bracket that is open")
 OPEN_QUOTE = SYNTAX.variant("a quote that opens here or earlier is never closed", "close the quote")
 NO_ANCHOR = SYNTAX.variant("the alias (`*name`) has no anchor (`&name`)", "define the anchor in this document")
 NO_TAG = SYNTAX.variant("the tag (`!name`) is not defined", "remove the tag")
