@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from lockgate.edge.location import locate
 from lockgate.edge.manifests import Manifests
+from lockgate.edge.operators import refuse_impossible_gateways
 from lockgate.edge.options import Options
 from lockgate.edge.standins import fill
 from lockgate.edge.supply import Supply, supply
@@ -37,7 +38,7 @@ Settle: TypeAlias = Callable[[Manifests], Manifests]
 def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None, secret_access_key: str = "") -> Plan:
     """`settle` says which of the manifests count, in a running edge whose files change (`edge.settling`)."""
     place = locate([each.manifest for each in manifests.documents], options)
-    manifests = fill(manifests, place)
+    manifests = refuse_impossible_gateways(fill(manifests, place))
     if settle is not None:
         manifests = settle(manifests)
     documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
@@ -54,7 +55,7 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
 def filled(manifests: Manifests, options: Options) -> Manifests:
     """With stand-ins for placeholders."""
     place = locate([each.manifest for each in manifests.documents], options)
-    return fill(manifests, place, stand_in=options.supply)
+    return refuse_impossible_gateways(fill(manifests, place, stand_in=options.supply))
 
 
 def load_balancers(

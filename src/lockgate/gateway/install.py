@@ -5,12 +5,14 @@ Source: istio/istio `manifests/charts/gateways/istio-ingress` and `istio-egress`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lockgate.gateway.mesh import Mesh, mesh
 from lockgate.resources import kinds
+from lockgate.resources.istio.operator import Overlay
 from lockgate.resources.model import JsonObject
 
 MANAGER = "istioctl"
@@ -113,10 +115,11 @@ def _gateway(
     operator: kinds.IstioOperator,
 ) -> InstalledGateway:
     own = _object(_object(values, "gateways"), chart.values)
-    k8s = component.k8s
+    k8s = component.k8s.manifest()
     service = _object(k8s, "service")
     labels = {**chart.labels, **_strings(own, "labels"), **component.label}
     spec: JsonObject = {
+        **service,
         "type": service.get("type") or own.get("type") or chart.type,
         "selector": {**labels, **_strings(service, "selector")},
         "ports": [dict(port) for port in _ports(service) or _ports(own) or chart.ports],
@@ -125,8 +128,8 @@ def _gateway(
         "externalTrafficPolicy", "loadBalancerIP", "loadBalancerSourceRanges", "externalIPs", "loadBalancerClass",
         "ipFamilies", "ipFamilyPolicy", "allocateLoadBalancerNodePorts",
     ):  # fmt: skip
-        if value := service.get(name) or own.get(name):
-            spec[name] = value
+        if value := own.get(name):
+            spec.setdefault(name, value)
     manifest: JsonObject = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -145,7 +148,7 @@ def _gateway(
         },
         "spec": spec,
     }
-    _overlay(manifest, k8s)
+    _overlay(manifest, component.k8s.overlays)
     annotations = {**_strings(own, "podAnnotations"), **_strings(k8s, "podAnnotations")}
     return InstalledGateway(manifest, annotations, _secret_volumes(own))
 
@@ -161,16 +164,19 @@ def _secret_volumes(own: JsonObject) -> dict[str, str]:
     }
 
 
-def _overlay(manifest: JsonObject, k8s: JsonObject) -> None:
-    """`k8s.overlays` of the Service: patches by path, such as ``spec.ports[name:https].nodePort``."""
-    for overlay in k8s.get("overlays") or ():
-        if not isinstance(overlay, dict) or overlay.get("kind") != "Service":
-            continue
-        if overlay.get("name") not in (None, manifest["metadata"]["name"]):
-            continue
-        for patch in overlay.get("patches") or ():
-            if isinstance(patch, dict) and isinstance(patch.get("path"), str):
-                _patch(manifest, _steps(patch["path"]), patch.get("value"))
+def _overlay(manifest: JsonObject, overlays: Iterable[Overlay]) -> None:
+    """`k8s.overlays` of the Service: patches by path, such as ``spec.ports[name:https].nodePort``.
+
+    A patch may not take away the name by which the Service is known.
+    """
+    identity = {name: manifest["metadata"][name] for name in ("name", "namespace")}
+    for overlay in overlays:
+        if overlay.kind == "Service" and overlay.name in ("", identity["name"]):
+            for patch in overlay.patches:
+                if steps := _steps(patch.path):
+                    _patch(manifest, steps, copy.deepcopy(patch.value))
+    metadata = manifest.get("metadata")
+    manifest["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), **identity}
 
 
 def _steps(path: str) -> list[str]:

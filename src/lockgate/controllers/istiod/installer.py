@@ -11,6 +11,7 @@ from lockgate.gateway.install import MANAGER, OWNER_LABEL, InstalledGateway, ins
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.resources import kinds
+from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 
 log = logging.getLogger("lockgate.istiod")
@@ -55,8 +56,18 @@ class Installer:
             try:
                 await self._reconcile()
             except ApiError as error:
-                log.warning("cannot install: %s; again in %.0f s", error.message, _RETRY_SECONDS)
-                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._wake.set)
+                self._retry(error)
+
+    async def _apply(self, manifest: JsonObject) -> None:
+        """A Service that the API refuses keeps no other from being made."""
+        try:
+            await self._kubernetes.apply(manifest, manager=MANAGER)
+        except ApiError as error:
+            self._retry(error)
+
+    def _retry(self, error: ApiError) -> None:
+        log.warning("cannot install: %s; again in %.0f s", error.message, _RETRY_SECONDS)
+        asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._wake.set)
 
     async def _reconcile(self) -> None:
         self._memo.turn()
@@ -65,7 +76,7 @@ class Installer:
             for gateway in self._gateways()
         }
         for manifest in wanted.values():
-            await self._kubernetes.apply(manifest, manager=MANAGER)
+            await self._apply(manifest)
         for service in self._cache.all(kinds.Service):
             key = (service.namespace, service.name)
             if OWNER_LABEL in service.metadata.labels and key not in wanted:

@@ -1,11 +1,37 @@
 """IstioOperator: what istioctl installs. Typed as far as the gateways' Services and the mesh's settings need."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
+from lockgate.resources.core import ServiceSpec
 from lockgate.resources.meta import AGE
 from lockgate.resources.model import Flag, JsonObject, Kind, Model, Resource, register
+
+
+class OverlayPatch(Model):
+    path: str = ""
+    value: Any = None
+
+
+class Overlay(Model):
+    """Patches of one object that the chart renders."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    patches: tuple[OverlayPatch, ...] = ()
+
+
+class GatewayKubernetes(Model):
+    """Settings of the objects that the chart renders; typed as far as the Service and the Pods' annotations go."""
+
+    OPEN: ClassVar[bool] = True
+
+    service: ServiceSpec | None = None
+    service_annotations: dict[str, str] = Field(default_factory=dict)
+    pod_annotations: dict[str, str] = Field(default_factory=dict)
+    overlays: tuple[Overlay, ...] = ()
 
 
 class GatewayComponent(Model):
@@ -17,7 +43,7 @@ class GatewayComponent(Model):
     namespace: str = ""
     enabled: Flag | None = None
     label: dict[str, str] = Field(default_factory=dict)
-    k8s: JsonObject = Field(default_factory=dict)
+    k8s: GatewayKubernetes = Field(default_factory=GatewayKubernetes)
 
 
 class IstioComponents(Model):

@@ -1,0 +1,41 @@
+"""IstioOperators whose gateways no cluster would take: what istioctl makes of them is checked before it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lockgate.edge.manifests import Manifests
+from lockgate.gateway.install import install
+from lockgate.resources import validation
+from lockgate.resources.codes import admission
+from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.kinds import IstioOperator, Service
+from lockgate.resources.reader import Document
+
+
+def refuse_impossible_gateways(manifests: Manifests) -> Manifests:
+    """With a fault for each IstioOperator that leads to a Service which the API refuses: through its `values` and
+    `overlays`, which are not typed."""
+    documents: list[Document] = []
+    found: list[Fault] = []
+    for document in manifests.documents:
+        faults = tuple(_faults(document)) if document.accepted else ()
+        documents.append(replace(document, faults=(*document.faults, *faults)) if faults else document)
+        found += faults
+    if not found:
+        return manifests
+    broken = manifests.broken | {fault.file for fault in found}
+    return replace(manifests, documents=tuple(documents), faults=(*manifests.faults, *found), broken=broken)
+
+
+def _faults(document: Document) -> Iterator[Fault]:
+    if not isinstance(document.resource, IstioOperator):
+        return
+    origin = Origin(document.key, ("spec", "components"), definition=document.definition)
+    for gateway in install(document.resource).gateways:
+        for error in validation.validate(Service, gateway.service)[:1]:
+            name = gateway.service["metadata"]["name"]
+            yield admission.INVALID.at(
+                origin, refusal=f"istioctl would make Service {name} of it, which is refused: {error}"
+            )
