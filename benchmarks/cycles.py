@@ -76,6 +76,9 @@ class KubernetesClient:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
+    def version(self) -> None:
+        self._client.get("/version").raise_for_status()
+
     def create(self, body: JsonObject) -> None:
         self._client.post(_PATHS[body["kind"]], json=body).raise_for_status()
 

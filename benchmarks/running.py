@@ -42,16 +42,15 @@ class Running:
     def about(self) -> dict[str, Any]:
         """What the supervisor wrote, once everything listens."""
         file = self.home / "default" / "edge.json"
-        while not file.exists():
+        while not (file.exists() and "addresses" in (told := json.loads(file.read_text()))):
             self._still_there()
             time.sleep(0.002)
-        told = json.loads(file.read_text())
         assert isinstance(told, dict)
         return told
 
     def wait_until_ready(self) -> dict[str, Any]:
         self.about()
-        while not (told := self.status())["announced"]:
+        while not (told := self.status()).get("announced"):
             self._still_there()
             time.sleep(0.1)
         return told

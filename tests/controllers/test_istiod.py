@@ -217,7 +217,7 @@ def test_a_secret_that_comes_later_is_taken_and_a_broken_one_is_not() -> None:
             await lab.store.create(secret(*good))
             await lab.until(lambda: lab.latest.names(SECRET) == {"kubernetes://edge-cert"})
             served = lab.latest.resources[SECRET]["kubernetes://edge-cert"]
-            assert codes(lab) == []
+            await lab.until(lambda: codes(lab) == [])
 
             mixed = {"data": {"tls.crt": good[0], "tls.key": other[1]}}
             await lab.store.patch(Secret, "edge-cert", "istio-system", mixed)

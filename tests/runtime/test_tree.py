@@ -63,7 +63,7 @@ def test_a_save_is_seen_however_the_file_is_written(folder: Path, save: Callable
     after = tree.read([str(folder)])
     assert after != before
     assert after.saved_since(before) == {f"{folder}/a.yaml"}
-    assert not after.uprooted_since(before, f"{folder}/a.yaml")
+    assert not after.uprooted_since(before, [f"{folder}/a.yaml"])
 
 
 def test_what_editors_and_git_leave_beside_the_files_is_no_change(folder: Path) -> None:
@@ -80,12 +80,12 @@ def test_a_folder_that_was_replaced_is_another(folder: Path) -> None:
     shutil.rmtree(folder)
     gone = tree.read([str(folder)])
     assert gone.missing == {str(folder)}
-    assert gone.unreachable(f"{folder}/sub/b.yml")
-    assert gone.uprooted_since(before, f"{folder}/a.yaml")
+    assert gone.unreachable([f"{folder}/sub/b.yml"])
+    assert gone.uprooted_since(before, [f"{folder}/a.yaml"])
     (folder.parent / "placeholder").mkdir()  # or the new folder may get the old one's inode
     fill(folder)
     after = tree.read([str(folder)])
-    assert after.uprooted_since(before, f"{folder}/sub/b.yml")
+    assert after.uprooted_since(before, [f"{folder}/sub/b.yml"])
     assert not after.missing
 
 
@@ -93,9 +93,9 @@ def test_a_folder_inside_that_is_gone_uproots_only_its_own(folder: Path) -> None
     before = tree.read([str(folder)])
     shutil.rmtree(folder / "sub")
     after = tree.read([str(folder)])
-    assert after.uprooted_since(before, f"{folder}/sub/b.yml")
-    assert not after.uprooted_since(before, f"{folder}/a.yaml")
-    assert not after.unreachable(f"{folder}/sub/b.yml")
+    assert after.uprooted_since(before, [f"{folder}/sub/b.yml"])
+    assert not after.uprooted_since(before, [f"{folder}/a.yaml"])
+    assert not after.unreachable([f"{folder}/sub/b.yml"])
 
 
 def test_what_is_beyond_links_is_polled(folder: Path) -> None:

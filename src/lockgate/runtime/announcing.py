@@ -8,7 +8,6 @@ become ready does not hold up the rest.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Hashable, Iterable
@@ -16,6 +15,7 @@ from typing import TypeAlias
 
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Severity
+from lockgate.runtime import garbage
 from lockgate.runtime.observe import observe
 from lockgate.runtime.parts import Line, Readiness, Report, Reporter
 from lockgate.runtime.report import report as report_on
@@ -54,7 +54,7 @@ class Announcing:
         await self._until_ready()
         self.became_ready = True
         self._progress.mark("ready")
-        collect_garbage()
+        garbage.leave_out_what_is()
         self.report(self.last.faults)
         log.info("ready")
         self._reporter.ready(self.last, self._seconds(), self._edge.proxy.url)
@@ -114,7 +114,7 @@ class Announcing:
         self.report(self.last.faults)
         log.warning("not ready after %.1f s", self._seconds())
         self._reporter.not_ready(self.last, self._seconds())
-        collect_garbage()
+        garbage.leave_out_what_is()
 
     # --- saying so -----------------------------------------------------------------------------------------------
 
@@ -144,11 +144,3 @@ def _of_line(line: Line) -> _Identity:
 
 def _states(current: Report) -> frozenset[tuple[_Identity, Readiness]]:
     return frozenset((_of_line(line), line.state) for line in current.lines)
-
-
-def collect_garbage() -> None:
-    """From now on, and not among what the start has made: modules, models and the first state stay anyway."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.set_threshold(10_000, 10, 50)
-        gc.enable()

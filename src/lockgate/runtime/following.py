@@ -17,7 +17,7 @@ from pathlib import PurePath
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
 from lockgate.resources.faults import Fault, Severity
-from lockgate.runtime import files, tree
+from lockgate.runtime import files, garbage, tree
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
 from lockgate.runtime.watch import Watcher
@@ -83,7 +83,10 @@ class Following:
         return min(self._due, self._report_interruption(now), now + _WRITER_POLL if self._disk.written else math.inf)
 
     async def _apply(self) -> None:
+        before = len(self._reading.documents)
         self._reading, self._why = await asyncio.to_thread(self._read)
+        if len(self._reading.documents) - before > garbage.MANY:
+            garbage.leave_out_more()
         found = self._edge.faults
         supplied = self._edge.notes
         loaded = await self._edge.load(self._reading, settle=self._settle, saved=self._saved)
@@ -107,8 +110,8 @@ class Following:
         self._disk = replace(
             self._disk,
             written=self._disk.written | racing,  # changed while we read it
-            uprooted=frozenset(file for file in absent if self._tree.uprooted_since(self._complete, file)),
-            unreachable=frozenset(filter(self._tree.unreachable, absent)),
+            uprooted=self._tree.uprooted_since(self._complete, absent),
+            unreachable=self._tree.unreachable(absent),
         )
         settled = self._settling.settle(now, before, self._disk)
         self._kept, self._due = settled.kept, settled.due

@@ -18,12 +18,13 @@ from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.reader import Document
 from lockgate.resources.status import ApiError, NotFound
+from lockgate.runtime import garbage
 from lockgate.runtime.pace import Pace
 
 MANAGER = "lockgate"
 
 # Others lean on these: a namespace before what is in it, a class before the Ingresses of it.
-_FIRST = (
+_ORDER = (
     "Namespace",
     "CustomResourceDefinition",
     "IngressClassParams",
@@ -32,6 +33,7 @@ _FIRST = (
     "ConfigMap",
     "Service",
 )
+_FIRST = {kind: rank for rank, kind in enumerate(_ORDER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ class Loader:
         Objects of the files that were `saved` are created again if somebody deleted them. A long load gives way to
         the edge's other work.
         """
-        wanted = self._wanted(manifests, supply)
-        loaded = Loaded()
         pace = Pace()
+        wanted = await self._wanted(manifests, supply, pace)
+        loaded = Loaded()
         for key in sorted(wanted, key=_rank):
             await pace.keep()
             await self._apply(key, wanted[key], saved, loaded)
+            if len(loaded.created) % garbage.MANY == garbage.MANY - 1:
+                garbage.leave_out_more()
         loaded.removed = sorted(self._loaded.keys() - wanted.keys(), key=_rank, reverse=True)
         for key in loaded.removed:
             await pace.keep()
@@ -109,14 +113,16 @@ class Loader:
             self._loaded[key] = wanted
             verdict.append(key)
 
-    def _wanted(self, manifests: Manifests, supply: Supply) -> dict[ObjectKey, Wanted]:
-        wanted: dict[ObjectKey, Wanted] = {}
-        for piece in supply.objects:
-            wanted[self._key(piece.manifest)] = Wanted(piece.manifest, None)
-        self.documents = {self._key(document.manifest): document for document in manifests.documents}
-        for key, document in self.documents.items():
+    async def _wanted(self, manifests: Manifests, supply: Supply, pace: Pace) -> dict[ObjectKey, Wanted]:
+        wanted = {self._key(piece.manifest): Wanted(piece.manifest, None) for piece in supply.objects}
+        documents: dict[ObjectKey, Document] = {}
+        for document in manifests.documents:
+            await pace.keep()
+            key = self._key(document.manifest)
+            documents[key] = document
             if document.accepted:
                 wanted[key] = Wanted(document.manifest, document.position)
+        self.documents = documents
         return wanted
 
     def _key(self, manifest: JsonObject) -> ObjectKey:
@@ -152,5 +158,5 @@ def _listed(keys: Iterable[ObjectKey]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
-    return _FIRST.index(key.kind) if key.kind in _FIRST else len(_FIRST), key
+def _rank(key: ObjectKey) -> tuple[int, str, str, str, str]:
+    return _FIRST.get(key.kind, len(_FIRST)), key.group, key.kind, key.namespace, key.name

@@ -133,16 +133,19 @@ class RunningEdge:
 
         An object that somebody deleted is created again when its file is among the `saved`.
         """
-        planned = plan(manifests, self.options, settle=settle, secret_access_key=self._solver_secret)
+        # What is pure and may take seconds is done on a thread, so that the edge answers meanwhile.
+        planned = await asyncio.to_thread(
+            plan, manifests, self.options, settle=settle, secret_access_key=self._solver_secret
+        )
         missing = await self.provisioner.provide(planned.supply)
-        flags = self.store.writes.webhooks.settings = controller_flags(planned)
+        flags = self.store.writes.webhooks.settings = await asyncio.to_thread(controller_flags, planned)
         loaded = await self.loader.load(planned.manifests, planned.supply, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
         self._positions = planned.manifests.positions()
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
-        self.stacks = load_balancers(planned, self.stacks, instead=loaded.refused)
-        ignored = without_effect(planned.manifests.documents, planned.resources)
+        self.stacks = await asyncio.to_thread(load_balancers, planned, self.stacks, instead=loaded.refused)
+        ignored = await asyncio.to_thread(without_effect, planned.manifests.documents, planned.resources)
         read, stacks = planned.manifests.faults, of_stacks(self.stacks, loaded)
         self.faults = (*read, *missing, *stacks, *loaded.faults, *ignored)
         self.refused = refused(read, loaded, self.stacks)

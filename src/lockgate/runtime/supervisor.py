@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,7 @@ log = logging.getLogger("lockgate.runtime")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENOUGH = 3  # signals: then even a blocked loop ends
+_TURN = 0.0005  # s for which a busy thread may keep the loop waiting, several times an answer
 
 
 class Supervisor:
@@ -57,6 +59,7 @@ class Supervisor:
     def run(self) -> int:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
         _log_to(self._folder, f"start of {self._options.name} from {', '.join(self._options.paths)}")
+        sys.setswitchinterval(_TURN)
         try:
             return asyncio.run(self._supervise())
         except Exception as error:

@@ -7,7 +7,7 @@ symbolic links, in folders that were swapped, and on file systems that other mac
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -53,13 +53,18 @@ class Tree:
         """Files that are new, or were written, replaced or touched."""
         return frozenset(path for path, signature in self.files.items() if before.files.get(path) != signature)
 
-    def uprooted_since(self, before: Tree, path: str) -> bool:
-        """Whether a folder above `path` is gone, or is another one than before."""
-        return any(_identity(self.folders.get(each)) != _identity(before.folders.get(each)) for each in _above(path))
+    def uprooted_since(self, before: Tree, files: Iterable[str]) -> frozenset[str]:
+        """Of these files, those with a folder above them that is gone, or is another one than before."""
+        others = {
+            each
+            for each, signature in before.folders.items()
+            if _identity(self.folders.get(each)) != signature.identity
+        }
+        return frozenset(_below(others, files))
 
-    def unreachable(self, path: str) -> bool:
-        """Whether `path` is, or is below, a path that the user gave and that does not exist now."""
-        return path in self.missing or any(each in self.missing for each in _above(path))
+    def unreachable(self, files: Iterable[str]) -> frozenset[str]:
+        """Of these files, those that are, or are below, a path that the user gave and that does not exist now."""
+        return frozenset(_below(self.missing, files))
 
 
 def read(paths: Sequence[str]) -> Tree:
@@ -147,5 +152,14 @@ def _named(path: str) -> str:
     return str(PurePath(path))
 
 
-def _above(path: str) -> Iterator[str]:
-    return map(str, PurePath(path).parents)
+def _below(folders: Set[str], paths: Iterable[str]) -> Iterator[str]:
+    """Those of `paths` that are in `folders` or below one of them."""
+    within: dict[str, bool] = {top: top in folders for top in (".", "/")}
+
+    def is_within(path: str) -> bool:
+        if path not in within:
+            above = path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+            within[path] = path in folders or is_within(above)
+        return within[path]
+
+    return filter(is_within, paths)

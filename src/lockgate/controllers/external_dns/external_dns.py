@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Sequence
 
 from lockgate.controllers.aws import Aws, AwsError
@@ -19,6 +20,7 @@ log = logging.getLogger("lockgate.controllers.external_dns")
 
 INTERVAL = 60.0  # s, between looks when nothing changes; external-dns' own default
 _ALL = "records"
+_LONG, _REST, _LONGEST_REST = 0.5, 2, 10.0  # s that are long; so many times as long is the rest, s at most
 
 
 class ExternalDns:
@@ -45,6 +47,15 @@ class ExternalDns:
         self._queue.add(_ALL)
 
     async def _reconcile(self, _: str) -> None:
+        """A long look is followed by a rest: of a burst of changes, not each is worth reading every zone again."""
+        began = time.monotonic()
+        try:
+            await self._synchronise()
+        finally:
+            if (took := time.monotonic() - began) > _LONG:
+                await asyncio.sleep(min(_REST * took, _LONGEST_REST))
+
+    async def _synchronise(self) -> None:
         # Listed, not remembered from the watches: a memory that is not complete yet would delete records.
         objects = Objects(
             await self._kubernetes.list(Ingress),
@@ -52,7 +63,8 @@ class ExternalDns:
             await self._kubernetes.list(VirtualService),
             await self._kubernetes.list(Service),
         )
-        decided = plan(endpoints(objects), await read_zones(self._aws), self._owner)
+        wanted, zones = await asyncio.to_thread(endpoints, objects), await read_zones(self._aws)
+        decided = await asyncio.to_thread(plan, wanted, zones, self._owner)
         self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
         failures = [
             error

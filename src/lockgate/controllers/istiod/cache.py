@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import cast
 
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.resources.model import Resource, ResourceT
+
+
+class Objects:
+    """The objects of a cluster at one moment. It never changes, so a thread may read it."""
+
+    def __init__(self, kinds: Mapping[type[Resource], _OfKind]) -> None:
+        self._kinds = kinds
+
+    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
+        """The very same list for as long as no object of the kind changes."""
+        return cast("list[ResourceT]", self._kinds[kind].listed)
+
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
+        return cast("ResourceT | None", self._kinds[kind].named.get((namespace, name)))
+
+
+class _OfKind:
+    def __init__(self, named: Mapping[tuple[str, str], Resource]) -> None:
+        self.named = dict(named)
+        self.listed = list(named.values())
 
 
 class Cache:
@@ -15,7 +35,7 @@ class Cache:
 
     def __init__(self, kinds: Collection[type[Resource]], changed: Callable[[type[Resource]], None]) -> None:
         self._objects: dict[type[Resource], dict[tuple[str, str], Resource]] = {kind: {} for kind in kinds}
-        self._lists: dict[type[Resource], list[Resource]] = {}
+        self._kinds: dict[type[Resource], _OfKind] = {}  # of what has not changed since
         self._unlisted = set(kinds)
         self._changed = changed
 
@@ -23,15 +43,13 @@ class Cache:
     def synced(self) -> bool:
         return not self._unlisted
 
-    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
-        """The very same list for as long as no object of the kind changes."""
-        listed = self._lists.get(kind)
-        if listed is None:
-            listed = self._lists[kind] = list(self._objects[kind].values())
-        return cast("list[ResourceT]", listed)
+    def now(self) -> Objects:
+        for kind in self._objects.keys() - self._kinds.keys():
+            self._kinds[kind] = _OfKind(self._objects[kind])
+        return Objects(dict(self._kinds))
 
-    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
-        return cast("ResourceT | None", self._objects[kind].get((namespace, name)))
+    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
+        return self.now().all(kind)
 
     async def follow(self, kubernetes: Kubernetes) -> None:
         """For ever."""
@@ -52,6 +70,6 @@ class Cache:
                     known.pop(key, None)
                 else:
                     known[key] = change.object
-                self._lists.pop(kind, None)
+                self._kinds.pop(kind, None)
                 if self.synced:
                     self._changed(kind)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.istiod.cache import Cache
-from lockgate.controllers.istiod.installer import Installer
+from lockgate.controllers.istiod.cache import Objects
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
 from lockgate.gateway.memo import Memo
+from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
@@ -24,24 +24,23 @@ if TYPE_CHECKING:
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
-def sources(cache: Cache) -> Sources:
+def sources(objects: Objects) -> Sources:
     return Sources(
-        gateways=cache.all(kinds.Gateway),
-        virtual_services=cache.all(kinds.VirtualService),
-        destination_rules=cache.all(kinds.DestinationRule),
-        service_entries=cache.all(kinds.ServiceEntry),
-        services=cache.all(kinds.Service),
-        endpoint_slices=cache.all(kinds.EndpointSlice),
-        pods=cache.all(kinds.Pod),
-        secrets={(secret.namespace, secret.name) for secret in cache.all(kinds.Secret)},
+        gateways=objects.all(kinds.Gateway),
+        virtual_services=objects.all(kinds.VirtualService),
+        destination_rules=objects.all(kinds.DestinationRule),
+        service_entries=objects.all(kinds.ServiceEntry),
+        services=objects.all(kinds.Service),
+        endpoint_slices=objects.all(kinds.EndpointSlice),
+        pods=objects.all(kinds.Pod),
+        secrets={(secret.namespace, secret.name) for secret in objects.all(kinds.Secret)},
     )
 
 
 class Proxy:
     """`gateway` is what was built last, `snapshot` what its Envoy ought to have, `faults` what is wrong."""
 
-    def __init__(self, cache: Cache, access_log: AccessLog | None) -> None:
-        self._cache = cache
+    def __init__(self, access_log: AccessLog | None) -> None:
         self._access_log = access_log
         self._built = Memo()
         self._serialised = Memo()
@@ -53,22 +52,21 @@ class Proxy:
         self.snapshot: Snapshot = EMPTY
         self.faults: tuple[Fault, ...] = ()
 
-    def build(self, pod: kinds.Pod, installer: Installer) -> bool:
-        """Build again, and return whether the snapshot is another one now."""
+    def build(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None, mesh: Mesh) -> bool:
+        """Build again, and return whether the snapshot is another one now. `installed` is what the Pod runs."""
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
         built = build(
-            sources(self._cache),
-            self._workload_of(pod, installer.installed(pod)),
-            mesh=installer.mesh,
+            sources(objects),
+            self._workload_of(objects, pod, installed),
+            mesh=mesh,
             memo=self._built,
         )
-        installed = installer.installed(pod)
         volumes = installed.secret_volumes if installed else DEFAULT_SECRET_VOLUMES
-        broken = self._load_credentials(built.gateway, volumes)
+        broken = self._load_credentials(objects, built.gateway, volumes)
         made = snapshot(
             built.gateway,
-            binds=self._binds(pod),
+            binds=self._binds(objects, pod),
             credentials=self._credentials,
             access_log=self._access_log,
             memo=self._serialised,
@@ -78,9 +76,9 @@ class Proxy:
         self.faults = (*built.faults, *broken)
         return changed
 
-    def _workload_of(self, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
+    def _workload_of(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value for as long as the Pod and its Services say the same, as much is remembered by it."""
-        made = workload(pod, self._cache.all(kinds.Service))
+        made = workload(pod, objects.all(kinds.Service))
         annotations = {**(installed.pod_annotations if installed else {}), **made.annotations}
         same = (made.name, made.labels, annotations, made.ports, made.unprivileged)
         if self.workload is None or self._same != same:
@@ -88,13 +86,13 @@ class Proxy:
             self.workload = Workload(made.name, made.namespace, made.labels, annotations, made.ports, made.unprivileged)
         return self.workload
 
-    def _binds(self, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
+    def _binds(self, objects: Objects, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
         """Where on this machine the workload's ports are: its Services' EndpointSlices know them by port name."""
         targets: dict[tuple[str, str], int] = {}
-        for port in workload(pod, self._cache.all(kinds.Service)).ports:
+        for port in workload(pod, objects.all(kinds.Service)).ports:
             targets.setdefault((port.service, port.name), port.target)
         binds: dict[int, tuple[str, int]] = {}
-        for one in self._cache.all(kinds.EndpointSlice):
+        for one in objects.all(kinds.EndpointSlice):
             service = f"{one.namespace}/{one.metadata.labels.get(SERVICE_NAME, '')}"
             address = next((endpoint.addresses[0] for endpoint in one.endpoints if endpoint.addresses), None)
             for local in one.ports:
@@ -103,14 +101,14 @@ class Proxy:
                     binds.setdefault(target, (address, local.port))
         return dict(sorted(binds.items()))
 
-    def _load_credentials(self, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Fault, ...]:
+    def _load_credentials(self, objects: Objects, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Fault, ...]:
         """Read the Secrets that the gateway names. A bad one is reported, and the one before it goes on serving."""
         broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
         for name in sorted(gateway.credentials):
             files = None if name.startswith(SCHEME) else from_files(name, volumes)
             candidates = secret_names(name) if name.startswith(SCHEME) else files[:1] if files else ()
-            found = (self._cache.get(kinds.Secret, gateway.namespace, one) for one in candidates)
+            found = (objects.get(kinds.Secret, gateway.namespace, one) for one in candidates)
             secret = next((one for one in found if one is not None), None)
             if secret is None:
                 continue

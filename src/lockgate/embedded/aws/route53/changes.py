@@ -33,7 +33,7 @@ State = dict[str, dict[tuple[str, str], RecordSet]]
 
 
 def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tuple[Zone, tuple[str, ...]]:
-    """The zone after the batch, and what is wrong with it; with any fault the zone is not to be used."""
+    """The zone after the batch, in the order of listings, and what is wrong with it: then it is not to be used."""
     faults = list(_size(changes))
     state: State = {}
     for record_set in zone.record_sets:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -247,13 +248,13 @@ class Route53:
 
     def _records(self, given: dict[str, Any]) -> Result:
         zone = self._find(given["HostedZoneId"])
-        sets = sorted(zone.value.record_sets, key=listing_order)
+        sets: Sequence[RecordSet] = zone.value.record_sets  # in the order of listings
         if name := given.get("StartRecordName"):
             start = (
                 *name_order(absolute(name), given.get("StartRecordType", "")),
                 given.get("StartRecordIdentifier", ""),
             )
-            sets = [record_set for record_set in sets if listing_order(record_set) >= start]
+            sets = sets[bisect_left(sets, start, key=listing_order) :]
         elif given.get("StartRecordType"):
             raise Refusal("InvalidInput", "The input parameter StartRecordType needs StartRecordName.")
         limit = min(_limit(given, 300), 300)
