@@ -71,9 +71,10 @@ Locate: TypeAlias = Callable[[Origin], Position | None]
 """Where the current documents have an origin. None for an object that no file holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """A kind of fault. `lockgate.resources.codes` holds all of them, and says how to add one.
+    """A kind of fault, equal to nothing but itself. `lockgate.resources.codes` holds all of them, and says how to add
+    one.
 
     `message` and `fix` are templates with the fault's values in braces. `what`, `why`, `example` and `instead` are its
     documentation: what it means, what comes of it, the smallest manifests that have the fault, and the same without.
@@ -84,10 +85,10 @@ class Code:
     title: str
     message: str
     fix: str = ""
-    what: str = field(default="", compare=False, repr=False)
-    why: str = field(default="", compare=False, repr=False)
-    example: str = field(default="", compare=False, repr=False)
-    instead: str = field(default="", compare=False, repr=False)
+    what: str = field(default="", repr=False)
+    why: str = field(default="", repr=False)
+    example: str = field(default="", repr=False)
+    instead: str = field(default="", repr=False)
 
     def variant(self, message: str, fix: str = "") -> Code:
         """The same code in other words, for another case of the same fault."""

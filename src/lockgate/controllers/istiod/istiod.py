@@ -120,12 +120,13 @@ class Istiod:
         self._report(tuple(dict.fromkeys((*(fault for proxy in proxies for fault in proxy.faults), *analysed))))
 
     def _report(self, faults: tuple[Fault, ...]) -> None:
-        earlier, self.faults = self.faults, faults
-        for fault in earlier:
-            if fault not in faults:
+        before, now = frozenset(self.faults), frozenset(faults)
+        for fault in self.faults:
+            if fault not in now:
                 log.info("no longer so: %s", fault.message)
+        self.faults = faults
         for fault in faults:
-            if fault not in earlier:
+            if fault not in before:
                 log.log(_LEVELS[fault.severity], "%s", diagnose(fault, self._locate))
 
 
