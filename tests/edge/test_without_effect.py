@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lockgate.edge.without_effect import without_effect
+from lockgate.ingress.manifests import stack_from_manifests
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
@@ -21,5 +22,5 @@ def test_without_effect(case: dict[str, Any]) -> None:
     documents = read(case["manifests"], "a.yaml").documents
     locate = Positions(documents)
     resources = [document.resource for document in documents if document.resource]
-    found = without_effect(documents, resources)
+    found = without_effect(documents, resources, stack_from_manifests(resources).foreign)
     assert [str(diagnose(fault, locate)) for fault in found] == case["lines"]

@@ -54,7 +54,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
     if output == "text":
         for note in planned.supply.notes:
             print_note(note)
-    ignored = without_effect(planned.manifests.documents, planned.resources)
+    ignored = without_effect(planned.manifests.documents, planned.resources, made.foreign)
     faults = (*planned.manifests.faults, *made.faults, *ignored)
     for fault in faults:
         if fault.severity is not Severity.INFO or output == "text":

@@ -5,33 +5,41 @@ Which kinds and fields these are is said by `resources.effects`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.gateway.install import install
-from lockgate.resources.effects.row import Row
+from lockgate.resources.effects.row import Row, Scope
 from lockgate.resources.effects.table import notices
 from lockgate.resources.effects.uses import FEW, Use, fault, uses_of
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import IstioOperator
-from lockgate.resources.model import Resource
+from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.reader import Document
 
 
-def without_effect(documents: Iterable[Document], resources: Sequence[Resource]) -> tuple[Fault, ...]:
-    """`resources` are all objects of the edge: by them a policy's selector is read."""
+def without_effect(
+    documents: Iterable[Document], resources: Sequence[Resource], foreign: Collection[ObjectKey] = ()
+) -> tuple[Fault, ...]:
+    """`resources` are all objects of the edge: by them a policy's selector is read. `foreign` are the Ingresses whose
+    controller does not run here."""
     pods = GatewayPods.of(resources)
     found: dict[tuple[Row, str], list[tuple[Use, Document]]] = {}
     for document in documents:
-        for use in (*_written(document, pods), *_installed(document)) if document.accepted else ():
+        for use in (*_written(document, pods, foreign), *_installed(document)) if document.accepted else ():
             found.setdefault((use.row, use.field), []).append((use, document))
     return tuple(each for alike in found.values() for each in _faults(alike))
 
 
-def _written(document: Document, pods: GatewayPods) -> Iterator[Use]:
+def _written(document: Document, pods: GatewayPods, foreign: Collection[ObjectKey]) -> Iterator[Use]:
     for use in uses_of(document.manifest, document.notices):
-        if use.row.scope in (None, pods.scope(document.manifest)):
-            yield use
+        match use.row.scope:
+            case None:
+                yield use
+            case Scope.FOREIGN if document.key in foreign:
+                yield use
+            case Scope.GATEWAY | Scope.APPLICATION as scope if scope is pods.scope(document.manifest):
+                yield use
 
 
 def _installed(document: Document) -> Iterator[Use]:

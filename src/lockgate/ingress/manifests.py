@@ -54,6 +54,8 @@ class Stacks:
     """The controller's flags, with which they were built."""
     refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
     """The Ingresses that lead to no load balancer as they are, each with the fault, which may be another member's."""
+    foreign: frozenset[ObjectKey] = frozenset()
+    """Ingresses that are another controller's, or nobody's."""
     _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
 
 
@@ -95,8 +97,11 @@ def stack_from_manifests(
         settings = flags.settings
     objects, stood_in = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
+    foreign: set[ObjectKey] = set()
     for ingress in objects.ingresses.values():
         match _owner(ingress, objects, settings):
+            case None:
+                foreign.add(ingress.key)
             case Fault() as fault:
                 found.append(fault)
                 if fault.code in (codes.CLASS_NOT_RESOLVED, codes.GROUP_NOT_VALID):
@@ -126,7 +131,7 @@ def stack_from_manifests(
             stacks.append(result)
             found += [*result.faults, *_stand_in_node_ports(result, stood_in)]
     # The groups that lead to one Service all report its faults.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, built)
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, frozenset(foreign), built)
 
 
 def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:

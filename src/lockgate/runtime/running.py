@@ -145,7 +145,8 @@ class RunningEdge:
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = await asyncio.to_thread(load_balancers, planned, self.stacks, instead=loaded.refused)
-        ignored = await asyncio.to_thread(without_effect, planned.manifests.documents, planned.resources)
+        documents, foreign = planned.manifests.documents, self.stacks.foreign
+        ignored = await asyncio.to_thread(without_effect, documents, planned.resources, foreign)
         read, stacks = planned.manifests.faults, of_stacks(self.stacks, loaded)
         self.faults = (*read, *missing, *stacks, *loaded.faults, *ignored)
         self.refused = refused(read, loaded, self.stacks)

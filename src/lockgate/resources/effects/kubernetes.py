@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.components import calls_somebody_else, is_component, runs_an_application
-from lockgate.resources.effects.row import accepted, declare, served
+from lockgate.resources.effects.row import Scope, accepted, declare, served
 
 _NO_PODS = "no container runs here; your own program or the built-in echo answers for each Service"
 _BACKEND = "name your program with `--backend NAMESPACE/SERVICE:PORT=URL`"
@@ -234,7 +234,24 @@ ROWS = (
     *declare(
         "networking.k8s.io",
         "Ingress",
-        accepted("", because="no controller for its class runs here (LG1113)", case="of another controller's class"),
+        accepted(
+            "",
+            because="its class is another controller's, which does not run here, so no load balancer is made for it",
+            noticed=True,
+            fix="use a class of the AWS Load Balancer Controller",
+            case="of another controller's class",
+            scope=Scope.FOREIGN,
+            when=lambda ingress: _has_class(ingress),
+        ),
+        accepted(
+            "",
+            because="it names no class and no IngressClass is the default, so no controller takes it",
+            noticed=True,
+            fix="set spec.ingressClassName: alb",
+            case="without a class",
+            scope=Scope.FOREIGN,
+            when=lambda ingress: not _has_class(ingress),
+        ),
         served(
             "",
             "spec.ingressClassName",
@@ -363,6 +380,13 @@ ROWS = (
         accepted("spec.**", "**", because=_NO_RBAC),
     ),
 )
+
+
+def _has_class(ingress: dict[str, object]) -> bool:
+    metadata, spec = ingress.get("metadata"), ingress.get("spec")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    annotated = isinstance(annotations, dict) and annotations.get("kubernetes.io/ingress.class")
+    return bool(annotated or (isinstance(spec, dict) and spec.get("ingressClassName")))
 
 
 def _name(manifest: dict[str, object]) -> str:

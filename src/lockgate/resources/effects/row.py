@@ -38,10 +38,12 @@ class Effect(StrEnum):
 
 
 class Scope(StrEnum):
-    """Which workloads an Istio policy selects."""
+    """What an object is for, as far as other objects decide it: which workloads an Istio policy selects, whether an
+    Ingress is of a class whose controller does not run here."""
 
     GATEWAY = "gateway"
     APPLICATION = "application"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Pattern:
 class Row:
     """`reason` completes "… has no effect here: ". A row that is `noticed` is a warning where a manifest sets it.
 
-    `when` limits a row to some objects, `scope` to policies that select such workloads; `case` says so in words.
+    `when` limits a row to some objects, `scope` to those that other objects make such; `case` says so in words.
     """
 
     effect: Effect
