@@ -24,6 +24,7 @@ from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.resources.kinds import Certificate, CertificateRequest, Challenge, Event, Issuer, Namespace, Order, Secret
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, Resource
@@ -157,7 +158,10 @@ def run_lab(
 @asynccontextmanager
 async def lab(folder: Path, acme: dict[str, Any], zone: str, options: dict[str, Any]) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
-        api = AwsApi("123456789012", "ap-northeast-2", access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
+        tokens = ServiceAccountTokens(issuer_of("ap-northeast-2"))
+        api = AwsApi(
+            "123456789012", "ap-northeast-2", access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, tokens=tokens
+        )
         await api.start()
         stack.push_async_callback(api.stop)
         names = DnsServer(api.hosted_zones, lambda _: (), api.changes)
@@ -178,7 +182,7 @@ async def lab(folder: Path, acme: dict[str, Any], zone: str, options: dict[str, 
         aws = Aws(region="ap-northeast-2", endpoint=api.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
         stack.callback(aws.close)
         await api.create_hosted_zone(zone, ZONE_ID)
-        store = Store(clock=clock)
+        store = Store(clock=clock, tokens=tokens)
         made = Lab(store, aws, api, names, server, root, clock, folder)
         for namespace in ("cert-manager", "istio-system"):
             await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})

@@ -441,6 +441,45 @@ def test_a_role_is_assumed_with_the_issuers_credentials(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
+@pytest.mark.parametrize("kind", ["ClusterIssuer", "Issuer"])
+def test_a_role_is_assumed_with_a_token_of_a_service_account(tmp_path: Path, kind: str) -> None:
+    namespace = "cert-manager" if kind == "ClusterIssuer" else "istio-system"
+
+    async def story(lab: Lab) -> None:
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "dns", "namespace": namespace}}
+        await lab.store.create(account)
+        issuer = le(
+            kind=kind,
+            accessKeyID=None,
+            secretAccessKeySecretRef=None,
+            role="arn:aws:iam::123456789012:role/dns",
+            auth={"kubernetes": {"serviceAccountRef": {"name": "dns"}}},
+        )
+        await put(lab, issuer, web(kind=kind))
+        await lab.ready("web")
+        assert lab.asked[-1].session_token
+
+    run_lab(tmp_path, story)
+
+
+def test_a_service_account_that_is_not_there_says_so(tmp_path: Path) -> None:
+    async def story(lab: Lab) -> None:
+        auth = {"kubernetes": {"serviceAccountRef": {"name": "dns", "audiences": ["other"]}}}
+        issuer = le(accessKeyID=None, secretAccessKeySecretRef=None, role="arn:aws:iam::123456789012:role/a", auth=auth)
+        await put(lab, issuer, web())
+        event = await lab.event("PresentError")
+        assert 'failed to request token for cert-manager/dns: serviceaccounts "dns" not found' in event.message
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "dns", "namespace": "cert-manager"},
+        }
+        await lab.store.create(account)
+        await lab.ready("web")
+
+    run_lab(tmp_path, story)
+
+
 # --- another CA --------------------------------------------------------------------------------------------------
 
 

@@ -5,15 +5,19 @@ Source: cert-manager, `pkg/issuer/acme/dns/route53/route53.go`, `pkg/issuer/acme
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.cert_manager.environment import Environment, Route53Access
 from lockgate.controllers.cert_manager.secrets import SecretProblem, read
 from lockgate.controllers.dns import DnsFailure
-from lockgate.resources.kinds import ClusterIssuer, Issuer, Route53, SecretKeyReference
+from lockgate.resources.kinds import ClusterIssuer, Issuer, Route53, SecretKeyReference, ServiceAccountReference
+from lockgate.resources.status import ApiError
 
 TTL = 10
+TOKEN_SECONDS = 600  # the shortest that TokenRequest gives
 REDACTED = "<redacted AWS SDK error: http.ResponseError: see events and logs for details>"
 
 
@@ -109,13 +113,13 @@ class Route53Solver:
         client = self._of(access)
         if not route53.role:
             return client
-        try:
-            answer = await client.call("sts", "assume_role", RoleArn=route53.role, RoleSessionName="cert-manager")
-        except AwsError as error:
-            what = "error instantiating route53 challenge solver: unable to construct route53 provider: "
-            what += "unable to assume role"
-            message = f"{what}: {_sdk_text('STS', 'AssumeRole', error)}"
-            raise SolverProblem(message, f"{what}: {REDACTED}") from error
+        session = {"RoleArn": route53.role, "RoleSessionName": "cert-manager"}
+        if route53.auth is not None:
+            reference = route53.auth.kubernetes.service_account_ref
+            token = await self._token(self.environment.resource_namespace(issuer), reference)
+            answer = await _assumed(client, "AssumeRoleWithWebIdentity", **session, WebIdentityToken=token)
+        else:
+            answer = await _assumed(client, "AssumeRole", **session)
         credentials = answer["Credentials"]
         return self._of(
             Route53Access(
@@ -136,7 +140,7 @@ class Route53Solver:
         if route53.auth is not None:
             if not route53.role:
                 raise SolverProblem(f"{prefix}role must be set when web identity token is set")
-            raise SolverProblem(f"{prefix}tokens of service accounts are not issued here: give an access key instead")
+            return Route53Access(route53.region)
         namespace = self.environment.resource_namespace(issuer)
         key_id = route53.access_key_id.strip()
         if route53.access_key_id_secret_ref is not None:
@@ -158,6 +162,16 @@ class Route53Solver:
             raise SolverProblem(f"{prefix}only one of access and secret key was provided")
         return Route53Access(route53.region, key_id, secret)
 
+    async def _token(self, namespace: str, reference: ServiceAccountReference) -> str:
+        audiences = (*reference.audiences, "sts.amazonaws.com")
+        try:
+            return await self.environment.kubernetes.create_token(reference.name, namespace, audiences, TOKEN_SECONDS)
+        except ApiError as error:
+            raise SolverProblem(
+                "error instantiating route53 challenge solver: failed to request token for "
+                f"{namespace}/{reference.name}: {error.message}"
+            ) from None
+
     async def _secret(self, namespace: str, reference: SecretKeyReference, what: str) -> str:
         try:
             value = await read(self.environment.kubernetes, namespace, reference.name, reference.key)
@@ -168,6 +182,18 @@ class Route53Solver:
                 f'error getting route53 {what}: no data found in Secret "{reference.name}" at Key "{reference.key}"'
             )
         return value.decode(errors="replace")
+
+
+async def _assumed(client: Aws, operation: str, **parameters: str) -> dict[str, Any]:
+    """STS's answer to a request for the credentials of a role. Raises `SolverProblem`."""
+    try:
+        answer = await client.call("sts", re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(), **parameters)
+    except AwsError as error:
+        what = "error instantiating route53 challenge solver: unable to construct route53 provider: "
+        what += "unable to assume role"
+        message = f"{what}: {_sdk_text('STS', operation, error)}"
+        raise SolverProblem(message, f"{what}: {REDACTED}") from error
+    return dict(answer)
 
 
 def _sdk_text(service: str, operation: str, error: AwsError) -> str:

@@ -18,11 +18,8 @@ def _solver(at: str) -> tuple[Row, ...]:
             f"{at}.waitInsteadOfSelfCheck",
             f"{at}.dns01.cnameStrategy",
             f"{at}.dns01.route53.{{accessKeyID,role,hostedZoneID,region}}",
-            f"{at}.dns01.route53.{{accessKeyIDSecretRef,secretAccessKeySecretRef}}.{_KEY_OF}",
-        ),
-        refused(
             f"{at}.dns01.route53.auth.kubernetes.serviceAccountRef.{{name,audiences}}",
-            because="tokens of service accounts are not issued here: the challenge says so",
+            f"{at}.dns01.route53.{{accessKeyIDSecretRef,secretAccessKeySecretRef}}.{_KEY_OF}",
         ),
         accepted(
             f"{at}.dns01.nameservers",
