@@ -149,7 +149,7 @@ ROWS = (
     *declare(
         "",
         "ServiceAccount",
-        accepted("", because="no Pod runs as it"),
+        served(""),  # tokens are issued for it
         accepted(
             "secrets.{kind,namespace,name,uid,apiVersion,resourceVersion,fieldPath}",
             "imagePullSecrets.name",
