@@ -21,17 +21,21 @@ It is looked for in the folders that `up` is given, then in the current one. The
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from lockgate.embedded.aws.elbv2.quotas import ADJUSTABLE
+from lockgate.resources import source
 from lockgate.resources.arns import REGIONS
+from lockgate.resources.chunks import Chunk
+from lockgate.resources.faults import Position
 
 NAME = "lockgate.yaml"
 
@@ -39,9 +43,8 @@ NAME = "lockgate.yaml"
 def _adjustable(name: str) -> str:
     if name not in ADJUSTABLE:
         near = get_close_matches(name, ADJUSTABLE, 1)
-        raise ValueError(
-            f"no quota that AWS adjusts{f', did you mean {near[0]}' if near else ''}; they are {', '.join(ADJUSTABLE)}"
-        )
+        meant = f", did you mean {near[0]}" if near else ""
+        raise ValueError(f"not a quota that AWS adjusts{meant}; they are {', '.join(ADJUSTABLE)}")
     return name
 
 
@@ -52,9 +55,21 @@ def _region(name: str) -> str:
     return name
 
 
-Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise ValueError("an account is 12 digits")
+    return text
+
+
+def _zone_id(text: str) -> str:
+    if not re.fullmatch(r"Z[A-Z0-9]{1,31}", text):
+        raise ValueError("the id of a hosted zone is a Z with capitals and digits after it")
+    return text
+
+
+Account = Annotated[str, AfterValidator(_account)]
 Region = Annotated[str, AfterValidator(_region)]
-ZoneId = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
+ZoneId = Annotated[str, AfterValidator(_zone_id)]
 Quota = Annotated[str, AfterValidator(_adjustable)]
 Port = Annotated[int, Field(gt=0, lt=65536)]
 
@@ -107,22 +122,56 @@ def find(paths: Sequence[str]) -> Path | None:
 
 def read(file: Path) -> Settings:
     """Raises `BadSettings`, OSError."""
+    with file.open("rb") as stream:
+        data = stream.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise BadSettings(f"{file}: larger than {_LARGEST} bytes")
     try:
-        content: Any = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"{file}:{place.line + 1}:{place.column + 1}" if place else str(file)
-        raise BadSettings(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
-    except RecursionError:
-        raise BadSettings(f"{file}: not YAML: too deep to be read") from None
+        chunk = Chunk(str(file), 0, data.decode("utf-8-sig"))
+        content = source.load(chunk, [])
+    except UnicodeDecodeError:
+        raise BadSettings(f"{file}: not UTF-8 text") from None
+    except source.Unreadable as error:
+        raise BadSettings(f"{error.fault.origin}: {error.fault.message}") from None
     try:
         return Settings.model_validate({} if content is None else content)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = "; ".join(_problem(each["loc"], each["msg"]) for each in faults)
-        raise BadSettings(f"{file}: {problems}") from None
+        first = min((_located(chunk, each) for each in error.errors(include_url=False)), key=lambda each: each[0])
+        raise BadSettings(": ".join(map(str, first))) from None
 
 
-def _problem(place: tuple[int | str, ...], why: str) -> str:
-    """Of a fault, without pydantic's own words."""
-    return f"{'.'.join(str(part) for part in place if part != '[key]')}: {why.removeprefix('Value error, ')}"
+def _located(chunk: Chunk, error: ErrorDetails) -> tuple[Position, str]:
+    """Where a setting is wrong, and why. Its value is not repeated: it may be a secret."""
+    unknown = error["type"] == "extra_forbidden"
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    place = source.locate(chunk, tuple(map(str, path)), key=unknown or "[key]" in error["loc"])
+    setting = ".".join(map(str, path))
+    return place, f"{setting}: {_reason(error)}" if setting else _reason(error)
+
+
+def _reason(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            near = get_close_matches(str(error["loc"][-1]), [str(each.alias) for each in _FIELDS], 1)
+            return f"no such setting{f', did you mean {near[0]}?' if near else ''}"
+        case "value_error":
+            return str(context["error"])
+        case "greater_than":
+            return f"must be greater than {context['gt']}"
+        case "less_than":
+            return f"must be less than {context['lt']}"
+        case kind:
+            return next((f"must be {words}" for sign, words in _TYPES.items() if kind.startswith(sign)), "is not valid")
+
+
+_LARGEST = 1024 * 1024  # bytes
+_FIELDS = Settings.model_fields.values()
+# By the beginning of pydantic's error types.
+_TYPES = {
+    "string": "text: put it in quotes",
+    "int": "a whole number",
+    "bool": "true or false",
+    "dict": "a map",
+    "model": "a map of settings",
+}

@@ -56,7 +56,7 @@ def definition(name: str = "widgets.example.test", **spec: Any) -> JsonObject:
         (definition(versions=[version(schema={})]), "spec.versions[0].schema.openAPIV3Schema: Required value"),
         (
             definition(versions=[version(schema={"openAPIV3Schema": {"properties": {"a": 1}}})]),
-            "spec.versions[0].schema.openAPIV3Schema.properties.a: Invalid value: 1",
+            'spec.versions[0].schema.openAPIV3Schema.properties.a: Invalid value: "integer"',
         ),
     ],
 )

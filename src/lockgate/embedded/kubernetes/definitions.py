@@ -128,7 +128,10 @@ def refusals(body: JsonObject) -> list[FieldError]:
     try:
         spec = _Spec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        return [_fault(one) for one in error.errors(include_url=False)]
+        # Entries that are wrong do not count for the length of their list, and make it too short.
+        return [
+            _fault(one) for one in error.errors(include_url=False) if one["type"] != "too_short" or not one["input"]
+        ]
     found: list[FieldError] = []
     if is_built_in(spec.group):
         found.append(field_errors.forbidden(("spec", "group"), f"{spec.group} is one of the API's own groups"))
@@ -145,10 +148,31 @@ def refusals(body: JsonObject) -> list[FieldError]:
 
 
 def _fault(error: ErrorDetails) -> FieldError:
-    path = ("spec", *error["loc"])
-    if error["type"] == "missing":
-        return field_errors.required(path)
-    return field_errors.invalid(path, error["input"], error["msg"])
+    path, value = ("spec", *error["loc"]), error["input"]
+    match error["type"]:
+        case "missing":
+            return field_errors.required(path)
+        case "string_pattern_mismatch":
+            return field_errors.invalid(path, value, f"must match {error['ctx']['pattern']}")
+        case "literal_error":
+            return field_errors.invalid(path, value, f"must be {error['ctx']['expected']}")
+        case "too_short" | "string_too_short":
+            return field_errors.required(path)
+        case kind:
+            expected = next((name for sign, name in _TYPES.items() if kind.startswith(sign)), "another type")
+            return field_errors.wrong_type(path, value, expected)
+
+
+# By the beginning of pydantic's error types.
+_TYPES = {
+    "string": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "tuple": "array",
+    "dict": "object",
+    "model": "object",
+}
 
 
 def _kind(spec: JsonObject) -> Kind:
