@@ -12,6 +12,8 @@ import yaml
 from lockgate.dataplane.stream import Rejection
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.waf.reader import References, web_acl
+from lockgate.resources.faults import Origin
+from lockgate.resources.model import ObjectKey
 from lockgate.runtime.observed import Balancing, Proxy
 from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
@@ -57,10 +59,29 @@ def test_the_apis_are_lines() -> None:
 
 
 def test_what_envoy_rejects_is_a_fault() -> None:
-    rejection = Rejection("alb", "type.googleapis.com/x", ("l",), ("listener edge:80",), "no such filter")
-    seen = status(replace(state({}, STANDING), envoys={"alb": Proxy(rejections=(rejection,))}))
-    (fault,) = (each for each in seen["faults"] if each["code"] == "LG9003")
-    assert fault["message"] == "Envoy (alb) rejected listener edge:80: no such filter"
+    server = Origin(ObjectKey("networking.istio.io", "Gateway", "istio-system", "g"), ("spec", "servers", 0))
+    origins: dict[str, Origin | str] = {"alb": "listener edge:80", "gateway": server}
+    envoys = {
+        node: Proxy(rejections=(Rejection(node, "type.googleapis.com/x", ("l",), (origin,), "no such filter"),))
+        for node, origin in origins.items()
+    }
+    seen = status(replace(state({"manifests": GATEWAY}, ""), envoys=envoys))
+    found = [each for each in seen["faults"] if each["code"] == "LG9003"]
+    assert [each["message"] for each in found] == [
+        "Envoy (alb) rejected listener edge:80: no such filter",
+        "Envoy (gateway) rejected Gateway istio-system/g: no such filter",
+    ]
+    assert [each["position"] for each in found] == [None, {"file": "edge.yaml", "line": 7, "column": 13}]
+
+
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
 
 
 def test_rules_of_a_web_acl_that_are_not_evaluated_are_reported_once() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lockgate.resources.faults import Origin
 from lockgate.xds.snapshot import CLUSTER, EMPTY, ENDPOINT, LISTENER, ORDER, Entry, Snapshot
 
 WILDCARD_TYPES = (CLUSTER, LISTENER)  # asked for as a whole; all other types are asked for by name
@@ -26,11 +27,11 @@ class Rejection:
     node: str
     type_url: str
     names: tuple[str, ...]
-    origins: tuple[str, ...]
+    origins: tuple[Origin | str, ...]
     message: str
 
     def __str__(self) -> str:
-        what = ", ".join(self.origins or self.names)
+        what = ", ".join(map(str, self.origins or self.names))
         return f"Envoy ({self.node}) rejected {what}: {self.message}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lockgate.edge.supply import AcmCertificate
 from lockgate.resources.codes import machine as codes
-from lockgate.resources.faults import Fault
+from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime import balancer_names
 from lockgate.runtime.issuance import certificates
 from lockgate.runtime.load_balancers import load_balancers
@@ -53,7 +53,8 @@ def _faults(state: State) -> Iterator[Fault]:
     yield from state.faults
     for envoy in state.envoys.values():
         for rejection in envoy.rejections:
-            yield codes.REJECTED.at(None, rejection=rejection)
+            origin = next((each for each in rejection.origins if isinstance(each, Origin)), None)
+            yield codes.REJECTED.at(origin, rejection=rejection)
     yield from balancer_names.kept(state)
     yield from not_evaluated(state.balancing.load_balancers)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
+from lockgate.resources.faults import Origin
+
 CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
@@ -19,14 +21,15 @@ ORDER: Final = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One resource, serialised. `origin` names the object that it comes from, for when Envoy rejects it."""
+    """One resource, serialised. `origin` is what it comes from, for when Envoy rejects it: a part of a manifest, or a
+    piece of the AWS account in words."""
 
     body: bytes = field(repr=False)  # may hold a private key
-    origin: str = ""
+    origin: Origin | str = field(default="", compare=False)
     version: str = ""
 
     @staticmethod
-    def of(body: bytes, origin: str = "") -> Entry:
+    def of(body: bytes, origin: Origin | str = "") -> Entry:
         return Entry(body, origin, blake2b(body, digest_size=8).hexdigest())
 
 

@@ -30,6 +30,10 @@ Every fault that Lockgate reports has a code: `file:line:column: severity: messa
 its meaning. `lockgate explain CODE` prints the page of a code. An *error* is not served, a *warning* is served
 otherwise than its author may expect, and *info* is good to know.
 
+The examples leave out what they share: a Gateway `istio-system/edge` for HTTP, a VirtualService and a Service
+`shop/web`, the gateway's Service, an IngressClass `alb`, and the certificates that the Gateways name. A test builds
+every example and its correction, and expects the code of the one and no fault in the other.
+
 These pages are written from `src/lockgate/resources/codes` by `python -m lockgate.resources.codes.document docs/codes`.
 
 | code | severity | title |

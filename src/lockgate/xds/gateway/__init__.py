@@ -12,7 +12,6 @@ from lockgate.gateway import model
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
-from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.clusters import cluster, load_assignment
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
@@ -70,7 +69,7 @@ def _listener(
     memo: Memo,
 ) -> Entry:
     chains = [memo.made(filter_chain, chain, item.name, http, access_log) for chain in item.filter_chains]
-    return Entry.of(listener(item, address, chains, http, access_log), _told(item.origin))
+    return Entry.of(listener(item, address, chains, http, access_log), item.origin or "")
 
 
 def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry]:
@@ -78,7 +77,7 @@ def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry
 
 
 def _cluster(item: model.Cluster) -> Entry:
-    return Entry.of(cluster(item), _told(item.origin))
+    return Entry.of(cluster(item), item.origin or "")
 
 
 def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], memo: Memo) -> dict[str, Entry]:
@@ -95,8 +94,4 @@ def _secret(item: Credential, name: str) -> Entry:
 
 def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
     parts = memo.each(item.name, virtual_host, item.virtual_hosts, http)
-    return Entry.of(route_configuration(item.name, parts), _told(item.origin))
-
-
-def _told(origin: Origin | None) -> str:
-    return str(origin) if origin else ""
+    return Entry.of(route_configuration(item.name, parts), item.origin or "")
