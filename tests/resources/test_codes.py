@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,13 @@ def test_a_diagnostic_survives_json() -> None:
     for fault in (Fault(reading.NO_NAME, WEB), reading.BAD_CHARACTER.at(Position("a.yaml", 3, 4))):
         shown = diagnose(fault, lambda origin: None)
         assert Diagnostic.of_json(shown.as_json()) == shown
+
+
+def test_commands_that_only_print_codes_start_quickly() -> None:
+    """The registry and what reports a fault import neither pydantic nor YAML."""
+    modules = "lockgate.resources.codes, lockgate.resources.diagnostics, lockgate.cli.codes"
+    heavy = "{'pydantic', 'yaml', 'lockgate.resources.model'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {modules}; print({heavy})"], capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n", done.stderr

@@ -6,9 +6,9 @@ line would differ from its equal of a moment ago. So a fault found in an object 
 value, however often the file around it is saved. The line is looked up when the fault is reported
 (`resources.diagnostics`).
 
-    >>> fault = codes.SUBSET_NOT_FOUND.at(origin.under("spec", "http", 0), subset="v2", host="web.shop.svc")
+    >>> fault = istio.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host="web.shop.svc.cluster.local")
     >>> fault.message
-    'no DestinationRule that this gateway sees defines subset v2 of web.shop.svc: requests get 503 (NC)'
+    'no Service or ServiceEntry has the host web.shop.svc.cluster.local, so this DestinationRule has no effect'
 """
 
 from __future__ import annotations
