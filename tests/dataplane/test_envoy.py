@@ -111,6 +111,33 @@ def test_a_snapshot_is_served_and_replaced_and_survives_envoys_death() -> None:
     asyncio.run(story())
 
 
+def test_an_envoy_that_is_frozen_or_dead_is_in_trouble_until_it_answers_again() -> None:
+    async def until(edge: Running, words: str) -> None:
+        async with asyncio.timeout(30):
+            while edge.envoy.trouble != words:
+                await asyncio.sleep(0.02)
+
+    async def story() -> None:
+        async with running() as edge:
+            edge.ads.publish("alb", answering(free_port(), "one"))
+            async with asyncio.timeout(20):
+                await edge.ads.settled("alb")
+                while not edge.envoy._health.answered:
+                    await asyncio.sleep(0.02)
+            pid = edge.envoy.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await until(edge, f"its Envoy (pid {pid}) does not answer")
+            os.kill(pid, signal.SIGCONT)
+            await until(edge, "")
+            os.kill(pid, signal.SIGKILL)
+            await until(edge, f"its Envoy ended with SIGKILL and is started again, see {edge.envoy.log_file}")
+            await until(edge, "")
+            assert edge.envoy.pid not in (None, pid)
+
+    asyncio.run(story())
+
+
 def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new_envoy() -> None:
     async def story() -> None:
         port = free_port()

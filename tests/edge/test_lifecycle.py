@@ -148,3 +148,16 @@ def test_interrupting_the_wait_stops_the_edge(home: Path) -> None:
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert left(home) == []
+
+
+def test_status_knows_of_a_frozen_envoy_and_of_a_deleted_object(up: Start) -> None:
+    edge = up(GUIDE, name="truth").ready()
+    pid = edge.status()["envoys"]["alb"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    edge.until(f"its Envoy (pid {pid}) does not answer")
+    assert edge.lockgate("status", check=False).returncode == 1
+    os.kill(pid, signal.SIGCONT)
+    edge.until(" ✓ load balancer")
+    edge.exec("kubectl", "--namespace", "istio-system", "delete", "ingress", "quay")
+    assert "was deleted through the Kubernetes API" in edge.until("[LG9007]")
+    assert "Ingress istio-system/quay" in edge.lockgate("status", check=False).stderr

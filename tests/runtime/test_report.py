@@ -84,6 +84,16 @@ spec:
 """
 
 
+def test_an_envoy_that_does_not_answer_fails_what_it_serves() -> None:
+    envoys = {"alb": Proxy(trouble="its Envoy (pid 7) does not answer"), "gateway": Proxy(trouble="its Envoy ended")}
+    balancing = Balancing(load_balancers=(LoadBalancer("edge", (), {}),))
+    seen = report(replace(state({}, STANDING), envoys=envoys, balancing=balancing))
+    assert [(line.part, line.name, line.detail) for line in seen.failed] == [
+        ("load balancer", "edge", "its Envoy (pid 7) does not answer"),
+        ("gateway", "gateway", "its Envoy ended"),
+    ]
+
+
 def test_rules_of_a_web_acl_that_are_not_evaluated_are_reported_once() -> None:
     answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": [SQL]}
     balancers = [LoadBalancer(name, (), {}, web_acl=web_acl(answer, References())) for name in ("a", "b")]
@@ -103,6 +113,8 @@ SQL = {
 
 def test_an_object_that_somebody_deleted_is_not_applied() -> None:
     told = status(state({"gone": ["VirtualService shop/v"]}, STANDING))
+    (fault,) = (each for each in told["faults"] if each["code"] == "LG9007")
+    assert fault["message"].startswith("VirtualService shop/v was deleted")
     assert {each["name"]: each["state"] for each in told["objects"]} == {
         "g": "waiting",
         "gateway": "applied",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.dataplane import guard
+from lockgate.dataplane.health import Health
 from lockgate.errors import CommandError
 
 log = logging.getLogger("lockgate.dataplane")
@@ -73,6 +74,17 @@ class Envoy:
         self._ads_socket = ads_socket
         self._binary = binary
         self._process: asyncio.subprocess.Process | None = None
+        self._ended = ""  # how the last process did
+        self._health = Health(self.admin_socket, lambda: self.pid)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the process, in words; "" for one that works, or starts for the first time."""
+        if self._health.silent:
+            return f"its Envoy (pid {self.pid}) does not answer"
+        if self._ended and not self._health.answered:
+            return f"its Envoy ended with {self._ended} and is started again, see {self.log_file}"
+        return ""
 
     @property
     def pid(self) -> int | None:
@@ -95,6 +107,7 @@ class Envoy:
         self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))
         delay = _FIRST_DELAY
         loop = asyncio.get_running_loop()
+        health = asyncio.create_task(self._health.follow())
         try:
             while True:
                 started = loop.time()
@@ -103,9 +116,11 @@ class Envoy:
                 code = await self._process.wait()
                 delay = _FIRST_DELAY if loop.time() - started > _STEADY else min(delay * 2, _MAX_DELAY)
                 self.restarts += 1
-                log.warning("Envoy (%s) ended with %s, see %s; restarting", self.node, _how(code), self.log_file)
+                self._ended = _how(code)
+                log.warning("Envoy (%s) ended with %s, see %s; restarting", self.node, self._ended, self.log_file)
                 await asyncio.sleep(delay)
         finally:
+            health.cancel()
             await self._stop()
 
     async def _start(self) -> None:

@@ -17,8 +17,9 @@ from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Severity
 from lockgate.runtime import garbage
 from lockgate.runtime.observe import observe
+from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Line, Readiness, Report, Reporter
-from lockgate.runtime.report import report as report_on
+from lockgate.runtime.report import report_in_steps
 from lockgate.runtime.running import Progress, RunningEdge
 
 log = logging.getLogger("lockgate.runtime")
@@ -95,7 +96,7 @@ class Announcing:
     async def _observe(self) -> float:
         """The seconds that it took."""
         began = time.monotonic()
-        self.last = report_on(await observe(self._edge))
+        self.last = await paced(report_in_steps(await observe(self._edge)))
         now = {_of_line(line) for line in self.last.lines if line.state in _STANDING}
         now.update(self.last.faults)
         self._since = {each: self._since.get(each, began) for each in now}

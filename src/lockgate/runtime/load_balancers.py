@@ -61,6 +61,8 @@ def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
             *unserved,
         )
     )
+    if envoy.trouble:
+        return Line(_PART, balancer.name, Readiness.FAILED, envoy.trouble)
     if envoy.rejections:
         return Line(_PART, balancer.name, Readiness.FAILED, str(envoy.rejections[0]))
     # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.

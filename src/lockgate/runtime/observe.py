@@ -6,23 +6,19 @@ each slice of them: what is served never waits for what is reported.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable
-from typing import TypeVar
-
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.runtime.observed import Balancing, Cluster, Proxy, State
+from lockgate.runtime.pace import Pace
 from lockgate.runtime.running import RunningEdge
-
-_SLICE = 0.005  # s of work between two turns of the loop
-
-ItemT = TypeVar("ItemT")
 
 
 async def observe(edge: RunningEdge) -> State:
-    supply = edge.supply
-    resolved = [host async for host in _in_slices(supply.hosts if supply else ()) if await _resolves(edge, host)]
+    supply, pace = edge.supply, Pace()
+    resolved = set()
+    for host in supply.hosts if supply else ():
+        if await _resolves(edge, host):
+            resolved.add(host)
+        await pace.keep()
     arns = [certificate.arn for certificate in supply.certificates] if supply else []
     issued = [arn for arn in arns if await edge.aws_api.certificate_material(arn) is not None]
     zones = tuple(zone.name.rstrip(".") for zone in await edge.aws_api.hosted_zones())
@@ -74,18 +70,9 @@ def _proxy(edge: RunningEdge, node: str) -> Proxy:
     return Proxy(
         pid=envoy.pid,
         restarts=envoy.restarts,
+        trouble=envoy.trouble,
         settled=edge.ads.is_settled(node),
         rejections=edge.ads.rejections(node),
         snapshot=edge.ads.snapshot(node),
         gateway=gateway.gateway if gateway else None,
     )
-
-
-async def _in_slices(items: Iterable[ItemT]) -> AsyncIterator[ItemT]:
-    """All of `items`, with a turn for the loop whenever the time of a slice is used up."""
-    began = time.monotonic()
-    for item in items:
-        yield item
-        if time.monotonic() - began > _SLICE:
-            await asyncio.sleep(0)
-            began = time.monotonic()

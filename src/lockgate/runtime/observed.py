@@ -101,10 +101,12 @@ class Balancing:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One Envoy. `settled` says that it has accepted all of `snapshot`; `gateway` is None for the load balancers'."""
+    """One Envoy. `trouble` says what is wrong with its process. `settled` says that it has accepted all of `snapshot`;
+    `gateway` is None for the load balancers'."""
 
     pid: int | None = None
     restarts: int = 0
+    trouble: str = ""
     settled: bool = False
     rejections: tuple[Rejection, ...] = ()
     snapshot: Snapshot = EMPTY

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Generator
+from typing import TypeAlias, TypeVar
+
+ResultT = TypeVar("ResultT")
+Steps: TypeAlias = Generator[None, None, ResultT]
+"""Long work that is pure: it yields between its steps, for whoever runs it to do something else, and returns."""
 
 _SLICE = 0.01  # s
 
@@ -19,3 +25,23 @@ class Pace:
         if time.monotonic() - self._began > self._slice:
             await asyncio.sleep(0)
             self._began = time.monotonic()
+
+
+async def paced(steps: Steps[ResultT]) -> ResultT:
+    pace = Pace()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: ResultT = done.value
+            return result
+        await pace.keep()
+
+
+def at_once(steps: Steps[ResultT]) -> ResultT:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: ResultT = done.value
+            return result

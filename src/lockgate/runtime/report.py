@@ -12,29 +12,36 @@ from lockgate.runtime import balancer_names
 from lockgate.runtime.issuance import certificates
 from lockgate.runtime.load_balancers import load_balancers
 from lockgate.runtime.observed import State
+from lockgate.runtime.pace import Steps, at_once
 from lockgate.runtime.parts import Line, Readiness, Report, count
 from lockgate.runtime.unresolved import Why, why_unresolved
 from lockgate.runtime.waf import not_evaluated
 
 
 def report(state: State) -> Report:
-    unresolved = why_unresolved(state, [host for host in hosts(state) if host not in state.resolved])
-    lines = (
-        *_apis(state),
-        *_acm(state),
-        *certificates(state),
-        *load_balancers(state),
-        *_gateways(state),
-        *_dns(state, unresolved),
-    )
+    return at_once(report_in_steps(state))
+
+
+def report_in_steps(state: State) -> Steps[Report]:
+    unresolved = yield from why_unresolved(state, [host for host in hosts(state) if host not in state.resolved])
+    lines: list[Line] = []
+    for part in (
+        _apis(state),
+        _acm(state),
+        certificates(state),
+        load_balancers(state),
+        _gateways(state),
+        _dns(state, unresolved),
+    ):
+        for line in part:
+            lines.append(line)
+            yield
+    faults = tuple(_faults(state))
+    yield
+    urls = tuple(_urls(state))
+    yield
     own = tuple(str(key) for key, fault in sorted(state.refused.items()) if fault.subject in ("", str(key)))
-    return Report(
-        lines,
-        tuple(_faults(state)),
-        tuple(_urls(state)),
-        tuple(_shortfall(len(own), lines, unresolved)),
-        own,
-    )
+    return Report(tuple(lines), faults, urls, tuple(_shortfall(len(own), lines, unresolved)), own)
 
 
 def _shortfall(refused: int, lines: Iterable[Line], unresolved: Mapping[Why, Sequence[str]]) -> Iterator[str]:
@@ -51,6 +58,9 @@ def _shortfall(refused: int, lines: Iterable[Line], unresolved: Mapping[Why, Seq
 
 def _faults(state: State) -> Iterator[Fault]:
     yield from state.faults
+    for key in state.documents:
+        if key in state.applied and key not in state.cluster:
+            yield codes.DELETED.at(Origin(key), object=key)
     for envoy in state.envoys.values():
         for rejection in envoy.rejections:
             origin = next((each for each in rejection.origins if isinstance(each, Origin)), None)
@@ -85,14 +95,15 @@ def _gateways(state: State) -> Iterator[Line]:
         if node == "alb":
             continue
         if gateway is None:
-            yield Line("gateway", node, Readiness.WAITING, "Envoy starts")
+            state_of = Readiness.FAILED if envoy.trouble else Readiness.WAITING
+            yield Line("gateway", node, state_of, envoy.trouble or "Envoy starts")
             continue
         hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
         listening = [each for each in gateway.listeners if each.port != gateway.status_port]
         detail = f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
         name = gateway.workload.partition("/")[2].removesuffix("-0")
-        if envoy.rejections:
-            yield Line("gateway", name, Readiness.FAILED, str(envoy.rejections[0]))
+        if wrong := envoy.trouble or next(map(str, envoy.rejections), ""):
+            yield Line("gateway", name, Readiness.FAILED, wrong)
         else:
             yield Line("gateway", name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)
 

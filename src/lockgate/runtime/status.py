@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -14,11 +13,21 @@ from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
 from lockgate.runtime.hops import hops
 from lockgate.runtime.observed import State
-from lockgate.runtime.report import report
+from lockgate.runtime.pace import Steps, at_once
+from lockgate.runtime.report import report_in_steps
+
+_STEP = 100  # objects
 
 
 def status(state: State) -> dict[str, Any]:
-    seen = report(state)
+    return at_once(status_in_steps(state))
+
+
+def status_in_steps(state: State) -> Steps[dict[str, Any]]:
+    seen = yield from report_in_steps(state)
+    objects = yield from _objects(state)
+    along = hops(state)
+    yield
     return {
         **state.about,
         "ready": seen.ready,
@@ -27,8 +36,8 @@ def status(state: State) -> dict[str, Any]:
         "refused": list(seen.refused),
         "urls": list(seen.urls),
         "parts": [asdict(line) for line in seen.lines],
-        "objects": list(_objects(state)),
-        "hops": hops(state),
+        "objects": objects,
+        "hops": along,
         "faults": [diagnose(each, state.locate).as_json() for each in seen.faults],
         "supplied": list(state.supply.notes if state.supply else ()),
         "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in state.envoys.items()},
@@ -36,15 +45,21 @@ def status(state: State) -> dict[str, Any]:
     }
 
 
-def _objects(state: State) -> Iterator[dict[str, Any]]:
+def _objects(state: State) -> Steps[list[dict[str, Any]]]:
+    found = []
     for key, document in sorted(state.documents.items()):
-        yield {
-            "kind": key.kind,
-            "namespace": key.namespace,
-            "name": key.name,
-            "source": str(document.position),
-            "state": _object_state(state, key, document),
-        }
+        found.append(
+            {
+                "kind": key.kind,
+                "namespace": key.namespace,
+                "name": key.name,
+                "source": str(document.position),
+                "state": _object_state(state, key, document),
+            }
+        )
+        if len(found) % _STEP == 0:
+            yield
+    return found
 
 
 def _object_state(state: State, key: ObjectKey, document: Document) -> str:

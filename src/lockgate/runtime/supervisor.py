@@ -20,10 +20,11 @@ from lockgate.runtime import control, files
 from lockgate.runtime.announcing import Announcing
 from lockgate.runtime.following import Following
 from lockgate.runtime.observe import observe
+from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Reporter
 from lockgate.runtime.running import Progress, RunningEdge
 from lockgate.runtime.state import StateFolder
-from lockgate.runtime.status import status
+from lockgate.runtime.status import status_in_steps
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -121,7 +122,7 @@ class Supervisor:
                 return await traced(self._edge, argument)
             case "status":
                 return {
-                    **status(await observe(self._edge)),
+                    **await paced(status_in_steps(await observe(self._edge))),
                     "pid": os.getpid(),
                     "announced": self._announcing.became_ready,
                 }

@@ -7,7 +7,7 @@ with `edge.fronts`, and stops at what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -29,6 +29,7 @@ from lockgate.resources.kinds import (
 )
 from lockgate.resources.model import Resource
 from lockgate.runtime.observed import State
+from lockgate.runtime.pace import Steps
 from lockgate.runtime.parts import Readiness
 
 
@@ -41,21 +42,27 @@ class Why:
     lack: str = "load balancer"
 
 
+_STEP = 100  # hosts or objects
 _HOPE = (Readiness.WAITING, Readiness.FAILED, Readiness.UNSERVED)
 _RECORD = Why(Readiness.WAITING, "its record is being made")
 
 
-def why_unresolved(state: State, hosts: Iterable[str]) -> dict[Why, list[str]]:
+def why_unresolved(state: State, hosts: Sequence[str]) -> Steps[dict[Why, list[str]]]:
     """The hosts by the reason. Of several objects with one host, the one counts that gives most hope."""
-    sources = _Sources(state, frozenset(hosts))
     found: dict[Why, list[str]] = {}
-    for host in hosts:
+    if not hosts:
+        return found
+    sources = _Sources(state)
+    yield from sources.read(frozenset(hosts))
+    for number, host in enumerate(hosts):
         found.setdefault(sources.why(host), []).append(host)
+        if number % _STEP == 0:
+            yield
     return found
 
 
 class _Sources:
-    def __init__(self, state: State, hosts: frozenset[str]) -> None:
+    def __init__(self, state: State) -> None:
         cluster = state.cluster
         self._state = state
         self._zones = frozenset(state.zones)
@@ -66,13 +73,16 @@ class _Sources:
             namespaces={each.name: each.metadata.labels for each in cluster.all(Namespace)},
         )
         self._by_host: dict[str, list[Resource]] = {}
-        for document in state.documents.values():
-            resource = document.resource
-            if resource is None or not document.accepted:
-                continue
-            for host in hosts.intersection(_hosts(resource)):
-                self._by_host.setdefault(host, []).append(resource)
         self._gateways: dict[tuple[str, str], Why] = {}
+
+    def read(self, hosts: frozenset[str]) -> Steps[None]:
+        """Find the objects that have the hosts."""
+        for number, document in enumerate(self._state.documents.values()):
+            if document.resource is not None and document.accepted:
+                for host in hosts.intersection(_hosts(document.resource)):
+                    self._by_host.setdefault(host, []).append(document.resource)
+            if number % _STEP == 0:
+                yield
 
     def why(self, host: str) -> Why:
         if not self._has_zone(host.removeprefix("*.")):

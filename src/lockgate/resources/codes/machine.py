@@ -83,3 +83,16 @@ NOT_EVALUATED = Code(
             --rules file://rules.json
         """,
 )
+DELETED = Code(
+    "LG9007",
+    Severity.WARNING,
+    "An object that somebody deleted",
+    message="{object} was deleted through the Kubernetes API, and is not served",
+    fix="save its file to create it again, or remove it from the file",
+    what="The files have the object, and somebody deleted it with kubectl or another client of the API.",
+    why="The deletion counts until the file is saved, as it does in a cluster. What hangs on the object goes without.",
+    example="""
+        $ lockgate exec -- kubectl delete --namespace shop service web
+        $ lockgate status
+        """,
+)

@@ -1,0 +1,58 @@
+"""Whether an Envoy works: a stopped process keeps its sockets, so only an answer counts.
+
+Its admin interface is asked once a second. One answer may be late because this process was busy, so only two that are
+missing in a row make an Envoy that does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+_EVERY = 1.0  # s
+_PATIENCE = 2.0  # s for an answer
+_MISSED = 2  # answers in a row
+
+
+class Health:
+    """`pid` gives the process that is to answer, None while there is none."""
+
+    def __init__(self, admin_socket: Path, pid: Callable[[], int | None]) -> None:
+        self._admin_socket = admin_socket
+        self._pid = pid
+        self._answered: int | None = None  # the process that has
+        self._missed = 0
+
+    @property
+    def answered(self) -> bool:
+        """Whether the process that runs now has answered at all: before, it starts."""
+        return self._answered is not None and self._answered == self._pid()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has stopped answering."""
+        return self.answered and self._missed >= _MISSED
+
+    async def follow(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(_EVERY)
+            pid = self._pid()
+            answered = await _answers(self._admin_socket)
+            if answered:
+                self._answered = pid
+            self._missed = 0 if answered or pid != self._pid() else self._missed + 1
+
+
+async def _answers(admin_socket: Path) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            reader, writer = await asyncio.open_unix_connection(admin_socket)
+            try:
+                writer.write(b"GET /ready HTTP/1.1\r\nhost: envoy\r\nconnection: close\r\n\r\n")
+                return bool(await reader.readline())
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
