@@ -113,6 +113,67 @@ def test_a_body_that_is_no_object_is_no_input(running: Lab, service: str, operat
     )
 
 
+VISIBLE = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "m"}
+WEB_ACL = {"Name": "n", "Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": VISIBLE}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "code", "message"),
+    [
+        (
+            "wafv2",
+            "create_web_acl",
+            {**WEB_ACL, "Name": True},
+            "SerializationException",
+            "Value at 'name' is of type bool, where a string is expected",
+        ),
+        (
+            "cognito-idp",
+            "create_user_pool",
+            {},
+            "InvalidParameterException",
+            "1 validation error detected: Value null at 'poolName' failed to satisfy constraint: Member must "
+            "not be null",
+        ),
+        (
+            "cognito-idp",
+            "create_user_pool",
+            {"PoolName": "p", "Policies": {"PasswordPolicy": {"MinimumLength": ""}}},
+            "SerializationException",
+            "The request could not be read as its operation's input",
+        ),
+        (
+            "sts",
+            "assume_role",
+            {"RoleSessionName": "session"},
+            "ValidationError",
+            "1 validation error detected: Value null at 'roleArn' failed to satisfy constraint: Member must "
+            "not be null",
+        ),
+        (
+            "ec2",
+            "describe_instances",
+            {"NextToken": "nonsense"},
+            "InvalidParameterValue",
+            "The request could not be carried out with this input (ValueError: 'nonsense' is not in list)",
+        ),
+        (
+            "ec2",
+            "create_tags",
+            {"Resources": ["vpc-1"], "Tags": [{"Key": "a\x01", "Value": "b"}]},
+            "InvalidParameterValue",
+            None,
+        ),
+    ],
+)
+def test_input_of_another_shape_is_refused(
+    running: Lab, service: str, operation: str, parameters: dict[str, Any], code: str, message: str | None
+) -> None:
+    told = refusal(getattr(running.client(service), operation), **parameters)
+    assert told[0] == code
+    assert message is None or told[1] == message
+
+
 def _post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
     request = urllib.request.Request(url, body, headers)
     try:

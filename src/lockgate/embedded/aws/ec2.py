@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from typing import Any, Final
-
-from lockgate.embedded.aws.protocol import HttpRequest, Refusal
 
 # Tags by which the load balancer controller finds subnets (its documentation, "Subnet auto discovery").
 SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}
@@ -22,16 +19,6 @@ def regions() -> frozenset[str]:
     from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 
     return frozenset(str(region.name) for region in RegionsAndZonesBackend.regions)
-
-
-def check(request: HttpRequest) -> None:
-    """moto keeps what its own answers, XML, cannot hold, and could never list it again. Raises `Refusal`."""
-    if found := _UNWRITABLE.search(request.body):
-        character = chr(int(found[1], 16))
-        raise Refusal("InvalidParameterValue", f"The character {character!r} is not valid in a parameter")
-
-
-_UNWRITABLE = re.compile(rb"%(0[0-8BbCcEeFf]|1[0-9A-Fa-f])")
 
 
 def prepare(account: str, region: str) -> None:

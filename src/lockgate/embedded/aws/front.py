@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockgate.embedded.asgi import Application, Receive, Scope, Send
-from lockgate.embedded.aws import ec2, moto_services, protocol, shield, signature, sts, web_acls
+from lockgate.embedded.aws import constraints, ec2, moto_services, protocol, shield, signature, sts, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.credentials import AccessKey
 from lockgate.embedded.aws.denials import Cause, refusal
 from lockgate.embedded.aws.elbv2.scope import touched
-from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
+from lockgate.embedded.aws.protocol import Call, HttpAnswer, HttpRequest, Refusal
 
 log = logging.getLogger("lockgate.embedded.aws")
 
@@ -75,31 +75,38 @@ def perform(account: Account, request: HttpRequest) -> Done:
             caller = signature.verify(request, signed, account.keys, datetime.now(UTC), account.regions)
         else:
             service, region = _unsigned(request), account.region
-        name = request.method if service == "s3" else protocol.operation(service, request)
-        protocol.check_body(service, request)
-        if (corrections := CORRECTIONS.get(service)) and name in corrections.OPERATIONS:
-            call = protocol.parse(service, name, region, request)
-            corrected = corrections.answer(account.id, call, account.has_load_balancer)
-            if corrected is not None:
-                return Done(protocol.success(call, corrected), service, name, True)
-        if service in moto_services.SERVICES:
-            if service == "ec2":
-                ec2.check(request)
-                ec2.prepare(account.id, region)
+        if service == "s3":
             answer = moto_services.answer(service, region, account.id, request)
-            return Done(answer, service, name, answer.status < 300)
+            return Done(answer, service, request.method, answer.status < 300)
+        name = protocol.operation(service, request)
         call = protocol.parse(service, name, region, request)
-        if service == "sts":
-            return Done(protocol.success(call, account.sts.answer(call, caller)), service, name)
-        result = account.service(service, region).answer(call)
-        concerned = touched(call, result) if service == "elbv2" else frozenset()
-        return Done(protocol.success(call, result), service, name, True, concerned)
+        constraints.check_types(call)
+        return _done(account, call, caller, request)
     except Refusal as refused:
         return Done(protocol.failure(service or _framed(request), refused), service)
     except Exception:
-        log.exception("%s %s of %s failed", request.method, request.path, service or "an unknown service")
+        log.exception("%s %r of %s failed", request.method, request.path, service or "an unknown service")
         fault = Refusal("InternalFailure", "The request could not be answered: a fault of Lockgate's.", 500)
         return Done(protocol.failure(service or _framed(request), fault), service)
+
+
+def _done(account: Account, call: Call, caller: AccessKey | None, request: HttpRequest) -> Done:
+    service, name = call.service, call.operation
+    if (corrections := CORRECTIONS.get(service)) and name in corrections.OPERATIONS:
+        corrected = corrections.answer(account.id, call, account.has_load_balancer)
+        if corrected is not None:
+            return Done(protocol.success(call, corrected), service, name, True)
+    if service in moto_services.SERVICES:
+        constraints.check(call, loosely=True)  # moto takes what its model excludes, and falls over some of it
+        if service == "ec2":
+            ec2.prepare(account.id, call.region)
+        answer = moto_services.answer(service, call.region, account.id, request)
+        return Done(answer, service, name, answer.status < 300)
+    if service == "sts":
+        return Done(protocol.success(call, account.sts.answer(call, caller)), service, name)
+    result = account.service(service, call.region).answer(call)
+    concerned = touched(call, result) if service == "elbv2" else frozenset()
+    return Done(protocol.success(call, result), service, name, True, concerned)
 
 
 def _service(signing_name: str) -> str:

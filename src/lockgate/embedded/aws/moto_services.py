@@ -81,15 +81,26 @@ def answer(service: str, region: str, account: str, request: HttpRequest) -> Htt
     except NotImplementedError as error:
         raise Refusal("NotImplemented", f"This operation of {service} is not served here: {error}") from error
     except Exception as error:
-        described = _described(error)
-        if described is None:
-            log.exception("moto failed at %s", service)
-            raise Refusal("InternalFailure", f"{type(error).__name__}: {error}", 500) from error
-        raise described from error
+        if (described := _described(error)) is not None:
+            raise described from error
+        # Its model has nothing against the input, and moto fell over it all the same: over names that do not exist,
+        # tokens and formats that it does not check. AWS answers such requests with 4xx.
+        log.warning("moto failed at a request to %s: %r", service, error)
+        log.debug("moto's failure", exc_info=error)
+        text = f"The request could not be carried out with this input ({type(error).__name__}: {error})"
+        raise Refusal(_UNUSABLE.get(service, "InvalidParameterValue"), text) from error
     kept = {str(key).lower(): str(value) for key, value in headers.items() if str(key).lower() != "status"}
     kept.pop("content-length", None)
     kept.setdefault("content-type", "application/x-amz-json-1.1" if service in JSON else "text/xml")
     return HttpAnswer(int(status), tuple(kept.items()), body if isinstance(body, bytes) else str(body).encode())
+
+
+_UNUSABLE = {
+    "cognito-idp": "InvalidParameterException",
+    "s3": "InvalidArgument",
+    "shield": "InvalidParameterException",
+    "wafv2": "WAFInvalidParameterException",
+}
 
 
 def stored_object(account: str, bucket: str, key: str) -> bytes | None:

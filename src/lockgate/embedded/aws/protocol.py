@@ -94,7 +94,7 @@ def operation(service: str, request: HttpRequest) -> str:
 UNREADABLE = "The request could not be read as its operation's input"
 
 
-def check_body(service: str, request: HttpRequest) -> None:
+def _check_body(service: str, request: HttpRequest) -> None:
     """Raises `Refusal` where the service's input is JSON, and the body no object."""
     if _PROTOCOL.get(service) != "json":
         return
@@ -107,9 +107,13 @@ def check_body(service: str, request: HttpRequest) -> None:
 
 
 def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
-    """The operation's parameters, typed by its model. Raises `Refusal` for a body that does not parse."""
+    """The operation's parameters, typed by its model. Raises `Refusal` for a body that does not parse.
+
+    JSON's values come as they are: see `constraints.check_types`.
+    """
     from moto.core.parse import PROTOCOL_PARSERS
 
+    _check_body(service, request)
     spoken = model(service)
     sent = moto_request(service, region, request)
     uri = _routed(service, request)[1] if spoken.resolved_protocol == "rest-xml" else {}

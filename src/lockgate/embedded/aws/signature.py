@@ -65,7 +65,9 @@ def scope(request: HttpRequest) -> Scope | None:
     authorization = request.header("authorization")
     query = _parameters(request)
     if authorization and "X-Amz-Signature" in query:
-        raise refusal(_service_of(query["X-Amz-Credential"]), Cause.BAD_QUERY, "Only one auth mechanism allowed")
+        raise refusal(
+            _service_of(query.get("X-Amz-Credential", "")), Cause.BAD_QUERY, "Only one auth mechanism allowed"
+        )
     if authorization.startswith(ALGORITHM):
         return _of_header(request, authorization)
     if authorization:
