@@ -17,6 +17,7 @@ from typing import Any
 from lockgate.dataplane import guard
 from lockgate.dataplane.health import Health
 from lockgate.errors import CommandError
+from lockgate.gateway.regex import MAX_PROGRAM_SIZE
 
 log = logging.getLogger("lockgate.dataplane")
 
@@ -200,7 +201,7 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
         },
         # Envoy refuses regexes of a size that Istio's proxies take; this is what Istio sets.
         "layered_runtime": {
-            "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]
+            "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE}}]
         },
         # A limit of downstream connections is asked for by Envoy at every start otherwise.
         "overload_manager": {

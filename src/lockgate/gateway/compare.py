@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import assert_never
 from urllib.parse import unquote
@@ -18,7 +17,7 @@ from lockgate.gateway.model import (
     TextMatch,
     ValueMatch,
 )
-from lockgate.gateway.regex import compiled
+from lockgate.gateway.regex import full_match
 
 
 def mismatch(
@@ -56,7 +55,7 @@ def holds(match: TextMatch, text: str) -> bool:
         case Suffix(value):
             return text.endswith(value)
         case Regex(pattern):
-            return _full_match(pattern, text)
+            return full_match(pattern, text)
         case _:
             assert_never(match)
 
@@ -94,18 +93,6 @@ def denied(match: ValueMatch) -> str:
 
 
 _INFINITIVES = {"begins": "begin", "ends": "end", "matches": "match"}
-
-
-def python_substitution(substitution: str) -> str:
-    r"""RE2's ``\0`` is Python's ``\g<0>``; everything else but a group's number is literal."""
-    return re.sub(r"\\(.?)", lambda found: rf"\g<{found[1]}>" if found[1].isdigit() else r"\\", substitution)
-
-
-def _full_match(pattern: str, text: str) -> bool:
-    try:
-        return compiled(pattern).fullmatch(text) is not None
-    except re.error:
-        return False  # RE2 alone understands it; `build` has said so
 
 
 def _header_holds(condition: HeaderMatch, value: str | None) -> bool:

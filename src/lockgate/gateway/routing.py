@@ -32,7 +32,7 @@ from lockgate.gateway.model import (
     WeightedCluster,
 )
 from lockgate.gateway.paths import canonical
-from lockgate.gateway.regex import compiled
+from lockgate.gateway.regex import rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ def _rewritten(action: Forward, route: Route, target: str) -> str:
         case None:
             return target
         case RegexRewrite(pattern, substitution):
-            return compiled(pattern).sub(compare.python_substitution(substitution), path) + mark + query
+            return rewritten(pattern, substitution, path) + mark + query
         case prefix:
             return prefix + path[compare.consumed(route.match.path, path) :] + mark + query
 

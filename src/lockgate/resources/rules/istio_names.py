@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from lockgate.resources import durations, field_errors
 from lockgate.resources.field_errors import FieldError, Path, Reason
+from lockgate.resources.regexes import go_mistake
 from lockgate.resources.rules import metadata
 
 WEBHOOK = "validation.istio.io"
@@ -127,37 +128,15 @@ def conflict(path: Path, message: str) -> FieldError:
     return problem(path, message, Reason.FORBIDDEN)
 
 
-_NOT_RE2 = (
-    (re.compile(r"\(\?(?:=|!|<=|<!|>|#|\()"), "invalid or unsupported Perl syntax"),
-    (re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]"), "invalid escape sequence"),
-    (re.compile(r"(?<!\\)(?:\\\\)*(?:[*+?]|\{[0-9,]+\})\+"), "invalid nested repetition operator"),
-)
-_CLASS = re.compile(r"(?<!\\)\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]")
-# What RE2 has and Python has not, put aside before Python looks for unclosed brackets and the like.
-_ONLY_RE2 = re.compile(
-    r"\\[pP](?:\{\^?[A-Za-z_]+\}|[A-Za-z])|\[:\^?[a-z]+:\]|\\[zCQE]|\\x\{[0-9a-fA-F]+\}|\(\?[ims-]*U[ims-]*[:)]"
-)
-_MAX_REGEX = 1024
+_MAX_REGEX = 1024  # bytes
 
 
 def regex(path: Path, field: str, pattern: str) -> Iterator[FieldError]:
-    """Whether RE2 would take it, as near as can be told without RE2."""
+    """Whether Go's `regexp` takes it, which istiod compiles it with; Envoy gets it afterwards."""
     if not pattern:
         yield problem(path, f"{q(field)}: regex string match should not be empty")
-    elif len(pattern) > _MAX_REGEX:
+    elif len(pattern.encode(errors="replace")) > _MAX_REGEX:
         yield problem(path, f"{q(field)}: regex is too large, max length allowed is {_MAX_REGEX}")
-    elif (told := _regex_error(pattern)) is not None:
+    elif (mistake := go_mistake(pattern)) is not None:
         syntax = "Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)"
-        yield problem(path, f"{q(field)}: error parsing regexp: {told}; {syntax}")
-
-
-def _regex_error(pattern: str) -> str | None:
-    outside = _CLASS.sub("a", pattern)
-    for sign, message in _NOT_RE2:
-        if found := sign.search(outside):
-            return f"{message}: `{found[0]}`"
-    try:
-        re.compile(_ONLY_RE2.sub("a", pattern))
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"{error}"
-    return None
+        yield problem(path, f"{q(field)}: error parsing regexp: {mistake}; {syntax}")
