@@ -19,6 +19,7 @@ from lockgate.ingress.group import InvalidClass, InvalidGroup, NotOurs, Owned, o
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.world import Objects
 from lockgate.resources.kinds import (
+    AutoIngressClassParams,
     Gateway,
     Ingress,
     IngressClass,
@@ -70,6 +71,7 @@ class _Sources:
         self._objects = Objects(
             classes={each.name: each for each in cluster.all(IngressClass)},
             class_params={each.name: each for each in cluster.all(IngressClassParams)},
+            auto_params={each.name: each for each in cluster.all(AutoIngressClassParams)},
             namespaces={each.name: each.metadata.labels for each in cluster.all(Namespace)},
         )
         self._by_host: dict[str, list[Resource]] = {}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from lockgate.loadbalancer.request import HttpVersion
-from lockgate.resources.faults import Origin, Position
+from lockgate.resources.faults import Origin
 
 
 class BadUrl(ValueError):
@@ -90,7 +90,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-Where = Origin | Position | None
+Where: TypeAlias = Origin | None
 
 
 class Placed(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from lockgate.resources.faults import Locate, Origin
+from lockgate.resources.faults import Locate
 from lockgate.trace.model import Trace, Where
 from lockgate.trace.table import Table
 
@@ -90,7 +90,7 @@ def table_json(tables: Iterable[Table], locate: Locate) -> list[Json]:
 
 
 def _at(where: Where, locate: Locate) -> str | None:
-    position = locate(where) if isinstance(where, Origin) else where
+    position = locate(where) if where is not None else None
     return str(position) if position else None
 
 
