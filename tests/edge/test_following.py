@@ -246,3 +246,52 @@ def test_an_edit_with_kubectl_stays_until_the_text_of_its_object_changes(followe
     assert answers(edge, "https://quay.example/", "299")
     replace(routes, ROUTE, "number: 9200")
     edge.wait(until=lambda: answers(edge, "https://quay.example/", "quay-service:9200"), what="the file's text")
+
+
+def test_faults_and_objects_name_the_lines_where_they_are_now(followed: tuple[Up, Path]) -> None:
+    edge, folder = followed
+    ingress = next(folder.glob("*ingress.yaml"))
+    text = ingress.read_text()
+    replace(ingress, "  annotations:\n", "  annotations:\n    alb.ingress.kubernetes.io/scheem: internal\n")
+    edge.until("[LG1101]")
+
+    def lines() -> tuple[int, int]:
+        told = edge.status()
+        (fault,) = (each for each in told["faults"] if each["code"] == "LG1101")
+        (source,) = (each["source"] for each in told["objects"] if each["kind"] == "Ingress")
+        return fault["position"]["line"], int(source.split(":")[-2])
+
+    before = lines()
+    ingress.write_text("# one\n# two\n" + ingress.read_text())
+    edge.wait(until=lambda: lines() == (before[0] + 2, before[1] + 2), what="the lines of the unchanged Ingress")
+    ingress.write_text(text)
+
+
+def test_settings_that_change_are_reported_to_count_at_the_next_start(followed: tuple[Up, Path]) -> None:
+    edge, folder = followed
+    (folder / "lockgate.yaml").write_text("region: us-west-2\n")
+    edge.until("lockgate.yaml has changed; that counts when the edge starts again")
+    (folder / "lockgate.yaml").unlink()
+    edge.until("lockgate.yaml has changed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Envoys end with a killed supervisor a moment later elsewhere")
+def test_nothing_runs_on_after_a_crash_and_the_next_start_is_the_same_edge(up: Start) -> None:
+    edge = up(GUIDE, name="crash").ready()
+    before = balancer(edge)
+    pids = [envoy["pid"] for envoy in edge.status()["envoys"].values()]
+    edge.process.kill()
+    edge.process.wait()
+    for pid in pids:
+        edge.wait(until=lambda pid=pid: not _runs(pid), what=f"Envoy {pid} ends")  # type: ignore[misc]
+    assert edge.lockgate("status", check=False).returncode == 1
+    again = up(GUIDE, name="crash").ready()
+    names = ("arn", "dns_name", "address", "listeners")
+    assert [balancer(again)[name] for name in names] == [before[name] for name in names]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

@@ -64,7 +64,7 @@ class Announcing:
             for line in self.last.lines:
                 if line.state is not Readiness.WAITING and self._printed.get(_of_line(line)) != line:
                     self._print(line)
-            self.report(self.last.faults)
+            self.report(each for each in self.last.faults if self._stands(each, _DOUBT))
             self._reported.intersection_update(self.last.faults)  # one that comes back is reported again
             await asyncio.sleep(max(_WATCH, _REST * took))
 

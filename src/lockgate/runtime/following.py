@@ -17,9 +17,10 @@ from pathlib import PurePath
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
 from lockgate.resources.faults import Fault, Severity
-from lockgate.runtime import files, garbage, tree
+from lockgate.runtime import files, garbage, settings, tree
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.tree import Signature, Tree
 from lockgate.runtime.watch import Watcher
 from lockgate.runtime.writers import is_open_for_writing
 
@@ -74,8 +75,10 @@ class Following:
         """Apply what counts by now; when to look again if nothing changes."""
         now = time.monotonic()
         if changed := watcher.tree != self._tree:
-            self._saved |= watcher.tree.saved_since(self._tree)
-            self._tree = watcher.tree
+            before, self._tree = self._tree, watcher.tree
+            self._saved |= self._tree.saved_since(before)
+            if before.files and _settings(before) != _settings(self._tree):
+                self._changed(f"{settings.NAME} has changed; that counts when the edge starts again")
         written = await asyncio.to_thread(_open_for_writing, self._saved | self._disk.written)
         if changed or written != self._disk.written or now >= self._due:
             self._disk = Disk(now, now if changed else self._disk.changed, written)
@@ -97,8 +100,8 @@ class Following:
         for note in self._edge.notes:
             if note not in supplied:
                 self._note(note)
-        if loaded.anything or found != self._edge.faults:
-            self._report((*self._edge.faults, *self._edge.istiod.faults))
+        if found != self._edge.faults:
+            self._report(self._edge.faults)
         if _errors(found) and not _errors(self._edge.faults):
             self._changed("all errors in the files are fixed")
 
@@ -152,6 +155,10 @@ class Following:
                 return f"{_listed(file for file, why in self._kept.items() if why is Absence.WRITTEN)} is being written"
             case _:
                 return ""
+
+
+def _settings(found: Tree) -> dict[str, Signature]:
+    return {file: signature for file, signature in found.files.items() if PurePath(file).name == settings.NAME}
 
 
 def _open_for_writing(paths: Iterable[str]) -> frozenset[str]:

@@ -75,8 +75,8 @@ class Loader:
     async def load(self, manifests: Manifests, supply: Supply, saved: Set[str] = frozenset()) -> Loaded:
         """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before.
 
-        Objects of the files that were `saved` are created again if somebody deleted them. A long load gives way to
-        the edge's other work.
+        Objects of the files that were `saved` are created again if somebody deleted them; what is supplied, whatever
+        file was saved. A long load gives way to the edge's other work.
         """
         pace = Pace()
         wanted = await self._wanted(manifests, supply, pace)
@@ -97,7 +97,8 @@ class Loader:
         verdict = loaded.created if before is None else loaded.changed
         if before is not None and before.manifest == wanted.manifest:
             self._loaded[key] = wanted  # its position may be another one
-            if wanted.position is None or wanted.position.file not in saved or self._store.storage.get(key):
+            is_saved = wanted.position.file in saved if wanted.position else bool(saved)
+            if not is_saved or self._store.storage.get(key):
                 return
             verdict = loaded.restored
         try:

@@ -11,18 +11,17 @@ ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Generator[None, None, ResultT]
 """Long work that is pure: it yields between its steps, for whoever runs it to do something else, and returns."""
 
-_SLICE = 0.01  # s
+SLICE = 0.01  # s
 
 
 class Pace:
     """Await `keep` between the steps of long work: now and then it lets others run."""
 
-    def __init__(self, slice_: float = _SLICE) -> None:
-        self._slice = slice_
+    def __init__(self) -> None:
         self._began = time.monotonic()
 
     async def keep(self) -> None:
-        if time.monotonic() - self._began > self._slice:
+        if time.monotonic() - self._began > SLICE:
             await asyncio.sleep(0)
             self._began = time.monotonic()
 
