@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import socket
 import ssl
 import stat
 import urllib.error
@@ -64,3 +66,28 @@ def test_every_file_of_an_edge_is_its_owners(guide: Up) -> None:
         assert not readable(Path(about["files"][name])), name
     run = next(iter(folder.glob("run")), None)
     assert run is None or not readable(run)
+
+
+def test_a_thousand_idle_clients_do_not_keep_others_out(up: Start) -> None:
+    """With the limit of open files that most systems give: the edge raises it to what it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        edge = up(GUIDE).ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    about = _about(edge)
+    idle: list[socket.socket] = []
+    try:
+        for part in ("proxy", "aws", "kubernetes", "metrics"):
+            host, _, port = about["addresses"][part].partition("://")[2].partition("/")[0].rpartition(":")
+            for _ in range(300):
+                client = socket.create_connection((host, int(port)), timeout=20)
+                client.sendall(b"GET /" if len(idle) % 2 else b"")
+                idle.append(client)
+        assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "https://quay.example/") == "200"
+        assert "quay" in edge.exec("kubectl", "get", "virtualservices", "-A")
+        assert _ask(about["addresses"]["metrics"], "127.0.0.1", about["files"]["ca_bundle"])[0] == 200
+    finally:
+        for client in idle:
+            client.close()

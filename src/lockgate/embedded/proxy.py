@@ -1,7 +1,8 @@
 """The forward proxy: how programs on this machine reach the edge's hosts by name, without touching the host's DNS.
 
 A host is resolved through the edge's own DNS server; ports of a load balancer's address lead to where its listener
-really is. Other hosts are refused unless the proxy is open. Source: RFC 9110 sections 7.2 and 9.3.6.
+really is. Other hosts are refused unless the proxy is open. Clients that say nothing are given a limited time, and
+those beyond what it can hold get a 503. Source: RFC 9110 sections 7.2 and 9.3.6.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import resource
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +19,27 @@ log = logging.getLogger("lockgate.proxy")
 
 _HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
 _CHUNK = 64 * 1024
-_CONNECT_TIMEOUT = 10.0  # s
-_CONNECTIONS = 1024
+_MOST_CONNECTIONS = 4096
+_MOST_REFUSALS = 256  # clients at once that are told that the proxy is full; more are cut off
+_FULL_EVERY = 60.0  # s between two lines of the log about it
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: for the head of a request, for a connection to an origin, without a byte either way, and for a client
+    after its origin has ended. An idle connection outlives what a load balancer allows at most (4,000 s)."""
+
+    head: float = 10.0
+    connect: float = 10.0
+    idle: float = 4200.0
+    ending: float = 30.0
+
+
+def most_connections() -> int:
+    """As many as the process may have open files for, at two a connection, and the rest of the edge beside them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if soft < 0 else max(64, min(_MOST_CONNECTIONS, (soft - 512) // 3))
+
 
 _HOP_BY_HOP = {b"proxy-connection", b"proxy-authorization", b"keep-alive", b"connection"}
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/?#\s]+)(?::(?P<port>\d{1,5}))?")
@@ -56,17 +77,25 @@ class ForwardProxy:
         *,
         own: Mapping[tuple[str, int], int] | None = None,
         open_to_all: bool = False,
+        patience: Patience = Patience(),
+        connections: int | None = None,
     ) -> None:
         self._resolve = resolve
         self._ports = ports
         self._own = own if own is not None else {}
         self._open = open_to_all
         self._server: asyncio.Server | None = None
+        self._patience = patience
+        self._most = connections
         self._connections: set[asyncio.Task[None]] = set()
+        self._refusals: set[asyncio.Task[None]] = set()
+        self._said_full = -_FULL_EVERY
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         from lockgate.embedded.http import listen
 
+        if self._most is None:
+            self._most = most_connections()
         sock = listen(host, port)
         self._server = await asyncio.start_server(self._accept, sock=sock, limit=_HEAD_LIMIT)
         self.host, self.port = sock.getsockname()[:2]
@@ -78,29 +107,56 @@ class ForwardProxy:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in list(self._connections):
+        tasks = [*self._connections, *self._refusals]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None
-        if len(self._connections) >= _CONNECTIONS:
-            writer.close()
-            return
-        self._connections.add(task)
+        assert task is not None and self._most is not None
+        full = len(self._connections) >= self._most
+        held = self._refusals if full else self._connections
+        held.add(task)
         try:
-            await self._serve(reader, writer)
+            if full:
+                await self._turn_away(reader)
+            else:
+                await self._serve(reader, writer)
         except Refused as refusal:
-            await _refuse(writer, refusal)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_refuse(writer, refusal), self._patience.head)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # a client or an origin that went away is nobody's fault
+        except Exception:
+            log.exception("a connection of the proxy")
         finally:
-            self._connections.discard(task)
+            held.discard(task)
             writer.close()
 
+    async def _turn_away(self, reader: asyncio.StreamReader) -> None:
+        """Raises `Refused`. The request is read first: to close on what is unread would take the answer back."""
+        now = asyncio.get_running_loop().time()
+        if now - self._said_full >= _FULL_EVERY:
+            self._said_full = now
+            log.warning("the proxy has %d connections, the most that it takes; it answers further ones 503", self._most)
+        if len(self._refusals) > _MOST_REFUSALS:
+            return
+        with suppress(TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 1.0)
+        raise Refused(
+            503,
+            "Service Unavailable",
+            f"the proxy has {self._most} connections, the most that it takes; try again when some have ended",
+        )
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await _read_head(reader)
+        try:
+            request = await asyncio.wait_for(_read_head(reader), self._patience.head)
+        except TimeoutError as error:
+            raise Refused(
+                408, "Request Timeout", f"no complete request within {self._patience.head:g} s of connecting"
+            ) from error
         if request is None:
             return
         origin_reader, origin_writer = await self._connect(request)
@@ -109,7 +165,7 @@ class ForwardProxy:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 origin_writer.write(_forwarded(request))
-            await _join(reader, writer, origin_reader, origin_writer)
+            await _join(reader, writer, origin_reader, origin_writer, self._patience)
         finally:
             origin_writer.close()
 
@@ -142,7 +198,7 @@ class ForwardProxy:
             )
         for address, port in reachable:
             with suppress(OSError, TimeoutError):
-                return await asyncio.wait_for(asyncio.open_connection(address, port), _CONNECT_TIMEOUT)
+                return await asyncio.wait_for(asyncio.open_connection(address, port), self._patience.connect)
         raise Refused(502, "Bad Gateway", f"nothing answers at {request.host}:{request.port}")
 
 
@@ -210,16 +266,31 @@ async def _join(
     writer: asyncio.StreamWriter,
     origin_reader: asyncio.StreamReader,
     origin_writer: asyncio.StreamWriter,
+    patience: Patience,
 ) -> None:
-    """Carry bytes both ways until both sides have ended."""
-    async with asyncio.TaskGroup() as both:
-        both.create_task(_carry(reader, origin_writer))
-        both.create_task(_carry(origin_reader, writer))
+    """Carry bytes both ways until both sides have ended, or nothing came for too long. Raises `TimeoutError`."""
+    loop = asyncio.get_running_loop()
+    allowed = patience.idle
+
+    def heard() -> None:
+        if not idle.expired():
+            idle.reschedule(loop.time() + allowed)
+
+    async def answer() -> None:
+        nonlocal allowed
+        await _carry(origin_reader, writer, heard)
+        allowed = patience.ending  # what the client may still say, nobody hears
+        heard()
+
+    async with asyncio.timeout(allowed) as idle, asyncio.TaskGroup() as both:
+        both.create_task(_carry(reader, origin_writer, heard))
+        both.create_task(answer())
 
 
-async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, heard: Callable[[], None]) -> None:
     try:
         while chunk := await source.read(_CHUNK):
+            heard()
             sink.write(chunk)
             await sink.drain()
     except OSError:

@@ -20,6 +20,7 @@ from lockgate.runtime import control, files
 from lockgate.runtime.announcing import Announcing
 from lockgate.runtime.following import Following
 from lockgate.runtime.observe import observe
+from lockgate.runtime.open_files import allow_many_open_files
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Reporter
 from lockgate.runtime.running import Progress, RunningEdge
@@ -61,6 +62,7 @@ class Supervisor:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
         _log_to(self._folder, f"start of {self._options.name} from {', '.join(self._options.paths)}")
         sys.setswitchinterval(_TURN)
+        allow_many_open_files()
         try:
             return asyncio.run(self._supervise())
         except Exception as error:

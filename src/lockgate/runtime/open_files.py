@@ -1,0 +1,20 @@
+"""How many files the supervisor, and the Envoys that it starts, may have open."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+
+_WANTED = 65_536
+
+
+def allow_many_open_files() -> None:
+    """Raise the soft limit as far as the system lets us: many have 1,024 files for the sake of old programs that call
+    select(), and a few hundred idle clients would stop the edge."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return
+    wanted = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
+    if wanted > soft:
+        with suppress(OSError, ValueError):  # macOS has a limit of its own beside the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
