@@ -20,7 +20,7 @@ from lockgate.resources.status import ApiError
 
 log = logging.getLogger("lockgate.controllers")
 
-_EVENTS_COUNTED = 4096  # a recorder remembers the names of; equal events beyond are written anew
+_EVENTS_COUNTED = 512  # whose names a recorder remembers; equal ones beyond are written again
 
 Key = TypeVar("Key", bound=Hashable)
 

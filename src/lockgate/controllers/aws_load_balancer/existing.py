@@ -70,7 +70,10 @@ class Inventory:
         self._owned[str(group)].add(what)
 
     def gone(self, what: str, group: GroupId) -> None:
-        self._owned[str(group)].discard(what)
+        owned = self._owned[str(group)]
+        owned.discard(what)
+        if not owned:
+            del self._owned[str(group)]
 
     def forget(self) -> None:
         self._learned = False
