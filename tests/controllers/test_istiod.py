@@ -196,7 +196,7 @@ def test_the_guides_edge_is_served_where_the_endpoint_slice_says() -> None:
             assert lab.latest.names(ROUTE) == {"http.8080", "https.443.https.edge-gateway.istio-system"}
             assert lab.latest.names(CLUSTER) == lab.latest.names(ENDPOINT) == {BACKEND}
             entry = lab.latest.resources[LISTENER]["0.0.0.0_8443"]
-            assert str(entry.origin) == "Gateway istio-system/edge-gateway"
+            assert str(entry.source) == "Gateway istio-system/edge-gateway"
             address = Listener.FromString(entry.body).address.socket_address
             assert (address.address, address.port_value) == ("127.0.0.1", 28443)
             assert lab.istiod is not None

@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from lockgate.dataplane.ads import AdsServer
+from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import Envoy, find_envoy
-from lockgate.dataplane.stream import Rejection
 from lockgate.embedded.http import listen
-from lockgate.xds.snapshot import LISTENER, Entry, Snapshot
+from lockgate.xds.snapshot import LISTENER, Entry, Snapshot, Source
 
 
 def answering(port: int, body: str, *, filter_name: str = "envoy.filters.network.direct_response") -> Snapshot:
@@ -148,7 +148,7 @@ def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new
                 edge.ads.publish("alb", answering(port, "bad", filter_name="no.such.filter"))
                 while not edge.rejections:
                     await asyncio.sleep(0.01)
-            assert [str(origin) for origin in edge.rejections[0].origins] == ["Gateway demo/hello"]
+            assert edge.rejections[0].source == Source("Gateway demo/hello")
             assert "no.such.Filter" in edge.rejections[0].message
             assert edge.ads.rejections("alb") == tuple(edge.rejections)
             edge.ads.publish("alb", answering(port, "bad", filter_name="no.such.filter"))

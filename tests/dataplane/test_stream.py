@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockgate.dataplane.stream import Desired, Rejection, Stream
+from lockgate.dataplane.desired import Desired, Rejection
+from lockgate.dataplane.stream import Stream
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, Entry, Snapshot
 
 
@@ -12,7 +13,7 @@ class Playbook:
     def __init__(self, desired: Desired | None = None) -> None:
         self.desired = desired or Desired("alb")
         self.rejections: list[Rejection] = []
-        self.stream = Stream(self.desired, self.rejections.append)
+        self.stream = Stream(self.desired, lambda rejection, _: self.rejections.append(rejection))
         self.open: dict[str, str] = {}  # what was pushed, to its nonce
 
     def publish(self, **resources: dict[str, str]) -> None:
@@ -112,7 +113,7 @@ def test_a_rejected_resource_is_told_with_its_origin_and_the_last_good_one_stays
     envoy.refuse("Listener +443", "no such filter")
 
     (rejection,) = envoy.rejections
-    assert str(rejection) == "Envoy (alb) rejected Object 443: no such filter"
+    assert str(rejection) == "Envoy (alb) rejects Object 443: no such filter"
     # The last good one is confirmed, and serves an Envoy that starts anew, too.
     assert envoy.sent() == ["Listener +443"]
     again = Playbook(envoy.desired)
@@ -131,7 +132,7 @@ def test_of_several_rejected_together_only_the_one_at_fault_is_held_back() -> No
     envoy.accept("RouteConfiguration +a")
     assert envoy.sent() == ["RouteConfiguration +b"]
     envoy.refuse("RouteConfiguration +b", "b is wrong")
-    assert [rejection.names for rejection in envoy.rejections] == [("b",)]
+    assert [rejection.name for rejection in envoy.rejections] == ["b"]
     assert envoy.desired.entry(ROUTE, "a") == Entry.of(b"2", "Object a")
     assert envoy.desired.entry(ROUTE, "b") == Entry.of(b"1", "Object b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from functools import partial
@@ -124,19 +125,40 @@ def test_without_a_gateway_the_load_balancer_answers_for_itself(up: Start, manif
     assert "server: awselb/2.0" in edge.curl("-i", *resolve, address).lower()
 
 
-def test_what_envoy_rejects_is_told_with_its_object_and_the_last_good_one_serves(up: Start, manifests: Path) -> None:
+def test_a_route_that_envoy_rejects_is_left_out_and_everything_else_goes_on(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     # RE2 takes it, and Envoy's limit on the size of a compiled program does not.
-    regex = "(((a{100}){100}){100})"
-    replace(manifests / "routes.yaml", "uri: {prefix: /}", f'uri: {{regex: "{regex}"}}')
-    edge.wait(until=lambda: bool(faults(edge)), what="a fault is told")
-    assert any("VirtualService" in each or "quay" in each for each in faults(edge))
-    replace(manifests / "routes.yaml", f'uri: {{regex: "{regex}"}}', "uri: {prefix: /}")
-    edge.wait(until=lambda: answers(edge, "https://quay.example/", "200"), what="it is mended")
+    odd = ODD.replace("REGEX", "[^a]{1000}" * 40)
+    (manifests / "odd.yaml").write_text(odd)
+    line = edge.until("odd.yaml:")
+    assert re.search(
+        r"odd\.yaml:10:15: error: Envoy \(gateway\) rejects route of VirtualService istio-system/odd", line
+    )
+    assert answers(edge, "https://www.quay.example/", "200")
+    replace(manifests / "routes.yaml", "[quay.example, www.quay.example]", "[quay.example, new.quay.example]")
+    edge.wait(until=lambda: answers(edge, "https://new.quay.example/", "200"), what="a host that came afterwards")
+    assert answers(edge, "https://odd.quay.example/", "299")  # the other route of the same VirtualService
+    (fault,) = (each for each in edge.status()["faults"] if each["code"] == "LG9003")
+    assert (fault["position"]["line"], fault["subject"]) == (10, "VirtualService istio-system/odd")
+    (manifests / "odd.yaml").write_text(ODD.replace("REGEX", "/a+"))
+    edge.wait(until=lambda: answers(edge, "https://odd.quay.example/aaa", "298"), what="it is corrected")
+    assert not [each for each in edge.status()["faults"] if each["code"] == "LG9003"]
 
 
-def faults(edge: Up) -> list[str]:
-    return [each["message"] + each["subject"] for each in edge.status()["faults"] if each["severity"] == "error"]
+ODD = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: odd, namespace: istio-system}
+spec:
+  hosts: [odd.quay.example]
+  gateways: [istio-system/quay]
+  http:
+    - match: [{uri: {exact: /other}}]
+      directResponse: {status: 297}
+    - match: [{uri: {regex: "REGEX"}}]
+      directResponse: {status: 298}
+    - directResponse: {status: 299}
+"""
 
 
 def test_objects_changed_with_kubectl_are_served(up: Start, manifests: Path) -> None:

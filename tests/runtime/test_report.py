@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lockgate.dataplane.stream import Rejection
+from lockgate.dataplane.desired import Rejection
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.waf.reader import References, web_acl
 from lockgate.resources.faults import Origin
@@ -17,6 +17,7 @@ from lockgate.resources.model import ObjectKey
 from lockgate.runtime.observed import Balancing, Proxy
 from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
+from lockgate.xds.snapshot import Source
 from tests.runtime.states import state
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/runtime/report.yaml").read_text())
@@ -60,16 +61,16 @@ def test_the_apis_are_lines() -> None:
 
 def test_what_envoy_rejects_is_a_fault() -> None:
     server = Origin(ObjectKey("networking.istio.io", "Gateway", "istio-system", "g"), ("spec", "servers", 0))
-    origins: dict[str, Origin | str] = {"alb": "listener edge:80", "gateway": server}
+    sources = {"alb": Source("listener edge:80"), "gateway": Source(str(server), server)}
     envoys = {
-        node: Proxy(rejections=(Rejection(node, "type.googleapis.com/x", ("l",), (origin,), "no such filter"),))
-        for node, origin in origins.items()
+        node: Proxy(rejections=(Rejection(node, "type.googleapis.com/x", "l", source, "no such filter"),))
+        for node, source in sources.items()
     }
     seen = status(replace(state({"manifests": GATEWAY}, ""), envoys=envoys))
     found = [each for each in seen["faults"] if each["code"] == "LG9003"]
     assert [each["message"] for each in found] == [
-        "Envoy (alb) rejected listener edge:80: no such filter",
-        "Envoy (gateway) rejected Gateway istio-system/g: no such filter",
+        "Envoy (alb) rejects listener edge:80: no such filter",
+        "Envoy (gateway) rejects Gateway istio-system/g: no such filter",
     ]
     assert [each["position"] for each in found] == [None, {"file": "edge.yaml", "line": 7, "column": 13}]
 
@@ -140,3 +141,42 @@ def test_what_the_api_refuses_is_one_fault() -> None:
 def test_complete(case: dict[str, Any], complete: bool) -> None:
     told = status(state(case, STANDING))
     assert (told["ready"], told["complete"]) == (True, complete)
+
+
+def test_a_rejected_rule_of_a_load_balancer_is_found_in_its_ingress() -> None:
+    """The load balancer is made from ELBv2's state; the manifests that lead to it know where its rules come from."""
+    source = Source("rule 2", balancer="k8s-shop-web-1", port=80, priority=2)
+    rejection = Rejection("alb", "type.googleapis.com/x", "l", source, "no", left_out=True)
+    edge = state({"manifests": INGRESS}, "")
+    (stack,) = edge.stacks.stacks if edge.stacks else ()
+    assert stack.load_balancer is not None
+    name = stack.load_balancer.name
+    rejection = replace(rejection, source=replace(source, balancer=name))
+    seen = status(replace(edge, envoys={"alb": Proxy(rejections=(rejection,))}))
+    (fault,) = (each for each in seen["faults"] if each["code"] == "LG9003")
+    assert fault["message"] == "Envoy (alb) rejects rule 2, which is left out: no"
+    assert (fault["position"]["file"], fault["position"]["line"]) == ("edge.yaml", 16)
+
+
+INGRESS = """
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: alb}
+spec: {controller: ingress.k8s.aws/alb}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec:
+  ingressClassName: alb
+  rules:
+    - http:
+        paths:
+          - {path: /a, pathType: Exact, backend: {service: {name: web, port: {number: 80}}}}
+          - {path: /b, pathType: Exact, backend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {type: NodePort, ports: [{port: 80}]}
+"""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lockgate.dataplane.ads import AdsServer
+from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import Envoy, find_envoy
-from lockgate.dataplane.stream import Rejection
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.runtime.ports import Ports

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lockgate.dataplane.stream import Desired, Push, Rejection, Stream
-from lockgate.xds.snapshot import Snapshot
+from lockgate.dataplane.culprits import culprits
+from lockgate.dataplane.desired import Desired, Rejection, ResourceName
+from lockgate.dataplane.refusals import TRIED, EnvoyTrial
+from lockgate.dataplane.stream import Push, Stream
+from lockgate.xds.snapshot import Entry, Snapshot
+
+log = logging.getLogger("lockgate.dataplane")
 
 
 class AdsServer:
-    """Serves each node its latest published snapshot. A rejection is kept until what was rejected is replaced."""
+    """Serves each node its latest published snapshot. A rejection is kept until what was rejected is replaced.
 
-    def __init__(self, on_rejection: Callable[[Rejection], None]) -> None:
+    With a `trial`, pieces that Envoy rejects are found and left out; without it the whole resource stays as it was.
+    """
+
+    def __init__(self, on_rejection: Callable[[Rejection], None], trial: EnvoyTrial | None = None) -> None:
         self._on_rejection = on_rejection
+        self._trial = trial
         self._nodes: dict[str, _Node] = {}
         self._server: Any = None
 
@@ -31,29 +42,29 @@ class AdsServer:
         path.chmod(0o600)
 
     async def stop(self) -> None:
+        searches = [task for state in self._nodes.values() for task in state.searches.values()]
+        for task in searches:
+            task.cancel()
+        await asyncio.gather(*searches, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(None)
 
     def publish(self, node: str, snapshot: Snapshot) -> None:
         """Give a node what it ought to have from now on; returns at once."""
         state = self._node(node)
-        state.desired.publish(snapshot)
-        state.rejections = {
-            key: rejection
-            for key, rejection in state.rejections.items()
-            if any(state.desired.is_rejected(rejection.type_url, name) for name in rejection.names)
-        }
-        state.stir()
+        state.publish(snapshot)
 
     def rejections(self, node: str) -> tuple[Rejection, ...]:
-        return tuple(self._node(node).rejections.values())
+        state = self._node(node)
+        return (*state.rejections.values(), *state.desired.left_out)
 
     def snapshot(self, node: str) -> Snapshot:
         return self._node(node).desired.snapshot
 
     def is_settled(self, node: str) -> bool:
         """Whether the node is connected and has answered to all of its snapshot."""
-        return any(stream.settled for stream in self._node(node).streams)
+        state = self._node(node)
+        return not state.searches and any(stream.settled for stream in state.streams)
 
     async def settled(self, node: str) -> None:
         """Wait until `is_settled`."""
@@ -63,7 +74,7 @@ class AdsServer:
 
     def _node(self, name: str) -> _Node:
         if name not in self._nodes:
-            self._nodes[name] = _Node(name, self._on_rejection)
+            self._nodes[name] = _Node(name, self._on_rejection, self._trial)
         return self._nodes[name]
 
     async def stream(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -92,21 +103,36 @@ class AdsServer:
 
 
 class _Node:
-    def __init__(self, name: str, on_rejection: Callable[[Rejection], None]) -> None:
+    def __init__(self, name: str, on_rejection: Callable[[Rejection], None], trial: EnvoyTrial | None) -> None:
         self.desired = Desired(name)
         self.streams: list[Stream] = []
         self.wakers: list[asyncio.Event] = []
-        self.rejections: dict[tuple[str, tuple[str, ...]], Rejection] = {}
+        self.rejections: dict[ResourceName, Rejection] = {}
+        self.searches: dict[ResourceName, asyncio.Task[None]] = {}
         self._on_rejection = on_rejection
+        self._trial = trial
         self._progress = asyncio.Event()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        before = self.desired.left_out
+        self.desired.publish(snapshot)
+        self.rejections = {at: each for at, each in self.rejections.items() if self.desired.is_rejected(*at)}
+        self._tell(before)
+        self.stir()
 
     def stir(self) -> None:
         for wake in self.wakers:
             wake.set()
 
-    def reject(self, rejection: Rejection) -> None:
-        self.rejections[rejection.type_url, rejection.names] = rejection
-        self._on_rejection(rejection)
+    def reject(self, rejection: Rejection, entry: Entry) -> None:
+        at = (rejection.type_url, rejection.name)
+        if self._trial is None or entry.pieces is None or rejection.type_url not in TRIED:
+            self._give_up(rejection)
+            return
+        if earlier := self.searches.pop(at, None):
+            earlier.cancel()
+        search = self.searches[at] = asyncio.create_task(self._search(rejection, entry, self._trial))
+        search.add_done_callback(lambda _: self._searched(at, search))
 
     def note_progress(self) -> None:
         self._progress.set()
@@ -114,6 +140,38 @@ class _Node:
 
     async def progress(self) -> None:
         await self._progress.wait()
+
+    async def _search(self, rejection: Rejection, entry: Entry, trial: EnvoyTrial) -> None:
+        """Find what is at fault, and let Envoy have the rest."""
+        at = (rejection.type_url, rejection.name)
+        try:
+            found = await culprits(entry, partial(trial.refusal, rejection.type_url))
+        except OSError as error:
+            log.warning("cannot find out what Envoy (%s) rejects: %s", rejection.node, error)
+            found = []
+        if not self.desired.is_rejected(*at):
+            return  # something else has been published meanwhile
+        if not found:
+            self._give_up(rejection)
+            return
+        before = self.desired.left_out
+        self.desired.leave_out(found)
+        self._tell(before)
+
+    def _searched(self, at: ResourceName, search: asyncio.Task[None]) -> None:
+        if self.searches.get(at) is search:
+            del self.searches[at]
+        self.stir()
+        self.note_progress()
+
+    def _give_up(self, rejection: Rejection) -> None:
+        self.rejections[rejection.type_url, rejection.name] = rejection
+        self._on_rejection(rejection)
+
+    def _tell(self, before: tuple[Rejection, ...]) -> None:
+        for rejection in self.desired.left_out:
+            if rejection not in before:
+                self._on_rejection(rejection)
 
 
 class _Service:

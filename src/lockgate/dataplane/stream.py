@@ -2,7 +2,7 @@
 
 Additions go out in the order in which Envoy needs them, each step acknowledged before the next; removals last and in
 reverse. So a route never points at a cluster that is not there yet, or no longer. A resource that Envoy rejects is
-put back to its last accepted form, for this connection and for those that follow a restart.
+put back to its last accepted form, for this connection and for those that follow a restart (see `desired`).
 
 Source: "xDS REST and gRPC protocol" in Envoy's documentation (incremental xDS, make before break).
 """
@@ -12,27 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lockgate.resources.faults import Origin
-from lockgate.xds.snapshot import CLUSTER, EMPTY, ENDPOINT, LISTENER, ORDER, Entry, Snapshot
+from lockgate.dataplane.desired import Desired, Rejection
+from lockgate.dataplane.refusals import readable
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ORDER, Entry
 
 WILDCARD_TYPES = (CLUSTER, LISTENER)  # asked for as a whole; all other types are asked for by name
-
-ResourceName = tuple[str, str]  # type URL, name
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Envoy's refusal of resources, in its own words. `origins` are the objects that they came from."""
-
-    node: str
-    type_url: str
-    names: tuple[str, ...]
-    origins: tuple[Origin | str, ...]
-    message: str
-
-    def __str__(self) -> str:
-        what = ", ".join(map(str, self.origins or self.names))
-        return f"Envoy ({self.node}) rejected {what}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,44 +26,6 @@ class Push:
     type_url: str
     entries: Mapping[str, Entry]
     removed: tuple[str, ...] = ()
-
-
-class Desired:
-    """What one node ought to have, over all its connections: the snapshot less what it has rejected."""
-
-    def __init__(self, node: str) -> None:
-        self.node = node
-        self.snapshot = EMPTY
-        self._accepted: dict[ResourceName, Entry] = {}
-        self._rejected: dict[ResourceName, str] = {}  # the version that was refused
-
-    def publish(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        live = {(type_url, name) for type_url in ORDER for name in snapshot.names(type_url)}
-        for known in (self._accepted, self._rejected):
-            for gone in known.keys() - live:
-                del known[gone]
-
-    def entry(self, type_url: str, name: str) -> Entry | None:
-        """The entry to serve: the wanted one, or the last accepted one where that was rejected."""
-        if self.is_rejected(type_url, name):
-            return self._accepted.get((type_url, name))
-        return self.snapshot.resources.get(type_url, {}).get(name)
-
-    def is_rejected(self, type_url: str, name: str) -> bool:
-        """Whether Envoy has refused what the snapshot has under this name."""
-        wanted = self.snapshot.resources.get(type_url, {}).get(name)
-        return wanted is not None and self._rejected.get((type_url, name)) == wanted.version
-
-    def accepted(self, push: Push) -> None:
-        for name, entry in push.entries.items():
-            self._accepted[push.type_url, name] = entry
-            if self._rejected.get((push.type_url, name)) == entry.version:
-                del self._rejected[push.type_url, name]
-
-    def rejected(self, push: Push) -> None:
-        for name, entry in push.entries.items():
-            self._rejected[push.type_url, name] = entry.version
 
 
 @dataclass(slots=True)
@@ -94,9 +40,9 @@ class _Subscription:
 
 
 class Stream:
-    """One connection of one Envoy."""
+    """One connection of one Envoy. `on_rejection` hears of each resource that Envoy refuses, and what it was."""
 
-    def __init__(self, desired: Desired, on_rejection: Callable[[Rejection], None]) -> None:
+    def __init__(self, desired: Desired, on_rejection: Callable[[Rejection, Entry], None]) -> None:
         self._desired = desired
         self._on_rejection = on_rejection
         self._subscriptions: dict[str, _Subscription] = {}
@@ -125,17 +71,16 @@ class Stream:
         if push is None:
             return
         if error is None:
-            self._desired.accepted(push)
+            self._desired.accepted(push.type_url, push.entries)
         elif len(push.entries) > 1:
             # Which of them is at fault is not said, or only in prose: ask again one by one.
             self._retries += [Push(push.type_url, {name: entry}) for name, entry in push.entries.items()]
         else:
-            self._desired.rejected(push)
-            sent = self._subscriptions[push.type_url].sent
-            for name in push.entries:
-                sent.pop(name, None)
-            origins = tuple(dict.fromkeys(entry.origin for entry in push.entries.values() if entry.origin))
-            self._on_rejection(Rejection(self._desired.node, push.type_url, tuple(push.entries), origins, error))
+            for name, entry in push.entries.items():
+                self._desired.rejected(push.type_url, name, entry)
+                self._subscriptions[push.type_url].sent.pop(name, None)
+                rejection = Rejection(self._desired.node, push.type_url, name, entry.source, readable(error))
+                self._on_rejection(rejection, entry)
 
     # --- what to say next ----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import ObjectKey
-from lockgate.runtime import balancer_names
+from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.observed import State
 from lockgate.runtime.parts import Line, Readiness, count
 
@@ -63,8 +63,8 @@ def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
     )
     if envoy.trouble:
         return Line(_PART, balancer.name, Readiness.FAILED, envoy.trouble)
-    if envoy.rejections:
-        return Line(_PART, balancer.name, Readiness.FAILED, str(envoy.rejections[0]))
+    if rejection := rejected.held_up(envoy.rejections, balancer.name):
+        return Line(_PART, balancer.name, Readiness.FAILED, str(rejection))
     # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.
     fit = healthy == len(targets) or isinstance(balancer, NetworkLoadBalancer)
     served = balancing.current and envoy.settled and made and balancer.dns_name.lower() in balancing.addresses

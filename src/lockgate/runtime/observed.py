@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockgate.dataplane.stream import Rejection
+from lockgate.dataplane.desired import Rejection
 from lockgate.edge.port_table import PortTable
 from lockgate.edge.supply import Supply
 from lockgate.embedded.kubernetes.history import Stored

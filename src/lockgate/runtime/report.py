@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lockgate.edge.supply import AcmCertificate
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.runtime import balancer_names
+from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.issuance import certificates
 from lockgate.runtime.load_balancers import load_balancers
 from lockgate.runtime.observed import State
@@ -61,10 +61,7 @@ def _faults(state: State) -> Iterator[Fault]:
     for key in state.documents:
         if key in state.applied and key not in state.cluster:
             yield codes.DELETED.at(Origin(key), object=key)
-    for envoy in state.envoys.values():
-        for rejection in envoy.rejections:
-            origin = next((each for each in rejection.origins if isinstance(each, Origin)), None)
-            yield codes.REJECTED.at(origin, rejection=rejection)
+    yield from rejected.faults(state)
     yield from balancer_names.kept(state)
     yield from not_evaluated(state.balancing.load_balancers)
 
@@ -102,7 +99,7 @@ def _gateways(state: State) -> Iterator[Line]:
         listening = [each for each in gateway.listeners if each.port != gateway.status_port]
         detail = f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
         name = gateway.workload.partition("/")[2].removesuffix("-0")
-        if wrong := envoy.trouble or next(map(str, envoy.rejections), ""):
+        if wrong := envoy.trouble or str(rejected.held_up(envoy.rejections) or ""):
             yield Line("gateway", name, Readiness.FAILED, wrong)
         else:
             yield Line("gateway", name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)

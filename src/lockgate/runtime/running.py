@@ -31,8 +31,9 @@ from lockgate.controllers.nodes.controller import Machine
 from lockgate.controllers.reflector import Reflector
 from lockgate.controllers.runtime import Mirror
 from lockgate.dataplane.ads import AdsServer
+from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import Envoy, find_envoy
-from lockgate.dataplane.stream import Rejection
+from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Settle, controller_flags, load_balancers, plan
@@ -212,7 +213,7 @@ class RunningEdge:
         places.callback(self.aws.close)
         self.provisioner = Provisioner(self.aws_api, self.aws)
 
-        self.ads = AdsServer(self._rejected)
+        self.ads = AdsServer(self._rejected, EnvoyTrial(self.binary))
         await self.ads.start(run / "ads.sock")
         places.push_async_callback(self.ads.stop)
 

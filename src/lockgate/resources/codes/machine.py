@@ -55,10 +55,15 @@ REJECTED = Code(
     "LG9003",
     Severity.ERROR,
     "Rejected by Envoy",
-    message="{rejection}",
+    message="Envoy ({envoy}) rejects {part}: {reason}",
     fix="report it: Lockgate should have refused this itself, with the line of the manifest",
-    what="Envoy does not accept a part of the configuration that the manifests lead to. The message is Envoy's.",
-    why="What Envoy accepted before goes on serving. Where there is nothing from before, nothing is served.",
+    what="Envoy does not accept a part of the configuration that the manifests lead to. The reason is Envoy's.",
+    why="A route, virtual host, server or rule at fault is left out, and everything else is served. Of anything else, "
+    "what Envoy accepted before goes on serving; where there is nothing from before, nothing is served.",
+)
+LEFT_OUT = REJECTED.variant(
+    "Envoy ({envoy}) rejects {part}, which is left out: {reason}",
+    "correct it; the rest is served",
 )
 NOT_MADE = Code(
     "LG9004",

@@ -12,11 +12,13 @@ from lockgate.gateway import model
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.clusters import cluster, load_assignment
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
+from lockgate.xds.gateway.pieces import ListenerPieces, RoutePieces
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
 from lockgate.xds.gateway.secrets import secret
-from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
 __all__ = ["AccessLog", "snapshot"]
 
@@ -69,7 +71,8 @@ def _listener(
     memo: Memo,
 ) -> Entry:
     chains = [memo.made(filter_chain, chain, item.name, http, access_log) for chain in item.filter_chains]
-    return Entry.of(listener(item, address, chains, http, access_log), item.origin or "")
+    body = listener(item, address, chains, http, access_log)
+    return Entry.of(body, _source(item.origin), ListenerPieces(item, address, http, access_log))
 
 
 def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry]:
@@ -77,7 +80,7 @@ def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry
 
 
 def _cluster(item: model.Cluster) -> Entry:
-    return Entry.of(cluster(item), item.origin or "")
+    return Entry.of(cluster(item), _source(item.origin))
 
 
 def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], memo: Memo) -> dict[str, Entry]:
@@ -94,4 +97,8 @@ def _secret(item: Credential, name: str) -> Entry:
 
 def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
     parts = memo.each(item.name, virtual_host, item.virtual_hosts, http)
-    return Entry.of(route_configuration(item.name, parts), item.origin or "")
+    return Entry.of(route_configuration(item.name, parts), _source(item.origin), RoutePieces(item, http))
+
+
+def _source(origin: Origin | None) -> Source:
+    return Source(str(origin) if origin else "", origin)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
-from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, TcpListener
 from lockgate.xds.loadbalancer import waf as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
+from lockgate.xds.loadbalancer.pieces import RulePieces
+from lockgate.xds.loadbalancer.protobuf import Message
 from lockgate.xds.loadbalancer.routes import route_configuration
 from lockgate.xds.loadbalancer.tcp import tcp_cluster, tcp_listener
-from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
 __all__ = [
     "Built",
@@ -159,7 +162,8 @@ def _build(inputs: _Part) -> Entries:
         case _Cluster(owner, group):
             made = tcp_cluster(group) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
             body = made.SerializeToString(deterministic=True)
-            return {CLUSTER: {cluster_name(group.reference): Entry.of(body, f"target group {group.name}")}}
+            source = Source(f"target group {group.name}", balancer=owner.name)
+            return {CLUSTER: {cluster_name(group.reference): Entry.of(body, source)}}
         case _Endpoints(reference, endpoints):
             name = cluster_name(reference)
             body = assignment(name, endpoints).SerializeToString(deterministic=True)
@@ -199,12 +203,11 @@ def _listeners(
         if at is None or unserved(each, served, stores):
             continue
         name = listener_name(balancer, each.port)
-        origin = f"listener {balancer.name}:{each.port}"
         store = stores.get(each.mutual_authentication.trust_store) if each.mutual_authentication else None
-        made = listener(balancer, each, at, served, store, records).SerializeToString(deterministic=True)
-        routes = route_configuration(balancer, each).SerializeToString(deterministic=True)
-        entries[LISTENER][name] = Entry.of(made, origin)
-        entries[ROUTE][name] = Entry.of(routes, origin)
+        listeners = RulePieces(balancer, each, partial(_listener, at, served, store, records))
+        routes = RulePieces(balancer, each, route_configuration)
+        for type_url, pieces in ((LISTENER, listeners), (ROUTE, routes)):
+            entries[type_url][name] = Entry.of(pieces.whole(), _source(balancer, each), pieces)
     return entries
 
 
@@ -214,5 +217,20 @@ def _tcp_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket])
         if (at := sockets.get(each.port)) is not None:
             made = tcp_listener(balancer, each, at).SerializeToString(deterministic=True)
             name = listener_name(balancer, each.port)
-            entries[LISTENER][name] = Entry.of(made, f"listener {balancer.name}:{each.port}")
+            entries[LISTENER][name] = Entry.of(made, _source(balancer, each))
     return entries
+
+
+def _listener(
+    at: Socket,
+    served: frozenset[str],
+    store: TrustStore | None,
+    records: str,
+    balancer: LoadBalancer,
+    each: Listener,
+) -> Message:
+    return listener(balancer, each, at, served, store, records)
+
+
+def _source(balancer: AnyLoadBalancer, each: Listener | TcpListener) -> Source:
+    return Source(f"listener {balancer.name}:{each.port}", balancer=balancer.name, port=each.port)

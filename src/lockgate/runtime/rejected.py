@@ -1,0 +1,52 @@
+"""What the Envoys of an edge reject, as faults of the manifests that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lockgate.dataplane.desired import Rejection
+from lockgate.ingress.stack import Stack
+from lockgate.loadbalancer.model import Listener
+from lockgate.resources.codes import machine as codes
+from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.kinds import Ingress
+from lockgate.runtime import balancer_names
+from lockgate.runtime.observed import State
+from lockgate.xds.snapshot import Source
+
+
+def faults(state: State) -> Iterator[Fault]:
+    for envoy in state.envoys.values():
+        for rejection in envoy.rejections:
+            code = codes.LEFT_OUT if rejection.left_out else codes.REJECTED
+            yield code.at(
+                rejection.source.origin or _in_stacks(state, rejection.source),
+                envoy=rejection.node,
+                part=str(rejection.source) or rejection.name,
+                reason=rejection.message,
+            )
+
+
+def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | None:
+    """What keeps all of a resource from being served, of this load balancer or of none in particular."""
+    whole = (each for each in rejections if not each.left_out)
+    return next((each for each in whole if each.source.balancer in ("", balancer)), None)
+
+
+def _in_stacks(state: State, source: Source) -> Origin | None:
+    """Where the Ingresses have a rule of a live load balancer. None for one that another client made."""
+    names = balancer_names.live(state.balancing.all, state.cluster.all(Ingress))
+    for stack in state.stacks.stacks if state.stacks else ():
+        for owner, made in balancer_names.desired(stack):
+            if names.get(owner, made.name) == source.balancer:
+                return _in_stack(stack, source) or made.origin
+    return None
+
+
+def _in_stack(stack: Stack, source: Source) -> Origin | None:
+    listeners: tuple[Listener, ...] = stack.load_balancer.listeners if stack.load_balancer else ()
+    listener = next((each for each in listeners if each.port == source.port), None)
+    if listener is None:
+        return None
+    rule = next((each for each in listener.rules if each.priority == source.priority), None)
+    return rule.origin if rule else listener.origin

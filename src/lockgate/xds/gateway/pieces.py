@@ -1,0 +1,64 @@
+"""What a gateway's listeners and route configurations are put together from, so that single pieces can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+from lockgate.gateway import model
+from lockgate.gateway.mesh import HttpSettings
+from lockgate.resources.faults import Origin
+from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener
+from lockgate.xds.gateway.routes import route_configuration, virtual_host
+from lockgate.xds.snapshot import Piece, Source
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePieces:
+    """Virtual hosts without their routes, each followed by these. A route goes with its virtual host."""
+
+    item: model.RouteConfiguration
+    http: HttpSettings
+
+    def all(self) -> list[Piece]:
+        found: list[Piece] = []
+        for host in self.item.virtual_hosts:
+            first = next((route.origin for route in host.routes if route.origin), self.item.origin)
+            hosts = Origin(first.key, ("spec", "hosts")) if first and host.routes else first
+            found.append(Piece(replace(host, routes=()), Source(f"virtual host {host.name}", hosts)))
+            found += (Piece(route, _source("route", route.origin)) for route in host.routes)
+        return found
+
+    def body(self, kept: Set[int]) -> bytes:
+        hosts: list[bytes] = []
+        place = 0
+        for host in self.item.virtual_hosts:
+            if place in kept:
+                routes = tuple(route for number, route in enumerate(host.routes, place + 1) if number in kept)
+                hosts.append(virtual_host(replace(host, routes=routes), self.http))
+            place += 1 + len(host.routes)
+        return route_configuration(self.item.name, hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPieces:
+    """A listener's filter chains."""
+
+    item: model.Listener
+    address: tuple[str, int]
+    http: HttpSettings
+    log: AccessLog | None
+
+    def all(self) -> list[Piece]:
+        return [Piece(chain, _source("server", chain.origin)) for chain in self.item.filter_chains]
+
+    def body(self, kept: Set[int]) -> bytes | None:
+        chains = [chain for place, chain in enumerate(self.item.filter_chains) if place in kept]
+        if not chains:
+            return None
+        bodies = [filter_chain(chain, self.item.name, self.http, self.log) for chain in chains]
+        return listener(replace(self.item, filter_chains=tuple(chains)), self.address, bodies, self.http, self.log)
+
+
+def _source(what: str, origin: Origin | None) -> Source:
+    return Source(f"{what} of {origin}" if origin else what, origin)

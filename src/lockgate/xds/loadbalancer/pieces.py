@@ -1,0 +1,39 @@
+"""What a load balancer's listeners are put together from: rules, so that one that Envoy rejects can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+
+from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.xds.loadbalancer.protobuf import Message
+from lockgate.xds.snapshot import Piece, Source
+
+
+@dataclass(frozen=True, slots=True)
+class RulePieces:
+    """A listener or its route configuration. `make` gives it for whatever rules the listener has."""
+
+    balancer: LoadBalancer
+    listener: Listener
+    make: Callable[[LoadBalancer, Listener], Message]
+
+    def all(self) -> list[Piece]:
+        name, port = self.balancer.name, self.listener.port
+        return [
+            Piece(
+                (rule.conditions, rule.transforms, rule.actions),  # whatever priority it has the next time
+                Source(f"rule {rule.priority} of listener {name}:{port}", None, name, port, rule.priority),
+            )
+            for rule in self.listener.rules
+        ]
+
+    def body(self, kept: Set[int]) -> bytes:
+        rules = tuple(rule for place, rule in enumerate(self.listener.rules) if place in kept)
+        return self._serialised(replace(self.listener, rules=rules))
+
+    def whole(self) -> bytes:
+        return self._serialised(self.listener)
+
+    def _serialised(self, listener: Listener) -> bytes:
+        return bytes(self.make(self.balancer, listener).SerializeToString(deterministic=True))
