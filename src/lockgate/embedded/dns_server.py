@@ -79,7 +79,7 @@ class DnsServer:
 
     async def addresses_of(self, host: str) -> list[str]:
         """What a client would get for a host: its addresses, through CNAMEs and aliases; none if it has none."""
-        zones = await self._current()
+        zones = await self.zones()
         name = host.lower().rstrip(".") + "."
         found = [answer(zones, name, kind, self._addresses, draw=_draw()) for kind in ("A", "AAAA")]
         return [r.value for each in found for r in each.answer if r.type in ("A", "AAAA")]
@@ -91,7 +91,8 @@ class DnsServer:
             if "route53" in changed:
                 self._stale = True
 
-    async def _current(self) -> tuple[Zone, ...]:
+    async def zones(self) -> tuple[Zone, ...]:
+        """All zones as Route 53 has them now; the same tuple as long as nothing has changed."""
         if self._stale:
             async with self._reading:
                 if self._stale:
@@ -148,7 +149,7 @@ class DnsServer:
         if len(data) < 12 or data[2] & 0x80:
             return None
         try:
-            zones = await self._current()
+            zones = await self.zones()
             return _respond(data, zones, self._addresses, udp=udp)
         except Exception:
             log.exception("a DNS query failed")

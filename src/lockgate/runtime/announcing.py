@@ -16,7 +16,7 @@ from typing import TypeAlias
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Severity
 from lockgate.runtime import garbage
-from lockgate.runtime.observe import observe
+from lockgate.runtime.observe import Observer
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Line, Readiness, Report, Reporter
 from lockgate.runtime.report import report_in_steps
@@ -27,8 +27,9 @@ log = logging.getLogger("lockgate.runtime")
 _POLL = 0.02  # s between reports while the edge starts,
 _POLL_LATE = 0.2  # s, once the outcome is reported
 _WATCH = 1.0  # s between reports afterwards
-_REST = 9  # times as long as a report took, at least: reporting on a large edge is little of its work,
-_LONGEST_REST = 0.5  # s, but nobody waits long for ready because a busy machine made one report slow
+_REST = 9  # times the CPU time that a report took: reporting on a large edge is little of its work,
+_REST_IN_A_HURRY = 3  # while it starts, if that is more than _PROMPT
+_PROMPT = 0.5  # s
 # s in which a part may still turn out well
 _STANDING = {Readiness.FAILED: 3.0, Readiness.REFUSED: 0.4, Readiness.UNSERVED: 0.4}
 _DOUBT = 0.4  # s that a fault must stand: istiod builds a moment after the object that came last
@@ -39,8 +40,9 @@ _Identity: TypeAlias = Hashable
 
 
 class Announcing:
-    def __init__(self, edge: RunningEdge, reporter: Reporter, progress: Progress) -> None:
+    def __init__(self, edge: RunningEdge, observer: Observer, reporter: Reporter, progress: Progress) -> None:
         self._edge = edge
+        self._observer = observer
         self._reporter = reporter
         self._progress = progress
         self._printed: dict[_Identity, Line] = {}
@@ -79,7 +81,7 @@ class Announcing:
         while True:
             took = await self._observe()
             settled = [line for line in self.last.lines if self._is_settled(line)]
-            for line in settled:
+            for line in self._complete(settled):
                 printed = self._printed.get(_of_line(line))
                 if printed is None or printed.state is not line.state:
                     self._progress.mark(f"{line.part} {line.name}")
@@ -91,21 +93,26 @@ class Announcing:
                 elif all(self._stands(each, _DOUBT) for each in self.last.faults):
                     return
             poll = _POLL if self._not_ready is None else _POLL_LATE
-            await asyncio.sleep(max(poll, min(_REST * took, _LONGEST_REST)))
+            await asyncio.sleep(max(poll, min(_REST * took, max(_PROMPT, _REST_IN_A_HURRY * took))))
 
     async def _observe(self) -> float:
-        """The seconds that it took."""
-        began = time.monotonic()
-        self.last = await paced(report_in_steps(await observe(self._edge)))
-        now = {_of_line(line) for line in self.last.lines if line.state in _STANDING}
-        now.update(self.last.faults)
-        self._since = {each: self._since.get(each, began) for each in now}
-        return time.monotonic() - began
+        """The CPU time that it took, in seconds: a busy machine does not count."""
+        began, now = time.thread_time(), time.monotonic()
+        self.last = await paced(report_in_steps(await self._observer.observe()))
+        wrong = {_of_line(line) for line in self.last.lines if line.state in _STANDING}
+        wrong.update(self.last.faults)
+        self._since = {each: self._since.get(each, now) for each in wrong}
+        return time.thread_time() - began
 
     def _is_settled(self, line: Line) -> bool:
         if line.state is Readiness.WAITING:
             return False
         return line.state is Readiness.READY or self._stands(_of_line(line), _STANDING[line.state])
+
+    def _complete(self, settled: list[Line]) -> list[Line]:
+        """Less the line of the hosts that resolve, while others are on their way: it would be another one each time."""
+        waiting = any(line.part == "dns" and line.state is Readiness.WAITING for line in self.last.lines)
+        return [line for line in settled if not (waiting and line.part == "dns" and line.state is Readiness.READY)]
 
     def _stands(self, identity: _Identity, seconds: float) -> bool:
         return time.monotonic() - self._since[identity] >= seconds

@@ -1,51 +1,81 @@
 """Reads a running edge once: both APIs, the Envoys and DNS become one `State`.
 
-Everything that has to be awaited is awaited here. A large edge has thousands of hosts, so the loop gets its turn after
-each slice of them: what is served never waits for what is reported.
+Everything that has to be awaited is awaited first, and the rest is read in one go. A large edge has thousands of hosts,
+so asking DNS about them gives way to the loop's other work.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
+from lockgate.dns.model import Zone
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.runtime.observed import Balancing, Cluster, Proxy, State
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.running import RunningEdge
 
-
-async def observe(edge: RunningEdge) -> State:
-    supply, pace = edge.supply, Pace()
-    resolved = set()
-    for host in supply.hosts if supply else ():
-        if await _resolves(edge, host):
-            resolved.add(host)
-        await pace.keep()
-    arns = [certificate.arn for certificate in supply.certificates] if supply else []
-    issued = [arn for arn in arns if await edge.aws_api.certificate_material(arn) is not None]
-    zones = tuple(zone.name.rstrip(".") for zone in await edge.aws_api.hosted_zones())
-    return State(
-        about=edge.about(),
-        files=edge.manifests.files if edge.manifests else (),
-        documents=dict(edge.loader.documents),
-        applied=frozenset(edge.loader.applied),
-        refused=edge.refused,
-        retried=edge.cert_manager.retried,
-        supply=supply,
-        stacks=edge.stacks,
-        cluster=Cluster(edge.store.storage.snapshot()),
-        zones=zones,
-        resolved=frozenset(resolved),
-        issued=frozenset(issued),
-        balancing=_balancing(edge),
-        envoys={node: _proxy(edge, node) for node in edge.envoys},
-        ports=edge.nodes.table,
-        faults=(*edge.faults, *edge.istiod.faults),
-        locate=edge.locate,
-        timeline=tuple(edge.progress.marks),
-    )
+_DOUBTED_EVERY = 5.0  # s; then hosts that resolved are asked about again
 
 
-async def _resolves(edge: RunningEdge, host: str) -> bool:
-    return bool(await edge.dns.addresses_of(host.replace("*", "any", 1)))
+class Observer:
+    """Remembers which hosts resolved, for as long as no zone and no load balancer has changed.
+
+    While thousands of records are being made, each look asks about the missing ones only.
+    """
+
+    def __init__(self, edge: RunningEdge) -> None:
+        self._edge = edge
+        self._zones: tuple[Zone, ...] | None = None
+        self._asked: tuple[tuple[str, ...], Mapping[str, str]] = ((), {})
+        self._resolved: frozenset[str] = frozenset()
+        self._doubted = 0.0
+
+    async def observe(self) -> State:
+        edge, supply = self._edge, self._edge.supply
+        arns = [certificate.arn for certificate in supply.certificates] if supply else []
+        issued = [arn for arn in arns if await edge.aws_api.certificate_material(arn) is not None]
+        zones = await edge.dns.zones()
+        resolved = await self._which_resolve(supply.hosts if supply else (), zones)
+        return State(
+            about=edge.about(),
+            files=edge.manifests.files if edge.manifests else (),
+            documents=dict(edge.loader.documents),
+            applied=frozenset(edge.loader.applied),
+            refused=edge.refused,
+            retried=edge.cert_manager.retried,
+            supply=supply,
+            stacks=edge.stacks,
+            cluster=Cluster(edge.store.storage.snapshot()),
+            zones=tuple(zone.name.rstrip(".") for zone in zones),
+            resolved=resolved,
+            issued=frozenset(issued),
+            balancing=_balancing(edge),
+            envoys={node: _proxy(edge, node) for node in edge.envoys},
+            ports=edge.nodes.table,
+            faults=(*edge.faults, *edge.istiod.faults),
+            locate=edge.locate,
+            timeline=tuple(edge.progress.marks),
+        )
+
+    async def _which_resolve(self, hosts: tuple[str, ...], zones: tuple[Zone, ...]) -> frozenset[str]:
+        edge, pace = self._edge, Pace()
+        asked = (hosts, dict(edge.addresses))
+        # The server gives the same zones as long as nothing changed, and comparing thousands of records is slow.
+        if self._zones is zones and self._asked == asked:
+            return self._resolved
+        found: set[str] = set()
+        if self._asked == asked and time.monotonic() < self._doubted + _DOUBTED_EVERY:
+            found.update(self._resolved)
+        if not found or len(found) == len(hosts):
+            found.clear()
+            self._doubted = time.monotonic()
+        for host in hosts:
+            if host not in found and await edge.dns.addresses_of(host.replace("*", "any", 1)):
+                found.add(host)
+            await pace.keep()
+        self._zones, self._asked, self._resolved = zones, asked, frozenset(found)
+        return self._resolved
 
 
 def _balancing(edge: RunningEdge) -> Balancing:

@@ -19,7 +19,7 @@ from lockgate.edge.options import Options
 from lockgate.runtime import control, files
 from lockgate.runtime.announcing import Announcing
 from lockgate.runtime.following import Following
-from lockgate.runtime.observe import observe
+from lockgate.runtime.observe import Observer
 from lockgate.runtime.open_files import allow_many_open_files
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Reporter
@@ -56,7 +56,8 @@ class Supervisor:
         self._sources = sources
         self._patience = patience
         self._edge = RunningEdge(options, folder, progress)
-        self._announcing = Announcing(self._edge, reporter, progress)
+        self._observer = Observer(self._edge)
+        self._announcing = Announcing(self._edge, self._observer, reporter, progress)
 
     def run(self) -> int:
         """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
@@ -124,7 +125,7 @@ class Supervisor:
                 return await traced(self._edge, argument)
             case "status":
                 return {
-                    **await paced(status_in_steps(await observe(self._edge))),
+                    **await paced(status_in_steps(await self._observer.observe())),
                     "pid": os.getpid(),
                     "announced": self._announcing.became_ready,
                 }
