@@ -82,6 +82,8 @@ SHOWN_ELSEWHERE = {
     "LG2009": "tests/cases/gateway/routes.yaml",
     "IST0161": "tests/controllers/test_istiod.py",
     "LG1111": "tests/edge/test_changing.py",
+    "LG0019": "tests/runtime/test_rendering.py",
+    "LG0020": "tests/runtime/test_rendering.py",
     "LG9001": "tests/edge/test_files.py",
     "LG9002": "tests/edge/test_failing.py",
     "LG9003": "tests/runtime/test_report.py",

@@ -13,7 +13,8 @@ import pytest
 
 from lockgate.edge.settling import Disk, Settling
 from lockgate.resources.faults import Position
-from lockgate.runtime.files import MAX_FILES, NoManifests, Sources, load
+from lockgate.runtime.contents import MAX_FILES
+from lockgate.runtime.files import NoManifests, Sources, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
 

@@ -10,6 +10,14 @@ import click
 if TYPE_CHECKING:
     from lockgate.edge.options import Options
 
+values_option = click.option(
+    "--values",
+    "-f",
+    "values",
+    multiple=True,
+    metavar="FILE",
+    help="Values for the Helm chart; repeatable.",
+)
 no_supply_option = click.option(
     "--no-supply", is_flag=True, help="Supply nothing that the manifests take for granted; fail as production would."
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lockgate.cli.options import no_supply_option, read_options
+from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.terminal import paint, print_data, print_fault, print_note, say
 from lockgate.resources.faults import Severity
 
@@ -22,7 +22,8 @@ def show() -> None:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
 @no_supply_option
-def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
+@values_option
+def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: tuple[str, ...]) -> int:
     """The load balancers that Ingresses lead to: listeners, rules, target groups, bindings, each with its line.
 
     The exit code is 1 when a load balancer cannot be built.
@@ -33,7 +34,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool) -> int:
     from lockgate.resources.diagnostics import diagnose
     from lockgate.runtime import files
 
-    manifests = files.load(paths)
+    manifests = files.load(paths, values)
     planned = plan(manifests, read_options(paths, no_supply=no_supply))
     made = load_balancers(planned)
     locate = planned.manifests.positions()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.options import read_options
+from lockgate.cli.options import read_options, values_option
 from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import name_option
 
@@ -42,6 +42,7 @@ Examples:
 @click.option("--verbose", "-v", is_flag=True, help="Show every rule and route that does not match.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "mermaid", "svg", "junit"]), default="text",
               show_default=True, help="How to print; junit goes with --cases.")  # fmt: skip
+@values_option
 @name_option
 def trace(
     arguments: tuple[str, ...],
@@ -55,6 +56,7 @@ def trace(
     cases: str | None,
     verbose: bool,
     output: str,
+    values: tuple[str, ...],
     name: str,
 ) -> int:
     """Say, hop by hop, what would happen to a request, and which line of the manifests decides.
@@ -66,7 +68,7 @@ def trace(
     from lockgate.trace.model import BadUrl, Request
 
     if everything or cases:
-        edge, locate = _read(arguments)
+        edge, locate = _read(arguments, values)
         return _print_table(edge, locate, output) if everything else _run_cases(edge, str(cases), output)
     if not arguments:
         raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
@@ -79,16 +81,16 @@ def trace(
         if paths:
             raise click.UsageError("--against running takes no PATH: the running edge has its own files")
         return _compare(name, request, follow=follow, verbose=verbose, output=output)
-    edge, locate = _read(tuple(paths))
+    edge, locate = _read(tuple(paths), values)
     return _print_trace(edge, locate, request, follow=follow, verbose=verbose, output=output)
 
 
-def _read(paths: tuple[str, ...]) -> tuple[Edge, Locate]:
+def _read(paths: tuple[str, ...], values: tuple[str, ...]) -> tuple[Edge, Locate]:
     from lockgate.edge.from_manifests import from_manifests
     from lockgate.runtime import files
 
     paths = paths or (".",)
-    manifests = files.load(paths)
+    manifests = files.load(paths, values)
     return from_manifests(manifests, read_options(paths)), manifests.positions()
 
 

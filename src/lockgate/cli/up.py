@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.options import no_supply_option, read_options
+from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.reporters import Detached, JsonLines
 from lockgate.cli.terminal import Terminal, print_fault
 
@@ -46,6 +46,7 @@ output_option = click.option(
               help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
+@values_option
 @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report what is not ready.")
 @output_option
 @click.pass_obj
@@ -58,12 +59,14 @@ def up(
     ports: tuple[str, ...],
     open_proxy: bool,
     no_supply: bool,
+    values: tuple[str, ...],
     timeout: float,
     output: str,
 ) -> int:
     """Run the edge that manifests describe.
 
-    PATH is a file, a folder (with all below it), or - for standard input. Files are followed: a saved change is
+    PATH is a file, a folder (with all below it), or - for standard input. A kustomization and a Helm chart are rendered
+    with the kustomize, kubectl or helm on PATH; --values are for the chart. Files are followed: a saved change is
     served; a broken file is reported, and the last good state goes on serving. A lockgate.yaml among them holds
     options.
 
@@ -92,10 +95,17 @@ def up(
         reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()
         if parent is not None:
             reporter = Detached(reporter, parent)
-        return _run(options, folder, reporter, began, timeout)
+        return _run(options, values, folder, reporter, began, timeout)
 
 
-def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float, timeout: float) -> int:
+def _run(
+    options: Options,
+    values: tuple[str, ...],
+    folder: StateFolder,
+    reporter: Reporter,
+    began: float,
+    timeout: float,
+) -> int:
     # Imports make objects that stay: collecting garbage among them again and again is a tenth of the start.
     gc.disable()
     from lockgate.edge.plan import filled
@@ -103,7 +113,7 @@ def _run(options: Options, folder: StateFolder, reporter: Reporter, began: float
     from lockgate.runtime.running import Progress
     from lockgate.runtime.supervisor import Supervisor
 
-    sources = files.Sources(options.paths)
+    sources = files.Sources(options.paths, values)
     manifests = sources.load()
     seen = filled(manifests, options)
     if not seen.usable:

@@ -19,6 +19,7 @@ class Manifests:
     files: tuple[str, ...]
     broken: frozenset[str]  # files in which something is wrong
     readings: Mapping[str, tuple[bytes, Reading]] = field(repr=False, compare=False)  # by file, with its digest
+    notes: tuple[str, ...] = ()  # what was rendered, and with what
 
     @property
     def usable(self) -> bool:

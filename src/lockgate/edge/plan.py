@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from lockgate.edge.location import locate
@@ -49,6 +49,7 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
     flags = controller(resources, DEFAULTS).settings
     made = supply(resources, options, place, flags, secret_access_key=secret_access_key)
     supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
+    made = replace(made, rendered=manifests.notes)
     return Plan(manifests, (*resources, *supplied), documents, made)
 
 

@@ -83,6 +83,7 @@ class Following:
         if changed or written != self._disk.written or now >= self._due:
             self._disk = Disk(now, now if changed else self._disk.changed, written)
             await self._apply()
+            watcher.follow(self._sources.rendered)
         return min(self._due, self._report_interruption(now), now + _WRITER_POLL if self._disk.written else math.inf)
 
     async def _apply(self) -> None:
@@ -116,7 +117,9 @@ class Following:
             uprooted=self._tree.uprooted_since(self._complete, absent),
             unreachable=self._tree.unreachable(absent),
         )
-        settled = self._settling.settle(now, before, self._disk)
+        rendered = self._sources.printed_from(self._disk.written)
+        disk = replace(self._disk, written=self._disk.written | rendered)
+        settled = self._settling.settle(now, before, disk)
         self._kept, self._due = settled.kept, settled.due
         if not settled.kept:
             self._complete = self._tree

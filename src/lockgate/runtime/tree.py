@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from lockgate.runtime import files
+from lockgate.runtime import contents, files
 
-_SUFFIXES = tuple(files.SUFFIXES)
+_SUFFIXES = tuple(contents.SUFFIXES)
 _LIMIT = 50_000  # files and folders; beyond it a folder is not one of manifests, and files.load refuses it
 
 
@@ -67,12 +67,17 @@ class Tree:
         return frozenset(_below(self.missing, files))
 
 
-def read(paths: Sequence[str]) -> Tree:
-    """Never raises: what cannot be listed is empty, and files.load reports it."""
+def read(paths: Sequence[str], sources: Iterable[str] = ()) -> Tree:
+    """Never raises: what cannot be listed is empty, and files.load reports it.
+
+    `sources` are files and folders that manifests are rendered from: beyond the paths, and of any suffix.
+    """
     tree = _Walk()
     for path in paths:
         if not files.is_stream(path):
             tree.root(path)
+    for path in sources:
+        tree.source(path)
     return Tree(tree.files, tree.folders, frozenset(tree.missing), frozenset(tree.distant))
 
 
@@ -99,6 +104,20 @@ class _Walk:
             if Path(path).is_symlink():
                 self.distant.add(path)
 
+    def source(self, path: str) -> None:
+        self.distant.add(path)
+        waiting = [path]
+        while waiting and len(self.files) + len(self.folders) <= _LIMIT:
+            path = waiting.pop()
+            if (signature := _signature(path)) is None:
+                continue
+            if Path(path).is_dir():
+                self.folders.setdefault(path, signature)
+                waiting += (entry.path for entry in _entries(path) if not entry.is_symlink() or not _is_folder(entry))
+            else:
+                self.files.setdefault(path, signature)
+            self.distant.add(path)
+
     def _folder(self, path: str, signature: Signature, above: frozenset[tuple[int, int]], *, distant: bool) -> None:
         if signature.identity in above or len(self.files) + len(self.folders) > _LIMIT:
             return  # a link back to a folder above
@@ -106,7 +125,7 @@ class _Walk:
         if distant:
             self.distant.add(path)
         for entry in _entries(path):
-            if files.is_ignored(entry.name):
+            if contents.is_ignored(entry.name):
                 continue
             inside = entry.name if path == "." else entry.path
             far = distant or entry.is_symlink()

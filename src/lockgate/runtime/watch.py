@@ -37,6 +37,7 @@ class Watcher:
 
     def __init__(self, paths: Sequence[str], *, warn: Callable[[str], None] = log.warning) -> None:
         self._paths = tuple(path for path in paths if not files.is_stream(path))
+        self._sources: frozenset[str] = frozenset()
         self.tree = tree.read(self._paths)
         self._warn = warn
         self._hint = asyncio.Event()
@@ -53,6 +54,12 @@ class Watcher:
     ) -> None:
         if self._notifier:
             self._notifier.stop()
+
+    def follow(self, sources: frozenset[str]) -> None:
+        """Follow these, too, from the next look on: what manifests are rendered from."""
+        if sources != self._sources:
+            self._sources = sources
+            self._hint.set()
 
     async def changed(self, within: float | None = None) -> bool:
         """Wait until something differs from `tree`, for `within` seconds at most; whether it does."""
@@ -81,7 +88,7 @@ class Watcher:
         await asyncio.sleep(max(self._rested - time.monotonic(), 0.0))
         self._hint.clear()
         began = time.monotonic()
-        before, self.tree = self.tree, await asyncio.to_thread(tree.read, self._paths)
+        before, self.tree = self.tree, await asyncio.to_thread(tree.read, self._paths, self._sources)
         now = time.monotonic()
         self._rested = now + (now - began)
         rest = _REST if self._notifier else _REST_ALONE

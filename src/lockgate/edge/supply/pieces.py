@@ -86,9 +86,10 @@ class Object:
 @dataclass(frozen=True, slots=True)
 class Supply:
     """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves,
-    `opened` is what lockgate.yaml opens."""
+    `rendered` says what was rendered, and `opened` what lockgate.yaml opens."""
 
     place: Place
+    rendered: tuple[str, ...] = ()
     opened: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     zones: tuple[Zone, ...] = ()
@@ -113,4 +114,4 @@ class Supply:
             *self.web_acls,
             *self.objects,
         )
-        return tuple(dict.fromkeys((*self.opened, *(piece.why for piece in pieces if piece.why))))
+        return tuple(dict.fromkeys((*self.rendered, *self.opened, *(piece.why for piece in pieces if piece.why))))

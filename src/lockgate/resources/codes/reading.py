@@ -227,3 +227,45 @@ EMPTY_FILE = Code(
         metadata: {name: shop}
         """,
 )
+
+NOT_RENDERED = Code(
+    "LG0019",
+    Severity.WARNING,
+    "A kustomization or a Helm chart that is not rendered",
+    message="{folder} is not rendered: {limit} others are",
+    fix="name it: lockgate up {folder}",
+    what="A folder holds what manifests are made from, and not the manifests themselves.",
+    why="Its objects are not part of the edge. A kustomization is rendered with `kustomize` or `kubectl`, a chart with "
+    "`helm`, when the program is on PATH. Of several kustomizations that share a base, the base is rendered: which of "
+    "them is meant, only you know.",
+)
+NO_KUSTOMIZE = NOT_RENDERED.variant(
+    "the kustomization {folder} is not rendered; its resources are read as they are",
+    "install kubectl or kustomize, or pipe it in: kubectl kustomize {folder} | lockgate up -",
+)
+NO_HELM = NOT_RENDERED.variant(
+    "the Helm chart {folder} is not rendered", "install helm, or pipe it in: helm template {folder} | lockgate up -"
+)
+LIBRARY_CHART = NOT_RENDERED.variant("a library chart has no manifests of its own", "name the chart that uses it")
+VARIANT = NOT_RENDERED.variant(
+    "the kustomization {folder} is not rendered: {instead} is", "name it to see it: lockgate up {folder}"
+)
+VARIANT_OF_NONE = NOT_RENDERED.variant(
+    "the kustomization {folder} is not rendered: others use the same files", "name it to see it: lockgate up {folder}"
+)
+OUTSIDE_KUSTOMIZATION = NOT_RENDERED.variant(
+    "the kustomization does not use {files}", "add them to its resources, or name them: lockgate up FILE"
+)
+UNUSED_VALUES = NOT_RENDERED.variant(
+    "these values are not used: no Helm chart is rendered", "name the chart's folder, and put helm on PATH"
+)
+
+RENDERING_FAILED = Code(
+    "LG0020",
+    Severity.ERROR,
+    "A kustomization or a Helm chart that cannot be rendered",
+    message="`{command}` failed: {reason}",
+    fix="run it yourself until it prints manifests",
+    what="The program that renders a folder ended with an error, printed too much, or did not end in time.",
+    why="Its objects are not part of the edge. Where it was rendered before, the last good objects go on serving.",
+)

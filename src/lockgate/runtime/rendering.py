@@ -1,0 +1,274 @@
+"""Kustomizations and Helm charts among the user's files, rendered with the user's own programs.
+
+A folder is planned before anything runs: which kustomizations and charts are rendered, and which files are parts of
+them and not manifests of their own. What a program printed is kept until one of its sources changes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, TypeAlias
+
+from lockgate.edge.kustomization import NAMES, Choice, Kustomization, choose, reach
+from lockgate.resources import source
+from lockgate.resources.chunks import Chunk, split
+from lockgate.resources.codes import reading as codes
+from lockgate.resources.faults import Fault, Position
+from lockgate.resources.model import kinds
+from lockgate.runtime import tools
+from lockgate.runtime.contents import CHART, Folder, content
+
+_MOST = 20  # are rendered of one path
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """Something that a program renders. `file` describes it and is where it is reported; `sources` are the files and
+    folders that it is made of. `shown` is the command without what we add to it."""
+
+    folder: str
+    file: str
+    command: tuple[str, ...]
+    shown: str
+    sources: frozenset[str]
+
+    @property
+    def label(self) -> str:
+        """Names what is printed as a file is named: its lines are those of the command's output."""
+        return str(PurePath(self.folder, f"<{self.shown.removesuffix(self.folder).strip()}>"))
+
+    @property
+    def note(self) -> str:
+        return f"{self.folder}: rendered with {self.shown}"
+
+
+@dataclass(slots=True)
+class Plan:
+    """`files` are manifests as they are; `faults` say what is neither read nor rendered."""
+
+    files: list[Path]
+    renderings: list[Rendering] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+_Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+
+class Renderer:
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        """`values` are files for Helm."""
+        self._values = tuple(values)
+        self._printed: dict[str, tuple[_Signature, bytes | Fault]] = {}
+        self._renderings: list[Rendering] = []  # since `begin`
+        self.uses_values = False
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Files and folders of everything that was rendered: beyond the user's paths, too."""
+        return frozenset().union(*(each.sources for each in self._renderings))
+
+    def printed_from(self, files: Collection[str]) -> frozenset[str]:
+        """The labels of what was rendered from any of these files."""
+        wanted = {each for file in files for each in (file, *map(str, PurePath(file).parents))}
+        return frozenset(each.label for each in self._renderings if each.sources & wanted)
+
+    def begin(self) -> None:
+        self._renderings = []
+        self.uses_values = False
+
+    def plan(self, root: str, folder: Folder) -> Plan:
+        """What to do with the files below a path of the user's."""
+        plan = Plan(list(folder.files))
+        if folder.kustomizations:
+            _Kustomizations(root, folder, plan).plan()
+        for chart in folder.charts:
+            self._plan_chart(chart, plan)
+        for rendering in plan.renderings[_MOST:]:
+            place = Position(rendering.file, 1)
+            plan.faults.append(codes.NOT_RENDERED.at(place, folder=rendering.folder, limit=_MOST))
+        del plan.renderings[_MOST:]
+        return plan
+
+    def _plan_chart(self, chart: Path, plan: Plan) -> None:
+        file = str(chart / CHART)
+        described = _yaml(chart / CHART)
+        name, kind = described.get("name"), described.get("type")
+        if kind == "library":
+            plan.faults.append(codes.LIBRARY_CHART.at(Position(file, 1)))
+            return
+        helm = shutil.which("helm")
+        if helm is None:
+            plan.faults.append(codes.NO_HELM.at(Position(file, 1), folder=chart))
+            return
+        self.uses_values = True
+        release = name if isinstance(name, str) and name else chart.resolve().name
+        command = [helm, "template", release, str(chart), "--namespace", "default", "--skip-tests"]
+        command += (part for values in self._values for part in ("--values", values))
+        command += (part for version in _api_versions() for part in ("--api-versions", version))
+        sources = frozenset({str(chart), *self._values})
+        plan.renderings.append(Rendering(str(chart), file, tuple(command), f"helm template {chart}", sources))
+
+    def render(self, rendering: Rendering) -> bytes | Fault:
+        self._renderings.append(rendering)
+        signature = _signature(rendering.sources)
+        before = self._printed.get(rendering.label)
+        if before is None or before[0] != signature:
+            before = self._printed[rendering.label] = (signature, _run(rendering))
+        return before[1]
+
+
+def _run(rendering: Rendering) -> bytes | Fault:
+    try:
+        return tools.run(rendering.command)
+    except tools.ToolFailed as error:
+        return codes.RENDERING_FAILED.at(Position(rendering.file, 1), command=rendering.shown, reason=error)
+
+
+def _api_versions() -> list[str]:
+    """What charts ask `.Capabilities.APIVersions` for, of the groups that a cluster has by its add-ons."""
+    found = set()
+    for model in kinds().values():
+        kind = model.KIND
+        if ("." in kind.group and not kind.group.endswith(".k8s.io")) or kind.group == "elbv2.k8s.aws":
+            found |= {f"{kind.group}/{version}" for version in kind.versions}
+            found |= {f"{kind.group}/{version}/{kind.kind}" for version in kind.versions}
+    return sorted(found)
+
+
+# --- kustomizations --------------------------------------------------------------------------------------------------
+
+
+class _Kustomizations:
+    """The kustomizations below one path."""
+
+    def __init__(self, root: str, folder: Folder, plan: Plan) -> None:
+        self._root = os.path.normpath(root)
+        self._plan = plan
+        self._found = {each.folder: each for each in map(_kustomization, folder.kustomizations)}
+        self._all = dict(self._found)
+        self._read_parts()
+
+    def _read_parts(self) -> None:
+        """Read the kustomizations beyond the path, which those below it build on."""
+        waiting = [part for each in self._found.values() for part in each.parts]
+        while waiting:
+            part = waiting.pop()
+            if part not in self._all and (file := _kustomization_file(Path(part))):
+                each = self._all[part] = _kustomization(file)
+                waiting += each.parts
+
+    def plan(self) -> None:
+        choice = self._choice()
+        tool = _kustomize()
+        rendered = self._reach(choice.rendered) if tool else frozenset()
+        for folder in choice.rendered:
+            each = self._all[folder]
+            if tool is None:
+                self._plan.faults.append(codes.NO_KUSTOMIZE.at(Position(each.file, 1), folder=folder))
+            else:
+                shown = f"{Path(tool[0]).name} {tool[1]} {folder}"
+                self._plan.renderings.append(
+                    Rendering(folder, each.file, (*tool, folder), shown, self._sources(folder))
+                )
+        for folder, instead in choice.variants.items():
+            self._plan.faults.append(self._variant(folder, instead))
+        parts = self._parts(choice, rendered)
+        kept = [file for file in self._plan.files if os.path.normpath(file) not in parts]
+        if self._root in choice.rendered and tool:
+            if kept:
+                self._plan.faults.append(self._left_out(kept))
+            kept = []
+        self._plan.files = kept
+
+    def _choice(self) -> Choice:
+        if self._root in self._found:  # what the user has named is what they mean
+            others = sorted(set(self._found) - self._reach([self._root]))
+            return Choice((self._root,), {each: (self._root,) for each in others if not self._all[each].is_component})
+        return choose(self._found, self._all)
+
+    def _variant(self, folder: str, instead: tuple[str, ...]) -> Fault:
+        place = Position(self._all[folder].file, 1)
+        if instead:
+            return codes.VARIANT.at(place, instead=" and ".join(instead), folder=folder)
+        return codes.VARIANT_OF_NONE.at(place, folder=folder)
+
+    def _left_out(self, files: list[Path]) -> Fault:
+        named = ", ".join(str(file) for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        return codes.OUTSIDE_KUSTOMIZATION.at(Position(self._all[self._root].file, 1), files=named)
+
+    def _parts(self, choice: Choice, rendered: frozenset[str]) -> frozenset[str]:
+        """Files that are not manifests of their own, because a kustomization has them."""
+        found = set(rendered)
+        used: dict[str, int] = {}
+        for each in self._all.values():
+            found |= {each.file, *each.inputs}
+        for folder in choice.variants:
+            for part in self._reach([folder]):
+                used[part] = used.get(part, 0) + 1
+        # Of variants nothing is read but what they share.
+        return frozenset(found | {part for part, count in used.items() if count == 1})
+
+    def _reach(self, folders: Sequence[str]) -> frozenset[str]:
+        return reach(folders, self._all)
+
+    def _sources(self, folder: str) -> frozenset[str]:
+        reach = self._reach([folder])
+        files = {part for part in reach if part not in self._all}
+        return frozenset(
+            files.union(*({each.file, *each.inputs} for at in reach if (each := self._all.get(at)) is not None))
+        )
+
+
+def _kustomize() -> tuple[str, ...] | None:
+    if program := shutil.which("kustomize"):
+        return (program, "build")
+    if program := shutil.which("kubectl"):
+        return (program, "kustomize")
+    return None
+
+
+def _kustomization(file: Path) -> Kustomization:
+    return Kustomization.of(os.path.normpath(file.parent), str(file), _yaml(file))
+
+
+def _kustomization_file(folder: Path) -> Path | None:
+    return next((file for name in NAMES if (file := folder / name).is_file()), None)
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    """A file's first document, if it is a map; empty otherwise: the program that renders says what is wrong."""
+    data = content(file)
+    if isinstance(data, Fault):
+        return {}
+    text = data.decode(errors="replace").removeprefix("\ufeff")
+    for chunk in split(text, str(file)):
+        if isinstance(chunk, Chunk):
+            try:
+                value = source.load(chunk, [])
+            except source.Unreadable:
+                return {}
+            return value if isinstance(value, dict) else {}
+    return {}
+
+
+def _signature(sources: frozenset[str]) -> _Signature:
+    """Differs whenever a source was written, replaced, made or removed."""
+    return tuple(sorted(_signed(path) for each in sources for path in _files(each)))
+
+
+def _files(path: str) -> Iterator[str]:
+    yield path
+    for folder, folders, names in os.walk(path):
+        yield from (f"{folder}/{name}" for name in (*folders, *names))
+
+
+def _signed(path: str) -> tuple[str, int, int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return path, 0, 0, 0
+    return path, found.st_ino, found.st_size, found.st_mtime_ns
