@@ -21,7 +21,7 @@ Figures = dict[str, str]
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "edge"
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass

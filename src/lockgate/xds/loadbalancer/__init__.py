@@ -18,6 +18,7 @@ from lockgate.xds.loadbalancer import waf as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
+from lockgate.xds.loadbalancer.generations import with_earlier
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.loadbalancer.pieces import RulePieces
@@ -78,7 +79,9 @@ def snapshot(
     parts: dict[str, tuple[object, Entries]] = {}
     for key, inputs in _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, records):
         known = earlier.get(key)
-        parts[key] = known if known is not None and known[0] == inputs else (inputs, _build(inputs))
+        if known is None or known[0] != inputs:
+            known = (inputs, _build(inputs, known[1] if known is not None else {}))
+        parts[key] = known
     if built is not None:
         built.parts = parts
     merged: Entries = {}
@@ -153,10 +156,11 @@ def _parts(
             yield f"secret {arn}", _Secret(arn, certificates[arn])
 
 
-def _build(inputs: _Part) -> Entries:
+def _build(inputs: _Part, earlier: Entries) -> Entries:
     match inputs:
         case _Listeners(balancer, sockets, served, stores, records):
-            return _listeners(balancer, sockets, frozenset(served), stores, records)
+            made = _listeners(balancer, sockets, frozenset(served), stores, records)
+            return _going_on(made, earlier.get(LISTENER, {}))
         case _TcpListeners(network, sockets):
             return _tcp_listeners(network, sockets)
         case _Cluster(owner, group):
@@ -209,6 +213,14 @@ def _listeners(
         for type_url, pieces in ((LISTENER, listeners), (ROUTE, routes)):
             entries[type_url][name] = Entry.of(pieces.whole(), _source(balancer, each), pieces)
     return entries
+
+
+def _going_on(made: Entries, earlier: Mapping[str, Entry]) -> Entries:
+    """With what open connections of the listeners go on with."""
+    for name, entry in made[LISTENER].items():
+        if (before := earlier.get(name)) is not None:
+            made[LISTENER][name] = Entry.of(with_earlier(entry.body, before.body), entry.source, entry.pieces)
+    return made
 
 
 def _tcp_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket]) -> Entries:

@@ -24,7 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, desync_mode, keeps_host
-from lockgate.loadbalancer.model import Listener, LoadBalancer, SourceIp
+from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import calls_functions, final_action, script_of
@@ -33,6 +33,7 @@ from lockgate.xds.loadbalancer.authorization import authenticates, authorization
 from lockgate.xds.loadbalancer.clients import TrustStore, ask_for_certificate
 from lockgate.xds.loadbalancer.counting import counters
 from lockgate.xds.loadbalancer.errors import local_replies
+from lockgate.xds.loadbalancer.generations import newest
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.plaintext import plain_http
 from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
@@ -70,14 +71,13 @@ def listener(
     records: str,
 ) -> Message:
     """`served` are the certificates whose material Envoy is given, `records` the file of records for logs or ""."""
-    chain = FilterChain(filters=[*_peer(listener), _connection(balancer, listener, records)])
+    chain = FilterChain(filters=[_peer(), _connection(balancer, listener, records)])
     others = None
     if listener.protocol == "HTTPS":
-        chain.filter_chain_match.transport_protocol = "tls"
         chain.transport_socket.name = "envoy.transport_sockets.tls"
         chain.transport_socket.typed_config.CopyFrom(pack(_tls(balancer, listener, served, store)))
         others = plain_http(listener)
-    return EnvoyListener(
+    made = EnvoyListener(
         name=listener_name(balancer, listener.port),
         stat_prefix=listener_name(balancer, listener.port).replace(":", "_"),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
@@ -86,6 +86,8 @@ def listener(
         default_filter_chain=others,
         access_log=connection_logs(balancer, listener, records),
     )
+    newest(made)
+    return made
 
 
 def _inspection(balancer: LoadBalancer, listener: Listener) -> list[Message]:
@@ -131,17 +133,15 @@ def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str], sto
     return context
 
 
-def _peer(listener: Listener) -> list[Message]:
-    """Remembers the peer's address once a connection, for rules that ask for it; others cost nothing."""
-    if not any(isinstance(each, SourceIp) for rule in listener.rules for each in rule.conditions):
-        return []
+def _peer() -> Message:
+    """Remembers the peer's address once a connection, for rules that ask for it."""
     value = FilterStateValue(
         object_key=PEER,
         factory_key="envoy.network.ip",
         format_string={"text_format_source": {"inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}},
     )
     config = SetFilterState(on_new_connection=[value])
-    return [Filter(name="envoy.filters.network.set_filter_state", typed_config=pack(config))]
+    return Filter(name="envoy.filters.network.set_filter_state", typed_config=pack(config))
 
 
 def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Message:
