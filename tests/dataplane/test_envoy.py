@@ -17,11 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lockgate.dataplane import health
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
-from lockgate.dataplane.envoy import Envoy, find_envoy
+from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.embedded.http import listen
-from lockgate.xds.snapshot import LISTENER, Entry, Snapshot, Source
+from lockgate.xds.snapshot import EMPTY, LISTENER, Entry, Snapshot, Source
 
 
 def answering(port: int, body: str, *, filter_name: str = "envoy.filters.network.direct_response") -> Snapshot:
@@ -52,13 +53,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Running]:
+async def running(drain_seconds: int = DRAIN_SECONDS) -> AsyncIterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         rejections: list[Rejection] = []
         ads = AdsServer(rejections.append)
         socket = Path(folder) / "ads.sock"
         await ads.start(socket)
-        envoy = Envoy("alb", runtime=Path(folder), ads_socket=socket, binary=find_envoy())
+        envoy = Envoy("alb", runtime=Path(folder), ads_socket=socket, binary=find_envoy(), drain_seconds=drain_seconds)
         task = asyncio.create_task(envoy.run())
         try:
             yield Running(ads, envoy, rejections)
@@ -138,6 +139,45 @@ def test_an_envoy_that_is_frozen_or_dead_is_in_trouble_until_it_answers_again() 
     asyncio.run(story())
 
 
+def test_an_envoy_that_stays_frozen_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_EVERY", 0.02)
+    monkeypatch.setattr(health, "_PATIENCE", 0.2)
+
+    async def story() -> None:
+        port = free_port()
+        async with running() as edge, asyncio.timeout(40):
+            edge.ads.publish("alb", answering(port, "one"))
+            await edge.ads.settled("alb")
+            while not edge.envoy._health.answered:
+                await asyncio.sleep(0.02)
+            pid = edge.envoy.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            while edge.envoy.pid in (None, pid):
+                await asyncio.sleep(0.02)
+            assert await said(port) == "one"
+
+    asyncio.run(story())
+
+
+def test_a_listener_that_is_gone_leaves_nothing_behind_after_it_has_drained() -> None:
+    async def draining(edge: Running) -> int:
+        stats = await edge.envoy.admin("/stats?filter=listener_manager.total_listeners_draining")
+        return int(stats.partition(": ")[2])
+
+    async def story() -> None:
+        async with running(drain_seconds=1) as edge, asyncio.timeout(30):
+            edge.ads.publish("alb", answering(free_port(), "one"))
+            await edge.ads.settled("alb")
+            edge.ads.publish("alb", EMPTY)
+            while await draining(edge) == 0:
+                await asyncio.sleep(0.02)
+            while await draining(edge):
+                await asyncio.sleep(0.1)
+
+    asyncio.run(story())
+
+
 def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new_envoy() -> None:
     async def story() -> None:
         port = free_port()
@@ -196,7 +236,7 @@ def test_envoy_dies_with_a_killed_supervisor() -> None:
         """
         import asyncio, sys, tempfile
         from pathlib import Path
-        from lockgate.dataplane.envoy import Envoy, find_envoy
+        from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
         async def main():
             folder = Path(tempfile.mkdtemp())
             envoy = Envoy("alb", runtime=folder, ads_socket=folder / "ads.sock", binary=find_envoy())

@@ -22,6 +22,8 @@ from lockgate.gateway.regex import MAX_PROGRAM_SIZE
 log = logging.getLogger("lockgate.dataplane")
 
 _FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # s between restarts, doubled while Envoy keeps dying at once
+DRAIN_SECONDS = 10
+_LOG_BYTES, _LOG_CHECKED = 5_000_000, 60.0  # s
 _STEADY = 10.0  # s of life after which a death counts as the first again
 
 
@@ -64,10 +66,16 @@ def find_envoy() -> Path:
 
 
 class Envoy:
-    """One Envoy, restarted when it dies. Its log goes to ``<runtime>/envoy-<node>.log``."""
+    """One Envoy, restarted when it dies or stops answering. Its log goes to ``<runtime>/envoy-<node>.log``.
 
-    def __init__(self, node: str, *, runtime: Path, ads_socket: Path, binary: Path) -> None:
+    What a listener was before it changed, or went, keeps its open connections for `drain_seconds`, and its memory.
+    """
+
+    def __init__(
+        self, node: str, *, runtime: Path, ads_socket: Path, binary: Path, drain_seconds: int = DRAIN_SECONDS
+    ) -> None:
         self.node = node
+        self._drain_seconds = drain_seconds
         self.restarts = 0
         self.admin_socket = runtime / f"{node}.admin.sock"
         self.log_file = runtime / f"envoy-{node}.log"
@@ -76,7 +84,7 @@ class Envoy:
         self._binary = binary
         self._process: asyncio.subprocess.Process | None = None
         self._ended = ""  # how the last process did
-        self._health = Health(self.admin_socket, lambda: self.pid)
+        self._health = Health(self.admin_socket, lambda: self.pid, self._kill)
 
     @property
     def trouble(self) -> str:
@@ -108,7 +116,7 @@ class Envoy:
         self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))
         delay = _FIRST_DELAY
         loop = asyncio.get_running_loop()
-        health = asyncio.create_task(self._health.follow())
+        tending = [asyncio.create_task(self._health.follow()), asyncio.create_task(self._bound_log())]
         try:
             while True:
                 started = loop.time()
@@ -121,7 +129,8 @@ class Envoy:
                 log.warning("Envoy (%s) ended with %s, see %s; restarting", self.node, self._ended, self.log_file)
                 await asyncio.sleep(delay)
         finally:
-            health.cancel()
+            for task in tending:
+                task.cancel()
             await self._stop()
 
     async def _start(self) -> None:
@@ -137,7 +146,7 @@ class Envoy:
                 *("--concurrency", "1"),
                 # What a listener was before goes on for connections that were open: each ends with its next answer.
                 *("--drain-strategy", "immediate"),
-                *("--drain-time-s", "5"),
+                *("--drain-time-s", str(self._drain_seconds)),
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -145,6 +154,21 @@ class Envoy:
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,  # Ctrl-C is the supervisor's to hear; it stops Envoy in its own order
             )
+
+    def _kill(self) -> None:
+        log.error("Envoy (%s, pid %s) does not answer any more: it is killed", self.node, self.pid)
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _bound_log(self) -> None:
+        """Envoy appends to its log for as long as it runs: keep the last part of a large one, as another file."""
+        while True:
+            await asyncio.sleep(_LOG_CHECKED)
+            with suppress(OSError):
+                if self.log_file.stat().st_size > _LOG_BYTES:
+                    shutil.copyfile(self.log_file, self.log_file.with_suffix(".log.1"))
+                    os.truncate(self.log_file, 0)
 
     async def _stop(self) -> None:
         process = self._process

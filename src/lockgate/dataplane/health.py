@@ -1,7 +1,8 @@
 """Whether an Envoy works: a stopped process keeps its sockets, so only an answer counts.
 
 Its admin interface is asked once a second. One answer may be late because this process was busy, so only two that are
-missing in a row make an Envoy that does not answer.
+missing in a row make an Envoy that does not answer. One that has not answered for half a minute is given up, as kubelet
+gives up a container whose liveness probe fails.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import NoReturn
 _EVERY = 1.0  # s
 _PATIENCE = 2.0  # s for an answer
 _MISSED = 2  # answers in a row
+_GIVEN_UP = 10
 
 
 class Health:
-    """`pid` gives the process that is to answer, None while there is none."""
+    """`pid` gives the process that is to answer, None while there is none; `give_up` hears of one that does not."""
 
-    def __init__(self, admin_socket: Path, pid: Callable[[], int | None]) -> None:
+    def __init__(
+        self, admin_socket: Path, pid: Callable[[], int | None], give_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._admin_socket = admin_socket
         self._pid = pid
+        self._give_up = give_up
         self._answered: int | None = None  # the process that has
         self._missed = 0
 
@@ -43,6 +48,8 @@ class Health:
             if answered:
                 self._answered = pid
             self._missed = 0 if answered or pid != self._pid() else self._missed + 1
+            if self.answered and self._missed == _GIVEN_UP:
+                self._give_up()
 
 
 async def _answers(admin_socket: Path) -> bool:

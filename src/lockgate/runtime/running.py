@@ -32,7 +32,7 @@ from lockgate.controllers.reflector import Reflector
 from lockgate.controllers.runtime import Mirror
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
-from lockgate.dataplane.envoy import Envoy, find_envoy
+from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
@@ -73,6 +73,7 @@ LETS_ENCRYPT = frozenset(
         "https://acme-staging-v02.api.letsencrypt.org/directory",
     }
 )
+ISTIO_DRAIN_SECONDS = 45  # `drainDuration` of Istio's ProxyConfig
 _NODE_ADDRESS = "172.31.0.10"
 _NODE = "ip-172-31-0-10"
 _FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # s, after an actor failed as a whole
@@ -409,7 +410,13 @@ class RunningEdge:
     # --- Envoys --------------------------------------------------------------------------------------------------
 
     def _start_envoy(self, node_id: str) -> asyncio.Task[None]:
-        envoy = Envoy(node_id, runtime=self.folder.run, ads_socket=self.folder.run / "ads.sock", binary=self.binary)
+        envoy = Envoy(
+            node_id,
+            runtime=self.folder.run,
+            ads_socket=self.folder.run / "ads.sock",
+            binary=self.binary,
+            drain_seconds=DRAIN_SECONDS if node_id == "alb" else ISTIO_DRAIN_SECONDS,
+        )
         self.envoys[node_id] = envoy
         return self._actors.create_task(envoy.run(), name=f"envoy {node_id}")
 
