@@ -339,6 +339,41 @@ def test_a_gateway_runs_as_a_pod_on_ports_of_this_machine() -> None:
     asyncio.run(story())
 
 
+def test_a_gateways_service_has_an_address_until_an_ingress_leads_to_it() -> None:
+    """One that is a plain application, or whose load balancer would end TLS, has none."""
+    app = service_manifest("app", selector={"app": "app"}, type="LoadBalancer")
+    edge = service_manifest("edge", selector={"istio": "edge"}, ports=GATEWAY_PORTS, type="LoadBalancer")
+    tls = service_manifest("tls", selector={"istio": "tls"}, type="LoadBalancer")
+    tls["metadata"]["annotations"] = {"service.beta.kubernetes.io/aws-load-balancer-ssl-cert": "arn:a"}
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"defaultBackend": {"service": {"name": "edge", "port": {"number": 80}}}},
+    }
+
+    async def story() -> None:
+        async with lab(app, edge, tls) as there:
+
+            async def addresses() -> list[str]:
+                services = await there.store.list(Service)
+                return [f"{each.name} {entry.ip}" for each in services for entry in each.status.load_balancer.ingress]
+
+            async def reached() -> bool:
+                return there.nodes.exposed.keys() == {("127.1.0.1", 80), ("127.1.0.1", 443)}
+
+            async def unreached() -> bool:
+                return not there.nodes.exposed and await addresses() == []
+
+            await asyncio.wait_for(there.until(reached), 10)
+            assert there.nodes.exposed["127.1.0.1", 443] == ("127.0.0.1", 18443)
+            assert await addresses() == ["edge 127.1.0.1"]
+            await there.store.create(ingress)
+            await asyncio.wait_for(there.until(unreached), 10)
+
+    asyncio.run(story())
+
+
 def test_a_service_that_gateways_stop_asking_for_is_an_application_again() -> None:
     async def story() -> None:
         edge = service_manifest("edge", selector={"app": "edge"})

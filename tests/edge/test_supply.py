@@ -47,6 +47,14 @@ def test_supply(case: dict[str, Any]) -> None:
             )
             for each in made.objects
         ],
+        "key pairs": {
+            f"{each.namespace}/{each.name}": "CA" if each.authority else list(each.names) for each in made.key_pairs
+        },
+        "services": {
+            each.manifest["metadata"]["name"]: each.manifest["spec"]
+            for each in made.objects
+            if each.manifest["kind"] == "Service"
+        },
         "account": made.place.account,
         "region": made.place.region,
         "notes": list(made.notes),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.conftest import Start
+from tests.edge.conftest import Start, Up
 
 pytestmark = pytest.mark.edge
 
@@ -111,6 +111,41 @@ spec:
       http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 """
 
+SAMPLES = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: any}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: any}
+spec:
+  hosts: ["*"]
+  gateways: [any]
+  http: [{match: [{uri: {exact: /page}}], route: [{destination: {host: page, port: {number: 9080}}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: named}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [bin.quay.example]
+      tls: {mode: SIMPLE, credentialName: bin-credential}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: named}
+spec:
+  hosts: [bin.quay.example]
+  gateways: [named]
+  http: [{route: [{destination: {host: bin, port: {number: 8000}}}]}]
+"""
+
 CERTIFICATE = """
 ---
 apiVersion: cert-manager.io/v1
@@ -144,6 +179,32 @@ def test_classes_of_eks_auto_mode_and_changes_of_their_parameters(up: Start, tmp
     assert edge.exec(*targets).split() == ["ip", "ip"]
     (tmp_path / "auto.yaml").write_text(AUTO_MODE.replace("internet-facing", "internal"))
     edge.wait(until=lambda: edge.exec(*schemes).split() == ["internal", "internal"], what="the other scheme")
+
+
+def test_istios_samples_answer_at_the_gateway_itself(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "samples.yaml").write_text(SAMPLES)
+    edge = up(tmp_path).ready()
+    assert edge.until("https://bin.quay.example/")
+    code = ("-o", "/dev/null", "-w", "%{http_code}")
+    assert edge.curl(*code, "https://bin.quay.example/status/200") == "200"  # the edge's own CA is trusted
+    path = "jsonpath={.status.loadBalancer.ingress[0].ip}"
+    address = edge.exec("kubectl", "get", "service", "-n", "istio-system", "istio-ingressgateway", "-o", path)
+    assert edge.curl(*code, f"http://{address}/page") == "200"
+    assert edge.curl(*code, f"http://{address}/other") == "404"
+    assert edge.curl(*code, "-H", "Host: whatever.example", f"http://{address}/page") == "200"
+    assert edge.exec("dig", *_dns(edge), "+short", "bin.quay.example").strip() == address
+    # The certificate stays when another file changes.
+    before = edge.exec("kubectl", "get", "secret", "-n", "istio-system", "bin-credential", "-o", "jsonpath={.data}")
+    (tmp_path / "samples.yaml").write_text(SAMPLES.replace("exact: /page", "exact: /other"))
+    edge.wait(until=lambda: edge.curl(*code, f"http://{address}/other") == "200", what="the other path")
+    assert before == edge.exec(
+        "kubectl", "get", "secret", "-n", "istio-system", "bin-credential", "-o", "jsonpath={.data}"
+    )
+
+
+def _dns(edge: Up) -> tuple[str, str, str]:
+    host, _, port = edge.status()["addresses"]["dns"].rpartition(":")
+    return f"@{host}", "-p", port
 
 
 def test_issuers_without_their_namespace_and_with_ids_of_zones(up: Start, tmp_path: Path) -> None:

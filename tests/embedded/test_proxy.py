@@ -32,10 +32,10 @@ def through(request: bytes, *, open_to_all: bool = False, listener: int = 443) -
         port = server.sockets[0].getsockname()[1]
 
         async def resolve(host: str) -> list[str]:
-            return ["127.0.0.1"] if host == "shop.example" else []
+            return ["127.9.0.1"] if host == "shop.example" else []
 
-        def ports() -> Mapping[tuple[str, int], int]:
-            return {("127.0.0.1", listener): port}
+        def ports() -> Mapping[tuple[str, int], tuple[str, int]]:
+            return {("127.9.0.1", listener): ("127.0.0.1", port)}
 
         proxy = ForwardProxy(resolve, ports, open_to_all=open_to_all)
         await proxy.start()
@@ -53,6 +53,11 @@ def through(request: bytes, *, open_to_all: bool = False, listener: int = 443) -
 
 def test_connect_reaches_the_listener_of_the_hosts_load_balancer() -> None:
     answer = through(b"CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n\r\nfirst bytes\n")
+    assert answer == "HTTP/1.1 200 Connection established\r\n\r\nheard first bytes\n"
+
+
+def test_an_address_of_the_edges_own_is_reached_by_itself() -> None:
+    answer = through(b"CONNECT 127.9.0.1:443 HTTP/1.1\r\nHost: 127.9.0.1:443\r\n\r\nfirst bytes\n")
     assert answer == "HTTP/1.1 200 Connection established\r\n\r\nheard first bytes\n"
 
 
@@ -119,7 +124,7 @@ async def _proxy(answer: Origin, **how: Any) -> AsyncIterator[ForwardProxy]:
     async def resolve(host: str) -> list[str]:
         return ["127.0.0.1"]
 
-    proxy = ForwardProxy(resolve, lambda: {("127.0.0.1", 443): port}, **how)
+    proxy = ForwardProxy(resolve, lambda: {("127.0.0.1", 443): ("127.0.0.1", port)}, **how)
     await proxy.start()
     try:
         yield proxy

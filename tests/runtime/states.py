@@ -31,7 +31,7 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
     """`case` has what `tests/cases/runtime/report.yaml` says. `gone` are objects that somebody deleted."""
     reading = read(standing + case.get("manifests", ""), "edge.yaml")
     manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
-    planned = plan(manifests, Options(("edge.yaml",)))
+    planned = plan(manifests, Options(("edge.yaml",), supply=case.get("supply", True)))
     manifests, documents = planned.manifests, planned.documents
     keys = {str(key): key for key in documents}
     loaded = Loaded()

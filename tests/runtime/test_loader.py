@@ -46,7 +46,7 @@ class Lab:
     async def save(self, *, saved: str = "", **files: str) -> Loaded:
         """Load the files; those named in `saved` were written, the others are as they were."""
         made = planned(**files)
-        return await self.loader.load(made.manifests, made.supply, frozenset(saved.split()))
+        return await self.loader.load(made.manifests, made.supply.objects, frozenset(saved.split()))
 
     async def kubectl_patch(self, patch: JsonObject) -> None:
         await self.store.patch(Service, "web", "default", patch)

@@ -34,6 +34,7 @@ def test_report(case: dict[str, Any]) -> None:
     assert [line for line in lines if line not in acm] == case["lines"]
     assert list(seen.shortfall) == case.get("shortfall", [])
     assert list(seen.refused) == case.get("refused-objects", [])
+    assert list(seen.urls) == case.get("urls", list(seen.urls))
     waited = any(line.startswith(("waiting", "failed")) for line in lines)
     assert seen.ready is not waited
 

@@ -105,12 +105,16 @@ class Mirror(Generic[ResourceT]):
 
     def __init__(self, kubernetes: Kubernetes, kind: type[ResourceT], changed: Callable[[ResourceT], None]) -> None:
         self.objects: dict[tuple[str, str], ResourceT] = {}
+        self.synced = asyncio.Event()
+        """Set once everything that existed at the start is there."""
         self._kubernetes = kubernetes
         self._kind = kind
         self._changed = changed
 
     async def run(self) -> None:
         async for change in self._kubernetes.watch(self._kind):
+            if change.type == "SYNCED":
+                self.synced.set()
             if change.object is None:
                 continue
             key = (change.object.namespace, change.object.name)

@@ -15,7 +15,7 @@ from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.dns.model import RecordSet
 from lockgate.dns.model import Zone as HostedZone
 from lockgate.dns.plan import plan as plan_records
-from lockgate.edge.edge import Certificate, Edge
+from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.edge.endpoints import Objects as EndpointObjects
 from lockgate.edge.endpoints import endpoints
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
@@ -222,4 +222,6 @@ def _with_status(ingress: kinds.Ingress, published: Mapping[Name, str]) -> kinds
 def _certificates(supply: Supply, objects: Objects) -> Iterator[tuple[str, Certificate]]:
     for each in supply.certificates:
         yield each.arn, Certificate(each.names, "Amazon, by DNS validation")
+    for pair in supply.key_pairs:
+        yield secret_reference(pair.namespace, pair.name), Certificate(pair.names, "this edge's own CA")
     yield from gateway_secrets(objects)

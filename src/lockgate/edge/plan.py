@@ -16,8 +16,8 @@ from lockgate.gateway.install import install
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import IstioOperator, Service
-from lockgate.resources.model import ObjectKey, Resource, kinds
+from lockgate.resources.kinds import IstioOperator, Secret, Service
+from lockgate.resources.model import ObjectKey, ObjectMeta, Resource, kinds
 from lockgate.resources.reader import Document
 
 
@@ -49,6 +49,7 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
     flags = controller(resources, DEFAULTS).settings
     made = supply(resources, options, place, flags, secret_access_key=secret_access_key)
     supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
+    supplied += [Secret(metadata=ObjectMeta(name=each.name, namespace=each.namespace)) for each in made.key_pairs]
     made = replace(made, rendered=manifests.notes)
     return Plan(manifests, (*resources, *supplied), documents, made)
 

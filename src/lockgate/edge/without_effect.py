@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from lockgate.edge.exposure import exposed
+from lockgate.edge.objects import Name
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.gateway.install import install
 from lockgate.resources.effects.row import Row, Scope
@@ -23,30 +25,37 @@ def without_effect(
 ) -> tuple[Fault, ...]:
     """`resources` are all objects of the edge: by them a policy's selector is read. `foreign` are the Ingresses whose
     controller does not run here."""
-    pods = GatewayPods.of(resources)
+    pods, reached = GatewayPods.of(resources), exposed(resources)
     found: dict[tuple[Row, str], list[tuple[Use, Document]]] = {}
-    for document in documents:
-        for use in (*_written(document, pods, foreign), *_installed(document)) if document.accepted else ():
+    for document in (each for each in documents if each.accepted):
+        for use in (*_written(document, pods, foreign, reached), *_installed(document, reached)):
             found.setdefault((use.row, use.field), []).append((use, document))
     return tuple(each for alike in found.values() for each in _faults(alike))
 
 
-def _written(document: Document, pods: GatewayPods, foreign: Collection[ObjectKey]) -> Iterator[Use]:
+def _written(
+    document: Document, pods: GatewayPods, foreign: Collection[ObjectKey], reached: Collection[Name]
+) -> Iterator[Use]:
     for use in uses_of(document.manifest, document.notices):
         match use.row.scope:
             case None:
                 yield use
             case Scope.FOREIGN if document.key in foreign:
                 yield use
+            case Scope.PENDING if (document.key.namespace, document.key.name) not in reached:
+                yield use
             case Scope.GATEWAY | Scope.APPLICATION as scope if scope is pods.scope(document.manifest):
                 yield use
 
 
-def _installed(document: Document) -> Iterator[Use]:
+def _installed(document: Document, reached: Collection[Name]) -> Iterator[Use]:
     """Of the Services that an IstioOperator leads to: a gateway's is of type LoadBalancer unless it says otherwise."""
     if isinstance(document.resource, IstioOperator):
         for made in install(document.resource).gateways:
-            yield from uses_of(made.service, notices("", "Service", made.service))
+            metadata = made.service["metadata"]
+            for use in uses_of(made.service, notices("", "Service", made.service)):
+                if use.row.scope is not Scope.PENDING or (metadata["namespace"], metadata["name"]) not in reached:
+                    yield use
 
 
 def _faults(alike: Sequence[tuple[Use, Document]]) -> Iterator[Fault]:

@@ -67,13 +67,13 @@ class Request:
 
 
 class ForwardProxy:
-    """`resolve(host)` gives what our DNS has for a name, `ports` maps a load balancer's ports to local ones.
+    """`resolve(host)` gives what our DNS has for a name, `ports` maps ports of its addresses to where they really are.
     `own` are hosts that the edge itself stands for, by name and port: their ports on 127.0.0.1."""
 
     def __init__(
         self,
         resolve: Callable[[str], Awaitable[list[str]]],
-        ports: Callable[[], Mapping[tuple[str, int], int]],
+        ports: Callable[[], Mapping[tuple[str, int], tuple[str, int]]],
         *,
         own: Mapping[tuple[str, int], int] | None = None,
         open_to_all: bool = False,
@@ -172,13 +172,17 @@ class ForwardProxy:
     async def _connect(self, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to where the host really is. Raises `Refused`."""
         local = self._own.get((request.host, request.port))
-        addresses = [] if local is not None else await self._resolve(request.host)
         ports = self._ports()
+        if local is not None:
+            addresses = []
+        elif any(address == request.host for address, _ in ports):  # as a Service's status has it
+            addresses = [request.host]
+        else:
+            addresses = await self._resolve(request.host)
         if local is not None:
             reachable = [("127.0.0.1", local)]
         elif addresses:
-            targets = [(address, ports.get((address, request.port))) for address in addresses]
-            reachable = [(address, port) for address, port in targets if port is not None]
+            reachable = [at for address in addresses if (at := ports.get((address, request.port)))]
             if not reachable:
                 # A load balancer without a listener on the port: as on AWS, nothing answers there.
                 served = sorted({port for address, port in ports if address in addresses})

@@ -7,11 +7,11 @@ docs/reference/state.md has it all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from lockgate.edge.manifests import Manifests
-from lockgate.edge.supply import Supply
+from lockgate.edge.supply import Object
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin, Position
@@ -72,14 +72,14 @@ class Loader:
         """What the API has taken."""
         return self._loaded.keys()
 
-    async def load(self, manifests: Manifests, supply: Supply, saved: Set[str] = frozenset()) -> Loaded:
+    async def load(self, manifests: Manifests, supplied: Sequence[Object], saved: Set[str] = frozenset()) -> Loaded:
         """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before.
 
         Objects of the files that were `saved` are created again if somebody deleted them; what is supplied, whatever
         file was saved. A long load gives way to the edge's other work.
         """
         pace = Pace()
-        wanted = await self._wanted(manifests, supply, pace)
+        wanted = await self._wanted(manifests, supplied, pace)
         loaded = Loaded()
         for key in sorted(wanted, key=_rank):
             await pace.keep()
@@ -114,8 +114,8 @@ class Loader:
             self._loaded[key] = wanted
             verdict.append(key)
 
-    async def _wanted(self, manifests: Manifests, supply: Supply, pace: Pace) -> dict[ObjectKey, Wanted]:
-        wanted = {self._key(piece.manifest): Wanted(piece.manifest, None) for piece in supply.objects}
+    async def _wanted(self, manifests: Manifests, supplied: Sequence[Object], pace: Pace) -> dict[ObjectKey, Wanted]:
+        wanted = {self._key(piece.manifest): Wanted(piece.manifest, None) for piece in supplied}
         documents: dict[ObjectKey, Document] = {}
         for document in manifests.documents:
             await pace.keep()

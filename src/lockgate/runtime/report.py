@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from lockgate.edge.supply import AcmCertificate
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime import balancer_names, rejected
+from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
 from lockgate.runtime.issuance import certificates
 from lockgate.runtime.load_balancers import load_balancers
 from lockgate.runtime.observed import State
@@ -23,6 +25,7 @@ def report(state: State) -> Report:
 
 
 def report_in_steps(state: State) -> Steps[Report]:
+    gateways = gateway_addresses(state)
     unresolved = yield from why_unresolved(state, [host for host in hosts(state) if host not in state.resolved])
     lines: list[Line] = []
     for part in (
@@ -31,14 +34,14 @@ def report_in_steps(state: State) -> Steps[Report]:
         certificates(state),
         load_balancers(state),
         _gateways(state),
-        _dns(state, unresolved),
+        _dns(state, gateways, unresolved),
     ):
         for line in part:
             lines.append(line)
             yield
     faults = tuple(_faults(state))
     yield
-    urls = tuple(_urls(state))
+    urls = (*_urls(state, gateways.hosts), *gateways.urls)
     yield
     own = tuple(str(key) for key, fault in sorted(state.refused.items()) if fault.subject in ("", str(key)))
     return Report(tuple(lines), faults, urls, tuple(_shortfall(len(own), lines, unresolved)), own)
@@ -105,9 +108,12 @@ def _gateways(state: State) -> Iterator[Line]:
             yield Line("gateway", name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)
 
 
-def _dns(state: State, unresolved: Mapping[Why, Sequence[str]]) -> Iterator[Line]:
-    if answered := [host for host in hosts(state) if host in state.resolved]:
-        yield Line("dns", shortened(answered), Readiness.READY, "alias to the load balancer")
+def _dns(state: State, gateways: GatewayAddresses, unresolved: Mapping[Why, Sequence[str]]) -> Iterator[Line]:
+    resolved = [host for host in hosts(state) if host in state.resolved]
+    if aliases := [host for host in resolved if host not in gateways.hosts]:
+        yield Line("dns", shortened(aliases), Readiness.READY, "alias to the load balancer")
+    if addressed := [host for host in resolved if host in gateways.hosts]:
+        yield Line("dns", shortened(addressed), Readiness.READY, "address of the gateway")
     for why, without in unresolved.items():
         yield Line("dns", shortened(without), why.state, why.text)
 
@@ -119,9 +125,12 @@ def hosts(state: State) -> tuple[str, ...]:
 # --- where it serves ---------------------------------------------------------------------------------------------
 
 
-def _urls(state: State) -> Iterator[str]:
-    """Of the hosts that the edge serves; without any, of the load balancers' own names, which no certificate has."""
-    named = hosts(state)
+def _urls(state: State, elsewhere: AbstractSet[str]) -> Iterator[str]:
+    """Of the hosts that load balancers serve; without any, of their own names, which no certificate has.
+
+    `elsewhere` are hosts that do not lead to a load balancer.
+    """
+    named = [host for host in hosts(state) if host not in elsewhere]
     served = [host for host in named if host in state.resolved and not host.startswith("*")]
     balancers = state.balancing.load_balancers
     ports = {listener.port: listener.protocol for balancer in balancers for listener in balancer.listeners}

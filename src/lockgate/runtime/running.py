@@ -58,6 +58,7 @@ from lockgate.resources.kinds import Pod
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
+from lockgate.runtime.key_pairs import KeyPairs
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
 from lockgate.runtime.ports import Ports
@@ -141,7 +142,8 @@ class RunningEdge:
         )
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = await asyncio.to_thread(controller_flags, planned)
-        loaded = await self.loader.load(planned.manifests, planned.supply, saved)
+        objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
+        loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
         self._positions = planned.manifests.positions()
         if self.stacks is not None and self.stacks.settings != flags:
@@ -219,6 +221,7 @@ class RunningEdge:
         places.push_async_callback(self.ads.stop)
 
         self.trust = Trust.make(self.options.name)
+        self.key_pairs = KeyPairs(self.trust)
         self.trust.write_bundle(self.folder.ca_bundle)
         certificate = self.trust.server_certificate(run, "apis")
 
@@ -392,10 +395,13 @@ class RunningEdge:
         return {name.lower(): address for name, address in self.load_balancing.addresses.items()}
 
     @property
-    def proxied_ports(self) -> Mapping[tuple[str, int], int]:
-        """The same by address, which is what a client knows after it has asked DNS."""
+    def proxied_ports(self) -> Mapping[tuple[str, int], tuple[str, int]]:
+        """Where connections to an address and port really go: a client knows the address once it has asked DNS."""
         addresses = self.addresses
-        return {(addresses[name], port): local for (name, port), local in self.local_ports.items()}
+        listeners = {
+            (addresses[name], port): (addresses[name], local) for (name, port), local in self.local_ports.items()
+        }
+        return {**listeners, **self.nodes.exposed}
 
     async def _resolve(self, host: str) -> list[str]:
         return await self.dns.addresses_of(host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from lockgate.certificates.authority import Authority, Content
+from lockgate.certificates.authority import Authority, Content, dns_content
 from lockgate.certificates.keys import encode_key
 from lockgate.runtime.state import write_private
 
@@ -60,6 +62,28 @@ class Trust:
         write_private(files[0], chain)
         write_private(files[1], encode_key(key).decode())
         return files
+
+    def key_pair(self, names: Sequence[str]) -> tuple[str, str]:
+        """A chain for a TLS server of these names, and its key, as PEM."""
+        now = datetime.now(UTC) - timedelta(minutes=5)
+        key = ec.generate_private_key(ec.SECP256R1())
+        chain = self.root.issue(
+            key.public_key(),
+            dns_content(names),
+            not_before=now,
+            not_after=now + _VALID,
+            serial=x509.random_serial_number(),
+        )
+        return chain, encode_key(key).decode()
+
+    def authority(self, name: str) -> tuple[str, str]:
+        """A CA under the root: its certificate and key, as PEM."""
+        now = datetime.now(UTC) - timedelta(minutes=5)
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = self.root.intermediate(
+            name, key, not_before=now, not_after=now + _VALID, serial=x509.random_serial_number()
+        )
+        return made.certificate.public_bytes(Encoding.PEM).decode(), encode_key(key).decode()
 
     def write_bundle(self, file: Path) -> None:
         """What clients trust: the root, and what the machine trusts anyway, for hosts beyond an open proxy."""

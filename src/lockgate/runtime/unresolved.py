@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from lockgate.edge import endpoint_annotations as annotation
+from lockgate.edge.exposure import may_have_address
 from lockgate.edge.fronts import Fronts, backends
 from lockgate.edge.supply.hosts import hosts_of
 from lockgate.gateway.hosts import gateway_name
@@ -143,6 +144,8 @@ class _Sources:
             return Why(Readiness.UNSERVED, f"no load balancer: no Service selects the Pods of {gateway.key}")
         if any(service.spec.external_ips or service.status.load_balancer.ingress for service in front.services):
             return _RECORD
+        if not front.ingresses and any(map(may_have_address, front.services)):
+            return Why(Readiness.WAITING, "its gateway's Service gets an address", "address")
         if not front.ingresses:
             lost = [each for each in self._refused_ingresses() if self._leads_to(each, front.services)]
             if lost:

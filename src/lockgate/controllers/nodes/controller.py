@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from lockgate import __version__
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Mirror, Queue
+from lockgate.edge.exposure import is_exposed, led_to
 from lockgate.edge.port_table import Address, PortTable
 from lockgate.edge.workloads import (
     MANAGED_BY,
@@ -23,7 +24,7 @@ from lockgate.edge.workloads import (
     slice_manifest,
     target_port,
 )
-from lockgate.resources.kinds import EndpointSlice, Gateway, Node, Pod, Service
+from lockgate.resources.kinds import EndpointSlice, Gateway, Ingress, Node, Pod, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
@@ -63,6 +64,9 @@ class Nodes:
         self._services = Mirror(kubernetes, Service, self._service_changed)
         self._gateways = Mirror(kubernetes, Gateway, self._gateway_changed)
         self._slices = Mirror(kubernetes, EndpointSlice, self._slice_changed)
+        self._ingresses = Mirror(kubernetes, Ingress, self._ingress_changed)
+        self._fronted: frozenset[ServiceKey] = frozenset()
+        self._addresses: dict[ServiceKey, str] = {}
         self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._workloads: tuple[GatewayWorkload, ...] = ()
         self._stale = False
@@ -73,9 +77,23 @@ class Nodes:
     async def run(self) -> None:
         await self._register()
         async with asyncio.TaskGroup() as tasks:
-            for mirror in (self._services, self._gateways, self._slices):
+            for mirror in (self._services, self._gateways, self._slices, self._ingresses):
                 tasks.create_task(mirror.run())
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
+            await self._ingresses.synced.wait()
+            for key in self._services.objects:
+                self._queue.add(key)
+
+    @property
+    def exposed(self) -> Mapping[Address, Address]:
+        """The ports of gateways' Services at their addresses, and where the gateways really listen."""
+        found: dict[Address, Address] = {}
+        for key, address in self._addresses.items():
+            service = self._services.objects.get(key)
+            for port in service.spec.ports if service else ():
+                if service and (behind := self.table.cluster_addresses.get((service.spec.cluster_ip, port.port))):
+                    found[address, port.port] = behind[0]
+        return found
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each change of the port table."""
@@ -96,6 +114,9 @@ class Nodes:
         if service and slice_.metadata.labels.get(MANAGED_BY) != MANAGER:
             self._queue.add((slice_.namespace, service))
 
+    def _ingress_changed(self, _ingress: Ingress) -> None:
+        self._touch()
+
     def _touch(self) -> None:
         """Changes come in crowds: all of one step of the loop are looked at once."""
         if not self._stale:
@@ -108,7 +129,8 @@ class Nodes:
         self._stale = False
         services = self._services.objects.values()
         before, self._workloads = self._workloads, gateway_workloads(services, self._gateways.objects.values())
-        if self._workloads != before:
+        fronted, self._fronted = self._fronted, led_to(self._ingresses.objects.values())
+        if self._workloads != before or self._fronted != fronted:
             for key in (*self._services.objects, _PODS):
                 self._queue.add(key)
         machine = (self._machine.instance_id, self._machine.private_ip)
@@ -165,7 +187,11 @@ class Nodes:
         if service is None:  # its slices and Pods go with it: they are its own
             return
         workload = next((each for each in self._workloads if each.serves(service)), None)
-        wanted = await self._gateway(service, workload) if workload is not None else await self._applications(service)
+        if workload is not None:
+            await self._expose(service)
+            wanted = await self._gateway(service, workload)
+        else:
+            wanted = await self._applications(service)
         kept = {manifest["metadata"]["name"] for manifest in wanted}
         for manifest in wanted:
             await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
@@ -187,6 +213,28 @@ class Nodes:
                 self._pod_ports[slot] = self._free_port("127.0.0.1", number, purpose)
             ports[port.name or ""] = self._pod_ports[slot]
         return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
+
+    async def _expose(self, service: Service) -> None:
+        """The address of a gateway's Service in its status, as the controller of a load balancer writes it."""
+        key = (service.namespace, service.name)
+        before = self._addresses.get(key)
+        if not self._ingresses.synced.is_set():
+            return
+        if is_exposed(service, self._workloads, self._fronted):
+            self._addresses[key] = before or self._next_address()
+            entries: list[JsonObject] | None = [{"ip": self._addresses[key], "ipMode": "Proxy"}]
+        elif before is not None:
+            del self._addresses[key]
+            entries = None
+        else:
+            return
+        status = {"loadBalancer": {"ingress": entries}}
+        await self._kubernetes.patch_status(Service, service.name, service.namespace, status)
+
+    def _next_address(self) -> str:
+        taken = set(self._addresses.values())
+        numbers = (f"127.1.{high}.{low}" for high in range(256) for low in range(1, 255))
+        return next(address for address in numbers if address not in taken)
 
     async def _run_pod(self, workload: GatewayWorkload, service: Service) -> None:
         metadata = {

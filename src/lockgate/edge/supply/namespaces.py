@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lockgate.edge.objects import Objects
-from lockgate.edge.supply.pieces import Object
+from lockgate.edge.supply.pieces import KeyPair, Object
 from lockgate.resources.kinds import ClusterIssuer, Deployment, IstioOperator, Namespace
 
 DEFAULT: Final = "cert-manager"
 STANDING: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 
-def namespaces(objects: Objects, supplied: Sequence[Object], issuers: str) -> Iterator[Object]:
+def namespaces(
+    objects: Objects, supplied: Sequence[Object], key_pairs: Sequence[KeyPair], issuers: str
+) -> Iterator[Object]:
     """Each once; one line reports those that hold objects. `issuers` is where ClusterIssuers have their Secrets."""
     there = {namespace.name for namespace in objects.all(Namespace)} | STANDING
     holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
     holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
+    holding += [each.namespace for each in key_pairs]
     installed = list(installed_namespaces(objects))
     there |= {each.manifest["metadata"]["name"] for each in installed}
     names = [name for name in dict.fromkeys(holding) if name not in there]

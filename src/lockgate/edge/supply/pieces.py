@@ -76,6 +76,17 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A TLS Secret with a certificate for `names` that the edge's own CA signs, or, as an `authority`, with a CA."""
+
+    namespace: str
+    name: str
+    names: tuple[str, ...]
+    why: str
+    authority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Object:
     """An object of the cluster."""
 
@@ -86,7 +97,8 @@ class Object:
 @dataclass(frozen=True, slots=True)
 class Supply:
     """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves,
-    `rendered` says what was rendered, and `opened` what lockgate.yaml opens."""
+    `rendered` says what was rendered, `opened` what lockgate.yaml opens, and `addressed` which gateways get an
+    address."""
 
     place: Place
     rendered: tuple[str, ...] = ()
@@ -100,12 +112,16 @@ class Supply:
     web_acls: tuple[EmptyWebAcl, ...] = ()
     credentials: tuple[Credential, ...] = ()
     objects: tuple[Object, ...] = ()
+    key_pairs: tuple[KeyPair, ...] = ()
+    addressed: tuple[str, ...] = ()
     cluster_resource_namespace: str = "cert-manager"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The sentences that report it."""
-        pieces: tuple[Zone | AcmCertificate | Subnet | SecurityGroup | UserPoolClient | EmptyWebAcl | Object, ...] = (
+        pieces: tuple[
+            Zone | AcmCertificate | Subnet | SecurityGroup | UserPoolClient | EmptyWebAcl | Object | KeyPair, ...
+        ] = (
             *self.zones,
             *self.certificates,
             *self.subnets,
@@ -113,5 +129,7 @@ class Supply:
             *self.user_pool_clients,
             *self.web_acls,
             *self.objects,
+            *self.key_pairs,
         )
-        return tuple(dict.fromkeys((*self.rendered, *self.opened, *(piece.why for piece in pieces if piece.why))))
+        why = (piece.why for piece in pieces if piece.why)
+        return tuple(dict.fromkeys((*self.rendered, *self.opened, *why, *self.addressed)))

@@ -1,15 +1,16 @@
-"""Secrets with AWS keys that issuers name, and the keys as the AWS API must know them."""
+"""Secrets and ServiceAccounts that Ingresses and cert-manager's kinds name, and the AWS keys in them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.edge.objects import Objects
-from lockgate.edge.supply.pieces import LABEL, Credential, Object
+from lockgate.edge.supply.pieces import LABEL, Credential, KeyPair, Object
 from lockgate.edge.supply.zones import AnyIssuer, issuers, route53_solvers
-from lockgate.resources.kinds import ClusterIssuer, Secret
+from lockgate.ingress.references import secrets_of
+from lockgate.resources.kinds import Certificate, ClusterIssuer, Ingress, Secret, Service, ServiceAccount
 
 
 def issuers_namespace(issuer: AnyIssuer, cluster_namespace: str) -> str:
@@ -37,6 +38,59 @@ def aws_keys(
         for (namespace, name), data in values.made.items()
     )
     return made, tuple(Credential(key, text) for key, text in credentials.items())
+
+
+def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iterator[Object]:
+    """Secrets that are read for a value of their own: clients of login providers, external accounts, keystores."""
+    services = objects.among(Service)
+    values = _Values(objects)
+    users: dict[tuple[str, str], str] = {}
+    for ingress in objects.all(Ingress):
+        for name in secrets_of(ingress, services):
+            users.setdefault((ingress.namespace, name), str(ingress.key))
+            for key in ("clientID", "clientSecret"):
+                values.of(ingress.namespace, name, key, "lockgate" if key == "clientID" else secret)
+    for issuer in issuers(objects):
+        if issuer.spec.acme and (binding := issuer.spec.acme.external_account_binding):
+            namespace, ref = issuers_namespace(issuer, cluster_namespace), binding.key_secret_ref
+            users.setdefault((namespace, ref.name), str(issuer.key))
+            values.of(namespace, ref.name, ref.key or "secret", secret)
+    for certificate in objects.all(Certificate):
+        stores = certificate.spec.keystores
+        for store in (stores.jks, stores.pkcs12) if stores else ():
+            if store and (password := store.password_secret_ref):
+                users.setdefault((certificate.namespace, password.name), str(certificate.key))
+                values.of(certificate.namespace, password.name, password.key, secret)
+    for at, data in values.made.items():
+        yield _secret(
+            *at, data, f"Secret {'/'.join(at)}: made with values of this edge's own, because {users[at]} names it"
+        )
+
+
+def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
+    """The CAs that issuers of type `ca` sign with."""
+    made = {(each.namespace, each.spec.secret_name) for each in objects.all(Certificate)}
+    for issuer in issuers(objects):
+        namespace = issuers_namespace(issuer, cluster_namespace)
+        name = issuer.spec.ca.secret_name if issuer.spec.ca else ""
+        if name and (namespace, name) not in made and objects.get(Secret, namespace, name) is None:
+            made.add((namespace, name))
+            why = f"Secret {namespace}/{name}: made with a CA of this edge's own, because {issuer.key} signs with it"
+            yield KeyPair(namespace, name, (name,), why, authority=True)
+
+
+def service_accounts(objects: Objects, cluster_namespace: str) -> Iterator[Object]:
+    """Those with whose tokens issuers assume roles."""
+    there = {(each.namespace, each.name) for each in objects.all(ServiceAccount)}
+    for issuer, _, route53 in route53_solvers(issuers(objects)):
+        if route53.auth is None:
+            continue
+        at = (issuers_namespace(issuer, cluster_namespace), route53.auth.kubernetes.service_account_ref.name)
+        if at not in there:
+            there.add(at)
+            metadata = {"name": at[1], "namespace": at[0], "labels": {LABEL: "true"}}
+            manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+            yield Object(manifest, f"ServiceAccount {'/'.join(at)}: created, because {issuer.key} uses its tokens")
 
 
 @dataclass

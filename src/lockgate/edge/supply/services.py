@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Object
-from lockgate.resources.kinds import Gateway, Ingress, IstioOperator, Service, VirtualService
+from lockgate.resources.kinds import Service, VirtualService
 from lockgate.resources.model import JsonObject
 
 
@@ -22,31 +22,6 @@ def services(objects: Objects) -> Iterator[Object]:
             service(namespace, name, {f"http-{port}": (port, port) for port in ports}),
             f"Service {namespace}/{name}: made, because VirtualService {next(iter(ports.values()))} leads to it",
         )
-    yield from _gateway_services(objects, there | wanted.keys())
-
-
-def _gateway_services(objects: Objects, there: set[tuple[str, str]]) -> Iterator[Object]:
-    """The gateway's Service, where an Ingress leads to it and Istio was installed by other means."""
-    gateways = [gateway for gateway in objects.all(Gateway) if gateway.spec.selector]
-    if not gateways or list(objects.all(IstioOperator)):
-        return
-    made: set[tuple[str, str]] = set()
-    for ingress in objects.all(Ingress):
-        for rule in ingress.spec.rules:
-            for path in rule.http.paths if rule.http else ():
-                backend = path.backend.service
-                key = (ingress.namespace or "default", backend.name if backend else "")
-                if backend is None or backend.port.name == "use-annotation" or key in there | made:
-                    continue
-                gateway = next((each for each in gateways if (each.namespace or "default") == key[0]), gateways[0])
-                made.add(key)
-                ports = {"status-port": (15021, 15021), "http2": (80, 8080), "https": (443, 8443)}
-                manifest = service(*key, ports, type_="NodePort", selector=gateway.spec.selector)
-                yield Object(
-                    manifest,
-                    f"Service {key[0]}/{key[1]}: made as Istio's ingress gateway, because Ingress "
-                    f"{ingress.name} leads to it",
-                )
 
 
 def service(

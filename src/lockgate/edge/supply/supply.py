@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lockgate.edge.exposure import exposed
 from lockgate.edge.location import Place
 from lockgate.edge.objects import Objects
 from lockgate.edge.options import Options
 from lockgate.edge.supply.certificates import certificates
 from lockgate.edge.supply.classes import ingress_classes
+from lockgate.edge.supply.gateway import gateway_services
+from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
 from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces
 from lockgate.edge.supply.network import security_groups, subnets
 from lockgate.edge.supply.pieces import Supply
-from lockgate.edge.supply.secrets import aws_keys
+from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
 from lockgate.edge.supply.web_acls import web_acls
 from lockgate.edge.supply.zones import zones
@@ -47,19 +50,32 @@ def supply(
     cluster_namespace = cluster_resource_namespace(objects)
     references = tuple(_references(objects, settings))
     secrets, credentials = aws_keys(objects, cluster_namespace, secret_access_key)
-    made = (*ingress_classes(objects), *services(objects), *secrets)
+    gateways = tuple(gateway_services(objects))
+    made = (
+        *ingress_classes(objects),
+        *gateways,
+        *services(objects),
+        *secrets,
+        *other_secrets(objects, cluster_namespace, secret_access_key),
+        *service_accounts(objects, cluster_namespace),
+    )
+    with_gateways = Objects([*resources, *(Service.model_validate(each.manifest) for each in gateways)])
+    zone_names = [zone.name for zone in made_zones]
+    pairs = (*key_pairs(with_gateways, named, zone_names), *authorities(objects, cluster_namespace))
     return Supply(
         place,
         opened=options.opened,
         hosts=served,
         zones=made_zones,
-        certificates=certificates(references, named, [zone.name for zone in made_zones], place),
+        certificates=certificates(references, named, zone_names, place),
         subnets=subnets(references),
         security_groups=security_groups(references),
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
         web_acls=tuple(web_acls(references)),
         credentials=credentials,
-        objects=(*namespaces(objects, made, cluster_namespace), *made),
+        objects=(*namespaces(objects, made, pairs, cluster_namespace), *made),
+        key_pairs=pairs,
+        addressed=tuple(_addressed(with_gateways)),
         cluster_resource_namespace=cluster_namespace,
     )
 
@@ -74,10 +90,16 @@ def _named_only(
         opened=options.opened,
         hosts=served,
         zones=zones(Objects(), (), options.hosted_zones),
+        addressed=tuple(_addressed(objects)),
         user_pool_clients=tuple(each for each in clients if each.client_id in options.user_pool_clients),
         objects=tuple(installed_namespaces(objects)),
         cluster_resource_namespace=cluster_resource_namespace(objects),
     )
+
+
+def _addressed(objects: Objects) -> Iterator[str]:
+    for namespace, name in sorted(exposed(objects)):
+        yield f"Service {namespace}/{name}: gets an address of this machine, in place of a network load balancer"
 
 
 def _references(objects: Objects, settings: Settings) -> Iterator[References]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lockgate.edge.exposure import exposed
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources import validation
+from lockgate.resources.effects.row import Scope
 from lockgate.resources.effects.table import notices
 from lockgate.resources.effects.uses import fault, uses_of
-from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
+from lockgate.resources.kinds import Deployment, Gateway, Ingress, IstioOperator, Service
 from lockgate.resources.model import JsonObject, Resource
 
 
@@ -21,10 +23,22 @@ def warnings(storage: Storage, model: type[Resource], body: JsonObject, *, subre
         return
     group, kind = model.KIND.group_kind
     for use in uses_of(body, notices(group, kind, body)):
-        if use.row.noticed and (use.row.scope is None or use.row.scope is _pods(storage).scope(body)):
+        if use.row.noticed and _concerns(use.row.scope, storage, body):
             yield f"{fault([use], None).message} [{use.row.code.id}]"
 
 
-def _pods(storage: Storage) -> GatewayPods:
-    kinds = (Service, Gateway, Deployment, IstioOperator)
-    return GatewayPods.of([each.parsed(kind) for kind in kinds for each in storage.all(kind.KIND.group_kind)])
+def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
+    """Whether a row of this scope is about the object, by the others that there are."""
+    match scope:
+        case None:
+            return True
+        case Scope.PENDING:
+            service = Service.model_validate(body)
+            there = [*_all(storage, Service, Gateway, Ingress), service]
+            return (service.namespace, service.name) not in exposed(there)
+        case _:
+            return GatewayPods.of(_all(storage, Service, Gateway, Deployment, IstioOperator)).scope(body) is scope
+
+
+def _all(storage: Storage, *kinds: type[Resource]) -> list[Resource]:
+    return [each.parsed(kind) for kind in kinds for each in storage.all(kind.KIND.group_kind)]

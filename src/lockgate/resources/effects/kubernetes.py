@@ -115,6 +115,7 @@ ROWS = (
             "spec.type=LoadBalancer",
             because="no network load balancer is made for a Service, so its EXTERNAL-IP stays pending",
             noticed=True,
+            scope=Scope.PENDING,
             fix="put an Ingress of class alb in front of it",
         ),
         accepted(

@@ -39,11 +39,12 @@ class Effect(StrEnum):
 
 class Scope(StrEnum):
     """What an object is for, as far as other objects decide it: which workloads an Istio policy selects, whether an
-    Ingress is of a class whose controller does not run here."""
+    Ingress is of a class whose controller does not run here, whether nothing stands for a Service's load balancer."""
 
     GATEWAY = "gateway"
     APPLICATION = "application"
     FOREIGN = "foreign"
+    PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)

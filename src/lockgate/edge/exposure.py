@@ -1,0 +1,51 @@
+"""Which gateways are reached without an application load balancer: by an address of their Service.
+
+On AWS a network load balancer stands for a Service of type LoadBalancer and passes connections on as they are, so here
+an address of this machine can stand for it. One that ends TLS or adds the PROXY protocol cannot be stood for so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from lockgate.edge.fronts import backends
+from lockgate.edge.objects import Name, Objects
+from lockgate.edge.workloads import GatewayWorkload, gateway_workloads
+from lockgate.resources.kinds import Gateway, Ingress, Service
+from lockgate.resources.model import Resource
+
+_CHANGES_BYTES: Final = (
+    "service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
+    "service.beta.kubernetes.io/aws-load-balancer-proxy-protocol",
+    "service.beta.kubernetes.io/aws-load-balancer-backend-protocol",
+)
+
+
+def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
+    """The Services of an edge's gateways that get an address."""
+    objects = Objects(resources)
+    workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
+    fronted = led_to(objects.all(Ingress))
+    services = objects.all(Service) if workloads else ()
+    return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
+
+
+def led_to(ingresses: Iterable[Ingress]) -> frozenset[Name]:
+    """The Services that Ingresses lead to."""
+    return frozenset((ingress.namespace, name) for ingress in ingresses for name in backends(ingress))
+
+
+def is_exposed(service: Service, workloads: Iterable[GatewayWorkload], fronted: Collection[Name]) -> bool:
+    """Whether the Service is that of a gateway and gets an address. `fronted` are the Services behind Ingresses."""
+    return (
+        may_have_address(service)
+        and (service.namespace, service.name) not in fronted
+        and any(workload.serves(service) for workload in workloads)
+    )
+
+
+def may_have_address(service: Service) -> bool:
+    """Whether an address can stand for the load balancer that the Service asks for."""
+    annotations = service.metadata.annotations
+    return service.spec.type == "LoadBalancer" and not any(name in annotations for name in _CHANGES_BYTES)

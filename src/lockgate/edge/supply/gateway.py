@@ -1,0 +1,107 @@
+"""Istio's ingress gateway: its Service, where Gateways exist and nothing brings one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from lockgate.edge.fronts import backends
+from lockgate.edge.objects import Name, Objects
+from lockgate.edge.supply.gateway_secrets import credentials_of, made_secrets
+from lockgate.edge.supply.pieces import Object
+from lockgate.edge.supply.services import service
+from lockgate.edge.workloads import gateway_workloads
+from lockgate.resources.kinds import Gateway, Ingress, Service
+
+_NAME: Final = "istio-ingressgateway"
+_NAMESPACE: Final = "istio-system"
+_LABELS: Final = {"app": _NAME, "istio": "ingressgateway"}  # of the default profile's Pods
+
+# istiod's own: what a gateway Service of the default profile has besides the Gateways' ports.
+_STATUS: Final = ("status-port", 15021, 15021)
+_TARGETS: Final = {80: 8080, 443: 8443}
+
+
+def gateway_services(objects: Objects) -> Iterator[Object]:
+    """A Service for each set of labels that Gateways select. Where there is one gateway, a Gateway that selects another
+    one is a mistake, and is left to be found."""
+    if gateway_workloads(objects.all(Service), objects.all(Gateway)):
+        return
+    missing: dict[tuple[tuple[str, str], ...], list[Gateway]] = {}
+    for gateway in objects.all(Gateway):
+        selector = gateway.spec.selector
+        if _is_ingress(gateway):
+            labels = {**_LABELS, **selector} if selector.items() <= _LABELS.items() else selector
+            missing.setdefault(tuple(sorted(labels.items())), []).append(gateway)
+    led = list(_led_to(objects)) if missing else []
+    for selected, gateways in missing.items():
+        yield _service(objects, dict(selected), gateways, led)
+
+
+def _is_ingress(gateway: Gateway) -> bool:
+    """Traffic that leaves the mesh, or comes from another cluster's, has gateways of its own."""
+    text = " ".join(gateway.spec.selector.values())
+    return "egress" not in text and "eastwest" not in text and bool(gateway.spec.servers)
+
+
+def _led_to(objects: Objects) -> Iterator[tuple[Name, Ingress]]:
+    """Services that Ingresses lead to and that do not exist, those with a gateway's name first."""
+    found = [pair for ingress in objects.all(Ingress) for pair in _missing_backends(objects, ingress)]
+    yield from sorted(found, key=lambda pair: not re.search("istio|ingress|gateway", pair[0][1]))
+
+
+def _missing_backends(objects: Objects, ingress: Ingress) -> Iterator[tuple[Name, Ingress]]:
+    actions = {
+        path.backend.service.name
+        for rule in ingress.spec.rules
+        for path in (rule.http.paths if rule.http else ())
+        if path.backend.service and path.backend.service.port.name == "use-annotation"
+    }
+    for name in dict.fromkeys(backends(ingress)):
+        if name not in actions and objects.get(Service, ingress.namespace, name) is None:
+            yield (ingress.namespace, name), ingress
+
+
+def _service(
+    objects: Objects, labels: Mapping[str, str], gateways: Sequence[Gateway], led: list[tuple[Name, Ingress]]
+) -> Object:
+    first = gateways[0]
+    ports = {name: (port, target) for name, port, target in _ports(gateways)}
+    if led:  # an Ingress says what it is called
+        (namespace, name), ingress = led.pop(0)
+        led[:] = [each for each in led if each[0] != (namespace, name)]
+        why = f"because Ingress {ingress.name} leads to it"
+        made = service(namespace, name, ports, type_="NodePort", selector=labels)
+        return Object(made, f"Service {namespace}/{name}: made as Istio's ingress gateway, {why}")
+    name = _service_name(labels)
+    namespace = _namespace(objects, gateways, labels)
+    why = f"because Gateway {first.namespace}/{first.name} selects it and nothing brings one"
+    made = service(namespace, name, ports, type_="LoadBalancer", selector=labels)
+    return Object(made, f"Service {namespace}/{name}: made as Istio's ingress gateway, {why}")
+
+
+def _service_name(labels: Mapping[str, str]) -> str:
+    """As Istio's charts name it: after the label ``app``, and ``istio: ingress`` belongs to istio-ingress."""
+    value = labels.get("app") or labels.get("istio") or next(iter(labels.values()), _NAME)
+    name = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
+    return f"istio-{name}" if name == "ingress" else name[:63] or _NAME
+
+
+def _ports(gateways: Iterable[Gateway]) -> Iterator[tuple[str, int, int]]:
+    numbers = dict.fromkeys((80, 443, *(each.port.number for one in gateways for each in one.spec.servers)))
+    yield _STATUS
+    for number in numbers:
+        if number in _TARGETS.values():  # a Gateway may name the Pods' own port, which port 80 or 443 leads to
+            continue
+        name = {80: "http2", 443: "https"}.get(number, f"tcp-{number}")
+        yield name, number, _TARGETS.get(number, number)
+
+
+def _namespace(objects: Objects, gateways: Sequence[Gateway], labels: Mapping[str, str]) -> str:
+    """That of the Secrets which its servers name: Istio reads them beside the gateway's Pods, and nowhere else."""
+    named = {name for gateway in gateways for server in gateway.spec.servers for name in credentials_of(server)}
+    holding = {namespace for namespace, name in made_secrets(objects) if name in named}
+    if len(holding) == 1:
+        return holding.pop()
+    return _NAMESPACE if labels.get("istio") == "ingressgateway" else gateways[0].namespace or _NAMESPACE

@@ -1,0 +1,86 @@
+"""Secrets with certificates that Gateways name, and nobody makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from lockgate.edge.objects import Name, Objects
+from lockgate.edge.supply.hosts import covering, is_public
+from lockgate.edge.supply.pieces import KeyPair
+from lockgate.edge.workloads import gateway_workloads
+from lockgate.resources.kinds import Certificate, Gateway, Ingress, Secret, Server, Service, VirtualService
+
+
+def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> tuple[KeyPair, ...]:
+    """The Secrets that servers of Gateways name and nobody makes. One that exists in another namespace than the
+    gateway's is the user's mistake, and is left to be found."""
+    made = set(made_secrets(objects))
+    names = {name for _, name in made}
+    workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
+    found: dict[Name, KeyPair] = {}
+    for gateway in objects.all(Gateway):
+        spaces = [each.namespace for each in workloads if gateway.spec.selector.items() <= dict(each.labels).items()]
+        for server in gateway.spec.servers:
+            for name in credentials_of(server):
+                for namespace in spaces if name not in names else ():
+                    served = _names(server, gateway, objects, hosts, zones)
+                    before = found.get((namespace, name))
+                    together = tuple(dict.fromkeys((*(before.names if before else ()), *served)))
+                    why = (
+                        f"Secret {namespace}/{name}: made with a certificate of this edge's own CA for "
+                        f"{', '.join(together)}, because Gateway {gateway.namespace}/{gateway.name} names it"
+                    )
+                    pair = before or KeyPair(namespace, name, (), "")
+                    found[namespace, name] = replace(pair, names=together, why=why)
+    return tuple(found.values())
+
+
+def credentials_of(server: Server) -> tuple[str, ...]:
+    tls = server.tls
+    if tls is None or tls.mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
+        return ()
+    names = (tls.credential_name, *tls.credential_names)
+    return tuple(name for name in names if name and "/" not in name)
+
+
+def made_secrets(objects: Objects) -> Iterator[Name]:
+    """Secrets that are there, or that cert-manager or Reflector will make."""
+    for secret in objects.all(Secret):
+        yield secret.namespace, secret.name
+        yield from _reflected(secret.name, secret.metadata.annotations)
+    for certificate in objects.all(Certificate):
+        yield certificate.namespace, certificate.spec.secret_name
+        if template := certificate.spec.secret_template:
+            yield from _reflected(certificate.spec.secret_name, template.annotations)
+    for ingress in objects.all(Ingress):  # ingress-shim
+        if any(key in ingress.metadata.annotations for key in _ISSUERS):
+            yield from ((ingress.namespace, tls.secret_name) for tls in ingress.spec.tls if tls.secret_name)
+
+
+_OF_REFLECTOR: Final = "reflector.v1.k8s.emberstack.com/"
+_ISSUERS: Final = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme")
+
+
+def _reflected(name: str, annotations: Mapping[str, str]) -> Iterator[Name]:
+    namespaces = annotations.get(f"{_OF_REFLECTOR}reflection-auto-namespaces", "")
+    if annotations.get(f"{_OF_REFLECTOR}reflection-auto-enabled") == "true":
+        yield from ((namespace.strip(), name) for namespace in namespaces.split(",") if namespace.strip())
+
+
+def _names(
+    server: Server, gateway: Gateway, objects: Objects, hosts: Sequence[str], zones: Sequence[str]
+) -> tuple[str, ...]:
+    """What a team would have put into the certificate: the server's hosts, else those of the routes that use it."""
+    own = [host for host in (each.rpartition("/")[2] for each in server.hosts) if is_public(host)]
+    if own:
+        return tuple(dict.fromkeys(own))
+    routed = [
+        host
+        for each in objects.all(VirtualService)
+        if any(name.rpartition("/")[2] == gateway.name for name in each.spec.gateways)
+        for host in each.spec.hosts
+        if is_public(host)
+    ]
+    return covering(routed or hosts, zones) or (f"{gateway.name}.{gateway.namespace}.svc",)
