@@ -223,7 +223,7 @@ def load_balancer() -> Mapping[str, Mapping[str, Entry]]:
         certificates={"arn:certificate": balancers.Material("chain", "key")},  # which the listener only names
         endpoints={},
         authentication=balancers.Socket("127.0.0.1", 8444),
-        firewall="/tmp/waf.sock",
+        waf_socket="/tmp/waf.sock",
         records="/dev/null",
     ).resources
 

@@ -1,4 +1,4 @@
-"""A real Envoy that serves load balancers to tests, with a target behind each group that tells what reached it."""
+"""A real Envoy that serves load balancers to tests, with an echo target behind each target group."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP/1.1 answer as it came."""
+    """An HTTP/1.1 answer as received."""
 
     status: int
     reason: str
@@ -65,7 +65,7 @@ class Lab:
     certificates: dict[str, Material] = field(default_factory=dict)
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     authentication: Socket | None = None
-    firewall: str = ""
+    waf_socket: str = ""
     records: str = ""
 
     def run(self, work: Awaitable[T]) -> T:
@@ -76,7 +76,7 @@ class Lab:
         return self.runner.run(limited())
 
     def serve(self, balancer: AnyLoadBalancer, endpoints: Mapping[str, Sequence[Endpoint]] | None = None) -> None:
-        """Serve a load balancer; each of its target groups gets a telling target unless `endpoints` says otherwise."""
+        """Serve a load balancer; each of its target groups gets an echo target unless `endpoints` says otherwise."""
         self.run(self._serve(balancer, endpoints or {}))
 
     async def _serve(self, balancer: AnyLoadBalancer, given: Mapping[str, Sequence[Endpoint]]) -> None:
@@ -87,7 +87,7 @@ class Lab:
                 continue
             secure = group.protocol == "HTTPS"
             if (key := f"{reference} {secure}") not in self.targets:
-                self.targets[key] = await self.listen(_telling(group.name), secure=secure)
+                self.targets[key] = await self.listen(_echo(group.name), secure=secure)
             endpoints[reference] = [Endpoint("127.0.0.1", self.targets[key])]
         for listener in balancer.listeners:
             if (balancer.arn, listener.port) not in self.sockets:
@@ -101,7 +101,7 @@ class Lab:
             endpoints=endpoints,
             trust_stores=self.trust_stores,
             authentication=self.authentication,
-            firewall=self.firewall,
+            waf_socket=self.waf_socket,
             records=self.records,
             built=self.built,
         )
@@ -213,14 +213,14 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, list[tuple[st
     return line, headers, body
 
 
-def _telling(name: str) -> Handler:
+def _echo(name: str) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 line, headers, body = await read_request(reader)
                 method, _, rest = line.partition(" ")
                 tls = writer.get_extra_info("ssl_object")
-                told = {
+                seen = {
                     "target": name,
                     "method": method,
                     "path": rest.rpartition(" ")[0],
@@ -228,7 +228,7 @@ def _telling(name: str) -> Handler:
                     "body": body.decode("latin-1"),
                     "tls": tls.version() if tls else None,
                 }
-                text = json.dumps(told).encode()
+                text = json.dumps(seen).encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nServer: target\r\n\r\n" % len(text))
                 writer.write(b"" if method == "HEAD" else text)
 

@@ -105,7 +105,7 @@ def test_the_mesh_changes_the_connection_manager() -> None:
     assert message.server_header_transformation == HttpConnectionManager.PASS_THROUGH
 
 
-def test_access_logs_go_where_they_are_told() -> None:
+def test_access_logs_are_streamed_to_the_configured_cluster() -> None:
     message = manager(made(access_log=AccessLog("ads", "gateway")))
     assert [log.name for log in message.access_log] == ["envoy.access_loggers.http_grpc"]
     assert not manager(made()).access_log

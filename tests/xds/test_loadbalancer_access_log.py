@@ -152,7 +152,7 @@ def written(lab: Lab, logs: AccessLogs, folder: Path, count: int) -> list[str]:
     return [each for file in folder.rglob("*.log") for each in file.read_text().splitlines()]
 
 
-def test_a_line_tells_which_certificate_was_presented(tmp_path: Path) -> None:
+def test_the_log_has_the_presented_certificate(tmp_path: Path) -> None:
     arns = tuple(f"{ARN}certificate/{name}" for name in ("a.example.com", "*.example.com", "b.example.com"))
     listener = Listener(443, "HTTPS", (FixedResponse("200"),), certificates=arns)
     one = replace(balancer(access_logs__s3__enabled="true", access_logs__s3__bucket="logs"), listeners=(listener,))
@@ -163,8 +163,8 @@ def test_a_line_tells_which_certificate_was_presented(tmp_path: Path) -> None:
         for name in ("b.example.com", "c.example.com", "elsewhere.org", ""):
             lab.ask(one, "GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n", port=443, server_name=name)
         lines = written(lab, logs, tmp_path, 4)
-    told = [dict(zip(FIELDS, shlex.split(each), strict=True))["chosen_cert_arn"] for each in lines]
-    assert told == [arns[2], arns[1], arns[0], arns[0]]
+    entries = [dict(zip(FIELDS, shlex.split(each), strict=True))["chosen_cert_arn"] for each in lines]
+    assert entries == [arns[2], arns[1], arns[0], arns[0]]
 
 
 CLASSES = {
@@ -189,7 +189,7 @@ STRICT_CLASSES = {
 
 
 @pytest.mark.parametrize("mode", ["defensive", "strictest"])
-def test_a_line_tells_of_what_is_wrong_with_a_request(tmp_path: Path, mode: str) -> None:
+def test_the_log_has_the_desync_classification(tmp_path: Path, mode: str) -> None:
     kinds = CLASSES if mode == "defensive" else STRICT_CLASSES
     one = balancer(access_logs__s3__enabled="true", routing__http__desync_mitigation_mode=mode)
     logs = AccessLogs(tmp_path, lambda: [(one, "127.0.0.1")])
@@ -198,9 +198,9 @@ def test_a_line_tells_of_what_is_wrong_with_a_request(tmp_path: Path, mode: str)
         lab.serve(one)
         statuses = [lab.ask(one, request).status for request in kinds]
         lines = written(lab, logs, tmp_path, len(kinds))
-    told = [dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines]
-    assert [(each["classification"], each["classification_reason"]) for each in told] == list(kinds.values())
-    assert [each["elb_status_code"] for each in told] == [str(status) for status in statuses]
+    entries = [dict(zip(FIELDS, shlex.split(each), strict=True)) for each in lines]
+    assert [(each["classification"], each["classification_reason"]) for each in entries] == list(kinds.values())
+    assert [each["elb_status_code"] for each in entries] == [str(status) for status in statuses]
     assert set(statuses) == ({400} if mode == "strictest" else {404, 501, 400})
 
 
@@ -222,8 +222,8 @@ def test_a_stream_that_is_ended_without_an_answer_is_000(tmp_path: Path) -> None
 
         lab.run(too_much())
         (line,) = written(lab, logs, tmp_path, 1)
-    told = dict(zip(FIELDS, shlex.split(line), strict=True))
-    assert (told["type"], told["elb_status_code"], told["target_status_code"]) == ("h2", "000", "-")
+    entries = dict(zip(FIELDS, shlex.split(line), strict=True))
+    assert (entries["type"], entries["elb_status_code"], entries["target_status_code"]) == ("h2", "000", "-")
 
 
 def test_a_client_that_leaves_before_the_answer_is_460(tmp_path: Path) -> None:
@@ -248,12 +248,12 @@ def test_a_client_that_leaves_before_the_answer_is_460(tmp_path: Path) -> None:
 
         lab.run(leave())
         (line,) = written(lab, logs, tmp_path, 1)
-    told = dict(zip(FIELDS, shlex.split(line), strict=True))
-    assert (told["elb_status_code"], told["target_status_code"]) == ("460", "-")
+    entries = dict(zip(FIELDS, shlex.split(line), strict=True))
+    assert (entries["elb_status_code"], entries["target_status_code"]) == ("460", "-")
 
 
 def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
-    client, stranger = certificate("client"), certificate("stranger")
+    client, untrusted = certificate("client"), certificate("untrusted")
     listeners = (
         Listener(80, "HTTP", (FixedResponse("200"),)),
         Listener(
@@ -273,26 +273,26 @@ def test_connections_become_lines_of_the_connection_log(tmp_path: Path) -> None:
         lab.serve(one)
         assert lab.ask(one, request).status == 200
         assert lab.ask(one, request, port=443, client=client).status == 200
-        for unknown in (stranger, None):
+        for unknown in (untrusted, None):
             with pytest.raises((OSError, asyncio.IncompleteReadError)):
                 lab.ask(one, request, port=443, client=unknown)
         lines = written(lab, logs, tmp_path, 4)
     (file,) = tmp_path.rglob("*.log")
     assert file.name.startswith("conn_log.123456789012_elasticloadbalancing_us-east-1_app.lab.0123456789abcdef_")
-    plain, known, untrusted, without = (shlex.split(each) for each in lines)
+    plain, accepted, refused, without = (shlex.split(each) for each in lines)
     assert plain[1] == "127.0.0.1"
     assert plain[3:11] == ["80", *["-"] * 7]
-    assert known[3:5] == ["443", "TLSv1.2"]
-    assert re.fullmatch(r"ECDHE-ECDSA-\S+", known[5])
-    assert re.fullmatch(r"\d+\.\d{3}", known[6])
-    assert known[7] == "CN=client"
+    assert accepted[3:5] == ["443", "TLSv1.2"]
+    assert re.fullmatch(r"ECDHE-ECDSA-\S+", accepted[5])
+    assert re.fullmatch(r"\d+\.\d{3}", accepted[6])
+    assert accepted[7] == "CN=client"
     day = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-    assert re.fullmatch(f"NotBefore={day};NotAfter={day}", known[8])
-    assert re.fullmatch(r"[0-9A-F]+", known[9])
-    assert (known[10], untrusted[10]) == ("Success", "Failed:ClientCertUntrusted")
+    assert re.fullmatch(f"NotBefore={day};NotAfter={day}", accepted[8])
+    assert re.fullmatch(r"[0-9A-F]+", accepted[9])
+    assert (accepted[10], refused[10]) == ("Success", "Failed:ClientCertUntrusted")
     assert without[10] == "Failed:UnmappedConnectionError"
-    assert (plain[12], known[12]) == ("-", "x25519")
-    assert {len(each) for each in (plain, known, untrusted, without)} == {13}
+    assert (plain[12], accepted[12]) == ("-", "x25519")
+    assert {len(each) for each in (plain, accepted, refused, without)} == {13}
 
 
 def test_nothing_is_written_where_the_log_is_off(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rules that authenticate, through a real Envoy, with a provider that fails in ways that a good one cannot be made to.
+"""Rules that authenticate, through a real Envoy, with an identity provider that fails on purpose.
 
 Whole logins are in tests/edge/test_login.py, with a certified provider.
 """
@@ -159,7 +159,7 @@ def cookies(answer: Answer) -> str:
     return "Cookie: " + "; ".join(each.partition(";")[0] for each in answer.all("set-cookie"))
 
 
-def test_a_user_logs_in_and_the_target_is_told_who(story: Story) -> None:
+def test_the_target_gets_the_claims_of_a_user_who_logs_in(story: Story) -> None:
     story.rules(story.oidc(extra_parameters={"prompt": "login"}))
     began = story.get("/1/a?b=c")
     assert began.status == 302
@@ -233,7 +233,7 @@ BROKEN: dict[str, tuple[Broken, int, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_goes_wrong_at_the_provider(story: Story, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_of_the_identity_provider(story: Story, name: str, caplog: pytest.LogCaptureFixture) -> None:
     (path, answered, body), status, reason = BROKEN[name]
     story.rules(story.oidc())
     began = story.get("/1")
@@ -245,9 +245,9 @@ def test_what_goes_wrong_at_the_provider(story: Story, name: str, caplog: pytest
         story.provider.instead = {}
     assert (back.status, back.header("server"), back.all("set-cookie")) == (status, "awselb/2.0", [])
     assert f"<h1>{status} ".encode() in back.body
-    (told,) = [each.message for each in caplog.records if "idpresponse" in each.message]
-    assert told.startswith("https://a.example.com/oauth2/idpresponse: ")
-    assert told.endswith(f"({reason})")
+    (message,) = [each.message for each in caplog.records if "idpresponse" in each.message]
+    assert message.startswith("https://a.example.com/oauth2/idpresponse: ")
+    assert message.endswith(f"({reason})")
 
 
 def test_a_provider_that_answers_with_an_error(story: Story) -> None:
@@ -259,12 +259,12 @@ def test_a_provider_that_answers_with_an_error(story: Story) -> None:
         assert (back.status, back.header("content-type")) == (status, "text/html")
 
 
-def test_what_anybody_sends_is_one_line_of_the_log(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_input_cannot_break_a_log_line(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     assert story.get("/oauth2/idpresponse?error=a%0Ab&error_description=c%0D%0Ad").status == 401
     assert r"'a\nb' 'c\r\nd'" in caplog.text
 
 
-def test_a_provider_that_never_comes_to_an_end(
+def test_an_endless_response_of_the_identity_provider(
     story: Story, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(identity_provider, "SECONDS", 0.3)
@@ -279,7 +279,7 @@ def test_a_provider_that_never_comes_to_an_end(
     assert "(AuthTokenEpRequestTimeout)" in caplog.text
 
 
-def test_a_key_set_that_is_none(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_key_set(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     story.rules(JwtValidation(f"{story.provider.url}/odd-keys", story.provider.url))
     story.provider.instead = {"/odd-keys": (200, {"keys": None})}
     try:
@@ -289,7 +289,7 @@ def test_a_key_set_that_is_none(story: Story, caplog: pytest.LogCaptureFixture) 
     assert "(AuthUnhandledException)" in caplog.text
 
 
-def test_as_much_as_may_be_known_of_a_user(story: Story) -> None:
+def test_the_largest_session(story: Story) -> None:
     story.rules(story.oidc())
     began = story.get("/1")
     state = parse_qs(urlsplit(began.header("location") or "").query)["state"][0]
@@ -351,7 +351,7 @@ TOKENS: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_tokens_of_clients(story: Story, name: str) -> None:
+def test_jwts_of_clients(story: Story, name: str) -> None:
     claims, status = TOKENS[name]
     scope = JwtClaim("scope", "space-separated-values", ("read",))
     story.rules(JwtValidation(f"{story.provider.url}/keys", story.provider.url, (scope,)))
@@ -361,7 +361,7 @@ def test_tokens_of_clients(story: Story, name: str) -> None:
         assert answer.seen_header("authorization")[0].startswith("Bearer ")
 
 
-def test_without_a_token_or_without_keys(story: Story) -> None:
+def test_without_a_jwt_or_without_keys(story: Story) -> None:
     story.rules(JwtValidation(f"{story.provider.url}/keys", story.provider.url))
     assert story.get("/1").status == 401
     assert story.get("/1", "Authorization: Bearer a.b.c").status == 401

@@ -40,7 +40,7 @@ MEBIBYTE = 1 << 20
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Tells what it was asked; ``/image`` is binary."""
+    """Echoes the request; ``/image`` is binary."""
     body = (await receive())["body"]
     image = scope["path"] == "/image"
     headers = [
@@ -48,7 +48,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         (b"set-cookie", b"a=1"),
         (b"set-cookie", b"b=2"),
     ]
-    told = {
+    seen = {
         "method": scope["method"],
         "path": scope["path"],
         "query": scope["query_string"].decode(),
@@ -57,7 +57,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         "group": scope["aws.event"]["requestContext"]["elb"]["targetGroupArn"],
     }
     await send({"type": "http.response.start", "status": 201, "headers": headers})
-    await send({"type": "http.response.body", "body": b"\x89PNG\xff" if image else json.dumps(told).encode()})
+    await send({"type": "http.response.body", "body": b"\x89PNG\xff" if image else json.dumps(seen).encode()})
 
 
 class Invocations:
@@ -71,7 +71,7 @@ class Invocations:
         self._mangum = Mangum(application, lifespan="off")
 
     def _run(self, event: Any) -> str:
-        """Mangum wants an event loop of its own, which a function's process has."""
+        """Mangum needs its own event loop, which a function's process has."""
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
@@ -196,13 +196,13 @@ def test_a_function_answers_a_request(story: Story) -> None:
     group = story.group("mangum")
     story.rules(group)
     answer = story.ask("GET /a%2Fb?x=1&x=2&y=%20", "X-One: 1", "Cookie: c=3")
-    told = json.loads(answer.body)
+    seen = json.loads(answer.body)
     assert (answer.status, answer.header("content-type")) == (201, "application/json")
     assert (answer.header("server"), answer.header("content-length")) == ("awselb/2.0", str(len(answer.body)))
     assert sorted(answer.all("set-cookie")) == ["a=1", "b=2"]  # Mangum's way: names in different case
-    assert (told["method"], told["path"], told["group"]) == ("GET", "/a/b", group.reference)
-    assert told["query"] == "x=2&y=+"  # the last value counts
-    headers = dict(told["headers"])
+    assert (seen["method"], seen["path"], seen["group"]) == ("GET", "/a/b", group.reference)
+    assert seen["query"] == "x=2&y=+"  # the last value counts
+    headers = dict(seen["headers"])
     assert (headers["host"], headers["x-one"], headers["cookie"]) == ("quay.example", "1", "c=3")
     assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert (headers["x-forwarded-port"], headers["x-amzn-trace-id"][:7]) == ("80", "Root=1-")
@@ -217,10 +217,10 @@ def test_a_function_answers_a_request(story: Story) -> None:
 def test_headers_of_many_values(story: Story) -> None:
     story.rules(story.group("mangum", lambda__multi_value_headers__enabled="true"))
     answer = story.ask("GET /?x=1&x=2", "X-One: 1", "X-One: 2")
-    told = json.loads(answer.body)
+    seen = json.loads(answer.body)
     assert answer.all("set-cookie") == ["a=1", "b=2"]
-    assert told["query"] == "x=1&x=2"
-    assert [value for name, value in told["headers"] if name == "x-one"] == ["1", "2"]
+    assert seen["query"] == "x=1&x=2"
+    assert [value for name, value in seen["headers"] if name == "x-one"] == ["1", "2"]
 
 
 def test_bodies_both_ways(story: Story) -> None:
@@ -242,7 +242,7 @@ def test_bodies_both_ways(story: Story) -> None:
     )
 
 
-def test_requests_that_are_too_large_or_no_text(story: Story) -> None:
+def test_requests_that_are_too_large_or_not_text(story: Story) -> None:
     story.rules(story.group("mangum"))
     assert story.ask("POST /image", body=b"a" * MEBIBYTE).status == 201
     too_large = story.ask("POST /", body=b"a" * (MEBIBYTE + 1))
@@ -282,7 +282,7 @@ def test_a_function_may_take_longer_than_the_idle_timeout(story: Story) -> None:
 
 FAILURES: dict[str, tuple[int, str, str, int, str]] = {
     "the function raised": (200, "X-Amz-Function-Error: Unhandled\r\n", '{"statusCode": 200}', 502, "LambdaUnhandled"),
-    "as the emulator tells it": (200, "", '{"errorMessage": "no", "errorType": "KeyError"}', 502, "LambdaUnhandled"),
+    "as the emulator reports it": (200, "", '{"errorMessage": "no", "errorType": "KeyError"}', 502, "LambdaUnhandled"),
     "no answer in it": (200, "", '{"body": "hi"}', 502, "LambdaInvalidResponse"),
     "too much": (200, "", json.dumps({"statusCode": 200, "body": "a" * MEBIBYTE}), 502, "LambdaResponseTooLarge"),
     "too deep to read": (200, "", '{"statusCode": 200, "body": ' + "[" * 100_000, 502, "LambdaInvalidResponse"),
@@ -293,7 +293,7 @@ FAILURES: dict[str, tuple[int, str, str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_functions_do_wrong(story: Story, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_results_of_functions(story: Story, name: str, caplog: pytest.LogCaptureFixture) -> None:
     invoked, headers, result, status, reason = FAILURES[name]
     story.invocations.answers["made-up"] = (invoked, headers, result)
     story.rules(story.group("made-up"))
@@ -315,20 +315,18 @@ def test_what_functions_do_wrong(story: Story, name: str, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "told"),
+    ("name", "reason", "logged"),
     [
         ("nameless", "LambdaResourceNotFound", "`lockgate up … --backend lambda:nameless=http://HOST:PORT`"),
         ("gone", "LambdaResourceNotFound", "/2015-03-31/functions/function/invocations"),
         ("stopped", "LambdaServiceException", "All connection attempts failed"),
     ],
 )
-def test_functions_that_are_not_there(
-    story: Story, name: str, reason: str, told: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_functions(story: Story, name: str, reason: str, logged: str, caplog: pytest.LogCaptureFixture) -> None:
     story.rules(story.group(name))
     assert story.ask("GET /a%0Ab").status == 502
     assert story.logged()[24] == reason
-    (record,) = [each.message for each in caplog.records if told in each.message]
+    (record,) = [each.message for each in caplog.records if logged in each.message]
     assert record.startswith("GET /a%0Ab: ")  # one line, whoever asks
 
 
@@ -356,7 +354,7 @@ def test_an_emulator_has_its_function_at_one_path(story: Story) -> None:
     assert story.ask("GET /").status == 201
 
 
-def test_groups_of_one_load_balancer_are_told_apart(story: Story) -> None:
+def test_target_groups_of_one_load_balancer_have_separate_metrics(story: Story) -> None:
     one, other = story.group("mangum"), story.group("emulated", lambda__multi_value_headers__enabled="true")
     story.rules(one, other)
     assert json.loads(story.ask("GET /").body)["group"] == one.reference

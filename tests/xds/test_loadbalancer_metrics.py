@@ -1,4 +1,4 @@
-"""CloudWatch's metrics out of a real Envoy's counters."""
+"""CloudWatch's metrics from a real Envoy's counters."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def metrics(lab: Lab, one: LoadBalancer) -> dict[tuple[str, str], int]:
     return {(each.name, each.target_group.split("/")[1] if each.target_group else ""): each.value for each in made}
 
 
-def test_what_comes_of_requests_is_counted_under_cloudwatchs_names(lab: Lab) -> None:
+def test_requests_are_counted_under_cloudwatchs_names(lab: Lab) -> None:
     one = balancer(routing__http__drop_invalid_header_fields__enabled="true")
     serve(lab, one)
     for path in ("/web", "/web", "/dead", "/empty", "/broken", "/tls", "/old", "/s", "/", "/far/" + "x" * 5000):
@@ -149,7 +149,7 @@ def test_handshakes_that_fail_are_counted(lab: Lab) -> None:
     lab.serve(one)
     request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     assert lab.ask(one, request, port=443, client=certificate("client")).status == 200
-    for unknown in (certificate("stranger"), None):
+    for unknown in (certificate("untrusted"), None):
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
             lab.ask(one, request, port=443, client=unknown)
     assert metrics(lab, one)["ClientTLSNegotiationErrorCount", ""] == 2
@@ -180,7 +180,7 @@ def test_a_client_that_leaves_is_counted_as_an_error_of_its_own(lab: Lab) -> Non
     assert (found["HTTPCode_ELB_4XX_Count", ""], found["HTTPCode_ELB_5XX_Count", ""]) == (1, 0)
 
 
-def test_metrics_are_told_as_text(lab: Lab) -> None:
+def test_metrics_in_prometheus_format(lab: Lab) -> None:
     one = replace(balancer(), arn=f"{ARN}loadbalancer/app/text/0123456789abcdef")
     group = replace(GROUPS["web"], reference=f"{ARN}targetgroup/text/0123456789abcdef")
     rule = replace(one.listeners[0].rules[0], actions=(Forward((WeightedTargetGroup(group.reference),)),))

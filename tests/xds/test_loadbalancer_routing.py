@@ -1,4 +1,4 @@
-"""`routing.decide` against a real Envoy: for any load balancer and request, what is predicted is what the wire shows.
+"""`routing.decide` against a real Envoy: for any load balancer and request, the prediction agrees with the wire.
 
 `LOCKGATE_FUZZ` is the number of load balancers to try; without it a small, fixed set is.
 """
@@ -210,7 +210,7 @@ requests = st.builds(
 
 
 @pytest.mark.parametrize("few", [rule_index.FEW, 0], ids=["as ever", "rules always indexed"])
-def test_what_is_decided_is_what_envoy_does(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+def test_predictions_agree_with_envoy(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     monkeypatch.setattr(rule_index, "FEW", few)
     with laboratory() as lab:
 
@@ -241,33 +241,33 @@ def ask(lab: Lab, balancer: LoadBalancer, request: Request) -> Answer:
 
 
 def check(decision: Decision, request: Request, answer: Answer) -> None:
-    told = (decision, request, answer)
+    context = (decision, request, answer)
     head = request.method == "HEAD"
     match decision.outcome:
         case Forwarded(shares, sent):
-            assert answer.status == 200, told
+            assert answer.status == 200, context
             if head:
                 return
             names = {share.target_group.split("/")[1] for share in shares}
-            assert answer.seen["target"] in names, told
-            assert answer.seen["path"] == sent.target, told
-            assert answer.seen["method"] == sent.method, told
-            assert answer.seen_header("host") == [sent.host], told
+            assert answer.seen["target"] in names, context
+            assert answer.seen["path"] == sent.target, context
+            assert answer.seen["method"] == sent.method, context
+            assert answer.seen_header("host") == [sent.host], context
             for name in {each.lower() for each, _ in (*sent.headers, *request.headers)} - {"x-amzn-trace-id"}:
-                assert ",".join(answer.seen_header(name)) == ",".join(sent.all(name)), (name, told)
+                assert ",".join(answer.seen_header(name)) == ",".join(sent.all(name)), (name, context)
             trace = re.escape(sent.all("x-amzn-trace-id")[0]).replace(re.escape(TRACE_ID), "1-[0-9a-f]{8}-[0-9a-f]{24}")
-            assert re.fullmatch(trace, answer.seen_header("x-amzn-trace-id")[0]), told
+            assert re.fullmatch(trace, answer.seen_header("x-amzn-trace-id")[0]), context
         case Redirected(status, location) as outcome:
-            assert (answer.status, answer.header("location")) == (status, location), told
-            assert head or answer.body.decode() == outcome.body, told
+            assert (answer.status, answer.header("location")) == (status, location), context
+            assert head or answer.body.decode() == outcome.body, context
         case Answered(status, kind, body):
-            assert (answer.status, answer.header("content-type") or "") == (status, kind), told
-            assert head or answer.body.decode() == body, told
+            assert (answer.status, answer.header("content-type") or "") == (status, kind), context
+            assert head or answer.body.decode() == body, context
         case Blocked() as outcome:
-            assert answer.status == outcome.response.status, told
-            assert head or answer.body.decode() == outcome.body, told
+            assert answer.status == outcome.response.status, context
+            assert head or answer.body.decode() == outcome.body, context
         case Refused(status) as outcome:
-            assert answer.status == status, told
-            assert head or answer.body.decode() == outcome.body, told
+            assert answer.status == status, context
+            assert head or answer.body.decode() == outcome.body, context
         case other:
             raise AssertionError(other)

@@ -133,7 +133,7 @@ def test_the_trace_header(lab: Lab, name: str) -> None:
     assert re_match(wanted, answer.seen_header("x-amzn-trace-id"))
 
 
-def test_the_trace_header_of_a_request_with_many_headers_begins_anew(lab: Lab) -> None:
+def test_large_headers_replace_the_trace_header(lab: Lab) -> None:
     one = balancer(WEB, listeners=(http(default=forward(WEB)),))
     lab.serve(one)
     sent = "X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678;CalledFrom=app"
@@ -327,16 +327,16 @@ def test_a_connection_that_moves_stays_until_it_is_old(lab: Lab) -> None:
             await asyncio.sleep(0.3)
             writer.write(bytes([byte]))
         answer = await read_answer(reader)
-        told = []
-        while "close" not in told:
+        seen = []
+        while "close" not in seen:
             writer.write(get().encode())
-            told.append((await read_answer(reader)).header("connection"))
+            seen.append((await read_answer(reader)).header("connection"))
         assert await reader.read() == b""
-        return answer, told
+        return answer, seen
 
-    answer, told = lab.run(slowly())
+    answer, seen = lab.run(slowly())
     assert (answer.status, answer.seen["body"]) == (200, "hello")
-    assert told[0] is None
+    assert seen[0] is None
 
 
 def test_a_body_is_asked_for_with_100(lab: Lab) -> None:
@@ -366,7 +366,7 @@ def test_a_target_that_never_answers_the_tls_handshake_is_502(lab: Lab, monkeypa
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
 def test_reason_phrases_are_the_load_balancers(lab: Lab, protocol: Literal["HTTP", "HTTPS"]) -> None:
-    """On plain HTTP those of rules that answer themselves."""
+    """On plain HTTP, only those of rules with their own response."""
     rule = Rule(1, (PathPattern(("/fixed",)),), (FixedResponse("503", "text/plain", "gone"),))
     moved = Rule(2, (PathPattern(("/moved",)),), (Redirect("HTTP_302", path="/x"),))
     dead = Rule(3, (PathPattern(("/dead",)),), (forward(API),))
@@ -431,7 +431,7 @@ def test_the_strictest_desync_mode_refuses_what_the_default_lets_pass(lab: Lab) 
 
 
 async def _until_closed(lab: Lab, one: LoadBalancer, request: str, *, heard: list[str]) -> tuple[list[int], bool]:
-    """What comes of a request and one more behind it, and whether the connection was closed in between."""
+    """The answers to a request and a second one, and whether the connection was closed in between."""
     reader, writer = await asyncio.open_connection("127.0.0.1", lab.port(one, 80))
     statuses = []
     try:
@@ -469,8 +469,8 @@ def test_after_ambiguous_requests_the_connections_are_closed(lab: Lab, name: str
         assert statuses[0] == (400 if refused else 200), mode
         assert closed == (cut or refused), mode
         if not refused:
-            told = lab.ask(one, request).seen_header("connection")
-            assert told == (["close"] if cut else []), mode
+            seen = lab.ask(one, request).seen_header("connection")
+            assert seen == (["close"] if cut else []), mode
 
 
 def test_a_single_header_may_have_less_than_16_K_and_all_together_more(lab: Lab) -> None:
@@ -772,12 +772,12 @@ def test_passthrough_hands_the_clients_chain_to_the_target_and_takes_any(lab: La
     one = balancer(WEB, listeners=(mutual("passthrough"),))
     lab.serve(one)
     known = lab.ask(one, get("/", "a", "X-Amzn-Mtls-Clientcert: forged"), port=443, client=certificate("client"))
-    (told,) = known.seen_header("x-amzn-mtls-clientcert")
-    assert told.startswith("-----BEGIN%20CERTIFICATE-----%0A")
+    (seen,) = known.seen_header("x-amzn-mtls-clientcert")
+    assert seen.startswith("-----BEGIN%20CERTIFICATE-----%0A")
     assert lab.ask(one, get(), port=443).seen_header("x-amzn-mtls-clientcert") == []
 
 
-def test_verify_takes_only_what_the_trust_store_vouches_for_and_tells_the_target(lab: Lab) -> None:
+def test_verify_accepts_only_trusted_certificates_and_sets_headers(lab: Lab) -> None:
     client = certificate("client")
     attributes = {"routing__http__x_amzn_tls_version_and_cipher_suite__enabled": "true"}
     one = balancer(WEB, listeners=(mutual("verify", "store", x_amzn_mtls_clientcert_subject="X-Who"),), **attributes)
@@ -791,14 +791,14 @@ def test_verify_takes_only_what_the_trust_store_vouches_for_and_tells_the_target
     assert re_match(f"NotBefore={day};NotAfter={day}", seen.seen_header("x-amzn-mtls-clientcert-validity"))
     assert seen.seen_header("x-amzn-tls-version") == ["TLSv1.2"]
     assert re_match(r"ECDHE-ECDSA-AES\w+-GCM-SHA\d+", seen.seen_header("x-amzn-tls-cipher-suite"))
-    for refused in (None, certificate("stranger")):
+    for refused in (None, certificate("untrusted")):
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
             lab.ask(one, get(), port=443, client=refused)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_clients_are_told_whom_the_trust_store_trusts_where_the_listener_says_so(lab: Lab, told: bool) -> None:
-    mode = MutualAuthentication("verify", "store", advertise_trust_store_ca_names=told)
+@pytest.mark.parametrize("advertised", [True, False])
+def test_a_listener_may_advertise_the_names_of_trusted_cas(lab: Lab, advertised: bool) -> None:
+    mode = MutualAuthentication("verify", "store", advertise_trust_store_ca_names=advertised)
     one = balancer(WEB, listeners=(replace(mutual("verify", "store"), mutual_authentication=mode),))
     lab.trust_stores["store"] = TrustStore(certificate("client").chain + certificate("another").chain)
     lab.serve(one)
@@ -813,7 +813,7 @@ def test_clients_are_told_whom_the_trust_store_trusts_where_the_listener_says_so
         return await reader.readuntil(b"\x0e\0\0\0")
 
     said = lab.run(first_flight())
-    assert [name in said for name in (b"client", b"another")] == [told, told]
+    assert [name in said for name in (b"client", b"another")] == [advertised, advertised]
     assert lab.ask(one, get(), port=443, client=certificate("client")).status == 200
 
 
@@ -888,7 +888,7 @@ def test_a_connection_of_http_2_ends_after_many_requests(lab: Lab, monkeypatch: 
     one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
     lab.serve(one)
 
-    async def answered_until_told_to_go() -> int:
+    async def answered_until_goaway() -> int:
         context = client_context()
         context.set_alpn_protocols(["h2"])
         reader, writer = await asyncio.open_connection(
@@ -911,7 +911,7 @@ def test_a_connection_of_http_2_ends_after_many_requests(lab: Lab, monkeypatch: 
                 writer.write(connection.data_to_send())
             answered += 1
 
-    assert lab.run(answered_until_told_to_go()) == 2  # the third is told with its answer
+    assert lab.run(answered_until_goaway()) == 2  # GOAWAY comes with the third answer
 
 
 @pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
@@ -947,7 +947,7 @@ def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: Lit
     assert (answer.status_code, answer.text, answer.headers["x-version"]) == (200, "hello", "2")
 
 
-def test_plain_http_on_an_https_port_is_told_so(lab: Lab) -> None:
+def test_plain_http_on_an_https_port_gets_an_explanation(lab: Lab) -> None:
     certificates = (f"{ARN}certificate/a.example.com",)
     one = balancer(WEB, listeners=(Listener(443, "HTTPS", (forward(WEB),), certificates=certificates),))
     lab.serve(one)
@@ -970,7 +970,7 @@ def test_plain_http_on_an_https_port_is_told_so(lab: Lab) -> None:
     assert lab.ask(one, get(), port=443).status == 200
 
 
-def test_http2_on_a_connection_of_http1_is_an_unexpected_version(lab: Lab) -> None:
+def test_an_http2_preface_on_an_http1_connection_is_505(lab: Lab) -> None:
     one = balancer(WEB, listeners=(http(default=forward(WEB)),))
     lab.serve(one)
     answer = lab.ask(one, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

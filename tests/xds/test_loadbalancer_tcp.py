@@ -106,7 +106,7 @@ def test_a_sticky_group_goes_by_the_clients_address(lab: Lab) -> None:
     assert len({talk(lab, loose) for _ in range(64)}) == 3
 
 
-def test_proxy_protocol_tells_the_target_who_the_client_is(lab: Lab) -> None:
+def test_proxy_protocol_has_the_clients_address(lab: Lab) -> None:
     web = group("web", proxy_protocol_v2__enabled="true")
     served = balancer(web)
     lab.serve(served, {web.reference: [naming(lab, "")]})

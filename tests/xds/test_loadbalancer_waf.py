@@ -1,4 +1,4 @@
-"""What clients and targets see of a load balancer with a web ACL, through a real Envoy that asks."""
+"""What clients and targets see of a load balancer with a web ACL, through a real Envoy that calls WAF."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ LAB = f"{ARN}loadbalancer/app/lab/0123456789abcdef"
 
 
 class Waf:
-    """Judges by the web ACL that the load balancer of the moment has."""
+    """Evaluates the current load balancer's web ACL."""
 
     def __init__(self) -> None:
         self.acls: dict[str, WebAcl] = {}
@@ -98,8 +98,8 @@ def waf() -> Waf:
 def lab(waf: Waf) -> Iterator[Lab]:
     with laboratory() as lab, tempfile.TemporaryDirectory() as folder:
         server = Firewall(waf.judge)
-        lab.firewall = f"{folder}/waf.sock"
-        lab.run(server.start(Path(lab.firewall)))
+        lab.waf_socket = f"{folder}/waf.sock"
+        lab.run(server.start(Path(lab.waf_socket)))
         yield lab
         lab.run(server.stop())
 
@@ -155,7 +155,7 @@ def test_what_is_blocked_gets_the_load_balancers_page_and_the_rest_passes(lab: L
     assert lab.ask(made, get("/")).seen["path"] == "/"
 
 
-def test_without_a_web_acl_nobody_asks_and_nothing_is_in_the_way(lab: Lab, waf: Waf) -> None:
+def test_without_a_web_acl_waf_is_not_called(lab: Lab, waf: Waf) -> None:
     made = served(lab, waf, None)
     assert lab.ask(made, get("/admin")).status == 200
     assert waf.asked == []
@@ -206,7 +206,7 @@ def test_a_custom_response_without_a_body(lab: Lab, waf: Waf) -> None:
     assert (answer.status, answer.body, answer.header("content-type")) == (404, b"", None)
 
 
-def test_what_waf_is_told_is_what_the_client_sent(lab: Lab, waf: Waf) -> None:
+def test_waf_gets_the_request_as_the_client_sent_it(lab: Lab, waf: Waf) -> None:
     made = served(lab, waf, acl(rule(ByteMatch(Component(HeaderOrder("CONTINUE")), b"x", "EXACTLY"), Block())))
     lab.ask(
         made,
@@ -232,7 +232,7 @@ def test_the_clients_address_is_the_peers(lab: Lab, waf: Waf) -> None:
     assert lab.ask(made, get("/", "X-Forwarded-For: 127.0.0.9")).status == 200
 
 
-def test_bodies_are_looked_at_up_to_their_limit_and_reach_the_target_whole(lab: Lab, waf: Waf) -> None:
+def test_bodies_are_inspected_up_to_their_limit_and_forwarded_whole(lab: Lab, waf: Waf) -> None:
     made = served(lab, waf, acl(rule(body("<script>"), Block())))
     assert lab.ask(made, post(b"a=<script>")).status == 403
     large = b"x" * 8184 + b"<script>" + b"y" * 40000
@@ -255,7 +255,7 @@ def test_a_body_that_is_too_large_can_be_a_match(lab: Lab, waf: Waf) -> None:
     assert lab.ask(made, post(b"x" * 8193)).status == 413
 
 
-def test_a_body_that_nobody_looks_at_is_not_held_back(lab: Lab, waf: Waf) -> None:
+def test_a_body_that_is_not_inspected_is_not_buffered(lab: Lab, waf: Waf) -> None:
     made = served(lab, waf, acl(rule(path("/admin"), Block())))
 
     async def work() -> Answer:
@@ -269,7 +269,7 @@ def test_a_body_that_nobody_looks_at_is_not_held_back(lab: Lab, waf: Waf) -> Non
     assert lab.run(work()).status == 403
 
 
-def test_websockets_are_asked_about_and_pass(lab: Lab, waf: Waf) -> None:
+def test_waf_inspects_websocket_requests(lab: Lab, waf: Waf) -> None:
     async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
@@ -292,7 +292,7 @@ def test_websockets_are_asked_about_and_pass(lab: Lab, waf: Waf) -> None:
     assert [each.body for each in waf.asked] == [b"", b""]
 
 
-def test_a_failing_waf_is_500_or_lets_pass(lab: Lab, waf: Waf) -> None:
+def test_a_failing_waf_is_500_or_allows(lab: Lab, waf: Waf) -> None:
     one = acl(rule(path("/admin"), Block()))
     made = served(lab, waf, one)
     waf.fails = True
@@ -304,25 +304,25 @@ def test_a_failing_waf_is_500_or_lets_pass(lab: Lab, waf: Waf) -> None:
     assert lab.ask(made, get("/admin")).status == 200
 
 
-def test_a_waf_that_is_not_there_is_500_or_lets_pass(lab: Lab, waf: Waf) -> None:
-    one, there = acl(rule(path("/admin"), Block())), lab.firewall
-    lab.firewall = f"{there}.none"
+def test_an_unreachable_waf_is_500_or_allows(lab: Lab, waf: Waf) -> None:
+    one, there = acl(rule(path("/admin"), Block())), lab.waf_socket
+    lab.waf_socket = f"{there}.none"
     try:
         assert lab.ask(served(lab, waf, one), get()).status == 500
         assert lab.ask(served(lab, waf, one, waf__fail_open__enabled="true"), get("/admin")).status == 200
     finally:
-        lab.firewall = there
+        lab.waf_socket = there
 
 
 def test_a_silent_waf_is_500_after_a_while(lab: Lab, waf: Waf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waf_filters, "WAF_SECONDS", 1)
-    there, lab.firewall = lab.firewall, f"{lab.firewall}.silent"
+    there, lab.waf_socket = lab.waf_socket, f"{lab.waf_socket}.silent"
     try:
-        server = lab.run(asyncio.start_unix_server(lambda _reader, _writer: None, lab.firewall))
+        server = lab.run(asyncio.start_unix_server(lambda _reader, _writer: None, lab.waf_socket))
         assert lab.ask(served(lab, waf, acl(rule(path("/admin"), Block()))), get()).status == 500
         server.close()
     finally:
-        lab.firewall = there
+        lab.waf_socket = there
 
 
 def test_waf_comes_before_the_rules_whatever_they_do(lab: Lab, waf: Waf) -> None:
@@ -342,7 +342,7 @@ def _secure(*rules: Rule) -> Listener:
     return Listener(443, "HTTPS", (FORWARD,), rules, certificates=("arn:aws:acm:us-east-1:1:certificate/a",))
 
 
-def test_grpc_is_asked_about_without_its_body(lab: Lab, waf: Waf) -> None:
+def test_waf_inspects_grpc_without_its_body(lab: Lab, waf: Waf) -> None:
     """A client that waits for headers before it sends anything is not kept waiting for a body."""
     bad, odd = (ByteMatch(Component(SingleHeader("user-agent")), agent, "EXACTLY") for agent in (b"bad", b"odd"))
     custom = Block(Response(429, (), "text/plain", "slower", True))
@@ -420,7 +420,7 @@ def test_fingerprints_of_the_clients_tls(lab: Lab, waf: Waf, kind: Any) -> None:
     assert lab.ask(made, get(), port=443).status == 403
 
 
-def test_the_access_log_tells_of_waf(lab: Lab, waf: Waf, tmp_path: Path) -> None:
+def test_the_access_log_has_wafs_verdict(lab: Lab, waf: Waf, tmp_path: Path) -> None:
     import shlex
 
     one = acl(rule(path("/admin"), Block()))
@@ -437,9 +437,9 @@ def test_the_access_log_tells_of_waf(lab: Lab, waf: Waf, tmp_path: Path) -> None
             lab.ask(made, get("/", method="TRACE"))
             waf.fails = True
             lab.ask(made, get("/failed"))
-            there, lab.firewall = lab.firewall, f"{lab.firewall}.none"
+            there, lab.waf_socket = lab.waf_socket, f"{lab.waf_socket}.none"
             lab.ask(served(lab, waf, one, **attributes), get("/alone"))
-            lab.firewall = there
+            lab.waf_socket = there
         lab.flush_records()
 
         async def until() -> list[str]:
@@ -450,10 +450,10 @@ def test_the_access_log_tells_of_waf(lab: Lab, waf: Waf, tmp_path: Path) -> None
                     return lines
                 await asyncio.sleep(0.02)
 
-        told = [shlex.split(each) for each in lab.run(until())]
+        lines = [shlex.split(each) for each in lab.run(until())]
     finally:
         lab.records = ""
-    assert [(fields[8], fields[20], fields[22], fields[24]) for fields in told] == [
+    assert [(fields[8], fields[20], fields[22], fields[24]) for fields in lines] == [
         ("403", "0", "waf", "-"),
         ("200", "0", "waf,forward", "-"),
         ("405", "-1", "-", "-"),
@@ -465,7 +465,7 @@ def test_the_access_log_tells_of_waf(lab: Lab, waf: Waf, tmp_path: Path) -> None
         ("200", "0", "waf-failed,forward", "WAFServiceError"),
         ("200", "0", "waf-failed,forward", "WAFConnectionError"),
     ]
-    assert [fields[4] for fields in told[:1]] == ["-"]
+    assert [fields[4] for fields in lines[:1]] == ["-"]
 
 
 components = st.sampled_from(
@@ -521,7 +521,7 @@ def web_acls(draw: st.DrawFn) -> WebAcl:
     return WebAcl("lab", "arn:lab", draw(decisive), rules, "awswaf:1:webacl:lab:")
 
 
-def test_what_is_decided_is_what_envoy_does(lab: Lab, waf: Waf) -> None:
+def test_predictions_agree_with_envoy(lab: Lab, waf: Waf) -> None:
     @settings(max_examples=FUZZ or 40, derandomize=not FUZZ, database=None, deadline=None, phases=[Phase.generate])
     @given(web_acls(), st.lists(requests, min_size=4, max_size=4), st.sampled_from(["", "a", "A=b"]))
     def agree(made: WebAcl, asked: list[Request], body: str) -> None:

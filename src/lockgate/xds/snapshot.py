@@ -1,4 +1,4 @@
-"""What one Envoy ought to have: a value that the configuration stream compares with what it has."""
+"""The desired configuration of one Envoy, which the configuration stream compares with Envoy's current one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ LISTENER: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105  a type
 
-# Clusters before what refers to them, endpoints before listeners, so that nothing is served half.
+# Clusters come before the resources that reference them, and endpoints before listeners, so that nothing is half
+# served.
 ORDER: Final = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where something in Envoy's configuration comes from, for when Envoy rejects it.
+    """Where a part of Envoy's configuration comes from, for reports when Envoy rejects it.
 
-    `what` says it in words. `origin` is the manifest's, where the configuration is made from manifests; what is made
-    from ELBv2's state has the name of its load balancer, the listener's port and the rule's priority instead.
+    `what` describes it in words. `origin` is the place in a manifest, for configuration built from manifests.
+    Configuration built from ELBv2 state has the load balancer's name, the listener's port and the rule's priority
+    instead.
     """
 
     what: str
@@ -39,27 +41,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a resource that can be left out. Pieces with equal values are the same piece, wherever they are."""
+    """A part of a resource that can be omitted. Pieces with equal values are the same piece, in whatever resource."""
 
     value: object
     source: Source
 
 
 class Pieces(Protocol):
-    """How a resource is put together, so that one piece that Envoy rejects does not hold up the others."""
+    """How a resource is assembled from pieces, so that a piece that Envoy rejects does not block the others."""
 
     def all(self) -> Sequence[Piece]:
-        """In the order in which they count: of two that exclude each other, the later one is at fault."""
+        """Pieces in order of precedence: of two that conflict, the later one is at fault."""
         ...
 
     def body(self, kept: Set[int]) -> bytes | None:
-        """The resource from only those of its pieces, by their place; None where that would be no resource at all."""
+        """The resource from the pieces at these positions; None if that is not a valid resource."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One resource, serialised. `pieces` is None for a resource that is either whole or not there."""
+    """One serialised resource. `pieces` is None for a resource that cannot be served in part."""
 
     body: bytes = field(repr=False)  # may hold a private key
     source: Source = field(default=Source(""), compare=False)
@@ -72,7 +74,7 @@ class Entry:
         return Entry(body, source, blake2b(body, digest_size=8).hexdigest(), pieces)
 
     def of_pieces(self, kept: Set[int]) -> Entry | None:
-        """The entry from only those of its pieces, by their place."""
+        """The entry from the pieces at these positions."""
         assert self.pieces is not None
         body = self.pieces.body(kept)
         return None if body is None else Entry.of(body, self.source, self.pieces)
@@ -80,7 +82,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All resources of one Envoy: type URL to name to entry."""
+    """All resources of one Envoy, by type URL and name."""
 
     resources: Mapping[str, Mapping[str, Entry]]
 

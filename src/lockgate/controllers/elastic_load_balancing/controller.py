@@ -390,7 +390,7 @@ class ElasticLoadBalancing:
             trust_stores=self._trust_stores,
             records=str(self._logs.records) if self._logs else "",
             authentication=Socket(*self._authentication_at) if self._authentication_at else None,
-            firewall=self._web_acls.socket,
+            waf_socket=self._web_acls.socket,
             endpoints=endpoints,
             built=self._built,
         )

@@ -1,7 +1,7 @@
-"""A `Gateway` to what istiod would send its Envoy.
+"""A `Gateway` as the Envoy configuration that istiod would send.
 
-Left out are what stock Envoy lacks (Istio's own filters) and what nobody can see from outside (clusters that no route
-refers to). Istio's names stay; only the addresses are this machine's.
+It omits Istio's own filters, which stock Envoy lacks, and clusters that no route references, which nothing outside can
+observe. Names are Istio's; addresses are this machine's.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def snapshot(
     access_log: AccessLog | None = None,
     memo: Memo | None = None,
 ) -> Snapshot:
-    """All that one gateway's Envoy needs.
+    """The complete configuration of one gateway's Envoy.
 
-    `binds` maps a port as Istio sees it (8443, 15021) to the address and port on this machine; a listener without one
-    is left out, as no Service leads to it. `credentials` holds the material by SDS name, and may lack some: their
-    chains then have no certificate, as on a cluster. With the same `memo`, what did not change is not made again.
+    `binds` maps a port as Istio sees it (8443, 15021) to the address and port on this machine. A listener without an
+    entry is omitted, because no Service leads to it. `credentials` holds the material by SDS name. If a credential is
+    missing, its chains have no certificate, as on a cluster. With the same `memo`, unchanged resources are reused.
     """
     memo = memo or Memo()
     memo.turn()

@@ -1,4 +1,4 @@
-"""Listeners, their filter chains, and how a gateway treats HTTP.
+"""Listeners, their filter chains, and the HTTP settings of a gateway.
 
 Source: istio/istio `pilot/pkg/networking/core/listener_builder.go` and `gateway.go`.
 """
@@ -45,14 +45,15 @@ from lockgate.xds.gateway.wire import Message, ads, duration, field, packed, ser
 _HCM = "envoy.filters.network.http_connection_manager"
 _TLS = "envoy.transport_sockets.tls"
 
-# Istio leaves Envoy's 15 s. A gateway whose certificate has still to be issued opens its port the sooner; what a client
-# sees until then is the same, a connection that is closed.
+# Istio keeps Envoy's default of 15 s. With a shorter timeout, a gateway whose certificate is not issued yet opens its
+# port sooner. Until then clients see the same: a closed connection.
 _SECRET_FETCH_TIMEOUT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Where to stream access logs: a cluster of Envoy's bootstrap that serves its log service, and the log's name."""
+    """The destination of streamed access logs: a cluster in Envoy's bootstrap with its log service, and the log's
+    name."""
 
     cluster: str
     name: str
@@ -65,7 +66,7 @@ def listener(
     http: HttpSettings,
     log: AccessLog | None,
 ) -> bytes:
-    """A `Listener` from its serialised filter chains (its field 3)."""
+    """A `Listener`, built from its serialised filter chains (field 3)."""
     message = Listener(
         name=item.name,
         address=_address(address),
@@ -77,7 +78,7 @@ def listener(
     if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
         message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
     if log:
-        # A connection that no chain takes (its SNI fits none) is seen by nobody else.
+        # Only this log sees a connection that matches no chain, for example because of its SNI.
         config = AccessLogConfig(
             name="envoy.access_loggers.tcp_grpc",
             typed_config=packed(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
@@ -93,7 +94,7 @@ def filter_chain(chain: model.FilterChain, stat: str, http: HttpSettings, log: A
 
 
 def readiness(address: tuple[str, int]) -> bytes:
-    """The probe's port. It arrives by LDS, after CDS: that it answers says what Istio's agent says with 200."""
+    """The readiness probe's port. It arrives by LDS, after CDS, so a response means the same as Istio's agent's 200."""
     manager = hcm_pb2.HttpConnectionManager(stat_prefix="readiness", server_name="istio-envoy")
     host = manager.route_config.virtual_hosts.add(name="readiness", domains=["*"])
     route = host.routes.add()
@@ -164,7 +165,7 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
         stat_prefix=stat,
         rds=hcm_pb2.Rds(route_config_name=item.routes, config_source=ads(fetch_timeout=0)),
         use_remote_address=BoolValue(value=True),
-        # Envoy would append this machine's own address for a peer on the loopback: `routes` appends the peer.
+        # For a peer on the loopback Envoy would append this machine's address: `routes` appends the peer's.
         skip_xff_append=not http.proxy_protocol,
         xff_num_trusted_hops=http.trusted_proxies,
         forward_client_cert_details=getattr(hcm_pb2.HttpConnectionManager, http.forward_client_cert),

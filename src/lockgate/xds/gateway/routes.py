@@ -1,4 +1,4 @@
-"""Virtual hosts and routes. The whole configuration is put together from the bytes of its virtual hosts."""
+"""Virtual hosts and routes. The route configuration is concatenated from the serialised virtual hosts."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _FORWARDED_FOR = "x-forwarded-for"
 
 
 def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
-    """A `RouteConfiguration` from what `virtual_host` gives."""
+    """A `RouteConfiguration` from serialised virtual hosts (see `virtual_host`)."""
     head = RouteConfiguration(
         name=name,
-        validate_clusters=BoolValue(value=False),  # a missing cluster is 503 NC for its route, not a rejection
+        validate_clusters=BoolValue(value=False),  # a missing cluster answers 503 NC
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes=UInt32Value(value=MAX_DIRECT_BODY),
     )
@@ -50,7 +50,7 @@ def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
 
 
 def virtual_host(host: model.VirtualHost, http: HttpSettings) -> bytes:
-    """A virtual host as it stands in its configuration, field 2."""
+    """A serialised virtual host, with the tag of field 2 of `RouteConfiguration`."""
     message = rc.VirtualHost(
         name=host.name,
         domains=host.domains,
@@ -94,7 +94,7 @@ def _match(match: model.RouteMatch) -> Message:
         case model.Regex(pattern):
             message.safe_regex.regex, ignore_case = pattern, False
         case model.Suffix(value):
-            raise AssertionError(f"a path is never compared with a suffix: {value}")
+            raise AssertionError(f"a path match is never a suffix match: {value}")
         case _:
             assert_never(match.path)
     if ignore_case:
@@ -117,8 +117,8 @@ def _match(match: model.RouteMatch) -> Message:
 
 def _forward(forward: model.Forward) -> Message:
     action = rc.RouteAction(timeout=duration(forward.timeout or 0.0))
-    # Deprecated and what Istio sends: 0 lets a grpc-timeout header decide alone. With what Envoy offers instead,
-    # max_stream_duration, `timeout` has no effect any more.
+    # Deprecated, but what Istio sends: 0 lets a grpc-timeout header decide alone. With its replacement,
+    # max_stream_duration, `timeout` has no effect.
     action.max_grpc_timeout.CopyFrom(duration(forward.timeout or 0.0))
     if len(forward.clusters) == 1:
         action.cluster = forward.clusters[0].cluster
@@ -204,10 +204,10 @@ def _redirect(redirect: model.Redirect) -> Message:
 
 
 def _request_headers(message: Message, route: model.Route, http: HttpSettings) -> None:
-    """The route's own changes, after the hop that Istio's Envoy appends to X-Forwarded-For.
+    """The route's header changes, after X-Forwarded-For as Istio's Envoy appends it.
 
-    Envoy appends the peer by itself, but for a peer on the loopback it appends this machine's own address instead;
-    the listener turns that off (see `listeners`), and it is done here.
+    For a peer on the loopback, Envoy would append this machine's address instead of the peer's. The listener disables
+    that (see `listeners`), and the route appends the peer.
     """
     changes = route.request_headers
     appends = isinstance(route.action, model.Forward) and _FORWARDED_FOR not in changes.remove

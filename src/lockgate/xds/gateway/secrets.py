@@ -1,4 +1,4 @@
-"""Credentials as SDS secrets: inline, so that no key touches a disk."""
+"""Credentials as SDS secrets, inline, so that no key is written to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few protobuf shapes that every part needs."""
+"""Protobuf helpers that all parts of the gateway's configuration share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPE = "type.googleapis.com/"
 
 
 def packed(message: Message) -> Message:
-    """A message as `Any`, the same bytes for the same value."""
+    """A message as `Any`, with the same bytes for equal messages."""
     return AnyMessage(type_url=TYPE + message.DESCRIPTOR.full_name, value=message.SerializeToString(deterministic=True))
 
 
@@ -28,7 +28,7 @@ def serialised(message: Message) -> bytes:
 
 
 def field(number: int, body: bytes) -> bytes:
-    """One length-delimited field on the wire; `number` below 16."""
+    """One length-delimited field in wire format; `number` is below 16."""
     return bytes((number << 3 | 2,)) + _varint(len(body)) + body
 
 
@@ -42,7 +42,8 @@ def percent(value: float) -> Message:
 
 
 def ads(*, fetch_timeout: float | None = None) -> Message:
-    """From the aggregated stream. Without `fetch_timeout` Envoy waits 15 s for the first answer, 0 is for ever."""
+    """The config source of the ADS stream. Envoy waits `fetch_timeout` for the first response: 15 s by default, 0
+    forever."""
     source = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
     if fetch_timeout is not None:
         source.initial_fetch_timeout.CopyFrom(duration(fetch_timeout))

@@ -1,8 +1,8 @@
 """Load balancers as the configuration of one Envoy.
 
-A load balancer's listeners are bound to the sockets that stand for them on this machine; its rules become routes in
-strict priority order; its target groups become clusters whose endpoints are where the targets really are. Network
-load balancers, which have no rules, are `tcp`'s.
+Listeners bind to the sockets that represent them on this machine. Rules become routes in strict priority order. Target
+groups become clusters, with the targets' real addresses as endpoints. `tcp` has Network Load Balancers, which have no
+rules.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ Entries: TypeAlias = dict[str, dict[str, Entry]]
 
 @dataclass(slots=True)
 class Built:
-    """What earlier snapshots were made from and what came of it, so that only what changed is built again.
+    """The inputs and results of earlier snapshots, so that only what changed is built again.
 
-    The caller keeps one and passes it each time; entries of objects that are gone are dropped.
+    The caller keeps one and passes it each time; entries of deleted objects are dropped.
     """
 
     parts: dict[str, tuple[object, Entries]] = field(default_factory=dict)
@@ -62,18 +62,18 @@ def snapshot(
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore] | None = None,
     authentication: Socket | None = None,
-    firewall: str = "",
+    waf_socket: str = "",
     records: str = "",
     built: Built | None = None,
 ) -> Snapshot:
-    """Everything that Envoy needs to serve `load_balancers`.
+    """The complete Envoy configuration for `load_balancers`.
 
     `sockets` are by load balancer ARN and listener port, `certificates` by ARN, `endpoints` by target group reference.
-    A listener without a socket is left out, and so is an HTTPS listener whose default certificate is not in
-    `certificates`, or that verifies clients with a trust store that is not in `trust_stores`: it cannot be served, and
-    `unserved` says so. `authentication` is where rules that authenticate are asked about; without it they answer 500.
-    `firewall` is the unix socket where WAF is asked about requests to load balancers with a web ACL; without it they
-    answer 500. `records` is the file that requests are written down in where an access log is on, if any.
+    A listener without a socket is omitted. So is an HTTPS listener whose default certificate is not in `certificates`,
+    or that verifies clients with a trust store that is not in `trust_stores`; `unserved` gives the reason.
+    `authentication` is the service that rules with authenticate actions call; without it they answer 500. `waf_socket`
+    is the unix socket of WAF, which is called for load balancers with a web ACL; without it their requests get 500.
+    `records` is the file for request records, if an access log is enabled.
     """
     earlier = built.parts if built is not None else {}
     parts: dict[str, tuple[object, Entries]] = {}
@@ -88,8 +88,8 @@ def snapshot(
     if authentication is not None:
         asked = cluster_of(authentication.address, authentication.port).SerializeToString(deterministic=True)
         merged[CLUSTER] = {CLUSTER_NAME: Entry.of(asked, "authentication")}
-    if firewall:
-        asked = waf.cluster_of(firewall).SerializeToString(deterministic=True)
+    if waf_socket:
+        asked = waf.cluster_of(waf_socket).SerializeToString(deterministic=True)
         merged.setdefault(CLUSTER, {})[waf.CLUSTER_NAME] = Entry.of(asked, "WAF")
     for _, entries in parts.values():
         for type_url, named in entries.items():
@@ -101,7 +101,7 @@ def snapshot(
 class _Listeners:
     load_balancer: LoadBalancer
     sockets: Mapping[int, Socket]
-    served: tuple[str, ...]  # the certificates at hand
+    served: tuple[str, ...]  # the available certificates
     stores: Mapping[str, TrustStore]
     records: str
 
@@ -183,7 +183,7 @@ def _stores(balancer: LoadBalancer, stores: Mapping[str, TrustStore]) -> dict[st
 
 
 def unserved(listener: Listener, certificates: Collection[str], trust_stores: Collection[str]) -> str | None:
-    """Why a listener cannot be served with the certificates and trust stores at hand; None where it can."""
+    """Why a listener cannot be served with the available certificates and trust stores; None if it can."""
     if listener.protocol != "HTTPS":
         return None
     if not listener.certificates or listener.certificates[0] not in certificates:

@@ -1,7 +1,7 @@
-"""What Envoy writes down for a load balancer's logs, one JSON object a line: of each request where its access log is
-on, of each connection where its connection log is.
+"""Envoy's records for a load balancer's logs, one JSON object per line: a record per request if its access log is on,
+and per connection if its connection log is on.
 
-`loadbalancer.access_log` and `loadbalancer.connection_log` make AWS's lines of them.
+`loadbalancer.access_log` and `loadbalancer.connection_log` format them as AWS does.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ CONNECTION: Final = {
 
 
 def access_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
-    """Of requests; written to the file `path`, where the supervisor reads it. None where it is off."""
+    """The request log, written to the file `path`, which the supervisor reads. Empty if the access log is off."""
     return _log(RECORD | logged(balancer), balancer, listener, path) if _is_on(balancer, "access_logs") else []
 
 
 def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
-    """Of connections, once they are over; likewise."""
+    """The log of closed connections, written likewise. Empty if the connection log is off."""
     return _log(CONNECTION, balancer, listener, path) if _is_on(balancer, "connection_logs") else []
 
 

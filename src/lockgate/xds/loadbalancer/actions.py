@@ -1,4 +1,4 @@
-"""What a rule does, as the part of a route behind its match."""
+"""A rule's actions, as the part of a route after its match."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CODES: Final = {"HTTP_301": RedirectAction.MOVED_PERMANENTLY, "HTTP_302": Redir
 
 
 def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Outcome:
-    """The outcome of a rule; None is the default rule."""
+    """The outcome of a rule; None means the default rule."""
     final = final_action(listener, rule)
     transforms = rule.transforms if rule else ()
     match final:
@@ -58,7 +58,7 @@ def outcome(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Ou
 
 
 def script_of(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> Script | None:
-    """The script that a rule needs beside the plain one."""
+    """The script that a rule needs in addition to the plain one."""
     final = final_action(listener, rule)
     match final:
         case Forward():
@@ -75,7 +75,7 @@ def final_action(listener: Listener, rule: Rule | None) -> Action | None:
 
 
 def answer(status: int, listener: Listener) -> Outcome:
-    """One of the load balancer's own pages."""
+    """One of the load balancer's error pages."""
     return _direct(listener, status, page(status), content_type(status))
 
 
@@ -89,7 +89,7 @@ def _script(balancer: LoadBalancer, forward: Forward, transforms: Sequence[Rewri
 
 
 def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward, transforms: Sequence[Rewrite]) -> Outcome:
-    """Weights are shares of their sum; a group with weight 0 gets nothing, and with no weight left none can serve."""
+    """Weights are relative to their sum. A group with weight 0 gets nothing; if all are 0, the rule answers 503."""
     groups = [each for each in forward.target_groups if each.weight > 0 and each.target_group in balancer.target_groups]
     if not groups:
         return answer(503, listener)
@@ -119,7 +119,7 @@ def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward, trans
 
 
 def calls_functions(balancer: LoadBalancer, action: Action | None) -> bool:
-    """Whether Lambda functions may answer."""
+    """Whether Lambda functions may respond."""
     if not isinstance(action, Forward):
         return False
     groups = (balancer.target_groups.get(each.target_group) for each in action.target_groups)
@@ -127,13 +127,13 @@ def calls_functions(balancer: LoadBalancer, action: Action | None) -> bool:
 
 
 def _await_function(route: Outcome, listener: Listener) -> None:
-    """A function may take as long as it is allowed to; what it answers is the load balancer's own HTTP."""
+    """A function may run until its own timeout; the load balancer generates the HTTP response from its result."""
     route.route.idle_timeout.FromSeconds(0)
     if listener.attributes.get("routing.http.response.server.enabled") == "false":
         route.response_headers_to_remove.append("server")
 
 
-# Why a function has not answered, from the header of whoever invokes it to the access log.
+# Why a function did not respond: from the invoker's response header to the access log.
 _FAILURE: Final = HeaderToMetadata.Rule(
     header=HEADER,
     on_header_present={"metadata_namespace": FUNCTIONS, "key": HEADER},
@@ -148,7 +148,7 @@ def _run(route: Outcome, script: Script) -> None:
 
 
 def _rewrites(transforms: Sequence[Rewrite]) -> Any:
-    """What the expressions make of Host and of path and query; the script puts it in their place."""
+    """Applies the expressions to Host, path and query; the script then replaces them by the result."""
     return HeaderToMetadata(
         request_rules=[
             {
@@ -168,12 +168,12 @@ def _rewrites(transforms: Sequence[Rewrite]) -> Any:
 
 
 def _substitution(template: str) -> str:
-    """``$1`` in RE2's spelling."""
+    """``$1`` in RE2's syntax."""
     return re.sub(r"\$(\d)", r"\\\1", template.replace("\\", "\\\\"))
 
 
 def _is_plain(listener: Listener, redirect: Redirect) -> bool:
-    """Whether Envoy's own redirect can say it."""
+    """Whether Envoy's redirect action can express it."""
     kept = redirect.path == "/#{path}" and redirect.query == "#{query}"
     host = redirect.host == "#{host}" or "#{" not in redirect.host
     return kept and host and _port(listener, redirect).isdigit()
@@ -184,7 +184,7 @@ def _port(listener: Listener, redirect: Redirect) -> str:
 
 
 def _redirect(listener: Listener, redirect: Redirect) -> Outcome:
-    """Location always carries the port."""
+    """The Location always has the port."""
     if not _is_plain(listener, redirect):
         route = on(Route(direct_response={"status": 500}))  # the script answers first
         _run(route, redirecting(listener, redirect))

@@ -1,12 +1,12 @@
-"""What the load balancer's own answers have that Envoy's do not: its reason phrases, and HTTP for gRPC clients too.
+"""The load balancer's own responses: AWS's reason phrases, and plain HTTP errors for gRPC clients too.
 
-Each of them carries a mark on its way through the filters. Only for what is marked a script runs: it writes the reason
-phrase, keeps the content type of an empty body, and turns what Envoy says in gRPC's words back into the answer that it
-was. What gRPC clients of load balancers tell of is "unexpected HTTP status code received from server: 464"
-(zitadel/zitadel-go#282, zitadel/zitadel-charts#410).
+Each such response carries a marker header through the filter chain. A script runs only for marked responses: it sets
+the reason phrase, keeps the content type of an empty body, and undoes Envoy's translation to gRPC status headers. gRPC
+clients of load balancers report "unexpected HTTP status code received from server: 464" (zitadel/zitadel-go#282,
+zitadel/zitadel-charts#410).
 
-To look for the mark costs every request some time. On listeners of plain HTTP, where nobody speaks gRPC, only rules
-that answer themselves have the filter: of errors with targets Envoy's own phrases tell there.
+Looking for the marker costs every request some time. On plain HTTP listeners, which gRPC clients do not use, only rules
+with their own response have the filter; errors of targets keep Envoy's phrases there.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ end
 
 
 def everywhere(balancer: LoadBalancer, listener: Listener) -> bool:
-    """Whether all answers of a listener are looked at. Functions tell their reason phrases by the mark."""
+    """Whether the filter runs for all responses of a listener. Functions pass their reason phrases by the marker."""
     functions = any(group.target_type == "lambda" for group in balancer.target_groups.values())
     return listener.protocol == "HTTPS" or functions
 
 
 def on(route: Message) -> Message:
-    """`route`, with the filter where it is not everywhere."""
+    """`route`, with the filter if it is not on everywhere."""
     route.typed_per_filter_config[FILTER].CopyFrom(_per_route())
     return route
 
@@ -69,17 +69,17 @@ def _per_route() -> Message:
 
 
 def mark(status: int, content_type: str) -> Message:
-    """The header by which the filter knows an answer of the load balancer's own."""
+    """The header that marks the load balancer's own responses."""
     return header(OWN_ANSWER, literal(marked(status, content_type)))
 
 
 def mark_as_it_is() -> Message:
-    """The same for an answer whose status and type somebody else decides."""
+    """The marker for a response whose status and type are decided elsewhere."""
     return header(OWN_ANSWER, f"{_MARKED}%RESPONSE_CODE% |%RESP(CONTENT-TYPE)%")
 
 
 def marked(status: int, content_type: str, phrase: str | None = None) -> str:
-    """The header's value; `phrase` is the reason phrase, without a bar, where it is not the status's own."""
+    """The header's value; `phrase` is the reason phrase (without a bar) if it is not the status's default."""
     return f"{_MARKED}{status} {reason(status) if phrase is None else phrase}|{content_type}"
 
 

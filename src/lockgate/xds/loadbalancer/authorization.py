@@ -1,6 +1,6 @@
-"""Rules that authenticate first: Envoy asks the load balancer's own service before it goes on.
+"""Rules that authenticate: Envoy calls the load balancer's authentication service before it continues.
 
-The filter is off but for their routes, so that other requests do not pay for it.
+The filter is enabled only for their routes, so that other requests do not pay for it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _KINDS: Final = (AuthenticateOidc, AuthenticateCognito, JwtValidation)
 
 
 def authentication_of(listener: Listener, rule: Rule | None) -> PreAction | None:
-    """What must succeed before a rule's final action; None is the default rule."""
+    """The authentication action of a rule, which must succeed before its final action; None is the default rule."""
     actions = rule.actions if rule else listener.default_actions
     return next((each for each in actions if isinstance(each, _KINDS)), None)
 
 
 def logs_in(listener: Listener, rule: Rule | None) -> bool:
-    """Whether it sends people to an identity provider, and takes them back."""
+    """Whether the rule redirects users to an identity provider and handles their callback."""
     return isinstance(authentication_of(listener, rule), AuthenticateOidc | AuthenticateCognito)
 
 
@@ -51,7 +51,7 @@ def authenticates(listener: Listener) -> bool:
 
 
 def rule_key(balancer: LoadBalancer, listener: Listener, rule: Rule | None) -> str:
-    """What the service is asked about a rule by."""
+    """The key by which the service identifies a rule."""
     place = f"{balancer.arn} {listener.port} {rule.priority if rule else 0}"
     return blake2b(place.encode(), digest_size=12).hexdigest()
 
@@ -78,13 +78,13 @@ def authorization_filter() -> Message:
 
 
 def ask_first(route: Outcome, key: str) -> None:
-    """Has the service asked before `route` is taken."""
+    """Makes Envoy call the service before it takes `route`."""
     per_route = ExtAuthzPerRoute(check_settings={"http_service": _service(f"/{key}")})
     route.typed_per_filter_config[FILTER].CopyFrom(pack(per_route))
 
 
 def callback_route(balancer: LoadBalancer, listener: Listener) -> Message:
-    """Where identity providers send clients back to, whatever the rules say of its path."""
+    """The callback path of identity providers, which precedes all rules."""
     route = Route(name="-1", match=RouteMatch(path=CALLBACK))
     route.MergeFrom(answer(500, listener))  # the service answers first
     ask_first(route, rule_key(balancer, listener, None))

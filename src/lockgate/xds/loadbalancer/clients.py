@@ -1,4 +1,4 @@
-"""Client certificates, and what targets are told of the TLS connection to the client.
+"""Client certificates, and the headers that describe the client's TLS connection to targets.
 
 Source: "Mutual authentication with TLS in Application Load Balancer", "HTTP headers and Application Load Balancers".
 """
@@ -13,19 +13,19 @@ from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateVali
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.protobuf import Message, header, true, uint32
 
-DEEPEST: Final = 4  # certificates of a chain, beside the leaf
+DEEPEST: Final = 4  # certificates of a chain, without the leaf
 
 
 @dataclass(frozen=True, slots=True)
 class TrustStore:
-    """PEM: certificates of authorities, and what they revoked."""
+    """PEM: the CA certificates, and their revocation lists."""
 
     authorities: str
     revocations: str = ""
 
 
 def ask_for_certificate(context: Message, listener: Listener, store: TrustStore | None) -> None:
-    """Passthrough takes any certificate, or none; verify takes only what the trust store vouches for."""
+    """Passthrough accepts any certificate, or none; verify accepts only certificates that the trust store verifies."""
     mutual = listener.mutual_authentication
     if mutual is None or mutual.mode == "off":
         return
@@ -34,8 +34,8 @@ def ask_for_certificate(context: Message, listener: Listener, store: TrustStore 
     validation = CertificateValidationContext()
     if mutual.mode == "verify":
         assert store is not None, "a listener without its trust store is not served"
-        told = mutual.advertise_trust_store_ca_names
-        validation.trusted_ca.inline_string = store.authorities if told else _unnamed(store.authorities)
+        advertised = mutual.advertise_trust_store_ca_names
+        validation.trusted_ca.inline_string = store.authorities if advertised else _without_names(store.authorities)
         if store.revocations:
             validation.crl.inline_string = store.revocations
         validation.allow_expired_certificate = mutual.ignore_client_certificate_expiry
@@ -46,14 +46,14 @@ def ask_for_certificate(context: Message, listener: Listener, store: TrustStore 
     context.common_tls_context.validation_context.CopyFrom(validation)
 
 
-def _unnamed(authorities: str) -> str:
-    """The same authorities under PEM's other label for them: Envoy trusts both, and names to clients only the usual
-    one (BoringSSL's `PEM_X509_INFO_read_bio` and `PEM_read_bio_X509`).
+def _without_names(authorities: str) -> str:
+    """The same CAs under PEM's alternative label. Envoy trusts both labels, but sends clients only the names of CAs
+    with the usual one (BoringSSL's `PEM_X509_INFO_read_bio` and `PEM_read_bio_X509`).
     """
     return authorities.replace(" CERTIFICATE-----", " TRUSTED CERTIFICATE-----")
 
 
-# Attribute of the listener that renames a header, the header's own name, and where its value comes from.
+# The listener attribute that renames a header, the header's default name, and the source of its value.
 _VERIFIED: Final = (
     ("x_amzn_mtls_clientcert_serial_number", "X-Amzn-Mtls-Clientcert-Serial-Number", "%DOWNSTREAM_PEER_SERIAL%"),
     ("x_amzn_mtls_clientcert_issuer", "X-Amzn-Mtls-Clientcert-Issuer", "%DOWNSTREAM_PEER_ISSUER%"),
@@ -72,17 +72,17 @@ _CONNECTION: Final = (
 )
 
 
-def told_of_client(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    """Request headers about the connection; a client's own of the same name never pass."""
-    told = []
+def client_headers(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    """Request headers about the client's connection. Headers of the same name from the client are removed."""
+    sources = []
     if listener.protocol == "HTTPS":
         on = "routing.http.x_amzn_tls_version_and_cipher_suite.enabled"
         if balancer.attributes.get(on) == "true":
-            told += list(_CONNECTION)
+            sources += list(_CONNECTION)
         mutual = listener.mutual_authentication
         if mutual is not None and mutual.mode == "verify":
-            told += list(_VERIFIED)
+            sources += list(_VERIFIED)
     return [
         header(listener.attributes.get(f"routing.http.request.{attribute}.header_name") or name, value)
-        for attribute, name, value in told
+        for attribute, name, value in sources
     ]

@@ -1,4 +1,4 @@
-"""Target groups as clusters: how requests are spread, and how connections to targets are made."""
+"""Target groups as clusters: load balancing, and connections to targets."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from lockgate.xds.loadbalancer.names import TLS, cluster_name
 from lockgate.xds.loadbalancer.protobuf import Message, milliseconds, pack, seconds, uint32
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 
-CONNECT_SECONDS: Final = 10  # of TCP and TLS together; "HTTP 504", "HTTP 502" in AWS's troubleshooting page
+CONNECT_SECONDS: Final = 10  # for TCP and TLS together; "HTTP 504", "HTTP 502" in AWS's troubleshooting page
 RESPONSE_HEADERS_KB: Final = 32
-ANOMALY_MILLISECONDS: Final = 10_000  # between looks for targets that are out of the ordinary
+ANOMALY_MILLISECONDS: Final = 10_000  # interval of anomaly detection
 NO_LIMIT: Final = 1 << 30  # a load balancer has no circuit breaker
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a target really is. A draining one finishes what it has and gets nothing new.
+    """The real address of a target. A draining endpoint finishes its requests and gets no new ones.
 
-    `weight` makes up for targets that are several endpoints: the endpoints of each target weigh the same together.
+    `weight` compensates for targets with several endpoints, so that each target has the same total weight.
     """
 
     host: str
@@ -40,13 +40,13 @@ class Endpoint:
 
 
 def plain_cluster(group: TargetGroup) -> Message:
-    """What all target groups have in common."""
+    """The settings that all target groups share."""
     return Cluster(
         name=cluster_name(group.reference),
         type=Cluster.EDS,
         eds_cluster_config={"eds_config": {"ads": {}, "resource_api_version": "V3"}},
         connect_timeout=seconds(CONNECT_SECONDS),
-        # Fail-open is decided from target health before endpoints get here; Envoy's own panic would undo it.
+        # Fail-open is decided from target health before endpoints get here; Envoy's panic mode would undo it.
         common_lb_config={"healthy_panic_threshold": {"value": 0}},
         circuit_breakers={
             "thresholds": [
@@ -105,7 +105,7 @@ def assignment(name: str, endpoints: Sequence[Endpoint]) -> Message:
 
 
 def _spread(made: Message, group: TargetGroup) -> None:
-    """The group's algorithm and slow start. Cross-zone settings have no effect: there is one zone, this machine."""
+    """The group's algorithm and slow start. Cross-zone settings have no effect, because there is one zone."""
     ramp = int(group.attributes.get("slow_start.duration_seconds", "0"))
     match group.attributes.get("load_balancing.algorithm.type", "round_robin"):
         case "least_outstanding_requests":
@@ -122,8 +122,8 @@ def _spread(made: Message, group: TargetGroup) -> None:
 
 
 def _mitigation() -> Message:
-    """One target of several that fails where others do not gets nothing for a while. AWS tells no figures but that it
-    takes three targets ("Automatic Target Weights"); where most of them fail, none is out of the ordinary.
+    """Anomaly mitigation: a target that fails more often than the others gets no requests for a while. AWS documents no
+    thresholds, except that it needs three targets ("Automatic Target Weights"). If most targets fail, none is ejected.
     """
     return OutlierDetection(
         interval=milliseconds(ANOMALY_MILLISECONDS),
@@ -139,10 +139,10 @@ def _mitigation() -> Message:
 
 
 def _tls(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
-    """TLS as a load balancer speaks it to targets: no server name, and whatever certificate comes is taken.
+    """TLS to targets as a load balancer speaks it: no server name, and any certificate is accepted.
 
-    Source: "Target groups for your Application Load Balancers", "Protocol"; that no server name is sent is what
-    servers behind load balancers log (envoyproxy/gateway#4520).
+    Source: "Target groups for your Application Load Balancers", "Protocol"; logs of servers behind load balancers show
+    that no server name is sent (envoyproxy/gateway#4520).
     """
     policy = next((each.ssl_policy for each in load_balancer.listeners if each.protocol == "HTTPS"), "")
     context = UpstreamTlsContext()

@@ -1,6 +1,6 @@
-"""What Envoy counts for CloudWatch's metrics beside its own counters: requests that are over, by what came of them.
+"""Additional Envoy counters for CloudWatch's metrics: completed requests by outcome.
 
-Each counter is an access logger of kind ``stats`` behind a filter, whose first comparison ends it for most requests.
+Each counter is an access logger of kind ``stats`` behind a filter whose first comparison rejects most requests.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lockgate.xds.loadbalancer.log_filters import all_of, any_of, expression, fl
 from lockgate.xds.loadbalancer.names import FUNCTIONS, listener_name
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
-OWN: Final = "own.code"  # answers of the load balancer's own, by status; 0 where the client left before any
+OWN: Final = "own.code"  # the load balancer's responses by status; 0 if the client left earlier
 TARGET_5XX: Final = "target_5xx.cluster"
 NOT_STICKY: Final = "not_sticky.cluster"
-REDIRECTED: Final = "redirected.all"  # by Envoy's own redirects, which it counts among direct responses
+REDIRECTED: Final = "redirected.all"  # Envoy's redirects, which it counts as direct responses
 NON_COMPLIANT: Final = "non_compliant.all"
 DROPPED: Final = "dropped.all"
 GRPC: Final = "grpc.all"
@@ -34,7 +34,7 @@ _REDIRECTED: Final = 'response.code < 400 && response.code_details == "direct_re
 
 
 def prefix(balancer: LoadBalancer, listener: Listener) -> str:
-    """What the counters' names begin with, as Envoy spells them."""
+    """The prefix of the counters' names, in Envoy's spelling."""
     return "lockgate." + listener_name(balancer, listener.port).replace(":", "_")
 
 
@@ -44,7 +44,7 @@ def counters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    name: str  # of the counter, and of the tag that it is told apart by
+    name: str  # the counter's name, and the tag that identifies it
     condition: Message
 
 
@@ -54,7 +54,7 @@ def _counted(balancer: LoadBalancer) -> Iterable[_Counter]:
     yield _Counter(OWN, all_of(flagged("DC"), status_is(0)))
     yield _Counter(REDIRECTED, all_of(status_is(300, "GE"), expression(_REDIRECTED)))
     by_target = _BY_TARGET
-    if any(group.target_type == "lambda" for group in groups):  # what answers for a function that failed is no target
+    if any(group.target_type == "lambda" for group in groups):  # the response for a failed function is not a target's
         yield _Counter(OWN, noted(FUNCTIONS, HEADER))
         by_target += f' && !("{FUNCTIONS}" in metadata.filter_metadata)'
     yield _Counter(TARGET_5XX, all_of(status_is(500, "GE"), expression(by_target)))

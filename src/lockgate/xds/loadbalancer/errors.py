@@ -1,4 +1,4 @@
-"""What a client gets when Envoy answers by itself: the status, headers and page that a load balancer would send.
+"""Maps Envoy's own responses to the load balancer's: status, headers and page.
 
 The statuses by cause are those of "Troubleshoot your Application Load Balancers".
 """
@@ -21,19 +21,19 @@ from lockgate.xds.loadbalancer.names import TLS
 from lockgate.xds.loadbalancer.protobuf import Message, header, literal, uint32
 from lockgate.xds.loadbalancer.waf import IS_CUSTOM
 
-# Envoy's own status for a cause to the load balancer's. Causes that Envoy gives one status and a load balancer
-# several are told apart before, by flag.
+# Envoy's status for a cause, and the load balancer's. Causes for which a load balancer has several statuses are
+# distinguished earlier, by response flag.
 BY_STATUS: Final = {
     400: 400,
     401: 401,
     403: 403,
-    404: 400,  # CONNECT, and OPTIONS of the server as a whole
+    404: 400,  # CONNECT, and OPTIONS *
     408: 408,
     413: 413,
     426: 400,
     431: 400,
-    460: 500,  # how authentication says that it failed
-    461: 561,  # and that an identity provider answered with an error
+    460: 500,  # internal status: authentication failed
+    461: 561,  # internal status: the identity provider returned an error
     500: 500,
     501: 501,
     502: 502,
@@ -42,32 +42,32 @@ BY_STATUS: Final = {
 }
 REDIRECTS: Final = (301, 302)
 
-# What the load balancer answers as rules have it: its body is the rule's own.
+# Responses that rules define: they have the rule's own body.
 _BY_RULE: Final = 'response.code_details == "direct_response" || response.code_details == "lua_response"'
-# Connections on this machine are taken at once or refused: where TLS follows, it is the handshake that took too long.
+# On one machine, TCP connections are accepted or refused at once. With TLS, a timeout is therefore the handshake's.
 _NO_HANDSHAKE: Final = (
     f'response.code_details.contains("connection_timeout") && "{TLS}" in xds.cluster_metadata.filter_metadata'
 )
 _TIMED_OUT: Final = (
     'response.code_details.contains("connection_timeout") || response.code_details == "upstream_response_timeout"'
 )
-# HTTP/2's preface on a connection of HTTP/1.1 reads as a request of the server as a whole, which only OPTIONS may be.
+# Envoy parses the HTTP/2 preface on an HTTP/1.1 connection as a request for "*", which only OPTIONS may have.
 _UNEXPECTED_VERSION: Final = 'response.code_details == "http1.invalid_url"'
 
 
 def local_replies(balancer: LoadBalancer, listener: Listener) -> Message:
-    """First match wins. A rule's own answer is left alone, but a redirect's is given its page; so is WAF's own."""
+    """The first match wins. A rule's or WAF's own response is left unchanged, except that a redirect gets its page."""
     headers = [*server_header(listener), *added_headers(listener)]
     marked = everywhere(balancer, listener)
 
     def mapper(cause: Message, status: int) -> Message:
-        told = [mark(status, content_type(status))] if marked or status in REDIRECTS else []
-        return _mapper(cause, status, [*headers, *told])
+        marks = [mark(status, content_type(status))] if marked or status in REDIRECTS else []
+        return _mapper(cause, status, [*headers, *marks])
 
     mappers = []
     if balancer.web_acl is not None:
-        told = [mark_as_it_is()] if marked else []
-        mappers.append(ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=[*headers, *told]))
+        marks = [mark_as_it_is()] if marked else []
+        mappers.append(ResponseMapper(filter=expression(IS_CUSTOM), headers_to_add=[*headers, *marks]))
     mappers += [mapper(status_is(status), status) for status in REDIRECTS]
     mappers.append(ResponseMapper(filter=expression(_BY_RULE)))
     mappers.append(mapper(expression(_NO_HANDSHAKE), 502))
@@ -79,13 +79,13 @@ def local_replies(balancer: LoadBalancer, listener: Listener) -> Message:
 
 
 def server_header(listener: Listener) -> list[Message]:
-    """The header that answers of the load balancer's own making carry, unless the listener turns it off."""
+    """The header on the load balancer's own responses, unless the listener disables it."""
     if listener.attributes.get("routing.http.response.server.enabled") == "false":
         return []
     return [header("server", SERVER)]
 
 
-# Listener attributes that add a response header: the name is the attribute's, with dashes.
+# Listener attributes that add a response header. The header's name is in the attribute's, with dashes.
 ADDED: Final = (
     "strict_transport_security",
     "access_control_allow_origin",
@@ -101,7 +101,7 @@ ADDED: Final = (
 
 
 def added_headers(listener: Listener) -> list[Message]:
-    """Headers that the listener adds to every response, over what the target says ("Header modification")."""
+    """Headers that the listener sets on every response, replacing the target's ("Header modification")."""
     return [header(name, literal(value)) for name, value in header_values(listener)]
 
 

@@ -1,4 +1,4 @@
-"""Listeners: the socket, TLS towards clients, the HTTP connection and its limits."""
+"""Listeners: the socket, TLS to clients, HTTP connections and their limits."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from lockgate.xds.loadbalancer.plaintext import plain_http
 from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
 from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
-from lockgate.xds.loadbalancer.waf import firewall_filters
+from lockgate.xds.loadbalancer.waf import waf_filters
 
 REQUEST_HEADERS_KB: Final = 64
-STREAMS: Final = 128  # of one HTTP/2 connection at a time
-REQUESTS: Final = 10_000  # of one HTTP/2 connection; then GOAWAY ("Status code 000")
+STREAMS: Final = 128  # concurrent streams of one HTTP/2 connection
+REQUESTS: Final = 10_000  # requests of one HTTP/2 connection, then GOAWAY ("Status code 000")
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """Where a listener really listens."""
+    """The address on which a listener really listens."""
 
     address: str
     port: int
@@ -70,7 +70,7 @@ def listener(
     store: TrustStore | None,
     records: str,
 ) -> Message:
-    """`served` are the certificates whose material Envoy is given, `records` the file of records for logs or ""."""
+    """`served` are the certificates whose material Envoy has; `records` is the file for log records, or ""."""
     chain = FilterChain(filters=[_peer(), _connection(balancer, listener, records)])
     others = None
     if listener.protocol == "HTTPS":
@@ -91,8 +91,8 @@ def listener(
 
 
 def _inspection(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    """By a look at the handshake Envoy tells TLS from plain HTTP, and knows the server's name for the access log. Only
-    a web ACL asks for fingerprints of it."""
+    """Inspects the TLS handshake, so that Envoy can distinguish TLS from plain HTTP and log the server name. Only a web
+    ACL needs the handshake's fingerprints."""
     if listener.protocol != "HTTPS":
         return []
     inspector = TlsInspector()
@@ -119,7 +119,7 @@ def secret(arn: str, material: Material) -> Message:
 
 
 def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str], store: TrustStore | None) -> Message:
-    """The default certificate first: it is what a client gets that names no server, or one without a certificate."""
+    """The default certificate comes first: clients get it if they send no server name, or one without a certificate."""
     context = DownstreamTlsContext()
     common = context.common_tls_context
     common.tls_params.CopyFrom(parameters(policy(listener.ssl_policy) or POLICIES[DEFAULT]))
@@ -134,7 +134,7 @@ def _tls(balancer: LoadBalancer, listener: Listener, served: frozenset[str], sto
 
 
 def _peer() -> Message:
-    """Remembers the peer's address once a connection, for rules that ask for it."""
+    """Stores the peer's address once per connection, for rules that use it."""
     value = FilterStateValue(
         object_key=PEER,
         factory_key="envoy.network.ip",
@@ -147,7 +147,7 @@ def _peer() -> Message:
 def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Message:
     manager = HttpConnectionManager(
         stat_prefix=listener_name(balancer, listener.port),
-        # Plain listeners speak no HTTP/2 at all, also not by prior knowledge.
+        # Plain listeners do not speak HTTP/2, not even with prior knowledge.
         codec_type=HttpConnectionManager.AUTO if speaks_http2(balancer, listener) else HttpConnectionManager.HTTP1,
         rds={
             "config_source": {"ads": {}, "resource_api_version": "V3"},
@@ -158,17 +158,17 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         local_reply_config=local_replies(balancer, listener),
         access_log=[*access_logs(balancer, listener, records), *counters(balancer, listener)],
     )
-    # Told before a route is chosen, so that only requests with much in their headers have each line looked at.
+    # Set before a route is chosen, so that only requests with large headers have each header line checked.
     size = header(SIZE_HEADER, "%REQUEST_HEADERS_BYTES%%REQ(TRANSFER-ENCODING)%")
-    told = HeaderMutation(mutations=[{"append": size}])
-    manager.early_header_mutation_extensions.add(name=SIZE_HEADER, typed_config=pack(told))
+    early = HeaderMutation(mutations=[{"append": size}])
+    manager.early_header_mutation_extensions.add(name=SIZE_HEADER, typed_config=pack(early))
     _identity(manager, balancer, listener)
     _limits(manager, balancer, listener)
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
 def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    filters = firewall_filters(balancer, listener)
+    filters = waf_filters(balancer, listener)
     if authenticates(listener):
         filters.append(authorization_filter())
     rules = (*listener.rules, None)
@@ -182,7 +182,7 @@ def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
 
 
 def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
-    """The plain script, and those that rules name."""
+    """The plain script, and the scripts that rules name."""
     named = [script_of(balancer, listener, rule) for rule in (*listener.rules, None)]
     names = sorted({FRESH, REFUSALS, *(script.name for script in named if script is not None)})
     return Lua(
@@ -193,10 +193,10 @@ def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
 
 
 def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> None:
-    """What Envoy would say of itself or change in a request, and a load balancer does not."""
+    """Disables what Envoy adds to or changes in a request and a load balancer does not."""
     manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
-    manager.use_remote_address.CopyFrom(true())  # makes the client untrusted: its x-envoy-* steer nothing
-    manager.skip_xff_append = True  # the script does it: for loopback peers Envoy appends another address
+    manager.use_remote_address.CopyFrom(true())  # the client is untrusted: its x-envoy-* headers have no effect
+    manager.skip_xff_append = True  # the script appends it; for loopback peers Envoy appends a wrong address
     manager.generate_request_id.CopyFrom(false())
     manager.preserve_external_request_id = True
     manager.normalize_path.CopyFrom(false())
@@ -210,16 +210,14 @@ def _limits(manager: Message, balancer: LoadBalancer, listener: Listener) -> Non
     idle = int(balancer.attributes.get("idle_timeout.timeout_seconds", "60"))
     keep_alive = int(balancer.attributes.get("client_keep_alive.seconds", "3600"))
     manager.stream_idle_timeout.FromSeconds(idle)
-    manager.drain_timeout.FromMilliseconds(
-        100
-    )  # which Envoy waits before it closes an idle connection, five seconds else
+    manager.drain_timeout.FromMilliseconds(100)  # Envoy's delay before it closes an idle connection, 5 s by default
     manager.request_headers_timeout.FromSeconds(idle)
     manager.max_request_headers_kb.CopyFrom(uint32(REQUEST_HEADERS_KB))
     manager.common_http_protocol_options.CopyFrom(
         HttpProtocolOptions(
             idle_timeout=seconds(idle),
             max_connection_duration=seconds(keep_alive),
-            max_headers_count=uint32(1000),  # no count is documented; bytes are what is limited
+            max_headers_count=uint32(1000),  # AWS documents no maximum count; the limit is in bytes
             headers_with_underscores_action=HttpProtocolOptions.ALLOW,
             max_requests_per_connection=uint32(REQUESTS) if speaks_http2(balancer, listener) else None,
         )
@@ -228,7 +226,7 @@ def _limits(manager: Message, balancer: LoadBalancer, listener: Listener) -> Non
     manager.http_protocol_options.accept_http_10 = True
     manager.http_protocol_options.default_host_for_http_10 = balancer.dns_name
     manager.http_protocol_options.allow_custom_methods = True
-    # Transfer-Encoding beside Content-Length is ambiguous, and only the strictest mode refuses it.
+    # Transfer-Encoding beside Content-Length is ambiguous; only the strictest mode refuses it.
     manager.http_protocol_options.allow_chunked_length = desync_mode(balancer) != "strictest"
     manager.http_protocol_options.header_key_format.CopyFrom(preserved_case())
     manager.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(STREAMS))

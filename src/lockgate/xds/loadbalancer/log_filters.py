@@ -1,4 +1,4 @@
-"""Conditions on requests that are over, as access loggers and mappers of answers have them."""
+"""Conditions on completed requests, for access loggers and response mappers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lockgate.xds.loadbalancer.protobuf import Message, false, pack
 
 
 def flagged(*flags: str) -> Message:
-    """One of Envoy's response flags."""
+    """The request has one of these Envoy response flags."""
     return AccessLogFilter(response_flag_filter={"flags": list(flags)})
 
 
 def status_is(number: int, comparison: str = "EQ") -> Message:
-    """``EQ``, or ``GE``."""
+    """`comparison` is ``EQ`` or ``GE``."""
     return AccessLogFilter(
         status_code_filter={
             "comparison": {"op": comparison, "value": {"default_value": number, "runtime_key": "lockgate.none"}}
@@ -23,7 +23,7 @@ def status_is(number: int, comparison: str = "EQ") -> Message:
 
 
 def expression(text: str) -> Message:
-    """In CEL."""
+    """A CEL expression."""
     return AccessLogFilter(
         extension_filter=ExtensionFilter(
             name="envoy.access_loggers.extension_filters.cel",
@@ -33,13 +33,13 @@ def expression(text: str) -> Message:
 
 
 def noted(namespace: str, key: str) -> Message:
-    """Whether dynamic metadata holds it."""
+    """The dynamic metadata has this key."""
     matcher = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
     return AccessLogFilter(metadata_filter={"matcher": matcher, "match_if_key_not_found": false()})
 
 
 def all_of(*filters: Message) -> Message:
-    """In this order, and no further than the first that does not hold."""
+    """All conditions, in this order; evaluation stops at the first that does not hold."""
     return AccessLogFilter(and_filter={"filters": filters})
 
 

@@ -1,6 +1,21 @@
-"""The pieces of Lua that scripts are put together from. Each defines the function that a script calls.
+"""The Lua functions that scripts consist of. Each piece defines one function that a script calls.
 
-Names that are defined once for all pieces: `answer` sends one of the load balancer's own pages.
+All pieces share one global function: `answer` sends one of the load balancer's error pages.
+
+Theory of operation of sticky sessions. ELBv2 stickiness has two levels, and a request may use both: a cookie picks the
+target group among the weighted groups of a forward action (AWSALBTG), and a cookie picks the target within the group
+(AWSALB, or AWSALBAPP-0 when the application sets its own cookie). The load balancer stores nothing; each cookie holds
+the choice and the time at which it was made.
+
+On the request (`STICKY`), the script opens the group's cookie. If the cookie is valid, not expired, and names a group
+of the rule, the script reuses that group; otherwise it draws one by weight. It sets the cluster header and clears the
+route cache, so that Envoy chooses the route again, now by that header. Nothing else may have changed the request before
+this step. The script then opens the target's cookie. If it names this group, its address becomes Envoy's upstream
+override host. The override is not strict: if that target is gone or unhealthy, Envoy picks another one.
+
+On the response (`STICKY_RESPONSE`), the route reports the target that answered. The script seals group and target into
+new cookies, so the expiry moves with each response. Dynamic metadata carries the group's index from the request to the
+response, and records whether the stickiness is new, for the access log.
 """
 
 from __future__ import annotations
@@ -9,13 +24,13 @@ from typing import Final
 
 
 def quoted(text: str) -> str:
-    """`text` as a Lua string, whatever is in it."""
+    """`text` as a Lua string literal."""
     plain = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 <>/-_.")
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03d}" for byte in text.encode()) + '"'
 
 
-# Scripts leave little that lives and much that does not: at the default pace, all of it is looked through every few
-# hundred requests. Ten times what lives is still no more than a few megabytes.
+# Scripts create many short-lived objects and few long-lived ones. The default pace of the garbage collector would scan
+# them all every few hundred requests. Ten times the live size is still only a few megabytes.
 PAGES: Final = """
 collectgarbage("setpause", 1000)
 local pages = { %s }
@@ -28,9 +43,9 @@ local function answer(handle, status)
 end
 """
 
-# The trace header: a fresh root, or the client's own fields behind a fresh Self. Every request pays for it, so nothing
-# is formatted for one: each second has its own 14 random digits, and a request its place in a walk through all
-# numbers of ten digits, which are hexadecimal digits too. Source: "Request tracing for your Application Load Balancer".
+# The trace header: a new root, or the client's fields behind a new Self. Every request pays for it, so nothing is
+# formatted per request: each second has 14 random digits, and each request takes the next step of a walk through all
+# ten-digit numbers, which are valid hexadecimal too. Source: "Request tracing for your Application Load Balancer".
 TRACE: Final = """
 local format, random, time = string.format, math.random, os.time
 math.randomseed(time() + (tonumber(tostring({}):sub(8), 16) or 0) % 2147483647)
@@ -66,8 +81,8 @@ local function trace(headers)
 end
 """
 
-# A target or a header line that is too long; too many addresses in X-Forwarded-For. Lines are looked at only where all
-# of them together are long enough.
+# A target or header line that is too long, or too many addresses in X-Forwarded-For. Single lines are checked only if
+# the total size makes one possible.
 LIMITS: Final = """
 local function too_long(handle, headers)
   if #headers:get(":path") > 16384 then return answer(handle, 414) end
@@ -82,7 +97,7 @@ local function too_many(handle, addresses)
 end
 """
 
-# X-Forwarded-For is added by the route where it is absent; where it is there, the script joins the peer to it.
+# The route adds X-Forwarded-For if it is absent; if it is present, the script appends the peer.
 KEEP: Final = """
 local function forwarded(handle, headers)
   local old = headers:get("x-forwarded-for")
@@ -108,7 +123,7 @@ local function host(headers)
 end
 """
 
-# Header names that are not [-A-Za-z0-9]+ are dropped silently.
+# Drops headers whose names are not [-A-Za-z0-9]+.
 DROP_INVALID: Final = """
 local function drop_invalid(handle, headers)
   local invalid
@@ -124,8 +139,8 @@ local function drop_invalid(handle, headers)
 end
 """
 
-# Desync mitigation: how a request's body is framed, where that has no meaning for all who read it. Envoy refuses the
-# severe kinds before. Source: the classes and reasons of aws/http-desync-guardian.
+# Desync mitigation: body framing that servers may interpret differently. Envoy refuses the severe classes earlier.
+# Source: the classes and reasons of aws/http-desync-guardian.
 FRAMING: Final = """
 local function suspect(handle, headers)
   local length, coding = headers:get("content-length"), headers:get("x-lockgate-size"):find("%a")
@@ -143,8 +158,8 @@ local function suspect(handle, headers)
 end
 """
 
-# What is done with a request of a class, by mode. To look for more kinds than the above takes more time than a request
-# has: only the strictest mode, which refuses them, does.
+# How each mode treats a classified request. Checking for more classes than the above would cost too much per request:
+# only the strictest mode, which refuses them, does.
 CLASSIFIED: Final = """
 local function classified(handle, class, reason)
   local metadata = handle:streamInfo():dynamicMetadata()
@@ -187,7 +202,7 @@ local function strange(handle, headers)
 end
 """
 
-# Client and target group must speak the same protocol ("HTTP 464"): gRPC and targets of HTTP/1.1 do not,
+# Client and target group must speak the same protocol ("HTTP 464"): gRPC requests and HTTP/1.1 targets do not,
 NO_GRPC: Final = """
 local function no_grpc(handle, headers)
   local kind = headers:get("content-type")
@@ -197,7 +212,7 @@ local function no_grpc(handle, headers)
 end
 """
 
-# nor do HTTP/1.1 and targets of HTTP/2 or gRPC.
+# nor do HTTP/1.1 requests and HTTP/2 or gRPC targets.
 VERSIONS: Final = """
 local function incompatible(handle, headers, context)
   local version = context:get("version")
@@ -217,8 +232,8 @@ local function client_chain(handle, headers)
 end
 """
 
-# What the header-to-metadata filter made of Host and path with the rule's expressions. What came is kept for the access
-# log, and why it could not be replaced.
+# The header-to-metadata filter has applied the rule's expressions to Host and path. The metadata keeps the original
+# values for the access log, and the failure if the result is not valid.
 REWRITE: Final = """
 local function rewrite(handle, headers)
   local metadata = handle:streamInfo():dynamicMetadata()
@@ -242,8 +257,8 @@ local function rewrite(handle, headers)
 end
 """
 
-# Stickiness: to a target group by AWSALBTG, to a target by AWSALB or by the application's cookie. A value holds the
-# choice and the time it was made, under a key of the load balancer: opaque to clients, not secret.
+# Stickiness: AWSALBTG selects a target group, AWSALB or the application's cookie a target. A value holds the choice and
+# its time, obfuscated with a key of the load balancer: opaque to clients, but not secret.
 STICKY: Final = """
 local bit = require("bit")
 local WEEK = 604800
@@ -311,7 +326,7 @@ local function stick(handle, headers, context)
 end
 """
 
-# The route tells the target's address in a header of its own, which goes no further than here.
+# The route passes the target's address in an internal header, which is removed here.
 STICKY_RESPONSE: Final = """
 local function expires() return os.date("!%a, %d %b %Y %H:%M:%S GMT", time() + WEEK) end
 local function pair(headers, name, value)
@@ -345,7 +360,7 @@ function envoy_on_response(handle)
 end
 """
 
-# A redirect with placeholders where Envoy's own redirect has no place for them.
+# A redirect with placeholders that Envoy's redirect action does not support.
 REDIRECT: Final = """
 local function redirect(handle, headers, context)
   local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")

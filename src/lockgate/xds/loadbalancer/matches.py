@@ -1,4 +1,4 @@
-"""One rule's conditions as the routes that match them: several where paths are best compared separately."""
+"""A rule's conditions as routes. One rule becomes several routes if its paths are compared separately."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from lockgate.xds.loadbalancer.names import LUA, PEER, SIZE_HEADER
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 from lockgate.xds.loadbalancer.script import FRESH, REFUSALS
 
-Guard: TypeAlias = str | None  # a regular expression of the host's whole name, without port
+Guard: TypeAlias = str | None  # a regular expression for the whole host name, without port
 
 
 def routes_of(
     name: str, conditions: Sequence[Condition], outcome: Outcome, guard: Guard, *, strict: bool
 ) -> Iterable[Message]:
-    """Routes of one rule, equal but for their path. Their name is the rule's priority, as access logs tell it. `strict`
-    is the desync mode, which has every request looked at.
+    """The routes of one rule; they differ only in their path. Their name is the rule's priority, for access logs.
+    `strict` is the strictest desync mode, in which the script checks every request.
     """
     plain = LUA not in outcome.typed_per_filter_config
     answered = not outcome.HasField("route")
     for match in _matches(conditions, guard):
-        if plain and not match.headers:  # rules on headers would be looked at twice by requests that do not match
+        if plain and not match.headers:  # a header rule would be compared twice for requests that do not match
             yield _fresh(name, match, outcome, strict)
         route = Route(name=name, match=match)
         route.MergeFrom(outcome)
@@ -46,8 +46,8 @@ def routes_of(
 
 
 def _fresh(name: str, match: Message, outcome: Outcome, strict: bool) -> Message:
-    """The same for requests that bring nothing for the script to look at, which most do not: Envoy compares headers in
-    a fraction of the time that Lua takes to ask for one. What is not forwarded then needs no script at all.
+    """The same route for requests that need no check by the script, which most are: Envoy compares headers much faster
+    than Lua reads one. If such a request is not forwarded, it needs no script at all.
     """
     route = Route(name=name, match=match)
     route.MergeFrom(outcome)
@@ -62,7 +62,8 @@ def _fresh(name: str, match: Message, outcome: Outcome, strict: bool) -> Message
                 invert_match=True,
                 treat_missing_header_as_empty=True,
             ),
-            # No line of so few bytes in all is too long, nor is the target; one with a transfer coding is no number.
+            # Below this size neither a line nor the target can be too long; with a transfer coding the value is not a
+            # number.
             HeaderMatcher(name=SIZE_HEADER, range_match={"start": 0, "end": 16384}),
         ]
     )
@@ -89,7 +90,7 @@ def _matches(conditions: Sequence[Condition], guard: Guard) -> Iterable[Message]
             case PathPattern():
                 paths = _paths(condition)
             case HostHeader():
-                pass  # by virtual host and guard
+                pass  # matched by virtual host and guard
             case HttpHeader():
                 rest.headers.append(_http_header(condition))
             case HttpRequestMethod(values):
@@ -107,9 +108,9 @@ def _matches(conditions: Sequence[Condition], guard: Guard) -> Iterable[Message]
 
 
 def _paths(condition: PathPattern) -> list[Message]:
-    """Exact and prefix comparisons where the pattern is one; the others together as one regular expression.
+    """Exact and prefix comparisons for patterns that allow it; one regular expression for all others.
 
-    ``/a`` with ``/a/*``, which is how a path of type Prefix comes out, is one comparison.
+    ``/a`` with ``/a/*``, the form of a Prefix path, is a single comparison.
     """
     found: list[Message] = []
     regexes = [f".*(?:{regex}).*" for regex in condition.regex_values]
@@ -132,7 +133,7 @@ def _paths(condition: PathPattern) -> list[Message]:
 
 
 def _http_header(condition: HttpHeader) -> Message:
-    """Envoy compares each line of a repeated header by itself, as a load balancer does."""
+    """Envoy compares each line of a repeated header separately, as a load balancer does."""
     if len(condition.values) == 1 and not condition.regex_values and (plain := _plain(condition.values[0])):
         return HeaderMatcher(name=condition.name, string_match={**plain, "ignore_case": True})
     alternatives = [expression(value) for value in condition.values]
@@ -141,7 +142,7 @@ def _http_header(condition: HttpHeader) -> Message:
 
 
 def _plain(pattern: str) -> dict[str, str] | None:
-    """A pattern that is one comparison: equal, begins with, ends with, or contains. Cheaper than an expression."""
+    """A pattern that is one comparison (equals, starts with, ends with, contains), which is cheaper than a regex."""
     inner = pattern.strip("*")
     if not inner or not is_literal(inner):
         return None
@@ -158,7 +159,7 @@ def _one_of(name: str, values: Sequence[str]) -> Message:
 
 
 def _query(pairs: Sequence[QueryPair]) -> Message:
-    """One expression over path and query: parameters are compared as they came, each of them, in any order."""
+    """One regex over path and query: every parameter is compared as sent, in any order."""
     alternatives = "|".join(_pair(pair) for pair in pairs)
     return _header(":path", rf"(?i)[^?]*\?(?:.*&)?(?:{alternatives})(?:&.*)?", regex=True)
 

@@ -1,7 +1,7 @@
-"""Envoy's counters as CloudWatch's metrics of load balancers and target groups.
+"""CloudWatch's metrics of load balancers and target groups, from Envoy's counters.
 
-Source: "CloudWatch metrics for your Application Load Balancer". Only what Envoy counts exactly, or the services that
-log users in and invoke functions; `NOT_MEASURED` is the rest.
+Source: "CloudWatch metrics for your Application Load Balancer". Only metrics that Envoy, or the services for logins and
+Lambda functions, count exactly; `NOT_MEASURED` has the others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOT_MEASURED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One value. `target_group` is "" where CloudWatch has the metric by load balancer alone."""
+    """One value. `target_group` is "" for a metric that CloudWatch has per load balancer only."""
 
     name: str
     load_balancer: str
@@ -43,20 +43,20 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long something took, in seconds: how many took at most so long, all together, and how many there were."""
+    """A histogram of durations in seconds: cumulative counts by upper bound, the sum, and the count."""
 
     buckets: tuple[tuple[str, int], ...]
     seconds: float
     count: int
 
 
-# CloudWatch's name, and the counters of the HTTP connections of a listener that make it.
+# CloudWatch's name, and the counters of a listener's HTTP connections that it sums.
 BY_LISTENER: Final = {
     "ActiveConnectionCount": ("downstream_cx_active",),
     "NewConnectionCount": ("downstream_cx_total",),
     "ProcessedBytes": ("downstream_cx_rx_bytes_total", "downstream_cx_tx_bytes_total"),
 }
-# Of the listener itself, which is asked before there is a connection.
+# Counters of the listener itself, which exist before a connection does.
 BY_SOCKET: Final = {
     "RejectedConnectionCount": (
         "downstream_cx_overflow",
@@ -65,9 +65,9 @@ BY_SOCKET: Final = {
     ),
     "ClientTLSNegotiationErrorCount": ("ssl.connection_error", "ssl.fail_verify_no_cert", "ssl.fail_verify_error"),
 }
-# The same of Envoy's routing, which spells the listener's name otherwise.
+# Counters of Envoy's routing, which spells the listener's name differently.
 BY_ROUTING: Final = {"HTTP_Fixed_Response_Count": ("rq_direct_response",)}
-# Connections are counted on both sides, and a request once a target has been chosen for it.
+# Connections are counted on both sides; a request counts once a target has been chosen.
 BY_TARGETS: Final = {
     "ActiveConnectionCount": ("upstream_cx_active",),
     "NewConnectionCount": ("upstream_cx_total",),
@@ -80,7 +80,7 @@ BY_TARGET_GROUP: Final = {
     "TargetConnectionErrorCount": ("upstream_cx_connect_fail",),
     "TargetTLSNegotiationErrorCount": ("ssl.connection_error",),
 }
-# What `counting` has Envoy count.
+# Counters defined in `counting`.
 COUNTED: Final = {
     "DesyncMitigationMode_NonCompliant_Request_Count": counting.NON_COMPLIANT,
     "DroppedInvalidHeaderRequestCount": counting.DROPPED,
@@ -90,7 +90,7 @@ COUNTED_BY_TARGET_GROUP: Final = {
     "HTTPCode_Target_5XX_Count": counting.TARGET_5XX,
     "NonStickyRequestCount": counting.NOT_STICKY,
 }
-# What our own services count.
+# Counters of Lockgate's services.
 OF_LOGINS: Final = (
     "ELBAuthError",
     "ELBAuthFailure",
@@ -99,8 +99,8 @@ OF_LOGINS: Final = (
     "ELBAuthUserClaimsSizeExceeded",
 )
 OF_FUNCTIONS: Final = ("LambdaInternalError", "LambdaUserError")
-LEFT: Final = 0  # the status of a request whose client left before any
-TOO_LONG: Final = 507  # of a redirect whose URL has no place in its answer
+LEFT: Final = 0  # the status of a request whose client left before the response
+TOO_LONG: Final = 507  # the status of a redirect whose URL is too long
 ONE_BY_ONE: Final = (500, 502, 503, 504)
 
 _GAUGES: Final = frozenset(
@@ -123,12 +123,12 @@ _GAUGES: Final = frozenset(
 def cloudwatch(
     stats: Stats, balancers: Iterable[LoadBalancer], states: Callable[[str], Iterable[TargetState]]
 ) -> tuple[Metric, ...]:
-    """`states` tells the states of a target group's targets, by its reference."""
+    """`states` returns the target states of a target group, by its reference."""
     return tuple(metric for balancer in balancers for metric in _of(stats, balancer, states))
 
 
 def counted(counts: Mapping[tuple[str, str], int], balancers: Iterable[LoadBalancer]) -> tuple[Metric, ...]:
-    """What the load balancer's own services have counted, by metric and the ARN of a load balancer or target group."""
+    """Counts of the load balancer's services, by metric and the ARN of a load balancer or target group."""
     return tuple(metric for balancer in balancers for metric in _counted(counts, balancer))
 
 
@@ -143,8 +143,8 @@ def _counted(counts: Mapping[tuple[str, str], int], balancer: LoadBalancer) -> I
 
 
 def response_times(prometheus: str) -> Mapping[str, Times]:
-    """By target group, as metrics name it, from what Envoy tells of ``upstream_rq_time`` in Prometheus' format: until
-    the whole answer is there, in milliseconds.
+    """Response times by target group, from Envoy's ``upstream_rq_time`` in Prometheus format: milliseconds until the
+    complete response.
     """
     parts: dict[str, dict[str, float]] = {}
     for kind, cluster, bound, value in _TIME.findall(prometheus):
@@ -170,8 +170,8 @@ def _seconds(milliseconds: str) -> str:
 
 
 def exposition(metrics: Iterable[Metric], times: Mapping[str, Times] | None = None) -> str:
-    """The text that ``/metrics`` answers (Prometheus text format), under CloudWatch's names. `times` are response times
-    by target group; of groups that `metrics` do not name there are none.
+    """The response of ``/metrics`` (Prometheus text format), under CloudWatch's names. `times` are response times by
+    target group; groups that are not in `metrics` are omitted.
     """
     by_name: dict[str, list[Metric]] = {}
     balancers: dict[str, str] = {}
@@ -203,7 +203,7 @@ def _of(stats: Stats, balancer: LoadBalancer, states: Callable[[str], Iterable[T
 
 def _whole(stats: Stats, balancer: LoadBalancer) -> Mapping[str, int]:
     names = [listener_name(balancer, listener.port) for listener in balancer.listeners]
-    spelled = [name.replace(":", "_") for name in names]  # Envoy's own way with colons
+    spelled = [name.replace(":", "_") for name in names]  # Envoy replaces colons
     sources = (
         (BY_LISTENER, [f"http.{name}." for name in spelled]),
         (BY_SOCKET, [f"listener.{name}." for name in spelled]),
@@ -223,7 +223,7 @@ def _whole(stats: Stats, balancer: LoadBalancer) -> Mapping[str, int]:
     made["HTTPCode_ELB_4XX_Count"] += own.get(LEFT, 0)  # 460
     for code in ONE_BY_ONE:
         made[f"HTTPCode_ELB_{code}_Count"] = own.get(code, 0)
-    made["HTTP_Redirect_Count"] = made["HTTPCode_ELB_3XX_Count"]  # of a rule, or to log in
+    made["HTTP_Redirect_Count"] = made["HTTPCode_ELB_3XX_Count"]  # a rule's redirect, or one to a login
     made["HTTP_Redirect_Url_Limit_Exceeded_Count"] = own.get(TOO_LONG, 0)
     return made
 
@@ -232,7 +232,7 @@ def _group(stats: Stats, balancer: LoadBalancer, group: TargetGroup, now: list[T
     name = cluster_name(group.reference)
     cluster = [f"cluster.{name}."]
     made = {metric: _sum(stats, cluster, counters) for metric, counters in BY_TARGET_GROUP.items()}
-    # A handshake that fails is no connection to Envoy.
+    # For Envoy, a failed TLS handshake is not a connection.
     made["TargetConnectionErrorCount"] = max(
         made["TargetConnectionErrorCount"] - made["TargetTLSNegotiationErrorCount"], 0
     )
@@ -252,7 +252,7 @@ def _group(stats: Stats, balancer: LoadBalancer, group: TargetGroup, now: list[T
 
 
 def _own(stats: Stats, balancer: LoadBalancer) -> Mapping[int, int]:
-    """Answers of the load balancer's own, by status."""
+    """The load balancer's own responses, by status."""
     found: dict[int, int] = {}
     for prefix in (f"{each}{counting.OWN}." for each in _prefixes(balancer)):
         for name, count in stats.items():

@@ -6,20 +6,20 @@ from typing import Final
 
 from lockgate.loadbalancer.network import AnyLoadBalancer
 
-PEER: Final = "lockgate.peer"  # filter state: the address at the other end of the connection
+PEER: Final = "lockgate.peer"  # filter state: the peer's address
 LUA: Final = "envoy.filters.http.lua"
-FUNCTIONS: Final = "lockgate.lambda"  # metadata of answers of Lambda functions
+FUNCTIONS: Final = "lockgate.lambda"  # metadata on responses of Lambda functions
 REWRITES: Final = "envoy.filters.http.header_to_metadata"
-CLUSTER_HEADER: Final = "x-lockgate-cluster"  # from a script to the route: the target group that it chose
+CLUSTER_HEADER: Final = "x-lockgate-cluster"  # from a script to the route: the chosen target group
 TARGET_HEADER: Final = "x-lockgate-target"  # from the route to a script: the target that answered
-OWN_ANSWER: Final = "x-lockgate-own"  # marks what the load balancer answers itself, see `answers`
-# How many bytes all headers of a request have together, and behind it its transfer coding, which Envoy tells no script.
+OWN_ANSWER: Final = "x-lockgate-own"  # marks the load balancer's own responses, see `answers`
+# The total size of a request's headers, followed by its transfer coding, which scripts cannot read otherwise.
 SIZE_HEADER: Final = "x-lockgate-size"
-TLS: Final = "lockgate.tls"  # in the metadata of clusters whose targets are reached over TLS
+TLS: Final = "lockgate.tls"  # in the metadata of clusters that use TLS to targets
 
 
 def cluster_name(reference: str) -> str:
-    """``targetgroup/NAME/ID`` of a target group's ARN; a reference that is no ARN stays as it is."""
+    """``targetgroup/NAME/ID`` of a target group's ARN. A reference that is not an ARN is returned unchanged."""
     return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
 
 

@@ -1,4 +1,4 @@
-"""Plain HTTP on an HTTPS port: answered in plain HTTP, so that whoever forgot the `s` reads why."""
+"""Plain HTTP on an HTTPS port: answered in plain HTTP with a page that gives the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME: Final = "plain_http"
 
 
 def plain_http(listener: Listener) -> Message:
-    """The chain for connections that do not begin with a TLS handshake: one request, one page, and closed."""
+    """The filter chain for connections without a TLS handshake: one request, one page, then it closes."""
     headers = [*server_header(listener), *added_headers(listener)]
     answer = Route(
         match={"prefix": ""},

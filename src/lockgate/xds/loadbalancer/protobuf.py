@@ -1,4 +1,4 @@
-"""Small things that every protobuf of this package is made with."""
+"""Protobuf helpers of this package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADD = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 
 
 def pack(message: Message) -> Message:
-    """An `Any` whose bytes are the same for equal messages."""
+    """A message as `Any`, with the same bytes for equal messages."""
     return AnyMessage(
         type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}",
         value=message.SerializeToString(deterministic=True),
@@ -45,10 +45,10 @@ def milliseconds(value: int) -> Message:
 
 
 def header(name: str, value: str, action: int = OVERWRITE) -> Message:
-    """A header option; `value` is a format string, in which a plain ``%`` is written twice."""
+    """A header option. `value` is a format string: write ``%%`` for a percent sign."""
     return HeaderValueOption(header={"key": name, "value": value}, append_action=action)
 
 
 def literal(text: str) -> str:
-    """`text` as a format string that stands for itself."""
+    """`text` as a format string that yields exactly `text`."""
     return text.replace("%", "%%")

@@ -1,8 +1,8 @@
-"""Rules as routes: strict priority, first match wins, the default rule last.
+"""Rules as routes: in strict priority order, first match wins, the default rule last.
 
-Rules that ask for a host are put under that host, so that a request is compared only with rules that could match it:
-one virtual host for each name and each ``*.suffix`` that rules ask for, each with the whole order of rules that a
-request to such a host can meet.
+Rules with host conditions are grouped by host, so that a request is compared only with rules that could match it. Each
+name and each ``*.suffix`` of the rules becomes a virtual host, with all rules that a request to that host can match, in
+order.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lockgate.loadbalancer.model import HostHeader, Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.patterns import expression, is_literal
 from lockgate.xds.loadbalancer.actions import Outcome, answer, outcome
 from lockgate.xds.loadbalancer.authorization import ask_first, authentication_of, callback_route, logs_in, rule_key
-from lockgate.xds.loadbalancer.clients import told_of_client
+from lockgate.xds.loadbalancer.clients import client_headers
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
 from lockgate.xds.loadbalancer.rule_index import indexed
-from lockgate.xds.loadbalancer.waf import unasked
+from lockgate.xds.loadbalancer.waf import without_waf
 
 
 def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
@@ -33,10 +33,10 @@ def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
         name=listener_name(balancer, listener.port),
         virtual_hosts=_virtual_hosts(balancer, listener),
         ignore_port_in_host_matching=True,
-        validate_clusters={"value": False},  # routes may arrive before the clusters that they name
+        validate_clusters={"value": False},  # routes may arrive before their clusters
         request_headers_to_add=_request_headers(balancer, listener),
         response_headers_to_add=added_headers(listener),
-        # What Envoy tells of a client that it takes for an outsider.
+        # Headers that Envoy adds for external clients.
         request_headers_to_remove=["x-envoy-external-address", "x-envoy-internal", SIZE_HEADER, *_removed(balancer)],
         most_specific_header_mutations_wins=True,
     )
@@ -46,7 +46,7 @@ def _request_headers(balancer: LoadBalancer, listener: Listener) -> list[Message
     made = [
         header("X-Forwarded-Proto", listener.protocol.lower()),
         header("X-Forwarded-Port", str(listener.port)),
-        *told_of_client(balancer, listener),
+        *client_headers(balancer, listener),
     ]
     if forwarded_for(balancer) == "append":
         port = balancer.attributes.get("routing.http.xff_client_port.enabled") == "true"
@@ -59,26 +59,26 @@ def _removed(balancer: LoadBalancer) -> list[str]:
     return ["x-forwarded-for"] if forwarded_for(balancer) == "remove" else []
 
 
-# --- which rules a host can meet ---------------------------------------------------------------------------------
+# --- which rules can match a host --------------------------------------------------------------------------------
 
 
-_Candidate: TypeAlias = tuple[Rule, Outcome, Guard]  # a rule that a host can meet
+_Candidate: TypeAlias = tuple[Rule, Outcome, Guard]  # a rule that can match a host
 
 
 @dataclass(frozen=True, slots=True)
 class _Hosts:
-    """One rule's host condition: names, suffixes (``.example.com`` of ``*.example.com``), and what is neither."""
+    """One rule's host condition: names, suffixes (``.example.com`` for ``*.example.com``), and all other patterns."""
 
     names: frozenset[str]
     suffixes: tuple[str, ...]
-    others: tuple[str, ...]  # regular expressions of the whole name
+    others: tuple[str, ...]  # regular expressions for the whole name
 
 
 def _virtual_hosts(balancer: LoadBalancer, listener: Listener) -> list[Message]:
     rules = [(rule, _hosts(rule), _outcome(balancer, listener, rule)) for rule in listener.rules]
     last = _outcome(balancer, listener, None)
     first = [trace_refused(answer(405, listener))]
-    unasked(first[0], balancer)
+    without_waf(first[0], balancer)
     if any(logs_in(listener, rule) for rule in (*listener.rules, None)):
         first.append(callback_route(balancer, listener))
     strict = desync_mode(balancer) == "strictest"
@@ -117,7 +117,7 @@ def _virtual_host(
 
 
 def _hosts(rule: Rule) -> _Hosts | None:
-    """None where a rule asks for no host."""
+    """None if a rule has no host condition."""
     condition = next((each for each in rule.conditions if isinstance(each, HostHeader)), None)
     if condition is None or any(set(value) == {"*"} for value in condition.values):
         return None
@@ -134,7 +134,7 @@ def _hosts(rule: Rule) -> _Hosts | None:
 
 
 def _before_port(regex: str) -> str:
-    """A regex value whose `$` is the end of the name, although Envoy compares it with what has a port behind."""
+    """A regex value in which `$` means the end of the name, although Envoy's text continues with a port."""
     made, in_class, escaped = "", False, False
     for char in regex:
         at_end = char == "$" and not in_class and not escaped
@@ -148,7 +148,7 @@ _Entry: TypeAlias = tuple[Rule, _Hosts | None, Outcome]
 
 
 class _Index:
-    """Finds, for a host, the rules that it can meet without looking at all of them."""
+    """Finds the rules that can match a host, without scanning all rules."""
 
     def __init__(self, rules: Sequence[_Entry]) -> None:
         self._rules = rules
@@ -174,7 +174,7 @@ class _Index:
         return [at for start in range(len(name)) for at in self._by_suffix.get(name[start:], ())]
 
     def _meeting(self, certain: list[int]) -> list[_Candidate]:
-        """Rules in order; a guard is left to those that only some of these hosts meet."""
+        """Rules in order. Only rules that match some of these hosts but not all keep their guard."""
         surely = set(certain)
         found = []
         for at in sorted(surely.union(self._everywhere)):

@@ -1,10 +1,9 @@
-"""An index over many rules: a request is compared only with those that its path, or a header, does not rule out.
+"""An index over many rules: a request is compared only with rules that its path, or a header, does not rule out.
 
-By path: every pattern has a literal beginning, perhaps an empty one. The longest of all beginnings that a path starts
-with leads to the rules that can match it: a rule's own beginning, if the path starts with it, is a beginning of that
-one too. By header: a value that some rule names leads to the rules that take it; what none names, or comes in another
-case or on several lines, is compared with all. So the order of rules stays what it is, and only those that cannot match
-are left out.
+By path: every pattern has a literal prefix, possibly empty. The longest prefix in the index that a path starts with
+leads to all rules that can match the path, because every shorter matching prefix is a prefix of the longest one. By
+header: a value that rules name leads to the rules that accept it. A request with any other value, in different case or
+on several lines, is compared with all rules. The order of rules is preserved; only rules that cannot match are skipped.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from lockgate.loadbalancer.model import HttpHeader, PathPattern, Rule
 from lockgate.loadbalancer.patterns import is_literal, matches
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
-FEW: Final = 12  # rules that are compared in less time than an index takes
-MOST_ENTRIES: Final = 40  # of the index for each rule: beyond, rules would be repeated too often
+FEW: Final = 12  # up to this many rules, comparing all is faster than the index
+MOST_ENTRIES: Final = 40  # per rule; above this, the index repeats rules too often
 
 Candidate = TypeVar("Candidate")
 
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """Places of the rules that a key leads to, in their order; `others` are those of a request without a key."""
+    """Positions of the rules that a key leads to, in order; `others` applies to requests without a key."""
 
     header: str
     kind: Literal["prefix_match_map", "exact_match_map"]
@@ -51,7 +50,7 @@ def indexed(
     rule_of: Callable[[Candidate], Rule],
     routes: Callable[[Sequence[Candidate]], list[Message]],
 ) -> Message | None:
-    """A matcher over `candidates`, each list of them made into routes by `routes`; None where it would not pay."""
+    """A matcher over `candidates`, with the routes that `routes` makes of each list; None if an index does not pay."""
     if len(candidates) <= FEW:
         return None
     rules = [rule_of(candidate) for candidate in candidates]
@@ -82,14 +81,14 @@ def _by_path(rules: Sequence[Rule]) -> _Index | None:
     leading: dict[str, frozenset[int]] = {"": anywhere}
     for key in sorted(holders.keys() - {""}):
         shorter = next(leading[key[:end]] for end in range(len(key) - 1, -1, -1) if key[:end] in leading)
-        if not shorter.issuperset(holders[key]):  # as of `/a` and `/a/*`: one leads to no others than the shorter does
+        if not shorter.issuperset(holders[key]):  # `/a/*` leads to the same rules as `/a`
             leading[key] = shorter.union(holders[key])
     keys = {key: sorted(places) for key, places in leading.items() if key}
     return _Index(":path", "prefix_match_map", keys, sorted(anywhere)) if keys else None
 
 
 def _beginnings(rule: Rule) -> frozenset[str]:
-    """What the path of a request that matches starts with: one of these."""
+    """The literal prefixes of a rule: the path of every matching request starts with one of them."""
     condition = next((each for each in rule.conditions if isinstance(each, PathPattern)), None)
     if condition is None or condition.regex_values:
         return frozenset([""])
@@ -101,14 +100,14 @@ def _beginning(pattern: str) -> str:
 
 
 def _by_header(rules: Sequence[Rule]) -> _Index | None:
-    """By the header that most rules ask for."""
+    """An index by the header that most rules use."""
     asked = [[each for each in rule.conditions if isinstance(each, HttpHeader)] for rule in rules]
     names = Counter(name for some in asked for name in {each.name.lower() for each in some})
     if not names:
         return None
     header = names.most_common(1)[0][0]
     conditions = [[each for each in some if each.name.lower() == header] for some in asked]
-    # Envoy joins several lines by commas: a value that has one may be two.
+    # Envoy joins repeated headers with commas, so a value with a comma may be two values.
     values = {value for some in conditions for each in some for value in each.values if is_literal(value)}
     keys = {
         key: [at for at, some in enumerate(conditions) if all(_takes(each, key) for each in some)]
@@ -119,5 +118,5 @@ def _by_header(rules: Sequence[Rule]) -> _Index | None:
 
 
 def _takes(condition: HttpHeader, value: str) -> bool:
-    """Whether it may hold: what regular expressions make of the value is left to them."""
+    """Whether the condition may match; regex values are compared by Envoy."""
     return bool(condition.regex_values) or any(matches(each, value, case_sensitive=False) for each in condition.values)

@@ -1,8 +1,8 @@
-"""The Lua that runs for requests: what Envoy's own settings cannot say.
+"""The Lua scripts for requests: behaviour that Envoy's settings cannot express.
 
-One script runs for every forwarded request, and is kept to the least that the listener's attributes ask for. Rules that
-need more (stickiness, rewrites, other protocol versions, redirects with placeholders) name a script of their own; what
-differs between rules comes to it as its context, so that equal work is compiled once.
+One plain script runs for every forwarded request; it contains only what the listener's attributes require. Rules that
+need more (stickiness, rewrites, other protocol versions, redirects with placeholders) name a script of their own.
+Values that differ between rules are passed as the script's filter context, so that rules share compiled scripts.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Context: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script by its name among the listener's, and what it is told by one rule."""
+    """A script by its name in the listener, and the context that one rule passes to it."""
 
     name: str
     context: Context
 
 
-PLAIN: Final = "plain"  # the script that forwarded requests run unless their rule names another
+PLAIN: Final = "plain"  # runs for forwarded requests unless their rule names another script
 CHECKED: Final = "checked"
-FRESH: Final = "fresh"  # the plain one, less all that only headers which most requests do not have ask for
-REFUSALS: Final = "refusals"  # for what is not forwarded: only what is refused before any rule
+FRESH: Final = "fresh"  # the plain script without the checks for unusual headers
+REFUSALS: Final = "refusals"  # for requests that are not forwarded: only the checks before any rule
 STICKY: Final = "sticky"
 REWRITE: Final = "rewrite"
 REDIRECT: Final = "redirect"
 
 
 def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
-    """The text of a script of `listener`; names are those above, joined by ``+`` where a rule needs several."""
+    """The source of a script of `listener`. Names are those above, joined by ``+`` if a rule needs several."""
     wanted = name.split("+")
     marked = everywhere(balancer, listener) or name in (REFUSALS, REDIRECT)
     parts = [lua.PAGES % _pages(400, 414, 463, 464, 500, marked=marked), lua.TRACE]
@@ -93,7 +93,7 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     response = ""
     if STICKY in wanted:
         parts.append(lua.STICKY)
-        calls.insert(0, "stick(handle, headers, context)")  # the route is chosen anew: nothing may be changed yet
+        calls.insert(0, "stick(handle, headers, context)")  # first, because the route is chosen again
         response = lua.STICKY_RESPONSE
     return "".join(parts) + _request(calls) + response
 
@@ -105,7 +105,7 @@ def _request(calls: Sequence[str]) -> str:
 
 
 def _desync(balancer: LoadBalancer, *, fresh: bool) -> Iterable[tuple[str, str]]:
-    """Pieces and what to call of each, if anything; a fresh request has no body framed in any way."""
+    """The Lua pieces, and the call of each, if any. A fresh request has no body framing to check."""
     mode = desync_mode(balancer)
     if fresh and mode != "strictest":
         return
@@ -143,7 +143,7 @@ def redirecting(listener: Listener, redirect: Redirect) -> Script:
 
 
 def forwarding(balancer: LoadBalancer, forward: Forward, *, rewrites: bool, names: Mapping[str, str]) -> Script | None:
-    """The script of a forward that needs more than the plain one, else None. `names` are clusters by target group."""
+    """The script of a forward that needs more than the plain one, else None. `names` maps target groups to clusters."""
     groups = [each for each in forward.target_groups if each.target_group in names]
     sticky = [_stickiness(balancer.target_groups[each.target_group].attributes) for each in groups]
     version = {balancer.target_groups[each.target_group].protocol_version for each in groups} or {"HTTP1"}
@@ -173,7 +173,7 @@ def _stickiness(attributes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _pages(*statuses: int, marked: bool) -> str:
-    """What answers to send with each status, and the mark that they carry, if any."""
+    """The page for each status, with its marker if any."""
 
     def answer(status: int) -> str:
         mark = lua.quoted(value(status, content_type(status))) if marked else "nil"

@@ -1,4 +1,4 @@
-"""Network load balancers: connections are passed on as they come, each to the target that its flow's hash picks.
+"""Network Load Balancers: forwards each connection to the target that its flow hash selects.
 
 Source: "What is a Network Load Balancer?" and "Target groups for your Network Load Balancers".
 """
@@ -32,7 +32,7 @@ def tcp_listener(balancer: NetworkLoadBalancer, listener: TcpListener, at: Socke
     for each in shares:
         proxy.weighted_clusters.clusters.add(name=cluster_name(each.target_group), weight=each.weight)
     if not shares:
-        proxy.cluster = "none"  # that no cluster is called so resets the connection, as a load balancer does
+        proxy.cluster = "none"  # no cluster has this name: Envoy resets the connection, as AWS does
     if any(_sticky(group) for group in balancer.target_groups.values()):
         proxy.hash_policy.add().source_ip.SetInParent()
     return EnvoyListener(
@@ -44,7 +44,7 @@ def tcp_listener(balancer: NetworkLoadBalancer, listener: TcpListener, at: Socke
 
 
 def tcp_cluster(group: TargetGroup) -> Message:
-    """A flow's hash is as good as chance; with stickiness it is of the client's address alone."""
+    """A flow hash is equivalent to random choice. With stickiness, the hash is of the client's address only."""
     made = plain_cluster(group)
     made.lb_policy = Cluster.MAGLEV if _sticky(group) else Cluster.RANDOM
     if group.attributes.get("proxy_protocol_v2.enabled") == "true":

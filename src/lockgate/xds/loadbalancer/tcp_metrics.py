@@ -1,4 +1,4 @@
-"""Envoy's counters as CloudWatch's metrics of network load balancers.
+"""CloudWatch's metrics of Network Load Balancers, from Envoy's counters.
 
 Source: "CloudWatch metrics for your Network Load Balancer". Resets, packets and capacity are not measured.
 """
@@ -13,7 +13,7 @@ from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.xds.loadbalancer.metrics import Metric, Stats
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 
-# CloudWatch's name, and the counters that make it, of the listener's socket or of what passes its connections on.
+# CloudWatch's name, and the counters that it sums: of the listener's socket, or of its TCP proxy.
 COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
     "ActiveFlowCount": ("listener.{}.downstream_cx_active",),
     "NewFlowCount": ("listener.{}.downstream_cx_total",),
@@ -24,7 +24,7 @@ COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
 def flows(
     stats: Stats, balancers: Iterable[NetworkLoadBalancer], states: Callable[[str], Iterable[TargetState]]
 ) -> Iterator[Metric]:
-    """`states` tells the states of a target group's targets, by its reference."""
+    """`states` returns the target states of a target group, by its reference."""
     for balancer in balancers:
         short = balancer.arn.partition(":loadbalancer/")[2] or balancer.name
         names = [listener_name(balancer, listener.port).replace(":", "_") for listener in balancer.listeners]

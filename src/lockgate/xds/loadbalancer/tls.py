@@ -1,4 +1,4 @@
-"""TLS settings and header spelling, as both sides of the load balancer share them."""
+"""TLS settings and header case, shared by both sides of the load balancer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
 from lockgate.loadbalancer.policies import SecurityPolicy, TlsVersion
 from lockgate.xds.loadbalancer.protobuf import Message, pack
 
-# Ciphers that AWS's policies name and BoringSSL no longer has: a client that can speak nothing else is refused.
+# Ciphers of AWS's policies that BoringSSL no longer has. Clients that support nothing else are refused.
 MISSING: Final = frozenset({"ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES256-SHA384", "AES128-SHA256", "AES256-SHA256"})
 
 _VERSIONS: Final[dict[TlsVersion, int]] = {
@@ -23,7 +23,7 @@ _VERSIONS: Final[dict[TlsVersion, int]] = {
     "TLSv1.3": TlsParameters.TLSv1_3,
 }
 _GROUPS: Final = ("X25519", "P-256", "P-384", "P-521")
-_POST_QUANTUM: Final = ("X25519MLKEM768",)  # the one of AWS's three that BoringSSL has
+_POST_QUANTUM: Final = ("X25519MLKEM768",)  # the only one of AWS's three in BoringSSL
 
 
 def parameters(policy: SecurityPolicy) -> Message:
@@ -36,8 +36,8 @@ def parameters(policy: SecurityPolicy) -> Message:
 
 
 def preserved_case(*, with_phrase: bool = False) -> Message:
-    """Header names keep the spelling that they came with; what the load balancer adds is spelled Like-This. So does a
-    reason phrase, if that is asked for.
+    """Header names keep the case in which they were sent; headers that the load balancer adds are in Title-Case. With
+    `with_phrase`, a reason phrase is kept too.
     """
     config = PreserveCaseFormatterConfig(
         formatter_type_on_envoy_headers=PreserveCaseFormatterConfig.PROPER_CASE, forward_reason_phrase=with_phrase

@@ -1,7 +1,7 @@
-"""A web ACL before everything else: Envoy asks the load balancer's own WAF about each request.
+"""Web ACLs: Envoy calls the load balancer's WAF for each request, before anything else.
 
-Only listeners of load balancers that have a web ACL get the filter. Bodies are held back for it only where the web ACL
-looks at them, and never those of gRPC: WAF is not given them, and their clients may wait for an answer in the middle.
+Only listeners of load balancers with a web ACL have the filter. Bodies are buffered only if the web ACL inspects them.
+gRPC bodies are never buffered: WAF does not receive them, and their clients may wait for a response before they end.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 FILTER: Final = "lockgate.waf"
 GRPC_FILTER: Final = "lockgate.waf.grpc"
 CLUSTER_NAME: Final = "lockgate.waf"
-LOAD_BALANCER: Final = "x-lockgate-load-balancer"  # metadata of the call: whose web ACL is meant
-FINGERPRINT: Final = "x-lockgate-"  # likewise: and then ja3 or ja4
-SAYS: Final = "envoy.filters.http.ext_authz"  # namespace of what any filter of this kind is told, whatever its name
-ACTION: Final = "waf"  # what WAF tells Envoy of a request: ``allow`` or ``block``,
-CUSTOM: Final = "waf_custom"  # and whether the client gets a custom response
+LOAD_BALANCER: Final = "x-lockgate-load-balancer"  # metadata of the call: the load balancer's ARN
+FINGERPRINT: Final = "x-lockgate-"  # likewise, followed by ja3 or ja4
+SAYS: Final = "envoy.filters.http.ext_authz"  # namespace of this filter type's metadata, whatever the filter's name
+ACTION: Final = "waf"  # WAF's verdict: ``allow`` or ``block``
+CUSTOM: Final = "waf_custom"  # whether the client gets a custom response
 IS_CUSTOM: Final = f'metadata.filter_metadata["{SAYS}"]["{CUSTOM}"] == true'
 
 
 def cluster_of(socket: str) -> Message:
-    """`socket` is the path of the unix socket where WAF is asked."""
+    """`socket` is the path of WAF's unix socket."""
     options = HttpProtocolOptions()
     options.explicit_http_config.http2_protocol_options.SetInParent()
     made = Cluster(
@@ -54,8 +54,8 @@ def cluster_of(socket: str) -> Message:
     return made
 
 
-def firewall_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
-    """In the order in which a request meets them; none without a web ACL."""
+def waf_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    """The filters in the order in which a request passes them; empty without a web ACL."""
     acl = balancer.web_acl
     if acl is None:
         return []
@@ -65,7 +65,7 @@ def firewall_filters(balancer: LoadBalancer, listener: Listener) -> list[Message
     asked = _filter(balancer, acl)
     if not looks_at_body(acl):
         return [_named(FILTER, asked)]
-    # A byte more than is looked at: whether there is more is then known, too.
+    # One byte more than is inspected, to know whether the body is longer.
     asked.with_request_body.max_request_bytes = BODY_BYTES + 1
     asked.with_request_body.allow_partial_message = True
     asked.with_request_body.pack_as_bytes = True
@@ -82,22 +82,22 @@ def firewall_filters(balancer: LoadBalancer, listener: Listener) -> list[Message
     ]
 
 
-def unasked(route: Message, balancer: LoadBalancer) -> None:
-    """For requests that are refused before WAF sees them."""
+def without_waf(route: Message, balancer: LoadBalancer) -> None:
+    """Disables the filter for requests that are refused before WAF."""
     if balancer.web_acl is not None:
         for name in (FILTER, GRPC_FILTER):
             route.typed_per_filter_config[name].CopyFrom(pack(ExtAuthzPerRoute(disabled=True)))
 
 
 def logged(balancer: LoadBalancer) -> dict[str, str]:
-    """What access logs have to know of WAF."""
+    """The WAF fields of access logs."""
     if balancer.web_acl is None:
         return {}
-    told = {"waf": f"%DYNAMIC_METADATA({SAYS}:{ACTION})%", "waf_fails_open": str(_fails_open(balancer)).lower()}
+    fields = {"waf": f"%DYNAMIC_METADATA({SAYS}:{ACTION})%", "waf_fails_open": str(_fails_open(balancer)).lower()}
     for key, name in (("waf", FILTER), ("waf_of_grpc", GRPC_FILTER)):
-        told[f"{key}_microseconds"] = f"%FILTER_STATE({name}:FIELD:latency_us)%"
-        told[f"{key}_received"] = f"%FILTER_STATE({name}:FIELD:bytesReceived)%"
-    return told
+        fields[f"{key}_microseconds"] = f"%FILTER_STATE({name}:FIELD:latency_us)%"
+        fields[f"{key}_received"] = f"%FILTER_STATE({name}:FIELD:bytesReceived)%"
+    return fields
 
 
 def _fails_open(balancer: LoadBalancer) -> bool:
@@ -122,7 +122,7 @@ def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
         status_on_error={"code": 500},
         failure_mode_allow=_fails_open(balancer),
         disallowed_headers={"patterns": [{"exact": SIZE_HEADER}]},
-        encode_raw_headers=True,  # in their order, and each of those that come twice
+        encode_raw_headers=True,  # in order, with repeated headers
         emit_filter_state_stats=True,
         stat_prefix="waf",
     )
