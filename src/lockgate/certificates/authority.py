@@ -1,7 +1,7 @@
 """A certificate authority as a value: its certificate, its key, and the certificates above it.
 
-Keys, times and serial numbers are arguments, so that equal arguments give equal certificates. Profiles follow RFC 5280
-section 4.2 and the CA/Browser Forum's baseline requirements 7.1.2.
+Nothing here makes keys, tells the time or draws serial numbers: all come in as arguments, so that the same arguments
+give the same decision. Profiles follow RFC 5280 section 4.2 and the CA/Browser Forum's baseline requirements 7.1.2.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ NOBODY = x509.Name([])
 
 
 class NotAnAuthority(ValueError):
-    """A certificate and key that cannot sign other certificates. The message gives the reason, and never key
-    material."""
+    """A certificate and key that cannot sign others. The message says why, and never holds key material."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of a leaf certificate. `usages` have cert-manager's names; `extensions` are additional ones, each
-    with its critical flag."""
+    """What a leaf says about its holder. `usages` are named as cert-manager names them; `extensions` are further ones,
+    each with whether it is critical."""
 
     names: tuple[x509.GeneralName, ...]
     subject: x509.Name = NOBODY
@@ -39,8 +38,8 @@ class Content:
 
 
 def dns_content(names: Sequence[str], common_name: str | None = None) -> Content:
-    """The content of a TLS server's certificate for DNS names. Unless one is given, the common name is the first name
-    of at most 64 characters, as with Let's Encrypt and ACM; there may be none."""
+    """A TLS server's certificate for DNS names. The common name, like Let's Encrypt's and ACM's, is the first name
+    that fits into 64 characters unless one is given; it may be none at all."""
     if common_name is None:
         common_name = next((name for name in names if len(name) <= 64), "")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
@@ -49,7 +48,7 @@ def dns_content(names: Sequence[str], common_name: str | None = None) -> Content
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A CA that signs. `above` are the certificates above it, nearest first, the root last; it is empty for a root."""
+    """A CA that signs. `above` are the certificates over it, nearest first, the root last; a root has none."""
 
     certificate: x509.Certificate
     key: PrivateKey = field(repr=False)
@@ -65,7 +64,7 @@ class Authority:
 
     @classmethod
     def load(cls, chain_pem: bytes, key_pem: bytes) -> Authority:
-        """Reads PEM: the CA's certificate first, then those above it. Raises `NotAnAuthority`."""
+        """From PEM: the CA's own certificate first, those above it after. Raises `NotAnAuthority`."""
         try:
             certificate, *above = x509.load_pem_x509_certificates(chain_pem)
         except ValueError as error:
@@ -84,12 +83,12 @@ class Authority:
 
     @property
     def root_pem(self) -> str:
-        """The trust anchor, for clients' trust stores."""
+        """The trust anchor: what clients put into their trust stores."""
         return pem((self.above or (self.certificate,))[-1])
 
     @property
     def chain_pem(self) -> str:
-        """What a server sends after its certificate: this CA and those above it, without a self-signed root."""
+        """What a server sends after its own certificate: this CA and those above it, but for a self-signed root."""
         line = (self.certificate, *self.above)
         return "".join(pem(each) for each in line if each.subject != each.issuer)
 
@@ -103,7 +102,7 @@ class Authority:
         serial: int,
         path_length: int = 0,
     ) -> Authority:
-        """A CA below this one. It may sign leaves and, with `path_length` > 0, further CAs."""
+        """A CA under this one, which may sign leaves and, with `path_length` > 0, CAs under itself."""
         builder = _authority_builder(_authority_name(name), key, not_before, not_after, serial, path_length)
         certificate = (
             builder.issuer_name(self.certificate.subject)
@@ -121,7 +120,7 @@ class Authority:
         not_after: datetime,
         serial: int,
     ) -> str:
-        """The certificate and its chain without the root, as PEM: what a server sends."""
+        """The certificate and its chain, without the root, as PEM: what a server needs to send."""
         return self.sign(public_key, content, not_before=not_before, not_after=not_after, serial=serial) + (
             self.chain_pem
         )
@@ -135,7 +134,7 @@ class Authority:
         not_after: datetime,
         serial: int,
     ) -> str:
-        """Only the certificate, as PEM."""
+        """The certificate alone, as PEM."""
         builder = (
             leaf_builder(public_key, content, not_before, not_after, serial)
             .issuer_name(self.certificate.subject)
@@ -182,7 +181,7 @@ def leaf_builder(
 def revocation_pointers(
     crls: Sequence[str] = (), ocsp: Sequence[str] = (), issuers: Sequence[str] = ()
 ) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    """Addresses of revocation status and of the issuer's certificate: RFC 5280 4.2.1.13 and 4.2.2.1."""
+    """Where to ask whether a certificate still holds, and for its issuer's own: RFC 5280 4.2.1.13 and 4.2.2.1."""
     found: list[tuple[x509.ExtensionType, bool]] = []
     if crls:
         points = [x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in crls]

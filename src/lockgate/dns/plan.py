@@ -1,8 +1,7 @@
-"""The changes in Route 53 after which the given endpoints have their records, and this owner has no others.
+"""What must change in Route 53 so that the endpoints wanted have their records, and only those that this owner made.
 
-Ownership is a TXT record next to each record set, in external-dns' format. Record sets without this owner's TXT record
-belong to someone else and are not changed. Source: kubernetes-sigs/external-dns `registry/txt.go`,
-`provider/aws/aws.go`.
+Ownership is a TXT record beside each record set, in external-dns' form; record sets without one of ours are somebody
+else's and stay as they are. Source: kubernetes-sigs/external-dns `registry/txt.go`, `provider/aws/aws.go`.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from lockgate.dns.answer import zone_of
 from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.dns.model import SIMPLE, Alias, Data, Policy, Records, RecordSet, Zone
 
-TTL = 300  # seconds, if an endpoint sets none
+TTL = 300  # s, where an endpoint names none
 MANAGED = ("A", "AAAA", "CNAME")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host and its targets: DNS names or addresses. `resource` is ``ingress/namespace/name``.
+    """A host and where it leads: DNS names or addresses. `resource` is ``ingress/namespace/name``.
 
-    With `alias` False, the record is a CNAME even for a load balancer.
+    `alias` False wants a CNAME even to a load balancer.
     """
 
     host: str
@@ -46,9 +45,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`changes` by zone ID. Each inner tuple is one record set with its TXT record, which change together.
+    """`changes` by zone id, each inner tuple one record set with its TXT, to be made together.
 
-    `left` has the endpoints that get no record, each with the reason.
+    `left` says which endpoints got no record, and why.
     """
 
     changes: Mapping[str, tuple[tuple[Change, ...], ...]]
@@ -56,7 +55,7 @@ class Plan:
 
 
 def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Plan:
-    """If several endpoints have the same name, the one that already has the record wins, else the first."""
+    """Endpoints that come first win a name that several want, unless a later one has it already."""
     registry = _Registry(zones, owner)
     wanted: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
     left: list[tuple[Endpoint, str]] = []
@@ -82,19 +81,19 @@ def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Pl
         current = registry.current(zone, record_set)
         if current is None:
             if _blocked(zone, record_set, wanted, registry):
-                left.append((endpoint, f"{record_set.name} has records of another owner"))
+                left.append((endpoint, f"{record_set.name} has records that are somebody else's"))
                 continue
             changes.setdefault(zone.id, []).append(registry.creation(zone, record_set, endpoint.resource))
         elif registry.resource(zone, record_set) is None:
             if not _alike(current, record_set):
-                left.append((endpoint, f"{record_set.type} {record_set.name} belongs to another owner"))
+                left.append((endpoint, f"{record_set.type} {record_set.name} is somebody else's"))
         elif not _alike(current, record_set) or registry.resource(zone, record_set) != endpoint.resource:
             changes.setdefault(zone.id, []).append(registry.update(zone, record_set, endpoint.resource))
     return Plan({zone: tuple(groups) for zone, groups in changes.items()}, tuple(left))
 
 
 class _Registry:
-    """The zones' record sets, and the TXT records that identify their owners."""
+    """The zones' record sets, and the TXT records that tell whose they are."""
 
     def __init__(self, zones: Sequence[Zone], owner: str) -> None:
         self._zones = zones
@@ -111,7 +110,7 @@ class _Registry:
                     yield zone, record_set
 
     def resource(self, zone: Zone, record_set: RecordSet) -> str | None:
-        """The resource of a record set that this owner created, else None."""
+        """Whose the record set is, if it is this owner's."""
         text = self._text(zone, record_set)
         if text is None or not isinstance(text.data, Records):
             return None
@@ -146,10 +145,9 @@ class _Registry:
 
 
 def ownership_name(record_set: RecordSet, zone: Zone) -> str:
-    """The name of the TXT record, such as ``a-www.example.com.`` for the A record of ``www``.
+    """Where the TXT lies: ``a-www.example.com.`` for the A of ``www``.
 
-    At the apex it would be outside the zone; there it is the name that external-dns'
-    ``--txt-prefix=%{record_type}-edns.`` makes.
+    The apex' would lie outside of the zone, and goes where external-dns' ``--txt-prefix=%{record_type}-edns.`` puts it.
     """
     kind = record_set.type.lower()
     return f"{kind}-edns.{zone.name}" if record_set.name == zone.name else f"{kind}-{record_set.name}"
@@ -180,7 +178,7 @@ def _blocked(
     wanted: Mapping[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]],
     registry: _Registry,
 ) -> bool:
-    """A CNAME excludes other types; record sets of one type must have the same routing policy."""
+    """A CNAME and other types exclude each other; so do record sets of one type with different policies."""
     for other in zone.by_name.get(record_set.name, ()):
         ours = registry.resource(zone, other) is not None and other.key not in wanted
         clash = "CNAME" in (other.type, record_set.type) or other.type == record_set.type
@@ -190,7 +188,7 @@ def _blocked(
 
 
 def _alike(current: RecordSet, wanted: RecordSet) -> bool:
-    """AWS's console adds ``dualstack.`` to aliases; values have no order."""
+    """AWS adds ``dualstack.`` to aliases made in its console; values have no order."""
     match current.data, wanted.data:
         case Records(ttl, values), Records(other_ttl, other_values):
             same = ttl == other_ttl and sorted(values) == sorted(other_values)

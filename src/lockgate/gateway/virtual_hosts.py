@@ -1,4 +1,4 @@
-"""Merges the routes of several VirtualServices by host.
+"""Routes of several VirtualServices put together by host.
 
 Source: istio/istio `pilot/pkg/networking/core/gateway.go` (buildGatewayHTTPRouteConfig).
 """
@@ -16,8 +16,7 @@ from lockgate.resources.faults import Origin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """The routes that one VirtualService adds to one server. `alone` is its virtual host if no other part has its
-    hosts."""
+    """What one VirtualService adds to one server. `alone` is the virtual host where nothing else has its hosts."""
 
     hosts: tuple[str, ...]
     translated: Translated
@@ -33,7 +32,7 @@ def part(hosts: tuple[str, ...], translated: Translated, port: int, redirects: b
 
 @dataclass(slots=True)
 class _Shared:
-    """A host with the parts that have it. The name uses `port`, the first part's."""
+    """A host of several parts, or of none. `port` is the first one's; it goes into the name."""
 
     port: int
     parts: list[Part] = field(default_factory=list)
@@ -41,7 +40,7 @@ class _Shared:
 
 
 class VirtualHosts:
-    """Collects the virtual hosts of one route configuration."""
+    """The virtual hosts of one route configuration, while they are gathered."""
 
     def __init__(self, name: str, port: int, origin: Origin) -> None:
         self._name = name
@@ -50,7 +49,7 @@ class VirtualHosts:
         self._hosts: dict[str, Part | _Shared] = {}
 
     def add(self, part: Part) -> None:
-        """Appends a part to its hosts. If several VirtualServices have a host, the earlier one's routes come first."""
+        """Append a part to its hosts: of several VirtualServices of a host, the earlier one's routes come first."""
         for name in part.hosts:
             if name in self._hosts:
                 host = self._shared(name)
@@ -60,14 +59,14 @@ class VirtualHosts:
                 self._hosts[name] = part
 
     def redirect(self, hosts: Iterable[str], port: int) -> None:
-        """All hosts of a redirecting server redirect, including hosts without a VirtualService."""
+        """All of a redirecting server's hosts redirect, those too that no VirtualService has."""
         for name in hosts:
             host = self._hosts.setdefault(name, _Shared(port))
             if not (isinstance(host, Part) and host.redirects):
                 self._shared(name).require_tls = True
 
     def configuration(self, memo: Memo) -> RouteConfiguration:
-        """Hosts with identical routes become one virtual host. Without any host, one virtual host answers 404."""
+        """Hosts with the very same routes become one virtual host; none at all become one that answers 404."""
         made: list[VirtualHost] = []
         groups: dict[tuple[object, ...], list[str]] = {}
         for name, host in self._hosts.items():
@@ -102,5 +101,5 @@ def _joined(memo: Memo, host: _Shared, names: tuple[str, ...]) -> VirtualHost:
 def _virtual_host(parts: tuple[Translated, ...], names: tuple[str, ...], port: int, require_tls: bool) -> VirtualHost:
     routes = [route for part in parts for route in part.routes]
     if len(parts) > 1:
-        routes.sort(key=lambda route: route.match.catches_all)  # stable: catch-all routes move to the end
+        routes.sort(key=lambda route: route.match.catches_all)  # stable: only what takes everything goes last
     return VirtualHost(f"{min(names)}:{port}", names, tuple(routes), require_tls)

@@ -42,6 +42,11 @@ class Provisioner:
                 except (ValueError, AwsError) as error:
                     faults.append(codes.NOT_MADE.at(None, piece=piece.why.partition(":")[0], reason=error))
                 else:
+                    if isinstance(piece, AcmCertificate):  # in place of the one for other names
+                        same = [
+                            each for each in self._made if isinstance(each, AcmCertificate) and each.arn == piece.arn
+                        ]
+                        self._made.difference_update(same)
                     self._made.add(piece)
         for client in supply.user_pool_clients:
             await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
@@ -62,7 +67,9 @@ class Provisioner:
     async def _request(self, certificate: AcmCertificate) -> None:
         """Request a certificate, and write its validation records, as the team did in the console."""
         await self._api.create_certificate(certificate.arn, certificate.names)
-        pending = next(each for each in await self._api.pending_certificates() if each.arn == certificate.arn)
+        pending = next((each for each in await self._api.pending_certificates() if each.arn == certificate.arn), None)
+        if pending is None:
+            return  # an earlier request for the same names has been answered
         by_zone: dict[str, dict[str, str]] = {}
         for name, record, value in pending.records:
             bare = name.removeprefix("*.").rstrip(".")

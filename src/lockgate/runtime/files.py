@@ -82,8 +82,10 @@ class Sources:
         for file, problem in sorted(plain, key=lambda each: each[0]):
             loading.add(str(file), problem or content(file))
         for rendering in plan.renderings:
-            loading.add(rendering.label, self._renderer.render(rendering))
-            loading.notes.append(rendering.note)
+            printed = self._renderer.render(rendering)
+            loading.add(rendering.label, printed)
+            if not isinstance(printed, Fault):
+                loading.notes.append(rendering.note)
         for fault in plan.faults:
             loading.add(fault.file, fault)
 

@@ -39,7 +39,7 @@ class Rendering:
     @property
     def label(self) -> str:
         """Names what is printed as a file is named: its lines are those of the command's output."""
-        return str(PurePath(self.folder, f"<{self.shown.removesuffix(self.folder).strip()}>"))
+        return str(PurePath(self.folder, f"<{' '.join(self.shown.split()[:2])}>"))
 
     @property
     def note(self) -> str:
@@ -107,10 +107,12 @@ class Renderer:
         self.uses_values = True
         release = name if isinstance(name, str) and name else chart.resolve().name
         command = [helm, "template", release, str(chart), "--namespace", "default", "--skip-tests"]
-        command += (part for values in self._values for part in ("--values", values))
+        values = [part for file in self._values for part in ("--values", file)]
+        shown = " ".join(("helm template", str(chart), *values))
+        command += values
         command += (part for version in _api_versions() for part in ("--api-versions", version))
         sources = frozenset({str(chart), *self._values})
-        plan.renderings.append(Rendering(str(chart), file, tuple(command), f"helm template {chart}", sources))
+        plan.renderings.append(Rendering(str(chart), file, tuple(command), shown, sources))
 
     def render(self, rendering: Rendering) -> bytes | Fault:
         self._renderings.append(rendering)

@@ -93,6 +93,7 @@ def _reason(errors: bytearray) -> str:
     text = " ".join(lines[start:])
     for prefix in ("Error: ", "error: "):
         text = text.removeprefix(prefix)
+    text = text.removesuffix("Use --debug flag to render out invalid YAML").strip()  # helm's advice
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 

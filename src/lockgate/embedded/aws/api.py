@@ -144,7 +144,10 @@ class AwsApi:
     # --- ACM
 
     async def create_certificate(self, arn: str, names: tuple[str, ...]) -> None:
-        """A certificate that waits for validation, under exactly this ARN, whatever it looks like."""
+        """A certificate that waits for validation, under exactly this ARN, whatever it looks like.
+
+        One that exists for other names is issued again for these.
+        """
         await self._run(lambda account: account.create_certificate(arn, names))
         self._changes.tell("acm")
 

@@ -323,11 +323,17 @@ class CertificateManager:
     # --- what AWS does inside
 
     def create(self, arn: str, names: tuple[str, ...]) -> None:
-        """A certificate that waits for validation, under exactly this ARN. One that exists stays as it is."""
-        if arn not in self._certificates:
-            self._certificates[arn] = _Certificate(
-                arn, names, datetime.now(UTC), options={"CertificateTransparencyLoggingPreference": "ENABLED"}
-            )
+        """A certificate that waits for validation, under exactly this ARN.
+
+        One that exists for other names is issued again for these, and serves as it is until then.
+        """
+        now = datetime.now(UTC)
+        existing = self._certificates.get(arn)
+        if existing is None:
+            options = {"CertificateTransparencyLoggingPreference": "ENABLED"}
+            self._certificates[arn] = _Certificate(arn, names, now, options=options)
+        elif existing.names != names:
+            existing.names, existing.leaf, existing.created_at = names, None, now
 
     def pending(self) -> tuple[PendingCertificate, ...]:
         return tuple(

@@ -1,4 +1,4 @@
-"""Evaluates a web ACL: whether a request is allowed or blocked, by which rule, and which rules cannot be evaluated.
+"""What a web ACL makes of a request: allowed or blocked, by which rule, and what could not be said.
 
 Source: AWS WAF Developer Guide, "Using web ACLs with rules and rule groups", "Rule actions", "Rule group override".
 """
@@ -30,7 +30,7 @@ from lockgate.loadbalancer.waf.statements import MATCHING_SECONDS, Context, Coun
 
 @dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """A rule that Lockgate cannot evaluate; ``GROUP/RULE`` for a rule group's."""
+    """A rule of which it is not known whether it is met; ``GROUP/RULE`` for one in a group."""
 
     rule: str
     why: str
@@ -38,11 +38,10 @@ class BlindSpot:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`blocked` is the response to a blocked client; None allows the request, with the headers `insert` added.
+    """`blocked` is what the client gets instead; None lets the request pass with the headers `insert`.
 
-    `rule` is the deciding rule, None for the default action. `counted` are matching rules that only count; `rates` are
-    the keys under which the request must be counted. With `blind_spots`, AWS's verdict may differ if one of those rules
-    matches.
+    `rule` is the one that decided, None the default action. `counted` are rules that were met and only count; `rates`
+    are what the request has to be counted under. With `blind_spots` the verdict is AWS's only if none of them is met.
     """
 
     blocked: Response | None = None
@@ -62,8 +61,8 @@ def evaluate(
     country: Countries | None = None,
     left: Callable[[], float] = lambda: MATCHING_SECONDS,
 ) -> Verdict:
-    """`counts` returns the number of earlier requests in a key's window, `country` an address's country, `left` the
-    seconds left for regular expressions."""
+    """`counts` tells how many earlier requests are in the window of a key; `country` the country of an address; `left`
+    how many of the seconds are left that regular expressions may take."""
     course = _Course(Context(inspected, counts, country, left))
     for rule in acl.rules:
         match rule:
@@ -79,14 +78,14 @@ def evaluate(
 
 
 def blind_spots(acl: WebAcl, *, has_countries: bool = False) -> tuple[BlindSpot, ...]:
-    """The rules of a web ACL that cannot be evaluated for any request."""
+    """What of a web ACL cannot be evaluated here, whatever the request."""
     found: dict[BlindSpot, None] = {}
     for rule, statement in each_statement(acl):
         match statement:
             case NotEvaluated(why):
                 found[BlindSpot(rule, why)] = None
             case Geo() if not has_countries:
-                found[BlindSpot(rule, "Lockgate has no table of countries")] = None
+                found[BlindSpot(rule, "there is no table of countries here")] = None
             case _:
                 pass
     for name, rule_ in each_rule(acl):
@@ -96,7 +95,7 @@ def blind_spots(acl: WebAcl, *, has_countries: bool = False) -> tuple[BlindSpot,
 
 
 class _Course:
-    """The evaluation of one request."""
+    """One request's way through a web ACL."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -105,7 +104,7 @@ class _Course:
         self._blind: dict[BlindSpot, None] = {}
 
     def take(self, rule: Rule, name: str, namespace: str) -> Allow | Block | None:
-        """The terminating action of the rule, if the rule matches and has one."""
+        """The action that ends the evaluation, if the rule is met and has one."""
         self._context.rule, self._context.namespace = name, namespace
         outcome = met(rule.statement, self._context)
         if isinstance(outcome, NotEvaluated):
@@ -126,7 +125,7 @@ class _Course:
                 return action
 
     def group(self, rule: GroupRule) -> tuple[Allow | Block, str] | None:
-        """The action of the group's first rule that terminates, unless the group only counts."""
+        """What the first of a group's rules decides that decides anything, unless that is only counted."""
         for each in rule.rules:
             name = f"{rule.name}/{each.name}"
             decided = self.take(each, name, rule.namespace)
@@ -154,4 +153,4 @@ class _Course:
 
 
 def _without_token(rule: str, action: Unserved) -> BlindSpot:
-    return BlindSpot(rule, f"its action {action.name} needs a WAF token, which Lockgate does not issue")
+    return BlindSpot(rule, f"its action {action.name} needs a token that nobody issues here")
