@@ -21,6 +21,7 @@ from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources.faults import Fault
+from lockgate.resources.kinds import Service
 from lockgate.resources.model import ObjectKey
 
 
@@ -68,6 +69,13 @@ class Edge:
     def load_balancer(self, dns_name: str) -> AnyLoadBalancer | None:
         wanted = dns_name.rstrip(".").lower().removeprefix("dualstack.")
         return next((each for each in self.load_balancers if each.dns_name.lower() == wanted), None)
+
+    def gateway_service(self, address: str) -> Service | None:
+        """The Service of a gateway that is reached at an address of its own."""
+        for service in self.objects.all(Service):
+            if any(entry.ip == address for entry in service.status.load_balancer.ingress):
+                return service
+        return None
 
     def certificate_names(self) -> dict[str, tuple[str, ...]]:
         """The names of certificates by reference, as a load balancer chooses among them by server name."""

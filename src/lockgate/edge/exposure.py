@@ -6,13 +6,14 @@ an address of this machine can stand for it. One that ends TLS or adds the PROXY
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from lockgate.edge.fronts import backends
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.workloads import GatewayWorkload, gateway_workloads
 from lockgate.resources.kinds import Gateway, Ingress, Service
+from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource
 
 _CHANGES_BYTES: Final = (
@@ -29,6 +30,26 @@ def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
     fronted = led_to(objects.all(Ingress))
     services = objects.all(Service) if workloads else ()
     return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
+
+
+def with_addresses(resources: Iterable[Resource]) -> Iterator[Resource]:
+    """The objects, with the addresses in their status that gateways' Services would get."""
+    resources = list(resources)
+    numbers = {name: number for number, name in enumerate(sorted(exposed(resources)))}
+    for each in resources:
+        number = numbers.get((each.namespace, each.name)) if isinstance(each, Service) else None
+        yield each if number is None else _addressed(each, address(number))
+
+
+def address(number: int) -> str:
+    """One of this machine's, counted from 0: load balancers have those from 127.0.0.1 on."""
+    return f"127.1.{number // 254}.{number % 254 + 1}"
+
+
+def _addressed(service: Resource, ip: str) -> Resource:
+    assert isinstance(service, Service)
+    status = LoadBalancerStatus(ingress=(LoadBalancerIngress(ip=ip),))
+    return service.model_copy(update={"status": service.status.model_copy(update={"load_balancer": status})})
 
 
 def led_to(ingresses: Iterable[Ingress]) -> frozenset[Name]:

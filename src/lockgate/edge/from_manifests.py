@@ -18,6 +18,7 @@ from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.edge.endpoints import Objects as EndpointObjects
 from lockgate.edge.endpoints import endpoints
+from lockgate.edge.exposure import with_addresses
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.network import SERVICE_NAME, Network, ServicePort, network
@@ -54,7 +55,9 @@ def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None 
 
 def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
-    objects = Objects(with_node_ports(each) if isinstance(each, kinds.Service) else each for each in planned.resources)
+    objects = Objects(
+        with_node_ports(each) if isinstance(each, kinds.Service) else each for each in with_addresses(planned.resources)
+    )
     stacks = stack_from_manifests(
         planned.resources,
         account=_account(planned.supply),

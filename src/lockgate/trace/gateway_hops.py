@@ -153,9 +153,9 @@ def _ending(
     match decision.outcome:
         case routing.NotAccepted():
             cause = f"The gateway does not listen on port {arrival.leads.port}: no Gateway has a server for it."
-            return _bad_gateway(
-                arrival, cause, "Add a server for this port to the Gateway, or lead the Ingress to one.", where
-            )
+            fix = "Add a server for this port to the Gateway"
+            fix += ", or lead the Ingress to one." if arrival.group is not None else "."
+            return _bad_gateway(arrival, cause, fix, where)
         case routing.Closed(_, reason):
             return _closed(arrival, decision, reason)
         case routing.Answered(status, flag, location):
@@ -171,6 +171,8 @@ def _ending(
 
 def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:
     where = place(decision.listener)
+    if arrival.group is None:
+        return _closed_to_client(arrival, decision, reason)
     if decision.chain is None:
         cause = (
             "The load balancer sends no server name (SNI) to its targets, and every server of the gateway on this port "
@@ -181,6 +183,17 @@ def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Endi
         cause = "The target group speaks HTTP, and the gateway's port speaks TLS."
         fix = "Set `alb.ingress.kubernetes.io/backend-protocol: HTTPS`, or lead the Ingress to the gateway's HTTP port."
         return _bad_gateway(arrival, cause, fix, place(arrival.group))
+    fix = "Create the Secret in the gateway's namespace, or a Certificate that makes it."
+    return _bad_gateway(arrival, f"The gateway closes the connection: {reason}.", fix, decision.chain.origin)
+
+
+def _closed_to_client(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:
+    if not arrival.tls:
+        cause, fix = "The client speaks HTTP, and the gateway's port speaks TLS.", "Use https."
+        return _bad_gateway(arrival, cause, fix, place(decision.chain, decision.listener))
+    if decision.chain is None:
+        cause = "Every server of the gateway on this port is for other server names: it closes the connection."
+        return _bad_gateway(arrival, cause, "Add the host to a server of the Gateway.", place(decision.listener))
     fix = "Create the Secret in the gateway's namespace, or a Certificate that makes it."
     return _bad_gateway(arrival, f"The gateway closes the connection: {reason}.", fix, decision.chain.origin)
 

@@ -7,11 +7,12 @@ import platform
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 
 from lockgate import __version__
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Mirror, Queue
-from lockgate.edge.exposure import is_exposed, led_to
+from lockgate.edge.exposure import address, is_exposed, led_to
 from lockgate.edge.port_table import Address, PortTable
 from lockgate.edge.workloads import (
     MANAGED_BY,
@@ -88,11 +89,11 @@ class Nodes:
     def exposed(self) -> Mapping[Address, Address]:
         """The ports of gateways' Services at their addresses, and where the gateways really listen."""
         found: dict[Address, Address] = {}
-        for key, address in self._addresses.items():
+        for key, at in self._addresses.items():
             service = self._services.objects.get(key)
             for port in service.spec.ports if service else ():
                 if service and (behind := self.table.cluster_addresses.get((service.spec.cluster_ip, port.port))):
-                    found[address, port.port] = behind[0]
+                    found[at, port.port] = behind[0]
         return found
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -233,8 +234,7 @@ class Nodes:
 
     def _next_address(self) -> str:
         taken = set(self._addresses.values())
-        numbers = (f"127.1.{high}.{low}" for high in range(256) for low in range(1, 255))
-        return next(address for address in numbers if address not in taken)
+        return next(found for found in map(address, count()) if found not in taken)
 
     async def _run_pod(self, workload: GatewayWorkload, service: Service) -> None:
         metadata = {
