@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -54,14 +54,20 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
         refused=refused(manifests.faults, loaded, stacks),
         retried=retried,
         supply=planned.supply,
+        notes=planned.supply.notes,
         stacks=stacks,
         cluster=Cluster.of([*named.values(), *events]),
         zones=tuple(case.get("zones", (zone.name for zone in planned.supply.zones))),
-        resolved=frozenset(case.get("resolved", () if "dns" in case.get("parts", "dns") else planned.supply.hosts)),
+        resolved=dict.fromkeys(_resolved(case, planned.supply.hosts), ("127.0.0.2",)),
         issued=frozenset(each.arn for each in planned.supply.certificates),
         faults=(*manifests.faults, *of_stacks(stacks, loaded), *loaded.faults),
         locate=manifests.positions(),
     )
+
+
+def _resolved(case: Mapping[str, Any], hosts: Iterable[str]) -> Iterable[str]:
+    found: Iterable[str] = case.get("resolved", () if "dns" in case.get("parts", "dns") else hosts)
+    return found
 
 
 def _with_uid(resource: Resource) -> Resource:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 
 from lockgate.dataplane.desired import Rejection
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.waf.reader import References, web_acl
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import ObjectKey
-from lockgate.runtime.observed import Balancing, Proxy
+from lockgate.runtime.observed import Balancing, Proxy, State
 from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
 from lockgate.xds.snapshot import Source
-from tests.runtime.states import state
+from tests.runtime.states import ABOUT, state
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/runtime/report.yaml").read_text())
 STANDING = TABLE["standing"]
@@ -181,3 +181,53 @@ kind: Service
 metadata: {name: web, namespace: shop}
 spec: {type: NodePort, ports: [{port: 80}]}
 """
+
+
+def balancer(name: str, *ports: tuple[Literal["HTTP", "HTTPS"], int]) -> LoadBalancer:
+    listeners = tuple(Listener(port=port, protocol=protocol, default_actions=()) for protocol, port in ports)
+    return LoadBalancer(name, listeners, {}, dns_name=f"{name}.elb.amazonaws.com")
+
+
+def test_the_urls_of_a_host_are_those_of_its_own_load_balancer() -> None:
+    case = {"manifests": INSIDE, "resolved": ["www.quay.example", "inside.example"]}
+    balancing = Balancing(
+        load_balancers=(balancer("outer", ("HTTP", 80), ("HTTPS", 443)), balancer("inner", ("HTTP", 8080))),
+        addresses={"outer.elb.amazonaws.com": "127.0.0.2", "inner.elb.amazonaws.com": "127.0.0.3"},
+    )
+    resolved = {"www.quay.example": ("127.0.0.2",), "inside.example": ("127.0.0.3",)}
+    seen = report(replace(state(case, STANDING), balancing=balancing, resolved=resolved))
+    assert seen.urls == ("https://www.quay.example/", "http://www.quay.example/", "http://inside.example:8080/")
+
+
+INSIDE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inside, namespace: shop}
+spec: {hosts: [inside.example], gateways: [istio-system/g], http: [{route: [{destination: {host: web}}]}]}
+"""
+
+
+def test_without_hosts_a_load_balancer_is_reached_by_its_own_name() -> None:
+    balancing = Balancing(load_balancers=(balancer("outer", ("HTTPS", 443), ("HTTP", 80)),))
+    seen = report(State(about=ABOUT, balancing=balancing))
+    assert seen.urls == ("http://outer.elb.amazonaws.com/", "https://outer.elb.amazonaws.com/")
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("a Certificate that is issued", "ready"),
+        ("the reason of the Challenge goes before what the objects above it say", "failed"),
+        ("the issuer does not exist", "unserved"),
+        ("another controller's Ingress", "unserved"),
+        ("an Ingress that cannot be built", "refused"),
+        ("a load balancer that AWS refuses is tried again, and says why", "failed"),
+        ("the load balancer is being made", "waiting"),
+        ("an object that the API refuses", "refused"),
+    ],
+)
+def test_an_object_is_as_its_part_is(case: str, expected: str) -> None:
+    row = next(each for each in TABLE["cases"] if each["name"] == case)
+    shown = status(state(row, STANDING))["objects"]
+    kinds = ("Certificate", "Ingress", "ConfigMap")
+    assert [each["state"] for each in shown if each["kind"] in kinds] == [expected]

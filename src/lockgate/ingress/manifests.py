@@ -104,8 +104,7 @@ def stack_from_manifests(
                 foreign.add(ingress.key)
             case Fault() as fault:
                 found.append(fault)
-                if fault.code in (codes.CLASS_NOT_RESOLVED, codes.GROUP_NOT_VALID):
-                    refusals[ingress.key] = fault
+                refusals[ingress.key] = fault
             case GroupId() as owner:
                 groups.setdefault(owner, []).append(ingress)
     built: dict[GroupId, _Built] = {}

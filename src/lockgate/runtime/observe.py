@@ -28,7 +28,7 @@ class Observer:
         self._edge = edge
         self._zones: tuple[Zone, ...] | None = None
         self._asked: tuple[tuple[str, ...], Mapping[str, str]] = ((), {})
-        self._resolved: frozenset[str] = frozenset()
+        self._resolved: Mapping[str, tuple[str, ...]] = {}
         self._doubted = 0.0
 
     async def observe(self) -> State:
@@ -45,6 +45,7 @@ class Observer:
             refused=edge.refused,
             retried=edge.cert_manager.retried,
             supply=supply,
+            notes=edge.notes,
             stacks=edge.stacks,
             cluster=Cluster(edge.store.storage.snapshot()),
             zones=tuple(zone.name.rstrip(".") for zone in zones),
@@ -58,23 +59,23 @@ class Observer:
             timeline=tuple(edge.progress.marks),
         )
 
-    async def _which_resolve(self, hosts: tuple[str, ...], zones: tuple[Zone, ...]) -> frozenset[str]:
+    async def _which_resolve(self, hosts: tuple[str, ...], zones: tuple[Zone, ...]) -> Mapping[str, tuple[str, ...]]:
         edge, pace = self._edge, Pace()
         asked = (hosts, dict(edge.addresses))
         # The server gives the same zones as long as nothing changed, and comparing thousands of records is slow.
         if self._zones is zones and self._asked == asked:
             return self._resolved
-        found: set[str] = set()
+        found: dict[str, tuple[str, ...]] = {}
         if self._asked == asked and time.monotonic() < self._doubted + _DOUBTED_EVERY:
             found.update(self._resolved)
         if not found or len(found) == len(hosts):
             found.clear()
             self._doubted = time.monotonic()
         for host in hosts:
-            if host not in found and await edge.dns.addresses_of(host.replace("*", "any", 1)):
-                found.add(host)
+            if host not in found and (addresses := await edge.dns.addresses_of(host.replace("*", "any", 1))):
+                found[host] = tuple(addresses)
             await pace.keep()
-        self._zones, self._asked, self._resolved = zones, asked, frozenset(found)
+        self._zones, self._asked, self._resolved = zones, asked, found
         return self._resolved
 
 

@@ -119,8 +119,8 @@ class State:
 
     `documents` are the user's objects, `applied` the keys of those that the API accepted. `refused` are those that are
     not served as they are, each with the fault, which may be another's: an Ingress spoils its whole group. `retried`
-    has the error of the last try of what a controller tries again. `resolved` has the hosts of the supply that DNS
-    answers for, `issued` the ARNs of the ACM certificates that exist. `envoys` are by node id.
+    has the error of the last try of what a controller tries again. `resolved` has the addresses of the hosts that
+    DNS answers for, `issued` the ARNs of the ACM certificates that exist. `envoys` are by node id.
     """
 
     about: Mapping[str, Any]
@@ -130,10 +130,11 @@ class State:
     refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
     retried: Mapping[ObjectKey, str] = field(default_factory=dict)
     supply: Supply | None = None
+    notes: tuple[str, ...] = ()
     stacks: Stacks | None = None
     cluster: Cluster = field(default_factory=lambda: Cluster({}))
     zones: tuple[str, ...] = ()
-    resolved: AbstractSet[str] = frozenset()
+    resolved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     issued: AbstractSet[str] = frozenset()
     balancing: Balancing = Balancing()
     envoys: Mapping[str, Proxy] = field(default_factory=dict)

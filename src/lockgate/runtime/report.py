@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from lockgate.edge.supply import AcmCertificate
+from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime import balancer_names, rejected
@@ -18,6 +19,8 @@ from lockgate.runtime.pace import Steps, at_once
 from lockgate.runtime.parts import Line, Readiness, Report, count
 from lockgate.runtime.unresolved import Why, why_unresolved
 from lockgate.runtime.waf import not_evaluated
+
+_WELL_KNOWN = {80: "HTTP", 443: "HTTPS"}
 
 
 def report(state: State) -> Report:
@@ -81,9 +84,13 @@ def _apis(state: State) -> Iterator[Line]:
 
 
 def _acm(state: State) -> Iterator[Line]:
+    faults = (fault for fault in state.faults if fault.code.id == codes.NOT_MADE.id)
+    not_made = {dict(fault.values)["piece"] for fault in faults}
     for certificate in state.supply.certificates if state.supply else ():
         if certificate.arn in state.issued:
             readiness, detail = Readiness.READY, "issued by DNS validation"
+        elif certificate.why.partition(":")[0] in not_made:
+            readiness, detail = Readiness.UNSERVED, f"cannot be made [{codes.NOT_MADE.id}]"
         else:
             readiness, detail = Readiness.WAITING, "waits for its validation record to resolve"
         yield Line("certificate", f"acm  {_names(certificate)}", readiness, detail)
@@ -131,20 +138,33 @@ def _urls(state: State, elsewhere: AbstractSet[str]) -> Iterator[str]:
     `elsewhere` are hosts that do not lead to a load balancer.
     """
     named = [host for host in hosts(state) if host not in elsewhere]
-    served = [host for host in named if host in state.resolved and not host.startswith("*")]
-    balancers = state.balancing.load_balancers
-    ports = {listener.port: listener.protocol for balancer in balancers for listener in balancer.listeners}
-    for port, protocol in sorted(ports.items(), key=lambda each: (each[1] != "HTTPS", each[0])):
-        for host in served:
-            yield _url(protocol, host, port)
+    balancing = state.balancing
+    at: dict[str, list[AnyLoadBalancer]] = {}
+    for balancer in balancing.all:
+        at.setdefault(balancing.addresses.get(balancer.dns_name.lower(), ""), []).append(balancer)
+    found: dict[tuple[str, str, int], None] = {}
+    for host in (host for host in named if not host.startswith("*")):
+        for address in state.resolved.get(host, ()):
+            found.update(((host, *way), None) for balancer in at.get(address, ()) for way in _ways(balancer))
     if not named:
-        for balancer in balancers:
-            for listener in sorted(balancer.listeners, key=lambda each: (each.protocol != "HTTP", each.port)):
-                yield _url(listener.protocol, balancer.dns_name.lower(), listener.port)
+        for balancer in balancing.load_balancers:
+            found.update(((balancer.dns_name.lower(), *way), None) for way in _ways(balancer))
+    first = "HTTPS" if named else "HTTP"
+    for host, protocol, port in sorted(found, key=lambda each: (each[1] != first, each[2])):
+        yield _url(protocol, host, port)
+
+
+def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:
+    """Protocol and port of each listener; behind one for TCP is what its port is for."""
+    for listener in balancer.listeners:
+        if not isinstance(listener, TcpListener):
+            yield listener.protocol, listener.port
+        elif listener.port in _WELL_KNOWN:
+            yield _WELL_KNOWN[listener.port], listener.port
 
 
 def _url(protocol: str, host: str, port: int) -> str:
-    shown = "" if (port, protocol) in ((80, "HTTP"), (443, "HTTPS")) else f":{port}"
+    shown = "" if _WELL_KNOWN.get(port) == protocol else f":{port}"
     return f"{protocol.lower()}://{host}{shown}/"
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.effects.table import acted_on
 from lockgate.resources.kinds import Certificate, Gateway, Ingress, VirtualService
-from lockgate.resources.meta import condition
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
 from lockgate.runtime.hops import hops
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps, at_once
+from lockgate.runtime.parts import Readiness
 from lockgate.runtime.report import report_in_steps
 
 _STEP = 100  # objects
@@ -25,7 +26,7 @@ def status(state: State) -> dict[str, Any]:
 
 def status_in_steps(state: State) -> Steps[dict[str, Any]]:
     seen = yield from report_in_steps(state)
-    objects = yield from _objects(state)
+    objects = yield from _objects(state, {(line.part, line.name): line.state for line in seen.lines})
     along = hops(state)
     yield
     return {
@@ -39,13 +40,13 @@ def status_in_steps(state: State) -> Steps[dict[str, Any]]:
         "objects": objects,
         "hops": along,
         "faults": [diagnose(each, state.locate).as_json() for each in seen.faults],
-        "supplied": list(state.supply.notes if state.supply else ()),
+        "supplied": list(state.notes),
         "envoys": {node: {"pid": envoy.pid, "restarts": envoy.restarts} for node, envoy in state.envoys.items()},
         "timeline": [{"done": what, "seconds": seconds} for what, seconds in state.timeline],
     }
 
 
-def _objects(state: State) -> Steps[list[dict[str, Any]]]:
+def _objects(state: State, parts: Mapping[tuple[str, str], Readiness]) -> Steps[list[dict[str, Any]]]:
     found = []
     for key, document in sorted(state.documents.items()):
         found.append(
@@ -54,7 +55,7 @@ def _objects(state: State) -> Steps[list[dict[str, Any]]]:
                 "namespace": key.namespace,
                 "name": key.name,
                 "source": str(document.position),
-                "state": _object_state(state, key, document),
+                "state": _object_state(state, parts, key, document),
             }
         )
         if len(found) % _STEP == 0:
@@ -62,20 +63,22 @@ def _objects(state: State) -> Steps[list[dict[str, Any]]]:
     return found
 
 
-def _object_state(state: State, key: ObjectKey, document: Document) -> str:
-    if not document.accepted:
-        return "refused"
-    if key not in state.cluster:  # the API refused it, or somebody deleted it
-        return "deleted" if key in state.applied else "refused"
+def _object_state(state: State, parts: Mapping[tuple[str, str], Readiness], key: ObjectKey, document: Document) -> str:
+    if not document.accepted or key in state.refused:
+        return Readiness.REFUSED
+    if key not in state.cluster:
+        return "deleted" if key in state.applied else Readiness.REFUSED
+    name = f"{key.namespace}/{key.name}"
     match document.resource:
         case Certificate():
-            certificate = state.cluster.get(Certificate, key.name, key.namespace)
-            ready = condition(certificate.status.conditions, "Ready") if certificate else None
-            return "ready" if ready and ready.status == "True" else "waiting"
+            return parts.get(("certificate", name), Readiness.WAITING)
         case Ingress():
             ingress = state.cluster.get(Ingress, key.name, key.namespace)
-            return "ready" if ingress and ingress.status.load_balancer.ingress else "waiting"
+            if ingress is not None and ingress.status.load_balancer.ingress:
+                return parts.get(("load balancer", name), Readiness.READY)
+            other = state.stacks is not None and key in state.stacks.foreign
+            return parts.get(("load balancer", name), Readiness.UNSERVED if other else Readiness.WAITING)
         case Gateway() | VirtualService():
-            return "served" if state.gateways else "waiting"
+            return "served" if state.gateways else Readiness.WAITING
         case _:
             return "applied" if acted_on(key.group, key.kind) else "stored"

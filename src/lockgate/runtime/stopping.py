@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.errors import CommandError
-from lockgate.runtime.state import StateFolder
+from lockgate.runtime.state import NotRunning, StateFolder
 
 _ORDERLY = 5.0  # s for an orderly end, about ten times what it takes
 _KILLED = 5.0  # s in which the kernel ends a killed process
@@ -37,7 +37,11 @@ class Stopped:
 
 def stop(folder: StateFolder) -> Stopped:
     """Stop the edge, and wait until nothing of it is left. Raises `NotRunning`, `DoesNotStop`."""
-    pid = folder.pid()
+    try:
+        pid = folder.pid()
+    except NotRunning:
+        folder.clear()  # what a supervisor left that was killed
+        raise
     killed = end(pid, lambda: not folder.held())
     if folder.held():
         raise DoesNotStop(f"the edge {folder.name!r} (pid {pid}) does not end, not even by SIGKILL; see {folder.log}")
