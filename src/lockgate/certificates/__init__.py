@@ -1,1 +1,5 @@
-"""Keys, requests and chains; when to issue, renew and back off."""
+"""Certificates as values: keys, requests and chains; when to issue, renew and back off.
+
+>>> issuance.decide(seen)  # everything that the API has about one Certificate
+MakeKey(...)
+"""

@@ -1,7 +1,7 @@
 """A certificate authority as a value: its certificate, its key, and the certificates above it.
 
-Nothing here makes keys, tells the time or draws serial numbers: all come in as arguments, so that the same arguments
-give the same decision. Profiles follow RFC 5280 section 4.2 and the CA/Browser Forum's baseline requirements 7.1.2.
+Keys, times and serial numbers are arguments, so that equal arguments give equal certificates. Profiles follow RFC 5280
+section 4.2 and the CA/Browser Forum's baseline requirements 7.1.2.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ NOBODY = x509.Name([])
 
 
 class NotAnAuthority(ValueError):
-    """A certificate and key that cannot sign others. The message says why, and never holds key material."""
+    """A certificate and key that cannot sign other certificates. The message gives the reason, and never key
+    material."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a leaf says about its holder. `usages` are named as cert-manager names them; `extensions` are further ones,
-    each with whether it is critical."""
+    """The content of a leaf certificate. `usages` have cert-manager's names; `extensions` are additional ones, each
+    with its critical flag."""
 
     names: tuple[x509.GeneralName, ...]
     subject: x509.Name = NOBODY
@@ -38,8 +39,8 @@ class Content:
 
 
 def dns_content(names: Sequence[str], common_name: str | None = None) -> Content:
-    """A TLS server's certificate for DNS names. The common name, like Let's Encrypt's and ACM's, is the first name
-    that fits into 64 characters unless one is given; it may be none at all."""
+    """The content of a TLS server's certificate for DNS names. Unless one is given, the common name is the first name
+    of at most 64 characters, as with Let's Encrypt and ACM; there may be none."""
     if common_name is None:
         common_name = next((name for name in names if len(name) <= 64), "")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
@@ -48,7 +49,7 @@ def dns_content(names: Sequence[str], common_name: str | None = None) -> Content
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A CA that signs. `above` are the certificates over it, nearest first, the root last; a root has none."""
+    """A CA that signs. `above` are the certificates above it, nearest first, the root last; it is empty for a root."""
 
     certificate: x509.Certificate
     key: PrivateKey = field(repr=False)
@@ -64,7 +65,7 @@ class Authority:
 
     @classmethod
     def load(cls, chain_pem: bytes, key_pem: bytes) -> Authority:
-        """From PEM: the CA's own certificate first, those above it after. Raises `NotAnAuthority`."""
+        """Reads PEM: the CA's certificate first, then those above it. Raises `NotAnAuthority`."""
         try:
             certificate, *above = x509.load_pem_x509_certificates(chain_pem)
         except ValueError as error:
@@ -83,12 +84,12 @@ class Authority:
 
     @property
     def root_pem(self) -> str:
-        """The trust anchor: what clients put into their trust stores."""
+        """The trust anchor, for clients' trust stores."""
         return pem((self.above or (self.certificate,))[-1])
 
     @property
     def chain_pem(self) -> str:
-        """What a server sends after its own certificate: this CA and those above it, but for a self-signed root."""
+        """What a server sends after its certificate: this CA and those above it, without a self-signed root."""
         line = (self.certificate, *self.above)
         return "".join(pem(each) for each in line if each.subject != each.issuer)
 
@@ -102,7 +103,7 @@ class Authority:
         serial: int,
         path_length: int = 0,
     ) -> Authority:
-        """A CA under this one, which may sign leaves and, with `path_length` > 0, CAs under itself."""
+        """A CA below this one. It may sign leaves and, with `path_length` > 0, further CAs."""
         builder = _authority_builder(_authority_name(name), key, not_before, not_after, serial, path_length)
         certificate = (
             builder.issuer_name(self.certificate.subject)
@@ -120,7 +121,7 @@ class Authority:
         not_after: datetime,
         serial: int,
     ) -> str:
-        """The certificate and its chain, without the root, as PEM: what a server needs to send."""
+        """The certificate and its chain without the root, as PEM: what a server sends."""
         return self.sign(public_key, content, not_before=not_before, not_after=not_after, serial=serial) + (
             self.chain_pem
         )
@@ -134,7 +135,7 @@ class Authority:
         not_after: datetime,
         serial: int,
     ) -> str:
-        """The certificate alone, as PEM."""
+        """Only the certificate, as PEM."""
         builder = (
             leaf_builder(public_key, content, not_before, not_after, serial)
             .issuer_name(self.certificate.subject)
@@ -181,7 +182,7 @@ def leaf_builder(
 def revocation_pointers(
     crls: Sequence[str] = (), ocsp: Sequence[str] = (), issuers: Sequence[str] = ()
 ) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    """Where to ask whether a certificate still holds, and for its issuer's own: RFC 5280 4.2.1.13 and 4.2.2.1."""
+    """Addresses of revocation status and of the issuer's certificate: RFC 5280 4.2.1.13 and 4.2.2.1."""
     found: list[tuple[x509.ExtensionType, bool]] = []
     if crls:
         points = [x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in crls]

@@ -1,4 +1,4 @@
-"""When to try again after an issuance failed: an hour, doubled with every failure, up to a day and eight hours.
+"""When to retry a failed issuance: after an hour, doubled with every failure, at most 32 hours.
 
 Source: cert-manager, `pkg/controller/certificates/trigger`, and its FAQ on retries.
 """
@@ -15,16 +15,16 @@ LONGEST = timedelta(hours=32)
 
 
 def delay(failures: int) -> timedelta:
-    """After the n-th failure in a row; nothing before the first."""
+    """The delay after the n-th consecutive failure; zero before the first."""
     if failures < 1:
         return timedelta(0)
     return min(FIRST * (1 << min(failures - 1, 16)), LONGEST)
 
 
 def next_attempt(certificate: Certificate) -> datetime | None:
-    """The earliest time of the next try; None when nothing failed."""
+    """The earliest time of the next attempt; None if there was no failure."""
     status = certificate.status
     if not status.last_failure_time:
         return None
-    # A failure noted by an old cert-manager has no count: it was at least one.
+    # Old versions of cert-manager recorded a failure without a count: it was at least one.
     return parse_time(status.last_failure_time) + delay(status.failed_issuance_attempts or 1)

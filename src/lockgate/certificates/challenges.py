@@ -1,4 +1,4 @@
-"""Which challenges may begin: not too many at once, and never two for one name, since both would write its record.
+"""Which challenges may start: a limited number at once, and one per name, since two would write the same record.
 
 Source: cert-manager, `pkg/controller/acmechallenges/scheduler`.
 """
@@ -9,15 +9,15 @@ from collections.abc import Iterable
 
 from lockgate.resources.kinds import Challenge
 
-MOST_AT_A_TIME = 20  # begun in one pass
+MOST_AT_A_TIME = 20  # started in one pass
 
 _FINAL = ("valid", "invalid", "expired", "errored")
 
 
 def schedule(challenges: Iterable[Challenge], most_concurrent: int) -> list[Challenge]:
-    """Those to begin now, the oldest first. A wildcard and its base share a name, and so take turns."""
+    """The challenges to start now, oldest first. A wildcard and its base domain share a name, so they take turns."""
     every = sorted(challenges, key=lambda each: (each.metadata.creation_timestamp, each.namespace, each.name))
-    # One that is final may still have its record: the next one of its name waits until that is gone.
+    # The record of a final challenge may still exist: the next one of its name waits until it is deleted.
     busy = [each for each in every if each.status.processing]
     taken = {_slot(each) for each in busy}
     chosen: list[Challenge] = []

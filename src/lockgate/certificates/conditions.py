@@ -1,4 +1,4 @@
-"""A status's conditions as they are written back: a time that moves only when the answer does."""
+"""A status's conditions as written back: the transition time changes only with the status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def with_condition(
     now: datetime,
     generation: int | None = None,
 ) -> list[JsonObject]:
-    """All conditions as JSON, one of them set. Its transition time is kept while its status stays the same."""
+    """All conditions as JSON, with one set. Its transition time is kept if its status is unchanged."""
     fresh: JsonObject = {"type": type_, "status": status, "reason": reason, "message": message}
     fresh["lastTransitionTime"] = write_time(now)
     if generation:

@@ -1,7 +1,7 @@
-"""The Certificates that an Ingress asks for by annotation: one for each entry of its spec.tls, owned by the Ingress.
+"""The Certificates that an Ingress requests by annotation: one per entry of spec.tls, owned by the Ingress.
 
 Source: cert-manager, `pkg/controller/certificate-shim/sync.go`, `helper.go`; its documentation "Annotated Ingress
-resource". The flags that give a default issuer are not set, so `kubernetes.io/tls-acme` alone names none.
+resource". The flags for a default issuer are not set, so `kubernetes.io/tls-acme` alone selects no issuer.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _OVERRIDES = {
 
 
 class BadConfig(Exception):
-    """Why no Certificate is made of an Ingress, in cert-manager's words."""
+    """Why an Ingress gets no Certificate, in cert-manager's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shimmed:
-    """Manifests of Certificates to create and to update, names of those to delete, and why a TLS entry is skipped."""
+    """Certificate manifests to create and to update, names to delete, and the reasons for skipped TLS entries."""
 
     create: tuple[JsonObject, ...] = ()
     update: tuple[JsonObject, ...] = ()
@@ -56,7 +56,7 @@ def asks(ingress: Ingress) -> bool:
 
 
 def shim(ingress: Ingress, certificates: Iterable[Certificate]) -> Shimmed:
-    """`certificates` are those of the Ingress's namespace. One that somebody else made is never touched.
+    """`certificates` are those of the Ingress's namespace. Certificates of other owners are never changed.
 
     Raises BadConfig.
     """
@@ -176,7 +176,7 @@ def _owned(certificate: Certificate, ingress: Ingress) -> bool:
 
 
 def _differs(existing: Certificate, wanted: JsonObject) -> bool:
-    """In what cert-manager compares: usages, subject and annotations alone change nothing."""
+    """Compares what cert-manager compares: a change of only usages, subject or annotations is not a difference."""
     other = Certificate.model_validate(wanted)
     return existing.metadata.labels != other.metadata.labels or _compared(existing) != _compared(other)
 
@@ -289,7 +289,7 @@ def _integer(text: str, function: str) -> int:
     return int(text)
 
 
-# In cert-manager's order: the key's size is checked against its algorithm.
+# In cert-manager's order: the key's size is validated against its algorithm.
 _SETTINGS: Mapping[str, Callable[[JsonObject, str], None]] = {
     f"cert-manager.io/{name}": setting
     for name, setting in (

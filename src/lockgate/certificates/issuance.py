@@ -1,9 +1,9 @@
-"""What is to be done next about a Certificate: one act at a time, from what is there now.
+"""Decides the next step for a Certificate: one action at a time, from the current state.
 
     at rest ─▶ Start ─▶ MakeKey ─▶ Request ─▶ … the issuer … ─▶ Complete ─▶ DropKeys ─▶ at rest
                  ▲                                   └────────▶ Fail ─▶ … back-off … ─┘
 
-Nothing is remembered between two looks but what the API holds, so a step that was interrupted is simply taken again.
+All state is in the API, so an interrupted step is simply repeated.
 Source: cert-manager's controllers certificates-{trigger,key-manager,request-manager,issuing,revision-manager}.
 """
 
@@ -37,7 +37,7 @@ from lockgate.resources.model import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Everything about one Certificate. `owner` is False while another Certificate serves the Secret."""
+    """Everything about one Certificate. `owner` is False if another Certificate owns the Secret."""
 
     certificate: Certificate
     secret: Secret | None
@@ -58,7 +58,7 @@ class Seen:
         return policy.Input(self.certificate, self.secret, self.request(self.revision), self.now)
 
 
-# --- acts --------------------------------------------------------------------------------------------------------
+# --- actions -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class MakeKey:
-    """Put a private key into a temporary Secret: a new one, or, with `reuse`, the one that is in use.
+    """Store a private key in a temporary Secret: a new key or, with `reuse`, the current one.
 
-    `undecodable` names a Secret whose key was to be used again and could not be read.
+    `undecodable` names a Secret whose key should have been reused but cannot be read.
     """
 
     spec: KeySpec
@@ -87,14 +87,14 @@ class MakeKey:
 
 @dataclass(frozen=True, slots=True)
 class AdoptKey:
-    """A temporary Secret is there that the status does not name yet."""
+    """Record a temporary Secret that exists but is not in the status yet."""
 
     secret: str
 
 
 @dataclass(frozen=True, slots=True)
 class DropKeys:
-    """Delete temporary Secrets. `fields`, if any, are why: they changed while the issuance was under way."""
+    """Delete temporary Secrets. `fields`, if any, are the reason: they changed during the issuance."""
 
     secrets: tuple[str, ...]
     fields: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class DropKeys:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """Only the user can go on: the key may not change, and does not do."""
+    """Only the user can continue: the key does not match the spec and may not be rotated."""
 
     reason: str
     message: str
@@ -120,7 +120,7 @@ class DropRequests:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Store what was issued, as `revision`."""
+    """Store the issued certificate, as `revision`."""
 
     secret: JsonObject = field(repr=False)
     revision: int
@@ -133,7 +133,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """The certificate is good, its Secret's other contents are not: write them again."""
+    """The certificate is valid, but other contents of its Secret are not: write them again."""
 
     secret: JsonObject = field(repr=False)
 
@@ -144,7 +144,7 @@ Act: TypeAlias = (
 
 
 def decide(seen: Seen) -> Act:
-    """The next act. Raises `ValueError` for a spec that no request can be made from."""
+    """The next action. Raises `ValueError` for a spec from which no request can be made."""
     issuing = condition(seen.certificate.status.conditions, "Issuing")
     if issuing is not None and issuing.status == "True":
         return _issue(seen, issuing)
@@ -168,7 +168,7 @@ def _watch(seen: Seen) -> Act:
         return DropRequests(stale)
     assert seen.secret is not None
     material = stored(seen.secret)
-    assert material is not None  # or the first policy had said so
+    assert material is not None  # the first policy checks it
     wanted = target(seen.certificate, material, existing_type=seen.secret.type)
     if not is_up_to_date(seen.secret, wanted):
         return Restore(wanted)
@@ -177,7 +177,7 @@ def _watch(seen: Seen) -> Act:
 
 
 def _backing_off(seen: Seen) -> datetime | None:
-    """When the next try is allowed, if that is later. A spec that was changed after the failure is tried at once."""
+    """When the next attempt is allowed, if that is in the future. A spec changed after the failure is tried at once."""
     until = backoff.next_attempt(seen.certificate)
     if until is None or until <= seen.now:
         return None
@@ -188,7 +188,7 @@ def _backing_off(seen: Seen) -> datetime | None:
 
 
 def _stale_requests(seen: Seen) -> tuple[str, ...]:
-    """Requests beyond `revisionHistoryLimit`, the oldest first, once the Certificate is ready."""
+    """Requests beyond `revisionHistoryLimit`, oldest first, once the Certificate is ready."""
     ready = condition(seen.certificate.status.conditions, "Ready")
     if ready is None or ready.status != "True":
         return ()
@@ -229,7 +229,7 @@ def _issue(seen: Seen, issuing: Condition) -> Act:
 
 
 def _first_key(seen: Seen, wanted: KeySpec) -> Act:
-    """rotationPolicy Never uses the key that is there again; Always, the default since 1.18, makes a new one."""
+    """rotationPolicy Never reuses the existing key; Always, the default since 1.18, makes a new one."""
     private = seen.certificate.spec.private_key
     if private is None or private.rotation_policy != "Never" or seen.secret is None:
         return MakeKey(wanted)
@@ -253,7 +253,7 @@ def _first_key(seen: Seen, wanted: KeySpec) -> Act:
 
 
 def _is_unfit(request: CertificateRequest, seen: Seen, key: PrivateKey, issuing: Condition) -> bool:
-    """A request of this revision that asks for something else, or failed before this issuance began."""
+    """Whether a request of this revision has different content, or failed before this issuance began."""
     number = revision_of(request)
     if number is None:
         return True

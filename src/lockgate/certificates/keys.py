@@ -1,4 +1,4 @@
-"""Private keys: which ones a Certificate asks for, how they are written down, whether two are the same."""
+"""Private keys: the key that a Certificate requests, encodings, and comparison."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ CURVES: dict[int, type[ec.EllipticCurve]] = {256: ec.SECP256R1, 384: ec.SECP384R
 
 
 class UnreadableKey(ValueError):
-    """A private key that cannot be used. The message never holds any of it."""
+    """A private key that cannot be used. The message never contains key material."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """What a Certificate's `privateKey` asks for, defaults filled in. `size` is 0 for Ed25519, which has but one."""
+    """A Certificate's `privateKey` with defaults. `size` is 0 for Ed25519, which has only one size."""
 
     algorithm: Algorithm = "RSA"
     size: int = 2048
 
     def mismatches(self, key: PrivateKey) -> tuple[str, ...]:
-        """The fields of the spec that `key` does not meet, as cert-manager names them."""
+        """The fields of the spec that `key` does not match, with cert-manager's names."""
         match self.algorithm, key:
             case "RSA", rsa.RSAPrivateKey():
                 return () if key.key_size == self.size else ("spec.privateKey.size",)
@@ -48,12 +48,12 @@ class KeySpec:
 
 
 def load_key(text: bytes) -> PrivateKey:
-    """A PEM private key: PKCS#1, SEC1 or PKCS#8. Raises `UnreadableKey`."""
+    """Reads a PEM private key: PKCS#1, SEC1 or PKCS#8. Raises `UnreadableKey`."""
     try:
-        # Without OpenSSL's primality tests: they take 30 ms, and who can write the Secret can break it anyhow.
+        # Without OpenSSL's primality tests, which take 30 ms. Whoever can write the Secret can break the key anyway.
         key = load_pem_private_key(text, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError):
-        # The library's message may quote what it read; what it read may be a key.
+        # The library's message may quote its input, which may be a key.
         raise UnreadableKey("error decoding private key PEM block") from None
     if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         return key
@@ -61,14 +61,14 @@ def load_key(text: bytes) -> PrivateKey:
 
 
 def encode_key(key: PrivateKey, encoding: KeyEncoding = "PKCS1") -> bytes:
-    """PEM. ``PKCS1`` of an ECDSA key is SEC1 ("EC PRIVATE KEY"); an Ed25519 key has no form but PKCS#8."""
+    """PEM. For an ECDSA key, ``PKCS1`` means SEC1 ("EC PRIVATE KEY"); Ed25519 keys are always PKCS#8."""
     if encoding == "PKCS8" or isinstance(key, ed25519.Ed25519PrivateKey):
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
 def same_key(one: object, other: object) -> bool:
-    """Whether two public keys are one. Other types than ours are never the same."""
+    """Whether two public keys are equal. Keys of unsupported types are never equal."""
     kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
     if not isinstance(one, kinds) or not isinstance(other, kinds):
         return False
@@ -80,7 +80,7 @@ def public_der(key: PublicKey) -> bytes:
 
 
 def digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    """The hash to sign with, as strong as the key; Ed25519 has its own."""
+    """The hash to sign with, as strong as the key; None for Ed25519, which includes one."""
     match key:
         case ed25519.Ed25519PrivateKey():
             return None

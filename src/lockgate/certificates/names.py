@@ -1,4 +1,4 @@
-"""The names that cert-manager gives to what it makes: `kubectl get order` shows the same ones here as there.
+"""The names of cert-manager's objects, so that `kubectl get order` shows the same names as on a cluster.
 
 Source: cert-manager, `pkg/api/util/names.go`, `pkg/controller/acmeorders/util.go`.
 """
@@ -16,7 +16,7 @@ _LONGEST_PREFIX = 52
 
 
 def request_name(certificate: str, revision: int) -> str:
-    """``<certificate>-<revision>``; a name too long for that is cut, and told apart by a digest."""
+    """``<certificate>-<revision>``. A name that is too long is truncated and gets a digest."""
     if len(certificate) <= 233:
         return f"{certificate}-{revision}"
     digest = hashlib.sha256(certificate.encode()).hexdigest()
@@ -24,7 +24,7 @@ def request_name(certificate: str, revision: int) -> str:
 
 
 def order_name(request: str, spec: OrderSpec) -> str:
-    """Stable for a request and its names, so that looking again finds the order that is there."""
+    """Stable for a request and its names, so that an existing order is found again."""
     document: JsonObject = {"request": None, "issuerRef": _issuer(spec.issuer_ref)}
     for name, value in (
         ("commonName", spec.common_name),
@@ -42,7 +42,7 @@ def order_name(request: str, spec: OrderSpec) -> str:
 
 
 def challenge_name(order: str, spec: JsonObject) -> str:
-    """`spec` is the challenge's, as it is written to the API; its key is left out of the name."""
+    """`spec` is the challenge's, as written to the API; its key is not part of the name."""
     document: JsonObject = {}
     for name in ("url", "authorizationURL", "dnsName", "wildcard", "type", "token"):
         document[name] = spec.get(name, False if name == "wildcard" else "")
@@ -72,7 +72,7 @@ def _issuer(reference: IssuerReference) -> JsonObject:
 
 
 def _go_json(document: JsonObject) -> bytes:
-    """Compact, and with the characters escaped that Go's encoder escapes for HTML's sake."""
+    """Compact JSON, with the characters escaped that Go's encoder escapes for HTML."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -80,7 +80,7 @@ def _go_json(document: JsonObject) -> bytes:
 
 
 def _fnv(data: bytes) -> int:
-    """FNV-1 of 32 bits: multiply, then xor. (FNV-1a has it the other way round.)"""
+    """32-bit FNV-1: multiply, then xor. (FNV-1a does it in the opposite order.)"""
     value = 0x811C9DC5
     for byte in data:
         value = (value * 0x01000193) & 0xFFFFFFFF ^ byte

@@ -1,6 +1,6 @@
-"""Whether a Certificate's Secret is good, and if not, why: the first violation of a chain of policies.
+"""Whether a Certificate's Secret is up to date, and if not, why: the first violation of a chain of policies.
 
-The same chain starts an issuance and explains a Certificate that is not ready; only the last link differs.
+The same chain triggers an issuance and explains why a Certificate is not ready; only the last policy differs.
 Source: cert-manager, `pkg/controller/certificates/trigger/policies`.
 """
 
@@ -28,7 +28,7 @@ from lockgate.resources.kinds import Certificate, CertificateRequest, Certificat
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Reason and message of a condition."""
+    """A condition's reason and message."""
 
     reason: str
     message: str
@@ -36,7 +36,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Input:
-    """`request` is the CertificateRequest of the Certificate's current revision, if that is still there."""
+    """`request` is the CertificateRequest of the Certificate's current revision, if it still exists."""
 
     certificate: Certificate
     secret: Secret | None
@@ -57,7 +57,7 @@ class Input:
 
 
 def trigger(given: Input) -> Violation | None:
-    """Why a new certificate has to be issued; None while the one in the Secret is good."""
+    """Why a new certificate must be issued; None if the one in the Secret is up to date."""
     return _first(given, (*_SHARED, _nearing_expiry))
 
 
@@ -67,7 +67,7 @@ def readiness(given: Input) -> Violation | None:
 
 
 def renewal_time(spec: CertificateSpec, leaf: x509.Certificate) -> datetime:
-    """A third of the lifetime before the end, unless the spec says otherwise and the certificate lives long enough."""
+    """A third of the lifetime before expiry, unless the spec sets another time and the lifetime allows it."""
     start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     lifetime = end - start
     before = lifetime / 3
@@ -202,5 +202,5 @@ _SHARED: tuple[Callable[[Input], Violation | None], ...] = (
 
 
 def go_list(items: Iterable[str]) -> str:
-    """As Go prints a slice of strings."""
+    """A slice of strings as Go prints it."""
     return f"[{' '.join(items)}]"

@@ -1,4 +1,4 @@
-"""From a Certificate to its signing request and CertificateRequest, and what tells them apart again later.
+"""A Certificate's signing request and CertificateRequest, and how later changes to the spec are detected.
 
 Source: cert-manager, `pkg/util/pki/csr.go`, `pkg/util/pki/match.go`, `pkg/controller/certificates/requestmanager`.
 """
@@ -33,8 +33,8 @@ NAME = "cert-manager.io/certificate-name"
 REVISION = "cert-manager.io/certificate-revision"
 PRIVATE_KEY = "cert-manager.io/private-key-secret-name"
 
-# A Certificate's annotations go along, but for those by which other tools keep their own books.
-_KEPT_BACK = ("kubectl.kubernetes.io/", "fluxcd.io/", "argocd.argoproj.io/")
+# A Certificate's annotations are copied, except those of other tools.
+_NOT_COPIED = ("kubectl.kubernetes.io/", "fluxcd.io/", "argocd.argoproj.io/")
 
 _SUBJECT: tuple[tuple[str, ObjectIdentifier, str], ...] = (
     ("organizations", NameOID.ORGANIZATION_NAME, "subject-organizations"),
@@ -47,7 +47,7 @@ _SUBJECT: tuple[tuple[str, ObjectIdentifier, str], ...] = (
     ("serial_number", NameOID.SERIAL_NUMBER, "subject-serialnumber"),
 )
 
-# How cert-manager names the fields that differ; `postCodes` is its own spelling.
+# cert-manager's names of fields that differ; `postCodes` is its spelling.
 _FIELD = {
     "organizations": "spec.subject.organizations",
     "organizational_units": "spec.subject.organizationalUnits",
@@ -61,7 +61,7 @@ _FIELD = {
 
 
 def key_spec(spec: CertificateSpec) -> KeySpec:
-    """The private key that a Certificate asks for, defaults filled in. Raises `ValueError` for an unknown size."""
+    """The private key that a Certificate requests, with defaults. Raises `ValueError` for an unsupported size."""
     wanted = spec.private_key
     algorithm = (wanted.algorithm if wanted else None) or "RSA"
     size = wanted.size if wanted else 0
@@ -79,7 +79,7 @@ def key_spec(spec: CertificateSpec) -> KeySpec:
 
 
 def content(spec: CertificateSpec) -> Content:
-    """What the request says. Raises `ValueError` for names that cannot be written into one."""
+    """The content of the request. Raises `ValueError` for names that cannot be encoded."""
     return Content(
         _names(spec), _subject(spec), spec.usages or DEFAULT, spec.is_ca, _constraints(spec.name_constraints)
     )
@@ -106,7 +106,7 @@ def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
 def request_manifest(certificate: Certificate, request: bytes, revision: int, key_secret: str) -> JsonObject:
     """The CertificateRequest to create for a revision of a Certificate."""
     metadata, spec = certificate.metadata, certificate.spec
-    annotations = {name: value for name, value in metadata.annotations.items() if not name.startswith(_KEPT_BACK)}
+    annotations = {name: value for name, value in metadata.annotations.items() if not name.startswith(_NOT_COPIED)}
     wanted: JsonObject = {
         "issuerRef": issuer_document(spec),
         "request": base64.b64encode(request).decode(),
@@ -157,7 +157,7 @@ def load_request(request: CertificateRequest) -> x509.CertificateSigningRequest:
 
 
 def request_mismatches(spec: CertificateSpec, request: CertificateRequest) -> tuple[str, ...]:
-    """The fields of a Certificate that an existing CertificateRequest does not say. Raises `ValueError`."""
+    """The fields of a Certificate in which an existing CertificateRequest differs. Raises `ValueError`."""
     found = load_request(request)
     wanted = content(spec)
     fields = [*_subject_mismatches(spec, wanted, found.subject), *_name_mismatches(wanted, found.extensions)]
@@ -173,9 +173,9 @@ def request_mismatches(spec: CertificateSpec, request: CertificateRequest) -> tu
 
 
 def certificate_mismatches(spec: CertificateSpec, certificate: x509.Certificate) -> tuple[str, ...]:
-    """The same of an issued certificate, where a CA may rightly have left out subject and usages: names only.
+    """The same for an issued certificate. Only names count, because a CA may omit subject and usages.
 
-    A common name may have become one of the names, or have been left out (RFC 6125 section 6.4.4).
+    A CA may move the common name to the alternative names, or omit it (RFC 6125 section 6.4.4).
     """
     wanted = content(spec)
     found = _by_kind(_alternatives(certificate.extensions))
@@ -197,7 +197,7 @@ def certificate_mismatches(spec: CertificateSpec, certificate: x509.Certificate)
 
 
 def subject_annotations(certificate: x509.Certificate) -> dict[str, str]:
-    """The Secret's annotations about the subject: each only if the certificate has something there."""
+    """The Secret's annotations about the subject, one per attribute that the certificate has."""
     found = {
         f"cert-manager.io/{annotation}": ",".join(_values(certificate.subject, oid)) for _, oid, annotation in _SUBJECT
     }
@@ -205,7 +205,7 @@ def subject_annotations(certificate: x509.Certificate) -> dict[str, str]:
 
 
 def alternative_names(certificate: x509.Certificate) -> dict[str, tuple[str, ...]]:
-    """Names of an issued certificate, by the Certificate's field that asks for them."""
+    """The names in an issued certificate, by the Certificate's field that requests them."""
     return _by_kind(_alternatives(certificate.extensions))
 
 
@@ -214,7 +214,7 @@ def common_name_of(subject: x509.Name) -> str:
 
 
 def load_chain(pem: bytes) -> list[x509.Certificate]:
-    """Leaf first. Raises `ValueError`."""
+    """The chain, leaf first. Raises `ValueError`."""
     return x509.load_pem_x509_certificates(pem)
 
 
@@ -223,7 +223,7 @@ def request_names(request: x509.CertificateSigningRequest) -> dict[str, tuple[st
 
 
 def request_content(request: CertificateRequest) -> Content:
-    """What a CertificateRequest asks to be signed. Raises `ValueError`."""
+    """The content that a CertificateRequest asks for. Raises `ValueError`."""
     found = load_request(request)
     if not found.is_signature_valid:
         raise ValueError("CSR signature is not valid")
@@ -239,7 +239,7 @@ def request_content(request: CertificateRequest) -> Content:
 
 def _subject(spec: CertificateSpec) -> x509.Name:
     if spec.literal_subject:
-        # RFC 4514 writes the most specific part first; the certificate has it last.
+        # RFC 4514 writes the most specific part first; in the certificate it is last.
         return x509.Name.from_rfc4514_string(spec.literal_subject)
     attributes = [
         x509.NameAttribute(oid, value) for field, oid, _ in _SUBJECT for value in _wanted(spec.subject, field)
@@ -269,14 +269,14 @@ def _names(spec: CertificateSpec) -> tuple[x509.GeneralName, ...]:
 
 
 def _other_name(other: OtherName) -> x509.OtherName:
-    """RFC 5280 4.2.1.6: an object identifier and any value; cert-manager allows UTF8String only."""
+    """RFC 5280 4.2.1.6: an object identifier and a value; cert-manager allows only UTF8String."""
     text = other.utf8_value.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([0x82, *len(text).to_bytes(2, "big")])
     return x509.OtherName(ObjectIdentifier(other.oid), b"\x0c" + length + text)
 
 
 def _constraints(wanted: NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    """RFC 5280 4.2.1.10: which names a CA below may speak for."""
+    """RFC 5280 4.2.1.10: the names that CAs below may issue for."""
     if wanted is None:
         return ()
     permitted, excluded = (_subtrees(each) for each in (wanted.permitted, wanted.excluded))

@@ -1,4 +1,4 @@
-"""The Secret that a Certificate leads to: which keys it holds, and what its labels and annotations say.
+"""The Secret of a Certificate: its keys, labels and annotations.
 
 Source: cert-manager, `pkg/controller/certificates/issuing/internal/secret.go` and its documentation "Certificate".
 """
@@ -17,7 +17,7 @@ from lockgate.resources.kinds import Certificate, Secret
 from lockgate.resources.model import JsonObject
 
 FIELD_MANAGER = "cert-manager-certificates-issuing"
-FAO = "controller.cert-manager.io/fao"  # "for attention of": by it cert-manager filters its watch
+FAO = "controller.cert-manager.io/fao"  # "for attention of"; cert-manager's watch filters by it
 ISSUER_NAME = "cert-manager.io/issuer-name"
 ISSUER_KIND = "cert-manager.io/issuer-kind"
 ISSUER_GROUP = "cert-manager.io/issuer-group"
@@ -27,7 +27,8 @@ NEXT_KEY = "cert-manager.io/next-private-key"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was issued: `chain` is leaf first. `key` is PEM in any encoding; the Certificate says how it is stored."""
+    """An issued certificate: `chain` is leaf first. `key` is PEM in any encoding; the Certificate decides how to store
+    it."""
 
     chain: bytes
     key: bytes = field(repr=False)
@@ -35,7 +36,7 @@ class Material:
 
 
 def target(certificate: Certificate, material: Material, *, existing_type: str | None = None) -> JsonObject:
-    """The Secret to apply. A Secret that exists keeps its type, which the API would not let change."""
+    """The Secret to apply. An existing Secret keeps its type, which is immutable."""
     leaf = load_chain(material.chain)[0]
     spec = certificate.spec
     template = spec.secret_template
@@ -45,7 +46,7 @@ def target(certificate: Certificate, material: Material, *, existing_type: str |
     for output in spec.additional_output_formats:
         match output.type:
             case "DER":
-                data["key.der"] = _der(data["tls.key"])  # in the encoding that tls.key has
+                data["key.der"] = _der(data["tls.key"])  # in tls.key's encoding
             case "CombinedPEM":
                 data["tls-combined.pem"] = data["tls.key"] + b"\n" + material.chain
     return {
@@ -63,7 +64,7 @@ def target(certificate: Certificate, material: Material, *, existing_type: str |
 
 
 def issued_annotations(certificate: Certificate, leaf: x509.Certificate) -> dict[str, str]:
-    """Of these the four about names are always there, if only as empty strings."""
+    """The Secret's annotations. The four about names are always set, possibly to empty strings."""
     names = alternative_names(leaf)
     reference = certificate.spec.issuer_ref
     found = {
@@ -82,7 +83,7 @@ def issued_annotations(certificate: Certificate, leaf: x509.Certificate) -> dict
 
 
 def next_key(certificate: Certificate, key: bytes, owner: JsonObject) -> JsonObject:
-    """The temporary Secret that holds a private key until its certificate is there. Always PKCS#8."""
+    """The temporary Secret for a private key until its certificate is issued. Always PKCS#8."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -98,7 +99,7 @@ def next_key(certificate: Certificate, key: bytes, owner: JsonObject) -> JsonObj
 
 
 def stored(secret: Secret) -> Material | None:
-    """What a Secret holds; None if there is no complete pair in it."""
+    """The content of a Secret; None if it has no complete pair."""
     data = secret.decoded
     if not data.get("tls.crt") or not data.get("tls.key"):
         return None
@@ -106,7 +107,7 @@ def stored(secret: Secret) -> Material | None:
 
 
 def is_up_to_date(secret: Secret, wanted: JsonObject) -> bool:
-    """Whether applying `wanted` would change nothing: what others wrote beside it does not matter."""
+    """Whether applying `wanted` would change nothing. Additional content from others does not count."""
     metadata = wanted["metadata"]
     return bool(
         metadata["labels"].items() <= secret.metadata.labels.items()
@@ -116,7 +117,7 @@ def is_up_to_date(secret: Secret, wanted: JsonObject) -> bool:
 
 
 def split_authority(chain: bytes) -> tuple[bytes, bytes]:
-    """A chain without its self-signed root, and that root (empty if none came along)."""
+    """A chain without its self-signed root, and that root (empty if the chain has none)."""
     certificates = load_chain(chain)
     roots = [each for each in certificates[1:] if each.subject == each.issuer]
     rest = [each for each in certificates if each not in roots]

@@ -1,7 +1,7 @@
-"""Which of an issuer's solvers answers a challenge.
+"""Selects the issuer's solver for a challenge.
 
 Source: cert-manager, `pkg/util/solverpicker`, and its documentation "Configuring Issuers, ACME": the most specific
-selector wins, an earlier one among equals.
+selector wins; among equals, the first.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def pick(
 
 
 def solver_type(solver: Solver) -> str:
-    """The ACME challenge type that a solver can meet; "" for one with nothing in it."""
+    """The ACME challenge type of a solver; "" for an empty solver."""
     if solver.dns01 is not None:
         return "dns-01"
     return "http-01" if solver.http01 is not None else ""
 
 
 def _weigh(selector: SolverSelector, name: str, labels: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """(names, zone, labels) as they rank; None when a part that is there does not match."""
+    """The rank (names, zone, labels); None if a selector does not match."""
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
         return None
     if selector.dns_names and name not in selector.dns_names:

@@ -1,4 +1,4 @@
-"""Times and durations as Kubernetes objects and Go's messages write them."""
+"""Times and durations in the formats of Kubernetes objects and of Go's messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def go_duration(duration: timedelta) -> str:
-    """As Go prints one: ``2160h0m0s``, ``5m0s``, ``1s``."""
+    """A duration as Go prints it: ``2160h0m0s``, ``5m0s``, ``1s``."""
     return durations.go_text(duration // timedelta(microseconds=1) * 1000)
 
 
@@ -31,7 +31,7 @@ def write_time(time: datetime) -> str:
 
 
 def go_time(time: datetime) -> str:
-    """As Go prints a metav1.Time: ``2026-11-23 16:00:00 +0000 UTC``."""
+    """A metav1.Time as Go prints it: ``2026-11-23 16:00:00 +0000 UTC``."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
 
 

@@ -1,4 +1,4 @@
-"""Key usages by cert-manager's names, and the two X.509 extensions that they become.
+"""Key usages by cert-manager's names, and their two X.509 extensions.
 
 Source: cert-manager's API reference, `KeyUsage`; RFC 5280 sections 4.2.1.3 and 4.2.1.12.
 """
@@ -46,11 +46,11 @@ KNOWN = frozenset(_KEY_USAGES) | frozenset(_EXTENDED)
 
 
 def key_usage(usages: Iterable[str], *, is_ca: bool = False) -> x509.KeyUsage:
-    """The key usage extension. A CA may sign certificates whether or not that was listed, as with cert-manager."""
+    """The key usage extension. As with cert-manager, a CA may always sign certificates, even if that is not listed."""
     wanted = {_KEY_USAGES[name] for name in usages if name in _KEY_USAGES}
     if is_ca:
         wanted.add("key_cert_sign")
-    # RFC 5280: the last two mean something beside key agreement only, and are refused without it.
+    # RFC 5280: the last two are meaningful only with key agreement, and refused without it.
     agreement = "key_agreement" in wanted
     return x509.KeyUsage(
         digital_signature="digital_signature" in wanted,
@@ -71,7 +71,8 @@ def extended_key_usage(usages: Iterable[str]) -> x509.ExtendedKeyUsage | None:
 
 
 def usage_names(extensions: x509.Extensions) -> frozenset[str]:
-    """The usages that a request or certificate carries, by name; of two names for one usage, the first above."""
+    """The usages of a request or certificate, by name. If two names mean the same usage, the first one above is
+    used."""
     names: set[str] = set()
     for extension in extensions:
         match extension.value:
@@ -85,7 +86,7 @@ def usage_names(extensions: x509.Extensions) -> frozenset[str]:
 
 
 def canonical(usages: Iterable[str]) -> frozenset[str]:
-    """Usage names without their synonyms: what `usage_names` would read back."""
+    """Usage names without synonyms, as `usage_names` returns them."""
     synonyms = {"signing": "digital signature", "s/mime": "email protection"}
     return frozenset(synonyms.get(name, name) for name in usages)
 

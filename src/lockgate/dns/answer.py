@@ -1,4 +1,4 @@
-"""What an authoritative server answers from Route 53's zones, and of load balancers' own names, which are AWS's.
+"""Answers of an authoritative server, from Route 53's zones and from AWS's zones of load balancer names.
 
 Source: RFC 1034 section 4.3.2, RFC 4592 (wildcards), RFC 2308 (negative answers), and Route 53's developer guide,
 "Choosing between alias and non-alias records".
@@ -26,12 +26,12 @@ from lockgate.dns.model import (
     within,
 )
 
-ALIAS_TTL = 60  # what Route 53 gives for a load balancer
-CHAIN = 16  # CNAMEs followed; a loop across zones ends here
+ALIAS_TTL = 60  # Route 53's TTL of an alias to a load balancer
+CHAIN = 16  # maximum length of a CNAME chain, which ends loops across zones
 MULTIVALUES = 8
 
 _FIELD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
-_NAMES: Mapping[str, tuple[int, ...]] = {  # which fields of a value are names
+_NAMES: Mapping[str, tuple[int, ...]] = {  # indices of the fields of a value that are names
     "CNAME": (0,),
     "HTTPS": (1,),
     "MX": (1,),
@@ -49,7 +49,7 @@ Addresses: TypeAlias = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of an answer; `value` is in presentation form, its names with their final dots."""
+    """One record of an answer. `value` is in presentation format; names in it end with a dot."""
 
     name: str
     type: str
@@ -66,9 +66,10 @@ class Answer:
 
 
 def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, *, draw: float = 0.0) -> Answer:
-    """`addresses` gives the addresses of an AWS resource by its DNS name (lower-case, with the dot), none if unknown.
+    """`addresses` returns the addresses of an AWS resource by its DNS name (lower-case, with the dot); empty if
+    unknown.
 
-    `draw`, in [0, 1), decides among weighted record sets.
+    `draw`, in [0, 1), selects among weighted record sets.
     """
     name = name.lower()
     zone = zone_of(zones, name)
@@ -91,16 +92,16 @@ def answer(zones: Sequence[Zone], name: str, rdtype: str, addresses: Addresses, 
         chain.append(cname[0])
         name = cname[0].value.lower()
         following = zone_of(zones, name)
-        if following is None or len(chain) == CHAIN:  # the resolver goes on from here
+        if following is None or len(chain) == CHAIN:  # the resolver continues from here
             return Answer("NOERROR", True, (*chain, *_addressed(name, name, rdtype, addresses)))
         zone = following
 
 
 def zone_of(zones: Iterable[Zone], name: str) -> Zone | None:
-    """The public zone with the longest name that `name` lies in.
+    """The public zone with the longest name that contains `name`.
 
-    Of several zones with one name a registrar delegates to one, and nobody here knows to which: the first that has
-    the name answers for it.
+    If several zones have the same name, a registrar delegates to one of them, but Lockgate does not know which: the
+    first zone that has the name answers.
     """
     best: Zone | None = None
     for zone in zones:
@@ -116,7 +117,7 @@ def zone_of(zones: Iterable[Zone], name: str) -> Zone | None:
 
 
 def _match(zone: Zone, name: str) -> tuple[RecordSet, ...] | None:
-    """The record sets at `name`, or at the wildcard that covers it; None when the name does not exist."""
+    """The record sets at `name`, or at the wildcard that covers it; None if the name does not exist."""
     if name in zone.names:
         return zone.by_name.get(name, ())
     encloser = parent(name)
@@ -126,10 +127,10 @@ def _match(zone: Zone, name: str) -> tuple[RecordSet, ...] | None:
 
 
 def _delegation(zone: Zone, name: str, rdtype: str) -> tuple[Record, ...]:
-    """The NS records of a cut between the zone's apex and `name`: the child's servers know."""
+    """The NS records of a delegation between the zone's apex and `name`, which the child's servers answer for."""
     cut = name
     if rdtype == "DS" and len(cut) > len(zone.name):
-        cut = parent(cut)  # the parent side of a cut answers for DS (RFC 4035 section 3.1.4.1)
+        cut = parent(cut)  # the parent zone answers for DS (RFC 4035 section 3.1.4.1)
     highest: tuple[Record, ...] = ()
     while len(cut) > len(zone.name):
         for record_set in zone.by_name.get(cut, ()):
@@ -151,8 +152,9 @@ def _records(
 
 
 def _choose(candidates: Sequence[RecordSet], draw: float) -> Sequence[RecordSet]:
-    """By the routing policy, which is one for a name and type. Where AWS would measure the client, the first answers:
-    everything is on one machine. Health is not looked at: one lone answer is better than none, as Route 53 has it."""
+    """Applies the routing policy, of which a name and type has only one. If AWS would measure the client, the first
+    record set answers, because everything is on one machine. Health checks are ignored: Route 53, too, answers with the
+    only record if it is unhealthy."""
     if len(candidates) < 2:
         return candidates
     match candidates[0].policy:
@@ -171,7 +173,7 @@ def _choose(candidates: Sequence[RecordSet], draw: float) -> Sequence[RecordSet]
 
 
 def _weighted(candidates: Sequence[RecordSet], draw: float) -> RecordSet:
-    """Zero weights are chosen only when all are zero, and then evenly."""
+    """Record sets with weight zero are chosen only if all weights are zero, and then evenly."""
     weights = [c.policy.weight if isinstance(c.policy, Weighted) else 0 for c in candidates]
     if not any(weights):
         weights = [1] * len(candidates)
@@ -206,7 +208,7 @@ def _expand(
 
 
 def _addressed(name: str, target: str, rdtype: str, addresses: Addresses) -> tuple[Record, ...]:
-    """Addresses of an AWS resource as records of `name`."""
+    """The addresses of an AWS resource as records of `name`."""
     family = {"A": ".", "AAAA": ":"}.get(rdtype)
     if family is None:
         return ()
@@ -215,7 +217,7 @@ def _addressed(name: str, target: str, rdtype: str, addresses: Addresses) -> tup
 
 
 def _soa(zone: Zone) -> tuple[Record, ...]:
-    """The SOA of a negative answer lives as long as the denial: the lesser of its TTL and its MINIMUM (RFC 2308)."""
+    """The SOA of a negative answer. Its TTL is the smaller of its own TTL and its MINIMUM (RFC 2308)."""
     for record_set in zone.by_name.get(zone.name, ()):
         if record_set.type == "SOA" and isinstance(record_set.data, Records):
             value = record_set.data.values[0]
@@ -226,8 +228,8 @@ def _soa(zone: Zone) -> tuple[Record, ...]:
 
 
 def _absolute(rdtype: str, value: str) -> str:
-    """Route 53 takes names in values for absolute, with or without the final dot, where a zone file would not
-    (developer guide, "Supported DNS record types")."""
+    """Route 53 treats names in values as absolute, with or without the final dot, unlike a zone file (developer guide,
+    "Supported DNS record types")."""
     names = _NAMES.get(rdtype, ())
     if not names:
         return value

@@ -1,6 +1,6 @@
-"""The hosted zones that Route 53 keeps for load balancers: two a region, one for each form of their names.
+"""Route 53's hosted zones for load balancers: two per region, one for each form of their names.
 
-Application load balancers are ``NAME-NUMBER.REGION.elb.amazonaws.com``, network load balancers
+Application Load Balancers are ``NAME-NUMBER.REGION.elb.amazonaws.com``, Network Load Balancers
 ``NAME-ID.elb.REGION.amazonaws.com``. Source: AWS General Reference, "Elastic Load Balancing endpoints and quotas",
 columns "Route 53 Hosted Zone ID".
 """
@@ -73,15 +73,15 @@ _NAME: Final = re.compile(r"(?:.+\.)?(?:([a-z0-9-]+)\.elb|elb\.([a-z0-9-]+))\.am
 
 
 def region_of(dns_name: str) -> str | None:
-    """The region that a load balancer's DNS name tells; None for any other name."""
+    """The region in a load balancer's DNS name; None for any other name."""
     found = _NAME.fullmatch(dns_name.lower().rstrip("."))
     return (found[1] or found[2]) if found else None
 
 
 def canonical_hosted_zone(dns_name: str) -> str | None:
-    """The zone that an alias to a load balancer names; None for any other name.
+    """The hosted zone ID for an alias to a load balancer; None for any other name.
 
-    A region that the tables lack gets us-east-1's: an id that Route 53 at least knows as a load balancer's.
+    An unlisted region gets us-east-1's zone ID, which Route 53 accepts as a load balancer's.
     """
     found = _NAME.fullmatch(dns_name.lower().rstrip("."))
     if found is None:

@@ -1,7 +1,7 @@
 """Hosted zones as values, in Route 53's nouns.
 
-Names are lower-case and end with a dot; a wildcard's first label is ``*``. Values are in a zone file's presentation
-form, as the Route 53 API takes them: TXT in quotes, names absolute.
+Names are lower-case and end with a dot; a wildcard's first label is ``*``. Values are in presentation format, as in the
+Route 53 API: TXT in quotes, names absolute.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-# --- what a record set holds -------------------------------------------------------------------------------------
+# --- contents of a record set ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """Answers with what `dns_name` has: a load balancer's addresses, or a record set of the same zone."""
+    """Answers with the records of `dns_name`: a load balancer's addresses, or a record set of the same zone."""
 
     dns_name: str
     hosted_zone_id: str
@@ -33,17 +33,17 @@ class Alias:
 Data: TypeAlias = Records | Alias
 
 
-# --- which of several record sets with one name and type answers ---------------------------------------------------
+# --- routing policies: which of several record sets with the same name and type answers ---------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Simple:
-    """The only one."""
+    """The only record set answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class MultiValue:
-    """All of them together, eight at most."""
+    """All record sets answer together, at most eight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Failover:
 
 @dataclass(frozen=True, slots=True)
 class Geolocation:
-    """`country` is ``*`` for the default one."""
+    """`country` is ``*`` for the default location."""
 
     continent: str = ""
     country: str = ""
@@ -92,7 +92,7 @@ class RecordSet:
 
 @dataclass(frozen=True)
 class Zone:
-    """`id` is bare, without ``/hostedzone/``. Private zones answer nobody: this machine is in none of their VPCs."""
+    """`id` has no ``/hostedzone/`` prefix. Private zones are never used: this machine is in none of their VPCs."""
 
     id: str
     name: str
@@ -108,7 +108,7 @@ class Zone:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that exists, empty non-terminals included (RFC 4592 section 2.2.2)."""
+        """Every existing name, including empty non-terminals (RFC 4592 section 2.2.2)."""
         found = {self.name}
         for name in self.by_name:
             while len(name) > len(self.name):
@@ -118,10 +118,10 @@ class Zone:
 
 
 def parent(name: str) -> str:
-    """``a.b.`` is ``b.``'s; the root's is the root."""
+    """The parent of a name, such as ``b.`` for ``a.b.``; the root is its own parent."""
     return name.partition(".")[2] or "."
 
 
 def within(name: str, zone: str) -> bool:
-    """Whether `name` is `zone` or below it."""
+    """Whether `name` equals `zone` or is below it."""
     return name == zone or zone == "." or name.endswith(f".{zone}")

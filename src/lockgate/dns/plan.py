@@ -1,7 +1,8 @@
-"""What must change in Route 53 so that the endpoints wanted have their records, and only those that this owner made.
+"""The changes in Route 53 after which the given endpoints have their records, and this owner has no others.
 
-Ownership is a TXT record beside each record set, in external-dns' form; record sets without one of ours are somebody
-else's and stay as they are. Source: kubernetes-sigs/external-dns `registry/txt.go`, `provider/aws/aws.go`.
+Ownership is a TXT record next to each record set, in external-dns' format. Record sets without this owner's TXT record
+belong to someone else and are not changed. Source: kubernetes-sigs/external-dns `registry/txt.go`,
+`provider/aws/aws.go`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from lockgate.dns.answer import zone_of
 from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.dns.model import SIMPLE, Alias, Data, Policy, Records, RecordSet, Zone
 
-TTL = 300  # s, where an endpoint names none
+TTL = 300  # seconds, if an endpoint sets none
 MANAGED = ("A", "AAAA", "CNAME")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host and where it leads: DNS names or addresses. `resource` is ``ingress/namespace/name``.
+    """A host and its targets: DNS names or addresses. `resource` is ``ingress/namespace/name``.
 
-    `alias` False wants a CNAME even to a load balancer.
+    With `alias` False, the record is a CNAME even for a load balancer.
     """
 
     host: str
@@ -45,9 +46,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`changes` by zone id, each inner tuple one record set with its TXT, to be made together.
+    """`changes` by zone ID. Each inner tuple is one record set with its TXT record, which change together.
 
-    `left` says which endpoints got no record, and why.
+    `left` has the endpoints that get no record, each with the reason.
     """
 
     changes: Mapping[str, tuple[tuple[Change, ...], ...]]
@@ -55,7 +56,7 @@ class Plan:
 
 
 def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Plan:
-    """Endpoints that come first win a name that several want, unless a later one has it already."""
+    """If several endpoints have the same name, the one that already has the record wins, else the first."""
     registry = _Registry(zones, owner)
     wanted: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
     left: list[tuple[Endpoint, str]] = []
@@ -81,19 +82,19 @@ def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Pl
         current = registry.current(zone, record_set)
         if current is None:
             if _blocked(zone, record_set, wanted, registry):
-                left.append((endpoint, f"{record_set.name} has records that are somebody else's"))
+                left.append((endpoint, f"{record_set.name} has records of another owner"))
                 continue
             changes.setdefault(zone.id, []).append(registry.creation(zone, record_set, endpoint.resource))
         elif registry.resource(zone, record_set) is None:
             if not _alike(current, record_set):
-                left.append((endpoint, f"{record_set.type} {record_set.name} is somebody else's"))
+                left.append((endpoint, f"{record_set.type} {record_set.name} belongs to another owner"))
         elif not _alike(current, record_set) or registry.resource(zone, record_set) != endpoint.resource:
             changes.setdefault(zone.id, []).append(registry.update(zone, record_set, endpoint.resource))
     return Plan({zone: tuple(groups) for zone, groups in changes.items()}, tuple(left))
 
 
 class _Registry:
-    """The zones' record sets, and the TXT records that tell whose they are."""
+    """The zones' record sets, and the TXT records that identify their owners."""
 
     def __init__(self, zones: Sequence[Zone], owner: str) -> None:
         self._zones = zones
@@ -110,7 +111,7 @@ class _Registry:
                     yield zone, record_set
 
     def resource(self, zone: Zone, record_set: RecordSet) -> str | None:
-        """Whose the record set is, if it is this owner's."""
+        """The resource of a record set that this owner created, else None."""
         text = self._text(zone, record_set)
         if text is None or not isinstance(text.data, Records):
             return None
@@ -145,9 +146,10 @@ class _Registry:
 
 
 def ownership_name(record_set: RecordSet, zone: Zone) -> str:
-    """Where the TXT lies: ``a-www.example.com.`` for the A of ``www``.
+    """The name of the TXT record, such as ``a-www.example.com.`` for the A record of ``www``.
 
-    The apex' would lie outside of the zone, and goes where external-dns' ``--txt-prefix=%{record_type}-edns.`` puts it.
+    At the apex it would be outside the zone; there it is the name that external-dns'
+    ``--txt-prefix=%{record_type}-edns.`` makes.
     """
     kind = record_set.type.lower()
     return f"{kind}-edns.{zone.name}" if record_set.name == zone.name else f"{kind}-{record_set.name}"
@@ -178,7 +180,7 @@ def _blocked(
     wanted: Mapping[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]],
     registry: _Registry,
 ) -> bool:
-    """A CNAME and other types exclude each other; so do record sets of one type with different policies."""
+    """A CNAME excludes other types; record sets of one type must have the same routing policy."""
     for other in zone.by_name.get(record_set.name, ()):
         ours = registry.resource(zone, other) is not None and other.key not in wanted
         clash = "CNAME" in (other.type, record_set.type) or other.type == record_set.type
@@ -188,7 +190,7 @@ def _blocked(
 
 
 def _alike(current: RecordSet, wanted: RecordSet) -> bool:
-    """AWS adds ``dualstack.`` to aliases made in its console; values have no order."""
+    """AWS's console adds ``dualstack.`` to aliases; values have no order."""
     match current.data, wanted.data:
         case Records(ttl, values), Records(other_ttl, other_values):
             same = ttl == other_ttl and sorted(values) == sorted(other_values)

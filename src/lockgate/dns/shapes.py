@@ -1,4 +1,4 @@
-"""A record set as Route 53's API has it: the same JSON that clients send and listings show.
+"""A record set in the JSON of Route 53's API, as clients send it and listings return it.
 
 Source: Route 53 API Reference, ResourceRecordSet; developer guide, "DNS domain name format".
 """
@@ -55,11 +55,11 @@ def shape(record_set: RecordSet) -> dict[str, Any]:
 
 
 def absolute(name: str) -> str:
-    """A name as zones hold it: lower-case, with its dot, octal escapes undone."""
+    """A name as zones store it: lower-case, with the final dot, octal escapes decoded."""
     plain = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name)
     return plain.lower().rstrip(".") + "."
 
 
 def escaped(name: str) -> str:
-    """A name as Route 53 lists it: ``*`` as ``\\052``."""
+    """A name as Route 53 lists it, such as ``\\052`` for ``*``."""
     return re.sub(r"[^a-z0-9._-]", lambda match: f"\\{ord(match[0]):03o}", name)

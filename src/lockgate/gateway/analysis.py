@@ -1,6 +1,6 @@
-"""What is wrong between resources and is no gateway's own matter: references that lead nowhere, certificates shared.
+"""Faults between resources that no single gateway shows: dangling references, shared certificates.
 
-Source: istio/istio `pkg/config/analysis/analyzers` for what is reported, and under which code.
+Source: istio/istio `pkg/config/analysis/analyzers` for the checks and their codes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def analyse(
     *,
     mesh: Mesh | None = None,
 ) -> tuple[Fault, ...]:
-    """Faults that no single gateway shows; `workloads` are all gateway workloads."""
+    """Faults between resources; `workloads` are all gateway workloads."""
     domain = (mesh or Mesh()).domain
     return (
         *_gateways_without_workload(sources.gateways, workloads),
@@ -52,7 +52,8 @@ def _missing_gateways(sources: Sources) -> Iterable[Fault]:
 
 
 def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
-    """One certificate in two Gateways of a workload: a client's HTTP/2 connection to one lacks the other's routes."""
+    """A certificate in two Gateways of a workload: a client may reuse its HTTP/2 connection for the other's hosts, and
+    get 404."""
     users: dict[tuple[str, str], list[kinds.Gateway]] = {}
     for gateway in gateways:
         names = {server.tls.credential_name for server in gateway.spec.servers if server.tls} - {""}
@@ -75,7 +76,7 @@ def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
     for rule in sources.destination_rules:
         origin = Origin(rule.key)
         host = fully_qualified(rule.spec.host, rule.namespace, domain).lower()
-        if not _known(host, hosts, wildcards):
+        if not _exists(host, hosts, wildcards):
             yield codes.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host=host)
         policy = rule.spec.traffic_policy
         if policy and _unverified(policy.tls):
@@ -87,10 +88,10 @@ def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
                 yield codes.UNVERIFIED_PORT.at(origin.under(*path), host=host, port=number)
 
 
-def _known(host: str, hosts: set[str], wildcards: list[str]) -> bool:
+def _exists(host: str, hosts: set[str], wildcards: list[str]) -> bool:
     if host in hosts or any(within(host, wildcard) for wildcard in wildcards):
         return True
-    return host.startswith("*") and any(within(known, host) for known in hosts)
+    return host.startswith("*") and any(within(other, host) for other in hosts)
 
 
 def _unverified(tls: kinds.ClientTLSSettings | None) -> bool:
@@ -107,15 +108,15 @@ def _service_hosts(sources: Sources, domain: str) -> Iterable[str]:
 
 
 def _port_names(sources: Sources, domain: str) -> Iterable[Fault]:
-    """Ports of Services that routes lead to and whose protocol nothing tells: gateways speak HTTP/1.1 to them."""
-    wanted = {
+    """Service ports with routes and without a known protocol: gateways use HTTP/1.1 for them."""
+    routed = {
         fully_qualified(part.destination.host, service.namespace, domain).lower()
         for service in sources.virtual_services
         for route in service.spec.http
         for part in route.route
     }
     for service in sources.services:
-        if f"{service.name}.{service.namespace}.svc.{domain}" not in wanted:
+        if f"{service.name}.{service.namespace}.svc.{domain}" not in routed:
             continue
         for index, port in enumerate(service.spec.ports):
             if port.protocol == "TCP" and not protocol(port.name, port.app_protocol, port.port):

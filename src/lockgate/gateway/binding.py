@@ -1,4 +1,4 @@
-"""Which VirtualServices belong to which Gateway, in what order, and with which delegates.
+"""Binds VirtualServices to Gateways, in order of precedence, with their delegates.
 
 Source: istio/istio `pilot/pkg/model/push_context.go`, `virtualservice.go`.
 """
@@ -19,7 +19,7 @@ from lockgate.resources.faults import Fault, Origin
 
 
 class Bindings:
-    """VirtualServices by the Gateway (``namespace/name``) that they name, in the order in which their routes go."""
+    """VirtualServices by the Gateway (``namespace/name``) that they name, in the order of their routes."""
 
     def __init__(self, services: Iterable[kinds.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
         self._bound: dict[str, list[Rules]] = {}
@@ -53,7 +53,7 @@ class Bindings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Facts:
-    """What one VirtualService says by itself. `rank` None is not visible."""
+    """The facts about one VirtualService that depend on no other. `rank` None means that it is not visible."""
 
     rank: int | None
     gateways: tuple[str, ...]
@@ -79,7 +79,7 @@ def _facts(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> _Facts:
 
 
 def _rank(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> int | None:
-    """Private ones first, then those exported to this namespace by name, then public ones."""
+    """Private services first, then those exported to this namespace by name, then public ones."""
     export_to = service.spec.export_to or mesh.export_virtual_services
     if not visible(export_to, service.namespace, viewer):
         return None
@@ -90,17 +90,17 @@ def _rank(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> int | None:
 
 
 def _with_delegates(
-    own: Rules, wanted: tuple[tuple[str, str], ...], found: tuple[Rules | None, ...], domain: str
+    own: Rules, names: tuple[tuple[str, str], ...], found: tuple[Rules | None, ...], domain: str
 ) -> Rules:
-    delegates = dict(zip(wanted, found, strict=True))
+    delegates = dict(zip(names, found, strict=True))
     rules: list[HttpRule] = []
     faults: list[Fault] = []
     for rule in own.rules:
-        wants = rule.route.delegate
-        if wants is None:
+        reference = rule.route.delegate
+        if reference is None:
             rules.append(rule)
             continue
-        name = (wants.namespace or rule.namespace, wants.name)
+        name = (reference.namespace or rule.namespace, reference.name)
         delegate = delegates[name]
         if delegate is None:
             faults.append(codes.DELEGATE_NOT_FOUND.at(rule.origin.under("delegate"), delegate=f"{name[0]}/{name[1]}"))

@@ -1,8 +1,9 @@
-"""Istio's resources to a `Gateway`: what istiod would make of them for one gateway workload.
+"""Builds a `Gateway` from Istio's resources, as istiod does for one gateway workload.
 
-One processor a kind of source, in order: Gateways give the servers (`servers`), VirtualServices are bound to them
-(`binding`) and translated (`routes`, `l4`), Services and ServiceEntries are looked up (`registry`), DestinationRules
-shape their clusters (`destinations`, `clusters`). With the same `Memo` a second build makes only what changed.
+There is one processor per kind of source, in this order: Gateways give the servers (`servers`), VirtualServices are
+bound to them (`binding`) and translated (`routes`, `l4`), Services and ServiceEntries are looked up (`registry`), and
+DestinationRules configure their clusters (`destinations`, `clusters`). With the same `Memo`, a second build rebuilds
+only what changed.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from lockgate.resources.model import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All objects that bear on a gateway. `secrets` are the names (namespace, name) of those that exist.
+    """All objects that affect a gateway. `secrets` are the (namespace, name) pairs of existing Secrets.
 
-    With a `Memo`, a list that is the very same one as last time is not gone through again.
+    With a `Memo`, a list that is the same object as in the previous build is not processed again.
     """
 
     gateways: Sequence[kinds.Gateway] = field(default_factory=list)
@@ -62,7 +63,7 @@ def build(
     mesh: Mesh | None = None,
     memo: Memo | None = None,
 ) -> Built:
-    """The gateway that `workload` is, and what is wrong with its sources."""
+    """The gateway for `workload`, and the faults of its sources."""
     building = _Building(sources, workload, mesh or Mesh(), memo or Memo())
     gateway = building.run()
     return Built(gateway, tuple(dict.fromkeys(building.faults)))
@@ -81,7 +82,7 @@ class _Building:
         self._servers: Servers = memo.made(servers, sources.gateways, workload, memo)
         self._bindings = memo.made(Bindings, sources.virtual_services, mesh, viewer, memo)
         self._references: dict[Reference, Origin] = {}
-        self._covered: set[tuple[str, int]] = set()  # Gateway and VirtualService that have a host in common
+        self._covered: set[tuple[str, int]] = set()  # pairs of Gateway and VirtualService with a common host
         self.faults: list[Fault] = list(self._servers.faults)
 
     def run(self) -> Gateway:
@@ -92,10 +93,10 @@ class _Building:
         references = memo.stable("references", self._references)
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, memo)
         self.faults += used.faults
-        known = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
-        served = memo.made(resolve, used, known, memo)
-        wanted = _credentials(listeners, used, self._memo)
-        self._check_credentials(wanted)
+        registered = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
+        served = memo.made(resolve, used, registered, memo)
+        credentials = _credentials(listeners, used, self._memo)
+        self._check_credentials(credentials)
         return Gateway(
             workload=self._workload.name,
             namespace=self._workload.namespace,
@@ -103,7 +104,7 @@ class _Building:
             routes=routes,
             clusters=served.clusters,
             endpoints=served.endpoints,
-            credentials=frozenset(wanted),
+            credentials=frozenset(credentials),
             http=self._http_settings(),
         )
 
@@ -180,7 +181,7 @@ class _Building:
         yield from found.chains
 
     def _add_chain(self, chains: list[FilterChain], chain: FilterChain, port: int) -> None:
-        """Envoy refuses a listener of which two chains match the same: the later one is left out."""
+        """Adds a chain. Envoy rejects a listener with two chains that match the same, so the later chain is omitted."""
         taken = {name for earlier in chains for name in earlier.server_names or ("any SNI",)}
         names = [name for name in chain.server_names or ("any SNI",) if name in taken]
         if names:
@@ -192,7 +193,7 @@ class _Building:
     # --- checks --------------------------------------------------------------------------------------------------
 
     def _check_bindings(self) -> None:
-        """Hosts of VirtualServices that no server of their Gateway covers."""
+        """Reports hosts of VirtualServices that no server of their Gateway covers."""
         other: dict[str, list[BoundServer]] = {}
         for server in self._servers.all():
             other.setdefault(server.gateway, []).extend(() if server.http else (server,))
@@ -205,11 +206,11 @@ class _Building:
                     origin = Origin(rules.service.key, ("spec", "hosts"))
                     self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=named, gateway=name))
 
-    def _check_credentials(self, wanted: Mapping[str, Origin]) -> None:
-        known = set(self._sources.secrets)
-        for name, origin in wanted.items():
+    def _check_credentials(self, credentials: Mapping[str, Origin]) -> None:
+        existing = set(self._sources.secrets)
+        for name, origin in credentials.items():
             secrets = secret_names(name)
-            if name.startswith(SCHEME) and not any((self._workload.namespace, one) in known for one in secrets):
+            if name.startswith(SCHEME) and not any((self._workload.namespace, one) in existing for one in secrets):
                 self.faults.append(
                     istio_codes.SECRET_NOT_FOUND.at(
                         origin.under("tls", "credentialName"), namespace=self._workload.namespace, name=secrets[0]
@@ -241,7 +242,7 @@ def _part(
     destinations: Destinations,
     memo: Memo,
 ) -> Part | None:
-    """What one VirtualService adds to one server."""
+    """The routes that one VirtualService adds to one server."""
     covered = _covered(server, rules.service)
     if not covered:
         return None
@@ -253,7 +254,7 @@ def _part(
 
 
 def _covered(server: BoundServer, service: kinds.VirtualService) -> tuple[str, ...]:
-    """The hosts that a server and a VirtualService both have, each the narrower of two, in order."""
+    """The hosts that both have: for each pair the narrower host, in order."""
     found: dict[str, None] = {}
     for host in server.hosts:
         if host.namespace and host.namespace != service.namespace:
@@ -265,7 +266,7 @@ def _covered(server: BoundServer, service: kinds.VirtualService) -> tuple[str, .
 
 
 def _server_names(server: BoundServer) -> tuple[str, ...]:
-    """The SNI that a chain takes; a host ``*`` takes every one, and none."""
+    """The SNI values that a chain matches; a host ``*`` matches any SNI and none."""
     names = sorted({host.host for host in server.hosts})
     return () if "*" in names else tuple(names)
 
@@ -282,16 +283,16 @@ def _https_chain(server: BoundServer, mesh: Mesh) -> FilterChain:
 
 
 def _credentials(listeners: Iterable[Listener], used: Clusters, memo: Memo) -> dict[str, Origin]:
-    """The SDS names that are wanted, each with the first place that wants it."""
-    wanted: dict[str, Origin] = {}
+    """The SDS names that are referenced, each with the first reference to it."""
+    credentials: dict[str, Origin] = {}
     for listener in listeners:
         for chain in listener.filter_chains:
             if chain.tls and chain.origin:
                 for name in _of_tls(chain.tls):
-                    wanted.setdefault(name, chain.origin)
+                    credentials.setdefault(name, chain.origin)
     for name, origin in memo.made(_of_clusters, used):
-        wanted.setdefault(name, origin)
-    return wanted
+        credentials.setdefault(name, origin)
+    return credentials
 
 
 def _of_tls(tls: DownstreamTls) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""A service port, and what DestinationRules say of it, to a cluster.
+"""Builds clusters from service ports and their DestinationRules.
 
 Source: istio/istio `pilot/pkg/networking/core/cluster_builder.go`, `cluster_traffic_policy.go`, `cluster_tls.go`.
 """
@@ -39,7 +39,7 @@ def cluster(
     rule: Rule | None,
     mesh: Mesh,
 ) -> Cluster:
-    """Endpoints are another matter, see `upstreams`."""
+    """The cluster without its endpoints, which `upstreams` adds."""
     blocks = rule.blocks(port.number, subset) if rule else NO_BLOCKS
     return Cluster(
         name=cluster_name(host.hostname, port.number, subset),
@@ -122,7 +122,7 @@ def _outlier_detection(settings: kinds.OutlierDetection | None) -> OutlierDetect
 
 
 def _tls(settings: kinds.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
-    """None is plain text. ISTIO_MUTUAL is too: there are no mesh certificates here, and `resources.effects` warns."""
+    """None is plain text. So is ISTIO_MUTUAL: Lockgate has no mesh certificates, and `resources.effects` warns."""
     if settings is None or settings.mode in (None, "DISABLE", "ISTIO_MUTUAL"):
         return None
     certificate = ca = ""

@@ -1,4 +1,4 @@
-"""A request held against a route's conditions, and what the path condition took of it."""
+"""Compares a request with a route's conditions, and finds the part of the path that a rewrite replaces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mismatch(
     target: str,
     header: Callable[[str], str | None],
 ) -> str | None:
-    """The first condition that does not hold, in words; None where all do."""
+    """The first condition that does not match, in words; None if all match."""
     path, _, query = target.partition("?")
     if not holds(match.path, path):
         return f"path {path} {denied(match.path)}"
@@ -61,12 +61,12 @@ def holds(match: TextMatch, text: str) -> bool:
 
 
 def consumed(match: TextMatch, path: str) -> int:
-    """How much of a path a rewrite replaces: the prefix that matched, else all of it."""
+    """The length of the path that a rewrite replaces: the matched prefix, else the whole path."""
     return len(match.value) if isinstance(match, Prefix) else len(path)
 
 
 def said(match: ValueMatch) -> str:
-    """A condition as a predicate: ``begins with /api``."""
+    """A condition as a predicate, such as ``begins with /api``."""
     match match:
         case Exact(value):
             return f"is {value}"
@@ -83,7 +83,7 @@ def said(match: ValueMatch) -> str:
 
 
 def denied(match: ValueMatch) -> str:
-    """The opposite predicate: ``does not begin with /api``."""
+    """The negated predicate, such as ``does not begin with /api``."""
     match match:
         case Exact() | Present():
             return said(match).replace("is ", "is not ", 1)
@@ -111,7 +111,7 @@ def _header_mismatch(condition: HeaderMatch, value: str | None) -> str:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Of a parameter that is there more than once the first counts. Source: Envoy's `Utility::QueryParamsMulti`."""
+    """The first value of each query parameter. Source: Envoy's `Utility::QueryParamsMulti`."""
     found: dict[str, str] = {}
     for part in query.split("&") if query else ():
         name, _, value = part.partition("=")

@@ -1,7 +1,7 @@
-"""What a Secret must hold to serve as a gateway's credential.
+"""Reads a gateway's credentials from Secrets.
 
-Source: istio/istio `pilot/pkg/credentials/kube/secrets.go` for the keys and their order. Unlike istiod we look into
-the PEM too: Envoy rejects what does not parse or does not fit together, and its answer names no Secret.
+Source: istio/istio `pilot/pkg/credentials/kube/secrets.go` for the keys and their order. Unlike istiod, Lockgate also
+checks the PEM: Envoy rejects material that does not parse or match, and its error names no Secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """CAs that client or server certificates are verified with."""
+    """CA certificates that client or server certificates are verified with."""
 
     ca: bytes
     crl: bytes = b""
@@ -37,9 +37,9 @@ Credential: TypeAlias = KeyPair | Authority
 
 
 def secret_names(credential: str) -> tuple[str, ...]:
-    """The Secrets, in order, that an SDS name is looked up in: the first one that exists decides.
+    """The Secrets that an SDS name is looked up in, in order: the first one that exists counts.
 
-    ``kubernetes://x`` is Secret ``x`` of the gateway's namespace; a CA is ``x-cacert``, or else ``x`` itself.
+    ``kubernetes://x`` is Secret ``x`` of the gateway's namespace; a CA is ``x-cacert``, or ``x`` itself.
     """
     name = credential.removeprefix(SCHEME).rpartition("/")[2]
     return (name, name.removesuffix(CA_SUFFIX)) if name.endswith(CA_SUFFIX) else (name,)
@@ -50,9 +50,9 @@ def is_authority(credential: str) -> bool:
 
 
 def from_files(credential: str, mounts: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
-    """The Secret, and the keys in it, that a credential of files in the gateway's Pod comes from.
+    """The Secret and keys that a file-based credential of the gateway's Pod comes from.
 
-    `mounts` are Secrets by the folder where the Pod has them. None where a path is in none of them.
+    `mounts` maps mount paths of the Pod to Secrets. None if a path is in none of them.
     """
     paths = credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
     parts = [path.rpartition("/") for path in paths]
@@ -62,7 +62,7 @@ def from_files(credential: str, mounts: Mapping[str, str]) -> tuple[str, tuple[s
 
 
 def of_files(data: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> Credential:
-    """The material for a credential of files, `keys` their names in the Secret. Raises `ValueError`."""
+    """The material of a file-based credential; `keys` are the Secret's keys. Raises `ValueError`."""
     missing = [key for key in keys if not data.get(key)]
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
@@ -72,7 +72,7 @@ def of_files(data: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> Cre
 
 
 def credential(data: Mapping[str, bytes], name: str) -> Credential:
-    """The material for an SDS name out of a Secret's data. Raises `ValueError`: why it cannot serve."""
+    """The material of an SDS name, from a Secret's data. Raises `ValueError` with the reason if it is not valid."""
     return _authority(data) if is_authority(name) else _key_pair(data)
 
 
@@ -109,7 +109,7 @@ def _check_pair(chain: bytes, private: bytes) -> None:
     leaf = _check_certificates(chain)
     try:
         key = load_pem_private_key(private, password=None)
-    except Exception as error:  # several types, OpenSSL's among them; none may be repeated with its data
+    except Exception as error:  # several types, some of OpenSSL; their messages may quote the key
         raise ValueError("the private key is not a readable PEM key") from error
     mine, theirs = (
         public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

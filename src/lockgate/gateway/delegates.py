@@ -1,4 +1,4 @@
-"""A delegate VirtualService's rule under the root's rule that names it.
+"""Merges a delegate VirtualService's rule into the root's rule that references it.
 
 Source: istio/istio `pilot/pkg/model/virtualservice.go` (mergeHTTPRoute and what it calls).
 """
@@ -9,7 +9,7 @@ from lockgate.resources import kinds
 
 
 def merged(root: kinds.HTTPRoute, delegate: kinds.HTTPRoute) -> kinds.HTTPRoute | None:
-    """A delegate's rule under a root's. None where their matches exclude each other."""
+    """The merged rule. None if the two matches exclude each other."""
     matches = _merged_matches(root.match, delegate.match)
     if matches is None:
         return None
@@ -34,7 +34,7 @@ def _merged_matches(
     for inner in delegate:
         pairs = [_merged_match(outer, inner) for outer in root]
         if None in pairs:
-            return None  # one conflict leaves the whole rule out
+            return None  # one conflict excludes the whole rule
         merged += [pair for pair in pairs if pair is not None]
     return tuple(merged)
 
@@ -64,7 +64,7 @@ def _merged_match(root: kinds.HTTPMatchRequest, delegate: kinds.HTTPMatchRequest
 
 
 def _contains(outer: kinds.StringMatch, inner: kinds.StringMatch) -> bool:
-    """Whether all that the delegate's text matches is matched by the root's."""
+    """Whether the root's match covers everything that the delegate's match covers."""
     if outer.regex is not None or inner.regex is not None:
         return outer.regex == inner.regex
     if outer.prefix is not None:

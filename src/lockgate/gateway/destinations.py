@@ -1,4 +1,4 @@
-"""DestinationRules: which one speaks for a host, and what its traffic policy comes to for a port and subset.
+"""DestinationRules: selects the rule for a host, and resolves its traffic policy for a port and subset.
 
 Source: istio/istio `pilot/pkg/model/push_context.go`, `destination_rule.go`, and
 `pilot/pkg/networking/core/cluster_traffic_policy.go`.
@@ -19,7 +19,7 @@ from lockgate.resources.faults import Origin
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The four blocks of a traffic policy, and what belongs to its top level alone."""
+    """The four blocks of a traffic policy, and its fields that exist only at the top level."""
 
     load_balancer: kinds.LoadBalancerSettings | None = None
     connection_pool: kinds.ConnectionPoolSettings | None = None
@@ -32,14 +32,15 @@ NO_BLOCKS = Blocks()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """One DestinationRule, or several of a namespace merged: oldest first, its subsets before theirs."""
+    """One DestinationRule, or several of a namespace merged: the oldest first, its subsets before the others'."""
 
     policy: kinds.TrafficPolicy | None
     subsets: Mapping[str, kinds.Subset]
     origin: Origin
 
     def blocks(self, port: int, subset: str = "") -> Blocks:
-        """What holds for a port: the subset's blocks over the rule's; a port's own settings replace all four."""
+        """The policy for a port: the subset's blocks override the rule's; port-level settings replace all four
+        blocks."""
         own = self.subsets[subset].traffic_policy if subset in self.subsets else None
         for policy in (own, self.policy):
             for setting in policy.port_level_settings if policy else ():
@@ -70,7 +71,7 @@ class Destinations:
     exported: dict[str, dict[str, Rule]] = field(default_factory=dict)
 
     def rule(self, hostname: str, namespace: str) -> Rule | None:
-        """The rule for a host of a service in `namespace`: the gateway's own, the service's, the root's."""
+        """The rule for a host of a service in `namespace`, from the gateway's, the service's, or the root namespace."""
         for rules in (self.local, self.exported.get(namespace, {}), self.exported.get(self.root, {})):
             if not rules:
                 continue
@@ -102,7 +103,7 @@ def destinations(rules: Iterable[kinds.DestinationRule], workload: Workload, mes
 
 
 def _merged(group: list[kinds.DestinationRule], memo: Memo) -> Rule:
-    """Rules with a workloadSelector stand alone and go first; the others are one."""
+    """Rules with a workloadSelector stay separate and come first; the others are merged."""
     for rule in group:
         if rule.spec.workload_selector:
             return memo.made(_alone, rule)

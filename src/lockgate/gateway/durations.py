@@ -1,4 +1,4 @@
-"""Durations as Istio's manifests write them: Go's ``1h2m3.5s`` and ``250ms``."""
+"""Durations as Istio's manifests write them, in Go's format: ``1h2m3.5s``, ``250ms``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 
 
 def seconds(text: object) -> float | None:
-    """Seconds, or None where `text` is absent or no duration (validation tells; translation goes on without it)."""
+    """Seconds, or None if `text` is absent or not a valid duration (validation reports it; translation ignores it)."""
     if not isinstance(text, str) or not text:
         return None
     total, at = 0.0, 0

@@ -7,14 +7,14 @@ from lockgate.resources import kinds
 
 
 def header_changes(headers: kinds.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
-    """The changes to the request, and to the response."""
+    """The changes to the request and to the response."""
     if headers is None:
         return UNCHANGED, UNCHANGED
     return _changes(headers.request), _changes(headers.response)
 
 
 def _changes(operations: kinds.HeaderOperations | None) -> HeaderChanges:
-    """`host` and what begins with a colon is not changed this way."""
+    """Header operations without `host` and pseudo-headers, which cannot be changed this way."""
     if operations is None:
         return UNCHANGED
     return HeaderChanges(
@@ -29,7 +29,7 @@ def _plain(name: str) -> bool:
 
 
 def authority(operations: kinds.HeaderOperations | None) -> str:
-    """The Host that operations set; it is rewritten apart from the other headers."""
+    """The Host that operations set; it is rewritten separately from other headers."""
     for name, value in operations.set.items() if operations else ():
         if name.lower() in ("host", ":authority"):
             return value

@@ -1,4 +1,4 @@
-"""Host names as Istio compares them: exact, ``*.suffix`` and ``*``, short names, and the ``namespace/`` before them.
+"""Host names as Istio compares them: exact, ``*.suffix`` and ``*``, short names, and a ``namespace/`` prefix.
 
 Source: istio/istio `pkg/config/host/name.go`, `pilot/pkg/model/gateway.go`, `virtualservice.go`.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServerHost:
-    """A host of a Gateway's server. `namespace` limits whose VirtualServices count; empty is everybody's."""
+    """A host of a Gateway's server. `namespace` limits it to that namespace's VirtualServices; empty allows all."""
 
     host: str
     namespace: str = ""
@@ -21,7 +21,8 @@ class ServerHost:
 
 
 def server_hosts(hosts: Iterable[str], namespace: str) -> tuple[ServerHost, ...]:
-    """A server's hosts: ``./h`` is its own namespace's, ``*/h`` everybody's, and ``*/*`` stands for them all."""
+    """A server's hosts: ``./h`` allows its own namespace, ``*/h`` all namespaces, and ``*/*`` covers all other
+    hosts."""
     found: list[ServerHost] = []
     for text in hosts:
         before, slash, host = text.rpartition("/")
@@ -35,14 +36,14 @@ def server_hosts(hosts: Iterable[str], namespace: str) -> tuple[ServerHost, ...]
 
 
 def narrower(one: str, other: str) -> str | None:
-    """The host that both cover: the narrower of the two, or None where neither lies in the other."""
+    """The narrower of two hosts if one covers the other, else None."""
     if within(one, other):
         return one
     return other if within(other, one) else None
 
 
 def within(host: str, pattern: str) -> bool:
-    """Whether everything that `host` stands for is covered by `pattern`. ``*.a.b`` does not cover ``a.b``."""
+    """Whether `pattern` covers all names that `host` covers. ``*.a.b`` does not cover ``a.b``."""
     if not pattern.startswith("*"):
         return host == pattern
     suffix = pattern[1:]
@@ -52,22 +53,22 @@ def within(host: str, pattern: str) -> bool:
 
 
 def fully_qualified(host: str, namespace: str, domain: str) -> str:
-    """A destination's host: without any dot it is a Service of `namespace`; else it is taken as it stands."""
+    """A destination's host. Without a dot it is a Service of `namespace`; otherwise it is used unchanged."""
     if "." in host or host.startswith("*") or ":" in host or not host:
         return host
     return f"{host}.{namespace}.svc.{domain}"
 
 
 def best_match(host: str, patterns: Iterable[str]) -> str | None:
-    """The pattern that covers `host` most closely: itself, or the longest wildcard."""
+    """The most specific pattern that covers `host`: itself, or the longest wildcard."""
     covering = [pattern for pattern in patterns if within(host, pattern)]
     return max(covering, key=lambda pattern: (not pattern.startswith("*"), len(pattern)), default=None)
 
 
 def gateway_name(name: str, namespace: str) -> str:
-    """What a VirtualService calls a Gateway, as ``namespace/name``; ``mesh`` stays itself.
+    """A VirtualService's reference to a Gateway, as ``namespace/name``; ``mesh`` stays ``mesh``.
 
-    ``gw.ns`` (and ``gw.ns.svc…``) is the old spelling of ``ns/gw``.
+    ``gw.ns`` (and ``gw.ns.svc…``) is the older form of ``ns/gw``.
     """
     if name == "mesh":
         return name
@@ -79,5 +80,5 @@ def gateway_name(name: str, namespace: str) -> str:
 
 
 def visible(export_to: Iterable[str], owner: str, viewer: str) -> bool:
-    """Whether a resource of namespace `owner` with this exportTo is seen from namespace `viewer`."""
+    """Whether a resource of namespace `owner` with this exportTo is visible from namespace `viewer`."""
     return any(target in ("*", viewer) or (target == "." and owner == viewer) for target in export_to)

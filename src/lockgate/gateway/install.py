@@ -1,4 +1,4 @@
-"""An IstioOperator to the gateways that `istioctl install` makes of it.
+"""The gateways that `istioctl install` creates from an IstioOperator.
 
 Source: istio/istio `manifests/charts/gateways/istio-ingress` and `istio-egress`, `manifests/profiles`.
 """
@@ -61,8 +61,8 @@ _EGRESS = _Chart(
 
 @dataclass(frozen=True, slots=True)
 class InstalledGateway:
-    """`service` is the manifest to apply; `pod_annotations` are what the gateway's Pods carry, and `secret_volumes`
-    the Secrets by the folder where the Pods have them."""
+    """`service` is the manifest to apply, `pod_annotations` are those of the gateway's Pods, and `secret_volumes` maps
+    their mount paths to Secrets."""
 
     service: JsonObject
     pod_annotations: Mapping[str, str]
@@ -76,7 +76,7 @@ class Installation:
 
 
 def install(operator: kinds.IstioOperator) -> Installation:
-    """What an IstioOperator asks for: gateway Services, and the mesh's settings."""
+    """The gateway Services that an IstioOperator requests, and its mesh settings."""
     spec = operator.spec
     values = _merged(spec.values, spec.unvalidated_values)
     network = _object(values, "global")
@@ -96,7 +96,7 @@ def install(operator: kinds.IstioOperator) -> Installation:
 def _components(
     listed: tuple[kinds.GatewayComponent, ...], chart: _Chart, profile: str
 ) -> Iterator[kinds.GatewayComponent]:
-    """The enabled gateways. The profile's own one is there unless it is listed as disabled."""
+    """The enabled gateways. The profile's own gateway is enabled unless it is listed as disabled."""
     own = (chart is _INGRESS and profile not in _WITHOUT_INGRESS) or (chart is _EGRESS and profile in _WITH_EGRESS)
     if own and not any((one.name or chart.values) == chart.values for one in listed):
         yield kinds.GatewayComponent(name=chart.values)
@@ -167,7 +167,7 @@ def _secret_volumes(own: JsonObject) -> dict[str, str]:
 def _overlay(manifest: JsonObject, overlays: Iterable[Overlay]) -> None:
     """`k8s.overlays` of the Service: patches by path, such as ``spec.ports[name:https].nodePort``.
 
-    A patch may not take away the name by which the Service is known.
+    A patch may not remove the Service's name.
     """
     identity = {name: manifest["metadata"][name] for name in ("name", "namespace")}
     for overlay in overlays:
@@ -180,7 +180,7 @@ def _overlay(manifest: JsonObject, overlays: Iterable[Overlay]) -> None:
 
 
 def _steps(path: str) -> list[str]:
-    """A path's parts: ``a.b[name:x].c`` is ``a``, ``b``, ``[name:x]``, ``c``."""
+    """The steps of a path: ``a.b[name:x].c`` is ``a``, ``b``, ``[name:x]``, ``c``."""
     steps: list[str] = []
     for part in path.replace("[", ".[").split("."):
         if steps and steps[-1].startswith("[") and not steps[-1].endswith("]"):
@@ -191,7 +191,7 @@ def _steps(path: str) -> list[str]:
 
 
 def _patch(node: Any, steps: list[str], value: Any) -> None:
-    """Set a value, or remove what the path names when there is none. A path that leads nowhere changes nothing."""
+    """Sets a value, or removes the path if there is no value. A path that does not exist has no effect."""
     *before, last = steps
     for step in before:
         found = _child(node, step)
@@ -220,9 +220,9 @@ def _child(node: Any, step: str) -> Any:
         return node.get(step)
     if not isinstance(node, list) or not step.startswith("["):
         return None
-    key, colon, wanted = step[1:-1].partition(":")
+    key, colon, value = step[1:-1].partition(":")
     if colon:
-        return next((one for one in node if isinstance(one, dict) and str(one.get(key)) == wanted), None)
+        return next((one for one in node if isinstance(one, dict) and str(one.get(key)) == value), None)
     return node[int(key)] if key.isdecimal() and int(key) < len(node) else None
 
 

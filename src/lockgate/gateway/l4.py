@@ -1,4 +1,4 @@
-"""Servers without HTTP: a VirtualService's tls and tcp rules to filter chains.
+"""Servers without HTTP: a VirtualService's tls and tcp rules as filter chains.
 
 Source: istio/istio `pilot/pkg/networking/core/gateway.go` (createGatewayTCPFilterChainOpts and what it calls).
 """
@@ -36,7 +36,7 @@ def tls_chains(
     side: Server,
     find: Find,
 ) -> Chains:
-    """TLS that passes through: a chain for each match of a tls rule, by its SNI."""
+    """TLS passthrough: a chain for each match of a tls rule, by SNI."""
     found = Chains()
     for service in (rules.service for rules in bound):
         if not covers(server, service):
@@ -67,7 +67,7 @@ def tcp_chains(
     side: Server,
     find: Find,
 ) -> Chains:
-    """Plain TCP, or TLS that ends here: the first tcp rule that fits is the only one."""
+    """Plain TCP, or terminated TLS: only the first matching tcp rule counts."""
     found = Chains()
     for service in (rules.service for rules in bound):
         if not covers(server, service):

@@ -1,4 +1,4 @@
-"""HTTPMatchRequest to what Envoy compares.
+"""Translates HTTPMatchRequest to Envoy's route match.
 
 Source: istio/istio `pilot/pkg/networking/core/route/route.go` (TranslateRouteMatch).
 """
@@ -24,7 +24,7 @@ from lockgate.resources import kinds
 
 
 def route_match(match: kinds.HTTPMatchRequest | None) -> RouteMatch:
-    """No match at all is every path."""
+    """No match means every path."""
     if match is None:
         return RouteMatch(Prefix("/"))
     headers = [
@@ -44,7 +44,7 @@ def route_match(match: kinds.HTTPMatchRequest | None) -> RouteMatch:
 
 
 def value_match(text: kinds.StringMatch) -> ValueMatch:
-    """An empty match, and the regular expression ``*``, only ask that the value is there."""
+    """An empty match, and the regular expression ``*``, match any value."""
     if text.regex == "*":
         return Present()
     return text_match(text) or Present()
@@ -61,7 +61,7 @@ def text_match(text: kinds.StringMatch, *, ignore_case: bool = False) -> TextMat
 
 
 def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
-    """The patterns that Envoy would refuse, each with the reason."""
+    """The regular expressions that Envoy would reject, each with the reason."""
     match part:
         case RouteMatch(path, headers, query):
             for value in (path, *(h.value for h in headers), *(q.value for q in query)):
@@ -75,7 +75,7 @@ def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
 
 
 def claims(match: kinds.HTTPMatchRequest) -> tuple[str, ...]:
-    """Headers that mean a JWT's claims, which only a RequestAuthentication reads; without it none is ever there."""
+    """Headers that stand for JWT claims. Without a RequestAuthentication, which reads JWTs, they never match."""
     return tuple(name for name in match.headers if _is_claim(name))
 
 

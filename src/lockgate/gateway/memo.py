@@ -1,4 +1,21 @@
-"""What was made of a value is kept for as long as that very value comes back."""
+"""Incremental builds: results of pure functions are kept and reused while their arguments stay the same objects.
+
+Theory of operation. Most objects of an edge are unchanged between two builds, and the cache of manifests and of API
+objects returns the very same Python object for an unchanged one. A build is therefore a tree of pure functions, each
+called through a `Memo`. Its key is the function and the identity of each argument (`id`), or the value of small scalars
+and tuples: comparing a thousand routes by value would cost more than building them. Each entry also holds its
+arguments. So no argument is freed while its entry exists, and no new object can get its `id`.
+
+There is no invalidation, because entries cannot become wrong; they only become unused. Two generations remove those:
+`made` looks in the current generation, then in the earlier one, and moves what it finds to the current one. `turn`
+starts a new generation once enough new results have been made, and drops the entries that no build used meanwhile.
+`each` does the same for a list of subjects with one shared context. It keeps a table per list, replaces it on each
+call, and saves one key per subject.
+
+Identity has one weakness: a function that builds an equal but new value makes all results that depend on it unusable.
+`stable` repairs this at the few places where it matters: if the new value equals the previous one of that name, it
+returns the previous object, and everything that depends on it is found again.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +27,15 @@ Made = TypeVar("Made")
 Subject = TypeVar("Subject")
 
 _BY_VALUE = frozenset((str, int, bool, float, tuple, type(None)))
-_SLACK = 200  # results that may go unused before any is forgotten
+_SLACK = 200  # unused results that are kept before any is dropped
 
 
 class Memo:
-    """Results of pure functions.
+    """Caches results of pure functions.
 
-    Arguments are known by their identity, as comparing a thousand routes costs more than it saves; strings, numbers
-    and tuples by value. So mutable collections may be passed, as long as nobody changes them afterwards. What is not
-    asked for any more is forgotten some time after as much new has come; `turn` marks the time.
+    Arguments are compared by identity; strings, numbers and tuples by value. Mutable collections may be passed if
+    nobody changes them afterwards. Call `turn` once per build: it drops results that are no longer used, after a
+    similar number of new ones.
     """
 
     def __init__(self) -> None:
@@ -35,7 +52,7 @@ class Memo:
             self._old_tables, self._tables = self._tables, {}
 
     def made(self, make: Callable[Arguments, Made], *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
-        """`make(*arguments)`, or what it gave before."""
+        """`make(*arguments)`, or its earlier result."""
         assert not named
         key = (make, *[one if type(one) in _BY_VALUE else id(one) for one in arguments])
         kept = self._now.get(key)
@@ -43,7 +60,10 @@ class Memo:
             kept = self._earlier.get(key)
             if kept is None:
                 self._misses += 1
-                kept = (arguments, make(*arguments, **named))  # holds the arguments, so that their ids stay theirs
+                kept = (
+                    arguments,
+                    make(*arguments, **named),
+                )  # keeps the arguments, so that their ids stay unique
             self._now[key] = kept
         made: Made = kept[1]
         return made
@@ -56,9 +76,9 @@ class Memo:
         *context: Arguments.args,
         **named: Arguments.kwargs,
     ) -> list[Made]:
-        """`make(subject, *context)` for each subject, in less time than one by one.
+        """`make(subject, *context)` for each subject, faster than separate calls of `made`.
 
-        Each such list has a name of its own, and what is not in it any more is forgotten at once.
+        Each list has its own `table_name`. Results of subjects that are no longer in the list are dropped at once.
         """
         key = (table_name, make, *[one if type(one) in _BY_VALUE else id(one) for one in context])
         table = self._tables.get(key) or self._old_tables.get(key)
@@ -77,7 +97,8 @@ class Memo:
         return results
 
     def stable(self, name: str, value: Made) -> Made:
-        """The earlier value of that name where the new one equals it, so that what hangs on it is found again."""
+        """The previous value of this name if the new one equals it, so that results that depend on it are found
+        again."""
         earlier: Made | None = self._stable.get(name)
         if earlier is not None and earlier == value:
             return earlier

@@ -1,4 +1,4 @@
-"""What a mesh-wide setting changes at a gateway: meshConfig, and the `proxy.istio.io/config` annotation over it.
+"""Mesh-wide settings of a gateway: meshConfig, and the `proxy.istio.io/config` annotation that overrides it.
 
 Source: istio/istio `pkg/config/mesh/mesh.go` for defaults, `pilot/pkg/networking/core/listener_builder.go` for effects.
 """
@@ -26,9 +26,9 @@ _FORWARD_CLIENT_CERT: Mapping[str, ForwardClientCert] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HttpSettings:
-    """How every HTTP chain of a gateway treats a connection. None is Envoy's default."""
+    """How every HTTP chain of a gateway handles connections. None means Envoy's default."""
 
-    server_name: str | None = "istio-envoy"  # None passes the backend's own Server header
+    server_name: str | None = "istio-envoy"  # None keeps the backend's Server header
     trusted_proxies: int = 0
     forward_client_cert: ForwardClientCert = "SANITIZE_SET"
     proxy_protocol: bool = False
@@ -50,7 +50,7 @@ ISTIO_DEFAULTS = HttpSettings()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """The mesh as a gateway sees it. `config` is the meshConfig that it was read from."""
+    """The mesh settings that affect gateways. `config` is the meshConfig that they come from."""
 
     root_namespace: str = "istio-system"
     domain: str = "cluster.local"
@@ -67,7 +67,7 @@ class Mesh:
 
 
 def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = "istio-system") -> Mesh:
-    """The mesh from `meshConfig`; what it leaves out is Istio's default."""
+    """The mesh from `meshConfig`, with Istio's defaults for omitted fields."""
     return Mesh(
         root_namespace=_text(config, "rootNamespace") or namespace,
         domain=domain,
@@ -85,9 +85,9 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
 
 
 def proxy_settings(config: JsonObject, annotation: str) -> HttpSettings:
-    """The HTTP settings of one workload: `meshConfig` with the Pod's `proxy.istio.io/config` laid over its defaults.
+    """The HTTP settings of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults.
 
-    Raises `ValueError` when the annotation is not a YAML mapping.
+    Raises `ValueError` if the annotation is not a YAML mapping.
     """
     try:
         own = yaml.safe_load(annotation) or {}
@@ -132,7 +132,7 @@ def _retries(policy: JsonObject) -> HTTPRetry | None:
     try:
         return HTTPRetry.model_validate(policy) if policy else None
     except ValidationError:
-        return None  # what a webhook would have refused has no effect
+        return None  # a webhook would have refused it
 
 
 def _object(config: JsonObject, name: str) -> JsonObject:

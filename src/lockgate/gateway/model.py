@@ -1,9 +1,9 @@
 """An Istio ingress gateway as a plain value, in Istio's and Envoy's nouns.
 
 `build` makes it from Istio resources. Everything else reads it: `xds.gateway` turns it into Envoy's configuration,
-`routing` walks a request through it, the checks look at it. Ports are the ones that Istio sees (8443, not the local
-port that Envoy binds on this machine), and names are the ones that istiod gives, so that what is read here is what
-`istioctl proxy-config` shows on a cluster. Durations are seconds.
+`routing` predicts decisions, and the checks analyse it. Ports are the ones that Istio sees (8443, not the local port
+that Envoy binds on this machine), and names are istiod's, so that they agree with `istioctl proxy-config` on a cluster.
+Durations are seconds.
 
 Source: istio/istio `pilot/pkg/networking/core`, and Envoy's v3 API for what each field means.
 """
@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
 from lockgate.resources.faults import Origin
 
-# --- what a request is compared with -----------------------------------------------------------------------------
+# --- conditions on a request -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The text starts with `value`: ``/api`` matches ``/apiary`` too, as Istio has it."""
+    """The text starts with `value`. As in Istio, ``/api`` matches ``/apiary`` too."""
 
     value: str
     ignore_case: bool = False
@@ -41,14 +41,14 @@ class Suffix:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """RE2 that must match the whole text."""
+    """An RE2 expression that must match the whole text."""
 
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The header or parameter is there, whatever its value."""
+    """The header or parameter exists, with any value."""
 
 
 TextMatch: TypeAlias = Exact | Prefix | Suffix | Regex
@@ -72,7 +72,7 @@ class QueryMatch:
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch:
-    """All parts must hold. The path is compared without its query."""
+    """All parts must match. The path is compared without its query."""
 
     path: TextMatch
     headers: tuple[HeaderMatch, ...] = ()
@@ -88,12 +88,12 @@ class RouteMatch:
 _EVERYTHING = (Prefix("/"), Prefix("/", True), Regex(".*"))
 
 
-# --- what is done to it ------------------------------------------------------------------------------------------
+# --- actions -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderChanges:
-    """In this order: `set` replaces or adds, `add` appends, `remove` takes away. Names are lower-case."""
+    """Applied in this order: `set` replaces or adds, `add` appends, `remove` removes. Names are lower-case."""
 
     set: tuple[tuple[str, str], ...] = ()
     add: tuple[tuple[str, str], ...] = ()
@@ -112,7 +112,7 @@ class RegexRewrite:
     substitution: str  # \1 refers to a group
 
 
-PathRewrite: TypeAlias = str | RegexRewrite  # a str replaces what the path match consumed
+PathRewrite: TypeAlias = str | RegexRewrite  # a str replaces the part that the path match consumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class HashHeader:
 
 @dataclass(frozen=True, slots=True)
 class HashCookie:
-    """`ttl` None only reads the cookie; a number makes it when it is absent, 0 for the session."""
+    """With `ttl` None the cookie is only read. With a number, a missing cookie is set; 0 makes a session cookie."""
 
     name: str
     path: str = ""
@@ -149,7 +149,7 @@ class Retry:
     retriable_statuses: tuple[int, ...] = ()
     per_try_timeout: float | None = None
     backoff: float | None = None
-    previous_hosts: bool = True  # try another endpoint than the ones that failed
+    previous_hosts: bool = True  # retries avoid endpoints that failed
     previous_priorities: bool = False
 
 
@@ -170,7 +170,7 @@ class WeightedCluster:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """With one cluster its weight means nothing. `timeout` None is none at all."""
+    """The weight of a single cluster has no effect. `timeout` None means no timeout."""
 
     clusters: tuple[WeightedCluster, ...]
     timeout: float | None = None
@@ -183,7 +183,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Empty parts are the request's own. `prefix` replaces the matched prefix, `path` the whole path."""
+    """Empty parts keep the request's value. `prefix` replaces the matched prefix, `path` the whole path."""
 
     status: Literal[301, 302, 303, 307, 308] = 301
     scheme: str = ""
@@ -267,7 +267,7 @@ class RouteConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class ClientValidation:
-    """Client certificates: `credential` names the secret with the CA; `required` refuses who has none."""
+    """Client certificates: `credential` names the secret with the CA; `required` rejects clients without one."""
 
     credential: str
     required: bool
@@ -291,7 +291,7 @@ class DownstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """The chain speaks HTTP; `routes` names its route configuration."""
+    """An HTTP chain; `routes` names its route configuration."""
 
     routes: str
     grpc_web: bool = False
@@ -305,7 +305,7 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class FilterChain:
-    """No `server_names` accept every SNI, and none."""
+    """Without `server_names` the chain matches any SNI and none."""
 
     filter: Http | Tcp
     server_names: tuple[str, ...] = ()
@@ -317,7 +317,7 @@ class FilterChain:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """`name` is Istio's, ``0.0.0.0_8443``; `port` the workload's port that it stands for."""
+    """`name` is Istio's, such as ``0.0.0.0_8443``; `port` is the workload's port."""
 
     name: str
     bind: str
@@ -382,7 +382,7 @@ class ConnectionPool:
 
 @dataclass(frozen=True, slots=True)
 class OutlierDetection:
-    """None leaves Envoy's default; 0 for the two counts switches that detector off."""
+    """None keeps Envoy's default; 0 for one of the two counts disables that detector."""
 
     consecutive_5xx: int | None = None
     consecutive_gateway: int | None = None
@@ -396,7 +396,7 @@ class OutlierDetection:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
-    """`sni` empty takes it from the Host that is sent. `ca` names a credential or file; empty is the system's CAs."""
+    """An empty `sni` takes it from the Host header. `ca` names a credential or file; empty means the system's CAs."""
 
     sni: str = ""
     verify: bool = True
@@ -435,9 +435,9 @@ class Cluster:
 class Gateway:
     """What one gateway workload serves.
 
-    `routes` holds the configuration that each `Http` names, `clusters` those that exist among the ones referred to:
-    a cluster that a route names and that is not here gets Istio's answer, 503 NC. `credentials` are the SDS names that
-    chains and clusters want; `status_port` answers the readiness probe.
+    `routes` holds the route configuration of each `Http`, `clusters` the referenced clusters that exist: a route to any
+    other cluster answers 503 NC, as in Istio. `credentials` are the SDS names that chains and clusters reference;
+    `status_port` serves the readiness probe.
     """
 
     workload: str  # namespace/name of the Pod

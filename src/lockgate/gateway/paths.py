@@ -1,4 +1,4 @@
-"""A request's path as Envoy has it before routes are compared.
+"""Normalizes a request's path as Envoy does before it compares routes.
 
 Source: Envoy's `source/common/http/path_utility.cc`, whose canonical form is Chromium's (`url/url_canon_path.cc`).
 """
@@ -18,9 +18,9 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 def canonical(target: str, http: HttpSettings) -> str | None:
-    """The path and query that routing sees: dot segments gone, needless escapes decoded, slashes as the mesh says.
+    """The path and query that routing sees, with dot segments, escapes and slashes normalized as the mesh configures.
 
-    None where Envoy answers 400.
+    None if Envoy answers 400.
     """
     path, mark, query = target.partition("?")
     if not path.startswith("/") or _REFUSED.search(target) or (http.normalize_path and _NUL.search(path)):

@@ -1,4 +1,4 @@
-"""Regular expressions as a gateway's Envoy takes and applies them: with RE2, byte by byte."""
+"""Regular expressions as a gateway's Envoy validates and applies them: RE2 on bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from functools import lru_cache
 from lockgate.resources.regexes import Compiled, Match, Mistake, compiled
 
 MAX_PROGRAM_SIZE = 32768
-"""Above it Envoy refuses a pattern: what Istio sets in the bootstrap of its proxies, instead of Envoy's own 100."""
+"""Envoy rejects a pattern above this size. Istio sets it in its proxies' bootstrap, instead of Envoy's default of
+100."""
 
 
 @lru_cache(maxsize=4096)
 def mistake(pattern: str) -> str | None:
-    """Why Envoy refuses a pattern, or None."""
+    """Why Envoy rejects a pattern, or None."""
     if not pattern:
         return "it is empty"
     try:
@@ -24,7 +25,8 @@ def mistake(pattern: str) -> str | None:
 
 
 def full_match(pattern: str, text: str) -> bool:
-    """Whether the pattern matches the whole text. One that Envoy refuses matches nothing: `build` has reported it."""
+    """Whether the pattern matches the whole text. A pattern that Envoy rejects, which `build` reports, matches
+    nothing."""
     try:
         return _compiled(pattern).fullmatch(text.encode(errors="replace")) is not None
     except Mistake:
@@ -34,7 +36,7 @@ def full_match(pattern: str, text: str) -> bool:
 def rewritten(pattern: str, substitution: str, text: str) -> str:
     r"""The text with every match replaced; ``\0`` to ``\9`` in the substitution are groups, and ``\\`` a backslash.
 
-    A group that the pattern has not leaves the text as it is. After any other backslash, RE2 reads no further.
+    A group that the pattern does not have leaves the text unchanged. RE2 stops at any other escape.
     Raises `Mistake`.
     """
     regex = _compiled(pattern)
@@ -52,7 +54,7 @@ _GROUP = re.compile(rb"\\(?:([0-9])|.)", re.DOTALL)
 
 
 def _replaced(regex: Compiled, text: bytes, parts: list[bytes]) -> bytes:
-    """As RE2's GlobalReplace: no empty match right after another match."""
+    """Replaces as RE2's GlobalReplace does: no empty match directly after another match."""
     result, at, last = b"", 0, -1
     while at <= len(text) and (match := regex.search(text, at)):
         start, end = match.span()

@@ -1,4 +1,4 @@
-"""The service registry: Services with their EndpointSlices, and ServiceEntries, by the host that routes name.
+"""The service registry: Services with EndpointSlices, and ServiceEntries, by host name.
 
 Source: istio/istio `pilot/pkg/serviceregistry/kube/conversion.go`, `serviceentry/conversion.go`.
 """
@@ -25,7 +25,7 @@ _TCP_BY_NUMBER = (25, 53, 3306, 27017)
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """`protocol` is lower-case, empty where nothing tells it."""
+    """`protocol` is lower-case; empty if nothing defines it."""
 
     number: int
     name: str
@@ -38,7 +38,7 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """An endpoint of a service port. `labels` are its Pod's; None where no Pod is known behind it."""
+    """An endpoint of a service port. `labels` are its Pod's; None if no Pod is behind it."""
 
     endpoint: Endpoint
     labels: Mapping[str, str] | None = field(default=None, compare=False)
@@ -50,7 +50,7 @@ Pods = Mapping[tuple[str, str], kinds.Pod]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Host:
-    """A service as routes see it. `alias` is another host that stands in for it (ExternalName)."""
+    """A service as routes see it. `alias` is the host that an ExternalName Service points to."""
 
     hostname: str
     namespace: str
@@ -69,32 +69,32 @@ class Host:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hosts:
-    """What a gateway's namespace can see, by host."""
+    """The hosts that a gateway's namespace can see."""
 
     by_name: Mapping[str, Host]
 
     def find(self, hostname: str) -> Host | None:
-        """The host that a destination leads to, an alias followed once."""
+        """The host of a destination, after following one alias."""
         host = self.by_name.get(hostname)
         return self.by_name.get(host.alias) if host and host.alias else host
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoints:
-    """EndpointSlices by their Service, and the Pods that they point to."""
+    """EndpointSlices by Service, and the Pods that they reference."""
 
     slices: Mapping[tuple[str, str], list[kinds.EndpointSlice]]
     pods: Pods
 
     def of(self, host: Host) -> tuple[kinds.EndpointSlice, ...]:
-        """The slices of a Service; none for other hosts."""
+        """The slices of a Service; empty for other hosts."""
         if host.origin.key.kind != "Service":
             return ()
         return tuple(self.slices.get((host.namespace, host.origin.key.name), ()))
 
 
 def backends(host: Host, port: HostPort, slices: Iterable[kinds.EndpointSlice], pods: Pods) -> tuple[Backend, ...]:
-    """What serves a port of a host now."""
+    """The current backends of a host's port."""
     if host.origin.key.kind != "Service":
         return host.backends.get(port.number, ())
     return tuple(found for one in slices for found in _of_slice(one, port.name, len(host.ports) == 1, pods))
@@ -107,7 +107,7 @@ def hosts(
     viewer: str,
     memo: Memo,
 ) -> Hosts:
-    """What a gateway in namespace `viewer` can see. A Service goes before a ServiceEntry of the same host."""
+    """The hosts visible from namespace `viewer`. A Service takes precedence over a ServiceEntry of the same host."""
     found: dict[str, Host] = {}
     for service in services:
         host = memo.made(_service, service, mesh.domain, mesh.export_services)
@@ -151,7 +151,7 @@ def _labels(one: kinds.EndpointSlice, endpoint: kinds.Endpoint, pods: Pods) -> M
 
 
 def protocol(name: str, app_protocol: str | None, number: int) -> str:
-    """What a Service port speaks: appProtocol, else the port's name up to the first dash, else by number."""
+    """A Service port's protocol: appProtocol, else the prefix of the port's name, else a default for its number."""
     if app_protocol:
         return _APP_PROTOCOLS.get(app_protocol, app_protocol.lower())
     lowered = name.lower()
@@ -204,7 +204,7 @@ def _service_entry(entry: kinds.ServiceEntry, export_to: tuple[str, ...]) -> tup
 
 def _entry_backends(spec: kinds.ServiceEntrySpec, port: kinds.ServiceEntryPort, hostname: str) -> tuple[Backend, ...]:
     if spec.resolution in (None, "NONE", "DYNAMIC_DNS"):
-        return ()  # at a gateway there is nothing to pass the connection's own address on from
+        return ()  # a gateway has no original destination address
     target = port.target_port or port.number
     if not spec.endpoints:
         dns = spec.resolution in ("DNS", "DNS_ROUND_ROBIN")

@@ -1,4 +1,4 @@
-"""A rule's retries, and what Istio does where it says nothing.
+"""A rule's retries, with Istio's defaults.
 
 Source: istio/istio `pilot/pkg/networking/core/route/retry/retry.go`.
 """
@@ -14,7 +14,7 @@ DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriab
 
 
 def retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
-    """None retries never. Where the endpoint is chosen by a hash, another one is not asked for."""
+    """None means no retries. With hash-based load balancing, a retry does not move to another endpoint."""
     policy = own if own is not None else mesh.default_retries
     if policy is None:
         return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
@@ -33,7 +33,7 @@ def retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None
 
 
 def _retry_on(text: str) -> tuple[str, tuple[int, ...]]:
-    """Envoy's conditions, and the status codes that stand among them."""
+    """Envoy's retry conditions, and the status codes among them."""
     if not text:
         return DEFAULT_RETRY_ON, ()
     names, statuses = [], []

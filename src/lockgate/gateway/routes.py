@@ -1,4 +1,4 @@
-"""A VirtualService's http rules to routes.
+"""Translates a VirtualService's http rules to routes.
 
 Source: istio/istio `pilot/pkg/networking/core/route/route.go`.
 """
@@ -58,7 +58,7 @@ _GRPC = (
 
 @dataclass(frozen=True, slots=True)
 class HttpRule:
-    """One http rule, its short names meant in the namespace of the object that it stands in."""
+    """One http rule, with the namespace of its object, in which short names are resolved."""
 
     route: kinds.HTTPRoute
     origin: Origin
@@ -70,7 +70,7 @@ class HttpRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """A VirtualService's http rules, delegates filled in. `hosts` are the destinations that they name."""
+    """A VirtualService's http rules with delegates merged. `hosts` are the destinations that they name."""
 
     service: kinds.VirtualService
     rules: tuple[HttpRule, ...]
@@ -79,7 +79,7 @@ class Rules:
 
 
 class Reference(NamedTuple):
-    """A cluster that a route wants."""
+    """A cluster that a route references."""
 
     host: str
     port: int
@@ -92,19 +92,19 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Translated:
-    """Routes, and what they refer to with the place that does."""
+    """Routes, and their references, each with its place in a manifest."""
 
     routes: tuple[Route, ...]
     references: tuple[tuple[Reference, Origin], ...]
     faults: tuple[Fault, ...]
 
 
-Lookup = tuple[tuple[str, Host | None, Rule | None], ...]  # host as named, what it leads to, the rule for it
+Lookup = tuple[tuple[str, Host | None, Rule | None], ...]  # the host's name, its service, its rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Server:
-    """The side of the gateway that routes are made for: its Gateway's name, its port, whose workload."""
+    """The server that routes are built for: its Gateway's name, port and workload."""
 
     gateway: str
     port: int
@@ -113,7 +113,7 @@ class Server:
 
 
 def translate(rules: Rules, server: Server, lookup: Lookup) -> Translated:
-    """The routes of a VirtualService on a server. What follows a rule that takes everything is dropped."""
+    """The routes of a VirtualService on a server. Rules after one that matches everything are dropped."""
     return _Translation(server, {name: (host, rule) for name, host, rule in lookup}).run(rules)
 
 
@@ -136,7 +136,7 @@ class _Translation:
         return Translated(tuple(routes), tuple(self._references.items()), (*rules.faults, *self._faults))
 
     def _rule(self, rule: HttpRule) -> tuple[list[Route], bool]:
-        """The routes of one rule, one a match, and whether no later rule can be reached."""
+        """The routes of one rule, one per match, and whether later rules are unreachable."""
         base = self._base(rule)
         if not rule.route.match:
             return ([base] if base else []), True
@@ -146,7 +146,7 @@ class _Translation:
                 continue
             origin = Origin(rule.origin.key, (*rule.origin.path, "match", index))
             if claim := next(iter(claims(match)), None):
-                what, reason = f"the match of {claim}", "tokens are not read, so it never holds"
+                what, reason = f"the match of {claim}", "JWTs are not read, so it never matches"
                 self._faults.append(codes.NOT_SUPPORTED.at(origin.under("headers"), what=what, reason=reason))
                 continue
             made = route_match(match)
@@ -174,7 +174,7 @@ class _Translation:
         return workload.selected_by(match.source_labels) and match.source_namespace in ("", workload.namespace)
 
     def _base(self, rule: HttpRule) -> Route | None:
-        """The rule's route as it is for every request; None where Envoy would not take it."""
+        """The rule's route without a match; None if Envoy would reject it."""
         route, origin = rule.route, rule.origin
         action = self._action(rule)
         if action is None:
@@ -356,7 +356,7 @@ class _Translation:
 
 
 def reference_to(destination: kinds.Destination, name: str, host: Host | None, server_port: int) -> Reference:
-    """The cluster that a destination means. Without a port: the service's only one, else the Gateway's own."""
+    """The cluster of a destination. The port defaults to the service's only port, else to the Gateway's."""
     if destination.port:
         port = destination.port.number
     elif host and len(host.ports) == 1:
@@ -367,7 +367,7 @@ def reference_to(destination: kinds.Destination, name: str, host: Host | None, s
 
 
 def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
-    """The hosts that rules lead to, fully qualified, each once."""
+    """The fully qualified hosts that rules reference, without duplicates."""
     found: dict[str, None] = {}
     for rule in routes:
         targets = [part.destination for part in rule.route.route]
@@ -379,7 +379,7 @@ def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
 
 
 def _takes_everything(route: kinds.HTTPRoute) -> bool:
-    """Whether no request passes a rule, whichever the server."""
+    """Whether the rule matches every request, on any server."""
     return not route.match or any(
         route_match(match).catches_all
         and not (match.port or match.gateways or match.source_labels or match.source_namespace)
@@ -395,7 +395,7 @@ def _direct_response(response: kinds.HTTPDirectResponse) -> DirectResponse:
         try:
             body = base64.b64decode(response.body.bytes_)
         except (binascii.Error, ValueError):
-            body = b""  # validation tells
+            body = b""  # validation reports it
     return DirectResponse(response.status, body)
 
 

@@ -1,7 +1,7 @@
-"""What a gateway does with a request, decided without a process.
+"""Predicts what a gateway does with a request, without a process.
 
-The same `Gateway` that Envoy is programmed from is walked as Envoy walks it: listener, filter chain by SNI, virtual
-host, routes in order. Tests hold this against the real Envoy.
+It evaluates the same `Gateway` value that Envoy is programmed from, in Envoy's order: listener, filter chain by SNI,
+virtual host, routes. Tests compare its predictions with a real Envoy.
 
 Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/conn_manager_utility.cc`.
 """
@@ -37,10 +37,10 @@ from lockgate.gateway.regex import rewritten
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it reaches the gateway.
+    """A request as the gateway receives it.
 
-    `port` is the listener's as Istio sees it (8443); `target` path and query; header names in any case. `sni` None is a
-    TLS connection without one; `peer` the address that the connection comes from.
+    `port` is the listener's as Istio sees it (8443); `target` is path and query; header names may be in any case. `sni`
+    None is a TLS connection without SNI; `peer` is the peer's address.
     """
 
     port: int
@@ -53,22 +53,22 @@ class Request:
     peer: str = "127.0.0.1"
 
     def header(self, name: str) -> str | None:
-        """Several of a name are one, joined with commas, as Envoy compares them."""
+        """The header's value. Repeated headers are joined with commas, as Envoy compares them."""
         values = [value for own, value in self.headers if own.lower() == name]
         return ",".join(values) if values else None
 
 
-# --- how it ends -------------------------------------------------------------------------------------------------
+# --- outcomes ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Nothing listens on that port."""
+    """No listener has this port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection is closed before any answer: `flag` is Envoy's response flag for it."""
+    """The connection is closed without a response; `flag` is Envoy's response flag."""
 
     flag: str
     reason: str
@@ -76,7 +76,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The gateway answers by itself. `flag` is empty where the configuration asks for the answer."""
+    """The gateway generates the response. `flag` is empty if the configuration defines the response."""
 
     status: int
     flag: str = ""
@@ -86,7 +86,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One cluster that may get the request, with the request as its backend sees it."""
+    """One cluster that may get the request, and the request as its backend receives it."""
 
     cluster: str
     weight: int
@@ -98,14 +98,14 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """Sent on; with several upstreams, their weights decide."""
+    """Forwarded. With several upstreams, their weights decide."""
 
     upstreams: tuple[Upstream, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Bytes carried on without being read as HTTP."""
+    """Forwarded as bytes, without parsing HTTP."""
 
     clusters: tuple[WeightedCluster, ...]
 
@@ -123,7 +123,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The way of a request; what it did not get to is None."""
+    """The path of a request through the gateway. Steps that it does not reach are None."""
 
     outcome: Outcome
     listener: Listener | None = None
@@ -135,9 +135,9 @@ class Decision:
 
 
 def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None) -> Decision:
-    """Where a request ends, and why. Random choices (weights, fault shares) are left open in the outcome.
+    """The outcome of a request, and why. Random choices (weights, fault percentages) stay open in the outcome.
 
-    `credentials` are the SDS names that have material; without them, all are taken to have it.
+    `credentials` are the SDS names that have material; if None, all have material.
     """
     listener = next((one for one in gateway.listeners if one.port == request.port), None)
     if listener is None:
@@ -148,9 +148,13 @@ def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] |
         return Decision(Closed("NR", reason), listener)
     if chain.tls and not request.tls:
         return Decision(Closed("", "plain text on a port that speaks TLS"), listener, chain)
-    if chain.tls and credentials is not None and any(name not in credentials for name in wanted(chain.tls)):
-        missing = ", ".join(name for name in wanted(chain.tls) if name not in credentials)
-        return Decision(Closed("", f"the certificate {missing} is not there yet"), listener, chain)
+    if (
+        chain.tls
+        and credentials is not None
+        and any(name not in credentials for name in required_credentials(chain.tls))
+    ):
+        missing = ", ".join(name for name in required_credentials(chain.tls) if name not in credentials)
+        return Decision(Closed("", f"the certificate {missing} does not exist yet"), listener, chain)
     match chain.filter:
         case Tcp(clusters):
             return Decision(_carried(gateway, clusters), listener, chain)
@@ -160,13 +164,13 @@ def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] |
             assert_never(chain.filter)
 
 
-def wanted(tls: DownstreamTls) -> tuple[str, ...]:
-    """The SDS names without which a TLS chain answers nobody."""
+def required_credentials(tls: DownstreamTls) -> tuple[str, ...]:
+    """The SDS names without which a TLS chain cannot complete a handshake."""
     return (*tls.credentials, *((tls.validation.credential,) if tls.validation else ()))
 
 
 def filter_chain(listener: Listener, sni: str | None) -> FilterChain | None:
-    """The chain whose server name is closest: exact, then the longest wildcard, then the chain without any."""
+    """The chain with the most specific server name: exact, then the longest wildcard, then a chain without any."""
     by_name = {name: chain for chain in listener.filter_chains for name in chain.server_names}
     if sni:
         name = sni.lower()
@@ -180,7 +184,7 @@ def filter_chain(listener: Listener, sni: str | None) -> FilterChain | None:
 
 
 def virtual_host(configuration: RouteConfiguration, authority: str) -> VirtualHost | None:
-    """The virtual host for a Host header, its port left aside: exact, the longest suffix, then ``*``."""
+    """The virtual host for a Host header without its port: exact, then the longest suffix, then ``*``."""
     by_domain = {domain: host for host in configuration.virtual_hosts for domain in host.domains}
     name = host_of(authority).lower()
     if name in by_domain:
@@ -204,7 +208,7 @@ def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A request as Envoy's connection manager hands it to the router. `forwarded` is X-Forwarded-Proto."""
+    """A request as Envoy's connection manager passes it to the router. `forwarded` is X-Forwarded-Proto."""
 
     request: Request
     target: str
@@ -213,8 +217,8 @@ class _Received:
 
 
 def _received(gateway: Gateway, request: Request, target: str) -> _Received:
-    """X-Forwarded-Proto is the connection's, unless proxies before the gateway are trusted: then what they say stays,
-    and counts as the scheme where it is one."""
+    """X-Forwarded-Proto is the connection's scheme, unless proxies before the gateway are trusted: then the header is
+    kept, and if valid, it is the scheme."""
     connection = "https" if request.tls else "http"
     named = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
     scheme = named if named in ("http", "https") else connection
@@ -323,7 +327,7 @@ def _location(action: Redirect, route: Route, received: _Received) -> str:
 
 
 def _redirect_host(received: _Received, final: str, other_port: bool) -> str:
-    """The Host that was asked for, less a port that would be wrong in the new place."""
+    """The requested Host, without a port that would be wrong for the new scheme."""
     authority = received.request.authority
     host = host_of(authority)
     default = (received.forwarded, authority[len(host) + 1 :]) in (("http", "80"), ("https", "443"))

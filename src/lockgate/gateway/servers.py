@@ -1,4 +1,4 @@
-"""Gateways to the servers of a workload: which are selected, where they listen, which are left out.
+"""The servers of a workload's Gateways: which are selected, where they listen, and which are dropped.
 
 Source: istio/istio `pilot/pkg/model/gateway.go` (mergeGateways).
 """
@@ -21,7 +21,7 @@ _HTTP_FAMILY = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundServer:
-    """A server of a Gateway at the port where the workload listens."""
+    """A server of a Gateway, with the port on which the workload listens."""
 
     gateway: str  # namespace/name
     server: kinds.Server
@@ -32,11 +32,11 @@ class BoundServer:
 
     @property
     def bind(self) -> str:
-        return self.server.bind or "0.0.0.0"  # noqa: S104  # Istio's name for it; Envoy here binds what its bootstrap says
+        return self.server.bind or "0.0.0.0"  # noqa: S104  # Istio's name; the real address is `snapshot`'s `binds`
 
     @property
     def http(self) -> bool:
-        """Carries HTTP that the gateway reads: plain, or TLS that ends here."""
+        """Whether the gateway parses HTTP: plain HTTP, or terminated TLS."""
         if self.plain_http:
             return True
         mode = self.server.tls.mode if self.server.tls else None
@@ -56,7 +56,7 @@ class BoundServer:
 
     @property
     def routes(self) -> str:
-        """The name of the route configuration, empty for servers without HTTP."""
+        """The name of the route configuration; empty for servers without HTTP."""
         if not self.http:
             return ""
         suffix = f".{self.server.bind}" if self.server.bind else ""
@@ -69,10 +69,10 @@ class BoundServer:
 
 @dataclass(slots=True)
 class Servers:
-    """`groups` are servers that share a listener's part: one group a port, protocol and bind, in order."""
+    """`groups` are the servers that share a part of a listener: one group per port, protocol and bind, in order."""
 
     groups: list[list[BoundServer]] = field(default_factory=list)
-    gateways: set[str] = field(default_factory=set)  # the selected ones
+    gateways: set[str] = field(default_factory=set)  # the selected Gateways
     faults: list[Fault] = field(default_factory=list)
 
     def all(self) -> Iterable[BoundServer]:
@@ -80,7 +80,7 @@ class Servers:
 
 
 def servers(gateways: Iterable[kinds.Gateway], workload: Workload, memo: Memo) -> Servers:
-    """What a workload listens on. Where servers exclude each other, the older Gateway's goes first."""
+    """The servers of a workload. If servers conflict, the older Gateway's server wins."""
     found = Servers()
     merge = _Merge(found)
     ordered = sorted(gateways, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace))
@@ -120,7 +120,7 @@ class _Merge:
     def __init__(self, found: Servers) -> None:
         self._found = found
         self._groups: dict[tuple[int, str, str], list[BoundServer]] = {}
-        self._plain: dict[int, tuple[int, str, str]] = {}  # the first plain server of a port that was opened by one
+        self._plain: dict[int, tuple[int, str, str]] = {}  # the plain server that opened a port
         self._ports: set[int] = set()
         self._tls_hosts: dict[tuple[int, str], dict[ServerHost, str]] = {}
         self._https_names: set[str] = set()

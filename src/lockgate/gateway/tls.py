@@ -1,4 +1,4 @@
-"""A server's tls settings to what Envoy presents and asks for.
+"""Translates a server's tls settings.
 
 Source: istio/istio `pilot/pkg/networking/core/listener.go`, `pilot/pkg/security/model/authentication.go`.
 """
@@ -22,7 +22,7 @@ _SUITES = frozenset(
 
 
 def downstream_tls(settings: kinds.ServerTLSSettings, mesh: Mesh) -> DownstreamTls | None:
-    """None where TLS does not end at the gateway. Cipher suites that Envoy does not know are dropped, as Istio does."""
+    """None if the gateway does not terminate TLS. Unknown cipher suites are dropped, as in Istio."""
     if settings.mode in (None, "PASSTHROUGH", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL"):
         return None
     names = settings.credential_names[:2] or ((settings.credential_name,) if settings.credential_name else ())

@@ -1,4 +1,4 @@
-"""From the clusters that routes refer to, those that exist, and who serves them."""
+"""Resolves the clusters that routes reference, and their endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lockgate.resources.faults import Fault, Origin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Use:
-    """A cluster that exists, and what it stands for."""
+    """A cluster that exists, with its service."""
 
     cluster: Cluster
     host: Host
@@ -42,7 +42,7 @@ class Served:
 def clusters(
     references: Mapping[Reference, Origin], hosts: Hosts, destinations: Destinations, mesh: Mesh, memo: Memo
 ) -> Clusters:
-    """The clusters for references. What is missing is reported where something refers to it."""
+    """The clusters for references. Missing hosts, ports and subsets are reported at the reference."""
     uses: list[Use] = []
     faults: list[Fault] = []
     for reference, origin in references.items():
@@ -61,12 +61,12 @@ def clusters(
     return Clusters(tuple(uses), tuple(faults))
 
 
-def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:
-    """The clusters with their endpoints. One that resolves a name and has none to resolve is not made, as in Istio."""
+def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:
+    """The clusters with their endpoints. As in Istio, a DNS cluster without endpoints is omitted."""
     found: dict[str, Cluster] = {}
     served: dict[str, tuple[Endpoint, ...]] = {}
     for use in used.uses:
-        endpoints = memo.made(_endpoints, use, known.pods, *known.of(use.host))
+        endpoints = memo.made(_endpoints, use, registered.pods, *registered.of(use.host))
         if use.cluster.discovery == "EDS":
             found[use.cluster.name] = use.cluster
             served[use.cluster.name] = endpoints
@@ -76,16 +76,16 @@ def resolve(used: Clusters, known: Endpoints, memo: Memo) -> Served:
 
 
 def _endpoints(use: Use, pods: Pods, *slices: kinds.EndpointSlice) -> tuple[Endpoint, ...]:
-    """All endpoints, or those whose Pods carry the subset's labels.
+    """All endpoints, or those whose Pods have the subset's labels.
 
-    An endpoint without a Pod (a program of the user's, the echo backend) carries none and stands for every subset, as
-    it stands for the whole service.
+    An endpoint without a Pod (a local program, the echo backend) has no labels. It belongs to every subset, as it
+    belongs to the whole service.
     """
-    wanted = use.subset.labels.items() if use.subset else ()
+    labels = use.subset.labels.items() if use.subset else ()
     return tuple(
         backend.endpoint
         for backend in backends(use.host, use.port, slices, pods)
-        if backend.labels is None or all(backend.labels.get(name) == value for name, value in wanted)
+        if backend.labels is None or all(backend.labels.get(name) == value for name, value in labels)
     )
 
 

@@ -1,4 +1,4 @@
-"""Routes of several VirtualServices put together by host.
+"""Merges the routes of several VirtualServices by host.
 
 Source: istio/istio `pilot/pkg/networking/core/gateway.go` (buildGatewayHTTPRouteConfig).
 """
@@ -16,7 +16,8 @@ from lockgate.resources.faults import Origin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What one VirtualService adds to one server. `alone` is the virtual host where nothing else has its hosts."""
+    """The routes that one VirtualService adds to one server. `alone` is its virtual host if no other part has its
+    hosts."""
 
     hosts: tuple[str, ...]
     translated: Translated
@@ -32,7 +33,7 @@ def part(hosts: tuple[str, ...], translated: Translated, port: int, redirects: b
 
 @dataclass(slots=True)
 class _Shared:
-    """A host of several parts, or of none. `port` is the first one's; it goes into the name."""
+    """A host with the parts that have it. The name uses `port`, the first part's."""
 
     port: int
     parts: list[Part] = field(default_factory=list)
@@ -40,7 +41,7 @@ class _Shared:
 
 
 class VirtualHosts:
-    """The virtual hosts of one route configuration, while they are gathered."""
+    """Collects the virtual hosts of one route configuration."""
 
     def __init__(self, name: str, port: int, origin: Origin) -> None:
         self._name = name
@@ -49,7 +50,7 @@ class VirtualHosts:
         self._hosts: dict[str, Part | _Shared] = {}
 
     def add(self, part: Part) -> None:
-        """Append a part to its hosts: of several VirtualServices of a host, the earlier one's routes come first."""
+        """Appends a part to its hosts. If several VirtualServices have a host, the earlier one's routes come first."""
         for name in part.hosts:
             if name in self._hosts:
                 host = self._shared(name)
@@ -59,14 +60,14 @@ class VirtualHosts:
                 self._hosts[name] = part
 
     def redirect(self, hosts: Iterable[str], port: int) -> None:
-        """All of a redirecting server's hosts redirect, those too that no VirtualService has."""
+        """All hosts of a redirecting server redirect, including hosts without a VirtualService."""
         for name in hosts:
             host = self._hosts.setdefault(name, _Shared(port))
             if not (isinstance(host, Part) and host.redirects):
                 self._shared(name).require_tls = True
 
     def configuration(self, memo: Memo) -> RouteConfiguration:
-        """Hosts with the very same routes become one virtual host; none at all become one that answers 404."""
+        """Hosts with identical routes become one virtual host. Without any host, one virtual host answers 404."""
         made: list[VirtualHost] = []
         groups: dict[tuple[object, ...], list[str]] = {}
         for name, host in self._hosts.items():
@@ -101,5 +102,5 @@ def _joined(memo: Memo, host: _Shared, names: tuple[str, ...]) -> VirtualHost:
 def _virtual_host(parts: tuple[Translated, ...], names: tuple[str, ...], port: int, require_tls: bool) -> VirtualHost:
     routes = [route for part in parts for route in part.routes]
     if len(parts) > 1:
-        routes.sort(key=lambda route: route.match.catches_all)  # stable: only what takes everything goes last
+        routes.sort(key=lambda route: route.match.catches_all)  # stable: catch-all routes move to the end
     return VirtualHost(f"{min(names)}:{port}", names, tuple(routes), require_tls)

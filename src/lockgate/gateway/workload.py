@@ -1,4 +1,4 @@
-"""The Pod that runs the gateway, and what its Services say about ports.
+"""The gateway's Pod, and its ports as Services define them.
 
 Source: istio/istio `pilot/pkg/model/gateway.go` (resolvePorts), `pilot/pkg/serviceregistry/kube/controller`.
 """
@@ -28,7 +28,7 @@ class WorkloadPort:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """`unprivileged` Pods cannot listen below 1024; istiod then leaves such servers out."""
+    """`unprivileged` Pods cannot listen below 1024; istiod skips such servers."""
 
     name: str
     namespace: str
@@ -41,7 +41,8 @@ class Workload:
         return all(self.labels.get(name) == value for name, value in (selector or {}).items())
 
     def target_port(self, port: int) -> int:
-        """Where a Gateway's port lands: the targetPort of the first Service that has it, or itself."""
+        """The workload's port for a Gateway's port: the targetPort of the first Service that has it, or the same
+        number."""
         for candidate in self.ports:
             if candidate.translated and candidate.port == port:
                 return candidate.target
@@ -49,7 +50,7 @@ class Workload:
 
 
 def workload(pod: kinds.Pod, services: Iterable[kinds.Service]) -> Workload:
-    """The workload of a Pod, with the ports of those `services` that select it, oldest first."""
+    """A Pod's workload, with the ports of the `services` that select it, oldest first."""
     mine = [service for service in services if _selects(service, pod)]
     mine.sort(key=lambda service: (service.metadata.creation_timestamp, service.name))
     ports = tuple(
