@@ -253,7 +253,7 @@ def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:
         ("silent", 561, "the identity provider says 'login_required'"),
         ("imposter", 561, "/token answered 401 invalid_client (AuthTokenEpRequestFailed)"),
         ("lonely", 500, "POST https://127.0.0.1:1/token: All connection attempts failed (AuthTokenEpRequestTimeout)"),
-        ("anonymous", 401, "there is none: does the scope have openid? (AuthInvalidIdToken)"),
+        ("anonymous", 401, "there is no ID token: does the scope include openid? (AuthInvalidIdToken)"),
         ("stranger", 401, "not https://other.login.example (AuthInvalidIdToken)"),
     ],
 )

@@ -29,7 +29,7 @@ def test_each_setting_without_effect_has_its_sentence() -> None:
     web = TargetGroup("web", "web", 80, attributes={**DEFAULTS, "load_balancing.cross_zone.enabled": "false"})
     api = TargetGroup("api", "api", 80, attributes={**DEFAULTS, f"{FAILOVER}.percentage": "50"})
     assert list(without_effect(balancer(web, api, zonal_shift__config__enabled="true"))) == [
-        "load balancer lab: zonal shift has no effect, there is one zone: this machine",
-        "target group web: load balancing across zones is off, which has no effect: there is one zone",
-        "target group api: dns_failover has no effect, one address stands for the load balancer",
+        "load balancer lab: zonal shift has no effect, because this machine is the only zone",
+        "target group web: disabling cross-zone load balancing has no effect, because there is one zone",
+        "target group api: dns_failover has no effect, because the load balancer has one address",
     ]

@@ -14,13 +14,13 @@ TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/loadbalancer/lambda.y
 
 
 @pytest.mark.parametrize("case", TABLE["events"], ids=lambda case: case["name"])
-def test_a_function_is_told_of_a_request(case: dict[str, Any]) -> None:
+def test_a_function_gets_a_request_as_an_event(case: dict[str, Any]) -> None:
     method, target = case["request"].split(" ")
     path, _, query = target.partition("?")
     headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in case.get("headers", ())))
     request = Request(method, path, query, headers, case.get("body", "").encode())
-    told = event(request, "arn:group", multi_value=case.get("multi_value", False))
-    assert {key: told.get(key, "ABSENT") for key in case["event"]} == case["event"]
+    described = event(request, "arn:group", multi_value=case.get("multi_value", False))
+    assert {key: described.get(key, "ABSENT") for key in case["event"]} == case["event"]
 
 
 @pytest.mark.parametrize("case", TABLE["responses"], ids=lambda case: case["name"])
@@ -30,14 +30,14 @@ def test_a_result_is_an_answer(case: dict[str, Any]) -> None:
         assert found == Invalid(case["invalid"])
         return
     assert isinstance(found, Response)
-    told = {
+    described = {
         "status": found.status,
         "phrase": found.phrase,
         "headers": [f"{name}: {value}" for name, value in found.headers],
         "body": found.body.decode(),
     }
-    expected = {key: case[key] for key in told if key in case}
-    assert {key: told[key] for key in expected} == expected
+    expected = {key: case[key] for key in described if key in case}
+    assert {key: described[key] for key in expected} == expected
 
 
 def test_text_that_is_not_utf_8_is_no_event() -> None:

@@ -79,9 +79,9 @@ def test_the_rule_that_a_request_meets(case: dict[str, Any], row: dict[str, Any]
     ]
     decision = decide(balancer(rules, case), request_of(row, 80))
     assert (decision.rule.arn if decision.rule else "default") == row["rule"]
-    told = [str(mismatch) for _, mismatch in decision.earlier]
+    mismatches = [str(mismatch) for _, mismatch in decision.earlier]
     for reason in row.get("because", []):
-        assert reason in told
+        assert reason in mismatches
 
 
 @pytest.mark.parametrize(("case", "row"), rows("outcomes.yaml"))

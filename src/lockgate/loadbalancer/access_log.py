@@ -1,6 +1,6 @@
 """A request's line in a load balancer's access log, in AWS's format.
 
-Source: "Access logs for your Application Load Balancer", "Syntax". What is not known here is ``-``, as there.
+Source: "Access logs for your Application Load Balancer", "Syntax". As in AWS, a field without a value is ``-``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lockgate.loadbalancer.model import Action, FixedResponse, Forward, Listener
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a request once it is over. Durations are milliseconds from its start; None where it never came
-    that far. `rule` is a priority, 0 the default rule, -1 where no rule was looked at.
+    """A completed request. Durations are milliseconds from its start, None if the request did not get that far.
+    `rule` is a priority: 0 is the default rule, -1 means that no rule was evaluated.
     """
 
     start: datetime
@@ -48,7 +48,7 @@ class Entry:
     upgrade: str = ""
     connection: int = 0
     client_left: bool = False
-    waf: str = ""  # what WAF said: allow, block; - where it was to be asked and did not answer
+    waf: str = ""  # WAF's verdict: allow or block; - if WAF did not answer
     stopped_by_waf: bool = False
     error_reason: str = ""
     stopped_by_authentication: bool = False
@@ -60,7 +60,7 @@ class Entry:
 
 
 def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
-    """One line, without its end. `node` is the load balancer's address."""
+    """One line without its line break. `node` is the load balancer's address."""
     listener = next((each for each in balancer.listeners if each.port == entry.listener_port), None)
     ended = entry.start + timedelta(milliseconds=entry.duration_ms)
     sent, first, whole = _processing(entry)
@@ -77,7 +77,7 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
         entry.client,
         target or "-",
         *(sent, first, whole),
-        f"{status:03d}",  # 000 of HTTP/2 is a stream or connection that is ended without an answer
+        f"{status:03d}",  # HTTP/2 logs 000 if a stream or connection ends without a response
         target_status,
         str(entry.received_bytes),
         str(entry.sent_bytes),
@@ -108,8 +108,8 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
 
 
 def object_key(balancer: LoadBalancer, day: datetime, address: str, log: str = "access_logs") -> str:
-    """Where S3 would have the log: a day's lines are one object here. Prefix included, bucket not. `log` is how its
-    attributes begin: ``access_logs``, ``connection_logs`` or ``health_check_logs``."""
+    """The S3 object key of the log, with the prefix and without the bucket. One object holds a day's lines. `log` is
+    the prefix of the log's attributes: ``access_logs``, ``connection_logs`` or ``health_check_logs``."""
     _, _, _, region, account, _ = balancer.arn.split(":", 5)
     prefix = balancer.attributes.get(f"{log}.s3.prefix", "")
     name = (balancer.arn.partition(":loadbalancer/")[2] or balancer.name).replace("/", ".")
@@ -120,8 +120,8 @@ def object_key(balancer: LoadBalancer, day: datetime, address: str, log: str = "
 
 
 def _processing(entry: Entry) -> tuple[str, str, str]:
-    """Seconds until the request was with the target, until it answered, until the answer was with the client; -1 for
-    what did not happen.
+    """Seconds until the target had the request, until it responded, and until the client had the response. A step that
+    did not happen is -1.
     """
     if not entry.target or entry.sent_to_target_ms is None:
         return "-1", "-1", "-1"
@@ -184,7 +184,7 @@ def _time(when: datetime) -> str:
 
 
 def quoted(text: str) -> str:
-    """Quotes and what is no printable ASCII are written ``\\xHH``, so that a line stays a line."""
+    """Writes quotes and everything but printable ASCII as ``\\xHH``, so that an entry stays on one line."""
     if text.isascii() and text.isprintable() and '"' not in text:
         return f'"{text or "-"}"'
     safe = "".join(char if " " <= char <= "~" and char != '"' else f"\\x{ord(char) & 255:02x}" for char in text)
@@ -195,9 +195,9 @@ def start_of(record: Mapping[str, str]) -> datetime:
     return datetime.fromisoformat(record["start"])
 
 
-# What Envoy refuses a request for, as classes and reasons of desync mitigation. Most of what is no HTTP to its parser
-# has one name, which tells none of them.
-_BEFORE_RULES: Final = (400, 414, 463)  # answers of a script that no rule has any part in
+# Requests that Envoy rejects, as classes and reasons of desync mitigation. Envoy's parser has a single error for most
+# malformed HTTP, so a more precise reason is not available.
+_BEFORE_RULES: Final = (400, 414, 463)  # a script sends these before any rule is evaluated
 _REFUSED: Final = {
     "http1.content_length_and_chunked_not_allowed": ("Ambiguous", "BothTeClPresent"),
     "http1.invalid_characters": ("Severe", "BadHeader"),
@@ -206,7 +206,7 @@ _REFUSED: Final = {
 
 
 def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: str = "") -> Entry:
-    """An entry from the record that Envoy writes (`xds.loadbalancer.access_log`). `groups` are ARNs by cluster."""
+    """An entry from the record that Envoy logs (`xds.loadbalancer.access_log`). `groups` maps clusters to ARNs."""
 
     def number(name: str) -> int:
         return int(value) if (value := record.get(name, "-")).lstrip("-").isdigit() else 0
@@ -225,7 +225,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
     unruled = text("details") == "lua_response" and number("status") in _BEFORE_RULES
     rule = (
         "0" if by_waf else "-" if unruled else record.get("rule", "-")
-    )  # none has been looked at; AWS writes 0 (unverified)
+    )  # no rule was evaluated; AWS writes 0 (unverified)
     return Entry(
         start=start_of(record),
         client=text("client"),
@@ -268,7 +268,7 @@ def entry_of(record: Mapping[str, str], groups: Mapping[str, str], certificate: 
 
 
 def _waf(record: Mapping[str, str]) -> tuple[str, str]:
-    """What WAF said, and why it said nothing; nothing at all where it was not asked."""
+    """WAF's verdict, and the error reason if there is no verdict. Both are empty if WAF was not asked."""
     said = record.get("waf", "")
     if said != "-":
         return said, ""

@@ -1,4 +1,4 @@
-"""A user pool of Amazon Cognito is an OpenID Connect provider at addresses that follow from its names.
+"""A user pool of Amazon Cognito is an OpenID Connect provider whose endpoints follow from the pool's ARN and domain.
 
 Source: Amazon Cognito Developer Guide, "Managed login endpoints reference" and "Verifying JSON web tokens".
 """
@@ -16,7 +16,7 @@ POOL: Final = re.compile(
 
 
 def as_oidc(action: AuthenticateCognito, client_secret: str) -> AuthenticateOidc | None:
-    """The same as the generic action; None where the pool's ARN is none."""
+    """The equivalent OIDC action, or None if the user pool's ARN is not valid."""
     pool = POOL.fullmatch(action.user_pool_arn)
     if pool is None:
         return None
@@ -38,5 +38,5 @@ def as_oidc(action: AuthenticateCognito, client_secret: str) -> AuthenticateOidc
 
 
 def domain(name: str, region: str) -> str:
-    """The host of a user pool's domain: a prefix is of Cognito's own, a name with a dot is the pool's owner's."""
+    """The host of a user pool's domain. A prefix is a subdomain of Cognito's; a name with a dot is a custom domain."""
     return name if "." in name else f"{name}.auth.{region}.amazoncognito.com"

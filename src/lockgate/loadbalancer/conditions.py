@@ -1,4 +1,4 @@
-"""Whether a rule's conditions hold for a request, and in words where they do not."""
+"""Decides whether a rule's conditions match a request, and explains in words why they do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lockgate.loadbalancer.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why a rule does not match: the condition, what the request has, and what would have matched."""
+    """Why a rule does not match: the condition, the request's value, and the values that would match."""
 
     condition: Condition
     found: str
@@ -36,14 +36,14 @@ class Mismatch:
 
 
 def mismatches(rule: Rule, request: Request) -> Iterable[Mismatch]:
-    """All conditions must hold; of one condition's values any is enough."""
+    """A rule matches if all its conditions match. A condition matches if any of its values does."""
     for condition in rule.conditions:
         if (mismatch := _mismatch(condition, request)) is not None:
             yield mismatch
 
 
 def field_of(condition: Condition) -> str:
-    """The condition's name in the API."""
+    """The condition's name in the ELBv2 API."""
     match condition:
         case HostHeader():
             return "host-header"
@@ -91,7 +91,7 @@ def _mismatch(condition: Condition, request: Request) -> Mismatch | None:
 
 
 def _in_query(wanted: QueryPair, query: str | None) -> bool:
-    """Parameters are compared as they came: nothing is decoded, and each of a repeated key counts."""
+    """Compares parameters as sent: nothing is decoded, and each occurrence of a repeated key counts."""
     for parameter in (query or "").split("&"):
         key, equals, value = parameter.partition("=")
         if not equals or not matches(wanted.value, value, case_sensitive=False, escapes=True):

@@ -1,7 +1,7 @@
-"""Requests that not all servers read alike, and what a desync mitigation mode makes of them.
+"""Requests that servers may interpret differently, and how each desync mitigation mode treats them.
 
-Source: "Desync mitigation mode" in the Application Load Balancers guide, and aws/http-desync-guardian. Only requests
-that Envoy takes for HTTP get here: the severe kinds are refused before.
+Source: "Desync mitigation mode" in the Application Load Balancers guide, and aws/http-desync-guardian. Envoy's parser
+rejects the severe classes first; only requests that it accepts get here.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Suspicion:
 
 
 def suspicion(request: Request, mode: str) -> Suspicion | None:
-    """None for a request that is as it should be. Only the mode ``strictest`` looks at the names and values of headers
-    that frame nothing.
+    """None for a compliant request. Only the mode ``strictest`` checks the names and values of headers that do not
+    frame the body.
     """
     return _framing(request) or (_headers(request) if mode == "strictest" else None)
 

@@ -1,7 +1,7 @@
-"""ELBv2's own answers to `LoadBalancer` values: what the data plane serves is what the API says, and nothing else.
+"""Reads ELBv2 API responses into `LoadBalancer` values. The data plane serves exactly what the API describes.
 
-The answers are those of the ``describe_*`` calls, as boto3 gives them. What the model cannot hold is not guessed at:
-a condition or action of an unknown kind raises `UnknownShape`. Network load balancers are `elbv2_network`'s.
+The input has the shape of boto3's ``describe_*`` responses. A condition or action that the model cannot express raises
+`UnknownShape`. `elbv2_network` reads Network Load Balancers.
 
 Source: ELBv2 API reference, "Actions" and "Data types".
 """
@@ -40,11 +40,11 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 
-Json: TypeAlias = Mapping[str, Any]  # an answer of the API: untyped until it is a value
+Json: TypeAlias = Mapping[str, Any]  # an API response, untyped until it becomes a value
 
 
 class UnknownShape(ValueError):
-    """The API answered with something this reader does not know; `arn` is where."""
+    """The API returned a shape that this reader does not support; `arn` is the resource that has it."""
 
     def __init__(self, arn: str, what: str) -> None:
         super().__init__(f"{arn}: {what}")
@@ -54,7 +54,7 @@ class UnknownShape(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One reading of the API. Mappings go from the ARN of the owner to the items of the answer."""
+    """One set of API responses. Mappings go from the owner's ARN to the items of the response."""
 
     load_balancers: Sequence[Json] = ()
     load_balancer_attributes: Mapping[str, Sequence[Json]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Answers:
 
 
 def load_balancers(answers: Answers) -> tuple[LoadBalancer, ...]:
-    """Application load balancers, in ARN order, each with the target groups that its actions refer to.
+    """Application Load Balancers in ARN order, each with the target groups that its actions reference.
 
     Raises `UnknownShape`.
     """
@@ -82,7 +82,7 @@ def is_application(answer: Json) -> bool:
 
 
 def load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answers) -> LoadBalancer:
-    """One of them, with those of `groups` that its actions refer to. Raises `UnknownShape`."""
+    """One load balancer, with those of `groups` that its actions reference. Raises `UnknownShape`."""
     arn = answer["LoadBalancerArn"]
     listeners = tuple(
         sorted(
@@ -106,7 +106,7 @@ def load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answ
 
 
 def target_group(answer: Json, answers: Answers) -> TargetGroup:
-    """A target group with its registered targets: those that drain are no longer registered."""
+    """A target group with its registered targets. Draining targets are no longer registered."""
     arn = answer["TargetGroupArn"]
     port = int(answer.get("Port", 0))
     targets = tuple(
@@ -135,7 +135,7 @@ def target_group(answer: Json, answers: Answers) -> TargetGroup:
 
 
 def referred(listeners: Iterable[Listener]) -> tuple[str, ...]:
-    """The target groups that actions forward to, each once, in their order."""
+    """The target groups that actions forward to, in order, without duplicates."""
     return tuple(
         dict.fromkeys(
             weighted.target_group
@@ -221,7 +221,7 @@ def _transform(arn: str, answer: Json) -> Iterable[Rewrite]:
 
 
 def _condition(arn: str, answer: Json) -> Condition:
-    """The short form (``Values`` beside ``Field``) and the long one (``PathPatternConfig``) say the same."""
+    """Accepts the short form (``Values`` beside ``Field``) and the long form (``PathPatternConfig``)."""
     short = tuple(answer.get("Values") or ())
     match answer.get("Field"):
         case "host-header":
@@ -251,7 +251,7 @@ def _regexes(answer: Json, config: Json) -> tuple[str, ...]:
 
 
 def actions_of(arn: str, answer: Iterable[Json]) -> tuple[Action, ...]:
-    """In their order; `arn` is whose they are. Raises `UnknownShape`."""
+    """Actions in their order; `arn` is their owner. Raises `UnknownShape`."""
     return tuple(_action(arn, item) for item in sorted(answer, key=lambda item: int(item.get("Order") or 0)))
 
 
@@ -312,7 +312,7 @@ def _session(config: Json) -> dict[str, Any]:
 
 
 def _forward(answer: Json) -> Forward:
-    """`TargetGroupArn` alone is the old spelling of one target group with weight 1."""
+    """A bare `TargetGroupArn` is the older form of one target group with weight 1."""
     config = answer.get("ForwardConfig") or {}
     groups = config.get("TargetGroups") or [{"TargetGroupArn": answer["TargetGroupArn"]}]
     sticky = config.get("TargetGroupStickinessConfig") or {}

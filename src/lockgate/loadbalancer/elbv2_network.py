@@ -1,4 +1,4 @@
-"""ELBv2's own answers to `NetworkLoadBalancer` values, as `elbv2` does it for application load balancers."""
+"""Reads ELBv2 API responses into `NetworkLoadBalancer` values, as `elbv2` does for Application Load Balancers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, Tc
 
 
 def network_load_balancers(answers: Answers) -> tuple[NetworkLoadBalancer, ...]:
-    """In ARN order, each with the target groups that its listeners forward to. Raises `UnknownShape`."""
+    """In ARN order, each with its listeners' target groups. Raises `UnknownShape`."""
     groups = {group["TargetGroupArn"]: target_group(group, answers) for group in answers.target_groups}
     made = [network_load_balancer(item, groups, answers) for item in answers.load_balancers if is_network(item)]
     return tuple(sorted(made, key=lambda balancer: balancer.arn))
@@ -21,7 +21,7 @@ def is_network(answer: Json) -> bool:
 
 
 def network_load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answers: Answers) -> NetworkLoadBalancer:
-    """One of them, with those of `groups` that its listeners forward to. Raises `UnknownShape`."""
+    """One load balancer, with those of `groups` that its listeners forward to. Raises `UnknownShape`."""
     arn = answer["LoadBalancerArn"]
     items = sorted(answers.listeners.get(arn, ()), key=lambda item: int(item["Port"]))
     listeners = tuple(_listener(item, answers) for item in items)
@@ -41,7 +41,7 @@ def network_load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answe
 
 
 def forwarded(listeners: Iterable[TcpListener]) -> tuple[str, ...]:
-    """The target groups that listeners forward to, each once, in their order."""
+    """The target groups that listeners forward to, in order, without duplicates."""
     return tuple(dict.fromkeys(each.target_group for item in listeners for each in item.forward.target_groups))
 
 

@@ -1,9 +1,8 @@
-"""Why a request could not be authenticated, not be held against a web ACL, or not be answered by a Lambda function, in
-the words of access logs, and what a client is answered then.
+"""Error reason codes of access logs for authentication, WAF and Lambda functions, and the status that the client gets.
 
 Source: "Access logs for your Application Load Balancer", "Error reason codes"; "Troubleshoot your Application Load
-Balancers" for statuses. Where neither says which goes with a code, it is 401 if the code counts as ELBAuthFailure (what
-the client or the provider brought was not good), and 502 for a Lambda function.
+Balancers" for statuses. If neither gives a status for a code, it is 401 for a code that counts as ELBAuthFailure (an
+invalid response from the client or the provider), and 502 for a Lambda function.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-HEADER: Final = "x-lockgate-error-reason"  # of answers of our own services; no client gets to see it
+HEADER: Final = "x-lockgate-error-reason"  # in responses of Lockgate's services; removed before the client's response
 
 AuthReason: TypeAlias = Literal[
     "AuthInvalidAWSALBAuthNonce",
@@ -67,11 +66,11 @@ _NOT_502: Final[Mapping[LambdaReason, int]] = MappingProxyType(
 
 WafReason: TypeAlias = Literal["WAFConnectionError", "WAFResponseReadTimeout", "WAFServiceError"]
 
-WAF_SECONDS: Final = 5  # that WAF may take
+WAF_SECONDS: Final = 5  # time limit of a WAF call
 
 
 def waf_reason(microseconds: int, received_bytes: int) -> WafReason:
-    """Of a WAF that was asked in vain: how long it took, and what came of it."""
+    """The reason why a WAF call failed, from its duration and the bytes received."""
     if microseconds >= WAF_SECONDS * 1_000_000:
         return "WAFResponseReadTimeout"
     return "WAFServiceError" if received_bytes else "WAFConnectionError"
@@ -93,7 +92,7 @@ _INTERNAL: Final[frozenset[LambdaReason]] = frozenset(
 
 
 def auth_metric(reason: AuthReason) -> str:
-    """What CloudWatch counts it as."""
+    """The CloudWatch metric that counts it."""
     if reason == "AuthUserinfoResponseSizeExceeded":
         return "ELBAuthUserClaimsSizeExceeded"
     return "ELBAuthError" if reason in _ERRORS else "ELBAuthFailure"

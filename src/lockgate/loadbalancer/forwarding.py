@@ -1,4 +1,4 @@
-"""A request as it leaves towards a target: the headers that the load balancer sets, and the Host it sends.
+"""The request as sent to a target: the headers that the load balancer sets, and the Host header.
 
 Source: "HTTP headers and Application Load Balancers", "Request tracing for your Application Load Balancer".
 """
@@ -13,9 +13,9 @@ from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.request import Request
 
 TRACE_ID: Final = "1-00000000-000000000000000000000000"
-MOST_TRACED: Final = 7168  # bytes of headers; with more of them, a client's trace header is not kept
+MOST_TRACED: Final = 7168  # bytes of headers; above this, the client's trace header is replaced
 MOST_FORWARDED: Final = 30  # addresses in X-Forwarded-For
-DEFAULT_PORTS: Final = (80, 443)  # of these, a Host header carries no port towards the target
+DEFAULT_PORTS: Final = (80, 443)  # on these ports, the Host header sent to the target has no port
 
 
 def towards_target(balancer: LoadBalancer, listener: Listener, request: Request, trace_id: str) -> Request:
@@ -33,12 +33,12 @@ def towards_target(balancer: LoadBalancer, listener: Listener, request: Request,
 
 
 def _bytes(request: Request) -> int:
-    """Of all headers, with method, target and host."""
+    """The size of all headers, with method, target and host."""
     return sum(len(name) + len(value) for name, value in request.headers) + len(request.target) + len(request.host) + 40
 
 
 def forwarded_for(balancer: LoadBalancer) -> str:
-    """How X-Forwarded-For is treated: ``append``, ``preserve`` or ``remove``."""
+    """The X-Forwarded-For mode: ``append``, ``preserve`` or ``remove``."""
     return balancer.attributes.get("routing.http.xff_header_processing.mode", "append")
 
 
@@ -52,7 +52,7 @@ def drops_invalid_headers(balancer: LoadBalancer) -> bool:
 
 
 def received(balancer: LoadBalancer, listener: Listener, request: Request) -> Request:
-    """The request that transforms see: on 80 and 443 its host has no port, unless hosts are preserved."""
+    """The request that transforms see. On ports 80 and 443 its host has no port, unless hosts are preserved."""
     if keeps_host(balancer) or listener.port not in DEFAULT_PORTS:
         return request
     return replace(request, host=request.host_name)
@@ -63,14 +63,14 @@ def keeps_host(balancer: LoadBalancer) -> bool:
 
 
 def _host(balancer: LoadBalancer, listener: Listener, request: Request) -> str:
-    """On other ports than 80 and 443 never without a port, unless hosts are preserved."""
+    """On ports other than 80 and 443 the host always has a port, unless hosts are preserved."""
     if keeps_host(balancer) or listener.port in DEFAULT_PORTS or request.host != request.host_name:
         return request.host
     return f"{request.host}:{listener.port}"
 
 
 def traced(old: str | None, trace_id: str) -> str:
-    """The trace header: a fresh root where the client sent none, else its own fields behind a fresh Self."""
+    """The trace header: a new root if the client sent none, else the client's fields behind a new Self."""
     kept = [field for field in (old or "").split(";") if field and not field.lstrip().startswith("Self=")]
     if any("Root=" in field for field in kept):
         return ";".join([f"Self={trace_id}", *kept])

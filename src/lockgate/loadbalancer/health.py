@@ -1,4 +1,4 @@
-"""Target health as ELBv2 tells it: a state machine that takes an answer and the time, and says what is so.
+"""Target health as ELBv2 reports it: a state machine that takes a probe's outcome and the time.
 
 States and reason codes are those of `describe_target_health`. Source: "Health checks for Application Load Balancer
 target groups", the same for Network Load Balancers, and `TargetHealth` in the ELBv2 API reference.
@@ -13,23 +13,23 @@ from typing import Final, TypeAlias, assert_never
 from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup, TargetState
 
 USER_AGENT: Final = "ELB-HealthChecker/2.0"
-FIRST_LOOKS_SECONDS: Final = 0.05  # an initial target is looked at this soon again, then ever more rarely,
-SLOWEST_FIRST_LOOK_SECONDS: Final = 1.0  # down to this; see `seconds_until_next`
+FIRST_LOOKS_SECONDS: Final = 0.05  # an initial target is probed again this soon, then with growing delays
+SLOWEST_FIRST_LOOK_SECONDS: Final = 1.0  # up to this one; see `seconds_until_next`
 
 
-# --- what a probe brings -----------------------------------------------------------------------------------------
+# --- outcomes of a probe -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An HTTP status, or a gRPC one where the target group speaks gRPC."""
+    """An HTTP status, or a gRPC status if the target group speaks gRPC."""
 
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection, which is all that a TCP check asks for."""
+    """An established connection: all that a TCP check requires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No connection, a broken one, or no HTTP in it."""
+    """A refused or broken connection, or a response that is not HTTP."""
 
 
 Fault: TypeAlias = Answered | TimedOut | Failed
@@ -51,7 +51,7 @@ Outcome: TypeAlias = Connected | Fault
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`passes` and `failures` are counted in a row; `counted_at` is when a failure was last counted while initial."""
+    """`passes` and `failures` are consecutive counts; `counted_at` is when a failure was last counted while initial."""
 
     state: TargetState
     reason: str = ""
@@ -76,11 +76,11 @@ NOT_IN_USE: Final = Health(
 
 
 def after(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> Health:
-    """The health once a probe has brought `outcome`, at `now` seconds of any monotonic clock.
+    """The health after a probe with `outcome`, at `now` seconds of any monotonic clock.
 
-    One success takes a target out of `initial`; from then on the thresholds rule. Failures of an initial target count
-    no faster than the check's own interval, however often it is looked at: a target that starts slowly is not
-    unhealthy sooner than it would be in AWS.
+    One success takes a target out of `initial`; after that the thresholds apply. Failures of an initial target count no
+    faster than the check's interval, however often it is probed, so a slow start does not make a target unhealthy
+    sooner than in AWS.
     """
     looked = replace(health, looks=health.looks + 1)
     if (wrong := fault(outcome, check)) is not None:
@@ -91,8 +91,8 @@ def after(health: Health, outcome: Outcome, check: HealthCheck, now: float) -> H
 def seconds_until_next(health: Health, check: HealthCheck) -> float:
     """How long after a probe the next one starts.
 
-    The check's interval, except for initial targets: those are looked at quickly, so that an edge on one machine is
-    healthy when its gateway is, and not up to an interval later.
+    The check's interval, except for initial targets: those are probed quickly, so that an edge on one machine is
+    healthy as soon as its gateway is.
     """
     if health.state != "initial":
         return float(check.interval_seconds)
@@ -101,7 +101,7 @@ def seconds_until_next(health: Health, check: HealthCheck) -> float:
 
 
 def fault(outcome: Outcome, check: HealthCheck) -> Fault | None:
-    """What is wrong with an outcome; None where it passes the check."""
+    """Why an outcome does not pass the check, or None if it passes."""
     match outcome:
         case Connected():
             return None
@@ -112,7 +112,7 @@ def fault(outcome: Outcome, check: HealthCheck) -> Fault | None:
 
 
 def matcher_ranges(matcher: str) -> tuple[tuple[int, int], ...]:
-    """``200,300-302`` as ((200, 200), (300, 302)); parts that are no numbers match nothing."""
+    """``200,300-302`` as ((200, 200), (300, 302)). Parts that are not numbers match nothing."""
     ranges = []
     for part in matcher.split(","):
         low, _, high = part.strip().partition("-")
@@ -163,10 +163,10 @@ def _why(outcome: Fault) -> tuple[str, str]:
 
 
 def receiving(group: TargetGroup, states: Mapping[Target, TargetState]) -> frozenset[Target]:
-    """The registered targets that new requests go to.
+    """The registered targets that receive new requests.
 
-    The healthy ones; or all, where too few are healthy (fail-open): fewer than the group's
-    `unhealthy_state_routing` minimum, which is one unless set.
+    The healthy targets. If fewer are healthy than the group's `unhealthy_state_routing` minimum (1 by default), all
+    targets (fail-open).
     """
     registered = frozenset(group.targets)
     healthy = frozenset(target for target in registered if states.get(target) == "healthy")
@@ -174,7 +174,7 @@ def receiving(group: TargetGroup, states: Mapping[Target, TargetState]) -> froze
 
 
 def meets(group: TargetGroup, action: str, healthy: int, registered: int) -> bool:
-    """Whether enough targets are healthy for an action not to be taken: ``unhealthy_state_routing`` or
+    """Whether enough targets are healthy that the action is not taken: ``unhealthy_state_routing`` or
     ``dns_failover``.
     """
     prefix = f"target_group_health.{action}.minimum_healthy_targets."

@@ -15,7 +15,7 @@ from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """One health check: what it found, of which target. `address` is the target's own in its VPC, with the port."""
+    """One health check: its outcome and its target. `address` is the target's VPC address and port."""
 
     group: TargetGroup
     address: str
@@ -25,7 +25,7 @@ class Probed:
 
 
 def line(probed: Probed, balancer: LoadBalancer, node: str) -> str:
-    """One line, without its end. `node` is the load balancer's address."""
+    """One line without its line break. `node` is the load balancer's address."""
     wrong = fault(probed.outcome, probed.group.health_check)
     fields = [
         _type(probed.group),
@@ -49,7 +49,7 @@ def _type(group: TargetGroup) -> str:
 
 
 def _reason(wrong: Fault, group: TargetGroup) -> str:
-    """A refused connection is one that the target reset."""
+    """A refused connection is logged as a reset by the target."""
     match wrong:
         case Answered(code):
             if group.protocol_version == "GRPC":

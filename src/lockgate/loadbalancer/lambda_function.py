@@ -1,7 +1,7 @@
-"""Requests as the events that Lambda functions get from a load balancer, and their results as answers.
+"""Requests as the events that a load balancer sends to Lambda functions, and their results as responses.
 
-Source: "Use Lambda functions as targets of an Application Load Balancer". What a function may leave out, and that null
-is not the same, is what users have seen (awsdocs/elb-application-load-balancers-user-guide#33,
+Source: "Use Lambda functions as targets of an Application Load Balancer". Which fields a function may omit, and that
+null is not the same as omitted, is from user reports (awsdocs/elb-application-load-balancers-user-guide#33,
 aws-powertools/powertools-lambda-python#4671).
 """
 
@@ -38,7 +38,7 @@ _HOP_BY_HOP: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` and `query` as they came, nothing decoded; headers as the load balancer would forward them."""
+    """`path` and `query` as sent, not decoded; headers as the load balancer forwards them."""
 
     method: str
     path: str
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`phrase` is the reason phrase; "" where it is HTTP's own."""
+    """`phrase` is the reason phrase; "" is the status's standard phrase."""
 
     status: int
     headers: Headers
@@ -59,18 +59,18 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """A result that is no answer, and what is wrong with it."""
+    """A result that is not a valid response, and why."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The function failed. What the Runtime Interface Emulator answers then has no other mark than its members."""
+    """The function failed. The Runtime Interface Emulator marks failures only by the members of its result."""
 
 
 def event(request: Request, target_group_arn: str, *, multi_value: bool) -> Event:
-    """Raises `UnicodeDecodeError` for a text that is not UTF-8."""
+    """Raises `UnicodeDecodeError` for text that is not UTF-8."""
     headers = [(name.lower(), value) for name, value in request.headers if name.lower() not in _HOP_BY_HOP]
     body, encoded = _body(request.body, dict(headers))
     return {
@@ -89,7 +89,7 @@ def health_check_event(path: str, target_group_arn: str, *, multi_value: bool) -
 
 
 def response(result: bytes, *, multi_value: bool) -> Response | Invalid | Raised:
-    """What a function's result says. What it leaves out has a default; null is no value for anything."""
+    """The response that a function's result describes. Omitted fields have defaults; null is never valid."""
     try:
         found = json.loads(result)
     except (ValueError, RecursionError):
@@ -105,14 +105,14 @@ def response(result: bytes, *, multi_value: bool) -> Response | Invalid | Raised
     headers = _headers(found.get(name, {}), multi_value)
     if headers is None:
         kind = "lists of strings" if multi_value else "strings"
-        return Invalid(f"its {name} are no object of {kind}")
+        return Invalid(f"its {name} are not an object of {kind}")
     description = found.get("statusDescription", "")
     if not isinstance(description, str):
-        return Invalid("its statusDescription is no string")
+        return Invalid("its statusDescription is not a string")
     body = _decoded(found.get("body", ""), found.get("isBase64Encoded", False))
     if body is None:
-        return Invalid("its body is no string, or not the base64 that isBase64Encoded says")
-    phrase = description.removeprefix(str(status)).strip()  # "200 OK" is what examples have
+        return Invalid("its body is not a string, or not base64 although isBase64Encoded is true")
+    phrase = description.removeprefix(str(status)).strip()  # AWS's examples have "200 OK"
     printable = all(" " <= char <= "~" and char != "|" for char in phrase)
     return Response(status, headers, b"" if status in (204, 304) else body, phrase if printable else "")
 
@@ -130,7 +130,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _many(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]], multi_value: bool) -> Event:
-    """Of a name that comes more than once the last value counts, or all of them."""
+    """If a name occurs more than once, the last value counts, or all of them with `multi_value`."""
     if not multi_value:
         return {"queryStringParameters": dict(query), "headers": dict(headers)}
     found: dict[str, dict[str, list[str]]] = {"multiValueQueryStringParameters": {}, "multiValueHeaders": {}}
@@ -141,7 +141,7 @@ def _many(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]], 
 
 
 def _headers(given: object, multi_value: bool) -> Headers | None:
-    """With what the load balancer adds; None where they are not what they must be."""
+    """With the load balancer's additions; None if they are not valid."""
     if not isinstance(given, dict):
         return None
     made: list[tuple[str, str]] = []
@@ -160,7 +160,7 @@ def _headers(given: object, multi_value: bool) -> Headers | None:
 
 
 def _is_field(name: str, value: object) -> bool:
-    """Whether it may be a header: what is no token or has control characters would be no HTTP (RFC 9110, 5)."""
+    """Whether it is a valid header field: the name is a token, the value has no control characters (RFC 9110, 5)."""
     token = bool(name) and all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name)
     return (
         token and isinstance(value, str) and not any(char != "\t" and (char < " " or char == "\x7f") for char in value)

@@ -1,8 +1,8 @@
-"""An application load balancer as a plain value, in ELBv2's nouns; `network` has the other type.
+"""An Application Load Balancer as a plain value, in ELBv2's nouns. `network` has Network Load Balancers.
 
-Two sources make it: `ingress` from an IngressGroup, `elbv2` from API state. Everything else reads it: Envoy's
-configuration, `routing`, the checks and the deploy plan. Target groups are referred to by a reference string: their
-ARN when read from the API, the controller's resource id (``ns/ingress-service:port``) when built from Ingresses.
+`ingress` builds it from an IngressGroup, `elbv2` from API state. Everything else reads it: Envoy's configuration,
+`routing`, the checks and the deploy plan. Target groups have a reference string: their ARN if read from the API, the
+controller's resource ID (``ns/ingress-service:port``) if built from Ingresses.
 
 Source: ELBv2 API reference, and AWS's ALB user guide for ranges and defaults.
 """
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lockgate.resources.faults import Origin
 
-if TYPE_CHECKING:  # few load balancers have one, and its classes take a while to make
+if TYPE_CHECKING:  # few load balancers have a web ACL, and its classes are slow to import
     from lockgate.loadbalancer.waf.model import WebAcl
 
 
 class _NoEntries(Mapping[str, str]):
-    """The empty mapping, hashable: Python 3.11 takes a default of a dataclass for mutable where it is not."""
+    """The empty mapping, hashable: Python 3.11 rejects a MappingProxyType as a dataclass default."""
 
     def __getitem__(self, key: str) -> str:
         raise KeyError(key)
@@ -44,11 +44,11 @@ Protocol: TypeAlias = Literal["HTTP", "HTTPS"]
 ProtocolVersion: TypeAlias = Literal["HTTP1", "HTTP2", "GRPC"]
 Scheme: TypeAlias = Literal["internal", "internet-facing"]
 IpAddressType: TypeAlias = Literal["ipv4", "dualstack", "dualstack-without-public-ipv4"]
-TargetProtocol: TypeAlias = Literal["HTTP", "HTTPS", "TCP"]  # TCP behind network load balancers
+TargetProtocol: TypeAlias = Literal["HTTP", "HTTPS", "TCP"]  # TCP behind Network Load Balancers
 TargetType: TypeAlias = Literal["instance", "ip", "lambda", "alb"]
 
 
-# --- conditions: all of a rule's must hold; any value of one is enough -------------------------------------------
+# --- conditions: all of a rule's conditions must match; any value of a condition is enough -----------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class QueryString:
 
 @dataclass(frozen=True, slots=True)
 class SourceIp:
-    values: tuple[str, ...]  # CIDRs; the TCP peer is what is compared
+    values: tuple[str, ...]  # CIDRs; compared with the TCP peer
 
 
 Condition: TypeAlias = HostHeader | PathPattern | HttpHeader | HttpRequestMethod | QueryString | SourceIp
@@ -99,19 +99,19 @@ Condition: TypeAlias = HostHeader | PathPattern | HttpHeader | HttpRequestMethod
 
 @dataclass(frozen=True, slots=True)
 class WeightedTargetGroup:
-    target_group: str  # reference, see above
+    target_group: str  # a reference, as described above
     weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
     target_groups: tuple[WeightedTargetGroup, ...]
-    stickiness_seconds: int | None = None  # TargetGroupStickinessConfig: None is disabled
+    stickiness_seconds: int | None = None  # TargetGroupStickinessConfig: None means disabled
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Omitted parts of the API's RedirectConfig are their placeholders: the request's own."""
+    """Parts that the API's RedirectConfig omits are placeholders: they keep the request's value."""
 
     status_code: Literal["HTTP_301", "HTTP_302"]
     protocol: str = "#{protocol}"
@@ -176,7 +176,7 @@ Action: TypeAlias = FinalAction | PreAction
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One rewrite of a transform. `target` tells what is rewritten: the Host header, or path and query."""
+    """One rewrite of a transform. `target` is the rewritten part: the Host header, or path and query."""
 
     target: Literal["host-header", "url"]
     regex: str
@@ -188,7 +188,7 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`actions` end with the one final action; those before it authenticate."""
+    """`actions` end with exactly one final action; the actions before it authenticate."""
 
     priority: int
     conditions: tuple[Condition, ...]
@@ -209,7 +209,8 @@ class MutualAuthentication:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """`certificates` are ARNs, the default one first; HTTPS listeners have at least one. Rules ascend by priority."""
+    """`certificates` are ARNs, the default first; an HTTPS listener has at least one. Rules are in ascending
+    priority."""
 
     port: int
     protocol: Protocol
@@ -226,9 +227,9 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """Defaults are the API's for instance and ip targets; the controller sets its own.
+    """Defaults are the API's for instance and IP targets; the controller sets its own.
 
-    A TCP check is passed by a connection: it has neither `path` nor `matcher`.
+    A TCP check passes if a connection is established. It has neither `path` nor `matcher`.
     """
 
     protocol: TargetProtocol = "HTTP"
@@ -239,7 +240,7 @@ class HealthCheck:
     healthy_threshold_count: int = 5
     unhealthy_threshold_count: int = 2
     matcher: str = "200"
-    enabled: bool = True  # may be off for Lambda functions alone
+    enabled: bool = True  # only Lambda target groups may disable it
 
 
 TargetState: TypeAlias = Literal["initial", "healthy", "unhealthy", "unused", "draining", "unavailable"]
@@ -247,7 +248,7 @@ TargetState: TypeAlias = Literal["initial", "healthy", "unhealthy", "unused", "d
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """A registered target. `id` is an instance id, an address or a load balancer's ARN, as in the API."""
+    """A registered target. As in the API, `id` is an instance ID, an IP address or a load balancer's ARN."""
 
     id: str
     port: int
@@ -256,7 +257,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """`protocol_version` says nothing where the protocol is TCP."""
+    """`protocol_version` has no meaning if the protocol is TCP."""
 
     reference: str
     name: str
@@ -276,7 +277,7 @@ class TargetGroup:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancer:
-    """Listeners ascend by port; `target_groups` holds each group that an action refers to, by its reference."""
+    """Listeners are in ascending port order; `target_groups` holds each referenced group, by its reference."""
 
     name: str
     listeners: tuple[Listener, ...]
@@ -290,5 +291,5 @@ class LoadBalancer:
     arn: str = ""
     dns_name: str = ""
     canonical_hosted_zone_id: str = ""
-    web_acl: WebAcl | None = None  # the one that is associated with it
+    web_acl: WebAcl | None = None  # the associated web ACL
     origin: Origin | None = None

@@ -1,6 +1,6 @@
-"""A network load balancer as a plain value: it passes connections on, and knows nothing of what they carry.
+"""A Network Load Balancer as a plain value: it forwards TCP connections and does not inspect them.
 
-Its target groups are `model`'s, of protocol TCP; one of type ``alb`` has an application load balancer as its target.
+It uses `model`'s target groups, with protocol TCP. A target group of type ``alb`` targets an Application Load Balancer.
 
 Source: ELBv2 API reference, and AWS's NLB user guide for ranges and defaults.
 """
@@ -24,7 +24,7 @@ from lockgate.resources.faults import Origin
 
 @dataclass(frozen=True, slots=True)
 class SubnetMapping:
-    """A subnet, and the static address there, if any: an Elastic IP's allocation id, or a private one."""
+    """A subnet, and its static address if any: an Elastic IP's allocation ID, or a private address."""
 
     subnet: str
     allocation_id: str = ""
@@ -43,7 +43,7 @@ class TcpListener:
 
 @dataclass(frozen=True, slots=True)
 class NetworkLoadBalancer:
-    """Listeners ascend by port; `target_groups` holds each group that a listener forwards to, by its reference."""
+    """Listeners are in ascending port order; `target_groups` holds each referenced group, by its reference."""
 
     name: str
     listeners: tuple[TcpListener, ...]

@@ -1,7 +1,7 @@
-"""Rule patterns: `*` is any run of characters, also none, and `?` exactly one; the whole string must match.
+"""Rule patterns: `*` matches zero or more characters, `?` exactly one. The whole string must match.
 
-The same pattern is compared here and, as a regular expression in RE2's syntax, by Envoy. Source: "Listener rules for
-your Application Load Balancer", "Condition types".
+Patterns are matched here and, as RE2 regular expressions, by Envoy. Source: "Listener rules for your Application Load
+Balancer", "Condition types".
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from functools import lru_cache
 
 
 def is_literal(pattern: str, *, escapes: bool = False) -> bool:
-    """Whether no character of `pattern` is a wildcard; `escapes` as for `expression`."""
+    """Whether `pattern` has no wildcards; `escapes` as for `expression`."""
     return all(not wild for _, wild in _parts(pattern, escapes))
 
 
 def literal(pattern: str, *, escapes: bool = False) -> str:
-    """A pattern without wildcards as the string that it matches."""
+    """The string that a pattern without wildcards matches."""
     return "".join(char for char, _ in _parts(pattern, escapes))
 
 
 def expression(pattern: str, *, escapes: bool = False, any_character: str = "") -> str:
-    """`pattern` as a regular expression that RE2 and `re` both read, unanchored.
+    """`pattern` as an unanchored regular expression, valid for RE2 and for `re`.
 
-    `escapes`: ``\\*`` and ``\\?`` stand for themselves, as query-string conditions have it. `any_character` is what a
-    wildcard stands for; printable ASCII unless given.
+    `escapes`: ``\\*`` and ``\\?`` are literal characters, as in query-string conditions. `any_character` is the class
+    that a wildcard matches, by default printable ASCII.
     """
     anything = any_character or "[ -~]"
     return "".join(
@@ -38,7 +38,7 @@ def matches(pattern: str, text: str, *, case_sensitive: bool, escapes: bool = Fa
 
 
 def search(regex: str, text: str, *, case_sensitive: bool) -> bool:
-    """Whether a regex value of a condition is found in `text`; an expression that does not compile matches nothing."""
+    """Whether `regex` is found in `text`. An expression that does not compile matches nothing."""
     try:
         return _compiled(regex, case_sensitive).search(text) is not None
     except re.error:
@@ -46,7 +46,7 @@ def search(regex: str, text: str, *, case_sensitive: bool) -> bool:
 
 
 def quote(text: str) -> str:
-    """`text` as a regular expression that matches it alone, in RE2 as in `re`."""
+    """A regular expression that matches exactly `text`, in RE2 and in `re`."""
     return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", text)
 
 

@@ -14,13 +14,13 @@ from typing import Final, Literal, TypeAlias
 TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
 VERSIONS: Final[tuple[TlsVersion, ...]] = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-DEFAULT: Final = "ELBSecurityPolicy-2016-08"  # what the API gives a listener that names none
+DEFAULT: Final = "ELBSecurityPolicy-2016-08"  # the API's default
 PREFIX: Final = "ELBSecurityPolicy-"
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
-    """`ciphers` are those of TLS 1.2 and below, in the server's order; TLS 1.3 has its own three, always."""
+    """`ciphers` are those of TLS 1.2 and below, in the server's order. TLS 1.3 always has the same three ciphers."""
 
     name: str
     oldest: TlsVersion
@@ -31,12 +31,12 @@ class SecurityPolicy:
 
 
 def policy(name: str) -> SecurityPolicy | None:
-    """A policy by its full name; "" is the default one, None an unknown name."""
+    """A policy by its full name. "" is the default policy; None is returned for an unknown name."""
     return POLICIES.get(name or DEFAULT)
 
 
 def towards_targets(listener_policy: str) -> SecurityPolicy:
-    """The policy of connections to targets, which hangs on the listener's ("Backend connections")."""
+    """The policy for connections to targets, which depends on the listener's policy ("Backend connections")."""
     chosen = policy(listener_policy) or POLICIES[DEFAULT]
     if chosen.fips:
         return POLICIES[PREFIX + "TLS13-1-0-FIPS-2023-04"]
@@ -45,7 +45,7 @@ def towards_targets(listener_policy: str) -> SecurityPolicy:
     return POLICIES[DEFAULT]
 
 
-# Families of ciphers, each a letter below. The order over all of them is the server's preference.
+# Cipher families, each with a letter. The list is in the server's order of preference.
 _ORDER: Final = (
     ("G", "ECDHE-ECDSA-AES128-GCM-SHA256"),
     ("G", "ECDHE-RSA-AES128-GCM-SHA256"),
@@ -68,7 +68,7 @@ _ORDER: Final = (
     ("D", "DES-CBC3-SHA"),
 )
 
-# Name without prefix: oldest and newest version, families.
+# Name without prefix: lowest and highest TLS version, cipher families.
 _TABLE: Final[Mapping[str, tuple[TlsVersion, TlsVersion, str]]] = MappingProxyType(
     {
         "2016-08": ("TLSv1", "TLSv1.2", "GBCRS"),
@@ -92,7 +92,7 @@ _TABLE: Final[Mapping[str, tuple[TlsVersion, TlsVersion, str]]] = MappingProxyTy
     }
 )
 
-# A TLS 1.3 policy of 2021 comes again under these dates: with FIPS modules, with post-quantum key exchange, or both.
+# Variants of the TLS 1.3 policies of 2021 under these dates: with FIPS modules, post-quantum key exchange, or both.
 _VARIANTS: Final = (
     ("FIPS-2023-04", True, False),
     ("PQ-2025-09", False, True),

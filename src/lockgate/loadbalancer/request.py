@@ -1,4 +1,4 @@
-"""A request as a value: what a client sends, and what a target gets."""
+"""A request as a value: as a client sends it, or as a target receives it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ HttpVersion: TypeAlias = Literal["HTTP/1.0", "HTTP/1.1", "HTTP/2"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`target` is path and query as they are on the wire; `host` the Host header or ``:authority``, with any port.
+    """`target` is path and query as on the wire; `host` is the Host header or ``:authority``, with its port if any.
 
-    `port` is the listener's; `source` the address at the other end of the connection. Header names keep their case.
+    `port` is the listener's; `source` is the peer's address. Header names keep their case.
     """
 
     method: str = "GET"
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def query(self) -> str | None:
-        """Without the ``?``; None where there is none."""
+        """Without the ``?``; None if the request has no query."""
         _, mark, query = self.target.partition("?")
         return query if mark else None
 

@@ -1,7 +1,7 @@
-"""Transforms: a rule's rewrites of host, and of path and query, after the rule is chosen.
+"""Transforms: a rule rewrites the host, or path and query, after it has matched.
 
-Source: "Transforms for listener rules". No match leaves the request as it is; a result that is no host or no path
-fails the request with status 500.
+Source: "Transforms for listener rules". If the expression does not match, the request is unchanged. If the result is
+not a valid host or path, the request fails with status 500.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lockgate.loadbalancer.request import Request
 
 
 class RewriteFailed(Exception):
-    """The expression matched and what came of it cannot be sent."""
+    """The expression matched, but its result is not a valid host or path."""
 
 
 def rewritten(transforms: Sequence[Rewrite], request: Request) -> Request:
@@ -25,25 +25,25 @@ def rewritten(transforms: Sequence[Rewrite], request: Request) -> Request:
             case "host-header":
                 made = substituted(transform, request.host)
                 if not made or re.search(r"[^!-~]|[/?#]", made):
-                    raise RewriteFailed(f"the host rewrite leads to {made!r}, which is no host")
+                    raise RewriteFailed(f"the host rewrite leads to {made!r}, which is not a valid host")
                 request = replace(request, host=made)
             case "url":
                 made = substituted(transform, request.target)
                 if not made.startswith("/") or re.search(r"[^!-~]", made):
-                    raise RewriteFailed(f"the URL rewrite leads to {made!r}, which is no path")
+                    raise RewriteFailed(f"the URL rewrite leads to {made!r}, which is not a valid path")
                 request = replace(request, target=made)
     return request
 
 
 def substituted(transform: Rewrite, text: str) -> str:
-    """Every match replaced; ``$1`` to ``$9`` are the expression's groups."""
+    """Replaces every match; ``$1`` to ``$9`` are the expression's groups."""
     compiled = _compiled(transform.regex)
     if compiled is None:
         return text
     made, end = "", 0
     for found in compiled.finditer(text):
         if found.start() == found.end() == end and end > 0:
-            continue  # RE2 takes no empty match right behind another match
+            continue  # RE2 has no empty match directly after another match
         made += text[end : found.start()] + _filled(transform.replace, found)
         end = found.end()
     return made + text[end:]

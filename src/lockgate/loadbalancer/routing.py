@@ -1,8 +1,8 @@
-"""What a load balancer would do with a request: the decision that Envoy is programmed to make, without Envoy.
+"""Predicts what a load balancer does with a request: the decision that Envoy is programmed to make, without Envoy.
 
-`decide` walks the request through listener, certificate, web ACL, rules in their order, and the final action, and says
-of each rule that came earlier why it did not match. Nothing is asked of the network: which target of a group is taken,
-and what it answers, is not decided here.
+`decide` evaluates listener, certificate, web ACL, rules in priority order, and the final action. For each earlier rule
+it gives the condition that did not match. It does no I/O: it does not choose a target of the group and does not predict
+the target's response.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ __all__ = [
 ]
 
 
-# --- what comes of a request -------------------------------------------------------------------------------------
+# --- outcomes ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class NoListener:
-    """Nothing listens on the port: the connection is refused."""
+    """No listener has this port: the connection is refused."""
 
     port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The load balancer's own error page, and why."""
+    """An error page of the load balancer, and why."""
 
     status: int
     why: str
@@ -77,7 +77,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """WAF's answer, by a rule of the web ACL (``GROUP/RULE`` for one in a group) or else by its default action."""
+    """WAF's response, from a rule of the web ACL (``GROUP/RULE`` for a rule group's) or from its default action."""
 
     response: Response
     rule: str | None
@@ -108,14 +108,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class LoginReturns:
-    """The way back from an identity provider: the load balancer takes the request itself, whatever rules say of it, and
-    sends the client where it wanted to.
+    """The callback from an identity provider. The load balancer handles the request itself, before any rule, and
+    redirects the client to the URL that it first requested.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A target group that may get the request, and how often: `weight` of the sum over all shares."""
+    """A target group that may get the request, with its probability: `weight` divided by the sum of all shares."""
 
     target_group: str
     weight: int
@@ -123,7 +123,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """`request` is the request as a target would see it; its trace id has the digits given to `decide`."""
+    """`request` is the request as the target receives it, with the trace ID that was passed to `decide`."""
 
     shares: tuple[Share, ...]
     request: Request
@@ -134,10 +134,10 @@ Outcome: TypeAlias = NoListener | Refused | Blocked | Redirected | Answered | Lo
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`rule` is None for the default rule; `earlier` tells of each rule before it why it did not match.
+    """`rule` is None for the default rule; `earlier` has the mismatch of each rule before it.
 
-    `authentication` holds what must succeed before `outcome` comes true. `waf` is what the web ACL says, where one was
-    asked: with blind spots in it, `outcome` comes true only if none of those rules is met.
+    `authentication` must succeed before `outcome` applies. `waf` is the web ACL's verdict, if there is a web ACL: if it
+    has blind spots, `outcome` applies only if none of those rules matches.
     """
 
     outcome: Outcome
@@ -151,7 +151,7 @@ class Decision:
 
     @property
     def priority(self) -> int | Literal["default"] | None:
-        """As the rule's listing has it; None where no rule was looked at."""
+        """As listings show it; None if no rule was evaluated."""
         if self.action is None:
             return None
         return self.rule.priority if self.rule else "default"
@@ -166,9 +166,9 @@ def decide(
     body: bytes = b"",
     country: Countries | None = None,
 ) -> Decision:
-    """`names` are the DNS names of certificates by ARN, for the choice by server name; `trace_id` is a fresh one.
+    """`names` maps certificate ARNs to DNS names, for selection by SNI; `trace_id` is a new trace ID.
 
-    `body` is the request's; `country` tells the web ACL where an address is. Rates are as if no request came before.
+    `body` is the request's; `country` maps an address to its country. Rate-based rules see no earlier requests.
     """
     listener = next((each for each in balancer.listeners if each.port == request.port), None)
     if listener is None:
@@ -186,7 +186,7 @@ def decide(
     rule, earlier = _rule(listener, request)
     actions = rule.actions if rule else listener.default_actions
     action = actions[-1]
-    assert isinstance(action, Forward | Redirect | FixedResponse), "the API lets no other action be the last"
+    assert isinstance(action, Forward | Redirect | FixedResponse), "the API allows no other final action"
     return Decision(
         outcome=_outcome(balancer, listener, rule, action, _with_inserted(request, waf), trace_id),
         listener=listener,
@@ -200,12 +200,12 @@ def decide(
 
 
 LONGEST_TARGET = 16384
-LONGEST_LINE = 16383  # of headers, each by itself;
-MOST_BYTES = 65536  # and of all of them
+LONGEST_LINE = 16383  # bytes of one header line
+MOST_BYTES = 65536  # bytes of all headers
 
 
 def _malformed(request: Request) -> Refused | None:
-    """What is refused before anything is looked at."""
+    """Requests that are refused before WAF and rules are evaluated."""
     if request.method == "TRACE":
         return Refused(405, "the method TRACE is not allowed")
     if request.protocol == "HTTP/1.1" and not request.host:
@@ -234,7 +234,7 @@ def _with_inserted(request: Request, waf: Verdict | None) -> Request:
 
 
 def _too_much(request: Request, mode: str) -> Refused | None:
-    """What is refused before any rule is looked at, but after WAF. `mode` is that of desync mitigation."""
+    """Requests that are refused after WAF and before any rule. `mode` is the desync mitigation mode."""
     forwarded = request.all("x-forwarded-for")
     if len(request.target) > LONGEST_TARGET:
         return Refused(414, f"the request's target is longer than {LONGEST_TARGET} bytes")
@@ -320,7 +320,7 @@ def _incompatible(version: str, request: Request) -> str | None:
 
 
 def location(redirect: Redirect, listener: Listener, request: Request) -> str:
-    """The Location of a redirect: always with its port; without ``?`` where no query is left."""
+    """The Location of a redirect. It always has a port; it has no ``?`` if the query is empty."""
     path, _, query = request.target.partition("?")
     values = {
         "#{protocol}": listener.protocol.lower(),
@@ -330,7 +330,7 @@ def location(redirect: Redirect, listener: Listener, request: Request) -> str:
         "#{query}": query,
     }
     filled = _fill(redirect.query, values)
-    bare = redirect.query == "#{query}" and request.query == ""  # a query that is kept is kept as it came
+    bare = redirect.query == "#{query}" and request.query == ""  # an unchanged query keeps its bare "?"
     return (
         f"{_fill(redirect.protocol, values).lower()}://{_fill(redirect.host, values)}"
         f":{_fill(redirect.port, values)}{_fill(redirect.path, values)}" + (f"?{filled}" if filled or bare else "")
@@ -338,7 +338,7 @@ def location(redirect: Redirect, listener: Listener, request: Request) -> str:
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    """Placeholders filled once: what a request brings is not looked into again."""
+    """Replaces placeholders once: values from the request are not expanded again."""
     made, rest = "", template
     while rest:
         start = rest.find("#{")
@@ -353,8 +353,8 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def certificate_for(listener: Listener, server_name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The first certificate for exactly the server name, else the first with a wildcard for it, or the default one:
-    never an alert.
+    """The first certificate whose name equals the server name, else the first with a matching wildcard, else the
+    default certificate. A load balancer never rejects a server name.
     """
     if listener.protocol != "HTTPS" or not listener.certificates:
         return None

@@ -1,6 +1,6 @@
-"""Sessions of users who logged in at an identity provider: cookies, and the steps of the authorization code flow.
+"""Sessions of users who logged in with an identity provider: cookies, and the authorization code flow.
 
-Everything that a load balancer remembers is in what the client carries, sealed: it keeps no state of its own.
+The load balancer keeps no session state. All of it is sealed in the client's cookies.
 Source: "Authenticate users using an Application Load Balancer".
 """
 
@@ -22,7 +22,7 @@ CALLBACK: Final = "/oauth2/idpresponse"
 NONCE_COOKIE: Final = "AWSALBAuthNonce"
 NONCE_LENGTH: Final = 16
 LOGIN_SECONDS: Final = 900
-COOKIE_SECONDS: Final = 604800  # whatever the session timeout: that is inside the value
+COOKIE_SECONDS: Final = 604800  # fixed: the session timeout is inside the sealed value
 SHARD_BYTES: Final = 4000
 SHARDS: Final = 4
 LARGEST_BYTES: Final = 11 * 1024  # claims and access token together
@@ -30,7 +30,7 @@ LARGEST_BYTES: Final = 11 * 1024  # claims and access token together
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`began` and `expires` are Unix time: of the login, and of the access token."""
+    """`began` is the Unix time of the login, `expires` that of the access token's expiry."""
 
     claims: Mapping[str, Any]
     access_token: str
@@ -45,7 +45,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What comes back with the identity provider's answer: `rule` is whose action began it."""
+    """The state that returns with the identity provider's response; `rule` is the rule whose action started the
+    login."""
 
     rule: str
     uri: str
@@ -54,10 +55,10 @@ class Login:
 
 
 def seal(value: Session | Login, key: bytes, nonce: bytes) -> str:
-    """Encrypted and authenticated; `key` has 32 bytes, `nonce` 12 that were never used with it."""
+    """Encrypted and authenticated; `key` has 32 bytes; `nonce` has 12 and must be unique for the key."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    plain = zlib.compress(json.dumps(asdict(value)).encode())  # 11 KB of claims and tokens have to fit four cookies
+    plain = zlib.compress(json.dumps(asdict(value)).encode())  # 11 KB of claims and tokens must fit into four cookies
     return urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, plain, None)).decode()
 
 
@@ -84,7 +85,7 @@ def _opened(value: str, key: bytes) -> dict[str, Any] | None:
 
 
 def authorization_url(action: AuthenticateOidc, host: str, state: str) -> str:
-    """Where a client is sent to log in. It has no nonce, and its parameters come in this order: so observed."""
+    """The login URL. As observed on load balancers, it has no nonce, and its parameters come in this order."""
     parameters = {
         "client_id": action.client_id,
         "redirect_uri": callback_url(host),
@@ -104,10 +105,10 @@ def callback_url(host: str) -> str:
 def login_failure(
     values: Mapping[str, str], nonce: str | None, login: Login | None, now: float
 ) -> tuple[int, AuthReason] | None:
-    """Why a client that comes back from the identity provider is not logged in, and the status that it is answered.
+    """Why a client's callback does not log it in, with the response's status. None if it may proceed.
 
-    `values` is the query of the callback, `nonce` the client's cookie, `login` what its state was sealed from. The
-    code is spent only after all of this.
+    `values` is the callback's query, `nonce` the client's cookie, `login` the unsealed state. The authorization code is
+    redeemed only after all checks.
     """
     reason: AuthReason
     if "state" not in values:
@@ -132,16 +133,16 @@ def cookies_of(header: str | None) -> dict[str, str]:
 
 
 def sharded(name: str, cookies: Mapping[str, str]) -> str:
-    """A session's value, put together from its cookies."""
+    """A session's value, joined from its cookies."""
     return "".join(cookies.get(f"{name}-{at}", "") for at in range(SHARDS))
 
 
 def session_cookies(
     name: str, value: str, now: float, *, held: Iterable[str] = (), cross_origin: bool = False
 ) -> Iterable[str]:
-    """Set-Cookie values: four shards at most, and the end of those that the client has too many (of `held`).
+    """Set-Cookie values: at most four shards, and expired cookies for the shards in `held` that are no longer used.
 
-    Raises `ValueError` for a value that does not fit.
+    Raises `ValueError` for a value that does not fit into four cookies.
     """
     if len(value) > SHARD_BYTES * SHARDS:
         raise ValueError("the session does not fit its cookies")

@@ -23,9 +23,9 @@ from lockgate.controllers.elastic_load_balancing.platform import ProxyTo, Receiv
 from lockgate.loadbalancer import sessions
 from lockgate.loadbalancer.cognito import as_oidc
 from lockgate.loadbalancer.error_reasons import HEADER, AuthReason, auth_metric, status_of
+from lockgate.loadbalancer.jwt import refusal, signed_by_us
 from lockgate.loadbalancer.model import AuthenticateCognito, AuthenticateOidc, JwtValidation, LoadBalancer
 from lockgate.loadbalancer.sessions import Login, Session
-from lockgate.loadbalancer.tokens import refusal, signed_by_us
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

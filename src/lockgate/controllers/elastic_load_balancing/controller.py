@@ -21,7 +21,7 @@ from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, 
 from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
 from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
-from lockgate.loadbalancer.known import Known
+from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.loadbalancer.without_effect import without_effect
@@ -91,7 +91,7 @@ class ElasticLoadBalancing:
         probed = self._logs.probed if self._logs else lambda _: None
         self._functions = LambdaFunctions(functions, serve)
         self._targets = Targets(platform, self._places, self._notice, probed, self._functions)
-        self._known = Known()
+        self._discovered = Discovered()
         self._certificates: dict[str, Material] = {}
         self._trust_stores: dict[str, TrustStore] = {}
         self._unserved: dict[str, str] = {}
@@ -114,12 +114,12 @@ class ElasticLoadBalancing:
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
         """Application load balancers as last read from the API."""
-        return tuple(map(self._web_acls.protecting, self._known.load_balancers.values()))
+        return tuple(map(self._web_acls.protecting, self._discovered.load_balancers.values()))
 
     @property
     def network_load_balancers(self) -> tuple[NetworkLoadBalancer, ...]:
         """The same of network load balancers."""
-        return tuple(self._known.network_load_balancers.values())
+        return tuple(self._discovered.network_load_balancers.values())
 
     @property
     def current(self) -> bool:
@@ -192,8 +192,8 @@ class ElasticLoadBalancing:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
-                known = {each.arn for each in self._known.all} | self._known.target_groups.keys()
-                arns = sorted({*known, *await listed(self._aws)})
+                current = {each.arn for each in self._discovered.all} | self._discovered.target_groups.keys()
+                arns = sorted({*current, *await listed(self._aws)})
             except AwsError as error:
                 log.warning("cannot list load balancers: %s", error)
                 continue
@@ -246,23 +246,23 @@ class ElasticLoadBalancing:
         except BaseException:
             self._stale |= stale
             raise
-        await self._functions.follow(self._known.target_groups.values())
-        self._targets.follow(self._known.target_groups, self._known.used)
+        await self._functions.follow(self._discovered.target_groups.values())
+        self._targets.follow(self._discovered.target_groups, self._discovered.used)
         self._assign_sockets()
         self._act()
 
     async def _read(self, arns: frozenset[str] | None) -> None:
-        """All of ELBv2, or what has these ARNs."""
+        """Reads all of ELBv2, or only these ARNs."""
 
         def faulty(arn: str, fault: Exception) -> None:
-            log.error("load balancer %s stays as it was: %s", arn, fault)
+            log.error("cannot read load balancer %s, keeping its previous state: %s", arn, fault)
 
-        self._known = self._known.after(await read(self._aws, arns), arns, faulty)
-        if strangers := self._known.strangers:
-            self._known = self._known.after(await read(self._aws, strangers), strangers, faulty)
+        self._discovered = self._discovered.after(await read(self._aws, arns), arns, faulty)
+        if missing := self._discovered.missing:
+            self._discovered = self._discovered.after(await read(self._aws, missing), missing, faulty)
 
     async def _fetch_certificates(self, *, again: bool) -> None:
-        """Material of every certificate in use; the known is asked for again only when ACM changed."""
+        """Material of every certificate in use. Certificates already fetched are fetched again only if ACM changed."""
         from lockgate.xds.loadbalancer import Material
 
         wanted = dict.fromkeys(
@@ -339,11 +339,11 @@ class ElasticLoadBalancing:
 
     def _assign_sockets(self) -> None:
         """A load balancer keeps its address and its listeners their ports for as long as they exist."""
-        names = {each.dns_name for each in self._known.all}
-        listeners = {(each.dns_name, here.port) for each in self._known.all for here in each.listeners}
+        names = {each.dns_name for each in self._discovered.all}
+        listeners = {(each.dns_name, here.port) for each in self._discovered.all for here in each.listeners}
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
         self._ports = {key: port for key, port in self._ports.items() if key in listeners}
-        for balancer in self._known.all:
+        for balancer in self._discovered.all:
             if balancer.dns_name not in self._addresses:
                 self._addresses[balancer.dns_name] = self._next_address()
             address = self._addresses[balancer.dns_name]
@@ -356,7 +356,7 @@ class ElasticLoadBalancing:
         """An application load balancer behind a network one is at its own socket; of others `resolve` knows."""
         if target_type != "alb":
             return self._resolve(target, target_type, vpc_id)
-        balancer = self._known.load_balancers.get(target.id)
+        balancer = self._discovered.load_balancers.get(target.id)
         port = self._ports.get((balancer.dns_name, target.port)) if balancer else None
         return ((self._addresses[balancer.dns_name], port),) if balancer and port else ()
 
@@ -374,17 +374,17 @@ class ElasticLoadBalancing:
             (balancer.arn, listener.port): Socket(
                 self._addresses[balancer.dns_name], self._ports[balancer.dns_name, listener.port]
             )
-            for balancer in self._known.all
+            for balancer in self._discovered.all
             for listener in balancer.listeners
         }
         endpoints = {
             reference: self._targets.endpoints(group)
-            for balancer in self._known.all
+            for balancer in self._discovered.all
             for reference, group in balancer.target_groups.items()
         }
         self._built = self._built or Built()
         made = snapshot(
-            tuple(map(self._web_acls.protecting, self._known.all)),
+            tuple(map(self._web_acls.protecting, self._discovered.all)),
             sockets=sockets,
             certificates=self._certificates,
             trust_stores=self._trust_stores,

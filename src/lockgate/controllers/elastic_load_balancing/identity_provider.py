@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from lockgate.controllers.elastic_load_balancing.bodies import body_of
 from lockgate.controllers.elastic_load_balancing.platform import ProxyTo
 from lockgate.loadbalancer.error_reasons import AuthReason
+from lockgate.loadbalancer.jwt import id_token_refusal
 from lockgate.loadbalancer.model import AuthenticateOidc
 from lockgate.loadbalancer.sessions import LARGEST_BYTES, Session
-from lockgate.loadbalancer.tokens import id_token_refusal
 
 JWKS_BYTES, JWKS_KEYS, JWKS_SECONDS = 150 * 1024, 10, 300.0
 ANSWER_BYTES = 1 << 20

@@ -1,7 +1,7 @@
-"""What rules cost, in web ACL capacity units (WCU).
+"""The cost of rules in web ACL capacity units (WCU).
 
 Source: AWS WAF Developer Guide, "Match rule statements", "Rate-based rule statement", "AWS Managed Rules rule groups
-list". That nested statements cost nothing beside their parts is how the guide puts it.
+list". According to the guide, nesting itself costs nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
 
-MOST: Final = 5000  # of one web ACL, or one rule group
+MOST: Final = 5000  # for one web ACL or one rule group
 
 MANAGED: Final[Mapping[str, int]] = {
     "AWSManagedRulesACFPRuleSet": 50,
@@ -33,7 +33,7 @@ MANAGED: Final[Mapping[str, int]] = {
 
 
 def capacity(rules: Iterable[Json], groups: Mapping[str, int]) -> int:
-    """Of rules as the API has them; `groups` are the capacities of rule groups by ARN."""
+    """`rules` have the API's shape; `groups` maps rule group ARNs to their capacities."""
     return sum(_statement(rule["Statement"], groups) for rule in rules)
 
 
@@ -67,12 +67,12 @@ def _statement(statement: Json, groups: Mapping[str, int]) -> int:
             return _component(40, how)
         case "SizeConstraintStatement":
             return _component(1, how)
-        case _:  # of countries, labels, autonomous systems
+        case _:  # countries, labels, autonomous systems
             return 1
 
 
 def _component(base: int, how: Json) -> int:
-    """With what the field and its text transformations add."""
+    """Adds the cost of the field and its text transformations."""
     field = next((name for name, value in how["FieldToMatch"].items() if value is not None), None)
     own = 2 * base if field == "JsonBody" else base
     steps = [*(how.get("TextTransformations") or ()), *(how.get("PreParseTextTransformations") or ())]

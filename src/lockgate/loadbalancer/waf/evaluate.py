@@ -1,4 +1,4 @@
-"""What a web ACL makes of a request: allowed or blocked, by which rule, and what could not be said.
+"""Evaluates a web ACL: whether a request is allowed or blocked, by which rule, and which rules cannot be evaluated.
 
 Source: AWS WAF Developer Guide, "Using web ACLs with rules and rule groups", "Rule actions", "Rule group override".
 """
@@ -30,7 +30,7 @@ from lockgate.loadbalancer.waf.statements import MATCHING_SECONDS, Context, Coun
 
 @dataclass(frozen=True, slots=True)
 class BlindSpot:
-    """A rule of which it is not known whether it is met; ``GROUP/RULE`` for one in a group."""
+    """A rule that Lockgate cannot evaluate; ``GROUP/RULE`` for a rule group's."""
 
     rule: str
     why: str
@@ -38,10 +38,11 @@ class BlindSpot:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`blocked` is what the client gets instead; None lets the request pass with the headers `insert`.
+    """`blocked` is the response to a blocked client; None allows the request, with the headers `insert` added.
 
-    `rule` is the one that decided, None the default action. `counted` are rules that were met and only count; `rates`
-    are what the request has to be counted under. With `blind_spots` the verdict is AWS's only if none of them is met.
+    `rule` is the deciding rule, None for the default action. `counted` are matching rules that only count; `rates` are
+    the keys under which the request must be counted. With `blind_spots`, AWS's verdict may differ if one of those rules
+    matches.
     """
 
     blocked: Response | None = None
@@ -61,8 +62,8 @@ def evaluate(
     country: Countries | None = None,
     left: Callable[[], float] = lambda: MATCHING_SECONDS,
 ) -> Verdict:
-    """`counts` tells how many earlier requests are in the window of a key; `country` the country of an address; `left`
-    how many of the seconds are left that regular expressions may take."""
+    """`counts` returns the number of earlier requests in a key's window, `country` an address's country, `left` the
+    seconds left for regular expressions."""
     course = _Course(Context(inspected, counts, country, left))
     for rule in acl.rules:
         match rule:
@@ -78,14 +79,14 @@ def evaluate(
 
 
 def blind_spots(acl: WebAcl, *, has_countries: bool = False) -> tuple[BlindSpot, ...]:
-    """What of a web ACL cannot be evaluated here, whatever the request."""
+    """The rules of a web ACL that cannot be evaluated for any request."""
     found: dict[BlindSpot, None] = {}
     for rule, statement in each_statement(acl):
         match statement:
             case NotEvaluated(why):
                 found[BlindSpot(rule, why)] = None
             case Geo() if not has_countries:
-                found[BlindSpot(rule, "there is no table of countries here")] = None
+                found[BlindSpot(rule, "Lockgate has no table of countries")] = None
             case _:
                 pass
     for name, rule_ in each_rule(acl):
@@ -95,7 +96,7 @@ def blind_spots(acl: WebAcl, *, has_countries: bool = False) -> tuple[BlindSpot,
 
 
 class _Course:
-    """One request's way through a web ACL."""
+    """The evaluation of one request."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -104,7 +105,7 @@ class _Course:
         self._blind: dict[BlindSpot, None] = {}
 
     def take(self, rule: Rule, name: str, namespace: str) -> Allow | Block | None:
-        """The action that ends the evaluation, if the rule is met and has one."""
+        """The terminating action of the rule, if the rule matches and has one."""
         self._context.rule, self._context.namespace = name, namespace
         outcome = met(rule.statement, self._context)
         if isinstance(outcome, NotEvaluated):
@@ -125,7 +126,7 @@ class _Course:
                 return action
 
     def group(self, rule: GroupRule) -> tuple[Allow | Block, str] | None:
-        """What the first of a group's rules decides that decides anything, unless that is only counted."""
+        """The action of the group's first rule that terminates, unless the group only counts."""
         for each in rule.rules:
             name = f"{rule.name}/{each.name}"
             decided = self.take(each, name, rule.namespace)
@@ -153,4 +154,4 @@ class _Course:
 
 
 def _without_token(rule: str, action: Unserved) -> BlindSpot:
-    return BlindSpot(rule, f"its action {action.name} needs a token that nobody issues here")
+    return BlindSpot(rule, f"its action {action.name} needs a WAF token, which Lockgate does not issue")

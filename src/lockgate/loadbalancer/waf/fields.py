@@ -1,4 +1,4 @@
-"""The parts of a request that a statement looks at, with their transformations done.
+"""The parts of a request that statements inspect, after text transformations.
 
 Source: AWS WAF Developer Guide, "Request components" and "Oversize web request components".
 """
@@ -33,15 +33,15 @@ from lockgate.loadbalancer.waf.model import (
 )
 from lockgate.loadbalancer.waf.transformations import transformed
 
-BODY_BYTES: Final = 8192  # of a body that a load balancer hands to WAF
+BODY_BYTES: Final = 8192  # of the body that a load balancer sends to WAF
 HEADER_BYTES, HEADER_COUNT = 8192, 200  # of headers, and of cookies
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A request as WAF is handed it: `body` is None where WAF is given none (gRPC), and may be longer than it looks at.
+    """A request as WAF receives it. `body` is None for gRPC, and may exceed the inspected size.
 
-    `fingerprints` are those of the client's TLS by kind (``ja3``), as far as they are known.
+    `fingerprints` are those of the client's TLS by kind (``ja3``), if available.
     """
 
     request: Request
@@ -51,12 +51,12 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The statement is met or not without a look: too much to look at, or a fallback."""
+    """The statement's outcome without inspection: the part is oversize, or a fallback applies."""
 
     is_met: bool
 
 
-# The texts to look at, any of which may meet the statement. None where the request has no such part.
+# The inspected texts; the statement matches if any does. None if the request has no such part.
 Texts: TypeAlias = tuple[bytes, ...] | Decided | None
 
 
@@ -108,7 +108,7 @@ def _raw(component: Component, inspected: Inspected) -> Texts:
 
 
 def headers_of(request: Request) -> tuple[tuple[str, str], ...]:
-    """With Host among them, first where the request keeps it apart."""
+    """Includes Host, in first place if the request keeps it separately."""
     if not request.host or request.first("host") is not None:
         return request.headers
     return (("host", request.host), *request.headers)
@@ -124,7 +124,7 @@ def _all(request: Request, name: str) -> Sequence[str]:
 
 
 def _arguments(request: Request, before_parsing: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """Names and values as they are on the wire, unless a transformation comes before."""
+    """Names and values as on the wire, unless a transformation runs before parsing."""
     if not request.query:
         return []
     whole = transformed(_bytes(request.query), before_parsing)
@@ -185,7 +185,7 @@ def _json(inspected: Inspected, field: JsonBody) -> Texts:
 
 
 def _is_under(element: json_body.Element, pointers: Sequence[json_body.Path]) -> bool:
-    """The keys of a pointer itself are not looked at."""
+    """A pointer's own keys are not inspected."""
     least = 1 if element.kind == "KEY" else 0
     return any(element.path[: len(each)] == each and len(element.path) >= len(each) + least for each in pointers)
 

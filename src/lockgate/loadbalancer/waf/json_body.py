@@ -1,4 +1,4 @@
-"""A JSON body as WAF takes it apart: elements up to where it stops being JSON, forgiving of commas and colons.
+"""Parses a JSON body as WAF does: up to the first error, tolerant of superfluous commas and colons.
 
 Source: AWS WAF Developer Guide, "JSON body".
 """
@@ -16,8 +16,8 @@ Path: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A key, or a value that is neither object nor array. `path` are the keys and indices that lead to it; a key's ends
-    with itself."""
+    """A key, or a value that is neither object nor array. `path` holds the keys and indices that lead to it; a key's
+    path includes the key."""
 
     kind: Literal["KEY", "VALUE"]
     path: Path
@@ -26,25 +26,25 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`is_whole` is false where the text is truncated, or for another reason could be read only in part."""
+    """`is_whole` is false if the text is truncated, or can be parsed only in part for another reason."""
 
     elements: tuple[Element, ...]
     is_whole: bool
 
 
 class _Stopped(Exception):
-    """What follows is not JSON."""
+    """The rest of the text is not JSON."""
 
 
 def parse(text: bytes) -> Parsed:
-    """Only objects and arrays are documents. A key that comes twice in an object ends the reading."""
+    """Only objects and arrays are documents. A duplicate key in an object ends parsing."""
     found: list[Element] = []
     reader = _Reader(text)
     try:
         if reader.peek() not in (b"{", b"["):
             return Parsed((), False)
         for element in reader.value(()):
-            found.append(element)  # noqa: PERF402  what came before a fault counts
+            found.append(element)  # noqa: PERF402  elements before an error count
         return Parsed(tuple(found), reader.peek() == b"")
     except (_Stopped, RecursionError):
         return Parsed(tuple(found), False)
@@ -66,7 +66,7 @@ class _Reader:
         self._at = 0
 
     def peek(self) -> bytes:
-        """The next byte that means something; nothing at the end."""
+        """The next significant byte; empty at the end."""
         found = _SPACE.match(self._text, self._at)
         self._at = found.end() if found else self._at
         return self._text[self._at : self._at + 1]

@@ -1,7 +1,7 @@
-"""What web ACLs did with requests, under CloudWatch's names.
+"""Web ACL metrics under CloudWatch's names.
 
-Source: AWS WAF Developer Guide, "AWS WAF metrics and dimensions". A rule is told by its name, not by the name that its
-metric has; ``GROUP/RULE`` is one in a rule group.
+Source: AWS WAF Developer Guide, "AWS WAF metrics and dimensions". Rules are identified by name, not by metric name;
+``GROUP/RULE`` is a rule group's rule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Counts: TypeAlias = Mapping[tuple[str, str, str], int]  # by metric, web ACL, ru
 
 
 def counted(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """Metrics that a request adds one to, and of which rule."""
+    """The metrics that a request increments, each with its rule."""
     for rule in verdict.counted:
         yield "CountedRequests", rule
     yield ("AllowedRequests" if verdict.blocked is None else "BlockedRequests"), verdict.rule or DEFAULT

@@ -1,7 +1,7 @@
-"""A web ACL as a plain value, in WAFv2's nouns, together with the sets and groups that it refers to.
+"""A web ACL as a plain value, in WAFv2's nouns, with the sets and rule groups that it references.
 
-What cannot be evaluated here is `NotEvaluated` from the start, with the reason: a statement of that kind is neither met
-nor not met.
+A statement that Lockgate cannot evaluate is read as `NotEvaluated`, with the reason. It neither matches nor fails to
+match.
 
 Source: WAFv2 API Reference, "Data types"; AWS WAF Developer Guide for what they do.
 """
@@ -21,7 +21,7 @@ Oversize: TypeAlias = Literal["CONTINUE", "MATCH", "NO_MATCH"]
 MatchScope: TypeAlias = Literal["ALL", "KEY", "VALUE"]
 
 
-# --- parts of a request that statements look at ------------------------------------------------------------------
+# --- inspected parts of a request --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SingleHeader:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which headers or cookies: all, only those named, or all but those named."""
+    """Which headers or cookies: all, only the named ones, or all except the named ones."""
 
     kind: Literal["all", "included", "excluded"] = "all"
     names: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class JsonBody:
-    """`paths` are JSON pointers, None for the whole document."""
+    """`paths` are JSON pointers; None means the whole document."""
 
     scope: MatchScope
     paths: tuple[str, ...] | None = None
@@ -126,7 +126,7 @@ Field: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A field and what is done to its text before it is looked at; `before_parsing` is done to a whole query string."""
+    """A field and the transformations applied to it; those in `before_parsing` apply to the whole query string."""
 
     field: Field
     transformations: tuple[str, ...] = ()
@@ -138,14 +138,14 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
-    """A statement whose outcome is not known here, and why."""
+    """A statement that Lockgate cannot evaluate, and why."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedIp:
-    """Which address of a header is meant; only IP sets look at another than the first."""
+    """Which address of a header is used. Only IP sets inspect others than the first."""
 
     header: str
     fallback: Fallback
@@ -154,13 +154,13 @@ class ForwardedIp:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Any number of networks, of which one that holds an address is found by the lengths of their prefixes."""
+    """Any number of networks. Lookup is by prefix length."""
 
-    by_length: tuple[tuple[int, int, frozenset[int]], ...] = ()  # IP version, host bits, what is before those
+    by_length: tuple[tuple[int, int, frozenset[int]], ...] = ()  # IP version, host bits, their network bits
 
     @staticmethod
     def of(texts: Iterable[str]) -> Networks:
-        """Raises `ValueError` for what is no network."""
+        """Raises `ValueError` for text that is not a network."""
         found: dict[tuple[int, int], set[int]] = {}
         for text in texts:
             network = ip_network(text, strict=False)
@@ -195,7 +195,7 @@ class ByteMatch:
 
 @dataclass(frozen=True, slots=True)
 class RegexMatch:
-    """Met by any of the patterns: the one of a RegexMatchStatement, or those of a pattern set."""
+    """Matches if any pattern does: the pattern of a RegexMatchStatement, or those of a pattern set."""
 
     component: Component
     patterns: tuple[Pattern[bytes], ...]
@@ -210,7 +210,7 @@ class SizeConstraint:
 
 @dataclass(frozen=True, slots=True)
 class LabelMatch:
-    """`key` is fully qualified where it starts with ``awswaf:``, else in the rule's own context."""
+    """`key` is fully qualified if it starts with ``awswaf:``, else relative to the rule's context."""
 
     scope: Literal["LABEL", "NAMESPACE"]
     key: str
@@ -233,17 +233,17 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class SourceAddress:
-    """A key to count by: the client's address."""
+    """Aggregates by the client's address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedAddress:
-    """A key to count by: the first address of the statement's header."""
+    """Aggregates by the first address of the statement's header."""
 
 
 @dataclass(frozen=True, slots=True)
 class CookieValue:
-    """A key to count by: the value of one cookie."""
+    """Aggregates by the value of one cookie."""
 
     name: str
     transformations: tuple[str, ...] = ()
@@ -251,7 +251,7 @@ class CookieValue:
 
 @dataclass(frozen=True, slots=True)
 class LabelNamespace:
-    """A key to count by: the labels of one namespace that the request has."""
+    """Aggregates by the request's labels in one namespace."""
 
     namespace: str
 
@@ -261,7 +261,7 @@ AggregateKey: TypeAlias = SourceAddress | ForwardedAddress | CookieValue | Label
 
 @dataclass(frozen=True, slots=True)
 class RateBased:
-    """Met by requests over `limit` in `window` seconds, counted by `keys`; without keys all are counted together."""
+    """Matches requests above `limit` in `window` seconds, aggregated by `keys`; without keys, by nothing."""
 
     limit: int
     window: int
@@ -280,7 +280,7 @@ Statement: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a blocked client gets; without content the load balancer's own page where the status is 403."""
+    """The response to a blocked client. Without content, status 403 has the load balancer's page."""
 
     status: int = 403
     headers: tuple[tuple[str, str], ...] = ()
@@ -291,7 +291,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """`insert` holds names with the prefix that WAF puts before them."""
+    """`insert` holds header names with WAF's prefix."""
 
     insert: tuple[tuple[str, str], ...] = ()
 
@@ -308,7 +308,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """An action that needs a token which nobody issues here: Captcha, Challenge."""
+    """An action that needs a WAF token, which Lockgate does not issue: Captcha, Challenge."""
 
     name: str
 
@@ -322,14 +322,14 @@ class Rule:
     priority: int
     statement: Statement
     action: Action
-    labels: tuple[str, ...] = ()  # as in the rule: without the context before them
+    labels: tuple[str, ...] = ()  # as in the rule, without their context
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRule:
-    """A rule that runs a rule group; `namespace` is the context of labels in it.
+    """A rule that runs a rule group; `namespace` is the context of its labels.
 
-    With `counts_only` what the group decides is only counted. The actions of `rules` have been overridden already.
+    With `counts_only`, the group's verdict is only counted. Action overrides are already applied to `rules`.
     """
 
     name: str
@@ -341,7 +341,7 @@ class GroupRule:
 
 @dataclass(frozen=True, slots=True)
 class WebAcl:
-    """Rules ascend by priority."""
+    """Rules are in ascending priority."""
 
     name: str
     arn: str
@@ -351,7 +351,7 @@ class WebAcl:
 
 
 def each_statement(acl: WebAcl) -> Iterator[tuple[str, Statement]]:
-    """Every statement in the web ACL, nested ones too, with the name of its rule (``GROUP/RULE`` in a group)."""
+    """Every statement of the web ACL, with nested ones, and the name of its rule (``GROUP/RULE`` in a rule group)."""
     for name, rule in each_rule(acl):
         pending: list[Statement] = [rule.statement]
         while pending:
@@ -393,5 +393,5 @@ def looks_at_body(acl: WebAcl) -> bool:
 
 
 def fingerprints(acl: WebAcl) -> frozenset[str]:
-    """The kinds of fingerprints of the client's TLS that the web ACL looks at."""
+    """The kinds of TLS fingerprints that the web ACL inspects."""
     return frozenset(each.field.kind for each in each_component(acl) if isinstance(each.field, Fingerprint))

@@ -1,6 +1,6 @@
-"""How many requests of a kind came lately: what rate-based statements ask for.
+"""Request counts of rate-based statements.
 
-AWS looks at the rate every few seconds and lets a burst through until then; here each request is counted at once.
+AWS evaluates rates every few seconds and lets a burst through until then. Here every request counts immediately.
 
 Source: AWS WAF Developer Guide, "Rate-based rule statement".
 """
@@ -11,8 +11,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
-SLICES: Final = 60  # of a window, which moves on by one of them
-MOST: Final = 10_000  # keys that are remembered, as many as AWS limits at a time ("Rate-based rule caveats")
+SLICES: Final = 60  # of a window, which advances by one slice
+MOST: Final = 10_000  # keys that are kept, as many as AWS limits at a time ("Rate-based rule caveats")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class RateKey:
 
 
 class Rates:
-    """Counts by key. `now` is in seconds and never goes back. Keys may be anything that clients send: of too many,
-    those that came last are known.
+    """Counts by key. `now` is in seconds and never decreases. Clients control the keys, so only the most recent ones
+    are kept.
     """
 
     def __init__(self) -> None:
-        # (slice, requests in it), old ones first; the key that came last is last.
+        # (slice, requests in it), oldest first. The most recent key is last.
         self._counts: OrderedDict[RateKey, deque[tuple[int, int]]] = OrderedDict()
 
     def count(self, key: RateKey, now: float) -> int:
-        """Requests counted in the window that ends now."""
+        """The number of requests counted in the window that ends now."""
         slices = self._counts.get(key)
         if slices is None:
             return 0

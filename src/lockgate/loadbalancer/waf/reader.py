@@ -1,7 +1,7 @@
-"""WAFv2's own answers to `WebAcl` values.
+"""Reads WAFv2 API responses into `WebAcl` values.
 
-What this reader does not know, or what cannot be evaluated here, becomes a `NotEvaluated` statement that says so; the
-rest of the web ACL is not the worse for it.
+A statement that this reader does not support, or that cannot be evaluated, becomes `NotEvaluated` with the reason. The
+rest of the web ACL is evaluated as usual.
 
 Source: WAFv2 API Reference, "Data types".
 """
@@ -59,18 +59,18 @@ from lockgate.loadbalancer.waf.model import (
     WebAcl,
 )
 from lockgate.loadbalancer.waf.regex import translated
-from lockgate.loadbalancer.waf.transformations import KNOWN
+from lockgate.loadbalancer.waf.transformations import SUPPORTED
 
 Json: TypeAlias = Mapping[str, Any]
 
-PREFIX: Final = "x-amzn-waf-"  # of every request header that WAF inserts
+PREFIX: Final = "x-amzn-waf-"  # prefix of every request header that WAF inserts
 CONTENT_TYPES: Final = {"TEXT_PLAIN": "text/plain", "TEXT_HTML": "text/html", "APPLICATION_JSON": "application/json"}
 DEFAULT_WINDOW: Final = 300  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What rules refer to, by ARN, as the API's Get calls answer it."""
+    """The resources that rules reference, by ARN, as the API's Get calls return them."""
 
     ip_sets: Mapping[str, Json] = field(default_factory=dict)
     pattern_sets: Mapping[str, Json] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class References:
 
 
 def web_acl(answer: Json, references: References) -> WebAcl:
-    """`answer` is the WebACL of GetWebACL."""
+    """`answer` is the WebACL of GetWebACL's response."""
     bodies = answer.get("CustomResponseBodies") or {}
     default = _action(answer["DefaultAction"], bodies)
     rules = (_rule(each, bodies, references) for each in answer.get("Rules") or ())
@@ -102,7 +102,7 @@ def _rule(answer: Json, bodies: Json, references: References) -> Rule | GroupRul
         return _plain_rule(answer, bodies, references)
     found = references.rule_groups.get(group["ARN"])
     if found is None:
-        return Rule(name, priority, NotEvaluated(f"the rule group {group['ARN']} is not there"), Count())
+        return Rule(name, priority, NotEvaluated(f"the rule group {group['ARN']} does not exist"), Count())
     own = found.get("CustomResponseBodies") or {}
     overridden = {each["Name"]: each["ActionToUse"] for each in group.get("RuleActionOverrides") or ()}
     overridden |= {each["Name"]: {"Count": {}} for each in group.get("ExcludedRules") or ()}
@@ -124,7 +124,7 @@ def _plain_rule(answer: Json, bodies: Json, references: References) -> Rule:
         name=answer["Name"],
         priority=int(answer["Priority"]),
         statement=_statement(answer["Statement"], references),
-        action=_action(answer.get("Action") or {"Count": {}}, bodies),  # managed groups have an override instead
+        action=_action(answer.get("Action") or {"Count": {}}, bodies),  # references to groups have none
         labels=tuple(each["Name"] for each in answer.get("RuleLabels") or ()),
     )
 
@@ -162,25 +162,25 @@ def _response(answer: Json | None, bodies: Json) -> Response:
 
 
 def _given(answer: Json | None) -> Json:
-    """Without the members that say nothing: some clients and moto write them as null."""
+    """Without null members: some clients, and moto, write omitted members as null."""
     return {name: value for name, value in (answer or {}).items() if value is not None}
 
 
 # --- statements --------------------------------------------------------------------------------------------------
 
 
-class _Unknown(Exception):
-    """A part of a statement that cannot be evaluated; the text says why."""
+class _Unsupported(Exception):
+    """A statement cannot be evaluated; the text says why."""
 
 
 def _statement(answer: Json, references: References) -> Statement:
     try:
-        return _known(answer, references)
-    except _Unknown as unknown:
-        return NotEvaluated(str(unknown))
+        return _supported(answer, references)
+    except _Unsupported as unsupported:
+        return NotEvaluated(str(unsupported))
 
 
-def _known(answer: Json, references: References) -> Statement:
+def _supported(answer: Json, references: References) -> Statement:
     match next(iter(_given(answer).items()), None):
         case "IPSetReferenceStatement", how:
             return _ip_set(how, references)
@@ -195,7 +195,7 @@ def _known(answer: Json, references: References) -> Statement:
         case "RegexPatternSetReferenceStatement", how:
             found = references.pattern_sets.get(how["ARN"])
             if found is None:
-                raise _Unknown(f"the regex pattern set {how['ARN']} is not there")
+                raise _Unsupported(f"the regex pattern set {how['ARN']} does not exist")
             return _regexes(how, [each["RegexString"] for each in found.get("RegularExpressionList") or ()])
         case "SizeConstraintStatement", how:
             return SizeConstraint(_component(how), how["ComparisonOperator"], int(how["Size"]))
@@ -210,26 +210,26 @@ def _known(answer: Json, references: References) -> Statement:
         case "NotStatement", how:
             return Not(_statement(how["Statement"], references))
         case "ManagedRuleGroupStatement", how:
-            raise _Unknown(f"the rules of the managed rule group {how['VendorName']}/{how['Name']} are not public")
+            raise _Unsupported(f"the rules of the managed rule group {how['VendorName']}/{how['Name']} are not public")
         case "SqliMatchStatement" | "XssMatchStatement", _:
-            raise _Unknown("how AWS detects SQL injection and cross-site scripting is not public")
+            raise _Unsupported("how AWS detects SQL injection and cross-site scripting is not public")
         case "AsnMatchStatement", _:
-            raise _Unknown("there is no table of autonomous systems here")
+            raise _Unsupported("Lockgate has no table of autonomous systems")
         case str(other), _:
-            raise _Unknown(f"{other} is not known here")
+            raise _Unsupported(f"{other} is not supported")
         case _:
-            raise _Unknown("it has no statement")
+            raise _Unsupported("it has no statement")
 
 
 def _ip_set(answer: Json, references: References) -> IpSet:
     arn = answer["ARN"]
     found = references.ip_sets.get(arn)
     if found is None:
-        raise _Unknown(f"the IP set {arn} is not there")
+        raise _Unsupported(f"the IP set {arn} does not exist")
     try:
         networks = Networks.of(found.get("Addresses") or ())
     except ValueError as fault:
-        raise _Unknown(f"the IP set {arn}: {fault}") from fault
+        raise _Unsupported(f"the IP set {arn}: {fault}") from fault
     return IpSet(arn, networks, _forwarded(answer.get("IPSetForwardedIPConfig")))
 
 
@@ -244,7 +244,7 @@ def _regexes(answer: Json, patterns: Iterable[str]) -> RegexMatch:
     for pattern in patterns:
         made = translated(pattern)
         if made is None:
-            raise _Unknown(f"the regular expression {pattern!r} is none that can be compiled here")
+            raise _Unsupported(f"the regular expression {pattern!r} does not compile")
         compiled.append(made)
     return RegexMatch(_component(answer), tuple(compiled))
 
@@ -293,7 +293,7 @@ def _key(answer: Json) -> AggregateKey:
         case ("JA3Fingerprint" | "JA4Fingerprint") as kind, how:
             return Component(Fingerprint("ja3" if kind.startswith("JA3") else "ja4", how["FallbackBehavior"]))
         case other:
-            raise _Unknown(f"requests cannot be counted by {other[0] if other else 'nothing'} here")
+            raise _Unsupported(f"requests cannot be aggregated by {other[0] if other else 'nothing'}")
 
 
 # --- components --------------------------------------------------------------------------------------------------
@@ -310,8 +310,8 @@ def _component(answer: Json) -> Component:
 def _transformations(answer: Iterable[Json] | None) -> tuple[str, ...]:
     names = [each["Type"] for each in sorted(answer or (), key=lambda each: int(each["Priority"]))]
     for name in names:
-        if name not in KNOWN:
-            raise _Unknown(f"what the text transformation {name} does is not documented")
+        if name not in SUPPORTED:
+            raise _Unsupported(f"what the text transformation {name} does is not documented")
     return tuple(name for name in names if name != "NONE")
 
 
@@ -350,7 +350,7 @@ def _field(answer: Json) -> Field:
         case ("JA3Fingerprint" | "JA4Fingerprint") as kind, how:
             return Fingerprint("ja3" if kind.startswith("JA3") else "ja4", how["FallbackBehavior"])
         case other:
-            raise _Unknown(f"the field {other[0] if other else 'none'} is not known here")
+            raise _Unsupported(f"the field {other[0] if other else 'none'} is not supported")
 
 
 def _selection(answer: Json, what: str) -> Selection:

@@ -1,4 +1,4 @@
-"""What rules refer to, as WAFv2's API has them."""
+"""The resources that rules reference, in the WAFv2 API's shapes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 
 def references_of(rules: Iterable[Json]) -> Iterator[str]:
-    """The ARNs of sets and groups that rules refer to; some more than once."""
+    """The ARNs of sets and groups that rules reference, possibly with duplicates."""
     pending: list[Any] = [each.get("Statement") for each in rules]
     while pending:
         item = pending.pop()

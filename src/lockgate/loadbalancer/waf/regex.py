@@ -1,4 +1,4 @@
-"""Regular expressions as WAF takes them (PCRE), as the library `regex` has them, which can give up after a time.
+"""WAF's regular expressions (PCRE), translated for the library `regex`, which supports a time limit.
 
 Source: AWS WAF Developer Guide, "Supported regular expression syntax"; pcrepattern(3).
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import regex
 
-# What PCRE has and WAF refuses, by how it is written.
+# PCRE syntax that WAF refuses, by how it is written.
 REFUSED: Final = {
     r"\\[1-9]|\\g|\\k|\(\?P=": "a back-reference",
     r"\(\?>": "an atomic group",
@@ -23,12 +23,12 @@ REFUSED: Final = {
     r"\(\*": "a control verb",
     r"\(\?C": "a callout",
     r"\\[CRKGX]": "\\C, \\R, \\K, \\G or \\X",
-    # What the library has, under forms that are none of PCRE's.
+    # Syntax of the library that PCRE does not have.
     r"\\[mML]": "\\m, \\M or \\L",
-    r"\(\?[a-zA-Z01-]*[abefpruwALV][a-zA-Z01-]*[:)]": "an option that PCRE has not",
+    r"\(\?[a-zA-Z01-]*[abefpruwALV][a-zA-Z01-]*[:)]": "an option that PCRE does not have",
 }
 
-LARGEST: Final = 65535  # what PCRE counts to, and can hold ("PCRE - Perl-compatible regular expressions", limits)
+LARGEST: Final = 65535  # PCRE's limit of repetitions and size ("PCRE - Perl-compatible regular expressions", limits)
 
 _CLASSES: Final = {
     "alnum": "a-zA-Z0-9",
@@ -49,8 +49,8 @@ _CLASSES: Final = {
 
 
 def refusal(pattern: str) -> str | None:
-    """Why WAF does not take a pattern; None where it does."""
-    # Brackets and escaped backslashes mean nothing.
+    """Why WAF does not accept a pattern, or None if it does."""
+    # Brackets and escaped backslashes are replaced first: their content is literal.
     bare = re.sub(r"\\\\|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "x", pattern)
     for form, name in REFUSED.items():
         if re.search(form, bare):
@@ -62,8 +62,8 @@ def refusal(pattern: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def translated(pattern: str) -> regex.Pattern[bytes] | None:
-    """None for what the library cannot take."""
-    import regex  # 15 ms, which edges without a web ACL save
+    """None if the library cannot compile it."""
+    import regex  # 15 ms, saved for edges without a web ACL
 
     if _written_out(pattern) > LARGEST:
         return None
@@ -74,19 +74,19 @@ def translated(pattern: str) -> regex.Pattern[bytes] | None:
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\([zZh]|x\{([0-9A-Fa-f]{1,2})\})", _escape, text)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)  # sets within sets: literal in PCRE, not for ever in Python
+            warnings.simplefilter("error", FutureWarning)  # sets within sets: literal in PCRE, deprecated in Python
             return regex.compile(text.encode())
     except (regex.error, FutureWarning, ValueError, OverflowError, RecursionError):
         return None
 
 
-# What may have braces, and any other brace: a character by itself to PCRE, a count of errors to the library.
+# Constructs that may contain braces, and any other brace: literal in PCRE, fuzzy matching in the library.
 _COUNTS: Final = re.compile(r"(\\[pPxNo]\{[^}]*\}|\\.|\{\d+(?:,\d*)?\})|\{", re.DOTALL)
 _PARTS: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{(\d+)(?:,\d*)?\}|.", re.DOTALL)
 
 
 def _written_out(pattern: str) -> int:
-    """How many parts there are with each as often as it must come: the library writes them out, whatever they take."""
+    """The number of parts after expanding repetitions. The library expands them without a limit."""
     sizes, last = [0], 0
     for part in _PARTS.finditer(pattern):
         if part[1]:

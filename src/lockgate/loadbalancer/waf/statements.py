@@ -1,4 +1,4 @@
-"""Whether a request meets a statement: yes, no, or not known here.
+"""Evaluates statements: a request matches, does not match, or the outcome is not known.
 
 Source: AWS WAF Developer Guide, "Rule statements list", "Forwarded IP address", "Matching against a label".
 """
@@ -41,15 +41,15 @@ from lockgate.loadbalancer.waf.model import (
 from lockgate.loadbalancer.waf.rates import RateKey
 from lockgate.loadbalancer.waf.transformations import transformed
 
-MATCHING_SECONDS: Final = 0.2  # that regular expressions may take for one request, all together
-MOST_FORWARDED: Final = 10  # addresses of a header that an IP set is held against: the last ones
+MATCHING_SECONDS: Final = 0.2  # for all regular expressions of one request
+MOST_FORWARDED: Final = 10  # addresses that an IP set compares: the last ones of the header
 
 Countries: TypeAlias = Callable[[Address], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class NotApplied:
-    """The header with the forwarded address is not there: the rule is passed over, whatever the rest of it says."""
+    """The header with the forwarded address is missing: the rule does not apply, whatever the rest of it says."""
 
 
 Outcome: TypeAlias = bool | NotEvaluated | NotApplied
@@ -57,10 +57,10 @@ Outcome: TypeAlias = bool | NotEvaluated | NotApplied
 
 @dataclass(slots=True)
 class Context:
-    """What is known while one request is held against one web ACL; `labels` and `rates` grow.
+    """The state of one evaluation; `labels` and `rates` grow.
 
-    `counts` gives how many earlier requests are in the window of a key, `country` the country of an address, `left` the
-    seconds that there still are for regular expressions.
+    `counts` returns the number of earlier requests in a key's window, `country` an address's country, `left` the
+    seconds left for regular expressions.
     """
 
     inspected: Inspected
@@ -92,7 +92,7 @@ def met(statement: Statement, context: Context) -> Outcome:
             try:
                 return _any(component, context, lambda text: any(_matches(each, text, context) for each in patterns))
             except TimeoutError:
-                return NotEvaluated("regular expressions take too long for a request")
+                return NotEvaluated("its regular expressions exceed the time limit for a request")
         case SizeConstraint(component, operator_, size):
             return _any(component, context, lambda text: _COMPARE[operator_](len(text), size))
         case LabelMatch():
@@ -113,7 +113,7 @@ def met(statement: Statement, context: Context) -> Outcome:
 
 
 def _first(statements: Sequence[Statement], context: Context, decisive: bool) -> Outcome:
-    """And, Or: the decisive outcome settles it, whatever is not known of the others."""
+    """And, Or: a decisive outcome settles it, even if others are not known."""
     open_: Outcome = not decisive
     for statement in statements:
         outcome = met(statement, context)
@@ -135,7 +135,7 @@ def _any(component: Component, context: Context, holds: Callable[[bytes], bool])
 
 
 def _matches(pattern: regex.Pattern[bytes], text: bytes, context: Context) -> bool:
-    """Raises TimeoutError: some expressions take years for some texts, and all of the edge would wait."""
+    """Raises TimeoutError: some expressions take years for some texts, and would block the whole edge."""
     left = context.left()
     if left <= 0:
         raise TimeoutError
@@ -172,7 +172,7 @@ _COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
 
 
 def _addresses(forwarded: ForwardedIp | None, context: Context) -> tuple[Address, ...] | bool | NotApplied:
-    """The addresses that are meant; whether the statement is met where the header has something else."""
+    """The addresses to compare, or the statement's outcome if the header has no valid address."""
     request = context.inspected.request
     if forwarded is None:
         address = _address(request.source)
@@ -201,9 +201,9 @@ def _address(text: str) -> Address | None:
 
 
 def _geo(statement: Geo, context: Context) -> Outcome:
-    """Labels the request with its country, whether or not that is one of those asked for."""
+    """Labels the request with its country, whether or not the statement matches."""
     if context.country is None:
-        return NotEvaluated("there is no table of countries here")
+        return NotEvaluated("Lockgate has no table of countries")
     addresses = _addresses(statement.forwarded, context)
     if not isinstance(addresses, tuple):
         return addresses
@@ -217,7 +217,7 @@ def _geo(statement: Geo, context: Context) -> Outcome:
 
 
 def _is_labelled(label: str, statement: LabelMatch, namespace: str) -> bool:
-    """Without a prefix, the key is about labels of the rule's own context."""
+    """Without a prefix, the key means labels of the rule's own context."""
     key = statement.key
     if key.startswith("awswaf:"):
         return label == key if statement.scope == "LABEL" else label.startswith(key)
@@ -231,7 +231,7 @@ def _is_labelled(label: str, statement: LabelMatch, namespace: str) -> bool:
 
 
 def _rate(statement: RateBased, context: Context) -> Outcome:
-    """Counts the request where it is in scope and has all that is counted by; met by one more than the limit."""
+    """Counts the request if it is in scope and has all aggregation keys. Matches above the limit."""
     if statement.scope_down is not None:
         within = met(statement.scope_down, context)
         if within is not True:

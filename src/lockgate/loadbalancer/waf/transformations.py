@@ -1,7 +1,7 @@
-"""Text transformations: what is done to a part of a request before it is looked at.
+"""Text transformations, applied to a part of a request before it is inspected.
 
-Where AWS describes a transformation in the words of the ModSecurity function of the same name, that function's manual
-settles what AWS leaves open. `KNOWN` has all that can be done; what is not in it is described nowhere.
+AWS describes most transformations in the words of ModSecurity's functions of the same name; that manual settles what
+AWS leaves open. `SUPPORTED` has all supported transformations; the others are not documented anywhere.
 
 Source: AWS WAF Developer Guide, "Text transformations"; ModSecurity Reference Manual, "Transformation functions".
 """
@@ -19,9 +19,9 @@ Transformation = Callable[[bytes], bytes]
 
 
 def transformed(value: bytes, names: Iterable[str]) -> bytes:
-    """`names` are of `KNOWN`, in the order in which they are applied."""
+    """`names` are keys of `SUPPORTED`, in the order of application."""
     for name in names:
-        value = KNOWN[name](value)
+        value = SUPPORTED[name](value)
     return value
 
 
@@ -36,7 +36,7 @@ def _command_line(value: bytes) -> bytes:
 
 
 def _byte_of(code: int) -> bytes:
-    """A code's lower byte; full-width ASCII is put back into ASCII."""
+    """A code's lower byte; full-width ASCII becomes ASCII."""
     return bytes([(code & 0xFF) + 0x20 if 0xFF01 <= code <= 0xFF5E else code & 0xFF])
 
 
@@ -69,13 +69,13 @@ _BASE64: Final = rb"[A-Za-z0-9+/]"
 
 
 def _base64_decode(value: bytes) -> bytes:
-    """Up to the first character that is none of Base64's."""
+    """Decodes up to the first character outside the Base64 alphabet."""
     found = re.match(_BASE64 + rb"*", value)
     return _decoded(found[0] if found else b"")
 
 
 def _base64_decode_ext(value: bytes) -> bytes:
-    """Whatever is none of Base64's is passed over."""
+    """Skips characters outside the Base64 alphabet."""
     return _decoded(b"".join(re.findall(_BASE64, value)))
 
 
@@ -102,7 +102,7 @@ _C_ESCAPES: Final = {
 
 
 def _escape_sequences(value: bytes) -> bytes:
-    """ANSI C's; what is none stays as it is."""
+    """ANSI C escape sequences. Invalid ones stay unchanged."""
 
     def one(found: re.Match[bytes]) -> bytes:
         if found[1]:
@@ -115,7 +115,7 @@ def _escape_sequences(value: bytes) -> bytes:
 
 
 def _css_decode(value: bytes) -> bytes:
-    """Of an escape's hexadecimal digits the last two count; a backslash before anything else is dropped."""
+    """The last two hexadecimal digits of an escape count; a backslash before anything else is dropped."""
 
     def one(found: re.Match[bytes]) -> bytes:
         if found[1]:
@@ -147,7 +147,7 @@ def _remove_comments_char(value: bytes) -> bytes:
 
 
 def _normalize_path(value: bytes) -> bytes:
-    """Slashes that follow each other, ``.``, and ``..`` that have a name before them, are taken out."""
+    """Removes repeated slashes, ``.``, and ``..`` after a name."""
     kept: list[bytes] = []
     parts = value.split(b"/")
     for part in parts:
@@ -161,7 +161,7 @@ def _normalize_path(value: bytes) -> bytes:
 
 
 def _utf8_to_unicode(value: bytes) -> bytes:
-    """Characters beyond ASCII as ``%uHHHH``; bytes that are no UTF-8 stay."""
+    """Characters beyond ASCII as ``%uHHHH``. Invalid UTF-8 stays unchanged."""
 
     def one(char: str) -> bytes:
         code = ord(char)
@@ -174,7 +174,7 @@ def _utf8_to_unicode(value: bytes) -> bytes:
 
 _SPACES: Final = b"\t\n\v\f\r "
 
-KNOWN: Final[Mapping[str, Transformation]] = MappingProxyType(
+SUPPORTED: Final[Mapping[str, Transformation]] = MappingProxyType(
     {
         "NONE": lambda value: value,
         "BASE64_DECODE": _base64_decode,

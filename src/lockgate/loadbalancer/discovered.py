@@ -1,6 +1,6 @@
-"""What ELBv2 was last seen to hold, and what a further reading changes of it.
+"""The last discovered ELBv2 state, and how the next read changes it.
 
-Whatever a reading finds as it was stays the same object: who builds from it sees at a glance that nothing changed.
+Unchanged load balancers keep their identity, so readers can detect "nothing changed" with ``is``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """All by ARN, application load balancers and network load balancers apart. `references` are the target groups that
-    a load balancer's actions name, there or not."""
+class Discovered:
+    """All by ARN; Application and Network Load Balancers are separate. `references` holds the target groups that a load
+    balancer's actions name, whether or not they exist."""
 
     load_balancers: Mapping[str, LoadBalancer] = field(default_factory=dict)
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
@@ -38,18 +38,19 @@ class Known:
         return frozenset(reference for each in self.all for reference in each.target_groups)
 
     @property
-    def strangers(self) -> frozenset[str]:
-        """Target groups that are named and not known: made since they were asked for, as a rule."""
+    def missing(self) -> frozenset[str]:
+        """Target groups that are referenced but not discovered yet, usually because they were created during the
+        read."""
         named = {reference for references in self.references.values() for reference in references}
         return frozenset(named - self.target_groups.keys())
 
     def after(
         self, answers: Answers, arns: Collection[str] | None, faulty: Callable[[str, UnknownShape], None]
-    ) -> Known:
-        """With `answers`, which are about the load balancers and target groups in `arns`, or about all there are.
+    ) -> Discovered:
+        """The state after reading `answers` for the load balancers and target groups in `arns`, or for all if None.
 
-        One of `arns` without an answer is gone. `faulty` is told of a load balancer that cannot be read; it stays as
-        it was.
+        One of `arns` without an answer has been deleted. `faulty` is called for a load balancer that cannot be read;
+        its previous state is kept.
         """
         groups = _others(self.target_groups, arns)
         for item in answers.target_groups:
@@ -71,7 +72,7 @@ class Known:
                 _keep(arn, self.load_balancers, application)
                 _keep(arn, self.network_load_balancers, network)
                 _keep(arn, self.references, references)
-        return Known(
+        return Discovered(
             _settled(self.load_balancers, application, references, groups),
             groups,
             references,
@@ -79,8 +80,8 @@ class Known:
         )
 
 
-def _others(known: Mapping[str, Value], arns: Collection[str] | None) -> dict[str, Value]:
-    return {} if arns is None else {arn: value for arn, value in known.items() if arn not in arns}
+def _others(values: Mapping[str, Value], arns: Collection[str] | None) -> dict[str, Value]:
+    return {} if arns is None else {arn: value for arn, value in values.items() if arn not in arns}
 
 
 def _keep(arn: str, before: Mapping[str, Value], now: dict[str, Value]) -> None:

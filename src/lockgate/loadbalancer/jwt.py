@@ -1,4 +1,4 @@
-"""JSON web tokens as a load balancer treats them: RS256 ones that clients bring, ES256 ones that tell of users.
+"""JSON web tokens: verifies the RS256 JWTs that clients send, and signs the ES256 JWTs that describe users to targets.
 
 Source: "Verify JWTs using an Application Load Balancer", "Authenticate users using an Application Load Balancer".
 """
@@ -19,11 +19,11 @@ Json = Mapping[str, Any]
 
 
 def refusal(token: str, keys: Sequence[Json], validation: JwtValidation, now: float) -> str | None:
-    """Why a token is not accepted; None for one that is. `keys` are those of the JWKS, `now` is Unix time."""
+    """Why a JWT is not accepted, or None if it is. `keys` are those of the JWKS; `now` is Unix time."""
     parts = token.split(".")
     header, claims = map(_object, parts[:2]) if len(parts) == 3 else (None, None)
     if header is None or claims is None:
-        return "it is no JWT"
+        return "it is not a JWT"
     if header.get("alg") != "RS256":
         return f"its algorithm is {header.get('alg')!r}, not RS256"
     candidates = [key for key in keys if "kid" not in header or key.get("kid") == header["kid"]]
@@ -34,7 +34,7 @@ def refusal(token: str, keys: Sequence[Json], validation: JwtValidation, now: fl
 
 
 def _claims_refusal(claims: Json, validation: JwtValidation, now: float) -> str | None:
-    """`iss` and `exp` are mandatory; `nbf` and `iat` count where they are."""
+    """`iss` and `exp` are mandatory; `nbf` and `iat` are checked if present."""
     if claims.get("iss") != validation.issuer:
         return f"its issuer is {claims.get('iss')}, not {validation.issuer}"
     for name, mandatory, holds in (("exp", True, now.__lt__), ("nbf", False, now.__ge__), ("iat", False, now.__ge__)):
@@ -72,16 +72,16 @@ def _is_signed(key: Json, signed: bytes, signature: str) -> bool:
 
 
 def id_token_refusal(token: object, issuer: str, client_id: str, now: float) -> str | None:
-    """Why an ID token is not accepted that came straight from the token endpoint; None for one that is.
+    """Why an ID token from the token endpoint is not accepted, or None if it is.
 
-    Nobody verifies its signature: no action names a JWKS, and TLS has told who sent it (OpenID Connect Core 1.0,
-    3.1.3.7, 6).
+    The signature is not verified: no action names a JWKS, and TLS has authenticated the sender (OpenID Connect Core
+    1.0, 3.1.3.7, 6).
     """
     if not isinstance(token, str):
-        return "there is none: does the scope have openid?"
+        return "there is no ID token: does the scope include openid?"
     claims = _object(token.partition(".")[2].partition(".")[0])
     if claims is None:
-        return "it is no JWT"
+        return "it is not a JWT"
     if claims.get("iss") != issuer:
         return f"its issuer is {claims.get('iss')}, not {issuer}"
     audience = claims.get("aud")
@@ -94,7 +94,8 @@ def id_token_refusal(token: object, issuer: str, client_id: str, now: float) -> 
 
 
 def signed_by_us(header: Json, claims: Json, key: EllipticCurvePrivateKey) -> str:
-    """An ES256 token; its parts keep their ``=``, which other libraries than AWS's own have to be told."""
+    """An ES256 JWT. Its parts keep their ``=`` padding, which libraries other than AWS's must be configured to
+    accept."""
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
     from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -105,7 +106,7 @@ def signed_by_us(header: Json, claims: Json, key: EllipticCurvePrivateKey) -> st
 
 
 def _object(part: str) -> dict[str, Any] | None:
-    """Of a token's part; None where it is none, or one too deep to be read."""
+    """The JSON object of a JWT's part; None if it is not valid or nested too deeply."""
     try:
         found = json.loads(_decoded(part))
     except (ValueError, RecursionError):

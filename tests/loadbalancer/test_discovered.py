@@ -1,12 +1,12 @@
-"""What is known of ELBv2 after some of it was read again: what did not change stays the same object."""
+"""The discovered ELBv2 state after a partial read: unchanged values keep their identity."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.elbv2 import Answers, UnknownShape
-from lockgate.loadbalancer.known import Known
 
 
 def answers(groups: dict[str, int], balancers: dict[str, str], conditions: Any = ()) -> Answers:
@@ -38,7 +38,7 @@ def no_fault(arn: str, fault: UnknownShape) -> None:
     raise AssertionError(arn) from fault
 
 
-ALL = Known().after(answers({"a": 1, "b": 2}, {"one": "a", "two": "b"}), None, no_fault)
+ALL = Discovered().after(answers({"a": 1, "b": 2}, {"one": "a", "two": "b"}), None, no_fault)
 
 
 def test_what_is_read_again_as_it_was_is_the_same_object() -> None:
@@ -63,11 +63,11 @@ def test_network_load_balancers_are_known_apart_and_use_their_target_groups() ->
     again = both.after(made, {"net"}, no_fault)
     assert again.network_load_balancers["net"] is both.network_load_balancers["net"]
     faulty = replace(made, listeners={"net": [{**made.listeners["net"][0], "Protocol": "TLS"}]})
-    told: list[str] = []
-    assert both.after(faulty, {"net"}, lambda arn, _: told.append(arn)).network_load_balancers == (
+    reported: list[str] = []
+    assert both.after(faulty, {"net"}, lambda arn, _: reported.append(arn)).network_load_balancers == (
         both.network_load_balancers
     )
-    assert told == ["net"]
+    assert reported == ["net"]
     assert list(both.after(Answers(), {"net"}, no_fault).network_load_balancers) == []
 
 
@@ -89,22 +89,22 @@ def test_what_was_asked_for_and_not_answered_is_gone() -> None:
     without = ALL.after(answers({}, {}), {"a"}, no_fault)
     assert list(without.target_groups) == ["b"]
     assert without.load_balancers["one"].target_groups == {}
-    assert ALL.after(answers({}, {}), None, no_fault) == Known()
+    assert ALL.after(answers({}, {}), None, no_fault) == Discovered()
 
 
 def test_a_target_group_that_is_named_but_not_known_is_a_stranger_until_it_is_read() -> None:
     early = ALL.after(answers({}, {"one": "new"}), {"one"}, no_fault)
-    assert early.strangers == {"new"}
+    assert early.missing == {"new"}
     later = early.after(answers({"new": 9}, {}), {"new"}, no_fault)
-    assert later.strangers == frozenset()
+    assert later.missing == frozenset()
     assert later.load_balancers["one"].target_groups["new"].port == 9
 
 
 def test_a_load_balancer_that_cannot_be_read_stays_as_it_was_and_follows_its_target_groups() -> None:
-    told = []
+    reported = []
     broken = answers({"a": 5}, {"one": "a", "new": "a"}, conditions=[{"Field": "phase-of-moon"}])
-    later = ALL.after(broken, {"a", "one", "new"}, lambda arn, _fault: told.append(arn))
-    assert told == ["one", "new"]
+    later = ALL.after(broken, {"a", "one", "new"}, lambda arn, _fault: reported.append(arn))
+    assert reported == ["one", "new"]
     assert list(later.load_balancers) == ["one", "two"]
     assert later.load_balancers["one"].listeners is ALL.load_balancers["one"].listeners
     assert later.load_balancers["one"].target_groups["a"].port == 5
