@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
-from lockgate.controllers.aws_load_balancer.existing import Inventory
+from lockgate.controllers.aws_load_balancer.inventory import Inventory
 from lockgate.ingress.flags import read_arguments
 from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
 from lockgate.ingress.world import Settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_load_balancer_lab import Lab, ingress, lab, service
 
-from lockgate.controllers.aws_load_balancer import frontends
+from lockgate.controllers.aws_load_balancer import perform
 from lockgate.resources.kinds import Event, Ingress
 
 
@@ -276,7 +276,7 @@ def test_another_scheme_is_another_network_load_balancer() -> None:
 
 def test_a_target_that_aws_does_not_take_yet_is_tried_again_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        monkeypatch.setattr(frontends, "REGISTERED_AGAIN_SECONDS", 0.05)
+        monkeypatch.setattr(perform, "REGISTERED_AGAIN_SECONDS", 0.05)
         async with lab(service("web", 80)) as there:
             there.refuse("register_targets", "InvalidTarget", "not active yet")
             await there.store.create(front())

@@ -1,4 +1,4 @@
-"""Certificates that a stack asks of ACM: requested, validated by records in Route 53, deleted when nothing needs them.
+"""Certificates that the controller requests from ACM: found by their tags, validated by records in Route 53, deleted.
 
 Source: aws-load-balancer-controller `pkg/deploy/acm/certificate_synthesizer.go`, `certificate_manager.go`.
 """
@@ -6,13 +6,14 @@ Source: aws-load-balancer-controller `pkg/deploy/acm/certificate_synthesizer.go`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.existing import read_tags
+from lockgate.controllers.aws_load_balancer.inventory import read_tags
 from lockgate.controllers.aws_load_balancer.site import Site, retrying
-from lockgate.ingress import shapes
+from lockgate.ingress.changes.certificates import manages_certificates
+from lockgate.ingress.existing import ExistingCertificate
 from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack
 
 Json = Mapping[str, Any]
@@ -25,43 +26,10 @@ class NotIssued(Exception):
     """ACM has not issued a certificate yet, or has refused to."""
 
 
-async def ensure(site: Site, stack: Stack) -> tuple[dict[str, str], tuple[str, ...]]:
-    """ARNs of issued certificates by reference, and the ARNs of those to delete once no listener has them."""
-    if "EnableCertificateManagement" not in site.settings.gates:
-        return {}, ()
-    found: dict[str, Json] = {}
-    spare: list[str] = []
-    wanted = {request.reference: request for request in stack.certificates}
-    for reference, certificate in await _ours(site, stack):
-        request = wanted.get(reference)
-        if request is None or set(certificate["SubjectAlternativeNames"]) != set(request.names):
-            spare.append(certificate["CertificateArn"])
-        else:
-            found[reference] = certificate
-    arns: dict[str, str] = {}
-    for reference, request in wanted.items():
-        if reference in found:
-            arns[reference] = found[reference]["CertificateArn"]
-        else:
-            arns[reference] = await _request(site, request)
-        await _issued(site, arns[reference])
-    return arns, tuple(spare)
-
-
-async def delete(site: Site, arns: Iterable[str]) -> None:
-    for arn in arns:
-        answer = await site.aws.call("acm", "describe_certificate", CertificateArn=arn)
-        await _change_records(site, answer["Certificate"], "DELETE")
-        await retrying(
-            lambda arn=arn: site.aws.call("acm", "delete_certificate", CertificateArn=arn),  # type: ignore[misc]
-            "ResourceInUseException",
-            every=5,
-            within=30,
-        )
-
-
-async def _ours(site: Site, stack: Stack) -> list[tuple[str, Json]]:
+async def owned(site: Site, stack: Stack) -> tuple[tuple[str, ExistingCertificate], ...]:
     """The group's certificates by resource id: their tags say so."""
+    if not manages_certificates(site.settings):
+        return ()
     statuses = ["ISSUED", "PENDING_VALIDATION"]
     listed = await site.aws.list("acm", "list_certificates", "CertificateSummaryList", CertificateStatuses=statuses)
     found = []
@@ -69,32 +37,35 @@ async def _ours(site: Site, stack: Stack) -> list[tuple[str, Json]]:
         arn = item["CertificateArn"]
         tags = read_tags(await site.aws.call("acm", "list_tags_for_certificate", CertificateArn=arn))
         if (tags.get(CLUSTER_TAG), tags.get(STACK_TAG)) == (site.settings.cluster_name, str(stack.group)):
-            answer = await site.aws.call("acm", "describe_certificate", CertificateArn=arn)
-            found.append((tags.get(RESOURCE_TAG, ""), answer["Certificate"]))
-    return found
+            answer = (await site.aws.call("acm", "describe_certificate", CertificateArn=arn))["Certificate"]
+            names = frozenset(answer["SubjectAlternativeNames"])
+            found.append((tags.get(RESOURCE_TAG, ""), ExistingCertificate(arn, names, answer["Status"] == "ISSUED")))
+    return tuple(found)
 
 
-async def _request(site: Site, request: CertificateRequest) -> str:
+async def check_zones(site: Site, request: CertificateRequest) -> None:
+    """Raises `NotIssued` where ACM need not be asked, as no hosted zone could hold a validation record."""
+    if request.authority_arn:
+        return
     zones = await _zones(site)
-    public = not request.authority_arn
-    for name in request.names if public else ():
-        if _zone_of(name, zones) is None:  # before ACM is asked: it could never be issued
+    for name in request.names:
+        if _zone_of(name, zones) is None:
             raise NotIssued(f'pre-check failed for domain "{name}": no hosted zone found for domain {name}')
-    authority = {} if public else {"CertificateAuthorityArn": request.authority_arn}
-    answer = await site.aws.call(
-        "acm",
-        "request_certificate",
-        DomainName=request.names[0],
-        SubjectAlternativeNames=list(request.names),
-        ValidationMethod="DNS",
-        Tags=shapes.tags(request.tags),
-        **authority,
+
+
+async def delete(site: Site, arn: str) -> None:
+    """With its validation records. Raises `AwsError` while something uses it."""
+    answer = await site.aws.call("acm", "describe_certificate", CertificateArn=arn)
+    await _change_records(site, answer["Certificate"], "DELETE")
+    await retrying(
+        lambda: site.aws.call("acm", "delete_certificate", CertificateArn=arn),
+        "ResourceInUseException",
+        every=5,
+        within=30,
     )
-    arn: str = answer["CertificateArn"]
-    return arn
 
 
-async def _issued(site: Site, arn: str) -> None:
+async def validate(site: Site, arn: str) -> None:
     """Write the validation records, and wait until ACM has seen them."""
     loop = asyncio.get_running_loop()
     end = loop.time() + _ISSUE_WITHIN
@@ -138,8 +109,8 @@ async def _change_records(site: Site, certificate: Json, action: str) -> None:
                 "route53", "change_resource_record_sets", HostedZoneId=zone, ChangeBatch={"Changes": [change]}
             )
         except AwsError as error:
-            known = ("exist",) if action == "CREATE" else ("not found", "do not match the current values")
-            if not any(text in error.message for text in known):
+            expected = ("exist",) if action == "CREATE" else ("not found", "do not match the current values")
+            if not any(text in error.message for text in expected):
                 raise
 
 

@@ -17,9 +17,9 @@ from lockgate.controllers.aws_load_balancer.account import AccountReader
 from lockgate.controllers.aws_load_balancer.certificates import NotIssued
 from lockgate.controllers.aws_load_balancer.cluster import WATCHED, Cluster
 from lockgate.controllers.aws_load_balancer.deploy import deploy
-from lockgate.controllers.aws_load_balancer.existing import Inventory, Unexpected
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
-from lockgate.controllers.aws_load_balancer.listeners import TooManyAttached
+from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
+from lockgate.controllers.aws_load_balancer.perform import TooManyAttached
 from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, told
 from lockgate.controllers.aws_load_balancer.targets import Bindings
 from lockgate.controllers.aws_load_balancer.triggers import Triggers

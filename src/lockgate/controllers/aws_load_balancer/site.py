@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer.cluster import Cluster
-from lockgate.controllers.aws_load_balancer.existing import Inventory
+from lockgate.controllers.aws_load_balancer.inventory import Inventory
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.ingress import shapes
 from lockgate.ingress.world import Settings
 
 MANAGER = "aws-load-balancer-controller"
@@ -44,45 +42,6 @@ class LookAgain(Exception):
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
         self.seconds = seconds
-
-
-async def set_tags(site: Site, arn: str, desired: Mapping[str, str], current: Mapping[str, str]) -> None:
-    """Tags of an ELBv2 resource become exactly `desired`, but for those that others keep there."""
-    missing = {key: value for key, value in desired.items() if current.get(key) != value}
-    if missing:
-        await site.aws.call("elbv2", "add_tags", ResourceArns=[arn], Tags=shapes.tags(missing))
-    if spare := spare_tags(site, desired, current):
-        await site.aws.call("elbv2", "remove_tags", ResourceArns=[arn], TagKeys=spare)
-
-
-def spare_tags(site: Site, desired: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
-    """Keys to take away: not AWS's own, not those of the controller's first version, not those said to be managed."""
-    kept = {
-        f"kubernetes.io/cluster/{site.settings.cluster_name}",
-        "kubernetes.io/cluster-name",
-        "kubernetes.io/namespace",
-        "kubernetes.io/ingress-name",
-        "kubernetes.io/service-name",
-        "kubernetes.io/service-port",
-        "ingress.k8s.aws/cluster",
-        *site.settings.external_managed_tags,
-    }
-    return sorted(key for key in current if key not in desired and key not in kept and not key.startswith("aws:"))
-
-
-async def ensure_attributes(
-    site: Site, kind: Literal["load_balancer", "target_group", "listener"], arn: str, desired: Mapping[str, str]
-) -> None:
-    """Only attributes that somebody asked for are looked at: one that is asked for no more stays as it is."""
-    if not desired:
-        return
-    parameter = {"load_balancer": "LoadBalancerArn", "target_group": "TargetGroupArn", "listener": "ListenerArn"}[kind]
-    found = await site.aws.list("elbv2", f"describe_{kind}_attributes", "Attributes", **{parameter: arn})
-    current = {item["Key"]: item.get("Value") for item in found}
-    changed = {key: value for key, value in desired.items() if current.get(key) != value}
-    if changed:
-        arguments = {parameter: arn, "Attributes": shapes.attributes(changed)}
-        await site.aws.call("elbv2", f"modify_{kind}_attributes", **arguments)
 
 
 async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: float, within: float) -> None:

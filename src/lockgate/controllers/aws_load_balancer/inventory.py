@@ -1,20 +1,17 @@
-"""Reading AWS for what a group has already: everything that carries its tags."""
+"""What a group has in AWS already: everything that carries its tags."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.ingress.stack import CLUSTER_TAG, LOAD_BALANCER, RESOURCE_TAG, STACK_TAG, GroupId
-from lockgate.ingress.world import ExistingLoadBalancer
+from lockgate.ingress.existing import Existing, ExistingSecurityGroup, permissions
+from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
 from lockgate.loadbalancer.elbv2 import Answers, load_balancers, target_group
 from lockgate.loadbalancer.elbv2_network import network_load_balancers
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 Json: TypeAlias = Mapping[str, Any]
 Tags: TypeAlias = dict[str, str]
@@ -27,35 +24,11 @@ class Unexpected(Exception):
     """AWS has something with our tags that we cannot have made; the text is the controller's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """What carries a group's tags, by resource id; more than one balancer only where somebody copied tags.
-
-    Attributes are not read here: only those that somebody asks for are compared. `tags` go by ARN;
-    `listener_certificates` are those besides the default one, by listener; `ipam_pools` are by load balancer.
-    """
-
-    balancers: tuple[tuple[str, LoadBalancer], ...] = ()
-    networks: tuple[tuple[str, NetworkLoadBalancer], ...] = ()
-    target_groups: tuple[tuple[str, TargetGroup], ...] = ()
-    security_groups: tuple[tuple[str, Json], ...] = ()
-    tags: Mapping[str, Tags] = field(default_factory=dict)
-    listener_certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ipam_pools: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def summary(self) -> ExistingLoadBalancer | None:
-        for resource, balancer in self.balancers:
-            if resource == LOAD_BALANCER:
-                return ExistingLoadBalancer(balancer.scheme, balancer.subnets)
-        return None
-
-
 class Inventory:
-    """Knows what is whose, by ARN or security group id, so that a look at one group does not list the whole account.
+    """Remembers which group owns what, by ARN or security group id, so that reading one group lists no whole account.
 
     Ownership is written once, at creation; upstream caches it too. The account is listed at the start, when something
-    of ours turns out to be gone, and after `forget`. `backend` is the security group that all groups share, if known.
+    of ours turns out to be gone, and after `forget`. `backend` is the security group that all groups share, once found.
     """
 
     def __init__(self, aws: Aws, *, cluster_name: str) -> None:
@@ -85,7 +58,7 @@ class Inventory:
         except AwsError as error:
             if error.code not in _GONE:
                 raise
-        self.forget()  # somebody took something away: learn what there is
+        self.forget()  # somebody deleted something: list the account again
         return await self._read(group)
 
     async def _read(self, group: GroupId) -> Existing:
@@ -111,7 +84,8 @@ class Inventory:
                 (_resource(tags[item.reference], "targetGroup", item.reference), item) for item in groups
             ),
             security_groups=tuple(
-                (_resource(read_tags(item), "securityGroup", item["GroupId"]), item) for item in security_groups
+                (_resource(group.tags, "securityGroup", group.id), group)
+                for group in map(_security_group, security_groups)
             ),
             tags=tags,
             listener_certificates={
@@ -144,7 +118,7 @@ class Inventory:
             for what, found in tags.items():
                 if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
                     learned[found[STACK_TAG]].add(what)
-            for stack, owned in self._owned.items():  # other groups were at work meanwhile
+            for stack, owned in self._owned.items():  # other groups were reconciled meanwhile
                 known = before.get(stack, frozenset())
                 learned[stack] = (learned[stack] | (owned - known)) - (known - owned)
             self._owned, self._learned = learned, True
@@ -194,7 +168,11 @@ def read_tags(item: Json) -> Tags:
     return {tag["Key"]: tag.get("Value") or "" for tag in item.get("Tags", ())}
 
 
-def _resource(tags: Tags, what: str, arn: str) -> str:
+def _security_group(item: Json) -> ExistingSecurityGroup:
+    return ExistingSecurityGroup(item["GroupId"], tuple(permissions(item.get("IpPermissions", ()))), read_tags(item))
+
+
+def _resource(tags: Mapping[str, str], what: str, arn: str) -> str:
     if RESOURCE_TAG not in tags:
         raise Unexpected(f"unexpected {what} with no resourceID: {arn}")
     return tags[RESOURCE_TAG]

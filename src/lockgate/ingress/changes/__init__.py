@@ -1,0 +1,78 @@
+"""The changes that make an account and a cluster hold a `Stack`, as values in the order to perform them.
+
+    changes(stack, existing, settings, vpc_id="vpc-1")
+    -> (CreateSecurityGroup(…), CreateTargetGroup(…), CreateLoadBalancer(…), CreateListener(…), CreateRule(…), …)
+
+What is needed comes first: security groups, certificates, target groups, load balancers, listeners, rules, bindings.
+What is left over goes in the reverse order, so that nothing that serves is ever broken. Nothing to do is ().
+
+A controller performs them; a plan prints them: `str` of each is a line for people, `as_json` the whole call.
+
+Source: aws-load-balancer-controller `pkg/deploy/stack_deployer.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.ingress.changes import (
+    addons,
+    bindings,
+    certificates,
+    listeners,
+    load_balancers,
+    security_groups,
+    target_groups,
+)
+from lockgate.ingress.changes.change import Change, Comparison
+from lockgate.ingress.existing import Existing
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, FRONTEND, LOAD_BALANCER, MANAGED_SECURITY_GROUP, Stack
+from lockgate.ingress.world import Settings
+
+
+def changes(stack: Stack, existing: Existing, settings: Settings, *, vpc_id: str) -> tuple[Change, ...]:
+    """`existing` is what the account and the cluster have of the stack's group; `vpc_id` is where the cluster is."""
+    return tuple(_changes(Comparison(stack, existing, settings, _ids(stack, existing)), vpc_id))
+
+
+def _changes(both: Comparison, vpc_id: str) -> Iterator[Change]:
+    balancer, frontend = both.stack.load_balancer, both.stack.frontend
+    yield from security_groups.security_group_changes(both, vpc_id)
+    yield from target_groups.releases(both)
+    yield from certificates.certificate_changes(both)
+    yield from target_groups.group_changes(both)
+    yield from load_balancers.deletions(both)
+    if balancer is not None:
+        yield from load_balancers.balancer_changes(both, balancer)
+        yield from listeners.listener_changes(both, balancer)
+    if balancer is not None and frontend is not None:
+        yield from load_balancers.frontend_changes(both, frontend)
+        yield from listeners.frontend_listener_changes(both, frontend)
+    yield from bindings.binding_changes(both)
+    if balancer is not None:
+        yield from addons.web_acl_changes(both)
+        yield from addons.protection_changes(both)
+    yield from bindings.binding_deletions(both)
+    if balancer is not None:
+        yield from addons.capacity_changes(both)
+    yield from target_groups.group_deletions(both)
+    yield from certificates.certificate_deletions(both)
+    if balancer is not None:
+        yield from target_groups.registrations(both)
+    yield from security_groups.security_group_deletions(both)
+
+
+def _ids(stack: Stack, existing: Existing) -> dict[str, str]:
+    """The ids of what the stack refers to and the account has already, by reference."""
+    groups, certified = target_groups.kept_groups(stack, existing), certificates.kept_certificates(stack, existing)
+    found = {reference: group.reference for reference, group in groups.items()}
+    found |= {reference: certificate.arn for reference, certificate in certified.items()}
+    if (managed := security_groups.managed_group(existing)) is not None:
+        found[MANAGED_SECURITY_GROUP] = managed.id
+    if existing.backend_security_group:
+        found[BACKEND_SECURITY_GROUP] = existing.backend_security_group
+    if (balancer := load_balancers.matching(stack.load_balancer, existing.balancers, LOAD_BALANCER)) is not None:
+        found[LOAD_BALANCER] = balancer.arn
+    if (frontend := load_balancers.matching(stack.frontend, existing.networks, FRONTEND)) is not None:
+        found[FRONTEND] = frontend.arn
+    return found

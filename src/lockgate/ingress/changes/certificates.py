@@ -1,0 +1,106 @@
+"""Certificates that a stack asks of ACM: requested, validated by records in Route 53, deleted when nothing needs them.
+
+Source: aws-load-balancer-controller `pkg/deploy/acm/certificate_synthesizer.go`, `certificate_manager.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lockgate.ingress import shapes
+from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
+from lockgate.ingress.existing import Existing, ExistingCertificate
+from lockgate.ingress.stack import CertificateRequest, Stack
+from lockgate.ingress.world import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCertificate(Creation):
+    service: ClassVar[str] = "acm"
+    operation: ClassVar[str] = "request_certificate"
+
+    request: CertificateRequest
+
+    def parameters(self, resolved: Resolve) -> Json:
+        authority = self.request.authority_arn
+        return {
+            "DomainName": self.request.names[0],
+            "SubjectAlternativeNames": list(self.request.names),
+            "ValidationMethod": "DNS",
+            "Tags": shapes.tags(self.request.tags),
+            **({"CertificateAuthorityArn": authority} if authority else {}),
+        }
+
+    def made(self, answer: Mapping[str, Any]) -> str:
+        return str(answer["CertificateArn"])
+
+    def __str__(self) -> str:
+        return f"request a certificate for {', '.join(self.request.names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateCertificate(Change):
+    """Write the records that ACM asks for into the hosted zones, and wait until the certificate is issued."""
+
+    service: ClassVar[str] = "route53"
+    operation: ClassVar[str] = "change_resource_record_sets"
+
+    certificate: str
+    names: tuple[str, ...]
+
+    def parameters(self, resolved: Resolve) -> Json:
+        """The records are in ACM's answer: there is nothing to send before it."""
+        return {"CertificateArn": resolved(self.certificate), "DomainNames": list(self.names)}
+
+    def __str__(self) -> str:
+        return f"write validation records for {', '.join(self.names)}, and wait for {named(self.certificate)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCertificate(Change):
+    """Its validation records go with it."""
+
+    service: ClassVar[str] = "acm"
+    operation: ClassVar[str] = "delete_certificate"
+
+    arn: str
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"CertificateArn": self.arn}
+
+    def __str__(self) -> str:
+        return f"delete {named(self.arn)} and its validation records"
+
+
+def manages_certificates(settings: Settings) -> bool:
+    return "EnableCertificateManagement" in settings.gates
+
+
+def kept_certificates(stack: Stack, existing: Existing) -> dict[str, ExistingCertificate]:
+    """By reference, those that are for the names that the stack asks for. The last one wins."""
+    wanted = {request.reference: frozenset(request.names) for request in stack.certificates}
+    return {
+        reference: certificate
+        for reference, certificate in existing.certificates
+        if wanted.get(reference) == certificate.names
+    }
+
+
+def certificate_changes(both: Comparison) -> Changes:
+    kept = kept_certificates(both.stack, both.existing)
+    for request in both.stack.certificates if manages_certificates(both.settings) else ():
+        current = kept.get(request.reference)
+        if current is None:
+            yield RequestCertificate(request.reference, request)
+        if current is None or not current.issued:
+            yield ValidateCertificate(both.id(request.reference), request.names)
+
+
+def certificate_deletions(both: Comparison) -> Changes:
+    """Once no listener has them."""
+    wanted = {request.reference: frozenset(request.names) for request in both.stack.certificates}
+    for reference, certificate in both.existing.certificates:
+        if wanted.get(reference) != certificate.names:
+            yield DeleteCertificate(certificate.arn)

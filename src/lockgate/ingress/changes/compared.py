@@ -1,0 +1,41 @@
+"""Whose attributes are compared: who observes an account reads these and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.ingress.changes.load_balancers import matching, spare_balancers
+from lockgate.ingress.changes.tags import (
+    AttributeChange,
+    ModifyListenerAttributes,
+    ModifyLoadBalancerAttributes,
+    ModifyTargetGroupAttributes,
+)
+from lockgate.ingress.changes.target_groups import kept_groups
+from lockgate.ingress.existing import Existing
+from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, Stack
+
+
+def compared_attributes(stack: Stack, existing: Existing) -> tuple[tuple[type[AttributeChange], str], ...]:
+    """The kind of change that would set them, and the ARN of what has them."""
+    return tuple(_compared(stack, existing))
+
+
+def _compared(stack: Stack, existing: Existing) -> Iterator[tuple[type[AttributeChange], str]]:
+    for balancer in spare_balancers(stack, existing):  # deletion protection
+        yield ModifyLoadBalancerAttributes, balancer.arn
+    for reference, group in kept_groups(stack, existing).items():
+        if stack.target_groups[reference].attributes:
+            yield ModifyTargetGroupAttributes, group.reference
+    frontend = matching(stack.frontend, existing.networks, FRONTEND)
+    if frontend is not None and stack.frontend is not None and stack.frontend.attributes:
+        yield ModifyLoadBalancerAttributes, frontend.arn
+    current, desired = matching(stack.load_balancer, existing.balancers, LOAD_BALANCER), stack.load_balancer
+    if current is None or desired is None:
+        return
+    if desired.attributes:
+        yield ModifyLoadBalancerAttributes, current.arn
+    arns = {listener.port: listener.arn for listener in current.listeners}
+    for listener in desired.listeners:
+        if listener.attributes and listener.port in arns:
+            yield ModifyListenerAttributes, arns[listener.port]

@@ -1,0 +1,349 @@
+"""Listeners of both load balancers and the rules of the application load balancer's.
+
+Source: aws-load-balancer-controller `pkg/deploy/elbv2/listener_synthesizer.go`, `listener_manager.go`,
+`listener_rule_synthesizer.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from lockgate.ingress import shapes
+from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
+from lockgate.ingress.changes.load_balancers import matching
+from lockgate.ingress.changes.tags import ModifyListenerAttributes, attribute_changes, tag_changes
+from lockgate.ingress.rule_changes import rule_changes, same_actions
+from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER
+from lockgate.loadbalancer.model import Action, Forward, Listener, LoadBalancer, MutualAuthentication, Rule
+from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
+
+
+@dataclass(frozen=True, slots=True)
+class CreateListener(Creation):
+    """Its further certificates, attributes and rules are changes of their own."""
+
+    operation: ClassVar[str] = "create_listener"
+
+    load_balancer: str
+    listener: Listener | TcpListener
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {
+            "LoadBalancerArn": resolved(self.load_balancer),
+            "Port": self.listener.port,
+            **_settings(self.listener, resolved),
+            **_tags(self.listener),
+        }
+
+    def made(self, answer: Mapping[str, Any]) -> str:
+        return str(answer["Listeners"][0]["ListenerArn"])
+
+    def __str__(self) -> str:
+        return f"create listener {_protocol(self.listener)}:{self.listener.port} of {named(self.load_balancer)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyListener(Change):
+    operation: ClassVar[str] = "modify_listener"
+
+    arn: str
+    listener: Listener
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"ListenerArn": self.arn, "Port": self.listener.port, **_settings(self.listener, resolved)}
+
+    def __str__(self) -> str:
+        return f"modify listener {self.listener.protocol}:{self.listener.port} ({named(self.arn)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyTcpListener(Change):
+    """Its default action: where connections go."""
+
+    operation: ClassVar[str] = "modify_listener"
+
+    arn: str
+    listener: TcpListener
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"ListenerArn": self.arn, "DefaultActions": shapes.actions((self.listener.forward,), resolved)}
+
+    def __str__(self) -> str:
+        return f"modify listener TCP:{self.listener.port} ({named(self.arn)})"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteListener(Change):
+    operation: ClassVar[str] = "delete_listener"
+
+    arn: str
+    port: int
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"ListenerArn": self.arn}
+
+    def __str__(self) -> str:
+        return f"delete listener :{self.port} ({named(self.arn)})"
+
+
+@dataclass(frozen=True, slots=True)
+class AddListenerCertificates(Change):
+    """One certificate, which is what a call takes."""
+
+    operation: ClassVar[str] = "add_listener_certificates"
+
+    listener: str
+    certificate: str
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {
+            "ListenerArn": resolved(self.listener),
+            "Certificates": [{"CertificateArn": resolved(self.certificate)}],
+        }
+
+    def __str__(self) -> str:
+        return f"add {named(self.certificate)} to {named(self.listener)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveListenerCertificates(Change):
+    operation: ClassVar[str] = "remove_listener_certificates"
+
+    listener: str
+    certificate: str
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"ListenerArn": self.listener, "Certificates": [{"CertificateArn": self.certificate}]}
+
+    def __str__(self) -> str:
+        return f"remove {named(self.certificate)} from {named(self.listener)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetRulePriorities(Change):
+    """Priorities by rule ARN; one call moves them all at once."""
+
+    operation: ClassVar[str] = "set_rule_priorities"
+
+    priorities: tuple[tuple[str, int], ...]
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"RulePriorities": [{"RuleArn": rule, "Priority": priority} for rule, priority in self.priorities]}
+
+    def __str__(self) -> str:
+        moved = ", ".join(f"{named(rule)} to {priority}" for rule, priority in self.priorities)
+        return f"move {len(self.priorities)} rules: {moved}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRule(Creation):
+    operation: ClassVar[str] = "create_rule"
+
+    listener: str
+    rule: Rule
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {
+            "ListenerArn": resolved(self.listener),
+            "Priority": self.rule.priority,
+            **_content(self.rule, resolved),
+            **_tags(self.rule),
+        }
+
+    def made(self, answer: Mapping[str, Any]) -> str:
+        return str(answer["Rules"][0]["RuleArn"])
+
+    def __str__(self) -> str:
+        return f"create rule {self.rule.priority} of {named(self.listener)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyRule(Change):
+    """`reset_transforms` where the rule has transforms that it ought not to have."""
+
+    operation: ClassVar[str] = "modify_rule"
+
+    arn: str
+    rule: Rule
+    reset_transforms: bool = False
+
+    def parameters(self, resolved: Resolve) -> Json:
+        reset = {"ResetTransforms": True} if self.reset_transforms else {}
+        return {"RuleArn": self.arn, **_content(self.rule, resolved), **reset}
+
+    def __str__(self) -> str:
+        return f"modify rule {self.rule.priority} ({named(self.arn)})"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRule(Change):
+    operation: ClassVar[str] = "delete_rule"
+
+    listener: str
+    arn: str
+    priority: int
+
+    def parameters(self, resolved: Resolve) -> Json:
+        return {"RuleArn": self.arn}
+
+    def __str__(self) -> str:
+        return f"delete rule {self.priority} ({named(self.arn)})"
+
+
+def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
+    """Of the application load balancer: a listener that the stack does not have is deleted, whoever made it.
+
+    All listeners come before all rules, so that a port answers as soon as it can.
+    """
+    current = matching(desired, both.existing.balancers, LOAD_BALANCER)
+    found = {listener.port: listener for listener in (current.listeners if current else ())}
+    wanted = [_with_ids(listener, both) for listener in desired.listeners]
+    for port in found.keys() - {listener.port for listener in wanted}:
+        yield DeleteListener(found[port].arn, port)
+    for listener in wanted:
+        if (before := found.get(listener.port)) is None:
+            yield from _creation(both, listener)
+        else:
+            yield from _modifications(both, listener, before)
+    for listener in wanted:
+        before = found.get(listener.port)
+        yield from _rules(
+            both, listener, before.arn if before else _reference(listener), before.rules if before else ()
+        )
+
+
+def frontend_listener_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
+    """Of the network load balancer in front."""
+    current = matching(desired, both.existing.networks, FRONTEND)
+    found = {listener.port: listener for listener in (current.listeners if current else ())}
+    for port in found.keys() - {listener.port for listener in desired.listeners}:
+        yield DeleteListener(found[port].arn, port)
+    for listener in desired.listeners:
+        listener = replace(listener, forward=_forward_by_id(listener.forward, both))
+        before = found.get(listener.port)
+        if before is None:
+            yield CreateListener(f"{FRONTEND}:{listener.port}", both.id(FRONTEND), listener)
+            continue
+        yield from tag_changes(both, before.arn, listener.tags)
+        if not same_actions((listener.forward,), (before.forward,)):
+            yield ModifyTcpListener(before.arn, listener)
+
+
+def _reference(listener: Listener) -> str:
+    return f"{LOAD_BALANCER}:{listener.port}"
+
+
+def _creation(both: Comparison, listener: Listener) -> Changes:
+    reference = _reference(listener)
+    yield CreateListener(reference, both.id(LOAD_BALANCER), listener)
+    for certificate in sorted(set(listener.certificates)):
+        yield AddListenerCertificates(reference, certificate)
+    yield from attribute_changes(both, ModifyListenerAttributes, reference, listener.attributes)
+
+
+def _modifications(both: Comparison, desired: Listener, current: Listener) -> Changes:
+    arn = current.arn
+    if "ListenerRulesTagging" in both.settings.gates:
+        yield from tag_changes(both, arn, desired.tags)
+    if "EnhancedDefaultBehavior" in both.settings.gates and desired.protocol == "HTTPS":
+        desired = replace(desired, mutual_authentication=desired.mutual_authentication or MutualAuthentication("off"))
+    if _differs(desired, current):
+        yield ModifyListener(arn, desired)
+    if desired.protocol == "HTTPS":
+        extra = set(both.existing.listener_certificates.get(arn, ()))
+        wanted = set(desired.certificates)  # the default one too: when another takes its place, it is still served
+        for certificate in sorted(extra - wanted):
+            yield RemoveListenerCertificates(arn, certificate)
+        for certificate in sorted(wanted - extra):
+            yield AddListenerCertificates(arn, certificate)
+    yield from attribute_changes(both, ModifyListenerAttributes, arn, desired.attributes)
+
+
+def _rules(both: Comparison, listener: Listener, reference: str, current: tuple[Rule, ...]) -> Changes:
+    """New rules come before old ones go. Rules that stay keep their ARN, so their tags may need a change."""
+    changes = rule_changes(listener.rules, current)
+    if changes.priorities:
+        yield SetRulePriorities(changes.priorities)
+    for rule, found in changes.modify:
+        yield ModifyRule(found.arn, rule, reset_transforms=bool(found.transforms and not rule.transforms))
+    for rule in changes.create:
+        yield CreateRule(f"{_reference(listener)}/{rule.priority}", reference, rule)
+    for rule in changes.delete:
+        yield DeleteRule(reference, rule.arn, rule.priority)
+    for rule, arn in changes.kept if "ListenerRulesTagging" in both.settings.gates else ():
+        yield from tag_changes(both, arn, rule.tags)
+
+
+def _differs(desired: Listener, current: Listener) -> bool:
+    if desired.protocol != current.protocol or not same_actions(desired.default_actions, current.default_actions):
+        return True
+    if desired.protocol == "HTTP":
+        return False
+    mutual = desired.mutual_authentication
+    return (
+        desired.certificates[:1] != current.certificates[:1]
+        or desired.ssl_policy != current.ssl_policy
+        or (mutual is not None and _mode(mutual) != current.mutual_authentication)
+    )
+
+
+def _mode(mutual: MutualAuthentication) -> MutualAuthentication | None:
+    return None if mutual.mode == "off" else mutual
+
+
+# --- values with ids, and as the API takes them -------------------------------------------------------------------
+
+
+def _with_ids(listener: Listener, both: Comparison) -> Listener:
+    """The listener with its target groups and certificates by ARN, where they have one already."""
+    return replace(
+        listener,
+        certificates=tuple(both.id(item) for item in listener.certificates),
+        default_actions=_actions_by_id(listener.default_actions, both),
+        rules=tuple(replace(rule, actions=_actions_by_id(rule.actions, both)) for rule in listener.rules),
+    )
+
+
+def _actions_by_id(actions: tuple[Action, ...], both: Comparison) -> tuple[Action, ...]:
+    return tuple(_forward_by_id(action, both) if isinstance(action, Forward) else action for action in actions)
+
+
+def _forward_by_id(forward: Forward, both: Comparison) -> Forward:
+    groups = (replace(group, target_group=both.id(group.target_group)) for group in forward.target_groups)
+    return replace(forward, target_groups=tuple(groups))
+
+
+def _protocol(listener: Listener | TcpListener) -> str:
+    return "TCP" if isinstance(listener, TcpListener) else listener.protocol
+
+
+def _settings(listener: Listener | TcpListener, resolved: Resolve) -> Json:
+    if isinstance(listener, TcpListener):
+        return {"Protocol": "TCP", "DefaultActions": shapes.actions((listener.forward,), resolved)}
+    found: Json = {
+        "Protocol": listener.protocol,
+        "DefaultActions": shapes.actions(listener.default_actions, resolved),
+    }
+    if listener.protocol == "HTTPS":
+        found["SslPolicy"] = listener.ssl_policy
+        found["Certificates"] = [{"CertificateArn": resolved(each)} for each in listener.certificates[:1]]
+        if listener.mutual_authentication is not None:
+            found["MutualAuthentication"] = shapes.mutual_authentication(listener.mutual_authentication)
+    return found
+
+
+def _content(rule: Rule, resolved: Resolve) -> Json:
+    found: Json = {
+        "Conditions": [shapes.condition(condition) for condition in rule.conditions],
+        "Actions": shapes.actions(rule.actions, resolved),
+    }
+    if rule.transforms:
+        found["Transforms"] = shapes.transforms(rule.transforms)
+    return found
+
+
+def _tags(item: Listener | TcpListener | Rule) -> Json:
+    """ELBv2 takes no empty list."""
+    return {"Tags": shapes.tags(item.tags)} if item.tags else {}
