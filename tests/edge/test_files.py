@@ -105,11 +105,11 @@ def _make_socket(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (_make_pipe, "it is a named pipe"),
-        (_make_socket, "it is a socket"),
-        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
-        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
-        (lambda path: path.symlink_to("gone"), "No such file or directory"),
+        (_make_pipe, "a named pipe is not read"),
+        (_make_socket, "a socket is not read"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device is not read"),
+        (lambda path: path.symlink_to(path.name), "the file cannot be read: Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("gone"), "the file cannot be read: No such file or directory"),
     ],
 )
 def test_what_is_no_regular_file_is_a_fault_and_not_opened(
@@ -122,9 +122,7 @@ def test_what_is_no_regular_file_is_a_fault_and_not_opened(
     for paths in ([str(tmp_path)], [str(special), str(tmp_path / "web.yaml")]):
         manifests = load(paths)
         assert len(manifests.documents) == 1
-        assert [(fault.origin, fault.message) for fault in manifests.faults] == [
-            (Position(str(special), 1), f"the file cannot be read: {reason}")
-        ]
+        assert [(fault.origin, fault.message) for fault in manifests.faults] == [(Position(str(special), 1), reason)]
 
 
 def test_a_folder_called_like_a_manifest_is_a_folder(tmp_path: Path) -> None:

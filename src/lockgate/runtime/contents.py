@@ -111,11 +111,11 @@ def content(file: Path) -> bytes | Fault:
     try:
         kind = stat.S_IFMT(file.stat().st_mode)
         if kind != stat.S_IFREG:
-            return machine.UNREADABLE.at(place, reason=_KINDS.get(kind, "not a regular file"))
+            return machine.SPECIAL_FILE.at(place, kind=_KINDS.get(kind, "not a regular file"))
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return machine.UNREADABLE.at(place, reason="not a regular file")
+                return machine.SPECIAL_FILE.at(place, kind="not a regular file")
             return limited(stream)
     except (OSError, ValueError) as error:
         return machine.UNREADABLE.at(place, reason=getattr(error, "strerror", None) or error)
@@ -127,9 +127,9 @@ def limited(stream: BinaryIO) -> bytes:
 
 
 _KINDS = {
-    stat.S_IFIFO: "it is a named pipe",
-    stat.S_IFSOCK: "it is a socket",
-    stat.S_IFCHR: "it is a device",
-    stat.S_IFBLK: "it is a device",
-    stat.S_IFDIR: "it is a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
 }

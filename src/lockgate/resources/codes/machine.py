@@ -17,6 +17,7 @@ UNREADABLE = Code(
         $ lockgate up k8s/
         """,
 )
+SPECIAL_FILE = UNREADABLE.variant("{kind} is not read", "write its content into a file, or pipe it in: lockgate up -")
 TOO_MUCH = UNREADABLE.variant("the file is not read, because there are more than {limit}", "name a smaller folder")
 LEADS_BACK = Code(
     "LG9006",
