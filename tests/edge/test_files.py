@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from lockgate.edge.settling import Disk, Settling
-from lockgate.resources.faults import Position
-from lockgate.runtime.contents import MAX_FILES
+from lockgate.resources.faults import Fault, Position
+from lockgate.runtime import files
+from lockgate.runtime.contents import MAX_FILES, content
 from lockgate.runtime.files import NoManifests, Sources, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
@@ -158,8 +159,8 @@ def test_a_folder_that_cannot_be_listed_is_a_fault(tmp_path: Path, monkeypatch: 
     (tmp_path / "web.yaml").write_text(SERVICE)
     scandir = os.scandir
 
-    def refuse(path: Path) -> object:
-        if path.name == "closed":
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
@@ -167,6 +168,30 @@ def test_a_folder_that_cannot_be_listed_is_a_fault(tmp_path: Path, monkeypatch: 
     manifests = load([str(tmp_path)])
     assert [fault.message for fault in manifests.faults] == ["the file cannot be read: Permission denied"]
     assert len(manifests.documents) == 1
+
+
+def test_only_what_was_written_since_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(SERVICE.replace("web", name))
+    opened: list[str] = []
+
+    def counted(file: Path) -> bytes | Fault:
+        opened.append(file.name)
+        return content(file)
+
+    monkeypatch.setattr(files, "content", counted)
+    sources = Sources([str(tmp_path)])
+    before = sources.load()
+    assert opened == ["one.yaml", "two.yaml"]
+    sources.load(before)
+    assert opened == ["one.yaml", "two.yaml"] * 2, "they were written so recently that they may be again"
+    monkeypatch.setattr(files, "_UNSETTLED", -1_000_000_000_000)
+    before = sources.load(before)
+    opened.clear()
+    (tmp_path / "two.yaml").write_text(SERVICE.replace("web", "other"))
+    after = sources.load(before)
+    assert opened == ["two.yaml"]
+    assert [each.manifest["metadata"]["name"] for each in after.documents] == ["one", "other"]
 
 
 def test_what_npm_installs_is_passed_over(tmp_path: Path) -> None:

@@ -107,9 +107,9 @@ def test_what_is_beyond_links_is_polled(folder: Path) -> None:
     (folder / "more").symlink_to(outside / "more")
     before = tree.read([str(folder)])
     assert before.distant == {f"{folder}/r.yaml", f"{folder}/more", f"{folder}/more/s.yaml"}
-    assert tree.is_current(before, before.distant)
+    assert before.is_current(before.distant)
     (outside / "r.yaml").write_text("other")
-    assert not tree.is_current(before, before.distant)
+    assert not before.is_current(before.distant)
     assert tree.read([str(folder)]).saved_since(before) == {f"{folder}/r.yaml"}
 
 
@@ -123,7 +123,7 @@ def test_the_data_folder_of_a_mounted_config_map(folder: Path) -> None:
     before = tree.read([str(folder)])
     (folder / "..data_tmp").symlink_to("..2")
     (folder / "..data_tmp").rename(folder / "..data")
-    assert not tree.is_current(before, before.distant)
+    assert not before.is_current(before.distant)
     assert tree.read([str(folder)]).saved_since(before) == {f"{folder}/c.yaml"}
 
 
@@ -131,4 +131,7 @@ def test_links_in_a_circle_end(folder: Path) -> None:
     (folder / "sub" / "up").symlink_to(folder)
     (folder / "self").symlink_to("self")
     (folder / "dangling.yaml").symlink_to("nowhere")
-    assert set(tree.read([str(folder)]).files) == {f"{folder}/a.yaml", f"{folder}/sub/b.yml"}
+    found = tree.read([str(folder)])
+    assert sorted(found.files) == [f"{folder}/a.yaml", f"{folder}/dangling.yaml", f"{folder}/sub/b.yml"]
+    assert found.files[f"{folder}/dangling.yaml"] is None
+    assert [path for path, _ in found.roots[str(folder)].faults] == [f"{folder}/sub/up"]

@@ -61,7 +61,7 @@ def test_the_next_save_is_noticed(folder: Path, tool: Callable[[Path], None]) ->
         for file in (folder / "a.yaml", folder / "sub" / "b.yaml", folder / "more" / "c.yaml"):
             if file.parent.is_dir():
                 file.write_text("saved again")
-                while str(file) not in watcher.tree.files or watcher.tree.files[str(file)].size != len("saved again"):
+                while (found := watcher.tree.files.get(str(file))) is None or found.size != len("saved again"):
                     assert await watcher.changed(within=PATIENCE)
 
     watching(scenario, folder)

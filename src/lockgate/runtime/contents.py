@@ -1,4 +1,4 @@
-"""The content of files, and what folders hold: bounded, and never waiting for what may not come.
+"""What folders hold, and the content of files: bounded, and never waiting for what may not come.
 
 Only regular files are opened, links that lead back are followed once, and the number of entries is limited. What is
 left out is a fault with its path.
@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from lockgate.edge import kustomization
 from lockgate.resources.chunks import MAX_TEXT
@@ -19,23 +19,62 @@ from lockgate.resources.codes import machine
 from lockgate.resources.faults import Fault, Position
 from lockgate.runtime import settings
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 CHART = "Chart.yaml"
 MAX_FILES = 10_000
 _MAX_ENTRIES = 200_000  # of all folders
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 _Identity: TypeAlias = tuple[int, int]
+
+
+class Signature(NamedTuple):
+    """Differs whenever a file was written or replaced. ctime is in it because `cp -p` and `rsync -t` set mtime back."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # ns
+    changed: int  # ns
+
+    @property
+    def identity(self) -> _Identity:
+        return self.device, self.inode
 
 
 @dataclass(slots=True)
 class Folder:
     """What is below a folder: files with a manifest's suffix, kustomization files, folders of Helm charts, whose own
-    files are not among the first, and what cannot be read."""
+    files are not among the first, and what cannot be read.
 
-    files: list[Path] = field(default_factory=list)
+    `signatures` are those of the files, None at the end of a link that leads nowhere, and of lockgate.yaml; `folders`
+    those of the folders that were listed. `distant` are files and folders beyond a symbolic link.
+    """
+
+    files: list[str] = field(default_factory=list)
     kustomizations: list[Path] = field(default_factory=list)
     charts: list[Path] = field(default_factory=list)
-    faults: list[tuple[Path, Fault]] = field(default_factory=list)
+    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    signatures: dict[str, Signature | None] = field(default_factory=dict)
+    folders: dict[str, Signature] = field(default_factory=dict)
+    distant: set[str] = field(default_factory=set)
+
+
+def signature(path: str) -> Signature | None:
+    """None where nothing is."""
+    try:
+        return _sign(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _sign(path: str) -> Signature:
+    found = os.stat(path)  # noqa: PTH116  thousands of times a look
+    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def in_order(path: str) -> list[str]:
+    """A key to sort paths by: a folder's files are together."""
+    return path.split("/")
 
 
 def is_ignored(name: str) -> bool:
@@ -46,52 +85,64 @@ def is_ignored(name: str) -> bool:
 def below(root: Path) -> Folder:
     """Everything in the order of paths. A folder is listed once, whatever links lead to it."""
     found = Folder()
+    waiting: list[tuple[str, frozenset[_Identity], bool]] = [(str(root), frozenset(), False)]
     seen: set[_Identity] = set()
-    waiting: list[tuple[Path, frozenset[_Identity]]] = [(root, frozenset())]
     count = 0
     while waiting:
-        folder, above = waiting.pop()
+        folder, above, distant = waiting.pop()
         try:
-            status = folder.stat()
+            signature = _sign(folder)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            found.faults.append((folder, machine.UNREADABLE.at(Position(str(folder), 1), reason=error.strerror)))
+            found.faults.append((folder, machine.UNREADABLE.at(Position(folder, 1), reason=error.strerror)))
             continue
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            if identity in above:
-                place = Position(str(folder), 1)
-                found.faults.append((folder, machine.LEADS_BACK.at(place, folder=folder.resolve())))
+        if signature.identity in seen:
+            if signature.identity in above:
+                fault = machine.LEADS_BACK.at(Position(folder, 1), folder=Path(folder).resolve())
+                found.faults.append((folder, fault))
             continue
-        seen.add(identity)
+        seen.add(signature.identity)
+        found.folders[folder] = signature
+        if distant:
+            found.distant.add(folder)
         count += len(entries)
         if count > _MAX_ENTRIES:
-            found.faults.append((folder, too_much(str(folder), f"{_MAX_ENTRIES:,} entries")))
+            found.faults.append((folder, too_much(folder, f"{_MAX_ENTRIES:,} entries")))
             break
-        waiting += ((path, above | {identity}) for path in _sort(folder, entries, found))
-    found.files.sort()
+        inside = above | {signature.identity}
+        waiting += ((path, inside, far) for path, far in _sort(folder, entries, found, distant))
+    found.files.sort(key=in_order)
     if len(found.files) > MAX_FILES:
         left_out = found.files[MAX_FILES]
-        found.faults.append((left_out, too_much(str(left_out), f"{MAX_FILES:,} files")))
+        found.faults.append((left_out, too_much(left_out, f"{MAX_FILES:,} files")))
         del found.files[MAX_FILES:]
     return found
 
 
-def _sort(folder: Path, entries: list[os.DirEntry[str]], found: Folder) -> Iterator[Path]:
-    """Put a folder's files where they belong; the folders in it."""
+def _sort(folder: str, entries: list[os.DirEntry[str]], found: Folder, distant: bool) -> Iterator[tuple[str, bool]]:
+    """Put a folder's files where they belong; the folders in it, and whether they are beyond a link."""
     if any(entry.name == CHART and not _is_folder(entry) for entry in entries):
-        found.charts.append(folder)
+        found.charts.append(Path(folder))
+        found.signatures[_joined(folder, CHART)] = signature(_joined(folder, CHART))
         return
     for entry in entries:
         if is_ignored(entry.name):
             continue
-        path = folder / entry.name
+        path, far = _joined(folder, entry.name), distant or entry.is_symlink()
         if _is_folder(entry):
-            yield path
-        elif entry.name in kustomization.NAMES:
-            found.kustomizations.append(path)
-        elif path.suffix in SUFFIXES and entry.name != settings.NAME:
-            found.files.append(path)
+            yield path, far
+        elif entry.name.endswith(_SUFFIXES) or entry.name in kustomization.NAMES:
+            found.signatures[path] = signature(path)
+            if far:
+                found.distant.add(path)
+            if entry.name in kustomization.NAMES:
+                found.kustomizations.append(Path(path))
+            elif entry.name != settings.NAME:
+                found.files.append(path)
+
+
+def _joined(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder}/{name}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

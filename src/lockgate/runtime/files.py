@@ -1,26 +1,31 @@
-"""The user's manifest files: found, rendered where they are sources of manifests, and read. `watch` follows them."""
+"""The user's manifest files, rendered where they are sources of manifests, and read.
+
+`tree` finds them, and `watch` follows them.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from lockgate.edge import kustomization
 from lockgate.edge.manifests import Manifests
 from lockgate.errors import CommandError
 from lockgate.resources.codes import reading
 from lockgate.resources.faults import Fault, Position, Severity
 from lockgate.resources.reader import Document, Reading, read
-from lockgate.runtime.contents import CHART, below, content, limited, too_much
+from lockgate.runtime import tree
+from lockgate.runtime.contents import Folder, Signature, content, in_order, limited, too_much
 from lockgate.runtime.rendering import Renderer
+from lockgate.runtime.tree import Tree
 
-STDIN = "-"
 MAX_BYTES = 128 * 1024 * 1024  # of all files
 MAX_OBJECTS = 30_000
+# ns; a file that was written less long before it was read may be written again without another signature
+_UNSETTLED = 2_000_000_000
 _MOST_ALIKE = 10  # files of one sort that are reported one by one
 
 
@@ -38,7 +43,9 @@ class Sources:
         self.paths = tuple(paths)
         self._values = tuple(values)
         self._renderer = Renderer(values)
-        self._streams = {path: _read_stream(path) for path in self.paths if is_stream(path)}
+        self._streams = {path: _read_stream(path) for path in self.paths if tree.is_stream(path)}
+        self.tree = Tree()  # what was on disk at the last load
+        self._settled: dict[str, Signature] = {}  # files that were read then, and have not been written just before
 
     @property
     def rendered(self) -> frozenset[str]:
@@ -49,38 +56,44 @@ class Sources:
         """The names of what was rendered from any of these files."""
         return self._renderer.printed_from(files)
 
-    def load(self, earlier: Manifests | None = None, *, without: Iterable[str] = ()) -> Manifests:
-        """Read the files, the folders (all below them) and what was piped in, but for the paths `without`.
+    def load(self, earlier: Manifests | None = None, *, found: Tree | None = None) -> Manifests:
+        """Read the files, the folders (all below them) and what was piped in.
 
-        Files that are as they were in `earlier` are not parsed again. Raises `NoManifests` for a path that does not
-        exist, and where there is no file at all.
+        Files that are as they were in `earlier` are not parsed again. Raises `NoManifests` where there is no file at
+        all, and for a path that does not exist; with `found`, what is on disk now, such a path is passed over.
         """
-        skipped = frozenset(without)
-        paths = [path for path in self.paths if path not in skipped]
+        self.tree = found or tree.read(self.paths, self.rendered)
+        if self.tree.missing and not found:
+            raise NoManifests(f"{min(self.tree.missing)} does not exist")
         loading = _Loading(earlier)
+        began = time.time_ns()
         self._renderer.begin()
-        for path in paths:
+        for path in self.paths:
             if path in self._streams:
-                loading.add("<stdin>" if path == STDIN else path, self._streams[path])
-            elif not os.path.lexists(path):
-                raise NoManifests(f"{path} does not exist")
-            else:
-                self._add(_as_folder(path), loading)
+                loading.add("<stdin>" if path == tree.STDIN else path, self._streams[path])
+            elif (folder := self.tree.roots.get(path)) is not None:
+                self._add_folder(tree.as_folder(path), folder, loading)
+            elif path in self.tree.files:
+                self._add(path, loading)
+        self._settled = {
+            name: signature
+            for name, signature in self.tree.files.items()
+            if signature is not None and max(signature.modified, signature.changed) + _UNSETTLED < began
+        }
         if not loading.files:
-            raise NoManifests(f"no manifests in {', '.join(paths)}: a folder needs .yaml, .yml or .json files")
+            raise NoManifests(f"no manifests in {', '.join(self.paths)}: a folder needs .yaml, .yml or .json files")
         if self._values and not self._renderer.uses_values:
             loading.faults += (reading.UNUSED_VALUES.at(Position(values, 1)) for values in self._values)
         return loading.manifests()
 
-    def _add(self, path: str, loading: _Loading) -> None:
-        if not Path(path).is_dir():
-            loading.add(path, content(Path(path)))
-            return
-        folder = below(Path(path))
+    def _add_folder(self, path: str, folder: Folder, loading: _Loading) -> None:
         plan = self._renderer.plan(path, folder)
-        plain: list[tuple[Path, Fault | None]] = [*((file, None) for file in plan.files), *folder.faults]
-        for file, problem in sorted(plain, key=lambda each: each[0]):
-            loading.add(str(file), problem or content(file))
+        problems = dict(folder.faults)
+        for file in sorted({*plan.files, *problems}, key=in_order):
+            if problem := problems.get(file):
+                loading.add(file, problem)
+            else:
+                self._add(file, loading)
         for rendering in plan.renderings:
             printed = self._renderer.render(rendering)
             loading.add(rendering.label, printed)
@@ -89,11 +102,10 @@ class Sources:
         for fault in plan.faults:
             loading.add(fault.file, fault)
 
-
-def _as_folder(path: str) -> str:
-    """The file that describes a kustomization or a chart stands for its folder."""
-    name = PurePath(path).name
-    return str(PurePath(path).parent) if name in kustomization.NAMES or name == CHART else path
+    def _add(self, file: str, loading: _Loading) -> None:
+        signature = self.tree.files.get(file)
+        if signature is None or self._settled.get(file) != signature or not loading.keep(file, signature.size):
+            loading.add(file, content(Path(file)))
 
 
 def load(paths: Sequence[str], values: Sequence[str] = (), *, earlier: Manifests | None = None) -> Manifests:
@@ -101,13 +113,8 @@ def load(paths: Sequence[str], values: Sequence[str] = (), *, earlier: Manifests
     return Sources(paths, values).load(earlier)
 
 
-def is_stream(path: str) -> bool:
-    """Whether a path of the user's can be read only once; `<(command)` of a shell is such a path."""
-    return path in (STDIN, "/dev/stdin") or path.startswith(("/dev/fd/", "/proc/self/fd/"))
-
-
 def _read_stream(path: str) -> bytes:
-    if path == STDIN:
+    if path == tree.STDIN:
         return limited(sys.stdin.buffer)
     with Path(path).open("rb") as stream:
         return limited(stream)
@@ -126,9 +133,21 @@ class _Loading:
     notes: list[str] = field(default_factory=list)
     size: int = 0  # bytes
 
+    def keep(self, file: str, size: int) -> bool:
+        """Add what was read of a file before, which has not been written since; False where nothing was."""
+        before = self.earlier.readings.get(file) if self.earlier else None
+        if before is None:
+            return False
+        self.size += size
+        self.readings[file] = before
+        self._add(file, self._too_much(file) or before[1])
+        return True
+
     def add(self, file: str, content: bytes | Fault) -> None:
+        self._add(file, self._read(file, content) if isinstance(content, bytes) else content)
+
+    def _add(self, file: str, found: Reading | Fault) -> None:
         self.files.append(file)
-        found = self._read(file, content) if isinstance(content, bytes) else content
         faults = (found,) if isinstance(found, Fault) else found.faults
         self.faults += faults
         if isinstance(found, Reading):
@@ -140,13 +159,18 @@ class _Loading:
 
     def _read(self, file: str, content: bytes) -> Reading | Fault:
         self.size += len(content)
-        if self.size > MAX_BYTES or len(self.documents) >= MAX_OBJECTS:
-            return too_much(file, f"{MAX_BYTES // 2**20} MiB or {MAX_OBJECTS:,} objects")
+        if fault := self._too_much(file):
+            return fault
         digest = blake2b(content, digest_size=16).digest()
         before = self.earlier.readings.get(file) if self.earlier else None
         reading = before[1] if before and before[0] == digest else read(content, file)
         self.readings[file] = (digest, reading)
         return reading
+
+    def _too_much(self, file: str) -> Fault | None:
+        if self.size <= MAX_BYTES and len(self.documents) < MAX_OBJECTS:
+            return None
+        return too_much(file, f"{MAX_BYTES // 2**20} MiB or {MAX_OBJECTS:,} objects")
 
     def manifests(self) -> Manifests:
         return Manifests(

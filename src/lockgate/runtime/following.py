@@ -12,15 +12,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePath
 
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
 from lockgate.resources.faults import Fault, Severity
-from lockgate.runtime import files, garbage, settings, tree
+from lockgate.runtime import files, garbage, settings
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
-from lockgate.runtime.tree import Signature, Tree
 from lockgate.runtime.watch import Watcher
 from lockgate.runtime.writers import is_open_for_writing
 
@@ -51,11 +49,11 @@ class Following:
         self._report = report
         self._settling = Settling()
         self._reading = edge.manifests or NOTHING
-        self._tree = self._complete = tree.read(())  # now, and when nothing was missing
+        self._tree = self._complete = sources.tree  # now, and when nothing was missing
         self._saved: frozenset[str] = frozenset()  # files that were saved and are not loaded yet
-        self._disk = Disk(0.0, 0.0)
+        self._disk = Disk(time.monotonic(), time.monotonic())
         self._kept: Mapping[str, Absence] = {}
-        self._due = 0.0  # when the first of them counts as removed
+        self._due = math.inf  # when the first of them counts as removed
         self._why = ""  # the paths hold nothing
         self._interruption = ""
 
@@ -77,13 +75,13 @@ class Following:
         if changed := watcher.tree != self._tree:
             before, self._tree = self._tree, watcher.tree
             self._saved |= self._tree.saved_since(before)
-            if before.files and _settings(before) != _settings(self._tree):
+            if before.settings != self._tree.settings:
                 self._changed(f"{settings.NAME} has changed; that counts when the edge starts again")
         written = await asyncio.to_thread(_open_for_writing, self._saved | self._disk.written)
         if changed or written != self._disk.written or now >= self._due:
             self._disk = Disk(now, now if changed else self._disk.changed, written)
             await self._apply()
-            watcher.follow(self._sources.rendered)
+        watcher.follow(self._sources.rendered)
         return min(self._due, self._report_interruption(now), now + _WRITER_POLL if self._disk.written else math.inf)
 
     async def _apply(self) -> None:
@@ -109,7 +107,7 @@ class Following:
     def _settle(self, now: Manifests) -> Manifests:
         """What counts of the files that were read."""
         before = self._edge.manifests or NOTHING
-        racing = {file for file in self._saved - self._disk.written if not tree.is_current(self._tree, [file])}
+        racing = {file for file in self._saved - self._disk.written if not self._tree.is_current([file])}
         absent = [file for file in before.files if file not in self._tree.files]
         self._disk = replace(
             self._disk,
@@ -127,14 +125,11 @@ class Following:
 
     def _read(self) -> tuple[Manifests, str]:
         """What the files hold, and why that is nothing."""
-        missing = [path for path in self._paths if str(PurePath(path)) in self._tree.missing]
-        present = [path for path in self._paths if path not in missing]
-        if not present:
-            return NOTHING, f"{_listed(missing)} does not exist"
         try:
-            return self._sources.load(self._reading, without=missing), ""
-        except (files.NoManifests, OSError) as error:
-            return NOTHING, str(error)
+            return self._sources.load(self._reading, found=self._tree), ""
+        except files.NoManifests as error:
+            missing = self._tree.missing
+            return NOTHING, f"{_listed(missing)} does not exist" if missing else str(error)
 
     def _report_interruption(self, now: float) -> float:
         """Report files that stay incomplete for a while; when to look again for that."""
@@ -158,10 +153,6 @@ class Following:
                 return f"{_listed(file for file, why in self._kept.items() if why is Absence.WRITTEN)} is being written"
             case _:
                 return ""
-
-
-def _settings(found: Tree) -> dict[str, Signature]:
-    return {file: signature for file, signature in found.files.items() if PurePath(file).name == settings.NAME}
 
 
 def _open_for_writing(paths: Iterable[str]) -> frozenset[str]:

@@ -20,7 +20,7 @@ from lockgate.resources.codes import reading as codes
 from lockgate.resources.faults import Fault, Position
 from lockgate.resources.model import kinds
 from lockgate.runtime import tools
-from lockgate.runtime.contents import CHART, Folder, content
+from lockgate.runtime.contents import CHART, Folder, Signature, content, signature
 
 _MOST = 20  # are rendered of one path
 
@@ -50,19 +50,19 @@ class Rendering:
 class Plan:
     """`files` are manifests as they are; `faults` say what is neither read nor rendered."""
 
-    files: list[Path]
+    files: list[str]
     renderings: list[Rendering] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
-_Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
+_Signed: TypeAlias = tuple[tuple[str, Signature | None], ...]
 
 
 class Renderer:
     def __init__(self, values: Sequence[str] = ()) -> None:
         """`values` are files for Helm."""
         self._values = tuple(values)
-        self._printed: dict[str, tuple[_Signature, bytes | Fault]] = {}
+        self._printed: dict[str, tuple[_Signed, bytes | Fault]] = {}
         self._renderings: list[Rendering] = []  # since `begin`
         self.uses_values = False
 
@@ -116,10 +116,10 @@ class Renderer:
 
     def render(self, rendering: Rendering) -> bytes | Fault:
         self._renderings.append(rendering)
-        signature = _signature(rendering.sources)
+        signed = _signed(rendering.sources)
         before = self._printed.get(rendering.label)
-        if before is None or before[0] != signature:
-            before = self._printed[rendering.label] = (signature, _run(rendering))
+        if before is None or before[0] != signed:
+            before = self._printed[rendering.label] = (signed, _run(rendering))
         return before[1]
 
 
@@ -198,8 +198,8 @@ class _Kustomizations:
             return codes.VARIANT.at(place, instead=" and ".join(instead), folder=folder)
         return codes.VARIANT_OF_NONE.at(place, folder=folder)
 
-    def _left_out(self, files: list[Path]) -> Fault:
-        named = ", ".join(str(file) for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    def _left_out(self, files: list[str]) -> Fault:
+        named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         return codes.OUTSIDE_KUSTOMIZATION.at(Position(self._all[self._root].file, 1), files=named)
 
     def _parts(self, choice: Choice, rendered: frozenset[str]) -> frozenset[str]:
@@ -257,20 +257,12 @@ def _yaml(file: Path) -> dict[str, Any]:
     return {}
 
 
-def _signature(sources: frozenset[str]) -> _Signature:
+def _signed(sources: frozenset[str]) -> _Signed:
     """Differs whenever a source was written, replaced, made or removed."""
-    return tuple(sorted(_signed(path) for each in sources for path in _files(each)))
+    return tuple(sorted((path, signature(path)) for each in sources for path in _files(each)))
 
 
 def _files(path: str) -> Iterator[str]:
     yield path
     for folder, folders, names in os.walk(path):
         yield from (f"{folder}/{name}" for name in (*folders, *names))
-
-
-def _signed(path: str) -> tuple[str, int, int, int]:
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return path, 0, 0, 0
-    return path, found.st_ino, found.st_size, found.st_mtime_ns

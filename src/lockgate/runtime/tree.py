@@ -1,6 +1,6 @@
-"""What is on disk below the user's paths: a signature for each file and folder, without reading any content.
+"""What is on disk below the user's paths, without reading any file: names, and a signature for each.
 
-Two equal trees hold the same files. The watcher compares them, because a notifier alone misses what happens beyond
+`files` reads what is listed here. The watcher compares two trees, because a notifier alone misses what happens beyond
 symbolic links, in folders that were swapped, and on file systems that other machines write to.
 """
 
@@ -10,133 +10,117 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
-from lockgate.runtime import contents, files
+from lockgate.edge import kustomization
+from lockgate.runtime import settings
+from lockgate.runtime.contents import CHART, Folder, Signature, below, signature
 
-_SUFFIXES = tuple(contents.SUFFIXES)
-_LIMIT = 50_000  # files and folders; beyond it a folder is not one of manifests, and files.load refuses it
+STDIN = "-"
+_MOST = 50_000  # files and folders that are rendered from
 
-
-class Signature(NamedTuple):
-    """Differs whenever a file was written or replaced. ctime is in it because `cp -p` and `rsync -t` set mtime back."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int  # ns
-    changed: int  # ns
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        return self.device, self.inode
+_NEVER = Signature(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Files and folders by path, as files.load names them. Symbolic links are followed.
+    """Files and folders by name: with the path that the user gave before them. Symbolic links are followed.
 
-    `distant` are those beyond a symbolic link: no notifier of this tree's folders sees them change.
+    A file without a signature is a link that leads nowhere. `roots` are the user's paths that are folders. `missing`
+    are paths that do not exist. `distant` is what is beyond a symbolic link, or beyond the paths: it is polled.
     """
 
-    files: Mapping[str, Signature]
-    folders: Mapping[str, Signature] = field(compare=False)
-    missing: frozenset[str]  # of the paths given
-    distant: frozenset[str] = field(compare=False)
+    files: Mapping[str, Signature | None] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    folders: Mapping[str, Signature] = field(default_factory=dict, compare=False)
+    roots: Mapping[str, Folder] = field(default_factory=dict, compare=False)
+    distant: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def identities(self) -> frozenset[tuple[str, tuple[int, int]]]:
         """Which folders these are: another folder under the same name has another identity."""
-        return frozenset((path, signature.identity) for path, signature in self.folders.items())
+        return frozenset((path, each.identity) for path, each in self.folders.items())
+
+    @property
+    def settings(self) -> Mapping[str, Signature | None]:
+        """The files of settings."""
+        return {path: each for path, each in self.files.items() if path.endswith(settings.NAME)}
 
     def saved_since(self, before: Tree) -> frozenset[str]:
         """Files that are new, or were written, replaced or touched."""
-        return frozenset(path for path, signature in self.files.items() if before.files.get(path) != signature)
+        return frozenset(path for path, each in self.files.items() if before.files.get(path, _NEVER) != each)
 
     def uprooted_since(self, before: Tree, files: Iterable[str]) -> frozenset[str]:
         """Of these files, those with a folder above them that is gone, or is another one than before."""
-        others = {
-            each
-            for each, signature in before.folders.items()
-            if _identity(self.folders.get(each)) != signature.identity
-        }
-        return frozenset(_below(others, files))
+        others = {path for path, _ in before.identities - self.identities}
+        return frozenset(_inside(others, files))
 
     def unreachable(self, files: Iterable[str]) -> frozenset[str]:
         """Of these files, those that are, or are below, a path that the user gave and that does not exist now."""
-        return frozenset(_below(self.missing, files))
+        return frozenset(_inside(self.missing, files))
+
+    def is_current(self, paths: Iterable[str]) -> bool:
+        """Whether these files and folders are as they were. Costs a `stat` each."""
+        return all(signature(path) == (self.files.get(path) or self.folders.get(path)) for path in paths)
 
 
 def read(paths: Sequence[str], sources: Iterable[str] = ()) -> Tree:
-    """Never raises: what cannot be listed is empty, and files.load reports it.
+    """Never raises. What can be read only once is passed over.
 
     `sources` are files and folders that manifests are rendered from: beyond the paths, and of any suffix.
     """
-    tree = _Walk()
+    walk = _Walk()
     for path in paths:
-        if not files.is_stream(path):
-            tree.root(path)
+        if not is_stream(path):
+            walk.root(path)
     for path in sources:
-        tree.source(path)
-    return Tree(tree.files, tree.folders, frozenset(tree.missing), frozenset(tree.distant))
+        walk.source(path)
+    return Tree(walk.files, frozenset(walk.missing), walk.folders, walk.roots, frozenset(walk.distant))
 
 
-def is_current(tree: Tree, paths: Iterable[str]) -> bool:
-    """Whether these of its files and folders are as they were. Costs a `stat` each."""
-    return all(_signature(path) == (tree.files.get(path) or tree.folders.get(path)) for path in paths)
+def is_stream(path: str) -> bool:
+    """Whether a path of the user's can be read only once; `<(command)` of a shell is such a path."""
+    return path in (STDIN, "/dev/stdin") or path.startswith(("/dev/fd/", "/proc/self/fd/"))
+
+
+def as_folder(path: str) -> str:
+    """The file that describes a kustomization or a chart stands for its folder."""
+    pure = PurePath(path)
+    return str(pure.parent if pure.name in kustomization.NAMES or pure.name == CHART else pure)
 
 
 class _Walk:
     def __init__(self) -> None:
-        self.files: dict[str, Signature] = {}
+        self.files: dict[str, Signature | None] = {}
         self.folders: dict[str, Signature] = {}
+        self.roots: dict[str, Folder] = {}
         self.missing: set[str] = set()
         self.distant: set[str] = set()
 
     def root(self, path: str) -> None:
-        signature = _signature(path)
-        if signature is None:
-            self.missing.add(_named(path))
-        elif Path(path).is_dir():
-            self._folder(_named(path), signature, frozenset(), distant=False)
+        if not os.path.lexists(path):
+            self.missing.add(str(PurePath(path)))
+        elif Path(folder := as_folder(path)).is_dir():
+            found = self.roots[path] = below(Path(folder))
+            self.files |= found.signatures
+            self.folders |= found.folders
+            self.distant |= found.distant
         else:
-            self.files[path] = signature
+            self.files[path] = signature(path)
             if Path(path).is_symlink():
                 self.distant.add(path)
 
     def source(self, path: str) -> None:
-        self.distant.add(path)
         waiting = [path]
-        while waiting and len(self.files) + len(self.folders) <= _LIMIT:
+        while waiting and len(self.files) + len(self.folders) <= _MOST:
             path = waiting.pop()
-            if (signature := _signature(path)) is None:
+            self.distant.add(path)
+            if (found := signature(path)) is None:
                 continue
             if Path(path).is_dir():
-                self.folders.setdefault(path, signature)
-                waiting += (entry.path for entry in _entries(path) if not entry.is_symlink() or not _is_folder(entry))
+                self.folders.setdefault(path, found)
+                waiting += (entry.path for entry in _entries(path) if not (entry.is_symlink() and entry.is_dir()))
             else:
-                self.files.setdefault(path, signature)
-            self.distant.add(path)
-
-    def _folder(self, path: str, signature: Signature, above: frozenset[tuple[int, int]], *, distant: bool) -> None:
-        if signature.identity in above or len(self.files) + len(self.folders) > _LIMIT:
-            return  # a link back to a folder above
-        self.folders[path] = signature
-        if distant:
-            self.distant.add(path)
-        for entry in _entries(path):
-            if contents.is_ignored(entry.name):
-                continue
-            inside = entry.name if path == "." else entry.path
-            far = distant or entry.is_symlink()
-            if _is_folder(entry):
-                if (found := _signature(inside)) is not None:
-                    self._folder(inside, found, above | {signature.identity}, distant=far)
-            elif entry.name.endswith(_SUFFIXES):
-                if (found := _signature(inside)) is not None:
-                    self.files[inside] = found
-                if far:
-                    self.distant.add(inside)
+                self.files.setdefault(path, found)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -147,31 +131,7 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
         return
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # links that lead to themselves
-        return False
-
-
-def _signature(path: str) -> Signature | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  thousands of times a look
-    except (OSError, ValueError):
-        return None
-    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _identity(signature: Signature | None) -> tuple[int, int] | None:
-    return signature.identity if signature else None
-
-
-def _named(path: str) -> str:
-    """As files.load names a folder: without a slash at its end, or a dot at its beginning."""
-    return str(PurePath(path))
-
-
-def _below(folders: Set[str], paths: Iterable[str]) -> Iterator[str]:
+def _inside(folders: Set[str], paths: Iterable[str]) -> Iterator[str]:
     """Those of `paths` that are in `folders` or below one of them."""
     within: dict[str, bool] = {top: top in folders for top in (".", "/")}
 

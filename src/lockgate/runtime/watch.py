@@ -7,7 +7,7 @@ What counts is the difference between two looks at the disk (`tree`). Three thin
 - A poll of what the notifier may miss: whether the paths are there, and where symbolic links lead.
 - A poll of everything, for file systems that other machines write to, and for systems that ran out of watches.
 
-A poll that took long rests long: polling costs half a percent of a CPU, and two percent where there is no notifier.
+A poll that cost much rests long: polling costs half a percent of a CPU, and one percent where there is no notifier.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
-from lockgate.runtime import files, tree
+from lockgate.runtime import tree
 
 log = logging.getLogger("lockgate.runtime")
 
 _STEP, _DEBOUNCE = 20, 400  # ms; a burst of events ends after a step without one, or after the debounce
 _NEAR, _FAR = 0.25, 2.0  # s between polls of what the notifier cannot see, and of everything
-_REST, _REST_ALONE = 200, 50  # times as long as a poll took, at least; and without a notifier
+_REST, _REST_ALONE = 400, 100  # times as long as a poll cost, at least; and without a notifier
+_SLOW = 20  # s of waiting for a disk, that cost as much as one of CPU
+
+Arguments = ParamSpec("Arguments")
+Seen = TypeVar("Seen")
 
 
 class Watcher:
     """An async context manager; `tree` is what was on disk at the last look. `warn` gets a line for the user."""
 
     def __init__(self, paths: Sequence[str], *, warn: Callable[[str], None] = log.warning) -> None:
-        self._paths = tuple(path for path in paths if not files.is_stream(path))
+        self._paths = tuple(path for path in paths if not tree.is_stream(path))
         self._sources: frozenset[str] = frozenset()
         self.tree = tree.read(self._paths)
         self._warn = warn
@@ -75,24 +79,21 @@ class Watcher:
 
     async def _look(self) -> bool:
         """Look at the disk if there is a reason to."""
-        began = time.monotonic()
-        if not self._hint.is_set() and began < self._far_due:
-            if began < self._near_due:
+        rest = _REST if self._notifier else _REST_ALONE
+        if not self._hint.is_set() and (now := time.monotonic()) < self._far_due:
+            if now < self._near_due:
                 return False
             near = [*self._roots(), *self.tree.distant]
-            current = await asyncio.to_thread(tree.is_current, self.tree, near)
-            now = time.monotonic()
-            self._near_due = now + max(_NEAR, _REST * (now - began))
+            current, cost = await asyncio.to_thread(_measured, self.tree.is_current, near)
+            self._near_due = time.monotonic() + max(_NEAR, rest * cost)
             if current:
                 return False
         await asyncio.sleep(max(self._rested - time.monotonic(), 0.0))
         self._hint.clear()
-        began = time.monotonic()
-        before, self.tree = self.tree, await asyncio.to_thread(tree.read, self._paths, self._sources)
-        now = time.monotonic()
-        self._rested = now + (now - began)
-        rest = _REST if self._notifier else _REST_ALONE
-        self._far_due = now + max(_FAR if self._notifier else _NEAR, rest * (now - began))
+        before = self.tree
+        self.tree, cost = await asyncio.to_thread(_measured, tree.read, self._paths, self._sources)
+        self._rested = time.monotonic() + cost
+        self._far_due = time.monotonic() + max(_FAR if self._notifier else _NEAR, rest * cost)
         if self.tree.identities != before.identities:
             await self._follow_folders()
         return self.tree != before
@@ -122,6 +123,15 @@ class Watcher:
                 self._warned = True
                 self._warn(f"the system does not report changes of the files, so they are polled: {error}")
         self._hint.set()  # for what was changed before the notifier saw it
+
+
+def _measured(
+    look: Callable[Arguments, Seen], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> tuple[Seen, float]:
+    """What it saw, and its cost in seconds of CPU; a slow disk costs something, too."""
+    began, used = time.monotonic(), time.thread_time()
+    seen = look(*arguments, **named)
+    return seen, max(time.thread_time() - used, (time.monotonic() - began) / _SLOW)
 
 
 class _Notifier:
