@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.resources.placeholders import masked, slug, substitute, tokens
+from lockgate.resources.placeholders import masked, slug, substitute, suspicious, tokens
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "resources" / "placeholders.yaml").read_text())
 
@@ -19,6 +19,21 @@ CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "resources" / "pla
 @pytest.mark.parametrize("case", CASES["tokens"], ids=lambda case: case["text"] or "empty")
 def test_tokens(case: dict[str, Any]) -> None:
     assert [slug(token) for token in tokens(case["text"])] == case["names"]
+
+
+@pytest.mark.parametrize("case", [each for each in CASES["tokens"] if each["names"]], ids=lambda case: case["text"])
+def test_a_manifest_with_a_token_is_suspicious(case: dict[str, Any]) -> None:
+    for text in (f"hosts: ['{case['text']}']", f'host: "{case["text"]}"'):
+        assert suspicious(text)
+    if not case["text"].startswith(("[", "{")):  # without quotes those are lists and maps
+        assert suspicious(f"host: {case['text']}\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["kind: Service\nspec: {ports: [{port: 80}]}", "hosts: [a.shop.example, '*.b.example']"]
+)
+def test_a_plain_manifest_is_not(text: str) -> None:
+    assert not suspicious(text)
 
 
 @pytest.mark.parametrize("case", CASES["masks"], ids=lambda case: case["text"])

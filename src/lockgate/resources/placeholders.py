@@ -42,6 +42,11 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
+def suspicious(text: str) -> bool:
+    """Whether the text of a whole manifest may hold a token; quick, and sometimes wrong."""
+    return _SUSPICIOUS.search(text) is not None
+
+
 def masked(text: str) -> bool:
     """Whether a value of a known shape has a part that is crossed out or left blank."""
     return _MASK.search(text) is not None
@@ -83,6 +88,10 @@ _FORMS: Final = (
 )
 _TOKEN: Final = re.compile("|".join(_FORMS))
 _SIGNS: Final = re.compile(r"[<${#(\[%@]|__|[A-Z]{2}|(?i:(?:replace|change|fill)[ _-]?me)")
+_SUSPICIOUS: Final = re.compile(
+    r"<|\$[\w{(]|\{\{|#\{|\(\(|[\w.*/\-\"'][\[{]\w|\[\[|%[A-Z]|@[@A-Z]|__|(?i:replace|change|fill)[ _-]?(?i:me)"
+    r"|(?:REPLACE|CHANGE|FILL|INSERT|YOUR|MY|ENTER)[ _-]|TODO|FIXME|TBD|PLACEHOLDER|REDACTED|CHANGEIT"
+)
 _MASK: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:[xX]{2,}|[A-Z0-9]*[xX]{4,})(?![A-Za-z0-9])|\*{2,}|\.{3}|…|#{2,}|_{3,}|\?{2,}|(?<=:)\*(?=:)"
 )

@@ -47,6 +47,11 @@ class Document:
         """Whether an API server would store it."""
         return not any(fault.severity is Severity.ERROR for fault in self.faults)
 
+    @property
+    def text(self) -> str:
+        """The text that it was read from, with the other items of a List that it is in."""
+        return self._chunk.text
+
     def at(self, *path: str | int) -> Position:
         """Where a field's value is, by manifest names: ``at("spec", "rules", 0)``; else the nearest above it."""
         return source.locate(self._chunk, (*self._path, *path))

@@ -216,7 +216,22 @@ _FAMILIES: Final = tuple(
 )
 
 
-def fields_of(group: str, kind: str) -> Mapping[str, Sort] | None:
-    """The fields of a kind by path; None for a kind that is left as it is."""
-    own = FIELDS.get((group, kind))
-    return None if own is None else {**_META, **own}
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a kind. `named` is whether all of them hold names, in which only tokens are placeholders."""
+
+    paths: tuple[tuple[tuple[str, ...], Sort], ...]
+    named: bool
+
+
+def fields_of(group: str, kind: str) -> Fields | None:
+    """None for a kind that is left as it is."""
+    return _FIELDS.get((group, kind))
+
+
+def _fields(own: Mapping[str, Sort]) -> Fields:
+    paths = tuple((tuple(path.replace("[]", ".[]").split(".")), sort) for path, sort in {**_META, **own}.items())
+    return Fields(paths, all(sort in (NAME, HOST, DURATION) for _, sort in paths))
+
+
+_FIELDS: Final = {kind: _fields(own) for kind, own in FIELDS.items()}

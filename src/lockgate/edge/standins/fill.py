@@ -21,7 +21,7 @@ from lockgate.resources.codes import objects as codes
 from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.field_errors import Path, Reason
 from lockgate.resources.model import JsonObject, kinds
-from lockgate.resources.placeholders import tokens
+from lockgate.resources.placeholders import suspicious, tokens
 from lockgate.resources.reader import Document
 
 
@@ -40,8 +40,9 @@ def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manife
     """With a stand-in for each placeholder. Without `stand_in` they are reported, and stay."""
     documents: list[Document] = []
     faults = list(manifests.faults)
+    suspects = _Suspects()
     for document in manifests.documents:
-        manifest, replaced = _filled(document, place, stand_in=stand_in)
+        manifest, replaced = _filled(document, place, suspects, stand_in=stand_in)
         if not replaced:
             documents.append(document)
             continue
@@ -63,19 +64,36 @@ def _whole(manifests: Manifests, file: str) -> bool:
     return reading is not None and reading[1].whole
 
 
-def _filled(document: Document, place: Place, *, stand_in: bool) -> tuple[JsonObject, list[_Replaced]]:
+class _Suspects:
+    """Each text once: thousands of objects may be in one List."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._suspicious = False
+
+    def __call__(self, text: str) -> bool:
+        if text is not self._text:
+            self._text, self._suspicious = text, suspicious(text)
+        return self._suspicious
+
+
+def _filled(
+    document: Document, place: Place, suspects: _Suspects, *, stand_in: bool
+) -> tuple[JsonObject, list[_Replaced]]:
     group, kind = document.manifest["apiVersion"].rpartition("/")[0], document.manifest["kind"]
     fields = fields_of(group, kind)
     if fields is None:
         return document.manifest, []
+    written = (document.manifest.get("metadata") or {}).get("annotations")
+    if fields.named and not written and document.accepted and not suspects(document.text):
+        return document.manifest, []
     found = [
         change
-        for pattern, sort in fields.items()
-        for path, text in _leaves(document.manifest, tuple(pattern.replace("[]", ".[]").split(".")))
+        for pattern, sort in fields.paths
+        for path, text in _leaves(document.manifest, pattern)
         if (change := _change(path, text, sort, place)) is not None
     ]
     changes = list(found)
-    written = (document.manifest.get("metadata") or {}).get("annotations")
     annotations = dict(written) if isinstance(written, dict) else {}
     found += _annotations(written, annotations, place) if isinstance(written, dict) else ()
     if not found and document.accepted:

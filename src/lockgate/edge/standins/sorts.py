@@ -11,7 +11,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 from lockgate.edge.location import Place
 from lockgate.resources.arns import REGIONS, Arn, is_account, is_partition, parse_arn, partition_of
-from lockgate.resources.durations import nanoseconds
 from lockgate.resources.placeholders import Token, masked, slug, substitute, tokens
 
 
@@ -253,9 +252,7 @@ INGRESS_CLASS: Final = Sort(
     lambda text: bool(text) and _without_tokens(text),
     _always("alb"),
 )
-DURATION: Final = Sort(
-    "a duration", "the API server refuses the object", lambda text: nanoseconds(text) is not None, _left_out
-)
+DURATION: Final = Sort("a duration", "the API server refuses the object", _without_tokens, _left_out)
 SETTING: Final = Sort(
     "a value",
     "the AWS Load Balancer Controller or ELBv2 refuses it, and the load balancer is not built",
