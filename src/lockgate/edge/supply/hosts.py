@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from lockgate.edge.objects import Objects
@@ -57,18 +57,21 @@ def common_parent(names: Iterable[str]) -> str:
     return ".".join(reversed(shared))
 
 
-def zone_of(host: str, zones: Iterable[str]) -> str | None:
+def zone_of(host: str, zones: Container[str]) -> str | None:
     """The longest of the zones that the host is in."""
-    fitting = [zone for zone in zones if host == zone or host.endswith(f".{zone}")]
-    return max(fitting, key=len, default=None)
+    name = host
+    while name and name not in zones:
+        name = name.partition(".")[2]
+    return name or None
 
 
 def covering(hosts: Iterable[str], zones: Sequence[str]) -> tuple[str, ...]:
     """The names a team would ask a certificate for: each zone's apex and wildcard, deeper hosts by their parent."""
     names: dict[str, None] = {}
+    known = frozenset(zones)
     for host in sorted(hosts, key=lambda each: (each.count("."), each)):
         bare = host.removeprefix("*.")
-        zone = zone_of(bare, zones)
+        zone = zone_of(bare, known)
         if zone is None:
             names[host] = None
             continue
