@@ -22,7 +22,7 @@ def test_what_aws_refuses_is_told_in_its_words_and_the_rest_goes_on() -> None:
             await there.served("web")
             for row in yaml.safe_load(CASES.read_text()):
                 await annotate(there, row["annotations"])
-                await there.event("FailedDeployModel", row["told"])
+                await there.event("FailedDeployModel", row["refused"])
                 await there.another_pass("other")
                 await annotate(there, dict.fromkeys(row["annotations"]))
                 await there.another_pass("web")

@@ -51,18 +51,18 @@ def test_ingresses(row: dict[str, Any]) -> None:
         (51, "invalid frontend NLB tags: number of tags (51) exceeds maximum allowed (50)"),
     ],
 )
-def test_so_many_tags(count: int, said: str | None) -> None:
+def test_too_many_tags(count: int, said: str | None) -> None:
     assert _with_tags(",".join(f"k{number}=v" for number in range(count))) == said
 
 
-def test_so_long_tags() -> None:
+def test_too_long_tags() -> None:
     assert _with_tags(f"{'k' * 128}={'v' * 256}") is None
     assert _with_tags(f"{'k' * 129}=v") == "invalid frontend NLB tags: tag key exceeds maximum length of 128 characters"
     longest = _with_tags(f"k={'v' * 257}")
     assert longest == "invalid frontend NLB tags: tag value exceeds maximum length of 256 characters"
 
 
-def test_a_target_group_is_shared_by_those_who_all_say_so() -> None:
+def test_a_target_group_is_shared_only_if_all_bindings_allow_it() -> None:
     one, two, three = _binding("one"), _binding("two", shared=True), _binding("three", shared=True)
     elsewhere = _binding("four", arn=ARN + "2")
     assert admission.target_group_binding(one, [one, elsewhere]) is None
@@ -76,7 +76,7 @@ def test_a_target_group_is_shared_by_those_who_all_say_so() -> None:
     assert admission.target_group_binding(one, [two]) is not None
 
 
-def test_bindings_by_name_are_told_apart_once_their_target_group_is_known() -> None:
+def test_bindings_by_name_are_compared_once_resolved() -> None:
     by_name = [_binding(name, arn="") for name in ("one", "two")]
     assert admission.target_group_binding(by_name[0], by_name) is None
 

@@ -51,11 +51,11 @@ def test_values(row: dict[str, Any]) -> None:
         ("redirect", "invalid character 'r' looking for beginning of value"),
         ('"a\nb"', r"invalid character '\n' in string literal"),
         (r'"\x"', "invalid character 'x' in string escape code"),
-        ("NaN", "invalid JSON: NaN is no JSON"),
+        ("NaN", "invalid JSON: NaN is not JSON"),
         ("[" * 5000, "unexpected end of JSON input"),
     ],
 )
-def test_malformed_json_is_told_as_go_tells_it(text: str, error: str) -> None:
+def test_malformed_json_is_reported_in_gos_words(text: str, error: str) -> None:
     with pytest.raises(Malformed) as caught:
         decode(text, lambda root: root)
     if text.startswith("[["):
@@ -71,7 +71,7 @@ def test_fields_are_found_in_any_case_and_map_keys_are_not() -> None:
     assert decode('{"RedirectConfig": "a", "REDIRECTCONFIG": "b"}', read) == ("b", ["RedirectConfig", "REDIRECTCONFIG"])
 
 
-def test_half_a_surrogate_pair_is_no_character() -> None:
+def test_an_unpaired_surrogate_is_not_a_character() -> None:
     def read(root: Node) -> list[tuple[str, str | None]]:
         return [(key, node.string()) for key, node in root.entries()]
 

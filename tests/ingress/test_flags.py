@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
-def test_every_setting_has_a_flag_and_every_flag_counts_or_says_why_not() -> None:
+def test_every_setting_has_a_flag_and_every_other_flag_a_reason() -> None:
     assert {flag.setting for flag in FLAGS.values() if flag.setting} == {each.name for each in fields(Settings)}
     assert [name for name, flag in FLAGS.items() if bool(flag.setting) == bool(flag.why)] == []
 
@@ -54,7 +54,7 @@ def test_a_cluster_needs_a_name() -> None:
     assert read_arguments(["--ingress-class=alb"], DEFAULTS).settings == DEFAULTS
 
 
-def test_they_come_from_the_controllers_deployment() -> None:
+def test_flags_come_from_the_controllers_deployment() -> None:
     sidecar = {"name": "proxy", "image": "example.com/proxy", "args": ["--cluster-name=other"]}
     own = {
         "name": "controller",
@@ -110,14 +110,14 @@ def test_a_deployment_that_is_malformed_breaks_nothing(container: dict[str, Any]
     )
 
 
-def test_what_is_too_long_is_told() -> None:
+def test_values_that_are_too_long_are_reported() -> None:
     found = read_arguments(["--cluster-name=edge", f"--external-managed-tags={'x' * 200_000}"], DEFAULTS)
     assert [(index, message[-38:]) for index, message in found.faults] == [
         (1, "field larger than field limit (131072)")
     ]
 
 
-def test_a_second_controller_is_told() -> None:
+def test_a_second_controller_is_reported() -> None:
     one = _deployment("one", {"image": IMAGE, "args": ["--cluster-name=one"]})
     two = _deployment("two", {"image": "mirror/aws-load-balancer-controller", "args": ["--cluster-name=two"]})
     found = controller([one, two], DEFAULTS)
@@ -125,14 +125,14 @@ def test_a_second_controller_is_told() -> None:
     assert [(each.code.id, each.subject) for each in found.faults] == [("LG1109", "Deployment kube-system/two")]
 
 
-def test_without_its_deployment_there_are_the_defaults() -> None:
+def test_without_its_deployment_the_defaults_apply() -> None:
     other = _deployment(
         "web", {"image": "example.com/web:aws-load-balancer-controller", "args": ["--cluster-name=web"]}
     )
     assert controller([other], DEFAULTS).settings == DEFAULTS
 
 
-def test_other_flags_build_everything_anew() -> None:
+def test_changed_flags_rebuild_everything() -> None:
     ingress = Ingress.model_validate(
         {"metadata": {"name": "web", "namespace": "default", "annotations": {"kubernetes.io/ingress.class": "alb"}}}
     )

@@ -40,7 +40,7 @@ def test_names_are_cut_to_what_aws_takes() -> None:
     assert backend_security_group_name("my-cluster").startswith("k8s-traffic-mycluster-")
 
 
-def test_what_a_target_groups_name_hangs_on() -> None:
+def test_what_a_target_groups_name_depends_on() -> None:
     base: dict[str, Any] = {
         "ingress": ("a", "web"), "service": ("a", "web"), "service_uid": "u", "service_port": "80",
         "port": 30080, "target_type": "instance", "protocol": "HTTP", "protocol_version": "HTTP1",
@@ -180,11 +180,13 @@ def test_a_faulty_group_leaves_others_alone() -> None:
     ]
 
 
-def test_what_several_groups_lead_to_is_told_once() -> None:
+def test_a_fault_of_several_groups_is_reported_once() -> None:
     resources = _many(4, 1)
     web = resources[3]
     assert isinstance(web, Service)
     ports = (web.spec.ports[0].model_copy(update={"node_port": 0}),)
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
-    told = [each for each in stack_from_manifests(resources).faults if each.subject == "Service default/s3"]
-    assert [each.message for each in told] == ["the cluster chooses the node ports; the ones shown stand in for them"]
+    reported = [each for each in stack_from_manifests(resources).faults if each.subject == "Service default/s3"]
+    assert [each.message for each in reported] == [
+        "the cluster chooses the node ports; the ones shown stand in for them"
+    ]

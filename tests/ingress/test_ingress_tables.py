@@ -62,7 +62,7 @@ def test_every_annotation_has_its_rows() -> None:
 
 def _refused_by_aws() -> list[Row]:
     rows = yaml.safe_load((CASES.parent / "loadbalancer" / "refused_by_aws.yaml").read_text())
-    return [Row("refused_by_aws", {"ingress": row["annotations"], "refused": row["told"]}) for row in rows]
+    return [Row("refused_by_aws", {"ingress": row["annotations"], "refused": row["refused"]}) for row in rows]
 
 
 def test_every_field_of_ingress_class_params_has_its_row() -> None:

@@ -46,7 +46,7 @@ def _words(rule: Rule) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_changes(row: dict[str, Any]) -> None:
-    changes = rule_changes([_rule(text) for text in row["wants"]], [_rule(text, exists=True) for text in row["has"]])
+    changes = rule_changes([_rule(text) for text in row["desired"]], [_rule(text, exists=True) for text in row["has"]])
     calls = []
     if changes.priorities:
         calls.append("priorities " + " ".join(f"{arn.removeprefix('rule-')}>{new}" for arn, new in changes.priorities))
@@ -61,10 +61,10 @@ CONTENTS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xy")), m
 
 @settings(deadline=None, derandomize=True)
 @given(CONTENTS, CONTENTS, st.randoms(use_true_random=False))
-def test_the_changes_lead_where_they_ought_to(has: Any, wants: Any, random: Any) -> None:
+def test_the_changes_reach_the_desired_state(has: Any, wanted: Any, random: Any) -> None:
     priorities = random.sample(range(1, 20), len(has))
     existing = [_rule(f"{p} /{path} -> {group}", exists=True) for p, (path, group) in zip(priorities, has, strict=True)]
-    desired = [_rule(f"{p} /{path} -> {group}") for p, (path, group) in enumerate(wants, 1)]
+    desired = [_rule(f"{p} /{path} -> {group}") for p, (path, group) in enumerate(wanted, 1)]
     changes = rule_changes(desired, existing)
 
     listener = {rule.arn: (rule.priority, _words(rule)) for rule in existing}
@@ -101,7 +101,7 @@ def test_what_makes_rules_differ() -> None:
         assert len(rule_changes([other], [base]).modify) == 1
 
 
-def test_a_secret_that_the_api_does_not_tell_is_no_difference() -> None:
+def test_a_secret_that_the_api_does_not_return_is_no_difference() -> None:
     def login(secret: str, client: str = "id") -> AuthenticateOidc:
         return AuthenticateOidc("i", "a", "t", "u", client, client_secret=secret)
 

@@ -104,12 +104,12 @@ def test_registration_matches_by_id_and_port() -> None:
     assert (plan.deregister, plan.register) == (tuple(_targets("a:3")), tuple(_targets("a:2")))
 
 
-def test_draining_targets_are_left_alone_or_registered_anew() -> None:
+def test_draining_targets_are_left_alone_or_registered_again() -> None:
     plan = registration(_targets("a:1"), _targets("a:1", "b:1"), _targets("a:1", "b:1"))
     assert (plan.deregister, plan.register) == ((), tuple(_targets("a:1")))
 
 
-def test_in_a_shared_target_group_only_our_own_go() -> None:
+def test_in_a_shared_target_group_only_own_targets_are_removed() -> None:
     registered = _targets("ours:1", "theirs:1")
     plan = registration([], registered, [], owned=frozenset({("ours", 1)}))
     assert plan.deregister == tuple(_targets("ours:1"))

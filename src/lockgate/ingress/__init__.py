@@ -1,4 +1,7 @@
-"""From Ingresses to a load balancer, as the AWS Load Balancer Controller decides it: pure, one IngressGroup a call.
+"""The AWS Load Balancer Controller's decisions: from Ingresses to a load balancer. Pure; one IngressGroup per call.
 
-`group` finds who belongs together, `build` makes a group's `Stack`, `manifests` does both for files alone.
+`group` determines the members of a group, `build` makes its `Stack`, and `manifests` does both from files alone.
+
+>>> stack_from_manifests(resources).stacks
+(Stack(group=GroupId(namespace='', name='edge'), ...),)
 """

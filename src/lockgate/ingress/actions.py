@@ -1,4 +1,4 @@
-"""``actions.*`` annotations: JSON to actions.
+"""Parses ``actions.*`` annotations: JSON to actions.
 
 Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_types.go`.
 """
@@ -32,7 +32,7 @@ class ToArn:
 
 @dataclass(frozen=True, slots=True)
 class ToName:
-    """A target group that exists already, by its name."""
+    """A target group by its name, which must exist."""
 
     name: str
     weight: int = 1
@@ -104,7 +104,7 @@ def _stickiness(node: Node) -> int | None:
     config = node.object("TargetGroupStickinessConfig")
     if not config["enabled"].boolean():
         return None
-    return config["durationSeconds"].integer() or 0  # ELBv2 refuses 0 in its own words
+    return config["durationSeconds"].integer() or 0  # ELBv2 refuses 0 with its own message
 
 
 def _redirect(fields: Fields) -> Redirect:
@@ -130,5 +130,5 @@ def _fixed_response(fields: Fields) -> FixedResponse:
 
 
 def _as_written(text: str) -> Any:
-    """Values that the controller passes on unchecked: ELBv2 refuses those it does not know."""
+    """Values that the controller passes on unchecked; ELBv2 refuses those it does not support."""
     return text

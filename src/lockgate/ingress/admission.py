@@ -1,8 +1,8 @@
-"""What the AWS Load Balancer Controller's webhooks refuse that hangs on other objects of the cluster.
+"""The checks of the AWS Load Balancer Controller's webhooks that depend on other objects of the cluster.
 
-Rules for one object alone are in `resources.rules.elbv2`; those that ask AWS are the controller's, which fills in and
-checks what it can when it comes to a binding. Sources: aws-load-balancer-controller
-`webhooks/networking/ingress_validator.go`, `webhooks/elbv2/targetgroupbinding_validator.go`.
+`resources.rules.elbv2` has the rules for single objects. Checks that call AWS are the controller's: it performs them
+when it reconciles a binding. Sources: aws-load-balancer-controller `webhooks/networking/ingress_validator.go`,
+`webhooks/elbv2/targetgroupbinding_validator.go`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
 def ingress(
     ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
 ) -> FieldError | None:
-    """The first fault of an Ingress of ours, or of one whose class nobody can tell. Its class's parameters are not
-    read, nor any annotation but those named here: everything else is reported when the load balancer is built. `before`
-    is what the Ingress was, None for a new one."""
+    """The first fault of an Ingress that this controller owns, or whose class does not exist. Only the annotations
+    named here are checked; all others are reported when the load balancer is built. `before` is the previous version of
+    the Ingress, None for a new one."""
     try:
         if not _is_ours(ingress, classes, settings):
             return None
@@ -52,7 +52,7 @@ def ingress(
 
 
 def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGroupBinding]) -> FieldError | None:
-    """Bindings share a target group only where each of them says that it may be shared. `others` may hold `binding`."""
+    """Bindings may share a target group only if each of them allows it. `others` may include `binding`."""
     arn = binding.spec.target_group_arn
     sharing = [
         other
@@ -80,7 +80,7 @@ def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Se
 
 
 def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Settings) -> None:
-    """The two annotations that a flag each forbids to Ingresses that did not have them yet. Raises `Refused`."""
+    """Checks the two annotations that a flag forbids on Ingresses that do not have them yet. Raises `Refused`."""
     was_ours = before is not None and is_ours_by_annotation(before, settings)
     if settings.disable_ingress_class_annotation and is_ours_by_annotation(ingress, settings) and not was_ours:
         key = "kubernetes.io/ingress.class"
@@ -103,7 +103,7 @@ def _services(ingress: Ingress) -> Iterator[str]:
 
 
 def _conditions(ingress: Ingress, name: str, root: Node) -> tuple[Condition, ...]:
-    """A parse error is reported as everywhere; what parses and is wrong has a sentence of this webhook."""
+    """A parse error is reported as usual; other invalid conditions have this webhook's message."""
     try:
         return read_conditions(root)
     except Refused as refused:
@@ -113,12 +113,12 @@ def _conditions(ingress: Ingress, name: str, root: Node) -> tuple[Condition, ...
         raise Refused(message, Origin(ingress.key, annotation.path())) from None
 
 
-# "Restrictions" of the page "Tag your Amazon EC2 resources", which hold for load balancers too.
+# "Restrictions" of the page "Tag your Amazon EC2 resources", which apply to load balancers too.
 _MOST_TAGS, _LONGEST_KEY, _LONGEST_VALUE = 50, 128, 256
 
 
 def _check_tags(raw: str) -> None:
-    """``k=v,k=v`` of the NLB in front: the one map that admission looks into. Raises `Refused`."""
+    """The tags (``k=v,k=v``) of the NLB in front: the only map that admission checks. Raises `Refused`."""
     tags: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in raw.split(","))):
         key, equals, value = (part.strip() for part in pair.partition("="))

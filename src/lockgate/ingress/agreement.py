@@ -1,4 +1,4 @@
-"""Members of a group who must agree, and the controller's words where they do not, with Go's way to print."""
+"""Settings on which a group's members must agree, and the controller's messages for conflicts, with Go's formatting."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 def said(group: Group, annotation: Annotation[T]) -> list[tuple[Member, T]]:
-    """The members that have the annotation, each with its value."""
+    """The members that set the annotation, each with its value."""
     return [(member, value) for member in group.members if (value := annotation.read(member.ingress)) is not None]
 
 
 def one(group: Group, annotation: Annotation[bool], conflict: str) -> bool | None:
-    """What all who say something say. Raises `Refused` with `conflict`."""
+    """The common value of all members that set it. Raises `Refused` with `conflict` if they differ."""
     found = said(group, annotation)
     if len({value for _, value in found}) > 1:
         raise refused(conflict, found[-1][0], annotation)

@@ -1,4 +1,4 @@
-"""What an HTTPS listener does before a backend is reached: ``auth-*`` and ``jwt-validation``.
+"""Authentication on HTTPS listeners before a backend: ``auth-*`` and ``jwt-validation``.
 
 Source: aws-load-balancer-controller `pkg/ingress/auth_config_builder.go`, `model_build_actions.go`.
 """
@@ -28,7 +28,7 @@ from lockgate.resources.model import Resource
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The ``auth-*`` annotations of a backend: read for every listener, acted upon by HTTPS ones."""
+    """The ``auth-*`` annotations of a backend. They are read for every listener; only HTTPS listeners use them."""
 
     kind: str
     cognito: CognitoProvider | None
@@ -36,7 +36,7 @@ class Login:
     common: Mapping[str, Any]
 
     def action(self, namespace: str, secrets: Mapping[Name, Secret]) -> PreAction | None:
-        """Raises `Refused` where the provider is missing, or its Secret."""
+        """Raises `Refused` if the provider or its Secret is missing."""
         match self.kind:
             case "cognito":
                 if self.cognito is None:
@@ -77,7 +77,7 @@ class CognitoProvider:
 
 @dataclass(frozen=True, slots=True)
 class OidcProvider:
-    """`secret` names the Secret, in the Ingress's namespace, that has the client's id and secret."""
+    """`secret` names the Secret, in the Ingress's namespace, with the client's ID and secret."""
 
     issuer: str
     authorization_endpoint: str
@@ -88,7 +88,7 @@ class OidcProvider:
 
 
 def read_login(ingress: Ingress, service: Service | None) -> Login:
-    """Annotations on `service` go before those on the Ingress. All are parsed, whatever the type is."""
+    """Annotations on `service` override those on the Ingress. All are parsed, whatever the type."""
     resources: tuple[Resource, ...] = (service, ingress) if service else (ingress,)
     kind = a.AUTH_TYPE.read(*resources)
     if kind is None:
@@ -110,7 +110,7 @@ def read_login(ingress: Ingress, service: Service | None) -> Login:
 
 
 def user_pool(resource: Ingress | Service) -> CognitoProvider | None:
-    """Of the annotation on this very object, for whoever fills in an account; None too where it does not parse."""
+    """The user pool in this object's own annotation; None if it is absent or does not parse."""
     try:
         return a.AUTH_IDP_COGNITO.parse(_read_cognito, resource)
     except Refused:
@@ -118,7 +118,7 @@ def user_pool(resource: Ingress | Service) -> CognitoProvider | None:
 
 
 def oidc_secret(ingress: Ingress, service: Service | None) -> str | None:
-    """The name of the Secret that the OIDC annotation refers to, for whoever must watch it."""
+    """The name of the Secret that the OIDC annotation references, for watches."""
     resources: tuple[Resource, ...] = (service, ingress) if service else (ingress,)
     try:
         provider = a.AUTH_IDP_OIDC.parse(_read_oidc, *resources)
@@ -168,7 +168,7 @@ _CONTROL: Final = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))  # Unico
 
 
 def _credentials(namespace: str, name: str, secrets: Mapping[Name, Secret]) -> tuple[str, str]:
-    """Client id and secret. Each is trimmed at its end: the id of space, the secret of control characters."""
+    """The client's ID and secret, each right-trimmed: the ID of white space, the secret of control characters."""
     secret = secrets.get((namespace, name))
     if secret is None:
         raise Refused(f'Secret "{name}" not found')
@@ -194,5 +194,5 @@ def _claim(fields: Fields) -> JwtClaim:
     values = fields["values"].strings()
     if not values:
         raise Refused("values must not be empty for additional claims for jwt validation")
-    claim_format: Any = form  # passed on unchecked, as upstream: ELBv2 refuses what it does not know
+    claim_format: Any = form  # passed on unchecked, as upstream; ELBv2 validates it
     return JwtClaim(name, claim_format, values)

@@ -1,4 +1,4 @@
-"""EKS Auto Mode's load balancing: the same controller, run by AWS, with parameters of another API group.
+"""EKS Auto Mode's load balancing: the same controller, run by AWS, with parameters in another API group.
 
 Source: Amazon EKS User Guide, "Create an IngressClass to configure an Application Load Balancer".
 """
@@ -17,7 +17,7 @@ from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressCla
 CONTROLLER: Final = "eks.amazonaws.com/alb"
 GROUP: Final = "eks.amazonaws.com"
 
-# Annotations that the controller reads and Auto Mode does not, with what there is instead.
+# Annotations that the controller reads but Auto Mode does not, and their replacements.
 _NOT_READ: Final = {
     "kubernetes.io/ingress.class": "set spec.ingressClassName",
     a.GROUP_NAME.key: "set spec.group.name of the IngressClassParams",
@@ -30,7 +30,7 @@ _NOT_READ: Final = {
 
 
 def as_params(params: AutoIngressClassParams) -> IngressClassParams:
-    """What Auto Mode's parameters mean, in the controller's own kind. All of their fields have an equal there."""
+    """Auto Mode's parameters as the controller's kind, which has an equivalent of every field."""
     spec = params.spec
     subnets = spec.subnets and SubnetSelector(
         ids=spec.subnets.ids, tags={each.key: each.values for each in spec.subnets.match_tags}

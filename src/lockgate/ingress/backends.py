@@ -1,4 +1,4 @@
-"""An Ingress backend to actions: a Service to forward to, or an annotation's action.
+"""Translates an Ingress backend to actions: a Service to forward to, or an annotation's action.
 
 Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_builder.go`, `model_build_actions.go`.
 """
@@ -42,7 +42,7 @@ from lockgate.resources.kinds import IngressBackend, Service
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What a path leads to, apart from the listener: `service` is the one it forwards to, for its annotations."""
+    """A path's backend, independent of the listener. `service` is the one it forwards to, for its annotations."""
 
     action: FinalAction
     service: Service | None
@@ -52,21 +52,21 @@ class Backend:
 
 @dataclass(slots=True)
 class Backends:
-    """Reads the backends of one build, each annotation once."""
+    """Reads the backends of one build, and each annotation once."""
 
     objects: Objects
     account: Account
     settings: Settings
     target_groups: TargetGroups
     report: Callable[[Fault], None]
-    """Called with a fault for each backend that does not exist and is answered 503."""
+    """Called with a fault for each missing backend, which is answered with 503."""
     _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
     _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
     _logins: dict[tuple[str, str], Login] = field(default_factory=dict)
     _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
 
     def read(self, member: Member, backend: IngressBackend, path: Path, *, default: bool = False) -> Backend:
-        """Raises `Refused`. Conditions and transforms are read for the `default` backend too, and not for it."""
+        """Raises `Refused`. Conditions and transforms of the `default` backend are read, but not used."""
         with about(Origin(member.ingress.key, path)):
             if backend.service is None:
                 raise Refused('missing required "service" field')
@@ -81,7 +81,7 @@ class Backends:
             return Backend(final, service, () if default else conditions, () if default else transforms)
 
     def pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
-        """What an HTTPS listener does before the backend's action."""
+        """The authentication of an HTTPS listener before the backend's action."""
         key = (member.key, service.name if service else "")
         if key not in self._pre_actions:
             self._pre_actions[key] = self._read_pre_actions(member, service)

@@ -1,6 +1,6 @@
-"""One IngressGroup to its stack: load balancer, listeners, rules, target groups, bindings, security group.
+"""Builds one IngressGroup's stack: load balancer, listeners, rules, target groups, bindings, security group.
 
-Source: aws-load-balancer-controller `pkg/ingress/model_builder.go`, whose order of steps decides which of several
+Source: aws-load-balancer-controller `pkg/ingress/model_builder.go`. Its order of steps determines which of several
 faults is reported first.
 """
 
@@ -38,7 +38,7 @@ from lockgate.resources.model import Resource
 
 
 def build(group: Group, objects: Objects, account: Account, settings: Settings) -> Stack | Refused:
-    """The group's stack, or why there is none: then what the group has already stays as it is."""
+    """The group's stack, or why it cannot be built. In that case the group's existing resources stay unchanged."""
     try:
         return _Build(group, objects, account, settings).stack()
     except Refused as refused:
@@ -188,19 +188,19 @@ class _Build:
         return tuple(found)
 
     def _rule_tags(self, tags: dict[str, str], resource: str) -> dict[str, str]:
-        """Of a listener or a rule: none without the gate."""
+        """The tags of a listener or rule; empty without the feature gate."""
         if "ListenerRulesTagging" not in self.settings.gates:
             return {}
         return load_balancer.tracked(tags, self.group.id, resource, self.settings)
 
     def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
-        """An HTTPS listener's actions: it authenticates first."""
+        """The actions on an HTTPS listener: authentication comes first."""
         member = candidate.member
         with about(Origin(member.ingress.key), prefix=f"ingress: {member.key}: "):
             return (*self.backends.pre_actions(member, candidate.backend.service), candidate.backend.action)
 
     def _candidates(self, member: Member) -> tuple[_Candidate, ...]:
-        """All rules of a member in order, the same for each of its ports."""
+        """All rules of a member in order; they are the same for each of its ports."""
         if member.key not in self.candidates:
             with about(Origin(member.ingress.key), prefix=f"ingress: {member.key}: "):
                 self.candidates[member.key] = tuple(self._read_rules(member))
@@ -257,7 +257,7 @@ class _Build:
         )
 
     def _annotation_faults(self) -> list[Fault]:
-        """The faults of the members' annotations, and of those of the Services behind them."""
+        """The faults in annotations of the members and of the Services behind them."""
         resources: list[Resource] = [member.ingress for member in self.group.members]
         services = {
             (candidate.backend.service.namespace, candidate.backend.service.name): candidate.backend.service
@@ -282,7 +282,7 @@ class _Build:
 
 
 class _Candidate:
-    """A rule before a listener gives it a priority."""
+    """A rule before a listener assigns its priority."""
 
     __slots__ = ("backend", "conditions", "member", "origin", "tags")
 
@@ -316,7 +316,7 @@ def _redirect_port(port: int | None, open_ports: Sequence[Port], group: Group) -
 
 
 def _check_deletion(ingress: Resource) -> None:
-    """A deleted Ingress that protects its load balancer keeps it, and with it the whole group."""
+    """A deleted Ingress with deletion protection keeps its load balancer, and with it the whole group."""
     if not ingress.metadata.deletion_timestamp:
         return
     with about(Origin(ingress.key, a.LOAD_BALANCER_ATTRIBUTES.path())):

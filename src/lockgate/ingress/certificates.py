@@ -1,4 +1,4 @@
-"""Certificates of a member: found in ACM by host, or asked of ACM.
+"""A member's certificates: discovered in ACM by host, or requested from ACM.
 
 Source: aws-load-balancer-controller `pkg/ingress/cert_discovery.go`, `model_build_certificates.go`.
 """
@@ -18,7 +18,7 @@ from lockgate.resources.faults import Origin
 
 
 def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    """ARNs of all certificates for the hosts, sorted: the smallest becomes the default one."""
+    """ARNs of all certificates for the hosts, sorted: the smallest becomes the default."""
     arns: set[str] = set()
     for host in sorted(set(hosts)):
         matches = {item.arn for item in certificates if any(covers(domain, host) for domain in item.domains)}
@@ -29,7 +29,7 @@ def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certifica
 
 
 def covers(domain: str, host: str) -> bool:
-    """Whether a certificate's domain is for the host; ``*`` stands for one label, and case counts."""
+    """Whether a certificate's domain covers the host; ``*`` matches one label. Comparison is case-sensitive."""
     if domain.startswith("*."):
         labels, wanted = host.split("."), domain.split(".")
         return len(labels) == len(wanted) and labels[1:] == wanted[1:]
@@ -42,13 +42,13 @@ def hosts_of(member: Member) -> set[str]:
 
 
 def requested(member: Member, settings: Settings) -> str | None:
-    """The reference of the certificate that the member asks for, None where it asks for none."""
+    """The reference of the certificate that the member requests, or None."""
     if "EnableCertificateManagement" not in settings.gates or a.CERTIFICATE_ARN.read(member.ingress):
         return None
     try:
         if not a.CREATE_ACM_CERT.read(member.ingress):
             return None
-    except Refused:  # what does not parse counts as not set, as upstream
+    except Refused:  # a value that does not parse counts as unset, as upstream
         return None
     hosts = sorted(hosts_of(member))
     if not hosts:
@@ -62,7 +62,7 @@ def requested(member: Member, settings: Settings) -> str | None:
 
 
 def requests(group: Group, settings: Settings) -> tuple[CertificateRequest, ...]:
-    """What the group's members ask of ACM."""
+    """The certificates that the group's members request from ACM."""
     found = []
     for member in group.members:
         if (reference := requested(member, settings)) is not None:

@@ -1,4 +1,4 @@
-"""``conditions.*`` and ``transforms.*`` annotations: JSON lists to conditions and rewrites.
+"""Parses ``conditions.*`` and ``transforms.*`` annotations: JSON lists to conditions and rewrites.
 
 Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_types.go` and its guide's page.
 """
@@ -21,7 +21,7 @@ from lockgate.loadbalancer.model import (
 
 
 def read_conditions(root: Node) -> tuple[Condition, ...]:
-    """Entries whose field is no known one are left out, as upstream leaves them."""
+    """Entries with an unknown field are ignored, as upstream."""
     found = []
     for node in root.items("[]ingress.RuleCondition"):
         condition = _condition(node.object("RuleCondition"))

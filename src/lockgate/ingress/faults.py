@@ -1,4 +1,4 @@
-"""Faults of an Ingress on which the controller itself stays silent."""
+"""Faults of an Ingress that the controller itself does not report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lockgate.resources.model import Resource
 
 
 def unknown_annotations(resource: Resource) -> list[Fault]:
-    """A warning for each annotation with the controller's prefix that it never reads, naming the nearest it does."""
+    """A warning for each unknown annotation with the controller's prefix, with the nearest valid name."""
     found = []
     for key in resource.metadata.annotations:
         if key.startswith(PREFIX) and spec_of(name := key.removeprefix(PREFIX)) is None:
@@ -29,7 +29,7 @@ def unknown_annotations(resource: Resource) -> list[Fault]:
 
 
 def annotations_without_effect(resource: Resource, settings: Settings) -> list[Fault]:
-    """Reports annotations that Lockgate reads and leaves out, or passes on without effect."""
+    """Reports annotations that Lockgate reads but ignores, or passes on without effect."""
     found = []
     for key in resource.metadata.annotations:
         spec = spec_of(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
@@ -42,19 +42,19 @@ def annotations_without_effect(resource: Resource, settings: Settings) -> list[F
 
 
 def refused(refusal: Refused) -> Fault:
-    """A group that cannot be built, in the controller's words."""
+    """The fault for a group that cannot be built, in the controller's words."""
     return codes.NOT_BUILT.at(refusal.origin, refusal=refusal.message)
 
 
 def spec_of(name: str) -> AnyAnnotation | None:
-    """The registry's entry for an annotation's name without its prefix."""
+    """The registry's entry for an annotation's name without prefix."""
     if (spec := a.REGISTRY.get(name)) is not None:
         return None if "{" in name else spec
     return next((family for family in _FAMILIES if name.startswith(family.stem) and name != family.stem), None)
 
 
 def nearest(name: str) -> str:
-    """The known name that was probably meant, "" for none. camelCase is an old habit: ``listenPorts``."""
+    """The valid name that was probably meant, or "". camelCase is a frequent mistake: ``listenPorts``."""
     kebab = sub(r"(?<=[a-z0-9])([A-Z])", r"-\1", name).lower().replace("_", "-")
     stem, dot, _suffix = kebab.partition(".")
     plain = [known for known in a.REGISTRY if "{" not in known]

@@ -1,8 +1,8 @@
-"""The controller's command line: its flags that change what is made, and those that change nothing here.
+"""The controller's command line: flags that have an effect here, and flags that do not.
 
-They are read from the controller's Deployment, where the manifests hold it. An argument with which the controller would
-not start is reported and left out. Source: aws-load-balancer-controller `pkg/config/`, its guide's page "Controller
-configuration options"; pflag for how an argument is read.
+The flags are read from the controller's Deployment, if the manifests contain it. An argument with which the controller
+would not start is reported and ignored. Source: aws-load-balancer-controller `pkg/config/`, its guide's page
+"Controller configuration options"; pflag for the parsing of arguments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Read: TypeAlias = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """`setting` is the field of Settings that it sets, "" for one without effect here; `why` says why it has none."""
+    """`setting` is the field of Settings that the flag sets, "" for a flag without effect here; `why` is the reason."""
 
     name: str
     kind: str
@@ -47,7 +47,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """What the manifests say of the controller: its settings, and the faults of its flags."""
+    """The controller in the manifests: its settings, and the faults of its flags."""
 
     settings: Settings
     faults: tuple[Fault, ...] = ()
@@ -55,7 +55,7 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A command line read: `ignored` are flags without effect, `faults` are (index, message)."""
+    """A parsed command line: `ignored` are flags without effect, `faults` are (index, message) pairs."""
 
     settings: Settings
     ignored: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Arguments:
 
 
 def controller(resources: Iterable[Resource], defaults: Settings) -> Controller:
-    """The controller that runs in the cluster: `defaults` where no manifest holds its Deployment."""
+    """The controller that runs in the cluster; `defaults` if no manifest contains its Deployment."""
     found = [(each, *place) for each in resources if isinstance(each, Deployment) if (place := _container(each))]
     if not found:
         return Controller(defaults)
@@ -87,7 +87,7 @@ def controller(resources: Iterable[Resource], defaults: Settings) -> Controller:
 
 
 def read_arguments(arguments: Sequence[str], defaults: Settings) -> Arguments:
-    """As pflag reads them, and as the controller then checks them: a faulty flag is as if it were not there."""
+    """Parses as pflag does and validates as the controller does. A faulty flag is ignored."""
     values: dict[str, Any] = {}
     ignored: dict[str, None] = {}
     faults: list[tuple[int, str]] = []
@@ -113,7 +113,7 @@ def read_arguments(arguments: Sequence[str], defaults: Settings) -> Arguments:
             value = _switched(values.get(flag.setting, defaults.gates), value)
             ignored |= {f"{name}={gate}": None for gate in _pointless(raw)}
         elif flag.kind in ("stringToString", "strings") and flag.setting in values:
-            value = values[flag.setting] | value  # given twice, both count
+            value = values[flag.setting] | value  # repeated flags are merged
         if flag.setting:
             values[flag.setting] = value
         else:
@@ -123,7 +123,7 @@ def read_arguments(arguments: Sequence[str], defaults: Settings) -> Arguments:
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[int, str, str | None]]:
-    """Index, name and value; after ``--`` there are no more flags, and what is no flag counts for nothing."""
+    """Index, name and value. There are no flags after ``--``; other arguments have no effect."""
     index = 0
     while index < len(arguments):
         text, place = arguments[index], index
@@ -150,7 +150,7 @@ def _text(raw: str) -> str:
 
 
 def _items(raw: str) -> tuple[str, ...]:
-    """pflag's stringSlice: the first record of a CSV."""
+    """pflag's stringSlice: the first CSV record."""
     try:
         return tuple(next(csv.reader(StringIO(raw, newline="")), ()))
     except csv.Error as error:
@@ -162,7 +162,7 @@ def _set(raw: str) -> frozenset[str]:
 
 
 def _map(raw: str) -> Mapping[str, str]:
-    """pflag's stringToString: CSV, unless it is one pair, or none."""
+    """pflag's stringToString: CSV, unless it has at most one pair."""
     entries = {}
     for item in _items(raw) if raw.count("=") > 1 else (raw.strip('"'),):
         key, equals, value = item.partition("=")
@@ -180,12 +180,12 @@ def _seconds(raw: str) -> float:
 
 
 def _period(raw: str) -> float:
-    """Nothing or less is never, as for controller-runtime's RequeueAfter."""
+    """Zero or less means never, as for controller-runtime's RequeueAfter."""
     return max(0.0, _seconds(raw))
 
 
 def _resync(raw: str) -> float:
-    """client-go's informers: at most once a second."""
+    """client-go's informers resync at most once per second."""
     period = _period(raw)
     return max(1.0, period) if period else period
 
@@ -212,13 +212,13 @@ def _switched(gates: frozenset[str], changes: Mapping[str, bool]) -> frozenset[s
 
 
 def _pointless(raw: str) -> Iterator[str]:
-    """Gates that are turned away from their default, and change nothing here."""
+    """Feature gates that are not at their default and have no effect here."""
     for name, on in _gates(raw).items():
         if not GATES[name].counts and on != GATES[name].default:
             yield name
 
 
-# --- what the controller checks before it starts -----------------------------------------------------------------
+# --- checks of the controller at start ---------------------------------------------------------------------------
 
 _TRACKING: Final = frozenset(
     {CLUSTER_TAG, BACKEND_RESOURCE_TAG, STACK_TAG, RESOURCE_TAG, "service.k8s.aws/stack", "service.k8s.aws/resource"}
@@ -253,11 +253,11 @@ def _contradictions(arguments: Sequence[str], settings: Settings) -> Iterator[tu
         yield last, f"tag key {key} cannot be specified in both default-tags and external-managed-tags flag"
 
 
-# --- where it is -------------------------------------------------------------------------------------------------
+# --- the Deployment ----------------------------------------------------------------------------------------------
 
 
 def _container(deployment: Deployment) -> tuple[Path, JsonObject] | None:
-    """The container whose image is the controller's, whatever registry it comes from."""
+    """The container with the controller's image, from any registry."""
     for index, container in enumerate(_items_of(deployment.spec.template.spec, "containers")):
         if not isinstance(container, dict):
             continue
@@ -268,15 +268,15 @@ def _container(deployment: Deployment) -> tuple[Path, JsonObject] | None:
 
 
 def _command_line(container: JsonObject) -> tuple[list[Path], list[str]]:
-    """Where each argument stands and what it is, with the container's variables in place of ``$(NAME)``.
+    """Each argument with its place, with the container's variables replaced in ``$(NAME)``.
 
-    One that comes from elsewhere in the cluster stays, as Kubernetes itself leaves one that it does not know.
+    A variable from elsewhere in the cluster is left unexpanded, as Kubernetes leaves unknown variables.
     """
     env = [each for each in _items_of(container, "env") if isinstance(each, dict)]
-    known = {each.get("name"): each["value"] for each in env if "value" in each}
+    variables = {each.get("name"): each["value"] for each in env if "value" in each}
 
     def expanded(text: str) -> str:
-        return re.sub(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)", lambda found: str(known.get(found[1], found[0])), text)
+        return re.sub(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)", lambda found: str(variables.get(found[1], found[0])), text)
 
     command, args = _items_of(container, "command"), _items_of(container, "args")
     given = [(("command", index), text) for index, text in enumerate(command)][1:]
@@ -285,17 +285,17 @@ def _command_line(container: JsonObject) -> tuple[list[Path], list[str]]:
 
 
 def _items_of(container: JsonObject, name: str) -> list[Any]:
-    """A manifest's list, none where it is something else: the Kubernetes API says what is wrong with it."""
+    """A manifest's list; empty if it is not a list, which the Kubernetes API reports."""
     items = container.get(name)
     return items if isinstance(items, list) else []
 
 
 # --- the flags ---------------------------------------------------------------------------------------------------
 
-_PACE: Final = "how fast it works"
-_PLACE: Final = "where it runs and what it listens on"
-_ACCOUNT: Final = "the edge's own account, region and VPC are used"
-_NLB: Final = "of load balancers for Services"
+_PACE: Final = "performance"
+_PLACE: Final = "process and listen addresses"
+_ACCOUNT: Final = "the edge has its own account, region and VPC"
+_NLB: Final = "load balancers for Services"
 
 FLAGS: Final[Mapping[str, Flag]] = {
     flag.name: flag
@@ -329,7 +329,7 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("feature-gates", "mapStringBool", _gates, "gates"),
         Flag("enable-waf", "bool", read_bool, why="AWS has retired WAF Classic"),
         Flag("enable-endpoint-slices", "bool", read_bool, why="endpoints are read from EndpointSlices"),
-        Flag("enable-acm-certificates", "bool", read_bool, why="the gate EnableCertificateManagement decides"),
+        Flag("enable-acm-certificates", "bool", read_bool, why="replaced by the gate EnableCertificateManagement"),
         Flag("service-target-eni-security-group-tags", "stringToString", _map, why=_NLB),
         Flag("load-balancer-class", "string", _text, why=_NLB),
         *(Flag(name, "int", read_int64, why=_PACE) for name in (
@@ -356,4 +356,4 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("enable-leader-election", "bool", read_bool, why=_PLACE),
     )
 }  # fmt: skip
-"""All of them by name: those that count, then those that do not."""
+"""All flags by name: those with an effect first."""

@@ -1,4 +1,4 @@
-"""The network load balancer in front of a group's own, where annotations ask for one.
+"""The Network Load Balancer in front of a group's load balancer, if annotations request one.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_frontend_nlb.go`.
 """
@@ -37,8 +37,8 @@ from lockgate.resources.faults import Fault, Origin
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The load balancer that it leads to, with the ports that members listen on, the subnets that were asked for, and
-    the tags that all of the group's things have."""
+    """The load balancer behind it: the ports that members listen on, the requested subnets, and the group's common
+    tags."""
 
     load_balancer: LoadBalancer
     ports: Sequence[Port]
@@ -53,7 +53,7 @@ def frontend(
     settings: Settings,
     report: Callable[[Fault], None],
 ) -> NetworkLoadBalancer | None:
-    """None where no annotation asks for it. `report` gets a fault for each port that leads to no port of its member.
+    """None if no annotation requests it. `report` gets a fault for each port that its member does not listen on.
 
     Raises `Refused`.
     """
@@ -65,8 +65,8 @@ def frontend(
     subnets = _subnets(group, replace(behind.demand, scheme=scheme, single=True), account)
     tags = _same_map(group, a.FRONTEND_NLB_TAGS, "conflicting frontend NLB tags: {} | {}")
     attributes = _same_map(group, a.FRONTEND_NLB_ATTRIBUTES, "conflicting frontend NLB attributes: {} | {}")
-    wishes = _merged(group, behind.ports, report)
-    target_groups = [_target_group(group.id, wish, account, settings) for wish in wishes]
+    configs = _merged(group, behind.ports, report)
+    target_groups = [_target_group(group.id, config, account, settings) for config in configs]
     first = said(group, a.ENABLE_FRONTEND_NLB)[0][0]
     return NetworkLoadBalancer(
         name=frontend_name(behind.load_balancer.name),
@@ -91,7 +91,8 @@ def frontend(
 
 
 def _scheme(group: Group, settings: Settings) -> Scheme:
-    """Not that of the load balancer behind: an internal one may well be reached from the internet in this way."""
+    """Independent of the scheme of the load balancer behind: an internal one may be exposed to the internet this
+    way."""
     found = said(group, a.FRONTEND_NLB_SCHEME)
     values = sorted({value for _, value in found})
     if len(values) > 1:
@@ -104,8 +105,8 @@ def _scheme(group: Group, settings: Settings) -> Scheme:
 
 
 def _subnets(group: Group, demand: Demand, account: Account) -> tuple[SubnetMapping, ...]:
-    """Each with its Elastic IP, if there are any. Where nobody looked at EC2, subnets that are not listed by id are
-    left open: "" stands for each."""
+    """The subnets, each with its Elastic IP if there are any. If EC2 was not read, subnets that are not listed by ID
+    stay open, as ""."""
     named = _same(group, a.FRONTEND_NLB_SUBNETS, "conflicting subnets: {} | {}", in_order=False)
     addresses = _same(group, a.FRONTEND_NLB_EIP_ALLOCATIONS, "conflicting EIP allocations: {} | {}")
     allocations = addresses[1] if addresses else ()
@@ -130,13 +131,13 @@ def _subnets(group: Group, demand: Demand, account: Account) -> tuple[SubnetMapp
     return tuple(map(SubnetMapping, chosen, allocations))
 
 
-# --- listeners: each member's wishes, and how they are merged for a port ------------------------------------------
+# --- listeners: each member's requests, merged by port -----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """A port in front and the one that it leads to. `check` is what annotations set of the health check: only that
-    must agree."""
+class _PortConfig:
+    """A port in front and its target port. `check` holds the health check settings from annotations; only these must
+    agree."""
 
     member: Member
     port: int
@@ -155,11 +156,11 @@ _FIELDS: Final[Mapping[str, tuple[AnyAnnotation, str]]] = {
     "matcher": (a.FRONTEND_NLB_SUCCESS_CODES, "Matcher"),
     "port": (a.FRONTEND_NLB_HEALTHCHECK_PORT, "Port"),
 }
-"""Of a health check, in the order in which they are compared, under the names that conflicts have for them."""
+"""The fields of a health check in the order of comparison, with their names in conflict messages."""
 
 
-def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]) -> tuple[_Wish, ...]:
-    wishes: dict[int, list[_Wish]] = {}
+def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]) -> tuple[_PortConfig, ...]:
+    configs: dict[int, list[_PortConfig]] = {}
     for member in group.members:
         own = [port.number for port in ports if any(each.key == member.key for each in port.members)]
         with about(
@@ -167,12 +168,12 @@ def _merged(group: Group, ports: Sequence[Port], report: Callable[[Fault], None]
         ):
             for port, target_port in (_mapping(member) or {number: number for number in own}).items():
                 if target_port in own:
-                    wishes.setdefault(port, []).append(_wish(member, port, target_port))
+                    configs.setdefault(port, []).append(_port_config(member, port, target_port))
                 else:
                     origin = Origin(member.ingress.key, a.FRONTEND_NLB_PORT_MAPPING.path())
                     mapping = f"{port}={target_port}"
                     report(codes.UNMAPPED.at(origin, mapping=mapping, ingress=member.key, port=target_port))
-    return tuple(_agreed(wishes[port]) for port in sorted(wishes))
+    return tuple(_agreed(configs[port]) for port in sorted(configs))
 
 
 def _mapping(member: Member) -> dict[int, int]:
@@ -191,7 +192,7 @@ def _port(text: str, whose: str, member: Member) -> int:
         raise refused(message, member, a.FRONTEND_NLB_PORT_MAPPING) from None
 
 
-def _wish(member: Member, port: int, target_port: int) -> _Wish:
+def _port_config(member: Member, port: int, target_port: int) -> _PortConfig:
     check_port = a.FRONTEND_NLB_HEALTHCHECK_PORT.read(member.ingress)
     if check_port is not None and check_port != "traffic-port" and isinstance(read_int_or_text(check_port), str):
         raise refused("failed to resolve healthCheckPort", member, a.FRONTEND_NLB_HEALTHCHECK_PORT)
@@ -199,38 +200,40 @@ def _wish(member: Member, port: int, target_port: int) -> _Wish:
         message = "healthCheckProtocol must be within [HTTP, HTTPS]"
         raise refused(message, member, a.FRONTEND_NLB_HEALTHCHECK_PROTOCOL)
     read = {field: annotation.read(member.ingress) for field, (annotation, _) in _FIELDS.items()}
-    return _Wish(member, port, target_port, {field: value for field, value in read.items() if value is not None})
+    return _PortConfig(member, port, target_port, {field: value for field, value in read.items() if value is not None})
 
 
-def _agreed(wishes: Sequence[_Wish]) -> _Wish:
+def _agreed(configs: Sequence[_PortConfig]) -> _PortConfig:
     check: dict[str, str | int] = {}
-    first = wishes[0]
-    for number, wish in enumerate(wishes, 1):
+    first = configs[0]
+    for number, config in enumerate(configs, 1):
         for field, (annotation, name) in _FIELDS.items():
-            if field in wish.check and check.setdefault(field, wish.check[field]) != wish.check[field]:
-                raise _conflict(number, wish, name, wish.check[field], check[field], annotation)
-        if wish.target_port != first.target_port:
+            if field in config.check and check.setdefault(field, config.check[field]) != config.check[field]:
+                raise _conflict(number, config, name, config.check[field], check[field], annotation)
+        if config.target_port != first.target_port:
             mapping = a.FRONTEND_NLB_PORT_MAPPING
-            raise _conflict(number, wish, "Target Port", wish.target_port, first.target_port, mapping)
+            raise _conflict(number, config, "Target Port", config.target_port, first.target_port, mapping)
     return replace(first, check=check)
 
 
 def _conflict(
-    number: int, wish: _Wish, name: str, value: str | int, previous: str | int, annotation: AnyAnnotation
+    number: int, config: _PortConfig, name: str, value: str | int, previous: str | int, annotation: AnyAnnotation
 ) -> Refused:
     if name == "Port":  # Go's print of an IntOrString
         text = {"traffic-port": "{1 0 traffic-port}"}
         value, previous = text.get(str(value), f"{{0 {value} }}"), text.get(str(previous), f"{{0 {previous} }}")
     message = f"conflicting {name}, config {number}: {value}, previous: {previous}"
-    return refused(f"failed to merge NLB listenPort config for port: {wish.port}: {message}", wish.member, annotation)
+    return refused(
+        f"failed to merge NLB listenPort config for port: {config.port}: {message}", config.member, annotation
+    )
 
 
-def _target_group(group: GroupId, wish: _Wish, account: Account, settings: Settings) -> TargetGroup:
-    """Its port is the one in front; the load balancer is registered with its own."""
-    ingress, mapping = wish.member.ingress, a.FRONTEND_NLB_PORT_MAPPING
+def _target_group(group: GroupId, config: _PortConfig, account: Account, settings: Settings) -> TargetGroup:
+    """Its port is the frontend's; the load balancer is registered with its own port."""
+    ingress, mapping = config.member.ingress, a.FRONTEND_NLB_PORT_MAPPING
     mapped = mapping.key in ingress.metadata.annotations
-    check = replace(_UNSAID, **wish.check)  # type: ignore[arg-type]  # each annotation reads its field's type
-    resource = f"{FRONTEND}-tg-TCP-{wish.port}"
+    check = replace(_UNSAID, **config.check)  # type: ignore[arg-type]  # each annotation reads its field's type
+    resource = f"{FRONTEND}-tg-TCP-{config.port}"
     return TargetGroup(
         reference=resource,
         name=frontend_target_group_name(
@@ -238,22 +241,22 @@ def _target_group(group: GroupId, wish: _Wish, account: Account, settings: Setti
             namespace=group.namespace,
             name=group.name,
             group=str(group),
-            port=wish.port,
+            port=config.port,
             check_port=check.port,
             check_protocol=check.protocol,
         ),
-        port=wish.port,
+        port=config.port,
         protocol="TCP",
         target_type="alb",
         health_check=check,
-        targets=(Target(LOAD_BALANCER, wish.target_port),),
+        targets=(Target(LOAD_BALANCER, config.target_port),),
         tags=tracked({}, group, resource, settings),
         vpc_id=account.vpc_id,
         origin=Origin(ingress.key, (mapping if mapped else a.ENABLE_FRONTEND_NLB).path()),
     )
 
 
-# --- what all who say something must say ----------------------------------------------------------------------------
+# --- settings on which all members must agree ---------------------------------------------------------------------
 
 
 def _same(

@@ -1,6 +1,6 @@
-"""Health checks of what is in front that the load balancer behind cannot pass, however well its own targets are.
+"""Frontend health checks that the load balancer behind can never pass, even with healthy targets.
 
-With one target they change nothing for clients; who looks at target health wonders.
+With a single target such a check has no effect on clients, but target health shows it as unhealthy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lockgate.loadbalancer.network import NetworkLoadBalancer
 
 
 def hopeless_checks(in_front: NetworkLoadBalancer, behind: LoadBalancer) -> Iterator[tuple[TargetGroup, str]]:
-    """Target groups, each with why its check fails."""
+    """Target groups, each with the reason why its check fails."""
     for group in in_front.target_groups.values():
         check = group.health_check
         port = group.targets[0].port if check.port == "traffic-port" else int(check.port)
@@ -26,15 +26,15 @@ def _fault(check: HealthCheck, port: int, behind: LoadBalancer) -> str:
     if listener is None:
         return f"nothing listens on port {port}"
     if check.protocol == "HTTPS" != listener.protocol:
-        return f"port {port} speaks no TLS"
+        return f"port {port} does not speak TLS"
     status = 400 if check.protocol != listener.protocol else _status(check, port, behind)
     if status is None or any(low <= status <= high for low, high in matcher_ranges(check.matcher)):
         return ""
-    return f"port {port}, asked for {check.path} over {check.protocol}, answers {status}, not {check.matcher}"
+    return f"port {port} answers {check.protocol} {check.path} with {status}, not {check.matcher}"
 
 
 def _status(check: HealthCheck, port: int, behind: LoadBalancer) -> int | None:
-    """The load balancer's own answer, None where a target gives one."""
+    """The status that the load balancer itself returns; None if the response is a target's."""
     from lockgate.loadbalancer.request import Request
     from lockgate.loadbalancer.routing import Answered, Redirected, decide
 

@@ -1,4 +1,4 @@
-"""Which Ingresses are ours, and which of them share a load balancer.
+"""Which Ingresses this controller owns, and which of them share a load balancer.
 
 Source: aws-load-balancer-controller `pkg/ingress/group_loader.go`, `class_loader.go`.
 """
@@ -23,12 +23,12 @@ IMPLICIT_FINALIZER: Final = "ingress.k8s.aws/resources"
 EXPLICIT_FINALIZER: Final = "group.ingress.k8s.aws/"
 CONTROLLER: Final = "ingress.k8s.aws/alb"
 CONTROLLERS: Final = {CONTROLLER: "elbv2.k8s.aws", auto_mode.CONTROLLER: auto_mode.GROUP}
-"""The controllers of IngressClasses that are ours, each with the API group of its parameters."""
+"""The controller names of IngressClasses that count, each with the API group of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An Ingress of ours: its group, and the parameters of its class where it has any. `auto` is whether the class
+    """An Ingress that this controller owns: its group, and its class's parameters if any. `auto` means that the class
     belongs to EKS Auto Mode."""
 
     group: GroupId
@@ -38,19 +38,19 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class NotOurs:
-    """Another controller's, or nobody's."""
+    """Owned by another controller, or by none."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidClass:
-    """Its class does not resolve. A newcomer waits; a member that already has resources stops its whole group."""
+    """Its class does not resolve. A new Ingress waits; a member that already has resources blocks its whole group."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidGroup:
-    """Its group's name is no name: the Ingress leaves whatever load balancer it was on."""
+    """Its group's name is not valid: the Ingress leaves any load balancer that it was on."""
 
     message: str
 
@@ -72,7 +72,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`members` in the order that their rules take; `leaving` hold the group's finalizer and belong to it no more."""
+    """`members` in the order of their rules; `leaving` have the group's finalizer but are no longer members."""
 
     id: GroupId
     members: tuple[Member, ...] = ()
@@ -80,11 +80,11 @@ class Group:
 
 
 def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownership:
-    """Whose the Ingress is, by its class and group alone: a deleted one is still asked about here."""
+    """The owner of the Ingress, by its class and group only. This also works for deleted Ingresses."""
     if settings.watch_namespace and ingress.namespace != settings.watch_namespace:
         return NotOurs()
     by_annotation = is_ours_by_annotation(ingress, settings)
-    if by_annotation is not None:  # decides alone, and loads no parameters
+    if by_annotation is not None:  # decides alone, without parameters
         return _grouped(ingress) if by_annotation else NotOurs()
     try:
         ingress_class = class_of(ingress, objects.classes)
@@ -108,7 +108,7 @@ def finalizer(group: GroupId) -> str:
 
 
 def groups_held(ingress: Ingress) -> tuple[GroupId, ...]:
-    """The groups whose finalizers the Ingress carries: those it is or was a member of."""
+    """The groups whose finalizers the Ingress has: groups of which it is or was a member."""
     held = []
     for name in ingress.metadata.finalizers:
         if name == IMPLICIT_FINALIZER:
@@ -119,7 +119,7 @@ def groups_held(ingress: Ingress) -> tuple[GroupId, ...]:
 
 
 def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, settings: Settings) -> Group:
-    """The group out of the Ingresses that may be in it. Raises `Refused` when one of them spoils the whole group."""
+    """The group, from the Ingresses that may be members. Raises `Refused` if one of them blocks the whole group."""
     members: list[Member] = []
     leaving: list[Ingress] = []
     for ingress in ingresses:
@@ -144,7 +144,7 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
 
 
 def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
-    """What the old annotation says, None where there is none."""
+    """Ownership by the legacy annotation; None without the annotation."""
     name = ingress.metadata.annotations.get(CLASS_ANNOTATION)
     if name is None:
         return None
@@ -152,7 +152,7 @@ def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
 
 
 def class_of(ingress: Ingress, classes: Mapping[str, IngressClass]) -> IngressClass | str | None:
-    """The class, the name of a missing one, or None for no class at all. Raises `Refused` for several defaults."""
+    """The class, the name of a missing class, or None without a class. Raises `Refused` for several defaults."""
     name = ingress.spec.ingress_class_name
     if name is not None:
         return classes.get(name, name)

@@ -1,4 +1,4 @@
-"""Ports that a group listens on: each member's wishes, and how they are merged for a port.
+"""A group's listeners: each member's requests, merged by port.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_listener.go`, `model_builder.go`, `cert_discovery.go`.
 """
@@ -23,8 +23,8 @@ from lockgate.resources.model import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What one member asks of one port. `certificates_open` is a discovery for which nobody looked at ACM."""
+class PortConfig:
+    """One member's request for one port. `certificates_open` means discovery is pending, because ACM was not read."""
 
     member: Member
     port: int
@@ -39,7 +39,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A listener before it has actions and rules. `members` listen on it, in the group's order."""
+    """A listener before its actions and rules. `members` listen on it, in the group's order."""
 
     number: int
     protocol: Protocol
@@ -53,14 +53,14 @@ class Port:
 
 
 def ports(members: Sequence[Member], account: Account, settings: Settings) -> tuple[Port, ...]:
-    """The group's ports, ascending. Raises `Refused`."""
-    wishes: dict[int, list[Wish]] = {}
+    """The group's ports in ascending order. Raises `Refused`."""
+    configs: dict[int, list[PortConfig]] = {}
     for member in members:
         request = requested(member, settings)
         with about(Origin(member.ingress.key, a.LISTEN_PORTS.path()), prefix=f"ingress: {member.key}: "):
-            for wish in _wishes(member, account, request):
-                wishes.setdefault(wish.port, []).append(wish)
-    return tuple(_merge(number, wishes[number], settings) for number in sorted(wishes))
+            for config in _port_configs(member, account, request):
+                configs.setdefault(config.port, []).append(config)
+    return tuple(_merge(number, configs[number], settings) for number in sorted(configs))
 
 
 def parse_listen_ports(root: Node) -> dict[int, Protocol]:
@@ -77,7 +77,7 @@ def parse_listen_ports(root: Node) -> dict[int, Protocol]:
     return found
 
 
-def _wishes(member: Member, account: Account, request: str | None) -> list[Wish]:
+def _port_configs(member: Member, account: Account, request: str | None) -> list[PortConfig]:
     ingress, params = member.ingress, member.params
     explicit = params.spec.certificate_arn if params else ()
     if not explicit:
@@ -100,10 +100,12 @@ def _wishes(member: Member, account: Account, request: str | None) -> list[Wish]
     found = []
     for port, protocol in listens.items():
         if protocol == "HTTP":
-            found.append(Wish(member, port, protocol, cidrs=cidrs, prefix_lists=prefix_lists))
+            found.append(PortConfig(member, port, protocol, cidrs=cidrs, prefix_lists=prefix_lists))
         else:
             found.append(
-                Wish(member, port, protocol, certificates, left_open, ssl_policy, cidrs, prefix_lists, mutual.get(port))
+                PortConfig(
+                    member, port, protocol, certificates, left_open, ssl_policy, cidrs, prefix_lists, mutual.get(port)
+                )
             )
     return found
 
@@ -232,45 +234,45 @@ def _trust_store(name: str, account: Account) -> str:
     return account.trust_stores[name]
 
 
-def _merge(number: int, wishes: Sequence[Wish], settings: Settings) -> Port:
-    with about(Origin(_culprit(wishes)), prefix=f"failed to merge listenPort config for port: {number}: "):
-        first = wishes[0]
-        policy: Wish | None = None
-        cidrs: Wish | None = None
-        prefixes: Wish | None = None
-        mutual: Wish | None = None
+def _merge(number: int, configs: Sequence[PortConfig], settings: Settings) -> Port:
+    with about(Origin(_culprit(configs)), prefix=f"failed to merge listenPort config for port: {number}: "):
+        first = configs[0]
+        policy: PortConfig | None = None
+        cidrs: PortConfig | None = None
+        prefixes: PortConfig | None = None
+        mutual: PortConfig | None = None
         certificates: dict[str, None] = {}
-        for wish in wishes:
-            key = wish.member.key
-            if wish.protocol != first.protocol:
-                raise Refused(f"conflicting protocol, {first.member.key}: {first.protocol} | {key}: {wish.protocol}")
-            if wish.cidrs:
-                if cidrs and set(cidrs.cidrs) != set(wish.cidrs):
+        for config in configs:
+            key = config.member.key
+            if config.protocol != first.protocol:
+                raise Refused(f"conflicting protocol, {first.member.key}: {first.protocol} | {key}: {config.protocol}")
+            if config.cidrs:
+                if cidrs and set(cidrs.cidrs) != set(config.cidrs):
                     raise Refused(
                         f"conflicting inbound-cidrs, {cidrs.member.key}: {_families(cidrs.cidrs)} | "
-                        f"{key}: {_families(wish.cidrs)}"
+                        f"{key}: {_families(config.cidrs)}"
                     )
-                cidrs = cidrs or wish
-            if wish.prefix_lists:
-                if prefixes and set(prefixes.prefix_lists) != set(wish.prefix_lists):
+                cidrs = cidrs or config
+            if config.prefix_lists:
+                if prefixes and set(prefixes.prefix_lists) != set(config.prefix_lists):
                     raise Refused(
                         f"conflicting inbound-prefix-lists, {prefixes.member.key}: {_show(prefixes.prefix_lists)} | "
-                        f"{key}: {_show(wish.prefix_lists)}"
+                        f"{key}: {_show(config.prefix_lists)}"
                     )
-                prefixes = prefixes or wish
-            if wish.ssl_policy is not None:
-                if policy and policy.ssl_policy != wish.ssl_policy:
+                prefixes = prefixes or config
+            if config.ssl_policy is not None:
+                if policy and policy.ssl_policy != config.ssl_policy:
                     raise Refused(
-                        f"conflicting sslPolicy, {policy.member.key}: {policy.ssl_policy} | {key}: {wish.ssl_policy}"
+                        f"conflicting sslPolicy, {policy.member.key}: {policy.ssl_policy} | {key}: {config.ssl_policy}"
                     )
-                policy = policy or wish
-            if wish.mutual is not None:
-                if mutual and mutual.mutual != wish.mutual:
+                policy = policy or config
+            if config.mutual is not None:
+                if mutual and mutual.mutual != config.mutual:
                     raise Refused(
-                        f"conflicting mTLS Attributes, {mutual.member.key}: {_mode(mutual)} | {key}: {_mode(wish)}"
+                        f"conflicting mTLS Attributes, {mutual.member.key}: {_mode(mutual)} | {key}: {_mode(config)}"
                     )
-                mutual = mutual or wish
-            certificates |= dict.fromkeys(wish.certificates)
+                mutual = mutual or config
+            certificates |= dict.fromkeys(config.certificates)
     sources = cidrs.cidrs if cidrs else ()
     lists = prefixes.prefix_lists if prefixes else ()
     if not sources and not lists:
@@ -280,9 +282,9 @@ def _merge(number: int, wishes: Sequence[Wish], settings: Settings) -> Port:
     return Port(
         number=number,
         protocol=first.protocol,
-        members=tuple(wish.member for wish in wishes),
+        members=tuple(config.member for config in configs),
         certificates=tuple(certificates),
-        certificates_open=any(wish.certificates_open for wish in wishes),
+        certificates_open=any(config.certificates_open for config in configs),
         ssl_policy=chosen if https else "",
         cidrs=sources,
         prefix_lists=lists,
@@ -290,8 +292,8 @@ def _merge(number: int, wishes: Sequence[Wish], settings: Settings) -> Port:
     )
 
 
-def _culprit(wishes: Sequence[Wish]) -> ObjectKey:
-    return wishes[-1].member.ingress.key
+def _culprit(configs: Sequence[PortConfig]) -> ObjectKey:
+    return configs[-1].member.ingress.key
 
 
 def _families(cidrs: Iterable[str]) -> str:
@@ -301,8 +303,8 @@ def _families(cidrs: Iterable[str]) -> str:
     return f"{_show(four)}, {_show(six)}"
 
 
-def _mode(wish: Wish) -> str:
-    mutual = wish.mutual or MutualAuthentication()
+def _mode(config: PortConfig) -> str:
+    mutual = config.mutual or MutualAuthentication()
     return f"{{{mutual.mode} {mutual.trust_store}}}"
 
 

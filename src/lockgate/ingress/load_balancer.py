@@ -1,4 +1,4 @@
-"""The settings of a group's load balancer: each annotation merged over the members, IngressClassParams first.
+"""The settings of a group's load balancer: annotations merged over the members, overridden by IngressClassParams.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_load_balancer.go`, `model_build_tags.go`.
 """
@@ -77,8 +77,8 @@ def managed_security_group_name(group: GroupId, settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SecurityGroups:
-    """What the load balancer is in, managed and backend group as tokens; `managed` says whether one is made, and
-    `backend_peer` is the token that targets are opened to, None where they are not."""
+    """The load balancer's security groups, managed and backend group as tokens. `managed` says whether one is created;
+    `backend_peer` is the token of the group that targets accept, None if targets are not opened."""
 
     ids: tuple[str, ...]
     managed: bool
@@ -109,15 +109,15 @@ def security_groups(group: Group, account: Account, settings: Settings) -> Secur
 
 
 def subnets(group: Group, demand: Demand, account: Account) -> tuple[str, ...] | None:
-    """Subnet ids, or None where nobody looked at EC2."""
-    wish, source = _subnet_wish(group)
+    """Subnet IDs, or None if EC2 was not read."""
+    selection, source = _subnet_selection(group)
     if account.subnets is None:
-        given = wish if isinstance(wish, tuple) else ()
+        given = selection if isinstance(selection, tuple) else ()
         return given if given and all(item.startswith("subnet-") for item in given) else None
     try:
-        match wish:
+        match selection:
             case tuple():
-                return named_subnets(wish, account.subnets, demand)
+                return named_subnets(selection, account.subnets, demand)
             case None:
                 if account.existing and account.existing.scheme == demand.scheme:
                     return account.existing.subnets
@@ -129,7 +129,7 @@ def subnets(group: Group, demand: Demand, account: Account) -> tuple[str, ...] |
 
 
 def attributes(group: Group) -> dict[str, str]:
-    """The first member's IngressClassParams win key by key; below them members must agree."""
+    """Keys of the first member's IngressClassParams win; for other keys members must agree."""
     params = group.members[0].params
     fixed = {item.key: item.value for item in params.spec.load_balancer_attributes} if params else {}
     return merged_maps(
@@ -187,7 +187,7 @@ def ipam_pool(group: Group) -> str:
 
 
 def web_acl(group: Group, account: Account) -> WebAcl | None:
-    """A name goes before an ARN; ``none`` takes the association away; nothing said leaves it as it is."""
+    """A name overrides an ARN; ``none`` removes the association; without annotation it is unchanged."""
     names = _values(group, a.WAFV2_ACL_NAME, lambda params: params.spec.wafv2_acl_name)
     if (name := _single(names, a.WAFV2_ACL_NAME, "conflicting WAFv2 WebACL names")) is not None:
         if name == "none":
@@ -203,12 +203,12 @@ def web_acl(group: Group, account: Account) -> WebAcl | None:
 
 
 def shield(group: Group) -> bool | None:
-    """Whether Shield Advanced protects the load balancer; nothing said leaves it as it is."""
+    """Whether Shield Advanced protects the load balancer; without annotation it is unchanged."""
     return one(group, a.SHIELD_ADVANCED_PROTECTION, "conflicting enable shield advanced protection")
 
 
 def check_addons(group: Group) -> None:
-    """Conflicts of add-ons that are not made here are refused all the same: on a cluster they would be."""
+    """Refuses conflicts of add-ons that Lockgate does not create, because a cluster refuses them too."""
     ids = _values(group, a.WAF_ACL_ID, lambda _: None)
     having = {member.key for member, _ in ids}
     ids += [item for item in _values(group, a.WEB_ACL_ID, lambda _: None) if item[0].key not in having]
@@ -218,7 +218,7 @@ def check_addons(group: Group) -> None:
 
 
 def ssl_redirect(group: Group) -> int | None:
-    """The port that HTTP listeners redirect to. A port in IngressClassParams that is no number switches it off."""
+    """The port that HTTP listeners redirect to. A port in IngressClassParams that is not a number disables it."""
     found: list[tuple[Member, int]] = []
     for member in group.members:
         if member.params and member.params.spec.ssl_redirect_port:
@@ -241,7 +241,7 @@ def ssl_redirect(group: Group) -> int | None:
 
 
 def group_tags(group: Group, settings: Settings) -> dict[str, str]:
-    """Of the load balancer, its listeners and its security group: the members' together, who must agree."""
+    """The tags of the load balancer, its listeners and its security group: those of all members, who must agree."""
     merged: dict[str, str] = {}
     for member in group.members:
         for key, value in _own_tags(member, settings).items():
@@ -251,18 +251,18 @@ def group_tags(group: Group, settings: Settings) -> dict[str, str]:
 
 
 def ingress_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
-    """Of what is one member's: a rule, or a target group with its Service."""
+    """The tags of one member's resources: a rule's, or a target group's with its Service."""
     return _with_default_tags(_own_tags(member, settings, service), settings)
 
 
 def _with_default_tags(tags: dict[str, str], settings: Settings) -> dict[str, str]:
-    """The flag's go before all others, or with a gate after them."""
+    """The flag's tags override all others, or with a feature gate are overridden by them."""
     default = dict(settings.default_tags)
     return default | tags if "EnableDefaultTagsLowPriority" in settings.gates else tags | default
 
 
 def _own_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
-    """A member's own: of IngressClassParams, then (for a target group) the Service, then the Ingress."""
+    """A member's tags: from IngressClassParams, then (for a target group) the Service, then the Ingress."""
     params = {tag.key: tag.value for tag in member.params.spec.tags} if member.params else {}
     own = dict(a.TAGS.read(member.ingress) or {})
     of_service = dict((a.TAGS.read(service) if service else None) or {})
@@ -277,7 +277,7 @@ def _own_tags(member: Member, settings: Settings, service: Service | None = None
 
 
 def tracked(tags: Mapping[str, str], group: GroupId, resource: str, settings: Settings) -> dict[str, str]:
-    """With the tags by which the controller finds its things again."""
+    """Adds the tags by which the controller finds its resources."""
     return dict(tags) | {
         CLUSTER_TAG: settings.cluster_name,
         STACK_TAG: str(group),
@@ -288,7 +288,7 @@ def tracked(tags: Mapping[str, str], group: GroupId, resource: str, settings: Se
 def merged_maps(
     members: Iterable[Member], annotation: Annotation[Mapping[str, str]], fixed: Mapping[str, str], conflict: str
 ) -> dict[str, str]:
-    """The annotation of all members, who must agree on each key that `fixed` does not decide."""
+    """The merged annotation of all members, who must agree on each key that is not in `fixed`."""
     merged = dict(fixed)
     for member in members:
         for key, value in (annotation.read(member.ingress) or {}).items():
@@ -323,19 +323,19 @@ def _single(found: list[tuple[Member, str]], annotation: Annotation[str], confli
     return values[0] if values else None
 
 
-def _subnet_wish(
+def _subnet_selection(
     group: Group,
 ) -> tuple[tuple[str, ...] | Mapping[str, tuple[str, ...]] | None, Member | None]:
-    """Names listed, tags to select by, or None for discovery; and the member that says so."""
+    """Listed names, tags to select by, or None for discovery; and the member that sets them."""
     by_params: tuple[tuple[str, ...] | Mapping[str, tuple[str, ...]], Member] | None = None
     by_annotation: tuple[tuple[str, ...], Member] | None = None
     for member in group.members:
         selector = member.params.spec.subnets if member.params else None
         if selector is not None:
-            wish: tuple[str, ...] | Mapping[str, tuple[str, ...]] = selector.ids or selector.tags
-            if by_params and by_params[0] != wish:
+            selection: tuple[str, ...] | Mapping[str, tuple[str, ...]] = selector.ids or selector.tags
+            if by_params and by_params[0] != selection:
                 raise refused("conflicting IngressClassParams subnet specifications", member, a.SUBNETS)
-            by_params = by_params or (wish, member)
+            by_params = by_params or (selection, member)
         elif names := a.SUBNETS.read(member.ingress):
             if by_annotation and set(by_annotation[0]) != set(names):
                 message = f"conflicting subnets: {listed(by_annotation[0])} | {listed(names)}"
@@ -350,7 +350,7 @@ def _subnet_wish(
 def security_group_ids(
     written: tuple[str, ...], account: Account, member: Member, annotation: AnyAnnotation
 ) -> tuple[str, ...]:
-    """Ids first, then those with a listed Name, as upstream orders them."""
+    """IDs first, then the groups with a listed Name, in upstream's order."""
     ids = [item for item in written if item.startswith("sg-")]
     names = [item for item in written if not item.startswith("sg-")]
     known = account.security_groups

@@ -1,7 +1,7 @@
-"""Manifests alone to stacks: what the Ingresses in files lead to, without a cluster or an account.
+"""Builds stacks from manifests alone, without a cluster or an account.
 
-What only a cluster or AWS would know gets a stand-in, and is reported: node ports, Service UIDs (and with them target
-group names), subnets, discovered certificates.
+Values that only a cluster or AWS knows get a substitute, and are reported: node ports, Service UIDs (and with them
+target group names), subnets, discovered certificates.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ DEFAULTS: Final = Settings(cluster_name="lockgate")
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """A stack for each group that builds, by group, and all faults. Given back as `earlier`, it is built upon."""
+    """A stack for each group that builds, and all faults. Pass it as `earlier` to rebuild only what changed."""
 
     stacks: tuple[Stack, ...]
     faults: tuple[Fault, ...]
     settings: Settings
-    """The controller's flags, with which they were built."""
+    """The controller's settings for these stacks."""
     refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
-    """The Ingresses that lead to no load balancer as they are, each with the fault, which may be another member's."""
+    """Ingresses without a load balancer, each with the fault, which may be another member's."""
     foreign: frozenset[ObjectKey] = frozenset()
-    """Ingresses that are another controller's, or nobody's."""
+    """Ingresses of other controllers, or of none."""
     _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What a group's stack was built from, and what came of it."""
+    """The inputs of a group's stack, and the result."""
 
     uses: tuple[_Uses, ...]
     used: tuple[Resource | None, ...]
@@ -70,7 +70,7 @@ class _Built:
 
 @dataclass(frozen=True, slots=True)
 class _Uses:
-    """What a member names: Services and Secrets of its namespace."""
+    """The Services and Secrets that a member references in its namespace."""
 
     ingress: Ingress
     params: IngressClassParams | None
@@ -86,8 +86,8 @@ def stack_from_manifests(
     account: Account | None = None,
     earlier: Stacks | None = None,
 ) -> Stacks:
-    """All groups of the Ingresses among `resources`, with the controller's flags out of its Deployment where no
-    `settings` are given. A group of which nothing has changed since `earlier` is not built again."""
+    """All groups of the Ingresses in `resources`. Without `settings`, the flags come from the controller's Deployment.
+    Groups that have not changed since `earlier` are not rebuilt."""
     found: list[Fault] = []
     refusals: dict[ObjectKey, Fault] = {}
     if settings is None:
@@ -95,7 +95,7 @@ def stack_from_manifests(
         flags = controller(resources, DEFAULTS)
         found += flags.faults
         settings = flags.settings
-    objects, stood_in = _objects(resources)
+    objects, substituted = _objects(resources)
     groups: dict[GroupId, list[Ingress]] = {}
     foreign: set[ObjectKey] = set()
     for ingress in objects.ingresses.values():
@@ -112,9 +112,9 @@ def stack_from_manifests(
     for group_id in sorted(groups):
         try:
             group = assemble(group_id, groups[group_id], objects, settings)
-            known = before.get(group_id)
-            if known is not None and _same(known, group, objects):
-                built[group_id] = known
+            previous = before.get(group_id)
+            if previous is not None and _same(previous, group, objects):
+                built[group_id] = previous
                 continue
             uses = tuple(_uses(member, objects) for member in group.members)
             result = build(group, objects, account or Account(), settings)
@@ -128,13 +128,13 @@ def stack_from_manifests(
             refusals |= dict.fromkeys((ingress.key for ingress in groups[group_id]), fault)
         else:
             stacks.append(result)
-            found += [*result.faults, *_stand_in_node_ports(result, stood_in)]
-    # The groups that lead to one Service all report its faults.
+            found += [*result.faults, *_substituted_node_ports(result, substituted)]
+    # Groups that share a Service all report its faults.
     return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, frozenset(foreign), built)
 
 
 def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:
-    """The group of an Ingress, or why it is in none; None for somebody else's."""
+    """The group of an Ingress, or why it has none; None for an Ingress of another controller."""
     match ownership(ingress, objects, settings):
         case Owned(owner):
             return owner
@@ -149,7 +149,7 @@ def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | 
 
 
 def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
-    """The objects by name, and the Services whose node ports are stood in for."""
+    """The objects by name, and the Services with substituted node ports."""
     ingresses: dict[Name, Ingress] = {}
     services: dict[Name, Service] = {}
     secrets: dict[Name, Secret] = {}
@@ -157,7 +157,7 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
     params: dict[str, IngressClassParams] = {}
     auto_params: dict[str, AutoIngressClassParams] = {}
     namespaces: dict[str, dict[str, str]] = {}
-    stood_in: set[Name] = set()
+    substituted: set[Name] = set()
     for resource in resources:
         name = (resource.namespace, resource.name)
         match resource:
@@ -166,7 +166,7 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
             case Service():
                 services[name] = with_node_ports(resource)
                 if services[name] is not resource:
-                    stood_in.add(name)
+                    substituted.add(name)
             case Secret():
                 secrets[name] = resource
             case IngressClass():
@@ -178,11 +178,11 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
             case Namespace():
                 namespaces[resource.name] = resource.metadata.labels
     found = Objects(ingresses, services, secrets, classes, params, auto_params, namespaces)
-    return found, frozenset(stood_in)
+    return found, frozenset(substituted)
 
 
 def with_node_ports(service: Service) -> Service:
-    """A Service of a type that has node ports gets stable ones where the manifest leaves them to the cluster."""
+    """A Service that needs node ports gets stable ones if the manifest leaves them to the cluster."""
     ports = service.spec.ports
     if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
         return service
@@ -200,25 +200,25 @@ def with_node_ports(service: Service) -> Service:
     return service.model_copy(update={"spec": spec})
 
 
-def _stand_in_node_ports(stack: Stack, stood_in: frozenset[Name]) -> Iterator[Fault]:
+def _substituted_node_ports(stack: Stack, substituted: frozenset[Name]) -> Iterator[Fault]:
     reported: set[Name] = set()
     for binding in stack.bindings:
         name = (binding.namespace, binding.service)
-        if binding.target_type == "instance" and name in stood_in and name not in reported:
+        if binding.target_type == "instance" and name in substituted and name not in reported:
             reported.add(name)
             key = ObjectKey("", "Service", *name)
             yield codes.NODE_PORTS_OPEN.at(Origin(key, ("spec", "ports")))
 
 
-def _same(known: _Built, group: Group, objects: Objects) -> bool:
-    """Whether the group would be built from the same objects again: most of them are the very same ones."""
-    if len(known.uses) != len(group.members):
+def _same(earlier: _Built, group: Group, objects: Objects) -> bool:
+    """Whether the group has the same inputs. Most of them are the same objects."""
+    if len(earlier.uses) != len(group.members):
         return False
-    for uses, member in zip(known.uses, group.members, strict=True):
+    for uses, member in zip(earlier.uses, group.members, strict=True):
         same = _equal(uses.ingress, member.ingress) and _equal(uses.params, member.params)
         if not same or uses.auto != member.auto:
             return False
-    return all(map(_equal, known.used, _used(known.uses, objects)))
+    return all(map(_equal, earlier.used, _used(earlier.uses, objects)))
 
 
 def _equal(first: Resource | None, second: Resource | None) -> bool:
@@ -233,7 +233,7 @@ def _uses(member: Member, objects: Objects) -> _Uses:
 
 
 def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, ...]:
-    """Besides the members, every object that the group's stack hangs on; None for one that is missing."""
+    """Every object on which the group's stack depends, besides the members; None for a missing object."""
     used: list[Resource | None] = []
     for each in uses:
         used += [objects.services.get(name) for name in each.services]

@@ -1,4 +1,4 @@
-"""Names that the AWS Load Balancer Controller gives to what it makes: readable parts, cut, and a hash of what counts.
+"""The names of the controller's resources: readable parts, truncated, and a hash of what identifies the resource.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_load_balancer.go`, `model_build_target_group.go`,
 `pkg/networking/backend_sg_provider.go`. The hash is SHA-256 over the parts joined without a separator.
@@ -12,12 +12,12 @@ from hashlib import sha256
 
 
 def load_balancer_name(cluster: str, *, namespace: str, name: str, group: str, scheme: str) -> str:
-    """`namespace` is empty for an explicit group, whose `name` it then is; `group` is the id as text."""
+    """For an explicit group, `namespace` is empty and `name` is the group's; `group` is the group's ID as text."""
     return _readable(namespace, name, _digest(cluster, group, scheme))
 
 
 def security_group_name(cluster: str, *, namespace: str, name: str, group: str) -> str:
-    """The managed security group's; arguments as for the load balancer."""
+    """The managed security group's name; arguments as for the load balancer."""
     return _readable(namespace, name, _digest(cluster, group))
 
 
@@ -35,7 +35,8 @@ def target_group_name(
     protocol_version: str,
     control_port: int | None = None,
 ) -> str:
-    """Also the TargetGroupBinding's. `ingress` and `service` are namespace and name; `service_port` as written."""
+    """Also the name of the TargetGroupBinding. `ingress` and `service` are namespace and name; `service_port` as
+    written."""
     control = "" if control_port is None else str(control_port)
     digest = _digest(
         cluster, group, *ingress, service_uid, service_port, str(port), target_type, protocol, protocol_version, control
@@ -44,14 +45,15 @@ def target_group_name(
 
 
 def frontend_name(load_balancer: str) -> str:
-    """Of the network load balancer in front of one with that name."""
+    """The name of the Network Load Balancer in front of the named one."""
     return load_balancer[:28] + "-nlb"
 
 
 def frontend_target_group_name(
     cluster: str, *, namespace: str, name: str, group: str, port: int, check_port: str, check_protocol: str
 ) -> str:
-    """Of a port of that network load balancer; `namespace`, `name` and `group` as for the load balancer."""
+    """The target group of a port of that Network Load Balancer; `namespace`, `name` and `group` as for the load
+    balancer."""
     return _readable(namespace, name, _digest(cluster, group, str(port), "alb", "TCP", check_port, check_protocol))
 
 
@@ -60,7 +62,8 @@ def backend_security_group_name(cluster: str) -> str:
 
 
 def pseudo_uid(namespace: str, name: str) -> str:
-    """Stands for a Service's UID where no cluster has given one: stable, so that names are, but not the cluster's."""
+    """A substitute for a Service's UID without a cluster. It is stable, so that names are, but differs from the
+    cluster's."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"service/{namespace}/{name}"))
 
 

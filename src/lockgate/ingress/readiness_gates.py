@@ -1,4 +1,4 @@
-"""Which readiness gates a new Pod gets, so that it is ready only when its load balancers find it healthy.
+"""The readiness gates of a new Pod, with which it is ready only once its load balancers find it healthy.
 
 Sources: aws-load-balancer-controller's guide page "Pod readiness gate", `pkg/inject/pod_readiness.go`; its Helm
 chart's `webhook.yaml` for the namespaces.
@@ -12,12 +12,12 @@ from typing import Final
 from lockgate.resources.kinds import Service, TargetGroupBinding
 
 PREFIX: Final = "target-health.elbv2.k8s.aws/"
-_LEGACY: Final = "target-health.alb.ingress.k8s.aws"  # of the ALB Ingress Controller: nobody would ever set it
+_LEGACY: Final = "target-health.alb.ingress.k8s.aws"  # of the ALB Ingress Controller; no controller sets it any more
 _LABEL: Final = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled")
 
 
 def gate_of(binding: TargetGroupBinding) -> str:
-    """The condition type that tells a Pod's health in the binding's target group."""
+    """The condition type for a Pod's health in the binding's target group."""
     return PREFIX + binding.name
 
 
@@ -31,8 +31,8 @@ def with_gates(
     bindings: Iterable[TargetGroupBinding],
     services: Mapping[str, Service],
 ) -> tuple[str, ...]:
-    """The condition types of a Pod's gates, given those it asks for itself. `bindings` and `services`, by name, are
-    those of its namespace. A Service without a selector has no Pods."""
+    """The condition types of a Pod's gates, including those in its spec. `bindings` and `services`, by name, are those
+    of its namespace. A Service without a selector has no Pods."""
     wanted = [
         gate_of(binding)
         for binding in bindings

@@ -1,6 +1,6 @@
-"""What an Ingress and its class refer to outside of themselves, as the builder reads their annotations and fields.
+"""The AWS resources that an Ingress and its class reference in annotations and fields.
 
-The controller reads from AWS only what is referred to (`lookups`), and what nobody has is supplied (`edge.supply`).
+The controller reads only referenced kinds from AWS (`lookups`); `edge.supply` supplies resources that do not exist.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What one object names in the account. `hosts_to_match` are those whose certificates the controller looks for;
-    `subnets` are lists of ids and Name tags, one for each load balancer."""
+    """One object's references. `hosts_to_match` are the hosts for certificate discovery; `subnets` has one list of IDs
+    and Name tags per load balancer."""
 
     subject: ObjectKey
     certificates: tuple[str, ...] = ()
@@ -43,12 +43,12 @@ class References:
 
     @property
     def label(self) -> str:
-        """How a sentence names the object."""
+        """The object's name in messages."""
         return str(self.subject)
 
 
 def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Settings) -> References:
-    """`params` are those of its class. What does not parse is not referred to: the builder refuses it."""
+    """`params` are those of its class. Values that do not parse count as no reference: the builder refuses them."""
     own = _read(lambda: a.CERTIFICATE_ARN.read(ingress)) or ()
     lists = (_read(lambda: a.SUBNETS.read(ingress)), _read(lambda: a.FRONTEND_NLB_SUBNETS.read(ingress)))
     member = Member(ingress, params)
@@ -80,7 +80,7 @@ def of_params(params: IngressClassParams) -> References:
 
 
 def of_service(service: Service) -> References:
-    """The annotations of a Service go before those of the Ingresses that lead to it."""
+    """A Service's annotations override those of the Ingresses that reference it."""
     return References(service.key, user_pool=user_pool(service))
 
 
@@ -92,7 +92,7 @@ def _read(read: Callable[[], T]) -> T | None:
 
 
 def _matches_certificates(member: Member, settings: Settings) -> bool:
-    """Whether the controller looks for its certificates by host: it listens for HTTPS, and names none."""
+    """Whether the controller discovers its certificates by host: it listens for HTTPS, and names none."""
     if member.params and member.params.spec.certificate_arn:
         return False
     if _read(lambda: a.CERTIFICATE_ARN.read(member.ingress) or requested(member, settings)):
@@ -105,7 +105,7 @@ def _matches_certificates(member: Member, settings: Settings) -> bool:
 
 
 class Lookup(StrEnum):
-    """What of an account a build may choose from."""
+    """The kinds of AWS resources that a build may read."""
 
     CERTIFICATES = "certificates"
     SECURITY_GROUPS = "security groups"
@@ -116,8 +116,8 @@ class Lookup(StrEnum):
 
 
 def lookups(group: Group, settings: Settings, existing: ExistingLoadBalancer | None) -> frozenset[Lookup]:
-    """Nothing is read that no annotation needs. Subnets are chosen where they are named, and for a load balancer that
-    does not exist yet with its scheme."""
+    """The lookups that the annotations need. Subnets are read if they are listed, or if no load balancer with this
+    scheme exists yet."""
     found = set()
     if group.members and (existing is None or existing.scheme != _scheme(group, settings)):
         found.add(Lookup.SUBNETS)
@@ -165,7 +165,7 @@ def services_of(ingress: Ingress) -> frozenset[str]:
 
 
 def secrets_of(ingress: Ingress, services: Mapping[tuple[str, str], Service]) -> frozenset[str]:
-    """Names of the Secrets, in its namespace, whose contents go into its rules."""
+    """Names of the Secrets, in its namespace, whose contents its rules use."""
     candidates = [None, *(services.get((ingress.namespace, name)) for name in services_of(ingress))]
     return frozenset(secret for service in candidates if (secret := oidc_secret(ingress, service)))
 

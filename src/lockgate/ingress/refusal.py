@@ -1,7 +1,7 @@
-"""Why an IngressGroup cannot become a load balancer: raised while building, returned as a value by the builder.
+"""Why an IngressGroup cannot become a load balancer. The builder raises it internally and returns it as a value.
 
-It is not a `Fault` yet, because the controller puts its own text into an event of each member; `faults.refused` makes
-the fault of it.
+It is not a `Fault`, because the controller puts its own message into an event of each member. `faults.refused` converts
+it to a fault.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lockgate.resources.faults import Origin
 
 
 class Refused(Exception):
-    """`message` is the controller's own text. `origin` is the part of a manifest that it is about."""
+    """`message` is the controller's. `origin` is the place in a manifest."""
 
     def __init__(self, message: str, origin: Origin | None = None) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class Refused(Exception):
 
 @contextmanager
 def about(origin: Origin, *, prefix: str = "") -> Iterator[None]:
-    """What is refused inside is about `origin`, unless it says better; `prefix` goes before its message."""
+    """Adds `origin` to refusals raised inside that have none, and `prefix` to their message."""
     try:
         yield
     except Refused as refused:

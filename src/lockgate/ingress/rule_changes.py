@@ -1,4 +1,4 @@
-"""The fewest calls that make a listener's rules what they ought to be: a decision on two lists of rules.
+"""The minimal calls that bring a listener's rules to the desired state: a decision on two lists of rules.
 
 Source: aws-load-balancer-controller `pkg/deploy/elbv2/listener_rule_synthesizer.go`, `pkg/equality/elbv2/`.
 """
@@ -23,7 +23,7 @@ LAST_PRIORITY: Final = 50000
 
 @dataclass(frozen=True, slots=True)
 class RuleChanges:
-    """In the order to do them: priorities in one call, then modify, create, delete.
+    """In order of execution: priorities in one call, then modify, create, delete.
 
     `kept` pairs every desired rule that exists with its ARN, for tags. `modify` pairs the desired rule with the
     existing one. Priorities are by ARN.
@@ -37,7 +37,8 @@ class RuleChanges:
 
 
 def rule_changes(desired: Sequence[Rule], existing: Sequence[Rule]) -> RuleChanges:
-    """`existing` are all rules of the listener but the default one, whoever made them. Target groups are ARNs."""
+    """`existing` are all rules of the listener except the default rule, whoever created them. Target groups are
+    ARNs."""
     free: dict[Hashable, list[Rule]] = {}
     for rule in sorted(existing, key=lambda rule: rule.priority):
         free.setdefault(_content(rule), []).append(rule)
@@ -64,7 +65,7 @@ def rule_changes(desired: Sequence[Rule], existing: Sequence[Rule]) -> RuleChang
         else:
             create.append(rule)
     delete = sorted(left.values(), key=lambda rule: rule.priority)
-    # Rules that go would sit on priorities that rules which stay need: they wait at the end, in their order.
+    # Rules to be deleted may occupy priorities that kept rules need: they move to the end, in order.
     parked = [
         (rule.arn, LAST_PRIORITY - offset)
         for offset, rule in enumerate(reversed(delete))
@@ -78,7 +79,7 @@ def same_actions(first: Iterable[Action], second: Iterable[Action]) -> bool:
 
 
 def _content(rule: Rule) -> Hashable:
-    """What makes two rules equal: the order of conditions does not matter, that of their values does."""
+    """The identity of a rule: the order of conditions is irrelevant, that of their values is not."""
     conditions = tuple(sorted(map(repr, rule.conditions)))
     transforms = tuple(sorted(rule.transforms, key=lambda rewrite: rewrite.target))
     return (conditions, tuple(repr(_comparable(action)) for action in rule.actions), transforms)
@@ -91,7 +92,7 @@ def _comparable(action: Action) -> Action:
             return replace(action, target_groups=(only,))
         case Forward(target_groups, _):
             return replace(action, target_groups=tuple(sorted(target_groups, key=lambda group: group.target_group)))
-        case AuthenticateOidc():  # the API never tells the secret
+        case AuthenticateOidc():  # the API never returns the secret
             return replace(action, client_secret="", extra_parameters=dict(sorted(action.extra_parameters.items())))
         case AuthenticateCognito():
             return replace(action, extra_parameters=dict(sorted(action.extra_parameters.items())))

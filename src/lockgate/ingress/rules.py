@@ -1,4 +1,4 @@
-"""Rules of a listener: paths to conditions, their order, and the two passes that leave redirects out.
+"""Rules of a listener: paths as conditions, their order, and the two passes that drop redirects.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_listener_rules.go`, `rule_optimizer.go`.
 """
@@ -39,7 +39,7 @@ def path_condition(path: str, path_type: str | None, *, regex: bool) -> PathPatt
 
 
 def rule_conditions(host: str, path: PathPattern | None, extra: Sequence[Condition]) -> tuple[Condition, ...]:
-    """All conditions of one rule: what the annotation adds of other kinds, then host, then path."""
+    """All conditions of one rule: the annotation's other kinds, then host, then path."""
     others = tuple(item for item in extra if not isinstance(item, HostHeader | PathPattern))
     hosts = [item for item in extra if isinstance(item, HostHeader)]
     paths = ([path] if path else []) + [item for item in extra if isinstance(item, PathPattern)]
@@ -58,7 +58,7 @@ def rule_conditions(host: str, path: PathPattern | None, extra: Sequence[Conditi
 
 
 def path_order(paths: Iterable[tuple[int, str, str | None]]) -> list[int]:
-    """Indexes of a rule's paths in the order of their rules. Items are (index, path, path type)."""
+    """Indexes of a rule's paths in the order of precedence. Items are (index, path, path type)."""
     ranked = [
         (_rank(path_type), -len(path.encode()) if path_type == "Prefix" else 0, index)
         for index, path, path_type in paths
@@ -68,7 +68,7 @@ def path_order(paths: Iterable[tuple[int, str, str | None]]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What the two passes look at of a rule."""
+    """The parts of a rule that the two passes compare."""
 
     conditions: tuple[Condition, ...]
     redirect: Redirect | None
@@ -79,8 +79,8 @@ class Match:
 
 
 def kept(port: int, protocol: str, rules: Sequence[Match]) -> list[int]:
-    """Indexes of the rules that the listener gets: without those that redirect to themselves, and those behind a
-    redirect that takes all of their requests."""
+    """Indexes of the rules that the listener gets. Rules that redirect to themselves are dropped, and so are rules
+    after a redirect that matches all of their requests."""
     survivors: list[int] = []
     redirects: list[tuple[frozenset[str], frozenset[str]]] = []
     for index, rule in enumerate(rules):
@@ -97,7 +97,7 @@ def kept(port: int, protocol: str, rules: Sequence[Match]) -> list[int]:
 
 
 def redirects_to_itself(port: int, protocol: str, conditions: Iterable[Condition], redirect: Redirect) -> bool:
-    """Whether the target would be the same request at the same listener. Only host and path are looked at."""
+    """Whether the redirect leads to the same request at the same listener. Only host and path are compared."""
     hosts: set[str] = set()
     paths: set[str] = set()
     for condition in conditions:
@@ -117,7 +117,7 @@ def redirects_to_itself(port: int, protocol: str, conditions: Iterable[Condition
 
 
 def _covers(earlier: tuple[frozenset[str], frozenset[str]], conditions: tuple[Condition, ...]) -> bool:
-    """Sets of texts are compared, no patterns: only ``/*`` is known to match every path."""
+    """Compares sets of texts, not patterns: only ``/*`` matches every path."""
     hosts, paths = earlier
     later_hosts, later_paths = _hosts(conditions), _paths(conditions)
     return (not hosts or (bool(later_hosts) and later_hosts <= hosts)) and (
@@ -126,7 +126,7 @@ def _covers(earlier: tuple[frozenset[str], frozenset[str]], conditions: tuple[Co
 
 
 def _hosts(conditions: Iterable[Condition]) -> frozenset[str]:
-    """Regular expressions are not collected, as upstream: a host given by them alone counts as every host."""
+    """Regular expressions are ignored, as upstream: a host condition with only regexes counts as every host."""
     return frozenset(
         value for condition in conditions if isinstance(condition, HostHeader) for value in condition.values
     )

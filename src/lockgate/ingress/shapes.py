@@ -1,6 +1,6 @@
-"""Values as ELBv2's API writes them: the parameters of its calls, and what `show` prints.
+"""Values in the shapes of ELBv2's API: the parameters of its calls, and the output of `show`.
 
-The other direction is `elbv2`. Target groups are put as `arn` resolves their reference.
+`elbv2` reads the other direction. `arn` resolves references to target groups.
 
 Source: ELBv2 API reference, "Data types".
 """
@@ -123,7 +123,7 @@ def condition(item: Condition) -> Json:
 
 
 def transforms(items: Iterable[Rewrite]) -> list[Json]:
-    """The rewrites of one target are one transform."""
+    """All rewrites of one target form one transform."""
     found: list[Json] = []
     by_target: dict[str, list[Json]] = {}
     for item in items:
@@ -150,7 +150,7 @@ def health_check(check: HealthCheck, *, grpc: bool) -> Json:
 
 
 def target_group(group: TargetGroup) -> Json:
-    """The parameters of CreateTargetGroup, but for its tags."""
+    """The parameters of CreateTargetGroup, without tags."""
     return {
         "Name": group.name,
         "Protocol": group.protocol,

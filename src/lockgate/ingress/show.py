@@ -1,4 +1,4 @@
-"""A stack as plain JSON in the names of ELBv2's API, each part with the line of the manifest that it comes from."""
+"""A stack as plain JSON with the names of ELBv2's API, and the manifest line of each part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 def stack_json(stack: Stack, locate: Locate) -> Json:
-    """What `lockgate show load-balancer` prints of one group. Secrets are left out; references stand for ARNs."""
+    """The output of `lockgate show load-balancer` for one group. Secrets are omitted; references replace ARNs."""
     return cast(Json, _placed(_stack(stack), locate))
 
 
@@ -112,7 +112,7 @@ def _rule(rule: Rule) -> Json:
 
 
 def _actions(actions: Iterable[Action]) -> list[Json]:
-    shown = shapes.actions(actions, str)  # references as they are
+    shown = shapes.actions(actions, str)  # with unresolved references
     for action in shown:
         action.get("AuthenticateOidcConfig", {}).pop("ClientSecret", None)
     return shown
@@ -160,7 +160,7 @@ def _from(origin: Origin | None) -> Json:
 
 
 def _placed(value: Any, locate: Locate) -> Any:
-    """The same with the line of each origin. An origin that no file holds is left out."""
+    """The value with each origin resolved to its line. Origins that are in no file are omitted."""
     if isinstance(value, list):
         return [_placed(each, locate) for each in value]
     if not isinstance(value, dict):

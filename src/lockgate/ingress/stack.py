@@ -1,7 +1,7 @@
-"""What an IngressGroup leads to: the load balancer and all that the controller makes with it, as values.
+"""The result of an IngressGroup: the load balancer and all other resources of the controller, as values.
 
-Whatever AWS or Kubernetes names later is referred to by a token until then: a target group and the load balancer by
-their resource ids, the two security groups by the constants below.
+Resources that do not exist yet are referenced by tokens: target groups and the load balancer by their resource IDs, the
+two security groups by the constants below.
 
 Source: aws-load-balancer-controller `pkg/model/`.
 """
@@ -29,7 +29,8 @@ BACKEND_RESOURCE_TAG: Final = "elbv2.k8s.aws/resource"
 
 @dataclass(frozen=True, slots=True, order=True)
 class GroupId:
-    """An IngressGroup: explicit by a name alone, implicit by its one Ingress. `str` gives the stack tag's value."""
+    """An IngressGroup: explicit, with a name only, or implicit, for its one Ingress. `str` is the value of the stack
+    tag."""
 
     namespace: str
     name: str
@@ -44,7 +45,7 @@ class GroupId:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Permission:
-    """One TCP port that a security group lets one kind of source into."""
+    """One TCP port that a security group opens to one kind of source."""
 
     port: int
     source: Literal["cidr", "cidr-v6", "prefix-list"]
@@ -61,10 +62,10 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroupBinding:
-    """The object that says whose endpoints go into a target group. Its name is the target group's.
+    """Registers a Service's endpoints in a target group, whose name it has.
 
-    `port` is the Service's as the Ingress has it, a number or a name. `open_ports` are those on which the backend
-    security group may reach targets, None where the controller opens nothing.
+    `port` is the Service's as the Ingress writes it, a number or a name. `open_ports` are the targets' ports that the
+    backend security group may reach, None if the controller opens none.
     """
 
     namespace: str
@@ -85,9 +86,9 @@ class TargetGroupBinding:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """A certificate that ACM is asked for: `authority_arn` names a private CA, "" means Amazon's public one.
+    """A certificate to request from ACM: `authority_arn` is a private CA's, "" means Amazon's public one.
 
-    Listeners refer to it by `reference` until it has an ARN. The first of `names` is the domain name.
+    Listeners use `reference` until it has an ARN. The first of `names` is the domain name.
     """
 
     reference: str
@@ -98,26 +99,26 @@ class CertificateRequest:
 
 @dataclass(frozen=True, slots=True)
 class WebAcl:
-    """What the annotations say of WAFv2: a web ACL by ARN, or "" to have none."""
+    """The WAFv2 association that annotations request: a web ACL by ARN, or "" for none."""
 
     arn: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Everything of one group. Without members there is no load balancer, and all that was made goes.
+    """All resources of one group. Without members there is no load balancer, and existing resources are deleted.
 
-    `listener_attributes` are in the listeners; `capacity_units`, `coip_pool` and `ipam_pool` go with the load
-    balancer's creation. `shield` None leaves its protection as it is. `faults` are what the user should know though
-    it builds.
+    `listener_attributes` are in the listeners; `capacity_units`, `coip_pool` and `ipam_pool` are applied at the load
+    balancer's creation. `shield` None leaves its protection unchanged. `faults` are warnings for the user: the stack
+    still builds.
     """
 
     group: GroupId
     members: tuple[tuple[str, str], ...] = ()
-    """Namespace and name of each Ingress, in the order that their rules take."""
+    """Namespace and name of each Ingress, in the order of their rules."""
     load_balancer: LoadBalancer | None = None
     frontend: NetworkLoadBalancer | None = None
-    """What passes connections on to the load balancer, whose resource id is the target of its target groups."""
+    """The Network Load Balancer in front. Its target groups' target is the load balancer's resource ID."""
     security_group: SecurityGroup | None = None
     bindings: tuple[TargetGroupBinding, ...] = ()
     certificates: tuple[CertificateRequest, ...] = ()

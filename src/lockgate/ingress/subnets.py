@@ -1,4 +1,4 @@
-"""Which subnets a load balancer goes to: a decision on what EC2 was seen to have.
+"""Selects a load balancer's subnets from those that EC2 has.
 
 Source: aws-load-balancer-controller `pkg/networking/subnet_resolver.go`, `pkg/model/elbv2`.
 """
@@ -21,7 +21,7 @@ _CLUSTER_TAG: Final = "kubernetes.io/cluster"
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet of the VPC. `public` is whether its route table leads to an internet gateway."""
+    """A subnet of the VPC. `public` means that its route table has a route to an internet gateway."""
 
     id: str
     zone: str
@@ -38,14 +38,14 @@ class Demand:
     scheme: str
     dualstack: bool = False
     cluster_tags: bool = True
-    """Subnets that are tagged for other clusters are left to them."""
+    """The cluster's name: subnets that are tagged for other clusters are not used."""
     by_reachability: bool = True
     single: bool = False
-    """One subnet is enough: for a network load balancer, and for accounts that asked AWS for it."""
+    """One subnet is enough, as for a Network Load Balancer, or for accounts with that feature enabled."""
 
 
 def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
-    """Subnets that a user lists by id or Name tag, in that order. Raises `Refused`."""
+    """Subnets that a user lists by ID or Name tag, in that order. Raises `Refused`."""
     try:
         chosen = _find(names, subnets)
     except Refused as refused:
@@ -63,7 +63,7 @@ def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Deman
 
 
 def tagged_subnets(tags: Mapping[str, Sequence[str]], subnets: Iterable[Subnet], demand: Demand) -> tuple[str, ...]:
-    """Subnets that have one of the values of every tag, by the rules of discovery."""
+    """Subnets with one of the values of every tag, by the rules of discovery."""
     candidates = [
         subnet
         for subnet in subnets
@@ -73,7 +73,7 @@ def tagged_subnets(tags: Mapping[str, Sequence[str]], subnets: Iterable[Subnet],
 
 
 def discovered_subnets(subnets: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
-    """Those with the role tag of the scheme; where no subnet has it, those that the scheme's traffic can reach."""
+    """Subnets with the scheme's role tag or, if there are none, subnets that the scheme's traffic can reach."""
     public = demand.scheme == "internet-facing"
     role = "kubernetes.io/role/elb" if public else "kubernetes.io/role/internal-elb"
     candidates = [subnet for subnet in subnets if subnet.tags.get(role) in ("", "1")]
@@ -86,7 +86,7 @@ def discovered_subnets(subnets: Sequence[Subnet], demand: Demand) -> tuple[str, 
 
 
 def _choose(candidates: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
-    """The best one of each zone, sorted by id."""
+    """The best subnet of each zone, sorted by ID."""
     own = f"{_CLUSTER_TAG}/{demand.cluster}"
     foreign = [subnet for subnet in candidates if demand.cluster_tags and _for_others(subnet, own)]
     rest = [subnet for subnet in candidates if subnet not in foreign]
@@ -158,7 +158,7 @@ def _fits(chosen: Sequence[Subnet], demand: Demand) -> None:
     locales = sorted({subnet.locale for subnet in chosen})
     if len(locales) > 1:
         raise Refused(f"subnets in multiple locales: {_show(locales)}")
-    # Two zones are a rule of ordinary ones only: ELBv2 lets an ALB have a single local zone or Outpost.
+    # The minimum of two is for availability zones only: an ALB may have a single local zone or Outpost.
     minimum = 2 if locales == ["availability-zone"] and not demand.single else 1
     if len(chosen) < minimum:
         raise Refused(f"subnets count less than minimal required count: {len(chosen)} < {minimum}")

@@ -1,4 +1,4 @@
-"""Target groups and their bindings, made as rules ask for them.
+"""Target groups and their bindings, created on demand by rules.
 
 Source: aws-load-balancer-controller `pkg/ingress/model_build_target_group.go`.
 """
@@ -26,7 +26,7 @@ from lockgate.resources.kinds import Ingress, Service, ServicePort
 
 @dataclass(slots=True)
 class TargetGroups:
-    """Collects what the rules of one build forward to: one target group for each Ingress, Service and port."""
+    """Collects the target groups of one build: one per Ingress, Service and port."""
 
     group: GroupId
     settings: Settings
@@ -38,7 +38,7 @@ class TargetGroups:
     _shared: dict[tuple[str, str], _Settings] = field(default_factory=dict)
 
     def reference(self, member: Member, service: Service, port: int | str, path: Path) -> str:
-        """The reference of the target group for a Service's port as the Ingress writes it."""
+        """The reference of the target group for a Service's port, as the Ingress writes it."""
         ingress = member.ingress
         reference = f"{ingress.namespace}/{ingress.name}-{service.name}:{port}"
         if reference not in self.made:
@@ -100,7 +100,7 @@ class TargetGroups:
         )
 
     def _settings_of(self, member: Member, service: Service) -> _Settings:
-        """What the annotations say of all target groups of an Ingress and a Service."""
+        """The annotations that apply to all target groups of an Ingress and a Service."""
         key = (member.key, service.name)
         if key not in self._shared:
             self._shared[key] = _read(member, service, self.settings, self.dualstack)
@@ -171,7 +171,7 @@ def binding_labels(group: GroupId) -> dict[str, str]:
 
 
 def find_port(service: Service, port: int | str) -> ServicePort:
-    """A Service's port by its number or its name."""
+    """A Service's port by number or name."""
     for candidate in service.spec.ports:
         if (candidate.name if isinstance(port, str) else candidate.port) == port:
             return candidate
@@ -203,7 +203,7 @@ def _port(port: ServicePort, target_type: str) -> int:
         return port.node_port
     number = target_port(port)
     if isinstance(number, str):
-        return 1  # targets are registered with ports of their own; ELBv2 only wants a number
+        return 1  # each target is registered with its port; ELBv2 only needs a number
     if not number:
         raise Refused("TargetGroup port is empty. Are you using the correct service type?")
     return number
@@ -220,7 +220,7 @@ def _one_of(annotation: Annotation[str], service: Service, ingress: Ingress, def
 
 
 def _health_check(ingress: Ingress, service: Service, target_type: str, protocol: str, version: str) -> HealthCheck:
-    """Unlike the guide says, checks follow the backend's protocol where no other is given."""
+    """Contrary to the guide, the default is the backend's protocol."""
     grpc = version == "GRPC"
     own = _one_of(
         a.HEALTHCHECK_PROTOCOL, service, ingress, protocol, "healthCheckProtocol must be within [HTTP, HTTPS]"
@@ -248,7 +248,7 @@ def _health_check(ingress: Ingress, service: Service, target_type: str, protocol
 
 
 def _health_check_port(ingress: Ingress, service: Service, target_type: str) -> str:
-    """A number is taken as it is, on the node too; a name is looked up on the Service."""
+    """A number is used unchanged, for instance targets too; a name is looked up on the Service."""
     written = a.HEALTHCHECK_PORT.read(service, ingress)
     if written is None or written == "traffic-port":
         return "traffic-port"

@@ -1,4 +1,4 @@
-"""Which targets a TargetGroupBinding stands for: a decision on nodes, endpoints and pods.
+"""Selects the targets of a TargetGroupBinding from nodes, endpoints and Pods.
 
 Source: aws-load-balancer-controller `pkg/backend/endpoint_resolver.go`, `endpoint_utils.go`, `pkg/k8s/node_utils.go`.
 """
@@ -16,13 +16,13 @@ from lockgate.loadbalancer.model import Target
 from lockgate.resources.kinds import EndpointSlice, Node, Pod, Service, ServicePort
 from lockgate.resources.meta import LabelSelector, condition
 
-# Whoever makes endpoints of programs on this machine, which are no Pods, says so on the slice.
+# The label on EndpointSlices of programs on this machine, which are not Pods.
 LOCAL_ENDPOINTS: Final = ("endpointslice.kubernetes.io/managed-by", "nodes.lockgate.dev")
 
 
 @dataclass(frozen=True, slots=True)
 class PodTarget:
-    """A target and the pod behind it, None for a program on this machine."""
+    """A target and its Pod, None for a program on this machine."""
 
     target: Target
     pod: Pod | None
@@ -38,7 +38,7 @@ def instance_targets(
 ) -> tuple[Target, ...]:
     """Suitable nodes at the Service's node port. Raises `Refused`.
 
-    With `fail_open`, where no node is known to be well, those that nobody has heard of lately are better than none.
+    With `fail_open`, if no node is ready, nodes of unknown status are used.
     """
     if service.spec.type not in ("NodePort", "LoadBalancer"):
         raise Refused(f"service type must be either 'NodePort' or 'LoadBalancer': {service.namespace}/{service.name}")
@@ -79,7 +79,7 @@ def pod_targets(
     ip_family: str = "ipv4",
     fail_open: bool = True,
 ) -> tuple[PodTarget, ...]:
-    """Endpoints of a Service port: ready ones, and those that wait for nothing but their readiness gate."""
+    """Endpoints of a Service port: ready ones, and those that only wait for their readiness gate."""
     family = "IPv6" if ip_family == "ipv6" else "IPv4"
     found: dict[Target, Pod | None] = {}
     last_resort: dict[Target, Pod | None] = {}
@@ -108,12 +108,12 @@ def pod_targets(
 
 
 def within(address: str, blocks: Iterable[str]) -> bool:
-    """Whether the address is in one of the blocks, CIDRs of either family."""
+    """Whether the address is in one of the blocks, which are CIDRs of either family."""
     return any(ip_address(address) in ip_network(block) for block in blocks)
 
 
 def find_service_port(service: Service, port: int | str) -> ServicePort | None:
-    """A port by its number or name, None where the Service lacks it."""
+    """A port by number or name; None if the Service does not have it."""
     for candidate in service.spec.ports:
         if (candidate.name if isinstance(port, str) else candidate.port) == port:
             return candidate
@@ -122,7 +122,7 @@ def find_service_port(service: Service, port: int | str) -> ServicePort | None:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What is to be done with a target group, in this order."""
+    """The changes to a target group, in this order."""
 
     deregister: tuple[Target, ...]
     register: tuple[Target, ...]
@@ -136,10 +136,10 @@ def registration(
     owned: frozenset[tuple[str, int]] | None = None,
     most: int = 0,
 ) -> Registration:
-    """Targets match by id and port. Draining ones are left alone, or registered again when they are back. `most` is how
-    many a target group may have, draining ones too; 0 for any number.
+    """Targets are identified by ID and port. Draining targets are ignored, or registered again once they return. `most`
+    is the maximum number of targets, including draining ones; 0 means unlimited.
 
-    `owned` are those that this cluster registered in a target group shared with others, None where it is not shared.
+    `owned` are the targets that this cluster registered in a shared target group, None if the group is not shared.
     """
     wanted = {(target.id, target.port): target for target in desired}
     leaving = {(target.id, target.port) for target in draining}
@@ -158,7 +158,7 @@ _EXCLUDING_LABELS: Final = (
 
 
 def _suitable(node: Node) -> bool:
-    """Cordoned nodes, other taints and control planes do serve."""
+    """Cordoned nodes, other taints and control planes are suitable."""
     labels = node.metadata.labels
     if any(label in labels for label in _EXCLUDING_LABELS):
         return False
@@ -172,7 +172,7 @@ def _suitable(node: Node) -> bool:
 
 
 def _waits_for_its_gate(pod: Pod, nodes: Mapping[str, Node]) -> str:
-    """Readiness of the pod's node if all that the pod lacks is its gate, "" otherwise."""
+    """The readiness of the Pod's node if the Pod only lacks its gate, else ""."""
     containers = condition(pod.status.conditions, "ContainersReady")
     if containers is None or containers.status != "True":
         return ""

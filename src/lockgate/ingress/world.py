@@ -1,4 +1,4 @@
-"""What a build reads: the cluster's objects, what AWS was seen to have, and the controller's own flags."""
+"""The inputs of a build: the cluster's objects, the account as read, and the controller's flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Name: TypeAlias = tuple[str, str]  # namespace, name
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The cluster, by name. Mappings may be live views: a build only reads them."""
+    """The cluster's objects by name. Mappings may be live views: a build only reads them."""
 
     ingresses: Mapping[Name, Ingress] = field(default_factory=dict)
     services: Mapping[Name, Service] = field(default_factory=dict)
@@ -23,14 +23,14 @@ class Objects:
     classes: Mapping[str, IngressClass] = field(default_factory=dict)
     class_params: Mapping[str, IngressClassParams] = field(default_factory=dict)
     auto_params: Mapping[str, AutoIngressClassParams] = field(default_factory=dict)
-    """EKS Auto Mode's, which may have the same names."""
+    """EKS Auto Mode's parameters, which may have the same names."""
     namespaces: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """Labels by namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """An issued certificate of ACM and the domains it is for."""
+    """An issued certificate of ACM, and its domains."""
 
     arn: str
     domains: tuple[str, ...]
@@ -38,7 +38,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ExistingLoadBalancer:
-    """The load balancer that the group has already: its subnets are kept while the scheme is."""
+    """The group's existing load balancer. Its subnets are kept while its scheme is unchanged."""
 
     scheme: str
     subnets: tuple[str, ...]
@@ -46,13 +46,13 @@ class ExistingLoadBalancer:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What AWS was seen to have. None means that it was not read: such a choice is left open and reported."""
+    """The account as read. None means not read: such a choice stays open and is reported."""
 
     vpc_id: str = ""
     subnets: tuple[Subnet, ...] | None = None
     certificates: tuple[Certificate, ...] | None = None
     security_groups: Mapping[str, tuple[str, ...]] | None = None
-    """Ids by value of the tag Name; every id is a key of its own too."""
+    """IDs by the value of the Name tag; every ID is also a key."""
     trust_stores: Mapping[str, str] | None = None
     """ARNs by name."""
     target_groups: Mapping[str, str] | None = None
@@ -64,7 +64,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A feature gate. `counts` is whether anything here goes by it."""
+    """A feature gate. `counts` means that it has an effect here."""
 
     default: bool
     counts: bool = False
@@ -99,7 +99,7 @@ GATES: Final[Mapping[str, Gate]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The controller's flags that change what it makes, and their defaults."""
+    """The controller's flags that affect its resources, with their defaults."""
 
     cluster_name: str = ""
     ingress_class: str = "alb"
@@ -116,10 +116,10 @@ class Settings:
     disable_group_name_annotation: bool = False
     default_ca_arn: str = ""
     validation_record_policy: str = "simple"
-    """``weighted`` lets several clusters validate the same name, each with a record of its own."""
+    """``weighted`` lets several clusters validate the same name, each with its own record."""
     validation_record_weight: int = 100
     allowed_certificate_authorities: frozenset[str] = frozenset()
-    """Discovery looks at certificates of these CAs only; none named, at all."""
+    """Discovery considers only certificates of these CAs; empty means all."""
     tolerate_non_existent_backend_service: bool = True
     tolerate_non_existent_backend_action: bool = True
     max_targets: int = 0
@@ -130,4 +130,4 @@ class Settings:
     requeue_seconds: float = 15.0
     sync_seconds: float = 36000.0
     gates: frozenset[str] = frozenset(name for name, gate in GATES.items() if gate.default)
-    """Those of GATES that are on."""
+    """The enabled feature gates of GATES."""

@@ -1,1 +1,1 @@
-"""Every annotation of the AWS Load Balancer Controller: one registry, its parsers, and its reference page."""
+"""All annotations of the AWS Load Balancer Controller: a registry, parsers, and the reference page."""

@@ -1,4 +1,4 @@
-"""The reference page of annotations and flags, written from the registries; run as a module, it prints it."""
+"""The reference page of annotations and flags, generated from the registries. Run the module to print it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from lockgate.ingress.world import GATES
 
 _HEAD = f"""# Annotations
 
-Every annotation `{PREFIX}…` that is read, as the AWS Load Balancer Controller v3.5 reads it. This page is written
-from the registry in `src/lockgate/loadbalancer/annotations.py` by
+Every annotation `{PREFIX}…` that Lockgate reads, as the AWS Load Balancer Controller v3.5 reads it. This page is
+generated from the registry in `src/lockgate/ingress/annotations/registry.py` by
 `python -m lockgate.ingress.annotations.document`.
 
-- **On** lists the kinds that may carry it; of two, the first wins as a whole. *Class* is the field of
-  IngressClassParams.spec that goes before it.
-- **In a group** says what happens when several members of an IngressGroup set it. What must be equal and is not stops
-  the whole group: the event is `FailedBuildModel`.
-- Text is taken as written: the newline at the end of a YAML block scalar belongs to it. Only lists, maps and JSON
-  are trimmed.
-- An unknown name is ignored by the controller; `up` and `show` warn of it and name the nearest known one.
+- **On** lists the kinds that may carry it; if both do, the first one wins. *Class* is the field of
+  IngressClassParams.spec that overrides the annotation.
+- **In a group** says what happens if several members of an IngressGroup set it. A conflict stops the whole group, with
+  the event `FailedBuildModel`.
+- Text is used as written, including the newline at the end of a YAML block scalar. Only lists, maps and JSON are
+  trimmed.
+- The controller ignores unknown names; `up` and `show` warn about them and suggest the nearest valid name.
 
 | Annotation | Type | Default | On | Class | In a group | What it does | Sets |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -30,9 +30,9 @@ from the registry in `src/lockgate/loadbalancer/annotations.py` by
 _LIMITS = """
 ## Limits
 
-What these ask for has no effect on this machine, or is left out; the annotation is checked all the same.
+These annotations have no effect on this machine, or are omitted. They are still validated.
 
-| Annotation | What becomes of it |
+| Annotation | Effect here |
 | --- | --- |
 """
 
@@ -40,21 +40,21 @@ What these ask for has no effect on this machine, or is left out; the annotation
 _FLAGS = """
 ## Flags of the controller
 
-Where the manifests hold the controller's Deployment (a container whose image is `…/aws-load-balancer-controller`), its
-`command` and `args` count in `up` and `show`; values of its Helm chart do not, only what it renders. What the
-controller would not start with is reported (`LG1108`) and is as if it were not there. Without a Deployment the name
-of the cluster is `lockgate`, and all else is as by default.
+If the manifests contain the controller's Deployment (a container whose image is `…/aws-load-balancer-controller`), `up`
+and `show` use its `command` and `args`. Values of its Helm chart count only once rendered. An argument with which the
+controller would not start is reported (`LG1108`) and ignored. Without a Deployment, the cluster's name is `lockgate`
+and all other flags have their defaults.
 
-These count:
+These flags have an effect:
 
 {counting}
 
-These are read, reported (`LG1109`), and change nothing here:
+These flags are read and reported (`LG1109`), and have no effect here:
 
 | Why | Flags |
 | --- | --- |
 {others}
-Of the feature gates these count: {gates}. The others may be set; `LG1109` reports that they change nothing here.
+These feature gates have an effect: {gates}. `LG1109` reports the others.
 """
 
 

@@ -1,8 +1,8 @@
-"""JSON in annotations as Go's encoding/json reads it into typed fields.
+"""Reads JSON in annotations as Go's encoding/json reads it into typed fields.
 
-Object keys match a field's name whatever their case, the later of two equal keys wins, unknown keys are ignored,
-``null`` is unset, and types are strict. So the ``"Type"`` and ``"RedirectConfig"`` of
-older manifests work while a number for a status code does not. Map keys, as in listen-ports, are case-sensitive.
+Object keys match field names in any case, the later of two equal keys wins, unknown keys are ignored, ``null`` means
+unset, and types are strict. So ``"Type"`` and ``"RedirectConfig"`` in older manifests work, while a number for a status
+code does not. Map keys, as in listen-ports, are case-sensitive.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lockgate.ingress.annotations.values import Malformed
 
 T = TypeVar("T")
 
-# What json.loads gives, objects being `_Pairs`. Any, because Python's recursive aliases do not narrow.
+# The result of json.loads, with `_Pairs` for objects. It is Any because Python's recursive aliases do not narrow.
 Raw: TypeAlias = Any
 
 
 def decode(raw: str, read: Callable[[Node], T]) -> T:
-    """Parse `raw` and read its root with `read`. Raises `Malformed` in the words of Go's decoder."""
+    """Parses `raw`, and reads its root with `read`. Raises `Malformed` with the message of Go's decoder."""
     try:
         value = json.loads(raw, object_pairs_hook=_Pairs, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -34,7 +34,7 @@ def decode(raw: str, read: Callable[[Node], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A JSON value on its way into a Go field; `struct` and `path` say which, for errors."""
+    """A JSON value that is read into a Go field; `struct` and `path` name the field in errors."""
 
     value: Raw
     struct: str = ""
@@ -45,7 +45,7 @@ class Node:
         return self.value is None
 
     def object(self, struct: str) -> Fields:
-        """Fields of a struct that Go calls `struct`; null is a struct with nothing set."""
+        """The fields of a struct, which Go calls `struct`; null is a struct without fields."""
         if self.value is None:
             return Fields((), self.struct or struct, self.path)
         if not isinstance(self.value, _Pairs):
@@ -53,7 +53,7 @@ class Node:
         return Fields(self.value.pairs, self.struct or struct, self.path)
 
     def entries(self) -> list[tuple[str, Node]]:
-        """A Go map: keys as written, later duplicates win."""
+        """A Go map: keys as written; the last duplicate wins."""
         if self.value is None:
             return []
         if not isinstance(self.value, _Pairs):
@@ -86,7 +86,7 @@ class Node:
         return self.value
 
     def strings(self) -> tuple[str, ...]:
-        """A list of strings; a null in it is an empty one, as Go leaves it."""
+        """A list of strings; a null item is an empty string, as in Go."""
         return tuple(item.string() or "" for item in self.items())
 
     def int_or_string(self) -> int | str | None:
@@ -112,7 +112,7 @@ class Node:
 
 
 class Fields:
-    """The fields of a struct, found as Go finds them: by name in any case, the later key of two winning."""
+    """The fields of a struct with Go's lookup: names match in any case; of two keys the later one wins."""
 
     __slots__ = ("_by_folded_name", "_path", "_struct")
 
@@ -127,7 +127,7 @@ class Fields:
 
 
 class _Pairs:
-    """An object in the order it was written, repeated keys included."""
+    """An object's items as written, including duplicate keys."""
 
     __slots__ = ("pairs",)
 
@@ -136,7 +136,7 @@ class _Pairs:
 
 
 def _paired(value: Raw) -> Raw:
-    """Half of a surrogate pair is not a character. Go reads U+FFFD instead, and no API can carry it."""
+    """Replaces unpaired surrogates by U+FFFD, as Go does: they are not characters, and no API accepts them."""
     match value:
         case str():
             return re.sub("[\ud800-\udfff]", "\ufffd", value)
@@ -149,11 +149,11 @@ def _paired(value: Raw) -> Raw:
 
 
 def _no_constant(name: str) -> Raw:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _go_error(raw: str, error: json.JSONDecodeError) -> str:
-    """Python's complaint in Go's words: users search for these."""
+    """Python's error in Go's words, which users search for."""
     position = error.pos
     while position < len(raw) and raw[position] in " \t\r\n" and not error.msg.startswith("Invalid"):
         position += 1
@@ -190,7 +190,7 @@ def _go_char(char: str) -> str:
 
 
 def _in_array(before: str) -> bool:
-    """Whether the innermost bracket still open at the end of `before` is a list's."""
+    """Whether the innermost open bracket at the end of `before` is a list's."""
     stack: list[str] = []
     in_string = escaped = False
     for char in before:

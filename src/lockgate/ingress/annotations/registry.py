@@ -1,8 +1,9 @@
-"""Every annotation that the AWS Load Balancer Controller reads from an ALB Ingress or its Services, one entry each.
+"""Every annotation that the AWS Load Balancer Controller reads from an ALB Ingress or its Services, with one entry
+each.
 
-The parser of a value, the conflict rule of a group, the reference page and the warning about an unknown name all come
-from here. Source: aws-load-balancer-controller v3.5, `pkg/annotations/constants.go`, `pkg/ingress/`, and its guide's
-page "Ingress annotations".
+The registry defines each value's parser, its conflict rule in a group, its entry in the reference page, and the
+suggestions for unknown names. Source: aws-load-balancer-controller v3.5, `pkg/annotations/constants.go`,
+`pkg/ingress/`, and its guide's page "Ingress annotations".
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ BOTH: Final = (SERVICE, INGRESS)
 # --- the group and its load balancer -----------------------------------------------------------------------------
 
 GROUP_NAME = Annotation(
-    "group.name", STRING, "joins the Ingress to the group of that name", default="a group of its own", params="group"
+    "group.name", STRING, "adds the Ingress to the group of that name", default="a group of its own", params="group"
 )
 GROUP_ORDER = Annotation(
     "group.order", INT32, "place in the group, -1000 to 1000, lower first; then by namespace/name", default="0"
@@ -77,7 +78,7 @@ IPAM_IPV4_POOL_ID = Annotation(
     fields="LoadBalancer.IpamPools", limits="passed on; local addresses do not come from it",
 )  # fmt: skip
 LOAD_BALANCER_ATTRIBUTES = Annotation(
-    "load-balancer-attributes", MAP, "attributes; one that is taken away again is not reset", Merge.UNION,
+    "load-balancer-attributes", MAP, "attributes; a removed attribute is not reset", Merge.UNION,
     params="loadBalancerAttributes", fields="LoadBalancer attributes",
 )  # fmt: skip
 MINIMUM_LOAD_BALANCER_CAPACITY = Annotation(
@@ -85,14 +86,14 @@ MINIMUM_LOAD_BALANCER_CAPACITY = Annotation(
     params="minimumLoadBalancerCapacity", fields="ModifyCapacityReservation",
 )  # fmt: skip
 TAGS = Annotation(
-    "tags", MAP, "AWS tags; a rule has those of its Ingress, a target group those of its Service too", Merge.UNION,
+    "tags", MAP, "AWS tags; rules get the Ingress's tags, target groups the Service's too", Merge.UNION,
     BOTH, params="tags", fields="Tags",
 )  # fmt: skip
 
 # --- listeners ---------------------------------------------------------------------------------------------------
 
 LISTEN_PORTS = Annotation(
-    "listen-ports", JSON, '`[{"HTTP": 80}, {"HTTPS": 443}]`; the group listens on all members’ ports', Merge.UNION,
+    "listen-ports", JSON, '`[{"HTTP": 80}, {"HTTPS": 443}]`; a group listens on all members’ ports', Merge.UNION,
     default="HTTP 80, or HTTPS 443 alone when certificates are given", fields="Listener.Port, Listener.Protocol",
 )  # fmt: skip
 SSL_REDIRECT = Annotation(
@@ -100,11 +101,11 @@ SSL_REDIRECT = Annotation(
     Merge.SAME, params="sslRedirectPort", fields="Listener.DefaultActions",
 )  # fmt: skip
 CERTIFICATE_ARN = Annotation(
-    "certificate-arn", LIST, "certificates of HTTPS ports, the default one first", Merge.UNION,
+    "certificate-arn", LIST, "certificates of HTTPS ports, the default first", Merge.UNION,
     default="discovered in ACM by host", params="certificateArn", fields="Listener.Certificates",
 )  # fmt: skip
 CREATE_ACM_CERT = Annotation(
-    "create-acm-cert", BOOL, "ask ACM for a certificate of the Ingress’s hosts", default="false",
+    "create-acm-cert", BOOL, "request an ACM certificate for the Ingress’s hosts", default="false",
     fields="Listener.Certificates", limits="needs the gate EnableCertificateManagement, which is off by default",
 )  # fmt: skip
 ACM_PCA_ARN = Annotation(
@@ -143,7 +144,7 @@ BACKEND_PROTOCOL_VERSION = Annotation(
     values=("HTTP1", "HTTP2", "GRPC"), fields="TargetGroup.ProtocolVersion",
 )  # fmt: skip
 TARGET_GROUP_ATTRIBUTES = Annotation(
-    "target-group-attributes", MAP, "attributes; one that is taken away again is not reset", scope=BOTH,
+    "target-group-attributes", MAP, "attributes; a removed attribute is not reset", scope=BOTH,
     fields="TargetGroup attributes",
 )  # fmt: skip
 MULTI_CLUSTER_TARGET_GROUP = Annotation(
@@ -151,8 +152,8 @@ MULTI_CLUSTER_TARGET_GROUP = Annotation(
     scope=(INGRESS, SERVICE), default="false", fields="TargetGroupBinding.spec.multiClusterTargetGroup",
 )  # fmt: skip
 TARGET_CONTROL_PORT = Annotation(
-    "target-control-port.{service}.{port}", INT32, "port on which targets say how much they can take", scope=BOTH,
-    fields="TargetGroup.TargetControlPort", limits="passed on; targets are not asked there how much they can take",
+    "target-control-port.{service}.{port}", INT32, "port on which targets report their capacity", scope=BOTH,
+    fields="TargetGroup.TargetControlPort", limits="passed on; targets are not asked for their capacity",
 )  # fmt: skip
 HEALTHCHECK_PORT = Annotation(
     "healthcheck-port", STRING, "`traffic-port`, a number, or the name of a port of the Service", scope=BOTH,
@@ -205,7 +206,7 @@ USE_REGEX_PATH_MATCH = Annotation(
     default="false", fields="Rule.Conditions",
 )  # fmt: skip
 AUTH_TYPE = Annotation(
-    "auth-type", STRING, "log in before the backend is reached, on HTTPS listeners only", scope=BOTH,
+    "auth-type", STRING, "users must log in, on HTTPS listeners only", scope=BOTH,
     default="none", values=("none", "oidc", "cognito"), fields="Rule.Actions",
 )  # fmt: skip
 AUTH_IDP_COGNITO = Annotation(
@@ -218,7 +219,7 @@ AUTH_IDP_OIDC = Annotation(
     "`clientSecret`", scope=BOTH, fields="AuthenticateOidcConfig",
 )  # fmt: skip
 AUTH_ON_UNAUTHENTICATED_REQUEST = Annotation(
-    "auth-on-unauthenticated-request", STRING, "what a request without a session gets", scope=BOTH,
+    "auth-on-unauthenticated-request", STRING, "action for requests without a session", scope=BOTH,
     default="authenticate", values=("authenticate", "allow", "deny"), fields="OnUnauthenticatedRequest",
 )  # fmt: skip
 AUTH_SCOPE = Annotation(
@@ -240,11 +241,11 @@ JWT_VALIDATION = Annotation(
 # --- add-ons -----------------------------------------------------------------------------------------------------
 
 WAFV2_ACL_ARN = Annotation(
-    "wafv2-acl-arn", STRING, "web ACL of the load balancer; `none` takes it away", Merge.SAME,
-    default="left as it is", params="wafv2AclArn", fields="WAFv2 association",
+    "wafv2-acl-arn", STRING, "web ACL of the load balancer; `none` removes the association", Merge.SAME,
+    default="unchanged", params="wafv2AclArn", fields="WAFv2 association",
 )  # fmt: skip
 WAFV2_ACL_NAME = Annotation(
-    "wafv2-acl-name", STRING, "the same by name; goes before the ARN", Merge.SAME, params="wafv2AclName",
+    "wafv2-acl-name", STRING, "the same by name; overrides the ARN", Merge.SAME, params="wafv2AclName",
     fields="WAFv2 association",
 )  # fmt: skip
 WAF_ACL_ID = Annotation(
@@ -257,15 +258,15 @@ WEB_ACL_ID = Annotation(
 )  # fmt: skip
 SHIELD_ADVANCED_PROTECTION = Annotation(
     "shield-advanced-protection", BOOL,
-    "Shield Advanced for the load balancer, where the account has a subscription; else nothing", Merge.SAME,
-    default="left as it is", fields="Shield protection",
+    "Shield Advanced for the load balancer, if the account has a subscription", Merge.SAME,
+    default="unchanged", fields="Shield protection",
 )  # fmt: skip
 ENABLE_FRONTEND_NLB = Annotation(
     "enable-frontend-nlb", BOOL, "a Network Load Balancer in front of the load balancer", Merge.SAME, default="false",
     fields="LoadBalancer of type network",
 )  # fmt: skip
 FRONTEND_NLB_SCHEME = Annotation(
-    "frontend-nlb-scheme", STRING, "who may reach it", Merge.SAME, default="internal",
+    "frontend-nlb-scheme", STRING, "`internal` or `internet-facing`", Merge.SAME, default="internal",
     values=("internal", "internet-facing"), fields="Scheme",
 )  # fmt: skip
 FRONTEND_NLB_SUBNETS = Annotation(
@@ -281,7 +282,7 @@ FRONTEND_NLB_EIP_ALLOCATIONS = Annotation(
     fields="SubnetMappings.AllocationId",
 )  # fmt: skip
 FRONTEND_NLB_PORT_MAPPING = Annotation(
-    "frontend-nlb-listener-port-mapping", MAP, "`nlb=alb`: its ports, and those that they lead to", Merge.SAME_PER_PORT,
+    "frontend-nlb-listener-port-mapping", MAP, "`nlb=alb`: its ports and their target ports", Merge.SAME_PER_PORT,
     default="every port to itself", fields="Listeners, Targets.Port",
 )  # fmt: skip
 FRONTEND_NLB_HEALTHCHECK_PORT = Annotation(

@@ -1,4 +1,4 @@
-"""What one annotation is: its name, how its text is read, where it may stand, how a group's members combine it."""
+"""The specification of an annotation: name, type, the kinds it may be on, and how a group's members combine it."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ S = TypeVar("S")
 
 
 class Merge(StrEnum):
-    """What happens when several members of an IngressGroup set it."""
+    """What happens if several members of an IngressGroup set the annotation."""
 
     SAME = "must be equal wherever it is set"
     SAME_PER_PORT = "must be equal wherever it is set for a port"
     UNION = "joined; equal keys must have equal values"
-    APART = "each Ingress or backend for itself"
+    APART = "applies to each Ingress or backend separately"
     FIRST = "the first member's counts"
 
 
 @dataclass(frozen=True, slots=True)
 class Type(Generic[T]):
-    """A way to read the text. `name` is the controller's, as it stands in its errors."""
+    """A way to parse the text. `name` is the controller's name, as used in its errors."""
 
     name: str
     read: Callable[[str], T]
@@ -60,11 +60,11 @@ SERVICE: Final = "Service"
 
 @dataclass(frozen=True, slots=True)
 class Annotation(Generic[T]):
-    """One annotation. A `name` with ``{…}`` stands for a family, read with `of`.
+    """One annotation. A `name` with ``{…}`` is a family of annotations; see `of`.
 
-    `scope` lists the kinds it may stand on, the winning one first. `params` is the field of IngressClassParams.spec
-    that goes before it. `default` and `effect` are for people, `fields` says what of ELBv2 it sets. `limits` names
-    what of it Lockgate accepts without effect, or refuses.
+    `scope` lists the kinds that it may be on, the one that wins first. `params` is the IngressClassParams field that
+    overrides the annotation. `default` and `effect` are text for the reference, `fields` are the ELBv2 fields that it
+    sets. `limits` describes what Lockgate accepts without effect, or refuses.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Annotation(Generic[T]):
     fields: str = ""
     limits: str = ""
     key: str = field(init=False, repr=False)
-    """The whole annotation, made once: it is looked up for every backend."""
+    """The whole annotation, computed once, because it is looked up for every backend."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", PREFIX + self.name)
@@ -93,7 +93,7 @@ class Annotation(Generic[T]):
         return Annotation(self.stem + suffix, self.type, self.effect, self.merge, self.scope)
 
     def read(self, *resources: Resource) -> T | None:
-        """The value on the first of `resources` that has the annotation, None when none has. Raises `Refused`."""
+        """The value on the first of `resources` that has the annotation, or None. Raises `Refused`."""
         for resource in resources:
             if (raw := resource.metadata.annotations.get(self.key)) is not None:
                 try:
@@ -103,7 +103,7 @@ class Annotation(Generic[T]):
         return None
 
     def parse(self, read: Callable[[Node], S], *resources: Resource) -> S | None:
-        """As `read`, for JSON whose root `read` turns into a value."""
+        """As `read`, but parses the JSON with `read`."""
         for resource in resources:
             if (raw := resource.metadata.annotations.get(self.key)) is not None:
                 try:
@@ -113,7 +113,7 @@ class Annotation(Generic[T]):
         return None
 
     def path(self) -> tuple[str, str, str]:
-        """Where it stands in a manifest."""
+        """The annotation's path in a manifest."""
         return ("metadata", "annotations", self.key)
 
     def _refused(self, resource: Resource, raw: str, reason: str) -> Refused:

@@ -1,5 +1,5 @@
-"""How the controller reads an annotation's text, to the letter: what is trimmed and what is not decides whether a
-user's file works. Each reader takes the raw text and returns the value or raises `Malformed` in Go's own words.
+"""Parses annotation values exactly as the controller does, because details such as trimming decide whether a user's
+file works. Each reader takes the raw text and returns the value, or raises `Malformed` with Go's message.
 
 Source: aws-load-balancer-controller `pkg/annotations/parser.go`; Go's strconv and strings packages.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Malformed(ValueError):
-    """The text does not parse; `reason` is what Go's own parser says, or "" where the controller adds nothing."""
+    """The text does not parse; `reason` is the message of Go's parser, or "" if the controller adds none."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -19,7 +19,7 @@ class Malformed(ValueError):
 
 
 def read_string(raw: str) -> str:
-    """As written: a block scalar's newline stays, and ``internet-facing\\n`` is no scheme."""
+    """The text as written: a block scalar's newline is kept, so ``internet-facing\\n`` is not a valid scheme."""
     return raw
 
 
@@ -45,7 +45,7 @@ def read_int64(raw: str) -> int:
 
 
 def read_int_or_text(raw: str) -> int | str:
-    """Kubernetes' IntOrString from text: what is no number is a name."""
+    """Kubernetes' IntOrString from text: text that is not a number is a name."""
     try:
         return read_int64(raw)
     except Malformed:
@@ -53,12 +53,12 @@ def read_int_or_text(raw: str) -> int | str:
 
 
 def read_list(raw: str) -> tuple[str, ...]:
-    """Split at commas, each item trimmed, empty ones dropped."""
+    """Splits at commas; items are trimmed, empty items dropped."""
     return tuple(item for item in map(trim, raw.split(",")) if item)
 
 
 def read_map(raw: str) -> Mapping[str, str]:
-    """``a=b,c=d``; ``\\,`` is a comma in a value. A comma with nothing after it stays part of the value before it."""
+    """``a=b,c=d``; ``\\,`` is a comma in a value. A trailing comma is part of the preceding value."""
     entries: dict[str, str] = {}
     for item in _split_map(raw):
         key, equals, value = item.partition("=")
@@ -69,7 +69,7 @@ def read_map(raw: str) -> Mapping[str, str]:
 
 
 def quote(raw: str) -> str:
-    """Go's strconv.Quote, as its errors show a text."""
+    """Go's strconv.Quote, as used in its errors."""
     escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
     return '"' + "".join(escapes.get(char, char) for char in raw) + '"'
 
@@ -91,7 +91,7 @@ def _read_int(raw: str, bits: int) -> int:
     if not (digits.isascii() and digits.isdigit()):
         raise Malformed(f"strconv.ParseInt: parsing {quote(raw)}: invalid syntax")
     limit = 1 << (bits - 1)
-    # A number this long is out of range whatever its digits are, and Python refuses to convert very long ones.
+    # A number this long is out of range whatever its digits, and Python refuses to convert very long numbers.
     value = int(raw) if len(digits.lstrip("0")) <= 19 else limit * 2
     if not -limit <= value < limit:
         raise Malformed(f"strconv.ParseInt: parsing {quote(raw)}: value out of range")
@@ -101,7 +101,7 @@ def _read_int(raw: str, bits: int) -> int:
 def _split_map(raw: str) -> list[str]:
     items: list[str] = []
     current: list[str] = []
-    last = len(trim_right(raw)) - 1  # a comma with something after it separates
+    last = len(trim_right(raw)) - 1  # a comma before this separates items
     index = 0
     while index < len(raw):
         char = raw[index]
