@@ -16,9 +16,9 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class PortTable:
-    """Built anew from all Services and EndpointSlices when one changes; looked up by dict."""
+    """Looked up by dict. A table of all Services is joined from one for each, as most of them stay what they are."""
 
-    instances: frozenset[str]  # the EC2 instances and addresses that are this machine
+    instances: frozenset[str] = frozenset()  # the EC2 instances and addresses that are this machine
     node_ports: dict[int, tuple[Address, ...]] = field(default_factory=dict)
     cluster_addresses: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
 
@@ -28,16 +28,30 @@ class PortTable:
         for slice_ in slices:
             if of := slice_.metadata.labels.get(SERVICE_NAME):
                 by_service.setdefault((slice_.namespace, of), []).append(slice_)
-        table = PortTable(frozenset(instances))
-        for service in services:
-            of_service = by_service.get((service.namespace, service.name), [])
-            for port in service.spec.ports:
-                found = tuple(_endpoints(of_service, port.name))
-                if port.node_port:
-                    table.node_ports[port.node_port] = found
-                if service.spec.cluster_ip not in ("", "None"):
-                    table.cluster_addresses[service.spec.cluster_ip, port.port] = found
+        tables = (
+            PortTable.of_service(service, by_service.get((service.namespace, service.name), ())) for service in services
+        )
+        return PortTable.joined(instances, tables)
+
+    @staticmethod
+    def of_service(service: Service, slices: Iterable[EndpointSlice]) -> PortTable:
+        """What stands behind one Service, by the slices that are its own."""
+        table = PortTable()
+        for port in service.spec.ports:
+            found = tuple(_endpoints(slices, port.name))
+            if port.node_port:
+                table.node_ports[port.node_port] = found
+            if service.spec.cluster_ip not in ("", "None"):
+                table.cluster_addresses[service.spec.cluster_ip, port.port] = found
         return table
+
+    @staticmethod
+    def joined(instances: Iterable[str], tables: Iterable[PortTable]) -> PortTable:
+        made = PortTable(frozenset(instances))
+        for table in tables:
+            made.node_ports.update(table.node_ports)
+            made.cluster_addresses.update(table.cluster_addresses)
+        return made
 
     def resolve(self, target: Target, target_type: TargetType) -> tuple[Address, ...]:
         """Where a target's connections really go; empty when nothing is there to connect to."""

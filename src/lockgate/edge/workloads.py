@@ -38,12 +38,8 @@ def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) 
     Pods have. A Service that selects fewer labels than another of its namespace selects the same Pods. Istio's own
     gateway Services have Pods before any Gateway asks for them; those listen for nothing yet.
     """
-    asked = [gateway.spec.selector for gateway in gateways if gateway.spec.selector]
-    candidates = [
-        service
-        for service in services
-        if _installed(service) or any(wanted.items() <= service.spec.selector.items() for wanted in asked)
-    ]
+    asked = list(gateways)
+    candidates = [service for service in services if is_candidate(service, asked)]
     candidates.sort(key=lambda service: (-len(service.spec.selector), service.namespace, service.name))
     found: list[GatewayWorkload] = []
     for service in candidates:
@@ -53,6 +49,14 @@ def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) 
         labels = tuple(sorted(service.spec.selector.items()))
         found.append(GatewayWorkload(service.namespace, labels, service.name, node_id))
     return tuple(found)
+
+
+def is_candidate(service: Service, gateways: Iterable[Gateway]) -> bool:
+    """Whether a Service may be a gateway's: made as one, or of labels that a Gateway asks for."""
+    if _installed(service):
+        return True
+    wanted = (gateway.spec.selector for gateway in gateways)
+    return any(bool(each) and each.items() <= service.spec.selector.items() for each in wanted)
 
 
 def _installed(service: Service) -> bool:

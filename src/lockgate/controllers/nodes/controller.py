@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from lockgate.edge.workloads import (
     PROXY_LABEL,
     GatewayWorkload,
     gateway_workloads,
+    is_candidate,
     owner,
     slice_manifest,
     target_port,
@@ -30,6 +33,7 @@ from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
 _FIELD_MANAGER = "lockgate-nodes"
+_REST = 4  # times as long as joining took, others get to work before the next time
 ServiceKey = tuple[str, str]  # namespace, name
 _PODS: ServiceKey = ("", "")  # look at the gateway Pods as a whole
 
@@ -66,11 +70,17 @@ class Nodes:
         self._gateways = Mirror(kubernetes, Gateway, self._gateway_changed)
         self._slices = Mirror(kubernetes, EndpointSlice, self._slice_changed)
         self._ingresses = Mirror(kubernetes, Ingress, self._ingress_changed)
-        self._fronted: frozenset[ServiceKey] = frozenset()
+        self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Ingresses to the Services that they lead to
+        self._fronted: Counter[ServiceKey] = Counter()  # these, by how many Ingresses lead to them
         self._addresses: dict[ServiceKey, str] = {}
         self._pod_ports: dict[tuple[str, str, int], int] = {}
+        self._slices_of: dict[ServiceKey, dict[str, EndpointSlice]] = {}
+        self._candidates: dict[ServiceKey, Service] = {}  # for a gateway's
         self._workloads: tuple[GatewayWorkload, ...] = ()
-        self._stale = False
+        self._tables: dict[ServiceKey, PortTable] = {}
+        self._changed: set[ServiceKey] = set()  # Services whose table may be another one
+        self._scheduled = False
+        self._took = 0.0  # s, the last time that the tables were joined
         self._queue: Queue[ServiceKey] = Queue()
         self._listeners: list[Callable[[], None]] = []
         self.table = PortTable(frozenset())
@@ -103,43 +113,86 @@ class Nodes:
     # --- observe -------------------------------------------------------------------------------------------------
 
     def _service_changed(self, service: Service) -> None:
-        self._touch()
-        self._queue.add((service.namespace, service.name))
+        key = (service.namespace, service.name)
+        current = self._services.objects.get(key)
+        before = self._candidates.pop(key, None)
+        if current is not None and is_candidate(current, self._gateways.objects.values()):
+            self._candidates[key] = current
+        if before is not self._candidates.get(key):
+            self._find_workloads()
+        self._table_changed(key)
+        self._queue.add(key)
 
     def _gateway_changed(self, _gateway: Gateway) -> None:
-        self._touch()
+        gateways = self._gateways.objects.values()
+        self._candidates = {
+            key: service for key, service in self._services.objects.items() if is_candidate(service, gateways)
+        }
+        self._find_workloads()
+
+    def _ingress_changed(self, ingress: Ingress) -> None:
+        key = (ingress.namespace, ingress.name)
+        current = self._ingresses.objects.get(key)
+        before = self._leading.pop(key, frozenset())
+        now = led_to([current]) if current is not None else frozenset()
+        if now:
+            self._leading[key] = now
+        for service in before ^ now:
+            self._fronted[service] += 1 if service in now else -1
+            if not self._fronted[service]:
+                del self._fronted[service]
+            self._queue.add(service)
 
     def _slice_changed(self, slice_: EndpointSlice) -> None:
-        self._touch()
-        service = slice_.metadata.labels.get("kubernetes.io/service-name")
-        if service and slice_.metadata.labels.get(MANAGED_BY) != MANAGER:
-            self._queue.add((slice_.namespace, service))
-
-    def _ingress_changed(self, _ingress: Ingress) -> None:
-        self._touch()
-
-    def _touch(self) -> None:
-        """Changes come in crowds: all of one step of the loop are looked at once."""
-        if not self._stale:
-            self._stale = True
-            asyncio.get_running_loop().call_soon(self._refresh)
-
-    def _refresh(self) -> None:
-        if not self._stale:
+        name = slice_.metadata.labels.get("kubernetes.io/service-name")
+        if not name:
             return
-        self._stale = False
-        services = self._services.objects.values()
-        before, self._workloads = self._workloads, gateway_workloads(services, self._gateways.objects.values())
-        fronted, self._fronted = self._fronted, led_to(self._ingresses.objects.values())
-        if self._workloads != before or self._fronted != fronted:
+        key = (slice_.namespace, name)
+        slices = self._slices_of.setdefault(key, {})
+        current = self._slices.objects.get((slice_.namespace, slice_.name))
+        if current is not None:
+            slices[slice_.name] = current
+        else:
+            slices.pop(slice_.name, None)
+            if not slices:
+                del self._slices_of[key]
+        self._table_changed(key)
+        if slice_.metadata.labels.get(MANAGED_BY) != MANAGER:
+            self._queue.add(key)
+
+    def _find_workloads(self) -> None:
+        candidates = self._candidates.values()
+        before, self._workloads = self._workloads, gateway_workloads(candidates, self._gateways.objects.values())
+        if self._workloads != before:
             for key in (*self._services.objects, _PODS):
                 self._queue.add(key)
-        machine = (self._machine.instance_id, self._machine.private_ip)
-        table = PortTable.of(machine, services, self._slices.objects.values())
-        if table != self.table:
-            self.table = table
+
+    def _table_changed(self, key: ServiceKey) -> None:
+        """Changes come in crowds: those of one step of the loop, and of a rest after long work, are joined at once."""
+        self._changed.add(key)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(_REST * self._took, self._join_tables)
+
+    def _join_tables(self) -> None:
+        began = time.monotonic()
+        self._scheduled = False
+        changed, self._changed = self._changed, set()
+        differs = False
+        for key in changed:
+            service = self._services.objects.get(key)
+            if service is None:
+                differs |= self._tables.pop(key, None) is not None
+            else:
+                table = PortTable.of_service(service, self._slices_of.get(key, {}).values())
+                differs |= self._tables.get(key) != table
+                self._tables[key] = table
+        if differs:
+            machine = (self._machine.instance_id, self._machine.private_ip)
+            self.table = PortTable.joined(machine, self._tables.values())
             for listener in self._listeners:
                 listener()
+        self._took = time.monotonic() - began
 
     # --- act -----------------------------------------------------------------------------------------------------
 
@@ -180,7 +233,6 @@ class Nodes:
         await self._kubernetes.patch_status(Node, machine.node, "", status)
 
     async def _reconcile(self, key: ServiceKey) -> None:
-        self._refresh()
         if key == _PODS:
             await self._stop_pods()
             return
@@ -293,13 +345,8 @@ class Nodes:
         return slices
 
     def _of(self, service: Service, *, ours: bool) -> list[EndpointSlice]:
-        return [
-            slice_
-            for slice_ in self._slices.objects.values()
-            if slice_.namespace == service.namespace
-            and slice_.metadata.labels.get("kubernetes.io/service-name") == service.name
-            and (slice_.metadata.labels.get(MANAGED_BY) == MANAGER) is ours
-        ]
+        slices = self._slices_of.get((service.namespace, service.name), {}).values()
+        return [each for each in slices if (each.metadata.labels.get(MANAGED_BY) == MANAGER) is ours]
 
     async def _delete(self, kind: type[Resource], name: str, namespace: str) -> None:
         try:
