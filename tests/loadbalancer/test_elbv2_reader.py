@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lockgate.loadbalancer import elbv2
-from lockgate.loadbalancer.elbv2_network import network_load_balancers
+from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.model import HealthCheck, LoadBalancer, Target
 from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping
 
@@ -19,7 +19,12 @@ FORWARD = {"Type": "forward", "TargetGroupArn": "arn:web"}
 
 def read(**answers: Any) -> tuple[LoadBalancer, ...]:
     balancer = {"LoadBalancerArn": "lb", "LoadBalancerName": "lab", "Type": "application", "DNSName": "lab.example"}
-    return elbv2.load_balancers(elbv2.Answers(**{"load_balancers": [balancer], **answers}))
+    discovered = Discovered().after(elbv2.Answers(**{"load_balancers": [balancer], **answers}), None, refuse)
+    return tuple(discovered.load_balancers.values())
+
+
+def refuse(arn: str, fault: elbv2.UnknownShape) -> None:
+    raise fault
 
 
 def read_network(listener: dict[str, Any]) -> NetworkLoadBalancer:
@@ -30,16 +35,15 @@ def read_network(listener: dict[str, Any]) -> NetworkLoadBalancer:
     balancer = {"LoadBalancerArn": "nlb", "LoadBalancerName": "n", "Type": "network", "AvailabilityZones": zones}
     group = {"TargetGroupArn": "arn:web", "TargetGroupName": "web", "Protocol": "TCP", "TargetType": "alb"}
     check = {"HealthCheckProtocol": "TCP", "HealthCheckTimeoutSeconds": 10}
-    (made,) = network_load_balancers(
-        elbv2.Answers(
-            load_balancers=[balancer],
-            listeners={
-                "nlb": [{"ListenerArn": "l", "Port": 80, "Protocol": "TCP", "DefaultActions": [FORWARD]} | listener]
-            },
-            listener_attributes={"l": [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]},
-            target_groups=[group | check],
-        )
+    answers = elbv2.Answers(
+        load_balancers=[balancer],
+        listeners={
+            "nlb": [{"ListenerArn": "l", "Port": 80, "Protocol": "TCP", "DefaultActions": [FORWARD]} | listener]
+        },
+        listener_attributes={"l": [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]},
+        target_groups=[group | check],
     )
+    (made,) = Discovered().after(answers, None, refuse).network_load_balancers.values()
     return made
 
 

@@ -54,8 +54,8 @@ def balancer(rules: list[dict[str, Any]], case: dict[str, Any]) -> LoadBalancer:
             for name, version in (("web", "HTTP1"), ("api", "HTTP1"), ("grpc", "GRPC"))
         ],
     )
-    (made,) = elbv2.load_balancers(answers)
-    return made
+    groups = {group["TargetGroupArn"]: elbv2.target_group(group, answers) for group in answers.target_groups}
+    return elbv2.load_balancer(answers.load_balancers[0], groups, answers)
 
 
 def request_of(row: dict[str, Any], port: int) -> Request:

@@ -67,16 +67,6 @@ class Answers:
     target_health: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
 
-def load_balancers(answers: Answers) -> tuple[LoadBalancer, ...]:
-    """Application Load Balancers in ARN order, each with the target groups that its actions reference.
-
-    Raises `UnknownShape`.
-    """
-    groups = {group["TargetGroupArn"]: target_group(group, answers) for group in answers.target_groups}
-    made = [load_balancer(item, groups, answers) for item in answers.load_balancers if is_application(item)]
-    return tuple(sorted(made, key=lambda balancer: balancer.arn))
-
-
 def is_application(answer: Json) -> bool:
     return str(answer.get("Type", "application")) == "application"
 

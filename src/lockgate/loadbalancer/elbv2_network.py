@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape, actions_of, attributes_of, target_group
+from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape, actions_of, attributes_of
 from lockgate.loadbalancer.model import Forward, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, TcpListener
-
-
-def network_load_balancers(answers: Answers) -> tuple[NetworkLoadBalancer, ...]:
-    """In ARN order, each with its listeners' target groups. Raises `UnknownShape`."""
-    groups = {group["TargetGroupArn"]: target_group(group, answers) for group in answers.target_groups}
-    made = [network_load_balancer(item, groups, answers) for item in answers.load_balancers if is_network(item)]
-    return tuple(sorted(made, key=lambda balancer: balancer.arn))
 
 
 def is_network(answer: Json) -> bool:

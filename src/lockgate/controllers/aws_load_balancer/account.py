@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Final
 
 from lockgate.controllers.aws import Aws
-from lockgate.controllers.aws_load_balancer.inventory import read_tags
+from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.references import Lookup
 from lockgate.ingress.subnets import Subnet

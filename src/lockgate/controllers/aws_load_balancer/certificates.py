@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.inventory import read_tags
 from lockgate.controllers.aws_load_balancer.site import Site, retrying
+from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.changes.certificates import manages_certificates
 from lockgate.ingress.existing import ExistingCertificate
 from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack

@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from lockgate.controllers.aws_load_balancer.inventory import read_tags
 from lockgate.controllers.aws_load_balancer.site import Site
+from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.targets import instance_id
 from lockgate.resources.kinds import TargetGroupBinding

@@ -18,9 +18,10 @@ from lockgate.controllers.elastic_load_balancing.authentication import Authentic
 from lockgate.controllers.elastic_load_balancing.lambda_functions import LambdaFunctions
 from lockgate.controllers.elastic_load_balancing.platform import Platform, ProxyTo, Resolve, Serve
 from lockgate.controllers.elastic_load_balancing.public_keys import PublicKeys, host_of
-from lockgate.controllers.elastic_load_balancing.reading import listed, read, trust_store
 from lockgate.controllers.elastic_load_balancing.targets import Targets
+from lockgate.controllers.elastic_load_balancing.trust_stores import trust_store
 from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
+from lockgate.controllers.elbv2 import listed, read
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer

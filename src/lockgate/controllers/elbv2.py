@@ -1,24 +1,25 @@
-"""A reading of ELBv2's state through its API, calls side by side: of everything, or of what somebody touched."""
+"""Reads ELBv2's state through its API, many calls at a time: all of it, or what belongs to given ARNs.
+
+This is the one place that lists and describes; `loadbalancer.elbv2` turns the answers into values.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from base64 import b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.loadbalancer.elbv2 import Answers, Json
 
-log = logging.getLogger("lockgate.elastic_load_balancing")
-
 Items = Sequence[Json]
 CHUNK = 20  # ARNs of one describing call, at most
 
 
-async def read(aws: Aws, arns: Collection[str] | None = None) -> Answers:
+async def read(aws: Aws, arns: Collection[str] | None = None, *, whole: bool = True) -> Answers:
     """Everything, or the load balancers and target groups with these ARNs and what belongs to them.
+
+    Attributes and target health take a call for each resource: without `whole` they are left out.
 
     Raises `AwsError`, except for what is gone: that is missing, or read as empty where it was deleted meanwhile.
     """
@@ -27,10 +28,11 @@ async def read(aws: Aws, arns: Collection[str] | None = None) -> Answers:
         _described(aws, "describe_target_groups", "TargetGroup", arns),
     )
     balancer_arns = [each["LoadBalancerArn"] for each in balancers]
-    group_arns = [each["TargetGroupArn"] for each in groups]
+    with_settings = balancer_arns if whole else ()
+    group_arns = [each["TargetGroupArn"] for each in groups] if whole else []
     listeners, balancer_attributes, group_attributes, health = await asyncio.gather(
         _each(aws, "describe_listeners", "Listeners", "LoadBalancerArn", balancer_arns),
-        _each(aws, "describe_load_balancer_attributes", "Attributes", "LoadBalancerArn", balancer_arns),
+        _each(aws, "describe_load_balancer_attributes", "Attributes", "LoadBalancerArn", with_settings),
         _each(aws, "describe_target_group_attributes", "Attributes", "TargetGroupArn", group_arns),
         _each(aws, "describe_target_health", "TargetHealthDescriptions", "TargetGroupArn", group_arns),
     )
@@ -39,7 +41,7 @@ async def read(aws: Aws, arns: Collection[str] | None = None) -> Answers:
     secure = [each["ListenerArn"] for each in flat if each.get("Protocol") == "HTTPS"]
     rules, attributes, certificates = await asyncio.gather(
         _each(aws, "describe_rules", "Rules", "ListenerArn", arns),
-        _each(aws, "describe_listener_attributes", "Attributes", "ListenerArn", arns),
+        _each(aws, "describe_listener_attributes", "Attributes", "ListenerArn", arns if whole else ()),
         _each(aws, "describe_listener_certificates", "Certificates", "ListenerArn", secure),
     )
     return Answers(
@@ -64,13 +66,33 @@ async def listed(aws: Aws) -> list[str]:
     return [each["LoadBalancerArn"] for each in balancers] + [each["TargetGroupArn"] for each in groups]
 
 
+async def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Of load balancers, listeners, rules and target groups, by ARN. Raises `AwsError` where one of them is gone."""
+    found: dict[str, dict[str, str]] = {arn: {} for arn in arns}
+    for answer in await asyncio.gather(
+        *(aws.call("elbv2", "describe_tags", ResourceArns=chunk) for chunk in chunks(arns))
+    ):
+        for item in answer["TagDescriptions"]:
+            found[item["ResourceArn"]] = read_tags(item)
+    return found
+
+
+def read_tags(item: Json) -> dict[str, str]:
+    """The tags of an answer of any service that has them under ``Tags``."""
+    return {tag["Key"]: tag.get("Value") or "" for tag in item.get("Tags", ())}
+
+
+def chunks(arns: Sequence[str]) -> Iterable[list[str]]:
+    """As many ARNs as one describing call takes."""
+    return (list(arns[start : start + CHUNK]) for start in range(0, len(arns), CHUNK))
+
+
 async def _described(aws: Aws, operation: str, what: str, arns: Collection[str] | None) -> Items:
     """Of `arns` those that are ARNs of `what`."""
     if arns is None:
         return await aws.list("elbv2", operation, f"{what}s")
     ours = sorted(arn for arn in arns if f":{what.lower()}/" in arn)
-    chunks = [ours[start : start + CHUNK] for start in range(0, len(ours), CHUNK)]
-    answers = await asyncio.gather(*(_some(aws, operation, what, chunk) for chunk in chunks))
+    answers = await asyncio.gather(*(_some(aws, operation, what, chunk) for chunk in chunks(ours)))
     return [item for items in answers for item in items]
 
 
@@ -95,44 +117,3 @@ async def _one(aws: Aws, operation: str, key: str, parameters: dict[str, Any]) -
         if error.code.endswith("NotFound"):
             return ()
         raise
-
-
-async def trust_store(aws: Aws, arn: str) -> tuple[str, str] | None:
-    """A trust store's authorities and revocations as PEM; None where it cannot be read."""
-    try:
-        answer = await aws.call("elbv2", "get_trust_store_ca_certificates_bundle", TrustStoreArn=arn)
-        authorities = await _fetch(answer["Location"])
-        lists = await aws.list("elbv2", "describe_trust_store_revocations", "TrustStoreRevocations", TrustStoreArn=arn)
-        revocations = []
-        for each in lists:
-            answer = await aws.call(
-                "elbv2",
-                "get_trust_store_revocation_content",
-                TrustStoreArn=arn,
-                RevocationId=each["RevocationId"],
-            )
-            revocations.append(_crl_as_pem(await _fetch(answer["Location"])))
-    except (AwsError, OSError) as error:
-        log.warning("cannot read trust store %s: %s", arn, error)
-        return None
-    return authorities.decode(), "".join(revocations)
-
-
-async def _fetch(url: str) -> bytes:
-    """What the API points to, such as an object in S3. Raises `OSError`."""
-    import httpx
-
-    try:
-        async with httpx.AsyncClient(timeout=10) as client:
-            answer = await client.get(url)
-            return answer.raise_for_status().content
-    except httpx.HTTPError as error:
-        raise OSError(f"{url}: {error}") from error
-
-
-def _crl_as_pem(content: bytes) -> str:
-    if content.lstrip().startswith(b"-----"):
-        return content.decode()
-    body = b64encode(content).decode()
-    lines = "\n".join(body[at : at + 64] for at in range(0, len(body), 64))
-    return f"-----BEGIN X509 CRL-----\n{lines}\n-----END X509 CRL-----\n"
