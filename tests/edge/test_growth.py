@@ -97,5 +97,5 @@ def test_work_grows_with_the_objects(kinds: list[str]) -> None:
         whole()  # fills the caches
         return steps(whole)
 
-    one, two, four = work(16), work(32), work(64)
-    assert four - two <= 2.5 * (two - one) + 500
+    one, two, four = work(60), work(120), work(240)
+    assert four - two <= 2.2 * (two - one) + 500
