@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -23,6 +24,7 @@ from lockgate.runtime import tools
 from lockgate.runtime.contents import CHART, Folder, Signature, content, signature
 
 _MOST = 20  # are rendered of one path
+_LONGEST = 60.0  # s for all of them together
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Renderer:
         self._values = tuple(values)
         self._printed: dict[str, tuple[_Signed, bytes | Fault]] = {}
         self._renderings: list[Rendering] = []  # since `begin`
+        self._deadline = 0.0
         self.uses_values = False
 
     @property
@@ -78,6 +81,7 @@ class Renderer:
 
     def begin(self) -> None:
         self._renderings = []
+        self._deadline = time.monotonic() + _LONGEST
         self.uses_values = False
 
     def plan(self, root: str, folder: Folder) -> Plan:
@@ -106,7 +110,7 @@ class Renderer:
             return
         self.uses_values = True
         release = name if isinstance(name, str) and name else chart.resolve().name
-        command = [helm, "template", release, str(chart), "--namespace", "default", "--skip-tests"]
+        command = [helm, "template", release, _argument(str(chart)), "--namespace", "default", "--skip-tests"]
         values = [part for file in self._values for part in ("--values", file)]
         shown = " ".join(("helm template", str(chart), *values))
         command += values
@@ -119,15 +123,15 @@ class Renderer:
         signed = _signed(rendering.sources)
         before = self._printed.get(rendering.label)
         if before is None or before[0] != signed:
-            before = self._printed[rendering.label] = (signed, _run(rendering))
+            before = self._printed[rendering.label] = (signed, self._run(rendering))
         return before[1]
 
-
-def _run(rendering: Rendering) -> bytes | Fault:
-    try:
-        return tools.run(rendering.command)
-    except tools.ToolFailed as error:
-        return codes.RENDERING_FAILED.at(Position(rendering.file, 1), command=rendering.shown, reason=error)
+    def _run(self, rendering: Rendering) -> bytes | Fault:
+        left = max(self._deadline - time.monotonic(), 1.0)
+        try:
+            return tools.run(rendering.command, timeout=min(tools.TIMEOUT, left))
+        except tools.ToolFailed as error:
+            return codes.RENDERING_FAILED.at(Position(rendering.file, 1), command=rendering.shown, reason=error)
 
 
 def _api_versions() -> list[str]:
@@ -174,7 +178,7 @@ class _Kustomizations:
             else:
                 shown = f"{Path(tool[0]).name} {tool[1]} {folder}"
                 self._plan.renderings.append(
-                    Rendering(folder, each.file, (*tool, folder), shown, self._sources(folder))
+                    Rendering(folder, each.file, (*tool, _argument(folder)), shown, self._sources(folder))
                 )
         for folder, instead in choice.variants.items():
             self._plan.faults.append(self._variant(folder, instead))
@@ -223,6 +227,11 @@ class _Kustomizations:
         return frozenset(
             files.union(*({each.file, *each.inputs} for at in reach if (each := self._all.get(at)) is not None))
         )
+
+
+def _argument(path: str) -> str:
+    """A path that no program takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _kustomize() -> tuple[str, ...] | None:

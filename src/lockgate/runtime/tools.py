@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-TIMEOUT = 30.0  # s
+TIMEOUT = 20.0  # s; a remote base is fetched in this time
 MAX_OUTPUT = 32 * 1024 * 1024  # bytes
 _MAX_ERRORS = 64 * 1024
 
