@@ -137,8 +137,8 @@ def test_what_is_not_ready_in_time_runs_on(home: Path) -> None:
     assert done.returncode == 1
     assert "not ready after" in done.stdout
     deadline = time.monotonic() + PATIENCE
-    while run(home, "status", "--name", "x").returncode != 0:
-        assert time.monotonic() < deadline
+    while (shown := run(home, "status", "--name", "x")).returncode != 0:
+        assert time.monotonic() < deadline, f"{shown.stdout}{shown.stderr}{(home / 'x' / 'log').read_text()}"
 
 
 def test_interrupting_the_wait_stops_the_edge(home: Path) -> None:
