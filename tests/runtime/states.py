@@ -10,13 +10,17 @@ import yaml
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import load_balancers, plan
+from lockgate.edge.workloads import gateway_workloads
+from lockgate.gateway.model import Gateway
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Origin
 from lockgate.resources.kinds import Event
+from lockgate.resources.kinds import Gateway as IstioGateway
 from lockgate.resources.model import Resource, kinds
 from lockgate.resources.reader import read
+from lockgate.runtime.gateways import services
 from lockgate.runtime.loader import Loaded
-from lockgate.runtime.observed import Cluster, State
+from lockgate.runtime.observed import Cluster, Proxy, State
 from lockgate.runtime.refused import of_stacks, refused
 
 ABOUT = {
@@ -42,10 +46,12 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
     objects = {resource.key: resource for resource in planned.resources if resource.key not in loaded.refused}
     objects |= {resource.key: resource for resource in map(_typed, yaml.safe_load_all(case.get("api", ""))) if resource}
     for name in case.get("gone", ()):
-        del objects[keys[name]]
+        del objects[next(key for key in objects if str(key) == name)]
     named = {str(key): _with_uid(resource) for key, resource in objects.items()}
     events = [_warning(named[name], message) for name, message in case.get("warned", {}).items()]
     retried = {named[name].key: error for name, error in case.get("retried", {}).items()}
+    cluster = Cluster.of([*named.values(), *events])
+    workloads = gateway_workloads(services(cluster), cluster.all(IstioGateway))
     return State(
         about=ABOUT,
         files=manifests.files,
@@ -56,7 +62,8 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
         supply=planned.supply,
         notes=planned.supply.notes,
         stacks=stacks,
-        cluster=Cluster.of([*named.values(), *events]),
+        cluster=cluster,
+        envoys={each.node_id: Proxy(settled=True, gateway=Gateway(each.pod, each.namespace)) for each in workloads},
         zones=tuple(case.get("zones", (zone.name for zone in planned.supply.zones))),
         resolved=dict.fromkeys(_resolved(case, planned.supply.hosts), ("127.0.0.2",)),
         issued=frozenset(each.arn for each in planned.supply.certificates),

@@ -96,6 +96,30 @@ def test_an_envoy_that_does_not_answer_fails_what_it_serves() -> None:
     ]
 
 
+OPERATOR = """
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: edge, namespace: istio-system}
+spec: {profile: default}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [www.quay.example]}]
+"""
+
+
+def test_a_gateway_that_an_istio_operator_is_about_to_install_is_waited_for() -> None:
+    early = state({"manifests": OPERATOR, "gone": ["Service istio-system/istio-ingressgateway"]})
+    seen = report(replace(early, envoys={}))
+    assert [(line.state, line.name, line.detail) for line in seen.lines if line.part in ("gateway", "dns")] == [
+        ("waiting", "istio-ingressgateway", "its Pod is being made"),
+        ("waiting", "www.quay.example", "its gateway's Service gets an address"),
+    ]
+
+
 def test_rules_of_a_web_acl_that_are_not_evaluated_are_reported_once() -> None:
     answer = {"Name": "lab", "ARN": "arn:lab", "DefaultAction": {"Allow": {}}, "Rules": [SQL]}
     balancers = [LoadBalancer(name, (), {}, web_acl=web_acl(answer, References())) for name in ("a", "b")]
@@ -118,7 +142,7 @@ def test_an_object_that_somebody_deleted_is_not_applied() -> None:
     (fault,) = (each for each in told["faults"] if each["code"] == "LG9007")
     assert fault["message"].startswith("VirtualService shop/v was deleted")
     assert {each["name"]: each["state"] for each in told["objects"]} == {
-        "g": "waiting",
+        "g": "served",
         "gateway": "applied",
         "v": "deleted",
     }

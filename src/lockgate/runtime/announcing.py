@@ -1,7 +1,7 @@
 """Reports how an edge is: each part once it is ready or fails, the outcome of the start, and whatever changes later.
 
 While an edge starts, much is wrong for a moment: an actor meets an object before the one that it hangs on. So a failure
-must stand for a while before it counts, and faults that actors find are reported with the outcome. What can never
+counts when no part has changed for a while, and faults that actors find are reported with the outcome. What can never
 become ready does not hold up the rest.
 """
 
@@ -30,8 +30,8 @@ _WATCH = 1.0  # s between reports afterwards
 _REST = 9  # times the CPU time that a report took: reporting on a large edge is little of its work,
 _REST_IN_A_HURRY = 3  # while it starts, if that is more than _PROMPT
 _PROMPT = 0.5  # s
-# s in which a part may still turn out well
-_STANDING = {Readiness.FAILED: 3.0, Readiness.REFUSED: 0.4, Readiness.UNSERVED: 0.4}
+# s without a change of any part, in which what is wrong may still turn out well: controllers try again within 5
+_QUIET = {Readiness.FAILED: 6.0, Readiness.REFUSED: 0.5, Readiness.UNSERVED: 0.5}
 _DOUBT = 0.4  # s that a fault must stand: istiod builds a moment after the object that came last
 
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
@@ -47,7 +47,9 @@ class Announcing:
         self._progress = progress
         self._printed: dict[_Identity, Line] = {}
         self._reported: set[Fault] = set()
-        self._since: dict[_Identity, float] = {}
+        self._since: dict[Fault, float] = {}  # when each fault was found first
+        self._states: frozenset[tuple[_Identity, Readiness]] = frozenset()
+        self._changed = 0.0  # when a part did last
         self._not_ready: frozenset[tuple[_Identity, Readiness]] | None = None  # as last reported
         self.became_ready = False
         self.last = Report((), (), ())
@@ -66,7 +68,7 @@ class Announcing:
             for line in self.last.lines:
                 if line.state is not Readiness.WAITING and self._printed.get(_of_line(line)) != line:
                     self._print(line)
-            self.report(each for each in self.last.faults if self._stands(each, _DOUBT))
+            self.report(each for each in self.last.faults if not self._doubtful(each))
             self._reported.intersection_update(self.last.faults)  # one that comes back is reported again
             await asyncio.sleep(max(_WATCH, _REST * took))
 
@@ -88,9 +90,9 @@ class Announcing:
                     self._print(line)
             if len(settled) == len(self.last.lines):
                 if not self.last.ready:  # nothing is on its way, and what has failed goes on failing
-                    if self._not_ready != _states(self.last):
+                    if self._not_ready != self._states:
                         self._report_not_ready()
-                elif all(self._stands(each, _DOUBT) for each in self.last.faults):
+                elif not any(map(self._doubtful, self.last.faults)):
                     return
             poll = _POLL if self._not_ready is None else _POLL_LATE
             await asyncio.sleep(max(poll, min(_REST * took, max(_PROMPT, _REST_IN_A_HURRY * took))))
@@ -99,26 +101,26 @@ class Announcing:
         """The CPU time that it took, in seconds: a busy machine does not count."""
         began, now = time.thread_time(), time.monotonic()
         self.last = await paced(report_in_steps(await self._observer.observe()))
-        wrong = {_of_line(line) for line in self.last.lines if line.state in _STANDING}
-        wrong.update(self.last.faults)
-        self._since = {each: self._since.get(each, now) for each in wrong}
+        self._since = {fault: self._since.get(fault, now) for fault in self.last.faults}
+        if (states := _states(self.last)) != self._states:
+            self._states, self._changed = states, now
         return time.thread_time() - began
 
     def _is_settled(self, line: Line) -> bool:
         if line.state is Readiness.WAITING:
             return False
-        return line.state is Readiness.READY or self._stands(_of_line(line), _STANDING[line.state])
+        return line.state is Readiness.READY or time.monotonic() - self._changed >= _QUIET[line.state]
 
     def _complete(self, settled: list[Line]) -> list[Line]:
         """Less the line of the hosts that resolve, while others are on their way: it would be another one each time."""
         waiting = any(line.part == "dns" and line.state is Readiness.WAITING for line in self.last.lines)
         return [line for line in settled if not (waiting and line.part == "dns" and line.state is Readiness.READY)]
 
-    def _stands(self, identity: _Identity, seconds: float) -> bool:
-        return time.monotonic() - self._since[identity] >= seconds
+    def _doubtful(self, fault: Fault) -> bool:
+        return time.monotonic() - self._since[fault] < _DOUBT
 
     def _report_not_ready(self) -> None:
-        self._not_ready = _states(self.last)
+        self._not_ready = self._states
         self.report(self.last.faults)
         log.warning("not ready after %.1f s", self._seconds())
         self._reporter.not_ready(self.last, self._seconds())

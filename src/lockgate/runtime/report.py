@@ -12,6 +12,7 @@ from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
+from lockgate.runtime.gateways import gateways
 from lockgate.runtime.issuance import certificates
 from lockgate.runtime.load_balancers import load_balancers
 from lockgate.runtime.observed import State
@@ -28,7 +29,7 @@ def report(state: State) -> Report:
 
 
 def report_in_steps(state: State) -> Steps[Report]:
-    gateways = gateway_addresses(state)
+    addresses = gateway_addresses(state)
     unresolved = yield from why_unresolved(state, [host for host in hosts(state) if host not in state.resolved])
     lines: list[Line] = []
     for part in (
@@ -36,15 +37,15 @@ def report_in_steps(state: State) -> Steps[Report]:
         _acm(state),
         certificates(state),
         load_balancers(state),
-        _gateways(state),
-        _dns(state, gateways, unresolved),
+        gateways(state),
+        _dns(state, addresses, unresolved),
     ):
         for line in part:
             lines.append(line)
             yield
     faults = tuple(_faults(state))
     yield
-    urls = (*_urls(state, gateways.hosts), *gateways.urls)
+    urls = (*_urls(state, addresses.hosts), *addresses.urls)
     yield
     own = tuple(str(key) for key, fault in sorted(state.refused.items()) if fault.subject in ("", str(key)))
     return Report(tuple(lines), faults, urls, tuple(_shortfall(len(own), lines, unresolved)), own)
@@ -96,30 +97,11 @@ def _acm(state: State) -> Iterator[Line]:
         yield Line("certificate", f"acm  {_names(certificate)}", readiness, detail)
 
 
-def _gateways(state: State) -> Iterator[Line]:
-    for node, envoy in sorted(state.envoys.items()):
-        gateway = envoy.gateway
-        if node == "alb":
-            continue
-        if gateway is None:
-            state_of = Readiness.FAILED if envoy.trouble else Readiness.WAITING
-            yield Line("gateway", node, state_of, envoy.trouble or "Envoy starts")
-            continue
-        hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
-        listening = [each for each in gateway.listeners if each.port != gateway.status_port]
-        detail = f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
-        name = gateway.workload.partition("/")[2].removesuffix("-0")
-        if wrong := envoy.trouble or str(rejected.held_up(envoy.rejections) or ""):
-            yield Line("gateway", name, Readiness.FAILED, wrong)
-        else:
-            yield Line("gateway", name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)
-
-
-def _dns(state: State, gateways: GatewayAddresses, unresolved: Mapping[Why, Sequence[str]]) -> Iterator[Line]:
+def _dns(state: State, addresses: GatewayAddresses, unresolved: Mapping[Why, Sequence[str]]) -> Iterator[Line]:
     resolved = [host for host in hosts(state) if host in state.resolved]
-    if aliases := [host for host in resolved if host not in gateways.hosts]:
+    if aliases := [host for host in resolved if host not in addresses.hosts]:
         yield Line("dns", shortened(aliases), Readiness.READY, "alias to the load balancer")
-    if addressed := [host for host in resolved if host in gateways.hosts]:
+    if addressed := [host for host in resolved if host in addresses.hosts]:
         yield Line("dns", shortened(addressed), Readiness.READY, "address of the gateway")
     for why, without in unresolved.items():
         yield Line("dns", shortened(without), why.state, why.text)

@@ -30,6 +30,7 @@ from lockgate.resources.kinds import (
     VirtualService,
 )
 from lockgate.resources.model import Resource
+from lockgate.runtime.gateways import services
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps
 from lockgate.runtime.parts import Readiness
@@ -68,7 +69,7 @@ class _Sources:
         cluster = state.cluster
         self._state = state
         self._zones = frozenset(state.zones)
-        self._fronts = Fronts(cluster.all(Ingress), cluster.all(Service))
+        self._fronts = Fronts(cluster.all(Ingress), services(cluster))
         self._objects = Objects(
             classes={each.name: each for each in cluster.all(IngressClass)},
             class_params={each.name: each for each in cluster.all(IngressClassParams)},
