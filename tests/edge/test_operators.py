@@ -56,7 +56,7 @@ def test_what_istioctl_would_be_refused_is_refused_with_a_line(overlays: str, va
     if refusal:
         assert len(messages) == 1
         assert messages[0].startswith(
-            f"istioctl would make Service istio-ingressgateway of it, which is refused: {refusal}"
+            f"istioctl creates Service istio-ingressgateway from it, which is refused: {refusal}"
         )
         assert planned.manifests.broken == {"edge.yaml"}
     else:

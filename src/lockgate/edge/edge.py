@@ -1,8 +1,7 @@
 """The whole edge as one value: everything that decides what happens to a request.
 
-`from_manifests` builds it with nothing running; `from_state` from the objects of a cluster and an account. Readers
-never ask where it came from: `trace` walks a request through it, `check` looks for faults in it, `plan` compares it
-with an account.
+`from_manifests` builds it without running anything, `from_state` from the objects of a cluster and an account. Readers
+do not need to know which: `trace` evaluates a request, `check` finds faults, and `plan` compares it with an account.
 
     >>> edge = from_manifests(load(["examples/edge"]), Options(paths=()))
     >>> [balancer.name for balancer in edge.load_balancers]
@@ -27,26 +26,26 @@ from lockgate.resources.model import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a TLS hop presents. `names` are its DNS names, `issuer` says who vouches for it, in words."""
+    """A certificate of a TLS hop. `names` are its DNS names; `issuer` describes who signed it."""
 
     names: tuple[str, ...]
     issuer: str = ""
     source: ObjectKey | None = None
-    """The object that makes it: a cert-manager Certificate, or the Secret itself."""
+    """The object that creates it: a cert-manager Certificate, or the Secret itself."""
 
     def covers(self, host: str) -> bool:
-        """Whether a client that asks for `host` accepts it: exactly, or by a wildcard for one label."""
+        """Whether it is valid for `host`: an exact name, or a wildcard for one label."""
         host = host.lower()
         return any(name.lower() in (host, f"*.{host.partition('.')[2]}") for name in self.names)
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`load_balancers` are application and network load balancers, each with its DNS name.
+    """`load_balancers` are Application and Network Load Balancers, each with its DNS name.
 
-    `gateways` are by workload (namespace/Pod). `certificates` are by ACM ARN, and by ``Secret namespace/name`` for what
-    gateways present. `unseen` names the web ACL of a load balancer, by the balancer's name, whose rules nobody knows:
-    they are in the account only.
+    `gateways` are by workload (namespace/Pod). `certificates` are by ACM ARN, and by ``Secret namespace/name`` for
+    those of gateways. `unseen` maps a load balancer's name to the name of its web ACL, if its rules are not in the
+    manifests.
     """
 
     objects: Objects
@@ -58,9 +57,9 @@ class Edge:
     faults: tuple[Fault, ...] = ()
     unseen: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, str] = field(default_factory=dict)
-    """The application load balancer, by name, that a target group of type alb stands for, by its reference."""
+    """Maps the reference of a target group of type alb to the name of its Application Load Balancer."""
     memory: object = field(default=None, repr=False, compare=False)
-    """What the next edge is built upon; only the builders read it."""
+    """The state from which the next edge is built incrementally. Only the builders read it."""
 
     @property
     def application_load_balancers(self) -> Iterator[LoadBalancer]:
@@ -71,17 +70,17 @@ class Edge:
         return next((each for each in self.load_balancers if each.dns_name.lower() == wanted), None)
 
     def gateway_service(self, address: str) -> Service | None:
-        """The Service of a gateway that is reached at an address of its own."""
+        """The Service of a gateway with this address."""
         for service in self.objects.all(Service):
             if any(entry.ip == address for entry in service.status.load_balancer.ingress):
                 return service
         return None
 
     def certificate_names(self) -> dict[str, tuple[str, ...]]:
-        """The names of certificates by reference, as a load balancer chooses among them by server name."""
+        """The names of certificates by reference, from which a load balancer selects by server name."""
         return {reference: certificate.names for reference, certificate in self.certificates.items()}
 
 
 def secret_reference(namespace: str, name: str) -> str:
-    """How `Edge.certificates` names a Secret."""
+    """The key of a Secret in `Edge.certificates`."""
     return f"Secret {namespace}/{name}"

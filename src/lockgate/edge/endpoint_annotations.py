@@ -1,7 +1,7 @@
-"""external-dns' annotations, under both of its prefixes.
+"""external-dns' annotations, with both of its prefixes.
 
 Source: kubernetes-sigs/external-dns `docs/annotations/annotations.md`. Versions from 0.22 read the first prefix, older
-ones (and newer ones, when told to) the second; where both are set the first counts.
+ones the second (newer ones do if configured). If both are set, the first counts.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 def value(annotations: Mapping[str, str], key: str) -> str:
-    """An annotation by its bare key; "" where it is not set."""
+    """An annotation by its key without prefix; "" if it is not set."""
     return next((annotations[prefix + key].strip() for prefix in PREFIXES if prefix + key in annotations), "")
 
 
 def items(annotations: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """A list, separated by commas."""
+    """A comma-separated list."""
     return tuple(item for part in value(annotations, key).split(",") if (item := part.strip().rstrip(".")))
 
 
 def handled(annotations: Mapping[str, str]) -> bool:
-    """An object may be another controller's."""
+    """False if the object belongs to another controller."""
     return value(annotations, "controller") in ("", CONTROLLER)
 
 
 def ttl(annotations: Mapping[str, str]) -> int | None:
-    """Seconds, from a number or a Go duration; None where it is not set, not readable or out of range."""
+    """Seconds, from a number or a Go duration; None if unset, invalid or out of range."""
     text = value(annotations, "ttl")
     if text.isdecimal():
         seconds = int(text)
@@ -44,7 +44,7 @@ def ttl(annotations: Mapping[str, str]) -> int | None:
 
 
 def routing(annotations: Mapping[str, str]) -> tuple[str, Policy]:
-    """The set identifier and the Route 53 routing policy; without an identifier records are simple ones."""
+    """The set identifier and the Route 53 routing policy. Without an identifier, the policy is simple routing."""
     identifier = value(annotations, "set-identifier")
     if not identifier:
         return "", Simple()

@@ -1,8 +1,8 @@
-"""Which hosts want records, and where they lead: from Ingresses, Gateways and VirtualServices.
+"""The hosts that need records, and their targets: from Ingresses, Gateways and VirtualServices.
 
-Source: kubernetes-sigs/external-dns `source/ingress.go`, `istio_gateway.go`, `istio_virtualservice.go`. One thing goes
-beyond it: a Gateway whose Service stands behind an Ingress leads to that Ingress' load balancer without the
-``…/ingress`` annotation, without which external-dns makes no records for it.
+Source: kubernetes-sigs/external-dns `source/ingress.go`, `istio_gateway.go`, `istio_virtualservice.go`. Lockgate
+extends it in one respect: a Gateway whose Service is behind an Ingress gets the Ingress's load balancer as its target,
+without the ``…/ingress`` annotation that external-dns requires.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Objects:
 
 
 def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
-    """In the order of their resources' names, so that it does not hang on which object came first."""
+    """Endpoints in the order of their resources' names, independent of the order of objects."""
     fronts = Fronts(objects.ingresses, objects.services)
     found = [
         *_of_ingresses(objects.ingresses),
@@ -94,7 +94,7 @@ def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]
 
 
 def _targets(gateway: Gateway, fronts: Fronts) -> tuple[str, ...]:
-    """The annotations first, then what stands before the Gateway's Services."""
+    """The targets in annotations, else those of the load balancer in front of the Gateway's Services."""
     if own := _own_targets(gateway):
         return own
     front = fronts.of(gateway)

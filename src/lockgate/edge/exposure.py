@@ -1,7 +1,7 @@
-"""Which gateways are reached without an application load balancer: by an address of their Service.
+"""Gateways that are reached without an Application Load Balancer, by an address of their Service.
 
-On AWS a network load balancer stands for a Service of type LoadBalancer and passes connections on as they are, so here
-an address of this machine can stand for it. One that ends TLS or adds the PROXY protocol cannot be stood for so.
+On AWS, a Service of type LoadBalancer has a Network Load Balancer, which forwards connections unchanged. So an address
+of this machine can replace it, unless it terminates TLS or adds the PROXY protocol.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHANGES_BYTES: Final = (
 
 
 def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
-    """The Services of an edge's gateways that get an address."""
+    """The gateways' Services that get an address."""
     objects = Objects(resources)
     workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
     fronted = led_to(objects.all(Ingress))
@@ -33,7 +33,7 @@ def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
 
 
 def with_addresses(resources: Iterable[Resource]) -> Iterator[Resource]:
-    """The objects, with the addresses in their status that gateways' Services would get."""
+    """The objects, with the addresses of gateways' Services in their status."""
     resources = list(resources)
     numbers = {name: number for number, name in enumerate(sorted(exposed(resources)))}
     for each in resources:
@@ -42,7 +42,7 @@ def with_addresses(resources: Iterable[Resource]) -> Iterator[Resource]:
 
 
 def address(number: int) -> str:
-    """One of this machine's, counted from 0: load balancers have those from 127.0.0.1 on."""
+    """This machine's address with this number, from 0. Load balancers have addresses from 127.0.0.1."""
     return f"127.1.{number // 254}.{number % 254 + 1}"
 
 
@@ -53,12 +53,12 @@ def _addressed(service: Resource, ip: str) -> Resource:
 
 
 def led_to(ingresses: Iterable[Ingress]) -> frozenset[Name]:
-    """The Services that Ingresses lead to."""
+    """The Services that Ingresses reference."""
     return frozenset((ingress.namespace, name) for ingress in ingresses for name in backends(ingress))
 
 
 def is_exposed(service: Service, workloads: Iterable[GatewayWorkload], fronted: Collection[Name]) -> bool:
-    """Whether the Service is that of a gateway and gets an address. `fronted` are the Services behind Ingresses."""
+    """Whether the Service is a gateway's and gets an address. `fronted` are the Services behind Ingresses."""
     return (
         may_have_address(service)
         and (service.namespace, service.name) not in fronted
@@ -67,6 +67,6 @@ def is_exposed(service: Service, workloads: Iterable[GatewayWorkload], fronted: 
 
 
 def may_have_address(service: Service) -> bool:
-    """Whether an address can stand for the load balancer that the Service asks for."""
+    """Whether an address can replace the Service's load balancer."""
     annotations = service.metadata.annotations
     return service.spec.type == "LoadBalancer" and not any(name in annotations for name in _CHANGES_BYTES)

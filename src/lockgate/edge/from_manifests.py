@@ -1,8 +1,7 @@
-"""Manifests to an `Edge`, with nothing running.
+"""Builds an `Edge` from manifests, without running anything.
 
-What a cluster and an account would add is decided here by the same pure functions that the running edge uses: node
-ports, the Pods and endpoints behind Services, the load balancers' DNS names, the records that lead to them, the names
-in the certificates.
+The pure functions that the running edge uses also decide here what a cluster and an account would add: node ports, Pods
+and endpoints behind Services, load balancers' DNS names, their records, and the names in certificates.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ from lockgate.resources import kinds
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 
 NODE = "i-0000000000000000"
-"""The one instance that Services' node ports are on, until a node says which it is."""
+"""The instance that has the Services' node ports, unless a Node says otherwise."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """What an edge was built with, for the next one: most of it is found again there."""
+    """The inputs and intermediate results of an edge, from which the next one is built incrementally."""
 
     stacks: Stacks
     gateways: Gateways = field(repr=False)
 
 
 def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None = None) -> Edge:
-    """The edge that `up` would run. With `earlier`, only what hangs on a changed object is built again."""
+    """The edge that `up` runs. With `earlier`, only what depends on a changed object is rebuilt."""
     return from_plan(plan(manifests, options), earlier)
 
 
@@ -98,7 +97,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
 
 
 def _account(supply: Supply) -> Account:
-    """What the account holds besides: certificates are found there by host."""
+    """The account's other contents: certificates are discovered by host."""
     return Account(certificates=tuple(AcmCertificate(each.arn, each.names) for each in supply.certificates))
 
 
@@ -106,7 +105,7 @@ def _account(supply: Supply) -> Account:
 
 
 def _slices(objects: Objects) -> Iterator[kinds.EndpointSlice]:
-    """The endpoints that the manifests have, and one for each Service that has none: the echo or a program."""
+    """The endpoints in the manifests, and one for each Service without endpoints: the echo backend or a program."""
     given: set[Name] = set()
     for each in objects.all(kinds.EndpointSlice):
         given.add((each.namespace, each.metadata.labels.get(SERVICE_NAME, "")))
@@ -148,12 +147,12 @@ def _load_balancers(stacks: Stacks, table: Network, objects: Objects, supply: Su
 
 
 def _digits(name: str) -> int:
-    """The number in a load balancer's DNS name, which AWS draws: the same one for the same name."""
+    """The number in a load balancer's DNS name, which AWS draws at random. Here it is derived from the name."""
     return 1_000_000_000 + crc32(name.encode()) % 1_000_000_000
 
 
 def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetGroup:
-    """The group with the targets that the controller would register for its Service."""
+    """The group with the targets that the controller registers for its Service."""
     bound = table.bindings.get(group.reference)
     service = objects.get(kinds.Service, bound.namespace, bound.service) if bound else None
     port = next((each for each in service.spec.ports if each.port == bound.port), None) if bound and service else None
@@ -171,7 +170,7 @@ def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetG
 def _zones(
     supply: Supply, objects: Objects, stacks: Stacks, balancers: Iterable[AnyLoadBalancer]
 ) -> tuple[HostedZone, ...]:
-    """The hosted zones with the records that external-dns would write."""
+    """The hosted zones with the records that external-dns writes."""
     empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in supply.zones]
     published = _published(stacks, balancers)
     wanted = endpoints(
@@ -196,7 +195,7 @@ def _created(groups: Iterable[Iterable[object]]) -> Iterator[RecordSet]:
 
 
 def _published(stacks: Stacks, balancers: Iterable[AnyLoadBalancer]) -> dict[Name, str]:
-    """The DNS name that the controller writes into each Ingress's status: the frontend's where there is one."""
+    """The DNS name that the controller writes into each Ingress's status: the frontend's, if there is one."""
     by_name = {(each.name, isinstance(each, NetworkLoadBalancer)): each.dns_name for each in balancers}
     return {
         member: by_name[_outer(stack)]

@@ -1,7 +1,7 @@
-"""The objects of a cluster and an account to an `Edge`: a running edge's APIs, or EKS and AWS.
+"""Builds an `Edge` from the objects of a cluster and an account: a running edge's APIs, or EKS and AWS.
 
-The load balancers are those of ELBv2's API, whoever made them. Where manifests lead to the same load balancer, its
-rules get the manifests' lines.
+The load balancers are those of the ELBv2 API, whoever created them. If the manifests lead to the same load balancer,
+its rules get the manifests' lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def from_state(
     faults: Sequence[Fault] = (),
     earlier: Edge | None = None,
 ) -> Edge:
-    """`resources` are the cluster's objects, `certificates` ACM's by ARN. `stacks` are what manifests lead to."""
+    """`resources` are the cluster's objects, `certificates` are ACM's by ARN, `stacks` are built from the manifests."""
     objects = Objects(resources)
     workloads = gateway_workloads(objects.all(kinds.Service), objects.all(kinds.Gateway))
     pods = [pod for pod in objects.all(kinds.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
@@ -67,7 +67,7 @@ def _bindings(objects: Objects) -> Iterator[tuple[str, ServicePort]]:
 
 
 def _placed(balancer: AnyLoadBalancer, stack: Stack | None, bound: Mapping[str, ServicePort]) -> AnyLoadBalancer:
-    """With the manifests' origins, for rules that are the same as those that the manifests lead to."""
+    """Adds the manifests' origins to rules that equal those built from the manifests."""
     made = stack.load_balancer if stack is not None else None
     if stack is None or made is None or not isinstance(balancer, LoadBalancer):
         return balancer

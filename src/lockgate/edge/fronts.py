@@ -1,4 +1,4 @@
-"""What stands in front of an Istio Gateway: the Services of its Pods, and the Ingresses that lead to those Services."""
+"""The load balancer in front of an Istio Gateway: the Services of its Pods, and the Ingresses for those Services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.resources.kinds import Gateway, Ingress, Service
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """`named` is the Ingress that the Gateway's annotation names; then the rest is empty."""
+    """`named` is the Ingress in the Gateway's annotation; if it is set, the other fields are empty."""
 
     named: Name | None = None
     services: tuple[Service, ...] = ()
@@ -21,7 +21,7 @@ class Front:
 
 
 class Fronts:
-    """Indexed once, and each Gateway is answered once: thousands of VirtualServices ask about a few Gateways."""
+    """Indexed once, with one cached result per Gateway: thousands of VirtualServices share a few Gateways."""
 
     def __init__(self, ingresses: Iterable[Ingress], services: Iterable[Service]) -> None:
         self._ingresses: dict[Name, Ingress] = {}
@@ -66,14 +66,14 @@ class Fronts:
         return Front(services=services, ingresses=tuple(leading.values()))
 
     def _selecting(self, selector: Mapping[str, str]) -> Iterator[Service]:
-        """Services that select the Pods which a Gateway selects: theirs are at least its labels."""
+        """The Services whose selector is a subset of the Gateway's selector."""
         candidates = min((self._by_label.get(label, []) for label in selector.items()), key=len, default=[])
         return (service for service in candidates if selector.items() <= service.spec.selector.items())
 
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """The hosts of a Gateway's servers, with the namespaces they are limited to ("" is everybody's)."""
+    """The hosts of a Gateway's servers, with the namespaces that may use them ("" means all)."""
 
     exact: Mapping[str, frozenset[str]]
     wildcards: tuple[ServerHost, ...]
@@ -94,7 +94,7 @@ class _Served:
 
 
 def backends(ingress: Ingress) -> Iterator[str]:
-    """The Services that an Ingress leads to, by name; they are in its namespace."""
+    """The names of the Services that an Ingress references, in its namespace."""
     default = ingress.spec.default_backend
     paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
     for backend in (*paths, *((default,) if default else ())):

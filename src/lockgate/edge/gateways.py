@@ -1,4 +1,4 @@
-"""The gateway workloads of an edge, each built as istiod would build it, and the Secrets that they present."""
+"""The gateway workloads of an edge, each built as istiod does, and the Secrets with their certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lockgate.resources.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """`by_workload` are the gateways by namespace/Pod. Given back, what has not changed is not built again."""
+    """`by_workload` are the gateways by namespace/Pod. Passed to the next build, unchanged ones are reused."""
 
     by_workload: Mapping[str, Gateway]
     faults: tuple[Fault, ...]
@@ -33,7 +33,7 @@ def built_gateways(
     slices: Sequence[kinds.EndpointSlice],
     earlier: Gateways | None = None,
 ) -> Gateways:
-    """`pods` run the gateways; `slices` are all endpoints."""
+    """`pods` run the gateways; `slices` are all EndpointSlices."""
     operators = tuple(objects.all(kinds.IstioOperator))
     mesh = mesh_of(operators)
     secrets = frozenset(_secret_names(objects))
@@ -65,7 +65,7 @@ def built_gateways(
 
 
 def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:
-    """The certificates in Secrets: those that cert-manager will write, and those that manifests hold."""
+    """The certificates in Secrets: those that cert-manager will write, and those in the manifests."""
     for secret in objects.all(kinds.Secret):
         if names := _names_in(secret):
             yield secret_reference(secret.namespace, secret.name), Certificate(names, "the Secret", secret.key)
@@ -84,7 +84,7 @@ def _secret_names(objects: Objects) -> Iterable[tuple[str, str]]:
 
 
 def _names_in(secret: kinds.Secret) -> tuple[str, ...]:
-    """The DNS names of a TLS Secret's certificate; none where it holds no certificate that can be read."""
+    """The DNS names of a TLS Secret's certificate; empty if the certificate cannot be read."""
     from lockgate.certificates.request import alternative_names, load_chain
 
     try:

@@ -1,8 +1,8 @@
-"""What a kustomization builds on, and which of several kustomizations are there to be rendered.
+"""The dependencies of kustomizations, and which of several kustomizations are rendered.
 
-A repository holds bases, and overlays that build on them. An overlay is what somebody applies; a base is a part of it.
-So what nothing else builds on is rendered, unless it is one of several that share a part: those are variants of the
-same objects (`dev` and `prod`), and choosing between them is not ours. Then the part that they share is rendered.
+A repository contains bases, and overlays that build on them. Teams apply overlays, so a kustomization that no other one
+builds on is rendered. Overlays that share a base are variants of the same objects (`dev` and `prod`), and Lockgate
+cannot choose between them; it renders the shared base instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kustomization:
 
     @staticmethod
     def of(folder: Folder, file: str, value: Any) -> Kustomization:
-        """Of a kustomization file's content, whatever it is."""
+        """Reads a kustomization file's content, valid or not."""
         content = value if isinstance(value, dict) else {}
         parts = [each for field in ("resources", "bases", "components") for each in _texts(content.get(field))]
         return Kustomization(
@@ -85,36 +85,36 @@ class Choice:
     variants: Mapping[Folder, tuple[Folder, ...]]
 
 
-def choose(candidates: Collection[Folder], known: Mapping[Folder, Kustomization]) -> Choice:
-    """Which of the candidates are rendered; `known` are they and what they build on."""
-    reaches = {folder: reach([folder], known) for folder in candidates}
+def choose(candidates: Collection[Folder], kustomizations: Mapping[Folder, Kustomization]) -> Choice:
+    """Selects the candidates to render; `kustomizations` has them and their dependencies."""
+    reaches = {folder: reach([folder], kustomizations) for folder in candidates}
     used = {part for folder in candidates for part in reaches[folder] if part != folder}
-    roots = [folder for folder in sorted(candidates) if folder not in used and not known[folder].is_component]
+    roots = [folder for folder in sorted(candidates) if folder not in used and not kustomizations[folder].is_component]
     rendered: list[Folder] = []
     variants: dict[Folder, tuple[Folder, ...]] = {}
     for group in _groups(roots, reaches):
         if len(group) == 1:
             rendered += group
             continue
-        shared = _shared(group, reaches, known)
+        shared = _shared(group, reaches, kustomizations)
         rendered += shared
         variants |= dict.fromkeys(group, shared)
     return Choice(tuple(dict.fromkeys(rendered)), variants)
 
 
-def reach(folders: Iterable[Folder], known: Mapping[Folder, Kustomization]) -> frozenset[str]:
-    """Kustomizations and all that they build on, files and folders."""
+def reach(folders: Iterable[Folder], kustomizations: Mapping[Folder, Kustomization]) -> frozenset[str]:
+    """The kustomizations with all their dependencies, files and folders."""
     seen: set[str] = set()
     waiting = list(folders)
     while waiting:
         if (at := waiting.pop()) not in seen:
             seen.add(at)
-            waiting += known[at].parts if at in known else ()
+            waiting += kustomizations[at].parts if at in kustomizations else ()
     return frozenset(seen)
 
 
 def _groups(roots: list[Folder], reaches: Mapping[Folder, frozenset[str]]) -> list[list[Folder]]:
-    """Roots that share a part, directly or through others, are in one group."""
+    """Groups roots that share a dependency, directly or transitively."""
     groups: list[tuple[list[Folder], frozenset[str]]] = []
     for root in roots:
         members, parts = [root], reaches[root]
@@ -129,10 +129,14 @@ def _groups(roots: list[Folder], reaches: Mapping[Folder, frozenset[str]]) -> li
 
 
 def _shared(
-    group: list[Folder], reaches: Mapping[Folder, frozenset[str]], known: Mapping[Folder, Kustomization]
+    group: list[Folder], reaches: Mapping[Folder, frozenset[str]], kustomizations: Mapping[Folder, Kustomization]
 ) -> tuple[Folder, ...]:
-    """The largest kustomizations that several of a group build on."""
+    """The topmost kustomizations that several of a group build on."""
     counts = Counter(part for root in group for part in reaches[root])
-    bases = [part for part in sorted(counts) if counts[part] > 1 and part in known and not known[part].is_component]
-    inner = {part for base in bases for part in reach([base], known) if part != base}
+    bases = [
+        part
+        for part in sorted(counts)
+        if counts[part] > 1 and part in kustomizations and not kustomizations[part].is_component
+    ]
+    inner = {part for base in bases for part in reach([base], kustomizations) if part != base}
     return tuple(base for base in bases if base not in inner)

@@ -1,4 +1,4 @@
-"""Where in AWS the edge is: its account and region, by what lockgate.yaml says, else by the manifests."""
+"""The edge's AWS account and region: from lockgate.yaml, else from the manifests."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DEFAULT_REGION: Final = "us-east-1"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An account and a region of AWS."""
+    """An AWS account and region."""
 
     account: str
     region: str
 
 
 def locate(manifests: Sequence[JsonObject], options: Options) -> Place:
-    """The first valid account and region that the manifests name: a placeholder or an unknown region is passed over.
+    """The first valid account and region in the manifests. Placeholders and unknown regions are skipped.
 
-    ARNs of load balancers' settings come first, then issuers and roles, then the flags and images of workloads.
+    ARNs in load balancers' settings come first, then issuers and roles, then flags and images of workloads.
     """
 
     def found(part: int, valid: Callable[[str], bool]) -> Iterator[str]:
@@ -40,7 +40,7 @@ def locate(manifests: Sequence[JsonObject], options: Options) -> Place:
     )
 
 
-Pairs = Iterator[tuple[str, str]]  # region and account, each perhaps empty
+Pairs = Iterator[tuple[str, str]]  # region and account, either may be empty
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:([^:,\s\"]*):([^:,\s\"]*):")
 _ECR: Final = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
@@ -71,7 +71,7 @@ def _issuers(manifest: JsonObject) -> Pairs:
 
 
 def _roles(manifest: JsonObject) -> Pairs:
-    """IAM roles for service accounts."""
+    """IAM roles of ServiceAccounts."""
     if manifest["kind"] == "ServiceAccount":
         role = parse_arn(str(_annotations(manifest).get("eks.amazonaws.com/role-arn", "")))
         if role is not None:

@@ -1,4 +1,4 @@
-"""Everything that was read of the user's manifests, as one value."""
+"""The user's manifests as read, as one value."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from lockgate.resources.reader import Document, Reading
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """Everything that was read, in the order of files and documents. `files` are all that were looked at."""
+    """All documents, in the order of files and documents. `files` are all files that were read."""
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
     files: tuple[str, ...]
-    broken: frozenset[str]  # files in which something is wrong
+    broken: frozenset[str]  # files with faults
     readings: Mapping[str, tuple[bytes, Reading]] = field(repr=False, compare=False)  # by file, with its digest
-    notes: tuple[str, ...] = ()  # what was rendered, and with what
+    notes: tuple[str, ...] = ()  # what was rendered, and by which tool
 
     @property
     def usable(self) -> bool:
-        """Whether anything is left to serve."""
+        """Whether anything remains to be served."""
         return any(document.accepted for document in self.documents)
 
     def positions(self) -> Positions:
-        """Where origins are: in the documents that count, and in those that were read and refused."""
+        """The positions of origins, in documents that count and in refused ones."""
         read = (document for _, reading in self.readings.values() for document in reading.documents)
         return Positions((*read, *self.documents))
 

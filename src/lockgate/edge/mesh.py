@@ -1,4 +1,4 @@
-"""The mesh and the gateways that IstioOperators install, read as istioctl would read them."""
+"""The mesh and the gateways that IstioOperators install, as istioctl reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Install = Callable[[IstioOperator], Installation]
 
 
 def mesh_of(operators: Iterable[IstioOperator], install: Install = install) -> Mesh:
-    """The oldest operator's settings, because a cluster has one mesh; without operators, Istio's defaults."""
+    """The oldest operator's settings, because a cluster has one mesh; Istio's defaults without operators."""
     ordered = sorted(operators, key=lambda each: (each.metadata.creation_timestamp, each.name))
     return install(ordered[0]).mesh if ordered else Mesh()
 
@@ -20,7 +20,7 @@ def mesh_of(operators: Iterable[IstioOperator], install: Install = install) -> M
 def installed_gateway(
     pod: Pod, operators: Iterable[IstioOperator], install: Install = install
 ) -> InstalledGateway | None:
-    """The gateway that a Pod runs, where an operator installs it."""
+    """The gateway that a Pod runs, if an operator installs it."""
     for operator in operators:
         for gateway in install(operator).gateways:
             metadata, selector = gateway.service["metadata"], gateway.service["spec"]["selector"]

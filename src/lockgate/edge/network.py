@@ -1,7 +1,7 @@
-"""What stands behind an address: which Service port a target leads to, and which gateway listens there.
+"""Resolves addresses: the Service port that a target leads to, and the gateway that listens there.
 
-A load balancer's targets are instances with node ports, or addresses of Pods. kube-proxy and the VPC's CNI know where
-those lead; here it is a table, made from the Services and EndpointSlices of a cluster, or from manifests alone.
+A load balancer's targets are instances with node ports, or Pod addresses. In a cluster, kube-proxy and the VPC's CNI
+resolve them; here it is a table, built from a cluster's Services and EndpointSlices, or from manifests alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServicePort:
-    """A port of a Service by its number, as manifests name it."""
+    """A Service port by number, as manifests name it."""
 
     namespace: str
     service: str
@@ -30,7 +30,7 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPort:
-    """A port that a gateway workload listens on. `workload` is a key of `Edge.gateways`, `port` is Istio's (8443)."""
+    """A port on which a gateway workload listens. `workload` is a key of `Edge.gateways`; `port` is Istio's (8443)."""
 
     workload: str
     port: int
@@ -43,13 +43,13 @@ class Network:
     bindings: Mapping[str, ServicePort] = field(default_factory=dict)
     node_ports: Mapping[int, ServicePort] = field(default_factory=dict)
     addresses: Mapping[tuple[str, int], ServicePort] = field(default_factory=dict)
-    """Cluster addresses and Pod addresses, each with its port."""
+    """Cluster IPs and Pod IPs, each with a port."""
     gateways: Mapping[ServicePort, GatewayPort] = field(default_factory=dict)
 
     def behind(self, group: TargetGroup, target: Target | None = None, port: int | None = None) -> ServicePort | None:
-        """The Service port that a target leads to, on its own port or on another (a health check's).
+        """The Service port of a target, on its own port or on another (for a health check).
 
-        Without a target, or where its address is not known, the group's binding decides.
+        Without a target, or for an unknown address, the group's binding decides.
         """
         if target is not None:
             number = port or target.port
@@ -73,7 +73,7 @@ def network(
     slices: Iterable[EndpointSlice] = (),
     bindings: Mapping[str, ServicePort] | None = None,
 ) -> Network:
-    """The table of a cluster. A Service that a gateway workload serves leads to that workload."""
+    """The table of a cluster. A Service that a gateway workload serves resolves to that workload."""
     node_ports: dict[int, ServicePort] = {}
     addresses: dict[tuple[str, int], ServicePort] = {}
     gateways: dict[ServicePort, GatewayPort] = {}

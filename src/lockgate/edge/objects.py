@@ -1,4 +1,4 @@
-"""One index of objects, by kind and name: what every builder reads."""
+"""The index of objects by kind and name that all builders share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NOTHING: Mapping[Name, Resource] = {}
 
 
 class Objects:
-    """All objects of an edge. Immutable: `among` and `all` are views that nobody changes.
+    """All objects of an edge. Immutable: do not modify the views that `among` and `all` return.
 
-    Two objects of one kind and name are one object, the later one, as when manifests are applied in order.
+    Of two objects with the same kind and name the later one counts, as when manifests are applied in order.
     """
 
     __slots__ = ("_kinds",)
@@ -29,7 +29,7 @@ class Objects:
         return self.among(kind).values()
 
     def among(self, kind: type[ResourceT]) -> Mapping[Name, ResourceT]:
-        """The objects of a kind by namespace and name; cluster-scoped ones have the namespace ""."""
+        """The objects of a kind by namespace and name; cluster-scoped objects have the namespace ""."""
         return cast("Mapping[Name, ResourceT]", self._kinds.get(kind, _NOTHING))
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:

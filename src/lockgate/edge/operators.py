@@ -1,4 +1,4 @@
-"""IstioOperators whose gateways no cluster would take: what istioctl makes of them is checked before it is applied."""
+"""Checks the gateways of IstioOperators: istioctl's output is validated as the API server validates it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lockgate.resources.reader import Document
 
 
 def refuse_impossible_gateways(manifests: Manifests) -> Manifests:
-    """With a fault for each IstioOperator that leads to a Service which the API refuses: through its `values` and
-    `overlays`, which are not typed."""
+    """Adds a fault for each IstioOperator whose untyped `values` and `overlays` lead to a Service that the API
+    refuses."""
     documents: list[Document] = []
     found: list[Fault] = []
     for document in manifests.documents:
@@ -37,5 +37,5 @@ def _faults(document: Document) -> Iterator[Fault]:
         for error in validation.validate(Service, gateway.service)[:1]:
             name = gateway.service["metadata"]["name"]
             yield admission.INVALID.at(
-                origin, refusal=f"istioctl would make Service {name} of it, which is refused: {error}"
+                origin, refusal=f"istioctl creates Service {name} from it, which is refused: {error}"
             )

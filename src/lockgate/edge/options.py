@@ -1,4 +1,4 @@
-"""What the user asks of `up`, read from the command line."""
+"""The options of `up`, from the command line and lockgate.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAMBDA = "lambda:"
 
 
 class BadOption(ValueError):
-    """An option's value is not what it takes. The message says what it takes."""
+    """An option has an invalid value. The message describes valid ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,23 @@ class Options:
     paths: tuple[str, ...]
     name: str = "default"
     backends: Mapping[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)
-    functions: Mapping[str, str] = field(default_factory=dict)  # Lambda's, by name, to URL
-    ports: Mapping[str, int] = field(default_factory=dict)  # of NAMED_PORTS, or of a load balancer's listener by number
+    functions: Mapping[str, str] = field(default_factory=dict)  # Lambda functions' URLs by name
+    ports: Mapping[str, int] = field(default_factory=dict)  # by a name of NAMED_PORTS or a listener's port
     open_proxy: bool = False
     supply: bool = True
-    """Whether what the manifests take for granted is supplied. What is named here is there in any case."""
+    """Whether to supply what the manifests take for granted. What these options name always exists."""
     account: str | None = None
     region: str | None = None
-    hosted_zones: Mapping[str, str] = field(default_factory=dict)  # by name, to id
-    user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # by client id, to secret
-    quotas: Mapping[str, int] = field(default_factory=dict)  # of ELBv2, by the names of DescribeAccountLimits
+    hosted_zones: Mapping[str, str] = field(default_factory=dict)  # IDs by name
+    user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets by client ID
+    quotas: Mapping[str, int] = field(default_factory=dict)  # ELBv2's, by the names of DescribeAccountLimits
     opened: tuple[str, ...] = ()
-    """What a lockgate.yaml opens or leads elsewhere, a sentence each: it may have come with somebody's repository."""
+    """One sentence for each setting of lockgate.yaml that exposes or redirects something: the file may be another
+    person's."""
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:
-    """``NS/SERVICE:PORT=URL`` to the Service port and the address of the program; functions are passed over. Raises
+    """``NS/SERVICE:PORT=URL`` as a map from Service port to the program's address. Functions are skipped. Raises
     `BadOption`."""
     found: dict[tuple[str, str, int], tuple[str, int]] = {}
     for text in texts:
@@ -51,7 +52,7 @@ def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]
         url = _url(match["url"])
         if url is None or url.scheme != "http" or not url.port or url.path not in ("", "/"):
             raise BadOption(
-                f"{match['url']!r} is not http://HOST:PORT; TLS to a backend is asked for by a DestinationRule"
+                f"{match['url']!r} is not http://HOST:PORT; configure TLS to a backend with a DestinationRule"
             )
         host = "127.0.0.1" if url.hostname == "localhost" else url.hostname or ""
         found[match["namespace"], match["service"], int(match["port"])] = (host, url.port)
@@ -59,7 +60,7 @@ def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]
 
 
 def functions(texts: Sequence[str]) -> dict[str, str]:
-    """``lambda:NAME=URL`` to the URL of a Lambda function, by its name; others are passed over. Raises `BadOption`."""
+    """``lambda:NAME=URL`` as a map from function name to URL. Others are skipped. Raises `BadOption`."""
     found: dict[str, str] = {}
     for text in texts:
         if not text.startswith(_LAMBDA):
@@ -73,7 +74,7 @@ def functions(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _url(text: str) -> SplitResult | None:
-    """None for what has no host, a port that is none, or is no URL at all."""
+    """None if there is no host, the port is invalid, or it is not a URL."""
     try:
         url = urlsplit(text)
         return url if url.hostname and url.port != 0 and " " not in text else None
@@ -93,6 +94,6 @@ def ports(texts: Sequence[str]) -> dict[str, int]:
             )
         port = int(match["port"])
         if not 0 < port < 65536:
-            raise BadOption(f"{port} is no port")
+            raise BadOption(f"{port} is not a valid port")
         found[match["name"]] = port
     return found

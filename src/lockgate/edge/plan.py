@@ -1,4 +1,4 @@
-"""From manifests to what an edge is made of, before anything runs: `up` starts from it, `show` prints a part of it."""
+"""Plans an edge from manifests before anything runs. `up` starts from it; `show` prints a part of it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from lockgate.resources.reader import Document
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`manifests` are the user's, with stand-ins for placeholders. `resources` are all objects: theirs, those that
-    IstioOperators lead to, and those that are supplied."""
+    """`manifests` are the user's, with placeholders filled. `resources` are all objects: the user's, those from
+    IstioOperators, and those supplied."""
 
     manifests: Manifests
     resources: tuple[Resource, ...]
@@ -36,7 +36,7 @@ Settle: TypeAlias = Callable[[Manifests], Manifests]
 
 
 def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None, secret_access_key: str = "") -> Plan:
-    """`settle` says which of the manifests count, in a running edge whose files change (`edge.settling`)."""
+    """`settle` decides which of the manifests count in a running edge whose files change (see `edge.settling`)."""
     place = locate([each.manifest for each in manifests.documents], options)
     manifests = refuse_impossible_gateways(fill(manifests, place))
     if settle is not None:
@@ -55,7 +55,7 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
 
 
 def filled(manifests: Manifests, options: Options) -> Manifests:
-    """With stand-ins for placeholders."""
+    """The manifests with placeholders filled."""
     place = locate([each.manifest for each in manifests.documents], options)
     return refuse_impossible_gateways(fill(manifests, place, stand_in=options.supply))
 
@@ -63,14 +63,14 @@ def filled(manifests: Manifests, options: Options) -> Manifests:
 def load_balancers(
     planned: Plan, earlier: Stacks | None = None, *, instead: Mapping[ObjectKey, Resource | None] | None = None
 ) -> Stacks:
-    """The stacks that the Ingresses lead to. What has not changed since `earlier` is not built again. `instead` are the
-    objects that the cluster has in place of some of the manifests, None for none."""
+    """The stacks of the Ingresses; unchanged ones since `earlier` are reused. `instead` replaces manifests by the
+    cluster's versions of the objects; None means that the object does not exist."""
     resources = [kept for each in planned.resources if (kept := (instead or {}).get(each.key, each)) is not None]
     return stack_from_manifests(resources, earlier=earlier)
 
 
 def controller_flags(planned: Plan) -> Settings:
-    """Of the AWS Load Balancer Controller: its webhooks go by them before anything is built."""
+    """The settings of the AWS Load Balancer Controller, which its webhooks need before anything is built."""
     return controller(planned.resources, DEFAULTS).settings
 
 

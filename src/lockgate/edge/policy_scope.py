@@ -1,4 +1,4 @@
-"""Which workloads an Istio policy selects: the ingress gateway, or applications alone."""
+"""The workloads that an Istio policy selects: the ingress gateway, or applications only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GatewayPods:
         found = []
         for workload in gateway_workloads(services, gateways):
             selected = dict(workload.labels)
-            # What Istio's charts label the Pods with beyond what their Service selects.
+            # Istio's charts set these labels on Pods in addition to the Service's selector.
             labels = {"app": workload.name, "istio": workload.name.removeprefix("istio-")} | selected
             for deployment in deployments:
                 if deployment.namespace == workload.namespace and selected.items() <= deployment.pod_labels.items():
@@ -40,9 +40,10 @@ class GatewayPods:
         return cls(tuple(found), install(operators[0]).mesh.root_namespace if operators else _ROOT_NAMESPACE)
 
     def scope(self, policy: JsonObject) -> Scope:
-        """Istio's rule: by labels in the policy's own namespace, in the root namespace everywhere; all without labels.
+        """Istio's rule: labels select in the policy's namespace, in the root namespace everywhere; no labels select
+        all.
 
-        A policy for a Gateway by name (`targetRefs`) is the gateway's; an EnvoyFilter for sidecars is not.
+        A policy with `targetRefs` to a Gateway applies to the gateway; an EnvoyFilter for sidecars does not.
         """
         spec = _object(policy.get("spec"))
         targets = [*_objects(spec.get("targetRefs")), *_objects([spec.get("targetRef")])]

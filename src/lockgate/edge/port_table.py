@@ -1,4 +1,4 @@
-"""What kube-proxy knows: which endpoints stand behind a node port, a cluster address or a Pod's address."""
+"""kube-proxy's table: the endpoints behind a node port, a cluster IP or a Pod IP."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class PortTable:
-    """Looked up by dict. A table of all Services is joined from one for each, as most of them stay what they are."""
+    """Looked up by dict. The table of all Services is joined from one table per Service, since most of them do not
+    change."""
 
-    instances: frozenset[str] = frozenset()  # the EC2 instances and addresses that are this machine
+    instances: frozenset[str] = frozenset()  # EC2 instances and addresses of this machine
     node_ports: dict[int, tuple[Address, ...]] = field(default_factory=dict)
     cluster_addresses: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
 
@@ -54,10 +55,10 @@ class PortTable:
         return made
 
     def resolve(self, target: Target, target_type: TargetType) -> tuple[Address, ...]:
-        """Where a target's connections really go; empty when nothing is there to connect to."""
+        """The addresses to which a target's connections go; empty if nothing is there."""
         if target_type == "instance":
             return self.node_ports.get(target.port, ()) if target.id in self.instances else ()
-        if target.id in self.instances:  # the node's own address: a node port, or a program beside the cluster
+        if target.id in self.instances:  # the node's address: a node port, or a program outside the cluster
             return self.node_ports.get(target.port) or (("127.0.0.1", target.port),)
         if through_service := self.cluster_addresses.get((target.id, target.port)):
             return through_service

@@ -1,13 +1,13 @@
-"""Decides what is served while files change: the last good state of what is broken, half written or gone for a moment.
+"""Decides what is served while files change: the last good state of files that are broken, half-written or missing.
 
-Tools rarely change a folder in one step. A shell empties the file that a command will write to; a build removes its
-output and makes it again; git and editors replace one file after the other. An edge that applied each of these states
-would delete objects that are back a moment later, and a load balancer made again has another ARN and another DNS name.
+Tools rarely change a folder in one step. A shell truncates the file that a command will write; a build deletes its
+output and recreates it; git and editors replace one file after another. Applying each intermediate state would delete
+objects that return a moment later, and a recreated load balancer has a new ARN and DNS name.
 
-So what is new or changed counts at once, and an object that is missing counts as removed once the files have been quiet
-for a while. How long depends on how it went missing: taken out of a file, it was edited; with its whole folder gone, a
-build is running. Three things never count as removals: an object whose file is broken (it may hide anything), whatever
-a path that has vanished held, and the last usable objects of all.
+New and changed objects therefore apply immediately, but a missing object counts as removed only after the files have
+been quiet for some time. The time depends on how it went missing: an object that was removed from a file was edited; if
+its whole folder is missing, a build is running. Three cases never count as removals: an object whose file is broken
+(which may hide anything), the contents of a path that has vanished, and the last usable objects.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _Identity: TypeAlias = tuple[str, str, str, str]  # group, kind, namespace, name
 class Absence(Enum):
     """How a file's objects went missing."""
 
-    EDITED = auto()  # the file is there, with other objects
-    EMPTIED = auto()  # the file is there, with nothing in it
-    DELETED = auto()  # the file is gone
-    UPROOTED = auto()  # the file's folder is gone, or is another one by the same name
-    WRITTEN = auto()  # a program has the file open for writing; what it holds does not count yet
-    UNREACHABLE = auto()  # a path that the user named is gone
-    LAST = auto()  # without them there would be nothing to serve
+    EDITED = auto()  # the file has other objects
+    EMPTIED = auto()  # the file is empty
+    DELETED = auto()  # the file is deleted
+    UPROOTED = auto()  # the file's folder is deleted or replaced
+    WRITTEN = auto()  # a program has the file open for writing; its content does not count yet
+    UNREACHABLE = auto()  # a path that the user named is missing
+    LAST = auto()  # there is nothing else to serve
 
 
 _QUIET = {
@@ -45,13 +45,14 @@ _QUIET = {
     Absence.WRITTEN: 120.0,
     Absence.UNREACHABLE: math.inf,
     Absence.LAST: math.inf,
-}  # s without a change of any file, after which the objects are removed
-_LONGEST = 120.0  # s, after which they are removed though the files never rest
+}  # seconds without a file change, after which the objects are removed
+_LONGEST = 120.0  # seconds, after which they are removed even if files keep changing
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The files apart from what they hold. `time` and `changed`, of the last change of any file, are in seconds."""
+    """The state of the files besides their content. `time` and `changed` (the last change of any file) are in
+    seconds."""
 
     time: float
     changed: float
@@ -62,9 +63,9 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """`manifests` are what to serve; `kept` are files with objects that are served though they are missing.
+    """`manifests` are those to serve; `kept` are files with missing objects that are still served.
 
-    `due` is when the first of them counts as removed, if nothing changes until then.
+    `due` is when the first of them counts as removed, if nothing changes before.
     """
 
     manifests: Manifests
@@ -73,13 +74,13 @@ class Settled:
 
 
 class Settling:
-    """Remembers which files have missing objects, since when, and how much quiet they need."""
+    """Tracks the files with missing objects, since when, and how long they must stay quiet."""
 
     def __init__(self) -> None:
         self._missing: dict[str, tuple[float, float]] = {}
 
     def settle(self, now: Manifests, before: Manifests, disk: Disk) -> Settled:
-        """`before` is what is served, `now` what the files hold."""
+        """`before` is what is served, `now` the current content of the files."""
         written = disk.written if disk.time < disk.changed + _QUIET[Absence.WRITTEN] else frozenset[str]()
         now = _without(now, written)
         missing, held = _compare(now, before)
@@ -101,9 +102,9 @@ class Settling:
         )
 
     def _since(self, file: str, absence: Absence, disk: Disk) -> tuple[float, float]:
-        """A folder that vanished and came back without the file needs as much quiet as one that is still gone."""
+        """A folder that returned without the file needs as much quiet as a missing folder."""
         since, quiet = self._missing.get(file, (math.inf, 0.0))
-        since = math.inf if math.isinf(_QUIET[absence]) else min(since, disk.time)  # an endless wait has no beginning
+        since = math.inf if math.isinf(_QUIET[absence]) else min(since, disk.time)  # an endless wait has no start
         return since, max(quiet, min(_QUIET[absence], _QUIET[Absence.UPROOTED]))
 
     def _due(self, file: str, absence: Absence, disk: Disk) -> float:
@@ -113,7 +114,7 @@ class Settling:
 
 
 def _compare(now: Manifests, before: Manifests) -> tuple[dict[str, list[Document]], list[Document]]:
-    """The objects that are missing, by file; and those whose file is broken, or that are there and refused."""
+    """The missing objects by file; and objects whose file is broken, or that exist but are refused."""
     here = {_identity(document) for document in now.documents if document.accepted}
     refused = {_identity(document) for document in now.documents if not document.accepted}
     missing: dict[str, list[Document]] = defaultdict(list)
@@ -146,7 +147,7 @@ def _absences(missing: Iterable[str], now: Manifests, disk: Disk) -> dict[str, A
 
 
 def _without(now: Manifests, files: frozenset[str]) -> Manifests:
-    """What the other files hold."""
+    """The manifests of all other files."""
     if not files:
         return now
     return replace(
@@ -158,7 +159,7 @@ def _without(now: Manifests, files: frozenset[str]) -> Manifests:
 
 
 def _with(now: Manifests, held: list[Document], before: Manifests, files: Set[str]) -> Manifests:
-    """With objects from before, and what was found in `files` then."""
+    """Adds objects from `before`, and the faults in `files` from then."""
     if not held and not files:
         return now
     gone = files - {each.position.file for each in now.documents}

@@ -1,6 +1,6 @@
-"""What manifests ask for and nothing on this machine does: a warning each, many of one kind in one line.
+"""Warns about settings in manifests that have no effect on this machine, with similar ones in one line.
 
-Which kinds and fields these are is said by `resources.effects`.
+`resources.effects` defines which kinds and fields these are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from lockgate.resources.reader import Document
 def without_effect(
     documents: Iterable[Document], resources: Sequence[Resource], foreign: Collection[ObjectKey] = ()
 ) -> tuple[Fault, ...]:
-    """`resources` are all objects of the edge: by them a policy's selector is read. `foreign` are the Ingresses whose
-    controller does not run here."""
+    """`resources` are all objects of the edge, against which policies' selectors are matched. `foreign` are Ingresses
+    of controllers that do not run here."""
     pods, reached = GatewayPods.of(resources), exposed(resources)
     found: dict[tuple[Row, str], list[tuple[Use, Document]]] = {}
     for document in (each for each in documents if each.accepted):
@@ -49,7 +49,7 @@ def _written(
 
 
 def _installed(document: Document, reached: Collection[Name]) -> Iterator[Use]:
-    """Of the Services that an IstioOperator leads to: a gateway's is of type LoadBalancer unless it says otherwise."""
+    """Settings of the Services of an IstioOperator: a gateway's Service is of type LoadBalancer by default."""
     if isinstance(document.resource, IstioOperator):
         for made in install(document.resource).gateways:
             metadata = made.service["metadata"]
@@ -64,6 +64,6 @@ def _faults(alike: Sequence[tuple[Use, Document]]) -> Iterator[Fault]:
 
 
 def _origin(use: Use, document: Document) -> Origin:
-    """What an IstioOperator leads to has its own place."""
+    """The origin of an IstioOperator's result is the operator."""
     path = use.paths[0] if use.paths and use.manifest is document.manifest else ()
     return Origin(document.key, path, at_key=True, definition=document.definition)

@@ -1,4 +1,4 @@
-"""Which Pods run on the machine, and who answers for a Service: decisions, without acting on them."""
+"""Decides which Pods run on the machine, and which endpoints a Service has."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MANAGER = "nodes.lockgate.dev"
 
 @dataclass(frozen=True, slots=True)
 class GatewayWorkload:
-    """A Pod that runs an Istio ingress gateway. Its labels are what a gateway Service selects."""
+    """A Pod that runs an Istio ingress gateway. Its labels are those that a gateway Service selects."""
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
-    name: str  # of the Service that it is named after
+    name: str  # the Service's name
     node_id: str
 
     @property
@@ -32,11 +32,11 @@ class GatewayWorkload:
 
 
 def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) -> tuple[GatewayWorkload, ...]:
-    """One workload for each set of labels that a Service selects and an Istio Gateway asks for.
+    """One workload for each set of labels that a Service selects and an Istio Gateway references.
 
-    Manifests rarely hold the gateway's Deployment (istioctl and Helm make it), but its Service says which labels its
-    Pods have. A Service that selects fewer labels than another of its namespace selects the same Pods. Istio's own
-    gateway Services have Pods before any Gateway asks for them; those listen for nothing yet.
+    Manifests rarely contain the gateway's Deployment (istioctl and Helm create it), but its Service has its Pods'
+    labels. A Service whose selector is a subset of another Service's, in the same namespace, selects the same Pods.
+    Istio's own gateway Services have Pods before any Gateway references them; these listen on no port yet.
     """
     asked = list(gateways)
     candidates = [service for service in services if is_candidate(service, asked)]
@@ -60,7 +60,8 @@ def is_candidate(service: Service, gateways: Iterable[Gateway]) -> bool:
 
 
 def _installed(service: Service) -> bool:
-    """Whether istioctl or the gateway chart made it: both select by the label `istio`, istiod and egress apart."""
+    """Whether istioctl or the gateway chart created it: both select by the label `istio`. istiod and egress do not
+    count."""
     value = service.spec.selector.get("istio", "pilot")
     return value != "pilot" and "egress" not in value
 
@@ -79,13 +80,13 @@ def gateway_pod(workload: GatewayWorkload, node: str) -> Pod:
 
 
 def target_port(service: Service, name: str) -> int:
-    """The number of the port that a gateway Pod listens on behind a Service port."""
+    """The number of the port on which a gateway Pod listens behind a Service port."""
     port = next(port for port in service.spec.ports if (port.name or "") == name)
     return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
 
 
 def slice_manifest(service: Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
-    """An EndpointSlice of one address that answers for ports of a Service, by port name."""
+    """An EndpointSlice with one address for ports of a Service, by port name."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -1,4 +1,4 @@
-"""Stand-ins for placeholders: what a team's pipeline would fill in before it applies the manifests."""
+"""Fills in placeholders that a team's pipeline replaces before it applies the manifests."""
 
 from lockgate.edge.standins.fill import fill
 

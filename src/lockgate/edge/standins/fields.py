@@ -1,6 +1,6 @@
-"""Where manifests hold names of AWS's, of DNS and of the cluster: the sort of each field that may be a placeholder.
+"""The fields that hold names of AWS, DNS and the cluster, each with the sort of value that it takes.
 
-A path is written with dots; ``[]`` is each item of a list, ``*`` each value of a map.
+Paths are dotted; ``[]`` means each item of a list, ``*`` each value of a map.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from lockgate.ingress.annotations.spec import BOOL, INT32, INT64, AnyAnnotation
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The annotation's whole text is one value."""
+    """The annotation's text is a single value."""
 
     sort: Sort
 
@@ -53,14 +53,14 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """``k=v,k=v``: the values by their keys."""
+    """``k=v,k=v``: values by key."""
 
     sorts: Mapping[str, Sort]
 
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """JSON: the strings by the key they stand under, in lower case, since the controller ignores case."""
+    """JSON: strings by their lower-case key, because the controller ignores case."""
 
     sorts: Mapping[str, Sort]
 
@@ -154,7 +154,7 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
     ("", "ConfigMap"): {},
     ("", "Namespace"): {},
 }
-"""By API group and kind. Kinds that are missing here are left as they are."""
+"""By API group and kind. Other kinds are not changed."""
 
 _BUCKETS: Final = {f"{logs}.s3.bucket": BUCKET for logs in ("access_logs", "connection_logs", "health_check_logs")}
 _ACTION: Final = {
@@ -193,9 +193,9 @@ _NUMBERS: Final = (BOOL, INT32, INT64)
 
 
 def written(key: str) -> Written | None:
-    """How an annotation's text holds its values; None for an annotation that is not looked into."""
-    if (known := _KEYS.get(key)) is not None:
-        return known
+    """The structure of an annotation's text; None for an annotation that is not inspected."""
+    if (form := _KEYS.get(key)) is not None:
+        return form
     return next((how for stem, how in _FAMILIES if key.startswith(stem)), None)
 
 

@@ -1,7 +1,7 @@
-"""Replaces the placeholders of manifests by values that work here, and reports each with its place.
+"""Replaces placeholders in manifests by values that work here, and reports each with its place.
 
-A team's repository often holds ``<region>`` or ``${DOMAIN}`` where its pipeline puts a value. Such a field would stop
-the object that it stands in, and with it the edge; here something proper stands in for it.
+Repositories often contain ``<region>`` or ``${DOMAIN}``, which a pipeline replaces. Such a field would block its
+object, and with it the edge, so it gets a valid value here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lockgate.resources.reader import Document
 
 @dataclass(frozen=True, slots=True)
 class _Replaced:
-    """A value that was replaced: `made` is None where the field was left out."""
+    """A replaced value; `made` is None if the field was removed."""
 
     path: Path
     text: str
@@ -37,7 +37,7 @@ class _Replaced:
 
 
 def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manifests:
-    """With a stand-in for each placeholder. Without `stand_in` they are reported, and stay."""
+    """Replaces each placeholder. Without `stand_in` they are only reported."""
     documents: list[Document] = []
     faults = list(manifests.faults)
     suspects = _Suspects()
@@ -166,7 +166,7 @@ def _put(manifest: Any, path: Path, made: str | int | None) -> None:
 
 
 def _annotations(before: Mapping[str, Any], after: dict[str, Any], place: Place) -> Iterator[_Replaced]:
-    """Writes the stand-ins into `after`, and yields what was replaced."""
+    """Writes the new values into `after`, and yields the replacements."""
     for key, text in before.items():
         if not isinstance(text, str) or (how := written(key)) is None:
             continue
@@ -190,7 +190,7 @@ def _items(path: Path, text: str, sort: Sort, place: Place, after: dict[str, Any
     for item in filter(None, (part.strip() for part in text.split(","))):
         seed = item
         while (change := _change(path, seed, sort, place)) is not None and sort is SUBNET and change.made in made:
-            seed += "?"  # the same blank for several subnets
+            seed += "?"  # the same placeholder for several subnets
         made += [item if change is None else str(change.made)]
         if change is not None:
             changed = True
@@ -220,7 +220,7 @@ def _json(path: Path, text: str, sorts: Mapping[str, Sort], place: Place, after:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return  # the controller says what is wrong with it
+        return  # the controller reports the fault
     found: list[_Replaced] = []
     _strings(value, sorts, place, path, found)
     if found:
@@ -238,15 +238,15 @@ def _strings(value: Any, sorts: Mapping[str, Sort], place: Place, path: Path, fo
             found.append(change)
 
 
-# --- what the API server would refuse ----------------------------------------------------------------------------
+# --- values that the API server would refuse ----------------------------------------------------------------------
 
-_NUMBERS: Final = {"port": 80, "number": 80, "attempts": 2}  # retries of none are refused, and Istio's default is 2
+_NUMBERS: Final = {"port": 80, "number": 80, "attempts": 2}  # 0 attempts are refused; Istio's default is 2
 _TRIES = 5  # one fault may hide another
 
 
 def _refused(group: str, kind: str, manifest: JsonObject) -> Iterator[_Replaced]:
-    """Placeholders that keep the object from being stored, in whatever field: numbers, durations, choices. Each is left
-    out where it may be."""
+    """Placeholders in any field for which the API server would refuse the object: numbers, durations, enums. Optional
+    fields are removed."""
     model = kinds().get((group, kind))
     for _ in range(_TRIES if model is not None else 0):
         assert model is not None
@@ -273,11 +273,11 @@ def _at(value: Any, path: Path) -> Any:
     return value
 
 
-# --- words -------------------------------------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------------------------------------
 
 
 def _shown(path: Path) -> str:
-    """``spec.rules[0].host``; of an annotation its name without the prefix that all of them share."""
+    """A path such as ``spec.rules[0].host``; for an annotation its name without the common prefix."""
     if path[:2] == ("metadata", "annotations"):
         return str(path[2])
     shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)

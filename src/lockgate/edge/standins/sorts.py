@@ -1,4 +1,4 @@
-"""What values are, by the sort of field that holds them: which are proper, and what stands in for a placeholder."""
+"""Sorts of values: which values are valid, and the replacement for a placeholder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from lockgate.resources.placeholders import Token, masked, slug, substitute, tok
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One sort of value. `noun` names it with its article; `production` says what a placeholder leads to on AWS and in
-    a cluster. `stand_in` is a proper value in place of an improper one; None means that the field is left out, so that
-    its default counts."""
+    """One sort of value. `noun` is its name with an article; `production` describes the effect of a placeholder on AWS
+    and in a cluster. `stand_in` is the replacement; None removes the field, so that its default applies."""
 
     noun: str
     production: str
@@ -27,11 +26,11 @@ class Sort:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether an improper value is one that somebody meant to fill in."""
+    """Whether an invalid value is a placeholder."""
     return not text.strip() or bool(tokens(text)) or masked(text)
 
 
-# --- stand-ins ---------------------------------------------------------------------------------------------------
+# --- replacements ------------------------------------------------------------------------------------------------
 
 
 def _slugged(text: str, _place: Place) -> str:
@@ -47,12 +46,12 @@ def _always(value: str) -> Callable[[str, Place], str]:
 
 
 def _id(prefix: str) -> Callable[[str, Place], str]:
-    """An id of EC2 that stays the same for the same placeholder."""
+    """An EC2 ID, always the same for the same placeholder."""
     return lambda text, _place: f"{prefix}0{blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def _host(text: str, _place: Place) -> str:
-    """Each token becomes a label, and one at the end a domain: ``api.${DOMAIN}`` is ``api.domain.example``."""
+    """Each token becomes a label; a token at the end becomes a domain: ``api.${DOMAIN}`` is ``api.domain.example``."""
     namespace, slash, host = text.rpartition("/")  # an Istio Gateway's hosts may name a namespace
     return substitute(namespace, slug) + slash + substitute(host, lambda token: _label(token, host)).lower()
 
@@ -65,7 +64,7 @@ def _label(token: Token, host: str) -> str:
 
 
 def _words(token: Token) -> str:
-    """A host in angle brackets keeps its dots, ``<your-domain.com>``; those of ``${var.domain}`` are Terraform's."""
+    """A host in angle brackets keeps its dots (``<your-domain.com>``); dots in ``${var.domain}`` are Terraform's."""
     words = (token.default or token.name).lower()
     return (
         words if re.search(r"\.[a-z]{2,}$", words) and not words.startswith((".", "var.", "values.")) else slug(token)
@@ -73,24 +72,24 @@ def _words(token: Token) -> str:
 
 
 def _arn(service: str, resource: re.Pattern[str], made: Callable[[str], str]) -> Callable[[str, Place], str]:
-    """Whatever part of the ARN is proper stays."""
+    """Valid parts of the ARN are kept."""
 
     def stand_in(text: str, place: Place) -> str:
         written = parse_arn(text) or Arn("", "", "", "", "")
         region = written.region if written.region in REGIONS else place.region
         account = written.account if is_account(written.account) else place.account
         what = written.resource if resource.fullmatch(written.resource) and not masked(written.resource) else ""
-        # IAM's ARNs have no region.
+        # IAM ARNs have no region.
         return str(Arn(partition_of(region), service, region if service != "iam" else "", account, what or made(text)))
 
     return stand_in
 
 
-# --- what is proper ----------------------------------------------------------------------------------------------
+# --- validity ----------------------------------------------------------------------------------------------------
 
 
 def _or_none(sort: Sort) -> Sort:
-    """An annotation whose value ``none`` takes away what there is."""
+    """An annotation in which ``none`` removes the setting."""
     return replace(sort, proper=lambda text: text == "none" or sort.proper(text))
 
 
@@ -176,7 +175,7 @@ TARGET_GROUP_ARN: Final = _arn_of(
 )
 ROLE_ARN: Final = _arn_of(
     "the ARN of an IAM role",
-    "STS refuses to hand out the role's credentials",
+    "STS refuses the role's credentials",
     "iam",
     r"role/[\w+=,.@/-]+",
     lambda text: f"role/placeholder-{_hash(text)[:8]}",
@@ -197,7 +196,7 @@ REGION: Final = Sort(
     lambda text: text in REGIONS,
     lambda _, place: place.region,
 )
-ACCOUNT: Final = Sort("an AWS account id", "AWS knows no such account", is_account, lambda _, place: place.account)
+ACCOUNT: Final = Sort("an AWS account id", "AWS has no such account", is_account, lambda _, place: place.account)
 ZONE_ID: Final = Sort(
     "the id of a hosted zone",
     "Route 53 answers NoSuchHostedZone, and no certificate is issued",
@@ -248,7 +247,7 @@ ACCESS_KEY: Final = Sort(
 )
 INGRESS_CLASS: Final = Sort(
     "the name of an IngressClass",
-    "no controller takes the Ingress, and no load balancer is created",
+    "no controller serves the Ingress, and no load balancer is created",
     lambda text: bool(text) and _without_tokens(text),
     _always("alb"),
 )

@@ -1,4 +1,4 @@
-"""What a cluster and an account have, and an application's repository has not: decided from the manifests."""
+"""Supplies what a cluster and an account have but an application's repository does not, derived from the manifests."""
 
 from lockgate.edge.supply.pieces import AcmCertificate, Credential, KeyPair, Object, SecurityGroup, Subnet, Supply, Zone
 from lockgate.edge.supply.supply import supply

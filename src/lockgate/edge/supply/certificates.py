@@ -1,4 +1,4 @@
-"""ACM's certificates: those that Ingresses and their classes name, and those that are looked for by host."""
+"""ACM certificates: those that Ingresses and their classes name by ARN, and those discovered by host."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lockgate.ingress.certificates import covers
 from lockgate.ingress.references import References
 from lockgate.resources.arns import partition_of
 
-NAMES = 10  # of an ACM certificate, by default
+NAMES = 10  # ACM's default limit of names per certificate
 
 
 def certificates(
     references: Iterable[References], hosts: Sequence[str], zones: Sequence[str], place: Place
 ) -> tuple[AcmCertificate, ...]:
-    """`hosts` are all that the edge serves: a certificate that is named by its ARN is for all of them."""
+    """`hosts` are all hosts that the edge serves. A certificate that is named by ARN covers all of them."""
     references = tuple(references)
     arns = dict.fromkeys(arn for each in references for arn in each.certificates)
     names = covering(hosts, zones)

@@ -1,4 +1,4 @@
-"""IngressClasses that come with a controller's chart, and are in no application's repository."""
+"""IngressClasses that controllers' charts create and application repositories do not contain."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressCla
 from lockgate.resources.model import JsonObject
 
 ALB: Final = "alb"
-"""The class that the AWS Load Balancer Controller's chart makes."""
+"""The class that the AWS Load Balancer Controller's chart creates."""
 
-# Those that the charts of other controllers make, with their controllers' names.
+# The classes of other controllers' charts, with their controller names.
 _OTHERS: Final = {
     "nginx": "k8s.io/ingress-nginx",
     "traefik": "traefik.io/ingress-controller",
@@ -30,7 +30,7 @@ _OTHERS: Final = {
 
 
 def ingress_classes(objects: Objects) -> Iterator[Object]:
-    """A class of any other name is left to the controller's webhook, which refuses the Ingress."""
+    """Classes with any other name are not supplied: the controller's webhook refuses the Ingress."""
     there = {each.name for each in objects.all(IngressClass)}
     users: dict[str, Ingress] = {}
     for ingress in objects.all(Ingress):
@@ -46,7 +46,7 @@ def ingress_classes(objects: Objects) -> Iterator[Object]:
 
 
 def _alb(objects: Objects, named: str) -> Object:
-    """Whose class it is, the parameters of that name say."""
+    """The parameters with this name decide which controller the class belongs to."""
     of_auto_mode = objects.get(AutoIngressClassParams, "", ALB) is not None
     controller = auto_mode.CONTROLLER if of_auto_mode else CONTROLLER
     spec: JsonObject = {"controller": controller}

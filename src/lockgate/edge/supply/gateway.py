@@ -1,4 +1,4 @@
-"""Istio's ingress gateway: its Service, where Gateways exist and nothing brings one."""
+"""The Service of Istio's ingress gateway, if there are Gateways but no such Service."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from lockgate.resources.kinds import Gateway, Ingress, Service
 
 _NAME: Final = "istio-ingressgateway"
 _NAMESPACE: Final = "istio-system"
-_LABELS: Final = {"app": _NAME, "istio": "ingressgateway"}  # of the default profile's Pods
+_LABELS: Final = {"app": _NAME, "istio": "ingressgateway"}  # the labels of the default profile's Pods
 
-# istiod's own: what a gateway Service of the default profile has besides the Gateways' ports.
+# The status port, which a gateway Service of the default profile has in addition to the Gateways' ports.
 _STATUS: Final = ("status-port", 15021, 15021)
 _TARGETS: Final = {80: 8080, 443: 8443}
 
 
 def gateway_services(objects: Objects) -> Iterator[Object]:
-    """A Service for each set of labels that Gateways select. Where there is one gateway, a Gateway that selects another
-    one is a mistake, and is left to be found."""
+    """A Service for each set of labels that Gateways select. If there is a gateway already, a Gateway that selects
+    another one is a mistake, which is reported instead."""
     if gateway_workloads(objects.all(Service), objects.all(Gateway)):
         return
     missing: dict[tuple[tuple[str, str], ...], list[Gateway]] = {}
@@ -40,13 +40,13 @@ def gateway_services(objects: Objects) -> Iterator[Object]:
 
 
 def _is_ingress(gateway: Gateway) -> bool:
-    """Traffic that leaves the mesh, or comes from another cluster's, has gateways of its own."""
+    """Egress and east-west traffic has other gateways."""
     text = " ".join(gateway.spec.selector.values())
     return "egress" not in text and "eastwest" not in text and bool(gateway.spec.servers)
 
 
 def _led_to(objects: Objects) -> Iterator[tuple[Name, Ingress]]:
-    """Services that Ingresses lead to and that do not exist, those with a gateway's name first."""
+    """Missing Services that Ingresses reference, those with a gateway's name first."""
     found = [pair for ingress in objects.all(Ingress) for pair in _missing_backends(objects, ingress)]
     yield from sorted(found, key=lambda pair: not re.search("istio|ingress|gateway", pair[0][1]))
 
@@ -68,7 +68,7 @@ def _service(
 ) -> Object:
     first = gateways[0]
     ports = {name: (port, target) for name, port, target in _ports(gateways)}
-    if led:  # an Ingress says what it is called
+    if led:  # the Ingress has the name
         (namespace, name), ingress = led.pop(0)
         led[:] = [each for each in led if each[0] != (namespace, name)]
         why = f"because Ingress {ingress.name} leads to it"
@@ -82,7 +82,7 @@ def _service(
 
 
 def _service_name(labels: Mapping[str, str]) -> str:
-    """As Istio's charts name it: after the label ``app``, and ``istio: ingress`` belongs to istio-ingress."""
+    """The name in Istio's charts: that of the label ``app``; ``istio: ingress`` belongs to istio-ingress."""
     value = labels.get("app") or labels.get("istio") or next(iter(labels.values()), _NAME)
     name = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
     return f"istio-{name}" if name == "ingress" else name[:63] or _NAME
@@ -92,14 +92,14 @@ def _ports(gateways: Iterable[Gateway]) -> Iterator[tuple[str, int, int]]:
     numbers = dict.fromkeys((80, 443, *(each.port.number for one in gateways for each in one.spec.servers)))
     yield _STATUS
     for number in numbers:
-        if number in _TARGETS.values():  # a Gateway may name the Pods' own port, which port 80 or 443 leads to
+        if number in _TARGETS.values():  # a Gateway may name the Pods' port, to which port 80 or 443 leads
             continue
         name = {80: "http2", 443: "https"}.get(number, f"tcp-{number}")
         yield name, number, _TARGETS.get(number, number)
 
 
 def _namespace(objects: Objects, gateways: Sequence[Gateway], labels: Mapping[str, str]) -> str:
-    """That of the Secrets which its servers name: Istio reads them beside the gateway's Pods, and nowhere else."""
+    """The namespace of its servers' Secrets, because Istio reads them only from the gateway's namespace."""
     named = {name for gateway in gateways for server in gateway.spec.servers for name in credentials_of(server)}
     holding = {namespace for namespace, name in made_secrets(objects) if name in named}
     if len(holding) == 1:

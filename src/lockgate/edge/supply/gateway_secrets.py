@@ -1,4 +1,4 @@
-"""Secrets with certificates that Gateways name, and nobody makes."""
+"""TLS Secrets that Gateways reference and nothing creates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lockgate.resources.kinds import Certificate, Gateway, Ingress, Secret, Serv
 
 
 def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> tuple[KeyPair, ...]:
-    """The Secrets that servers of Gateways name and nobody makes. One that exists in another namespace than the
-    gateway's is the user's mistake, and is left to be found."""
+    """The Secrets that Gateways' servers reference and nothing creates. A Secret that exists in another namespace than
+    the gateway's is the user's mistake, and is reported."""
     made = set(made_secrets(objects))
     names = {name for _, name in made}
     workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
@@ -46,7 +46,7 @@ def credentials_of(server: Server) -> tuple[str, ...]:
 
 
 def made_secrets(objects: Objects) -> Iterator[Name]:
-    """Secrets that are there, or that cert-manager or Reflector will make."""
+    """Secrets that exist, or that cert-manager or Reflector will create."""
     for secret in objects.all(Secret):
         yield secret.namespace, secret.name
         yield from _reflected(secret.name, secret.metadata.annotations)
@@ -72,7 +72,7 @@ def _reflected(name: str, annotations: Mapping[str, str]) -> Iterator[Name]:
 def _names(
     server: Server, gateway: Gateway, objects: Objects, hosts: Sequence[str], zones: Sequence[str]
 ) -> tuple[str, ...]:
-    """What a team would have put into the certificate: the server's hosts, else those of the routes that use it."""
+    """The names in the certificate: the server's hosts, or those of the routes that use it."""
     own = [host for host in (each.rpartition("/")[2] for each in server.hosts) if is_public(host)]
     if own:
         return tuple(dict.fromkeys(own))

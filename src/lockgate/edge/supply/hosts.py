@@ -1,4 +1,4 @@
-"""The public names of an edge, and the zones and certificates that such names belong to."""
+"""The public host names of an edge, and the zones and certificates for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go",
 
 
 def hosts(objects: Objects) -> tuple[str, ...]:
-    """The names that Ingresses, Gateways and VirtualServices serve, each once."""
+    """The hosts of Ingresses, Gateways and VirtualServices, without duplicates."""
     return tuple(dict.fromkeys(_hosts(objects)))
 
 
@@ -37,9 +37,9 @@ def is_public(host: str) -> bool:
 
 
 def registrable(host: str) -> str:
-    """The name that a team would own a zone for: ``example.com`` of ``a.b.example.com``, ``example.co.uk`` likewise.
+    """The domain for which a team would own a zone: ``example.com`` for ``a.b.example.com``, or ``example.co.uk``.
 
-    Without the public suffix list, by the shape of the name; a zone that an issuer names goes before.
+    It follows from the form of the name, without the public suffix list. A zone that an issuer names takes precedence.
     """
     labels = host.removeprefix("*.").split(".")
     keep = 3 if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS else 2
@@ -47,7 +47,7 @@ def registrable(host: str) -> str:
 
 
 def common_parent(names: Iterable[str]) -> str:
-    """The longest name that all of them are at or under."""
+    """The longest name that equals or contains all of them."""
     reversed_ = [name.removeprefix("*.").split(".")[::-1] for name in names]
     shared: list[str] = []
     for labels in zip(*reversed_, strict=False):
@@ -66,12 +66,12 @@ def zone_of(host: str, zones: Container[str]) -> str | None:
 
 
 def covering(hosts: Iterable[str], zones: Sequence[str]) -> tuple[str, ...]:
-    """The names a team would ask a certificate for: each zone's apex and wildcard, deeper hosts by their parent."""
+    """The names in a team's certificate: each zone's apex and wildcard; for deeper hosts, their parent's wildcard."""
     names: dict[str, None] = {}
-    known = frozenset(zones)
+    candidates = frozenset(zones)
     for host in sorted(hosts, key=lambda each: (each.count("."), each)):
         bare = host.removeprefix("*.")
-        zone = zone_of(bare, known)
+        zone = zone_of(bare, candidates)
         if zone is None:
             names[host] = None
             continue

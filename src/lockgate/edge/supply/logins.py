@@ -1,4 +1,4 @@
-"""Clients of Amazon Cognito user pools that manifests have users log in at, and no manifest makes."""
+"""Clients of Amazon Cognito user pools that manifests reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lockgate.ingress.references import References
 def user_pool_clients(
     references: Iterable[References], named: Mapping[str, str], secret_key: str
 ) -> Iterator[UserPoolClient]:
-    """Each once. `named` has secrets by client id; others follow from `secret_key`, the edge's own."""
+    """Clients without duplicates. `named` has secrets by client ID; others are derived from the edge's `secret_key`."""
     made: set[tuple[str, str]] = set()
     for found in (each.user_pool for each in references if each.user_pool is not None):
         from lockgate.loadbalancer.cognito import POOL

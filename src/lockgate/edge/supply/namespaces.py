@@ -1,4 +1,4 @@
-"""Namespaces: of the objects, and those that components live in."""
+"""Namespaces of the objects and of components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ STANDING: Final = frozenset({"default", "kube-system", "kube-public", "kube-node
 def namespaces(
     objects: Objects, supplied: Sequence[Object], key_pairs: Sequence[KeyPair], issuers: str
 ) -> Iterator[Object]:
-    """Each once; one line reports those that hold objects. `issuers` is where ClusterIssuers have their Secrets."""
+    """Namespaces without duplicates; one line reports those with objects. `issuers` is the namespace for
+    ClusterIssuers' Secrets."""
     there = {namespace.name for namespace in objects.all(Namespace)} | STANDING
     holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
     holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
@@ -38,13 +39,13 @@ def namespaces(
 
 
 def installed_namespaces(objects: Objects) -> Iterator[Object]:
-    """istioctl makes its own."""
+    """The namespaces that istioctl creates."""
     if any(True for _ in objects.all(IstioOperator)) and objects.get(Namespace, "", "istio-system") is None:
         yield _namespace("istio-system", "")
 
 
 def cluster_resource_namespace(objects: Objects) -> str:
-    """Where cert-manager has the Secrets of ClusterIssuers: its own namespace, unless its flag says another."""
+    """cert-manager's namespace for ClusterIssuers' Secrets: its own, unless a flag sets another."""
     for deployment in objects.all(Deployment):
         for container in deployment.spec.template.spec.get("containers") or ():
             if "cert-manager-controller" not in str(container.get("image", "")):

@@ -1,4 +1,4 @@
-"""Subnets and security groups of the VPC, by the ids and Name tags that load balancers' settings have."""
+"""Subnets and security groups of the VPC, with the IDs and Name tags in load balancers' settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lockgate.ingress.references import References
 
 
 def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
-    """Subnets that stand in one list get availability zones of their own, as a load balancer needs them."""
+    """Subnets of one list get different availability zones, as a load balancer requires."""
     zones: dict[str, int] = {}
     users: dict[str, str] = {}
     tagged: dict[tuple[tuple[str, str], ...], str] = {}
@@ -53,5 +53,5 @@ def _tagged(tags: tuple[tuple[str, str], ...], zone: int, user: str) -> Subnet:
 
 
 def _tags(wanted: Iterable[tuple[str, Sequence[str]]]) -> tuple[tuple[str, str], ...]:
-    """One value for each key: any fits a key without values."""
+    """One value for each key: any value matches a key without values."""
     return tuple((key, values[0] if values else "") for key, values in wanted)

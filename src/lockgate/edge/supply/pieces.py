@@ -1,5 +1,4 @@
-"""What is supplied, as values. Each piece carries the sentence that reports it (`why`), empty for one that goes without
-saying."""
+"""Supplied resources as values. Each has the sentence that reports it (`why`), empty if it needs no report."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ LABEL: Final = "lockgate.dev/supplied"
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A hosted zone. Several may have one name, and differ by their ids; None leaves the id open."""
+    """A hosted zone. Zones with equal names differ by ID; None leaves the ID open."""
 
     name: str
     zone_id: str | None
@@ -30,8 +29,8 @@ class AcmCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet of the default VPC: under exactly this `id`, or, without one, with these tags. `zone` counts the
-    region's availability zones from 0."""
+    """A subnet of the default VPC, with exactly this `id` or, without one, with these tags. `zone` is the index of the
+    region's availability zone."""
 
     id: str
     tags: tuple[tuple[str, str], ...]
@@ -41,7 +40,7 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class SecurityGroup:
-    """A security group of the default VPC: under exactly this `id`, or, without one, with the Name tag `name`."""
+    """A security group of the default VPC, with exactly this `id` or, without one, with the Name tag `name`."""
 
     id: str
     name: str
@@ -50,7 +49,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class UserPoolClient:
-    """Load balancers need its secret to log users in."""
+    """A user pool client. Load balancers need its secret to log users in."""
 
     pool_arn: str
     client_id: str
@@ -60,7 +59,7 @@ class UserPoolClient:
 
 @dataclass(frozen=True, slots=True)
 class EmptyWebAcl:
-    """`arn` is the one that it must have, empty where any will do."""
+    """`arn` is the required ARN; empty means any."""
 
     name: str
     arn: str
@@ -69,7 +68,7 @@ class EmptyWebAcl:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access key that manifests name: the embedded AWS API must know it."""
+    """An access key that manifests name, which the embedded AWS API must accept."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -77,7 +76,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A TLS Secret with a certificate for `names` that the edge's own CA signs, or, as an `authority`, with a CA."""
+    """A TLS Secret with a certificate for `names`, signed by the edge's CA, or as an `authority` a CA itself."""
 
     namespace: str
     name: str

@@ -1,4 +1,4 @@
-"""Secrets and ServiceAccounts that Ingresses and cert-manager's kinds name, and the AWS keys in them."""
+"""Secrets and ServiceAccounts that Ingresses and cert-manager's kinds reference, and the AWS keys in them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lockgate.resources.kinds import Certificate, ClusterIssuer, Ingress, Secret
 
 
 def issuers_namespace(issuer: AnyIssuer, cluster_namespace: str) -> str:
-    """Where cert-manager looks for an issuer's Secrets."""
+    """The namespace in which cert-manager looks up an issuer's Secrets."""
     return cluster_namespace if isinstance(issuer, ClusterIssuer) else issuer.namespace or "default"
 
 
 def aws_keys(
     objects: Objects, cluster_namespace: str, secret: str
 ) -> tuple[tuple[Object, ...], tuple[Credential, ...]]:
-    """The Secrets that are missing, with `secret` for their secret key, and all keys that issuers use."""
+    """The missing Secrets, with `secret` as their secret key, and all keys that issuers use."""
     values = _Values(objects)
     credentials: dict[str, str] = {}
     for issuer, _, route53 in route53_solvers(issuers(objects)):
@@ -41,7 +41,7 @@ def aws_keys(
 
 
 def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iterator[Object]:
-    """Secrets that are read for a value of their own: clients of login providers, external accounts, keystores."""
+    """Secrets with other values: clients of login providers, external accounts, keystores."""
     services = objects.among(Service)
     values = _Values(objects)
     users: dict[tuple[str, str], str] = {}
@@ -68,7 +68,7 @@ def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iter
 
 
 def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
-    """The CAs that issuers of type `ca` sign with."""
+    """The CAs of issuers of type `ca`."""
     made = {(each.namespace, each.spec.secret_name) for each in objects.all(Certificate)}
     for issuer in issuers(objects):
         namespace = issuers_namespace(issuer, cluster_namespace)
@@ -80,7 +80,7 @@ def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
 
 
 def service_accounts(objects: Objects, cluster_namespace: str) -> Iterator[Object]:
-    """Those with whose tokens issuers assume roles."""
+    """The ServiceAccounts whose tokens issuers use to assume roles."""
     there = {(each.namespace, each.name) for each in objects.all(ServiceAccount)}
     for issuer, _, route53 in route53_solvers(issuers(objects)):
         if route53.auth is None:
@@ -95,7 +95,7 @@ def service_accounts(objects: Objects, cluster_namespace: str) -> Iterator[Objec
 
 @dataclass
 class _Values:
-    """Values of Secrets: those that are there, and those that are made."""
+    """Values of Secrets: existing and generated ones."""
 
     objects: Objects
     made: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Services that routes lead to and no manifest has: applications that are deployed by other means."""
+"""Services that routes reference and no manifest contains, because other tools deploy those applications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def service(
     type_: str = "ClusterIP",
     selector: Mapping[str, str] | None = None,
 ) -> JsonObject:
-    """`ports` are the ports and target ports by name."""
+    """`ports` maps names to port and target port."""
     spec: JsonObject = {
         "type": type_,
         "ports": [{"name": key, "port": port, "targetPort": target} for key, (port, target) in ports.items()],
@@ -65,7 +65,7 @@ def _destinations(virtual_service: VirtualService) -> Iterator[tuple[str, int | 
 
 
 def _service_of(host: str, namespace: str) -> tuple[str, str] | None:
-    """Istio's reading of a destination: a name without a dot is of the VirtualService's namespace."""
+    """Istio's interpretation of a destination: a name without a dot is in the VirtualService's namespace."""
     if "." not in host:
         return (namespace, host)
     name, _, rest = host.partition(".")

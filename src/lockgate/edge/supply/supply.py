@@ -1,4 +1,4 @@
-"""Decides everything that is supplied. Nothing here acts."""
+"""Decides everything that is supplied, without creating it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from lockgate.resources.model import Resource
 def supply(
     resources: Sequence[Resource], options: Options, place: Place, settings: Settings, *, secret_access_key: str
 ) -> Supply:
-    """`resources` are the user's objects and those that IstioOperators lead to; `settings` are the load balancer
-    controller's; `secret_access_key` is for Secrets that are missing."""
+    """`resources` are the user's objects and those from IstioOperators; `settings` are the load balancer controller's;
+    `secret_access_key` is used in missing Secrets."""
     objects = Objects(resources)
     served = hosts(objects)
     if not options.supply:
@@ -83,7 +83,7 @@ def supply(
 def _named_only(
     objects: Objects, options: Options, place: Place, served: tuple[str, ...], secret_access_key: str
 ) -> Supply:
-    """What lockgate.yaml names, and what istioctl makes: the rest fails as it would in production."""
+    """Only what lockgate.yaml names and what istioctl creates. All else fails as in production."""
     clients = user_pool_clients(_references(objects, DEFAULTS), options.user_pool_clients, secret_access_key)
     return Supply(
         place,

@@ -1,4 +1,4 @@
-"""Web ACLs that manifests name: made without rules, so that their load balancers can be made."""
+"""Web ACLs that manifests reference, created without rules, so that their load balancers can be created."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ARN = re.compile(r"arn:aws[^:]*:wafv2:[^:]+:\d+:regional/webacl/(?P<name>[\w-]+)
 
 
 def web_acls(references: Iterable[References]) -> Iterator[EmptyWebAcl]:
-    """Each once; what is not the ARN of a web ACL is left to the API to refuse."""
+    """Web ACLs without duplicates. Invalid ARNs are skipped: the API refuses them."""
     made: set[str] = set()
     for name, arn in (pair for each in references for pair in _named(each)):
         if name not in made:

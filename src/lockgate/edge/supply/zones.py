@@ -1,4 +1,4 @@
-"""Hosted zones: those that issuers name, and those that the edge's hosts belong to."""
+"""Hosted zones: those that issuers name, and those of the edge's hosts."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def route53_solvers(issuers: Sequence[AnyIssuer]) -> Iterator[tuple[AnyIssuer, S
 
 
 def zones(objects: Objects, hosts: Sequence[str], named: Mapping[str, str]) -> tuple[Zone, ...]:
-    """`named` are the ids that lockgate.yaml gives, by name. A zone without an id of its own takes the one that another
-    issuer names: it is the same zone."""
+    """`named` are the IDs in lockgate.yaml, by name. A zone without an ID takes the one that another issuer names for
+    it."""
     found: dict[str, Zone] = {}
-    more: list[Zone] = []  # of a name that has another id already
+    more: list[Zone] = []  # zones whose name already has another ID
     for name, id_ in named.items():
         found[name] = Zone(name, id_, f"hosted zone {name}: created with the id {id_}, as lockgate.yaml says")
     for issuer, solver, route53 in route53_solvers(issuers(objects)):
         id_ = route53.hosted_zone_id.strip().removeprefix("/").removeprefix("hostedzone/")
         names = _names(objects, issuer, solver)
         for zone in _wanted(solver, names):
-            known = found.get(zone)
+            earlier = found.get(zone)
             taken = id_ in {each.zone_id for each in (*found.values(), *more)}
-            if known is None or (id_ and not taken and known.zone_id is None):
-                found[zone] = _named(issuer, zone, None if taken else id_)  # one id is one zone
+            if earlier is None or (id_ and not taken and earlier.zone_id is None):
+                found[zone] = _named(issuer, zone, None if taken else id_)  # an ID identifies one zone
             elif id_ and not taken:
                 more.append(_another(issuer, zone, id_, names))
     for host in hosts:
@@ -53,13 +53,13 @@ def _named(issuer: AnyIssuer, zone: str, id_: str | None) -> Zone:
 
 
 def _another(issuer: AnyIssuer, zone: str, id_: str, names: Sequence[str]) -> Zone:
-    """A second id under one domain is mostly that of a zone below it; else it is another zone of that name."""
+    """A second ID in one domain usually belongs to a subdomain's zone; otherwise to another zone with the same name."""
     below = common_parent(name for name in names if zone_of(name.removeprefix("*."), [zone]))
     return _named(issuer, below if below.endswith(f".{zone}") else zone, id_)
 
 
 def _names(objects: Objects, issuer: AnyIssuer, solver: Solver) -> tuple[str, ...]:
-    """The DNS names that the solver is for: those it selects, else those of the issuer's certificates."""
+    """The DNS names of the solver: those it selects, or those of the issuer's certificates."""
     if solver.selector and solver.selector.dns_names:
         return solver.selector.dns_names
     return tuple(
