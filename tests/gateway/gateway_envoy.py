@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.gateway.credentials import Credential, KeyPair
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.routing import Request
+from lockgate.resources.memo import Memo
 from lockgate.xds.gateway import snapshot
 
 T = TypeVar("T")

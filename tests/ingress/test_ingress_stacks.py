@@ -15,7 +15,8 @@ from lockgate.ingress.names import (
     target_group_name,
 )
 from lockgate.ingress.show import stack_json
-from lockgate.ingress.world import Settings
+from lockgate.ingress.subnets import Subnet
+from lockgate.ingress.world import Account, Settings
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.kinds import Ingress, Service
 from lockgate.resources.model import Resource
@@ -140,6 +141,18 @@ def test_one_changed_ingress_rebuilds_its_group_alone() -> None:
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
     third = stack_from_manifests(resources, earlier=second)
     assert not any(before is after for before, after in zip(second.stacks, third.stacks, strict=True))
+
+
+def test_a_changed_account_rebuilds_what_chooses_from_it() -> None:
+    resources = _many(1, 1)
+    empty = stack_from_manifests(resources, account=Account(subnets=()))
+    tags = {"kubernetes.io/role/internal-elb": "1"}
+    subnets = tuple(Subnet(f"subnet-{zone}", zone, tags, free_addresses=99) for zone in "ab")
+    filled = stack_from_manifests(resources, account=Account(subnets=subnets), earlier=empty)
+    assert empty.stacks == ()
+    assert [each.load_balancer.subnets for each in filled.stacks if each.load_balancer] == [("subnet-a", "subnet-b")]
+    again = stack_from_manifests(resources, account=Account(subnets=subnets), earlier=filled)
+    assert again.stacks[0] is filled.stacks[0]
 
 
 def test_a_fault_of_an_unchanged_group_is_where_its_object_is_now() -> None:

@@ -14,7 +14,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as SecretMessage
 
 from lockgate.gateway.credentials import Authority, KeyPair
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.gateway.model import (
     Cluster,
@@ -34,6 +33,7 @@ from lockgate.gateway.model import (
     VirtualHost,
     WeightedCluster,
 )
+from lockgate.resources.memo import Memo
 from lockgate.xds.gateway import AccessLog, snapshot
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
 

@@ -10,11 +10,11 @@ from lockgate.edge.mesh import installed_gateway, mesh_of
 from lockgate.edge.objects import Objects
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.build import Sources, build
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
 from lockgate.resources.faults import Fault
+from lockgate.resources.memo import Memo
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from lockgate.gateway.delegates import merged
 from lockgate.gateway.hosts import gateway_name, visible
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.routes import HttpRule, Rules, named_hosts
 from lockgate.resources import kinds
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 
 
 class Bindings:

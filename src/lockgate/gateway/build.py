@@ -16,7 +16,6 @@ from lockgate.gateway.credentials import SCHEME, secret_names
 from lockgate.gateway.destinations import Destinations, destinations
 from lockgate.gateway.hosts import narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings, Mesh, proxy_settings
 from lockgate.gateway.model import DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
 from lockgate.gateway.registry import Hosts, by_name, endpoints, hosts
@@ -30,6 +29,7 @@ from lockgate.resources import kinds
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.gateway.hosts import best_match, fully_qualified, visible
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
 from lockgate.resources.faults import Origin
+from lockgate.resources.memo import Memo
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.gateway.hosts import visible
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Discovery, Endpoint
 from lockgate.resources import kinds
 from lockgate.resources.faults import Origin
+from lockgate.resources.memo import Memo
 
 _SERVICE_NAME = "kubernetes.io/service-name"
 _EXPORT_TO = "networking.istio.io/exportTo"

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lockgate.gateway.hosts import ServerHost, server_hosts
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.workload import Workload
 from lockgate.resources import kinds
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 
 _HTTP_FAMILY = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY")
 

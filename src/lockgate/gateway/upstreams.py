@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from lockgate.gateway.clusters import cluster
 from lockgate.gateway.destinations import Destinations
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Cluster, Endpoint
 from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
@@ -15,6 +14,7 @@ from lockgate.gateway.routes import Reference
 from lockgate.resources import kinds
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 
 
 @dataclass(frozen=True, slots=True, eq=False)

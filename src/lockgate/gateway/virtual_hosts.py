@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.model import RouteConfiguration, VirtualHost
 from lockgate.gateway.routes import Translated
 from lockgate.resources.faults import Origin
+from lockgate.resources.memo import Memo
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,10 +15,8 @@ from lockgate.ingress import faults
 from lockgate.ingress.build import build
 from lockgate.ingress.flags import controller
 from lockgate.ingress.group import (
-    Group,
     InvalidClass,
     InvalidGroup,
-    Member,
     NotOurs,
     Owned,
     assemble,
@@ -39,9 +37,12 @@ from lockgate.resources.kinds import (
     Secret,
     Service,
 )
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey, Resource
 
 DEFAULTS: Final = Settings(cluster_name="lockgate")
+
+_USED: Final = (Ingress, Service, Secret, IngressClass, IngressClassParams, AutoIngressClassParams, Namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +57,7 @@ class Stacks:
     """Ingresses without a load balancer, each with the fault, which may be another member's."""
     foreign: frozenset[ObjectKey] = frozenset()
     """Ingresses of other controllers, or of none."""
-    _built: Mapping[GroupId, _Built] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """The inputs of a group's stack, and the result."""
-
-    uses: tuple[_Uses, ...]
-    used: tuple[Resource | None, ...]
-    result: Stack | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class _Uses:
-    """The Services and Secrets that a member references in its namespace."""
-
-    ingress: Ingress
-    params: IngressClassParams | None
-    auto: bool
-    services: tuple[Name, ...]
-    secrets: tuple[Name, ...]
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
 
 def stack_from_manifests(
@@ -95,7 +76,11 @@ def stack_from_manifests(
         flags = controller(resources, DEFAULTS)
         found += flags.faults
         settings = flags.settings
-    objects, substituted = _objects(resources)
+    memo = earlier.memo if earlier else Memo()
+    memo.turn()
+    account = memo.stable("account", account or Account())
+    settings = memo.stable("settings", settings)
+    objects, substituted = _objects(resources, memo)
     groups: dict[GroupId, list[Ingress]] = {}
     foreign: set[ObjectKey] = set()
     for ingress in objects.ingresses.values():
@@ -107,22 +92,9 @@ def stack_from_manifests(
                 refusals[ingress.key] = fault
             case GroupId() as owner:
                 groups.setdefault(owner, []).append(ingress)
-    built: dict[GroupId, _Built] = {}
-    before = earlier._built if earlier and earlier.settings == settings else {}
-    for group_id in sorted(groups):
-        try:
-            group = assemble(group_id, groups[group_id], objects, settings)
-            previous = before.get(group_id)
-            if previous is not None and _same(previous, group, objects):
-                built[group_id] = previous
-                continue
-            uses = tuple(_uses(member, objects) for member in group.members)
-            result = build(group, objects, account or Account(), settings)
-            built[group_id] = _Built(uses, _used(uses, objects), result)
-        except Refused as refused:
-            built[group_id] = _Built((), (), refused)
     stacks: list[Stack] = []
-    for group_id, result in ((group_id, each.result) for group_id, each in built.items()):
+    for group_id in sorted(groups):
+        result = _built(group_id, groups[group_id], objects, account, settings, memo)
         if isinstance(result, Refused):
             found.append(fault := faults.refused(result))
             refusals |= dict.fromkeys((ingress.key for ingress in groups[group_id]), fault)
@@ -130,7 +102,37 @@ def stack_from_manifests(
             stacks.append(result)
             found += [*result.faults, *_substituted_node_ports(result, substituted)]
     # Groups that share a Service all report its faults.
-    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, frozenset(foreign), built)
+    return Stacks(tuple(stacks), tuple(dict.fromkeys(found)), settings, refusals, frozenset(foreign), memo)
+
+
+def _built(
+    group_id: GroupId, ingresses: list[Ingress], objects: Objects, account: Account, settings: Settings, memo: Memo
+) -> Stack | Refused:
+    try:
+        group = assemble(group_id, ingresses, objects, settings)
+    except Refused as refused:
+        return refused
+    inputs: list[object] = [account, settings]
+    for member in group.members:
+        inputs += (member.ingress, member.params, member.auto)
+        inputs += _used(member.ingress, objects, memo)
+    return memo.depending(group_id, inputs, lambda: build(group, objects, account, settings))
+
+
+def _used(ingress: Ingress, objects: Objects, memo: Memo) -> Iterator[Resource | None]:
+    """Every object that the stack depends on because of this Ingress; None for a missing object."""
+    services = [objects.services.get((ingress.namespace, name)) for name in memo.made(_service_names, ingress)]
+    yield from services
+    for name in memo.made(_secret_names, ingress, *services):
+        yield objects.secrets.get((ingress.namespace, name))
+
+
+def _service_names(ingress: Ingress) -> list[str]:
+    return sorted(services_of(ingress))
+
+
+def _secret_names(ingress: Ingress, *services: Service | None) -> list[str]:
+    return sorted(secrets_of(ingress, {(each.namespace, each.name): each for each in services if each is not None}))
 
 
 def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:
@@ -148,7 +150,7 @@ def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | 
             return None
 
 
-def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
+def _objects(resources: Iterable[Resource], memo: Memo) -> tuple[Objects, frozenset[Name]]:
     """The objects by name, and the Services with substituted node ports."""
     ingresses: dict[Name, Ingress] = {}
     services: dict[Name, Service] = {}
@@ -159,12 +161,15 @@ def _objects(resources: Iterable[Resource]) -> tuple[Objects, frozenset[Name]]:
     namespaces: dict[str, dict[str, str]] = {}
     substituted: set[Name] = set()
     for resource in resources:
+        if not isinstance(resource, _USED):
+            continue
         name = (resource.namespace, resource.name)
+        resource = memo.stable(resource.key, resource)  # read again without a change, it is the same object
         match resource:
             case Ingress():
                 ingresses[name] = resource
             case Service():
-                services[name] = with_node_ports(resource)
+                services[name] = memo.made(with_node_ports, resource)
                 if services[name] is not resource:
                     substituted.add(name)
             case Secret():
@@ -208,34 +213,3 @@ def _substituted_node_ports(stack: Stack, substituted: frozenset[Name]) -> Itera
             reported.add(name)
             key = ObjectKey("", "Service", *name)
             yield codes.NODE_PORTS_OPEN.at(Origin(key, ("spec", "ports")))
-
-
-def _same(earlier: _Built, group: Group, objects: Objects) -> bool:
-    """Whether the group has the same inputs. Most of them are the same objects."""
-    if len(earlier.uses) != len(group.members):
-        return False
-    for uses, member in zip(earlier.uses, group.members, strict=True):
-        same = _equal(uses.ingress, member.ingress) and _equal(uses.params, member.params)
-        if not same or uses.auto != member.auto:
-            return False
-    return all(map(_equal, earlier.used, _used(earlier.uses, objects)))
-
-
-def _equal(first: Resource | None, second: Resource | None) -> bool:
-    return first is second or first == second
-
-
-def _uses(member: Member, objects: Objects) -> _Uses:
-    namespace = member.ingress.namespace
-    services = tuple((namespace, name) for name in sorted(services_of(member.ingress)))
-    secrets = tuple((namespace, name) for name in sorted(secrets_of(member.ingress, objects.services)))
-    return _Uses(member.ingress, member.params, member.auto, services, secrets)
-
-
-def _used(uses: tuple[_Uses, ...], objects: Objects) -> tuple[Resource | None, ...]:
-    """Every object on which the group's stack depends, besides the members; None for a missing object."""
-    used: list[Resource | None] = []
-    for each in uses:
-        used += [objects.services.get(name) for name in each.services]
-        used += [objects.secrets.get(name) for name in each.secrets]
-    return tuple(used)

@@ -8,9 +8,9 @@ import logging
 from lockgate.controllers.istiod.cache import Cache
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.gateway.install import MANAGER, OWNER_LABEL, InstalledGateway, install
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.resources import kinds
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 

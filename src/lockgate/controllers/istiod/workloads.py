@@ -9,13 +9,13 @@ from lockgate.controllers.istiod.cache import Objects
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
 from lockgate.resources import kinds
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 from lockgate.xds.snapshot import EMPTY, Snapshot
 
 if TYPE_CHECKING:

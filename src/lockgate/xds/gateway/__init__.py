@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from lockgate.gateway import model
 from lockgate.gateway.credentials import Credential
-from lockgate.gateway.memo import Memo
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.resources.faults import Origin
+from lockgate.resources.memo import Memo
 from lockgate.xds.gateway.clusters import cluster, load_assignment
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
 from lockgate.xds.gateway.pieces import ListenerPieces, RoutePieces

@@ -15,11 +15,14 @@ call, and saves one key per subject.
 Identity has one weakness: a function that builds an equal but new value makes all results that depend on it unusable.
 `stable` repairs this at the few places where it matters: if the new value equals the previous one of that name, it
 returns the previous object, and everything that depends on it is found again.
+
+Some functions find their inputs while they run: a stack depends on the Services that its Ingresses name. `depending`
+takes such inputs as a list of their own, apart from the function that uses them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -44,12 +47,14 @@ class Memo:
         self._misses = 0
         self._tables: dict[tuple[object, ...], tuple[object, dict[int, tuple[object, Any]]]] = {}
         self._old_tables = self._tables
-        self._stable: dict[str, Any] = {}
+        self._stable: dict[Hashable, Any] = {}
+        self._old_stable = self._stable
 
     def turn(self) -> None:
         if self._misses > len(self._now) // 2 + _SLACK:
             self._earlier, self._now, self._misses = self._now, {}, 0
             self._old_tables, self._tables = self._tables, {}
+            self._old_stable, self._stable = self._stable, {}
 
     def made(self, make: Callable[Arguments, Made], *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
         """`make(*arguments)`, or its earlier result."""
@@ -60,11 +65,20 @@ class Memo:
             kept = self._earlier.get(key)
             if kept is None:
                 self._misses += 1
-                kept = (
-                    arguments,
-                    make(*arguments, **named),
-                )  # keeps the arguments, so that their ids stay unique
+                # With the arguments, so that their ids stay theirs.
+                kept = (arguments, make(*arguments, **named))
             self._now[key] = kept
+        made: Made = kept[1]
+        return made
+
+    def depending(self, name: Hashable, inputs: Sequence[object], make: Callable[[], Made]) -> Made:
+        """`make()`, or its earlier result of this name if the inputs are the same; `make` may use nothing else."""
+        key = (name, *[one if type(one) in _BY_VALUE else id(one) for one in inputs])
+        kept = self._now.get(key) or self._earlier.get(key)
+        if kept is None:
+            self._misses += 1
+            kept = (inputs, make())
+        self._now[key] = kept
         made: Made = kept[1]
         return made
 
@@ -96,11 +110,15 @@ class Memo:
         self._tables[key] = (context, now)
         return results
 
-    def stable(self, name: str, value: Made) -> Made:
+    def stable(self, name: Hashable, value: Made) -> Made:
         """The previous value of this name if the new one equals it, so that results that depend on it are found
         again."""
         earlier: Made | None = self._stable.get(name)
-        if earlier is not None and earlier == value:
-            return earlier
+        if earlier is None:
+            earlier = self._old_stable.get(name)
+        if earlier is not None and (earlier is value or earlier == value):
+            value = earlier
+        else:
+            self._misses += 1
         self._stable[name] = value
         return value

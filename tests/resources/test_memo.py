@@ -1,0 +1,61 @@
+"""The incremental engine: what is made once, what is made again, what is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.resources.memo import Memo
+
+
+@dataclass(frozen=True)
+class Item:
+    text: str
+
+
+def test_a_result_lasts_while_its_arguments_are_the_same_objects() -> None:
+    memo, first = Memo(), Item("a")
+    made = memo.made(_upper, first, 1)
+    assert memo.made(_upper, first, 1) is made
+    assert memo.made(_upper, first, 2) is not made
+    assert memo.made(_upper, Item("a"), 1) is not made, "an equal argument is another one"
+
+
+def test_a_result_lasts_while_its_inputs_do() -> None:
+    memo, item, calls = Memo(), Item("a"), list[str]()
+
+    def make() -> str:
+        calls.append("made")
+        return item.text
+
+    for inputs in ([item, None], [item, None], [Item("a"), None], [item, "b"], [item, None]):
+        memo.depending("name", inputs, make)
+    assert len(calls) == 3
+    memo.depending("other", [item, None], make)
+    assert len(calls) == 4
+
+
+def test_an_equal_value_is_the_earlier_object() -> None:
+    memo, first = Memo(), Item("a")
+    assert memo.stable("name", first) is first
+    assert memo.stable("name", Item("a")) is first
+    changed = Item("b")
+    assert memo.stable("name", changed) is changed
+    assert memo.stable("other", Item("b")) is not changed
+
+
+def test_what_no_build_uses_is_forgotten() -> None:
+    memo, kept, dropped = Memo(), Item("kept"), Item("dropped")
+    used = memo.made(_upper, kept, 0)
+    unused = memo.made(_upper, dropped, 0)
+    memo.stable("dropped", dropped)
+    for build in range(3):
+        memo.turn()
+        assert memo.made(_upper, kept, 0) is used
+        for number in range(1000):
+            memo.made(_upper, kept, 1000 * build + number + 1)
+    assert memo.made(_upper, dropped, 0) is not unused
+    assert memo.stable("dropped", Item("dropped")) is not dropped
+
+
+def _upper(item: Item, number: int) -> list[str]:
+    return [item.text.upper()] * number
