@@ -115,7 +115,7 @@ def _run(
 
     sources = files.Sources(options.paths, values)
     manifests = sources.load()
-    seen = filled(manifests, options)
+    seen = manifests if manifests.usable else filled(manifests, options)
     if not seen.usable:
         from lockgate.resources.diagnostics import diagnose
 
