@@ -73,6 +73,22 @@ def test_standins(case: dict[str, Any]) -> None:
         assert document.resource is not None
 
 
+def test_a_port_of_a_service_is_its_first() -> None:
+    backends = "{service: {name: web, port: {number: '<port>'}}}"
+    text = f"""apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: web}}
+spec: {{ingressClassName: alb, defaultBackend: {backends}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{ports: [{{name: http, port: 8080}}, {{name: admin, port: 9090}}]}}
+"""
+    ingress = fill(manifests(text), PLACE).documents[0]
+    assert value(ingress.manifest, "spec.defaultBackend.service.port.number") == 8080
+
+
 def test_filled_manifests_have_no_placeholders() -> None:
     for case in CASES:
         filled = fill(manifests(written(case)), PLACE)

@@ -245,6 +245,12 @@ ACCESS_KEY: Final = Sort(
     lambda text: not text or (_without_tokens(text) and not masked(text)),
     _always("AKIAIOSFODNN7EXAMPLE"),
 )
+CLIENT_ID: Final = Sort(
+    "the id of a user pool's client", "ELBv2 refuses the rule that logs users in", _without_tokens, _slugged
+)
+LOGIN_DOMAIN: Final = Sort(
+    "the domain of a user pool", "ELBv2 refuses the rule that logs users in", _without_tokens, _slugged
+)
 INGRESS_CLASS: Final = Sort(
     "the name of an IngressClass",
     "no controller serves the Ingress, and no load balancer is created",

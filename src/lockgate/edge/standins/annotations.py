@@ -1,0 +1,93 @@
+"""Placeholders in annotations: whole texts, lists, maps and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from lockgate.edge.location import Place
+from lockgate.edge.standins.fields import Entries, Items, Json, Whole, written
+from lockgate.edge.standins.replaced import Replaced, replaced
+from lockgate.edge.standins.sorts import SETTING, SUBNET, Sort
+from lockgate.resources.field_errors import Path
+from lockgate.resources.placeholders import tokens
+
+
+def replaced_annotations(annotations: dict[str, Any], place: Place) -> Iterator[Replaced]:
+    """Writes the new values into `annotations`, and yields the replacements."""
+    for key, text in list(annotations.items()):
+        if not isinstance(text, str) or (how := written(key)) is None:
+            continue
+        path = ("metadata", "annotations", key)
+        match how:
+            case Whole(sort):
+                found, made = _whole(path, text, sort, place)
+            case Items(sort):
+                found, made = _items(path, text, sort, place)
+            case Entries(sorts):
+                found, made = _entries(path, text, sorts, place)
+            case Json(sorts):
+                found, made = _json(path, text, sorts, place)
+        if found and made is None:
+            del annotations[key]
+        elif found:
+            annotations[key] = made
+        yield from found
+
+
+Result = tuple[list[Replaced], str | None]  # and the new text, None for no annotation
+
+
+def _whole(path: Path, text: str, sort: Sort, place: Place) -> Result:
+    change = replaced(path, text, sort, place)
+    return ([], text) if change is None else ([change], None if change.made is None else str(change.made))
+
+
+def _items(path: Path, text: str, sort: Sort, place: Place) -> Result:
+    found: list[Replaced] = []
+    made: list[str] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        seed = item
+        while (change := replaced(path, seed, sort, place)) is not None and sort is SUBNET and change.made in made:
+            seed += "?"  # the same placeholder for several subnets
+        made.append(item if change is None else str(change.made))
+        if change is not None:
+            found.append(replace(change, text=item))
+    return found, ",".join(made)
+
+
+def _entries(path: Path, text: str, sorts: Mapping[str, Sort], place: Place) -> Result:
+    """An entry without a replacement is removed."""
+    found: list[Replaced] = []
+    made: list[str] = []
+    for item in text.split(","):
+        key, _, value = item.partition("=")
+        change = replaced(path, value, sorts.get(key.strip(), SETTING), place)
+        if change is not None:
+            found.append(replace(change, text=item))
+        if change is None or change.made is not None:
+            made.append(item if change is None else f"{key}={change.made}")
+    return found, ",".join(made) or None
+
+
+def _json(path: Path, text: str, sorts: Mapping[str, Sort], place: Place) -> Result:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        # A placeholder instead of a number or of the whole text. The controller reports other faults.
+        return _whole(path, text, SETTING, place) if tokens(text.replace("#{", "")) else ([], text)
+    found: list[Replaced] = []
+    _strings(value, sorts, place, path, found)
+    return found, json.dumps(value)
+
+
+def _strings(value: Any, sorts: Mapping[str, Sort], place: Place, path: Path, found: list[Replaced]) -> None:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        sort = sorts.get(key.lower()) if isinstance(key, str) else None
+        if sort is None or not isinstance(item, str):
+            _strings(item, sorts, place, path, found)
+        elif (change := replaced(path, item, sort, place)) is not None:
+            value[key] = change.made
+            found.append(change)

@@ -1,0 +1,81 @@
+"""Placeholders in any field for which the API server would refuse the object: numbers, paths, enums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+from lockgate.edge.objects import Name
+from lockgate.edge.standins.replaced import Replaced, put
+from lockgate.resources import validation
+from lockgate.resources.field_errors import Path, Reason
+from lockgate.resources.model import JsonObject, kinds
+from lockgate.resources.placeholders import slug, substitute, tokens
+from lockgate.resources.reader import Document
+
+_PORT: Final = 80
+# By the last part of the path. 0 attempts are refused; Istio's default is 2.
+_OTHERS: Final[Mapping[str, str | int]] = {"port": _PORT, "attempts": 2, "path": "/"}
+_TRIES: Final = 5  # one fault may hide another
+
+
+class Ports:
+    """The first port of each Service in the manifests."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._documents = documents
+
+    def of(self, namespace: str, service: str) -> int:
+        return self._first.get((namespace, service), _PORT)
+
+    @cached_property
+    def _first(self) -> dict[Name, int]:
+        found: dict[Name, int] = {}
+        for manifest in (each.manifest for each in self._documents if each.manifest["kind"] == "Service"):
+            metadata = manifest["metadata"]
+            name = (_named(metadata.get("namespace")), _named(metadata.get("name")))
+            if isinstance(port := _at(manifest, ("spec", "ports", 0, "port")), int):
+                found[name] = port
+        return found
+
+
+def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports) -> Iterator[Replaced]:
+    """Optional fields are removed. The port of a Service becomes its first."""
+    model = kinds().get((group, kind))
+    for _ in range(_TRIES if model is not None else 0):
+        assert model is not None
+        found = False
+        for error in validation.examine(model, manifest).refusals:
+            text = _at(manifest, error.path)
+            if error.reason is Reason.REQUIRED or not isinstance(text, str) or not tokens(text):
+                continue
+            made = _stand_in(manifest, error.path, ports)
+            found = True
+            noun = "a number" if error.reason is Reason.TYPE else "a valid value"
+            put(manifest, error.path, made)
+            yield Replaced(error.path, text, made, noun, "the API server refuses the object")
+        if not found:
+            return
+
+
+def _stand_in(manifest: JsonObject, path: Path, ports: Ports) -> str | int | None:
+    if path[-2:] != ("port", "number"):
+        return _OTHERS.get(str(path[-1]))
+    leads = _at(manifest, path[:-2])  # a backend's Service, or a route's destination
+    host = str(leads.get("name") or leads.get("host") or "") if isinstance(leads, dict) else ""
+    name, _, rest = host.partition(".")
+    return ports.of(rest.partition(".")[0] or _named(manifest["metadata"].get("namespace")), name)
+
+
+def _named(text: Any) -> str:
+    return substitute(str(text or ""), slug)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
