@@ -45,6 +45,7 @@ metadata:
   namespace: shop
   annotations:
     alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/ip-address-type: dualstack
     alb.ingress.kubernetes.io/subnets: subnet-0a1b2c3d4e5f60718, private-b
     alb.ingress.kubernetes.io/security-groups: sg-0123456789abcdef0, edge
 spec:
@@ -162,7 +163,14 @@ def test_a_class_subnets_and_security_groups_that_are_in_no_file(up: Start, tmp_
     (tmp_path / "web.yaml").write_text(WEB)
     edge = up(tmp_path).ready()
     said = "".join(each for each in edge.lines if each.startswith(" + "))
-    for piece in ("IngressClass alb", "subnet-0a1b2c3d4e5f60718", "private-b", "sg-0123456789abcdef0", "group edge"):
+    for piece in (
+        "IngressClass alb",
+        "subnet-0a1b2c3d4e5f60718",
+        "private-b",
+        "sg-0123456789abcdef0",
+        "group edge",
+        "IPv6",
+    ):
         assert piece in said
     assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.example/") == "200"
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class References:
     """One object's references. `hosts_to_match` are the hosts for certificate discovery; `subnets` has one list of IDs
-    and Name tags per load balancer."""
+    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses."""
 
     subject: ObjectKey
     certificates: tuple[str, ...] = ()
@@ -39,6 +39,7 @@ class References:
     subnets: tuple[tuple[str, ...], ...] = ()
     subnet_tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     security_groups: tuple[str, ...] = ()
+    ipv6: bool = False
     user_pool: CognitoProvider | None = None
 
     @property
@@ -63,6 +64,7 @@ def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Se
             *(_read(lambda: a.SECURITY_GROUPS.read(ingress)) or ()),
             *(_read(lambda: a.FRONTEND_NLB_SECURITY_GROUPS.read(ingress)) or ()),
         ),
+        ipv6=(_read(lambda: a.IP_ADDRESS_TYPE.read(ingress)) or "").startswith("dualstack"),
         user_pool=user_pool(ingress),
     )
 
@@ -76,6 +78,7 @@ def of_params(params: IngressClassParams) -> References:
         web_acl_name=spec.wafv2_acl_name,
         subnets=(spec.subnets.ids,) if spec.subnets and spec.subnets.ids else (),
         subnet_tags=tuple(spec.subnets.tags.items()) if spec.subnets else (),
+        ipv6=(spec.ip_address_type or "").startswith("dualstack"),
     )
 
 

@@ -48,6 +48,8 @@ class Provisioner:
                         ]
                         self._made.difference_update(same)
                     self._made.add(piece)
+        if supply.ipv6:
+            await self._api.associate_ipv6_blocks()
         for client in supply.user_pool_clients:
             await self._api.create_user_pool_client(client.pool_arn, client.client_id, client.secret)
         for acl in supply.web_acls:

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,21 @@ def test_subnets_and_security_groups_by_the_ids_and_names_that_settings_have(run
     assert [each["SubnetId"] for each in balancer["AvailabilityZones"]] == [by_id["SubnetId"], by_name["SubnetId"]]
     with pytest.raises(ValueError, match="availability zones"):
         running.run(api.create_subnet("subnet-0b", {}, 99))
+
+
+def test_subnets_with_ipv6_addresses(running: Lab) -> None:
+    api, ec2 = running.api, running.client("ec2")
+    running.run(api.associate_ipv6_blocks())
+    running.run(api.create_subnet("subnet-0a1b2c3d4e5f60719", {}, 0))
+    before = ec2.describe_subnets(SubnetIds=list(running.run(api.default_vpc())[1]))["Subnets"]
+    running.run(api.associate_ipv6_blocks())
+    vpc = ec2.describe_vpcs(VpcIds=[running.run(api.default_vpc())[0]])["Vpcs"][0]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}])["Subnets"]
+    blocks = [ip_network(each["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]) for each in subnets]
+    assert len(set(blocks)) == len(subnets)
+    [whole] = vpc["Ipv6CidrBlockAssociationSet"]
+    assert all(block.prefixlen == 64 and block.overlaps(ip_network(whole["Ipv6CidrBlock"])) for block in blocks)
+    assert all(each in subnets for each in before)
 
 
 def test_the_default_vpc_is_as_eks_wants_it(running: Lab) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lockgate.edge.supply.pieces import SecurityGroup, Subnet
+from lockgate.edge.supply.pieces import Ipv6Blocks, SecurityGroup, Subnet
 from lockgate.ingress.references import References
 
 
@@ -25,6 +25,13 @@ def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
             tagged.setdefault(_tags(each.subnet_tags), each.label)
     named = [_named(name, zone, users[name]) for name, zone in zones.items()]
     return (*named, *(_tagged(tags, zone, user) for tags, user in tagged.items() for zone in (0, 1)))
+
+
+def ipv6_blocks(references: Iterable[References]) -> tuple[Ipv6Blocks, ...]:
+    """One piece at most: whoever asks first."""
+    user = next((each.label for each in references if each.ipv6), None)
+    why = f"IPv6 address blocks of the default VPC's subnets: associated, because {user} asks for dualstack"
+    return (Ipv6Blocks(why),) if user else ()
 
 
 def security_groups(references: Iterable[References]) -> tuple[SecurityGroup, ...]:

@@ -39,6 +39,13 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipv6Blocks:
+    """An IPv6 address block for each subnet of the default VPC."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecurityGroup:
     """A security group of the default VPC, with exactly this `id` or, without one, with the Name tag `name`."""
 
@@ -106,6 +113,7 @@ class Supply:
     zones: tuple[Zone, ...] = ()
     certificates: tuple[AcmCertificate, ...] = ()
     subnets: tuple[Subnet, ...] = ()
+    ipv6: tuple[Ipv6Blocks, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     user_pool_clients: tuple[UserPoolClient, ...] = ()
     web_acls: tuple[EmptyWebAcl, ...] = ()
@@ -119,11 +127,21 @@ class Supply:
     def notes(self) -> tuple[str, ...]:
         """The sentences that report it."""
         pieces: tuple[
-            Zone | AcmCertificate | Subnet | SecurityGroup | UserPoolClient | EmptyWebAcl | Object | KeyPair, ...
+            Zone
+            | AcmCertificate
+            | Subnet
+            | Ipv6Blocks
+            | SecurityGroup
+            | UserPoolClient
+            | EmptyWebAcl
+            | Object
+            | KeyPair,
+            ...,
         ] = (
             *self.zones,
             *self.certificates,
             *self.subnets,
+            *self.ipv6,
             *self.security_groups,
             *self.user_pool_clients,
             *self.web_acls,

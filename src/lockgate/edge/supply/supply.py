@@ -15,7 +15,7 @@ from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
 from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces
-from lockgate.edge.supply.network import security_groups, subnets
+from lockgate.edge.supply.network import ipv6_blocks, security_groups, subnets
 from lockgate.edge.supply.pieces import Supply
 from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
@@ -69,6 +69,7 @@ def supply(
         zones=made_zones,
         certificates=certificates(references, named, zone_names, place),
         subnets=subnets(references),
+        ipv6=ipv6_blocks(references),
         security_groups=security_groups(references),
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
         web_acls=tuple(web_acls(references)),

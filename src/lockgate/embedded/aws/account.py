@@ -100,6 +100,9 @@ class Account:
     def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
         ec2.create_subnet(self.id, self.region, subnet_id, tags, zone)
 
+    def associate_ipv6_blocks(self) -> None:
+        ec2.associate_ipv6_blocks(self.id, self.region)
+
     def create_security_group(self, group_id: str, name: str) -> None:
         ec2.create_security_group(self.id, self.region, group_id, name)
 

@@ -128,6 +128,11 @@ class AwsApi:
         await self._run(lambda account: account.create_subnet(subnet_id, tags, zone))
         self._changes.tell("ec2")
 
+    async def associate_ipv6_blocks(self) -> None:
+        """Every subnet of the default VPC that has no IPv6 addresses gets a /64 of them."""
+        await self._run(lambda account: account.associate_ipv6_blocks())
+        self._changes.tell("ec2")
+
     async def create_security_group(self, group_id: str, name: str) -> None:
         """A security group of the default VPC: under exactly this id, or, without one, with the Name tag `name`."""
         await self._run(lambda account: account.create_security_group(group_id, name))

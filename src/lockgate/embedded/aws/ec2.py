@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 # Tags by which the load balancer controller finds subnets (its documentation, "Subnet auto discovery").
@@ -92,6 +92,21 @@ def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, 
         backend.create_subnet(
             backend.default_vpc.id, str(block), availability_zone=zones[zone], tags={"subnet": dict(tags)}
         )
+
+
+def associate_ipv6_blocks(account: str, region: str) -> None:
+    """Every subnet of the default VPC gets a /64. One that has IPv6 addresses keeps them."""
+    backend = _backend(account, region)
+    vpc = backend.default_vpc
+    if not vpc.get_cidr_block_association_set(ipv6=True):
+        vpc.associate_vpc_cidr_block(None, amazon_provided_ipv6_cidr_block=True)
+    subnets = [each for zone in backend.subnets.values() for each in zone.values() if each.vpc_id == vpc.id]
+    taken = {block["ipv6CidrBlock"] for subnet in subnets for block in subnet.ipv6_cidr_block_association_set}
+    network = IPv6Network(vpc.get_cidr_block_association_set(ipv6=True)[0]["cidr_block"], strict=False)
+    free = (str(block) for block in network.subnets(new_prefix=64) if str(block) not in taken)
+    for subnet in subnets:
+        if not subnet.ipv6_cidr_block_association_set:
+            subnet.attach_ipv6_cidr_block_associations(next(free))
 
 
 def create_security_group(account: str, region: str, group_id: str, name: str) -> None:
