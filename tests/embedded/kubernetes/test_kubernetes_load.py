@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from lockgate.embedded.kubernetes import garbage, history
+from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.history import Event, History, Stored
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.kinds import ConfigMap, Namespace
@@ -21,6 +22,10 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import Expired
 
 T = TypeVar("T")
+SHAPES = (
+    "application/json;as=Table;v=v1;g=meta.k8s.io",
+    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -224,3 +229,42 @@ def _is_forgotten(past: History, revision: int) -> bool:
     except Expired:
         return True
     return False
+
+
+# --- large answers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accept", ["application/json", *SHAPES])
+def test_a_long_list_gives_others_their_turn(accept: str) -> None:
+    """Between two turns of the loop only so many objects are written."""
+
+    async def story() -> None:
+        store = Store()
+        for number in range(300):
+            await store.create(config_map(f"c{number:03}", size=1))
+        answering = asyncio.create_task(_listed(KubernetesApi(store, token="t"), accept))
+        turns = 0
+        while not answering.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 300 / 50
+        body = json.loads(await answering)
+        rows = body.get("rows") or body["items"]
+        assert len(rows) == 300
+
+    run(story())
+
+
+async def _listed(api: KubernetesApi, accept: str) -> bytes:
+    parts: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        parts.append(message.get("body", b""))
+
+    headers = [(b"authorization", b"Bearer t"), (b"accept", accept.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/configmaps", "query_string": b"", "headers": headers}
+    await api(scope, receive, send)
+    return b"".join(parts)

@@ -15,6 +15,7 @@ from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
+    Listing,
     MethodNotAllowed,
     Request,
     TooManyRequests,
@@ -111,6 +112,8 @@ class KubernetesApi:
             if isinstance(result, Watch):
                 await self._stream(result, receive, send)
                 return
+            if isinstance(result, Listing):
+                result = await result.answer()
         except ApiError as error:
             result = refusal(error)
         except Exception as error:  # a fault of ours: tell the client that, and the log everything
@@ -136,7 +139,7 @@ class KubernetesApi:
         except InvalidToken as error:
             raise Unauthorized("Unauthorized") from error
 
-    def _answer(self, request: Request, asking: JsonObject) -> Answer | Watch:
+    def _answer(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch:
         if (found := target(request.path)) is not None:
             return self._on_objects(request, found, asking)
         if request.method not in ("GET", "HEAD"):
@@ -165,7 +168,7 @@ class KubernetesApi:
             raise NotFound("the server could not find the requested resource")
         return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
 
-    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Watch:
+    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Listing | Watch:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
             return self._question(request, found, asking)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, BadRequest
 from lockgate.resources.unicode import visible
 
+_AT_ONCE = 50  # items that are made without a pause
+_CHUNK = 256 * 1024  # bytes of a body that are handed over without one
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
 
 
@@ -86,6 +90,27 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An answer that may be long: `items` are made one after the other, and written under `name` into `head`.
+
+    `head` is asked when all items are there.
+    """
+
+    head: Callable[[], JsonObject]
+    name: str
+    items: Iterable[bytes]
+
+    async def answer(self) -> Answer:
+        """Other requests get their turn in between."""
+        made: list[bytes] = []
+        for item in self.items:
+            made.append(item)
+            if len(made) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return Answer(b'%s,"%s":[%s]}' % (encoded(self.head())[:-1], self.name.encode(), b",".join(made)))
+
+
 def answer(value: Any, status: int = 200, warnings: Sequence[str] = ()) -> Answer:
     return Answer(encoded(value), status, headers=tuple(("warning", text) for text in _warnings(warnings)))
 
@@ -134,12 +159,16 @@ async def send_answer(send: Send, request: Request | None, result: Answer) -> No
     body = result.body
     # As kube-apiserver: only what is worth it, and only to those who ask.
     if len(body) > 128 * 1024 and request is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, compresslevel=1)
+        body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
         headers += [("content-encoding", "gzip"), ("vary", "Accept-Encoding")]
     headers.append(("content-length", str(len(body))))
     raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers]
     await send({"type": "http.response.start", "status": result.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    for start in range(0, max(len(body), 1), _CHUNK):
+        more = start + _CHUNK < len(body)
+        await send({"type": "http.response.body", "body": body[start : start + _CHUNK], "more_body": more})
+        if more:
+            await asyncio.sleep(0)
 
 
 def _warnings(texts: Sequence[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ Source: kubernetes.io "API Concepts", "Receiving resources as Tables"; ages as a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,17 +19,24 @@ def table(
     kind: Kind, objects: Iterable[JsonObject], *, list_metadata: JsonObject, include: str, now: datetime
 ) -> JsonObject:
     """`include` is the parameter ``includeObject``: ``None``, ``Metadata`` (the default) or ``Object``."""
-    columns = _columns(kind)
+    return {**head(kind, list_metadata), "rows": list(rows(kind, objects, include=include, now=now))}
+
+
+def head(kind: Kind, list_metadata: JsonObject) -> JsonObject:
+    """A table without its rows."""
+    definitions = [_definition(column) for column in _columns(kind)]
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": list_metadata,
-        "columnDefinitions": [_definition(column) for column in columns],
-        "rows": [
-            {"cells": [_cell(column, body, now) for column in columns], "object": _included(body, include)}
-            for body in objects
-        ],
+        "columnDefinitions": definitions,
     }
+
+
+def rows(kind: Kind, objects: Iterable[JsonObject], *, include: str, now: datetime) -> Iterator[JsonObject]:
+    columns = _columns(kind)
+    for body in objects:
+        yield {"cells": [_cell(column, body, now) for column in columns], "object": _included(body, include)}
 
 
 def age(since: str, now: datetime) -> str:

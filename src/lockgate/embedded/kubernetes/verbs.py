@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from lockgate.embedded.kubernetes import advice, bodies
+from lockgate.embedded.kubernetes import advice, bodies, tables
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.exchange import Answer, MethodNotAllowed, Request, Timeout, answer, encoded
+from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request, Timeout, answer, encoded
 from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.negotiation import shape
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
@@ -19,7 +19,6 @@ from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, und
 from lockgate.embedded.kubernetes.scale import scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.embedded.kubernetes.tables import table
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
 from lockgate.embedded.kubernetes.writes import By, Preconditions
@@ -72,7 +71,7 @@ class Verbs:
             raise not_found(call.model.KIND, call.target.name)
         return self._shown(call, stored)
 
-    def list(self, call: Call) -> Answer:
+    def list(self, call: Call) -> Listing:
         storage = self._store.storage
         revision = _at_revision(call.request, storage.revision)
         matches = _selected(call)
@@ -92,15 +91,15 @@ class Verbs:
         match shape(call.request.headers.get("accept", "")):
             case "table":
                 now, include = self._store.clock(), call.request.query.get("includeObject", "Metadata")
-                rows = [{**stored.json, "apiVersion": version} for stored in found]
-                return answer(table(kind, rows, list_metadata=metadata, include=include, now=now))
+                objects = ({**stored.json, "apiVersion": version} for stored in found)
+                rows = tables.rows(kind, objects, include=include, now=now)
+                return Listing(lambda: tables.head(kind, metadata), "rows", map(encoded, rows))
             case "metadata":
                 head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-                return answer({**head, "items": [_metadata_only(stored.json) for stored in found]})
+                return Listing(lambda: head, "items", (encoded(_metadata_only(stored.json)) for stored in found))
             case "object":
                 head = {"kind": f"{kind.kind}List", "apiVersion": version, "metadata": metadata}
-                items = b",".join(stored.encoded(version) for stored in found)
-                return Answer(encoded(head)[:-1] + b',"items":[' + items + b"]}")
+                return Listing(lambda: head, "items", (stored.encoded(version) for stored in found))
 
     def watch(self, call: Call) -> Watch:
         query = call.request.query
@@ -213,20 +212,24 @@ class Verbs:
             details["group"] = kind.group
         return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 
-    def delete_collection(self, call: Call) -> Answer:
+    def delete_collection(self, call: Call) -> Listing:
         options = self._delete_options(call)
         matches = _selected(call)
         found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
         chosen = [stored for stored in found if matches(stored.json)]
-        for stored in chosen:
-            if self._store.storage.get(stored.key) is not None:  # an owner before it may have taken it along
-                self._delete(call, stored.key, options)
-        head = {
-            "kind": f"{call.model.KIND.kind}List",
-            "apiVersion": call.target.api_version,
-            "metadata": {"resourceVersion": str(self._store.storage.revision)},
-        }
-        return answer({**head, "items": [stored.json for stored in chosen]})
+
+        def deleted() -> Iterator[bytes]:
+            for stored in chosen:
+                if self._store.storage.get(stored.key) is not None:  # an owner before it may have taken it along
+                    self._delete(call, stored.key, options)
+                yield stored.encoded(call.target.api_version)
+
+        def head() -> JsonObject:
+            metadata = {"resourceVersion": str(self._store.storage.revision)}
+            kind = f"{call.model.KIND.kind}List"
+            return {"kind": kind, "apiVersion": call.target.api_version, "metadata": metadata}
+
+        return Listing(head, "items", deleted())
 
     def _apply(self, call: Call) -> Answer:
         body = bodies.from_yaml(call.request.body)
@@ -337,7 +340,7 @@ class Verbs:
 
     def _row(self, call: Call, stored: Stored) -> bytes:
         return encoded(
-            table(
+            tables.table(
                 call.model.KIND,
                 [{**stored.json, "apiVersion": call.target.api_version}],
                 list_metadata={"resourceVersion": str(stored.revision)},
