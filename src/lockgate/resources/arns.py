@@ -1,4 +1,4 @@
-"""AWS's names for places and things: regions, accounts, ARNs.
+"""AWS regions, account IDs and ARNs.
 
 Source: AWS General Reference, "Regional endpoints" and "Amazon Resource Names (ARNs)".
 """
@@ -26,7 +26,7 @@ _PARTITION: Final = re.compile(r"aws(-[a-z]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Arn:
-    """The parts of an ARN as they were written. Nothing says that they are valid."""
+    """The parts of an ARN as written, not validated."""
 
     partition: str
     service: str
@@ -39,7 +39,7 @@ class Arn:
 
 
 def parse_arn(text: str) -> Arn | None:
-    """None for text that does not begin as an ARN, or has too few parts."""
+    """None for text that does not start like an ARN, or has too few parts."""
     parts = text.strip().split(":", 5)
     return Arn(*parts[1:]) if len(parts) == 6 and parts[0] == "arn" else None
 
@@ -53,7 +53,7 @@ def is_partition(text: str) -> bool:
 
 
 def partition_of(region: str) -> str:
-    """The partition that a region belongs to."""
+    """The partition of a region."""
     for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
         if region.startswith(prefix):
             return partition

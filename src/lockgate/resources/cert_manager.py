@@ -1,4 +1,4 @@
-"""cert-manager's kinds: issuers, certificates and the requests made of them (cert-manager.io/v1)."""
+"""cert-manager's kinds: issuers, certificates and requests (cert-manager.io/v1)."""
 
 from typing import ClassVar, Literal
 
@@ -9,14 +9,14 @@ from lockgate.resources.model import Column, Flag, Integer, JsonObject, Kind, Mo
 
 
 class SecretKeyReference(Model):
-    """A key of a Secret. `key` empty means the referrer's default."""
+    """A key of a Secret. An empty `key` means the default of the referencing field."""
 
     name: str
     key: str = ""
 
 
 class IssuerReference(Model):
-    """`kind` is Issuer unless said; `group` is cert-manager.io unless said."""
+    """`kind` defaults to Issuer, `group` to cert-manager.io."""
 
     name: str
     kind: str = "Issuer"
@@ -37,7 +37,7 @@ class Route53Auth(Model):
 
 
 class Route53(Model):
-    """Credentials: a literal key id or a Secret's, else what the environment has (an ambient role)."""
+    """Credentials: a literal key ID or a Secret's, else those of the environment (an ambient role)."""
 
     auth: Route53Auth | None = None
     access_key_id: str = ""

@@ -1,4 +1,4 @@
-"""One step of a watch, as both back ends of the Kubernetes client deliver it."""
+"""One event of a watch, as both back ends of the Kubernetes client deliver it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockgate.resources.model import ResourceT
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[ResourceT]):
-    """`SYNCED` carries no object: everything that existed at the start has been sent."""
+    """`SYNCED` has no object: all objects that existed at the start have been sent."""
 
     type: Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
     object: ResourceT | None

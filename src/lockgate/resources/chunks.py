@@ -1,7 +1,7 @@
-"""A file's text, cut into documents before anything is parsed: a broken document hides no other.
+"""Splits a file's text into documents before parsing, so that a broken document does not hide others.
 
-YAML is cut at its document marks. JSON objects may follow each other without marks, as kubectl allows, and a JSON
-``List`` is cut into its items. Every pass over the text is linear, and none builds more than positions.
+YAML is split at document markers. JSON objects may follow each other without markers, as kubectl allows, and a JSON
+``List`` is split into its items. Every pass over the text is linear and builds only positions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_DEPTH = 100  # levels of maps and lists
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One document's text. `line` is how many lines of the file come before it, and `column` how many characters."""
+    """One document's text. `line` and `column` count the lines and characters of the file before it."""
 
     file: str
     line: int
@@ -34,17 +34,17 @@ class Chunk:
         return Position(self.file, self.line + line + 1, column + 1 + (self.column if line == 0 else 0))
 
     def position_at(self, index: int) -> Position:
-        """The place of the character at `index`."""
+        """The position of the character at `index`."""
         line = self.text.count("\n", 0, index)
         return self.position(line, index - self.text.rfind("\n", 0, index) - 1)
 
     def first(self) -> Position:
-        """Where the content begins: after the document mark, directives and comments."""
+        """The start of the content, after the document marker, directives and comments."""
         return self.position_at(max(_content(self.text, 0, len(self.text), _BODY), 0))
 
 
 def split(text: str, file: str) -> Iterator[Chunk | Fault]:
-    """The documents of a text; those that hold only comments are left out. A fault says what is not read."""
+    """The documents of a text, without those that contain only comments. A fault reports text that is not read."""
     start = line = 0
     for count, mark in enumerate(_MARK.finditer(text)):
         if count > 2 * MAX_DOCUMENTS:
@@ -63,13 +63,13 @@ def split(text: str, file: str) -> Iterator[Chunk | Fault]:
 _MARK = re.compile(r"^(?:---(?=[ \t\r\n]|\Z)|\.\.\.[ \t]*+(?:#[^\n]*+)?\r?(?:\n|\Z))", re.MULTILINE)
 _MARK_LINE = re.compile(r"(?:---|\.\.\.)[ \t]*+(?:#[^\n]*+)?\r?(?:\n|\Z)")
 _DIRECTIVE = re.compile("^%", re.MULTILINE)
-# A line's first character that is neither space nor comment; then the same, but past directives too.
+# A line's first character that is neither space nor comment; then the same without directives.
 _TEXT = re.compile(r"^[ \t\r]*+[^ \t\r\n#]", re.MULTILINE)
 _BODY = re.compile(r"^(?!%)[ \t\r]*+[^ \t\r\n#]", re.MULTILINE)
 
 
 def _content(text: str, start: int, end: int, first: re.Pattern[str] = _TEXT) -> int:
-    """The index of the first character of content, past one document mark; -1 when there is none."""
+    """The index of the first character of content after at most one document marker; -1 if there is none."""
     found = first.search(text, start, end)
     if found and (mark := _MARK_LINE.match(text, found.end() - 1, end)):
         found = first.search(text, mark.end(), end)
@@ -105,7 +105,7 @@ _SPACE = re.compile(r"[ \t\r\n]*+")
 
 
 def _json(text: str, start: int, end: int, file: str, line: int) -> list[Chunk | Fault]:
-    """The objects of a JSON stream; empty when it is YAML's flow style, or broken: YAML's parser says that better."""
+    """The objects of a JSON stream. Empty for YAML flow style or broken JSON, which YAML's parser reports better."""
     pieces: list[Chunk | Fault] = []
     at = start
     while begin := _OBJECT.match(text, at, end):
@@ -118,7 +118,7 @@ def _json(text: str, start: int, end: int, file: str, line: int) -> list[Chunk |
         whole = Chunk(file, line, text[at : scan.end], column)
         pieces += _items(whole, at, scan.items) if scan.items else [whole]
         if len(pieces) > MAX_DOCUMENTS:
-            break  # the reader takes no more
+            break  # the reader stops here too
         line += text.count("\n", at, scan.end)
         at = scan.end
     else:
@@ -140,14 +140,14 @@ def _items(whole: Chunk, begin: int, items: tuple[tuple[int, int], ...]) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """Where a JSON object ends, and where the items of a List begin and end."""
+    """The end of a JSON object, and the start and end of each item of a List."""
 
     end: int
     items: tuple[tuple[int, int], ...] = ()
 
 
 def _scan(text: str, start: int, end: int) -> _Scan | Code:
-    """Find the end of the object at `start`, from brackets and quotes alone. A code says why it is not to be read."""
+    """Finds the end of the object at `start`, from brackets and quotes only. A code says why it cannot be read."""
     items: list[tuple[int, int]] = []
     depth = nodes = total = listed = 0
     key = kind = ""  # the outer object's last key, and its `kind`
@@ -196,7 +196,7 @@ _LIMITS = {
 
 
 def limit(code: Code, position: Position) -> Fault:
-    """What goes beyond one of the limits above."""
+    """The fault for text beyond one of the limits above."""
     return code.at(position, limit=_LIMITS[code])
 
 

@@ -1,6 +1,6 @@
-"""Cells of `kubectl get` that no JSONPath can say: what the API server's own printers compute.
+"""Cells of `kubectl get` that no JSONPath can express, computed as the API server's printers do.
 
-The texts are those of Kubernetes' `pkg/printers/internalversion/printers.go`, as far as users see them.
+The texts follow Kubernetes' `pkg/printers/internalversion/printers.go`.
 """
 
 from __future__ import annotations

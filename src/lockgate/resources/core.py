@@ -1,4 +1,4 @@
-"""Kubernetes' core group and EndpointSlice: what Services, nodes, pods, Secrets and events say."""
+"""Kubernetes' core group and EndpointSlice: Services, nodes, Pods, Secrets and events."""
 
 import base64
 from typing import ClassVar, Literal
@@ -55,7 +55,7 @@ Protocol = Literal["TCP", "UDP", "SCTP"]
 
 
 class ServicePort(Model):
-    """`target_port` absent means `port`; `node_port` 0 means none yet."""
+    """Without `target_port`, the target is `port`; `node_port` 0 means not assigned yet."""
 
     name: str = ""
     protocol: Protocol = "TCP"
@@ -144,7 +144,7 @@ class Secret(Resource):
 
     @property
     def decoded(self) -> dict[str, bytes]:
-        """Raises binascii.Error (a ValueError) on a value that is not base64; validation refuses those at write."""
+        """Raises binascii.Error (a ValueError) for a value that is not base64; validation refuses such values."""
         values = {key: base64.b64decode(value) for key, value in self.data.items()}
         return values | {key: value.encode() for key, value in self.string_data.items()}
 
@@ -431,7 +431,7 @@ class Endpoints(Resource):
 
 
 class EndpointConditions(Model):
-    """`ready` absent counts as ready (discovery/v1's own rule)."""
+    """As in discovery/v1, an absent `ready` counts as ready."""
 
     ready: Flag | None = None
     serving: Flag | None = None

@@ -1,7 +1,7 @@
-"""What the API server writes into an object that leaves it out, when the object is stored.
+"""The defaults that the API server sets when an object is stored.
 
 Upstream: `pkg/apis/*/v1/defaults.go` for built-in kinds, the CRDs' `default`s for custom ones. Addresses and node ports
-are not defaults but allocations: the store's.
+are not defaults but allocations, which the store makes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lockgate.resources.model import JsonObject
 
 
 def with_defaults(manifest: JsonObject) -> JsonObject:
-    """A copy with the defaults of its kind; the manifest itself when its kind has none. Trusts the shape."""
+    """A copy with the defaults of its kind; the manifest itself if the kind has none. The shape must be valid."""
     group = manifest["apiVersion"].rpartition("/")[0]
     fill = _DEFAULTS.get((group, manifest["kind"]))
     return manifest if fill is None else fill(manifest)
@@ -54,7 +54,7 @@ def _secret(manifest: JsonObject) -> JsonObject:
 
 
 def _namespace(manifest: JsonObject) -> JsonObject:
-    # The label is the API server's own, so that selectors can name a namespace (NamespaceDefaultLabelName).
+    # The API server sets this label, so that selectors can name a namespace (NamespaceDefaultLabelName).
     metadata = _map(manifest, "metadata")
     labels = _map(metadata, "labels")
     name = metadata.get("name")

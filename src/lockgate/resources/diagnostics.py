@@ -1,4 +1,4 @@
-"""Faults as they are reported: in words, with the line where their origin stands now."""
+"""Faults as reported: in words, with the current line of their origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A fault in words. `subject` is the object it is about, as ``Kind namespace/name``, and may be empty."""
+    """A fault in words. `subject` is its object as ``Kind namespace/name``, and may be empty."""
 
     code: str
     severity: Severity
@@ -46,7 +46,7 @@ class Diagnostic:
 
 
 def diagnose(fault: Fault, locate: Locate) -> Diagnostic:
-    """The fault as it is reported now. Origins, also those among its values, become lines where files have them."""
+    """The fault with current positions. Origins, including those among its values, become lines if a file has them."""
     values = {name: (isinstance(each, Origin) and locate(each)) or each for name, each in fault.values}
     code, origin = fault.code, fault.origin
     position = locate(origin) if isinstance(origin, Origin) else origin

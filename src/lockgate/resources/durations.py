@@ -21,7 +21,7 @@ _ONE = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 def nanoseconds(text: str) -> int | None:
-    """As `time.ParseDuration`; None if it is no duration, or more than Go can hold (290 years)."""
+    """As `time.ParseDuration`; None if the duration is not valid, or longer than Go supports (290 years)."""
     if len(text) > 100 or not _DURATION.fullmatch(text):
         return None
     total = int(sum(Fraction(number.rstrip(".") or "0") * _NANOSECONDS[unit] for number, unit in _ONE.findall(text)))

@@ -13,7 +13,7 @@ from lockgate.resources.model import Column, Integer, Kind, Model, Resource, reg
 
 
 class MatchTag(Model):
-    """A subnet fits with any of the values."""
+    """A subnet matches with any of the values."""
 
     key: str
     values: tuple[str, ...] = ()

@@ -1,9 +1,8 @@
-"""A fault as a value: what is wrong with something that a user wrote, or what they should know about it.
+"""A fault as a value: an error in a user's files, or something that the user should know about them.
 
-A `Code` says what kind of fault it is, and is registered once (`resources.codes`). An `Origin` says where, as an
-object and a path in it, and never as a line: lines move when somebody edits above them, and a value that knew its
-line would differ from its equal of a moment ago. So a fault found in an object that has not changed stays the same
-value, however often the file around it is saved. The line is looked up when the fault is reported
+A `Code` is a kind of fault and is registered once (`resources.codes`). An `Origin` is an object and a path in it, not a
+line: lines move with edits above them, and a value with a line would no longer equal itself. So a fault in an unchanged
+object stays the same value, however often its file is saved. The line is looked up when the fault is reported
 (`resources.diagnostics`).
 
     >>> fault = istio.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host="web.shop.svc.cluster.local")
@@ -20,13 +19,13 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:  # the commands that only print import this module, and must not wait for pydantic
+if TYPE_CHECKING:  # commands that only print import this module, and need no pydantic
     from lockgate.resources.field_errors import Path
     from lockgate.resources.model import ObjectKey
 
 
 class Severity(StrEnum):
-    """An error is not served. A warning is served otherwise than its author may think. Info is good to know."""
+    """Errors are not served. Warnings are served, but perhaps not as intended. Infos are good to know."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -47,11 +46,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The part of a manifest that something comes from: an object, and the path of fields and indices in it.
+    """The place in a manifest that something comes from: an object and a path of fields and indexes.
 
-    With `at_key` the key of the last field is meant, not its value. `definition` is for what concerns one of several
-    definitions of the object: the file, and the number of definitions before it in that file. Without it, the
-    definition that counts is meant.
+    With `at_key`, it is the last field's key, not its value. `definition` identifies one of several definitions of the
+    object: the file, and the number of earlier definitions in that file. Without it, it is the definition that counts.
     """
 
     key: ObjectKey
@@ -60,7 +58,7 @@ class Origin:
     definition: tuple[str, int] | None = None
 
     def under(self, *path: str | int) -> Origin:
-        """A field below this one."""
+        """The origin of a field below this one."""
         return replace(self, path=(*self.path, *path))
 
     def __str__(self) -> str:
@@ -68,16 +66,15 @@ class Origin:
 
 
 Locate: TypeAlias = Callable[[Origin], Position | None]
-"""Where the current documents have an origin. None for an object that no file holds."""
+"""Resolves an origin to its current position. None for an object that is in no file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """A kind of fault, equal to nothing but itself. `lockgate.resources.codes` holds all of them, and says how to add
-    one.
+    """A kind of fault, equal only to itself. `lockgate.resources.codes` has all codes, and explains how to add one.
 
-    `message` and `fix` are templates with the fault's values in braces. `what`, `why`, `example` and `instead` are its
-    documentation: what it means, what comes of it, the smallest manifests that have the fault, and the same without.
+    `message` and `fix` are templates with the fault's values in braces. The documentation is `what` (its meaning),
+    `why` (its effect), `example` (minimal manifests with the fault) and `instead` (the same manifests without it).
     """
 
     id: str
@@ -91,11 +88,11 @@ class Code:
     instead: str = field(default="", repr=False)
 
     def variant(self, message: str, fix: str = "") -> Code:
-        """The same code in other words, for another case of the same fault."""
+        """The same code with other words, for another case of the same fault."""
         return replace(self, message=message, fix=fix)
 
     def at(self, origin: Origin | Position | None, **values: object) -> Fault:
-        """A fault of this kind. Raises TypeError unless `values` are those that the templates name."""
+        """A fault with this code. Raises TypeError unless `values` match the templates' names."""
         if values.keys() != _names(self.message, self.fix):
             wanted = ", ".join(sorted(_names(self.message, self.fix)))
             raise TypeError(f"{self.id} takes the values {wanted}, not {', '.join(sorted(values))}")
@@ -104,7 +101,7 @@ class Code:
 
 
 def _short(value: str) -> str:
-    """Faults quote what users wrote, and that may be as long as a file."""
+    """Shortens quoted user text, which may be as long as a file."""
     half = _LONGEST // 2
     return value if len(value) <= _LONGEST else f"{value[:half]} … {value[-half:]}"
 
@@ -114,16 +111,16 @@ _LONGEST = 1000  # characters
 
 @cache
 def _names(*templates: str) -> frozenset[str]:
-    """The values that templates have in braces."""
+    """The names in the templates' braces."""
     parts = (part for template in templates for part in string.Formatter().parse(template))
     return frozenset(name for _, name, _, _ in parts if name)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A code at a place. A `Position` is the origin of what is in no object: text that does not parse, a file.
+    """A code at a place. The origin is a `Position` if there is no object: for text that does not parse, or a file.
 
-    `values` fill the braces of the code's templates. A value may be another origin; a `Diagnostic` shows its line.
+    `values` fill the templates. If a value is an origin, a `Diagnostic` shows its line.
     """
 
     code: Code
@@ -144,7 +141,7 @@ class Fault:
 
     @property
     def file(self) -> str:
-        """The file in which it was read; empty for what is in no file, or in whatever defines the object."""
+        """The file in which it was read; empty if unknown."""
         match self.origin:
             case Position(file) | Origin(definition=(file, _)):
                 return file
@@ -153,5 +150,5 @@ class Fault:
 
     @property
     def subject(self) -> str:
-        """The object that it is about, as ``Kind namespace/name``; empty for what is about no object."""
+        """The object as ``Kind namespace/name``; empty if there is none."""
         return str(self.origin) if isinstance(self.origin, Origin) else ""

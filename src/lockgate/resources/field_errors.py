@@ -1,8 +1,8 @@
-"""The Kubernetes API's own errors about one object, field by field.
+"""The Kubernetes API's errors about the fields of an object.
 
-They stay apart from `faults.Fault`, because their shape is upstream's: clients read the path, the reason and the
-message of each (apimachinery `util/validation/field`, `Status.details.causes`). The reader reports one to the user as
-a `Fault` with a code.
+They are separate from `faults.Fault`, because their shape is upstream's: clients read the path, reason and message of
+each (apimachinery `util/validation/field`, `Status.details.causes`). The reader reports each to the user as a `Fault`
+with a code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 class Key(str):
-    """A part of a path that is a map's key, not a field: shown in brackets."""
+    """A part of a path that is a map key, not a field; it is printed in brackets."""
 
     __slots__ = ()
 
@@ -39,9 +39,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One reason to refuse an object. `message` starts as in the API (``Required value``); `str()` has the field first.
+    """One reason to refuse an object. `message` starts as in the API (``Required value``); `str()` prefixes the field.
 
-    `webhook` names the admission webhook that refuses. It is empty for the API server itself.
+    `webhook` names the admission webhook that refuses; it is empty for the API server.
     """
 
     path: Path
@@ -61,9 +61,9 @@ class FieldError:
 
 
 def denial(faults: Sequence[FieldError]) -> str:
-    """What the webhook of the first fault answers, of all of its faults: the text after ``denied the request: ``.
+    """The first fault's webhook's answer for all of its faults: the text after ``denied the request: ``.
 
-    Istio's lists bare messages (hashicorp's multierror); the others list field errors (apimachinery's aggregate).
+    Istio's webhook lists bare messages (hashicorp's multierror); others list field errors (apimachinery's aggregate).
     """
     webhook = faults[0].webhook
     own = [fault for fault in faults if fault.webhook == webhook]
@@ -102,14 +102,14 @@ def too_long(path: Path, limit: int, unit: str = "bytes") -> FieldError:
 
 
 def wrong_type(path: Path, value: object, expected: str) -> FieldError:
-    """In the words of the CRD validator, which names the type found."""
+    """In the words of the CRD validator, which names the actual type."""
     found = json_type(value)
     message = f'Invalid value: "{found}": {field_name(path)} in body must be of type {expected}: "{found}"'
     return FieldError(path, Reason.TYPE, message)
 
 
 def field_name(path: Path) -> str:
-    """``spec.rules[0].http``; keys of maps that are no plain names go in brackets: ``data[tls.crt]``."""
+    """``spec.rules[0].http``. Map keys that are not plain names are in brackets: ``data[tls.crt]``."""
     text = ""
     for part in path:
         if isinstance(part, (int, Key)) or not _PLAIN.fullmatch(part):
@@ -141,5 +141,5 @@ def json_type(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value as Go's field errors print it: strings quoted, the rest as JSON."""
+    """A value as Go's field errors print it: strings quoted, all else as JSON."""
     return json.dumps(value, ensure_ascii=False, default=str)

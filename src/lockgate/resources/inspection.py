@@ -1,4 +1,4 @@
-"""One object of a file to its typed form, with everything that is wrong with it."""
+"""Converts one object of a file to its typed form, and collects its faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lockgate.resources.scalars import plain_scalar
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A fault of an object, before it is known under which key the object is listed."""
+    """A fault of an object, before the object's key is known."""
 
     code: Code
     path: Path
@@ -32,8 +32,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """`key` is None for an object without an identity to be listed under; `resource` is None when its kind is not one
-    of ours, or when its fields have the wrong shape."""
+    """`key` is None for an object without an identity. `resource` is None if its kind is not supported, or its fields
+    have the wrong shape."""
 
     resource: Resource | None
     found: tuple[Found, ...]
@@ -41,8 +41,7 @@ class Inspected:
 
 
 def inspect(manifest: JsonObject, *, templated: bool) -> Inspected:
-    """`manifest` gets the namespace that kubectl would put it into. `templated` is whether its document may hold a
-    template.
+    """Sets the namespace in `manifest` as kubectl does. `templated` means that its document may contain a template.
 
     Raises Template.
     """
@@ -55,11 +54,11 @@ def inspect(manifest: JsonObject, *, templated: bool) -> Inspected:
 
 
 class Template(Exception):
-    """The object holds Helm's expressions."""
+    """The object contains Helm expressions."""
 
 
 class _Inspection:
-    """Collects the faults of one object on the way to its typed form."""
+    """Collects the faults of one object while it is converted."""
 
     def __init__(self, manifest: JsonObject, templated: bool) -> None:
         self._manifest = manifest
@@ -132,11 +131,11 @@ class _Inspection:
         return ObjectKey(group, self._manifest["kind"], place, metadata["name"])
 
     def _place(self, namespaced: bool | None) -> None:
-        """Say which namespace the object is in, as kubectl and the API server do together."""
+        """Determines the object's namespace as kubectl and the API server do together."""
         metadata = self._manifest.get("metadata") or {}
         namespace = metadata.get("namespace")
         if self._manifest["kind"] == "IstioOperator":
-            # istioctl reads it, no API server does; the name is the one under which istioctl keeps what it installed.
+            # Only istioctl reads it, no API server; the name is istioctl's for installed state.
             self._manifest["metadata"] = {"name": "installed-state", "namespace": "istio-system", **metadata}
         elif namespaced and not namespace:
             metadata["namespace"] = "default"
@@ -177,7 +176,7 @@ class _Inspection:
         self.found.append(Found(code, path, False, values))
 
 
-# Faults of one object, of each sort.
+# The maximum number of faults of one object, of each sort.
 _MOST = 20
 _CODE_OF = {
     Reason.REQUIRED: admission.REQUIRED,
@@ -188,7 +187,7 @@ _CODE_OF = {
     Reason.TOO_LONG: admission.INVALID,
     Reason.TYPE: objects.WRONG_TYPE,
 }
-# Their content is other programs' text, which may well be templates.
+# Kinds that contain other programs' text, which may legitimately have templates.
 _CARRIES_TEXT = {"ConfigMap", "Secret"}
 _SUCCESSORS = {"extensions": ("networking.k8s.io", "apps"), "certmanager.k8s.io": ("cert-manager.io",)}
 
@@ -205,12 +204,12 @@ def _is_template(value: Any) -> bool:
             return False
 
 
-# Helm's own objects and functions: other programs have braces too.
+# Helm's objects and functions; other programs use braces too.
 _ACTION = re.compile(r"\{\{-?\s*(?:\.Values|\.Release|\.Chart|include|template)\b")
 
 
 def _moved(group: str, kind: str) -> type[Resource] | None:
-    """A kind under the API group that has taken it over, where one has: no cluster serves it under the old one."""
+    """The kind under the API group that replaced an old one, if any: no cluster serves it under the old one."""
     return next((model for each in _SUCCESSORS.get(group, ()) if (model := kinds().get((each, kind)))), None)
 
 

@@ -1,4 +1,4 @@
-"""Every kind that Lockgate knows, and the parts of them that other rooms name. Importing this registers them all."""
+"""All kinds, with the parts of them that other rooms use. Importing this module registers them."""
 
 from __future__ import annotations
 

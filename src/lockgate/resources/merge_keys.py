@@ -1,7 +1,7 @@
-"""The key that identifies the items of a list when patches are merged: the API's list types, for built-in kinds.
+"""The keys that identify list items when patches are merged: the API's list types, for built-in kinds.
 
 Upstream it is in the struct tags of `k8s.io/api` (patchMergeKey, listType, listMapKey), shown in the OpenAPI document.
-Custom resources of Istio, cert-manager and the load balancer controller have atomic lists but where noted.
+Custom resources of Istio, cert-manager and the load balancer controller have atomic lists unless noted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TypeAlias
 
 from lockgate.resources.model import Resource
 
-# Field names only: positions in lists and keys of maps are left out.
+# Only field names, without list indexes and map keys.
 FieldPath: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ListRule:
-    """`patch_key` merges strategic patches ("" for a set of scalars, None replaces the list); `keys` server-side
-    apply's (() for a set, None for an atomic list). They differ where upstream's differ."""
+    """`patch_key` is for strategic merge patches ("" for a set of scalars, None replaces the list); `keys` is for
+    server-side apply (() for a set, None for an atomic list). They differ if upstream's do."""
 
     patch_key: str | None
     keys: tuple[str, ...] | None
@@ -89,7 +89,7 @@ _CONTAINER: dict[FieldPath, ListRule] = {
     ("resources", "claims"): _by("name"),
 }
 
-# Where the pod's spec is in each kind that has one.
+# The path of the Pod spec in each kind that has one.
 _POD_SPEC: dict[tuple[str, str], FieldPath] = {
     ("", "Pod"): ("spec",),
     ("apps", "Deployment"): ("spec", "template", "spec"),

@@ -1,4 +1,4 @@
-"""Parts that kinds of several API groups share."""
+"""Types that kinds of several API groups share."""
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ class LabelSelectorRequirement(Model):
 
 
 class LabelSelector(Model):
-    """All of `match_labels` and `match_expressions` must hold; an empty selector holds for everything."""
+    """All of `match_labels` and `match_expressions` must match; an empty selector matches everything."""
 
     match_labels: dict[str, str] = Field(default_factory=dict)
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
@@ -35,11 +35,11 @@ def _holds(requirement: LabelSelectorRequirement, labels: dict[str, str]) -> boo
         case "DoesNotExist":
             return value is None
         case _:
-            return False  # validation refuses any other operator; a selector that nobody understands selects nothing
+            return False  # validation refuses other operators; such a selector matches nothing
 
 
 class Condition(Model):
-    """One line of `status.conditions`. `status` is ``True``, ``False`` or ``Unknown``."""
+    """One entry of `status.conditions`. `status` is ``True``, ``False`` or ``Unknown``."""
 
     type: str
     status: str
@@ -63,7 +63,7 @@ class LocalObjectReference(Model):
 
 
 class ObjectReference(Model):
-    """Any object, as Events and EndpointSlices point to one."""
+    """A reference to any object, as in Events and EndpointSlices."""
 
     kind: str = ""
     namespace: str = ""

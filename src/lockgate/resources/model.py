@@ -1,9 +1,9 @@
-"""What every manifest has in common: the shape of a typed value, and the registry of the kinds we know.
+"""The base of all manifests: the shape of a typed value, and the registry of kinds.
 
-A kind is a frozen pydantic model. From it come parsing, every validation error with its path, defaults, printer
-columns and the OpenAPI document that kubectl reads. Fields are snake_case here and camelCase in manifests.
+A kind is a frozen pydantic model. It defines parsing, validation errors with their paths, defaults, printer columns and
+the OpenAPI document that kubectl reads. Fields are snake_case here and camelCase in manifests.
 
-What Go leaves out when empty has Go's zero value here ("", 0, (), {}); what Go points to is ``None`` when absent.
+Fields that Go omits when empty have Go's zero value here ("", 0, (), {}); Go's pointers are ``None`` when absent.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-# JSON as the Kubernetes API moves it. Any, because Python's recursive aliases do not narrow.
+# JSON as in the Kubernetes API. It is Any because Python's recursive aliases do not narrow.
 JsonObject: TypeAlias = dict[str, Any]
 
-# The API refuses "80" where a number belongs and 1 where a boolean does, so these don't convert.
+# The API refuses "80" for a number and 1 for a boolean, so values are not converted.
 Integer: TypeAlias = Annotated[int, Strict()]
 Number: TypeAlias = Annotated[float, Strict()]
 Flag: TypeAlias = Annotated[bool, Strict()]
 
-# Go's acronyms in field names (Kubernetes' API conventions, "Naming conventions"): all capitals unless they come first.
+# Go's acronyms in field names (Kubernetes' API conventions, "Naming conventions"): all capitals unless at the start.
 _ACRONYMS = {
     word.lower(): word
     for word in (
@@ -32,7 +32,7 @@ _ACRONYMS = {
 
 
 def manifest_name(field: str) -> str:
-    """The name in manifests of a Python field: ``cluster_ip`` is ``clusterIP``, ``dns_names`` is ``dnsNames``."""
+    """The manifest name of a Python field: ``clusterIP`` for ``cluster_ip``, ``dnsNames`` for ``dns_names``."""
     first, *rest = field.rstrip("_").split("_")
     return first + "".join(_ACRONYMS.get(word) or word[:1].upper() + word[1:] for word in rest)
 
@@ -57,7 +57,7 @@ class Model(BaseModel):
         defer_build=True,
     )
 
-    # Fields beyond the typed ones are legal: this part is only stored, or read no deeper than this.
+    # Additional fields are legal: this part is only stored, or read no deeper than this.
     OPEN: ClassVar[bool] = False
     # Groups of fields (by manifest name) of which at most one may be set.
     AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -65,13 +65,13 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, value: object) -> object:
-        # `labels:` with nothing behind it is null in YAML; Go decodes null into any field as its zero value.
+        # `labels:` without a value is null in YAML; Go decodes null into any field as its zero value.
         if isinstance(value, dict) and None in value.values():
             return {name: item for name, item in value.items() if item is not None}
         return value
 
     def manifest(self) -> JsonObject:
-        """What was set, as a manifest says it: camelCase names, lists and maps."""
+        """The fields that were set, as in a manifest: camelCase names, lists and maps."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
@@ -104,10 +104,10 @@ class ObjectMeta(Model):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A printer column of `kubectl get`: a JSONPath into the object. `wide` ones show with ``-o wide`` only.
+    """A printer column of `kubectl get`: a JSONPath into the object. A `wide` column needs ``-o wide``.
 
-    `cell` says, from the manifest, what no JSONPath can (``2/2``, ``80:30080/TCP``); then `path` is empty.
-    A column of type ``date`` holds a timestamp that is shown as an age.
+    `cell` computes from the manifest what no JSONPath can express (``2/2``, ``80:30080/TCP``); `path` is empty then. A
+    column of type ``date`` has a timestamp that is printed as an age.
     """
 
     name: str
@@ -119,9 +119,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How the Kubernetes API names a kind. `versions` are served alike, the first one stored and preferred.
+    """A kind's names in the Kubernetes API. `versions` are served alike; the first is stored and preferred.
 
-    The name comes before `columns` as the first, unless `columns` has a ``Name`` of its own (Event).
+    The first column is the name, unless `columns` has a ``Name`` (Event).
     """
 
     group: str
@@ -188,11 +188,11 @@ _KINDS: dict[tuple[str, str], type[Resource]] = {}
 
 
 def register(model: type[ResourceT]) -> type[ResourceT]:
-    """Class decorator: make a kind known to the reader, the API and its documents."""
+    """Class decorator: registers a kind for the reader, the API and its documents."""
     _KINDS[model.KIND.group_kind] = model
     return model
 
 
 def kinds() -> dict[tuple[str, str], type[Resource]]:
-    """All registered kinds by (group, kind). Import `lockgate.resources.kinds` first to have them all."""
+    """All registered kinds by (group, kind). Import `lockgate.resources.kinds` first."""
     return _KINDS

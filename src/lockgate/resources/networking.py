@@ -43,7 +43,7 @@ class HTTPIngressRuleValue(Model):
 
 
 class IngressRule(Model):
-    """`host` empty means every host."""
+    """An empty `host` matches every host."""
 
     host: str = ""
     http: HTTPIngressRuleValue | None = None

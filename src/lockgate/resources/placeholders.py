@@ -1,14 +1,14 @@
-"""Recognises placeholders: text that a team fills in before it applies a manifest, such as ``<region>``.
+"""Recognises placeholders: text that a team replaces before it applies a manifest, such as ``<region>``.
 
-Two certainties. A *token* is a placeholder wherever an identifier belongs: no name, host, id or number contains
-``<…>``, ``${…}`` or ``REPLACE_ME``. A *mask* (``xxxx``, ``****``) may be part of a name, so it counts only in a value
-of a known shape, such as an ARN.
+There are two kinds. A *token* is a placeholder in any identifier: no name, host, ID or number contains ``<…>``,
+``${…}`` or ``REPLACE_ME``. A *mask* (``xxxx``, ``****``) may be part of a name, so it counts only in a value of a known
+shape, such as an ARN.
 
     tokens("arn:aws:acm:<region>:${ACCOUNT}:certificate/***")  ->  <region>, ${ACCOUNT}
     masked("subnet-xxxxxxxx")                                  ->  True
 
-Free text (descriptions, response bodies, regular expressions, Envoy's ``%REQ(…)%``) is not for this module: its callers
-pass identifiers only.
+Do not use it for free text (descriptions, response bodies, regular expressions, Envoy's ``%REQ(…)%``), only for
+identifiers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A placeholder in a text, from `start` up to `end`. `name` is the words in it; `default` is the value that
-    ``${NAME:-default}`` brings along, None for none."""
+    """A placeholder in a text, from `start` to before `end`. `name` has its words; `default` is the value in
+    ``${NAME:-default}``, or None."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Token:
 
 
 def tokens(text: str) -> tuple[Token, ...]:
-    """The placeholders in an identifier, in their order. Overlapping forms count once, the outermost of them."""
+    """The placeholders in an identifier, in order. Of overlapping forms only the outermost counts."""
     found: list[Token] = []
     if not _SIGNS.search(text):  # nearly every value ends here
         return ()
@@ -48,7 +48,7 @@ def suspicious(text: str) -> bool:
 
 
 def masked(text: str) -> bool:
-    """Whether a value of a known shape has a part that is crossed out or left blank."""
+    """Whether a value of a known shape has a masked or blank part."""
     return _MASK.search(text) is not None
 
 
@@ -62,12 +62,12 @@ def substitute(text: str, value: Callable[[Token], str]) -> str:
 
 
 def slug(token: Token) -> str:
-    """A DNS label out of a token's words: ``<Your Team>`` becomes ``your-team``, ``$SECRET_NAME`` ``secret-name``."""
+    """A DNS label made of a token's words: ``your-team`` for ``<Your Team>``, ``secret-name`` for ``$SECRET_NAME``."""
     words = re.sub(r"[^a-z0-9]+", "-", (token.default or token.name).lower()).strip("-")
     return words[:40].strip("-") or "placeholder"
 
 
-# One form a line. A group holds the words of the placeholder; without one, the whole match does.
+# One form per line. The group matches the placeholder's words; without a group, the whole match does.
 _FORMS: Final = (
     r"\$?\$?\{\{-?\s*([^{}]*?)\s*-?\}\}",  # {{ region }} of Jinja and Backstage, ${{ … }} of GitHub
     r"\$\{\s*([^{}]*?)\s*\}",  # ${REGION}, ${REGION:-eu-west-1} of envsubst and Flux, ${var.region} of Terraform

@@ -1,4 +1,4 @@
-"""Where the documents that were read last have the origins of faults."""
+"""Resolves origins to positions in the documents that were read last."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lockgate.resources.reader import Document
 
 
 class Positions:
-    """An index of documents by what an `Origin` names: it is a `Locate`.
+    """An index of documents by the parts of an `Origin`; it is a `Locate`.
 
-    Of several definitions of one object, the last counts.
+    If an object has several definitions, the last one counts.
     """
 
     def __init__(self, documents: Iterable[Document]) -> None:

@@ -1,4 +1,4 @@
-"""Files of manifests to objects. Everything that can be read is read; everything that is wrong has its place."""
+"""Reads files of manifests into objects. It reads whatever it can, and reports every fault with its position."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lockgate.resources.source import Unreadable
 class Document:
     """One object of a file.
 
-    `manifest` is as written, but for `metadata.namespace`: a namespaced object without one is in ``default``, where
-    kubectl would put it, and a cluster-scoped one has none. `resource` is its typed form; None when the kind is not
-    one of ours, or when its fields have the wrong shape (then `faults` says so). What has no apiVersion, kind or
-    name is no document, only a fault. `definition` is its file, and how often the file defines the object before it.
-    `notices` are what it asks for and nothing here does.
+    `manifest` is as written, except for `metadata.namespace`: a namespaced object without one gets ``default``, as with
+    kubectl, and a cluster-scoped object has none. `resource` is its typed form, None if the kind is not supported or
+    its fields have the wrong shape (reported in `faults`). Something without apiVersion, kind or name is not a
+    document, only a fault. `definition` is its file and the number of earlier definitions of the object in that file.
+    `notices` are its settings without effect.
     """
 
     manifest: JsonObject
@@ -53,15 +53,16 @@ class Document:
         return self._chunk.text
 
     def at(self, *path: str | int) -> Position:
-        """Where a field's value is, by manifest names: ``at("spec", "rules", 0)``; else the nearest above it."""
+        """The position of a field's value, by manifest names: ``at("spec", "rules", 0)``; else of its nearest
+        parent."""
         return source.locate(self._chunk, (*self._path, *path))
 
     def key_at(self, *path: str | int) -> Position:
-        """Where a field's key is."""
+        """The position of a field's key."""
         return source.locate(self._chunk, (*self._path, *path), key=True)
 
     def instead(self, manifest: JsonObject) -> Document:
-        """The document with another manifest than the one that was written; places are still those of the text."""
+        """The document with another manifest; positions still refer to the text."""
         inspected = inspect(manifest, templated=False)
         origin = Origin(self.key, definition=self.definition)
         faults = tuple(found.at(origin) for found in inspected.found)
@@ -70,7 +71,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file holds. `faults` has all of them, the documents' own included, in the order of lines."""
+    """The contents of a file. `faults` has all of them, with the documents' faults, in line order."""
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
@@ -79,7 +80,7 @@ class Reading:
 
 
 def read(text: str | bytes, file: str) -> Reading:
-    """Read one file of YAML or JSON. Never raises: whatever is wrong is in `faults`. `file` is only a name."""
+    """Reads one file of YAML or JSON. It never raises: errors are in `faults`. `file` is only a name."""
     if isinstance(text, bytes):
         try:
             text = text.decode(_encoding(text))
@@ -95,7 +96,7 @@ def read(text: str | bytes, file: str) -> Reading:
 
 
 def _encoding(text: bytes) -> str:
-    """By the byte order mark, as YAML has it: some editors and shells on Windows write UTF-16."""
+    """By the byte order mark, as in YAML: some Windows editors and shells write UTF-16."""
     return "utf-16" if text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
@@ -108,7 +109,8 @@ def _not_text(error: UnicodeDecodeError, file: str) -> Fault:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Reading makes many objects and no cycles: collecting meanwhile finds nothing, and doubles the time."""
+    """Disables garbage collection: reading creates many objects but no cycles, and collections would double the
+    time."""
     if not gc.isenabled():
         yield
         return
@@ -120,17 +122,17 @@ def _no_collections() -> Iterator[None]:
 
 
 class _File:
-    """One file on its way to a `Reading`: its documents, and each fault with its place, which gives their order."""
+    """Builds the `Reading` of one file: its documents, and each fault with its position for ordering."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._documents: list[Document] = []
         self._latest: dict[ObjectKey, Document] = {}
         self._faults: list[tuple[Position, Fault]] = []
-        # What the file has that is no manifest is one fault of each code, however many documents it is.
+        # Documents that are not manifests are one fault per code, however many there are.
         self._ignored: dict[str, list[Fault]] = {}
         self._whole = True
-        self._templated = False  # whether the document at hand has braces
+        self._templated = False  # whether the current document has braces
 
     def read(self, text: str) -> Reading:
         for count, chunk in enumerate(split(text, self._file)):
@@ -164,7 +166,7 @@ class _File:
             self._add(fault)
 
     def _objects(self, value: Any, chunk: Chunk, path: Path) -> None:
-        """The objects of a document: one, or those of a List and of the Lists in it."""
+        """The objects of a document: itself, or the items of a List and nested Lists."""
         if isinstance(value, dict) and _is_list(value):
             for index, item in enumerate(value["items"]):
                 self._objects(item, chunk, (*path, "items", index))
@@ -211,13 +213,13 @@ class _File:
             self._add(fault)
 
     def _add(self, fault: Fault) -> None:
-        """Add a fault of the text itself, which has its place."""
+        """Adds a fault of the text itself, which has a position."""
         assert isinstance(fault.origin, Position)
         self._faults.append((fault.origin, fault))
 
 
 def _first_of_all(faults: list[tuple[Position, Fault]]) -> tuple[Fault, ...]:
-    """At most `_MOST` faults of a file, errors before others, in the order of lines; and how many more there are."""
+    """At most `_MOST` faults of a file, errors first, in line order, and the number of omitted ones."""
     faults.sort(key=_line)
     if len(faults) <= _MOST:
         return tuple(fault for _, fault in faults)
@@ -237,7 +239,7 @@ _IGNORED = frozenset({reading.NOT_A_MANIFEST.id, reading.TEMPLATE.id})
 
 
 def _counted(alike: list[Fault]) -> Fault:
-    """The first of the faults, with their number in its message."""
+    """The first fault, with the number of faults in its message."""
     first = alike[0]
     if len(alike) == 1:
         return first

@@ -1,7 +1,7 @@
-"""Recognises documents that are not Kubernetes manifests: a repository holds many other YAML and JSON files.
+"""Recognises documents that are not Kubernetes manifests, since repositories contain many other YAML and JSON files.
 
-A document is a manifest when it has at least two of ``apiVersion``, ``kind`` and ``metadata``, and its API group is
-one that a cluster serves. Anything else is described by its API group, its file name or the keys that it has.
+A document is a manifest if it has at least two of ``apiVersion``, ``kind`` and ``metadata``, and an API group that
+clusters serve. Other documents are described by their API group, file name or keys.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lockgate.resources.field_errors import json_type
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """What a document is instead of a manifest (`name` completes "this is …"), and what to do with it."""
+    """What a document is instead of a manifest (`name` completes "this is …"), and a hint."""
 
     name: str
     hint: str = "name only the manifests to leave it out"
 
 
 def recognize(file: str, value: object) -> Other | None:
-    """What the document of a file is when it is not a manifest, None when it is one (or a broken one)."""
+    """What a document is if it is not a manifest; None if it is one, even a broken one."""
     match value:
         case dict():
             return _configuration(value) if _claims_to_be_an_object(value) else _by_name(file) or _by_keys(value)
@@ -34,7 +34,7 @@ def recognize(file: str, value: object) -> Other | None:
 
 
 def recognize_text(file: str, text: str) -> Other | None:
-    """The same of a text that cannot be parsed."""
+    """The same for text that cannot be parsed."""
     if _MANIFEST_KEY.search(text):
         return None
     return _by_name(file) or Other("text that is neither YAML nor JSON")
@@ -48,7 +48,7 @@ def _claims_to_be_an_object(value: dict[str, Any]) -> bool:
 
 
 def _configuration(value: dict[str, Any]) -> Other | None:
-    """What command-line tools read in an object's form; no cluster has these kinds."""
+    """Configuration of command-line tools that looks like an object; no cluster has these kinds."""
     version, kind = value.get("apiVersion"), value.get("kind")
     if not isinstance(version, str):
         return None
@@ -137,7 +137,7 @@ _PATTERNS = (
     (re.compile(r"(docker-)?compose([-_.].+)?\.ya?ml"), _COMPOSE),
     (re.compile(r"tsconfig([-_.].+)?\.json"), Other("TypeScript's configuration")),
 )
-# Keys that together belong to one kind of file; the more particular ones come first.
+# Keys that identify a kind of file; more specific ones come first.
 _KEYS: tuple[tuple[frozenset[str], Other], ...] = tuple(
     (frozenset(keys.split()), other)
     for keys, other in (

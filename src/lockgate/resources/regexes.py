@@ -1,8 +1,8 @@
-r"""RE2 itself, the one judge of regular expressions: Envoy compiles them with it, and Istio's webhook with Go's twin.
+r"""RE2, which validates regular expressions: Envoy compiles them with it, and Istio's webhook with Go's equivalent.
 
-Envoy reads patterns as bytes (RE2's Latin-1), Go as UTF-8: ``\x{100}`` is a character for Go, and a mistake for Envoy.
-Otherwise the two agree on the syntax but for ``\C``, any byte, which Go has not. RE2 gives up on programs above 8 MiB,
-which Go does not count. What they say about a mistake differs in words only.
+Envoy reads patterns as bytes (RE2's Latin-1), Go as UTF-8: ``\x{100}`` is a character for Go, and an error for Envoy.
+Otherwise both accept the same syntax, except for ``\C`` (any byte), which Go does not have. RE2 rejects programs above
+8 MiB, which Go does not limit. Their messages for the same error differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Match(Protocol):
 
 
 class Compiled(Protocol):
-    """What of google-re2's compiled patterns is used here. Made from bytes, it matches bytes."""
+    """The part of google-re2's compiled patterns that is used here. Patterns made from bytes match bytes."""
 
     @property
     def programsize(self) -> int: ...
@@ -32,7 +32,7 @@ class Compiled(Protocol):
 
 
 class Mistake(ValueError):
-    """Why RE2 refuses a pattern, in its words. `is_syntax` is False for a pattern that is only too large for it."""
+    """Why RE2 rejects a pattern, in its words. `is_syntax` is False if the pattern is only too large."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -42,13 +42,13 @@ class Mistake(ValueError):
 @lru_cache(maxsize=1024)
 def compiled(pattern: str, *, latin1: bool) -> Compiled:
     """Raises `Mistake`."""
-    import re2  # 10 ms and 3 MB, which edges without regular expressions do without
+    import re2  # 10 ms and 3 MB, saved for edges without regular expressions
 
     options = re2.Options()
     options.log_errors = False
     options.encoding = re2.Options.Encoding.LATIN1 if latin1 else re2.Options.Encoding.UTF8
     try:
-        # The constructor, because `re2.compile` has a cache of its own.
+        # The constructor, because `re2.compile` has a cache.
         made: Compiled = re2._Regexp(pattern.encode(), options)
     except re2.error as error:
         message = error.args[0]
@@ -59,7 +59,7 @@ def compiled(pattern: str, *, latin1: bool) -> Compiled:
 
 
 def go_mistake(pattern: str) -> str | None:
-    """Why Go's `regexp` refuses a pattern, after its ``error parsing regexp: ``; None if it does not."""
+    """Why Go's `regexp` rejects a pattern, without the prefix ``error parsing regexp: ``; None if it accepts it."""
     try:
         compiled(pattern, latin1=False)
     except Mistake as mistake:
@@ -86,7 +86,7 @@ _GO_WORDS = {
 
 
 def _has_any_byte(pattern: str) -> bool:
-    """Whether a valid pattern has ``\\C`` outside of ``\\Q…\\E``."""
+    """Whether a valid pattern has ``\\C`` outside ``\\Q…\\E``."""
     at = 0
     while (at := pattern.find("\\", at)) >= 0:
         escape = pattern[at + 1 : at + 2]

@@ -1,7 +1,7 @@
-"""Plain YAML scalars, resolved as Kubernetes' own parser does (`sigs.k8s.io/yaml`, goyaml.v2's `resolve.go`).
+"""Resolves plain YAML scalars as Kubernetes' parser does (`sigs.k8s.io/yaml`, goyaml.v2's `resolve.go`).
 
-That is YAML 1.1 with exceptions: ``yes``, ``on`` and ``y`` are booleans, ``0o17`` and ``1e3`` numbers as in 1.2;
-``12:30`` and ``2026-01-31`` stay text. A whole float (``80.0``) is an integer after its way through JSON.
+It is YAML 1.1 with exceptions: ``yes``, ``on`` and ``y`` are booleans, ``0o17`` and ``1e3`` are numbers as in 1.2, and
+``12:30`` and ``2026-01-31`` stay text. A whole float (``80.0``) becomes an integer, as in Go's conversion to JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEADING = frozenset("0123456789+-.yYnNtTfFoO~")
 
 
 def plain_scalar(text: str) -> Scalar:
-    """What an unquoted scalar means. ``.nan`` and ``.inf`` stay text: JSON has no such numbers."""
+    """The value of an unquoted scalar. ``.nan`` and ``.inf`` stay text, because JSON has no such numbers."""
     if text and (text[0] not in _LEADING or len(text) > _LONGEST_NUMBER):
         return text
     return _resolved(text)
@@ -58,7 +58,7 @@ def _resolved(text: str) -> Scalar:
 def _integer(digits: str) -> int:
     sign = -1 if digits[0] == "-" else 1
     body = digits.lstrip("+-")
-    # A leading zero alone means octal, as in YAML 1.1 and C.
+    # A leading zero means octal, as in YAML 1.1 and C.
     if len(body) > 1 and body[0] == "0" and body[1].isdigit():
         return sign * int(body, 8)
     return sign * int(body, 0)

@@ -1,7 +1,7 @@
-"""The kinds' models as OpenAPI v3, which kubectl validates, explains, diffs and merges by.
+"""The kinds' models as OpenAPI v3, with which kubectl validates, explains, diffs and merges.
 
-Schemas are inlined per kind, so that a kind's lists can carry their own merge keys; only `ObjectMeta` is shared.
-What models say in docstrings is what `kubectl explain` shows.
+Schemas are inlined per kind, so that a kind's lists can have different merge keys; only `ObjectMeta` is shared.
+`kubectl explain` shows the models' docstrings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 def openapi(group: str, version: str) -> JsonObject:
-    """The document of one group and version. KeyError when no kind is served there."""
+    """The document of one group and version. Raises KeyError if no kind is served there."""
     models = [model for model in kinds().values() if model.KIND.group == group and version in model.KIND.versions]
     if not models:
         raise KeyError(f"{group}/{version}")
@@ -39,7 +39,7 @@ def openapi(group: str, version: str) -> JsonObject:
 
 @cache
 def component(model: type[Resource], version: str) -> tuple[str, JsonObject]:
-    """The name of a kind's schema, and all the schemas that it needs, by name. Do not change what is returned."""
+    """The name of a kind's schema, and all schemas that it needs, by name. Do not modify the result."""
     kind = model.KIND
     name = f"{component_prefix(kind.group)}.{version}.{kind.kind}"
     schema = _object(shape_of(model), model, ())
@@ -118,7 +118,7 @@ def _list_extensions(model: type[Resource], path: FieldPath) -> JsonObject:
 
 
 def _description(model: type[Model]) -> str:
-    # A docstring of the class itself; pydantic's and our base classes' say nothing about the kind.
+    # Only the class's own docstring; those of pydantic and of base classes are not about the kind.
     text = inspect.cleandoc(model.__dict__.get("__doc__") or "")
     return _FIELD_NAME.sub(lambda match: manifest_name(match[1]), text).replace("`", "")
 

@@ -1,4 +1,4 @@
-"""The shape of a kind, read off its model once: what `validation`, `schema` and `reader` walk a manifest by."""
+"""The shape of a kind, computed once from its model; `validation`, `schema` and `reader` traverse manifests with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lockgate.resources.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """`type` is OpenAPI's, or ``int-or-string``, or ``any``; `choices` are a closed set of strings."""
+    """`type` is OpenAPI's, or ``int-or-string``, or ``any``; `choices` are an enum's values."""
 
     type: Literal["string", "integer", "number", "boolean", "int-or-string", "any"]
     choices: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Any map: content that is kept as it is."""
+    """Any map, whose content is kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Object:
     model: type[Model]
     fields: dict[str, Field] = field(repr=False)
     names: frozenset[str] = field(repr=False)
-    # Only the fields that hold objects somewhere below: the ones worth descending into.
+    # Only the fields that contain objects: those worth descending into.
     nested: tuple[tuple[str, Shape], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`default` is None where there is none to tell a client of."""
+    """`default` is None if clients need not know of one."""
 
     name: str
     shape: Shape
@@ -72,7 +72,7 @@ def _by_manifest_name(model: type[Model]) -> list[tuple[str, FieldInfo]]:
 
 
 def _default(info: FieldInfo) -> str | int | float | bool | None:
-    # Go's zero values are what "absent" means, not defaults that the API would write.
+    # Go's zero values mean "absent"; they are not defaults that the API would write.
     return info.default if isinstance(info.default, (str, int, float, bool)) and info.default else None
 
 

@@ -1,7 +1,7 @@
-"""A document's text to its value, and back to places: YAML as Kubernetes reads it, through libyaml, or JSON.
+"""Parses a document's text, YAML as Kubernetes reads it (through libyaml) or JSON, and locates paths in it.
 
-Values are read without their places; a place is looked up, by parsing that one document again, only when something
-is wrong. Reading is bounded by counts of nodes, never by time: depth, aliases and merges included.
+Values are parsed without positions. A position is looked up, by parsing that document again, only for a fault. Reading
+is bounded by node counts, never by time, including depth, aliases and merges.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from lockgate.resources.field_errors import Path
 from lockgate.resources.scalars import plain_scalar
 from lockgate.resources.unicode import ESCAPED_SURROGATE, without_surrogates
 
-# Aliases and merges may add this many nodes to those that are written in a document.
+# Aliases and merges may add this many nodes to the written ones.
 MAX_EXPANSION = 100_000
-_MOST_DUPLICATES = 10  # reported of one document
+_MOST_DUPLICATES = 10  # reported per document
 
 Node: TypeAlias = yaml.Node
 
 
 class Unreadable(Exception):
-    """A document without a value. `fault` says why."""
+    """The document has no value; `fault` says why."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 def load(chunk: Chunk, faults: list[Fault]) -> Any:
     """The document's value: dicts with string keys, lists, strings, numbers, booleans, None.
 
-    Raises Unreadable. What can be read in spite of a fault (a duplicate key) is reported in `faults`.
+    Raises Unreadable. Faults that do not prevent reading (a duplicate key) are appended to `faults`.
     """
     if chunk.text.startswith("{"):
         try:
@@ -54,9 +54,9 @@ def load(chunk: Chunk, faults: list[Fault]) -> Any:
 
 
 def locate(chunk: Chunk, path: Path, *, key: bool = False) -> Position:
-    """Where the value at `path` is: a scalar's own place, a map's or list's key. Else the nearest thing above it.
+    """The position of the value at `path`: a scalar's own, a map's or list's key; else of its nearest parent.
 
-    With `key`, the place of the last key itself.
+    With `key`, the position of the last key.
     """
     node = _located(chunk) if len(chunk.text) < _LARGE else _located_large(chunk)
     if node is None:
@@ -72,7 +72,7 @@ def locate(chunk: Chunk, path: Path, *, key: bool = False) -> Position:
 
 
 def forget() -> None:
-    """Drop the nodes that `locate` keeps of large documents."""
+    """Drops the nodes of large documents that `locate` caches."""
     _located_large.cache_clear()
 
 
@@ -81,7 +81,7 @@ def _child(node: Node, part: str | int, seen: set[int]) -> tuple[Node, Node] | N
         return node.value[part], node.value[part]
     if isinstance(node, yaml.MappingNode) and id(node) not in seen:
         seen.add(id(node))
-        # The last of equal keys is the one that counts; merged maps come after the map's own keys.
+        # Of equal keys the last one counts; merged maps come after the map's own keys.
         for label, value in reversed(node.value):
             if isinstance(label, yaml.ScalarNode) and label.value == part:
                 return label, value
@@ -100,10 +100,10 @@ def _merged(node: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
 
 
 class _Parser(CParser):
-    """libyaml's composer with tags resolved as cheaply as can be: only plain scalars are resolved later.
+    """libyaml's composer with minimal tag resolution: plain scalars are resolved later.
 
-    Composing recurses in C, where a hundred thousand levels end the process, and a node takes half a kilobyte: both
-    are counted on the way.
+    Composing recurses in C, where a hundred thousand levels crash the process, and a node takes half a kilobyte, so
+    both depth and nodes are counted during composition.
     """
 
     def __init__(self, chunk: Chunk) -> None:
@@ -115,7 +115,7 @@ class _Parser(CParser):
     def descend_resolver(self, parent: object, index: object) -> None:
         self._left -= 1
         self._depth += 1
-        # A scalar is one level below the last map or list that is allowed.
+        # A scalar is one level below the deepest map or list that is allowed.
         if self._left < 0 or self._depth > MAX_DEPTH + 1:
             event = self.peek_event()
             raise Unreadable(
@@ -146,7 +146,7 @@ def _located_large(chunk: Chunk) -> Node | None:
 
 
 def _compose(chunk: Chunk) -> Node | None:
-    """The document's nodes, None for an empty one. Raises Unreadable."""
+    """The document's nodes, None if it is empty. Raises Unreadable."""
     try:
         node: Node | None = _Parser(chunk).get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -191,7 +191,7 @@ class _Reader:
         merges: list[Node] = []
         for label, item in node.value:
             key = label.value
-            # Nearly all keys are words that stand for themselves.
+            # Nearly all keys are plain words.
             if label.tag != "plain" or key in _SPECIAL_WORDS or not key.isidentifier():
                 if key == "<<" and label.tag == "plain":
                     merges.append(item)
@@ -228,7 +228,7 @@ class _Reader:
                 result.setdefault(key, item)
 
     def _tagged(self, node: yaml.ScalarNode) -> Any:
-        """A quoted scalar is text; so is one with a tag of its own, but for YAML's tags of other types."""
+        """A quoted scalar is text; so is one with a custom tag, but not one with YAML's tags of other types."""
         if node.tag in _TYPED_TAGS:
             value = plain_scalar(node.value)
             if not isinstance(value, _TYPED_TAGS[node.tag]):
@@ -262,7 +262,7 @@ _TYPED_TAGS: dict[str, Any] = {
 
 
 class _Json:
-    """Depth and number of values have been counted when the document was cut out of its file."""
+    """Depth and number of values were already checked when the document was split off."""
 
     def __init__(self, chunk: Chunk, faults: list[Fault]) -> None:
         self._chunk = chunk

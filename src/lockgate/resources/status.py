@@ -1,4 +1,4 @@
-"""The Kubernetes API's refusals, as one exception tree that both back ends of the client raise.
+"""The Kubernetes API's errors, as one exception tree that both back ends of the client raise.
 
 ApiError
 ├── NotFound        404
@@ -16,8 +16,8 @@ from lockgate.resources.model import JsonObject
 
 
 class ApiError(Exception):
-    """A `Status` of the Kubernetes API: `reason` as the API names it, `code` the HTTP status. `path` is the field of
-    the object that is at fault, where one is; no client is told of it."""
+    """A `Status` of the Kubernetes API: `reason` is the API's, `code` the HTTP status. `path` is the faulty field of
+    the object, if any; clients do not receive it."""
 
     reason = "InternalError"
     code = 500
@@ -29,7 +29,7 @@ class ApiError(Exception):
         self.details = details or {}
 
     def status(self) -> JsonObject:
-        """The `Status` object that a client receives."""
+        """The `Status` object that clients receive."""
         return {
             "kind": "Status",
             "apiVersion": "v1",

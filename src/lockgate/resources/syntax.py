@@ -1,4 +1,4 @@
-"""What is wrong with a text that cannot be parsed, as faults."""
+"""Faults for text that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def template(position: Position) -> Fault:
 
 
 def broken(chunk: Chunk, error: yaml.MarkedYAMLError) -> Fault:
-    """What libyaml's parser says of a document."""
+    """The fault for an error of libyaml's parser."""
     if action := _TEMPLATE_ACTION.search(chunk.text):
         return template(chunk.position(chunk.text.count("\n", 0, action.start())))
     if other := recognize_text(chunk.file, chunk.text):
@@ -47,7 +47,7 @@ def not_unicode(chunk: Chunk, error: UnicodeEncodeError) -> Fault:
 
 _TEMPLATE_ACTION = re.compile(r"\{\{-?\s*[\w.$\"(/]")
 
-# libyaml's problems, by a part of their text, and what they mostly come from.
+# libyaml's errors, by a part of their text, and their usual cause.
 _SYNTAX = {
     "character that cannot start any token": codes.BAD_CHARACTER,
     "mapping values are not allowed": codes.UNEXPECTED_COLON,

@@ -1,4 +1,4 @@
-"""Text from manifests, clients and upstreams on its way to a terminal."""
+"""Escapes text from manifests, clients and upstreams for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 def escaped(text: str) -> str:
     """One line, with control characters as ``\\x1b``: a terminal must not act on them.
 
-    So are characters that reorder or hide text, and halves of surrogate pairs, which no encoding can write.
+    Characters that reorder or hide text are escaped too, and unpaired surrogates, which no encoding supports.
     """
     if text.isprintable():
         return text

@@ -1,7 +1,7 @@
-"""What the API server and the admission webhooks would say of an object.
+"""Validates objects as the API server and the admission webhooks do.
 
-`validate` first holds the manifest against the kind's model, field by field, as the schema check of an API server
-does; only what passes is held against the kind's rules (`rules/`), as admission follows decoding there.
+`validate` first checks the manifest against the kind's model, field by field, as an API server's schema check does. If
+that succeeds, it applies the kind's rules (`rules/`), as admission follows decoding there.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape,
 
 
 def validate(model: type[Resource], manifest: JsonObject) -> list[FieldError]:
-    """All refusals of one object; empty when it would be stored."""
+    """All errors of one object; empty if it would be stored."""
     return examine(model, manifest).refusals
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """`resource` is None when the manifest's shape is wrong; its rules have not been asked then."""
+    """`resource` is None if the manifest's shape is wrong; in that case its rules were not applied."""
 
     resource: Resource | None
     unknown: list[Path]
@@ -36,7 +36,7 @@ class Examination:
 
 
 def examine(model: type[Resource], manifest: JsonObject) -> Examination:
-    """`validate`, `unknown_fields` and the parsed object in one go, for those who want all of them."""
+    """`validate`, `unknown_fields` and the parsed object in one pass."""
     unknown: list[Path] = []
     choices: list[FieldError] = []
     _walk(shape_of(model), manifest, (), unknown, choices)
@@ -49,26 +49,26 @@ def examine(model: type[Resource], manifest: JsonObject) -> Examination:
 
 
 def refusals(resource: Resource, manifest: JsonObject) -> list[FieldError]:
-    """What `validate` says of an object that has been parsed already."""
+    """The errors of `validate` for an object that is already parsed."""
     choices: list[FieldError] = []
     _walk(shape_of(type(resource)), manifest, (), [], choices)
     return [*choices, *admission.refusals(resource)]
 
 
 def warnings(resource: Resource) -> list[FieldError]:
-    """What is stored with a warning to the client."""
+    """Warnings that the client gets although the object is stored."""
     return list(admission.warnings(resource))
 
 
 def unknown_fields(model: type[Resource], manifest: JsonObject) -> list[Path]:
-    """Paths of fields that the kind does not have, in the order of the manifest."""
+    """Paths of fields that the kind does not have, in the manifest's order."""
     found: list[Path] = []
     _walk(shape_of(model), manifest, (), found, [])
     return found
 
 
 def nearest(model: type[Resource], path: Path) -> str:
-    """The known field that an unknown one was probably meant to be, or "". Looks beside it only."""
+    """The existing sibling field that an unknown field was probably meant to be, or ""."""
     shape: Shape = shape_of(model)
     for part in path[:-1]:
         shape = _step(shape, part)
@@ -82,12 +82,12 @@ def nearest(model: type[Resource], path: Path) -> str:
     return by_lower[close[0]] if close else ""
 
 
-_MOST = 1000  # refusals of one object
-_LONGEST_NAME = 64  # of a field that somebody may have meant to write
+_MOST = 1000  # errors of one object
+_LONGEST_NAME = 64  # of a field name that is compared with valid ones
 
 
 def _walk(shape: Shape, value: Any, path: Path, unknown: list[Path], choices: list[FieldError]) -> None:
-    """Collect what pydantic does not say: fields that the model has not, and fields that exclude each other."""
+    """Collects what pydantic does not report: unknown fields, and fields that exclude each other."""
     match shape:
         case Object():
             if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Kinds that manifests of an edge carry and that nothing here runs: stored, listed, and read for their pod labels."""
+"""Kinds that are stored and listed but do not run here; only their Pod labels are read."""
 
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from lockgate.resources.model import (
 
 
 class Stored(Resource):
-    """A kind whose content is kept as it is written."""
+    """A kind whose content is kept as written."""
 
     OPEN: ClassVar[bool] = True
 

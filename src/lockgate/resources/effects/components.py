@@ -1,7 +1,7 @@
-"""The cluster components that Lockgate stands in for, as manifests show them: their images and their webhooks.
+"""The cluster components that Lockgate replaces, recognised by their images and webhooks.
 
-What installs one of them has its effect here though nothing of it runs: the Deployment of the AWS Load Balancer
-Controller, say, or the webhook configuration of cert-manager.
+Manifests that install such a component have an effect although they do not run: for example the Deployment of the AWS
+Load Balancer Controller, or cert-manager's webhook configuration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WEBHOOKS = (".elbv2.k8s.aws", ".cert-manager.io", ".istio.io")
 
 
 def is_component(workload: JsonObject) -> bool:
-    """Whether a workload runs one of the components: by the image, whatever registry it comes from."""
+    """Whether a workload runs one of the components, recognised by its image from any registry."""
     return any(_image(container) in _IMAGES for container in _containers(workload)) or _is_injected(workload)
 
 
@@ -38,8 +38,8 @@ def runs_an_application(workload: JsonObject) -> bool:
     return not is_component(workload)
 
 
-def calls_somebody_else(configuration: JsonObject) -> bool:
-    """Whether a webhook configuration names a webhook that is none of the components'."""
+def calls_another_webhook(configuration: JsonObject) -> bool:
+    """Whether a webhook configuration has a webhook of another component."""
     webhooks = configuration.get("webhooks")
     names = [
         str(webhook.get("name", ""))
@@ -69,7 +69,7 @@ def _image(container: JsonObject) -> str:
 
 
 def _is_injected(workload: JsonObject) -> bool:
-    """Istio's gateway charts leave the image to injection: it is `auto` until istiod's webhook fills it in."""
+    """Istio's gateway charts leave the image to injection: it is `auto` until istiod's webhook sets it."""
     return any(container.get("image") == "auto" for container in _containers(workload))
 
 

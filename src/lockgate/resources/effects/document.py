@@ -1,4 +1,4 @@
-"""The reference pages of kinds and fields, written from the table; run as a module, it writes them into a folder.
+"""The reference pages of kinds and fields, generated from the table. Run the module to write them to a folder.
 
 python -m lockgate.resources.effects.document docs/reference
 """
@@ -29,11 +29,11 @@ _SHORT = {
 
 _KINDS = """# Kinds
 
-Every kind and every field is *served* (a request, an API or a controller here follows it), *accepted* (the API stores
-it, as a cluster does, and nothing here follows from it) or *refused* (an error says so). What is accepted and would be
-missed is a warning with its line in `up`, `status` and `show`, and a warning of `kubectl apply`; many of one kind are
-one line. `lockgate explain KIND` and `lockgate explain KIND.FIELD` say the same as these pages, which are written from
-one table, `src/lockgate/resources/effects`, by `python -m lockgate.resources.effects.document docs/reference`.
+Every kind and every field is *served* (a request, an API or a controller here uses it), *accepted* (the API stores it,
+as a cluster does, but nothing here uses it) or *refused* (with an error). `up`, `status`, `show` and `kubectl apply`
+warn about accepted settings whose effect a user would miss; similar warnings share a line. `lockgate explain KIND` and
+`lockgate explain KIND.FIELD` print the same as these pages. Both are generated from one table,
+`src/lockgate/resources/effects`, by `python -m lockgate.resources.effects.document docs/reference`.
 
 ## Served
 
@@ -50,9 +50,9 @@ Any other kind is accepted too: {unknown}.
 
 _FIELDS = """# {title}: field by field
 
-*Served*: a request, an API or a controller here follows it. *Accepted*: the API stores it, as a cluster does, and
-nothing here follows from it. *Refused*: an error says so. Paths are written as `kubectl explain` writes them. This page
-is written from `src/lockgate/resources/effects` by `python -m lockgate.resources.effects.document docs/reference`.
+*Served*: a request, an API or a controller here uses it. *Accepted*: the API stores it, as a cluster does, but nothing
+here uses it. *Refused*: an error reports it. Paths have the form of `kubectl explain`. This page is generated from
+`src/lockgate/resources/effects` by `python -m lockgate.resources.effects.document docs/reference`.
 
 Of every kind: {common}.
 """
@@ -139,7 +139,7 @@ def _kind(groups: tuple[str, ...], names: tuple[str, ...], rows: list[Row]) -> I
 
 
 def _named(fields: Iterable[str]) -> Iterator[str]:
-    """Fields in the type of code, those of a long common beginning shortened."""
+    """Fields in code style; fields with a long common prefix are shortened."""
     for field in fields:
         if not field:
             continue

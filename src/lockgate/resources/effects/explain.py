@@ -1,4 +1,4 @@
-"""`lockgate explain KIND` and `KIND.FIELD`: what of it is served here, and what is not and why."""
+"""`lockgate explain KIND` and `KIND.FIELD`: what is served here, what is not, and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NotDeclared(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KindExplained:
-    """`rows` are those about the object itself where it is not served, else those of fields that are not."""
+    """`rows` are about the object itself if it is not served, else about its fields that are not."""
 
     group: str
     kind: str
@@ -32,7 +32,8 @@ class KindExplained:
 
 @dataclass(frozen=True, slots=True)
 class FieldExplained:
-    """`row` is None for a field that has fields, `inside` their effects in words. `values` are rows of some values."""
+    """`row` is None for a field with subfields; `inside` describes their effects. `values` are rows for single
+    values."""
 
     path: str
     row: Row | None
@@ -44,7 +45,7 @@ Explained: TypeAlias = tuple[KindExplained, ...] | FieldExplained
 
 
 def explain(text: str) -> Explained:
-    """Of ``VirtualService``, ``vs.spec.http``, ``Ingress.metadata.annotations[a.b/c]``. Several kinds may have a name.
+    """Explains ``VirtualService``, ``vs.spec.http``, ``Ingress.metadata.annotations[a.b/c]``. Kinds may share a name.
 
     Raises NotDeclared.
     """
@@ -64,7 +65,7 @@ def explain(text: str) -> Explained:
 
 @cache
 def _names() -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """Group and kind by every name that kubectl takes, in lower case."""
+    """Group and kind by every lower-case name that kubectl accepts."""
     names: dict[str, dict[tuple[str, str], None]] = {}
     for group_kind, model in kinds().items():
         kind = model.KIND
@@ -85,7 +86,7 @@ def _kind(group: str, kind: str) -> KindExplained:
         shown: dict[str, Row] = {}
         for row in table.rows_of(group, kind):
             if row.effect is not Effect.SERVED:
-                shown.setdefault(row.reason, row)  # the first one of a reason names what the others are in
+                shown.setdefault(row.reason, row)  # the first row of a reason names the field that contains the others
         return KindExplained(group, kind, versions, Effect.SERVED, tuple(shown.values()))
     return KindExplained(group, kind, versions, whole[0].effect, whole)
 
@@ -108,7 +109,7 @@ def _field(model: type[Resource], path: tuple[str, ...]) -> FieldExplained:
 
 
 def _resolved(model: type[Resource], path: tuple[str, ...]) -> tuple[tuple[str, ...], Shape]:
-    """The path as the table has it, with ``*`` for a map's keys, and what is there. Raises NotDeclared."""
+    """The path as in the table, with ``*`` for a map's keys, and its shape. Raises NotDeclared."""
     shape: Shape = shape_of(model)
     full: tuple[str, ...] = ()
     for index, part in enumerate(path):
@@ -131,7 +132,7 @@ def _resolved(model: type[Resource], path: tuple[str, ...]) -> tuple[tuple[str, 
 
 
 def _within(shape: Shape) -> tuple[Shape, bool]:
-    """What lists and maps hold, and whether there was a map whose values are objects."""
+    """The items of lists and maps, and whether there was a map with objects as values."""
     maps = False
     while isinstance(shape, (ListOf, MapOf)):
         maps |= isinstance(shape, MapOf) and not isinstance(shape.value, Scalar)
@@ -140,7 +141,7 @@ def _within(shape: Shape) -> tuple[Shape, bool]:
 
 
 def _summary(group: str, kind: str, path: tuple[str, ...], shape: Shape) -> str:
-    """``served``; of a field that has fields, how many of them are."""
+    """``served``; for a field with subfields, how many of them are."""
     found = list(_effects(group, kind, path, shape))
     if len(set(found)) > 1:
         return ", ".join(f"{found.count(effect)} {effect}" for effect in Effect if effect in found)

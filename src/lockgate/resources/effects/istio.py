@@ -13,7 +13,7 @@ _NO_SIDECAR = "applications have no sidecar here"
 _MATCH = "{exact,prefix,regex}"
 _DESTINATION = "{host,subset,port.number}"
 _HEADERS = "headers.{request,response}.{set,add,remove}"
-# Where a DestinationRule says how to talk to a host: for all of it, for a port, for a subset, for a subset's port.
+# The places of a DestinationRule's traffic policy: for the host, a port, a subset, or a subset's port.
 POLICY = (
     "spec.{trafficPolicy,trafficPolicy.portLevelSettings,subsets.trafficPolicy,subsets.trafficPolicy.portLevelSettings}"
 )
@@ -33,9 +33,9 @@ def _policy(
     when: Callable[[JsonObject], bool] | None = None,
     harmless: str = "",
 ) -> tuple[Row, ...]:
-    """A kind that selects workloads: what is missed at the gateway is not what is missed at an application.
+    """A kind that selects workloads: its effect at the gateway differs from that at an application.
 
-    `when` leaves out objects that `harmless` describes, of which nothing is missed.
+    `when` excludes objects that `harmless` describes, whose missing effect nobody would notice.
     """
     code = codes.NOT_ENFORCED if group == "security.istio.io" else None
     beyond = (accepted("", because="it denies nothing", case=harmless, when=lambda it: not when(it)),) if when else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockgate.resources.codes import objects as codes
-from lockgate.resources.effects.components import calls_somebody_else, is_component, runs_an_application
+from lockgate.resources.effects.components import calls_another_webhook, is_component, runs_an_application
 from lockgate.resources.effects.row import Scope, accepted, declare, served
 
 _NO_PODS = "no container runs here; your own program or the built-in echo answers for each Service"
@@ -347,13 +347,13 @@ ROWS = (
             "",
             because="its webhooks are not called, so the API takes objects that they refuse or change in a cluster",
             noticed=True,
-            when=calls_somebody_else,
+            when=calls_another_webhook,
         ),
         accepted(
             "",
             because="the checks of these webhooks are built into the API here",
             case="of the AWS Load Balancer Controller, cert-manager or Istio",
-            when=lambda configuration: not calls_somebody_else(configuration),
+            when=lambda configuration: not calls_another_webhook(configuration),
         ),
         accepted("**", because="its webhooks are not called"),
     ),

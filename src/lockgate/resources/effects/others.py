@@ -1,7 +1,7 @@
-"""Kinds of other projects that teams keep beside their edge. They have no typed model: the API stores them as written.
+"""Kinds of other projects, without a typed model: the API stores them as written.
 
-Those that change what a request gets, or make objects that an edge needs, are noticed; the rest is the default of a
-kind that nobody knows.
+Kinds that affect requests, or create objects that an edge needs, get a warning. All others are treated like unknown
+kinds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lockgate.resources.faults import Code
 def _whole(
     groups: str, kinds: str, because: str, *, noticed: bool = True, fix: str = "", code: Code | None = None
 ) -> tuple[Row, ...]:
-    """Kinds of which no field has an effect."""
+    """Kinds without any field that has an effect."""
     return declare(
         groups,
         kinds,

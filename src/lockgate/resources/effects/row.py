@@ -1,7 +1,6 @@
-"""A row of the table: which kinds, which fields, and what they lead to.
+"""A row of the table: kinds, fields, and their effect.
 
-A field pattern is written as `kubectl explain` writes paths, with list indexes left out: ``spec.rules.host``. Beyond
-that it may hold
+A field pattern is a path as `kubectl explain` writes it, without list indexes: ``spec.rules.host``. It may also contain
 
 - ``{a,b}``: either; may hold dots,
 - ``*``: the values of a map, whatever their keys are (``spec.http.match.headers.*.exact``),
@@ -29,8 +28,8 @@ from lockgate.resources.model import JsonObject
 
 
 class Effect(StrEnum):
-    """SERVED: a request, an API or a controller here follows it. ACCEPTED: stored, as in a cluster, and nothing
-    follows from it. REFUSED: an error says that it is not possible here."""
+    """SERVED: a request, an API or a controller here uses it. ACCEPTED: stored, as in a cluster, but not used. REFUSED:
+    an error reports that it is not possible here."""
 
     SERVED = "served"
     ACCEPTED = "accepted"
@@ -38,8 +37,8 @@ class Effect(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an object is for, as far as other objects decide it: which workloads an Istio policy selects, whether an
-    Ingress is of a class whose controller does not run here, whether nothing stands for a Service's load balancer."""
+    """Conditions on an object that depend on other objects: the workloads that an Istio policy selects, an Ingress
+    whose controller does not run here, a Service whose load balancer nothing replaces."""
 
     GATEWAY = "gateway"
     APPLICATION = "application"
@@ -54,11 +53,12 @@ class Pattern:
     value: str = ""
 
     def covers(self, path: tuple[str, ...]) -> bool:
-        """Whether a path without list indexes is meant. A map's values are the part ``*``, a key of it ``[key]``."""
+        """Whether it matches a path without list indexes. ``*`` matches a map's values, ``[key]`` one key of it."""
         return _covers(self.parts, path)
 
     def find(self, manifest: JsonObject) -> Iterator[Path]:
-        """Where a manifest sets it, list indexes included. Empty text, an empty list, 0 and false are not set."""
+        """The places where a manifest sets it, with list indexes. Empty text, an empty list, 0 and false count as
+        unset."""
         for path, value in _find(manifest, self.parts, ()):
             if value == self.value if self.value else value not in _UNSET:
                 yield path
@@ -66,9 +66,9 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`reason` completes "… has no effect here: ". A row that is `noticed` is a warning where a manifest sets it.
+    """`reason` completes "… has no effect here: ". A row that is `noticed` causes a warning if a manifest sets it.
 
-    `when` limits a row to some objects, `scope` to those that other objects make such; `case` says so in words.
+    `when` limits a row to some objects, `scope` to objects in a context of other objects; `case` describes it in words.
     """
 
     effect: Effect
@@ -94,7 +94,7 @@ class Row:
 
 
 def declare(groups: str, kinds: str, *rows: Row) -> tuple[Row, ...]:
-    """The rows of some kinds of an API group; "" is the core group. Both are lists of globs, separated by spaces."""
+    """The rows of kinds of an API group; "" is the core group. Both arguments are globs, separated by spaces."""
     return tuple(replace(row, groups=tuple(groups.split(" ")), kinds=tuple(kinds.split())) for row in rows)
 
 
@@ -121,15 +121,15 @@ def refused(*fields: str, because: str) -> Row:
 
 
 def parts_of(text: str) -> tuple[str, ...]:
-    """``metadata.annotations[a.b/c]`` is ``metadata``, ``annotations``, ``[a.b/c]``."""
+    """``metadata.annotations[a.b/c]`` as ``metadata``, ``annotations``, ``[a.b/c]``."""
     return tuple(_PART.findall(text))
 
 
 _PART = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
-_UNSET: tuple[Any, ...] = (None, "", False, 0, [])  # an empty object is set: `http01: {ingress: {}}`
+_UNSET: tuple[Any, ...] = (None, "", False, 0, [])  # an empty object counts as set: `http01: {ingress: {}}`
 
 
-@cache  # of most rows nobody asks: no command needs all patterns at its start
+@cache  # lazy: no command needs all patterns at its start
 def _patterns(fields: tuple[str, ...]) -> tuple[Pattern, ...]:
     found = []
     for text in (one for field in fields for one in _expanded(field)):

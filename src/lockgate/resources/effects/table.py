@@ -1,4 +1,4 @@
-"""The table: what a kind, or a field of one, leads to on this machine."""
+"""The table of effects: what each kind and field does on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.resources.effects.row import Effect, Row, accepted, declare, serve
 from lockgate.resources.field_errors import Path
 from lockgate.resources.model import JsonObject
 
-# Every object has these.
+# Fields of every object.
 COMMON = declare(
     "*",
     "*",
@@ -30,7 +30,7 @@ COMMON = declare(
     accepted("status.**", because="controllers write it; the API server drops it from what is applied"),
 )
 
-# Kinds that nobody has declared: other people's CustomResourceDefinitions.
+# Undeclared kinds, from users' CustomResourceDefinitions.
 UNKNOWN = declare(
     "*",
     "*",
@@ -47,7 +47,7 @@ TABLE: tuple[Row, ...] = (*kubernetes.ROWS, *istio.ROWS, *cert_manager.ROWS, *el
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A row that a user has to know of, and where a manifest comes under it: () for the object itself."""
+    """A row with a warning, and the places where a manifest matches it: () for the object itself."""
 
     row: Row
     path: Path
@@ -55,13 +55,13 @@ class Notice:
 
 @cache
 def rows_of(group: str, kind: str) -> tuple[Row, ...]:
-    """The kind's own rows; those of `UNKNOWN` for a kind that has none."""
+    """The kind's rows; those of `UNKNOWN` for an undeclared kind."""
     found = tuple(row for row in TABLE if _is_of(row, group, kind))
     return found if any(row.whole for row in found) else UNKNOWN
 
 
 def object_rows(group: str, kind: str) -> tuple[Row, ...]:
-    """The rows about the object itself. Several where it depends on what the object says."""
+    """The rows about the object itself. There are several if the effect depends on the object."""
     return tuple(row for row in rows_of(group, kind) if row.whole)
 
 
@@ -71,12 +71,12 @@ def acted_on(group: str, kind: str) -> bool:
 
 
 def field_row(group: str, kind: str, path: tuple[str, ...]) -> Row | None:
-    """The row of a field whatever its value, by a path without list indexes; None for one that nobody declared."""
+    """The row of a field for any value, by a path without list indexes; None for an undeclared field."""
     return next(_covering(group, kind, path, any_value=True), None)
 
 
 def value_rows(group: str, kind: str, path: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
-    """The rows that only some values of a field come under, with the value."""
+    """The rows for single values of a field, each with its value."""
     for row in _covering(group, kind, path, any_value=False):
         for pattern in row.patterns:
             if pattern.value and pattern.covers(path):
@@ -84,7 +84,7 @@ def value_rows(group: str, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
 
 
 def notices(group: str, kind: str, manifest: JsonObject) -> Iterator[Notice]:
-    """What a user has to know of an object: rows that are noticed and that it comes under."""
+    """The warnings for an object: its rows that are `noticed`."""
     for row in _noticed(group, kind):
         if row.when is None or row.when(manifest):
             for pattern in row.patterns:

@@ -1,4 +1,4 @@
-"""What objects ask for and nothing here does, in words: ``Job shop/a has no effect: no container runs here``."""
+"""Settings without effect, in words: ``Job shop/a has no effect: no container runs here``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.field_errors import Path, field_name
 from lockgate.resources.model import JsonObject, Resource
 
-FEW = 3  # objects that are named where more of them are reported together
+FEW = 3  # objects that a combined report names
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A row that an object comes under, with every place that does: none for the object itself."""
+    """A row that an object matches, with every place that does; none for the object itself."""
 
     row: Row
     manifest: JsonObject
@@ -27,9 +27,9 @@ class Use:
 
     @property
     def field(self) -> str:
-        """The fields, those side by side as ``spec.tunnel.{protocol,targetHost}``; "" for the object itself.
+        """The fields; siblings as ``spec.tunnel.{protocol,targetHost}``; "" for the object itself.
 
-        With the value where another one would have an effect.
+        The value is included if another value would have an effect.
         """
         if not self.paths:
             return ""
@@ -56,7 +56,7 @@ class Use:
 
 
 def uses_of(manifest: JsonObject, noticed: Iterable[Notice]) -> Iterator[Use]:
-    """The notices of one object, those of a row together."""
+    """The notices of one object, grouped by row."""
     places: dict[Row, tuple[Path, ...]] = {}
     for notice in noticed:
         places[notice.row] = places.get(notice.row, ()) + ((notice.path,) if notice.path else ())
@@ -65,7 +65,7 @@ def uses_of(manifest: JsonObject, noticed: Iterable[Notice]) -> Iterator[Use]:
 
 
 def messages_of(resource: Resource) -> Iterator[str]:
-    """A sentence for each thing that an object asks for and that would be missed."""
+    """A sentence for each setting of an object whose missing effect a user would notice."""
     group, kind = resource.KIND.group_kind
     manifest = {"kind": kind, **resource.manifest()}
     for use in uses_of(manifest, notices(group, kind, manifest)):
@@ -74,7 +74,7 @@ def messages_of(resource: Resource) -> Iterator[str]:
 
 
 def fault(uses: Sequence[Use], origin: Origin | None) -> Fault:
-    """One fault for all objects that come under a row by the same field."""
+    """One fault for all objects that match a row with the same field."""
     first = uses[0]
     what = f"{first.field} of {_listed(uses)}" if first.paths else _listed(uses)
     code = _PLURAL[first.row.code] if len(uses) > 1 and not first.paths else first.row.code

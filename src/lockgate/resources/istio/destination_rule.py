@@ -16,7 +16,7 @@ class HTTPCookieAttribute(Model):
 
 
 class HTTPCookie(Model):
-    """`ttl` absent: the cookie is the client's, none is generated."""
+    """Without `ttl` the client sets the cookie; none is generated."""
 
     name: str
     path: str = ""

@@ -1,4 +1,4 @@
-"""Gateway: which ports a gateway workload opens, for which hosts, with which TLS (istio/api `gateway.proto`)."""
+"""Gateway: the ports, hosts and TLS settings of a gateway workload (istio/api `gateway.proto`)."""
 
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ from lockgate.resources.model import Flag, Integer, JsonObject, Kind, Model, Res
 
 
 class Port(Model):
-    """`protocol` is read in any case (HTTP, https, …)."""
+    """`protocol` may be in any case (HTTP, https, …)."""
 
     number: Integer
     protocol: str
@@ -28,7 +28,7 @@ TLSProtocol = Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]
 
 
 class ServerTLSSettings(Model):
-    """`mode` absent is PASSTHROUGH, the enum's zero value."""
+    """Without `mode` it is PASSTHROUGH, the enum's zero value."""
 
     https_redirect: Flag = False
     mode: Literal["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"] | None = (
@@ -60,7 +60,7 @@ class Server(Model):
 
 
 class GatewaySpec(Model):
-    """`selector` empty: every gateway workload."""
+    """An empty `selector` selects every gateway workload."""
 
     servers: tuple[Server, ...] = ()
     selector: dict[str, str] = Field(default_factory=dict)

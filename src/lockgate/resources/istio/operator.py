@@ -1,4 +1,4 @@
-"""IstioOperator: what istioctl installs. Typed as far as the gateways' Services and the mesh's settings need."""
+"""IstioOperator: what istioctl installs. Typed as far as gateway Services and mesh settings require."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ class Overlay(Model):
 
 
 class GatewayKubernetes(Model):
-    """Settings of the objects that the chart renders; typed as far as the Service and the Pods' annotations go."""
+    """Settings of the rendered objects; typed only for the Service and the Pods' annotations."""
 
     OPEN: ClassVar[bool] = True
 
@@ -75,7 +75,7 @@ class IstioOperatorSpec(Model):
 
 @register
 class IstioOperator(Resource):
-    """`metadata.name` may be missing: istioctl reads the file, no API server does."""
+    """`metadata.name` is optional: only istioctl reads the file, no API server."""
 
     KIND: ClassVar[Kind] = Kind(
         "install.istio.io",

@@ -1,4 +1,4 @@
-"""Istio's kinds that are stored as they are written: `effects` says what that means for requests."""
+"""Istio's kinds that are stored as written; `effects` describes what that means for requests."""
 
 from typing import ClassVar
 

@@ -1,6 +1,6 @@
-"""VirtualService: where a gateway's requests go (istio/api `virtual_service.proto`).
+"""VirtualService: the routes of a gateway's requests (istio/api `virtual_service.proto`).
 
-Durations are protobuf's strings (``1.5s``) or Go's (``1m30s``); they stay strings here.
+Durations are in protobuf's format (``1.5s``) or Go's (``1m30s``); they stay strings here.
 """
 
 from typing import ClassVar, Literal
@@ -13,7 +13,7 @@ from lockgate.resources.model import Column, Flag, Integer, JsonObject, Kind, Mo
 
 
 class StringMatch(Model):
-    """One of the three, or none: an empty match of a header or a query parameter asks only that it be there."""
+    """At most one of the three. An empty match of a header or query parameter only requires that it exists."""
 
     AT_MOST_ONE: ClassVar[tuple[tuple[str, ...], ...]] = (("exact", "prefix", "regex"),)
 
@@ -213,7 +213,7 @@ class TCPRoute(Model):
 
 
 class VirtualServiceSpec(Model):
-    """`gateways` empty means the mesh alone; `export_to` empty means everywhere."""
+    """An empty `gateways` means only the mesh; an empty `export_to` means everywhere."""
 
     hosts: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()

@@ -1,5 +1,5 @@
-"""What is refused beyond the shape: one file for each component that has a say, as the component says it.
+"""Validation beyond the schema: one file per component, with the component's messages.
 
-A rule takes a parsed object and yields faults. It runs on objects whose shape is right, so it can trust the types.
-`admission` holds the table of which rule is whose.
+A rule takes a parsed object and yields faults. It runs only on objects with a valid shape, so it can rely on the types.
+The table in `admission` assigns rules to kinds.
 """

@@ -1,4 +1,4 @@
-"""Which rules an object of a kind has to pass on its way into the API."""
+"""The rules that an object of a kind must satisfy to be stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lockgate.resources.rules import (
 from lockgate.resources.rules import core as core_rules
 from lockgate.resources.rules import elbv2 as elbv2_rules
 
-# Any, because a rule takes its own kind: the table is what pairs the two.
+# Any, because each rule takes its own kind; the table pairs the two.
 Rule = Callable[[Any], Iterator[FieldError]]
 
 _REFUSALS: dict[type[Resource], Rule] = {

@@ -127,7 +127,7 @@ def _times(spec: CertificateSpec) -> Iterator[FieldError]:
             return
         duration = parsed
         if duration < _HOUR:
-            # cert-manager's word is "greater", its test allows the hour itself.
+            # cert-manager's message says "greater", but its check accepts exactly one hour.
             at = ("spec", "duration")
             yield field_errors.invalid(at, spec.duration, f"certificate duration must be greater than {_text(_HOUR)}")
     if spec.renew_before is None:
@@ -161,14 +161,14 @@ def _private_key(path: Path, key: CertificatePrivateKey) -> Iterator[FieldError]
             if key.size and key.size not in (256, 384, 521):
                 yield field_errors.unsupported(at, key.size, ("256", "384", "521"))
         case "Ed25519":
-            pass  # its size is fixed and the field ignored
+            pass  # its size is fixed, and the field is ignored
 
 
 def _issuer_reference(reference: IssuerReference) -> Iterator[FieldError]:
     path = ("spec", "issuerRef")
     if not reference.name:
         yield field_errors.required((*path, "name"), "must be specified")
-    # An issuer of another group is another controller's to judge.
+    # Issuers of other groups are validated by their controllers.
     if reference.group == "cert-manager.io" and reference.kind not in ("Issuer", "ClusterIssuer"):
         yield field_errors.invalid((*path, "kind"), reference.kind, "must be one of Issuer or ClusterIssuer")
 

@@ -1,4 +1,4 @@
-"""Services, Secrets, pods and slices, as `pkg/apis/core/validation` and `pkg/apis/discovery/validation` hold them."""
+"""Services, Secrets, Pods and slices, as in `pkg/apis/core/validation` and `pkg/apis/discovery/validation`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def secret(secret: Secret) -> Iterator[FieldError]:
         try:
             size += len(base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
-            # The value is a secret: it is not repeated.
+            # The message must not contain the secret value.
             yield FieldError(("data", Key(key)), field_errors.Reason.INVALID, "Invalid value: illegal base64 data")
     for key, text in secret.string_data.items():
         yield from _config_key(("stringData", Key(key)), key)
@@ -158,7 +158,7 @@ def _container(path: Path, container: Container) -> Iterator[FieldError]:
 
 
 def endpoint_slice(slice: EndpointSlice) -> Iterator[FieldError]:
-    """Loopback addresses pass here: on this machine they are where the endpoints are."""
+    """Loopback addresses are accepted, because endpoints on this machine have them."""
     if len(slice.endpoints) > 1000:
         yield FieldError(("endpoints",), field_errors.Reason.TOO_LONG, "Too many: must have at most 1000 items")
     family = {"IPv4": 4, "IPv6": 6}.get(slice.address_type)

@@ -1,4 +1,4 @@
-"""The load balancer controller's webhooks (its `webhooks/elbv2`), as far as they need no AWS API."""
+"""The load balancer controller's webhooks (its `webhooks/elbv2`), except checks that need AWS."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _params(params: IngressClassParams) -> Iterator[FieldError]:
 
 
 def _subnets(subnets: SubnetSelector) -> Iterator[FieldError]:
-    """A list or map that is there and empty counts as set."""
+    """A list or map that exists but is empty counts as set."""
     path: Path = ("spec", "subnets")
     given = subnets.model_fields_set
     if not given & {"ids", "tags"}:
@@ -54,7 +54,7 @@ def _twice(path: Path, values: tuple[str, ...]) -> Iterator[FieldError]:
 
 
 def _network(path: Path, text: str) -> Iterator[FieldError]:
-    """As Go's ParseCIDR: a mask is a number of bits."""
+    """As Go's ParseCIDR: the mask is a number of bits."""
     address, slash, bits = text.partition("/")
     try:
         network = ipaddress.ip_network(text, strict=False)

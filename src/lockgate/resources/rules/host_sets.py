@@ -1,8 +1,8 @@
-"""Many host names against many others, in less than the product of their numbers.
+"""Compares many host names with many others in less than quadratic time.
 
-A host may begin with ``*``; then it covers every longer name with the same end. Read backwards, what a wildcard covers
-has a common beginning, so that it is one range of the sorted names, and ranges only ever nest: one pass with a stack
-of the open ranges sees each pair that matters.
+A host may start with ``*``, which covers every longer name with the same suffix. Reversed, the names that a wildcard
+covers share a prefix, so they are one range of the sorted names, and ranges are nested or disjoint. One pass with a
+stack of open ranges therefore finds each relevant pair.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class HostSet:
                 self._names.add(host)
 
     def covers(self, host: str) -> bool:
-        """Whether one of these is `host`, or a wildcard for all that `host` is."""
+        """Whether one of these is `host`, or a wildcard that covers everything that `host` covers."""
         return host in self._names or any(
             len(host) > length and host[len(host) - length :] in endings for length, endings in self._endings.items()
         )
@@ -30,23 +30,23 @@ class HostSet:
 
 @dataclass(slots=True)
 class _Range:
-    """A wildcard on the stack: what it covers begins with `ending`, read backwards."""
+    """A wildcard on the stack: all names that it covers start, reversed, with `ending`."""
 
     ending: str
     index: int
-    earliest: int  # index of what it covers
+    earliest: int  # smallest index of the names that it covers
 
 
 def first_overlaps(hosts: Sequence[str]) -> dict[int, int]:
-    """By index of a host, the index of the first host before it that it has names in common with."""
+    """Maps the index of a host to the index of the first earlier host with common names."""
     found: dict[int, int] = {}
     first: dict[str, int] = {}
     for index, host in enumerate(hosts):
         first.setdefault(host, index)
-    # A name comes before the wildcard of its own text: `*.a.example` covers `b.a.example`, and not `.a.example`.
+    # A name sorts before the wildcard with the same text: `*.a.example` covers `b.a.example`, but not `.a.example`.
     order = sorted(first, key=lambda host: (host.removeprefix("*")[::-1], host.startswith("*")))
     open_: list[_Range] = []
-    lowest: list[int] = []  # of the open ranges up to each
+    lowest: list[int] = []  # running minimum over the open ranges
     for host in order:
         index, name = first[host], host.removeprefix("*")[::-1]
         while open_ and not name.startswith(open_[-1].ending):

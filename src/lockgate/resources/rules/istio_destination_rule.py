@@ -1,4 +1,4 @@
-"""What Istio's webhook says of a DestinationRule: `pkg/config/validation/validation.go`, ValidateDestinationRule."""
+"""Istio's webhook for DestinationRule: `pkg/config/validation/validation.go`, ValidateDestinationRule."""
 
 from __future__ import annotations
 
@@ -185,8 +185,8 @@ def _hash(path: Path, hash: ConsistentHash) -> Iterator[FieldError]:
 
 
 def _cookie_text(path: Path, text: str, allowed: re.Pattern[str]) -> Iterator[FieldError]:
-    """Istio lets any text through, and Envoy writes it into Set-Cookie as it is: an end of a line in it would begin
-    another header."""
+    """Istio accepts any text, and Envoy writes it into Set-Cookie unchanged: a line break would start another
+    header."""
     if text and not allowed.fullmatch(text):
         yield problem(path, f"'{visible(text)}' cannot be part of a Set-Cookie header")
 
@@ -202,7 +202,7 @@ def _is_prime(number: int) -> bool:
 
 def _tls(path: Path, tls: ClientTLSSettings) -> Iterator[FieldError]:
     if tls.insecure_skip_verify and (tls.ca_certificates or tls.subject_alt_names):
-        # One text for all three; credentialName is allowed for mutual TLS, where it brings the client's certificate.
+        # One message for all three; with mutual TLS, credentialName is allowed and provides the client's certificate.
         message = (
             "cannot specify CaCertificates or CredentialName or SubjectAltNames when InsecureSkipVerify is set true"
         )

@@ -1,4 +1,4 @@
-"""What Istio's webhook says of a Gateway: `pkg/config/validation/validation.go`, ValidateGateway."""
+"""Istio's webhook for Gateway: `pkg/config/validation/validation.go`, ValidateGateway."""
 
 from __future__ import annotations
 
@@ -183,5 +183,5 @@ def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterato
 
 
 def _is_cipher_suite(suite: str) -> bool:
-    # OpenSSL's operators (-AES, +SHA, [A|B]) pass unread.
+    # OpenSSL's operators (-AES, +SHA, [A|B]) are not validated.
     return suite in CIPHER_SUITES or not suite[:1].isalnum()

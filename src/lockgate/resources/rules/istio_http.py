@@ -1,4 +1,4 @@
-"""The clauses of an HTTP route beside its match and its destinations: redirects, rewrites, faults, retries, CORS."""
+"""The clauses of an HTTP route other than match and destinations: redirects, rewrites, faults, retries, CORS."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _WILDCARD_LABEL = re.compile(r"\*|(?:\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9]
 
 
 def problem(path: Path, message: str, reason: Reason = Reason.INVALID) -> FieldError:
-    """Istio's webhook says no field names; the path is for the reader's sake."""
+    """Istio's webhook does not name fields; the path is for the user."""
     return FieldError(path, reason, message, WEBHOOK)
 
 
@@ -89,7 +89,7 @@ def port(path: Path, number: int) -> Iterator[FieldError]:
 
 
 def duration(path: Path, text: str | None) -> Iterator[FieldError]:
-    """The first of the two is a rule of the CRDs themselves. Zero is too small: ``timeout: 0s`` is refused."""
+    """The first message is the CRD's rule. Zero is too small: ``timeout: 0s`` is refused."""
     if text is None:
         return
     parsed = durations.nanoseconds(text)
@@ -132,7 +132,7 @@ _MAX_REGEX = 1024  # bytes
 
 
 def regex(path: Path, field: str, pattern: str) -> Iterator[FieldError]:
-    """Whether Go's `regexp` takes it, which istiod compiles it with; Envoy gets it afterwards."""
+    """Whether Go's `regexp`, with which istiod compiles it, accepts it. Envoy gets it afterwards."""
     if not pattern:
         yield problem(path, f"{q(field)}: regex string match should not be empty")
     elif len(pattern.encode(errors="replace")) > _MAX_REGEX:

@@ -1,4 +1,4 @@
-"""What Istio's webhook says of a ServiceEntry: `pkg/config/validation/validation.go`, ValidateServiceEntry."""
+"""Istio's webhook for ServiceEntry: `pkg/config/validation/validation.go`, ValidateServiceEntry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Istio's webhook says of a VirtualService: `pkg/config/validation/virtualservice.go` and `validation.go`."""
+"""Istio's webhook for VirtualService: `pkg/config/validation/virtualservice.go` and `validation.go`."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fi
 
 
 def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
-    """Which actions may stand together."""
+    """Which actions may be combined."""
     redirect, direct = route.redirect is not None, route.direct_response is not None
     name = route.name or "''"
     if route.delegate is not None:
@@ -213,7 +213,7 @@ def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterat
 
 
 def warnings(service: VirtualService) -> Iterator[FieldError]:
-    """Rules and matches that never decide, because an earlier one always does."""
+    """Rules and matches that never apply, because an earlier one always does."""
     yield from _deprecated(service)
     if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
         return

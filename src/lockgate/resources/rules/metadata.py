@@ -1,4 +1,4 @@
-"""Names, labels and annotations, which every kind has (apimachinery's `validation` and `api/validation`)."""
+"""Validates names, labels and annotations of all kinds (apimachinery's `validation` and `api/validation`)."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _VALUE_RULE = (
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
 
-# Role names and the like are path segments, not host names.
+# Names of roles and role bindings are path segments, not host names.
 _FREE_NAMES = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
-# IstioOperator files are read by istioctl, which needs no name.
+# Only istioctl reads IstioOperator files, and needs no name.
 _NAMELESS = {"IstioOperator"}
 
 
@@ -101,7 +101,7 @@ def _name(path: Path, name: str, kind: str) -> Iterator[FieldError]:
     elif kind == "Namespace":
         yield from dns_label(path, name)
     elif kind == "Service":
-        # Services are names in DNS zones of their own, so the older, stricter rule holds.
+        # Services are names in DNS, so the older, stricter rule applies.
         yield from dns_1035(path, name)
     else:
         yield from dns_subdomain(path, name)

@@ -1,4 +1,4 @@
-"""Ingress and IngressClass, as `pkg/apis/networking/validation` holds them."""
+"""Ingress and IngressClass, as in `pkg/apis/networking/validation`."""
 
 from __future__ import annotations
 
