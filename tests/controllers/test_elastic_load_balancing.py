@@ -666,7 +666,7 @@ def test_a_web_acl_is_followed_from_association_to_its_end(caplog: pytest.LogCap
         )
 
         def verdict(source: str) -> str | None:
-            found = here.controller.judge(arn, Inspected(Request(source=source)))
+            found = here.controller.evaluate(arn, Inspected(Request(source=source)))
             return None if found is None else (found.rule if found.blocked else "passes")
 
         assert verdict("192.0.2.7") is None
@@ -705,10 +705,10 @@ def test_requests_are_counted_for_rules_by_rate() -> None:
         await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
 
         def blocked(source: str) -> bool:
-            found = here.controller.judge(arn, Inspected(Request(source=source)))
+            found = here.controller.evaluate(arn, Inspected(Request(source=source)))
             return found is not None and found.blocked is not None
 
-        await here.until(lambda: here.controller.judge(arn, Inspected(Request(source="192.0.2.1"))) is not None)
+        await here.until(lambda: here.controller.evaluate(arn, Inspected(Request(source="192.0.2.1"))) is not None)
         assert [blocked("192.0.2.7") for _ in range(12)] == [False] * 10 + [True] * 2
         assert not blocked("192.0.2.8")
 
@@ -722,10 +722,10 @@ def test_a_regular_expression_that_takes_too_long_is_told_of_once(caplog: pytest
         slow = {"RegexString": "^/(a|aa)+$", "FieldToMatch": {"UriPath": {}}, "TextTransformations": none}
         acl = await web_acl(here, blocking({"RegexMatchStatement": slow}, "slow"))
         await here.aws.call("wafv2", "associate_web_acl", WebACLArn=acl["ARN"], ResourceArn=arn)
-        await here.until(lambda: here.controller.judge(arn, Inspected(Request())) is not None)
+        await here.until(lambda: here.controller.evaluate(arn, Inspected(Request())) is not None)
         assert "slow" not in caplog.text
         for _ in range(2):
-            here.controller.judge(arn, Inspected(Request(target=f"/{'a' * 60}b")))
+            here.controller.evaluate(arn, Inspected(Request(target=f"/{'a' * 60}b")))
         assert caplog.text.count("rule slow is not evaluated: its regular expressions exceed the time limit") == 1
 
     story(work)
@@ -749,8 +749,8 @@ def test_a_web_acl_that_cannot_be_understood_stays_as_it_was(
         other = await here.aws.call("elbv2", "create_load_balancer", Name="other", Subnets=list(subnets[:2]))
         other_arn = other["LoadBalancers"][0]["LoadBalancerArn"]
         await here.aws.call("wafv2", "associate_web_acl", WebACLArn=good["ARN"], ResourceArn=other_arn)
-        await here.until(lambda: here.controller.judge(other_arn, Inspected(Request())) is not None)
-        assert here.controller.judge(arn, Inspected(Request())) is not None
-        assert f"web ACL {odd['ARN']} stays as it was: KeyError('Odd')" in caplog.text
+        await here.until(lambda: here.controller.evaluate(other_arn, Inspected(Request())) is not None)
+        assert here.controller.evaluate(arn, Inspected(Request())) is not None
+        assert f"cannot read web ACL {odd['ARN']}, keeping its previous state: KeyError('Odd')" in caplog.text
 
     story(work)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_loadbalancer_routing import FUZZ, check, requests
 
 from lockgate.controllers.elastic_load_balancing.access_logs import AccessLogs
-from lockgate.dataplane.waf import Firewall
+from lockgate.dataplane.waf import WafServer
 from lockgate.loadbalancer.model import (
     FixedResponse,
     Forward,
@@ -81,7 +81,7 @@ class Waf:
         self.asked: list[Inspected] = []
         self.fails = False
 
-    def judge(self, arn: str, inspected: Inspected) -> Verdict | None:
+    def evaluate(self, arn: str, inspected: Inspected) -> Verdict | None:
         self.asked.append(inspected)
         if self.fails:
             raise RuntimeError("out of order")
@@ -97,7 +97,7 @@ def waf() -> Waf:
 @pytest.fixture(scope="module")
 def lab(waf: Waf) -> Iterator[Lab]:
     with laboratory() as lab, tempfile.TemporaryDirectory() as folder:
-        server = Firewall(waf.judge)
+        server = WafServer(waf.evaluate)
         lab.waf_socket = f"{folder}/waf.sock"
         lab.run(server.start(Path(lab.waf_socket)))
         yield lab

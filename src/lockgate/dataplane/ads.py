@@ -19,9 +19,10 @@ log = logging.getLogger("lockgate.dataplane")
 
 
 class AdsServer:
-    """Serves each node its latest published snapshot. A rejection is kept until what was rejected is replaced.
+    """Serves each node its latest published snapshot. A rejection is kept until the rejected resource is replaced.
 
-    With a `trial`, pieces that Envoy rejects are found and left out; without it the whole resource stays as it was.
+    With a `trial`, pieces that Envoy rejects are found and left out; without it the whole resource keeps its last
+    version.
     """
 
     def __init__(self, on_rejection: Callable[[Rejection], None], trial: EnvoyTrial | None = None) -> None:
@@ -50,7 +51,7 @@ class AdsServer:
             await self._server.stop(None)
 
     def publish(self, node: str, snapshot: Snapshot) -> None:
-        """Give a node what it ought to have from now on; returns at once."""
+        """Sets a node's desired configuration; returns at once."""
         state = self._node(node)
         state.publish(snapshot)
 
@@ -62,12 +63,12 @@ class AdsServer:
         return self._node(node).desired.snapshot
 
     def is_settled(self, node: str) -> bool:
-        """Whether the node is connected and has answered to all of its snapshot."""
+        """Whether the node is connected and has acknowledged its whole snapshot."""
         state = self._node(node)
         return not state.searches and any(stream.settled for stream in state.streams)
 
     async def settled(self, node: str) -> None:
-        """Wait until `is_settled`."""
+        """Waits until `is_settled`."""
         state = self._node(node)
         while not self.is_settled(node):
             await state.progress()
@@ -78,7 +79,7 @@ class AdsServer:
         return self._nodes[name]
 
     async def stream(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """One connection: Envoy's requests in, our responses out."""
+        """One connection: Envoy's requests in, responses out."""
         first = await anext(aiter(requests), None)
         if first is None:
             return
@@ -142,7 +143,7 @@ class _Node:
         await self._progress.wait()
 
     async def _search(self, rejection: Rejection, entry: Entry, trial: EnvoyTrial) -> None:
-        """Find what is at fault, and let Envoy have the rest."""
+        """Finds the faulty pieces, and sends Envoy the rest."""
         at = (rejection.type_url, rejection.name)
         try:
             found = await culprits(entry, partial(trial.refusal, rejection.type_url))
@@ -150,7 +151,7 @@ class _Node:
             log.warning("cannot find out what Envoy (%s) rejects: %s", rejection.node, error)
             found = []
         if not self.desired.is_rejected(*at):
-            return  # something else has been published meanwhile
+            return  # a newer version has been published
         if not found:
             self._give_up(rejection)
             return
@@ -186,7 +187,7 @@ class _Service:
         import grpc
 
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "only delta ADS is served")
-        yield  # makes this an async generator, as gRPC expects of a stream
+        yield  # makes this an async generator, which gRPC requires for a stream
 
 
 async def _read(first: Any, requests: AsyncIterator[Any], stream: Stream, state: _Node) -> None:

@@ -1,9 +1,8 @@
-"""Which pieces of a rejected resource are at fault. Envoy names neither them nor how many there are.
+"""Finds the pieces of a rejected resource that are at fault. Envoy names neither them nor their number.
 
-A resource of the first n pieces is accepted up to some n and rejected beyond, so the piece at which that turns is
-found by halving: fourteen questions for ten thousand routes. Without it the search goes on with the rest, until
-everything that is left is accepted. Of two pieces that exclude each other, such as two virtual hosts with one name,
-the later one is at fault.
+A resource made of the first n pieces is accepted up to some n and rejected beyond. Bisection finds that piece: fourteen
+trials for ten thousand routes. The search repeats without it, until the rest is accepted. If two pieces conflict, such
+as two virtual hosts with one name, the later one is at fault.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Final
 
 from lockgate.xds.snapshot import Entry, Piece
 
-MOST: Final = 20  # pieces at fault in one resource: with more, something else is wrong
+MOST: Final = 20  # faulty pieces in one resource; with more, the cause is something else
 
 Refusal = Callable[[bytes], Awaitable[str | None]]
-"""What Envoy has against a resource's serialised form; None where it accepts it."""
+"""Envoy's error for a serialised resource; None if it accepts the resource."""
 
 
 async def culprits(entry: Entry, refusal: Refusal) -> list[tuple[Piece, str]]:
-    """The pieces to leave out, each with Envoy's reason. None of them where the fault is not in the pieces."""
+    """The pieces to leave out, each with Envoy's reason. Empty if the pieces are not at fault."""
     assert entry.pieces is not None
     pieces = entry.pieces
 

@@ -1,9 +1,9 @@
-"""What one Envoy ought to have: what was published for it, less what it does not accept.
+"""The desired configuration of one Envoy: the published snapshot, without what Envoy rejects.
 
-A resource that Envoy rejects stays in its last accepted form. That would hold up everything else in it, and one route
-configuration has the routes of a whole gateway: so the pieces at fault are looked for (`culprits`) and left out, and
-the rest is a resource that Envoy accepts. A piece is recognised by its value, so it stays out of whatever is published
-later, until the object that it comes from changes or goes.
+A resource that Envoy rejects keeps its last accepted version. That would block all other changes in it, and one route
+configuration has the routes of a whole gateway. So the faulty pieces are found (`culprits`) and left out, and Envoy
+accepts the rest. Pieces are identified by value, so a faulty piece is left out of later snapshots too, until its object
+changes or is deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ResourceName: TypeAlias = tuple[str, str]  # type URL, name
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Envoy's refusal of a resource, or of the one piece of it that is at fault and therefore left out."""
+    """Envoy's rejection of a resource, or of the one piece that is at fault and therefore left out."""
 
     node: str
     type_url: str
@@ -34,16 +34,16 @@ class Rejection:
 
 
 class Desired:
-    """The same for all connections of a node: `snapshot` is what it ought to have."""
+    """Shared by all connections of a node; `snapshot` is the desired configuration."""
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.snapshot = EMPTY
         self.left_out: tuple[Rejection, ...] = ()
         self._published = EMPTY
-        self._faulty: list[tuple[object, str]] = []  # values of pieces, and what Envoy says of them
+        self._faulty: list[tuple[object, str]] = []  # values of faulty pieces, with Envoy's reasons
         self._accepted: dict[ResourceName, Entry] = {}
-        self._rejected: dict[ResourceName, str] = {}  # the version that was refused
+        self._rejected: dict[ResourceName, str] = {}  # the rejected version
 
     def publish(self, snapshot: Snapshot) -> None:
         self._published = snapshot
@@ -54,18 +54,18 @@ class Desired:
                 del known[gone]
 
     def leave_out(self, faulty: Iterable[tuple[Piece, str]]) -> None:
-        """Serve everything without these pieces from now on, wherever they are. Each has Envoy's reason."""
+        """Leaves these pieces out of all resources from now on. Each has Envoy's reason."""
         self._faulty += ((piece.value, message) for piece, message in faulty)
         self._leave_out_faulty()
 
     def entry(self, type_url: str, name: str) -> Entry | None:
-        """The entry to serve: the wanted one, or the last accepted one where that was rejected."""
+        """The entry to serve: the desired one, or the last accepted one if Envoy rejected it."""
         if self.is_rejected(type_url, name):
             return self._accepted.get((type_url, name))
         return self._wanted(type_url, name)
 
     def is_rejected(self, type_url: str, name: str) -> bool:
-        """Whether Envoy has refused what it ought to have under this name."""
+        """Whether Envoy has rejected the desired version of this name."""
         wanted = self._wanted(type_url, name)
         return wanted is not None and self._rejected.get((type_url, name)) == wanted.version
 

@@ -1,4 +1,5 @@
-"""Envoy as a process: found, started with a bootstrap that only knows its configuration stream, kept running."""
+"""Envoy as a process: finds it, starts it with a bootstrap that only has the configuration stream, and keeps it
+running."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ from lockgate.gateway.regex import MAX_PROGRAM_SIZE
 
 log = logging.getLogger("lockgate.dataplane")
 
-_FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # s between restarts, doubled while Envoy keeps dying at once
+_FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # seconds between restarts, doubled while Envoy keeps crashing
 DRAIN_SECONDS = 10
-_LOG_BYTES, _LOG_CHECKED = 5_000_000, 60.0  # s
-_STEADY = 10.0  # s of life after which a death counts as the first again
+_LOG_BYTES, _LOG_CHECKED = 5_000_000, 60.0  # seconds
+_STEADY = 10.0  # seconds of uptime after which the delay is reset
 
 
 class EnvoyNotFound(CommandError):
-    """No Envoy on this machine: neither the wheel's, nor on PATH, nor where `LOCKGATE_ENVOY` points."""
+    """There is no Envoy on this machine: neither in the wheel, nor on PATH, nor at `LOCKGATE_ENVOY`."""
 
     hint = "put an `envoy` on PATH, or name one in LOCKGATE_ENVOY"
 
@@ -40,8 +41,8 @@ class EnvoyNotFound(CommandError):
         )
 
 
-# Of the environment, Envoy gets what a process needs to start. A header's value may name any variable
-# (`%ENVIRONMENT(AWS_SECRET_ACCESS_KEY)%`), and manifests are not trusted with the user's.
+# Envoy gets only the environment variables that a process needs to start. A header's value may name any variable
+# (`%ENVIRONMENT(AWS_SECRET_ACCESS_KEY)%`), and manifests must not read the user's.
 _PASSED_ON = ("PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -66,9 +67,9 @@ def find_envoy() -> Path:
 
 
 class Envoy:
-    """One Envoy, restarted when it dies or stops answering. Its log goes to ``<runtime>/envoy-<node>.log``.
+    """One Envoy, restarted if it crashes or stops answering. Its log goes to ``<runtime>/envoy-<node>.log``.
 
-    What a listener was before it changed, or went, keeps its open connections for `drain_seconds`, and its memory.
+    A replaced or removed listener keeps its open connections, and their memory, for `drain_seconds`.
     """
 
     def __init__(
@@ -83,12 +84,12 @@ class Envoy:
         self._ads_socket = ads_socket
         self._binary = binary
         self._process: asyncio.subprocess.Process | None = None
-        self._ended = ""  # how the last process did
+        self._ended = ""  # how the last process ended
         self._health = Health(self.admin_socket, lambda: self.pid, self._kill)
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the process, in words; "" for one that works, or starts for the first time."""
+        """The fault of the process, in words; "" if it works, or starts for the first time."""
         if self._health.silent:
             return f"its Envoy (pid {self.pid}) does not answer"
         if self._ended and not self._health.answered:
@@ -101,7 +102,7 @@ class Envoy:
         return process.pid if process is not None and process.returncode is None else None
 
     async def admin(self, path: str) -> str:
-        """What Envoy's admin interface answers. Raises OSError while it does not."""
+        """A response of Envoy's admin interface. Raises OSError if there is none."""
         import httpx
 
         transport = httpx.AsyncHTTPTransport(uds=str(self.admin_socket))
@@ -112,7 +113,7 @@ class Envoy:
                 raise OSError(f"Envoy ({self.node}) does not answer: {error}") from error
 
     async def run(self) -> None:
-        """Until cancelled: keep Envoy running; then stop it."""
+        """Keeps Envoy running until cancelled, then stops it."""
         self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))
         delay = _FIRST_DELAY
         loop = asyncio.get_running_loop()
@@ -144,7 +145,7 @@ class Envoy:
                 *("--config-path", str(self._bootstrap)),
                 *("--log-level", "warning"),
                 *("--concurrency", "1"),
-                # What a listener was before goes on for connections that were open: each ends with its next answer.
+                # The previous version of a listener serves its open connections: each ends with its next response.
                 *("--drain-strategy", "immediate"),
                 *("--drain-time-s", str(self._drain_seconds)),
                 "--disable-hot-restart",
@@ -152,7 +153,7 @@ class Envoy:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=output,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                start_new_session=True,  # Ctrl-C is the supervisor's to hear; it stops Envoy in its own order
+                start_new_session=True,  # only the supervisor handles Ctrl-C, and stops Envoy in order
             )
 
     def _kill(self) -> None:
@@ -162,7 +163,7 @@ class Envoy:
                 self._process.kill()
 
     async def _bound_log(self) -> None:
-        """Envoy appends to its log for as long as it runs: keep the last part of a large one, as another file."""
+        """Envoy appends to its log as long as it runs. This moves the last part of a large log to another file."""
         while True:
             await asyncio.sleep(_LOG_CHECKED)
             with suppress(OSError):
@@ -185,13 +186,13 @@ class Envoy:
 
 
 def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]:
-    """Envoy's bootstrap: who it is, and where its configuration comes from."""
+    """Envoy's bootstrap: its node ID, and the source of its configuration."""
     http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     ads = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": node, "cluster": "lockgate"},
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
-        "stats_flush_on_admin": True,  # histograms are put together when somebody asks, not every five seconds
+        "stats_flush_on_admin": True,  # histograms are merged on request, not every five seconds
         "dynamic_resources": {
             "lds_config": ads,
             "cds_config": ads,
@@ -223,11 +224,11 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
                 }
             ]
         },
-        # Envoy refuses regexes of a size that Istio's proxies take; this is what Istio sets.
+        # Envoy rejects regexes of a size that Istio's proxies accept; this is Istio's setting.
         "layered_runtime": {
             "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE}}]
         },
-        # A limit of downstream connections is asked for by Envoy at every start otherwise.
+        # Without a limit of downstream connections, Envoy logs a warning at every start.
         "overload_manager": {
             "resource_monitors": [
                 {

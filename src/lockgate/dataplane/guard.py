@@ -1,10 +1,10 @@
-"""Start a program that dies with its parent, however the parent dies. Run as a script: guard.py PROGRAM ARGS…
+"""Starts a program that dies with its parent, however the parent dies. Run as a script: guard.py PROGRAM ARGS…
 
-An Envoy whose supervisor was killed would serve its last configuration for ever. On Linux the kernel is asked to kill
-the program with its parent, and the program takes this process's place. Elsewhere this process stays, and kills the
-program when the pipe on its standard input, which only the supervisor holds open, closes.
+An Envoy whose supervisor was killed would serve its last configuration forever. On Linux the kernel kills the program
+with its parent, and the program replaces this process. Elsewhere this process stays, and kills the program when the
+pipe on its standard input closes, which only the supervisor holds open.
 
-It is a script of its own, because asking the kernel from a forked copy of a process with threads is not safe.
+It is a separate script, because setting this up in a fork of a process with threads is not safe.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
 
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # it died before the call
             return
         os.execv(program[0], program)  # noqa: S606  the program is Envoy, found by us
     child = subprocess.Popen(program, stdin=subprocess.DEVNULL)  # noqa: S603

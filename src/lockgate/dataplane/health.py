@@ -1,8 +1,8 @@
-"""Whether an Envoy works: a stopped process keeps its sockets, so only an answer counts.
+"""Whether an Envoy works. A stopped process keeps its sockets, so only a response counts.
 
-Its admin interface is asked once a second. One answer may be late because this process was busy, so only two that are
-missing in a row make an Envoy that does not answer. One that has not answered for half a minute is given up, as kubelet
-gives up a container whose liveness probe fails.
+Envoy's admin interface is probed once a second. One response may be late because this process was busy, so only two
+consecutive missing responses count. An Envoy that has not answered for half a minute is killed, as kubelet kills a
+container whose liveness probe fails.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-_EVERY = 1.0  # s
-_PATIENCE = 2.0  # s for an answer
-_MISSED = 2  # answers in a row
+_EVERY = 1.0  # seconds
+_PATIENCE = 2.0  # seconds for a response
+_MISSED = 2  # consecutive responses
 _GIVEN_UP = 10
 
 
 class Health:
-    """`pid` gives the process that is to answer, None while there is none; `give_up` hears of one that does not."""
+    """`pid` returns the process to probe, or None; `give_up` is called for one that does not answer."""
 
     def __init__(
         self, admin_socket: Path, pid: Callable[[], int | None], give_up: Callable[[], None] = lambda: None
@@ -27,12 +27,12 @@ class Health:
         self._admin_socket = admin_socket
         self._pid = pid
         self._give_up = give_up
-        self._answered: int | None = None  # the process that has
+        self._answered: int | None = None  # the process that has answered
         self._missed = 0
 
     @property
     def answered(self) -> bool:
-        """Whether the process that runs now has answered at all: before, it starts."""
+        """Whether the current process has ever answered: before that, it is starting."""
         return self._answered is not None and self._answered == self._pid()
 
     @property

@@ -1,7 +1,7 @@
-"""What Envoy has against a configuration: asked of a process of its own, and said in few words.
+"""Envoy's reasons to reject a configuration, from a separate process and in few words.
 
-`envoy --mode validate` reads a configuration as a running Envoy does and serves nothing, so pieces can be tried while
-the running one goes on with what it has. A crash in it is a refusal like any other.
+`envoy --mode validate` reads a configuration as a running Envoy does but serves nothing, so pieces can be tried while
+the running Envoy keeps its configuration. A crash counts as a rejection.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from lockgate.dataplane import guard
 from lockgate.dataplane.envoy import bootstrap
 from lockgate.xds.snapshot import LISTENER, ROUTE
 
-TRIED: Final = frozenset((LISTENER, ROUTE))  # types that `EnvoyTrial` knows how to put into a configuration
-_PATIENCE: Final = 60.0  # s
+TRIED: Final = frozenset((LISTENER, ROUTE))  # the types that `EnvoyTrial` supports
+_PATIENCE: Final = 60.0  # seconds
 _HCM: Final = "envoy.filters.network.http_connection_manager"
 _CONSTRAINT: Final = re.compile(r"Proto constraint validation failed \((?P<chain>.*)\)\s*$", re.DOTALL)
 _LINK: Final = re.compile(r"\w+ValidationError\.(?P<field>[\w\[\]]+): (?P<reason>.*)", re.DOTALL)
 
 
 def readable(message: str) -> str:
-    """Envoy's message without the dump of the configuration that it puts before the reason."""
+    """Envoy's message without the configuration dump before the reason."""
     if (found := _CONSTRAINT.search(message)) is None:
         return message.strip()
     links = [_LINK.fullmatch(each.strip()) for each in found["chain"].split("| caused by")]
@@ -35,14 +35,14 @@ def readable(message: str) -> str:
 
 
 class EnvoyTrial:
-    """Asks an Envoy that serves nothing."""
+    """Validates resources with an Envoy that serves nothing."""
 
     def __init__(self, binary: Path) -> None:
         self._binary = binary
-        self._turn = asyncio.Semaphore(1)  # each takes a core for a moment, and the memory of an Envoy
+        self._turn = asyncio.Semaphore(1)  # each trial takes a core briefly, and the memory of an Envoy
 
     async def refusal(self, type_url: str, body: bytes) -> str | None:
-        """Why Envoy does not accept a resource; None where it does."""
+        """Why Envoy rejects a resource; None if it accepts the resource."""
         async with self._turn:
             with tempfile.NamedTemporaryFile(suffix=".pb") as file:
                 file.write(await asyncio.to_thread(_bootstrap, type_url, body))
@@ -73,7 +73,7 @@ class EnvoyTrial:
 
 
 def _bootstrap(type_url: str, body: bytes) -> bytes:
-    """What a running Envoy starts with, and a listener that has the resource from the beginning."""
+    """A running Envoy's bootstrap, with a static listener that contains the resource."""
     import envoy.extensions.resource_monitors.downstream_connections.v3.downstream_connections_pb2
     import envoy.extensions.upstreams.http.v3.http_protocol_options_pb2  # noqa: F401  both are in `bootstrap`
     from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -91,7 +91,7 @@ def _bootstrap(type_url: str, body: bytes) -> bytes:
 
 
 def _manager(routes: bytes) -> Any:
-    """A connection manager whose routes these are."""
+    """A connection manager with these routes."""
     from envoy.extensions.filters.http.router.v3.router_pb2 import Router
     from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
     from google.protobuf.any_pb2 import Any as AnyMessage

@@ -1,8 +1,22 @@
-"""What one Envoy has, and what to send it next: the delta xDS protocol without the socket.
+"""The state of one ADS connection, and its next response: the delta xDS protocol without the socket.
 
-Additions go out in the order in which Envoy needs them, each step acknowledged before the next; removals last and in
-reverse. So a route never points at a cluster that is not there yet, or no longer. A resource that Envoy rejects is
-put back to its last accepted form, for this connection and for those that follow a restart (see `desired`).
+Theory of operation. Delta xDS sends each resource by name and version, and Envoy acknowledges or rejects each response
+by its nonce. `Stream` compares what this Envoy has (`_Subscription.sent`, name to version) with what it should have
+(`Desired`), and derives the next response from the difference. It keeps no queue: if the snapshot changes while Envoy
+is busy, the next response simply has the newer versions.
+
+Order prevents outages ("make before break"). Additions and changes go out in `ORDER`: clusters, their endpoints,
+secrets, listeners, routes. Types after endpoints wait until clusters and endpoints are acknowledged and no cluster is
+warming, so that no route references a cluster that cannot serve yet. Removals come last, when nothing is
+unacknowledged, and in reverse order, so that no route references a cluster that no longer exists.
+
+Three details of Envoy matter. A running Envoy acknowledges clusters only once they are warm, which takes their
+endpoints, so endpoints do not wait for that acknowledgement. A changed cluster warms again and waits for endpoints that
+Envoy already has and does not request, so they are sent again. Envoy delays listeners until it has had a response for
+all clusters, so an empty set of clusters is sent, too.
+
+A rejection does not say which resource is at fault, so a rejected response is repeated one resource at a time. A
+rejected resource keeps its last accepted version, on this connection and after a restart (see `desired`).
 
 Source: "xDS REST and gRPC protocol" in Envoy's documentation (incremental xDS, make before break).
 """
@@ -16,12 +30,12 @@ from lockgate.dataplane.desired import Desired, Rejection
 from lockgate.dataplane.refusals import readable
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ORDER, Entry
 
-WILDCARD_TYPES = (CLUSTER, LISTENER)  # asked for as a whole; all other types are asked for by name
+WILDCARD_TYPES = (CLUSTER, LISTENER)  # subscribed with a wildcard; all other types by name
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One response: entries by name, names that are gone."""
+    """One response: entries by name, and removed names."""
 
     type_url: str
     entries: Mapping[str, Entry]
@@ -35,12 +49,12 @@ class _Subscription:
     sent: dict[str, str] = field(default_factory=dict)  # name to version
     answered: bool = False
 
-    def wants(self, name: str) -> bool:
+    def includes(self, name: str) -> bool:
         return self.wildcard or name in self.names
 
 
 class Stream:
-    """One connection of one Envoy. `on_rejection` hears of each resource that Envoy refuses, and what it was."""
+    """One connection of one Envoy. `on_rejection` is called with each resource that Envoy rejects."""
 
     def __init__(self, desired: Desired, on_rejection: Callable[[Rejection, Entry], None]) -> None:
         self._desired = desired
@@ -50,10 +64,10 @@ class Stream:
         self._retries: list[Push] = []
         self._nonce = 0
 
-    # --- what Envoy says -----------------------------------------------------------------------------------------
+    # --- requests from Envoy -------------------------------------------------------------------------------------
 
     def subscribe(self, type_url: str, names: list[str], dropped: list[str], initial: Mapping[str, str]) -> None:
-        """A request's subscriptions. `initial` are versions that Envoy has kept from an earlier connection."""
+        """Applies a request's subscriptions. `initial` are the versions that Envoy kept from an earlier connection."""
         subscription = self._subscriptions.get(type_url)
         if subscription is None:
             subscription = self._subscriptions[type_url] = _Subscription(sent=dict(initial))
@@ -61,7 +75,7 @@ class Stream:
         subscription.wildcard |= "*" in names
         for name in names:
             subscription.names.add(name)
-            subscription.sent.pop(name, None)  # asked anew is answered anew, even when nothing changed
+            subscription.sent.pop(name, None)  # a repeated request gets a response, even without changes
         for name in dropped:
             subscription.names.discard(name)
             subscription.sent.pop(name, None)
@@ -73,7 +87,7 @@ class Stream:
         if error is None:
             self._desired.accepted(push.type_url, push.entries)
         elif len(push.entries) > 1:
-            # Which of them is at fault is not said, or only in prose: ask again one by one.
+            # Envoy does not say which resource is at fault, or only in prose: send them one by one.
             self._retries += [Push(push.type_url, {name: entry}) for name, entry in push.entries.items()]
         else:
             for name, entry in push.entries.items():
@@ -82,10 +96,10 @@ class Stream:
                 rejection = Rejection(self._desired.node, push.type_url, name, entry.source, readable(error))
                 self._on_rejection(rejection, entry)
 
-    # --- what to say next ----------------------------------------------------------------------------------------
+    # --- responses to Envoy --------------------------------------------------------------------------------------
 
     def take(self) -> Iterator[tuple[str, Push]]:
-        """The pushes that may go out now, each with its nonce."""
+        """The responses that may be sent now, each with its nonce."""
         while push := self._next():
             self._nonce += 1
             nonce = str(self._nonce)
@@ -94,7 +108,7 @@ class Stream:
 
     @property
     def settled(self) -> bool:
-        """Envoy has answered to everything that it ought to have."""
+        """Envoy has acknowledged its complete configuration."""
         return (
             not self._unacknowledged
             and not self._retries
@@ -130,22 +144,23 @@ class Stream:
         return None
 
     def _resend_endpoints(self, clusters: Mapping[str, Entry]) -> None:
-        """A changed cluster warms up anew and waits for its endpoints, although Envoy has them and does not ask."""
+        """A changed cluster warms again and waits for its endpoints, although Envoy has them and does not request
+        them."""
         if (endpoints := self._subscriptions.get(ENDPOINT)) is not None:
             for name in clusters:
                 endpoints.sent.pop(name, None)
 
     def _held_back(self, type_url: str, busy: bool) -> bool:
-        """Whether later types wait: routes and listeners for clusters, clusters for their endpoints."""
+        """Whether later types must wait: routes and listeners for clusters, clusters for their endpoints."""
         if type_url != ENDPOINT:
             return False
-        # Endpoints do not wait for clusters to be acknowledged: once it runs, Envoy acknowledges clusters only when
-        # they are warm, which takes their endpoints.
+        # Endpoints do not wait for acknowledged clusters: a running Envoy acknowledges clusters only once they are
+        # warm, which takes their endpoints.
         pending = any(push.type_url == CLUSTER for push in self._unacknowledged.values())
         return busy or pending or self._warming()
 
     def _warming(self) -> bool:
-        """Envoy has been given clusters whose endpoints it has not asked for yet: it will, at once."""
+        """Whether Envoy has clusters whose endpoints it has not requested yet; it requests them at once."""
         subscription = self._subscriptions.get(ENDPOINT)
         asked = subscription.names if subscription else set()
         clusters = self._subscriptions.get(CLUSTER)
@@ -156,7 +171,8 @@ class Stream:
         )
 
     def _unanswered(self, type_url: str) -> bool:
-        """Envoy holds back listeners until it knows all clusters, were it that there are none."""
+        """Whether Envoy waits for its first response for a wildcard type. It delays listeners for that, even without
+        clusters."""
         subscription = self._subscriptions.get(type_url)
         return subscription is not None and subscription.wildcard and not subscription.answered
 
@@ -166,7 +182,7 @@ class Stream:
             return {}
         changed: dict[str, Entry] = {}
         for name in self._desired.snapshot.names(type_url):
-            if not subscription.wants(name):
+            if not subscription.includes(name):
                 continue
             entry = self._desired.entry(type_url, name)
             if entry is not None and subscription.sent.get(name) != entry.version:

@@ -1,4 +1,4 @@
-"""Where Envoy asks whether a web ACL lets a request pass: its external authorization service, on a unix socket."""
+"""WAF for Envoy: an external authorization service on a unix socket that evaluates web ACLs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from lockgate.xds.loadbalancer.waf import ACTION, CUSTOM, FINGERPRINT, LOAD_BALA
 
 log = logging.getLogger("lockgate.dataplane")
 
-# What a load balancer's web ACL makes of a request; None where it has none (any more).
-Judge: TypeAlias = Callable[[str, Inspected], Verdict | None]
+# Evaluates a load balancer's web ACL for a request; None if the load balancer has none (any more).
+Evaluate: TypeAlias = Callable[[str, Inspected], Verdict | None]
 
-# What Envoy has put among a request's headers before anybody looks at it.
+# Headers that Envoy adds to a request before WAF sees it.
 _ENVOYS: Final = ("x-envoy-", "x-forwarded-proto", ":")
 _VERSIONS: Final[dict[str, HttpVersion]] = {"HTTP/2": "HTTP/2", "HTTP/1.0": "HTTP/1.0"}
 
 
-class Firewall:
-    """Answers while it runs; where `judge` fails, Envoy goes by the load balancer's `waf.fail_open.enabled`."""
+class WafServer:
+    """If `evaluate` fails, Envoy follows the load balancer's attribute `waf.fail_open.enabled`."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
         self._server: Any = None
 
     async def start(self, path: Path) -> None:
@@ -48,10 +48,10 @@ class Firewall:
         """The method of ``envoy.service.auth.v3.Authorization``."""
         metadata = dict(context.invocation_metadata())
         try:
-            verdict = self._judge(metadata.get(LOAD_BALANCER, ""), _inspected(asked.attributes, metadata))
-        except Exception as fault:  # of each request: one line, and the rest for who asks
-            log.error("WAF could not judge a request: %r", fault)
-            log.debug("judging a request", exc_info=fault)
+            verdict = self._evaluate(metadata.get(LOAD_BALANCER, ""), _inspected(asked.attributes, metadata))
+        except Exception as fault:  # one line per request; details at debug level
+            log.error("WAF could not evaluate a request: %r", fault)
+            log.debug("evaluating a request", exc_info=fault)
             raise
         return _answer(verdict or Verdict())
 

@@ -1,1 +1,5 @@
-"""A request through an edge, hop by hop: what would happen to it, and which line of the manifests decides."""
+"""Traces a request through an edge, hop by hop, with the manifest line that decides each hop.
+
+>>> trace(edge, Request.of("https://shop.example.com/cart")).ending
+Ending(status=None, by='backend', ...)
+"""

@@ -1,4 +1,4 @@
-"""A table of requests and what is expected of them: unit tests of routing.
+"""A table of requests and expectations: unit tests of routing.
 
     - name: the API has its prefix removed
       url: https://towpath.example/api/orders
@@ -26,7 +26,7 @@ _EXPECT = ("status", "by", "location", "backend", "cause", "rule", "route", "tar
 
 
 class BadCase(ValueError):
-    """A case that cannot be run. The message names the case, what is wrong, and what is taken."""
+    """A case that cannot be run. The message names the case, the fault, and the valid keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`differences` has a sentence for each expectation that does not hold."""
+    """`differences` has a sentence for each expectation that is not met."""
 
     case: Case
     trace: Trace

@@ -15,7 +15,7 @@ BY = "gateway"
 
 
 def decide(edge: Edge, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
-    """What the gateway does with the request that a load balancer sends it."""
+    """What the gateway does with the request that it gets from a load balancer."""
     gateway = edge.gateways.get(arrival.leads.workload)
     if gateway is None:
         cause = f"No Pod of {arrival.leads.workload} runs."

@@ -1,4 +1,4 @@
-"""Whether the load balancer's health check of a target group would pass, decided by what stands behind it."""
+"""Whether the load balancer's health check of a target group would pass, decided from the service behind it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lockgate.loadbalancer.health import matcher_ranges
 from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup
 
 READINESS_PATH = "/healthz/ready"
-_ENVOY_REFUSES = 400  # what Envoy's HTTP codec answers to a TLS ClientHello
+_ENVOY_REFUSES = 400  # the response of Envoy's HTTP codec to a TLS ClientHello
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`passes` None means that only the application knows. `status` is the answer to the check, where one comes."""
+    """`passes` None means that only the application knows. `status` is the response to the check, if there is one."""
 
     passes: bool | None
     status: int | None

@@ -30,7 +30,7 @@ BY = "load balancer"
 
 @dataclass(frozen=True, slots=True)
 class ToTargets:
-    """The request as it leaves towards a target of one of `shares`."""
+    """The request as sent to a target of one of `shares`."""
 
     balancer: LoadBalancer
     shares: tuple[routing.Share, ...]
@@ -38,7 +38,7 @@ class ToTargets:
 
 
 def decide(edge: Edge, balancer: LoadBalancer, request: Request) -> tuple[tuple[Hop, ...], ToTargets | Ending]:
-    """What the load balancer does with a request that comes to one of its ports."""
+    """What the load balancer does with a request on one of its ports."""
     asked = alb_request(request)
     decision = routing.decide(balancer, asked, names=edge.certificate_names())
     hops = [_listener(balancer, request, decision)]

@@ -1,4 +1,4 @@
-"""The first hop: DNS, from the host of a URL to what listens there."""
+"""The first hop: DNS, from a URL's host to the load balancer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _at_gateway(
 
 
 def _addresses(edge: Edge, dns_name: str) -> Sequence[str]:
-    """A load balancer stands for its own addresses: AWS chooses those, and nothing here hangs on them."""
+    """A load balancer represents its own addresses here: AWS chooses those, and no decision depends on them."""
     balancer = edge.load_balancer(dns_name)
     return (balancer.dns_name.lower(),) if balancer else ()
 

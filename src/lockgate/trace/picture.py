@@ -1,4 +1,4 @@
-"""A trace as a picture: Mermaid for Markdown, SVG for everything else."""
+"""A trace as a picture: Mermaid for Markdown, or SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 96  # characters of a title
 
 
 def mermaid(trace: Trace) -> str:
-    """A flowchart from the client to whoever answers."""
+    """A flowchart from the client to the responder."""
     lines = ["flowchart TD", f"  client(({_quoted(f'{trace.request.method} {trace.request.url}')}))"]
     before = "client"
     for number, hop in enumerate(_all_hops(trace)):
@@ -32,7 +32,7 @@ def mermaid(trace: Trace) -> str:
 
 
 def svg(trace: Trace) -> str:
-    """One row a hop, coloured by what the hop does with the request; readable without a style sheet."""
+    """One row per hop, coloured by the hop's verdict; readable without a style sheet."""
     hops = list(_all_hops(trace))
     height = _TOP + _ROW * (len(hops) + 1) + 16
     ending = ending_text(trace.last)
@@ -82,5 +82,5 @@ def _shown(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A Mermaid label: quotes and angle brackets are entities there."""
+    """A Mermaid label, with quotes and angle brackets as entities."""
     return '"' + text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;") + '"'

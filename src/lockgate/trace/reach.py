@@ -1,7 +1,7 @@
-"""Rules and routes that no request can reach, because an earlier one takes every request that they would match.
+"""Rules and routes that no request can reach, because an earlier one matches all of their requests.
 
-The comparison is sound and not complete: what is reported is never reached, and a rule that only several earlier ones
-together take is not reported.
+The comparison is sound but not complete: reported rules are never reached, but a rule that only several earlier ones
+cover together is not reported.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from lockgate.loadbalancer.model import (
 
 
 def shadowed_rules(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
-    """Each rule that is never reached, with the earlier one that takes its requests."""
+    """Each unreachable rule, with the earlier rule that matches its requests."""
     for index, rule in enumerate(rules):
         if (taker := next((each for each in rules[:index] if takes_all(each, rule)), None)) is not None:
             yield rule, taker
 
 
 def shadowed_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
-    """Each route that is never reached, with the earlier one that takes its requests."""
+    """Each unreachable route, with the earlier route that matches its requests."""
     for index, route in enumerate(routes):
         if (
             taker := next((each for each in routes[:index] if route_takes_all(each.match, route.match)), None)
@@ -57,7 +57,7 @@ def shadowed_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
 
 
 def takes_all(earlier: Rule, later: Rule) -> bool:
-    """Every condition of `earlier` holds wherever all those of `later` do."""
+    """Whether all conditions of `earlier` match whenever those of `later` do."""
     return all(
         any(_implies(condition, wider) for condition in later.conditions) or _always(wider)
         for wider in earlier.conditions
@@ -65,7 +65,7 @@ def takes_all(earlier: Rule, later: Rule) -> bool:
 
 
 def _always(condition: Condition) -> bool:
-    """Whether a condition holds for every request."""
+    """Whether a condition matches every request."""
     match condition:
         case PathPattern(values) | HostHeader(values):
             return "*" in values or (isinstance(condition, PathPattern) and "/*" in values)
@@ -101,7 +101,7 @@ def _folded(values: Iterable[str]) -> tuple[str, ...]:
 def _each(
     narrow: Iterable[str], wide: Sequence[str], narrow_regexes: Iterable[str], wide_regexes: Sequence[str]
 ) -> bool:
-    """Every narrow pattern lies within some wide one; regular expressions only within an equal one, or within all."""
+    """Every narrow pattern lies within some wide one; regular expressions only within an equal or universal one."""
     if any(each in ("*", "/*") for each in wide):
         return True
     inside = all(any(glob_within(value, each) for each in wide) for value in narrow)
@@ -109,7 +109,7 @@ def _each(
 
 
 def _pair_implies(narrow: QueryPair, wide: QueryPair) -> bool:
-    if "\\" in f"{narrow}{wide}":  # an escaped wildcard: compared as a whole
+    if "\\" in f"{narrow}{wide}":  # an escaped wildcard: compared for equality
         return narrow == wide
     key = wide.key is None or (narrow.key is not None and glob_within(narrow.key.lower(), wide.key.lower()))
     return key and glob_within(narrow.value.lower(), wide.value.lower())
@@ -140,7 +140,7 @@ def glob_within(narrow: str, wide: str) -> bool:
 
 
 def route_takes_all(earlier: RouteMatch, later: RouteMatch) -> bool:
-    """Every condition of `earlier` holds wherever all those of `later` do."""
+    """Whether all conditions of `earlier` match whenever those of `later` do."""
     if not text_within(later.path, earlier.path):
         return False
     headers = all(any(_header_within(each, wide) for each in later.headers) for wide in earlier.headers)

@@ -1,4 +1,4 @@
-"""The route table of an edge: every rule and route in the order in which it is tried, and where it leads."""
+"""The route table of an edge: every rule and route in order of evaluation, with its destination."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lockgate.trace.reach import shadowed_routes, shadowed_rules
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`match` says which requests, `leads` what happens to them. `taken_by` names the earlier row that takes every
-    request that this one would match: no request reaches it."""
+    """`match` describes the requests, `leads` the action. `taken_by` names the earlier row that matches every request
+    of this row, which is therefore unreachable."""
 
     match: str
     leads: str

@@ -1,4 +1,4 @@
-"""From a load balancer to what its targets are: target group, health, and the connection to the target."""
+"""From a load balancer to its targets: target group, health, and the connection to the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BY = "load balancer"
 
 @dataclass(frozen=True, slots=True)
 class AtGateway:
-    """A connection at a port of a gateway workload, and the request on it. `tls` carries no SNI: an ALB sends none."""
+    """A connection to a port of a gateway workload, with its request. `tls` has no SNI, because an ALB sends none."""
 
     leads: GatewayPort
     request: AlbRequest
@@ -30,7 +30,7 @@ class AtGateway:
 def through(
     edge: Edge, balancer: NetworkLoadBalancer, request: Request
 ) -> tuple[tuple[Hop, ...], LoadBalancer | AtGateway | Ending]:
-    """Through a network load balancer, which passes the connection on without reading it."""
+    """Through a Network Load Balancer, which forwards the connection without reading it."""
     listener = next((each for each in balancer.listeners if each.port == request.port), None)
     if listener is None:
         title = f"{balancer.name} does not listen on {request.port}"
@@ -49,7 +49,7 @@ def through(
 
 
 def _application(edge: Edge, group: TargetGroup) -> LoadBalancer | None:
-    """The application load balancer that a group of type alb has as its target: by ARN, or by the group's stack."""
+    """The Application Load Balancer that is the target of a group of type alb, by ARN or by the group's stack."""
     if group.target_type != "alb" or not group.targets:
         return None
     named = group.targets[0].id
@@ -59,7 +59,7 @@ def _application(edge: Edge, group: TargetGroup) -> LoadBalancer | None:
 
 
 def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway | Ending]:
-    """What the request meets at the target of the heaviest share."""
+    """The hop at the target with the largest share."""
     share = max(forwarded.shares, key=lambda each: each.weight)
     group = forwarded.balancer.target_groups[share.target_group]
     target = group.targets[0] if group.targets else None
@@ -78,7 +78,7 @@ def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway
 
 
 def backend(port: ServicePort, request: AlbRequest, group: TargetGroup) -> Hop:
-    """An application straight behind the load balancer."""
+    """An application directly behind the load balancer."""
     facts = (Fact(f"Host: {request.host}"), *(Fact(f"{name}: {value}") for name, value in request.headers))
     title = f"{request.method} {request.target} at {port}, {group.protocol}"
     return Hop("backend", title, facts=facts, data={"backend": str(port), "target": request.target})

@@ -19,7 +19,7 @@ _MARKS: Mapping[str, tuple[str, str]] = {
     "fails": ("✗", "fail"),
     "undecided": ("?", "open"),
 }
-_MOST_SKIPPED = 5  # of a hop, unless all are asked for
+_MOST_SKIPPED = 5  # per hop, unless all are requested
 _INDENT = " " * 17
 
 
@@ -31,7 +31,7 @@ def plain(text: str, _role: str) -> str:
 
 
 def as_json(trace: Trace, locate: Locate) -> Json:
-    """`locate` finds the line of an object's field, at the moment of reporting."""
+    """`locate` resolves a field to its current line."""
     request, ending = trace.request, trace.ending
     return {
         "request": {
@@ -112,7 +112,7 @@ def lines(trace: Json, style: Style = plain, *, verbose: bool = False) -> Iterat
 
 
 def table_lines(tables: Iterable[Json], style: Style = plain) -> Iterator[str]:
-    """The route table, each row with its line; what no request can reach is marked and named."""
+    """The route table, each row with its line; unreachable rows are marked."""
     for table in tables:
         yield style(table["title"], "bold") + _shown(table["at"], style)
         width = min(max((len(row["match"]) for row in table["rows"]), default=0), 60)

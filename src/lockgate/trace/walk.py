@@ -1,4 +1,4 @@
-"""The walk: one hop after another, until one of them ends the request.
+"""Walks a request through the edge: one hop after another, until one ends the request.
 
 Each step returns hops and either what the next one needs, or an `Ending`. The decisions are those of the rooms below:
 `dns.answer`, `loadbalancer.routing`, `gateway.routing`.
@@ -23,7 +23,7 @@ MOST_REDIRECTS = 20  # what browsers follow
 
 
 def trace(edge: Edge, request: Request, *, follow: bool = False) -> Trace:
-    """What the edge would do with a request. With `follow`, also with those that its redirects lead to."""
+    """What the edge does with a request and, with `follow`, with the requests that redirects cause."""
     found = _walk(edge, request)
     if not follow or not found.ending.location:
         return found
@@ -72,7 +72,7 @@ def _taken(hops: list[Hop], step: tuple[tuple[Hop, ...], Result]) -> Result:
 
 
 def _redirected(request: Request, location: str) -> Request | None:
-    """The request that a client sends next; None for a place that is not http."""
+    """The request that a client sends next; None for a location that is not HTTP."""
     try:
         url = urljoin(request.url, location)
         host = tuple(pair for pair in request.headers if pair[0].lower() != "host")

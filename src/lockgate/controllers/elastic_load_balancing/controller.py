@@ -1,4 +1,18 @@
-"""The loop: look at ELBv2 when it changed, keep targets under observation, publish what Envoy should serve."""
+"""The control loop: reads ELBv2 when it changes, probes targets, and publishes Envoy's configuration.
+
+Theory of operation: the read debt. Each read of ELBv2 takes time from the APIs in the same process, so a burst of
+changes (a controller that creates a hundred rules) must not cause a read per change, but a single change should be
+served at once. Two delays solve this, both in `_quiet`:
+
+- A read waits until changes have been quiet for `QUIET_SECONDS`, so that the calls of one change are read together. In
+a long burst it waits at most `REST` times the duration of the last read, within `PATIENCE_SECONDS`. - After a read that
+took `t`, others get `REST * t` of the time. The loop does not sleep for it after each read. It records the time at
+which all reads are paid off (`_rested`), and sleeps only if that time is more than `DEBT_SECONDS` ahead. So a few
+changes run on credit without delay, and a steady stream of changes slows down to one part reading in `REST + 1`. The
+debt is capped: after long reads, a short one is delayed by little more than its own share.
+
+A lost notification does no lasting harm: `_resync` reads everything again, a few resources at a time.
+"""
 
 from __future__ import annotations
 
@@ -35,24 +49,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-QUIET_SECONDS = 0.01  # several calls of one change are looked at together
-PATIENCE_SECONDS = (0.1, 2.0)  # the longest wait for quiet, least and most
-REST = 3  # times as long as looks took, others get to work; looks may run up a debt first,
-DEBT_SECONDS = 1.0  # so that a change by itself is looked at without delay
+QUIET_SECONDS = 0.01  # the calls of one change are read together
+PATIENCE_SECONDS = (0.1, 2.0)  # lower and upper bound of the longest wait for quiet
+REST = 3  # pause after reads, as a multiple of their duration
+DEBT_SECONDS = 1.0  # credit, so that a single change is read without delay
 RESYNC_SECONDS = 60.0
 RESYNCED, RESYNCED_EVERY_SECONDS = 5, 1.0
-SERVICES = ("elbv2", "acm", "wafv2")  # whose changes matter
+SERVICES = ("elbv2", "acm", "wafv2")  # services whose changes matter
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class ElasticLoadBalancing:
-    """`publish` is given a new `Snapshot` whenever what should be served changes. `free_port(address, wanted)` returns
-    a free port at an address, the wanted one if it can. `serve` puts an ASGI application on a loopback socket and
-    returns its address and port: rules that authenticate need it; with a host's name, clients of the edge reach the
-    application as ``https://HOST``. `trust` is what identity providers' certificates are verified with, and
-    `proxy_to` says through which proxy a host of theirs is reached, if any. `logs` is a folder for access logs, laid
-    out as S3 would have them. `functions` are the URLs of Lambda functions, by their names.
-    `waf` is the path of a unix socket where Envoy is to ask about requests to load balancers with a web ACL.
+    """Calls `publish` with a new `Snapshot` whenever the configuration changes.
+
+    `free_port(address, wanted)` returns a free port at an address, if possible the wanted one. `serve` serves an ASGI
+    application on a loopback socket and returns its address and port, as rules that authenticate require; with a host
+    name, the edge's clients reach the application as ``https://HOST``. `trust` verifies the certificates of identity
+    providers, and `proxy_to` returns the proxy for one of their hosts, if any. `logs` is a folder for access logs, with
+    S3's layout. `functions` are the URLs of Lambda functions by name. `waf` is the path of the unix socket on which
+    Envoy calls WAF.
     """
 
     def __init__(
@@ -83,11 +98,11 @@ class ElasticLoadBalancing:
         self._web_acls = WebAcls(aws, platform, waf)
         self._wake = asyncio.Event()
         self._stale: set[str] = set(SERVICES)
-        self._doubted: set[str] = set()  # ARNs that nobody has told anything about, to be read again all the same
+        self._doubted: set[str] = set()  # ARNs without a notification, to be read again by `_resync`
         self._noticed = 0.0
         self._took = 0.0
-        self._rested = 0.0  # when all looks so far have been made up for
-        self._looking = False
+        self._rested = 0.0  # when the pauses for all reads so far are over
+        self._reconciling = False
         self._resolve = resolve
         probed = self._logs.probed if self._logs else lambda _: None
         self._functions = LambdaFunctions(functions, serve)
@@ -104,7 +119,7 @@ class ElasticLoadBalancing:
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Load balancer DNS name to the loopback address that stands for it."""
+        """Load balancer DNS names to their loopback addresses."""
         return MappingProxyType(self._addresses)
 
     @property
@@ -114,49 +129,49 @@ class ElasticLoadBalancing:
 
     @property
     def load_balancers(self) -> tuple[LoadBalancer, ...]:
-        """Application load balancers as last read from the API."""
+        """Application Load Balancers as last read from the API."""
         return tuple(map(self._web_acls.protecting, self._discovered.load_balancers.values()))
 
     @property
     def network_load_balancers(self) -> tuple[NetworkLoadBalancer, ...]:
-        """The same of network load balancers."""
+        """Network Load Balancers as last read from the API."""
         return tuple(self._discovered.network_load_balancers.values())
 
     @property
     def current(self) -> bool:
-        """Whether everything that the APIs have told has been read and published."""
-        return not (self._stale or self._looking)
+        """Whether all notified changes have been read and published."""
+        return not (self._stale or self._reconciling)
 
-    def judge(self, balancer: str, inspected: Inspected) -> Verdict | None:
-        """What the web ACL of a load balancer, by its ARN, makes of a request; None where it has none."""
-        return self._web_acls.judge(balancer, inspected)
+    def evaluate(self, balancer: str, inspected: Inspected) -> Verdict | None:
+        """Evaluates the web ACL of a load balancer, by its ARN, for a request; None if it has no web ACL."""
+        return self._web_acls.evaluate(balancer, inspected)
 
     @property
     def waf_counts(self) -> Mapping[tuple[str, str, str], int]:
-        """What web ACLs did with requests: by metric, web ACL and rule."""
+        """Counts of web ACLs by metric, web ACL and rule."""
         return MappingProxyType(self._web_acls.counts)
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:
-        """What Envoy cannot count: by CloudWatch's metric, and the ARN of a load balancer or target group."""
+        """Counts that Envoy cannot provide, by CloudWatch metric and the ARN of a load balancer or target group."""
         return {**self._authentication.counts, **self._functions.counts}
 
     def target_states(self, reference: str) -> Mapping[str, TargetState]:
-        """``id:port`` to state, of a target group's targets."""
+        """The states of a target group's targets, by ``id:port``."""
         states = self._targets.states(reference)
         return {f"{target.id}:{target.port}": state for target, state in sorted(states.items())}
 
     def complaints(self, reference: str) -> tuple[str, ...]:
-        """What health checks have against a target group's targets."""
+        """Why health checks of a target group's targets fail."""
         return self._targets.complaints(reference)
 
     def targets_changed(self) -> None:
-        """To be called when `resolve` may answer differently than before."""
-        self._targets.look_again()
+        """Call this when the results of `resolve` may have changed."""
+        self._targets.resolve_again()
         self._notice()
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         self._stale = set(SERVICES)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -180,7 +195,7 @@ class ElasticLoadBalancing:
         self._wake.set()
 
     async def _quiet(self) -> None:
-        """Until a burst of changes is over; a long one is looked into, but looking is only a part of the work."""
+        """Waits until a burst of changes is over, but within limits (see above)."""
         least, most = PATIENCE_SECONDS
         await asyncio.sleep(min(max(0.0, self._rested - DEBT_SECONDS - time.monotonic()), most))
         end = time.monotonic() + min(max(least, REST * self._took), most)
@@ -189,7 +204,8 @@ class ElasticLoadBalancing:
         self._wake.clear()
 
     async def _resync(self) -> None:
-        """A lost notice heals: whatever there is gets read again, a few at a time so that no change has to wait."""
+        """Recovers from lost notifications: reads everything again, a few resources at a time, so that no change has to
+        wait."""
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
@@ -209,11 +225,11 @@ class ElasticLoadBalancing:
         while True:
             await self._wake.wait()
             await self._quiet()
-            self._looking = bool(self._stale)
+            self._reconciling = bool(self._stale)
             began = time.monotonic()
             try:
-                await self._look()
-            except Exception as error:  # level-triggered: nothing is lost by trying again
+                await self._reconcile()
+            except Exception as error:  # level-triggered: retrying is safe
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
                 failures += 1
                 log.warning("cannot read ELBv2: %s; again in %.1f s", error, delay)
@@ -224,12 +240,12 @@ class ElasticLoadBalancing:
             finally:
                 now = time.monotonic()
                 self._took = now - began
-                # A debt from long looks delays no short one by more than that one asks for itself.
+                # After long reads, the debt is capped, so that a short read is not delayed for long.
                 owed = max(self._rested, began) + (1 + REST) * self._took
                 self._rested = min(owed, now + DEBT_SECONDS + REST * self._took)
-                self._looking = False
+                self._reconciling = False
 
-    async def _look(self) -> None:
+    async def _reconcile(self) -> None:
         stale, self._stale = self._stale, set()
         doubted, self._doubted = self._doubted, set()
         try:
@@ -241,7 +257,7 @@ class ElasticLoadBalancing:
                 await self._fetch_certificates(again="acm" in stale)
                 await self._fetch_trust_stores(again="elbv2" in stale)
                 await self._prepare_authentication()
-                self._tell_what_is_not_served()
+                self._report_unserved()
             if doubted or "wafv2" in stale:
                 await self._web_acls.read()
         except BaseException:
@@ -294,21 +310,19 @@ class ElasticLoadBalancing:
                     found[mutual.trust_store] = TrustStore(*bundles)
         self._trust_stores = found
 
-    def _tell_what_is_not_served(self) -> None:
-        """Once for each reason: a listener that is not served refuses connections, a setting without effect changes
-        nothing, and nothing else says why.
-        """
+    def _report_unserved(self) -> None:
+        """Logs listeners that are not served, and settings without effect, once for each reason."""
         from lockgate.xds.loadbalancer import unserved
 
-        told = {}
+        reasons = {}
         for balancer in self.load_balancers:
             for listener in balancer.listeners:
                 if why := unserved(listener, self._certificates, self._trust_stores):
-                    told[f"{balancer.name}:{listener.port}"] = why
-        for name, why in told.items():
+                    reasons[f"{balancer.name}:{listener.port}"] = why
+        for name, why in reasons.items():
             if self._unserved.get(name) != why:
                 log.warning("listener %s is not served: %s", name, why)
-        self._unserved = told
+        self._unserved = reasons
         ignored = {sentence for balancer in self.load_balancers for sentence in without_effect(balancer)}
         for sentence in sorted(ignored - self._ignored):
             log.info("%s", sentence)
@@ -316,7 +330,7 @@ class ElasticLoadBalancing:
 
     @property
     def unserved(self) -> Mapping[str, str]:
-        """``NAME:PORT`` of listeners that cannot be served now, and why."""
+        """``NAME:PORT`` of listeners that cannot be served now, with the reason."""
         return MappingProxyType(self._unserved)
 
     def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
@@ -339,7 +353,7 @@ class ElasticLoadBalancing:
             self._authentication_at = served.host, served.port
 
     def _assign_sockets(self) -> None:
-        """A load balancer keeps its address and its listeners their ports for as long as they exist."""
+        """Load balancers keep their addresses, and listeners their ports, as long as they exist."""
         names = {each.dns_name for each in self._discovered.all}
         listeners = {(each.dns_name, here.port) for each in self._discovered.all for here in each.listeners}
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
@@ -354,7 +368,7 @@ class ElasticLoadBalancing:
                     self._ports[key] = self._free_port(address, listener.port)
 
     def _places(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
-        """An application load balancer behind a network one is at its own socket; of others `resolve` knows."""
+        """An Application Load Balancer as a target is at its own socket; `resolve` knows all other targets."""
         if target_type != "alb":
             return self._resolve(target, target_type, vpc_id)
         balancer = self._discovered.load_balancers.get(target.id)

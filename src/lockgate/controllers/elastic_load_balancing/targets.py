@@ -74,7 +74,7 @@ class Targets:
                 checked = groups[key[0]].health_check.enabled
                 if key not in self._probing or checked == (self._health.get(key) == DISABLED):
                     self._probing.add(key)
-                    work = self._look_after(key) if checked else self._report(key, DISABLED)
+                    work = self._probe_until_deregistered(key) if checked else self._report(key, DISABLED)
                     self._start(key, REGISTERED if checked else DISABLED, work)
             elif self._health.get(key) != NOT_IN_USE:
                 self._probing.discard(key)
@@ -111,7 +111,7 @@ class Targets:
                 return f"{self._instances.get(target.id, target.id)}:{target.port}"
         return place
 
-    def look_again(self) -> None:
+    def resolve_again(self) -> None:
         """`resolve` may answer differently than before."""
         self._endpoints.clear()
 
@@ -170,7 +170,7 @@ class Targets:
         if not targets:
             del self._targets_of[key[0]]
 
-    async def _look_after(self, key: Key) -> None:
+    async def _probe_until_deregistered(self, key: Key) -> None:
         reference, target = key
         await self._report(key, REGISTERED)
         while True:

@@ -1,9 +1,25 @@
-"""Who owns which field: `metadata.managedFields`, and the merge of an applied configuration into an object.
+"""Server-side apply: field ownership in `metadata.managedFields`, and the merge of an applied configuration.
+
+Theory of operation. Each writer of an object, a *manager*, owns fields. An apply request contains all fields that its
+manager wants to own, and nothing else. The API compares this set with the ownership of all managers:
+
+- Fields in the request are set, and the manager owns them.
+- If another manager owns such a field and the value differs, the request conflicts, unless it is forced; then the other
+  manager loses the field. If the value is equal, both own it.
+- Fields that the manager owned before but that are missing from the request are removed, unless another manager owns
+  them. This is how deleting a line from a manifest deletes the field.
+- All other fields are unchanged.
+
+Other writes (create, update, patch) have no such set. `record_update` derives it: the fields whose value changed become
+the writer's, and every other manager loses them.
+
+List items are fields, too, if the list has keys (`merge_keys`): ``k:{"name":"web"}`` for a map item, ``v:"a"`` for a
+set item. A list without keys is atomic, and owned as a whole.
+
+A set of fields is a tree of FieldsV1 names (``f:spec``, ``k:{"name":"web"}``, ``v:"a"``). The name ``.`` in a node
+means that the node itself is in the set; the written form omits a lone ``.``.
 
 Sources: kubernetes.io "Server-Side Apply"; the FieldsV1 format of structured-merge-diff (`fieldpath/serialize.go`).
-
-In here a set of fields is a tree of FieldsV1's names (``f:spec``, ``k:{"name":"web"}``, ``v:"a"``), where the name
-``.`` in a node means that the node itself is in the set. The written form leaves a lone ``.`` out.
 """
 
 from __future__ import annotations
@@ -18,11 +34,11 @@ from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import Conflict
 
 Tree: TypeAlias = dict[str, Any]
-# What identifies an item of the list at a path: field names, () for a set of scalars, None for an atomic list.
+# The keys of the list at a path: field names, () for a set of scalars, None for an atomic list.
 ListKeys: TypeAlias = Callable[[Path], tuple[str, ...] | None]
 
 _ITSELF: Tree = {".": {}}
-# Set by the server, owned by nobody.
+# Set by the server; no manager owns them.
 _SYSTEM_METADATA = {
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "selfLink", "managedFields", "generateName",
@@ -31,7 +47,7 @@ _SYSTEM_METADATA = {
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who writes: a client's name, through which version and subresource, when (RFC 3339)."""
+    """A writer: the client's name, API version, subresource, and time (RFC 3339)."""
 
     name: str
     api_version: str
@@ -46,7 +62,7 @@ def record_update(
     manager: Manager,
     keys: ListKeys,
 ) -> list[JsonObject]:
-    """`entries` of managedFields as they are once `after` replaced `before`: what changed is the writer's, alone."""
+    """The managedFields after `after` has replaced `before`: only the writer owns the changed fields."""
     old, new = _owned_part(before or {}), _owned_part(after)
     changed = _changes(old, new, (), keys)
     result: list[JsonObject] = []
