@@ -40,7 +40,13 @@ def account() -> Account:
     keys = AccessKeys()
     keys.allow(KEY, SECRET, ACCOUNT)
     return Account(
-        ACCOUNT, REGION, presign=lambda path: path, keys=keys, tokens=ServiceAccountTokens(), quotas={"rules": 100}
+        ACCOUNT,
+        REGION,
+        presign=lambda path: path,
+        keys=keys,
+        tokens=ServiceAccountTokens(),
+        quotas={},
+        is_endpoint=lambda address, port: address == "127.0.0.1" and port == 80,
     )
 
 

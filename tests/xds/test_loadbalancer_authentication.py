@@ -116,7 +116,7 @@ class Story:
         trust = ssl.create_default_context()
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
         self.authentication = Authentication(trust)
-        server = lab.run(serve(self.authentication))
+        server = lab.run(serve(self.authentication, hosts=None))
         lab.authentication = Socket(server.host, server.port)
         self.balancer: LoadBalancer
 

@@ -114,7 +114,7 @@ class Story:
         lab.records = str(self.logs.records)
 
     async def _serve(self, application: Callable[..., Awaitable[None]], host: str) -> Server:
-        server = await serve(application)
+        server = await serve(application, hosts=None, websockets=True)
         self.servers.append(server)
         return server
 

@@ -931,7 +931,7 @@ def test_targets_are_reached_over_http_2(lab: Lab, tmp_path: Path, protocol: Lit
     (tmp_path / "chain.pem").write_text(material.chain)
     (tmp_path / "key.pem").write_text(material.key)
     files = (tmp_path / "chain.pem", tmp_path / "key.pem") if protocol == "HTTPS" else None
-    server = lab.run(serve(target, certificate=files))
+    server = lab.run(serve(target, certificate=files, hosts=None))
     two = replace(group("two"), protocol_version="HTTP2", protocol=protocol)
     certificates = (f"{ARN}certificate/a.example.com",)
     one = balancer(two, listeners=(Listener(443, "HTTPS", (forward(two),), certificates=certificates),))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ class PortTable:
     instances: frozenset[str] = frozenset()  # EC2 instances and addresses of this machine
     node_ports: dict[int, tuple[Address, ...]] = field(default_factory=dict)
     cluster_addresses: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
+    endpoints: set[Address] = field(default_factory=set)  # of any Service, ready or not
 
     @staticmethod
     def of(instances: Iterable[str], services: Iterable[Service], slices: Iterable[EndpointSlice]) -> PortTable:
@@ -38,6 +38,14 @@ class PortTable:
     def of_service(service: Service, slices: Iterable[EndpointSlice]) -> PortTable:
         """What stands behind one Service, by the slices that are its own."""
         table = PortTable()
+        table.endpoints.update(
+            (address, port.port)
+            for slice_ in slices
+            for port in slice_.ports
+            for endpoint in slice_.endpoints
+            for address in endpoint.addresses
+            if port.port
+        )
         for port in service.spec.ports:
             found = tuple(_endpoints(slices, port.name))
             if port.node_port:
@@ -52,6 +60,7 @@ class PortTable:
         for table in tables:
             made.node_ports.update(table.node_ports)
             made.cluster_addresses.update(table.cluster_addresses)
+            made.endpoints.update(table.endpoints)
         return made
 
     def resolve(self, target: Target, target_type: TargetType) -> tuple[Address, ...]:
@@ -62,7 +71,8 @@ class PortTable:
             return self.node_ports.get(target.port) or (("127.0.0.1", target.port),)
         if through_service := self.cluster_addresses.get((target.id, target.port)):
             return through_service
-        return ((target.id, target.port),) if ipaddress.ip_address(target.id).is_loopback else ()
+        # A Pod's. Nothing else on this machine can be reached by its loopback address.
+        return ((target.id, target.port),) if (target.id, target.port) in self.endpoints else ()
 
 
 def _endpoints(slices: Iterable[EndpointSlice], port_name: str) -> Iterable[Address]:

@@ -16,7 +16,6 @@ from lockgate.embedded.http import Server, serve
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are counted and shown; the rest is only counted
 _BODY_SHOWN = 16 * 1024
-_IDLE = 3600.0  # s: longer than Envoy keeps a connection that it does not use, so that none ends under a request
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,9 +38,8 @@ class Echo:
     async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
         """The address that answers for a Service port; the same one at every call."""
         if stands_for not in self._servers:
-            self._servers[stands_for] = await serve(
-                _application(stands_for), host=self._host, hosts=None, websockets=True, idle=_IDLE
-            )
+            application = _application(stands_for)
+            self._servers[stands_for] = await serve(application, host=self._host, hosts=None, websockets=True)
         return self._host, self._servers[stands_for].port
 
     async def stop(self) -> None:

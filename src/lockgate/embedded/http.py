@@ -21,6 +21,9 @@ from lockgate.embedded.refusals import without_websockets
 from lockgate.errors import CommandError
 
 IDLE = 120.0  # s that a connection may be open without a complete head of a request
+# The same for servers that take any host, whose client is Envoy: longer than it keeps a connection that it does not
+# use, so that none ends under a request.
+IDLE_BEHIND_ENVOY = 3660.0
 BODY_IDLE = 30.0  # s between two parts of a request's body
 
 
@@ -79,13 +82,13 @@ async def serve(
     certificate: tuple[Path, Path] | None = None,
     hosts: Collection[str] | None = (),
     websockets: bool = False,
-    idle: float = IDLE,
+    idle: float | None = None,
 ) -> Server:
     """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`.
 
     Requests for other hosts than this machine's loopback names and `hosts` are refused; None lets any host through.
     WebSockets reach only an application that has `websockets`. `idle` is for how many seconds a connection may stay
-    open without a request.
+    open without a request; where it is not given, it follows from whether any host is let through.
     """
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
@@ -96,7 +99,7 @@ async def serve(
     config.bind = [f"fd://{sock.detach()}"]
     config.graceful_timeout = 0.2
     config.shutdown_timeout = 0.5
-    config.keep_alive_timeout = idle
+    config.keep_alive_timeout = (IDLE if hosts is not None else IDLE_BEHIND_ENVOY) if idle is None else idle
     # hypercorn ends a connection after 1,000 requests, over HTTP/2 with PROTOCOL_ERROR; `kubectl delete --all` may need
     # more.
     config.keep_alive_max_requests = 2**31

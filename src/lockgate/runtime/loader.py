@@ -102,7 +102,7 @@ class Loader:
                 return
             verdict = loaded.restored
         try:
-            await self._store.apply(wanted.manifest, manager=MANAGER)
+            await self._store.apply(wanted.manifest, manager=MANAGER, outside=True)
         except ApiError as error:
             origin = Origin(key, tuple(error.path))
             loaded.faults.append(codes.REFUSED.at(origin, object=key, refusal=error.message))

@@ -208,6 +208,7 @@ class RunningEdge:
             access_key_id=self._access_key[0],
             secret_access_key=self._access_key[1],
             tokens=tokens,
+            is_endpoint=lambda address, port: (address, port) in self.nodes.table.endpoints,
             quotas=self.options.quotas,
         )
         await self.aws_api.start(named.get("aws", 0))
@@ -345,7 +346,7 @@ class RunningEdge:
     async def _serve(self, application: Application, host: str) -> Server:
         certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None
         # Without a host of its own it is Envoy who asks, for the hosts of the load balancer.
-        server = await serve(application, certificate=certificate, hosts=(host,) if host else None)
+        server = await serve(application, certificate=certificate, hosts=(host,) if host else None, websockets=not host)
         self._places.push_async_callback(server.stop)
         if host:
             self._own_hosts[host, 443] = server.port

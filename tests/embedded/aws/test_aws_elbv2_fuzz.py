@@ -61,6 +61,9 @@ class Around:
     def subnet_blocks(self) -> Mapping[str, str]:
         return {"subnet-a": "10.0.0.0/20", "subnet-b": "10.0.16.0/20", "subnet-c": "10.1.0.0/20"}
 
+    def is_endpoint(self, address: str, port: int) -> bool:
+        return port == 80
+
     def elastic_addresses(self) -> Mapping[str, str]:
         return {"eipalloc-a": "203.0.113.7"}
 

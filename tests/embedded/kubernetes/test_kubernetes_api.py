@@ -18,6 +18,7 @@ from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.resources.kinds import ConfigMap
+from lockgate.resources.status import ApiError
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -179,6 +180,62 @@ def test_warnings_show_what_no_header_can_hold() -> None:
     assert answer.headers.get_list("warning") == [
         """299 - "unknown field \\"[a\\\\r\\\\nSet-Cookie: b=\\"c\\"\\\\x00é]\\"\""""
     ]
+
+
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1", "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        ("127.8.8.8", "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        ("169.254.169.254", "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
+        ("0.0.0.0", "may not be unspecified (0.0.0.0 or ::)"),
+        ("224.0.0.1", "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
+        ("::1", "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        ("::ffff:127.0.0.1", "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+    ],
+)
+def test_clients_cannot_make_endpoints_of_this_machine(address: str, why: str) -> None:
+    """Only the edge itself does: see `rules.core.endpoint_addresses`."""
+
+    async def story() -> None:
+        async with client(Store()) as http:
+            family = "IPv6" if ":" in address else "IPv4"
+            slice_ = {"metadata": {"name": "s"}, "addressType": family, "endpoints": [{"addresses": [address]}]}
+            answer = await http.post(SLICES, json=slice_)
+            assert (answer.status_code, why in answer.text) == (422, True), answer.text
+            endpoints = {"metadata": {"name": "e"}, "subsets": [{"addresses": [{"ip": address}]}]}
+            answer = await http.post("/api/v1/namespaces/default/endpoints", json=endpoints)
+            assert (answer.status_code, why in answer.text) == (422, True), answer.text
+
+    asyncio.run(story())
+
+
+def test_clients_may_change_the_endpoints_that_the_edge_made() -> None:
+    async def story() -> None:
+        store = Store()
+        made = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "s", "namespace": "default"},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["127.0.0.1"]}],
+        }
+        await store.apply(made, manager="nodes")
+        with pytest.raises(ApiError):
+            await store.apply({**made, "endpoints": [{"addresses": ["127.0.0.2"]}]}, manager="files", outside=True)
+        async with client(store) as http:
+            media = {"content-type": "application/merge-patch+json"}
+            answer = await http.patch(f"{SLICES}/s", content=b'{"metadata":{"labels":{"a":"b"}}}', headers=media)
+            assert answer.status_code == 200
+            answer = await http.patch(
+                f"{SLICES}/s", content=b'{"endpoints":[{"addresses":["127.0.0.2"]}]}', headers=media
+            )
+            assert answer.status_code == 422
+
+    asyncio.run(story())
 
 
 def test_many_warnings_are_cut() -> None:

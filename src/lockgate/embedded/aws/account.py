@@ -25,11 +25,11 @@ class Service(Protocol):
 
 
 class Account:
-    """Starts empty, but for the default VPC that EC2 has in each region. `presign` makes the URL of an object in S3.
-    Raises `ValueError` for an unknown region.
+    """Starts empty, but for the default VPC that EC2 has in each region. Raises `ValueError` for an unknown region.
 
-    `keys` are who may call. `tokens` are the service accounts' that STS accepts. `quotas` are ELBv2's, by the names of
-    DescribeAccountLimits, where they are not AWS's defaults.
+    `presign` makes the URL of an object in S3. `keys` are who may call, and `tokens` the service accounts' that STS
+    accepts. `is_endpoint` says whether a loopback address and port is where a Pod of the edge listens. `quotas` are
+    ELBv2's, by the names of DescribeAccountLimits, where they are not AWS's defaults.
     """
 
     def __init__(
@@ -41,10 +41,12 @@ class Account:
         keys: AccessKeys,
         tokens: ServiceAccountTokens | None,
         quotas: Mapping[str, int],
+        is_endpoint: Callable[[str, int], bool],
     ) -> None:
         self.id = account
         self.region = region
         self.presign = presign
+        self.is_endpoint = is_endpoint
         self.keys = keys
         self.sts = SecurityTokenService(account, keys, tokens)
         self._quotas = {**DEFAULTS, **quotas}
@@ -164,6 +166,9 @@ class _Neighbours:
 
     def vpcs(self) -> Mapping[str, tuple[str, ...]]:
         return ec2.vpcs(self._account.id, self._region)
+
+    def is_endpoint(self, address: str, port: int) -> bool:
+        return self._account.is_endpoint(address, port)
 
     def elastic_addresses(self) -> Mapping[str, str]:
         return ec2.elastic_addresses(self._account.id, self._region)

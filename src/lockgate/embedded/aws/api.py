@@ -49,7 +49,8 @@ class AwsApi:
     AWS has no `region`. moto's state is the process's: a second API in one process starts by emptying the first one's.
 
     Requests must be signed with the access key given here, with one allowed later, or with one that STS gave. `tokens`
-    are the service accounts' tokens that STS accepts. `quotas` are ELBv2's that differ from AWS's defaults.
+    are the service accounts' tokens that STS accepts. `is_endpoint` says whether a loopback address and port is where a
+    Pod of the edge listens; it is asked on the API's thread. `quotas` are ELBv2's that differ from AWS's defaults.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class AwsApi:
         access_key_id: str,
         secret_access_key: str,
         tokens: ServiceAccountTokens | None = None,
+        is_endpoint: Callable[[str, int], bool] = lambda address, port: False,
         quotas: Mapping[str, int] | None = None,
     ) -> None:
         self.account = account
@@ -69,6 +71,7 @@ class AwsApi:
         for id_, secret in ((access_key_id, secret_access_key), self._own_key):
             self._keys.allow(id_, secret, account)
         self._tokens = tokens
+        self._is_endpoint = is_endpoint
         self._quotas = quotas or {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
         self._turn = threading.Lock()
@@ -240,6 +243,7 @@ class AwsApi:
                     presign=self._presign,
                     keys=self._keys,
                     tokens=self._tokens,
+                    is_endpoint=self._is_endpoint,
                     quotas=self._quotas,
                 )
             return action(self._state)

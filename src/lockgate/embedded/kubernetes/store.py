@@ -125,9 +125,12 @@ class Store:
     async def create(self, manifest: JsonObject) -> JsonObject:
         return _copy(self.writes.create(self._model_of(manifest), manifest, By()))
 
-    async def apply(self, manifest: JsonObject, *, manager: str) -> JsonObject:
-        """Server-side apply with force: exactly the fields in `manifest` become `manager`'s. A no-op writes nothing."""
-        by = By(manager=manager, api_version=manifest.get("apiVersion", ""))
+    async def apply(self, manifest: JsonObject, *, manager: str, outside: bool = False) -> JsonObject:
+        """Server-side apply with force: exactly the fields in `manifest` become `manager`'s. A no-op writes nothing.
+
+        `outside` says that the manifest is not a component's of the edge: see `By`.
+        """
+        by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=outside)
         return _copy(self.writes.apply(self._model_of(manifest), manifest, by, force=True))
 
     async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:

@@ -56,6 +56,7 @@ class Call:
             api_version=self.target.api_version,
             subresource=self.target.subresource,
             dry_run=query.get("dryRun") == "All",
+            outside=True,
         )
 
 

@@ -38,6 +38,7 @@ from lockgate.embedded.kubernetes.schemas import Schemas, refusal
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.embedded.kubernetes.webhooks import Webhooks
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
+from lockgate.resources.rules.core import endpoint_addresses
 
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 # What clients decide of metadata: each field's type here, and in Go for the error.
@@ -59,12 +60,14 @@ _EVENTS = ("", "Event")
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who writes and how. `api_version` is the one the client spoke; `subresource` is "" or ``status``."""
+    """Who writes and how. `api_version` is the one the client spoke; `subresource` is "" or ``status``. `outside` is a
+    client or a manifest, as opposed to a component of the edge."""
 
     manager: str = "lockgate"
     api_version: str = ""
     subresource: str = ""
     dry_run: bool = False
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,10 +287,11 @@ class Writes:
         metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
         body = {**body, "metadata": metadata}
         parsed = self._schemas.checked(model, body, old)
-        if not by.subresource:
-            former = before.parsed(model) if before else None
-            if denied := self.webhooks.refusals(parsed, former):
-                raise refusal(model, body, denied)
+        former = before.parsed(model) if before and not by.subresource else None
+        if by.outside and (found := list(endpoint_addresses(parsed, former))):
+            raise refusal(model, body, found)
+        if not by.subresource and (denied := self.webhooks.refusals(parsed, former)):
+            raise refusal(model, body, denied)
         if by.dry_run:
             return body
         stored = self._storage.put(key, body, parsed)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 
 from lockgate.resources import field_errors
-from lockgate.resources.core import ConfigMap, Container, EndpointSlice, Pod, Secret, Service, ServicePort
+from lockgate.resources.core import ConfigMap, Container, Endpoints, EndpointSlice, Pod, Secret, Service, ServicePort
 from lockgate.resources.field_errors import FieldError, Key, Path
+from lockgate.resources.model import Resource
 from lockgate.resources.rules import metadata
 
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -158,7 +159,7 @@ def _container(path: Path, container: Container) -> Iterator[FieldError]:
 
 
 def endpoint_slice(slice: EndpointSlice) -> Iterator[FieldError]:
-    """Loopback addresses are accepted, because endpoints on this machine have them."""
+    """Loopback addresses are accepted, because endpoints on this machine have them. See `endpoint_addresses`."""
     if len(slice.endpoints) > 1000:
         yield FieldError(("endpoints",), field_errors.Reason.TOO_LONG, "Too many: must have at most 1000 items")
     family = {"IPv4": 4, "IPv6": 6}.get(slice.address_type)
@@ -179,6 +180,52 @@ def endpoint_slice(slice: EndpointSlice) -> Iterator[FieldError]:
         names.add(port.name)
         if port.port is not None:
             yield from port_number(("ports", index, "port"), port.port)
+
+
+def endpoint_addresses(resource: Resource, earlier: Resource | None = None) -> Iterator[FieldError]:
+    """Addresses that an API server lets nobody use as an endpoint, unless `earlier` has them already.
+
+    Only the edge itself puts endpoints on this machine. From manifests and clients they would lead the load balancer
+    and the gateway to whatever else listens here. Source: `ValidateEndpointIP` of kube-apiserver.
+    """
+    known = {address for _, address in _addresses(earlier)}
+    for path, address in _addresses(resource):
+        if address not in known and (problem := _unreachable(address)):
+            yield field_errors.invalid(path, address, problem)
+
+
+def _addresses(resource: Resource | None) -> Iterator[tuple[Path, str]]:
+    match resource:
+        case EndpointSlice():
+            for index, endpoint in enumerate(resource.endpoints):
+                for number, address in enumerate(endpoint.addresses):
+                    yield ("endpoints", index, "addresses", number), address
+        case Endpoints():
+            for index, subset in enumerate(resource.subsets):
+                for name, addresses in (
+                    ("addresses", subset.addresses),
+                    ("notReadyAddresses", subset.not_ready_addresses),
+                ):
+                    for number, one in enumerate(addresses):
+                        yield ("subsets", index, name, number, "ip"), one.ip
+
+
+def _unreachable(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_unspecified:
+        return "may not be unspecified (0.0.0.0 or ::)"
+    if address.is_loopback:
+        return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    if address.is_link_local:
+        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    if address.is_multicast:
+        return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+    return ""
 
 
 def port_number(path: Path, number: int) -> Iterator[FieldError]:

@@ -41,6 +41,10 @@ class Neighbours(Protocol):
         """Subnet to its IPv4 address block."""
         ...
 
+    def is_endpoint(self, address: str, port: int) -> bool:
+        """Whether a loopback address and port is where a Pod of the edge listens."""
+        ...
+
     def elastic_addresses(self) -> Mapping[str, str]:
         """Allocation id to the Elastic IP."""
         ...

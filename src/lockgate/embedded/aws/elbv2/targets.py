@@ -10,11 +10,11 @@ from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.state import Shape, State, Target, TargetGroup
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-# Where ip targets may be, beside the VPC (API reference, RegisterTargets). Loopback is here the network of the node.
+# Where ip targets may be, beside the VPC (API reference, RegisterTargets).
 RANGES = tuple(
     map(
         ipaddress.ip_network,
-        ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128"),
+        ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"),
     )
 )
 
@@ -101,7 +101,7 @@ def _target(state: State, group: TargetGroup, given: Shape) -> Target:
                 "You cannot specify an Availability Zone for a target in a target group with target type 'instance'",
             )
     else:
-        _check_address(state, group, identity, zone)
+        _check_address(state, group, identity, port or group.settings["Port"], zone)
     return Target(identity, port or group.settings["Port"], zone)
 
 
@@ -133,7 +133,9 @@ def _check_load_balancer(state: State, group: TargetGroup, identity: str, port: 
         )
 
 
-def _check_address(state: State, group: TargetGroup, identity: str, zone: str | None) -> None:
+def _check_address(state: State, group: TargetGroup, identity: str, port: int, zone: str | None) -> None:
+    """Pods' addresses are in the VPC. Here they are loopback addresses, and no other of these may be a target: what
+    else listens on this machine is none of the edge's."""
     version = 6 if group.settings["IpAddressType"] == "ipv6" else 4
     try:
         address = ipaddress.ip_address(identity)
@@ -142,7 +144,8 @@ def _check_address(state: State, group: TargetGroup, identity: str, zone: str | 
     if address is None or address.version != version:
         raise Refusal("ValidationError", f"The IP address '{identity}' is not a valid IPv{version} address")
     blocks = state.neighbours.vpcs().get(group.settings["VpcId"], ())
-    inside = address.is_loopback or any(address in ipaddress.ip_network(block) for block in blocks)
+    pod = address.is_loopback and state.neighbours.is_endpoint(identity, port)
+    inside = pod or any(address in ipaddress.ip_network(block) for block in blocks)
     if not inside and not any(address in block for block in RANGES):
         raise Refusal(
             "ValidationError",
