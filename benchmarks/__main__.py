@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import changes, churn, cycles, ingresses, memory, rules, start, throughput
+from benchmarks import changes, churn, cycles, ingresses, latency, memory, rules, start, throughput
 from benchmarks.running import Figures
 
 BENCHMARKS: dict[str, Callable[[], Figures]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "rules": rules.run,
     "ingresses": ingresses.run,
     "churn": churn.run,
+    "latency": latency.run,
 }
 
 

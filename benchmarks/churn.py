@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.cycles import KubernetesClient
+from benchmarks.kubernetes import KubernetesClient
 from benchmarks.running import EXAMPLE, Figures, Running, edge, percentile
 
 _FILES = 5_000
@@ -33,7 +33,7 @@ def run(files: int = _FILES) -> Figures:
             file = many / f"team-{number // 100:02}" / f"app-{number:05}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("---\n".join(_virtual_service(f"{number:05}-{each}") for each in range(_OBJECTS)))
-        with edge(path=manifests) as running, KubernetesClient(running) as client:
+        with edge(path=manifests) as running, KubernetesClient(running, "shop") as client:
             running.wait_until_ready()
             first, last = "load-00000-0", f"load-{files - 1:05}-{_OBJECTS - 1}"
 
@@ -78,7 +78,7 @@ def latencies(running: Running) -> Iterator[list[float]]:
     done = threading.Event()
 
     def ask() -> None:
-        with KubernetesClient(running) as client:
+        with KubernetesClient(running, "shop") as client:
             while not done.wait(0.01):
                 began = time.monotonic()
                 client.version()

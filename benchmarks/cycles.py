@@ -6,30 +6,18 @@ deletes them. What the processes weigh before and after many cycles, by their nu
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import httpx
-import yaml
-
+from benchmarks.kubernetes import KubernetesClient
 from benchmarks.memory import private
-from benchmarks.running import EXAMPLE, Figures, Running, edge
+from benchmarks.running import EXAMPLE, Figures, edge
 from lockgate.resources.model import JsonObject
 
 WARM_UP, CYCLES = 40, 100
 _SETTLED = 15.0  # s, in which drained listeners close and caches are tidied
 _PATIENCE = 60.0
-
-_PATHS = {
-    "Ingress": "/apis/networking.k8s.io/v1/namespaces/shop/ingresses",
-    "VirtualService": "/apis/networking.istio.io/v1/namespaces/shop/virtualservices",
-    "Certificate": "/apis/cert-manager.io/v1/namespaces/shop/certificates",
-    "Secret": "/api/v1/namespaces/shop/secrets",
-}
 
 
 def run(warm_up: int = WARM_UP, cycles: int = CYCLES) -> Figures:
@@ -39,7 +27,7 @@ def run(warm_up: int = WARM_UP, cycles: int = CYCLES) -> Figures:
         status = running.wait_until_ready()
         processes = {"supervisor": running.process.pid}
         processes |= {f"Envoy {node}": envoy["pid"] for node, envoy in status["envoys"].items()}
-        with KubernetesClient(running) as client:
+        with KubernetesClient(running, "shop") as client:
             for number in range(warm_up):
                 cycle(client, number)
             time.sleep(_SETTLED)
@@ -55,47 +43,6 @@ def run(warm_up: int = WARM_UP, cycles: int = CYCLES) -> Figures:
         grown = (after[name] - before[name]) * 1024 / cycles
         figures[f"{name} grows by"] = f"{grown:.1f} KiB a cycle  ({before[name]:.0f} to {after[name]:.0f} MiB)"
     return figures
-
-
-class KubernetesClient:
-    """A running edge's Kubernetes API over HTTPS."""
-
-    def __init__(self, running: Running) -> None:
-        about = running.about()
-        self._token = _token(about["files"]["kubeconfig"])
-        self._client = httpx.Client(
-            base_url=about["addresses"]["kubernetes"],
-            verify=about["files"]["ca_bundle"],
-            headers={"Authorization": f"Bearer {self._token}"},
-            timeout=_PATIENCE,
-        )
-
-    def __enter__(self) -> KubernetesClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def version(self) -> None:
-        self._client.get("/version").raise_for_status()
-
-    def create(self, body: JsonObject) -> None:
-        self._client.post(_PATHS[body["kind"]], json=body).raise_for_status()
-
-    def get(self, kind: str, name: str) -> JsonObject | None:
-        answer = self._client.get(f"{_PATHS[kind]}/{name}")
-        if answer.status_code == 404:
-            return None
-        found = answer.raise_for_status().json()
-        assert isinstance(found, dict)
-        return found
-
-    def patch(self, kind: str, name: str, patch: JsonObject) -> None:
-        headers = {"Content-Type": "application/merge-patch+json"}
-        self._client.patch(f"{_PATHS[kind]}/{name}", content=json.dumps(patch), headers=headers).raise_for_status()
-
-    def delete(self, kind: str, name: str) -> None:
-        self._client.delete(f"{_PATHS[kind]}/{name}").raise_for_status()
 
 
 def cycle(client: KubernetesClient, number: int) -> None:
@@ -134,7 +81,7 @@ def ingress(name: str) -> JsonObject:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": name, "namespace": "shop", "annotations": annotations},
+        "metadata": {"name": name, "annotations": annotations},
         "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]},
     }
 
@@ -143,7 +90,7 @@ def virtual_service(name: str) -> JsonObject:
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "VirtualService",
-        "metadata": {"name": name, "namespace": "shop"},
+        "metadata": {"name": name},
         "spec": {
             "hosts": [f"{name}.towpath.example"],
             "gateways": ["istio-system/edge"],
@@ -156,7 +103,7 @@ def certificate(name: str) -> JsonObject:
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
-        "metadata": {"name": name, "namespace": "shop"},
+        "metadata": {"name": name},
         "spec": {
             "secretName": name,
             "dnsNames": [f"{name}.towpath.example"],
@@ -169,13 +116,6 @@ def certificate(name: str) -> JsonObject:
 def _certificate_arn() -> str:
     text = (EXAMPLE / "30-load-balancer.yaml").read_text()
     return next(line.split(": ", 1)[1] for line in text.splitlines() if "certificate-arn" in line)
-
-
-def _token(kubeconfig: str) -> str:
-    config: Any = yaml.safe_load(Path(kubeconfig).read_text())
-    token = config["users"][0]["user"]["token"]
-    assert isinstance(token, str)
-    return token
 
 
 def _has_address(body: JsonObject | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from lockgate.resources.model import ObjectKey
 
 log = logging.getLogger("lockgate.kubernetes")
 
-AT_ONCE: Final = 50  # deletions: some milliseconds
+AT_ONCE: Final = 30  # deletions: some milliseconds
 EVENT_TTL: Final = timedelta(hours=1)  # kube-apiserver's `--event-ttl`
 EVENTS_KEPT: Final = 1000
 
@@ -54,11 +55,12 @@ class Garbage:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                began = time.monotonic()
                 try:
                     self.collect()
                 except Exception as error:  # one object that cannot be deleted does not keep the others
                     log.exception("cannot delete garbage: %s", error)
-                await asyncio.sleep(0)
+                await asyncio.sleep(time.monotonic() - began)  # as long as it took: half of the time is for others
 
 
 class Expiry:
