@@ -100,31 +100,6 @@ async def follow(kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callabl
             enqueue(change.object)
 
 
-class Mirror(Generic[ResourceT]):
-    """All objects of a kind by (namespace, name), kept up to date by a watch. `changed` hears of each change."""
-
-    def __init__(self, kubernetes: Kubernetes, kind: type[ResourceT], changed: Callable[[ResourceT], None]) -> None:
-        self.objects: dict[tuple[str, str], ResourceT] = {}
-        self.synced = asyncio.Event()
-        """Set once everything that existed at the start is there."""
-        self._kubernetes = kubernetes
-        self._kind = kind
-        self._changed = changed
-
-    async def run(self) -> None:
-        async for change in self._kubernetes.watch(self._kind):
-            if change.type == "SYNCED":
-                self.synced.set()
-            if change.object is None:
-                continue
-            key = (change.object.namespace, change.object.name)
-            if change.type == "DELETED":
-                self.objects.pop(key, None)
-            else:
-                self.objects[key] = change.object
-            self._changed(change.object)
-
-
 class EventRecorder:
     """Kubernetes Events about objects, as `kubectl describe` shows them. Equal events are counted, not repeated."""
 
@@ -196,4 +171,4 @@ def _timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-__all__ = ["Change", "EventRecorder", "Mirror", "Queue", "follow"]
+__all__ = ["Change", "EventRecorder", "Queue", "follow"]

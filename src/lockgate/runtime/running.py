@@ -20,6 +20,7 @@ from typing import Any
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws import preload as preload_aws
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
+from lockgate.controllers.cache import Mirror
 from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager, Route53Access
 from lockgate.controllers.cert_manager import preload as preload_cert_manager
 from lockgate.controllers.certificate_manager import CertificateManager
@@ -29,7 +30,6 @@ from lockgate.controllers.istiod import Istiod
 from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
 from lockgate.controllers.reflector import Reflector
-from lockgate.controllers.runtime import Mirror
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
@@ -431,7 +431,7 @@ class RunningEdge:
         """An Envoy for each gateway Pod, as kubelet would run it."""
         running: dict[str, asyncio.Task[None]] = {}
 
-        def changed(_pod: Pod) -> None:
+        def changed(_before: Pod | None, _after: Pod | None) -> None:
             wanted = {
                 pod.metadata.annotations.get(NODE_ID, "")
                 for pod in pods.objects.values()
@@ -443,8 +443,8 @@ class RunningEdge:
                 running.pop(node_id).cancel()
                 del self.envoys[node_id]
 
-        pods = Mirror(self.store, Pod, changed)
-        await pods.run()
+        pods = Mirror(Pod, changed)
+        await pods.run(self.store)
 
 
 def _import_shared() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.ingress.world import Name, Objects
 from lockgate.resources.kinds import (
@@ -55,38 +56,32 @@ class Cluster:
             self.namespaces,
         )
         self.synced = asyncio.Event()
-        self._unsynced: set[type[Resource]] = set(WATCHED)
-        self._moved = asyncio.Condition()
+        self._moved = asyncio.Event()
 
-    async def follow(self, kubernetes: Kubernetes, kind: type[Resource], changed: Changed) -> None:
-        """For ever: take in each change of a kind, then tell `changed` what was and what is."""
-        seen: dict[tuple[str, str], Resource] = {}
-        async for change in kubernetes.watch(kind):
-            if change.type == "SYNCED":
-                self._unsynced.discard(kind)
-                if not self._unsynced:
-                    self.synced.set()
-                continue
-            now = change.object
-            if now is None:
-                continue
-            name = (now.namespace, now.name)
-            before = seen.get(name)
-            after = None if change.type == "DELETED" else now
-            if after is None:
-                seen.pop(name, None)
-            else:
-                seen[name] = after
-            self._take(now, gone=after is None)
+    async def follow(self, kubernetes: Kubernetes, changed: Changed) -> None:
+        """For ever: take in each change, then call `changed` with the object before and after it."""
+
+        def take(before: Resource | None, after: Resource | None) -> None:
+            if (now := after or before) is not None:
+                self._take(now, gone=after is None)
             changed(before, after)
-            async with self._moved:
-                self._moved.notify_all()
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+        mirrors: list[Mirror[Any]] = [Mirror(kind, take) for kind in WATCHED]
+        async with asyncio.TaskGroup() as tasks:
+            for mirror in mirrors:
+                tasks.create_task(mirror.run(kubernetes))
+            for mirror in mirrors:
+                await mirror.synced.wait()
+            self.synced.set()
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait for the cluster to be so; False when it is not in time."""
         try:
-            async with asyncio.timeout(seconds), self._moved:
-                await self._moved.wait_for(holds)
+            async with asyncio.timeout(seconds):
+                while not holds():
+                    await self._moved.wait()
         except TimeoutError:
             return False
         return True

@@ -15,7 +15,7 @@ from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import security_groups
 from lockgate.controllers.aws_load_balancer.account import AccountReader
 from lockgate.controllers.aws_load_balancer.certificates import NotIssued
-from lockgate.controllers.aws_load_balancer.cluster import WATCHED, Cluster
+from lockgate.controllers.aws_load_balancer.cluster import Cluster
 from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
@@ -83,8 +83,7 @@ class AwsLoadBalancerController:
     async def run(self) -> None:
         """For ever: watch the cluster, and make AWS match it."""
         async with asyncio.TaskGroup() as tasks:
-            for kind in WATCHED:
-                tasks.create_task(self._cluster.follow(self._kubernetes, kind, self._changed))
+            tasks.create_task(self._cluster.follow(self._kubernetes, self._changed))
             await self._cluster.synced.wait()
             self._triggers.everything()
             tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from lockgate.controllers.istiod.cache import Cache
+from lockgate.controllers.cache import Cache
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.gateway.install import MANAGER, OWNER_LABEL, InstalledGateway, install
 from lockgate.gateway.mesh import Mesh

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.istiod.cache import Cache, Objects
+from lockgate.controllers.cache import Cache, Objects
 from lockgate.controllers.istiod.installer import Installer
 from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
@@ -72,7 +72,7 @@ class Istiod:
     async def run(self) -> None:
         """For ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._cache.follow(self._kubernetes))
+            tasks.create_task(self._cache.run(self._kubernetes))
             tasks.create_task(self._installer.run())
             tasks.create_task(self._build())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.istiod.cache import Objects
+from lockgate.controllers.cache import Objects
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway

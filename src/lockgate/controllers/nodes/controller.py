@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from itertools import count
 
 from lockgate import __version__
+from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.controllers.runtime import Mirror, Queue
+from lockgate.controllers.runtime import Queue
 from lockgate.edge.exposure import address, is_exposed, led_to
 from lockgate.edge.port_table import Address, PortTable
 from lockgate.edge.workloads import (
@@ -66,10 +67,10 @@ class Nodes:
         self._echo = echo
         self._backends = backends
         self._free_port = free_port
-        self._services = Mirror(kubernetes, Service, self._service_changed)
-        self._gateways = Mirror(kubernetes, Gateway, self._gateway_changed)
-        self._slices = Mirror(kubernetes, EndpointSlice, self._slice_changed)
-        self._ingresses = Mirror(kubernetes, Ingress, self._ingress_changed)
+        self._services = Mirror(Service, self._service_changed)
+        self._gateways = Mirror(Gateway, self._gateway_changed)
+        self._slices = Mirror(EndpointSlice, self._slice_changed)
+        self._ingresses = Mirror(Ingress, self._ingress_changed)
         self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Ingresses to the Services that they lead to
         self._fronted: Counter[ServiceKey] = Counter()  # these, by how many Ingresses lead to them
         self._addresses: dict[ServiceKey, str] = {}
@@ -89,7 +90,7 @@ class Nodes:
         await self._register()
         async with asyncio.TaskGroup() as tasks:
             for mirror in (self._services, self._gateways, self._slices, self._ingresses):
-                tasks.create_task(mirror.run())
+                tasks.create_task(mirror.run(self._kubernetes))
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
             await self._ingresses.synced.wait()
             for key in self._services.objects:
@@ -112,9 +113,8 @@ class Nodes:
 
     # --- observe -------------------------------------------------------------------------------------------------
 
-    def _service_changed(self, service: Service) -> None:
-        key = (service.namespace, service.name)
-        current = self._services.objects.get(key)
+    def _service_changed(self, earlier: Service | None, current: Service | None) -> None:
+        key = _key(current or earlier)
         before = self._candidates.pop(key, None)
         if current is not None and is_candidate(current, self._gateways.objects.values()):
             self._candidates[key] = current
@@ -123,16 +123,15 @@ class Nodes:
         self._table_changed(key)
         self._queue.add(key)
 
-    def _gateway_changed(self, _gateway: Gateway) -> None:
+    def _gateway_changed(self, _before: Gateway | None, _after: Gateway | None) -> None:
         gateways = self._gateways.objects.values()
         self._candidates = {
             key: service for key, service in self._services.objects.items() if is_candidate(service, gateways)
         }
         self._find_workloads()
 
-    def _ingress_changed(self, ingress: Ingress) -> None:
-        key = (ingress.namespace, ingress.name)
-        current = self._ingresses.objects.get(key)
+    def _ingress_changed(self, earlier: Ingress | None, current: Ingress | None) -> None:
+        key = _key(current or earlier)
         before = self._leading.pop(key, frozenset())
         now = led_to([current]) if current is not None else frozenset()
         if now:
@@ -143,13 +142,14 @@ class Nodes:
                 del self._fronted[service]
             self._queue.add(service)
 
-    def _slice_changed(self, slice_: EndpointSlice) -> None:
+    def _slice_changed(self, before: EndpointSlice | None, current: EndpointSlice | None) -> None:
+        slice_ = current or before
+        assert slice_ is not None
         name = slice_.metadata.labels.get("kubernetes.io/service-name")
         if not name:
             return
         key = (slice_.namespace, name)
         slices = self._slices_of.setdefault(key, {})
-        current = self._slices.objects.get((slice_.namespace, slice_.name))
         if current is not None:
             slices[slice_.name] = current
         else:
@@ -353,3 +353,8 @@ class Nodes:
             await self._kubernetes.delete(kind, name, namespace)
         except NotFound:
             return
+
+
+def _key(resource: Resource | None) -> ServiceKey:
+    assert resource is not None  # a change has an object before it, after it, or both
+    return resource.namespace, resource.name
