@@ -36,7 +36,7 @@ spec:
   selector: {app: web}
   ports: [{name: http, port: 80}]
 """
-# By name: how many rules, and whether they tell requests apart by path or by a header.
+# By name: how many rules, and whether they distinguish requests by path or by header.
 _BALANCERS = {"one": (1, "path"), "paths": (_RULES, "path"), "headers": (_RULES, "header")}
 
 
@@ -106,8 +106,8 @@ def _asked(running: Running) -> dict[str, tuple[str, str]]:
     running.about()
     while True:
         found = {}
-        told = running.status()
-        for balancer in told["hops"][1]["load_balancers"]:
+        status = running.status()
+        for balancer in status["hops"][1]["load_balancers"]:
             name = balancer["name"].split("-")[1]
             count, kind = _BALANCERS[name]
             healthy = [state for group in balancer["target_groups"] for state in group["targets"].values()]
@@ -115,7 +115,7 @@ def _asked(running: Running) -> dict[str, tuple[str, str]]:
                 path = "/" if kind == "header" else f"/rule-{count - 1:03}"
                 url = f"http://{balancer['address']}:{balancer['listeners'][0]['local_port']}{path}"
                 found[name] = (url, f"X-Rule: {count - 1}")
-        if found.keys() == _BALANCERS.keys() and told["ready"]:
+        if found.keys() == _BALANCERS.keys() and status["ready"]:
             return found
         if running.process.poll() is not None or time.monotonic() - running.began > _PATIENCE:
             raise SystemExit(f"only {sorted(found)} of the load balancers serve")

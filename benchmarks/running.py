@@ -35,29 +35,29 @@ class Running:
         return subprocess.run(command, env=environment(self.home), capture_output=True, text=True, check=False).stdout
 
     def status(self) -> dict[str, Any]:
-        told = json.loads(self.ask("status", "--output", "json"))
-        assert isinstance(told, dict)
-        return told
+        found = json.loads(self.ask("status", "--output", "json"))
+        assert isinstance(found, dict)
+        return found
 
     def about(self) -> dict[str, Any]:
         """What the supervisor wrote, once everything listens."""
         file = self.home / "default" / "edge.json"
-        while not (file.exists() and "addresses" in (told := json.loads(file.read_text()))):
+        while not (file.exists() and "addresses" in (found := json.loads(file.read_text()))):
             self._still_there()
             time.sleep(0.002)
-        assert isinstance(told, dict)
-        return told
+        assert isinstance(found, dict)
+        return found
 
     def wait_until_ready(self) -> dict[str, Any]:
         self.about()
-        while not (told := self.status()).get("announced"):
+        while not (found := self.status()).get("announced"):
             self._still_there()
             time.sleep(0.1)
-        return told
+        return found
 
     def _still_there(self) -> None:
         if self.process.poll() is not None or time.monotonic() - self.began > PATIENCE:
-            raise SystemExit("the edge did not start; `lockgate up examples/edge` tells why")
+            raise SystemExit("the edge did not start; `lockgate up examples/edge` reports why")
 
 
 @contextmanager
@@ -97,6 +97,6 @@ def percentile(samples: Sequence[float], share: float) -> float:
 
 
 def spread(samples: Sequence[float], unit: str, digits: int = 2) -> str:
-    """Median and range, which tell more of a shared machine than a mean does."""
+    """Median and range, which describe a shared machine better than a mean."""
     low, middle, high = min(samples), median(samples), max(samples)
     return f"{middle:.{digits}f} {unit}  ({low:.{digits}f} to {high:.{digits}f}, n={len(samples)})"

@@ -181,7 +181,7 @@ def test_a_failure_is_waited_out_and_then_tried_with_a_new_request() -> None:
     assert act == DropRequests(("a-1",))
 
 
-def test_a_spec_that_was_mended_is_tried_at_once() -> None:
+def test_a_changed_spec_is_tried_at_once() -> None:
     failed_at = write_time(START)
     old = request(certificate(), status=ready("Failed", failureTime=failed_at))
     mended = certificate({"dnsNames": ["b.example.com"]}, {"lastFailureTime": failed_at, "failedIssuanceAttempts": 5})
@@ -197,7 +197,7 @@ def test_a_request_for_other_names_or_another_key_is_dropped() -> None:
         assert act == DropRequests(("a-1",))
 
 
-def test_metadata_that_somebody_removed_is_written_again_without_issuing() -> None:
+def test_removed_metadata_is_written_again_without_issuing() -> None:
     good = certificate(status={"revision": 1})
     stored = secret(good)
     bare = stored.model_copy(update={"metadata": stored.metadata.model_copy(update={"labels": {}})})

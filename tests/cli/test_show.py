@@ -39,7 +39,7 @@ def test_text_is_a_line_a_rule() -> None:
     assert "1  path-pattern /*  →  forward to istio-system/quay-istio-ingressgateway:443" in done.stdout
 
 
-def test_what_cannot_be_built_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_group_that_cannot_be_built_is_reported_with_its_line(tmp_path: Path) -> None:
     text = (Path(GUIDE) / "ingress.yaml").read_text().replace("scheme: internet-facing", "scheme: outward")
     (tmp_path / "ingress.yaml").write_text(text)
     done = CliRunner().invoke(lockgate, ["show", "load-balancer", str(tmp_path)], standalone_mode=False)

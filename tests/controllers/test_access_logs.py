@@ -51,7 +51,7 @@ def test_no_bucket_or_prefix_leads_out_of_the_folder(tmp_path: Path, bucket: str
     assert written(tmp_path, balancer("one", bucket, prefix))[1] == [where]
 
 
-def test_a_log_that_cannot_be_written_is_told_of_once_and_others_are_written(
+def test_a_log_that_cannot_be_written_is_reported_once_and_others_are_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     long, good = balancer("long", "b", "x" * 300), balancer("good", "b", "good")

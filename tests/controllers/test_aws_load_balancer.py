@@ -81,7 +81,7 @@ def test_a_second_pass_changes_nothing() -> None:
     asyncio.run(run())
 
 
-def test_drift_made_by_hand_is_mended() -> None:
+def test_manual_drift_is_reverted() -> None:
     async def run() -> None:
         web = ingress("web", ("/a", "web", 80), ("/b", "web", 81))
         async with lab(service("web", 80, 81), web) as there:
@@ -164,7 +164,7 @@ def test_a_member_that_leaves_takes_only_its_own() -> None:
     asyncio.run(run())
 
 
-def test_a_fault_is_told_on_every_member_and_keeps_what_serves() -> None:
+def test_a_fault_is_reported_on_every_member_and_keeps_what_serves() -> None:
     async def run() -> None:
         one = ingress("one", ("/a", "web", 80), group__name="shared")
         two = ingress("two", ("/b", "web", 80), group__name="shared")
@@ -187,7 +187,7 @@ def test_a_fault_is_told_on_every_member_and_keeps_what_serves() -> None:
     asyncio.run(run())
 
 
-def test_what_aws_refuses_is_told_and_tried_again() -> None:
+def test_a_refusal_of_aws_is_reported_and_retried() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80), certificate_arn=CERTIFICATE)
         async with lab(service("web", 80), web) as there:

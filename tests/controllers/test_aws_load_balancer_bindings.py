@@ -99,7 +99,7 @@ def test_a_binding_that_contradicts_its_target_group_registers_nothing() -> None
     asyncio.run(run())
 
 
-def test_a_binding_to_nothing_is_told_and_tried_again() -> None:
+def test_a_binding_to_nothing_is_reported_and_tried_again() -> None:
     async def run() -> None:
         async with lab(web_with_node_port()) as there:
             arn = await target_group(there, "own")
@@ -117,7 +117,7 @@ def test_a_binding_to_nothing_is_told_and_tried_again() -> None:
     asyncio.run(run())
 
 
-def test_a_clean_up_that_fails_is_told_and_tried_again() -> None:
+def test_a_clean_up_that_fails_is_reported_and_tried_again() -> None:
     async def run() -> None:
         async with lab(web_with_node_port()) as there:
             arn = await target_group(there, "own")
@@ -253,7 +253,7 @@ def test_nodes_let_the_load_balancers_in_by_one_range() -> None:
     asyncio.run(run())
 
 
-def test_a_node_whose_instance_is_unknown_is_told() -> None:
+def test_a_node_whose_instance_is_unknown_is_reported() -> None:
     async def run() -> None:
         async with lab(web_with_node_port(), ingress("web", ("/", "web", 80))) as there:
             await there.served("web")

@@ -91,7 +91,7 @@ def test_a_full_load_balancer_takes_new_rules_in_turn_with_old_ones() -> None:
     asyncio.run(run())
 
 
-def test_a_controller_that_starts_anew_finds_its_things_again() -> None:
+def test_a_restarted_controller_finds_its_resources() -> None:
     async def run() -> None:
         async with lab(service("web", 80), ingress("web", ("/", "web", 80))) as there:
             await there.served("web")

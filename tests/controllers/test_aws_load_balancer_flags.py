@@ -117,7 +117,7 @@ def test_certificates_of_other_authorities_are_not_found() -> None:
     asyncio.run(run())
 
 
-def test_web_acls_are_somebody_elses() -> None:
+def test_web_acls_belong_to_another_owner() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80), wafv2_acl_arn="none")
         async with lab(service("web", 80), web, settings=flags("--enable-wafv2=false")) as there:
@@ -145,7 +145,7 @@ def test_web_acls_are_somebody_elses() -> None:
     asyncio.run(run())
 
 
-def test_without_a_period_nothing_is_looked_at_again() -> None:
+def test_without_a_period_there_is_no_resync() -> None:
     async def run() -> None:
         settings = flags("--sync-period=0", "--targetgroupbinding-requeue-duration=-1s")
         async with lab(service("web", 80), ingress("web", ("/", "web", 80)), settings=settings) as there:

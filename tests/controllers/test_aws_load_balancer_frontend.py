@@ -113,7 +113,7 @@ def test_a_second_pass_changes_nothing() -> None:
     asyncio.run(run())
 
 
-def test_what_somebody_changed_is_mended() -> None:
+def test_manual_changes_are_reverted() -> None:
     async def run() -> None:
         async with lab(
             service("web", 80), front(frontend_nlb_attributes="load_balancing.cross_zone.enabled=true")
@@ -156,7 +156,7 @@ def test_what_somebody_changed_is_mended() -> None:
     asyncio.run(run())
 
 
-def test_somebody_elses_load_balancer_as_its_target_is_in_the_way() -> None:
+def test_a_foreign_load_balancer_as_its_target_conflicts() -> None:
     async def run() -> None:
         async with lab(service("web", 80), front(), ingress("two", ("/", "web", 80))) as there:
             await there.served("web")

@@ -15,7 +15,7 @@ CASES = Path(__file__).parents[1] / "cases" / "loadbalancer" / "refused_by_aws.y
 PREFIX = "alb.ingress.kubernetes.io/"
 
 
-def test_what_aws_refuses_is_told_in_its_words_and_the_rest_goes_on() -> None:
+def test_a_refusal_of_aws_is_reported_in_its_words_and_others_go_on() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80))
         async with lab(service("web", 80), web, ingress("other", ("/", "web", 80))) as there:
@@ -42,7 +42,7 @@ def test_a_policy_that_aws_does_not_have() -> None:
     asyncio.run(run())
 
 
-def test_steps_that_fail_are_told_before_awss_answer() -> None:
+def test_local_faults_are_reported_before_those_of_aws() -> None:
     async def run() -> None:
         for operation, setting, said in (
             (

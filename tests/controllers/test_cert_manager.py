@@ -88,7 +88,7 @@ def test_the_guides_certificate_is_issued_over_acme(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_every_object_tells_its_story_in_events(tmp_path: Path) -> None:
+def test_every_object_has_events(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         await lab.apply(GUIDE)
@@ -135,7 +135,7 @@ def test_every_object_tells_its_story_in_events(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_no_key_is_told_to_anybody(tmp_path: Path, caplog: object) -> None:
+def test_no_key_is_exposed(tmp_path: Path, caplog: object) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         await lab.apply(GUIDE)

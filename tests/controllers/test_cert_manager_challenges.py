@@ -176,7 +176,7 @@ def test_the_deepest_zone_gets_the_record(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_a_simple_record_in_the_way_is_told_and_its_removal_noticed(tmp_path: Path) -> None:
+def test_a_simple_record_in_the_way_is_reported_and_its_removal_noticed(tmp_path: Path) -> None:
     name = "_acme-challenge.a.tidewater.example"
 
     async def story(lab: Lab) -> None:
@@ -241,7 +241,7 @@ def test_a_name_that_the_ca_refuses_fails_the_certificate(tmp_path: Path) -> Non
     run_lab(tmp_path, story)
 
 
-def test_a_validation_that_fails_is_told_by_its_challenge_and_tried_again_after_an_hour(tmp_path: Path) -> None:
+def test_a_failed_validation_is_reported_and_retried_after_an_hour(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         caa = {
@@ -390,7 +390,7 @@ def test_deleting_a_certificate_on_its_way_cleans_up_and_leaves_finished_secrets
     run_lab(tmp_path, story)
 
 
-def test_a_clean_up_that_cannot_be_done_is_told_and_done_later(tmp_path: Path) -> None:
+def test_a_clean_up_that_cannot_be_done_is_reported_and_done_later(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         solver = {"dns01": {"route53": ROUTE53}, "waitInsteadOfSelfCheck": "1h"}

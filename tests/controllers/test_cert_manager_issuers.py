@@ -182,7 +182,7 @@ def test_an_issuer_that_cannot_be_used_says_why(
     run_lab(tmp_path, story)
 
 
-def test_what_is_not_served_is_told(tmp_path: Path) -> None:
+def test_unserved_listeners_are_reported(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         keystores = {"pkcs12": {"create": True, "passwordSecretRef": {"name": "p", "key": "p"}}}
         await lab.store.apply(acme_issuer("le", solvers=[{"http01": {"ingress": {}}}]), manager="kubectl")

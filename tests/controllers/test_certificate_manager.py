@@ -155,7 +155,7 @@ def test_keys_of_the_algorithm_that_was_asked_for(tmp_path: Path, algorithm: str
     run(tmp_path, story)
 
 
-def test_a_certificate_that_was_deleted_meanwhile_disturbs_nobody(tmp_path: Path) -> None:
+def test_a_certificate_that_was_deleted_meanwhile_has_no_effect(tmp_path: Path) -> None:
     async def story(acm: Acm) -> None:
         gone = await acm.request("gone.tidewater.example")
         (record,) = await acm.records(gone)

@@ -293,7 +293,7 @@ def test_what_is_deleted_is_no_longer_served() -> None:
     story(work)
 
 
-def test_an_instance_is_probed_by_its_address_in_the_vpc_and_the_log_tells_of_it(tmp_path: Path) -> None:
+def test_an_instance_is_probed_and_logged_by_its_address_in_the_vpc(tmp_path: Path) -> None:
     heard: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -467,7 +467,7 @@ def test_only_the_load_balancer_that_was_touched_is_read_again(monkeypatch: pyte
     story(work)
 
 
-def test_everything_is_read_where_nobody_knows_what_was_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_read_if_the_changed_resource_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lockgate.embedded.aws.front.touched", lambda _call, _result: frozenset())
 
     async def work(here: Edge) -> None:
@@ -480,7 +480,7 @@ def test_everything_is_read_where_nobody_knows_what_was_touched(monkeypatch: pyt
     story(work)
 
 
-def test_a_change_that_nobody_told_about_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_without_notification_is_found_by_the_resync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elastic_load_balancing_controller, "RESYNC_SECONDS", 0.05)
     monkeypatch.setattr(elastic_load_balancing_controller, "RESYNCED_EVERY_SECONDS", 0.05)
 
@@ -715,7 +715,7 @@ def test_requests_are_counted_for_rules_by_rate() -> None:
     story(work)
 
 
-def test_a_regular_expression_that_takes_too_long_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_regular_expression_that_takes_too_long_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     async def work(here: Edge) -> None:
         arn, _ = await make(here)
         none = [{"Priority": 0, "Type": "NONE"}]

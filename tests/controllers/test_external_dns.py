@@ -135,7 +135,7 @@ def test_records_come_follow_and_go() -> None:
     run(work)
 
 
-def test_somebody_elses_record_stays_and_holds_up_nobody() -> None:
+def test_a_record_of_another_owner_stays_and_does_not_block_others() -> None:
     async def work(lab: Lab) -> None:
         by_hand = {
             "Name": "www.tidewater.example",
@@ -160,7 +160,7 @@ def test_somebody_elses_record_stays_and_holds_up_nobody() -> None:
     run(work)
 
 
-def test_one_record_that_route53_refuses_holds_up_nobody() -> None:
+def test_one_record_that_route53_refuses_does_not_block_others() -> None:
     async def work(lab: Lab) -> None:
         gone = _storefront("gone.tidewater.example")
         gone["metadata"] = {

@@ -196,7 +196,7 @@ def test_a_mirror_that_a_user_made_is_filled_and_stays() -> None:
     run(story)
 
 
-def test_a_mirror_edited_by_hand_is_mended_when_its_source_moves() -> None:
+def test_an_edited_mirror_is_restored_when_its_source_changes() -> None:
     async def story(cluster: Cluster) -> None:
         await cluster.put("source", **AUTO)
         await cluster.comes_to({"source": "one", "web": "one", "web-2": "one"})

@@ -178,7 +178,7 @@ def test_a_listener_that_is_gone_leaves_nothing_behind_after_it_has_drained() ->
     asyncio.run(story())
 
 
-def test_a_rejected_listener_is_told_and_the_last_good_one_goes_on_even_in_a_new_envoy() -> None:
+def test_a_rejected_listener_is_reported_and_the_last_good_one_goes_on_even_in_a_new_envoy() -> None:
     async def story() -> None:
         port = free_port()
         async with running() as edge:

@@ -68,7 +68,7 @@ def test_routes_wait_for_clusters_and_clusters_for_their_endpoints() -> None:
     assert envoy.stream.settled
 
 
-def test_an_envoy_without_clusters_is_told_so() -> None:
+def test_an_envoy_without_clusters_gets_an_empty_response() -> None:
     envoy = Playbook()
     envoy.publish(listeners={"443": "1"})
     envoy.subscribe(CLUSTER, LISTENER)
@@ -106,7 +106,7 @@ def test_what_is_gone_is_removed_last_after_what_replaces_it() -> None:
     assert envoy.sent() == ["Cluster -old"]
 
 
-def test_a_rejected_resource_is_told_with_its_origin_and_the_last_good_one_stays() -> None:
+def test_a_rejected_resource_is_reported_with_its_origin_and_the_last_good_one_stays() -> None:
     envoy = settled(listeners={"443": "good"})
     envoy.publish(listeners={"443": "bad"})
     assert envoy.sent() == ["Listener +443"]
@@ -137,7 +137,7 @@ def test_of_several_rejected_together_only_the_one_at_fault_is_held_back() -> No
     assert envoy.desired.entry(ROUTE, "b") == Entry.of(b"1", "Object b")
 
 
-def test_a_mended_resource_is_sent_again_after_a_rejection() -> None:
+def test_a_fixed_resource_is_sent_again_after_a_rejection() -> None:
     envoy = settled(listeners={"443": "good"})
     envoy.publish(listeners={"443": "bad"})
     envoy.refuse(envoy.sent()[0], "no")

@@ -29,7 +29,7 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_a_saved_change_is_served_and_told(up: Start, manifests: Path) -> None:
+def test_a_saved_change_is_served_and_reported(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     replace(manifests / "routes.yaml", "port: {number: 8072}", "port: {number: 9000}")
     assert "VirtualService default/quay" in edge.until("changed")
@@ -46,7 +46,7 @@ def test_a_saved_change_is_served_and_told(up: Start, manifests: Path) -> None:
     assert "VirtualService default/more" in edge.until("removed")
 
 
-def test_a_load_balancer_keeps_its_name_and_that_is_told(up: Start, manifests: Path) -> None:
+def test_a_load_balancer_keeps_its_name_and_that_is_reported(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     name = next(part["name"] for part in edge.status()["parts"] if part["part"] == "load balancer")
     scheme = "    alb.ingress.kubernetes.io/scheme: internet-facing\n"
@@ -59,7 +59,7 @@ def test_a_load_balancer_keeps_its_name_and_that_is_told(up: Start, manifests: P
     assert now["ready"]
 
 
-def test_a_broken_file_is_told_with_its_line_and_the_last_good_state_goes_on(up: Start, manifests: Path) -> None:
+def test_a_broken_file_is_reported_with_its_line_and_the_last_good_state_goes_on(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     replace(manifests / "routes.yaml", "spec:\n", "spec: [\n")
     told = edge.until("routes.yaml:")

@@ -63,7 +63,7 @@ def test_a_user_logs_in_at_the_user_pool(pool: Up, tmp_path: Path) -> None:
     assert (began.header("location") or "").startswith(f"https://{DOMAIN}/oauth2/authorize?client_id={CLIENT}&")
 
 
-def test_a_user_pool_that_is_not_here_is_told_of(pool: Up, tmp_path: Path) -> None:
+def test_a_missing_user_pool_is_reported(pool: Up, tmp_path: Path) -> None:
     browser = Browser(pool, tmp_path / "jar")
     began = browser.get("https://lonely.login.example/", follow=False)
     location = began.header("location") or ""

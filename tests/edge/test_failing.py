@@ -155,7 +155,7 @@ def test_detached_it_returns_when_ready_and_says_why_when_not(tmp_path: Path) ->
     assert left(tmp_path) == []
 
 
-def test_a_ca_that_refuses_is_told(up: Start, manifests: Path) -> None:
+def test_a_ca_that_refuses_is_reported(up: Start, manifests: Path) -> None:
     file = manifests / "certificates.yaml"
     text = file.read_text().replace("https://acme-v02.api.letsencrypt.org/directory", "https://127.0.0.1:1/directory")
     file.write_text(text)
@@ -193,7 +193,7 @@ def test_an_envoy_that_is_not_there(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_object_that_the_api_refuses_is_told_and_the_rest_runs(up: Start, manifests: Path) -> None:
+def test_an_object_that_the_api_refuses_is_reported_and_the_rest_runs(up: Start, manifests: Path) -> None:
     text = (manifests / "ingress.yaml").read_text().replace("name: quay\n", "name: other\n", 1)
     text = text.replace("    kubernetes.io/ingress.class: alb\n", "").replace(
         "spec:\n", "spec:\n  ingressClassName: gone\n", 1

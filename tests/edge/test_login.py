@@ -176,7 +176,7 @@ def browser(login: Up, tmp_path: Path) -> Browser:
     return Browser(login, tmp_path / "jar")
 
 
-def test_a_user_logs_in_through_the_edge_and_the_backend_is_told_who(
+def test_a_user_logs_in_through_the_edge_and_the_backend_gets_the_claims(
     login: Up, provider: Provider, browser: Browser
 ) -> None:
     url = "https://people.login.example/a?b=c"

@@ -26,7 +26,7 @@ def test_backends() -> None:
         "a/b:c=d",
     ],
 )
-def test_what_is_no_backend_is_told(text: str) -> None:
+def test_an_invalid_backend_is_reported(text: str) -> None:
     with pytest.raises(BadOption):
         backends([text])
 
@@ -49,7 +49,7 @@ def test_functions() -> None:
         "lambda:a=http://x y/",
     ],
 )
-def test_what_is_no_function_is_told(text: str) -> None:
+def test_an_invalid_function_is_reported(text: str) -> None:
     with pytest.raises(BadOption):
         functions([text])
 
@@ -59,6 +59,6 @@ def test_ports() -> None:
 
 
 @pytest.mark.parametrize("text", ["etcd=1", "443", "443=0", "443=70000", "dns=x"])
-def test_what_is_no_port_is_told(text: str) -> None:
+def test_an_invalid_port_is_reported(text: str) -> None:
     with pytest.raises(BadOption):
         ports([text])

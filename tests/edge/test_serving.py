@@ -98,7 +98,7 @@ def test_kubectl_sees_the_objects_and_the_certificates_story(guide: Up) -> None:
     assert annotations["type"] == "kubernetes.io/tls"
 
 
-def test_status_tells_of_every_hop(guide: Up) -> None:
+def test_status_reports_every_hop(guide: Up) -> None:
     told = guide.status()
     assert told["pid"] == guide.process.pid
     assert told["ready"] is True
@@ -116,7 +116,7 @@ def test_metrics_have_cloudwatchs_names(guide: Up) -> None:
     assert re.search(r"^HealthyHostCount\{.*\} 1$", text, re.MULTILINE)
 
 
-def test_private_keys_are_the_owners_and_told_to_nobody(guide: Up) -> None:
+def test_private_keys_belong_to_their_owner_and_are_not_exposed(guide: Up) -> None:
     folder = guide.home / guide.name
     for file in folder.rglob("*"):
         if file.is_file() and "PRIVATE KEY" in file.read_text(errors="ignore"):

@@ -119,7 +119,7 @@ def test_a_writer_that_forgets_to_close_its_file_is_not_waited_for_for_ever() ->
     assert story.at(120, written={"a"}) == "api"
 
 
-def test_an_emptied_file_where_nobody_knows_of_writers() -> None:
+def test_an_emptied_file_with_unknown_writers() -> None:
     story = Story(a="web", b="api")
     assert story.at(1, {"a": "", "b": "api"}) == "api web"
     assert story.at(2.6, {"a": "web new", "b": "api"}) == "api new web"

@@ -248,7 +248,7 @@ def test_addresses_of_a_host() -> None:
     served(work)
 
 
-def test_a_port_that_is_taken_by_either_protocol_is_told() -> None:
+def test_a_port_that_is_taken_by_either_protocol_is_reported() -> None:
     async def work(server: DnsServer, source: Source) -> None:
         with pytest.raises(PortInUse):
             await DnsServer(source.read, addresses, source.changes).start("127.0.0.1", server.port)

@@ -23,7 +23,7 @@ async def asked(method: str, path: str, *, http2: bool = False, **parameters: ob
         await echo.stop()
 
 
-def test_it_tells_what_it_received_and_for_which_service() -> None:
+def test_the_echo_returns_the_request_and_its_service() -> None:
     answer = asyncio.run(asked("POST", "/a%20b/c?x=1&y=2", content=b"hello", headers={"X-Team": "edge"}))
     told = json.loads(answer.text)
     assert told["service"] == "shop/web:8080"

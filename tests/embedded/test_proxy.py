@@ -95,7 +95,7 @@ def test_an_upgrade_keeps_what_makes_it_one() -> None:
         (b"GET http://x/ HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n", "431 ", "too large"),
     ],
 )
-def test_what_is_refused_is_told_in_one_line(request_: bytes, status: str, why: str) -> None:
+def test_a_refusal_is_reported_in_one_line(request_: bytes, status: str, why: str) -> None:
     answer = through(request_)
     assert answer.startswith(f"HTTP/1.1 {status}")
     assert why in answer.rpartition("\r\n\r\n")[2]

@@ -140,7 +140,7 @@ def test_tls_to_the_backend_with_its_name_and_authority(envoy: Lab) -> None:
     assert "x-envoy-upstream-service-time" not in answer.headers
 
 
-def test_a_trusted_proxy_tells_the_client(envoy: Lab) -> None:
+def test_a_trusted_proxy_sets_the_client_address(envoy: Lab) -> None:
     seen = ask(envoy, "/", x_forwarded_for="192.0.2.1", x_forwarded_proto="https").seen["headers"]
     assert seen["x-forwarded-for"] == "192.0.2.1,127.0.0.1"
     assert seen["x-forwarded-proto"] == "https"

@@ -92,7 +92,7 @@ def test_what_was_asked_for_and_not_answered_is_gone() -> None:
     assert ALL.after(answers({}, {}), None, no_fault) == Discovered()
 
 
-def test_a_target_group_that_is_named_but_not_known_is_a_stranger_until_it_is_read() -> None:
+def test_a_referenced_target_group_is_missing_until_it_is_read() -> None:
     early = ALL.after(answers({}, {"one": "new"}), {"one"}, no_fault)
     assert early.missing == {"new"}
     later = early.after(answers({"new": 9}, {}), {"new"}, no_fault)

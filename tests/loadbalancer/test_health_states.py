@@ -47,7 +47,7 @@ def outcome(probe: dict[str, Any]) -> Outcome:
     return TimedOut() if "timed_out" in probe else Failed()
 
 
-def test_an_initial_target_is_looked_at_quickly_and_others_at_the_interval() -> None:
+def test_an_initial_target_is_probed_quickly_and_others_at_the_interval() -> None:
     waits, health = [], REGISTERED
     for at in range(12):
         health = after(health, Failed(), CHECK, at / 100)

@@ -162,7 +162,7 @@ def test_a_web_acl_decides_before_the_rules_and_says_by_which_of_its_own() -> No
     assert isinstance(decide(made, Request(host="a.example.com")).outcome, Answered)
 
 
-def test_what_a_web_acl_cannot_say_is_told() -> None:
+def test_rules_that_cannot_be_evaluated_are_blind_spots() -> None:
     made = _with_web_acl({"Name": "sql", "Priority": 1, "Statement": SQL, "Action": {"Block": {}}})
     decision = decide(made, Request(host="a.example.com"))
     assert isinstance(decision.outcome, Answered)

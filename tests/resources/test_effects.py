@@ -99,7 +99,7 @@ def test_every_kind_is_in_a_class(model: type[Resource]) -> None:
     assert table.object_rows(*model.KIND.group_kind) != table.UNKNOWN[:1]
 
 
-def test_a_new_field_is_in_no_class_until_somebody_declares_it() -> None:
+def test_an_undeclared_field_has_no_class() -> None:
     class Hose(Model):
         length: int = 0
 

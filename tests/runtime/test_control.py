@@ -39,6 +39,6 @@ def test_an_answer_arrives_as_it_was(tmp_path: Path, answer: dict[str, Any]) -> 
     assert asyncio.run(ask()) == answer
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_no_server_answers(tmp_path: Path) -> None:
     with pytest.raises(control.NoAnswer):
         control.ask(tmp_path / "control", "status")

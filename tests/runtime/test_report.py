@@ -137,7 +137,7 @@ SQL = {
 }
 
 
-def test_an_object_that_somebody_deleted_is_not_applied() -> None:
+def test_an_object_deleted_by_another_client_is_not_applied() -> None:
     told = status(state({"gone": ["VirtualService shop/v"]}, STANDING))
     (fault,) = (each for each in told["faults"] if each["code"] == "LG9007")
     assert fault["message"].startswith("VirtualService shop/v was deleted")

@@ -248,7 +248,7 @@ def test_orders_that_are_refused(tmp_path: Path, payload: dict[str, Any], expect
     acme_test(flow, folder=tmp_path)
 
 
-def test_several_bad_names_are_told_one_by_one(tmp_path: Path) -> None:
+def test_several_bad_names_are_reported_one_by_one(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = RawClient(rig)
         client.register()
@@ -380,7 +380,7 @@ def test_an_order_replaces_a_certificate_once(tmp_path: Path) -> None:
     acme_test(flow, folder=tmp_path)
 
 
-def test_a_client_that_hurries_is_told_when_to_come_back(tmp_path: Path) -> None:
+def test_a_client_that_polls_early_gets_retry_after(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = RawClient(rig)
         client.register()

@@ -213,7 +213,7 @@ def test_a_fault_of_ours_is_an_answer_in_protocol(running: Lab, monkeypatch: pyt
     assert (code, "bug" in message) == ("InternalFailure", False)
 
 
-def test_changes_are_told_and_reads_are_not(running: Lab) -> None:
+def test_changes_are_notified_and_reads_are_not(running: Lab) -> None:
     async def listen(service: str) -> tuple[frozenset[str], frozenset[str]]:
         changes, others = running.api.changes(), running.api.changes()
         client = running.client("route53")
@@ -225,7 +225,7 @@ def test_changes_are_told_and_reads_are_not(running: Lab) -> None:
     assert running.run(listen("told")) == (frozenset({"route53"}), frozenset({"route53"}))
 
 
-def test_a_change_of_ELBv2_tells_whose_it_is_where_that_is_known(running: Lab) -> None:
+def test_a_change_of_ELBv2_names_its_resource_if_known(running: Lab) -> None:
     vpc, subnets, _ = running.run(running.api.default_vpc())
     client = running.client("elbv2")
     done = client.create_load_balancer(Name="told", Subnets=list(subnets[:2]))
@@ -387,7 +387,7 @@ def test_the_official_command_line_client(running: Lab) -> None:
     _aws(url, "elbv2", "delete-load-balancer", "--load-balancer-arn", arn)
 
 
-def test_instance_types_are_there_when_somebody_asks(running: Lab) -> None:
+def test_instance_types_are_loaded_on_demand(running: Lab) -> None:
     ec2 = running.client("ec2")
     found = ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["m5.large"]}]

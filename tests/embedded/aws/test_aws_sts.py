@@ -81,7 +81,7 @@ def test_a_token_of_this_edge_is_worth_keys(running: Lab) -> None:
     assert "HostedZones" in _client(running, "route53", credentials).list_hosted_zones()
 
 
-def test_a_strangers_token_is_worth_nothing(running: Lab) -> None:
+def test_a_token_of_another_issuer_is_refused(running: Lab) -> None:
     other = ServiceAccountTokens(issuer_of(REGION))
     assert _with(running, _token(signer=other)) == (
         "InvalidIdentityToken",
@@ -111,7 +111,7 @@ def test_a_token_without_algorithm_is_not_signed(running: Lab) -> None:
         assert _with(running, token)[0] == "InvalidIdentityToken"
 
 
-def test_a_token_for_somebody_else_or_of_another_time(running: Lab) -> None:
+def test_a_token_for_another_client_or_time(running: Lab) -> None:
     assert _with(running, _token("https://kubernetes.default.svc")) == (
         "InvalidIdentityToken",
         "Incorrect token audience",

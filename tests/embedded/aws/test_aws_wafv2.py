@@ -130,7 +130,7 @@ def test_what_rules_cost(waf: Any, standing: dict[str, Any], row: dict[str, Any]
     assert waf.check_capacity(Scope="REGIONAL", Rules=[one])["Capacity"] == row["wcu"]
 
 
-def test_a_web_acl_tells_what_its_rules_cost_and_cannot_cost_more_than_5000(waf: Any, standing: dict[str, Any]) -> None:
+def test_a_web_acl_has_the_capacity_of_its_rules_and_5000_at_most(waf: Any, standing: dict[str, Any]) -> None:
     acl = waf.get_web_acl(Name="acl", Scope="REGIONAL", Id=standing["acl_id"])["WebACL"]
     assert acl["Capacity"] == 35
     many = [rule(standing["costly"]["Statement"], number) for number in range(201)]

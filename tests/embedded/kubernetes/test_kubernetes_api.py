@@ -492,7 +492,7 @@ def test_a_watch_ends_when_its_time_is_up() -> None:
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
-def test_a_watch_that_history_forgot_is_told(tmp_path: Path) -> None:
+def test_a_watch_that_history_forgot_is_reported(tmp_path: Path) -> None:
     async def story() -> None:
         async with streaming(tmp_path) as (kubernetes, http):
             store = kubernetes.store

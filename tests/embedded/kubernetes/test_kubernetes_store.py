@@ -138,7 +138,7 @@ def test_typed_values_are_made_once() -> None:
     run(story())
 
 
-def test_a_watch_tells_what_is_then_what_happens() -> None:
+def test_a_watch_sends_existing_objects_then_changes() -> None:
     async def story() -> None:
         store = Store()
         await store.create(config_map("one"))
@@ -373,7 +373,7 @@ def test_a_cluster_scoped_object_has_no_namespace() -> None:
     run(story())
 
 
-def test_kinds_that_nobody_knows_are_kept_once_accepted() -> None:
+def test_unknown_kinds_are_stored_once_accepted() -> None:
     async def story() -> None:
         store = Store()
         widget = store.accept("example.test/v1", "Widget")

@@ -114,7 +114,7 @@ def test_structural_schema(case: JsonObject) -> None:
     assert structural.defaulted(schema, body) == case.get("defaulted", body)
 
 
-def test_a_list_is_told_apart_by_its_schema() -> None:
+def test_a_list_is_distinguished_by_its_schema() -> None:
     ports = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "port"], "items": {}}
     inner = {"items": {"properties": {"ports": {**ports, "items": {"properties": {"tags": _SET}}}}}, "type": "array"}
     schema = {"properties": {"spec": {"properties": {"servers": inner, "hosts": {"type": "array"}}}}}

@@ -98,7 +98,7 @@ def test_an_ingress_waits_for_its_class_outside() -> None:
     run(story())
 
 
-def test_a_change_is_looked_at_and_status_is_not() -> None:
+def test_a_change_is_reconciled_and_a_status_update_is_not() -> None:
     async def story() -> None:
         store = Store()
         await store.create(ingress_class())
@@ -128,7 +128,7 @@ def test_an_ingress_leaves_although_its_class_is_gone() -> None:
     run(story())
 
 
-def test_what_is_wrong_by_itself_is_told_first() -> None:
+def test_independent_faults_are_reported_first() -> None:
     async def story() -> None:
         manifest = ingress("gone")
         manifest["spec"]["rules"][0]["http"]["paths"][0]["path"] = "no/slash"
@@ -206,7 +206,7 @@ def test_gates_for_new_pods_of_namespaces_that_want_them() -> None:
     run(story())
 
 
-def test_no_gates_where_nobody_asked() -> None:
+def test_no_gates_without_the_label() -> None:
     async def story() -> None:
         store = Store()
         await shop(store)
