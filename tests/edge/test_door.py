@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def test_an_overlay_is_followed_at_its_base(up: Start, tmp_path: Path, monkeypat
     assert "service/prod-web" in edge.exec("kubectl", "get", "service", "-o", "name")
     (overlay / "kustomization.yaml").write_text("namePrefix: test-\nresources: [../../base]\n")
     edge.until("created Service default/test-more")
+
+
+def test_what_a_shell_pipes_in_reaches_a_detached_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_HOME", str(tmp_path / "home"))
+    (tmp_path / "web.yaml").write_text(service("web"))
+    lockgate = [sys.executable, "-m", "lockgate"]
+    started = subprocess.run(
+        ["bash", "-c", f"{' '.join(lockgate)} up --detach --name piped <(cat {tmp_path}/web.yaml)"],
+        capture_output=True,
+        text=True,
+        timeout=80,
+    )
+    try:
+        assert started.returncode == 0, started.stderr
+        assert "1 object from 1 file" in started.stdout
+    finally:
+        subprocess.run([*lockgate, "down", "--name", "piped"], timeout=40, check=True)

@@ -26,7 +26,7 @@ def show() -> None:
 def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: tuple[str, ...]) -> int:
     """The load balancers that Ingresses lead to: listeners, rules, target groups, bindings, each with its line.
 
-    The exit code is 1 when a load balancer cannot be built.
+    The exit code is 1 when something is refused or cannot be built, or when nothing is left.
     """
     from lockgate.edge.plan import load_balancers, plan
     from lockgate.edge.without_effect import without_effect
@@ -60,7 +60,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: 
     for fault in faults:
         if fault.severity is not Severity.INFO or output == "text":
             print_fault(diagnose(fault, locate))
-    return int(any(fault.severity is Severity.ERROR for fault in faults))
+    return int(not manifests.usable or any(fault.severity is Severity.ERROR for fault in faults))
 
 
 def _lines(stack: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ word, and lets go of the terminal.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -81,9 +82,9 @@ def detach(
         try:
             process = subprocess.Popen(  # noqa: S603  our own command again
                 [sys.executable, "-P", "-m", "lockgate", *arguments],
-                stdin=None if "-" in arguments else subprocess.DEVNULL,  # manifests may come that way
+                stdin=None if {"-", "/dev/stdin"} & {*arguments} else subprocess.DEVNULL,  # manifests may come that way
                 env={**environment, _VARIABLE: f"{lock},{writing}"},
-                pass_fds=(lock, writing),
+                pass_fds=(lock, writing, *_piped(arguments)),
                 start_new_session=True,
             )
         finally:
@@ -100,6 +101,15 @@ def detach(
         raise
     finally:
         os.close(reading)
+
+
+def _piped(arguments: Sequence[str]) -> Iterator[int]:
+    """The pipes that a shell opened for `<(command)`."""
+    for argument in arguments:
+        if match := re.fullmatch(r"/dev/fd/([0-9]+)", argument):
+            with suppress(OSError):
+                os.fstat(int(match[1]))
+                yield int(match[1])
 
 
 @contextmanager
