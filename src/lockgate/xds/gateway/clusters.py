@@ -15,10 +15,9 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.wrappers_pb2 import UInt32Value
 
 from lockgate.gateway import model
-from lockgate.xds.gateway.wire import Message, ads, duration, packed, serialised
+from lockgate.xds.protobuf import Message, ads, duration, pack, serialised, uint32
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
@@ -51,7 +50,7 @@ def cluster(item: model.Cluster) -> bytes:
     if pool.keepalive:
         _keepalive(message, pool.keepalive)
     if options := _http_options(item):
-        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(packed(options))
+        message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
     if item.tls:
         message.transport_socket.CopyFrom(_tls(item.tls, item.protocol))
     return serialised(message)
@@ -67,7 +66,7 @@ def _assignment(name: str, endpoints: Iterable[model.Endpoint]) -> Message:
             endpoint=Endpoint(
                 address=Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
             ),
-            load_balancing_weight=UInt32Value(value=endpoint.weight),
+            load_balancing_weight=uint32(endpoint.weight),
         )
         for endpoint in endpoints
     ]
@@ -77,10 +76,10 @@ def _assignment(name: str, endpoints: Iterable[model.Endpoint]) -> Message:
 
 def _circuit_breakers(pool: model.ConnectionPool) -> Message:
     limits = CircuitBreakers.Thresholds(
-        max_connections=UInt32Value(value=pool.max_connections),
-        max_pending_requests=UInt32Value(value=pool.max_pending_requests),
-        max_requests=UInt32Value(value=pool.max_requests),
-        max_retries=UInt32Value(value=pool.max_retries),
+        max_connections=uint32(pool.max_connections),
+        max_pending_requests=uint32(pool.max_pending_requests),
+        max_requests=uint32(pool.max_requests),
+        max_retries=uint32(pool.max_retries),
         track_remaining=True,
     )
     return CircuitBreakers(thresholds=[limits])
@@ -197,7 +196,7 @@ def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol) -> Message:
         else:
             common.validation_context.trusted_ca.CopyFrom(DataSource(filename=SYSTEM_CA))
             common.validation_context.match_typed_subject_alt_names.extend(names)
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def _sds(name: str) -> Message:

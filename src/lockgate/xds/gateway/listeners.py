@@ -35,12 +35,11 @@ from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 
 )
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.xds.gateway.routes import CORS, FAULT
-from lockgate.xds.gateway.wire import Message, ads, duration, field, packed, serialised
+from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
 
 _HCM = "envoy.filters.network.http_connection_manager"
 _TLS = "envoy.transport_sockets.tls"
@@ -71,17 +70,17 @@ def listener(
         name=item.name,
         address=_address(address),
         traffic_direction="OUTBOUND",
-        max_connections_to_accept_per_socket_event=UInt32Value(value=1),
+        max_connections_to_accept_per_socket_event=uint32(1),
     )
     if http.proxy_protocol:
-        message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=packed(ProxyProtocol()))
+        message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=pack(ProxyProtocol()))
     if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
-        message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
+        message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
     if log:
         # Only this log sees a connection that matches no chain, for example because of its SNI.
         config = AccessLogConfig(
             name="envoy.access_loggers.tcp_grpc",
-            typed_config=packed(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
+            typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
         config.filter.response_flag_filter.flags.append("NR")
         message.access_log.append(config)
@@ -100,9 +99,9 @@ def readiness(address: tuple[str, int]) -> bytes:
     route = host.routes.add()
     route.match.path = "/healthz/ready"
     route.direct_response.status = 200
-    manager.http_filters.add(name="envoy.filters.http.router", typed_config=packed(Router()))
+    manager.http_filters.add(name="envoy.filters.http.router", typed_config=pack(Router()))
     message = Listener(name="readiness", address=_address(address))
-    message.filter_chains.add().filters.add(name=_HCM, typed_config=packed(manager))
+    message.filter_chains.add().filters.add(name=_HCM, typed_config=pack(manager))
     return serialised(message)
 
 
@@ -115,14 +114,14 @@ def _chain(chain: model.FilterChain, http: HttpSettings, stat: str, log: AccessL
     if chain.server_names:
         message.filter_chain_match.server_names.extend(chain.server_names)
     if chain.tls:
-        message.transport_socket.CopyFrom(TransportSocket(name=_TLS, typed_config=packed(_downstream_tls(chain.tls))))
+        message.transport_socket.CopyFrom(TransportSocket(name=_TLS, typed_config=pack(_downstream_tls(chain.tls))))
     match chain.filter:
         case model.Http():
             manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", log)
-            message.filters.add(name=_HCM, typed_config=packed(manager))
+            message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
             proxy = _tcp_proxy(chain.filter, log)
-            message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=packed(proxy))
+            message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)
     return message
@@ -164,12 +163,12 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         stat_prefix=stat,
         rds=hcm_pb2.Rds(route_config_name=item.routes, config_source=ads(fetch_timeout=0)),
-        use_remote_address=BoolValue(value=True),
+        use_remote_address=boolean(True),
         # For a peer on the loopback Envoy would append this machine's address: `routes` appends the peer's.
         skip_xff_append=not http.proxy_protocol,
         xff_num_trusted_hops=http.trusted_proxies,
         forward_client_cert_details=getattr(hcm_pb2.HttpConnectionManager, http.forward_client_cert),
-        normalize_path=BoolValue(value=http.normalize_path),
+        normalize_path=boolean(http.normalize_path),
         merge_slashes=http.merge_slashes,
         stream_idle_timeout=duration(http.stream_idle_timeout),
         proxy_100_continue=True,
@@ -199,19 +198,19 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
     if http.preserve_header_case:
         formatter = manager.http_protocol_options.header_key_format.stateful_formatter
         formatter.name = "preserve_case"
-        formatter.typed_config.CopyFrom(packed(PreserveCaseFormatterConfig(forward_reason_phrase=True)))
+        formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig(forward_reason_phrase=True)))
     if log:
         manager.access_log.add(
             name="envoy.access_loggers.http_grpc",
-            typed_config=packed(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
+            typed_config=pack(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
     if item.grpc_web:
-        manager.http_filters.add(name="envoy.filters.http.grpc_web", typed_config=packed(GrpcWeb()))
-    manager.http_filters.add(name=FAULT, typed_config=packed(HTTPFault()))
-    manager.http_filters.add(name=CORS, typed_config=packed(Cors()))
+        manager.http_filters.add(name="envoy.filters.http.grpc_web", typed_config=pack(GrpcWeb()))
+    manager.http_filters.add(name=FAULT, typed_config=pack(HTTPFault()))
+    manager.http_filters.add(name=CORS, typed_config=pack(Cors()))
     manager.http_filters.add(
         name="envoy.filters.http.router",
-        typed_config=packed(Router(suppress_envoy_headers=not http.envoy_headers)),
+        typed_config=pack(Router(suppress_envoy_headers=not http.envoy_headers)),
     )
     return manager
 
@@ -228,7 +227,7 @@ def _tcp_proxy(item: model.Tcp, log: AccessLog | None) -> Message:
     if log:
         proxy.access_log.add(
             name="envoy.access_loggers.tcp_grpc",
-            typed_config=packed(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
+            typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
     return proxy
 

@@ -16,11 +16,11 @@ from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_
     PreviousPrioritiesConfig,
 )
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
-from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
-from lockgate.xds.gateway.wire import Message, duration, field, packed, percent, serialised, text
+from lockgate.xds.protobuf import Message, boolean, duration, field, pack, percent, serialised, uint32
 
 FAULT = "envoy.filters.http.fault"
 CORS = "envoy.filters.http.cors"
@@ -42,9 +42,9 @@ def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
     """A `RouteConfiguration` from serialised virtual hosts (see `virtual_host`)."""
     head = RouteConfiguration(
         name=name,
-        validate_clusters=BoolValue(value=False),  # a missing cluster answers 503 NC
+        validate_clusters=boolean(False),  # a missing cluster answers 503 NC
         ignore_port_in_host_matching=True,
-        max_direct_response_body_size_bytes=UInt32Value(value=MAX_DIRECT_BODY),
+        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
     )
     return serialised(head) + b"".join(virtual_hosts)
 
@@ -78,9 +78,9 @@ def _route(route: model.Route, http: HttpSettings) -> Message:
     _request_headers(message, route, http)
     _change(message, "response", route.response_headers)
     if route.delay or route.abort:
-        message.typed_per_filter_config[FAULT].CopyFrom(packed(_fault(route.delay, route.abort)))
+        message.typed_per_filter_config[FAULT].CopyFrom(pack(_fault(route.delay, route.abort)))
     if route.cors:
-        message.typed_per_filter_config[CORS].CopyFrom(packed(_cors(route.cors)))
+        message.typed_per_filter_config[CORS].CopyFrom(pack(_cors(route.cors)))
     return message
 
 
@@ -104,14 +104,14 @@ def _match(match: model.RouteMatch) -> Message:
         if isinstance(header.value, model.Present):
             matcher.present_match = True
         else:
-            matcher.string_match.CopyFrom(text(header.value))
+            matcher.string_match.CopyFrom(_text(header.value))
             matcher.treat_missing_header_as_empty = header.invert
     for query in match.query:
         parameter = message.query_parameters.add(name=query.name)
         if isinstance(query.value, model.Present):
             parameter.present_match = True
         else:
-            parameter.string_match.CopyFrom(text(query.value))
+            parameter.string_match.CopyFrom(_text(query.value))
     return message
 
 
@@ -154,7 +154,7 @@ def _forward(forward: model.Forward) -> Message:
 def _retry(retry: model.Retry) -> Message:
     policy = rc.RetryPolicy(
         retry_on=retry.retry_on,
-        num_retries=UInt32Value(value=retry.attempts),
+        num_retries=uint32(retry.attempts),
         retriable_status_codes=retry.retriable_statuses,
         host_selection_retry_max_attempts=5,
     )
@@ -164,11 +164,11 @@ def _retry(retry: model.Retry) -> Message:
         policy.retry_back_off.base_interval.CopyFrom(duration(retry.backoff))
     if retry.previous_hosts:
         policy.retry_host_predicate.add(
-            name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(PreviousHostsPredicate())
+            name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
         )
     if retry.previous_priorities:
         policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
-        policy.retry_priority.typed_config.CopyFrom(packed(PreviousPrioritiesConfig(update_frequency=2)))
+        policy.retry_priority.typed_config.CopyFrom(pack(PreviousPrioritiesConfig(update_frequency=2)))
     return policy
 
 
@@ -241,13 +241,27 @@ def _fault(delay: model.Delay | None, abort: model.Abort | None) -> Message:
 
 def _cors(cors: model.Cors) -> Message:
     policy = CorsPolicy(
-        allow_origin_string_match=[text(origin) for origin in cors.allow_origins],
+        allow_origin_string_match=[_text(origin) for origin in cors.allow_origins],
         allow_methods=cors.allow_methods,
         allow_headers=cors.allow_headers,
         expose_headers=cors.expose_headers,
         max_age=cors.max_age,
-        forward_not_matching_preflights=BoolValue(value=not cors.answer_all),
+        forward_not_matching_preflights=boolean(not cors.answer_all),
     )
     if cors.allow_credentials is not None:
         policy.allow_credentials.value = cors.allow_credentials
     return policy
+
+
+def _text(match: model.TextMatch) -> Message:
+    match match:
+        case model.Exact(value, ignore_case):
+            return StringMatcher(exact=value, ignore_case=ignore_case)
+        case model.Prefix(value, ignore_case):
+            return StringMatcher(prefix=value, ignore_case=ignore_case)
+        case model.Suffix(value):
+            return StringMatcher(suffix=value)
+        case model.Regex(pattern):
+            return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
+        case _:
+            assert_never(match)

@@ -7,6 +7,7 @@ from typing import assert_never
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from lockgate.gateway.credentials import Authority, Credential, KeyPair
+from lockgate.xds.protobuf import serialised
 
 
 def secret(name: str, credential: Credential) -> bytes:
@@ -23,4 +24,4 @@ def secret(name: str, credential: Credential) -> bytes:
                 message.validation_context.crl.inline_bytes = crl
         case _:
             assert_never(credential)
-    return bytes(message.SerializeToString(deterministic=True))
+    return serialised(message)

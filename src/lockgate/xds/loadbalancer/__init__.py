@@ -22,9 +22,9 @@ from lockgate.xds.loadbalancer.generations import with_earlier
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.loadbalancer.pieces import RulePieces
-from lockgate.xds.loadbalancer.protobuf import Message
 from lockgate.xds.loadbalancer.routes import route_configuration
 from lockgate.xds.loadbalancer.tcp import tcp_cluster, tcp_listener
+from lockgate.xds.protobuf import Message, serialised
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
 __all__ = [
@@ -86,10 +86,10 @@ def snapshot(
         built.parts = parts
     merged: Entries = {}
     if authentication is not None:
-        asked = cluster_of(authentication.address, authentication.port).SerializeToString(deterministic=True)
+        asked = serialised(cluster_of(authentication.address, authentication.port))
         merged[CLUSTER] = {CLUSTER_NAME: Entry.of(asked, "authentication")}
     if waf_socket:
-        asked = waf.cluster_of(waf_socket).SerializeToString(deterministic=True)
+        asked = serialised(waf.cluster_of(waf_socket))
         merged.setdefault(CLUSTER, {})[waf.CLUSTER_NAME] = Entry.of(asked, "WAF")
     for _, entries in parts.values():
         for type_url, named in entries.items():
@@ -165,15 +165,15 @@ def _build(inputs: _Part, earlier: Entries) -> Entries:
             return _tcp_listeners(network, sockets)
         case _Cluster(owner, group):
             made = tcp_cluster(group) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
-            body = made.SerializeToString(deterministic=True)
+            body = serialised(made)
             source = Source(f"target group {group.name}", balancer=owner.name)
             return {CLUSTER: {cluster_name(group.reference): Entry.of(body, source)}}
         case _Endpoints(reference, endpoints):
             name = cluster_name(reference)
-            body = assignment(name, endpoints).SerializeToString(deterministic=True)
+            body = serialised(assignment(name, endpoints))
             return {ENDPOINT: {name: Entry.of(body, f"targets of {name}")}}
         case _Secret(arn, material):
-            body = secret(arn, material).SerializeToString(deterministic=True)
+            body = serialised(secret(arn, material))
             return {SECRET: {arn: Entry.of(body, f"certificate {arn}")}}
 
 
@@ -227,7 +227,7 @@ def _tcp_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket])
     entries: Entries = {LISTENER: {}}
     for each in balancer.listeners:
         if (at := sockets.get(each.port)) is not None:
-            made = tcp_listener(balancer, each, at).SerializeToString(deterministic=True)
+            made = serialised(tcp_listener(balancer, each, at))
             name = listener_name(balancer, each.port)
             entries[LISTENER][name] = Entry.of(made, _source(balancer, each))
     return entries

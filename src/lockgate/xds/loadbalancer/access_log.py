@@ -17,8 +17,8 @@ from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.authorization import FILTER
 from lockgate.xds.loadbalancer.names import FUNCTIONS
-from lockgate.xds.loadbalancer.protobuf import Message, pack
 from lockgate.xds.loadbalancer.waf import logged
+from lockgate.xds.protobuf import Message, pack
 
 RECORD: Final = {
     "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",

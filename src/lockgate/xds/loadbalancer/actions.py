@@ -34,8 +34,8 @@ from lockgate.xds.loadbalancer.names import (
     TARGET_HEADER,
     cluster_name,
 )
-from lockgate.xds.loadbalancer.protobuf import header, literal, pack, seconds
 from lockgate.xds.loadbalancer.script import STICKY, Script, forwarding, redirecting
+from lockgate.xds.protobuf import duration, header, literal, pack
 
 Outcome: TypeAlias = Any  # a Route without match
 
@@ -93,7 +93,7 @@ def _forward(balancer: LoadBalancer, listener: Listener, forward: Forward, trans
     groups = [each for each in forward.target_groups if each.weight > 0 and each.target_group in balancer.target_groups]
     if not groups:
         return answer(503, listener)
-    route = Route(route={"timeout": seconds(0)})
+    route = Route(route={"timeout": duration(0)})
     script = _script(balancer, forward, transforms)
     if script is not None:
         _run(route, script)

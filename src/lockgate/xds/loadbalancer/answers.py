@@ -24,7 +24,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.pages import reason
 from lockgate.xds.loadbalancer.names import OWN_ANSWER
-from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack
+from lockgate.xds.protobuf import Message, header, literal, pack
 
 FILTER: Final = "lockgate.own_answers"
 _MARKED: Final = "own "

@@ -27,7 +27,7 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.sessions import CALLBACK
 from lockgate.xds.loadbalancer.actions import Outcome, answer
 from lockgate.xds.loadbalancer.names import SIZE_HEADER
-from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
+from lockgate.xds.protobuf import Message, duration, pack
 
 FILTER: Final = "envoy.filters.http.ext_authz"
 CLUSTER_NAME: Final = "lockgate.authentication"
@@ -62,7 +62,7 @@ def cluster_of(address: str, port: int) -> Message:
     return Cluster(
         name=CLUSTER_NAME,
         type=Cluster.STATIC,
-        connect_timeout=seconds(2),
+        connect_timeout=duration(2),
         load_assignment={"cluster_name": CLUSTER_NAME, "endpoints": endpoints},
     )
 
@@ -93,7 +93,7 @@ def callback_route(balancer: LoadBalancer, listener: Listener) -> Message:
 
 def _service(prefix: str) -> Message:
     return HttpService(
-        server_uri={"uri": "http://authentication.lockgate", "cluster": CLUSTER_NAME, "timeout": seconds(SECONDS)},
+        server_uri={"uri": "http://authentication.lockgate", "cluster": CLUSTER_NAME, "timeout": duration(SECONDS)},
         path_prefix=prefix,
         authorization_response={
             "allowed_upstream_headers": {"patterns": [{"prefix": "x-amzn-oidc-"}]},

@@ -11,7 +11,7 @@ from typing import Final
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer
-from lockgate.xds.loadbalancer.protobuf import Message, header, true, uint32
+from lockgate.xds.protobuf import Message, boolean, header, uint32
 
 DEEPEST: Final = 4  # certificates of a chain, without the leaf
 
@@ -40,7 +40,7 @@ def ask_for_certificate(context: Message, listener: Listener, store: TrustStore 
             validation.crl.inline_string = store.revocations
         validation.allow_expired_certificate = mutual.ignore_client_certificate_expiry
         validation.max_verify_depth.CopyFrom(uint32(DEEPEST))
-        context.require_client_certificate.CopyFrom(true())
+        context.require_client_certificate.CopyFrom(boolean(True))
     else:
         validation.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
     context.common_tls_context.validation_context.CopyFrom(validation)

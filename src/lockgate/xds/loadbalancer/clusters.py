@@ -17,8 +17,8 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.policies import towards_targets
 from lockgate.xds.loadbalancer.names import TLS, cluster_name
-from lockgate.xds.loadbalancer.protobuf import Message, milliseconds, pack, seconds, uint32
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
+from lockgate.xds.protobuf import Message, duration, pack, uint32
 
 CONNECT_SECONDS: Final = 10  # for TCP and TLS together; "HTTP 504", "HTTP 502" in AWS's troubleshooting page
 RESPONSE_HEADERS_KB: Final = 32
@@ -45,7 +45,7 @@ def plain_cluster(group: TargetGroup) -> Message:
         name=cluster_name(group.reference),
         type=Cluster.EDS,
         eds_cluster_config={"eds_config": {"ads": {}, "resource_api_version": "V3"}},
-        connect_timeout=seconds(CONNECT_SECONDS),
+        connect_timeout=duration(CONNECT_SECONDS),
         # Fail-open is decided from target health before endpoints get here; Envoy's panic mode would undo it.
         common_lb_config={"healthy_panic_threshold": {"value": 0}},
         circuit_breakers={
@@ -65,7 +65,7 @@ def cluster(group: TargetGroup, load_balancer: LoadBalancer) -> Message:
     _spread(made, group)
     options = HttpProtocolOptions(
         common_http_protocol_options={
-            "idle_timeout": seconds(int(load_balancer.attributes.get("idle_timeout.timeout_seconds", "60"))),
+            "idle_timeout": duration(int(load_balancer.attributes.get("idle_timeout.timeout_seconds", "60"))),
             "max_response_headers_kb": uint32(RESPONSE_HEADERS_KB),
             "max_headers_count": uint32(1000),
         }
@@ -126,7 +126,7 @@ def _mitigation() -> Message:
     thresholds, except that it needs three targets ("Automatic Target Weights"). If most targets fail, none is ejected.
     """
     return OutlierDetection(
-        interval=milliseconds(ANOMALY_MILLISECONDS),
+        interval=duration(ANOMALY_MILLISECONDS / 1000),
         failure_percentage_threshold=uint32(50),
         failure_percentage_minimum_hosts=uint32(3),
         failure_percentage_request_volume=uint32(10),

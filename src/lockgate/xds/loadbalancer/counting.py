@@ -17,7 +17,7 @@ from lockgate.loadbalancer.forwarding import drops_invalid_headers
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.log_filters import all_of, any_of, expression, flagged, noted, status_is
 from lockgate.xds.loadbalancer.names import FUNCTIONS, listener_name
-from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.protobuf import Message, pack
 
 OWN: Final = "own.code"  # the load balancer's responses by status; 0 if the client left earlier
 TARGET_5XX: Final = "target_5xx.cluster"

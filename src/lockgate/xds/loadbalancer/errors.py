@@ -18,8 +18,8 @@ from lockgate.loadbalancer.pages import SERVER, content_type, page
 from lockgate.xds.loadbalancer.answers import everywhere, mark, mark_as_it_is
 from lockgate.xds.loadbalancer.log_filters import expression, flagged, status_is
 from lockgate.xds.loadbalancer.names import TLS
-from lockgate.xds.loadbalancer.protobuf import Message, header, literal, uint32
 from lockgate.xds.loadbalancer.waf import IS_CUSTOM
+from lockgate.xds.protobuf import Message, header, literal, uint32
 
 # Envoy's status for a cause, and the load balancer's. Causes for which a load balancer has several statuses are
 # distinguished earlier, by response flag.

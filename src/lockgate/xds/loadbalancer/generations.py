@@ -25,7 +25,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from google.protobuf.wrappers_pb2 import StringValue
 from xds.type.matcher.v3.matcher_pb2 import Matcher
 
-from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.protobuf import Message, pack, serialised
 
 KEPT: Final = 8  # chains from before: each takes some 100 KiB in Envoy
 _TIMEOUTS: Final = ("stream_idle_timeout", "request_headers_timeout", "common_http_protocol_options")
@@ -34,7 +34,7 @@ _TIMEOUTS: Final = ("stream_idle_timeout", "request_headers_timeout", "common_ht
 def newest(listener: Message) -> None:
     """Name the one chain of a listener, and have the listener give connections to the chain of that name."""
     (chain,) = listener.filter_chains
-    chain.name = blake2b(chain.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+    chain.name = blake2b(serialised(chain), digest_size=8).hexdigest()
     taken = Matcher.OnMatch(action={"name": chain.name, "typed_config": pack(StringValue(value=chain.name))})
     if listener.HasField("default_filter_chain"):
         tree = listener.filter_chain_matcher.matcher_tree
@@ -53,7 +53,7 @@ def with_earlier(body: bytes, earlier: bytes) -> bytes:
     for each in before.filter_chains[:KEPT]:
         if each.name != chain.name and _character(each) == alike:
             listener.filter_chains.append(each)
-    return bytes(listener.SerializeToString(deterministic=True))
+    return serialised(listener)
 
 
 def _character(chain: FilterChain) -> tuple[object, ...]:

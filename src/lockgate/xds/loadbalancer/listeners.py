@@ -36,10 +36,10 @@ from lockgate.xds.loadbalancer.errors import local_replies
 from lockgate.xds.loadbalancer.generations import newest
 from lockgate.xds.loadbalancer.names import LUA, PEER, REWRITES, SIZE_HEADER, listener_name
 from lockgate.xds.loadbalancer.plaintext import plain_http
-from lockgate.xds.loadbalancer.protobuf import Message, false, header, pack, seconds, true, uint32
 from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, speaks_http2
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 from lockgate.xds.loadbalancer.waf import waf_filters
+from lockgate.xds.protobuf import Message, boolean, duration, header, pack, uint32
 
 REQUEST_HEADERS_KB: Final = 64
 STREAMS: Final = 128  # concurrent streams of one HTTP/2 connection
@@ -188,18 +188,18 @@ def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
     return Lua(
         default_source_code={"inline_string": source(PLAIN, balancer, listener)},
         source_codes={name: {"inline_string": source(name, balancer, listener)} for name in names},
-        clear_route_cache=false(),  # the rule is chosen once, before anything is changed
+        clear_route_cache=boolean(False),  # the rule is chosen once, before anything is changed
     )
 
 
 def _identity(manager: Message, balancer: LoadBalancer, listener: Listener) -> None:
     """Disables what Envoy adds to or changes in a request and a load balancer does not."""
     manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
-    manager.use_remote_address.CopyFrom(true())  # the client is untrusted: its x-envoy-* headers have no effect
+    manager.use_remote_address.CopyFrom(boolean(True))  # the client is untrusted: its x-envoy-* headers have no effect
     manager.skip_xff_append = True  # the script appends it; for loopback peers Envoy appends a wrong address
-    manager.generate_request_id.CopyFrom(false())
+    manager.generate_request_id.CopyFrom(boolean(False))
     manager.preserve_external_request_id = True
-    manager.normalize_path.CopyFrom(false())
+    manager.normalize_path.CopyFrom(boolean(False))
     manager.merge_slashes = False
     manager.path_with_escaped_slashes_action = HttpConnectionManager.KEEP_UNCHANGED
     if listener.port in DEFAULT_PORTS and not keeps_host(balancer):
@@ -215,8 +215,8 @@ def _limits(manager: Message, balancer: LoadBalancer, listener: Listener) -> Non
     manager.max_request_headers_kb.CopyFrom(uint32(REQUEST_HEADERS_KB))
     manager.common_http_protocol_options.CopyFrom(
         HttpProtocolOptions(
-            idle_timeout=seconds(idle),
-            max_connection_duration=seconds(keep_alive),
+            idle_timeout=duration(idle),
+            max_connection_duration=duration(keep_alive),
             max_headers_count=uint32(1000),  # AWS documents no maximum count; the limit is in bytes
             headers_with_underscores_action=HttpProtocolOptions.ALLOW,
             max_requests_per_connection=uint32(REQUESTS) if speaks_http2(balancer, listener) else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ExtensionFilter
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 
-from lockgate.xds.loadbalancer.protobuf import Message, false, pack
+from lockgate.xds.protobuf import Message, boolean, pack
 
 
 def flagged(*flags: str) -> Message:
@@ -35,7 +35,7 @@ def expression(text: str) -> Message:
 def noted(namespace: str, key: str) -> Message:
     """The dynamic metadata has this key."""
     matcher = {"filter": namespace, "path": [{"key": key}], "value": {"present_match": True}}
-    return AccessLogFilter(metadata_filter={"matcher": matcher, "match_if_key_not_found": false()})
+    return AccessLogFilter(metadata_filter={"matcher": matcher, "match_if_key_not_found": boolean(False)})
 
 
 def all_of(*filters: Message) -> Message:

@@ -21,8 +21,8 @@ from lockgate.loadbalancer.model import (
 from lockgate.loadbalancer.patterns import expression, is_literal, quote
 from lockgate.xds.loadbalancer.actions import Outcome
 from lockgate.xds.loadbalancer.names import LUA, PEER, SIZE_HEADER
-from lockgate.xds.loadbalancer.protobuf import Message, pack
 from lockgate.xds.loadbalancer.script import FRESH, REFUSALS
+from lockgate.xds.protobuf import Message, pack
 
 Guard: TypeAlias = str | None  # a regular expression for the whole host name, without port
 

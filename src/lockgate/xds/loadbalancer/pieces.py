@@ -6,7 +6,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer
-from lockgate.xds.loadbalancer.protobuf import Message
+from lockgate.xds.protobuf import Message, serialised
 from lockgate.xds.snapshot import Piece, Source
 
 
@@ -36,4 +36,4 @@ class RulePieces:
         return self._serialised(self.listener)
 
     def _serialised(self, listener: Listener) -> bytes:
-        return bytes(self.make(self.balancer, listener).SerializeToString(deterministic=True))
+        return serialised(self.make(self.balancer, listener))

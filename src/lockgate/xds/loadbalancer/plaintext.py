@@ -17,7 +17,7 @@ from lockgate.loadbalancer.model import Listener
 from lockgate.loadbalancer.pages import CONTENT_TYPE, PLAIN_HTTP
 from lockgate.xds.loadbalancer.errors import added_headers, server_header
 from lockgate.xds.loadbalancer.log_filters import status_is
-from lockgate.xds.loadbalancer.protobuf import Message, header, literal, pack, uint32
+from lockgate.xds.protobuf import Message, header, literal, pack, uint32
 
 NAME: Final = "plain_http"
 

@@ -23,9 +23,9 @@ from lockgate.xds.loadbalancer.clients import client_headers
 from lockgate.xds.loadbalancer.errors import added_headers
 from lockgate.xds.loadbalancer.matches import Guard, routes_of, trace_refused
 from lockgate.xds.loadbalancer.names import SIZE_HEADER, listener_name
-from lockgate.xds.loadbalancer.protobuf import ADD_IF_ABSENT, Message, header
 from lockgate.xds.loadbalancer.rule_index import indexed
 from lockgate.xds.loadbalancer.waf import without_waf
+from lockgate.xds.protobuf import ADD_IF_ABSENT, Message, header
 
 
 def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:

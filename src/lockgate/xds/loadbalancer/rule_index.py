@@ -19,7 +19,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 
 from lockgate.loadbalancer.model import HttpHeader, PathPattern, Rule
 from lockgate.loadbalancer.patterns import is_literal, matches
-from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.protobuf import Message, pack
 
 FEW: Final = 12  # up to this many rules, comparing all is faster than the index
 MOST_ENTRIES: Final = 40  # per rule; above this, the index repeats rules too often

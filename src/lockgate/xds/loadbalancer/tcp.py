@@ -21,7 +21,7 @@ from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
 from lockgate.xds.loadbalancer.clusters import plain_cluster
 from lockgate.xds.loadbalancer.listeners import Socket
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
-from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.protobuf import Message, pack
 
 
 def tcp_listener(balancer: NetworkLoadBalancer, listener: TcpListener, at: Socket) -> Message:

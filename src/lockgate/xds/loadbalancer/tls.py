@@ -11,7 +11,7 @@ from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
 
 from lockgate.loadbalancer.policies import SecurityPolicy, TlsVersion
-from lockgate.xds.loadbalancer.protobuf import Message, pack
+from lockgate.xds.protobuf import Message, pack
 
 # Ciphers of AWS's policies that BoringSSL no longer has. Clients that support nothing else are refused.
 MISSING: Final = frozenset({"ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES256-SHA384", "AES128-SHA256", "AES256-SHA256"})

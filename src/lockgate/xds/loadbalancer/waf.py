@@ -18,8 +18,8 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from lockgate.loadbalancer.error_reasons import WAF_SECONDS
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.xds.loadbalancer.names import SIZE_HEADER
-from lockgate.xds.loadbalancer.protobuf import Message, pack, seconds
 from lockgate.xds.loadbalancer.script import speaks_http2
+from lockgate.xds.protobuf import Message, duration, pack
 
 if TYPE_CHECKING:
     from lockgate.loadbalancer.waf.model import WebAcl
@@ -42,7 +42,7 @@ def cluster_of(socket: str) -> Message:
     made = Cluster(
         name=CLUSTER_NAME,
         type=Cluster.STATIC,
-        connect_timeout=seconds(2),
+        connect_timeout=duration(2),
         load_assignment={
             "cluster_name": CLUSTER_NAME,
             "endpoints": [
@@ -115,7 +115,7 @@ def _filter(balancer: LoadBalancer, acl: WebAcl) -> Message:
     return ExtAuthz(
         grpc_service={
             "envoy_grpc": {"cluster_name": CLUSTER_NAME},
-            "timeout": seconds(WAF_SECONDS),
+            "timeout": duration(WAF_SECONDS),
             "initial_metadata": metadata,
         },
         transport_api_version="V3",

@@ -1,35 +1,45 @@
-"""Protobuf helpers that all parts of the gateway's configuration share."""
+"""Protobuf helpers of both Envoys' configurations."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
-from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
-from lockgate.gateway.model import Exact, Prefix, Regex, Suffix, TextMatch
-
-Message: TypeAlias = Any  # Envoy's protobufs come without types
+Message: TypeAlias = Any  # protobuf's generated classes carry no types
 
 TYPE = "type.googleapis.com/"
-
-
-def packed(message: Message) -> Message:
-    """A message as `Any`, with the same bytes for equal messages."""
-    return AnyMessage(type_url=TYPE + message.DESCRIPTOR.full_name, value=message.SerializeToString(deterministic=True))
+OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+ADD_IF_ABSENT = HeaderValueOption.ADD_IF_ABSENT
+ADD = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 
 
 def serialised(message: Message) -> bytes:
+    """The same bytes for equal messages."""
     return bytes(message.SerializeToString(deterministic=True))
+
+
+def pack(message: Message) -> Message:
+    """A message as `Any`, with the same bytes for equal messages."""
+    return AnyMessage(type_url=TYPE + message.DESCRIPTOR.full_name, value=serialised(message))
 
 
 def field(number: int, body: bytes) -> bytes:
     """One length-delimited field in wire format; `number` is below 16."""
     return bytes((number << 3 | 2,)) + _varint(len(body)) + body
+
+
+def boolean(value: bool) -> Message:
+    return BoolValue(value=value)
+
+
+def uint32(value: int) -> Message:
+    return UInt32Value(value=value)
 
 
 def duration(seconds: float) -> Message:
@@ -41,6 +51,16 @@ def percent(value: float) -> Message:
     return FractionalPercent(numerator=round(value * 10_000), denominator=FractionalPercent.MILLION)
 
 
+def header(name: str, value: str, action: int = OVERWRITE) -> Message:
+    """A header option. `value` is a format string: write ``%%`` for a percent sign."""
+    return HeaderValueOption(header={"key": name, "value": value}, append_action=action)
+
+
+def literal(text: str) -> str:
+    """`text` as a format string that yields exactly `text`."""
+    return text.replace("%", "%%")
+
+
 def ads(*, fetch_timeout: float | None = None) -> Message:
     """The config source of the ADS stream. Envoy waits `fetch_timeout` for the first response: 15 s by default, 0
     forever."""
@@ -48,20 +68,6 @@ def ads(*, fetch_timeout: float | None = None) -> Message:
     if fetch_timeout is not None:
         source.initial_fetch_timeout.CopyFrom(duration(fetch_timeout))
     return source
-
-
-def text(match: TextMatch) -> Message:
-    match match:
-        case Exact(value, ignore_case):
-            return StringMatcher(exact=value, ignore_case=ignore_case)
-        case Prefix(value, ignore_case):
-            return StringMatcher(prefix=value, ignore_case=ignore_case)
-        case Suffix(value):
-            return StringMatcher(suffix=value)
-        case Regex(pattern):
-            return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
-        case _:
-            assert_never(match)
 
 
 def _varint(number: int) -> bytes:
