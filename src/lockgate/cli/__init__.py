@@ -1,6 +1,6 @@
-"""Commands: parse, call, print."""
+"""The command line: commands parse their arguments, call `runtime` or `trace`, and print the result."""
 
 import time
 
-# At the first line of ours that runs: `ready in N s` counts from here.
+# The first line of Lockgate that runs: `ready in N s` counts from here.
 BEGAN = time.monotonic()

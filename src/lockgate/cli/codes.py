@@ -1,4 +1,4 @@
-"""What `lockgate explain` prints of codes."""
+"""The output of `lockgate explain` for codes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDTH = 100
 
 
 def is_code(name: str) -> bool:
-    """Whether a name is meant as a code, known or not."""
+    """Whether a name has the form of a code, even an unknown one."""
     return _SHAPE.fullmatch(name) is not None
 
 
 def find(name: str) -> Code:
-    """Raises ClickException for an unknown code, naming the nearest."""
+    """Raises ClickException for an unknown code, with the nearest code."""
     if (found := CODES.get(name.upper())) is not None:
         return found[0]
     wanted = name.upper()
@@ -41,7 +41,7 @@ def complete(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
 
 def listed() -> Iterator[str]:
-    """Every code in a line."""
+    """One line for every code."""
     for code in codes():
         yield f"{paint(f'{code.id:<8}', 'bold')} {code.severity.value:<8} {code.title}"
 

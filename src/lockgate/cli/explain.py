@@ -29,10 +29,10 @@ _WIDTH = 100
 @click.argument("name", required=False, metavar="[CODE | KIND[.FIELD]]", shell_complete=codes.complete)
 @output_option
 def explain(name: str | None, output: str) -> None:
-    """What a code means; or what of a kind or a field is served here.
+    """What a code means, or how a kind or field is served here.
 
-    Of a code: what it means, why it matters, an example and its correction. Of a kind or a field: whether it is
-    served, accepted without effect, or refused, and why. Without a name, all codes are listed.
+    For a code: its meaning, why it matters, an example and its correction. For a kind or field: whether it is served,
+    accepted without effect, or refused, and why. Without a name, all codes are listed.
     """
     if name is None or codes.is_code(name):
         _explain_codes(name, output)

@@ -1,4 +1,4 @@
-"""The `lockgate` command: its subcommands, and how every fault becomes one line and an exit code."""
+"""The `lockgate` command: its subcommands, and the conversion of errors to one line and an exit code."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "--version", message="lockgate %(version)s")
-@click.option("--debug", is_flag=True, help="Show a traceback where a fault is ours; may stand anywhere.")
+@click.option("--debug", is_flag=True, help="Show tracebacks of internal errors; may stand anywhere.")
 @click.pass_context
 def lockgate(context: click.Context, debug: bool) -> None:
-    del debug  # taken out of the arguments by `main`
+    del debug  # `main` removes it from the arguments
     context.obj = BEGAN
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output had enough
+    except BrokenPipeError:  # the reader closed our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -76,14 +76,14 @@ def main() -> None:
 
 
 def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """--debug may stand anywhere before `--`: after it, everything is another program's."""
+    """--debug may be anywhere before `--`; arguments after it belong to another program."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     ours = [each for each in arguments[:end] if each != "--debug"]
     return ours + arguments[end:], len(ours) < end
 
 
 def explained(error: BaseException) -> str:
-    """One line for what went wrong, and how to fix it where that is known."""
+    """One line with the error, and its fix if known."""
     match error:
         case CommandError():
             return f"{error} — {error.hint}" if error.hint else str(error)

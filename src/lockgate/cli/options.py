@@ -19,7 +19,7 @@ values_option = click.option(
     help="Values for the Helm chart; repeatable.",
 )
 no_supply_option = click.option(
-    "--no-supply", is_flag=True, help="Supply nothing that the manifests take for granted; fail as production would."
+    "--no-supply", is_flag=True, help="Supply nothing that is missing in the manifests; fail as production would."
 )
 
 

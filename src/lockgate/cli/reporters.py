@@ -1,4 +1,4 @@
-"""How `up` reports to others than a person at a terminal: to a program, and to the command behind `up --detach`."""
+"""The reports of `up` for programs, and for the command behind `up --detach`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class JsonLines(Terminal):
-    """A `Reporter` for programs: a JSON object a line when the edge is ready, and when it is not in time. Everything
+    """A `Reporter` for programs: one JSON object per line when the edge is ready, or is not ready in time. Everything
     else goes to standard error."""
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class JsonLines(Terminal):
 
 
 class Detached:
-    """A `Reporter` that passes everything on until the outcome, and reports that to the parent.
+    """A `Reporter` that forwards everything until the outcome, which it reports to the parent.
 
-    The terminal may be closed meanwhile, and the edge goes on: what cannot be printed is in the log.
+    If the terminal is closed meanwhile, the edge continues, and the log has what could not be printed.
     """
 
     def __init__(self, reporter: Reporter, parent: Parent) -> None:

@@ -1,4 +1,4 @@
-"""The commands that talk to a running edge: status, logs, down, env, exec."""
+"""Commands for a running edge: status, logs, down, env, exec."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lockgate.cli.up import name_option, output_option
 @name_option
 @output_option
 def status(name: str, output: str) -> int:
-    """What runs: addresses, every part with its state, what was supplied, and what is wrong.
+    """Show addresses, the state of every part, what was supplied, and all faults.
 
-    The exit code is 0 when everything is ready and nothing is refused. It is 1 when the edge is starting, a part has
+    The exit code is 0 if everything is ready and nothing is refused. It is 1 if the edge is starting, a part has
     failed, an object is refused, a certificate cannot be issued, or no edge of this name runs. Hosts that no load
-    balancer serves are listed, and do not count. To wait for an edge, use `lockgate up --detach`.
+    balancer serves are listed, but do not count. To wait for an edge, use `lockgate up --detach`.
     """
     from lockgate.runtime import commands
     from lockgate.runtime.state import Starting
@@ -43,9 +43,9 @@ def status(name: str, output: str) -> int:
 
 @click.command()
 @name_option
-@click.option("--follow", "-f", is_flag=True, help="Go on until the edge ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the edge ends.")
 def logs(name: str, follow: bool) -> None:
-    """What the edge's supervisor has logged."""
+    """Print the supervisor's log."""
     from lockgate.runtime import commands
 
     for line in commands.read_log(folder_of(name), follow=follow):
@@ -55,7 +55,7 @@ def logs(name: str, follow: bool) -> None:
 @click.command()
 @name_option
 def down(name: str) -> None:
-    """Stop an edge, also one that is starting or that hangs; nothing of it is left."""
+    """Stop an edge, even if it is starting or hangs, and remove everything of it."""
     from lockgate.runtime.stopping import stop
 
     stopped = stop(folder_of(name))
@@ -66,7 +66,7 @@ def down(name: str) -> None:
 @name_option
 @output_option
 def env(name: str, output: str) -> None:
-    """Print the variables with which programs meet the edge, for eval."""
+    """Print the variables with which programs use the edge, for eval."""
     from lockgate.runtime.environment import CLEARED, environment
 
     variables = environment(folder_of(name).read())
@@ -89,7 +89,7 @@ def env(name: str, output: str) -> None:
 @name_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD…")
 def exec_(name: str, command: tuple[str, ...]) -> None:
-    """Run a program with the edge for its network, its cluster and its AWS account."""
+    """Run a program that uses the edge as its network, cluster and AWS account."""
     from lockgate.runtime.environment import CLEARED, environment
 
     variables = environment(folder_of(name).read())

@@ -1,4 +1,4 @@
-"""`lockgate show`: what manifests lead to, without running anything."""
+"""`lockgate show`: the results of manifests, without running anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lockgate.resources.faults import Severity
 
 @click.group()
 def show() -> None:
-    """Show what manifests lead to, without running anything."""
+    """Show the results of manifests, without running anything."""
 
 
 @show.command("load-balancer", epilog="\b\nExample:\n  lockgate show load-balancer k8s/ --output yaml")
@@ -24,9 +24,9 @@ def show() -> None:
 @no_supply_option
 @values_option
 def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: tuple[str, ...]) -> int:
-    """The load balancers that Ingresses lead to: listeners, rules, target groups, bindings, each with its line.
+    """The load balancers of the Ingresses: listeners, rules, target groups, bindings, each with its line.
 
-    The exit code is 1 when something is refused or cannot be built, or when nothing is left.
+    The exit code is 1 if something is refused or cannot be built, or if nothing is left.
     """
     from lockgate.edge.plan import load_balancers, plan
     from lockgate.edge.without_effect import without_effect

@@ -1,7 +1,7 @@
-"""What commands print: lines for a person, and data for programs.
+"""The output of commands: lines for people, and data for programs.
 
-Every line goes through `say`, and there is no other way to a terminal: names, messages and URLs come from manifests and
-from clients, and whoever writes a manifest must not be able to write to the reader's terminal.
+All lines are printed with `say`. Names, messages and URLs come from manifests and clients, and must not be able to
+control the reader's terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lockgate.resources.text import escaped
 if TYPE_CHECKING:
     from lockgate.runtime.parts import Line, Report
 
-# Noncharacters stand for the styles until `say` has escaped everything else.
+# Noncharacters represent styles until `say` has escaped everything else.
 _END = "\ufdd0"
 _STYLES = {"bold": "\ufdd1", "dim": "\ufdd2", "red": "\ufdd3", "green": "\ufdd4", "yellow": "\ufdd5", "blue": "\ufdd6"}
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34}
@@ -44,19 +44,19 @@ def paint(text: str, style: str) -> str:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print one line. Control characters are shown escaped; colours only on a terminal."""
+    """Prints one line. Control characters are escaped; colours are used only on a terminal."""
     parts = (part if part in _SEQUENCES else escaped(part) for part in _MARKED.split(text))
     click.echo("".join(_SEQUENCES.get(part, part) for part in parts), err=err, color=_colour(err))
 
 
 def print_data(text: str, *, end: str = "\n") -> None:
-    """Print what a program reads, as it is."""
+    """Prints data for programs, unchanged."""
     click.echo(text + end, nl=False)
 
 
 class Terminal:
-    """A `Reporter`. `quiet` leaves only what is wrong, for output that something else reads; `stops` says what stops
-    the edge."""
+    """A `Reporter`. `quiet` prints only faults, for output that a program reads; `stops` describes how to stop the
+    edge."""
 
     def __init__(self, *, quiet: bool = False, stops: str = "^C stops") -> None:
         self._quiet = quiet
@@ -105,7 +105,7 @@ def print_fault(fault: Diagnostic) -> None:
 
 
 def print_note(text: str) -> None:
-    """What is supplied, on standard error."""
+    """Prints what is supplied, on standard error."""
     say(_note(text), err=True)
 
 
@@ -124,5 +124,5 @@ def _row(line: Line) -> str:
 
 
 def _colour(err: bool = False) -> bool | None:
-    """None lets click decide by the terminal."""
+    """None lets click decide."""
     return False if os.environ.get("NO_COLOR") else None

@@ -36,8 +36,8 @@ Examples:
 @click.option("--from", "source", default="203.0.113.10", show_default=True, metavar="IP", help="The client's address.")
 @click.option("--http2", is_flag=True, help="The client speaks HTTP/2.")
 @click.option("--follow", "-L", is_flag=True, help="Follow redirects.")
-@click.option("--against", type=click.Choice(["running"]), help="Ask the running edge, send the request, and compare.")
-@click.option("--all", "everything", is_flag=True, help="Print the route table, and what no request can reach.")
+@click.option("--against", type=click.Choice(["running"]), help="Predict from the running edge, send, and compare.")
+@click.option("--all", "everything", is_flag=True, help="Print the route table, with unreachable rules and routes.")
 @click.option("--cases", type=click.Path(exists=True, dir_okay=False), help="Run a table of requests and expectations.")
 @click.option("--verbose", "-v", is_flag=True, help="Show every rule and route that does not match.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "mermaid", "svg", "junit"]), default="text",
@@ -59,11 +59,11 @@ def trace(
     values: tuple[str, ...],
     name: str,
 ) -> int:
-    """Say, hop by hop, what would happen to a request, and which line of the manifests decides.
+    """Predict, hop by hop, what happens to a request, with the manifest line that decides each hop.
 
-    Nothing runs and nothing is sent, but with --against: then the running edge says what its APIs hold, the request is
-    sent, and the exit code is 1 when the two differ. PATH is as for `up`; without one, the current folder. The exit
-    code is 1, too, when the request ends in an error, when --all finds what no request can reach, or when a case fails.
+    Nothing runs and nothing is sent, except with --against running: then the prediction uses the running edge's APIs,
+    the request is sent, and the exit code is 1 if the two differ. PATH is as for `up`, by default the current folder.
+    The exit code is also 1 if the request ends in an error, --all finds unreachable rules or routes, or a case fails.
     """
     from lockgate.trace.model import BadUrl, Request
 
@@ -131,7 +131,7 @@ def _print_table(edge: Edge, locate: Locate, output: str) -> int:
 
 
 def _compare(name: str, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
-    """Predict from the running edge's APIs, send the request, and say where the two differ."""
+    """Predicts from the running edge's APIs, sends the request, and reports differences."""
     from lockgate.cli.running import folder_of
     from lockgate.runtime import control, replay
     from lockgate.runtime.tracing import as_question

@@ -47,7 +47,7 @@ output_option = click.option(
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
 @values_option
-@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report what is not ready.")
+@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report unready parts.")
 @output_option
 @click.pass_obj
 def up(
@@ -65,15 +65,14 @@ def up(
 ) -> int:
     """Run the edge that manifests describe.
 
-    PATH is a file, a folder (with all below it), or - for standard input. A kustomization and a Helm chart are rendered
-    with the kustomize, kubectl or helm on PATH; --values are for the chart. Files are followed: a saved change is
-    served; a broken file is reported, and the last good state goes on serving. A lockgate.yaml among them holds
-    options.
+    PATH is a file, a folder (with all subfolders), or - for standard input. Kustomizations and Helm charts are rendered
+    with the kustomize, kubectl or helm on PATH; --values are for the chart. Files are watched: a saved change is
+    served; a broken file is reported, and the last good state stays served. A lockgate.yaml among them holds options.
 
-    The edge is ready when everything is that can be: an object that is refused, or a host that no load balancer
-    serves, is reported and not waited for. With --detach the exit code is 0 when the edge is ready. It is 1 when
-    something fails or takes longer than --timeout, with the reasons; the edge then runs on and serves the rest.
-    `lockgate status` returns 1 also when an object is refused.
+    The edge is ready when all parts that can be ready are. An object that is refused, or a host that no load balancer
+    serves, is reported, but not waited for. With --detach the exit code is 0 if the edge is ready. It is 1, with the
+    reasons, if something fails or takes longer than --timeout; the edge keeps running and serves the rest. `lockgate
+    status` also returns 1 if an object is refused.
     """
     from lockgate.runtime import detached
     from lockgate.runtime.state import BadName, StateFolder
@@ -106,7 +105,7 @@ def _run(
     began: float,
     timeout: float,
 ) -> int:
-    # Imports make objects that stay: collecting garbage among them again and again is a tenth of the start.
+    # Imports create permanent objects: collecting garbage among them would take a tenth of the start.
     gc.disable()
     from lockgate.edge.plan import filled
     from lockgate.runtime import files
@@ -135,9 +134,9 @@ def _run(
 
 
 def _unwind_on(*numbers: signal.Signals) -> None:
-    """Until the supervisor has its own handlers, a signal ends the start as an exception does: nothing is left.
+    """Until the supervisor has its handlers, a signal ends the start like an exception, and everything is cleaned up.
 
-    One that is ignored stays so, as `nohup` wants it.
+    An ignored signal stays ignored, as `nohup` requires.
     """
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -1,1 +1,1 @@
-"""A running edge: starts places and actors, watches files, observes state and reports it."""
+"""A running edge: starts embedded services and controllers, watches files, observes state and reports it."""

@@ -1,4 +1,4 @@
-"""What a team has in its AWS account before its manifests work: zones, certificates, the node's instance."""
+"""The resources of a team's AWS account that manifests rely on: zones, certificates, the node's instance."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lockgate.resources.faults import Fault
 
 
 class Provisioner:
-    """Makes what a supply asks for and is not there yet. What was made once stays, like everything in an account."""
+    """Creates the supplied resources that do not exist yet. Like everything in an account, they are permanent."""
 
     def __init__(self, api: AwsApi, aws: Aws) -> None:
         self._api = api
         self._aws = aws
-        self._zones: dict[str, str] = {}  # ids by name, of several the first
+        self._zones: dict[str, str] = {}  # IDs by name; the first of several
         self._made: set[Zone | AcmCertificate | Subnet | SecurityGroup] = set()
 
     async def provide(self, supply: Supply) -> tuple[Fault, ...]:
-        """Returns a fault for each piece that cannot be made. The others are made."""
+        """Returns a fault for each resource that cannot be created. All others are created."""
         faults: list[Fault] = []
         for credential in supply.credentials:
             self._api.allow_access_key(credential.access_key_id, credential.secret_access_key)
@@ -67,7 +67,7 @@ class Provisioner:
                 await self._api.create_security_group(piece.id, piece.name)
 
     async def _request(self, certificate: AcmCertificate) -> None:
-        """Request a certificate, and write its validation records, as the team did in the console."""
+        """Requests a certificate and writes its validation records, as a team does in the console."""
         await self._api.create_certificate(certificate.arn, certificate.names)
         pending = next((each for each in await self._api.pending_certificates() if each.arn == certificate.arn), None)
         if pending is None:
@@ -99,7 +99,7 @@ class Provisioner:
 
 
 def zone_id(zone: Zone) -> str:
-    """The id that an issuer names, or one of a zone's shape that stays the same."""
+    """The ID that an issuer names, or a stable one in the form of a zone ID."""
     return zone.zone_id or "Z" + blake2b(zone.name.encode(), digest_size=10).hexdigest().upper()
 
 

@@ -1,4 +1,4 @@
-"""Whose a live load balancer is: by the groups that Ingresses are in, since it keeps its first name."""
+"""Identifies a live load balancer's owner by its Ingress group, because it keeps its first name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def desired(stack: Stack) -> Iterator[tuple[Owner, AnyLoadBalancer]]:
 
 
 def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> Mapping[Owner, str]:
-    """The names of those that groups have: the controller writes their host names into its Ingresses' status."""
+    """The names of the groups' load balancers: the controller writes their host names into its Ingresses' status."""
     by_host = {balancer.dns_name.lower(): balancer for balancer in balancers}
     return {
         (group, isinstance(balancer, NetworkLoadBalancer)): balancer.name
@@ -37,7 +37,7 @@ def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> 
 
 
 def kept(state: State) -> Iterator[Fault]:
-    """A warning for each load balancer whose Ingresses give it another name, which changes nothing."""
+    """A warning for each load balancer whose Ingresses give it another name, which has no effect."""
     ingresses = state.cluster.all(Ingress)
     names = live(state.balancing.all, ingresses)
     for stack in state.stacks.stacks if state.stacks else ():

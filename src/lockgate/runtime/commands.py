@@ -1,4 +1,4 @@
-"""What the other commands do with a running edge: ask it, and read its log."""
+"""What other commands do with a running edge: query its status, and read its log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ask_status(folder: StateFolder) -> dict[str, Any]:
 
 
 def read_log(folder: StateFolder, *, follow: bool) -> Iterator[str]:
-    """The log's last lines, and with `follow` those that come, until the edge ends. Raises `NotRunning`."""
+    """The log's last lines and, with `follow`, new ones until the edge ends. Raises `NotRunning`."""
     try:
         file = folder.log.open(errors="replace")
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What folders hold, and the content of files: bounded, and never waiting for what may not come.
+"""Lists folders and reads files, within limits and without blocking.
 
-Only regular files are opened, links that lead back are followed once, and the number of entries is limited. What is
-left out is a fault with its path.
+Only regular files are opened, circular links are followed once, and the number of entries is limited. Omitted entries
+are faults with their path.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _Identity: TypeAlias = tuple[int, int]
 
 
 class Signature(NamedTuple):
-    """Differs whenever a file was written or replaced. ctime is in it because `cp -p` and `rsync -t` set mtime back."""
+    """Differs whenever a file was written or replaced. It includes ctime because `cp -p` and `rsync -t` restore
+    mtime."""
 
     device: int
     inode: int
@@ -43,11 +44,11 @@ class Signature(NamedTuple):
 
 @dataclass(slots=True)
 class Folder:
-    """What is below a folder: files with a manifest's suffix, kustomization files, folders of Helm charts, whose own
-    files are not among the first, and what cannot be read.
+    """The contents of a folder: manifest files, kustomization files, folders of Helm charts (whose files are not among
+    the first), and faults.
 
-    `signatures` are those of the files, None at the end of a link that leads nowhere, and of lockgate.yaml; `folders`
-    those of the folders that were listed. `distant` are files and folders beyond a symbolic link.
+    `signatures` are those of the files (None for a dangling link) and of lockgate.yaml; `folders` are those of the
+    listed folders. `distant` are files and folders beyond a symbolic link.
     """
 
     files: list[str] = field(default_factory=list)
@@ -60,7 +61,7 @@ class Folder:
 
 
 def signature(path: str) -> Signature | None:
-    """None where nothing is."""
+    """None if nothing exists there."""
     try:
         return _sign(path)
     except (OSError, ValueError):
@@ -78,12 +79,12 @@ def in_order(path: str) -> list[str]:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether files and folders of this name are passed over: hidden ones, and what npm installs."""
+    """Whether files and folders of this name are skipped: hidden ones, and npm's packages."""
     return name.startswith(".") or name == "node_modules"
 
 
 def below(root: Path) -> Folder:
-    """Everything in the order of paths. A folder is listed once, whatever links lead to it."""
+    """Everything in path order. A folder is listed once, whatever links lead to it."""
     found = Folder()
     waiting: list[tuple[str, frozenset[_Identity], bool]] = [(str(root), frozenset(), False)]
     seen: set[_Identity] = set()
@@ -120,7 +121,7 @@ def below(root: Path) -> Folder:
 
 
 def _sort(folder: str, entries: list[os.DirEntry[str]], found: Folder, distant: bool) -> Iterator[tuple[str, bool]]:
-    """Put a folder's files where they belong; the folders in it, and whether they are beyond a link."""
+    """Sorts a folder's files into `found`; yields its subfolders, and whether they are beyond a link."""
     if any(entry.name == CHART and not _is_folder(entry) for entry in entries):
         found.charts.append(Path(folder))
         found.signatures[_joined(folder, CHART)] = signature(_joined(folder, CHART))
@@ -157,7 +158,7 @@ def too_much(file: str, limit: str) -> Fault:
 
 
 def content(file: Path) -> bytes | Fault:
-    """A regular file's bytes. Nothing else is opened: a pipe or a device may have none for ever."""
+    """A regular file's bytes. Nothing else is opened, because reading a pipe or a device may block forever."""
     place = Position(str(file), 1)
     try:
         kind = stat.S_IFMT(file.stat().st_mode)
@@ -173,7 +174,7 @@ def content(file: Path) -> bytes | Fault:
 
 
 def limited(stream: BinaryIO) -> bytes:
-    """Up to one byte more than the reader takes, which says so then; UTF-16 has two bytes a character."""
+    """At most one byte more than the reader accepts, which reports the limit; UTF-16 has two bytes per character."""
     return stream.read(MAX_TEXT * 2 + 1)
 
 

@@ -1,4 +1,4 @@
-"""How the other commands ask a running supervisor: one question a connection, over a unix socket of its owner's."""
+"""How other commands query a running supervisor: one question per connection, over a unix socket of its owner."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PIECE = 200  # items of a list
 
 
 class NoAnswer(CommandError):
-    """The supervisor is there, but does not answer: it is starting, stopping, or stuck."""
+    """The supervisor does not answer: it is starting, stopping, or stuck."""
 
     hint = "try again in a moment; `lockgate logs` has what it does"
 
 
 async def serve(path: Path, answer: Callable[[str], Awaitable[dict[str, Any]]]) -> asyncio.Server:
-    """Answer questions (a word and a newline) with JSON."""
+    """Answers questions (a word and a newline) with JSON."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -41,7 +41,7 @@ async def serve(path: Path, answer: Callable[[str], Awaitable[dict[str, Any]]]) 
 
 
 async def _write(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
-    """As JSON, a piece at a time: thousands of objects take a while to encode."""
+    """Writes JSON in pieces: encoding thousands of objects takes a while."""
     pace = Pace()
     separator = "{"
     for name, value in answer.items():

@@ -1,9 +1,8 @@
-"""`up --detach`: a supervisor that outlives the command that started it, and that command's wait for the outcome.
+"""`up --detach`: a supervisor that outlives its command, and the command's wait for the outcome.
 
-The child runs the same command line, with the terminal of its parent for its output, so that both kinds of `up` print
-the same. The parent takes the name before the child exists, and hands it the lock: `down` and a second `up` see the
-edge from the first moment, first as the parent, then as the child. The child reports the outcome through a pipe, in one
-word, and lets go of the terminal.
+The child runs the same command line with its parent's terminal as output, so that both kinds of `up` print the same.
+The parent takes the edge's lock before it starts the child, and passes it on: `down` and a second `up` see the edge
+from the first moment. The child reports the outcome as one word through a pipe, and releases the terminal.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from lockgate.runtime.stopping import end
 READY, NOT_READY = b"ready", b"not ready"
 
 _VARIABLE = "LOCKGATE_DETACHED"  # descriptors of the lock and of the pipe
-_GRACE = 5.0  # s beyond the patience, in which a supervisor that works at all has reported
+_GRACE = 5.0  # seconds after the timeout in which a working supervisor must report
 
 
 class NoOutcome(CommandError):
@@ -41,13 +40,13 @@ class EndedEarly(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a detached supervisor has of the command that started it: the lock, and the pipe for the outcome."""
+    """A detached supervisor's connection to its parent: the lock, and the pipe for the outcome."""
 
     lock: int
     pipe: int
 
     def report(self, word: bytes) -> None:
-        """Report the outcome, and let go of the terminal: whoever reads the command's output sees its end."""
+        """Reports the outcome and releases the terminal, so that readers of the command's output see its end."""
         with suppress(OSError):  # the command was interrupted
             os.write(self.pipe, word)
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -58,7 +57,7 @@ class Parent:
 
 
 def parent(environment: MutableMapping[str, str]) -> Parent | None:
-    """The parent, in a detached supervisor; its variable is taken away, since programs inherit the rest."""
+    """The parent, if this is a detached supervisor. Removes the variable, since programs inherit the environment."""
     said = environment.pop(_VARIABLE, "")
     lock, _, pipe = said.partition(",")
     if not (lock.isdecimal() and pipe.isdecimal()):
@@ -71,9 +70,9 @@ def parent(environment: MutableMapping[str, str]) -> Parent | None:
 def detach(
     folder: StateFolder, arguments: Sequence[str], *, patience: float, environment: Mapping[str, str] = os.environ
 ) -> int:
-    """Start a supervisor with the same command line, and wait for the outcome: the exit code.
+    """Starts a supervisor with the same command line, and waits for the outcome: the exit code.
 
-    An exception ends the supervisor: Ctrl-C, SIGTERM, or no outcome in time. Raises `AlreadyRunning`, `NoOutcome`,
+    An exception stops the supervisor: Ctrl-C, SIGTERM, or no outcome in time. Raises `AlreadyRunning`, `NoOutcome`,
     `EndedEarly`.
     """
     reading, writing = os.pipe()
@@ -136,4 +135,4 @@ def _outcome(process: subprocess.Popen[bytes], pipe: int, deadline: float) -> in
     code = process.wait()
     if code < 0 or code > 128:
         raise EndedEarly("the edge was stopped before it was ready")
-    return code or 1  # it has said why
+    return code or 1  # it has reported why

@@ -1,11 +1,11 @@
-"""The variables with which any program on this machine meets the edge instead of AWS, a cluster and the internet."""
+"""The variables with which programs use the edge instead of AWS, a cluster and the internet."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Set outside, these would win over what is set here, or contradict it.
+# If set, these would override or contradict the variables below.
 CLEARED = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE", "ALL_PROXY", "all_proxy")
 
 # curl and OpenSSL's programs, Python's requests, Node, git, and botocore.

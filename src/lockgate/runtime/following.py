@@ -1,7 +1,7 @@
-"""Follows the user's files while an edge runs: what is saved is applied, and what it changed is reported.
+"""Follows the user's files while an edge runs: applies saved changes, and reports their effect.
 
-The watcher says that something changed, `edge.settling` decides what of it counts yet, and the edge loads that. While
-an object is missing or a file is being written, the files are read again when the wait for it is over.
+The watcher signals changes, `edge.settling` decides which of them count yet, and the edge loads those. While an object
+is missing or a file is being written, the files are read again after the wait.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PATIENCE = 2.0  # s for which files may be incomplete before it is reported
 
 
 class Following:
-    """`changed` prints a line about what a change did, `note` one about what is supplied since. `report` prints the
-    faults that are new."""
+    """`changed` prints a line about a change, `note` one about something newly supplied, and `report` prints new
+    faults."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Following:
         self._interruption = ""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         async with Watcher(self._paths, warn=self._changed) as watcher:
             while True:
                 try:
@@ -70,7 +70,7 @@ class Following:
                 await watcher.changed(within=again - time.monotonic())
 
     async def _look(self, watcher: Watcher) -> float:
-        """Apply what counts by now; when to look again if nothing changes."""
+        """Applies what counts by now; returns when to check again if nothing changes."""
         now = time.monotonic()
         if changed := watcher.tree != self._tree:
             before, self._tree = self._tree, watcher.tree
@@ -105,7 +105,7 @@ class Following:
             self._changed("all errors in the files are fixed")
 
     def _settle(self, now: Manifests) -> Manifests:
-        """What counts of the files that were read."""
+        """The manifests that count, of those that were read."""
         before = self._edge.manifests or NOTHING
         racing = {file for file in self._saved - self._disk.written if not self._tree.is_current([file])}
         absent = [file for file in before.files if file not in self._tree.files]
@@ -124,7 +124,7 @@ class Following:
         return settled.manifests
 
     def _read(self) -> tuple[Manifests, str]:
-        """What the files hold, and why that is nothing."""
+        """The files' manifests, and why there are none."""
         try:
             return self._sources.load(self._reading, found=self._tree), ""
         except files.NoManifests as error:
@@ -132,7 +132,7 @@ class Following:
             return NOTHING, f"{_listed(missing)} does not exist" if missing else str(error)
 
     def _report_interruption(self, now: float) -> float:
-        """Report files that stay incomplete for a while; when to look again for that."""
+        """Reports files that stay incomplete; returns when to check again."""
         interruption = self._incomplete()
         if interruption == self._interruption:
             return math.inf
@@ -143,7 +143,7 @@ class Following:
         return math.inf
 
     def _incomplete(self) -> str:
-        """What is wrong with the files as they are, or ""."""
+        """Why the current files are incomplete, or ""."""
         match max(self._kept.values(), key=lambda each: each.value, default=None):
             case Absence.LAST:
                 return self._why or f"{_listed(self._paths)} has no objects left"

@@ -1,4 +1,4 @@
-"""What each hop of a running edge serves, in the order in which a request meets them: for `status --output json`."""
+"""The configuration of each hop of a running edge, in the order of a request, for `status --output json`."""
 
 from __future__ import annotations
 

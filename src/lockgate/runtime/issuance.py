@@ -1,8 +1,8 @@
-"""A line for each cert-manager Certificate: how it was issued, or the deepest reason known why not.
+"""A line for each cert-manager Certificate: how it was issued, or the most specific reason why not.
 
-A Certificate that waits says only that its Secret does not exist. What it waits for stands further down: Certificate,
-CertificateRequest, Order, Challenge, each made by the one before it and named by its owner reference, and the issuer
-beside them. Each has conditions or a reason in its status, its latest event, and the error of its last try.
+A waiting Certificate only reports that its Secret does not exist. The reason is further down the chain of owner
+references: Certificate, CertificateRequest, Order, Challenge; or in the issuer. Each has conditions or a reason in its
+status, its latest event, and the error of its last attempt.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def certificates(state: State) -> Iterator[Line]:
             yield Line("certificate", name, Readiness.READY, _issued_how(state, certificate))
             continue
         causes = list(_causes(state, owned, certificate))
-        # The deepest comes first; one that will not change by itself goes before one that is tried again.
+        # The most specific comes first; a permanent cause precedes one that is retried.
         cause = min(causes, key=lambda each: _URGENCY.index(each.state))
         yield Line("certificate", name, cause.state, cause.text)
 
@@ -52,7 +52,7 @@ def _issued_how(state: State, certificate: Certificate) -> str:
 
 
 def _causes(state: State, owned: _Owned, certificate: Certificate) -> Iterator[_Cause]:
-    """At least one, the deepest first."""
+    """At least one cause, the most specific first."""
     for request in reversed(owned.by(certificate, CertificateRequest)[-1:]):
         for order in owned.by(request, Order):
             for challenge in owned.by(order, Challenge):
@@ -160,7 +160,7 @@ def _issuer(state: State, certificate: Certificate) -> Issuer | ClusterIssuer | 
 
 
 def _whether_made(state: State, issuer: Issuer | ClusterIssuer, secret: str) -> Readiness:
-    """Whether the Secret of a CA exists and is no good, will be made by a Certificate, or is made by nobody."""
+    """Whether a CA's Secret exists but is invalid, will be created by a Certificate, or is created by nothing."""
     namespace = issuer.namespace or (state.supply.cluster_resource_namespace if state.supply else "")
     if state.cluster.get(Secret, secret, namespace):
         return Readiness.FAILED
@@ -169,5 +169,5 @@ def _whether_made(state: State, issuer: Issuer | ClusterIssuer, secret: str) -> 
 
 
 def _trouble(state: State, resource: Resource) -> str:
-    """What the latest event about an object warns of, or the error of its last try; "" for nothing."""
+    """The latest warning event of an object, or the error of its last attempt; "" for none."""
     return state.cluster.warnings.get(resource.metadata.uid, "") or state.retried.get(resource.key, "")

@@ -1,4 +1,4 @@
-"""The key pairs that a supply asks for, made once each: a saved file must not give the gateway another certificate."""
+"""The key pairs of a supply, created once: a saved file must not change a gateway's certificate."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Keeps the Kubernetes API equal to the user's files, and to what is supplied beside them.
+"""Keeps the Kubernetes API equal to the user's files and the supplied objects.
 
-The files and other clients of the API may disagree. A file counts when it is saved: a changed object is applied over
-what anybody else made of it, and one that somebody deleted is created again. Until then, what others did stays.
-docs/reference/state.md has it all.
+Files and other clients of the API may disagree. A file counts when it is saved: a changed object is applied over
+changes of other clients, and an object that another client deleted is created again. Until then, other clients' changes
+stay. See docs/reference/state.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lockgate.runtime.pace import Pace
 
 MANAGER = "lockgate"
 
-# Others lean on these: a namespace before what is in it, a class before the Ingresses of it.
+# Kinds that others depend on come first: a namespace before its objects, a class before its Ingresses.
 _ORDER = (
     "Namespace",
     "CustomResourceDefinition",
@@ -38,7 +38,7 @@ _FIRST = {kind: rank for rank, kind in enumerate(_ORDER)}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object as it ought to be. `position` is None for what is supplied."""
+    """A desired object. `position` is None for a supplied one."""
 
     manifest: JsonObject
     position: Position | None
@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load did, by object; and what the API refused."""
+    """The results of a load by object, and the API's refusals."""
 
     created: list[ObjectKey] = field(default_factory=list)
     changed: list[ObjectKey] = field(default_factory=list)
@@ -69,14 +69,14 @@ class Loader:
 
     @property
     def applied(self) -> Set[ObjectKey]:
-        """What the API has taken."""
+        """The objects that the API has accepted."""
         return self._loaded.keys()
 
     async def load(self, manifests: Manifests, supplied: Sequence[Object], saved: Set[str] = frozenset()) -> Loaded:
-        """Apply what is new or changed, delete what is gone. What the API refuses stays as it was before.
+        """Applies new and changed objects, and deletes removed ones. Objects that the API refuses stay as before.
 
-        Objects of the files that were `saved` are created again if somebody deleted them; what is supplied, whatever
-        file was saved. A long load gives way to the edge's other work.
+        Objects in `saved` files are created again if another client deleted them; supplied objects after any saved
+        file. A long load yields to the edge's other work.
         """
         pace = Pace()
         wanted = await self._wanted(manifests, supplied, pace)
@@ -96,7 +96,7 @@ class Loader:
         before = self._loaded.get(key)
         verdict = loaded.created if before is None else loaded.changed
         if before is not None and before.manifest == wanted.manifest:
-            self._loaded[key] = wanted  # its position may be another one
+            self._loaded[key] = wanted  # its position may have changed
             is_saved = wanted.position.file in saved if wanted.position else bool(saved)
             if not is_saved or self._store.storage.get(key):
                 return
@@ -136,11 +136,11 @@ class Loader:
         try:
             await self._store.delete(self._store.model(versions, key.kind), key.name, key.namespace)
         except NotFound:
-            return  # somebody deleted it with kubectl
+            return  # another client deleted it
 
 
 def describe(loaded: Loaded) -> str:
-    """One line of what a load did."""
+    """One line about the results of a load."""
     parts = [
         f"{verb} {_listed(keys)}"
         for verb, keys in (
