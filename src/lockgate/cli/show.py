@@ -60,7 +60,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: 
     for fault in faults:
         if fault.severity is not Severity.INFO or output == "text":
             print_fault(diagnose(fault, locate))
-    return int(not manifests.usable or any(fault.severity is Severity.ERROR for fault in faults))
+    return int(not planned.manifests.usable or any(fault.severity is Severity.ERROR for fault in faults))
 
 
 def _lines(stack: Mapping[str, Any]) -> Iterator[str]:

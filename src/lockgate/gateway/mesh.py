@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-import yaml
 from pydantic import ValidationError
 
 from lockgate.gateway.durations import seconds
+from lockgate.resources import source
+from lockgate.resources.chunks import Chunk
 from lockgate.resources.kinds import HTTPRetry
 from lockgate.resources.model import JsonObject
 
@@ -90,9 +91,9 @@ def proxy_settings(config: JsonObject, annotation: str) -> HttpSettings:
     Raises `ValueError` if the annotation is not a YAML mapping.
     """
     try:
-        own = yaml.safe_load(annotation) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML: {error}") from error
+        own = source.load(Chunk("proxy.istio.io/config", 0, annotation), []) or {}
+    except source.Unreadable as error:
+        raise ValueError(error.fault.message) from error
     if not isinstance(own, dict):
         raise ValueError("not a mapping")
     return _http(config, _merge(_object(config, "defaultConfig"), own))
