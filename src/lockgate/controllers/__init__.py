@@ -1,1 +1,1 @@
-"""The actors, each named after the component that it stands for."""
+"""Controllers, each named after the component that it replaces."""

@@ -1,4 +1,4 @@
-"""The one module that reaches boto3. Blocking calls run on threads; clients are made once per service."""
+"""The only module that uses boto3. Blocking calls run on threads; each service's client is created once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeAlias
 
-JsonValue = Any  # botocore's answers are untyped; controllers read them into values at once
+JsonValue = Any  # botocore's responses are untyped; controllers convert them to values
 
 Send: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
-"""Method, URL, headers and body of a signed request to status, headers and body of its answer; may block."""
+"""From method, URL, headers and body of a signed request to status, headers and body of its response; may block."""
 
 
 def preload() -> None:
-    """Import boto3 now rather than at the first call."""
+    """Imports boto3 now instead of at the first call."""
     import boto3  # noqa: F401
 
 
 class AwsError(Exception):
-    """An error answer: `code` and `message` as the service gave them, e.g. ``CertificateNotFound``."""
+    """An error response: `code` and `message` are the service's, for example ``CertificateNotFound``."""
 
     def __init__(self, service: str, operation: str, code: str, message: str) -> None:
         super().__init__(f"{service} {operation}: {code}: {message}")
@@ -35,7 +35,7 @@ class AwsError(Exception):
 class Aws:
     """An account in a region. `endpoint` is the embedded API's address, or None for AWS itself.
 
-    With `send`, requests are handed over to it, as they would go over the wire, rather than sent to the endpoint.
+    With `send`, requests are passed to it, in wire format, instead of being sent to the endpoint.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._paginators: dict[tuple[Any, str], Any] = {}
         self._session: Any = None
-        self._making = threading.Lock()  # boto3 sessions make clients one at a time
+        self._making = threading.Lock()  # boto3 sessions are not thread-safe
 
     async def call(self, service: str, operation: str, **parameters: JsonValue) -> JsonValue:
         """`operation` is boto3's method name (``describe_listeners``). Raises `AwsError`."""
@@ -64,7 +64,7 @@ class Aws:
         return await loop.run_in_executor(self._threads, self._call, service, operation, parameters)
 
     async def list(self, service: str, operation: str, key: str, **parameters: JsonValue) -> list[JsonValue]:
-        """All pages of a listing, joined: the items under `key`."""
+        """The items under `key` of all pages of a listing."""
         loop = asyncio.get_running_loop()
         return list(await loop.run_in_executor(self._threads, self._list, service, operation, key, parameters))
 
@@ -85,7 +85,7 @@ class Aws:
             return [item for page in pages for item in page.get(key, ())]
 
     def _paginator(self, client: Any, operation: str) -> Any:
-        """botocore makes a class for each that is asked for."""
+        """Cached, because botocore creates a class for each paginator."""
         at = (client, operation)
         if at not in self._paginators:
             self._paginators[at] = client.get_paginator(operation)
@@ -109,7 +109,7 @@ class Aws:
         client = self._session.client(
             service,
             endpoint_url=self._endpoint,
-            # The service says what is wrong with parameters, as it does to the components' own SDKs.
+            # The service validates parameters, as for the components' own SDKs.
             config=Config(
                 max_pool_connections=16,
                 retries={"mode": "standard", "max_attempts": 3},
@@ -121,7 +121,7 @@ class Aws:
         return client
 
     def _hand_over(self, request: Any, **_: Any) -> Any:
-        """botocore takes what a handler of `before-send` returns for the answer."""
+        """botocore uses the result of a `before-send` handler as the response."""
         from botocore.awsrequest import AWSResponse
         from botocore.compat import HTTPHeaders
         from urllib3 import HTTPResponse
@@ -147,5 +147,5 @@ def _errors(service: str, operation: str) -> Iterator[None]:
     except ClientError as error:
         detail = error.response.get("Error", {})
         raise AwsError(service, operation, detail.get("Code", ""), detail.get("Message", str(error))) from error
-    except BotoCoreError as error:  # no answer at all: refused connections, no credentials
+    except BotoCoreError as error:  # no response: a refused connection, no credentials
         raise AwsError(service, operation, type(error).__name__, str(error)) from error

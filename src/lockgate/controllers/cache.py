@@ -1,7 +1,7 @@
-"""The objects of a cluster as watches keep them: the one cache of all controllers.
+"""The objects of a cluster, kept by watches: the one cache that all controllers share.
 
-A `Mirror` holds one kind and reports each change with the object before and after it. A `Cache` holds several kinds
-and gives `Objects`: a view of one moment that never changes, so that a thread may read it while watches go on.
+A `Mirror` holds one kind and reports each change with the object before and after it. A `Cache` holds several kinds and
+returns `Objects`: an immutable snapshot, which a thread may read while watches continue.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Mirror(Generic[ResourceT]):
     """All objects of a kind by namespace and name.
 
     `changed` is called with the object before and after each change; the first is None for a new object, the second
-    for a deleted one. `synced` is set once everything that existed at the start is there.
+    for a deleted one. `synced` is set once all objects that existed at the start are there.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Mirror(Generic[ResourceT]):
         self._changed = changed
 
     async def run(self, kubernetes: Kubernetes) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         async for change in kubernetes.watch(self._kind):
             if change.type == "SYNCED":
                 self.synced.set()
@@ -49,13 +49,13 @@ class Mirror(Generic[ResourceT]):
 
 
 class Objects:
-    """The objects of a cluster at one moment."""
+    """The objects of a cluster at one time."""
 
     def __init__(self, kinds: Mapping[type[Resource], _OfKind]) -> None:
         self._kinds = kinds
 
     def all(self, kind: type[ResourceT]) -> list[ResourceT]:
-        """The very same list for as long as no object of the kind changes."""
+        """The same list object as long as no object of the kind changes."""
         return cast("list[ResourceT]", self._kinds[kind].listed)
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
@@ -69,13 +69,13 @@ class _OfKind:
 
 
 class Cache:
-    """Objects by kind. `changed` is called for every kind once all has been listed, then at each change."""
+    """Objects by kind. `changed` is called for every kind after the initial listing, and then for each change."""
 
     def __init__(self, kinds: Collection[type[Resource]], changed: Callable[[type[Resource]], None]) -> None:
         self._mirrors: dict[type[Resource], Mirror[Any]] = {
             kind: Mirror(kind, partial(self._note, kind)) for kind in kinds
         }
-        self._views: dict[type[Resource], _OfKind] = {}  # of what has not changed since
+        self._views: dict[type[Resource], _OfKind] = {}  # of kinds without changes since
         self._changed = changed
         self.synced = False
 
@@ -88,7 +88,7 @@ class Cache:
         return self.now().all(kind)
 
     async def run(self, kubernetes: Kubernetes) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for mirror in self._mirrors.values():
                 tasks.create_task(mirror.run(kubernetes))

@@ -1,4 +1,4 @@
-"""`/metrics`: the load balancers' CloudWatch metrics and, under Envoy's own names, what the gateways count."""
+"""`/metrics`: CloudWatch metrics of load balancers, and Envoy's counters of gateways under their own names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Metrics:
 
 
 async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:
-    """An Envoy's counters and gauges; none while it is not there."""
+    """An Envoy's counters and gauges; empty while it is unavailable."""
     answers = [await _answer(edge, node, f"/stats?format=json&type={kind}") for kind in ("Counters", "Gauges")]
     return {
         each["name"]: each["value"]

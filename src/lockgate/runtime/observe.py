@@ -1,7 +1,7 @@
 """Reads a running edge once: both APIs, the Envoys and DNS become one `State`.
 
-Everything that has to be awaited is awaited first, and the rest is read in one go. A large edge has thousands of hosts,
-so asking DNS about them gives way to the loop's other work.
+All awaits come first; the rest is read without interruption, so that it is consistent. A large edge has thousands of
+hosts, so DNS queries yield to the loop's other work.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from lockgate.runtime.observed import Balancing, Cluster, Proxy, State
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.running import RunningEdge
 
-_DOUBTED_EVERY = 5.0  # s; then hosts that resolved are asked about again
+_DOUBTED_EVERY = 5.0  # seconds, after which resolved hosts are queried again
 
 
 class Observer:
-    """Remembers which hosts resolved, for as long as no zone and no load balancer has changed.
+    """Remembers which hosts resolved, until a zone or load balancer changes.
 
-    While thousands of records are being made, each look asks about the missing ones only.
+    While thousands of records are being created, each observation queries only the missing ones.
     """
 
     def __init__(self, edge: RunningEdge) -> None:
@@ -62,7 +62,7 @@ class Observer:
     async def _which_resolve(self, hosts: tuple[str, ...], zones: tuple[Zone, ...]) -> Mapping[str, tuple[str, ...]]:
         edge, pace = self._edge, Pace()
         asked = (hosts, dict(edge.addresses))
-        # The server gives the same zones as long as nothing changed, and comparing thousands of records is slow.
+        # The server returns the same zones object while nothing changes, and comparing thousands of records is slow.
         if self._zones is zones and self._asked == asked:
             return self._resolved
         found: dict[str, tuple[str, ...]] = {}

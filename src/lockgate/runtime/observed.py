@@ -1,7 +1,7 @@
-"""A running edge at one moment, as a value: what `report`, `hops` and `status` read, and nothing else.
+"""A running edge at one time, as a value: the only input of `report`, `hops` and `status`.
 
-`runtime.observe` fills it from the two APIs, the Envoys and DNS. Readers of it are pure functions, so that what an edge
-says about itself is tested without one.
+`runtime.observe` creates it from the two APIs, the Envoys and DNS. Its readers are pure functions, so an edge's reports
+are tested without an edge.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from lockgate.resources.model import ObjectKey, Resource, ResourceT
 from lockgate.resources.reader import Document
 from lockgate.xds.snapshot import EMPTY, Snapshot
 
-_SIDE_NOTES = frozenset({"NotServed"})  # of what has no effect here, whatever becomes of the object
+_SIDE_NOTES = frozenset({"NotServed"})  # about settings without effect, independent of the object's state
 
 
 class Cluster:
-    """The Kubernetes API's objects at one moment. Values are typed when they are asked for, and once."""
+    """The Kubernetes API's objects at one time. Values are parsed on demand, once."""
 
     def __init__(self, objects: Mapping[GroupKind, Mapping[tuple[str, str], Stored]]) -> None:
-        """`objects` by kind, and by namespace and name; they must not change afterwards."""
+        """`objects` are by kind, namespace and name; they must not change afterwards."""
         self._objects = objects
         self._lists: dict[GroupKind, tuple[Resource, ...]] = {}
         self._warnings: dict[str, str] | None = None
@@ -63,7 +63,7 @@ class Cluster:
 
     @property
     def warnings(self) -> Mapping[str, str]:
-        """What the latest event about an object warns of, by the object's uid."""
+        """The latest warning event of each object, by the object's UID."""
         if self._warnings is None:
             events = (event for event in self.all(Event) if event.reason not in _SIDE_NOTES)
             latest = {event.involved_object.uid: event for event in sorted(events, key=_when)}
@@ -72,13 +72,13 @@ class Cluster:
 
 
 def _when(event: Event) -> tuple[str, str]:
-    """Times have whole seconds; names go by the time, too."""
+    """Times have whole seconds, so the name, which contains the time, breaks ties."""
     return event.last_timestamp, event.name.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Balancing:
-    """The load balancers that are served, and what becomes of them.
+    """The load balancers that are served, and their state.
 
     `addresses` are by DNS name in lower case, `ports` by that and the listener's port. `targets` (``id:port`` to state)
     and `complaints` (of health checks) are by target group. `current` is False while the AWS API has changes that are
@@ -101,8 +101,8 @@ class Balancing:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One Envoy. `trouble` says what is wrong with its process. `settled` says that it has accepted all of `snapshot`;
-    `gateway` is None for the load balancers'."""
+    """One Envoy. `trouble` describes the fault of its process. `settled` means that it has accepted all of `snapshot`;
+    `gateway` is None for the load balancers' Envoy."""
 
     pid: int | None = None
     restarts: int = 0
@@ -115,7 +115,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything at one moment. `about` has names, addresses and paths, and no secret.
+    """The whole edge at one time. `about` has names, addresses and paths, and no secrets.
 
     `documents` are the user's objects, `applied` the keys of those that the API accepted. `refused` are those that are
     not served as they are, each with the fault, which may be another's: an Ingress spoils its whole group. `retried`

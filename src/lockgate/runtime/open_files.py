@@ -1,4 +1,4 @@
-"""How many files the supervisor, and the Envoys that it starts, may have open."""
+"""The limit of open files for the supervisor and its Envoys."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _WANTED = 65_536
 
 
 def allow_many_open_files() -> None:
-    """Raise the soft limit as far as the system lets us: many have 1,024 files for the sake of old programs that call
-    select(), and a few hundred idle clients would stop the edge."""
+    """Raises the soft limit as far as allowed. Many systems set 1,024 files for old programs that call select(), and a
+    few hundred idle clients would stop the edge."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return
     wanted = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
     if wanted > soft:
-        with suppress(OSError, ValueError):  # macOS has a limit of its own beside the hard one
+        with suppress(OSError, ValueError):  # macOS has another limit below the hard one
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

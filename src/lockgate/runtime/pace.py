@@ -1,4 +1,4 @@
-"""Lets long work on the event loop give way to everything else that runs there."""
+"""Lets long work on the event loop yield to other work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeAlias, TypeVar
 
 ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Generator[None, None, ResultT]
-"""Long work that is pure: it yields between its steps, for whoever runs it to do something else, and returns."""
+"""Long pure work: it yields between its steps, so that its caller may do something else, and returns the result."""
 
-SLICE = 0.01  # s
+SLICE = 0.01  # seconds
 
 
 class Pace:
-    """Await `keep` between the steps of long work: now and then it lets others run."""
+    """Await `keep` between the steps of long work: it lets others run when a slice is over."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

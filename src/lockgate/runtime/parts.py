@@ -1,4 +1,4 @@
-"""The parts of an edge as people see them: a line each. Light to import, for the commands that only print."""
+"""The parts of an edge as users see them, one line each. Cheap to import, for commands that only print."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lockgate.resources.faults import Fault
 
 
 class Readiness(StrEnum):
-    """`FAILED` is tried again and may come right. `REFUSED` and `UNSERVED` stay until the manifests change: an object
-    that is refused, and what nothing here serves. Nobody waits for those."""
+    """`FAILED` is retried and may recover. `REFUSED` and `UNSERVED` stay until the manifests change: an object that is
+    refused, or something that is not served here. `up` does not wait for those."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -23,7 +23,7 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One part of the edge. `detail` says what it serves, what it waits for, or why it does not come."""
+    """One part of the edge. `detail` says what it serves, what it waits for, or why it fails."""
 
     part: str
     name: str
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`shortfall` counts what a ready edge leaves out: ``2 objects refused``. `refused` are those objects."""
+    """`shortfall` counts what a ready edge lacks, such as ``2 objects refused``. `refused` are those objects."""
 
     lines: tuple[Line, ...]
     faults: tuple[Fault, ...]
@@ -43,24 +43,24 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Whether everything is that can be."""
+        """Whether everything that can be ready is."""
         return not any(line.state in (Readiness.WAITING, Readiness.FAILED) for line in self.lines)
 
     @property
     def complete(self) -> bool:
-        """Whether it is ready and nothing was refused. A host that no load balancer serves does not count: many
-        manifests have hosts for inside a cluster."""
+        """Whether it is ready and nothing was refused. Hosts that no load balancer serves do not count, because many
+        manifests have cluster-internal hosts."""
         lost = any(line.state is Readiness.UNSERVED and line.part != "dns" for line in self.lines)
         return self.ready and not self.refused and not self.failed and not lost
 
     @property
     def failed(self) -> tuple[Line, ...]:
-        """The parts that are not as the manifests have them, and will not be soon."""
+        """The parts that differ from the manifests and will not recover soon."""
         return tuple(line for line in self.lines if line.state in (Readiness.FAILED, Readiness.REFUSED))
 
 
 class Reporter(Protocol):
-    """Reports what happens: to a terminal, a program, the command behind a detached edge."""
+    """Reports events to a terminal, a program, or the command behind a detached edge."""
 
     def line(self, line: Line) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Local ports for what listens elsewhere on other numbers: 443 of a load balancer, 8443 of a gateway Pod."""
+"""Local ports for listeners with other port numbers: 443 of a load balancer, 8443 of a gateway Pod."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import socket
 from hashlib import blake2b
 from pathlib import Path
 
-# Below the range from which systems take the ports of outgoing connections, so that a port found free stays free.
+# Below the range of ephemeral ports, so that a free port stays free.
 _FIRST, _COUNT = 20000, 10000
 
 
 def _ephemeral_floor() -> int:
-    """The first port that outgoing connections may take (Linux; elsewhere it is 49152 or higher)."""
+    """The first ephemeral port (Linux; elsewhere it is 49152 or higher)."""
     try:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except (OSError, ValueError, IndexError):
@@ -19,7 +19,7 @@ def _ephemeral_floor() -> int:
 
 
 class Ports:
-    """Hands out free ports, each once. The same edge name gets the same ports again, where they are free."""
+    """Assigns free ports, each once. The same edge name gets the same ports again, if they are free."""
 
     def __init__(self, edge: str) -> None:
         self._edge = edge
@@ -27,7 +27,7 @@ class Ports:
         self._count = min(_COUNT, max(_ephemeral_floor() - _FIRST, 1000))
 
     def free(self, address: str, wanted: int, purpose: str = "") -> int:
-        """A free port on `address`: the wanted one if an ordinary user may have it, else one of our own range."""
+        """A free port on `address`: the wanted one if an unprivileged user may use it, else one of Lockgate's range."""
         if wanted >= 1024 and self._take(address, wanted):
             return wanted
         seed = int.from_bytes(blake2b(f"{self._edge}/{purpose or wanted}".encode(), digest_size=8).digest())

@@ -1,4 +1,4 @@
-"""The objects that are not served as they are written, each with its fault."""
+"""The objects that are not served as written, each with its fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lockgate.runtime.loader import Loaded
 
 
 def refused(read: Iterable[Fault], loaded: Loaded, stacks: Stacks) -> Mapping[ObjectKey, Fault]:
-    """By the reader, by the Kubernetes API, or by the load balancer controller; the first of them counts."""
+    """Objects refused by the reader, the Kubernetes API, or the load balancer controller; the first of them counts."""
     found: dict[ObjectKey, Fault] = {}
     for fault in (*read, *loaded.faults):
         if fault.severity is Severity.ERROR and isinstance(fault.origin, Origin):
@@ -20,8 +20,8 @@ def refused(read: Iterable[Fault], loaded: Loaded, stacks: Stacks) -> Mapping[Ob
 
 
 def of_stacks(stacks: Stacks, loaded: Loaded) -> Iterator[Fault]:
-    """Faults of load balancers, less those about an object that the API refused. It has the object as it was before,
-    or not at all; what is wrong with that would be a second fault for one mistake."""
+    """Faults of load balancers, except those about objects that the API refused: the API has the previous version or
+    none, and its fault would be a second report of one mistake."""
     for fault in stacks.faults:
         if not (isinstance(fault.origin, Origin) and fault.origin.key in loaded.refused):
             yield fault

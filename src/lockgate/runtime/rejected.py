@@ -1,4 +1,4 @@
-"""What the Envoys of an edge reject, as faults of the manifests that it comes from."""
+"""Rejections by Envoys, as faults of the manifests that caused them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def faults(state: State) -> Iterator[Fault]:
 
 
 def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | None:
-    """What keeps all of a resource from being served, of this load balancer or of none in particular."""
+    """The rejection that prevents a whole resource from being served, for this load balancer or for none in
+    particular."""
     whole = (each for each in rejections if not each.left_out)
     return next((each for each in whole if each.source.balancer in ("", balancer)), None)
 
 
 def _in_stacks(state: State, source: Source) -> Origin | None:
-    """Where the Ingresses have a rule of a live load balancer. None for one that another client made."""
+    """The Ingress rule of a live load balancer. None for a load balancer of another client."""
     names = balancer_names.live(state.balancing.all, state.cluster.all(Ingress))
     for stack in state.stacks.stacks if state.stacks else ():
         for owner, made in balancer_names.desired(stack):

@@ -1,7 +1,7 @@
-"""Kustomizations and Helm charts among the user's files, rendered with the user's own programs.
+"""Kustomizations and Helm charts among the user's files, rendered with the user's programs.
 
-A folder is planned before anything runs: which kustomizations and charts are rendered, and which files are parts of
-them and not manifests of their own. What a program printed is kept until one of its sources changes.
+Each folder is planned before anything runs: which kustomizations and charts to render, and which files are parts of
+them instead of manifests. A program's output is kept until one of its sources changes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from lockgate.resources.model import kinds
 from lockgate.runtime import tools
 from lockgate.runtime.contents import CHART, Folder, Signature, content, signature
 
-_MOST = 20  # are rendered of one path
-_LONGEST = 60.0  # s for all of them together
+_MOST = 20  # renderings per path
+_LONGEST = 60.0  # seconds for all of them together
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """Something that a program renders. `file` describes it and is where it is reported; `sources` are the files and
-    folders that it is made of. `shown` is the command without what we add to it."""
+    """Something that a program renders. `file` describes it and is the place of its faults; `sources` are its files and
+    folders. `shown` is the command without Lockgate's additions."""
 
     folder: str
     file: str
@@ -40,7 +40,7 @@ class Rendering:
 
     @property
     def label(self) -> str:
-        """Names what is printed as a file is named: its lines are those of the command's output."""
+        """The file name of the output; lines refer to the command's output."""
         return str(PurePath(self.folder, f"<{' '.join(self.shown.split()[:2])}>"))
 
     @property
@@ -50,7 +50,7 @@ class Rendering:
 
 @dataclass(slots=True)
 class Plan:
-    """`files` are manifests as they are; `faults` say what is neither read nor rendered."""
+    """`files` are plain manifests; `faults` report what is neither read nor rendered."""
 
     files: list[str]
     renderings: list[Rendering] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Renderer:
 
     @property
     def sources(self) -> frozenset[str]:
-        """Files and folders of everything that was rendered: beyond the user's paths, too."""
+        """Files and folders of all renderings, including those beyond the user's paths."""
         return frozenset().union(*(each.sources for each in self._renderings))
 
     def printed_from(self, files: Collection[str]) -> frozenset[str]:
@@ -85,7 +85,7 @@ class Renderer:
         self.uses_values = False
 
     def plan(self, root: str, folder: Folder) -> Plan:
-        """What to do with the files below a path of the user's."""
+        """What to do with the files below one of the user's paths."""
         plan = Plan(list(folder.files))
         if folder.kustomizations:
             _Kustomizations(root, folder, plan).plan()
@@ -135,7 +135,7 @@ class Renderer:
 
 
 def _api_versions() -> list[str]:
-    """What charts ask `.Capabilities.APIVersions` for, of the groups that a cluster has by its add-ons."""
+    """The value of `.Capabilities.APIVersions` for charts: the groups of a cluster's add-ons."""
     found = set()
     for model in kinds().values():
         kind = model.KIND
@@ -159,7 +159,7 @@ class _Kustomizations:
         self._read_parts()
 
     def _read_parts(self) -> None:
-        """Read the kustomizations beyond the path, which those below it build on."""
+        """Reads the kustomizations beyond the path that those below it build on."""
         waiting = [part for each in self._found.values() for part in each.parts]
         while waiting:
             part = waiting.pop()
@@ -191,7 +191,7 @@ class _Kustomizations:
         self._plan.files = kept
 
     def _choice(self) -> Choice:
-        if self._root in self._found:  # what the user has named is what they mean
+        if self._root in self._found:  # the user has named it explicitly
             others = sorted(set(self._found) - self._reach([self._root]))
             return Choice((self._root,), {each: (self._root,) for each in others if not self._all[each].is_component})
         return choose(self._found, self._all)
@@ -207,7 +207,7 @@ class _Kustomizations:
         return codes.OUTSIDE_KUSTOMIZATION.at(Position(self._all[self._root].file, 1), files=named)
 
     def _parts(self, choice: Choice, rendered: frozenset[str]) -> frozenset[str]:
-        """Files that are not manifests of their own, because a kustomization has them."""
+        """Files that belong to a kustomization and are not manifests themselves."""
         found = set(rendered)
         used: dict[str, int] = {}
         for each in self._all.values():
@@ -215,7 +215,7 @@ class _Kustomizations:
         for folder in choice.variants:
             for part in self._reach([folder]):
                 used[part] = used.get(part, 0) + 1
-        # Of variants nothing is read but what they share.
+        # Of variants only their shared base is read.
         return frozenset(found | {part for part, count in used.items() if count == 1})
 
     def _reach(self, folders: Sequence[str]) -> frozenset[str]:
@@ -230,7 +230,7 @@ class _Kustomizations:
 
 
 def _argument(path: str) -> str:
-    """A path that no program takes for an option."""
+    """A path that no program interprets as an option."""
     return f"./{path}" if path.startswith("-") else path
 
 
@@ -251,7 +251,7 @@ def _kustomization_file(folder: Path) -> Path | None:
 
 
 def _yaml(file: Path) -> dict[str, Any]:
-    """A file's first document, if it is a map; empty otherwise: the program that renders says what is wrong."""
+    """A file's first document if it is a map, else empty: the renderer reports the error."""
     data = content(file)
     if isinstance(data, Fault):
         return {}
@@ -267,7 +267,7 @@ def _yaml(file: Path) -> dict[str, Any]:
 
 
 def _signed(sources: frozenset[str]) -> _Signed:
-    """Differs whenever a source was written, replaced, made or removed."""
+    """Differs whenever a source was written, replaced, created or removed."""
     return tuple(sorted((path, signature(path)) for each in sources for path in _files(each)))
 
 

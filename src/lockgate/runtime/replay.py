@@ -1,4 +1,5 @@
-"""A predicted request, really sent: through the edge's proxy, with the edge's CA, and held against the prediction."""
+"""Sends a predicted request through the edge's proxy, with the edge's CA, and compares the result with the
+prediction."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ from typing import Any
 
 from lockgate.trace.model import Request
 
-_PATIENCE = 15.0  # s
+_PATIENCE = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a client saw. `status` None is a connection that failed, and `error` says how.
+    """What a client observed. With `status` None the connection failed, and `error` says how.
 
-    `backend` is ``namespace/service:port`` where the built-in echo answered, with the path and headers that it saw.
+    `backend` is ``namespace/service:port`` if the built-in echo answered, with the path and headers that it received.
     """
 
     status: int | None
@@ -27,7 +28,7 @@ class Observed:
 
 
 def send(request: Request, about: Mapping[str, Any]) -> Observed:
-    """`about` is what a supervisor says about itself."""
+    """`about` is the supervisor's description of itself."""
     import httpx
 
     context = ssl.create_default_context(cafile=about["files"]["ca_bundle"])
@@ -62,11 +63,11 @@ def _echoed(answer: Any) -> tuple[str, str]:
 
 
 def differences(predicted: Mapping[str, Any], observed: Observed) -> Iterator[str]:
-    """A sentence for each part of a prediction (`trace.text.as_json`) that the wire contradicts."""
+    """A sentence for each part of a prediction (`trace.text.as_json`) that the observation contradicts."""
     ending = predicted["ending"]
     status = ending["status"]
     if status is None and ending["backend"] is None:
-        # The proxy answers for a name that does not resolve or a port that nobody listens on.
+        # The proxy answers for names that do not resolve and ports without a listener.
         if observed.status is not None and observed.status < 500:
             yield f"predicted that no answer comes, observed {observed.status}"
         return

@@ -1,4 +1,4 @@
-"""What an edge says about itself: a line for each part, what is wrong, and where it serves. Pure, from a `State`."""
+"""An edge's report: a line for each part, all faults, and its URLs. Pure, from a `State`."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def hosts(state: State) -> tuple[str, ...]:
 
 
 def _urls(state: State, elsewhere: AbstractSet[str]) -> Iterator[str]:
-    """Of the hosts that load balancers serve; without any, of their own names, which no certificate has.
+    """The URLs of hosts that load balancers serve or, without any, of their DNS names, which no certificate covers.
 
-    `elsewhere` are hosts that do not lead to a load balancer.
+    `elsewhere` are hosts that do not resolve to a load balancer.
     """
     named = [host for host in hosts(state) if host not in elsewhere]
     balancing = state.balancing
@@ -137,7 +137,7 @@ def _urls(state: State, elsewhere: AbstractSet[str]) -> Iterator[str]:
 
 
 def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:
-    """Protocol and port of each listener; behind one for TCP is what its port is for."""
+    """Protocol and port of each listener; for TCP listeners, those of the load balancer behind."""
     for listener in balancer.listeners:
         if not isinstance(listener, TcpListener):
             yield listener.protocol, listener.port
@@ -154,7 +154,7 @@ def _url(protocol: str, host: str, port: int) -> str:
 
 
 def shortened(hosts: Sequence[str]) -> str:
-    """The first four hosts; one below a host that is listed too by its first part: ``tidewater.example, www``."""
+    """The first four hosts. A host below another one is shortened to its first label: ``tidewater.example, www``."""
     listed = frozenset(hosts)
     shown = [_below(host, listed) for host in hosts[:4]]
     return ", ".join([*shown, f"{len(hosts) - 4} more"] if len(hosts) > 4 else shown)

@@ -1,7 +1,7 @@
-"""A running edge: every place and every actor, put together.
+"""A running edge: all embedded services and controllers, assembled.
 
-What others talk to listens first, while Envoy starts and the AWS API's slow imports run on a thread of their own.
-From then on nothing is ordered: each actor watches an API and does its part when it can.
+Services that others use listen first, while Envoy starts and the AWS API's slow imports run on a thread. After that
+there is no order: each controller watches an API and acts when it can.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ LETS_ENCRYPT = frozenset(
 ISTIO_DRAIN_SECONDS = 45  # `drainDuration` of Istio's ProxyConfig
 _NODE_ADDRESS = "172.31.0.10"
 _NODE = "ip-172-31-0-10"
-_FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # s, after an actor failed as a whole
+_FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # seconds, after a controller crashed
 
 
 @dataclass
 class Progress:
-    """When what was done, in seconds since the command began: for `status` and the benchmarks."""
+    """When each step was done, in seconds since the command started: for `status` and the benchmarks."""
 
     began: float
     marks: list[tuple[str, float]] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Progress:
 
 
 class RunningEdge:
-    """One edge, from its manifests to its two Envoys. `run` starts it and keeps it until cancelled."""
+    """One edge, from its manifests to its two Envoys. `run` starts it and runs it until cancelled."""
 
     def __init__(self, options: Options, folder: StateFolder, progress: Progress) -> None:
         self.options = options
@@ -112,7 +112,7 @@ class RunningEdge:
         self._solver_secret = secrets.token_urlsafe(30)
 
     async def run(self, manifests: Manifests, started: Callable[[], Awaitable[None]]) -> None:
-        """`started` runs once everything listens; when all of it is ready is for the report to say.
+        """`started` runs once everything listens; `report` decides when it is ready.
 
         Raises `PortInUse`, `EnvoyNotFound`, OSError.
         """
@@ -136,7 +136,7 @@ class RunningEdge:
 
         An object that somebody deleted is created again when its file is among the `saved`.
         """
-        # What is pure and may take seconds is done on a thread, so that the edge answers meanwhile.
+        # Pure work that may take seconds runs on a thread, so that the edge stays responsive.
         planned = await asyncio.to_thread(
             plan, manifests, self.options, settle=settle, secret_access_key=self._solver_secret
         )
@@ -157,16 +157,16 @@ class RunningEdge:
         return loaded
 
     def locate(self, origin: Origin) -> Position | None:
-        """Where the files have an origin now: whoever holds this finds the line that it moved to."""
+        """The current position of an origin: holders of this function always find the line to which it has moved."""
         return self._positions(origin)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is supplied, a sentence each."""
+        """The supplied resources, one sentence each."""
         return self.supply.notes if self.supply else ()
 
     def about(self) -> dict[str, Any]:
-        """Names, addresses and paths: what the edge tells anybody who asks. No secret is in it."""
+        """Names, addresses and paths, for anyone who queries the edge. It has no secrets."""
         return {
             "name": self.options.name,
             "addresses": {
@@ -192,7 +192,7 @@ class RunningEdge:
         }
 
     def about_with_key(self) -> dict[str, Any]:
-        """The same with the dummy AWS key, for the file that only its owner may read."""
+        """The same with the dummy AWS key, for the file that only the owner may read."""
         about = self.about()
         return {**about, "aws": {**about["aws"], "secret_access_key": self._access_key[1]}}
 
@@ -317,7 +317,7 @@ class RunningEdge:
             self._actors.create_task(_keep_running(name, run), name=name)
 
     async def _run_load_balancer_controller(self) -> None:
-        """With the flags that the manifests give it; changed flags restart it, as a rollout of its Deployment would."""
+        """Runs with the flags in the manifests. Changed flags restart it, as a Deployment rollout would."""
         assert self.stacks is not None
         while True:
             self._flags_changed.clear()
@@ -336,11 +336,11 @@ class RunningEdge:
                 changed.cancel()
                 await asyncio.gather(running, changed, return_exceptions=True)
 
-    # --- what actors are given -----------------------------------------------------------------------------------
+    # --- dependencies of controllers -----------------------------------------------------------------------------
 
     def _access_logs(self) -> Path:
         folder = self.folder.path / "access-logs"
-        folder.mkdir(exist_ok=True)  # Envoy opens its file there, and makes no folder
+        folder.mkdir(exist_ok=True)  # Envoy creates files there, but no folders
         return folder
 
     async def _serve(self, application: Application, host: str) -> Server:
@@ -362,19 +362,20 @@ class RunningEdge:
         )
 
     def _route53(self, access: Route53Access) -> Aws:
-        """Ambient credentials, and those of an assumed role, are the edge's own: the account is the same."""
+        """Ambient and assumed-role credentials are the edge's own, because the account is the same."""
         if access.access_key_id is None or access.secret_access_key is None or access.session_token:
             return self.aws
         return self._client(access.access_key_id, access.secret_access_key, access.region)
 
     def _acme_endpoint(self, url: str) -> AcmeEndpoint:
-        """Let's Encrypt is not asked for names that nobody owns: the embedded CA stands in. Others are themselves."""
+        """The embedded CA replaces Let's Encrypt, which cannot validate these names. Other servers are used
+        directly."""
         if url in LETS_ENCRYPT:
             return AcmeEndpoint(self.acme.directory_url, self.folder.ca_bundle, "Lockgate's embedded CA")
         return AcmeEndpoint(url)
 
     def _targets(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
-        del vpc_id  # there is one
+        del vpc_id  # there is only one
         return self.nodes.table.resolve(target, target_type)
 
     def _listener_port(self, address: str, port: int) -> int:
@@ -387,12 +388,12 @@ class RunningEdge:
 
     @property
     def local_ports(self) -> Mapping[tuple[str, int], int]:
-        """(Load balancer's DNS name, listener port) to where the listener really is."""
+        """The real address of each listener, by (load balancer's DNS name, listener port)."""
         return {(name.lower(), port): local for (name, port), local in self.load_balancing.ports.items()}
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Load balancer's DNS name to the loopback address that stands for it."""
+        """The loopback address of each load balancer, by DNS name."""
         return {name.lower(): address for name, address in self.load_balancing.addresses.items()}
 
     @property
@@ -408,7 +409,7 @@ class RunningEdge:
         return await self.dns.addresses_of(host)
 
     async def _proxy_to(self, host: str) -> str | None:
-        """An identity provider may well be behind the edge: this process asks for it as its clients do."""
+        """Identity providers may be behind the edge: this process reaches them as the edge's clients do."""
         return self.proxy.url if await self._resolve(host) else None
 
     def _rejected(self, rejection: Rejection) -> None:
@@ -428,7 +429,7 @@ class RunningEdge:
         return self._actors.create_task(envoy.run(), name=f"envoy {node_id}")
 
     async def _run_pods(self) -> None:
-        """An Envoy for each gateway Pod, as kubelet would run it."""
+        """Runs an Envoy for each gateway Pod, as kubelet would."""
         running: dict[str, asyncio.Task[None]] = {}
 
         def changed(_before: Pod | None, _after: Pod | None) -> None:
@@ -448,15 +449,16 @@ class RunningEdge:
 
 
 def _import_shared() -> None:
-    """Packages that moto's thread and cert-manager's both import: from two threads at once, one would see them half
-    made, because their modules import each other in circles."""
+    """Imports packages that moto's thread and cert-manager's both import. Concurrent imports could see them half
+    initialized, because their modules import each other."""
     import requests  # noqa: F401
 
     preload_aws()
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """An actor that fails as a whole is a bug of ours: it is logged and starts again, and the others do not notice."""
+    """A crash of a controller is a bug in Lockgate: it is logged, and the controller restarts without affecting
+    others."""
     delay = _FIRST_RESTART
     while True:
         began = time.monotonic()

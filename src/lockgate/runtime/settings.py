@@ -1,4 +1,4 @@
-"""`lockgate.yaml`, optional: names what is filled in otherwise, and holds options that would be typed at every `up`.
+"""`lockgate.yaml`, optional: names of resources, and options that would otherwise be repeated for every `up`.
 
     account: "123456789012"
     region: eu-west-1
@@ -16,7 +16,7 @@
     quotas:
       application-load-balancers: 120
 
-It is looked for in the folders that `up` is given, then in the current one. The command line goes before it.
+It is read from the folders that `up` is given, else from the current folder. The command line overrides it.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
 class BadSettings(ValueError):
-    """The file is not what it should be. The message has the file, the field, and what is expected there."""
+    """The file is not valid. The message has the file, the field, and the expected value."""
 
 
 class Settings(BaseModel):
-    """Everything is optional."""
+    """All settings are optional."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
@@ -100,7 +100,7 @@ class Settings(BaseModel):
         return [f"{name}={port}" for name, port in self.ports.items()]
 
     def opened(self, file: Path) -> tuple[str, ...]:
-        """What the file opens or leads elsewhere, a sentence each."""
+        """One sentence for each setting that exposes or redirects something."""
         says = f"as {file} says"
         found = ["proxy: lets clients reach any host, " + says] if self.open_proxy else []
         for service, url in self.backends.items():
@@ -141,7 +141,7 @@ def read(file: Path) -> Settings:
 
 
 def _located(chunk: Chunk, error: ErrorDetails) -> tuple[Position, str]:
-    """Where a setting is wrong, and why. Its value is not repeated: it may be a secret."""
+    """The place of an invalid setting, and why. Its value is not repeated, because it may be a secret."""
     unknown = error["type"] == "extra_forbidden"
     path = tuple(part for part in error["loc"] if part != "[key]")
     place = source.locate(chunk, tuple(map(str, path)), key=unknown or "[key]" in error["loc"])
@@ -167,7 +167,7 @@ def _reason(error: ErrorDetails) -> str:
 
 _LARGEST = 1024 * 1024  # bytes
 _FIELDS = Settings.model_fields.values()
-# By the beginning of pydantic's error types.
+# By prefix of pydantic's error types.
 _TYPES = {
     "string": "text: put it in quotes",
     "int": "a whole number",

@@ -1,4 +1,4 @@
-"""`lockgate status --output json`: everything about an edge but its secrets. Pure, from a `State`."""
+"""`lockgate status --output json`: everything about an edge except its secrets. Pure, from a `State`."""
 
 from __future__ import annotations
 

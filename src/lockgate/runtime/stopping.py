@@ -1,8 +1,8 @@
-"""Stops an edge from outside, whatever state its supervisor is in.
+"""Stops an edge from outside, in whatever state its supervisor is.
 
-SIGTERM asks for an orderly end, and SIGCONT wakes a supervisor that was stopped by SIGSTOP to hear it. One that does
+SIGTERM requests an orderly end, and SIGCONT resumes a supervisor that was stopped by SIGSTOP. A supervisor that does
 not end in time, because its loop is blocked, is killed: the kernel kills its Envoys with it (`dataplane.guard`), and
-those that are there all the same are killed one by one.
+any remaining ones are killed separately.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from pathlib import Path
 from lockgate.errors import CommandError
 from lockgate.runtime.state import NotRunning, StateFolder
 
-_ORDERLY = 5.0  # s for an orderly end, about ten times what it takes
-_KILLED = 5.0  # s in which the kernel ends a killed process
-_POLL = 0.02  # s
+_ORDERLY = 5.0  # seconds for an orderly end, about ten times the usual duration
+_KILLED = 5.0  # seconds for the kernel to end a killed process
+_POLL = 0.02  # seconds
 
 
 class DoesNotStop(CommandError):
-    """A supervisor was killed, and is still there: it hangs in the kernel."""
+    """A supervisor was killed, but still exists: it hangs in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """`killed` says that it did not end by itself."""
+    """`killed` means that it did not end by itself."""
 
     pid: int
     killed: bool
 
 
 def stop(folder: StateFolder) -> Stopped:
-    """Stop the edge, and wait until nothing of it is left. Raises `NotRunning`, `DoesNotStop`."""
+    """Stops the edge, and waits until all of it is gone. Raises `NotRunning`, `DoesNotStop`."""
     try:
         pid = folder.pid()
     except NotRunning:
-        folder.clear()  # what a supervisor left that was killed
+        folder.clear()  # the remains of a killed supervisor
         raise
     killed = end(pid, lambda: not folder.held())
     if folder.held():
@@ -50,7 +50,7 @@ def stop(folder: StateFolder) -> Stopped:
 
 
 def end(pid: int, ended: Callable[[], bool]) -> bool:
-    """End a supervisor and its children; whether it had to be killed."""
+    """Ends a supervisor and its children; returns whether it had to be killed."""
     _signal(pid, signal.SIGTERM)
     _signal(pid, signal.SIGCONT)
     if _wait(ended, _ORDERLY):
@@ -78,7 +78,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _children(pid: int) -> tuple[int, ...]:
-    """Where the kernel lists them, as Linux does; elsewhere each child has a guard that ends it."""
+    """The children if the kernel lists them, as Linux does; elsewhere each child has a guard that ends it."""
     found: list[int] = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The process behind `lockgate up`: runs the edge, follows the files, answers the other commands, ends on a signal."""
+"""The process behind `lockgate up`: runs the edge, follows files, answers other commands, and ends on a signal."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from lockgate.runtime.status import status_in_steps
 log = logging.getLogger("lockgate.runtime")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ENOUGH = 3  # signals: then even a blocked loop ends
-_TURN = 0.0005  # s for which a busy thread may keep the loop waiting, several times an answer
+_ENOUGH = 3  # signals, after which even a blocked loop ends
+_TURN = 0.0005  # seconds for which a busy thread may block the loop
 
 
 class Supervisor:
-    """`patience` is how long, in seconds, the edge may take before what is missing is reported."""
+    """`patience` is the time in seconds after which missing parts are reported."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Supervisor:
         self._announcing = Announcing(self._edge, self._observer, reporter, progress)
 
     def run(self) -> int:
-        """Until Ctrl-C or SIGTERM; the exit code. Raises what keeps the edge from starting."""
+        """Runs until Ctrl-C or SIGTERM; returns the exit code. Raises what prevents the edge from starting."""
         _log_to(self._folder, f"start of {self._options.name} from {', '.join(self._options.paths)}")
         sys.setswitchinterval(_TURN)
         allow_many_open_files()
@@ -96,7 +96,7 @@ class Supervisor:
         return 0 if self._announcing.became_ready else 130
 
     async def _started(self) -> None:
-        """Everything listens: from here on the other commands meet the edge."""
+        """Everything listens: from now on other commands can use the edge."""
         server = await control.serve(self._folder.control_socket, self._answer)
         self._folder.write({**self._edge.about_with_key(), "pid": os.getpid()})
         for note in self._edge.notes:
@@ -134,7 +134,7 @@ class Supervisor:
 
 
 def _on_signals(stop: Callable[[], object]) -> None:
-    """Stop in order at the first signals. One that is ignored stays so, as `nohup` wants it."""
+    """Stops in order on the first signals. An ignored signal stays ignored, as `nohup` requires."""
     received = 0
 
     def handle(number: int, _frame: object) -> None:
@@ -150,7 +150,7 @@ def _on_signals(stop: Callable[[], object]) -> None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first: the others are what follows from it."""
+    """The original error; the others are its consequences."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -158,8 +158,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _log_to(folder: StateFolder, first: str) -> None:
-    """Log into the edge's folder from now on. Raises OSError when that cannot be written."""
-    with folder.log.open("a") as file:  # logging itself would keep the failure to itself
+    """Logs to the edge's folder from now on. Raises OSError if that cannot be written."""
+    with folder.log.open("a") as file:  # logging would hide the failure
         file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {first}\n")
     logging.raiseExceptions = False
     handler = RotatingFileHandler(folder.log, maxBytes=5_000_000, backupCount=1)

@@ -1,4 +1,4 @@
-"""Runs a program of the user's that renders manifests, and takes what it prints: within limits, and never a shell."""
+"""Runs a user's program that renders manifests, and reads its output: within limits, and without a shell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-TIMEOUT = 20.0  # s; a remote base is fetched in this time
+TIMEOUT = 20.0  # seconds, including the download of a remote base
 MAX_OUTPUT = 32 * 1024 * 1024  # bytes
 _MAX_ERRORS = 64 * 1024
 
@@ -32,7 +32,7 @@ class _Pipe:
 
 
 def run(command: Sequence[str], *, timeout: float = TIMEOUT) -> bytes:
-    """What a program prints. It has no input, and a process group of its own, which ends with it. Raises ToolFailed."""
+    """A program's output. It gets no input, and a separate process group that ends with it. Raises ToolFailed."""
     try:
         process = subprocess.Popen(  # noqa: S603  no shell: the arguments are a list
             list(command),
@@ -56,7 +56,7 @@ def run(command: Sequence[str], *, timeout: float = TIMEOUT) -> bytes:
 
 
 def _read(process: subprocess.Popen[bytes], output: _Pipe, errors: _Pipe, deadline: float) -> None:
-    """Until the program has closed both pipes and has ended. Raises TimeoutError, ToolFailed."""
+    """Reads until the program has closed both pipes and ended. Raises TimeoutError, ToolFailed."""
     with selectors.DefaultSelector() as waiting:
         for stream, pipe in ((process.stdout, output), (process.stderr, errors)):
             assert stream is not None
@@ -77,7 +77,7 @@ def _read(process: subprocess.Popen[bytes], output: _Pipe, errors: _Pipe, deadli
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The program is gone, with what it has started."""
+    """Ends the program and its children."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -87,7 +87,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(errors: bytearray) -> str:
-    """One line of what it complained about: the last paragraph, because warnings come first."""
+    """One line of the error output: the last paragraph, because warnings come first."""
     lines = [line.strip() for line in errors.decode(errors="replace").splitlines() if line.strip()]
     start = next((n for n, line in reversed(list(enumerate(lines))) if line.lower().startswith("error")), 0)
     text = " ".join(lines[start:])

@@ -1,4 +1,4 @@
-"""How a running edge answers `lockgate trace --against running`: from the value that its two APIs hold now."""
+"""Answers `lockgate trace --against running`, from the current state of the two APIs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.trace.walk import trace
 
 
 async def traced(edge: RunningEdge, question: str) -> dict[str, Any]:
-    """`question` is `as_question`'s; the answer is `trace.text.as_json`'s."""
+    """`question` comes from `as_question`; the answer is `trace.text.as_json`'s."""
     asked = json.loads(question)
     headers = tuple((name, value) for name, value in asked.pop("headers"))
     follow = asked.pop("follow")

@@ -1,8 +1,7 @@
-"""What is on disk below the user's paths, without reading any file: names, and a signature for each.
+"""Lists the files below the user's paths without reading them: names, with a signature for each.
 
-`files` reads what is listed here. The watcher compares two trees, because a notifier alone misses what happens beyond
-symbolic links, in folders that were swapped, and on file systems that other machines write to.
-"""
+`files` reads the listed files. The watcher compares two trees, because a notifier misses changes beyond symbolic links,
+in replaced folders, and on network file systems."""
 
 from __future__ import annotations
 
@@ -23,10 +22,10 @@ _NEVER = Signature(0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Files and folders by name: with the path that the user gave before them. Symbolic links are followed.
+    """Files and folders by name, with the user's path as prefix. Symbolic links are followed.
 
-    A file without a signature is a link that leads nowhere. `roots` are the user's paths that are folders. `missing`
-    are paths that do not exist. `distant` is what is beyond a symbolic link, or beyond the paths: it is polled.
+    A file without a signature is a dangling link. `roots` are the user's paths that are folders. `missing` are paths
+    that do not exist. `distant` are files beyond a symbolic link or outside the paths, which are polled.
     """
 
     files: Mapping[str, Signature | None] = field(default_factory=dict)
@@ -37,12 +36,12 @@ class Tree:
 
     @property
     def identities(self) -> frozenset[tuple[str, tuple[int, int]]]:
-        """Which folders these are: another folder under the same name has another identity."""
+        """The identities of the folders: a replaced folder with the same name has another identity."""
         return frozenset((path, each.identity) for path, each in self.folders.items())
 
     @property
     def settings(self) -> Mapping[str, Signature | None]:
-        """The files of settings."""
+        """The settings files."""
         return {path: each for path, each in self.files.items() if path.endswith(settings.NAME)}
 
     def saved_since(self, before: Tree) -> frozenset[str]:
@@ -50,23 +49,23 @@ class Tree:
         return frozenset(path for path, each in self.files.items() if before.files.get(path, _NEVER) != each)
 
     def uprooted_since(self, before: Tree, files: Iterable[str]) -> frozenset[str]:
-        """Of these files, those with a folder above them that is gone, or is another one than before."""
+        """Those of the files with a parent folder that is missing or was replaced."""
         others = {path for path, _ in before.identities - self.identities}
         return frozenset(_inside(others, files))
 
     def unreachable(self, files: Iterable[str]) -> frozenset[str]:
-        """Of these files, those that are, or are below, a path that the user gave and that does not exist now."""
+        """Those of the files that are in a user's path that no longer exists."""
         return frozenset(_inside(self.missing, files))
 
     def is_current(self, paths: Iterable[str]) -> bool:
-        """Whether these files and folders are as they were. Costs a `stat` each."""
+        """Whether these files and folders are unchanged. Costs one `stat` each."""
         return all(signature(path) == (self.files.get(path) or self.folders.get(path)) for path in paths)
 
 
 def read(paths: Sequence[str], sources: Iterable[str] = ()) -> Tree:
-    """Never raises. What can be read only once is passed over.
+    """Never raises. Streams, which can be read only once, are skipped.
 
-    `sources` are files and folders that manifests are rendered from: beyond the paths, and of any suffix.
+    `sources` are the files and folders of renderings: also outside the paths, and with any suffix.
     """
     walk = _Walk()
     for path in paths:
@@ -78,12 +77,12 @@ def read(paths: Sequence[str], sources: Iterable[str] = ()) -> Tree:
 
 
 def is_stream(path: str) -> bool:
-    """Whether a path of the user's can be read only once; `<(command)` of a shell is such a path."""
+    """Whether a path can be read only once, such as a shell's `<(command)`."""
     return path in (STDIN, "/dev/stdin") or path.startswith(("/dev/fd/", "/proc/self/fd/"))
 
 
 def as_folder(path: str) -> str:
-    """The file that describes a kustomization or a chart stands for its folder."""
+    """The folder of a kustomization or chart, if the path is the file that describes it."""
     pure = PurePath(path)
     return str(pure.parent if pure.name in kustomization.NAMES or pure.name == CHART else pure)
 
@@ -132,7 +131,7 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _inside(folders: Set[str], paths: Iterable[str]) -> Iterator[str]:
-    """Those of `paths` that are in `folders` or below one of them."""
+    """Those of `paths` that are in or below one of `folders`."""
     within: dict[str, bool] = {top: top in folders for top in (".", "/")}
 
     def is_within(path: str) -> bool:

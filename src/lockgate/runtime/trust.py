@@ -1,4 +1,4 @@
-"""The edge's own certificate authorities: one root that its clients trust, and under it who signs for whom."""
+"""The edge's certificate authorities: one root that its clients trust, and the CAs below it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _VALID = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`acm` signs what ACM issues, `acme` what Let's Encrypt would; the root itself signs the local APIs' own."""
+    """`acm` signs ACM's certificates, `acme` those of Let's Encrypt's replacement; the root signs those of local
+    APIs."""
 
     root: Authority
     acm: Authority
@@ -47,7 +48,7 @@ class Trust:
         return Trust(root, acm, acme)
 
     def server_certificate(self, folder: Path, name: str, host: str = "localhost") -> tuple[Path, Path]:
-        """Files with a chain and its key for a local API on loopback, or for what stands for `host` there."""
+        """Files with a chain and its key, for a local API on loopback or for a replacement of `host`."""
         now = datetime.now(UTC) - timedelta(minutes=5)
         key = ec.generate_private_key(ec.SECP256R1())
         content = Content((x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))))
@@ -86,7 +87,7 @@ class Trust:
         return made.certificate.public_bytes(Encoding.PEM).decode(), encode_key(key).decode()
 
     def write_bundle(self, file: Path) -> None:
-        """What clients trust: the root, and what the machine trusts anyway, for hosts beyond an open proxy."""
+        """The clients' trust bundle: the root and the machine's CAs, for hosts beyond an open proxy."""
         write_private(file, self.root.root_pem + _system_bundle())
 
 

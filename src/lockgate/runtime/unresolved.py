@@ -1,8 +1,8 @@
-"""Why a host has no DNS record: the object that its record hangs on is refused, another's, missing, or on its way.
+"""Why a host has no DNS record: the object that the record depends on is refused, foreign, missing, or pending.
 
-external-dns makes a record for a host of an Ingress once that has a load balancer, and for a host of a VirtualService
-or a Gateway once an Ingress leads to a Service of the Gateway's Pods and has a load balancer. This walks the same way,
-with `edge.fronts`, and stops at what is missing.
+external-dns creates a record for an Ingress's host once the Ingress has a load balancer, and for a VirtualService's or
+Gateway's host once an Ingress with a load balancer references a Service of the Gateway's Pods. This module follows the
+same chain, with `edge.fronts`, and stops at the first missing link.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lockgate.runtime.parts import Readiness
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """`state` is WAITING, FAILED or UNSERVED; `lack` is what the host has not, for a summary."""
+    """`state` is WAITING, FAILED or UNSERVED; `lack` names what the host lacks, for a summary."""
 
     state: Readiness
     text: str
@@ -51,7 +51,7 @@ _RECORD = Why(Readiness.WAITING, "its record is being made")
 
 
 def why_unresolved(state: State, hosts: Sequence[str]) -> Steps[dict[Why, list[str]]]:
-    """The hosts by the reason. Of several objects with one host, the one counts that gives most hope."""
+    """The hosts by reason. If several objects have a host, the most hopeful reason counts."""
     found: dict[Why, list[str]] = {}
     if not hosts:
         return found
@@ -80,7 +80,7 @@ class _Sources:
         self._gateways: dict[tuple[str, str], Why] = {}
 
     def read(self, hosts: frozenset[str]) -> Steps[None]:
-        """Find the objects that have the hosts."""
+        """Finds the objects that have the hosts."""
         for number, document in enumerate(self._state.documents.values()):
             if document.resource is not None and document.accepted:
                 for host in hosts.intersection(_hosts(document.resource)):
@@ -174,7 +174,7 @@ class _Sources:
                 assert_never(never)
 
     def _refusal(self, resource: Resource) -> str:
-        """Of an Ingress it may be another member of its group that is refused."""
+        """For an Ingress, the refused object may be another member of its group."""
         fault = self._state.refused[resource.key]
         return f"{fault.subject or resource.key} is refused [{fault.code.id}]"
 
@@ -208,7 +208,7 @@ def _hosts(resource: Resource) -> Iterator[str]:
 
 
 def _class(ingress: Ingress) -> str:
-    """Whose an Ingress is that is not the AWS Load Balancer Controller's."""
+    """The owner of an Ingress that does not belong to the AWS Load Balancer Controller."""
     name = ingress.metadata.annotations.get("kubernetes.io/ingress.class") or ingress.spec.ingress_class_name
     if not name:
         return f"{ingress.key} has no class"

@@ -1,4 +1,4 @@
-"""A running edge as an `Edge` value: what its two APIs hold at this moment, for `trace` and whatever else reads one."""
+"""A running edge as an `Edge` value, from the current state of its two APIs, for `trace` and other readers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ async def edge_value(edge: RunningEdge) -> Edge:
 
 
 def _resources(edge: RunningEdge) -> Iterator[Resource]:
-    """Every object of a kind that has a model."""
+    """Every object of a kind with a model."""
     for group_kind, objects in edge.store.storage.snapshot().items():
         if (model := kinds().get(group_kind)) is not None:
             yield from (stored.parsed(model) for stored in objects.values())
 
 
 async def _certificates(edge: RunningEdge) -> dict[str, Certificate]:
-    """ACM's certificates that load balancers present, with the names that are in them."""
+    """ACM's certificates that load balancers use, with their names."""
     listeners = [listener for each in edge.load_balancing.load_balancers for listener in each.listeners]
     arns = {arn for listener in listeners for arn in listener.certificates}
     found: dict[str, Certificate] = {}

@@ -1,13 +1,14 @@
-"""Notices when files below the user's paths change, whatever tool changes them.
+"""Detects changes of files below the user's paths, by whatever tool.
 
-What counts is the difference between two looks at the disk (`tree`). Three things cause a look:
+A change is a difference between two scans of the disk (`tree`). Three things trigger a scan:
 
-- The system's notifier, within some 20 ms. It follows folders, not names: when a folder is replaced by another of the
-  same name, it goes on following the old one. So it starts again whenever the folders are no longer the same.
-- A poll of what the notifier may miss: whether the paths are there, and where symbolic links lead.
-- A poll of everything, for file systems that other machines write to, and for systems that ran out of watches.
+- The system's notifier, within about 20 ms. It watches folders, not names: if a folder is replaced, it keeps watching
+the old one. So it restarts whenever the folders have changed. - A poll of what the notifier may miss: whether the paths
+exist, and where symbolic links lead. - A poll of everything, for network file systems, and for systems without free
+watches.
 
-A poll that cost much rests long: polling costs half a percent of a CPU, and one percent where there is no notifier.
+The pause after a poll is proportional to its cost: polling takes half a percent of a CPU, or one percent without
+notifier.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from lockgate.runtime import tree
 log = logging.getLogger("lockgate.runtime")
 
 _STEP, _DEBOUNCE = 20, 400  # ms; a burst of events ends after a step without one, or after the debounce
-_NEAR, _FAR = 0.25, 2.0  # s between polls of what the notifier cannot see, and of everything
-_REST, _REST_ALONE = 400, 100  # times as long as a poll cost, at least; and without a notifier
-_SLOW = 20  # s of waiting for a disk, that cost as much as one of CPU
+_NEAR, _FAR = 0.25, 2.0  # seconds between polls of what the notifier cannot see, and of everything
+_REST, _REST_ALONE = 400, 100  # minimum pause as a multiple of a poll's cost; and without a notifier
+_SLOW = 20  # seconds of disk wait that count as one second of CPU
 
 Arguments = ParamSpec("Arguments")
 Seen = TypeVar("Seen")
 
 
 class Watcher:
-    """An async context manager; `tree` is what was on disk at the last look. `warn` gets a line for the user."""
+    """An async context manager; `tree` is the result of the last scan. `warn` gets a line for the user."""
 
     def __init__(self, paths: Sequence[str], *, warn: Callable[[str], None] = log.warning) -> None:
         self._paths = tuple(path for path in paths if not tree.is_stream(path))
@@ -60,16 +61,16 @@ class Watcher:
             self._notifier.stop()
 
     def follow(self, sources: frozenset[str]) -> None:
-        """Follow these, too, from the next look on: what manifests are rendered from."""
+        """Also watches these, the sources of renderings, from the next scan on."""
         if sources != self._sources:
             self._sources = sources
             self._hint.set()
 
     async def changed(self, within: float | None = None) -> bool:
-        """Wait until something differs from `tree`, for `within` seconds at most; whether it does."""
+        """Waits until something differs from `tree`, at most `within` seconds; returns whether it does."""
         deadline = None if within is None else time.monotonic() + within
         while True:
-            if await self._look():
+            if await self._scan():
                 return True
             wake = min(self._near_due, self._far_due, *([] if deadline is None else [deadline]))
             with suppress(TimeoutError):
@@ -77,8 +78,8 @@ class Watcher:
             if deadline is not None and time.monotonic() >= deadline and not self._hint.is_set():
                 return False
 
-    async def _look(self) -> bool:
-        """Look at the disk if there is a reason to."""
+    async def _scan(self) -> bool:
+        """Scans the disk if there is a reason to."""
         rest = _REST if self._notifier else _REST_ALONE
         if not self._hint.is_set() and (now := time.monotonic()) < self._far_due:
             if now < self._near_due:
@@ -102,7 +103,7 @@ class Watcher:
         return [path if path in self.tree.files else str(PurePath(path)) for path in self._paths]
 
     async def _follow_folders(self) -> None:
-        """Follow the folders that are there now."""
+        """Watches the current folders."""
         if self._notifier:
             self._notifier.stop()
             self._notifier = None
@@ -117,7 +118,7 @@ class Watcher:
         try:
             self._notifier = await asyncio.to_thread(_Notifier, self.tree.folders, named, notice)
         except FileNotFoundError:
-            pass  # a folder is gone already, which the next look finds
+            pass  # a folder was deleted, which the next scan detects
         except (OSError, RuntimeError) as error:
             if not self._warned:
                 self._warned = True
@@ -128,17 +129,17 @@ class Watcher:
 def _measured(
     look: Callable[Arguments, Seen], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> tuple[Seen, float]:
-    """What it saw, and its cost in seconds of CPU; a slow disk costs something, too."""
+    """The result, and its cost in seconds of CPU; a slow disk counts, too."""
     began, used = time.monotonic(), time.thread_time()
     seen = look(*arguments, **named)
     return seen, max(time.thread_time() - used, (time.monotonic() - began) / _SLOW)
 
 
 class _Notifier:
-    """A thread that calls `notice` when something happens in one of the `folders`, or to one of the `files` elsewhere.
+    """A thread that calls `notice` on events in one of the `folders`, or for one of the `files` elsewhere.
 
-    A file's own folder is followed, because editors replace the file. Raises OSError, RuntimeError when the system has
-    no more watches.
+    A file's folder is watched, because editors replace the file. Raises OSError, RuntimeError if the system has no
+    watches left.
     """
 
     def __init__(self, folders: Iterable[str], files: Iterable[str], notice: Callable[[], None]) -> None:
@@ -163,6 +164,6 @@ class _Notifier:
                     self._notice()
 
     def _matters(self, path: Path) -> bool:
-        """What editors and git keep in hidden files does not; the ``..data`` of a mounted ConfigMap does."""
+        """False for what editors and git keep in hidden files; True for the ``..data`` of a mounted ConfigMap."""
         hidden = path.name.startswith(".") and not path.name.startswith("..")
         return path in self._files or (path.parent in self._folders and not hidden) or path in self._folders

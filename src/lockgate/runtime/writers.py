@@ -1,8 +1,8 @@
 """Whether a program has a file open for writing.
 
-A shell opens and empties `file` at the start of `helm template > file`, seconds before the first byte comes. Linux
-counts the writers of a file, and refuses a read lease on it while there is one (fcntl(2), "Leases"). A lease that we do
-get is given back at once, so that nobody waits for it.
+A shell opens and truncates `file` at the start of `helm template > file`, seconds before the first byte. Linux counts
+the writers of a file, and refuses a read lease while there is one (fcntl(2), "Leases"). A lease that is granted is
+released at once, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 
 _F_SETSIG = 10
-_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3"})  # they refuse leases for reasons of their own
+_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3"})  # they refuse leases for other reasons
 
 
 def is_open_for_writing(path: str) -> bool:
-    """False where the system does not say: on other systems, for files of other users, and for remote files."""
+    """False if the system does not say: on other systems, for files of other users, and for remote files."""
     if sys.platform != "linux":
         return False
     import fcntl
@@ -33,8 +33,8 @@ def is_open_for_writing(path: str) -> bool:
     except (OSError, ValueError):
         return False
     try:
-        # A program that opens the file in this very moment breaks the lease, and we get a signal for it: SIGIO would
-        # end this process, SIGURG is ignored by default.
+        # A program that opens the file at this moment breaks the lease, which sends this process a signal: SIGIO would
+        # end it, SIGURG is ignored by default.
         fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -47,7 +47,7 @@ def is_open_for_writing(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _file_system(device: int) -> str:
-    """The type of the file system on a device; "" where it is not a mount of its own, as a subvolume."""
+    """The type of a device's file system; "" if it is not a mount, such as a subvolume."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""cert-manager: Certificates to Secrets, through ACME, a CA of one's own, or no CA at all."""
+"""cert-manager: issues Certificates into Secrets, through ACME, a private CA, or self-signed."""
 
 from lockgate.controllers.cert_manager.acme_client import preload
 from lockgate.controllers.cert_manager.cert_manager import CertManager

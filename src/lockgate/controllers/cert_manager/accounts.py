@@ -1,4 +1,5 @@
-"""ACME clients, one for each account: an issuer's server, key and trust make it, and a change of any makes another."""
+"""ACME clients, one per account. An issuer's server, key and trust define an account; a change of any makes a new
+one."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ class Accounts:
         return found
 
     def _trust(self, acme: ACMEIssuer, endpoint: AcmeEndpoint) -> Trust:
-        """A stand-in's certificate is another than the one that the issuer's own settings are about."""
+        """If another server replaces the issuer's, the issuer's own trust settings do not apply to it."""
         if endpoint.ca_bundle is not None:
             return Trust(endpoint.ca_bundle, local=True)
         if acme.skip_tls_verify:
@@ -82,7 +83,7 @@ class Accounts:
 
 
 def key_hash(key: rsa.RSAPrivateKey) -> str:
-    """For `lastPrivateKeyHash`: of the public half, which tells keys apart as well and may be seen by anyone."""
+    """The value of `lastPrivateKeyHash`: of the public key, which identifies the key and is not secret."""
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
     return base64.b64encode(hashlib.sha256(public).digest()).decode()
 

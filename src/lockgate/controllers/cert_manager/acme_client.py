@@ -1,7 +1,7 @@
-"""Certbot's ACME client, one operation a method, on a thread of its own.
+"""Certbot's ACME client, with one method per operation, on a separate thread.
 
-The client blocks and keeps its nonces to itself, so each account has one thread; its own loops sleep whole seconds,
-so waiting is left to the caller.
+The client blocks and keeps its nonces, so each account has one thread. Its polling sleeps whole seconds, so the caller
+polls instead.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MOST_NONCE_RETRIES = 5
 
 
 def preload() -> None:
-    """Import what the client needs (0.25 s): on a thread, while the rest of an edge starts."""
+    """Imports the client's modules (0.25 s): on a thread, while the rest of an edge starts."""
     import acme.client  # noqa: F401
 
 
 class AcmeError(Exception):
-    """What the CA said no to: `status` is HTTP's, `kind` the last part of the problem's URN."""
+    """An error of the CA: `status` is HTTP's, `kind` the last part of the problem's URN."""
 
     def __init__(self, status: int, urn: str, detail: str, subproblems: Sequence[str] = ()) -> None:
         more = "".join(f"\n\t{each}" for each in subproblems)
@@ -41,12 +41,12 @@ class AcmeError(Exception):
 
     @property
     def is_final(self) -> bool:
-        """cert-manager takes any 4xx for an answer that asking again would not change."""
+        """cert-manager considers any 4xx final: a retry would not change it."""
         return 400 <= self.status < 500
 
 
 class AcmeUnreachable(Exception):
-    """No answer that an ACME server could have given."""
+    """No valid response of an ACME server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class OrderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`bundle` is a file of roots, None for the machine's. `local` keeps proxies of the environment out of it."""
+    """`bundle` is a file of root certificates, None for the machine's. `local` ignores the environment's proxies."""
 
     bundle: Path | None = None
     skip_verification: bool = False
@@ -107,7 +107,7 @@ class AcmeClient:
             self._network.session.close()
 
     async def register(self, email: str, external_account: tuple[str, str] | None) -> str:
-        """The account's URI: of a new one, or of the one that the key has. `external_account` is key id, HMAC key."""
+        """Registers the account or finds the key's; returns its URI. `external_account` is key ID and HMAC key."""
         return await self._call(lambda: self._register(email, external_account))
 
     async def new_order(
@@ -125,7 +125,7 @@ class AcmeClient:
         return await self._call(lambda: _authorization(url, self._post(url).json()))
 
     async def accept(self, challenge_url: str) -> None:
-        """Tell the CA that a challenge is met."""
+        """Reports to the CA that a challenge is ready."""
         await self._call(lambda: self._post(challenge_url, {}))
 
     async def finalize(self, order: str, url: str, csr: bytes) -> OrderAnswer:
@@ -134,18 +134,18 @@ class AcmeClient:
         return await self._call(lambda: _order(self._post(url, document), order))
 
     async def certificate(self, url: str, preferred_chain: str = "") -> bytes:
-        """The chain, as PEM: the one whose last certificate was issued by `preferred_chain`, else the default one."""
+        """The chain as PEM: the one whose last certificate was issued by `preferred_chain`, else the default chain."""
         return await self._call(lambda: self._certificate(url, preferred_chain))
 
     def key_authorization_digest(self, token: str) -> str:
-        """What a dns-01 TXT record must hold: RFC 8555 section 8.4."""
+        """The content of a dns-01 TXT record: RFC 8555 section 8.4."""
         import hashlib
 
         text = f"{token}.{base64.urlsafe_b64encode(self._jwk().thumbprint()).rstrip(b'=').decode()}"
         return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
     def key_authorization(self, token: str) -> str:
-        """What an http-01 answer must hold: RFC 8555 section 8.1."""
+        """The content of an http-01 response: RFC 8555 section 8.1."""
         return f"{token}.{base64.urlsafe_b64encode(self._jwk().thumbprint()).rstrip(b'=').decode()}"
 
     # --- on the thread -------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class AcmeClient:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, operation)
 
     def _guarded(self, operation: Callable[[], Answer]) -> Answer:
-        """Run an operation, and say what the libraries raise in our words. Raises `AcmeError`, `AcmeUnreachable`."""
+        """Runs an operation, and converts the libraries' exceptions. Raises `AcmeError`, `AcmeUnreachable`."""
         import requests
         from acme import errors, messages
         from josepy.errors import Error as JoseError
@@ -165,7 +165,7 @@ class AcmeClient:
                 try:
                     return operation()
                 except messages.Error as error:
-                    # The client itself tries a refused nonce once more, and no further.
+                    # The client retries a refused nonce only once.
                     if error.code != "badNonce":
                         raise
             return operation()
@@ -232,7 +232,7 @@ class AcmeClient:
         return uri
 
     def _post(self, url: str, document: dict[str, Any] | None = None) -> Any:
-        """Signed by the account; without a document, POST-as-GET."""
+        """Signed by the account; POST-as-GET without a document."""
         self._network.account = {"uri": self.uri}
         body = None if document is None else _Body(document)
         return self._network.post(url, body, new_nonce_url=self._directory["newNonce"])
@@ -250,7 +250,7 @@ class AcmeClient:
 
 
 class _Body:
-    """A request's payload, of any shape: the client's own messages lack members such as `notAfter` and `replaces`."""
+    """A request's payload of any shape, since the client's messages lack members such as `notAfter` and `replaces`."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
@@ -307,7 +307,7 @@ def _acme_error(error: Any, status: int) -> AcmeError:
 
 
 def _network_text(error: Exception, url: str) -> str:
-    """The innermost cause says it in a line; requests wraps it three times over."""
+    """The innermost cause, which is one line; requests wraps it three times."""
     cause: BaseException = error
     while True:
         inner = getattr(cause, "reason", None)

@@ -1,4 +1,4 @@
-"""cert-manager: its kinds' queues, and which of them a change of anything wakes."""
+"""cert-manager: the queues of its kinds, and the objects that each change affects."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from lockgate.resources.kinds import (
 )
 from lockgate.resources.model import ObjectKey, Resource, ResourceT
 
-WORKERS = 4  # a CA that does not answer holds up a few objects, not all
+WORKERS = 4  # a CA that does not answer blocks a few objects, not all
 
 
 class CertManager:
-    """`route53` makes a client for an issuer's credentials, `directory` says where an issuer's server is really found,
-    `dns_server` is asked whether records have arrived. `cluster_resource_namespace` has the ClusterIssuers' Secrets;
-    Helm's chart installs cert-manager with its own namespace there.
+    """`route53` creates a client with an issuer's credentials, `directory` maps an issuer's server to its real address,
+    and `dns_server` is queried for records. `cluster_resource_namespace` has the ClusterIssuers' Secrets; in Helm's
+    chart it is cert-manager's namespace.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class CertManager:
             most_concurrent_challenges=most_concurrent_challenges,
         )
         self._environment = environment
-        # First and longest wait after a failure, as cert-manager's queues have them but for a quicker start.
+        # First and longest delay after a failure: cert-manager's, except for a quicker start.
         self._issuer_queue: Queue[ObjectKey] = Queue(first_delay=0.2, max_delay=300.0)
         self._certificate_queue: Queue[ObjectKey] = Queue(first_delay=0.1, max_delay=30.0)
         self._request_queue: Queue[ObjectKey] = Queue(first_delay=0.1, max_delay=300.0)
@@ -91,7 +91,7 @@ class CertManager:
         self._known: dict[type[Resource], dict[ObjectKey, Resource]] = {}
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 for watch in (
@@ -120,7 +120,7 @@ class CertManager:
 
     @property
     def retried(self) -> dict[ObjectKey, str]:
-        """Objects that are tried again, and what went wrong the last time."""
+        """Objects that are retried, with their last error."""
         queues = (
             self._issuer_queue,
             self._certificate_queue,
@@ -133,7 +133,7 @@ class CertManager:
     async def _schedule(self, _: str) -> None:
         await self._challenges.schedule()
 
-    # --- what hangs on what --------------------------------------------------------------------------------------
+    # --- which change affects which objects ----------------------------------------------------------------------
 
     async def _follow(self, kind: type[ResourceT], changed: Callable[[ResourceT], None]) -> None:
         known = self._known.setdefault(kind, {})

@@ -1,6 +1,6 @@
-"""Certificates: what `certificates.issuance` decides, done.
+"""Certificates: performs the decisions of `certificates.issuance`.
 
-cert-manager has seven controllers for this; their names live on as the sources of the events.
+cert-manager has seven controllers for this; their names remain as the sources of events.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import ApiError, NotFound
 
-MOST_ACTS = 30  # in one go; far more than an issuance has, far fewer than a loop that never ends
-LONGEST_REST = timedelta(days=1)  # a timer's; the look that follows finds that it is too early still
+MOST_ACTS = 30  # per reconciliation; far more than an issuance needs, but it stops an endless loop
+LONGEST_REST = timedelta(days=1)  # of a timer; the next reconciliation then waits again
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Certificates:
                 case _:
                     assert_never(act)
 
-    # --- seeing --------------------------------------------------------------------------------------------------
+    # --- observe -------------------------------------------------------------------------------------------------
 
     async def _see(self, key: ObjectKey) -> Seen | None:
         kubernetes = self.environment.kubernetes
@@ -119,7 +119,7 @@ class Certificates:
         )
 
     async def _owns(self, certificate: Certificate, secret: Secret | None) -> bool:
-        """Of several Certificates with one Secret, the one it was issued for, else the oldest, has it."""
+        """If several Certificates have the same Secret, its owner is the one it was issued for, else the oldest."""
         every = await self.environment.kubernetes.list(Certificate, certificate.namespace)
         rivals = [each for each in every if each.spec.secret_name == certificate.spec.secret_name]
         if len(rivals) <= 1:
@@ -130,7 +130,7 @@ class Certificates:
         return (holder or oldest).name == certificate.name
 
     async def _tell_readiness(self, seen: Seen) -> Seen:
-        """Write the Ready condition and the times that go with it, from what the Secret holds now."""
+        """Writes the Ready condition and its times, from the Secret's current content."""
         try:
             violation = policy.readiness(seen.policies)
         except ValueError as error:
@@ -160,7 +160,7 @@ class Certificates:
             patch["renewalTime"] = write_time(policy.renewal_time(certificate.spec, leaf))
         return replace(seen, certificate=await self._status(seen, patch))
 
-    # --- acting --------------------------------------------------------------------------------------------------
+    # --- act -----------------------------------------------------------------------------------------------------
 
     async def _start(self, seen: Seen, act: Start) -> None:
         await self._status(seen, {"conditions": _issuing(seen, "True", act.violation)})

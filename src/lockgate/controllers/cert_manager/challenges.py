@@ -1,4 +1,4 @@
-"""Challenges: one at a time for a name, presented, seen, accepted, cleaned up.
+"""Challenges: one at a time per name; presented, checked, accepted, cleaned up.
 
 Source: cert-manager, `pkg/controller/acmechallenges/{scheduler,sync}.go`.
 """
@@ -27,12 +27,12 @@ _LEGACY_FINALIZER = "finalizer.acme.cert-manager.io"
 
 
 class PresentFailed(Exception):
-    """Try again, with back-off."""
+    """Retry with back-off."""
 
 
 @dataclass(slots=True)
 class _Wait:
-    """Where a challenge is between two looks: kept in memory only, for losing it costs a look and nothing else."""
+    """The progress of a challenge between reconciliations. It is only in memory, because losing it costs little."""
 
     seconds: float
     accepted: bool = False
@@ -48,7 +48,7 @@ class Challenges:
     _waits: dict[ObjectKey, _Wait] = field(default_factory=dict)
 
     async def schedule(self) -> None:
-        """Let those begin whose turn it is."""
+        """Starts the challenges whose turn it is."""
         challenges = await self.environment.kubernetes.list(Challenge)
         for challenge in schedule(challenges, self.environment.most_concurrent_challenges):
             try:
@@ -71,7 +71,7 @@ class Challenges:
         elif challenge.status.processing:
             await self._process(challenge)
 
-    # --- on the way ----------------------------------------------------------------------------------------------
+    # --- in progress ---------------------------------------------------------------------------------------------
 
     async def _process(self, challenge: Challenge) -> None:
         issuer, _ = await find_issuer(self.environment, challenge.spec.issuer_ref, challenge.namespace)
@@ -98,7 +98,7 @@ class Challenges:
         await self._poll(challenge, client, wait)
 
     async def _begin(self, challenge: Challenge, client: AcmeClient) -> None:
-        """An authorization may be good already: then there is nothing to show."""
+        """If the authorization is already valid, there is nothing to present."""
         try:
             answer = await client.authorization(challenge.spec.authorization_url)
         except AcmeError as error:
@@ -166,7 +166,7 @@ class Challenges:
         wait.seconds = min(wait.seconds * 2, self.environment.pace.poll_longest)
 
     async def _settled(self, challenge: Challenge, answer: AuthorizationAnswer) -> bool:
-        """Whether the CA has made up its mind; if so, it is written down."""
+        """Whether the CA has decided; if so, records the result."""
         domain = challenge.spec.dns_name
         if answer.status == "valid":
             await self._patch(challenge, {"state": "valid", "reason": "Successfully authorized domain"})
@@ -183,7 +183,7 @@ class Challenges:
         return True
 
     async def _refused(self, challenge: Challenge, error: AcmeError) -> None:
-        """A malformed request is one about a challenge that the CA has forgotten. Raises what may pass."""
+        """Handles a challenge that the CA no longer has, which is a malformed request. Raises temporary errors."""
         if not error.is_final:
             raise error
         state = "expired" if error.kind == "malformed" else "errored"
@@ -193,7 +193,7 @@ class Challenges:
     # --- the end -------------------------------------------------------------------------------------------------
 
     async def _finish(self, challenge: Challenge) -> None:
-        """Take the record away, then let the object go. One whose issuer is gone stays, and says so."""
+        """Removes the record, then the finalizer. A challenge whose issuer is deleted stays, and reports it."""
         if challenge.status.presented:
             try:
                 await self._clean_up(challenge)
@@ -234,7 +234,7 @@ class Challenges:
 
 
 def _dns01(challenge: Challenge) -> DNS01Solver:
-    """The solver, if it is one that is served. Raises `SolverProblem`."""
+    """The solver, if it is supported. Raises `SolverProblem`."""
     dns01 = challenge.spec.solver.dns01
     if dns01 is None:
         raise SolverProblem("HTTP-01 is not served here: use a dns01 solver with route53")

@@ -1,4 +1,4 @@
-"""What every controller of cert-manager is given: the API, the clock, the pace, and who tells of what happens."""
+"""The dependencies of all cert-manager controllers: the API, the clock, the pace, and the event recorder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CLUSTER_ISSUER = "ClusterIssuer"
 
 @dataclass(frozen=True, slots=True)
 class AcmeEndpoint:
-    """Where an issuer's `server` URL is really found. `ca_bundle` is what to trust there, beside the issuer's own;
-    `stand_in` names who answers in the URL's place, and is empty when nobody does."""
+    """The real address of an issuer's `server` URL. `ca_bundle` is trusted there in addition to the issuer's;
+    `stand_in` names the server that replaces the URL's, or is empty."""
 
     url: str
     ca_bundle: Path | None = None
@@ -29,7 +29,7 @@ class AcmeEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route53Access:
-    """As an issuer asks for it: `region` may be empty; no key id means ambient credentials."""
+    """An issuer's access to Route 53: `region` may be empty; without a key ID, credentials are ambient."""
 
     region: str = ""
     access_key_id: str | None = None
@@ -39,13 +39,13 @@ class Route53Access:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds. cert-manager checks for propagation every 10 s, and sleeps 60 s before it lets the CA look, because
-    the internet's name servers lag behind each other. Here there is one, so neither serves anyone."""
+    """Seconds. cert-manager checks propagation every 10 s, and waits 60 s before the CA validates, because the
+    internet's name servers are not in sync. Here there is only one, so no wait is needed."""
 
     propagation_check: float = 0.05
     propagation_check_longest: float = 10.0
     settle: float = 0.0
-    poll: float = 0.01  # the first wait for the CA; doubled with every look
+    poll: float = 0.01  # the first wait for the CA; doubled with every poll
     poll_longest: float = 2.0
     authorization_timeout: float = 120.0
     shared_secret_check: float = 180.0
@@ -66,11 +66,11 @@ class Environment:
     _recorders: dict[str, EventRecorder] = field(default_factory=dict)
 
     def resource_namespace(self, issuer: Issuer | ClusterIssuer) -> str:
-        """Where an issuer's Secrets are: a ClusterIssuer's are never beside the Certificate."""
+        """The namespace of an issuer's Secrets; a ClusterIssuer's are never in the Certificate's."""
         return issuer.namespace if isinstance(issuer, Issuer) else self.cluster_resource_namespace
 
     async def tell(self, component: str, about: Resource, type_: str, reason: str, message: str) -> None:
-        """An event; `component` is cert-manager's controller, without its prefix."""
+        """Records an event; `component` is cert-manager's controller, without its prefix."""
         recorder = self._recorders.get(component)
         if recorder is None:
             recorder = self._recorders[component] = EventRecorder(self.kubernetes, f"cert-manager-{component}")

@@ -1,4 +1,4 @@
-"""Issuers and ClusterIssuers: made ready, or told why not.
+"""Issuers and ClusterIssuers: makes them ready, or reports why they are not.
 
 Source: cert-manager, `pkg/issuer/{acme,ca,selfsigned}/setup.go`, `pkg/controller/{issuers,clusterissuers}`.
 """
@@ -33,7 +33,7 @@ _OLD_LETS_ENCRYPT = ("acme-v01.api.letsencrypt.org", "acme-staging.api.letsencry
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the Ready condition is to say. `again` asks for another look although nothing changed."""
+    """The Ready condition to write. `again` requests another reconciliation although nothing changed."""
 
     status: str
     reason: str
@@ -43,7 +43,7 @@ class Verdict:
 
 
 class NotReadyYet(Exception):
-    """Try again, with back-off."""
+    """Retry with back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Issuers:
         return Verdict("True", "ACMEAccountRegistered", self._registered(acme), acme=status)
 
     def _is_registered(self, issuer: AnyIssuer, acme: ACMEIssuer, key: rsa.RSAPrivateKey, uri: str) -> bool:
-        """Registering again is saved while host, email and key are those of the last time, and it was a success."""
+        """Whether the registration can be skipped: host, email and key are those of the last successful one."""
         ready = condition(issuer.status.conditions, "Ready")
         known = issuer.status.acme
         return (
@@ -190,7 +190,7 @@ class Issuers:
         await self._tell(issuer, "Normal", "ServedLocally", message)
 
     async def _account_key(self, namespace: str, acme: ACMEIssuer) -> object:
-        """The key in the Secret, which is made if it is missing. Raises `SecretProblem`, `UnreadableKey`."""
+        """The key in the Secret, which is created if it does not exist. Raises `SecretProblem`, `UnreadableKey`."""
         reference = acme.private_key_secret_ref
         field = reference.key or DEFAULT_KEY
         secret = await secrets.find(self.environment.kubernetes, namespace, reference.name)
@@ -225,7 +225,7 @@ class Issuers:
         return key
 
     async def _external_account(self, namespace: str, acme: ACMEIssuer) -> tuple[str, str] | None:
-        """Key id and HMAC key. The Secret holds base64url without padding. Raises `SecretProblem`."""
+        """Key ID and HMAC key. The Secret contains base64url without padding. Raises `SecretProblem`."""
         binding = acme.external_account_binding
         if binding is None:
             return None

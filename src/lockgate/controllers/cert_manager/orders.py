@@ -1,4 +1,4 @@
-"""Orders: made at the CA, split into Challenges, finalized, fetched.
+"""Orders: created at the CA, split into Challenges, finalized, and their certificates fetched.
 
 Source: cert-manager, `pkg/controller/acmeorders/sync.go`.
 """
@@ -36,11 +36,11 @@ from lockgate.resources.status import AlreadyExists, NotFound
 
 FINALIZER = "acme.cert-manager.io/finalizer"
 FINAL = ("valid", "invalid", "expired", "errored")
-_STILL_PENDING_CHECK = 5.0  # seconds; all challenges are done, and the CA has not noticed yet
+_STILL_PENDING_CHECK = 5.0  # seconds, if all challenges are done but the CA's order is still pending
 
 
 class IssuerUnavailable(Exception):
-    """The issuer is gone or not ready: try again with back-off."""
+    """The issuer does not exist or is not ready: retry with back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Orders:
             )
         except AcmeError as error:
             raise _final(error, "Failed to create Order") from None
-        # Written before the authorizations are asked for: a second look must not make a second order.
+        # Written before the authorizations are fetched, so that a retry does not create a second order.
         written = await self._patch(
             order,
             {
@@ -148,7 +148,7 @@ class Orders:
         except AcmeError as error:
             if error.status != 403:
                 raise _final(error, "Failed to finalize Order") from None
-            # An earlier try may have got through without our knowing.
+            # An earlier attempt may have succeeded without a response.
             answer = await self._ask(order, client)
             if answer.status not in ("valid", "processing"):
                 raise _Errored(f"Failed to finalize Order: {error}") from None
@@ -176,14 +176,14 @@ class Orders:
     async def _record(self, order: Order, answer: OrderAnswer) -> None:
         patch: JsonObject = {"state": answer.status}
         if answer.status in ("invalid", "expired"):
-            # What went wrong with an authorization is told by its Challenge.
+            # The Challenge reports the error of its authorization.
             patch |= {"reason": answer.error, "failureTime": write_time(self.environment.now())}
         await self._patch(order, patch)
 
     # --- challenges ----------------------------------------------------------------------------------------------
 
     async def _challenges(self, order: Order, client: AcmeClient, acme: ACMEIssuer) -> list[Challenge] | None:
-        """The Challenge of each authorization that is still to be shown; None if no solver fits one."""
+        """The Challenge of each pending authorization; None if no solver matches one."""
         found = []
         for authorization in order.status.authorizations:
             if authorization.initial_state != "pending":
@@ -212,7 +212,7 @@ class Orders:
     async def _clean_up(self, order: Order) -> None:
         for challenge in await self.environment.kubernetes.list(Challenge, order.namespace):
             owned = any(owner.uid == order.metadata.uid for owner in challenge.metadata.owner_references)
-            # One that failed stays, and says why.
+            # A failed challenge stays, and reports why.
             if owned and order.status.state == "valid" and not challenge.metadata.deletion_timestamp:
                 try:
                     await self.environment.kubernetes.delete(Challenge, challenge.name, challenge.namespace)
@@ -224,7 +224,7 @@ class Orders:
 
 
 class _Errored(Exception):
-    """The CA's answer is final; so is the order."""
+    """The CA's response is final, and therefore the order."""
 
 
 def _final(error: AcmeError, what: str) -> Exception:
