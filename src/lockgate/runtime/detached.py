@@ -25,7 +25,7 @@ from lockgate.runtime.stopping import end
 READY, NOT_READY = b"ready", b"not ready"
 
 _VARIABLE = "LOCKGATE_DETACHED"  # descriptors of the lock and of the pipe
-_GRACE = 5.0  # seconds after the timeout in which a working supervisor must report
+_GRACE = 30.0  # s beyond the patience, in which even a busy machine has started and reported
 
 
 class NoOutcome(CommandError):
