@@ -1,0 +1,84 @@
+"""How modules import each other: no circles, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+import lockgate
+
+SOURCE = Path(lockgate.__file__).parent
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports in functions count too, as they would only hide a circle. Those under `if TYPE_CHECKING` do not."""
+    modules = {_name(file): ast.parse(file.read_text()) for file in SOURCE.rglob("*.py")}
+    graph = {name: set(_imported(tree, modules.keys())) - {name} for name, tree in modules.items()}
+    assert len(graph) > 300
+    assert _circles(graph) == []
+
+
+def test_the_test_sees_circles() -> None:
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    assert _circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    tree = ast.parse("if TYPE_CHECKING:\n import p.x\nelse:\n from p import y\ndef f():\n import p.z")
+    assert list(_imported(tree, {"p", "p.x", "p.y", "p.z"})) == ["p.y", "p.z"]
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imported(tree: ast.Module, modules: Set[str]) -> Iterator[str]:
+    """The modules that a module imports. `from package import module` is an import of that module."""
+    for statement in _statements(tree):
+        match statement:
+            case ast.Import(names=names):
+                yield from (each.name for each in names if each.name in modules)
+            case ast.ImportFrom(module=str(source), names=names):
+                for each in names:
+                    inner = f"{source}.{each.name}"
+                    if inner in modules:
+                        yield inner
+                    elif source in modules:
+                        yield source
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=otherwise):
+                for statement in otherwise:
+                    yield from (statement, *_statements(statement))
+            case _:
+                yield from (child, *_statements(child))
+
+
+def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected components of more than one module (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph.get(node, ())):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
