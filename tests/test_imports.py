@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
 
@@ -26,6 +28,21 @@ def test_the_test_sees_circles() -> None:
     assert list(_imported(tree, {"p", "p.x", "p.y", "p.z"})) == ["p.y", "p.z"]
 
 
+def test_moto_is_behind_one_wall() -> None:
+    """`protocol` uses its parsers and serialisers for every service, the others its state. Nothing else knows it."""
+    users = {_name(file) for file in SOURCE.rglob("*.py") if "moto" in _packages(ast.parse(file.read_text()))}
+    aws = ("ec2", "moto_services", "protocol", "shield", "user_pools", "web_acls")
+    assert users == {f"lockgate.embedded.aws.{name}" for name in aws}
+
+
+def test_what_takes_long_is_not_imported_with_the_edge() -> None:
+    """An edge imports moto and boto3 on threads while its other parts start, and `trace` and `check` never do."""
+    heavy = ("moto", "boto3", "botocore", "grpc", "acme")
+    code = f"import sys, lockgate.runtime.running, lockgate.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def _name(file: Path) -> str:
     parts = file.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -44,6 +61,18 @@ def _imported(tree: ast.Module, modules: Set[str]) -> Iterator[str]:
                         yield inner
                     elif source in modules:
                         yield source
+
+
+def _packages(tree: ast.Module) -> set[str]:
+    """The first names of all that a module imports."""
+    found: set[str] = set()
+    for statement in _statements(tree):
+        match statement:
+            case ast.Import(names=names):
+                found |= {each.name.partition(".")[0] for each in names}
+            case ast.ImportFrom(module=str(source)):
+                found.add(source.partition(".")[0])
+    return found
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
