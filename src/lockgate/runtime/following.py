@@ -19,6 +19,7 @@ from lockgate.resources.faults import Fault, Severity
 from lockgate.runtime import files, garbage, settings
 from lockgate.runtime.loader import describe
 from lockgate.runtime.running import RunningEdge
+from lockgate.runtime.tree import is_stream
 from lockgate.runtime.watch import Watcher
 from lockgate.runtime.writers import is_open_for_writing
 
@@ -58,7 +59,9 @@ class Following:
         self._interruption = ""
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled, or returns at once if there is nothing to follow."""
+        if all(map(is_stream, self._paths)):
+            return
         async with Watcher(self._paths, warn=self._changed) as watcher:
             while True:
                 try:

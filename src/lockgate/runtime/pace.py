@@ -11,7 +11,7 @@ ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Generator[None, None, ResultT]
 """Long pure work: it yields between its steps, so that its caller may do something else, and returns the result."""
 
-SLICE = 0.01  # seconds
+SLICE = 0.002  # seconds; an answer of an API takes several turns of the loop
 
 
 class Pace:

@@ -145,7 +145,7 @@ class RunningEdge:
         objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
-        self._positions = planned.manifests.positions()
+        self._positions = await asyncio.to_thread(planned.manifests.positions)
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = await asyncio.to_thread(load_balancers, planned, self.stacks, instead=loaded.refused)

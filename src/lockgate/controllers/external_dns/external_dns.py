@@ -66,12 +66,13 @@ class ExternalDns:
         wanted, zones = await asyncio.to_thread(endpoints, objects), await read_zones(self._aws)
         decided = await asyncio.to_thread(plan, wanted, zones, self._owner)
         self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
-        failures = [
-            error
-            for zone_id, groups in decided.changes.items()
-            for batch in _batches(groups)
-            for error in await self._write(zone_id, batch)
-        ]
+        failures: list[AwsError] = []
+        for zone_id, groups in decided.changes.items():
+            for batch in _batches(groups):
+                began = time.monotonic()
+                failures += await self._write(zone_id, batch)
+                if len(batch) == BATCH // 2:  # more are to come: what is served gets its turn
+                    await asyncio.sleep(time.monotonic() - began)
         if failures:
             raise ExceptionGroup("; ".join(error.message for error in failures), failures)
         self._queue.add_after(_ALL, INTERVAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     kinds.Secret,
     kinds.Pod,
 )
+_LONGEST_REST = 2.0  # s
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
 
 
@@ -87,11 +89,15 @@ class Istiod:
         self._wake.set()
 
     async def _build(self) -> None:
+        """A long build is followed by as long a rest: of a long burst of changes, not each is worth one."""
+        rested = 0.0
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._settle)
+            await asyncio.sleep(max(self._settle, rested - time.monotonic()))
             self._wake.clear()
+            began = time.monotonic()
             await self._build_all()
+            rested = time.monotonic() + min(time.monotonic() - began, _LONGEST_REST)
 
     async def _build_all(self) -> None:
         """On a thread, as the edge serves meanwhile: ten thousand routes take half a second."""
