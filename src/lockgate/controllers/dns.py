@@ -1,4 +1,5 @@
-"""The one module through which controllers ask a name server. Nothing is cached: they ask to see what is there now."""
+"""The only module with which controllers query a name server. Nothing is cached, because they check the current
+state."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ MOST_ALIASES = 10
 
 
 class DnsFailure(Exception):
-    """No usable answer. `code` is the DNS response's, such as ``REFUSED``, or empty when there was none at all."""
+    """No usable response. `code` is the DNS response's, such as ``REFUSED``, or empty if there was no response."""
 
     def __init__(self, name: str, type_: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -24,14 +25,14 @@ class DnsFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """An authoritative server, asked without recursion. Names are given and returned without the final dot."""
+    """An authoritative server, queried without recursion. Names have no final dot."""
 
     host: str
     port: int
     seconds: float = 5.0
 
     async def txt(self, name: str) -> tuple[str, ...]:
-        """The texts at a name, or at where its CNAMEs lead; none if there are none. Raises `DnsFailure`."""
+        """The texts at a name, or at the end of its CNAMEs; empty if there are none. Raises `DnsFailure`."""
         reply = await self._ask(await self.follow(name), "TXT")
         return tuple(
             b"".join(record.strings).decode(errors="replace")
@@ -41,7 +42,7 @@ class NameServer:
         )
 
     async def cname(self, name: str) -> str | None:
-        """Where a name's CNAME leads, if it has one. Raises `DnsFailure`."""
+        """The target of a name's CNAME, if it has one. Raises `DnsFailure`."""
         reply = await self._ask(name, "CNAME")
         for records in reply.answer:
             if records.rdtype.name == "CNAME" and _text(records.name) == name.lower():
@@ -49,7 +50,7 @@ class NameServer:
         return None
 
     async def follow(self, name: str) -> str:
-        """The name at the end of a chain of CNAMEs. Raises `DnsFailure`, for a chain without an end too."""
+        """The name at the end of a chain of CNAMEs. Raises `DnsFailure`, also for a circular chain."""
         seen = [name.lower()]
         while target := await self.cname(seen[-1]):
             if target in seen or len(seen) > MOST_ALIASES:
@@ -59,7 +60,7 @@ class NameServer:
         return seen[-1]
 
     async def zone(self, name: str) -> str | None:
-        """The zone that a name is in, by its SOA record; None if the server has none. Raises `DnsFailure`."""
+        """The zone of a name, by its SOA record; None if the server has none. Raises `DnsFailure`."""
         labels = name.lower().split(".")
         for depth in range(len(labels)):
             candidate = ".".join(labels[depth:])
@@ -70,7 +71,7 @@ class NameServer:
                     continue  # not this server's; a parent may be
                 raise
             if any(records.rdtype.name == "CNAME" for records in reply.answer):
-                continue  # what follows is about the zone that the alias leads into
+                continue  # the authority section is about the alias's target
             for records in (*reply.answer, *reply.authority):
                 if records.rdtype.name == "SOA":
                     return _text(records.name)
@@ -86,7 +87,7 @@ class NameServer:
         )
 
     async def _ask(self, name: str, type_: str) -> dns.message.Message:
-        """A reply of NOERROR or NXDOMAIN."""
+        """A response with NOERROR or NXDOMAIN."""
         import dns.asyncquery
         import dns.exception
         import dns.flags
@@ -97,7 +98,7 @@ class NameServer:
         try:
             query = dns.message.make_query(dns.name.from_text(name), type_, use_edns=0, payload=1232)
         except dns.exception.DNSException as error:
-            raise DnsFailure(name, type_, "", f"{name!r} is no name that DNS could have: {error}") from None
+            raise DnsFailure(name, type_, "", f"{name!r} is not a valid DNS name: {error}") from None
         query.flags &= ~dns.flags.RD
         try:
             reply, _ = await dns.asyncquery.udp_with_fallback(query, self.host, self.seconds, port=self.port)

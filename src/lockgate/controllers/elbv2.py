@@ -1,6 +1,6 @@
-"""Reads ELBv2's state through its API, many calls at a time: all of it, or what belongs to given ARNs.
+"""Reads ELBv2's state through its API with concurrent calls: all of it, or the resources of given ARNs.
 
-This is the one place that lists and describes; `loadbalancer.elbv2` turns the answers into values.
+This is the only module that lists and describes; `loadbalancer.elbv2` converts the responses to values.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from lockgate.controllers.aws import Aws, AwsError
 from lockgate.loadbalancer.elbv2 import Answers, Json
 
 Items = Sequence[Json]
-CHUNK = 20  # ARNs of one describing call, at most
+CHUNK = 20  # maximum number of ARNs per describe call
 
 
 async def read(aws: Aws, arns: Collection[str] | None = None, *, whole: bool = True) -> Answers:
-    """Everything, or the load balancers and target groups with these ARNs and what belongs to them.
+    """Everything, or the load balancers and target groups with these ARNs and their parts.
 
-    Attributes and target health take a call for each resource: without `whole` they are left out.
+    Attributes and target health need a call per resource: without `whole` they are omitted.
 
-    Raises `AwsError`, except for what is gone: that is missing, or read as empty where it was deleted meanwhile.
+    Raises `AwsError`, except for deleted resources: those are missing, or empty if deleted meanwhile.
     """
     balancers, groups = await asyncio.gather(
         _described(aws, "describe_load_balancers", "LoadBalancer", arns),
@@ -67,7 +67,7 @@ async def listed(aws: Aws) -> list[str]:
 
 
 async def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Of load balancers, listeners, rules and target groups, by ARN. Raises `AwsError` where one of them is gone."""
+    """Tags of load balancers, listeners, rules and target groups, by ARN. Raises `AwsError` if one has been deleted."""
     found: dict[str, dict[str, str]] = {arn: {} for arn in arns}
     for answer in await asyncio.gather(
         *(aws.call("elbv2", "describe_tags", ResourceArns=chunk) for chunk in chunks(arns))
@@ -78,17 +78,17 @@ async def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def read_tags(item: Json) -> dict[str, str]:
-    """The tags of an answer of any service that has them under ``Tags``."""
+    """The tags of a response of any service that has them under ``Tags``."""
     return {tag["Key"]: tag.get("Value") or "" for tag in item.get("Tags", ())}
 
 
 def chunks(arns: Sequence[str]) -> Iterable[list[str]]:
-    """As many ARNs as one describing call takes."""
+    """ARNs in groups that fit into one describe call."""
     return (list(arns[start : start + CHUNK]) for start in range(0, len(arns), CHUNK))
 
 
 async def _described(aws: Aws, operation: str, what: str, arns: Collection[str] | None) -> Items:
-    """Of `arns` those that are ARNs of `what`."""
+    """Restricted to those of `arns` that are ARNs of `what`."""
     if arns is None:
         return await aws.list("elbv2", operation, f"{what}s")
     ours = sorted(arn for arn in arns if f":{what.lower()}/" in arn)
@@ -97,7 +97,7 @@ async def _described(aws: Aws, operation: str, what: str, arns: Collection[str] 
 
 
 async def _some(aws: Aws, operation: str, what: str, arns: list[str]) -> Items:
-    """One that is gone fails the call for all: then each is asked for alone."""
+    """If one has been deleted, the call fails for all: then each is read separately."""
     found = await _one(aws, operation, f"{what}s", {f"{what}Arns": arns})
     if found or len(arns) == 1:
         return found

@@ -1,4 +1,4 @@
-"""Private keys are made here, on a thread: an RSA key takes long enough for everybody else to notice."""
+"""Creates private keys on a thread, because creating an RSA key would block the loop noticeably."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The Kubernetes client that controllers use: small, so that a store in this process and a real cluster both fit it.
+"""The Kubernetes client interface of controllers: small, so that an in-process store and a real cluster can provide it.
 
-The embedded API's store satisfies `Kubernetes` by shape; a back end on kr8s does for a real cluster.
+The embedded API's store implements `Kubernetes` structurally; a back end with kr8s does so for a real cluster.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ class Kubernetes(Protocol):
     async def list(
         self, kind: type[ResourceT], namespace: str = "", labels: Mapping[str, str] | None = None
     ) -> list[ResourceT]:
-        """Objects of a kind, sorted by namespace and name; `namespace` "" means all, `labels` must all be equal."""
+        """Objects of a kind, sorted by namespace and name; `namespace` "" means all; all `labels` must match."""
         ...
 
     def watch(self, kind: type[ResourceT]) -> AsyncIterator[Change[ResourceT]]:
-        """Everything that exists as ADDED, then SYNCED, then changes as they come. Re-lists by itself when it lags."""
+        """All existing objects as ADDED, then SYNCED, then changes. Lists again if it falls behind."""
         ...
 
     async def create(self, manifest: JsonObject) -> JsonObject: ...
 
     async def apply(self, manifest: JsonObject, *, manager: str) -> JsonObject:
-        """Server-side apply with force: exactly the fields in `manifest` become `manager`'s. A no-op writes nothing."""
+        """Server-side apply with force: `manager` owns exactly the fields in `manifest`. A no-op writes nothing."""
         ...
 
     async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:
-        """A JSON merge patch on everything but status."""
+        """A JSON merge patch of everything except status."""
         ...
 
     async def patch_status(self, kind: type[Resource], name: str, namespace: str, status: JsonObject) -> JsonObject:
@@ -44,7 +44,7 @@ class Kubernetes(Protocol):
     async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None: ...
 
     async def create_token(self, name: str, namespace: str, audiences: Sequence[str], seconds: int) -> str:
-        """A token of a service account, as TokenRequest gives it; `seconds` is at least 600."""
+        """A service account's token, as from TokenRequest; `seconds` is at least 600."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""emberstack's Reflector: copies of Secrets and ConfigMaps in other namespaces, as annotations ask for them.
+"""emberstack's Reflector: copies Secrets and ConfigMaps to other namespaces, as annotations request.
 
-Source: emberstack/kubernetes-reflector, its README and `src/ES.Kubernetes.Reflector`. Like it, this one tells what it
-does in the log and nowhere else.
+Source: emberstack/kubernetes-reflector, its README and `src/ES.Kubernetes.Reflector`. Like it, this controller reports
+only in the log.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Reflector:
         self._kubernetes = kubernetes
         self._now = now
         self._queue: Queue[ObjectKey] = Queue()
-        self._sources: set[ObjectKey] = set()  # those that ask for automatic mirrors
+        self._sources: set[ObjectKey] = set()  # sources with automatic mirrors
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(follow(self._kubernetes, Secret, self._changed))
             group.create_task(follow(self._kubernetes, ConfigMap, self._changed))
@@ -64,7 +64,7 @@ class Reflector:
             self._queue.add(source)
 
     async def reconcile(self, key: ObjectKey) -> None:
-        """Look at one object as the source of mirrors, and as a mirror that a user made."""
+        """Handles one object as the source of mirrors, and as a mirror that a user created."""
         kind = _KINDS[key.kind]
         try:
             resource: Mirrored | None = await self._kubernetes.get(kind, key.name, key.namespace)
@@ -114,7 +114,7 @@ class Reflector:
             log.info("Auto-reflected %s where permitted. %s.", source.key, counts)
 
     async def _make(self, source: Mirrored, namespace: str) -> str:
-        """What was done for a namespace. An object that is there and nobody's mirror is left as it is."""
+        """The action for a namespace. An existing object that is not a mirror is unchanged."""
         try:
             existing = await self._kubernetes.get(type(source), source.name, namespace)
         except NotFound:
@@ -130,7 +130,7 @@ class Reflector:
         }
         try:
             await self._kubernetes.create({**_content(source), "metadata": metadata})
-        except (AlreadyExists, NotFound):  # somebody was quicker, or the namespace is going
+        except (AlreadyExists, NotFound):  # another client was faster, or the namespace is being deleted
             return "Validated"
         log.info("Created %s/%s as a reflection of %s/%s", namespace, source.name, source.namespace, source.name)
         return "Created"
@@ -142,7 +142,7 @@ class Reflector:
             return
         log.info("Deleted %s/%s: %s is gone or permits it no longer", mirror.namespace, mirror.name, source)
 
-    # --- mirrors that users made ---------------------------------------------------------------------------------
+    # --- mirrors that users created ------------------------------------------------------------------------------
 
     async def _follow_source(self, mirror: Mirrored, key: ObjectKey) -> None:
         try:
@@ -163,7 +163,8 @@ class Reflector:
         await self._copy(source, mirror)
 
     async def _copy(self, source: Mirrored, mirror: Mirrored) -> bool:
-        """False if the mirror is of this version of its source: one edited by hand is not mended before that moves."""
+        """False if the mirror has this version of its source: a manual edit is reverted only when the source
+        changes."""
         if mirror.metadata.annotations.get(REFLECTED_VERSION) == source.metadata.resource_version:
             return False
         data: JsonObject = dict.fromkeys(mirror.data.keys() - source.data.keys())
@@ -186,7 +187,7 @@ class Reflector:
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Namespaces by name patterns or by labels. `everywhere` is what nothing said means."""
+    """Namespaces by name patterns or labels. `everywhere` is the meaning of an empty selection."""
 
     patterns: tuple[str, ...]
     selector: Mapping[str, str] | None
@@ -232,7 +233,7 @@ def _where(annotations: Mapping[str, str], name: str) -> _Where:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """A regular expression for the whole name: ``istio-.*``. ``istio-*`` is one too, and means another thing."""
+    """A regular expression for the whole name: ``istio-.*``. ``istio-*`` is valid, too, but means something else."""
     try:
         return re.fullmatch(pattern, name) is not None
     except re.error as error:
@@ -255,7 +256,7 @@ def _is_auto(mirror: Resource) -> bool:
 
 
 def _content(source: Mirrored) -> JsonObject:
-    """Type and data, and nothing else of the source."""
+    """The source's type and data only."""
     content: JsonObject = {"apiVersion": "v1", "kind": source.KIND.kind, "data": dict(source.data)}
     if isinstance(source, Secret):
         content["type"] = source.type

@@ -1,7 +1,7 @@
-"""How every controller runs: a queue of keys, one reconcile at a time a key, back-off a key, events.
+"""The runtime of every controller: a queue of keys, one reconciliation per key at a time, back-off, and events.
 
-Level, not edge: a change of anything means "look again at this key". A reconcile that raises is retried after its
-back-off, and a key that changes meanwhile is looked at once more.
+Controllers are level-triggered: any change means "reconcile this key". A reconciliation that raises is retried after
+its back-off, and a key that changes meanwhile is reconciled once more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lockgate.resources.status import ApiError
 
 log = logging.getLogger("lockgate.controllers")
 
-_EVENTS_COUNTED = 512  # whose names a recorder remembers; equal ones beyond are written again
+_EVENTS_COUNTED = 512  # events that a recorder remembers for counting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -34,7 +34,7 @@ class Queue(Generic[Key]):
         self._waiting: dict[Key, None] = {}
         self._failures: dict[Key, int] = {}
         self.errors: dict[Key, str] = {}
-        """Of each key that is tried again: what went wrong the last time."""
+        """The last error of each key that is being retried."""
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._running: set[Key] = set()
         self._wake = asyncio.Event()
@@ -46,15 +46,15 @@ class Queue(Generic[Key]):
         self._wake.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Look again in `seconds`, unless something asks sooner."""
+        """Reconciles again in `seconds`, unless something triggers it sooner."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
 
     async def run(self, reconcile: Callable[[Key], Awaitable[None]], *, name: str, workers: int = 1) -> None:
-        """For ever: take a key, reconcile it; when it raises, log it and retry with exponential back-off.
+        """Runs until cancelled: takes a key and reconciles it; on an exception, logs it and retries with back-off.
 
-        Several `workers` let one key wait for a slow network while others go on; a key is never run by two at once.
+        With several `workers`, a slow network call for one key does not block others; a key never runs twice at once.
         """
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
@@ -65,7 +65,7 @@ class Queue(Generic[Key]):
             key = await self._take()
             try:
                 await reconcile(key)
-            except Exception as error:  # one broken object never takes another down
+            except Exception as error:  # one broken object must not affect others
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1
                 self.errors[key] = str(error)
@@ -94,7 +94,7 @@ class Queue(Generic[Key]):
 
 
 async def follow(kubernetes: Kubernetes, kind: type[ResourceT], enqueue: Callable[[ResourceT], None]) -> None:
-    """Call `enqueue` with every object of a kind, now and at each change, deletions included."""
+    """Calls `enqueue` with every object of a kind, now and at each change, including deletions."""
     async for change in kubernetes.watch(kind):
         if change.object is not None:
             enqueue(change.object)
@@ -118,7 +118,7 @@ class EventRecorder:
             log.warning("cannot record event %s on %s: %s", reason, about.key, error)
 
     async def _count(self, same: tuple[str, str, str, str], namespace: str) -> bool:
-        """Count an equal event once more; False when there is none, or it is gone."""
+        """Counts an equal event once more; False if there is none, or it has been deleted."""
         from lockgate.resources.kinds import Event
 
         name = self._named.get(same)
@@ -135,7 +135,7 @@ class EventRecorder:
         return True
 
     async def _create(self, same: tuple[str, str, str, str], about: Resource) -> None:
-        # Clients sort events by their time, which has whole seconds, and then by name: so names tell the time, too.
+        # Clients sort events by time, in whole seconds, and then by name: so names contain the time, too.
         name = self._named[same] = f"{about.name}.{time.time_ns():x}"
         if len(self._named) > _EVENTS_COUNTED:
             self._named.popitem(last=False)

@@ -70,7 +70,7 @@ class Requests:
             await self._sign(request, issuer)
 
     async def _approve(self, request: CertificateRequest) -> None:
-        # In cert-manager each issuer's controller looks before the approver has been by, and says so.
+        # In cert-manager, each issuer's controller usually sees the request before the approver, and reports it.
         for kind in ("acme", "ca", "selfsigned"):
             message = "Not signing CertificateRequest until it is Approved"
             await self._event(f"issuer-{kind}", request, "Normal", "WaitingForApproval", message)
@@ -82,7 +82,7 @@ class Requests:
         await self._event("approver", request, "Normal", "cert-manager.io", message)
 
     async def _issuer(self, request: CertificateRequest) -> Issuer | ClusterIssuer | None:
-        """The issuer, if it is ready; else say so, and wait for it to change."""
+        """The issuer if it is ready; otherwise reports that it is not, and waits for a change."""
         reference = request.spec.issuer_ref
         kubernetes = self.environment.kubernetes
         issuer: Issuer | ClusterIssuer
@@ -145,7 +145,7 @@ class Requests:
             try:
                 await self.environment.kubernetes.create(manifest)
             except AlreadyExists:
-                return  # the watch brings us back
+                return  # the watch triggers a retry
             message = f"Created Order resource {request.namespace}/{name}"
             await self._pending(request, "OrderCreated", message, component="issuer-acme")
             return
@@ -167,7 +167,8 @@ class Requests:
         chain = base64.b64decode(order.status.certificate)
         leaf = x509.load_pem_x509_certificates(chain)[0]
         if not same_key(leaf.public_key(), load_request(request).public_key()):
-            # Somebody else's certificate under our order's name: have it fetched again.
+            # The certificate in the order's status belongs to another key: delete the order, so that it is created
+            # again.
             await self.environment.kubernetes.delete(Order, order.name, order.namespace)
             return
         await self._issued(request, issuer, chain, b"")
@@ -247,7 +248,7 @@ class Requests:
     # --- conditions ----------------------------------------------------------------------------------------------
 
     async def _pending(self, request: CertificateRequest, reason: str, message: str, *, component: str) -> None:
-        """`reason` is the event's; the condition's is always Pending. Told once, not at every look."""
+        """`reason` is the event's; the condition's is always Pending. Reported once, not at every reconciliation."""
         ready = condition(request.status.conditions, "Ready")
         await self._write(request, "False", "Pending", message)
         if ready is None or ready.reason != "Pending" or reason != "OrderPending":

@@ -1,4 +1,4 @@
-"""The Route 53 solver: the TXT record of a challenge, written and taken away again through Route 53's API.
+"""The Route 53 solver: writes and removes a challenge's TXT record through Route 53's API.
 
 Source: cert-manager, `pkg/issuer/acme/dns/route53/route53.go`, `pkg/issuer/acme/dns/dns.go`.
 """
@@ -17,12 +17,12 @@ from lockgate.resources.kinds import ClusterIssuer, Issuer, Route53, SecretKeyRe
 from lockgate.resources.status import ApiError
 
 TTL = 10
-TOKEN_SECONDS = 600  # the shortest that TokenRequest gives
+TOKEN_SECONDS = 600  # the minimum of TokenRequest
 REDACTED = "<redacted AWS SDK error: http.ResponseError: see events and logs for details>"
 
 
 class SolverProblem(Exception):
-    """Why a record cannot be written or removed. `redacted` is fit for a status that others read."""
+    """Why a record cannot be written or removed. `redacted` is the message for a status that others may read."""
 
     def __init__(self, message: str, redacted: str = "") -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class SolverProblem(Exception):
 
 @dataclass(slots=True)
 class Route53Solver:
-    """Clients are kept, for making one takes longer than using it."""
+    """Clients are cached, because creating one takes longer than using it."""
 
     environment: Environment
     _clients: dict[Route53Access, Aws] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Route53Solver:
         await self._change(aws, zone, "UPSERT", fqdn, value)
 
     async def clean_up(self, issuer: Issuer | ClusterIssuer, route53: Route53, fqdn: str, value: str) -> None:
-        """A record that is gone already is as good as removed. Raises `SolverProblem`."""
+        """Succeeds if the record does not exist. Raises `SolverProblem`."""
         aws = await self._client(issuer, route53)
         zone = await self._zone(aws, route53, fqdn)
         try:
@@ -56,7 +56,7 @@ class Route53Solver:
     # --- the record ----------------------------------------------------------------------------------------------
 
     async def _change(self, aws: Aws, zone: str, action: str, fqdn: str, value: str) -> None:
-        # A set of its own for each value: apex and wildcard meet under one name, and one must not undo the other.
+        # One record set per value: apex and wildcard share a name, and neither may remove the other's value.
         record = {
             "Name": f"{fqdn}.",
             "Type": "TXT",
@@ -75,7 +75,7 @@ class Route53Solver:
             what = "failed to change Route 53 record set"
             message = f"{what}: {_sdk_text('Route 53', 'ChangeResourceRecordSets', error)}"
             raise SolverProblem(message, f"{what}: {REDACTED}") from error
-        # The change needs no waiting for: whether it can be seen is what the self-check looks at.
+        # No wait for the change is needed: the self-check verifies that it is visible.
 
     async def _zone(self, aws: Aws, route53: Route53, fqdn: str) -> str:
         if route53.hosted_zone_id:
@@ -185,7 +185,7 @@ class Route53Solver:
 
 
 async def _assumed(client: Aws, operation: str, **parameters: str) -> dict[str, Any]:
-    """STS's answer to a request for the credentials of a role. Raises `SolverProblem`."""
+    """STS's response with the credentials of a role. Raises `SolverProblem`."""
     try:
         answer = await client.call("sts", re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(), **parameters)
     except AwsError as error:
@@ -197,5 +197,5 @@ async def _assumed(client: Aws, operation: str, **parameters: str) -> dict[str, 
 
 
 def _sdk_text(service: str, operation: str, error: AwsError) -> str:
-    """As AWS's SDK for Go words it."""
+    """The error in the words of AWS's SDK for Go."""
     return f"operation error {service}: {operation}, https response error, api error {error.code}: {error.message}"

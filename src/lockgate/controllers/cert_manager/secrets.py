@@ -1,4 +1,4 @@
-"""Reading the keys of Secrets that issuers refer to, with cert-manager's words for what is missing."""
+"""Reads the keys of Secrets that issuers reference, with cert-manager's messages for missing ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lockgate.resources.status import NotFound
 
 
 class SecretProblem(Exception):
-    """A Secret or key that is not there. The message names both, never a value."""
+    """A Secret or key does not exist. The message names both, never a value."""
 
 
 async def find(kubernetes: Kubernetes, namespace: str, name: str) -> Secret | None:

@@ -1,7 +1,7 @@
-"""Whether a challenge's record can be seen where the CA will look for it.
+"""Whether a challenge's record is visible where the CA will query it.
 
-cert-manager finds the zone's name servers and asks each; here one server answers for all of them, under the
-addresses that the edge was given. Source: cert-manager, `pkg/issuer/acme/dns/util/wait.go`.
+cert-manager finds the zone's name servers and queries each one. Here one server answers for all of them. Source:
+cert-manager, `pkg/issuer/acme/dns/util/wait.go`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from lockgate.controllers.dns import DnsFailure, NameServer
 
 
 class NotPropagated(Exception):
-    """Not yet. The message goes behind "Waiting for DNS-01 challenge propagation: "."""
+    """Not visible yet. The message follows "Waiting for DNS-01 challenge propagation: "."""
 
 
 async def check(names: NameServer, domain: str, value: str) -> None:
-    """Return when every answer for the domain's TXT record holds `value`; else raise `NotPropagated`."""
+    """Returns if all answers for the domain's TXT record contain `value`; otherwise raises `NotPropagated`."""
     name = f"_acme-challenge.{domain}"
     try:
         target = await names.follow(name)

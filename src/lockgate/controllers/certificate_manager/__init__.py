@@ -1,4 +1,4 @@
-"""AWS Certificate Manager's hidden half: what looks for the validation records, and issues."""
+"""AWS Certificate Manager's internal part: checks validation records, and issues certificates."""
 
 from lockgate.controllers.certificate_manager.certificate_manager import (
     CertificateManager,

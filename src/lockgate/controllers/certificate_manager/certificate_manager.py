@@ -1,7 +1,7 @@
-"""ACM issues a certificate when each name's validation record has been seen in DNS, and not before.
+"""ACM issues a certificate once the validation record of each name is visible in DNS.
 
-Source: ACM User Guide, "DNS validation" and "Certificate characteristics". Real ACM looks every few minutes; here a
-change of a zone is looked at at once, and what does not resolve yet is looked at again, ever more rarely.
+Source: ACM User Guide, "DNS validation" and "Certificate characteristics". ACM checks every few minutes. Here a change
+of a zone triggers a check at once, and unresolved records are checked again with growing delays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lockgate.controllers.keys import generate
 log = logging.getLogger("lockgate.controllers")
 
 LIFETIME = timedelta(days=198)  # ACM's since 2026; a whole number of days, from midnight to a second before one
-FIRST_WAIT, LONGEST_WAIT = 0.05, 10.0  # seconds between two looks at records that do not resolve
+FIRST_WAIT, LONGEST_WAIT = 0.05, 10.0  # seconds between two checks of unresolved records
 
 _KEYS = {
     "RSA_2048": KeySpec("RSA", 2048),
@@ -30,7 +30,7 @@ _KEYS = {
 
 
 class PendingCertificate(Protocol):
-    """A request that waits for DNS. `records` are (name of the certificate, CNAME's name, CNAME's value)."""
+    """A request that waits for DNS. `records` are (the certificate's name, the CNAME's name, its value)."""
 
     @property
     def arn(self) -> str: ...
@@ -43,21 +43,21 @@ class PendingCertificate(Protocol):
 
 
 class Platform(Protocol):
-    """What ACM inside AWS can do that its API does not offer."""
+    """What ACM does inside AWS without an API."""
 
     async def pending_certificates(self) -> tuple[PendingCertificate, ...]: ...
 
     async def issue_certificate(self, arn: str, chain_pem: str, key_pem: str) -> None:
-        """Raises `LookupError` for a certificate that is gone."""
+        """Raises `LookupError` for a certificate that has been deleted."""
         ...
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """The services whose state changed, by boto3's names, as it happens."""
+        """The services whose state changed, by boto3's names."""
         ...
 
 
 class CertificateManager:
-    """`authority` stands for Amazon's issuing CA; `dns_server` is asked for the validation records."""
+    """`authority` is the issuing CA; `dns_server` is queried for the validation records."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class CertificateManager:
         self._names = NameServer(*dns_server)
         self._now = now
         self._changed = asyncio.Event()
-        # Keys are made while the records are still on their way, so that issuing does not wait for one.
+        # Keys are created while validation is pending, so that issuing does not wait for one.
         self._keys: dict[str, asyncio.Task[PrivateKey]] = {}
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._work())
@@ -99,14 +99,14 @@ class CertificateManager:
             self._changed.clear()
             try:
                 waiting = await self._look()
-            except Exception as error:  # the next change, or the next look, finds the world mended
+            except Exception as error:  # the next change or check retries
                 log.warning("certificate manager: %s", error, exc_info=error)
                 waiting = True
             if not waiting:
                 wait = None
 
     async def _look(self) -> bool:
-        """Issue what can be. True if something is still waiting for its records."""
+        """Issues what can be issued. Returns True if certificates still wait for their records."""
         pending = await self._platform.pending_certificates()
         for arn in self._keys.keys() - {each.arn for each in pending}:
             self._keys.pop(arn).cancel()

@@ -1,4 +1,4 @@
-"""The controller: looks at everything at once whenever something changes, and once a minute."""
+"""The controller: reconciles everything whenever something changes, and once a minute."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lockgate.resources.model import Resource
 
 log = logging.getLogger("lockgate.controllers.external_dns")
 
-INTERVAL = 60.0  # s, between looks when nothing changes; external-dns' own default
+INTERVAL = 60.0  # seconds between reconciliations without changes; external-dns' default
 _ALL = "records"
 _LONG, _REST, _LONGEST_REST = 0.5, 2, 10.0  # s that are long; so many times as long is the rest, s at most
 
 
 class ExternalDns:
-    """`owner` is written beside each record, and only records with it are touched."""
+    """`owner` is recorded beside each record, and only its records are changed."""
 
     def __init__(self, kubernetes: Kubernetes, aws: Aws, *, owner: str = "default") -> None:
         self._kubernetes = kubernetes
@@ -34,7 +34,7 @@ class ExternalDns:
         self._told: set[str] = set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         self._queue.add(_ALL)
         async with asyncio.TaskGroup() as group:
             group.create_task(follow(self._kubernetes, Ingress, self._changed))
@@ -47,7 +47,8 @@ class ExternalDns:
         self._queue.add(_ALL)
 
     async def _reconcile(self, _: str) -> None:
-        """A long look is followed by a rest: of a burst of changes, not each is worth reading every zone again."""
+        """A long reconciliation is followed by a pause, so that a burst of changes does not read every zone for each
+        change."""
         began = time.monotonic()
         try:
             await self._synchronise()
@@ -56,7 +57,7 @@ class ExternalDns:
                 await asyncio.sleep(min(_REST * took, _LONGEST_REST))
 
     async def _synchronise(self) -> None:
-        # Listed, not remembered from the watches: a memory that is not complete yet would delete records.
+        # Listed, not taken from the watches: an incomplete cache would delete records.
         objects = Objects(
             await self._kubernetes.list(Ingress),
             await self._kubernetes.list(Gateway),
@@ -78,7 +79,8 @@ class ExternalDns:
         self._queue.add_after(_ALL, INTERVAL)
 
     async def _write(self, zone_id: str, batch: Sequence[tuple[Change, ...]]) -> list[AwsError]:
-        """Together where that goes; else one by one, so that one bad record set does not hold up the others."""
+        """Writes all changes together if possible, else one by one, so that an invalid record set does not block the
+        others."""
         try:
             await write(self._aws, zone_id, [change for group in batch for change in group])
         except AwsError as error:
@@ -91,7 +93,7 @@ class ExternalDns:
         return []
 
     def _tell(self, reasons: Iterator[str]) -> None:
-        """Each reason once, until it is gone."""
+        """Logs each reason once, until it disappears."""
         now = set(reasons)
         for reason in sorted(now - self._told):
             log.warning("%s", reason)

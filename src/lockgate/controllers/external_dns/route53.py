@@ -1,4 +1,4 @@
-"""Route 53 through its API: zones read into values, changes written from them."""
+"""Route 53 through its API: reads zones as values, and writes changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lockgate.dns.model import (
 from lockgate.dns.plan import Change
 from lockgate.dns.shapes import absolute, shape
 
-BATCH = 200  # record sets a call; Route 53 takes 1000, an UPSERT counted twice
+BATCH = 200  # record sets per call; Route 53 accepts 1000, and counts an UPSERT twice
 
 
 async def read_zones(aws: Aws) -> tuple[Zone, ...]:
@@ -51,7 +51,7 @@ async def write(aws: Aws, zone_id: str, changes: Sequence[Change]) -> None:
 
 
 def _read(item: Mapping[str, Any]) -> RecordSet | None:
-    """None for what no record of ours can be: record sets of traffic policies."""
+    """None for record sets of traffic policies, which are never external-dns'."""
     if "AliasTarget" in item:
         alias = item["AliasTarget"]
         data: Data = Alias(absolute(alias["DNSName"]), alias["HostedZoneId"], bool(alias["EvaluateTargetHealth"]))

@@ -1,4 +1,4 @@
-"""istiod: Istio's resources to the configuration of every gateway workload's Envoy."""
+"""istiod: builds the Envoy configuration of every gateway workload from Istio's resources."""
 
 from __future__ import annotations
 

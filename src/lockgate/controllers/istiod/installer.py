@@ -1,4 +1,4 @@
-"""What `istioctl install` would do with an IstioOperator: make the gateways' Services, and take back its own."""
+"""`istioctl install` for IstioOperators: creates the gateways' Services, and deletes its own unused ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RETRY_SECONDS = 1.0
 
 
 class Installer:
-    """`mesh` and `gateways` are what the operators say now, whether or not their Services are written yet."""
+    """`mesh` and `gateways` are the operators' current settings, whether or not their Services are written yet."""
 
     def __init__(self, kubernetes: Kubernetes, cache: Cache) -> None:
         self._kubernetes = kubernetes
@@ -34,14 +34,14 @@ class Installer:
 
     @property
     def mesh(self) -> Mesh:
-        """The oldest operator's settings: a cluster has one mesh."""
+        """The oldest operator's settings, because a cluster has one mesh."""
         operators = sorted(
             self._cache.all(kinds.IstioOperator), key=lambda one: (one.metadata.creation_timestamp, one.name)
         )
         return self._memo.made(install, operators[0]).mesh if operators else self._default
 
     def installed(self, pod: kinds.Pod) -> InstalledGateway | None:
-        """The gateway that a Pod runs, where an operator installed it."""
+        """The gateway that a Pod runs, if an operator installed it."""
         for gateway in self._gateways():
             metadata, selector = gateway.service["metadata"], gateway.service["spec"]["selector"]
             if metadata["namespace"] == pod.namespace and selector.items() <= pod.metadata.labels.items():
@@ -49,7 +49,7 @@ class Installer:
         return None
 
     async def run(self) -> None:
-        """For ever: whenever an operator changes, make the Services match."""
+        """Runs until cancelled: makes the Services match whenever an operator changes."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -59,7 +59,7 @@ class Installer:
                 self._retry(error)
 
     async def _apply(self, manifest: JsonObject) -> None:
-        """A Service that the API refuses keeps no other from being made."""
+        """A Service that the API refuses does not prevent others."""
         try:
             await self._kubernetes.apply(manifest, manager=MANAGER)
         except ApiError as error:

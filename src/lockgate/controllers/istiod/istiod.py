@@ -1,4 +1,4 @@
-"""The loop: watch, wait for a burst to end, build each gateway, publish what is new."""
+"""The control loop: watches, waits for a burst to end, builds each gateway, and publishes changes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Sev
 
 
 class Istiod:
-    """`publish` takes the node id of an Envoy and what it ought to have; it is called when that changes.
+    """`publish` is called with an Envoy's node ID and its desired configuration, when that changes.
 
-    `locate` finds the lines of faults for the log.
+    `locate` resolves the lines of faults for the log.
 
-    Gateway workloads are Pods labelled ``lockgate.dev/proxy: istio``, their Envoy's node id in the annotation
-    ``lockgate.dev/node-id``. `settle` is how many seconds of changes make one build.
+    Gateway workloads are Pods with the label ``lockgate.dev/proxy: istio``; the annotation ``lockgate.dev/node-id`` has
+    their Envoy's node ID. Changes within `settle` seconds are built together.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Istiod:
         self.faults: tuple[Fault, ...] = ()
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._cache.run(self._kubernetes))
             tasks.create_task(self._installer.run())
@@ -80,7 +80,7 @@ class Istiod:
 
     @property
     def proxies(self) -> dict[str, Proxy]:
-        """The gateways by node id, for status and trace: `Proxy.gateway` is the value that is served."""
+        """The gateways by node ID, for status and trace: `Proxy.gateway` is the value that is served."""
         return dict(self._proxies)
 
     def _note(self, kind: type[Resource]) -> None:
@@ -100,7 +100,7 @@ class Istiod:
             rested = time.monotonic() + min(time.monotonic() - began, _LONGEST_REST)
 
     async def _build_all(self) -> None:
-        """On a thread, as the edge serves meanwhile: ten thousand routes take half a second."""
+        """On a thread, so that the edge keeps serving: ten thousand routes take half a second."""
         objects, mesh = self._cache.now(), self._installer.mesh
         nodes: dict[str, kinds.Pod] = {}
         for pod in objects.all(kinds.Pod):
@@ -115,7 +115,7 @@ class Istiod:
             installed = self._installer.installed(pod)
             try:
                 changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh)
-            except Exception:  # the last good configuration goes on serving
+            except Exception:  # the last good configuration stays served
                 log.exception("cannot build the configuration of %s", node)
                 continue
             if changed:
@@ -129,7 +129,7 @@ class Istiod:
         before, now = frozenset(self.faults), frozenset(faults)
         for fault in self.faults:
             if fault not in now:
-                log.info("no longer so: %s", fault.message)
+                log.info("resolved: %s", fault.message)
         self.faults = faults
         for fault in faults:
             if fault not in before:

@@ -1,4 +1,4 @@
-"""One gateway workload: its sources gathered, its value built, its snapshot made."""
+"""One gateway workload: collects its sources, and builds its value and its snapshot."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def sources(objects: Objects) -> Sources:
 
 
 class Proxy:
-    """`gateway` is what was built last, `snapshot` what its Envoy ought to have, `faults` what is wrong."""
+    """`gateway` was built last, `snapshot` is its Envoy's desired configuration, and `faults` are its faults."""
 
     def __init__(self, access_log: AccessLog | None) -> None:
         self._access_log = access_log
         self._built = Memo()
         self._serialised = Memo()
-        self._same: object = None  # what the workload was made of
+        self._same: object = None  # the inputs of the workload
         self.workload: Workload | None = None
         self._credentials: dict[str, Credential] = {}
         self._read: dict[str, tuple[kinds.Secret, Credential | ValueError]] = {}
@@ -53,7 +53,7 @@ class Proxy:
         self.faults: tuple[Fault, ...] = ()
 
     def build(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None, mesh: Mesh) -> bool:
-        """Build again, and return whether the snapshot is another one now. `installed` is what the Pod runs."""
+        """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs."""
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
         built = build(
@@ -77,7 +77,7 @@ class Proxy:
         return changed
 
     def _workload_of(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
-        """The same value for as long as the Pod and its Services say the same, as much is remembered by it."""
+        """The same value as long as the Pod and its Services are unchanged, because much is cached by its identity."""
         made = workload(pod, objects.all(kinds.Service))
         annotations = {**(installed.pod_annotations if installed else {}), **made.annotations}
         same = (made.name, made.labels, annotations, made.ports, made.unprivileged)
@@ -87,7 +87,7 @@ class Proxy:
         return self.workload
 
     def _binds(self, objects: Objects, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
-        """Where on this machine the workload's ports are: its Services' EndpointSlices know them by port name."""
+        """The addresses of the workload's ports on this machine, from its Services' EndpointSlices by port name."""
         targets: dict[tuple[str, str], int] = {}
         for port in workload(pod, objects.all(kinds.Service)).ports:
             targets.setdefault((port.service, port.name), port.target)
@@ -102,7 +102,8 @@ class Proxy:
         return dict(sorted(binds.items()))
 
     def _load_credentials(self, objects: Objects, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Fault, ...]:
-        """Read the Secrets that the gateway names. A bad one is reported, and the one before it goes on serving."""
+        """Reads the Secrets that the gateway references. An invalid one is reported, and the previous one stays
+        served."""
         broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
         for name in sorted(gateway.credentials):

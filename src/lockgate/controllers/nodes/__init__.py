@@ -1,4 +1,4 @@
-"""The machine as a Kubernetes node: what kubelet, kube-proxy and the endpoint controllers do in a cluster."""
+"""The machine as a Kubernetes node: kubelet, kube-proxy and the endpoint controllers."""
 
 from lockgate.controllers.nodes.controller import Nodes
 from lockgate.edge.port_table import PortTable

@@ -34,9 +34,9 @@ from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
 _FIELD_MANAGER = "lockgate-nodes"
-_REST = 4  # times as long as joining took, others get to work before the next time
+_REST = 4  # pause after joining tables, as a multiple of its duration
 ServiceKey = tuple[str, str]  # namespace, name
-_PODS: ServiceKey = ("", "")  # look at the gateway Pods as a whole
+_PODS: ServiceKey = ("", "")  # the gateway Pods as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Machine:
 
 
 class Nodes:
-    """`echo` opens a listener that stands for a Service port; `backends` are the user's own programs."""
+    """`echo` opens a listener for a Service port; `backends` are the user's programs."""
 
     def __init__(
         self,
@@ -71,17 +71,17 @@ class Nodes:
         self._gateways = Mirror(Gateway, self._gateway_changed)
         self._slices = Mirror(EndpointSlice, self._slice_changed)
         self._ingresses = Mirror(Ingress, self._ingress_changed)
-        self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Ingresses to the Services that they lead to
-        self._fronted: Counter[ServiceKey] = Counter()  # these, by how many Ingresses lead to them
+        self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Services by the Ingress that references them
+        self._fronted: Counter[ServiceKey] = Counter()  # the number of Ingresses that reference each Service
         self._addresses: dict[ServiceKey, str] = {}
         self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._slices_of: dict[ServiceKey, dict[str, EndpointSlice]] = {}
         self._candidates: dict[ServiceKey, Service] = {}  # for a gateway's
         self._workloads: tuple[GatewayWorkload, ...] = ()
         self._tables: dict[ServiceKey, PortTable] = {}
-        self._changed: set[ServiceKey] = set()  # Services whose table may be another one
+        self._changed: set[ServiceKey] = set()  # Services whose table may have changed
         self._scheduled = False
-        self._took = 0.0  # s, the last time that the tables were joined
+        self._took = 0.0  # seconds that the last join of tables took
         self._queue: Queue[ServiceKey] = Queue()
         self._listeners: list[Callable[[], None]] = []
         self.table = PortTable(frozenset())
@@ -98,7 +98,7 @@ class Nodes:
 
     @property
     def exposed(self) -> Mapping[Address, Address]:
-        """The ports of gateways' Services at their addresses, and where the gateways really listen."""
+        """The ports of gateways' Services at their addresses, with the gateways' real addresses."""
         found: dict[Address, Address] = {}
         for key, at in self._addresses.items():
             service = self._services.objects.get(key)
@@ -108,7 +108,7 @@ class Nodes:
         return found
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each change of the port table."""
+        """Calls `listener` after each change of the port table."""
         self._listeners.append(listener)
 
     # --- observe -------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Nodes:
                 self._queue.add(key)
 
     def _table_changed(self, key: ServiceKey) -> None:
-        """Changes come in crowds: those of one step of the loop, and of a rest after long work, are joined at once."""
+        """Changes come in bursts: those within one loop iteration, or during the pause, are joined together."""
         self._changed.add(key)
         if not self._scheduled:
             self._scheduled = True
@@ -237,7 +237,7 @@ class Nodes:
             await self._stop_pods()
             return
         service = self._services.objects.get(key)
-        if service is None:  # its slices and Pods go with it: they are its own
+        if service is None:  # it owns its slices and Pods, which are deleted with it
             return
         workload = next((each for each in self._workloads if each.serves(service)), None)
         if workload is not None:
@@ -252,7 +252,7 @@ class Nodes:
             await self._delete(EndpointSlice, name, service.namespace)
 
     async def _gateway(self, service: Service, workload: GatewayWorkload) -> list[JsonObject]:
-        """The Pod, and the local ports on which its Envoy stands in for the ports that Istio names."""
+        """The Pod, and the local ports that its Envoy uses for the ports that Istio names."""
         if service.name == workload.name:  # others that select the Pod do not own it
             await self._run_pod(workload, service)
         ports: dict[str, int] = {}
@@ -268,7 +268,7 @@ class Nodes:
         return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
 
     async def _expose(self, service: Service) -> None:
-        """The address of a gateway's Service in its status, as the controller of a load balancer writes it."""
+        """Writes the address of a gateway's Service into its status, as a load balancer controller does."""
         key = (service.namespace, service.name)
         before = self._addresses.get(key)
         if not self._ingresses.synced.is_set():
@@ -322,7 +322,7 @@ class Nodes:
                 await self._delete(Pod, pod.name, pod.namespace)
 
     async def _applications(self, service: Service) -> list[JsonObject]:
-        """Endpoints of the user's programs, and the echo for the ports that have none."""
+        """Endpoints of the user's programs, and the echo for ports without one."""
         if service.spec.type == "ExternalName" or self._of(service, ours=False):
             return []
         echoed: dict[str, int] = {}
