@@ -92,13 +92,14 @@ def test_an_overlay_is_rendered_with_its_base(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("kubectl")
 def test_of_variants_the_base_is_rendered_and_each_is_a_line(tmp_path: Path) -> None:
     overlays(tmp_path)
-    (tmp_path / "overlays" / "dev" / "patch.yaml").write_text("kind: [")  # not a part of anything
+    (tmp_path / "overlays" / "dev" / "old.yaml").write_text("kind: [")  # not a part of anything
+    (tmp_path / "base" / "old.yaml").write_text("kind: [")
     assert names(tmp_path) == (
         ["Service default/web"],
         [
-            "overlays/dev/patch.yaml:2:1: expected a value",
             "overlays/dev/kustomization.yaml:1:1: the kustomization overlays/dev is not rendered: base is",
             "overlays/prod/kustomization.yaml:1:1: the kustomization overlays/prod is not rendered: base is",
+            "base/kustomization.yaml:1:1: the kustomization does not use base/old.yaml",
         ],
     )
 
@@ -118,12 +119,38 @@ def test_kustomizations_apart_are_all_rendered_beside_plain_files(tmp_path: Path
 
 
 @pytest.mark.usefixtures("kubectl")
-def test_files_beside_a_kustomization_that_is_named_are_no_part_of_it(tmp_path: Path) -> None:
-    write(tmp_path, kustomization="resources: [web.yaml]\n", web=SERVICE, other=SERVICE)
-    assert names(tmp_path) == (
-        ["Service default/web"],
-        ["kustomization.yaml:1:1: the kustomization does not use other.yaml"],
+def test_files_beside_a_kustomization_are_no_part_of_it_and_other_folders_are(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        kustomization="resources: [web.yaml, parts/used.yaml]\n",
+        web=SERVICE,
+        other=SERVICE,
+        parts__used=SERVICE.replace("web", "used"),
+        parts__more=SERVICE.replace("web", "more"),
+        app__kustomization="resources: [app.yaml]\n",
+        app__app=SERVICE.replace("web", "app"),
+        test__kustomization="resources: [..]\n",
+        test__left=SERVICE.replace("web", "left"),
     )
+    assert names(tmp_path) == (
+        [f"Service default/{name}" for name in ("app", "more", "used", "web")],
+        [
+            f"test/kustomization.yaml:1:1: the kustomization test is not rendered: {tmp_path} is",
+            "kustomization.yaml:1:1: the kustomization does not use other.yaml",
+        ],
+    )
+
+
+@pytest.mark.usefixtures("kubectl", "helm")
+def test_charts_that_a_kustomization_renders_are_not_rendered_again(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        kustomization="helmGlobals: {chartHome: c}\nhelmCharts: [{name: web}]\nresources: [web.yaml]\n",
+        web=SERVICE,
+        c__web__Chart="apiVersion: v2\nname: web\nversion: 0.1.0\n",
+    )
+    (fault,) = names(tmp_path)[1]
+    assert "must specify --enable-helm" in fault
 
 
 @pytest.mark.usefixtures("kubectl")

@@ -31,6 +31,7 @@ class Kustomization:
     parts: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     is_component: bool = False
+    chart_home: str = ""  # the folder of the Helm charts that it renders itself
 
     @staticmethod
     def of(folder: Folder, file: str, value: Any) -> Kustomization:
@@ -43,7 +44,15 @@ class Kustomization:
             tuple(_local(folder, parts)),
             tuple(_local(folder, _inputs(content))),
             content.get("kind") == "Component",
+            next(_local(folder, _chart_homes(content)), ""),
         )
+
+
+def _chart_homes(content: JsonObject) -> list[str]:
+    if not _maps(content.get("helmCharts")):
+        return []
+    named = content.get("helmGlobals")
+    return [*_texts([named.get("chartHome")] if isinstance(named, dict) else []), "charts"]
 
 
 def _inputs(content: JsonObject) -> Iterator[str]:

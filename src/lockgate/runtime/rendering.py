@@ -53,6 +53,7 @@ class Plan:
     """`files` are plain manifests; `faults` report what is neither read nor rendered."""
 
     files: list[str]
+    charts: list[Path] = field(default_factory=list)
     renderings: list[Rendering] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -86,10 +87,10 @@ class Renderer:
 
     def plan(self, root: str, folder: Folder) -> Plan:
         """What to do with the files below one of the user's paths."""
-        plan = Plan(list(folder.files))
+        plan = Plan(list(folder.files), list(folder.charts))
         if folder.kustomizations:
             _Kustomizations(root, folder, plan).plan()
-        for chart in folder.charts:
+        for chart in plan.charts:
             self._plan_chart(chart, plan)
         for rendering in plan.renderings[_MOST:]:
             place = Position(rendering.file, 1)
@@ -184,16 +185,26 @@ class _Kustomizations:
             self._plan.faults.append(self._variant(folder, instead))
         parts = self._parts(choice, rendered)
         kept = [file for file in self._plan.files if os.path.normpath(file) not in parts]
-        if self._root in choice.rendered and tool:
-            if kept:
-                self._plan.faults.append(self._left_out(kept))
-            kept = []
-        self._plan.files = kept
+        self._plan.files = [file for file in kept if not self._is_beside(file, choice, rendered)]
+        for folder in choice.rendered if tool else ():
+            if beside := [file for file in kept if os.path.normpath(Path(file).parent) == folder]:
+                self._plan.faults.append(self._left_out(folder, beside))
+        homes = {each.chart_home for each in self._all.values() if each.chart_home}
+        self._plan.charts = [chart for chart in self._plan.charts if not homes & {*map(str, chart.parents)}]
+
+    @staticmethod
+    def _is_beside(file: str, choice: Choice, rendered: frozenset[str]) -> bool:
+        """Whether a file is in the folder of a kustomization that does not use it: `kubectl apply -k` leaves it out."""
+        folder = os.path.normpath(Path(file).parent)
+        return folder in rendered or folder in choice.variants
 
     def _choice(self) -> Choice:
         if self._root in self._found:  # the user has named it explicitly
-            others = sorted(set(self._found) - self._reach([self._root]))
-            return Choice((self._root,), {each: (self._root,) for each in others if not self._all[each].is_component})
+            used = self._reach([self._root])
+            related = [each for each in self._found if each not in used and self._reach([each]) & used]
+            apart = choose(self._found.keys() - used - {*related}, self._all)
+            variants = {each: (self._root,) for each in related if not self._all[each].is_component}
+            return Choice((self._root, *apart.rendered), {**variants, **apart.variants})
         return choose(self._found, self._all)
 
     def _variant(self, folder: str, instead: tuple[str, ...]) -> Fault:
@@ -202,9 +213,9 @@ class _Kustomizations:
             return codes.VARIANT.at(place, instead=" and ".join(instead), folder=folder)
         return codes.VARIANT_OF_NONE.at(place, folder=folder)
 
-    def _left_out(self, files: list[str]) -> Fault:
+    def _left_out(self, folder: str, files: list[str]) -> Fault:
         named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-        return codes.OUTSIDE_KUSTOMIZATION.at(Position(self._all[self._root].file, 1), files=named)
+        return codes.OUTSIDE_KUSTOMIZATION.at(Position(self._all[folder].file, 1), files=named)
 
     def _parts(self, choice: Choice, rendered: frozenset[str]) -> frozenset[str]:
         """Files that belong to a kustomization and are not manifests themselves."""
