@@ -15,7 +15,7 @@ import pytest
 
 from lockgate.runtime.stopping import end
 from tests.edge.conftest import GUIDE, PATIENCE, Start
-from tests.edge.test_failing import left, run
+from tests.edge.test_failing import left, processes, run
 
 pytestmark = pytest.mark.edge
 
@@ -107,6 +107,36 @@ def test_one_that_hangs_is_killed_with_its_children(monkeypatch: pytest.MonkeyPa
     while Path(f"/proc/{child}").exists() and "State:\tZ" not in Path(f"/proc/{child}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+BLOCKS = "import signal, time\nsignal.signal(signal.SIGUSR1, lambda *_: time.sleep(600))\n"
+
+
+def test_a_blocked_supervisor_is_killed_with_its_envoys(home: Path, tmp_path: Path) -> None:
+    """The handler runs on the loop's thread, so that nothing else does."""
+    (tmp_path / "sitecustomize.py").write_text(BLOCKS)
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    assert run(home, "up", "-d", GUIDE, "--name", "x", PYTHONPATH=path).returncode == 0
+    assert len(processes(str(home))) == 2
+    pid = json.loads((home / "x" / "edge.json").read_text())["pid"]
+    os.kill(pid, signal.SIGUSR1)
+    done = run(home, "down", "--name", "x")
+    assert (done.returncode, done.stdout) == (0, f"stopped x (pid {pid}, which had to be killed)\n")
+    assert left(home) == []
+
+
+def test_the_third_interrupt_ends_even_a_blocked_supervisor(
+    up: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKS)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    edge = up(GUIDE, name="blocked").ready()
+    edge.process.send_signal(signal.SIGUSR1)
+    while edge.process.poll() is None:  # signals that arrive together are one
+        edge.process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert edge.process.returncode == 130
+    edge.wait(until=lambda: not processes(str(edge.home / "blocked")), what="its Envoys are gone")
 
 
 def test_detached_says_what_the_foreground_says(home: Path, manifests: Path) -> None:
