@@ -20,7 +20,7 @@ from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
 from lockgate.controllers.aws_load_balancer.perform import TooManyAttached
-from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, told
+from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, sdk_message
 from lockgate.controllers.aws_load_balancer.targets import Bindings
 from lockgate.controllers.aws_load_balancer.triggers import Triggers
 from lockgate.controllers.kubernetes import Kubernetes
@@ -145,15 +145,15 @@ class AwsLoadBalancerController:
             if isinstance(built, Refused):
                 raise built
         except (Refused, AwsError) as error:
-            await self._warn(members, "FailedBuildModel", f"Failed build model due to {told(error)}")
+            await self._warn(members, "FailedBuildModel", f"Failed build model due to {sdk_message(error)}")
             raise
         except (Unexpected, UnknownShape) as error:
-            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {told(error)}")
+            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {sdk_message(error)}")
             raise
         try:
             deployed = await deploy(self._site, built, existing)
         except (AwsError, ApiError, NotIssued, TooManyAttached, TimeoutError) as error:
-            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {told(error)}")
+            await self._warn(members, "FailedDeployModel", f"Failed deploy model due to {sdk_message(error)}")
             raise
         return _Live(built, deployed) if deployed else None
 

@@ -59,19 +59,19 @@ async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: f
 
 
 @contextmanager
-def failing(said: str) -> Iterator[None]:
-    """What AWS refuses within is told behind `said`, as the controller wraps its errors."""
+def failing(step: str) -> Iterator[None]:
+    """Puts `step` before what AWS refuses in the block, as the controller wraps its errors."""
     try:
         yield
     except AwsError as error:
-        error.add_note(said)
+        error.add_note(step)
         raise
 
 
 _SERVICES = {"elbv2": "Elastic Load Balancing v2", "ec2": "EC2", "acm": "ACM", "wafv2": "WAFV2", "shield": "Shield"}
 
 
-def told(error: Exception) -> str:
+def sdk_message(error: Exception) -> str:
     """An error as the controller's own SDK prints it, which is what users search for; without the request's id."""
     if not isinstance(error, AwsError):
         return str(error)

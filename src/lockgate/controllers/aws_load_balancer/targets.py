@@ -13,7 +13,7 @@ from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.gates import Gates
 from lockgate.controllers.aws_load_balancer.node_rules import NodeRules
-from lockgate.controllers.aws_load_balancer.site import MANAGER, Site, told
+from lockgate.controllers.aws_load_balancer.site import MANAGER, Site, sdk_message
 from lockgate.controllers.runtime import EventRecorder
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.targets import (
@@ -61,7 +61,7 @@ class Bindings:
         try:
             return await self._reconcile(binding)
         except (AwsError, ApiError, Refused) as error:
-            await self._warn(binding, "FailedReconcile", told(error))
+            await self._warn(binding, "FailedReconcile", sdk_message(error))
             raise
 
     async def _reconcile(self, binding: TargetGroupBinding) -> float | None:
@@ -193,8 +193,8 @@ class Bindings:
             await self._open(binding)
             await self._gates.release(binding)
         except (AwsError, ApiError) as error:
-            await self._warn(binding, "FailedCleanup", f"Failed cleanup due to {told(error)}")
-            await self._not_ready(binding, "FailedCleanup", told(error))
+            await self._warn(binding, "FailedCleanup", f"Failed cleanup due to {sdk_message(error)}")
+            await self._not_ready(binding, "FailedCleanup", sdk_message(error))
             raise
         try:
             await remove_finalizer(site.kubernetes, binding, FINALIZER)
@@ -225,7 +225,7 @@ class Bindings:
         try:
             await self._node_rules.ensure()
         except (AwsError, Refused) as error:
-            await self._warn(binding, "FailedNetworkReconcile", told(error))
+            await self._warn(binding, "FailedNetworkReconcile", sdk_message(error))
             if binding.spec.target_type != "ip" and not binding.metadata.deletion_timestamp:
                 raise
 

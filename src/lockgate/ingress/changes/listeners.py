@@ -14,6 +14,7 @@ from lockgate.ingress import shapes
 from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
 from lockgate.ingress.changes.load_balancers import matching
 from lockgate.ingress.changes.tags import ModifyListenerAttributes, attribute_changes, tag_changes
+from lockgate.ingress.changes.words import rule_words
 from lockgate.ingress.rule_changes import rule_changes, same_actions
 from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER
 from lockgate.loadbalancer.model import Action, Forward, Listener, LoadBalancer, MutualAuthentication, Rule
@@ -156,7 +157,7 @@ class CreateRule(Creation):
         return str(answer["Rules"][0]["RuleArn"])
 
     def __str__(self) -> str:
-        return f"create rule {self.rule.priority} of {named(self.listener)}"
+        return f"create rule {self.rule.priority} of {named(self.listener)}: {rule_words(self.rule)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class ModifyRule(Change):
         return {"RuleArn": self.arn, **_content(self.rule, resolved), **reset}
 
     def __str__(self) -> str:
-        return f"modify rule {self.rule.priority} ({named(self.arn)})"
+        return f"modify rule {self.rule.priority} ({named(self.arn)}): {rule_words(self.rule)}"
 
 
 @dataclass(frozen=True, slots=True)
