@@ -241,7 +241,7 @@ class Certificates:
         return Certificate.model_validate(written)
 
     async def _event(self, controller: str, seen: Seen, type_: str, reason: str, message: str) -> None:
-        await self.environment.tell(f"certificates-{controller}", seen.certificate, type_, reason, message)
+        await self.environment.event(f"certificates-{controller}", seen.certificate, type_, reason, message)
 
     async def _delete(self, kind: type[Resource], name: str, namespace: str) -> None:
         try:

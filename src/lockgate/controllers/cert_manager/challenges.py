@@ -230,7 +230,7 @@ class Challenges:
         await self.environment.kubernetes.patch_status(Challenge, challenge.name, challenge.namespace, patch)
 
     async def _event(self, challenge: Challenge, type_: str, reason: str, message: str) -> None:
-        await self.environment.tell("challenges", challenge, type_, reason, message)
+        await self.environment.event("challenges", challenge, type_, reason, message)
 
 
 def _dns01(challenge: Challenge) -> DNS01Solver:

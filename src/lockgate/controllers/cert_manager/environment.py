@@ -69,7 +69,7 @@ class Environment:
         """The namespace of an issuer's Secrets; a ClusterIssuer's are never in the Certificate's."""
         return issuer.namespace if isinstance(issuer, Issuer) else self.cluster_resource_namespace
 
-    async def tell(self, component: str, about: Resource, type_: str, reason: str, message: str) -> None:
+    async def event(self, component: str, about: Resource, type_: str, reason: str, message: str) -> None:
         """Records an event; `component` is cert-manager's controller, without its prefix."""
         recorder = self._recorders.get(component)
         if recorder is None:

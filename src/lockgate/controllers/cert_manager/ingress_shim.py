@@ -19,7 +19,7 @@ class IngressShim:
     environment: Environment
 
     async def reconcile(self, key: ObjectKey) -> None:
-        kubernetes, tell = self.environment.kubernetes, self.environment.tell
+        kubernetes, event = self.environment.kubernetes, self.environment.event
         try:
             ingress = await kubernetes.get(Ingress, key.name, key.namespace)
         except NotFound:
@@ -27,22 +27,26 @@ class IngressShim:
         try:
             wanted = shim(ingress, await kubernetes.list(Certificate, key.namespace))
         except BadConfig as problem:  # cert-manager itself only logs an annotation that it cannot read
-            await tell(_COMPONENT, ingress, "Warning", "BadConfig", str(problem))
+            await event(_COMPONENT, ingress, "Warning", "BadConfig", str(problem))
             return
         for message in wanted.skipped:
-            await tell(_COMPONENT, ingress, "Warning", "BadConfig", message)
+            await event(_COMPONENT, ingress, "Warning", "BadConfig", message)
         for manifest in wanted.create:
             await kubernetes.apply(manifest, manager=_MANAGER)
             name = manifest["metadata"]["name"]
-            await tell(_COMPONENT, ingress, "Normal", "CreateCertificate", f'Successfully created Certificate "{name}"')
+            await event(
+                _COMPONENT, ingress, "Normal", "CreateCertificate", f'Successfully created Certificate "{name}"'
+            )
         for manifest in wanted.update:
             await kubernetes.apply(manifest, manager=_MANAGER)
             name = manifest["metadata"]["name"]
-            await tell(_COMPONENT, ingress, "Normal", "UpdateCertificate", f'Successfully updated Certificate "{name}"')
+            await event(
+                _COMPONENT, ingress, "Normal", "UpdateCertificate", f'Successfully updated Certificate "{name}"'
+            )
         for name in wanted.delete:
             try:
                 await kubernetes.delete(Certificate, name, key.namespace)
             except NotFound:
                 continue
             message = f'Successfully deleted unrequired Certificate "{name}"'
-            await tell(_COMPONENT, ingress, "Normal", "DeleteCertificate", message)
+            await event(_COMPONENT, ingress, "Normal", "DeleteCertificate", message)

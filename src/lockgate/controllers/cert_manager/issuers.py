@@ -103,7 +103,7 @@ class Issuers:
 
     async def _tell(self, issuer: AnyIssuer, type_: str, reason: str, message: str) -> None:
         component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
-        await self.environment.tell(component, issuer, type_, reason, message)
+        await self.environment.event(component, issuer, type_, reason, message)
 
     # --- ca ------------------------------------------------------------------------------------------------------
 

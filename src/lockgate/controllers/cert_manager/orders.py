@@ -171,7 +171,7 @@ class Orders:
             raise _final(error, "Failed to retrieve signed certificate") from None
         await self._patch(order, {"state": "valid", "certificate": base64.b64encode(chain).decode()})
         message = "Order completed successfully"
-        await self.environment.tell("orders", order, "Normal", "Complete", message)
+        await self.environment.event("orders", order, "Normal", "Complete", message)
 
     async def _record(self, order: Order, answer: OrderAnswer) -> None:
         patch: JsonObject = {"state": answer.status}
@@ -190,7 +190,7 @@ class Orders:
                 continue
             manifest = _challenge_manifest(order, authorization, client, acme)
             if manifest is None:
-                await self.environment.tell("orders", order, "Warning", "Solver", NONE_FITS)
+                await self.environment.event("orders", order, "Warning", "Solver", NONE_FITS)
                 return None
             found.append(await self._challenge(order, manifest))
         return found
@@ -206,7 +206,7 @@ class Orders:
         except AlreadyExists:
             return await self.environment.kubernetes.get(Challenge, name, order.namespace)
         message = f'Created Challenge resource "{name}" for domain "{manifest["spec"]["dnsName"]}"'
-        await self.environment.tell("orders", order, "Normal", "Created", message)
+        await self.environment.event("orders", order, "Normal", "Created", message)
         return Challenge.model_validate(created)
 
     async def _clean_up(self, order: Order) -> None:

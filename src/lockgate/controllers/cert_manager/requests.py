@@ -284,7 +284,7 @@ class Requests:
         await self.environment.kubernetes.patch_status(CertificateRequest, request.name, request.namespace, patch)
 
     async def _event(self, controller: str, request: CertificateRequest, type_: str, reason: str, message: str) -> None:
-        await self.environment.tell(f"certificaterequests-{controller}", request, type_, reason, message)
+        await self.environment.event(f"certificaterequests-{controller}", request, type_, reason, message)
 
     def _time(self) -> str:
         return write_time(self.environment.now())

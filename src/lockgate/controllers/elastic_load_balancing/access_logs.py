@@ -45,7 +45,7 @@ class AccessLogs:
         self._target_at = target_at
         self._read = 0
         self._lines: dict[Path, list[str]] = {}
-        self._unwritable: set[Path] = set()  # told of
+        self._unwritable: set[Path] = set()  # already reported
 
     async def run(self) -> None:
         """For ever; nothing is done while no load balancer has its log on."""

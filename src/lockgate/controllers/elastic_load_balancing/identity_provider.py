@@ -25,7 +25,7 @@ SECONDS = 5.0
 
 
 class ProviderFailed(Exception):
-    """An endpoint could not be asked, or did not answer as it must. Its text tells which, and how."""
+    """An endpoint could not be reached, or its response is not valid. The message says which, and why."""
 
     def __init__(self, reason: AuthReason, why: str) -> None:
         super().__init__(why)
@@ -70,7 +70,7 @@ class IdentityProviders:
         return Session(claims, access, now, now + lifetime, refresh)
 
     async def keys(self, url: str) -> list[Mapping[str, Any]]:
-        """Of a JWKS, fetched anew every five minutes. Raises `ProviderFailed`."""
+        """The keys of a JWKS, fetched again every five minutes. Raises `ProviderFailed`."""
         fetched, keys = self._keys.get(url, (0.0, []))
         if keys and time.monotonic() - fetched < JWKS_SECONDS:
             return keys

@@ -49,7 +49,7 @@ _REASONS: Mapping[int, LambdaReason] = {
 
 
 class NotInvoked(Exception):
-    """The function has not answered as it must. Its text tells why."""
+    """The function did not return a valid response. The message says why."""
 
     def __init__(self, reason: LambdaReason, why: str) -> None:
         super().__init__(why)

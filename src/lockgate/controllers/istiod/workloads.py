@@ -115,10 +115,10 @@ class Proxy:
                 continue
             material = self._material(name, secret, files[1] if files else ())
             if isinstance(material, ValueError):
-                told = codes.INVALID_CREDENTIAL.at(
+                fault = codes.INVALID_CREDENTIAL.at(
                     Origin(secret.key), namespace=secret.namespace, name=secret.name, reason=material
                 )
-                broken.append(told)
+                broken.append(fault)
                 if name in self._credentials:
                     loaded[name] = self._credentials[name]
             else:

@@ -39,8 +39,8 @@ def is_label(text: str) -> bool:
 
 
 def wildcard_domain(path: Path, domain: str) -> Iterator[FieldError]:
-    if (told := _precondition(domain)) is not None:
-        yield problem(path, told)
+    if (reason := _precondition(domain)) is not None:
+        yield problem(path, reason)
         return
     first, dot, rest = domain.partition(".")
     if len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first):
@@ -50,8 +50,8 @@ def wildcard_domain(path: Path, domain: str) -> Iterator[FieldError]:
 
 
 def domain(path: Path, name: str) -> Iterator[FieldError]:
-    if (told := _precondition(name)) is not None:
-        yield problem(path, told)
+    if (reason := _precondition(name)) is not None:
+        yield problem(path, reason)
     else:
         yield from _labels(path, name, name)
 
