@@ -130,7 +130,7 @@ def test_a_web_acl_that_an_ingress_names_is_there_and_takes_rules(up: Start, man
         text.replace("  annotations:\n", f"  annotations:\n    alb.ingress.kubernetes.io/wafv2-acl-arn: {arn}\n", 1)
     )
     edge = up(manifests).ready()
-    assert "web ACL team: made without rules" in "".join(edge.lines)
+    assert "web ACL team: created without rules" in "".join(edge.lines)
     url = "https://quay.example/admin"
     assert statuses(edge, (url,)) == ["200"]
     found = aws(edge, "wafv2", "get-web-acl", "--arn", arn)

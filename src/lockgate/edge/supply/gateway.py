@@ -73,12 +73,12 @@ def _service(
         led[:] = [each for each in led if each[0] != (namespace, name)]
         why = f"because Ingress {ingress.name} leads to it"
         made = service(namespace, name, ports, type_="NodePort", selector=labels)
-        return Object(made, f"Service {namespace}/{name}: made as Istio's ingress gateway, {why}")
+        return Object(made, f"Service {namespace}/{name}: created as Istio's ingress gateway, {why}")
     name = _service_name(labels)
     namespace = _namespace(objects, gateways, labels)
     why = f"because Gateway {first.namespace}/{first.name} selects it and nothing brings one"
     made = service(namespace, name, ports, type_="LoadBalancer", selector=labels)
-    return Object(made, f"Service {namespace}/{name}: made as Istio's ingress gateway, {why}")
+    return Object(made, f"Service {namespace}/{name}: created as Istio's ingress gateway, {why}")
 
 
 def _service_name(labels: Mapping[str, str]) -> str:

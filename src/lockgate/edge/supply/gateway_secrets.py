@@ -29,7 +29,7 @@ def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> t
                     before = found.get((namespace, name))
                     together = tuple(dict.fromkeys((*(before.names if before else ()), *served)))
                     why = (
-                        f"Secret {namespace}/{name}: made with a certificate of this edge's own CA for "
+                        f"Secret {namespace}/{name}: created with a certificate of this edge's own CA for "
                         f"{', '.join(together)}, because Gateway {gateway.namespace}/{gateway.name} names it"
                     )
                     pair = before or KeyPair(namespace, name, (), "")

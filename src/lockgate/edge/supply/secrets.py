@@ -33,7 +33,7 @@ def aws_keys(
             credentials[key_id] = values.of(namespace, ref.name, ref.key, secret).strip()
     made = tuple(
         _secret(
-            namespace, name, data, f"Secret {namespace}/{name}: made, with a key that only this edge's AWS API knows"
+            namespace, name, data, f"Secret {namespace}/{name}: created with a key that only this edge's AWS API knows"
         )
         for (namespace, name), data in values.made.items()
     )
@@ -63,7 +63,7 @@ def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iter
                 values.of(certificate.namespace, password.name, password.key, secret)
     for at, data in values.made.items():
         yield _secret(
-            *at, data, f"Secret {'/'.join(at)}: made with values of this edge's own, because {users[at]} names it"
+            *at, data, f"Secret {'/'.join(at)}: created with values of this edge's own, because {users[at]} names it"
         )
 
 
@@ -75,7 +75,7 @@ def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
         name = issuer.spec.ca.secret_name if issuer.spec.ca else ""
         if name and (namespace, name) not in made and objects.get(Secret, namespace, name) is None:
             made.add((namespace, name))
-            why = f"Secret {namespace}/{name}: made with a CA of this edge's own, because {issuer.key} signs with it"
+            why = f"Secret {namespace}/{name}: created with a CA of this edge's own, because {issuer.key} signs with it"
             yield KeyPair(namespace, name, (name,), why, authority=True)
 
 

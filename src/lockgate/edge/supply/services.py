@@ -20,7 +20,7 @@ def services(objects: Objects) -> Iterator[Object]:
     for (namespace, name), ports in wanted.items():
         yield Object(
             service(namespace, name, {f"http-{port}": (port, port) for port in ports}),
-            f"Service {namespace}/{name}: made, because VirtualService {next(iter(ports.values()))} leads to it",
+            f"Service {namespace}/{name}: created, because VirtualService {next(iter(ports.values()))} leads to it",
         )
 
 

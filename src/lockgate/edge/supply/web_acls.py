@@ -17,7 +17,7 @@ def web_acls(references: Iterable[References]) -> Iterator[EmptyWebAcl]:
     for name, arn in (pair for each in references for pair in _named(each)):
         if name not in made:
             made.add(name)
-            yield EmptyWebAcl(name, arn, f"web ACL {name}: made without rules, which WAFv2's API takes")
+            yield EmptyWebAcl(name, arn, f"web ACL {name}: created without rules, which WAFv2's API takes")
 
 
 def _named(each: References) -> Iterator[tuple[str, str]]:
