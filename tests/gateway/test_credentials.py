@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gateway_envoy import key_pair
 
-from lockgate.gateway.credentials import Authority, KeyPair, credential, from_files, of_files, secret_names
+from lockgate.gateway.credentials import Authority, KeyPair, credential, secret_names
 
 PAIR, OTHER = key_pair("a.example"), key_pair("b.example")
 
@@ -47,8 +47,8 @@ def test_an_authority_is_cacert_or_else_ca_crt() -> None:
 
 
 def test_the_secret_of_a_name() -> None:
-    assert secret_names("kubernetes://x") == ("x",)
-    assert secret_names("kubernetes://x-cacert") == ("x-cacert", "x")
+    assert secret_names("kubernetes://x", {}) == ("x",)
+    assert secret_names("kubernetes://x-cacert", {}) == ("x-cacert", "x")
 
 
 def test_keys_do_not_show() -> None:
@@ -58,9 +58,9 @@ def test_keys_do_not_show() -> None:
 def test_files_of_the_pod_are_the_secrets_that_are_mounted_there() -> None:
     mounts = {"/etc/istio/ingressgateway-certs": "istio-ingressgateway-certs"}
     name = "file-cert:/etc/istio/ingressgateway-certs/tls.crt~/etc/istio/ingressgateway-certs/tls.key"
-    assert from_files(name, mounts) == ("istio-ingressgateway-certs", ("tls.crt", "tls.key"))
-    assert from_files("file-root:/elsewhere/ca.crt", mounts) is None
-    assert of_files({"tls.crt": PAIR.chain, "tls.key": PAIR.key}, name, ("tls.crt", "tls.key")) == PAIR
-    assert of_files({"ca.pem": PAIR.chain}, "file-root:/x/ca.pem", ("ca.pem",)) == Authority(PAIR.chain)
+    assert secret_names(name, mounts) == ("istio-ingressgateway-certs",)
+    assert secret_names("file-root:/elsewhere/ca.crt", mounts) == ()
+    assert credential({"tls.crt": PAIR.chain, "tls.key": PAIR.key}, name) == PAIR
+    assert credential({"ca.pem": PAIR.chain}, "file-root:/x/ca.pem") == Authority(PAIR.chain)
     with pytest.raises(ValueError, match=r"it has no tls\.key"):
-        of_files({"tls.crt": PAIR.chain}, name, ("tls.crt", "tls.key"))
+        credential({"tls.crt": PAIR.chain}, name)

@@ -57,7 +57,7 @@ GATEWAY = Gateway(
     },
     clusters={BACKEND: Cluster(BACKEND)},
     endpoints={BACKEND: (Endpoint("127.0.0.1", 1234),)},
-    credentials=frozenset(("kubernetes://x",)),
+    credentials={"kubernetes://x": ("x",)},
 )
 BINDS = {8080: ("127.0.0.1", 28080), 8443: ("127.0.0.2", 28443), 15021: ("127.0.0.1", 25021)}
 

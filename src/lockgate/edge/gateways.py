@@ -52,10 +52,7 @@ def built_gateways(
     memos: dict[str, Memo] = {}
     faults: list[Fault] = []
     for pod in pods:
-        runs = workload(pod, sources.services)
-        if installed := installed_gateway(pod, operators):
-            annotations = {**installed.pod_annotations, **runs.annotations}
-            runs = Workload(runs.name, runs.namespace, runs.labels, annotations, runs.ports, runs.unprivileged)
+        runs = workload(pod, sources.services, installed_gateway(pod, operators))
         memo = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
         made = build(sources, runs, mesh=mesh, memo=memo)
         found[runs.name], workloads[runs.name] = made.gateway, runs

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.gateway.binding import Bindings
-from lockgate.gateway.credentials import SCHEME, secret_names
+from lockgate.gateway.credentials import SCHEME, files, secret_names
 from lockgate.gateway.destinations import Destinations, destinations
 from lockgate.gateway.hosts import narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
@@ -96,7 +96,8 @@ class _Building:
         registered = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
         served = memo.made(resolve, used, registered, memo)
         credentials = _credentials(listeners, used, self._memo)
-        self._check_credentials(credentials)
+        secrets = {name: secret_names(name, self._workload.secret_volumes) for name in credentials}
+        self._check_credentials(credentials, secrets)
         return Gateway(
             workload=self._workload.name,
             namespace=self._workload.namespace,
@@ -104,7 +105,7 @@ class _Building:
             routes=routes,
             clusters=served.clusters,
             endpoints=served.endpoints,
-            credentials=frozenset(credentials),
+            credentials=secrets,
             http=self._http_settings(),
         )
 
@@ -206,16 +207,19 @@ class _Building:
                     origin = Origin(rules.service.key, ("spec", "hosts"))
                     self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=named, gateway=name))
 
-    def _check_credentials(self, credentials: Mapping[str, Origin]) -> None:
+    def _check_credentials(self, credentials: Mapping[str, Origin], secrets: Mapping[str, tuple[str, ...]]) -> None:
         existing = set(self._sources.secrets)
+        namespace = self._workload.namespace
         for name, origin in credentials.items():
-            secrets = secret_names(name)
-            if name.startswith(SCHEME) and not any((self._workload.namespace, one) in existing for one in secrets):
-                self.faults.append(
-                    istio_codes.SECRET_NOT_FOUND.at(
-                        origin.under("tls", "credentialName"), namespace=self._workload.namespace, name=secrets[0]
-                    )
-                )
+            found = secrets[name]
+            if any((namespace, one) in existing for one in found):
+                continue
+            place = origin.under("tls", "credentialName" if name.startswith(SCHEME) else "serverCertificate")
+            if found:
+                self.faults.append(istio_codes.SECRET_NOT_FOUND.at(place, namespace=namespace, name=found[0]))
+            else:
+                paths = " and ".join(files(name))
+                self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
 
     def _http_settings(self) -> HttpSettings:
         annotation = self._workload.annotations.get(PROXY_CONFIG)

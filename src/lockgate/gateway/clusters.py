@@ -121,6 +121,10 @@ def _outlier_detection(settings: kinds.OutlierDetection | None) -> OutlierDetect
     )
 
 
+# The second is the file of the gateway's image, which Istio's documentation names.
+_SYSTEM_ROOTS = ("system", "/etc/ssl/certs/ca-certificates.crt")
+
+
 def _tls(settings: kinds.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
     """None is plain text. So is ISTIO_MUTUAL: Lockgate has no mesh certificates, and `resources.effects` warns."""
     if settings is None or settings.mode in (None, "DISABLE", "ISTIO_MUTUAL"):
@@ -134,7 +138,7 @@ def _tls(settings: kinds.ClientTLSSettings | None, host: Host) -> UpstreamTls | 
         if not (settings.client_certificate and settings.private_key):
             return None  # istiod logs an error and leaves the cluster without TLS
         certificate = f"file-cert:{settings.client_certificate}~{settings.private_key}"
-    if not ca and settings.ca_certificates and settings.ca_certificates != "system":
+    if not ca and settings.ca_certificates not in ("", *_SYSTEM_ROOTS):
         ca = f"file-root:{settings.ca_certificates}"
     return UpstreamTls(
         sni=settings.sni,

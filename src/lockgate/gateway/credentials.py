@@ -36,11 +36,16 @@ class Authority:
 Credential: TypeAlias = KeyPair | Authority
 
 
-def secret_names(credential: str) -> tuple[str, ...]:
+def secret_names(credential: str, volumes: Mapping[str, str]) -> tuple[str, ...]:
     """The Secrets that an SDS name is looked up in, in order: the first one that exists counts.
 
-    ``kubernetes://x`` is Secret ``x`` of the gateway's namespace; a CA is ``x-cacert``, or ``x`` itself.
+    ``kubernetes://x`` is Secret ``x`` of the gateway's namespace; a CA is ``x-cacert``, or ``x`` itself. Files are in
+    the Secret that is mounted at their path: `volumes` maps mount paths of the gateway's Pod to Secrets.
     """
+    if not credential.startswith(SCHEME):
+        secrets = {volumes.get(path.rpartition("/")[0]) for path in files(credential)}
+        secret = secrets.pop()
+        return (secret,) if secret and not secrets else ()
     name = credential.removeprefix(SCHEME).rpartition("/")[2]
     return (name, name.removesuffix(CA_SUFFIX)) if name.endswith(CA_SUFFIX) else (name,)
 
@@ -49,31 +54,26 @@ def is_authority(credential: str) -> bool:
     return credential.endswith(CA_SUFFIX) or credential.startswith(FILE_CA)
 
 
-def from_files(credential: str, mounts: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
-    """The Secret and keys that a file-based credential of the gateway's Pod comes from.
-
-    `mounts` maps mount paths of the Pod to Secrets. None if a path is in none of them.
-    """
-    paths = credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
-    parts = [path.rpartition("/") for path in paths]
-    secrets = {mounts.get(folder) for folder, _, _ in parts}
-    secret = secrets.pop()
-    return (secret, tuple(name for _, _, name in parts)) if secret and not secrets else None
+def files(credential: str) -> list[str]:
+    """The paths in a file-based SDS name: of the certificate and its key, or of the CA."""
+    return credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
 
 
-def of_files(data: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> Credential:
-    """The material of a file-based credential; `keys` are the Secret's keys. Raises `ValueError`."""
+def credential(data: Mapping[str, bytes], name: str) -> Credential:
+    """The material of an SDS name, from a Secret's data. Raises `ValueError` with the reason if it is not valid."""
+    if not name.startswith(SCHEME):
+        return _of_files(data, name)
+    return _authority(data) if is_authority(name) else _key_pair(data)
+
+
+def _of_files(data: Mapping[str, bytes], name: str) -> Credential:
+    keys = [path.rpartition("/")[2] for path in files(name)]
     missing = [key for key in keys if not data.get(key)]
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
     if is_authority(name):
         return _authority({"cacert": data[keys[0]]})
     return _key_pair({"cert": data[keys[0]], "key": data[keys[1]]})
-
-
-def credential(data: Mapping[str, bytes], name: str) -> Credential:
-    """The material of an SDS name, from a Secret's data. Raises `ValueError` with the reason if it is not valid."""
-    return _authority(data) if is_authority(name) else _key_pair(data)
 
 
 def _key_pair(data: Mapping[str, bytes]) -> KeyPair:

@@ -436,8 +436,8 @@ class Gateway:
     """What one gateway workload serves.
 
     `routes` holds the route configuration of each `Http`, `clusters` the referenced clusters that exist: a route to any
-    other cluster answers 503 NC, as in Istio. `credentials` are the SDS names that chains and clusters reference;
-    `status_port` serves the readiness probe.
+    other cluster answers 503 NC, as in Istio. `credentials` are the SDS names that chains and clusters reference,
+    each with the Secrets of `namespace` in which it is looked up; `status_port` serves the readiness probe.
     """
 
     workload: str  # namespace/name of the Pod
@@ -446,6 +446,6 @@ class Gateway:
     routes: Mapping[str, RouteConfiguration] = field(default_factory=dict)
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
-    credentials: frozenset[str] = frozenset()
+    credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     http: HttpSettings = ISTIO_DEFAULTS
     status_port: int = 15021

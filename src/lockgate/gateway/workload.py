@@ -6,8 +6,9 @@ Source: istio/istio `pilot/pkg/model/gateway.go` (resolvePorts), `pilot/pkg/serv
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
 from lockgate.resources import kinds
 
 _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
@@ -28,7 +29,8 @@ class WorkloadPort:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """`unprivileged` Pods cannot listen below 1024; istiod skips such servers."""
+    """`unprivileged` Pods cannot listen below 1024; istiod skips such servers. `secret_volumes` maps mount paths to
+    Secrets."""
 
     name: str
     namespace: str
@@ -36,6 +38,7 @@ class Workload:
     annotations: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[WorkloadPort, ...] = ()
     unprivileged: bool = False
+    secret_volumes: Mapping[str, str] = field(default_factory=lambda: DEFAULT_SECRET_VOLUMES)
 
     def selected_by(self, selector: Mapping[str, str] | None) -> bool:
         return all(self.labels.get(name) == value for name, value in (selector or {}).items())
@@ -49,8 +52,9 @@ class Workload:
         return port
 
 
-def workload(pod: kinds.Pod, services: Iterable[kinds.Service]) -> Workload:
-    """A Pod's workload, with the ports of the `services` that select it, oldest first."""
+def workload(pod: kinds.Pod, services: Iterable[kinds.Service], installed: InstalledGateway | None = None) -> Workload:
+    """A Pod's workload, with the ports of the `services` that select it, oldest first. `installed` is the gateway of an
+    IstioOperator that the Pod runs."""
     mine = [service for service in services if _selects(service, pod)]
     mine.sort(key=lambda service: (service.metadata.creation_timestamp, service.name))
     ports = tuple(
@@ -65,7 +69,7 @@ def workload(pod: kinds.Pod, services: Iterable[kinds.Service]) -> Workload:
         for port in service.spec.ports
     )
     label, value = _COMPONENT
-    return Workload(
+    found = Workload(
         name=f"{pod.namespace}/{pod.name}",
         namespace=pod.namespace,
         labels=pod.metadata.labels,
@@ -73,6 +77,10 @@ def workload(pod: kinds.Pod, services: Iterable[kinds.Service]) -> Workload:
         ports=ports,
         unprivileged=any(service.metadata.labels.get(label) == value for service in mine),
     )
+    if installed is None:
+        return found
+    annotations = {**installed.pod_annotations, **found.annotations}
+    return replace(found, annotations=annotations, secret_volumes=installed.secret_volumes)
 
 
 def _selects(service: kinds.Service, pod: kinds.Pod) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
-from lockgate.gateway.credentials import SCHEME, secret_names
+from lockgate.gateway.credentials import FILE_PAIR
 from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
@@ -54,13 +54,11 @@ def gateway_request(arrival: AtGateway) -> routing.Request:
 
 
 def _credentials(edge: Edge, gateway: Gateway) -> frozenset[str]:
-    return frozenset(
-        name for name in gateway.credentials if _secret(edge, gateway, name) or not name.startswith(SCHEME)
-    )
+    return frozenset(name for name in gateway.credentials if _secret(edge, gateway, name))
 
 
 def _secret(edge: Edge, gateway: Gateway, credential: str) -> Certificate | None:
-    for name in secret_names(credential):
+    for name in gateway.credentials.get(credential, ()):
         if found := edge.certificates.get(secret_reference(gateway.namespace, name)):
             return found
     return None
@@ -98,7 +96,7 @@ def _listener(edge: Edge, gateway: Gateway, arrival: AtGateway, decision: routin
 def _presented(edge: Edge, gateway: Gateway, credentials: tuple[str, ...]) -> Iterator[Fact]:
     for each in credentials:
         secret = _secret(edge, gateway, each)
-        shown = each.removeprefix(SCHEME)
+        shown = next(iter(gateway.credentials.get(each, ())), each.removeprefix(FILE_PAIR))
         if secret is None:
             yield Fact(f"the certificate {shown} does not exist")
         else:

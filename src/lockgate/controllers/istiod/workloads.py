@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.cache import Objects
 from lockgate.gateway.build import Sources, build
-from lockgate.gateway.credentials import SCHEME, Credential, credential, from_files, of_files, secret_names
-from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
+from lockgate.gateway.credentials import Credential, credential
+from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
@@ -62,8 +61,7 @@ class Proxy:
             mesh=mesh,
             memo=self._built,
         )
-        volumes = installed.secret_volumes if installed else DEFAULT_SECRET_VOLUMES
-        broken = self._load_credentials(objects, built.gateway, volumes)
+        broken = self._load_credentials(objects, built.gateway)
         made = snapshot(
             built.gateway,
             binds=self._binds(objects, pod),
@@ -78,12 +76,11 @@ class Proxy:
 
     def _workload_of(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value as long as the Pod and its Services are unchanged, because much is cached by its identity."""
-        made = workload(pod, objects.all(kinds.Service))
-        annotations = {**(installed.pod_annotations if installed else {}), **made.annotations}
-        same = (made.name, made.labels, annotations, made.ports, made.unprivileged)
+        made = workload(pod, objects.all(kinds.Service), installed)
+        same = (made.name, made.labels, made.annotations, made.ports, made.unprivileged, made.secret_volumes)
         if self.workload is None or self._same != same:
             self._same = same
-            self.workload = Workload(made.name, made.namespace, made.labels, annotations, made.ports, made.unprivileged)
+            self.workload = made
         return self.workload
 
     def _binds(self, objects: Objects, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
@@ -101,19 +98,17 @@ class Proxy:
                     binds.setdefault(target, (address, local.port))
         return dict(sorted(binds.items()))
 
-    def _load_credentials(self, objects: Objects, gateway: Gateway, volumes: Mapping[str, str]) -> tuple[Fault, ...]:
+    def _load_credentials(self, objects: Objects, gateway: Gateway) -> tuple[Fault, ...]:
         """Reads the Secrets that the gateway references. An invalid one is reported, and the previous one stays
         served."""
         broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
-        for name in sorted(gateway.credentials):
-            files = None if name.startswith(SCHEME) else from_files(name, volumes)
-            candidates = secret_names(name) if name.startswith(SCHEME) else files[:1] if files else ()
+        for name, candidates in sorted(gateway.credentials.items()):
             found = (objects.get(kinds.Secret, gateway.namespace, one) for one in candidates)
             secret = next((one for one in found if one is not None), None)
             if secret is None:
                 continue
-            material = self._material(name, secret, files[1] if files else ())
+            material = self._material(name, secret)
             if isinstance(material, ValueError):
                 fault = codes.INVALID_CREDENTIAL.at(
                     Origin(secret.key), namespace=secret.namespace, name=secret.name, reason=material
@@ -126,12 +121,11 @@ class Proxy:
         self._credentials = loaded
         return tuple(broken)
 
-    def _material(self, name: str, secret: kinds.Secret, files: tuple[str, ...]) -> Credential | ValueError:
+    def _material(self, name: str, secret: kinds.Secret) -> Credential | ValueError:
         earlier = self._read.get(name)
         if earlier is None or earlier[0] is not secret:
             try:
-                data = secret.decoded
-                material: Credential | ValueError = of_files(data, name, files) if files else credential(data, name)
+                material: Credential | ValueError = credential(secret.decoded, name)
             except ValueError as error:
                 material = error
             earlier = self._read[name] = (secret, material)

@@ -89,11 +89,10 @@ def _service_name(labels: Mapping[str, str]) -> str:
 
 
 def _ports(gateways: Iterable[Gateway]) -> Iterator[tuple[str, int, int]]:
+    """Each number that the Gateways have. 8080 and 8443 are also the Pods' ports, to which 80 and 443 lead."""
     numbers = dict.fromkeys((80, 443, *(each.port.number for one in gateways for each in one.spec.servers)))
     yield _STATUS
     for number in numbers:
-        if number in _TARGETS.values():  # a Gateway may name the Pods' port, to which port 80 or 443 leads
-            continue
         name = {80: "http2", 443: "https"}.get(number, f"tcp-{number}")
         yield name, number, _TARGETS.get(number, number)
 

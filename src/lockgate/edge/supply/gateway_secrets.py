@@ -10,6 +10,8 @@ from lockgate.edge.objects import Name, Objects
 from lockgate.edge.supply.hosts import covering, is_public
 from lockgate.edge.supply.pieces import KeyPair
 from lockgate.edge.workloads import gateway_workloads
+from lockgate.gateway.credentials import FILE_PAIR, files, secret_names
+from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES
 from lockgate.resources.kinds import Certificate, Gateway, Ingress, Secret, Server, Service, VirtualService
 
 
@@ -41,8 +43,10 @@ def credentials_of(server: Server) -> tuple[str, ...]:
     tls = server.tls
     if tls is None or tls.mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
         return ()
-    names = (tls.credential_name, *tls.credential_names)
-    return tuple(name for name in names if name and "/" not in name)
+    names = tuple(name for name in (tls.credential_name, *tls.credential_names) if name and "/" not in name)
+    pair = f"{FILE_PAIR}{tls.server_certificate}~{tls.private_key}"
+    as_in_a_tls_secret = [path.rpartition("/")[2] for path in files(pair)] == ["tls.crt", "tls.key"]
+    return names or (secret_names(pair, DEFAULT_SECRET_VOLUMES) if as_in_a_tls_secret else ())
 
 
 def made_secrets(objects: Objects) -> Iterator[Name]:

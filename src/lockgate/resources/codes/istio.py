@@ -51,6 +51,10 @@ SECRET_NOT_FOUND = GATEWAY_NOT_FOUND.variant(
     "Secret {namespace}/{name} does not exist: TLS connections are closed before the handshake ends",
     "create the Secret in {namespace}, the namespace of the gateway's Pod, where credentialName is looked up",
 )
+FILE_NOT_FOUND = GATEWAY_NOT_FOUND.variant(
+    "no Secret is mounted at {paths} of the gateway's Pod: TLS connections are closed before the handshake ends",
+    "set credentialName, or mount a Secret with secretVolumes of the IstioOperator",
+)
 NO_WORKLOAD = GATEWAY_NOT_FOUND.variant(
     "no gateway Pod has the labels {selector}, so nothing serves this Gateway",
     "make spec.selector match the labels of the gateway's Pod",
