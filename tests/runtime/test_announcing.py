@@ -18,7 +18,7 @@ from lockgate.runtime.observed import Proxy, State
 from lockgate.runtime.parts import Line, Readiness, Report
 from lockgate.runtime.running import Progress
 from tests.runtime.states import state
-from tests.runtime.test_report import STANDING
+from tests.runtime.test_report import STANDING, TABLE
 
 
 @dataclass
@@ -55,7 +55,7 @@ FAULT = codes.REJECTED.at(None, envoy="alb", part="listener a", reason="no")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_POLL", "_POLL_LATE", "_WATCH", "_REST", "_DOUBT"):
+    for name in ("_POLL", "_POLL_LATE", "_WATCH", "_REST", "_DOUBT", "_LONG"):
         monkeypatch.setattr(announcing, name, 0.0)
     monkeypatch.setattr(announcing, "_QUIET", dict.fromkeys(Readiness, 0.0))
 
@@ -127,5 +127,17 @@ def test_a_fault_that_comes_back_is_reported_again() -> None:
 
 
 def test_afterwards_a_part_that_fails_and_recovers() -> None:
-    heard = story([SERVED, BROKEN, BROKEN, STARTS, SERVED])
+    heard = story([SERVED, BROKEN, BROKEN, SERVED])
     assert heard == ["ready gateway", "ready dns", "ready", "failed gateway", "ready gateway"]
+
+
+def test_afterwards_a_part_that_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert story([SERVED, STARTS, STARTS, SERVED])[3:] == ["waiting gateway", "ready gateway"]
+    monkeypatch.setattr(announcing, "_LONG", 60.0)
+    assert story([SERVED, STARTS, STARTS, SERVED])[3:] == []
+
+
+def test_afterwards_a_part_that_goes_away() -> None:
+    row = next(each for each in TABLE["cases"] if each["name"] == "an Ingress that cannot be built")
+    refused = state({**row, "resolved": ["www.quay.example"]}, STANDING)
+    assert story([refused, SERVED])[-1] == "load balancer istio-system/edge is no longer refused"

@@ -32,6 +32,7 @@ _REST_IN_A_HURRY = 3  # while it starts, if that is more than _PROMPT
 _PROMPT = 0.5  # s
 # s without a change of any part, in which what is wrong may still turn out well: controllers try again within 5
 _QUIET = {Readiness.FAILED: 6.0, Readiness.REFUSED: 0.5, Readiness.UNSERVED: 0.5}
+_LONG = 5.0  # s for which a part may wait before it is reported, once the edge was ready
 _DOUBT = 0.4  # s that a fault must stand: istiod builds a moment after the object that came last
 
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
@@ -48,6 +49,7 @@ class Announcing:
         self._printed: dict[_Identity, Line] = {}
         self._reported: set[Fault] = set()
         self._since: dict[Fault, float] = {}  # when each fault was found first
+        self._waiting: dict[_Identity, float] = {}  # since when each part does
         self._states: frozenset[tuple[_Identity, Readiness]] = frozenset()
         self._changed = 0.0  # when a part did last
         self._not_ready: frozenset[tuple[_Identity, Readiness]] | None = None  # as last reported
@@ -65,9 +67,7 @@ class Announcing:
         self._reporter.ready(self.last, self._seconds(), self._edge.proxy.url)
         while True:
             took = await self._observe()
-            for line in self.last.lines:
-                if line.state is not Readiness.WAITING and self._printed.get(_of_line(line)) != line:
-                    self._print(line)
+            self._print_changes()
             self.report(each for each in self.last.faults if not self._doubtful(each))
             self._reported.intersection_update(self.last.faults)  # one that comes back is reported again
             await asyncio.sleep(max(_WATCH, _REST * took))
@@ -127,6 +127,23 @@ class Announcing:
         garbage.leave_out_what_is()
 
     # --- saying so -----------------------------------------------------------------------------------------------
+
+    def _print_changes(self) -> None:
+        """Parts that are otherwise than when they were printed, but for one that waits a moment only."""
+        now = time.monotonic()
+        waiting = {_of_line(line) for line in self.last.lines if line.state is Readiness.WAITING}
+        self._waiting = {each: self._waiting.get(each, now) for each in waiting}
+        for line in self._complete(list(self.last.lines)):
+            printed, identity = self._printed.get(_of_line(line)), _of_line(line)
+            if line.state is not Readiness.WAITING:
+                if printed != line:
+                    self._print(line)
+            elif (printed is None or printed.state is not line.state) and now - self._waiting[identity] >= _LONG:
+                self._print(line)
+        for identity in self._printed.keys() - {_of_line(line) for line in self.last.lines}:
+            gone = self._printed.pop(identity)
+            if gone.state is not Readiness.READY:
+                self._reporter.changed(f"{gone.part} {gone.name} is no longer {gone.state}")
 
     def _print(self, line: Line) -> None:
         self._printed[_of_line(line)] = line
