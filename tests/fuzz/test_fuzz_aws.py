@@ -198,7 +198,7 @@ def check(request: HttpRequest, done: front.Done) -> None:
         assert not any(ord(sign) < 32 or ord(sign) == 127 for sign in name + value), shown
 
 
-@fuzz(300)
+@fuzz(200)
 @given(request=requests())
 def test_every_signed_request_has_an_answer(request: HttpRequest) -> None:
     check(request, front.perform(account(), request))

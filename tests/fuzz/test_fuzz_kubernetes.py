@@ -240,7 +240,7 @@ def _not_json(name: str) -> Any:
     raise AssertionError(f"{name} is not JSON")
 
 
-@fuzz(150)
+@fuzz(60)
 @given(asked=st.lists(requests(), min_size=1, max_size=3))
 def test_every_request_has_an_answer(asked: list[tuple[JsonObject, str, str, str, bytes, dict[str, str]]]) -> None:
     async def story() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,7 +137,7 @@ class Orders:
             raise Problem("malformed", "Certificate not found", status=404)
         if issued.account != request.caller.id:
             raise Problem("unauthorized", "Account in use did not issue specified certificate")
-        chosen = int(request.path[1]) if len(request.path) > 1 and request.path[1].isdecimal() else 0
+        chosen = int(request.path[1]) if len(request.path) > 1 and re.fullmatch("[0-9]{1,3}", request.path[1]) else 0
         if len(request.path) > 2 or chosen >= len(issued.leaves) or str(chosen) not in ("0", *request.path[1:]):
             raise Problem("malformed", "Unknown issuance chain", status=404)
         url = f"{self.base}/certificate/{issued.id}"
