@@ -91,6 +91,7 @@ SHOWN_ELSEWHERE = {
     "LG9005": "tests/runtime/test_report.py",
     "LG9007": "tests/runtime/test_report.py",
     "LG9006": "tests/edge/test_files.py",
+    "LG9008": "tests/edge/test_following.py",
 }
 PURE = [code for code in codes() if code.id not in SHOWN_ELSEWHERE]
 

@@ -184,9 +184,11 @@ def test_a_folder_that_vanishes_is_reported_and_what_it_held_is_served(followed:
     with requests(edge) as answered:
         folder.rename(folder.with_name("away"))
         assert "the last good state goes on serving" in edge.until(f"{folder} does not exist")
+        assert "LG9008" in {each["code"] for each in edge.status()["faults"]}
         assert answers(edge, "https://quay.example/", "quay-service:8072")
         folder.with_name("away").rename(folder)
         edge.until("all files are back")
+        assert "LG9008" not in {each["code"] for each in edge.status()["faults"]}
     assert set(answered) == {"200"}, answered
 
 

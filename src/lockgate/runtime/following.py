@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
+from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Severity
 from lockgate.runtime import files, garbage, settings
 from lockgate.runtime.loader import describe
@@ -45,7 +46,7 @@ class Following:
         self._edge = edge
         self._paths = edge.options.paths
         self._sources = sources
-        self._changed = changed
+        self._print = changed
         self._note = note
         self._report = report
         self._settling = Settling()
@@ -56,7 +57,6 @@ class Following:
         self._kept: Mapping[str, Absence] = {}
         self._due = math.inf  # when the first of them counts as removed
         self._why = ""  # the paths hold nothing
-        self._interruption = ""
 
     async def run(self) -> None:
         """Runs until cancelled, or returns at once if there is nothing to follow."""
@@ -71,6 +71,11 @@ class Following:
                     log.exception("a change of the files")
                     self._changed(f"a fault of Lockgate's own: {error}; the last good state goes on serving")
                 await watcher.changed(within=again - time.monotonic())
+
+    def _changed(self, text: str) -> None:
+        """For whoever watches, and for `lockgate logs`."""
+        log.info("%s", text)
+        self._print(text)
 
     async def _look(self, watcher: Watcher) -> float:
         """Applies what counts by now; returns when to check again if nothing changes."""
@@ -97,7 +102,6 @@ class Following:
         loaded = await self._edge.load(self._reading, settle=self._settle, saved=self._saved)
         self._saved &= self._disk.written
         if loaded.anything:
-            log.info("%s", describe(loaded))
             self._changed(describe(loaded))
         for note in self._edge.notes:
             if note not in supplied:
@@ -136,13 +140,15 @@ class Following:
 
     def _report_interruption(self, now: float) -> float:
         """Reports files that stay incomplete; returns when to check again."""
-        interruption = self._incomplete()
-        if interruption == self._interruption:
+        reason = self._incomplete()
+        interruption = codes.INCOMPLETE.at(None, reason=reason) if reason else None
+        if interruption == self._edge.interruption:
             return math.inf
         if interruption and now < (due := self._disk.changed + _PATIENCE):
             return due
-        self._changed(f"{interruption}; the last good state goes on serving" if interruption else "all files are back")
-        self._interruption = interruption
+        self._edge.interruption = interruption
+        if not interruption:
+            self._changed("all files are back")
         return math.inf
 
     def _incomplete(self) -> str:

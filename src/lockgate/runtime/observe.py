@@ -54,7 +54,7 @@ class Observer:
             balancing=_balancing(edge),
             envoys={node: _proxy(edge, node) for node in edge.envoys},
             ports=edge.nodes.table,
-            faults=(*edge.faults, *edge.istiod.faults),
+            faults=(*edge.faults, *edge.istiod.faults, *([edge.interruption] if edge.interruption else [])),
             locate=edge.locate,
             timeline=tuple(edge.progress.marks),
         )

@@ -99,6 +99,7 @@ class RunningEdge:
         self.folder = folder
         self.progress = progress
         self.faults: tuple[Fault, ...] = ()
+        self.interruption: Fault | None = None  # while the files are incomplete
         self.refused: Mapping[ObjectKey, Fault] = {}
         self.supply: Supply | None = None
         self.stacks: Stacks | None = None

@@ -102,3 +102,17 @@ DELETED = Code(
         $ lockgate status
         """,
 )
+INCOMPLETE = Code(
+    "LG9008",
+    Severity.WARNING,
+    "Files that are incomplete for now",
+    message="{reason}; the last good state goes on serving",
+    fix="nothing needs to be done if a tool is at work on them",
+    what="A path that `up` was given does not exist any more, no usable object is left in the files, or a program has "
+    "had a file open for writing for some seconds.",
+    why="What was there before is served until the files are complete again. Changes of other files count.",
+    example="""
+        $ mv k8s elsewhere
+        $ lockgate status
+        """,
+)
