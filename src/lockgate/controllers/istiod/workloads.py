@@ -46,7 +46,6 @@ class Proxy:
         self._same: object = None  # the inputs of the workload
         self.workload: Workload | None = None
         self._credentials: dict[str, Credential] = {}
-        self._read: dict[str, tuple[kinds.Secret, Credential | ValueError]] = {}
         self.gateway: Gateway | None = None
         self.snapshot: Snapshot = EMPTY
         self.faults: tuple[Fault, ...] = ()
@@ -108,7 +107,7 @@ class Proxy:
             secret = next((one for one in found if one is not None), None)
             if secret is None:
                 continue
-            material = self._material(name, secret)
+            material = self._built.made(_material, name, secret)
             if isinstance(material, ValueError):
                 fault = codes.INVALID_CREDENTIAL.at(
                     Origin(secret.key), namespace=secret.namespace, name=secret.name, reason=material
@@ -121,12 +120,9 @@ class Proxy:
         self._credentials = loaded
         return tuple(broken)
 
-    def _material(self, name: str, secret: kinds.Secret) -> Credential | ValueError:
-        earlier = self._read.get(name)
-        if earlier is None or earlier[0] is not secret:
-            try:
-                material: Credential | ValueError = credential(secret.decoded, name)
-            except ValueError as error:
-                material = error
-            earlier = self._read[name] = (secret, material)
-        return earlier[1]
+
+def _material(name: str, secret: kinds.Secret) -> Credential | ValueError:
+    try:
+        return credential(secret.decoded, name)
+    except ValueError as error:
+        return error
