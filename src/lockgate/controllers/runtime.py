@@ -20,7 +20,7 @@ from lockgate.resources.status import ApiError
 
 log = logging.getLogger("lockgate.controllers")
 
-_EVENTS_COUNTED = 512  # events that a recorder remembers for counting
+_EVENTS_COUNTED = 256  # events that a recorder remembers for counting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -106,24 +106,26 @@ class EventRecorder:
     def __init__(self, kubernetes: Kubernetes, component: str) -> None:
         self._kubernetes = kubernetes
         self._component = component
-        self._named: OrderedDict[tuple[str, str, str, str], str] = OrderedDict()
+        self._written: OrderedDict[int, int] = OrderedDict()  # equal events, as a hash, to the time in their name
 
     async def event(self, about: Resource, type_: str, reason: str, message: str) -> None:
         """`type_` is ``Normal`` or ``Warning``. Failing to write an event never fails the caller."""
-        same = (about.metadata.uid, type_, reason, message)
+        same = hash((about.metadata.uid, type_, reason, message))
         try:
-            if not await self._count(same, about.namespace or "default"):
-                await self._create(same, about)
+            if not await self._count(same, about):
+                await self._create(same, about, type_, reason, message)
         except ApiError as error:
             log.warning("cannot record event %s on %s: %s", reason, about.key, error)
 
-    async def _count(self, same: tuple[str, str, str, str], namespace: str) -> bool:
+    async def _count(self, same: int, about: Resource) -> bool:
         """Counts an equal event once more; False if there is none, or it has been deleted."""
         from lockgate.resources.kinds import Event
 
-        name = self._named.get(same)
-        if name is None:
+        written = self._written.get(same)
+        if written is None:
             return False
+        self._written.move_to_end(same)
+        name, namespace = _event_name(about, written), about.namespace or "default"
         try:
             earlier = await self._kubernetes.get(Event, name, namespace)
         except ApiError as error:
@@ -134,12 +136,11 @@ class EventRecorder:
         await self._kubernetes.patch(Event, name, namespace, patch)
         return True
 
-    async def _create(self, same: tuple[str, str, str, str], about: Resource) -> None:
-        # Clients sort events by time, in whole seconds, and then by name: so names contain the time, too.
-        name = self._named[same] = f"{about.name}.{time.time_ns():x}"
-        if len(self._named) > _EVENTS_COUNTED:
-            self._named.popitem(last=False)
-        _, type_, reason, message = same
+    async def _create(self, same: int, about: Resource, type_: str, reason: str, message: str) -> None:
+        self._written[same] = time.time_ns()
+        name = _event_name(about, self._written[same])
+        if len(self._written) > _EVENTS_COUNTED:
+            self._written.popitem(last=False)
         now = _timestamp()
         await self._kubernetes.create(
             {
@@ -165,6 +166,11 @@ class EventRecorder:
                 "count": 1,
             }
         )
+
+
+def _event_name(about: Resource, written: int) -> str:
+    """Clients sort events by their time, which has whole seconds, and then by name: so names have the time, too."""
+    return f"{about.name}.{written:x}"
 
 
 def _timestamp() -> str:

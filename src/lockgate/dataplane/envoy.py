@@ -144,6 +144,9 @@ class Envoy:
                 str(self._binary),
                 *("--config-path", str(self._bootstrap)),
                 *("--log-level", "warning"),
+                # Of every deprecated field, which Istio's configuration has in each route, there is a warning at each
+                # change: megabytes a minute in a large edge.
+                *("--component-log-level", "misc:error"),
                 *("--concurrency", "1"),
                 # The previous version of a listener serves its open connections: each ends with its next response.
                 *("--drain-strategy", "immediate"),
@@ -168,7 +171,7 @@ class Envoy:
             await asyncio.sleep(_LOG_CHECKED)
             with suppress(OSError):
                 if self.log_file.stat().st_size > _LOG_BYTES:
-                    shutil.copyfile(self.log_file, self.log_file.with_suffix(".log.1"))
+                    await asyncio.to_thread(shutil.copyfile, self.log_file, self.log_file.with_suffix(".log.1"))
                     os.truncate(self.log_file, 0)
 
     async def _stop(self) -> None:

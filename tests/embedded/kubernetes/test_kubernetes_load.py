@@ -148,9 +148,11 @@ def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> N
 
     async def story() -> None:
         store = Store()
-        for name in ("a", "b", "c"):
+        others = len(store.storage)
+        names = [f"e{number:02}" for number in range(others + 4)]
+        for name in names:
             await store.create(about(name))
-        assert [event.name for event in await store.list(KubernetesEvent)] == ["b", "c"]
+        assert [event.name for event in await store.list(KubernetesEvent)] == names[2:]
 
     run(story())
 

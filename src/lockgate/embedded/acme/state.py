@@ -27,7 +27,7 @@ AuthorizationStatus: TypeAlias = Literal["pending", "valid", "invalid", "deactiv
 OrderStatus: TypeAlias = Literal["pending", "ready", "processing", "valid", "invalid"]
 
 
-ORDERS_KEPT: Final = 1000
+ORDERS_KEPT: Final = 300
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ log = logging.getLogger("lockgate.kubernetes")
 
 AT_ONCE: Final = 30  # deletions: some milliseconds
 EVENT_TTL: Final = timedelta(hours=1)  # kube-apiserver's `--event-ttl`
-EVENTS_KEPT: Final = 1000
+EVENTS_KEPT: Final = 500  # and as many as there are other objects
 
 
 class Garbage:
@@ -76,8 +76,8 @@ class Expiry:
     def removed(self, key: ObjectKey) -> None:
         self._expires.pop(key, None)
 
-    def next_due(self, now: datetime) -> ObjectKey | None:
-        """The Event to delete next, if any is due."""
+    def next_due(self, now: datetime, others: int) -> ObjectKey | None:
+        """The Event to delete next, if any is due, beside `others` objects."""
         for key, expires in self._expires.items():
-            return key if expires <= now or len(self._expires) > EVENTS_KEPT else None
+            return key if expires <= now or len(self._expires) > EVENTS_KEPT + others else None
         return None

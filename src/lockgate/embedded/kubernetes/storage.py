@@ -35,6 +35,9 @@ class Storage:
         self._by_owner: dict[str, dict[ObjectKey, None]] = {}
         self._uids: dict[str, ObjectKey] = {}
 
+    def __len__(self) -> int:
+        return len(self._uids)
+
     def get(self, key: ObjectKey) -> Stored | None:
         collection = self._collections.get((key.group, key.kind))
         return collection.objects.get((key.namespace, key.name)) if collection else None

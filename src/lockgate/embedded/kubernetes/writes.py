@@ -194,7 +194,8 @@ class Writes:
 
     def expire_events(self) -> None:
         """Delete the Events whose time is up."""
-        while (key := self._expiry.next_due(self._clock())) is not None:
+        others = len(self._storage) - self._storage.count(_EVENTS)
+        while (key := self._expiry.next_due(self._clock(), others)) is not None:
             self._remove(key)
 
     def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:

@@ -24,7 +24,7 @@ from lockgate.embedded.aws.route53.changes import Change, apply
 from lockgate.embedded.aws.route53.health_checks import HealthChecks
 from lockgate.embedded.aws.route53.records import listing_order, name_order, read
 
-CHANGES = 1000  # change ids remembered
+CHANGES = 256  # change ids remembered
 REQUIRED = 2  # the record sets of an empty zone: NS and SOA
 
 
