@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lockgate.dataplane import health
+from lockgate.dataplane import envoy, health
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
@@ -156,6 +156,23 @@ def test_an_envoy_that_stays_frozen_is_replaced(monkeypatch: pytest.MonkeyPatch)
             while edge.envoy.pid in (None, pid):
                 await asyncio.sleep(0.02)
             assert await said(port) == "one"
+
+    asyncio.run(story())
+
+
+def test_a_large_log_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envoy, "_LOG_BYTES", 1000)
+    monkeypatch.setattr(envoy, "_LOG_CHECKED", 0.05)
+
+    async def story() -> None:
+        async with running() as edge, asyncio.timeout(30):
+            while edge.envoy.pid is None:
+                await asyncio.sleep(0.01)
+            with edge.envoy.log_file.open("a") as file:
+                file.write("x" * 2000)
+            while edge.envoy.log_file.stat().st_size:
+                await asyncio.sleep(0.02)
+            assert edge.envoy.log_file.with_suffix(".log.1").read_text() == "x" * 2000
 
     asyncio.run(story())
 
