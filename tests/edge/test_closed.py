@@ -7,8 +7,10 @@ import resource
 import socket
 import ssl
 import stat
+import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,24 @@ def test_every_file_of_an_edge_is_its_owners(guide: Up) -> None:
         assert not readable(Path(about["files"][name])), name
     run = next(iter(folder.glob("run")), None)
     assert run is None or not readable(run)
+
+
+def test_no_secret_is_logged_or_an_argument_of_a_process(guide: Up) -> None:
+    about = _about(guide)
+    kubeconfig = json.loads(Path(about["files"]["kubeconfig"]).read_text())
+    secrets = [about["aws"]["secret_access_key"], kubeconfig["users"][0]["user"]["token"]]
+    key = guide.exec("kubectl", "get", "secret", "-A", "-o", "jsonpath={.items[*].data.tls\\.key}").split()
+    secrets += [each[200:260] for each in key]
+    assert len(secrets) > 2
+    guide.exec("aws", "route53", "get-hosted-zone", "--id", "Z0NOTHING", check=False)
+    guide.exec("kubectl", "get", "secret", "nothing", check=False)
+    told = guide.log() + json.dumps(guide.status())
+    if sys.platform == "linux":
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                told += (process / "cmdline").read_bytes().decode("utf-8", "replace")
+    for secret in secrets:
+        assert secret not in told
 
 
 def test_a_thousand_idle_clients_do_not_keep_others_out(up: Start) -> None:

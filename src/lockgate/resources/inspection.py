@@ -157,7 +157,9 @@ class _Inspection:
 
     def _wrong_type(self, path: Path, expected: str, value: Any) -> None:
         found = json_type(value)
-        shown = f" {value!r}" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+        secret = self._manifest.get("kind") == "Secret" and path[:1] in (("data",), ("stringData",))
+        telling = isinstance(value, (str, int, float)) and not isinstance(value, bool) and not secret
+        shown = f" {value!r}" if telling else ""
         code = objects.WRONG_TYPE
         if expected == "string" and found in ("integer", "number", "boolean"):
             code = objects.UNQUOTED

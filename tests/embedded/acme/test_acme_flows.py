@@ -141,6 +141,10 @@ def test_alternate_chains_are_offered_by_link(tmp_path: Path) -> None:
         leaf = x509.load_pem_x509_certificate(alternate.encode())
         assert leaf.issuer == other_root.certificate.subject
         assert leaf.serial_number == x509.load_pem_x509_certificate(order.fullchain_pem.encode()).serial_number
+        for number in ("2", "01", "-1", "x", "9" * 5000):
+            with pytest.raises(messages.Error, match="Unknown issuance chain"):
+                url = f"{order.body.certificate}/{number}"
+                client.net.post(url, None, new_nonce_url=client.directory["newNonce"])
 
     acme_test(flow, folder=tmp_path, alternates=[other_root])
 

@@ -137,8 +137,9 @@ class Orders:
             raise Problem("malformed", "Certificate not found", status=404)
         if issued.account != request.caller.id:
             raise Problem("unauthorized", "Account in use did not issue specified certificate")
-        chosen = int(request.path[1]) if len(request.path) > 1 and re.fullmatch("[0-9]{1,3}", request.path[1]) else 0
-        if len(request.path) > 2 or chosen >= len(issued.leaves) or str(chosen) not in ("0", *request.path[1:]):
+        wanted = request.path[1] if len(request.path) > 1 else "0"
+        chosen = int(wanted) if re.fullmatch("0|[1-9][0-9]{0,2}", wanted) else len(issued.leaves)
+        if len(request.path) > 2 or chosen >= len(issued.leaves):
             raise Problem("malformed", "Unknown issuance chain", status=404)
         url = f"{self.base}/certificate/{issued.id}"
         alternates = [
