@@ -81,7 +81,7 @@ def test_a_code_as_json() -> None:
     done = json.loads(CliRunner().invoke(explain, ["IST0101", "--output", "json"]).output)
     assert (done["code"], done["severity"]) == ("IST0101", "error")
     assert done["example"].startswith("apiVersion: ")
-    assert len(done["messages"]) == 7
+    assert len(done["messages"]) == len(CODES["IST0101"]) > 1
 
 
 @pytest.mark.parametrize(
