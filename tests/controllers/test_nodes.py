@@ -177,7 +177,15 @@ class Lab:
         self.store = Store()
         self.asked: list[tuple[str, int, str]] = []
         self.tables = 0
-        self.nodes = Nodes(self.store, machine=MACHINE, echo=self._echo, backends=backends, free_port=self._free_port)
+        self.silenced: list[tuple[str, str]] = []
+        self.nodes = Nodes(
+            self.store,
+            machine=MACHINE,
+            echo=self._echo,
+            backends=backends,
+            free_port=self._free_port,
+            silence=lambda namespace, service: self.silenced.append((namespace, service)),
+        )
         self.nodes.on_change(self._changed)
 
     async def _echo(self, _namespace: str, _service: str, port: int) -> tuple[str, int]:
@@ -270,6 +278,11 @@ def test_a_service_is_answered_by_the_echo_until_it_goes() -> None:
             assert there.tables > 0
             await there.store.delete(Service, "web", "default")
             await there.until_slices("web", {})
+
+            async def silenced() -> bool:
+                return there.silenced == [("default", "web")]
+
+            await asyncio.wait_for(there.until(silenced), 10)
 
     asyncio.run(story())
 

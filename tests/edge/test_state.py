@@ -116,3 +116,5 @@ def test_ports_are_given_once_and_the_same_again() -> None:
     assert first >= 20000
     assert ports.free("127.0.0.1", 443, "listener") != first
     assert Ports("demo").free("127.0.0.1", 443, "listener") == first
+    ports.release("127.0.0.1", first)
+    assert ports.free("127.0.0.1", 443, "listener") == first

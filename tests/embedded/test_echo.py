@@ -83,3 +83,24 @@ def test_it_is_a_grpc_server_without_methods() -> None:
     error = asyncio.run(call())
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "shop/web:8080" in (error.details() or "")
+
+
+def test_a_service_that_is_gone_is_answered_for_no_longer() -> None:
+    async def story() -> None:
+        echo = Echo()
+        host, port = await echo.listen(WEB)
+        _, other = await echo.listen(ServicePort("shop", "other", 8080))
+        echo.close("shop", "web")
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(host, port)
+                except ConnectionRefusedError:
+                    break
+                writer.close()
+                await asyncio.sleep(0.02)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                assert (await client.get(f"http://{host}:{other}/")).status_code == 200
+        await echo.stop()
+
+    asyncio.run(story())

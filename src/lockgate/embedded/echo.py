@@ -6,6 +6,7 @@ it implements no method, and says so, which is what load balancers take for heal
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from dataclasses import dataclass
@@ -33,19 +34,28 @@ class Echo:
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host
-        self._servers: dict[ServicePort, Server] = {}
+        self._servers: dict[tuple[str, str], dict[int, Server]] = {}  # by Service, and by port
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
         """The address that answers for a Service port; the same one at every call."""
-        if stands_for not in self._servers:
+        servers = self._servers.setdefault((stands_for.namespace, stands_for.service), {})
+        if stands_for.port not in servers:
             application = _application(stands_for)
-            self._servers[stands_for] = await serve(application, host=self._host, hosts=None, websockets=True)
-        return self._host, self._servers[stands_for].port
+            servers[stands_for.port] = await serve(application, host=self._host, hosts=None, websockets=True)
+        return self._host, servers[stands_for.port].port
+
+    def close(self, namespace: str, service: str) -> None:
+        """Stop answering for a Service. Requests that are being answered get a moment, in which nobody waits."""
+        for server in self._servers.pop((namespace, service), {}).values():
+            ending = asyncio.create_task(server.stop())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     async def stop(self) -> None:
-        for server in self._servers.values():
-            await server.stop()
-        self._servers.clear()
+        for service in list(self._servers):
+            self.close(*service)
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
 
 def _application(stands_for: ServicePort) -> Any:

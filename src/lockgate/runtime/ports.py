@@ -37,6 +37,10 @@ class Ports:
                 return port
         raise OSError(f"no free port on {address} between {_FIRST} and {_FIRST + self._count}")
 
+    def release(self, address: str, port: int) -> None:
+        """The port may be assigned again, as soon as nothing listens on it any more."""
+        self._taken.discard((address, port))
+
     def _take(self, address: str, port: int) -> bool:
         if (address, port) in self._taken:
             return False

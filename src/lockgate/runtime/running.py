@@ -275,6 +275,7 @@ class RunningEdge:
             kubernetes,
             machine=machine,
             echo=lambda namespace, service, port: self.echo.listen(ServicePort(namespace, service, port)),
+            silence=self.echo.close,
             backends=self.options.backends,
             free_port=self._ports.free,
         )
@@ -284,6 +285,7 @@ class RunningEdge:
             resolve=self._targets,
             publish=lambda snapshot: self.ads.publish("alb", snapshot),
             free_port=self._listener_port,
+            release_port=self._ports.release,
             serve=self._serve,
             trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
             proxy_to=self._proxy_to,

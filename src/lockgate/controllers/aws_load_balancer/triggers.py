@@ -125,7 +125,10 @@ class Triggers:
             if not self._members[group]:
                 del self._members[group]
         for service in self._services_of.pop(name, ()):
-            self._service_users[(name[0], service)].discard(name)
+            users = self._service_users[name[0], service]
+            users.discard(name)
+            if not users:
+                del self._service_users[name[0], service]
         if groups:
             self._groups_of[name] = frozenset(groups)
             self._services_of[name] = services

@@ -82,6 +82,10 @@ class Authentication:
         none, so what was read from it has none, and nothing but logins gets to know it."""
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
+        balancers = list(balancers)
+        arns = {balancer.arn for balancer in balancers}
+        for counted in [each for each in self.counts if each[1] not in arns]:
+            del self.counts[counted]
         actions: dict[str, tuple[AuthenticateOidc | JwtValidation, str]] = {}
         owners: dict[str, str] = {}
         for balancer in balancers:

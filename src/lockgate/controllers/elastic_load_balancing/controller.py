@@ -78,6 +78,7 @@ class ElasticLoadBalancing:
         resolve: Resolve,
         publish: Callable[[Snapshot], None],
         free_port: Callable[[str, int], int],
+        release_port: Callable[[str, int], None] = lambda address, port: None,
         many_loopbacks: bool = sys.platform != "darwin",
         serve: Serve | None = None,
         trust: ssl.SSLContext | None = None,
@@ -90,6 +91,7 @@ class ElasticLoadBalancing:
         self._platform = platform
         self._publish = publish
         self._free_port = free_port
+        self._release_port = release_port
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
         self._authentication = Authentication(trust, proxy_to)
@@ -356,8 +358,9 @@ class ElasticLoadBalancing:
         """Load balancers keep their addresses, and listeners their ports, as long as they exist."""
         names = {each.dns_name for each in self._discovered.all}
         listeners = {(each.dns_name, here.port) for each in self._discovered.all for here in each.listeners}
+        for key in self._ports.keys() - listeners:
+            self._release_port(self._addresses[key[0]], self._ports.pop(key))
         self._addresses = {name: at for name, at in self._addresses.items() if name in names}
-        self._ports = {key: port for key, port in self._ports.items() if key in listeners}
         for balancer in self._discovered.all:
             if balancer.dns_name not in self._addresses:
                 self._addresses[balancer.dns_name] = self._next_address()

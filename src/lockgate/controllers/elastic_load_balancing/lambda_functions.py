@@ -73,6 +73,8 @@ class LambdaFunctions:
         for reference in self._groups:
             if reference not in self._served and self._serve is not None:
                 self._served[reference] = await self._serve(_Application(self, reference), "")
+        for counted in [each for each in self.counts if each[1] not in self._groups]:
+            del self.counts[counted]
         for reference in self._served.keys() - self._groups.keys():  # nothing forwards to it, and nobody waits for it
             ending = asyncio.create_task(self._served.pop(reference).stop())
             self._ending.add(ending)

@@ -61,10 +61,12 @@ class Nodes:
         echo: Callable[[str, str, int], Awaitable[Address]],
         backends: Mapping[tuple[str, str, int], Address],
         free_port: Callable[[str, int, str], int],
+        silence: Callable[[str, str], None] = lambda namespace, service: None,
     ) -> None:
         self._kubernetes = kubernetes
         self._machine = machine
         self._echo = echo
+        self._silence = silence
         self._backends = backends
         self._free_port = free_port
         self._services = Mirror(Service, self._service_changed)
@@ -238,6 +240,7 @@ class Nodes:
             return
         service = self._services.objects.get(key)
         if service is None:  # it owns its slices and Pods, which are deleted with it
+            self._silence(*key)
             return
         workload = next((each for each in self._workloads if each.serves(service)), None)
         if workload is not None:
