@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lockgate.gateway.hosts import visible
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Discovery, Endpoint
+from lockgate.gateway.reach import is_local
 from lockgate.resources import kinds
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
@@ -62,6 +63,7 @@ class Host:
     export_to: tuple[str, ...] = ("*",)
     subject_alt_names: tuple[str, ...] = ()
     backends: Backends = field(default_factory=dict)  # a ServiceEntry's own; Services' come from EndpointSlices
+    local: tuple[tuple[int, str], ...] = ()  # a ServiceEntry's endpoints that are left out: place and address
 
     def port(self, number: int) -> HostPort | None:
         return next((port for port in self.ports if port.number == number), None)
@@ -197,6 +199,7 @@ def _service_entry(entry: kinds.ServiceEntry, export_to: tuple[str, ...]) -> tup
             export_to=spec.export_to or export_to,
             subject_alt_names=spec.subject_alt_names,
             backends={port.number: _entry_backends(spec, port, hostname) for port in spec.ports},
+            local=tuple((at, one.address) for at, one in enumerate(spec.endpoints) if is_local(one.address)),
         )
         for hostname in spec.hosts
     )
@@ -208,9 +211,13 @@ def _entry_backends(spec: kinds.ServiceEntrySpec, port: kinds.ServiceEntryPort, 
     target = port.target_port or port.number
     if not spec.endpoints:
         dns = spec.resolution in ("DNS", "DNS_ROUND_ROBIN")
-        return (Backend(Endpoint(hostname, target), {}),) if dns and not hostname.startswith("*") else ()
+        return (
+            (Backend(Endpoint(hostname, target), {}),)
+            if dns and not hostname.startswith("*") and not is_local(hostname)
+            else ()
+        )
     return tuple(
         Backend(Endpoint(one.address, one.ports.get(port.name, target), one.weight or 1), one.labels)
         for one in spec.endpoints
-        if one.address and not one.address.startswith("unix://")
+        if one.address and not one.address.startswith("unix://") and not is_local(one.address)
     )

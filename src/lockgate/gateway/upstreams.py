@@ -13,6 +13,7 @@ from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, ba
 from lockgate.gateway.routes import Reference
 from lockgate.resources import kinds
 from lockgate.resources.codes import istio as codes
+from lockgate.resources.codes.gateway import LOCAL_ENDPOINT
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
 
@@ -56,9 +57,13 @@ def clusters(
         if reference.subset and subset is None:
             faults.append(codes.SUBSET_NOT_FOUND.at(origin, subset=reference.subset, host=reference.host))
             continue
+        faults += (
+            LOCAL_ENDPOINT.at(Origin(host.origin.key, ("spec", "endpoints", at, "address")), address=address)
+            for at, address in host.local
+        )
         made = memo.made(cluster, host, port, reference.subset, rule, mesh)
         uses.append(memo.made(Use, made, host, port, subset))
-    return Clusters(tuple(uses), tuple(faults))
+    return Clusters(tuple(uses), tuple(dict.fromkeys(faults)))
 
 
 def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:

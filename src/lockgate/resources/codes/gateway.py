@@ -299,3 +299,49 @@ ENVOY_VALUE = Code(
               route: [{destination: {host: web}}]
         """,
 )
+LOCAL_ENDPOINT = Code(
+    "LG2010",
+    Severity.WARNING,
+    "A ServiceEntry's endpoint on this machine",
+    message="the endpoint {address} is left out: in a cluster it is the gateway's own Pod or node",
+    fix="to serve a program of yours, name its Service in `--backend namespace/service:port=URL`",
+    what="A ServiceEntry has an endpoint with a loopback, link-local or unspecified IP address.",
+    why="In a cluster, such an address leads into the gateway's own Pod, where nothing listens, or to the metadata "
+    "service of its node. Here it would lead to any program on your machine. Requests get 503 in both.",
+    example="""
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: legacy, namespace: shop}
+        spec:
+          hosts: [legacy.shop.example]
+          ports: [{number: 80, name: http, protocol: HTTP}]
+          resolution: STATIC
+          endpoints: [{address: 127.0.0.1}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http: [{route: [{destination: {host: legacy.shop.example}}]}]
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: legacy, namespace: shop}
+        spec:
+          hosts: [legacy.shop.example]
+          ports: [{number: 80, name: http, protocol: HTTP}]
+          resolution: STATIC
+          endpoints: [{address: 10.20.30.40}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http: [{route: [{destination: {host: legacy.shop.example}}]}]
+        """,
+)
