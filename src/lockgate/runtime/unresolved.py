@@ -167,8 +167,8 @@ class _Sources:
             case InvalidClass(message) | InvalidGroup(message):
                 return Why(Readiness.UNSERVED, f"no load balancer: {ingress.key}: {message}")
             case Owned():
-                if ingress.metadata.uid in state.cluster.warnings:
-                    return Why(Readiness.FAILED, f"the load balancer of {ingress.key} is not made")
+                if warning := state.cluster.warnings.get(ingress.metadata.uid):
+                    return Why(Readiness.FAILED, f"the load balancer of {ingress.key} is not made: {warning}")
                 return Why(Readiness.WAITING, f"the load balancer of {ingress.key} is being made")
             case never:
                 assert_never(never)
