@@ -109,9 +109,9 @@ async def serve(
     if certificate is not None:
         config.certfile, config.keyfile = map(str, certificate)
         config.create_ssl_context = lambda: _tls(*certificate)  # type: ignore[method-assign]
-    application = _within_time(application if websockets else without_websockets(application))
-    if hosts is not None:
-        application = only_for(hosts, application)
+    application = application if websockets else without_websockets(application)
+    if hosts is not None:  # else its client is Envoy, which has patience of its own
+        application = only_for(hosts, _within_time(application))
     stopping = asyncio.Event()
     task = asyncio.create_task(
         hypercorn_serve(application, config, shutdown_trigger=stopping.wait),  # type: ignore[arg-type]

@@ -9,10 +9,12 @@ from typing import Any
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
-def visible(text: str) -> str:
-    """The text on one line: unprintable characters, such as line breaks and terminal escapes, are escaped as in
-    Python."""
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+def visible(text: str, *, kept: str = "") -> str:
+    """Escapes unprintable characters, such as line breaks and terminal escapes, as Python does. `kept` are left as they
+    are."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in kept else repr(sign)[1:-1] for sign in text)
 
 
 def without_surrogates(value: Any) -> Any:

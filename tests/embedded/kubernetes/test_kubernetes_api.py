@@ -238,6 +238,14 @@ def test_clients_may_change_the_endpoints_that_the_edge_made() -> None:
     asyncio.run(story())
 
 
+def test_refusals_show_terminal_escapes_escaped() -> None:
+    odd = "\x1b]0;title\x07"
+    answer = ask("POST", MAPS, json={**config_map("a"), odd: 1}, params={"fieldValidation": "Strict"})
+    message = answer.json()["message"]
+    assert (answer.status_code, "\\x1b]0;title\\x07" in message) == (400, True)
+    assert message.isprintable()
+
+
 def test_many_warnings_are_cut() -> None:
     answer = ask("POST", MAPS, json={**config_map("a"), **{f"{number:0300}": 1 for number in range(30)}})
     warnings = answer.headers.get_list("warning")

@@ -173,7 +173,7 @@ async def _request(scope: Scope, receive: Receive) -> Request:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            raise NotInvoked("LambdaBadRequest", "the client went away before its request was complete")
         body += message.get("body", b"")
         if len(body) > MOST_BYTES:
             raise NotInvoked("LambdaRequestTooLarge", f"the request's body has more than {MOST_BYTES} bytes")

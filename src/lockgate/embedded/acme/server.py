@@ -143,7 +143,7 @@ class AcmeServer:
                 problem.headers,
             )
         except Exception:
-            log.exception("%s %s", method, path)
+            log.exception("%s %r", method, path)
             broken = Problem("serverInternal", "The CA broke; its log says why")
             reply = Answer(500, json.dumps(broken.document()).encode(), "application/problem+json")
         await self._send(method, path, reply, send)

@@ -117,7 +117,7 @@ class KubernetesApi:
         except ApiError as error:
             result = refusal(error)
         except Exception as error:  # a fault of ours: tell the client that, and the log everything
-            logging.getLogger("lockgate.kubernetes").exception("%s %s", scope.get("method"), scope.get("path"))
+            logging.getLogger("lockgate.kubernetes").exception("%s %r", scope.get("method"), scope.get("path"))
             result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
         await send_answer(send, request, result)
 

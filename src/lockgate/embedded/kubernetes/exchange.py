@@ -116,8 +116,11 @@ def answer(value: Any, status: int = 200, warnings: Sequence[str] = ()) -> Answe
 
 
 def refusal(error: ApiError) -> Answer:
+    """Messages repeat what a client has sent, and kubectl prints them: terminal escapes are shown escaped."""
     headers = (("retry-after", "1"),) if error.code == 429 else ()
-    return Answer(encoded(error.status()), error.code, headers=headers)
+    status = error.status()
+    shown = {**status, "message": visible(status["message"], kept="\n\t")}
+    return Answer(encoded(shown), error.code, headers=headers)
 
 
 def encoded(value: Any) -> bytes:
