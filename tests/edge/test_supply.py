@@ -38,6 +38,10 @@ def test_supply(case: dict[str, Any]) -> None:
         "credentials": {each.access_key_id: each.secret_access_key for each in made.credentials},
         "subnets": [f"{each.id or dict(each.tags)} {each.zone}" for each in made.subnets],
         "security groups": [each.id or f"Name={each.name}" for each in made.security_groups],
+        "target groups": [
+            f"{each.name} {each.arn or 'any'} of {each.type} {each.protocol}" for each in made.target_groups
+        ],
+        "trust stores": [f"{each.name} {each.arn or 'any'}" for each in made.trust_stores],
         "user_pools": {f"{each.pool_arn} {each.client_id}": each.secret for each in made.user_pool_clients},
         "web_acls": {each.name: each.arn for each in made.web_acls},
         "objects": [

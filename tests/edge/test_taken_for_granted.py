@@ -60,6 +60,43 @@ metadata: {name: web, namespace: shop}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
 
+TARGET_GROUPS = """
+apiVersion: elbv2.k8s.aws/v1beta1
+kind: TargetGroupBinding
+metadata: {name: web, namespace: shop}
+spec:
+  targetGroupARN: arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/0123456789abcdef
+  serviceRef: {name: web, port: 80}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: shop
+  annotations:
+    alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/listen-ports: '[{"HTTP": 80}, {"HTTPS": 443}]'
+    alb.ingress.kubernetes.io/mutual-authentication: '[{"port": 443, "mode": "verify", "trustStore": "staff"}]'
+    alb.ingress.kubernetes.io/actions.partners: >-
+      {"type": "forward", "forwardConfig": {"targetGroups": [{"targetGroupName": "partners"}]}}
+    alb.ingress.kubernetes.io/actions.bound: >-
+      {"type": "forward",
+      "targetGroupARN": "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/0123456789abcdef"}
+spec:
+  ingressClassName: alb
+  rules:
+    - host: web.shop.example
+      http:
+        paths:
+          - {path: /partners, pathType: Prefix, backend: {service: {name: partners, port: {name: use-annotation}}}}
+          - {path: /, pathType: Prefix, backend: {service: {name: bound, port: {name: use-annotation}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
 ISSUERS = """
 apiVersion: cert-manager.io/v1
 kind: ClusterIssuer
@@ -173,6 +210,21 @@ def test_a_class_subnets_and_security_groups_that_are_in_no_file(up: Start, tmp_
     ):
         assert piece in said
     assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.example/") == "200"
+
+
+def test_target_groups_and_trust_stores_that_are_in_no_file(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(TARGET_GROUPS)
+    edge = up(tmp_path).ready()
+    said = "".join(each for each in edge.lines if each.startswith(" + "))
+    for piece in ("target group partners: created without targets", "target group web: created,", "trust store staff"):
+        assert piece in said
+    code = ("-o", "/dev/null", "-w", "%{http_code}")
+    assert edge.curl(*code, "http://web.shop.example/partners") == "503"
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/0123456789abcdef"
+    health = ("aws", "elbv2", "describe-target-health", "--target-group-arn", arn, "--output", "text")
+    states = (*health, "--query", "TargetHealthDescriptions[].TargetHealth.State")
+    edge.wait(until=lambda: edge.exec(*states).split() != [], what="a target")
+    assert edge.curl(*code, "http://web.shop.example/") == "200"
 
 
 def test_classes_of_eks_auto_mode_and_changes_of_their_parameters(up: Start, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_certificate_without_a_zone_is_reported_and_the_others_are_made() -> N
                     AcmCertificate(f"{ARN}2", ("shop.example",), "certificate 2: of shop.example"),
                 ),
             )
-            (fault,) = await Provisioner(api, aws).provide(supply)
+            (fault,) = await Provisioner(api, aws, "").provide(supply)
             assert fault.code.id == "LG9004"
             assert fault.message == "certificate 1 cannot be made: no hosted zone has the name other.example"
             assert f"{ARN}2" in {each.arn for each in await api.pending_certificates()}
@@ -53,7 +53,7 @@ def test_a_certificate_follows_the_hosts_that_it_is_for() -> None:
         await api.start()
         aws = Aws(region="eu-west-1", endpoint=api.url, access_key_id=KEY, secret_access_key=SECRET)
         try:
-            provisioner = Provisioner(api, aws)
+            provisioner = Provisioner(api, aws, "")
             supply = Supply(Place("123456789012", "eu-west-1"), zones=(Zone("shop.example", None, "zone"),))
             for names in (("shop.example",), ("shop.example", "new.shop.example"), ("shop.example",)):
                 wanted = replace(supply, certificates=(AcmCertificate(f"{ARN}1", names, "certificate 1"),))

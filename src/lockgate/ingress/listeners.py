@@ -19,6 +19,7 @@ from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import MutualAuthentication, Protocol
 from lockgate.resources.faults import Origin
+from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import ObjectKey
 
 
@@ -202,6 +203,16 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
                     f"failed to parse mutualAuthentication configuration from ingress annotation: `{raw}`"
                 ) from None
             raise
+
+
+def trust_stores(ingress: Ingress) -> tuple[str, ...]:
+    """The ARNs and names of those that its annotation references. Raises `Refused`."""
+
+    def read(root: Node) -> tuple[str, ...]:
+        entries = (node.object("MutualAuthenticationConfig") for node in root.items("[]MutualAuthenticationConfig"))
+        return tuple(name for fields in entries if (name := fields["trustStore"].string()))
+
+    return a.MUTUAL_AUTHENTICATION.parse(read, ingress) or ()
 
 
 def _check_mode(port: int, mode: str, store: str | None, expiry: bool | None, names: str | None) -> None:

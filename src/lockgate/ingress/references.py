@@ -12,15 +12,15 @@ from functools import partial
 from typing import TypeVar
 
 from lockgate.ingress import load_balancer
-from lockgate.ingress.actions import ForwardTo, ToService, read_action
+from lockgate.ingress.actions import Destination, ForwardTo, ToArn, ToName, ToService, read_action
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.authentication import CognitoProvider, oidc_secret, user_pool
 from lockgate.ingress.certificates import hosts_of, requested
 from lockgate.ingress.group import Group, Member
-from lockgate.ingress.listeners import parse_listen_ports
+from lockgate.ingress.listeners import parse_listen_ports, trust_stores
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.world import ExistingLoadBalancer, Settings
-from lockgate.resources.kinds import Ingress, IngressBackend, IngressClassParams, Service
+from lockgate.resources.kinds import Ingress, IngressBackend, IngressClassParams, Service, TargetGroupBinding
 from lockgate.resources.model import ObjectKey
 
 T = TypeVar("T")
@@ -29,7 +29,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class References:
     """One object's references. `hosts_to_match` are the hosts for certificate discovery; `subnets` has one list of IDs
-    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses."""
+    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses;
+    `target_groups` and `trust_stores` are ARNs and names."""
 
     subject: ObjectKey
     certificates: tuple[str, ...] = ()
@@ -40,6 +41,8 @@ class References:
     subnet_tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     security_groups: tuple[str, ...] = ()
     ipv6: bool = False
+    target_groups: tuple[str, ...] = ()
+    trust_stores: tuple[str, ...] = ()
     user_pool: CognitoProvider | None = None
 
     @property
@@ -65,6 +68,8 @@ def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Se
             *(_read(lambda: a.FRONTEND_NLB_SECURITY_GROUPS.read(ingress)) or ()),
         ),
         ipv6=(_read(lambda: a.IP_ADDRESS_TYPE.read(ingress)) or "").startswith("dualstack"),
+        target_groups=tuple(dict.fromkeys(_target_groups(ingress))),
+        trust_stores=tuple(dict.fromkeys(_read(lambda: trust_stores(ingress)) or ())),
         user_pool=user_pool(ingress),
     )
 
@@ -80,6 +85,11 @@ def of_params(params: IngressClassParams) -> References:
         subnet_tags=tuple(spec.subnets.tags.items()) if spec.subnets else (),
         ipv6=(spec.ip_address_type or "").startswith("dualstack"),
     )
+
+
+def of_binding(binding: TargetGroupBinding) -> References:
+    named = binding.spec.target_group_arn or binding.spec.target_group_name
+    return References(binding.key, target_groups=(named,) if named else ())
 
 
 def of_service(service: Service) -> References:
@@ -161,10 +171,27 @@ def services_of(ingress: Ingress) -> frozenset[str]:
         if backend.service.port.name != "use-annotation":
             found.add(name)
             continue
-        action = _read(partial(a.ACTIONS.of(name).parse, read_action, ingress))
-        if isinstance(action, ForwardTo):
-            found |= {target.service for target in action.targets if isinstance(target, ToService)}
+        found |= {target.service for target in _forwards(ingress, name) if isinstance(target, ToService)}
     return frozenset(found)
+
+
+def _target_groups(ingress: Ingress) -> Iterator[str]:
+    for backend in _backends(ingress):
+        if backend.service is not None and backend.service.port.name == "use-annotation":
+            for target in _forwards(ingress, backend.service.name):
+                match target:
+                    case ToArn():
+                        yield target.arn
+                    case ToName():
+                        yield target.name
+                    case ToService():
+                        pass
+
+
+def _forwards(ingress: Ingress, action: str) -> tuple[Destination, ...]:
+    """The destinations of the action with that name."""
+    found = _read(partial(a.ACTIONS.of(action).parse, read_action, ingress))
+    return found.targets if isinstance(found, ForwardTo) else ()
 
 
 def secrets_of(ingress: Ingress, services: Mapping[tuple[str, str], Service]) -> frozenset[str]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import TypeAlias
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.edge.supply import AcmCertificate, SecurityGroup, Subnet, Supply, Zone
+from lockgate.edge.supply import AcmCertificate, SecurityGroup, Subnet, Supply, TargetGroup, TrustStore, Zone
 from lockgate.embedded.aws import AwsApi
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault
+
+Piece: TypeAlias = AcmCertificate | Subnet | SecurityGroup | TargetGroup | TrustStore
 
 
 class Provisioner:
     """Creates the supplied resources that do not exist yet. Like everything in an account, they are permanent."""
 
-    def __init__(self, api: AwsApi, aws: Aws) -> None:
+    def __init__(self, api: AwsApi, aws: Aws, ca: str) -> None:
+        """`ca` is the edge's own CA, in PEM."""
         self._api = api
+        self._ca = ca
         self._aws = aws
         self._zones: dict[str, str] = {}  # IDs by name; the first of several
-        self._made: set[Zone | AcmCertificate | Subnet | SecurityGroup] = set()
+        self._made: set[Zone | Piece] = set()
 
     async def provide(self, supply: Supply) -> tuple[Fault, ...]:
         """Returns a fault for each resource that cannot be created. All others are created."""
@@ -30,10 +35,12 @@ class Provisioner:
                 self._zones.setdefault(zone.name, zone_id(zone))
                 await self._api.create_hosted_zone(zone.name, zone_id(zone))
                 self._made.add(zone)
-        pieces: tuple[AcmCertificate | Subnet | SecurityGroup, ...] = (
+        pieces: tuple[Piece, ...] = (
             *supply.certificates,
             *supply.subnets,
             *supply.security_groups,
+            *supply.target_groups,
+            *supply.trust_stores,
         )
         for piece in pieces:
             if piece not in self._made:
@@ -56,7 +63,7 @@ class Provisioner:
             await self._api.create_web_acl(acl.name, acl.arn)
         return tuple(faults)
 
-    async def _make(self, piece: AcmCertificate | Subnet | SecurityGroup) -> None:
+    async def _make(self, piece: Piece) -> None:
         """Raises ValueError, AwsError."""
         match piece:
             case AcmCertificate():
@@ -65,6 +72,18 @@ class Provisioner:
                 await self._api.create_subnet(piece.id, dict(piece.tags), piece.zone)
             case SecurityGroup():
                 await self._api.create_security_group(piece.id, piece.name)
+            case TargetGroup():
+                await self._create_target_group(piece)
+            case TrustStore():
+                await self._api.create_trust_store(piece.name, self._ca.encode(), piece.arn)
+
+    async def _create_target_group(self, group: TargetGroup) -> None:
+        """Its health check passes for any answer of a working program, because nobody says what path it has."""
+        vpc, _, _ = await self._api.default_vpc()
+        settings = {"Name": group.name, "TargetType": group.type, "Protocol": group.protocol, "Port": 80, "VpcId": vpc}
+        if group.protocol != "TCP":
+            settings["Matcher"] = {"HttpCode": "200-499"}
+        await self._api.create_target_group(settings, group.arn)
 
     async def _request(self, certificate: AcmCertificate) -> None:
         """Requests a certificate and writes its validation records, as a team does in the console."""

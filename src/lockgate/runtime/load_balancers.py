@@ -46,8 +46,8 @@ def load_balancers(state: State) -> Iterator[Line]:
 
 def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
     balancing, envoy = state.balancing, state.alb
-    states = [balancing.targets.get(reference, {}) for reference in balancer.target_groups]
-    targets = [target for group in states for target in group.values()]
+    states = {reference: balancing.targets.get(reference, {}) for reference in balancer.target_groups}
+    targets = [target for group in states.values() for target in group.values()]
     healthy = targets.count("healthy") + targets.count("unavailable")  # functions that nobody checks take requests
     complaints = (why for reference in balancer.target_groups for why in balancing.complaints.get(reference, ()))
     ports = (f"{balancer.name}:{listener.port}" for listener in balancer.listeners)
@@ -68,7 +68,9 @@ def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
     # Where no target is healthy, all get traffic: with one target, such as a load balancer, it is that one either way.
     fit = healthy == len(targets) or isinstance(balancer, NetworkLoadBalancer)
     served = balancing.current and envoy.settled and made and balancer.dns_name.lower() in balancing.addresses
-    ready = served and all(states) and fit and not unserved
+    unbound = {group.name for group in state.supply.target_groups if not group.bound} if state.supply else ()
+    complete = all(states[group.reference] or group.name in unbound for group in balancer.target_groups.values())
+    ready = served and complete and fit and not unserved
     return Line(_PART, balancer.name, Readiness.READY if ready else Readiness.WAITING, detail)
 
 

@@ -11,6 +11,7 @@ from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime import balancer_names, rejected
+from lockgate.runtime.bindings import bindings
 from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
 from lockgate.runtime.gateways import gateways
 from lockgate.runtime.issuance import certificates
@@ -37,6 +38,7 @@ def report_in_steps(state: State) -> Steps[Report]:
         _acm(state),
         certificates(state),
         load_balancers(state),
+        bindings(state),
         gateways(state),
         _dns(state, addresses, unresolved),
     ):

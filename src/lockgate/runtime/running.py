@@ -216,7 +216,6 @@ class RunningEdge:
         places.push_async_callback(self.aws_api.stop)
         self.aws = self._client(*self._access_key)
         places.callback(self.aws.close)
-        self.provisioner = Provisioner(self.aws_api, self.aws)
 
         self.ads = AdsServer(self._rejected, EnvoyTrial(self.binary))
         await self.ads.start(run / "ads.sock")
@@ -224,6 +223,7 @@ class RunningEdge:
 
         self.trust = Trust.make(self.options.name)
         self.key_pairs = KeyPairs(self.trust)
+        self.provisioner = Provisioner(self.aws_api, self.aws, self.trust.root.root_pem)
         self.trust.write_bundle(self.folder.ca_bundle)
         certificate = self.trust.server_certificate(run, "apis")
 

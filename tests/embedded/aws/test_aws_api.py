@@ -299,6 +299,29 @@ def test_subnets_and_security_groups_by_the_ids_and_names_that_settings_have(run
         running.run(api.create_subnet("subnet-0b", {}, 99))
 
 
+def test_target_groups_and_trust_stores_under_the_arns_that_manifests_have(running: Lab) -> None:
+    api, elbv2 = running.api, running.client("elbv2")
+    vpc = running.run(api.default_vpc())[0]
+    arn, store = (
+        f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:{path}"
+        for path in ("targetgroup/given/1", "truststore/given/2")
+    )
+    settings = {"Name": "given", "TargetType": "ip", "Protocol": "HTTP", "Port": 80, "VpcId": vpc}
+    for _ in range(2):  # what exists stays as it is
+        running.run(api.create_target_group(settings, arn))
+        running.run(api.create_target_group({**settings, "Name": "named"}, ""))
+        running.run(api.create_trust_store("given", b"a certificate", store))
+        running.run(api.create_trust_store("named", b"a certificate", ""))
+    groups = elbv2.describe_target_groups(Names=["given", "named"])["TargetGroups"]
+    stores = elbv2.describe_trust_stores(Names=["given", "named"])["TrustStores"]
+    assert [each["TargetGroupArn"] for each in groups if each["TargetGroupName"] == "given"] == [arn]
+    assert [each["TrustStoreArn"] for each in stores if each["Name"] == "given"] == [store]
+    assert (len(groups), len(stores)) == (2, 2)
+    assert running.run(api.trust_store(store)) == (b"a certificate", ())
+    with pytest.raises(ValueError, match="hyphen"):
+        running.run(api.create_target_group({**settings, "Name": "-"}, ""))
+
+
 def test_subnets_with_ipv6_addresses(running: Lab) -> None:
     api, ec2 = running.api, running.client("ec2")
     running.run(api.associate_ipv6_blocks())

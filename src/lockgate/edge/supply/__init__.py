@@ -1,6 +1,29 @@
 """Supplies what a cluster and an account have but an application's repository does not, derived from the manifests."""
 
-from lockgate.edge.supply.pieces import AcmCertificate, Credential, KeyPair, Object, SecurityGroup, Subnet, Supply, Zone
+from lockgate.edge.supply.pieces import (
+    AcmCertificate,
+    Credential,
+    KeyPair,
+    Object,
+    SecurityGroup,
+    Subnet,
+    Supply,
+    TargetGroup,
+    TrustStore,
+    Zone,
+)
 from lockgate.edge.supply.supply import supply
 
-__all__ = ["AcmCertificate", "Credential", "KeyPair", "Object", "SecurityGroup", "Subnet", "Supply", "Zone", "supply"]
+__all__ = [
+    "AcmCertificate",
+    "Credential",
+    "KeyPair",
+    "Object",
+    "SecurityGroup",
+    "Subnet",
+    "Supply",
+    "TargetGroup",
+    "TrustStore",
+    "Zone",
+    "supply",
+]

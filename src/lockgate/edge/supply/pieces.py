@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from lockgate.edge.location import Place
 from lockgate.resources.model import JsonObject
@@ -51,6 +51,28 @@ class SecurityGroup:
 
     id: str
     name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    """A target group of the default VPC. `arn` is the one that it must have, empty where any will do; `bound` is
+    whether a TargetGroupBinding registers targets."""
+
+    name: str
+    arn: str
+    type: Literal["instance", "ip"]
+    protocol: str
+    bound: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """A trust store with the edge's own CA."""
+
+    name: str
+    arn: str
     why: str
 
 
@@ -115,6 +137,8 @@ class Supply:
     subnets: tuple[Subnet, ...] = ()
     ipv6: tuple[Ipv6Blocks, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
+    target_groups: tuple[TargetGroup, ...] = ()
+    trust_stores: tuple[TrustStore, ...] = ()
     user_pool_clients: tuple[UserPoolClient, ...] = ()
     web_acls: tuple[EmptyWebAcl, ...] = ()
     credentials: tuple[Credential, ...] = ()
@@ -132,6 +156,8 @@ class Supply:
             | Subnet
             | Ipv6Blocks
             | SecurityGroup
+            | TargetGroup
+            | TrustStore
             | UserPoolClient
             | EmptyWebAcl
             | Object
@@ -143,6 +169,8 @@ class Supply:
             *self.subnets,
             *self.ipv6,
             *self.security_groups,
+            *self.target_groups,
+            *self.trust_stores,
             *self.user_pool_clients,
             *self.web_acls,
             *self.objects,

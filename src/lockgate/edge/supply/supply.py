@@ -19,11 +19,12 @@ from lockgate.edge.supply.network import ipv6_blocks, security_groups, subnets
 from lockgate.edge.supply.pieces import Supply
 from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
+from lockgate.edge.supply.target_groups import target_groups, trust_stores
 from lockgate.edge.supply.web_acls import web_acls
 from lockgate.edge.supply.zones import zones
 from lockgate.ingress import auto_mode
 from lockgate.ingress.manifests import DEFAULTS
-from lockgate.ingress.references import References, of_ingress, of_params, of_service
+from lockgate.ingress.references import References, of_binding, of_ingress, of_params, of_service
 from lockgate.ingress.world import Settings
 from lockgate.resources.kinds import (
     AutoIngressClassParams,
@@ -32,6 +33,7 @@ from lockgate.resources.kinds import (
     IngressClass,
     IngressClassParams,
     Service,
+    TargetGroupBinding,
 )
 from lockgate.resources.model import Resource
 
@@ -71,6 +73,8 @@ def supply(
         subnets=subnets(references),
         ipv6=ipv6_blocks(references),
         security_groups=security_groups(references),
+        target_groups=tuple(target_groups(references, objects)),
+        trust_stores=tuple(trust_stores(references)),
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
         web_acls=tuple(web_acls(references)),
         credentials=credentials,
@@ -108,6 +112,7 @@ def _references(objects: Objects, settings: Settings) -> Iterator[References]:
         yield of_ingress(ingress, _params_of(ingress, objects), settings)
     yield from map(of_params, objects.all(IngressClassParams))
     yield from map(of_params, map(auto_mode.as_params, objects.all(AutoIngressClassParams)))
+    yield from map(of_binding, objects.all(TargetGroupBinding))
     yield from map(of_service, objects.all(Service))
 
 

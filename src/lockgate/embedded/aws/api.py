@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lockgate.dns.model import Zone
@@ -23,7 +23,7 @@ from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.certificate_manager import PendingCertificate
 from lockgate.embedded.aws.changes import Changes
 from lockgate.embedded.aws.credentials import AccessKeys, unique_id
-from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest
+from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.service_accounts import ServiceAccountTokens
 
@@ -180,6 +180,21 @@ class AwsApi:
         await self._run(lambda account: user_pools.create(account.id, arn, client, secret))
 
     # --- ELBv2
+
+    async def create_target_group(self, settings: Mapping[str, Any], arn: str) -> None:
+        """`settings` are parameters of CreateTargetGroup; the group gets exactly this ARN, if there is one. One that
+        exists stays as it is. Raises `ValueError` for settings that AWS refuses."""
+        try:
+            await self._run(lambda account: account.balancing_of(arn).create_target_group(dict(settings), arn))
+        except Refusal as error:
+            raise ValueError(error.message) from error
+        self._changes.tell("elbv2")
+
+    async def create_trust_store(self, name: str, certificate: bytes, arn: str) -> None:
+        """A trust store with one CA certificate (PEM), under exactly this ARN, if there is one. One that exists stays
+        as it is."""
+        await self._run(lambda account: account.balancing_of(arn).create_trust_store(name, certificate, arn))
+        self._changes.tell("elbv2")
 
     async def report_target_health(
         self, target_group_arn: str, target_id: str, port: int, state: str, reason: str = "", description: str = ""

@@ -96,6 +96,16 @@ class ElasticLoadBalancing:
     def users_of_certificate(self, arn: str) -> list[str]:
         return self.state.certificate_users(arn)
 
+    def create_target_group(self, given: Shape, arn: str) -> None:
+        """As CreateTargetGroup does, but under `arn` if there is one. A group with that ARN or name stays as it is."""
+        if not any(arn == each.arn or given["Name"] == each.name for each in self.state.target_groups.values()):
+            target_groups.create(self.state, given, arn)
+
+    def create_trust_store(self, name: str, certificate: bytes, arn: str) -> None:
+        """With one CA certificate, in PEM, and under `arn` if there is one. A store with that ARN or name stays."""
+        if not any(arn == each.arn or name == each.name for each in self.state.trust_stores.values()):
+            trust_stores.add(self.state, name, certificate, 1, {}, arn)
+
     def has_load_balancer(self, arn: str) -> bool:
         return arn in self.state.load_balancers
 

@@ -14,7 +14,8 @@ PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP of network load balancers
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")
 
 
-def create(state: State, given: Shape) -> Result:
+def create(state: State, given: Shape, arn: str = "") -> Result:
+    """`arn` is the one that it must have, empty where any will do."""
     _check_name(given["Name"])
     settings = _settings(state, given)
     made_of_tags = tags.read(given.get("Tags", ()))
@@ -29,7 +30,7 @@ def create(state: State, given: Shape) -> Result:
     if len(state.target_groups) >= state.quotas[quotas.TARGET_GROUPS]:
         raise Refusal("TooManyTargetGroups", "You've reached the limit on the number of target groups")
     path = f"targetgroup/{given['Name']}"
-    arn = state.arn(f"{path}/{state.new_id(path)}")
+    arn = arn or state.arn(f"{path}/{state.new_id(path)}")
     made = TargetGroup(arn, settings, attributes.defaults(_table(settings)), made_of_tags)
     state.target_groups[arn] = made
     return {"TargetGroups": [shown(state, made)]}

@@ -19,11 +19,15 @@ def create(state: State, given: Shape) -> Result:
         raise Refusal("DuplicateTrustStoreName", f"A trust store with the same name '{name}' exists")
     if len(state.trust_stores) >= state.quotas[quotas.TRUST_STORES]:
         raise Refusal("TooManyTrustStores", "You've reached the limit on the number of trust stores")
-    bundle, count = _bundle(state, given)
-    made_of_tags = tags.read(given.get("Tags", ()))
-    arn = state.arn(f"truststore/{name}/{state.new_id(f'truststore/{name}')}")
-    store = state.trust_stores[arn] = TrustStore(arn, name, bundle, count, made_of_tags)
+    store = add(state, name, *_bundle(state, given), tags.read(given.get("Tags", ())))
     return {"TrustStores": [shown(store) | {"Status": "CREATING"}]}
+
+
+def add(state: State, name: str, bundle: bytes, certificates: int, tags: dict[str, str], arn: str = "") -> TrustStore:
+    """`bundle` is PEM of so many `certificates`; `arn` is the one that the store must have, empty where any will do."""
+    arn = arn or state.arn(f"truststore/{name}/{state.new_id(f'truststore/{name}')}")
+    store = state.trust_stores[arn] = TrustStore(arn, name, bundle, certificates, tags)
+    return store
 
 
 def describe(state: State, given: Shape) -> Result:
