@@ -44,7 +44,8 @@ test: install-test lint
 # Longer runs of what `make test` does for a moment: odd input to every reader and server, and predictions held against
 # real Envoys.
 fuzz: install-test
-	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/fuzz tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py
+	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/fuzz tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py \
+	  tests/edge/test_tracing_property.py
 
 bench: install-test
 	$(BIN)/python -m benchmarks
