@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
 
+import click
+
 import lockgate
+from lockgate.cli.main import lockgate as commands
 
 SOURCE = Path(lockgate.__file__).parent
 
@@ -41,6 +44,22 @@ def test_what_takes_long_is_not_imported_with_the_edge() -> None:
     code = f"import sys, lockgate.runtime.running, lockgate.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_trace_imports_no_more_than_it_needs() -> None:
+    """A short command imports neither the other commands nor what only a running edge needs."""
+    heavy = ("asyncio", "ssl", "cryptography", "lockgate.embedded", "lockgate.controllers", "lockgate.cli.explain")
+    code = "import sys; from lockgate.cli.main import main; main()"
+    asked = ("trace", "https://towpath.example/", str(SOURCE.parents[1] / "examples" / "edge"))
+    show = f"import atexit, sys; atexit.register(lambda: print([m for m in {heavy} if m in sys.modules])); {code}"
+    done = subprocess.run([sys.executable, "-c", show, *asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_found_by_its_name() -> None:
+    context = click.Context(commands)
+    found = {name: commands.get_command(context, name) for name in commands.list_commands(context)}
+    assert all(command is not None and command.name == name for name, command in found.items())
 
 
 def _name(file: Path) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
-import traceback
+from importlib import import_module
 
 import click
 
 from lockgate import __version__
-from lockgate.cli import BEGAN, explain, running, show, trace, up
+from lockgate.cli import BEGAN
 from lockgate.cli.terminal import paint, say
 from lockgate.errors import CommandError
 
@@ -23,8 +24,34 @@ _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this
   lockgate exec -- kubectl describe certificate  and for its cluster and AWS account
 """
 
+# The module of each command. `--help` imports them all; else only the one that runs is imported.
+_MODULES = {
+    "up": "up",
+    "status": "running",
+    "logs": "running",
+    "down": "running",
+    "env": "running",
+    "exec": "running",
+    "show": "show",
+    "trace": "trace",
+    "explain": "explain",
+}
+
+
+class _Commands(click.Group):
+    """`commands` has the names only, for lists and suggestions."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"lockgate.cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, "exec_" if cmd_name == "exec" else cmd_name)
+        return command
+
 
 @click.group(
+    cls=_Commands,
+    commands=[click.Command(name) for name in _MODULES],
     help=_HELP,
     epilog='Shell completion: eval "$(_LOCKGATE_COMPLETE=bash_source lockgate)", likewise zsh_source, fish_source.',
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -37,21 +64,10 @@ def lockgate(context: click.Context, debug: bool) -> None:
     context.obj = BEGAN
 
 
-for command in (
-    up.up,
-    running.status,
-    running.logs,
-    running.down,
-    running.env,
-    running.exec_,
-    show.show,
-    trace.trace,
-    explain.explain,
-):
-    lockgate.add_command(command)
-
-
 def main() -> None:
+    # Imports and manifests are permanent objects: collecting garbage among them takes a tenth of a command's time. The
+    # commands end soon, and `up` enables it when the edge is ready.
+    gc.disable()
     arguments, debug = _without_debug(sys.argv[1:])
     try:
         code = lockgate(arguments, standalone_mode=False)
@@ -70,6 +86,8 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         if debug:
+            import traceback
+
             traceback.print_exc()
         _fail(explained(error), 1)
     sys.exit(code if isinstance(code, int) else 0)

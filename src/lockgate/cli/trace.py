@@ -95,7 +95,7 @@ def _read(paths: tuple[str, ...], values: tuple[str, ...]) -> tuple[Edge, Locate
 
 
 def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
-    from lockgate.trace import picture, text
+    from lockgate.trace import text
     from lockgate.trace.walk import trace as walk
 
     found = walk(edge, request, follow=follow)
@@ -103,9 +103,13 @@ def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, 
         case "json":
             print_data(json.dumps(text.as_json(found, locate), indent=2))
         case "mermaid":
+            from lockgate.trace import picture
+
             for line in picture.mermaid(found).splitlines():
                 say(line)
         case "svg":
+            from lockgate.trace import picture
+
             print_data(picture.svg(found), end="")
         case "junit":
             raise click.UsageError("--output junit goes with --cases")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -105,8 +104,6 @@ def _run(
     began: float,
     timeout: float,
 ) -> int:
-    # Imports create permanent objects: collecting garbage among them would take a tenth of the start.
-    gc.disable()
     from lockgate.edge.plan import filled
     from lockgate.runtime import files
     from lockgate.runtime.running import Progress

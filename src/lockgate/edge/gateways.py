@@ -82,10 +82,13 @@ def _secret_names(objects: Objects) -> Iterable[tuple[str, str]]:
 
 def _names_in(secret: kinds.Secret) -> tuple[str, ...]:
     """The DNS names of a TLS Secret's certificate; empty if the certificate cannot be read."""
-    from lockgate.certificates.request import alternative_names, load_chain
-
     try:
         chain = secret.decoded.get("tls.crt") or secret.decoded.get("cert") or b""
-        return alternative_names(load_chain(chain)[0])["spec.dnsNames"] if chain else ()
+        if not chain:
+            return ()
+        # Imported on demand, because it imports cryptography.
+        from lockgate.certificates.request import alternative_names, load_chain
+
+        return alternative_names(load_chain(chain)[0])["spec.dnsNames"]
     except (ValueError, IndexError):
         return ()

@@ -31,7 +31,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from lockgate.embedded.aws.elbv2.quotas import ADJUSTABLE
+from lockgate.loadbalancer.quotas import ADJUSTABLE
 from lockgate.resources import source
 from lockgate.resources.arns import REGIONS
 from lockgate.resources.chunks import Chunk

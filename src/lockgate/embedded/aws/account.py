@@ -10,12 +10,12 @@ from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services, web_acls
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
 from lockgate.embedded.aws.credentials import AccessKeys
-from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
 from lockgate.embedded.aws.sts import SecurityTokenService
 from lockgate.embedded.service_accounts import ServiceAccountTokens
+from lockgate.loadbalancer.quotas import DEFAULTS
 
 
 class Service(Protocol):

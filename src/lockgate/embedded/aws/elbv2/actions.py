@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.attributes import whole
 from lockgate.embedded.aws.elbv2.state import Shape, State, target_groups
 from lockgate.embedded.aws.protocol import Refusal
+from lockgate.loadbalancer import quotas
 from lockgate.loadbalancer.cognito import POOL
 
 CONFIGS = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lockgate.embedded.aws.elbv2 import actions, attributes, policies, quotas, tags
+from lockgate.embedded.aws.elbv2 import actions, attributes, policies, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, LoadBalancer, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
+from lockgate.loadbalancer import quotas
 
 
 def create(state: State, given: Shape) -> Result:

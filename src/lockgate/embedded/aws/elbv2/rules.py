@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lockgate.embedded.aws.elbv2 import actions, conditions, quotas, tags
+from lockgate.embedded.aws.elbv2 import actions, conditions, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, Rule, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
+from lockgate.loadbalancer import quotas
 
 
 def create(state: State, given: Shape) -> Result:

@@ -17,9 +17,9 @@ from lockgate.embedded.aws.elbv2 import (
     targets,
     trust_stores,
 )
-from lockgate.embedded.aws.elbv2.quotas import DEFAULTS
 from lockgate.embedded.aws.elbv2.state import Neighbours, Shape, State
 from lockgate.embedded.aws.protocol import Call, Result
+from lockgate.loadbalancer.quotas import DEFAULTS
 
 OPERATIONS: Mapping[str, Callable[[State, Shape], Result]] = {
     "CreateLoadBalancer": load_balancers.create,

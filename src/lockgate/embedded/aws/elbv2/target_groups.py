@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lockgate.embedded.aws.elbv2 import attributes, quotas, tags
+from lockgate.embedded.aws.elbv2 import attributes, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_groups
 from lockgate.embedded.aws.protocol import Refusal, Result
+from lockgate.loadbalancer import quotas
 
 PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP of network load balancers
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")

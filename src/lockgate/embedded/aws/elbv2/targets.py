@@ -6,9 +6,9 @@ import ipaddress
 import re
 from datetime import timedelta
 
-from lockgate.embedded.aws.elbv2 import quotas
 from lockgate.embedded.aws.elbv2.state import Shape, State, Target, TargetGroup
 from lockgate.embedded.aws.protocol import Refusal, Result
+from lockgate.loadbalancer import quotas
 
 # Where ip targets may be, beside the VPC (API reference, RegisterTargets).
 RANGES = tuple(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockgate.embedded.aws.elbv2 import quotas, tags
+from lockgate.embedded.aws.elbv2 import tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, Shape, State, TrustStore
 from lockgate.embedded.aws.protocol import Refusal, Result
+from lockgate.loadbalancer import quotas
 
 CERTIFICATES = 25  # of a trust store
 REVOCATIONS = 30

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lockgate.embedded.aws.elbv2 import attributes, quotas
+from lockgate.embedded.aws.elbv2 import attributes
 from lockgate.embedded.aws.protocol import Refusal
+from lockgate.loadbalancer import quotas
 
 
 @dataclass(frozen=True, slots=True)
