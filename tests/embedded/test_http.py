@@ -177,3 +177,16 @@ def test_a_head_that_is_too_large_is_refused() -> None:
             assert answer.startswith(b"HTTP/1.1 431")
 
     _run(story())
+
+
+def test_clients_that_do_not_end_tls_leave_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with _serving():
+            loop = asyncio.get_running_loop()
+            report = {"message": "Unhandled exception in client_connected_cb"}
+            loop.call_exception_handler({**report, "exception": TimeoutError("SSL shutdown timed out")})
+            assert not caplog.records
+            loop.call_exception_handler({**report, "exception": TimeoutError("something else")})
+            assert len(caplog.records) == 1
+
+    _run(story())

@@ -112,6 +112,9 @@ async def serve(
     application = application if websockets else without_websockets(application)
     if hosts is not None:  # else its client is Envoy, which has patience of its own
         application = only_for(hosts, _within_time(application))
+    loop = asyncio.get_running_loop()
+    if loop.get_exception_handler() is None:
+        loop.set_exception_handler(_without_slow_closings)
     stopping = asyncio.Event()
     task = asyncio.create_task(
         hypercorn_serve(application, config, shutdown_trigger=stopping.wait),  # type: ignore[arg-type]
@@ -140,6 +143,14 @@ def _within_time(application: Application) -> Application:
         await application(scope, received, send)
 
     return served
+
+
+def _without_slow_closings(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncio's own report of what nobody handled, but for clients that do not end TLS when their connection is closed:
+    hypercorn waits for them, and any client could fill the log so."""
+    error = context.get("exception")
+    if not (isinstance(error, TimeoutError) and "SSL shutdown" in str(error)):
+        loop.default_exception_handler(context)
 
 
 def _tls(chain: Path, key: Path) -> ssl.SSLContext:

@@ -234,7 +234,7 @@ def test_no_page_is_open(running: Lab, path: str) -> None:
 
 def test_the_official_client_with_a_token_file(running: Lab, tmp_path: Path) -> None:
     """As a Pod with IRSA has it: a role, a file, and nothing else."""
-    (tmp_path / "token").write_text(_token())
+    (tmp_path / "token").write_text(_token() + "\n")
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

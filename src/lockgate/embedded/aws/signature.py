@@ -31,6 +31,7 @@ _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
 )
+_VERSION_2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 _TIME = "%Y%m%dT%H%M%SZ"
 _UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -70,6 +71,8 @@ def scope(request: HttpRequest) -> Scope | None:
         )
     if authorization.startswith(ALGORITHM):
         return _of_header(request, authorization)
+    if authorization.startswith("AWS ") or "AWSAccessKeyId" in query:
+        raise Refusal("InvalidRequest", _VERSION_2)
     if authorization:
         raise refusal("", Cause.INCOMPLETE, f"Unsupported AWS 'algorithm': '{authorization.split(' ')[0][:32]}'.")
     return _of_query(query) if "X-Amz-Signature" in query else None

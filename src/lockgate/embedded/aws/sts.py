@@ -61,7 +61,7 @@ class SecurityTokenService:
             raise Refusal(
                 "ValidationError", "ProviderId is only for OAuth 2.0 access tokens, which are not served here"
             )
-        identity = self._identified(parameters["WebIdentityToken"])
+        identity = self._identified(parameters["WebIdentityToken"].strip())  # files end with a newline
         return {
             **self._session(parameters),
             "SubjectFromWebIdentityToken": identity.username,
