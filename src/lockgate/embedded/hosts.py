@@ -18,6 +18,9 @@ MISDIRECTED = 421  # RFC 9110, section 15.5.20
 
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::[0-9]{1,5})?")
 
+# How containers name the machine that they run on. No public name server has a name below ``internal``.
+_CONTAINERS = frozenset({"host.docker.internal", "host.containers.internal"})
+
 
 def is_own(authority: str, names: Collection[str]) -> bool:
     """Whether ``host[:port]`` is this machine's loopback interface or one of `names` (lower case)."""
@@ -26,7 +29,7 @@ def is_own(authority: str, names: Collection[str]) -> bool:
         return False
     host = match["host"].strip("[]").rstrip(".").lower()
     # RFC 6761, section 6.3: what ends in localhost never leaves the machine, so nobody else can make it resolve.
-    if host in names or host == "localhost" or host.endswith(".localhost"):
+    if host in names or host in _CONTAINERS or host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ip_address(host).is_loopback
