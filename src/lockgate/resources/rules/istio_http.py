@@ -18,6 +18,7 @@ from lockgate.resources.istio.virtual_service import (
 )
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
+from lockgate.resources.unicode import visible
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*")
 _RETRY_ON = frozenset(
@@ -174,4 +175,10 @@ def _cors(path: Path, cors: CorsPolicy) -> Iterator[FieldError]:
     for index, method in enumerate(cors.allow_methods):
         if method not in _METHODS:
             yield problem((*path, "allowMethods", index), f"{q(method)} is not a supported HTTP method")
+    # Istio lets any text through here, and Envoy writes it into the response as it is: an end of a line would begin
+    # another header. Envoy refuses such values everywhere else.
+    for name, values in (("allowHeaders", cors.allow_headers), ("exposeHeaders", cors.expose_headers)):
+        for index, value in enumerate(values):
+            if not value.isprintable():
+                yield problem((*path, name, index), f"'{visible(value)}' cannot be part of a header")
     yield from names.duration((*path, "maxAge"), cors.max_age)
