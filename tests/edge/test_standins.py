@@ -17,7 +17,7 @@ from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.resources.arns import REGIONS
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.diagnostics import diagnose
-from lockgate.resources.faults import Severity
+from lockgate.resources.faults import Origin, Severity
 from lockgate.resources.reader import read
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "edge" / "standins.yaml").read_text())
@@ -71,6 +71,7 @@ def test_standins(case: dict[str, Any]) -> None:
     assert case.get("says", "") in warnings[0].message if warnings else True
     if document.accepted:
         assert document.resource is not None
+        assert filled.positions()(Origin(document.resource.key, ("spec",))) is not None
 
 
 def test_a_port_of_a_service_is_its_first() -> None:

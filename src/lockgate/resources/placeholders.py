@@ -77,7 +77,7 @@ _FORMS: Final = (
     r"#\{\s*([^{}]*?)\s*\}#?",  # #{Region}# of Azure Pipelines and Octopus
     r"\(\(\s*([\w.-]+)\s*\)\)",  # ((region)) of Concourse
     r"\[\[?\s*([A-Za-z][\w -]*?)\s*\]?\]",  # [region], [[region]]
-    r"\{([A-Za-z][\w -]*)\}",  # {region}
+    r"\{([A-Za-z][\w .-]*)\}",  # {region}
     r"%([A-Z][A-Z0-9_]+)%",  # %REGION%
     r"@@?([A-Z][A-Z0-9_]+)@@?",  # @REGION@ of CMake and Maven
     r"__([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*)__",  # __REGION__

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockgate.resources import source, syntax
+from lockgate.resources import bare, source, syntax
 from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, limit, split, too_many
 from lockgate.resources.codes import objects, reading
 from lockgate.resources.effects.table import Notice, notices
@@ -64,9 +64,10 @@ class Document:
     def instead(self, manifest: JsonObject) -> Document:
         """The document with another manifest; positions still refer to the text."""
         inspected = inspect(manifest, templated=False)
-        origin = Origin(self.key, definition=self.definition)
+        key = inspected.key or self.key
+        origin = Origin(key, definition=self.definition)
         faults = tuple(found.at(origin) for found in inspected.found)
-        return replace(self, manifest=manifest, resource=inspected.resource, faults=faults)
+        return replace(self, manifest=manifest, resource=inspected.resource, key=key, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,14 @@ class _File:
         found: list[Fault] = []
         try:
             value = source.load(chunk, found)
+        except Unreadable as error:
+            text = bare.quoted(chunk.text)
+            if text is None:
+                self._leave_out(error.fault)
+            else:
+                self._chunk(replace(chunk, text=text))
+            return
+        try:
             self._templated = "{{" in chunk.text
             if value is None:
                 return

@@ -9,7 +9,7 @@ from typing import Any
 
 from lockgate.edge.location import Place
 from lockgate.edge.standins.fields import Entries, Items, Json, Whole, written
-from lockgate.edge.standins.replaced import Replaced, replaced
+from lockgate.edge.standins.replaced import Replaced, replaced, text_of
 from lockgate.edge.standins.sorts import SETTING, SUBNET, Sort
 from lockgate.resources.field_errors import Path
 from lockgate.resources.placeholders import tokens
@@ -17,8 +17,8 @@ from lockgate.resources.placeholders import tokens
 
 def replaced_annotations(annotations: dict[str, Any], place: Place) -> Iterator[Replaced]:
     """Writes the new values into `annotations`, and yields the replacements."""
-    for key, text in list(annotations.items()):
-        if not isinstance(text, str) or (how := written(key)) is None:
+    for key, value in list(annotations.items()):
+        if (text := text_of(value)) is None or (how := written(key)) is None:
             continue
         path = ("metadata", "annotations", key)
         match how:

@@ -152,11 +152,8 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
         "spec.renewBefore": DURATION,
     },
     ("", "Service"): {"spec.selector.*": NAME, "spec.externalName": HOST},
-    ("", "Secret"): {},
-    ("", "ConfigMap"): {},
-    ("", "Namespace"): {},
 }
-"""By API group and kind. Other kinds are not changed."""
+"""By API group and kind."""
 
 _BUCKETS: Final = {f"{logs}.s3.bucket": BUCKET for logs in ("access_logs", "connection_logs", "health_check_logs")}
 _ACTION: Final = {
@@ -235,9 +232,9 @@ class Fields:
     named: bool
 
 
-def fields_of(group: str, kind: str) -> Fields | None:
-    """None for a kind that is left as it is."""
-    return _FIELDS.get((group, kind))
+def fields_of(group: str, kind: str) -> Fields:
+    """Those of another kind are its name and namespace."""
+    return _FIELDS.get((group, kind), _NAMED)
 
 
 def _fields(own: Mapping[str, Sort]) -> Fields:
@@ -245,4 +242,5 @@ def _fields(own: Mapping[str, Sort]) -> Fields:
     return Fields(paths, all(sort in (NAME, HOST, DURATION) for _, sort in paths))
 
 
+_NAMED: Final = _fields({})
 _FIELDS: Final = {kind: _fields(own) for kind, own in FIELDS.items()}

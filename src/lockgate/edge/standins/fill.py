@@ -16,7 +16,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.standins.annotations import replaced_annotations
 from lockgate.edge.standins.fields import fields_of
 from lockgate.edge.standins.refused import Ports, replaced_refusals
-from lockgate.edge.standins.replaced import Replaced, put, replaced
+from lockgate.edge.standins.replaced import Replaced, put, replaced, text_of
 from lockgate.edge.standins.sorts import is_placeholder
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.faults import Fault, Origin, Severity
@@ -68,7 +68,7 @@ class _Filling:
         group, kind = document.manifest["apiVersion"].rpartition("/")[0], document.manifest["kind"]
         fields = fields_of(group, kind)
         written = (document.manifest.get("metadata") or {}).get("annotations")
-        if fields is None or (fields.named and not written and document.accepted and not self._suspects(document)):
+        if fields.named and not written and document.accepted and not self._suspects(document):
             return document.manifest, []
         changes = [
             change
@@ -118,8 +118,8 @@ def _warning(document: Document, change: Replaced, *, stand_in: bool) -> Fault:
 def _leaves(value: Any, pattern: tuple[str, ...], path: Path = ()) -> Iterator[tuple[Path, str]]:
     """The texts at a pattern of ``fields``, with their paths."""
     if not pattern:
-        if isinstance(value, str):
-            yield path, value
+        if (text := text_of(value)) is not None:
+            yield path, text
         return
     first, rest = pattern[0], pattern[1:]
     if first == "[]":

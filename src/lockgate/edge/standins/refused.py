@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from lockgate.edge.objects import Name
-from lockgate.edge.standins.replaced import Replaced, put
+from lockgate.edge.standins.replaced import Replaced, put, text_of
 from lockgate.resources import validation
 from lockgate.resources.field_errors import Path, Reason
 from lockgate.resources.model import JsonObject, kinds
@@ -47,8 +47,8 @@ def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports)
         assert model is not None
         found = False
         for error in validation.examine(model, manifest).refusals:
-            text = _at(manifest, error.path)
-            if error.reason is Reason.REQUIRED or not isinstance(text, str) or not tokens(text):
+            text = text_of(_at(manifest, error.path))
+            if error.reason is Reason.REQUIRED or text is None or not tokens(text):
                 continue
             made = _stand_in(manifest, error.path, ports)
             found = True

@@ -22,6 +22,17 @@ class Replaced:
     production: str
 
 
+def text_of(value: Any) -> str | None:
+    """The text of a value, also of a bare ``{region}``, which YAML reads as a map."""
+    match value:
+        case str():
+            return value
+        case {**entries} if len(entries) == 1 and next(iter(entries.values())) is None:
+            return f"{{{next(iter(entries))}}}"
+        case _:
+            return None
+
+
 def replaced(path: Path, text: str, sort: Sort, place: Place) -> Replaced | None:
     """None for a valid value. Except for a class, an empty value counts as not set."""
     if sort.proper(text.strip()) or (not text.strip() and sort is not INGRESS_CLASS):
