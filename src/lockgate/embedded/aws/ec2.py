@@ -48,20 +48,22 @@ def create_instance(account: str, region: str, instance_id: str, private_ip: str
     _, subnets, zones = default_vpc(account, region)
     if zone not in zones:
         raise ValueError(f"{region} has no default subnet in {zone}; it has {', '.join(zones)}")
-    reservation = backend.run_instances(
-        "ami-12c6146b",
-        1,
-        None,
-        [],
-        instance_type="m5.large",
-        is_instance_type_default=True,
-        region_name=region,
-        subnet_id=subnets[zones.index(zone)],
-        tags={"instance": {"Name": instance_id}},
-    )
+    with _without_images(backend):
+        reservation = backend.run_instances(
+            "ami-12c6146b",
+            1,
+            None,
+            [],
+            instance_type="m5.large",
+            is_instance_type_default=True,
+            region_name=region,
+            subnet_id=subnets[zones.index(zone)],
+            tags={"instance": {"Name": instance_id}},
+        )
     instance = reservation.instances[0]
     backend.tags[instance_id] = backend.tags.pop(instance.id, {})
     instance.id = instance_id
+    instance.virtualization_type = "hvm"
     for interface in instance.nics.values():
         interface.private_ip_address = private_ip
         interface.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": private_ip}]
@@ -133,6 +135,17 @@ def _in_zone(subnet: Any, tags: Mapping[str, str], zone: str) -> bool:
 
 def _tags(item: Any) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in item.get_tags()}
+
+
+@contextmanager
+def _without_images(backend: Any) -> Iterator[None]:
+    """moto looks up an instance's image, for which it would create all images. Without one it assumes x86_64 and
+    Linux, which is true of the node."""
+    backend.describe_images = lambda **_: []  # hides the method of the class
+    try:
+        yield
+    finally:
+        del backend.describe_images
 
 
 @contextmanager
