@@ -1,4 +1,4 @@
-"""The ASGI interface, as far as the embedded servers use it. Source: the ASGI specification, version 3."""
+"""The ASGI interface, limited to what the embedded servers use. Source: the ASGI specification, version 3."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The authoritative DNS server of Route 53's zones, over UDP and TCP on one port.
 
-What is answered is `lockgate.dns.answer`'s; here are sockets, wire format and limits.
-Source: RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8482 is not followed: ANY gets all there is.
+`lockgate.dns.answer` decides the answers. This module has the sockets, the wire format and the limits.
+Source: RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP). RFC 8482 is not followed: ANY returns all records.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lockgate.embedded.dns")
 
-PLAIN_UDP = 512  # the most that a client without EDNS takes
-EDNS_UDP = 1232  # DNS Flag Day 2020: what crosses any network unfragmented
+PLAIN_UDP = 512  # the largest answer that a client without EDNS accepts
+EDNS_UDP = 1232  # DNS Flag Day 2020: crosses any network without fragmentation
 IN_FLIGHT = 1000  # UDP queries waiting for zones
 CONNECTIONS = 128
 IDLE = 10.0  # s, of a TCP connection
-ATTEMPTS = 20  # to find a port that is free for both
+ATTEMPTS = 20  # to find a port that is free for both protocols
 
 
 class DnsServer:
-    """`zones` is asked again after each change of Route 53 that `changes` tells; `addresses` knows load balancers'
-    addresses by DNS name (lower-case, final dot)."""
+    """`zones` is called again after each change of Route 53 that `changes` reports. `addresses` maps load balancers'
+    DNS names (lower-case, final dot) to their addresses."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class DnsServer:
         self.port = 0
 
     async def start(self, host: str, port: int = 0) -> None:
-        """Port 0 takes one that is free for both protocols. Raises `PortInUse`."""
+        """With port 0, binds a port that is free for both protocols. Raises `PortInUse`."""
         loop = asyncio.get_running_loop()
         tcp, udp = _bind(host, port)
         self.host, self.port = host, int(tcp.getsockname()[1])
@@ -78,7 +78,7 @@ class DnsServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def addresses_of(self, host: str) -> list[str]:
-        """What a client would get for a host: its addresses, through CNAMEs and aliases; none if it has none."""
+        """The addresses of a host, as a client would resolve them: CNAMEs and aliases are followed. May be empty."""
         zones = await self.zones()
         name = host.lower().rstrip(".") + "."
         found = [answer(zones, name, kind, self._addresses, draw=_draw()) for kind in ("A", "AAAA")]
@@ -92,11 +92,11 @@ class DnsServer:
                 self._stale = True
 
     async def zones(self) -> tuple[Zone, ...]:
-        """All zones as Route 53 has them now; the same tuple as long as nothing has changed."""
+        """All zones as Route 53 has them now. The same tuple is returned until something changes."""
         if self._stale:
             async with self._reading:
                 if self._stale:
-                    self._stale = False  # before the reading: a change during it makes it stale again
+                    self._stale = False  # before the read, so that a change during the read makes it stale again
                     try:
                         self._zones = await self._read_zones()
                     except BaseException:
@@ -145,7 +145,7 @@ class DnsServer:
     # --- messages
 
     async def _reply(self, data: bytes, *, udp: bool) -> bytes | None:
-        """None for what deserves no answer: no header, or an answer itself."""
+        """None for a message that must not be answered: it has no header, or is a response."""
         if len(data) < 12 or data[2] & 0x80:
             return None
         try:
@@ -164,7 +164,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._received(data, addr)
 
     def error_received(self, exc: Exception) -> None:
-        """A client that is gone already; nothing to do."""
+        """The client has gone away; nothing to do."""
 
 
 def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
@@ -251,7 +251,7 @@ def _add(response: dns.message.Message, section: list[Any], record: Record, aske
 
     name = dns.name.from_text(record.name)
     if name == asked:
-        name = asked  # in the case that was asked with: some resolvers check it
+        name = asked  # in the case of the query: some resolvers check it
     data = _rdata(record.type, record.value)
     rrset = response.find_rrset(section, name, dns.rdataclass.IN, data.rdtype, data.covers(), create=True)
     rrset.add(data, ttl=record.ttl)
@@ -259,7 +259,7 @@ def _add(response: dns.message.Message, section: list[Any], record: Record, aske
 
 @lru_cache(maxsize=512)
 def _rdata(type_: str, value: str) -> dns.rdata.Rdata:
-    """Route 53 writes bytes of TXT in octal, zone files in decimal."""
+    """Route 53 escapes bytes of TXT in octal, zone files in decimal."""
     import dns.rdata
     import dns.rdataclass
     import dns.rdatatype
@@ -270,7 +270,7 @@ def _rdata(type_: str, value: str) -> dns.rdata.Rdata:
 
 
 def _bare(data: bytes, rcode: int) -> bytes:
-    """A header alone, for a query that cannot be repeated in its answer."""
+    """Only a header, for a query that cannot be repeated in its answer."""
     opcode_and_rd = data[2] & 0x79
     return data[:2] + bytes((0x80 | opcode_and_rd, rcode)) + bytes(8)
 

@@ -1,7 +1,7 @@
-"""The built-in backend: answers with what it received, for Services whose application does not run here.
+"""The built-in backend: echoes each request, for Services whose application does not run here.
 
-Each Service port has a listener of its own, so an answer can say which Service it stands for. HTTP/1.1 and h2c; of gRPC
-it implements no method, and says so, which is what load balancers take for healthy by default.
+Each Service port has its own listener, so an answer can name the Service that it stands for. Serves HTTP/1.1 and h2c.
+gRPC calls are answered UNIMPLEMENTED, which load balancers consider healthy by default.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.embedded.http import Server, serve
 
-_BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are counted and shown; the rest is only counted
+_BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
 
 
@@ -38,7 +38,7 @@ class Echo:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
-        """The address that answers for a Service port; the same one at every call."""
+        """The address that answers for a Service port. Every call returns the same one."""
         servers = self._servers.setdefault((stands_for.namespace, stands_for.service), {})
         if stands_for.port not in servers:
             application = _application(stands_for)
@@ -46,7 +46,7 @@ class Echo:
         return self._host, servers[stands_for.port].port
 
     def close(self, namespace: str, service: str) -> None:
-        """Stop answering for a Service. Requests that are being answered get a moment, in which nobody waits."""
+        """Stops the servers of a Service. Requests in progress get a short time to end, in the background."""
         for server in self._servers.pop((namespace, service), {}).values():
             ending = asyncio.create_task(server.stop())
             self._ending.add(ending)
@@ -86,7 +86,7 @@ async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send:
     if grpc and scope["http_version"] == "2":
         await _unimplemented(stands_for, send)
         return
-    told = {
+    request = {
         "service": str(stands_for),
         "method": scope["method"],
         "path": scope["raw_path"].decode("latin-1"),
@@ -100,7 +100,7 @@ async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send:
         },
     }
     browser = any(name == "accept" and "text/html" in value for name, value in headers)
-    content = _page(told) if browser else json.dumps(told, indent=2) + "\n"
+    content = _page(request) if browser else json.dumps(request, indent=2) + "\n"
     await send(
         {
             "type": "http.response.start",
@@ -137,7 +137,7 @@ async def _body(receive: Receive) -> tuple[bytes, int]:
 
 
 async def _websocket(receive: Receive, send: Send) -> None:
-    """Every message comes back as it went."""
+    """Sends every WebSocket message back."""
     while True:
         message = await receive()
         match message["type"]:
@@ -159,21 +159,22 @@ def _address(pair: tuple[str, int] | None) -> str:
     return f"{pair[0]}:{pair[1]}" if pair else ""
 
 
-def _page(told: dict[str, Any]) -> str:
+def _page(request: dict[str, Any]) -> str:
     def row(name: str, value: str) -> str:
         return f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
 
-    path = told["path"] + (f"?{told['query']}" if told["query"] else "")
-    headers = "".join(row(name, value) for name, value in told["headers"])
-    connection = "".join(row(name.replace("_", " "), value) for name, value in told["connection"].items())
+    path = request["path"] + (f"?{request['query']}" if request["query"] else "")
+    headers = "".join(row(name, value) for name, value in request["headers"])
+    connection = "".join(row(name.replace("_", " "), value) for name, value in request["connection"].items())
+    sent = request["body"]
     body = (
-        f"<h2>Body <small>{told['body']['bytes']} bytes</small></h2><pre>{html.escape(told['body']['text'])}</pre>"
-        if told["body"]["bytes"]
+        f"<h2>Body <small>{sent['bytes']} bytes</small></h2><pre>{html.escape(sent['text'])}</pre>"
+        if sent["bytes"]
         else ""
     )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{html.escape(told["service"])}</title>
+<title>{html.escape(request["service"])}</title>
 <style>
   :root {{ color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }}
   body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 3rem auto; padding: 0 1.2rem; }}
@@ -184,10 +185,10 @@ def _page(told: dict[str, Any]) -> str:
     overflow-wrap: anywhere; }}
   th {{ font-weight: 500; white-space: nowrap; width: 1%; opacity: .75; }}
 </style>
-<h1>{html.escape(told["service"])} would answer here</h1>
+<h1>{html.escape(request["service"])} would answer here</h1>
 <p>Lockgate's echo stands in for the Service's application. Yours: <code>--backend \
-{html.escape(told["service"])}=http://127.0.0.1:PORT</code></p>
-<h2>Request</h2><table>{row(told["method"], path)}</table>
+{html.escape(request["service"])}=http://127.0.0.1:PORT</code></p>
+<h2>Request</h2><table>{row(request["method"], path)}</table>
 <h2>Headers, as the application sees them</h2><table>{headers}</table>
 <h2>Connection</h2><table>{connection}</table>
 {body}

@@ -1,8 +1,8 @@
-"""Requests for somebody else's host are refused: the defence against DNS rebinding.
+"""Refuses requests for foreign hosts, as a defence against DNS rebinding.
 
-A page from anywhere may have its own host name resolve to 127.0.0.1, and is then allowed by its browser to talk to
-whatever listens there. It cannot change the name that its requests carry in `Host`, so a server that answers only to
-names which no stranger can make resolve is out of its reach.
+A web page can make its own host name resolve to 127.0.0.1. The browser then lets it talk to any server on this
+machine. But the page cannot change the `Host` header of its requests. So a server is safe if it answers only for names
+that outsiders cannot register.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_own(authority: str, names: Collection[str]) -> bool:
     if match is None:
         return False
     host = match["host"].strip("[]").rstrip(".").lower()
-    # RFC 6761, section 6.3: what ends in localhost never leaves the machine, so nobody else can make it resolve.
+    # RFC 6761, section 6.3: names under localhost never leave the machine, so outsiders cannot register them.
     if host in names or host in _CONTAINERS or host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -38,7 +38,7 @@ def is_own(authority: str, names: Collection[str]) -> bool:
 
 
 def only_for(names: Collection[str], application: Application) -> Application:
-    """`application` for requests to this machine's loopback interface or one of `names`; others get 421."""
+    """Passes requests for the loopback interface or one of `names` to `application`. Others get 421."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

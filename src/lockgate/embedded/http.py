@@ -1,8 +1,8 @@
-"""How every embedded HTTP API is served: an ASGI application on one loopback socket, by hypercorn, in this loop.
+"""Serves every embedded HTTP API: an ASGI application on one loopback socket, with hypercorn, in this event loop.
 
-A server answers only requests for a host of its own (see `lockgate.embedded.hosts`), and gives clients that stop in the
-middle of a request a limited time. The limits on sizes are hypercorn's for a request's head and each application's for
-its body.
+A server answers only requests for its own hosts (see `lockgate.embedded.hosts`). A client that stops in the middle of
+a request is disconnected after a limited time. hypercorn limits the size of a request's head, and each application
+limits the size of its body.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from lockgate.embedded.hosts import only_for
 from lockgate.embedded.refusals import without_websockets
 from lockgate.errors import CommandError
 
-IDLE = 120.0  # s that a connection may be open without a complete head of a request
-# The same for servers that take any host, whose client is Envoy: longer than it keeps a connection that it does not
-# use, so that none ends under a request.
+IDLE = 120.0  # s that a connection may be open without a complete request head
+# The same for servers that accept any host. Their client is Envoy. The limit is longer than Envoy keeps an idle
+# connection, so that no connection ends during a request.
 IDLE_BEHIND_ENVOY = 3660.0
 BODY_IDLE = 30.0  # s between two parts of a request's body
 
 
 class PortInUse(CommandError):
-    """A port that was asked for by number is taken."""
+    """The requested port is in use."""
 
     hint = "choose another with --port NAME=PORT, or leave it out for a free one"
 
@@ -39,7 +39,7 @@ class PortInUse(CommandError):
 
 
 class Server:
-    """A running server; `port` is the one it listens on."""
+    """A running server, which listens on `port`."""
 
     def __init__(self, host: str, port: int, task: asyncio.Task[None], stopping: asyncio.Event) -> None:
         self.host = host
@@ -52,16 +52,16 @@ class Server:
         done, _ = await asyncio.wait({self._task}, timeout=1.0)
         if not done:
             self._task.cancel()
-        # hypercorn ends with InvalidStateError when a client kept its connection open all along, and with what the last
-        # connections ended with, such as a client that went on sending.
+        # hypercorn ends with InvalidStateError if a client kept its connection open, and with the errors of the last
+        # connections, such as a client that continued to send.
         with suppress(asyncio.CancelledError, asyncio.InvalidStateError, OSError):
             await self._task
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; `port` 0 takes a free one. Raises `PortInUse`."""
-    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it each
-    # answer waits 40 ms.
+    """A listening socket. With `port` 0, it is on a free port. Raises `PortInUse`."""
+    # asyncio sets TCP_NODELAY only on sockets with an explicit TCP protocol. Without it, each answer is delayed by
+    # 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,9 +86,9 @@ async def serve(
 ) -> Server:
     """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`.
 
-    Requests for other hosts than this machine's loopback names and `hosts` are refused; None lets any host through.
-    WebSockets reach only an application that has `websockets`. `idle` is for how many seconds a connection may stay
-    open without a request; where it is not given, it follows from whether any host is let through.
+    Requests are refused unless they are for this machine's loopback names or `hosts`; None accepts any host. The
+    application gets WebSockets only with `websockets`. A connection may be open without a request for `idle` seconds;
+    the default depends on whether any host is accepted.
     """
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
@@ -124,7 +124,7 @@ async def serve(
 
 
 def _within_time(application: Application) -> Application:
-    """`application`, to which a client that stops in the middle of a body has gone away."""
+    """`application`, for which a client that stops in the middle of a body counts as disconnected."""
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         complete = scope["type"] != "http"

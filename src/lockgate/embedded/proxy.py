@@ -1,8 +1,8 @@
-"""The forward proxy: how programs on this machine reach the edge's hosts by name, without touching the host's DNS.
+"""The forward proxy: programs on this machine use it to reach the edge's hosts by name, without changes to its DNS.
 
-A host is resolved through the edge's own DNS server; ports of a load balancer's address lead to where its listener
-really is. Other hosts are refused unless the proxy is open. Clients that say nothing are given a limited time, and
-those beyond what it can hold get a 503. Source: RFC 9110 sections 7.2 and 9.3.6.
+The edge's own DNS server resolves the host. A port of a load balancer's address is mapped to the real port of its
+listener. Other hosts are refused unless the proxy is open. Clients that send nothing are disconnected after a limited
+time, and clients over the connection limit get a 503. Source: RFC 9110 sections 7.2 and 9.3.6.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ log = logging.getLogger("lockgate.proxy")
 _HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers
 _CHUNK = 64 * 1024
 _MOST_CONNECTIONS = 4096
-_MOST_REFUSALS = 256  # clients at once that are told that the proxy is full; more are cut off
-_FULL_EVERY = 60.0  # s between two lines of the log about it
+_MOST_REFUSALS = 256  # concurrent clients that get a 503 because the proxy is full; more are disconnected
+_FULL_EVERY = 60.0  # s between two log lines about it
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: for the head of a request, for a connection to an origin, without a byte either way, and for a client
-    after its origin has ended. An idle connection outlives what a load balancer allows at most (4,000 s)."""
+    """Timeouts in seconds: for a request's head, for connecting to an origin, for an idle connection, and for a client
+    after its origin has closed. `idle` is longer than a load balancer's longest idle timeout (4,000 s)."""
 
     head: float = 10.0
     connect: float = 10.0
@@ -36,7 +36,8 @@ class Patience:
 
 
 def most_connections() -> int:
-    """As many as the process may have open files for, at two a connection, and the rest of the edge beside them."""
+    """The limit of connections. It follows from the process's limit of open files: a connection needs two, and the rest
+    of the edge needs some."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_CONNECTIONS if soft < 0 else max(64, min(_MOST_CONNECTIONS, (soft - 512) // 3))
 
@@ -46,7 +47,7 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/?#\s]+)(?::(?P<port>\d
 
 
 class Refused(Exception):
-    """The proxy's own answer: an HTTP status and one line that says why."""
+    """The proxy's own answer: an HTTP status and one line with the reason."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -61,14 +62,14 @@ class Request:
     method: str
     host: str
     port: int
-    target: str  # as it goes to the origin: origin form
+    target: str  # as sent to the origin: origin form
     version: str
     headers: tuple[bytes, ...]
 
 
 class ForwardProxy:
-    """`resolve(host)` gives what our DNS has for a name, `ports` maps ports of its addresses to where they really are.
-    `own` are hosts that the edge itself stands for, by name and port: their ports on 127.0.0.1."""
+    """`resolve(host)` returns the addresses of a name in the edge's DNS. `ports` maps their ports to the real ones.
+    `own` are the hosts that the edge itself serves: it maps their names and ports to ports on 127.0.0.1."""
 
     def __init__(
         self,
@@ -127,7 +128,7 @@ class ForwardProxy:
             with suppress(TimeoutError):
                 await asyncio.wait_for(_refuse(writer, refusal), self._patience.head)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # a client or an origin that went away is nobody's fault
+            pass  # a client or an origin has gone away, which is normal
         except Exception:
             log.exception("a connection of the proxy")
         finally:
@@ -135,7 +136,7 @@ class ForwardProxy:
             writer.close()
 
     async def _turn_away(self, reader: asyncio.StreamReader) -> None:
-        """Raises `Refused`. The request is read first: to close on what is unread would take the answer back."""
+        """Raises `Refused`. Reads the request first, because closing with unread data resets the connection."""
         now = asyncio.get_running_loop().time()
         if now - self._said_full >= _FULL_EVERY:
             self._said_full = now
@@ -170,12 +171,12 @@ class ForwardProxy:
             origin_writer.close()
 
     async def _connect(self, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to where the host really is. Raises `Refused`."""
+        """Connects to the host's real address. Raises `Refused`."""
         local = self._own.get((request.host, request.port))
         ports = self._ports()
         if local is not None:
             addresses = []
-        elif any(address == request.host for address, _ in ports):  # as a Service's status has it
+        elif any(address == request.host for address, _ in ports):  # the address in a Service's status
             addresses = [request.host]
         else:
             addresses = await self._resolve(request.host)
@@ -184,7 +185,7 @@ class ForwardProxy:
         elif addresses:
             reachable = [at for address in addresses if (at := ports.get((address, request.port)))]
             if not reachable:
-                # A load balancer without a listener on the port: as on AWS, nothing answers there.
+                # The load balancer has no listener on the port. As on AWS, nothing answers there.
                 served = sorted({port for address, port in ports if address in addresses})
                 raise Refused(
                     502,
@@ -207,7 +208,7 @@ class ForwardProxy:
 
 
 async def _read_head(reader: asyncio.StreamReader) -> Request | None:
-    """The request's head; None when the client sent nothing. Raises `Refused` on what is no proxy request."""
+    """The request's head; None if the client sent nothing. Raises `Refused` for anything but a proxy request."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -248,9 +249,9 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 def _forwarded(request: Request) -> bytes:
-    """The head as the origin gets it: origin form, hop-by-hop headers gone, one request a connection.
+    """The head for the origin: in origin form, without hop-by-hop headers, one request per connection.
 
-    An upgrade keeps its Connection header, without which it would be none.
+    An upgrade keeps its Connection header, which it requires.
     """
     names = [header.split(b":", 1)[0].strip().lower() for header in request.headers]
     upgrade = b"upgrade" in names
@@ -272,7 +273,7 @@ async def _join(
     origin_writer: asyncio.StreamWriter,
     patience: Patience,
 ) -> None:
-    """Carry bytes both ways until both sides have ended, or nothing came for too long. Raises `TimeoutError`."""
+    """Copies bytes both ways until both sides have ended. Raises `TimeoutError` after too long without a byte."""
     loop = asyncio.get_running_loop()
     allowed = patience.idle
 
@@ -283,7 +284,7 @@ async def _join(
     async def answer() -> None:
         nonlocal allowed
         await _carry(origin_reader, writer, heard)
-        allowed = patience.ending  # what the client may still say, nobody hears
+        allowed = patience.ending  # nobody reads what the client may still send
         heard()
 
     async with asyncio.timeout(allowed) as idle, asyncio.TaskGroup() as both:

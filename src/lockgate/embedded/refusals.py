@@ -1,4 +1,4 @@
-"""Refusals in front of an application, whatever protocol it speaks: a status and one line of text."""
+"""Refusals in front of an application, for any protocol: a status and one line of text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lockgate.embedded.asgi import Application, Receive, Scope, Send
 
 
 def without_websockets(application: Application) -> Application:
-    """`application`, which knows nothing of WebSockets."""
+    """`application`, with WebSockets refused."""
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -18,7 +18,7 @@ def without_websockets(application: Application) -> Application:
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
-    """Answer a request, or a request for a WebSocket, with a line of text."""
+    """Answers an HTTP request or a WebSocket handshake with a line of text."""
     body = f"lockgate: {reason}\n".encode("ascii", "backslashreplace")
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     response = "http.response" if scope["type"] == "http" else "websocket.http.response"

@@ -1,8 +1,7 @@
 """Tokens of Kubernetes service accounts: JWTs that this edge signs, for its own Kubernetes API and its own STS.
 
-The key is made when the edge starts and never leaves the process, so no token of another edge or of an earlier start
-is accepted. In EKS the two parties are the API server, which signs, and STS, which gets the public key from the
-cluster's OIDC provider.
+The key is created when the edge starts and never leaves the process. So tokens of other edges and of earlier starts
+are not accepted. In EKS, the API server signs, and STS gets the public key from the cluster's OIDC provider.
 
 Sources: kubernetes.io "Managing Service Accounts"; EKS User Guide, "IAM roles for service accounts"; RFC 7519.
 """
@@ -17,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-KUBERNETES = "https://kubernetes.default.svc"  # the audience of tokens for the API itself, as EKS has it
+KUBERNETES = "https://kubernetes.default.svc"  # EKS's audience of tokens for the API itself
 STS = "sts.amazonaws.com"
 
 _ALGORITHM = "ES256"
@@ -32,7 +31,7 @@ class Malformed(InvalidToken):
 
 
 class UnknownIssuer(InvalidToken):
-    """A JWT of somebody else. `issuer` is who it says made it."""
+    """A JWT of another issuer. `issuer` is its `iss` claim."""
 
     def __init__(self, issuer: str) -> None:
         super().__init__(f"the token's issuer is {issuer!r}, which is not this edge's")
@@ -40,15 +39,15 @@ class UnknownIssuer(InvalidToken):
 
 
 class WrongSignature(InvalidToken):
-    """A JWT that names this edge as its issuer and is not signed with its key."""
+    """A JWT that names this edge as its issuer but is not signed with this edge's key."""
 
 
 class WrongAudience(InvalidToken):
-    """A JWT of this edge that is meant for another service."""
+    """A JWT of this edge for another audience."""
 
 
 class ExpiredToken(InvalidToken):
-    """A JWT of this edge whose time is over, or has not begun."""
+    """A JWT of this edge that has expired, or is not valid yet."""
 
     def __init__(self, expired: datetime, now: datetime) -> None:
         super().__init__(f"the token expired at {expired:%Y-%m-%dT%H:%M:%SZ}")
@@ -58,7 +57,7 @@ class ExpiredToken(InvalidToken):
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccountIdentity:
-    """Whom a token stands for. `bound_to` is (kind, name, uid) of the object that the token ends with, if any."""
+    """The identity of a token's bearer. The token is valid only while `bound_to` exists: (kind, name, uid), if any."""
 
     namespace: str
     name: str
@@ -102,7 +101,7 @@ class ServiceAccountTokens:
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key_id}, claims, self._key)
 
     def verify(self, token: str, audiences: Sequence[str], now: datetime) -> ServiceAccountIdentity:
-        """Whom the token stands for, if it is meant for one of `audiences`. Raises `InvalidToken`."""
+        """The identity of the token's bearer, if it is for one of `audiences`. Raises `InvalidToken`."""
         claims = self._claims(token)
         if not set(audiences) & set(claims["aud"]):
             raise WrongAudience(f"the token's audience is {', '.join(claims['aud'])}, not {' or '.join(audiences)}")
@@ -125,7 +124,7 @@ class ServiceAccountTokens:
         return ServiceAccountIdentity(about["namespace"], account["name"], account["uid"], bound)
 
     def discovery(self, keys: str) -> Mapping[str, Any]:
-        """The OpenID Connect provider's metadata; `keys` is where its key set is."""
+        """The OpenID Connect provider's metadata; `keys` is the URL of its key set."""
         return {
             "issuer": self.issuer,
             "jwks_uri": keys,
@@ -135,11 +134,11 @@ class ServiceAccountTokens:
         }
 
     def public_keys(self) -> Mapping[str, Any]:
-        """The JSON Web Key Set that clients verify tokens with."""
+        """The JSON Web Key Set for clients that verify tokens."""
         return {"keys": [{**self._key.as_dict(private=False), "use": "sig", "alg": _ALGORITHM, "kid": self._key_id}]}
 
     def _claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that this edge has signed; its own claims need no further checks of their shape."""
+        """The claims of a token that this edge has signed. The shape of its own claims needs no check."""
         from joserfc import jws, jwt
         from joserfc.errors import JoseError
 
@@ -166,11 +165,11 @@ class ServiceAccountTokens:
         return str(self._key.thumbprint())
 
 
-BOUND = ("Pod", "Secret", "Node")  # kinds that a token can be bound to
+BOUND = ("Pod", "Secret", "Node")  # kinds to which a token can be bound
 
 
 def issuer_of(region: str) -> str:
-    """A new cluster's issuer, as EKS names it."""
+    """A new cluster's issuer URL, in EKS's form."""
     return f"https://oidc.eks.{region}.amazonaws.com/id/{secrets.token_hex(16).upper()}"
 
 
@@ -179,5 +178,5 @@ def _object(payload: bytes) -> dict[str, Any]:
 
     found = json.loads(payload)
     if not isinstance(found, dict):
-        raise ValueError("claims are no object")
+        raise ValueError("the claims are not an object")
     return found

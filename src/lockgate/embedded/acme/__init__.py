@@ -1,4 +1,4 @@
-"""The embedded ACME CA: small, strict, and with no state but its run's. RFC 8555, RFC 9773."""
+"""The embedded ACME CA: small and strict. Its state lasts for one run. RFC 8555, RFC 9773."""
 
 from lockgate.embedded.acme.issuance import PROFILES, Profile
 from lockgate.embedded.acme.limits import Limit, Limits

@@ -1,4 +1,4 @@
-"""Accounts: making, finding, changing and leaving them. RFC 8555 section 7.3."""
+"""Accounts: creates, finds, updates and deactivates them. RFC 8555 section 7.3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HMACS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """`external_accounts` are HMAC keys by key id; with `external_account_required` nobody comes in without one."""
+    """`external_accounts` are HMAC keys by key ID; with `external_account_required`, every new account must use one."""
 
     state: State
     base: str
@@ -83,7 +83,7 @@ class Accounts:
         return answer({"orders": [f"{self.base}/order/{order.id}" for order in mine]})
 
     def change_key(self, request: Request) -> Answer:
-        """RFC 8555 section 7.3.5: the new key signs inside, the old one outside, and both say what is meant."""
+        """RFC 8555 section 7.3.5: the new key signs the inner JWS, the old key the outer one. Both name the account."""
         account = request.caller
         inner = jws.parse(request.envelope.payload, needs_nonce=False)
         if inner.jwk is None:
@@ -119,7 +119,7 @@ class Accounts:
         return document
 
     def _external_account(self, binding: object, request: Request) -> dict[str, Any] | None:
-        """RFC 8555 section 7.3.4. Raises `Problem` unless a key that we gave out signed this very account key."""
+        """RFC 8555 section 7.3.4. Raises `Problem` unless one of `external_accounts` has signed this account key."""
         if binding is None:
             if self.external_account_required:
                 raise Problem("externalAccountRequired", "The request must include a value for externalAccountBinding")
@@ -140,7 +140,7 @@ class Accounts:
             raise Problem("unauthorized", "externalAccountBinding was made for another url")
         secret = self.external_accounts.get(str(header.get("kid")))
         if secret is None:
-            raise Problem("unauthorized", f"the field 'kid' references a key that is not known: {header.get('kid')!r}")
+            raise Problem("unauthorized", f"the field 'kid' references an unknown key: {header.get('kid')!r}")
         made = hmac.new(secret, f"{protected}.{payload}".encode(), digest).digest()
         if not hmac.compare_digest(made, jws.decode(signature, "signature")):
             raise Problem("unauthorized", "external account binding JWS verification error")
@@ -151,7 +151,7 @@ class Accounts:
 
 
 def _contact(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """RFC 8555 section 7.3: one mail address a URL, and nothing else in it."""
+    """RFC 8555 section 7.3: each URL contains one mail address and nothing else."""
     contact = payload.get("contact", ())
     if contact is None:
         return ()

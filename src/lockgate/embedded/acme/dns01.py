@@ -1,7 +1,7 @@
-"""dns-01, validated by really asking: RFC 8555 section 8.4, with CAA as RFC 8659 has it.
+"""Validates dns-01 with real DNS queries: RFC 8555 section 8.4, with CAA (RFC 8659).
 
-One name server stands for the whole DNS. It is asked without recursion, and CNAMEs are followed here, so that a
-validation sees exactly what the edge's zones say. The problem texts are those that Let's Encrypt's users search for.
+One name server stands for the whole DNS. Queries are not recursive, and CNAMEs are followed here, so that a validation
+sees exactly the edge's zones. The problem texts are those that users of Let's Encrypt search for.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ SECONDS_PER_QUERY = 3.0
 
 
 def record_value(token: str, thumbprint: str) -> str:
-    """What the TXT record must hold: the digest of the key authorization."""
+    """The expected content of the TXT record: the digest of the key authorization."""
     return encode(hashlib.sha256(f"{token}.{thumbprint}".encode()).digest())
 
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """`caa_identities` are the names by which a zone's CAA records permit this CA."""
+    """`caa_identities` are the names of this CA in CAA records."""
 
     dns_server: tuple[str, int]
     caa_identities: tuple[str, ...]
 
     async def validate(self, domain: str, *, wildcard: bool, expected: str) -> None:
-        """Return when the domain's TXT records hold `expected` and its CAA records permit; else raise `Problem`."""
+        """Raises `Problem` unless a TXT record of the domain is `expected` and its CAA records permit this CA."""
         await asyncio.gather(self._txt(domain, expected), self._caa(domain, wildcard))
 
     async def _txt(self, domain: str, expected: str) -> None:
@@ -55,7 +55,7 @@ class Validator:
         raise Problem("unauthorized", f'Incorrect TXT record "{shown}"{more} found at {name}')
 
     async def _caa(self, domain: str, wildcard: bool) -> None:
-        """Climb from the domain to the first name with CAA records (RFC 8659 section 3)."""
+        """Climbs from the domain to the first name with CAA records (RFC 8659 section 3)."""
         labels = domain.split(".")
         climb = [".".join(labels[depth:]) for depth in range(len(labels))]
         answers = await asyncio.gather(*(self._caa_records(name) for name in climb))
@@ -79,13 +79,13 @@ class Validator:
         except _NoSuchName:
             return ()
         except _Refused:
-            return ()  # above the edge's zones there is nobody who could forbid
+            return ()  # above the edge's zones, no record can forbid issuance
 
     def _is_us(self, value: str) -> bool:
         return value.partition(";")[0].strip().lower() in self.caa_identities
 
     async def _records(self, name: str, kind: dns.rdatatype.RdataType) -> dns.rrset.RRset | tuple[()]:
-        """The records at a name or where its CNAMEs lead; none if the name is there without them."""
+        """The records at a name, after its CNAMEs. Empty if the name exists without such records."""
         asked = f"{dns.rdatatype.to_text(kind)} for {name}"
         target = dns.name.from_text(name)
         for _ in range(MOST_ALIASES):

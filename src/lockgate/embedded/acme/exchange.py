@@ -1,4 +1,4 @@
-"""One request and one answer, as the handlers see them: already parsed, signed, and with its nonce spent."""
+"""One request and one answer, as handlers see them. The signature is verified and the nonce is spent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lockgate.embedded.acme.state import Account
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`key` made the signature. `account` is the one that `kid` named; None when the request brought its own key."""
+    """`key` made the signature. `account` is that of the `kid`; None if the request contains its own `jwk`."""
 
     url: str
-    path: tuple[str, ...]  # what follows the resource's name
+    path: tuple[str, ...]  # the segments after the resource's name
     envelope: Envelope
     key: Jwk
     account: Account | None

@@ -1,6 +1,6 @@
-"""Which names the CA will talk about: RFC 8555 section 7.1.3, and what Let's Encrypt's policy refuses besides.
+"""The names for which the CA may issue: RFC 8555 section 7.1.3, and Let's Encrypt's policy.
 
-The Public Suffix List is not carried along: of public suffixes only those of a single label are refused.
+The Public Suffix List is not included. Only public suffixes of a single label are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def read(identifiers: object) -> tuple[str, ...]:
-    """The DNS names of a newOrder, lower-case, sorted, each once. Raises `Problem`."""
+    """The distinct DNS names of a newOrder, in lower case, sorted. Raises `Problem`."""
     if not isinstance(identifiers, list) or not identifiers:
         raise Problem("malformed", "NewOrder request did not specify any identifiers")
     if len(identifiers) > MOST_NAMES:
@@ -40,13 +40,13 @@ def read(identifiers: object) -> tuple[str, ...]:
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise one `Problem` for all names that policy refuses."""
+    """Raises one `Problem` for all names that the policy refuses."""
     if faults := [(name, fault) for name in names if (fault := _fault(name))]:
         raise about_identifiers("rejectedIdentifier", faults)
 
 
 def covers(pattern: str, name: str) -> bool:
-    """Whether a certificate's name covers another: a wildcard stands for exactly one label (RFC 6125 6.4.3)."""
+    """Whether a certificate's name covers another. A wildcard stands for exactly one label (RFC 6125 6.4.3)."""
     if pattern == name:
         return True
     return pattern.startswith("*.") and name.partition(".")[2] == pattern[2:] and not name.startswith("*")
@@ -69,7 +69,7 @@ def _fault(name: str) -> str | None:
         if not _LABEL.fullmatch(label):
             return "Domain name contains an invalid character or label"
         if label[2:4] == "--" and not label.startswith("xn--"):
-            return "Domain name contains a label with hyphens in third and fourth place that is no A-label"
+            return "Domain name contains a label with hyphens in third and fourth place that is not an A-label"
     if len(labels) < 2:
         return "Domain name needs at least one dot"
     if labels[-1].isdigit():

@@ -1,4 +1,4 @@
-"""From an order and a certificate request to a certificate: RFC 8555 section 7.4, and the profiles on offer."""
+"""Issues a certificate for an order and its CSR (RFC 8555 section 7.4), and defines the profiles."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lockgate.embedded.acme.jws import Jwk, encode
 from lockgate.embedded.acme.problems import Problem
 from lockgate.embedded.acme.state import Issued, Order
 
-BACKDATED = timedelta(hours=1)  # Let's Encrypt's allowance for clocks that are behind
+BACKDATED = timedelta(hours=1)  # as Let's Encrypt does, for clients whose clocks are slow
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """draft-ietf-acme-profiles. `common_name` tells whether the certificate may have one."""
+    """draft-ietf-acme-profiles. `common_name` is whether the certificate may have one."""
 
     description: str
     lifetime: timedelta
@@ -42,7 +42,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 
 
 def read_request(der: bytes, order: Order, account_key: Jwk) -> x509.CertificateSigningRequest:
-    """A request that fits its order. Raises `Problem` badCSR."""
+    """A CSR that matches its order. Raises `Problem` badCSR."""
     try:
         request = x509.load_der_x509_csr(der)
         signed = request.is_signature_valid
@@ -87,9 +87,9 @@ def issue(
     profile: Profile,
     now: datetime,
 ) -> Issued:
-    """Sign with the first authority; the others sign the same content as alternates for `preferredChain`."""
-    wanted = _common_name(request)
-    common_name = wanted.lower() if wanted else None
+    """Signs with the first authority. The others sign the same content, as alternates for `preferredChain`."""
+    requested = _common_name(request)
+    common_name = requested.lower() if requested else None
     content = dns_content(order.names, common_name if profile.common_name else "")
     not_before = order.not_before or now - BACKDATED
     not_after = order.not_after or not_before + profile.lifetime - timedelta(seconds=1)
@@ -110,21 +110,21 @@ def issue(
 
 
 def chain(issued: Issued, authorities: Sequence[Authority], chosen: int) -> str:
-    """What is offered for download, as PEM: the certificate that the `chosen` authority signed, and what is above."""
+    """The downloaded chain as PEM: the certificate that the `chosen` authority signed, and its intermediates."""
     leaf = x509.load_der_x509_certificate(issued.leaves[chosen])
     return pem(leaf) + authorities[chosen].chain_pem
 
 
 def renewal_id(certificate: x509.Certificate) -> str:
-    """RFC 9773 section 4.1: the issuer's key identifier and the serial, each as base64url."""
+    """RFC 9773 section 4.1: the issuer's key identifier and the serial number, each as base64url."""
     identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     serial = certificate.serial_number
-    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big")  # DER's: a leading zero if the top bit is set
+    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big")  # as DER: a leading zero if the top bit is set
     return f"{encode(identifier.key_identifier or b'')}.{encode(octets)}"
 
 
 def suggested_window(issued: Issued, now: datetime) -> tuple[datetime, datetime]:
-    """RFC 9773 section 4.2: two days around two thirds of the lifetime; the past if the certificate is revoked."""
+    """RFC 9773 section 4.2: two days around two thirds of the lifetime. In the past if the certificate is revoked."""
     if issued.revoked is not None:
         return now - timedelta(hours=2), now - timedelta(hours=1)
     start, end = issued.certificate.not_valid_before_utc, issued.certificate.not_valid_after_utc

@@ -1,7 +1,7 @@
-"""The signed envelope of every ACME request: RFC 8555 section 6.2, read strictly.
+"""The signed envelope of every ACME request: a strict parser for RFC 8555 section 6.2.
 
-A flattened JSON serialization with a protected header alone. What is accepted here has a good signature by the key
-that it names; whose key that is, and whether the nonce and URL are right, the server decides.
+Requests are JWS in flattened JSON serialization, with only a protected header. This module verifies the signature. The
+server checks the key's account, the nonce and the URL.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A parsed request whose signature has not been looked at. Exactly one of `jwk` and `kid` is set."""
+    """A parsed request whose signature is not verified yet. Exactly one of `jwk` and `kid` is set."""
 
     algorithm: str
     url: str
@@ -49,7 +49,7 @@ class Envelope:
     signature: bytes
 
     def verify(self, key: Jwk) -> None:
-        """Raise `Problem` unless `key` made the signature."""
+        """Raises `Problem` unless `key` made the signature."""
         _fitting(self.algorithm, key)
         if not ALGORITHMS[self.algorithm].verify(key.key, self.signed, self.signature):
             raise Problem("malformed", "JWS verification error")
@@ -60,7 +60,7 @@ class Envelope:
 
 
 def parse(body: bytes, *, needs_nonce: bool = True) -> Envelope:
-    """Read an envelope. The inner JWS of a key change has no nonce: RFC 8555 section 7.3.5."""
+    """Parses an envelope. The inner JWS of a key change has no nonce: RFC 8555 section 7.3.5."""
     outer = json_object(body, "Parse error reading JWS")
     if "header" in outer:
         raise Problem("malformed", 'JWS "header" field not allowed. All headers must be in "protected" field')
@@ -134,7 +134,7 @@ def public_key(jwk: object) -> Jwk:
 
 
 def thumbprint(key: Jwk) -> str:
-    """RFC 7638, base64url: an account's fingerprint, and the second half of every key authorization."""
+    """The JWK thumbprint (RFC 7638) in base64url: it identifies an account, and ends every key authorization."""
     return encode(key.thumbprint())
 
 
@@ -147,7 +147,7 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str, what: str) -> bytes:
-    """Base64url without padding, canonical: no two texts stand for the same bytes (RFC 7515 section 2)."""
+    """Decodes base64url without padding. Only the canonical text of the bytes is accepted (RFC 7515 section 2)."""
     if not _BASE64URL.fullmatch(text):
         raise Problem("malformed", f"{what} is not base64url without padding")
     try:
@@ -177,7 +177,7 @@ def _member(outer: Mapping[str, Any], name: str) -> str:
 
 
 def _fitting(algorithm: str, key: Jwk) -> None:
-    """RFC 8725 section 3.1: the key decides which algorithm it is good for, never the message."""
+    """RFC 8725 section 3.1: the key determines the algorithm, never the message."""
     match getattr(key.key, "_wrapped", None):
         case rsa.RSAPublicKey():
             fits = algorithm == "RS256"

@@ -1,6 +1,6 @@
-"""Rate limits, as sliding windows. Off unless asked for: they are for trying how a client bears a 429.
+"""Rate limits, as sliding windows. They are off by default, and serve to test how a client handles a 429.
 
-Source: Let's Encrypt, "Rate Limits": what is counted, and what it tells a client that exceeds it.
+Source: Let's Encrypt, "Rate Limits": what is counted, and the messages for clients that exceed a limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Let's Encrypt has 300 orders in 3 h, 5 certificates for one set of names in 7 d, 5 failures a name in 1 h."""
+    """Let's Encrypt allows 300 orders in 3 h, 5 certificates per set of names in 7 d, 5 failures per name in 1 h."""
 
     orders_per_account: Limit | None = None
     certificates_per_names: Limit | None = None
@@ -31,13 +31,13 @@ class Limits:
 
 @dataclass(slots=True)
 class Counters:
-    """`check` raises when another one would be too many; `count` remembers one that happened, where it is limited."""
+    """`check` raises if one more would exceed the limit. `count` records an occurrence if it is limited."""
 
     limits: Limits
     _times: dict[tuple[str, str], deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
 
     def check_order(self, account: str, names: tuple[str, ...], now: datetime) -> None:
-        """Raise `Problem` rateLimited when an order must wait."""
+        """Raises `Problem` rateLimited if an order must wait."""
         self._check("orders", account, self.limits.orders_per_account, "new orders", now)
         self._check(
             "certificates",

@@ -1,4 +1,4 @@
-"""Orders, from the names that are asked for to the chain that is fetched: RFC 8555 sections 7.4 and 7.5."""
+"""Orders, from newOrder to the download of the chain: RFC 8555 sections 7.4 and 7.5."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Orders:
             replaced.replaced_by = order.id
         return self._answer(order, status=201)
 
-    def _profile(self, wanted: object) -> str:
+    def _profile(self, requested: object) -> str:
         default = next(iter(self.profiles))
-        if wanted in (None, ""):
+        if requested in (None, ""):
             return default
-        if not isinstance(wanted, str) or wanted not in self.profiles:
-            raise Problem("invalidProfile", f"profile {wanted!r} not recognized")
-        return wanted
+        if not isinstance(requested, str) or requested not in self.profiles:
+            raise Problem("invalidProfile", f"profile {requested!r} not recognized")
+        return requested
 
     def _validity(
         self, payload: Mapping[str, Any], profile: Profile, now: datetime
@@ -82,11 +82,11 @@ class Orders:
             raise Problem("malformed", f"notAfter must be within {profile.lifetime.days} days after the beginning")
         return start, end
 
-    def _replaced(self, wanted: object, account: Account, names: tuple[str, ...]) -> Issued | None:
-        """RFC 9773 section 5: what an order may say that it replaces."""
-        if wanted in (None, ""):
+    def _replaced(self, requested: object, account: Account, names: tuple[str, ...]) -> Issued | None:
+        """RFC 9773 section 5: the certificate that an order replaces."""
+        if requested in (None, ""):
             return None
-        issued = self.state.by_renewal_id.get(wanted) if isinstance(wanted, str) else None
+        issued = self.state.by_renewal_id.get(requested) if isinstance(requested, str) else None
         if issued is None:
             raise Problem("malformed", "replaces does not name a certificate of this CA")
         if issued.account != account.id:
@@ -96,7 +96,7 @@ class Orders:
         if issued.replaced_by is not None:
             predecessor = self.state.orders.get(issued.replaced_by)
             if predecessor is None or predecessor.status_at(self.now()) != "invalid":
-                raise Problem("alreadyReplaced", f"certificate {wanted!r} was already replaced")
+                raise Problem("alreadyReplaced", f"certificate {requested!r} was already replaced")
         return issued
 
     def _authorization(self, account: Account, name: str, now: datetime) -> Authorization:
@@ -137,8 +137,8 @@ class Orders:
             raise Problem("malformed", "Certificate not found", status=404)
         if issued.account != request.caller.id:
             raise Problem("unauthorized", "Account in use did not issue specified certificate")
-        wanted = request.path[1] if len(request.path) > 1 else "0"
-        chosen = int(wanted) if re.fullmatch("0|[1-9][0-9]{0,2}", wanted) else len(issued.leaves)
+        requested = request.path[1] if len(request.path) > 1 else "0"
+        chosen = int(requested) if re.fullmatch("0|[1-9][0-9]{0,2}", requested) else len(issued.leaves)
         if len(request.path) > 2 or chosen >= len(issued.leaves):
             raise Problem("malformed", "Unknown issuance chain", status=404)
         url = f"{self.base}/certificate/{issued.id}"
@@ -153,7 +153,7 @@ class Orders:
     # --- validation ----------------------------------------------------------------------------------------------
 
     def challenge(self, request: Request) -> Answer:
-        """POST-as-GET shows a challenge; an object, ``{}``, says that it is met: validation begins."""
+        """POST-as-GET returns a challenge. An empty object, ``{}``, starts its validation."""
         authorization = self._own_authorization(request, request.path[0])
         challenge = authorization.challenge
         if request.path[1:] != (challenge.id,):
@@ -222,7 +222,7 @@ class Orders:
     # --- documents -----------------------------------------------------------------------------------------------
 
     def _answer(self, order: Order, *, status: int = 200) -> Answer:
-        # Go's client reads the order's URL from here on every answer, not only on newOrder.
+        # Go's client reads the order's URL from this header of every answer, not only of newOrder's.
         headers = [("Location", f"{self.base}/order/{order.id}")]
         if order.status_at(self.now()) in ("pending", "processing"):
             headers.append(("Retry-After", "1"))
@@ -281,7 +281,7 @@ class Orders:
     def _order(self, request: Request) -> Order:
         order = self.state.orders.get(request.path[0])
         if order is None or order.account != request.caller.id:
-            # Whether another account has such an order is nobody's business.
+            # Do not disclose whether another account has such an order.
             raise Problem("malformed", "No order found for this account", status=404)
         return order
 
@@ -305,7 +305,7 @@ def _time(payload: Mapping[str, Any], member: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise Problem("malformed", f"{member} is not a time as RFC 3339 writes it") from None
+        raise Problem("malformed", f"{member} is not a valid RFC 3339 time") from None
     if time.tzinfo is None:
         raise Problem("malformed", f"{member} has no time zone")
     return time

@@ -1,4 +1,4 @@
-"""What the CA refuses, as RFC 8555 section 6.7 has it: a problem document, raised where the fault is seen."""
+"""The CA's refusals: problem documents (RFC 8555 section 6.7), raised as exceptions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STATUS: Mapping[str, int] = MappingProxyType(
 
 
 class Problem(Exception):
-    """A refusal. `type` is the last part of its URN; `extra` are further members, such as `algorithms`."""
+    """A refusal. `type` is the last part of its URN; `extra` are additional members, such as `algorithms`."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Problem(Exception):
 
 
 def about_identifiers(type_: str, faults: Sequence[tuple[str, str]]) -> Problem:
-    """One refusal of several names: (name, what is wrong with it). RFC 8555 section 6.7.1."""
+    """One refusal for several names. `faults` are (name, reason). RFC 8555 section 6.7.1."""
     if len(faults) == 1:
         return Problem(type_, f"Cannot issue for {faults[0][0]!r}: {faults[0][1]}")
     name, reason = faults[0]

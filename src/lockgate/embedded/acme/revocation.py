@@ -1,4 +1,4 @@
-"""Taking a certificate back (RFC 8555 section 7.6), and saying when to renew one (RFC 9773)."""
+"""Certificate revocation (RFC 8555 section 7.6) and renewal information (RFC 9773)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lockgate.embedded.acme.issuance import renewal_id, suggested_window
 from lockgate.embedded.acme.problems import Problem
 from lockgate.embedded.acme.state import Account, Issued, State
 
-# RFC 5280 section 5.3.1, without those that only a CA can know of.
+# RFC 5280 section 5.3.1, without the reasons that only a CA may use.
 REASONS = {0: "unspecified", 1: "keyCompromise", 3: "affiliationChanged", 4: "superseded", 5: "cessationOfOperation"}
 
 
@@ -57,7 +57,7 @@ class Revocations:
         return issued
 
     def _authorize(self, request: Request, issued: Issued, reason: int) -> None:
-        """The account that had it issued may revoke; so may one that now controls all names; so may its own key."""
+        """Allowed: the ordering account, an account that controls all names, or the certificate's own key."""
         if request.account is None:
             der = request.key.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             own = issued.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

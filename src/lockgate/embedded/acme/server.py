@@ -1,6 +1,6 @@
 """The embedded ACME CA as a server: RFC 8555 over HTTPS on a loopback port, with its state in memory.
 
-It refuses what a strict CA refuses: every POST is signed, for this URL, with a fresh nonce, by a key that is known.
+It is as strict as a public CA: every POST must be signed for this URL, with a fresh nonce, by a registered key.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from lockgate.embedded.http import Server, serve
 log = logging.getLogger("lockgate.acme")
 
 MOST_BODY_BYTES = 256 * 1024
-MOST_NONCES = 10_000  # given out and not yet spent; the oldest are forgotten first
+MOST_NONCES = 10_000  # issued and not yet used; the oldest are dropped first
 
 Handler = Callable[[Request], Answer]
 
 
 class AcmeServer:
-    """A CA that signs with `authority`, and validates dns-01 by asking the name server at `dns_server`.
+    """A CA that signs with `authority`, and validates dns-01 by queries to the name server at `dns_server`.
 
-    `alternates` are further authorities whose chains are offered beside the default one. `external_accounts` are
-    HMAC keys by key id; `nonce_reject` is how often, 0 to 1, a good nonce is refused, so that clients prove that they
-    retry (RFC 8555 section 6.5). `limits` are off by default.
+    `alternates` are further authorities, whose chains are alternates of the default one. `external_accounts` are HMAC
+    keys by key ID. `nonce_reject` is the share (0 to 1) of valid nonces that are refused, to test that clients retry
+    (RFC 8555 section 6.5). `limits` are off by default.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AcmeServer:
         self._base = ""
 
     async def start(self, port: int = 0, *, certificate: tuple[Path, Path], host: str = "127.0.0.1") -> None:
-        """Listen on `host`, which the certificate (chain file, key file) must name. Raises `http.PortInUse`."""
+        """Listens on `host`, which the certificate (chain file, key file) must name. Raises `http.PortInUse`."""
         self._server = await serve(self, host=host, port=port, certificate=certificate)
         self._base = f"https://{host}:{self._server.port}/acme"
         self._accounts = Accounts(
@@ -99,7 +99,7 @@ class AcmeServer:
             self._reuse_authorizations,
         )
         self._revocations = Revocations(self._state, self._now)
-        # By first path segment after /acme: the handler, and how many segments may follow it.
+        # By the first path segment after /acme: the handler, and how many segments may follow.
         self._resources: dict[str, tuple[Handler, range]] = {
             "new-account": (lambda request: self._accounts.create(request, self._now()), range(1)),
             "new-order": (self._orders.create, range(1)),
@@ -144,7 +144,7 @@ class AcmeServer:
             )
         except Exception:
             log.exception("%s %r", method, path)
-            broken = Problem("serverInternal", "The CA broke; its log says why")
+            broken = Problem("serverInternal", "Internal error of the CA. See the log")
             reply = Answer(500, json.dumps(broken.document()).encode(), "application/problem+json")
         await self._send(method, path, reply, send)
 
@@ -169,8 +169,8 @@ class AcmeServer:
         if method != "POST":
             raise Problem("malformed", "Method not allowed", status=405, headers=[("Allow", "POST")])
         handler = self._resources[resource][0]
-        # Key by key: a revocation may be signed by the certificate's key, an account is made by a key, all else is
-        # an account's.
+        # A revocation may be signed by the certificate's key. newAccount is signed by the new key. All other requests
+        # are signed by an account.
         own_key = resource in ("new-account", "revoke-cert")
         request = self._authenticate(
             await _body(scope, receive), f"{self._base}/{path.removeprefix('/acme/')}", rest, own_key=own_key
@@ -181,7 +181,7 @@ class AcmeServer:
         envelope = jws.parse(body)
         account, key = self._signer(envelope, own_key=own_key)
         envelope.verify(key)
-        # The nonce is spent only by those who can sign: nobody else can burn one.
+        # The nonce is spent only after the signature is verified, so that others cannot use it up.
         if not self._spend(envelope.nonce):
             raise Problem("badNonce", "JWS has an invalid anti-replay nonce")
         if envelope.url != url:

@@ -1,14 +1,14 @@
-"""What the CA remembers: accounts, and the last `ORDERS_KEPT` orders with their authorizations and certificates.
+"""The CA's state: accounts, and the last `ORDERS_KEPT` orders with their authorizations and certificates.
 
-In memory, for one run of the edge.
+It is in memory, for one run of the edge.
 
-The states and who moves them are RFC 8555 section 7.1.6's:
+The status values and transitions are those of RFC 8555 section 7.1.6:
 
     challenge      pending ─ processing ─▶ valid | invalid
     authorization  pending ─▶ valid | invalid ─▶ deactivated | expired | revoked
     order          pending ─▶ ready ─▶ processing ─▶ valid | invalid
 
-An order's state follows from its authorizations' until it is finalized, so it is worked out, not kept.
+Until an order is finalized, its status follows from its authorizations. So it is computed, not stored.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Challenge:
 
 @dataclass(slots=True)
 class Authorization:
-    """`domain` has no ``*.``; a wildcard's authorization is another one than its base's."""
+    """`domain` has no ``*.`` prefix. A wildcard and its base domain have separate authorizations."""
 
     id: str
     account: str
@@ -102,14 +102,14 @@ class Order:
 
 @dataclass(slots=True)
 class Issued:
-    """A certificate, as DER once from each authority: the default one first, then the alternates."""
+    """A certificate, once from each authority, as DER: the default one first, then the alternates."""
 
     id: str
     account: str
     names: tuple[str, ...]
     leaves: tuple[bytes, ...]
     renewal_id: str  # RFC 9773 section 4.1
-    revoked: int | None = None  # the reason's code
+    revoked: int | None = None  # the reason code
     revoked_at: datetime | None = None
     replaced_by: str | None = None
 
@@ -149,7 +149,7 @@ class State:
             self._forget(next(iter(self.orders.values())))
 
     def _forget(self, order: Order) -> None:
-        """An old order, and what only hangs on it."""
+        """Removes an old order, and what only it references."""
         del self.orders[order.id]
         for each in order.authorizations:
             self._uses[each.id] -= 1
