@@ -231,9 +231,9 @@ def test_a_change_is_answered_at_once_and_zones_are_read_once_a_change() -> None
             assert (await ask(server, query)).rcode() == dns.rcode.NXDOMAIN
         assert source.reads == 1
         source.zones = (replace(ZONE, record_sets=(*ZONE.record_sets, new)),)
-        source.tell("elbv2")
+        source.publish("elbv2")
         assert (await ask(server, query)).rcode() == dns.rcode.NXDOMAIN
-        source.tell("route53")
+        source.publish("route53")
         assert (await ask(server, query)).answer[0].to_text() == "new.z.example. 60 IN A 192.0.2.1"
         assert source.reads == 2
 

@@ -1,7 +1,7 @@
-"""How much of everything an account may have: AWS's defaults, and which of them AWS raises for those who ask.
+"""An account's quotas: AWS's defaults, and which of them AWS increases on request.
 
-Source: ALB user guide, "Quotas for your Application Load Balancers", and the same of NLBs; the names are
-DescribeAccountLimits'.
+Source: ALB user guide, "Quotas for your Application Load Balancers", and the same page for NLBs. The names are from
+DescribeAccountLimits.
 """
 
 from __future__ import annotations

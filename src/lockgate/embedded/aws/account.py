@@ -1,4 +1,4 @@
-"""One account's services by region, and what they know of each other. One thread owns all of it."""
+"""One account's services by region, and how they read each other. One thread owns all of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Service(Protocol):
 
 
 class Account:
-    """Starts empty, but for the default VPC that EC2 has in each region. Raises `ValueError` for an unknown region.
+    """Starts empty, except for EC2's default VPC in each region. Raises `ValueError` for an unknown region.
 
-    `presign` makes the URL of an object in S3. `keys` are who may call, and `tokens` the service accounts' that STS
-    accepts. `is_endpoint` says whether a loopback address and port is where a Pod of the edge listens. `quotas` are
-    ELBv2's, by the names of DescribeAccountLimits, where they are not AWS's defaults.
+    `presign` returns a presigned URL for an object in S3. `keys` are the accepted access keys, and `tokens` verifies
+    the service account tokens for STS. `is_endpoint` returns whether a Pod of the edge listens on a loopback address
+    and port. `quotas` overrides AWS's defaults for ELBv2, by the names of DescribeAccountLimits.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Account:
         self._quotas = {**DEFAULTS, **quotas}
         self.regions = ec2.regions()
         if region not in self.regions:
-            raise ValueError(f"AWS has no region {region}")
+            raise ValueError(f"unknown AWS region {region}")
         moto_services.reset(account, region)
-        ec2.prepare(account, region)  # the same VPC and subnets each time an edge starts
+        ec2.prepare(account, region)  # every start of an edge has the same VPC and subnets
         moto_services.randomise()
         self.route53 = Route53(self._alias_fault)
         self._certificates: dict[str, CertificateManager] = {}
         self._balancing: dict[str, ElasticLoadBalancing] = {}
 
     def service(self, name: str, region: str) -> Service:
-        """One of the services that are not moto's, by boto3's name."""
+        """A service that moto does not implement, by boto3's name."""
         match name:
             case "route53":
                 return self.route53
@@ -78,7 +78,7 @@ class Account:
         return self._certificates[region]
 
     def certificates_of(self, arn: str) -> CertificateManager:
-        """The region that holds a certificate, or would: the one in its ARN, else the account's own."""
+        """The region of a certificate: the one in its ARN, else the account's own."""
         for manager in self._certificates.values():
             if manager.holds(arn):
                 return manager
@@ -122,7 +122,7 @@ class Account:
         return self._balancing[region]
 
     def balancing_of(self, arn: str) -> ElasticLoadBalancing:
-        """The region that an ELBv2 ARN names, else the account's own."""
+        """The region in an ELBv2 ARN, else the account's own."""
         parts = arn.split(":")
         return self.balancing(parts[3] if len(parts) > 5 and parts[3] else self.region)
 
@@ -138,7 +138,7 @@ class Account:
         return web_acls.associations(self.id, self.region, self.has_load_balancer)
 
     def _alias_fault(self, alias: Alias) -> Literal["outside", "missing"] | None:
-        """Load balancers are looked up. Other services' names are let through: they are not ours to know."""
+        """Whether a load balancer exists. ARNs of other services are assumed to exist."""
         name = alias.dns_name.rstrip(".")
         region = region_of(name)
         if region is None:
@@ -149,7 +149,7 @@ class Account:
 
 
 class _Neighbours:
-    """What a region's ELBv2 sees of the other services."""
+    """How a region's ELBv2 reads the other services."""
 
     def __init__(self, account: Account, region: str) -> None:
         self._account = account

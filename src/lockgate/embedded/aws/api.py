@@ -1,7 +1,7 @@
-"""The AWS API of one account on a loopback port, and what AWS does inside without an API of its own.
+"""The AWS API of one account on a loopback port, with hooks for what AWS does internally, without a public API.
 
-One call at a time has the state, because moto's is not made for several: over HTTP on a thread of the API's own, so
-that the loop only moves bytes; in this process on the caller's.
+Calls run one at a time, because moto's state is not thread-safe. Calls over HTTP run on the API's own thread, so that
+the event loop only moves bytes. Calls of this process run on the caller's thread.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ log = logging.getLogger("lockgate.embedded.aws")
 
 Value = TypeVar("Value")
 
-LENT = 600  # s, of what AWS lends by a presigned URL
+LENT = 600  # s that AWS's presigned URLs are valid
 
-# Operations that change nothing, by how AWS names them.
+# Operations that change nothing, by AWS's naming conventions.
 _READS = re.compile(r"(Describe|Get|List|Check|Test|Search|Assume|Decode|GET$|HEAD$)")
 
 
 def preload() -> None:
-    """Import what the API needs (0.7 s): on a thread, while the rest of an edge starts."""
+    """Imports the API's modules (0.7 s): on a thread, while the rest of an edge starts."""
     from lockgate.embedded.aws import moto_services
 
     moto_services.load()
 
 
 class AwsApi:
-    """`region` is what hooks without a region mean; clients may name any that AWS has. Hooks raise `ValueError` where
-    AWS has no `region`. moto's state is the process's: a second API in one process starts by emptying the first one's.
+    """`region` is the default of hooks without a region; clients may use any AWS region. Hooks raise `ValueError` for
+    an unknown region. moto's state belongs to the process: a second API in one process clears that of the first.
 
-    Requests must be signed with the access key given here, with one allowed later, or with one that STS gave. `tokens`
-    are the service accounts' tokens that STS accepts. `is_endpoint` says whether a loopback address and port is where a
-    Pod of the edge listens; it is asked on the API's thread. `quotas` are ELBv2's that differ from AWS's defaults.
+    Requests must be signed with the access key given here, with one that `allow` added, or with one that STS issued.
+    `tokens` verifies the service account tokens for STS. `is_endpoint` returns whether a Pod of the edge listens on a
+    loopback address and port; it is called on the API's thread. `quotas` overrides AWS's defaults for ELBv2.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class AwsApi:
         return f"http://{self._server.host}:{self._server.port}"
 
     async def start(self, port: int = 0) -> None:
-        """Listens at once; calls wait for moto's imports. Raises `PortInUse`."""
+        """Listens at once. Calls wait until moto is imported. Raises `PortInUse`."""
         self._loop = asyncio.get_running_loop()
         self._server = await serve(front.application(self._perform), port=port)
         self._thread.submit(self._alone, _nothing)
@@ -97,23 +97,23 @@ class AwsApi:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def allow_access_key(self, access_key_id: str, secret_access_key: str) -> None:
-        """Accept another key of the account, such as the one that an issuer names; a known one gets this secret."""
+        """Accepts another access key of the account, such as an issuer's. An existing key gets this secret."""
         self._keys.allow(access_key_id, secret_access_key, self.account)
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """After changes: what changed since the last step, from this call on.
+        """Yields after changes: what changed since the last step, starting with this call.
 
-        The names of services (boto3's); but where all that changed in ELBv2 belongs to one load balancer or target
-        group, ``elbv2:`` and its ARN instead of ``elbv2``.
+        Each item is the name of a service (boto3's). For ELBv2 it is ``elbv2:`` and the ARN of the changed load
+        balancer or target group, or ``elbv2`` if that cannot be determined.
         """
         return self._changes.listen()
 
     # --- Route 53
 
     async def create_hosted_zone(self, name: str, zone_id: str) -> None:
-        """A public zone under exactly this id; one that exists stays as it is."""
+        """Creates a public zone with exactly this ID. An existing one is unchanged."""
         await self._run(lambda account: account.route53.create(name, zone_id))
-        self._changes.tell("route53")
+        self._changes.publish("route53")
 
     async def hosted_zones(self) -> tuple[Zone, ...]:
         return await self._run(lambda account: account.route53.zones())
@@ -121,60 +121,60 @@ class AwsApi:
     # --- EC2
 
     async def create_instance(self, instance_id: str, private_ip: str, zone: str) -> None:
-        """A running instance in the default VPC's subnet of an availability zone; one that exists stays as it is."""
+        """Creates a running instance in the default subnet of an Availability Zone. An existing one is unchanged."""
         await self._run(lambda account: account.create_instance(instance_id, private_ip, zone))
-        self._changes.tell("ec2")
+        self._changes.publish("ec2")
 
     async def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
-        """A subnet of the default VPC in the `zone`-th availability zone, counted from 0: under exactly this id, or,
-        without one, with these tags. One that exists stays as it is. Raises `ValueError` where there is no room."""
+        """Creates a subnet of the default VPC in the `zone`-th Availability Zone (from 0), with exactly this ID or,
+        without one, with these tags. An existing one is unchanged. Raises `ValueError` if the VPC is full."""
         await self._run(lambda account: account.create_subnet(subnet_id, tags, zone))
-        self._changes.tell("ec2")
+        self._changes.publish("ec2")
 
     async def associate_ipv6_blocks(self) -> None:
-        """Every subnet of the default VPC that has no IPv6 addresses gets a /64 of them."""
+        """Adds an IPv6 /64 to every subnet of the default VPC that has none."""
         await self._run(lambda account: account.associate_ipv6_blocks())
-        self._changes.tell("ec2")
+        self._changes.publish("ec2")
 
     async def create_security_group(self, group_id: str, name: str) -> None:
-        """A security group of the default VPC: under exactly this id, or, without one, with the Name tag `name`."""
+        """Creates a security group in the default VPC, with exactly this ID or, without one, the Name tag `name`."""
         await self._run(lambda account: account.create_security_group(group_id, name))
-        self._changes.tell("ec2")
+        self._changes.publish("ec2")
 
     async def private_address(self, instance_id: str) -> str | None:
-        """An instance's own address in its VPC; None for an instance that is not there."""
+        """An instance's private IP address; None if the instance does not exist."""
         return await self._run(lambda account: account.private_address(instance_id))
 
     async def default_vpc(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """Its id, and its subnets' ids and availability zones, in one order."""
+        """Its ID, and its subnets' IDs and Availability Zones, in the same order."""
         return await self._run(lambda account: account.default_vpc())
 
     # --- ACM
 
     async def create_certificate(self, arn: str, names: tuple[str, ...]) -> None:
-        """A certificate that waits for validation, under exactly this ARN, whatever it looks like.
+        """Creates a certificate that is pending validation, with exactly this ARN, which may have any form.
 
-        One that exists for other names is issued again for these.
+        An existing one for other names is issued again for these.
         """
         await self._run(lambda account: account.create_certificate(arn, names))
-        self._changes.tell("acm")
+        self._changes.publish("acm")
 
     async def pending_certificates(self) -> tuple[PendingCertificate, ...]:
         return await self._run(lambda account: account.pending_certificates())
 
     async def issue_certificate(self, arn: str, chain_pem: str, key_pem: str) -> None:
-        """Raises `LookupError` for a certificate that is gone, `ValueError` for a chain that does not parse."""
+        """Raises `LookupError` for a deleted certificate, `ValueError` for a chain that does not parse."""
         await self._run(lambda account: account.certificates_of(arn).issue(arn, chain_pem, key_pem))
-        self._changes.tell("acm")
+        self._changes.publish("acm")
 
     async def certificate_material(self, arn: str) -> tuple[str, str] | None:
-        """The chain, leaf first, and the key; None for a certificate that is not there or not issued."""
+        """The chain, leaf first, and the key; None for a certificate that does not exist or is not issued."""
         return await self._run(lambda account: account.certificates_of(arn).material(arn))
 
     # --- Cognito
 
     async def create_user_pool_client(self, arn: str, client: str, secret: str) -> None:
-        """A client with this secret under exactly this id, of the user pool with exactly this ARN."""
+        """Creates a client with exactly this ID and this secret, of the user pool with exactly this ARN."""
         from lockgate.embedded.aws import user_pools
 
         await self._run(lambda account: user_pools.create(account.id, arn, client, secret))
@@ -188,18 +188,18 @@ class AwsApi:
             await self._run(lambda account: account.balancing_of(arn).create_target_group(dict(settings), arn))
         except Refusal as error:
             raise ValueError(error.message) from error
-        self._changes.tell("elbv2")
+        self._changes.publish("elbv2")
 
     async def create_trust_store(self, name: str, certificate: bytes, arn: str) -> None:
         """A trust store with one CA certificate (PEM), under exactly this ARN, if there is one. One that exists stays
         as it is."""
         await self._run(lambda account: account.balancing_of(arn).create_trust_store(name, certificate, arn))
-        self._changes.tell("elbv2")
+        self._changes.publish("elbv2")
 
     async def report_target_health(
         self, target_group_arn: str, target_id: str, port: int, state: str, reason: str = "", description: str = ""
     ) -> None:
-        """What a health check found. A target that is gone is ignored; a report is not a change."""
+        """Records the result of a health check. Deregistered targets are ignored. Health does not count as a change."""
         await self._run(
             lambda account: account.balancing_of(target_group_arn).report_target_health(
                 target_group_arn, target_id, port, state, reason, description
@@ -207,22 +207,22 @@ class AwsApi:
         )
 
     async def client_secret(self, arn: str) -> str | None:
-        """The client secret of the login of a rule or listener: given to the API or looked up, and never shown."""
+        """The client secret for the login of a rule or listener. It is write-only in the API."""
         return await self._run(lambda account: account.balancing_of(arn).client_secret(arn))
 
     async def trust_store(self, arn: str) -> tuple[bytes, tuple[bytes, ...]] | None:
-        """A trust store's CA bundle (PEM) and its revocation lists, as S3 had them."""
+        """A trust store's CA bundle (PEM) and its revocation lists, as read from S3."""
         return await self._run(lambda account: account.balancing_of(arn).trust_store(arn))
 
     # --- WAFv2
 
     async def create_web_acl(self, name: str, arn: str) -> None:
-        """A web ACL without rules that allows, under exactly this ARN if there is one; one that exists stays."""
+        """Creates a web ACL that allows everything, with exactly this ARN if given. An existing one is unchanged."""
         await self._run(lambda account: account.create_web_acl(name, arn))
-        self._changes.tell("wafv2")
+        self._changes.publish("wafv2")
 
     async def web_acls(self) -> Mapping[str, str]:
-        """The ARN of the web ACL by the ARN of the load balancer that is associated with it."""
+        """The ARNs of web ACLs, by the ARNs of the load balancers that they are associated with."""
         return await self._run(lambda account: account.web_acls())
 
     # ---
@@ -230,20 +230,20 @@ class AwsApi:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """A request of this process, without a socket's and a loop's work; from any thread but the loop's own."""
+        """Answers a request of this process without a socket. May be called from any thread except the loop's."""
         assert self._loop is not None, "not started"
         parts = urlsplit(url)
         named = [("host", parts.netloc), *((name.lower(), _as_sent(value)) for name, value in headers.items())]
         request = HttpRequest(method, parts.path, parts.query, tuple(named), body)
         done = self._alone(lambda account: front.perform(account, request))
         if news := _news(done):
-            self._loop.call_soon_threadsafe(self._changes.tell, *news)
+            self._loop.call_soon_threadsafe(self._changes.publish, *news)
         return done.answer.status, dict(done.answer.headers), done.answer.body
 
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
         done = await self._run(lambda account: front.perform(account, request))
         if news := _news(done):
-            self._changes.tell(*news)
+            self._changes.publish(*news)
         return done.answer
 
     async def _run(self, action: Callable[[Account], Value]) -> Value:
@@ -268,16 +268,16 @@ class AwsApi:
 
 
 def _news(done: front.Done) -> list[str]:
-    """What is to be told of a call: nothing of one that has only looked."""
+    """The changes to publish after a call. Read operations have none."""
     if not done.changed or _READS.match(done.operation):
         return []
     return [f"{done.service}:{arn}" for arn in done.touched] or [done.service]
 
 
 def _as_sent(value: str) -> str:
-    """A header's text with a character for each byte of it, as it is read off the wire."""
+    """A header's text as read from the wire: one character per byte (latin-1)."""
     return value.encode().decode("latin-1")
 
 
 def _nothing(account: Account) -> None:
-    """The account is there, which takes moto's imports."""
+    """Waits until the account exists, for which moto must be imported."""

@@ -1,7 +1,7 @@
-"""ACM: certificates requested, validated over DNS, issued, imported.
+"""ACM: requested certificates, which are validated over DNS and issued, and imported ones.
 
-Nothing is issued here. A request waits until a controller has seen its validation records resolve and hands in what it
-had signed; ACM inside AWS has no API for that, hence `pending` and `issue`.
+This module does not sign certificates. A request is pending until a controller has seen its validation records in DNS,
+has had the certificate signed, and calls `issue`. AWS has no public API for this.
 
 Source: ACM API Reference, and ACM User Guide, "DNS validation".
 """
@@ -20,15 +20,15 @@ from lockgate.embedded.aws.certificate_material import Leaf, read_import, read_l
 from lockgate.embedded.aws.paging import page
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
 
-NAMES = 10  # a certificate's names, ACM's default quota
-DEFAULT_KEY_TYPES = ("RSA_1024", "RSA_2048")  # what ListCertificates shows unless asked for more
-PATIENCE = timedelta(hours=72)  # with a request whose records do not appear
+NAMES = 10  # ACM's default quota of names per certificate
+DEFAULT_KEY_TYPES = ("RSA_1024", "RSA_2048")  # what ListCertificates returns without a filter
+PATIENCE = timedelta(hours=72)  # until a request without validation records times out
 REQUESTABLE = ("RSA_2048", "EC_prime256v1", "EC_secp384r1")
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCertificate:
-    """A request that waits for DNS. `records` are (name of the certificate, CNAME's name, CNAME's value)."""
+    """A request that is pending validation. `records` are (name in the certificate, CNAME's name, CNAME's value)."""
 
     arn: str
     names: tuple[str, ...]
@@ -63,7 +63,7 @@ class _Certificate:
 
 
 class CertificateManager:
-    """One region's certificates. `in_use_by` tells the load balancers that a certificate serves, by their ARNs."""
+    """One region's certificates. `in_use_by` returns the ARNs of the load balancers that use a certificate."""
 
     def __init__(self, account: str, region: str, in_use_by: Callable[[str], Sequence[str]] = lambda _: ()) -> None:
         self._account = account
@@ -95,7 +95,7 @@ class CertificateManager:
         operation = self._operations.get(call.operation)
         if operation is None:
             raise Refusal("NotImplemented", f"{call.operation} of ACM is not served here")
-        if call.parameters.get("CertificateArn") not in self._certificates:  # ours may be under any string
+        if call.parameters.get("CertificateArn") not in self._certificates:  # supplied ones may have any string as ARN
             constraints.check(call)
         return operation(call.parameters)
 
@@ -320,12 +320,12 @@ class CertificateManager:
             raise Refusal("ResourceNotFoundException", f"Could not find certificate {arn}.")
         return self._certificates[arn]
 
-    # --- what AWS does inside
+    # --- what AWS does internally
 
     def create(self, arn: str, names: tuple[str, ...]) -> None:
-        """A certificate that waits for validation, under exactly this ARN.
+        """Creates a certificate that is pending validation, with exactly this ARN.
 
-        One that exists for other names is issued again for these, and serves as it is until then.
+        An existing one for other names is issued again for these, and is served unchanged until then.
         """
         now = datetime.now(UTC)
         existing = self._certificates.get(arn)
@@ -348,7 +348,7 @@ class CertificateManager:
         )
 
     def issue(self, arn: str, chain: str, key: str) -> None:
-        """Raises `LookupError` for a certificate that is gone, `ValueError` for a chain that does not parse."""
+        """Raises `LookupError` for a deleted certificate, `ValueError` for a chain that does not parse."""
         certificate = self._certificates[arn]
         certificate.leaf = read_leaf(chain)
         certificate.chain, certificate.key = chain, key
@@ -362,13 +362,13 @@ class CertificateManager:
         return (certificate.chain, certificate.key) if certificate and certificate.chain else None
 
     def key_algorithm(self, arn: str) -> str | None:
-        """None for a certificate that is not there or not issued: a listener cannot use it."""
+        """None for a certificate that does not exist or is not issued, which a listener cannot use."""
         certificate = self._certificates.get(arn)
         return certificate.key_algorithm if certificate and certificate.status == "ISSUED" else None
 
 
 def validation_record(account: str, name: str) -> tuple[str, str]:
-    """The CNAME that proves `name`: one for a domain and its wildcard, and the same whenever the account asks again."""
+    """The CNAME that validates `name`. A domain and its wildcard share one, and an account always gets the same one."""
     domain = name.removeprefix("*.")
     digest = hashlib.sha256(f"{account}/{domain}".encode()).hexdigest()
     zone = "".join(chr(ord("a") + byte % 26) for byte in hashlib.sha256(digest.encode()).digest()[:10])

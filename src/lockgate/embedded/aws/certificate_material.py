@@ -1,4 +1,4 @@
-"""PEM that ACM is given, read and checked: a leaf, its key, its chain."""
+"""Parses and checks the PEM that ACM gets: a leaf, its key, its chain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXTENDED_KEY_USAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What ACM shows of a certificate."""
+    """The fields of a certificate that ACM returns."""
 
     names: tuple[str, ...]
     serial: str
@@ -56,7 +56,7 @@ def read_leaf(chain: str) -> Leaf:
 
 
 def read_import(certificate: bytes, key: bytes, chain: bytes) -> tuple[str, str, Leaf]:
-    """The chain (leaf first), the key and the leaf of an import. Raises `Refusal` as ACM does."""
+    """The chain (leaf first), the key and the leaf of an import. Raises `Refusal` with ACM's errors."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 

@@ -1,4 +1,4 @@
-"""Who wants to know that state changed: a broadcast of what changed to any number of listeners."""
+"""Broadcasts state changes to any number of listeners."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from weakref import WeakSet
 
 
 class Changes:
-    """Listeners get what changed since they last asked, as one set; a slow one loses nothing and delays nobody."""
+    """Each listener gets the changes since its last step as one set. A slow one loses nothing and delays no others."""
 
     def __init__(self) -> None:
         self._listeners: WeakSet[_Listener] = WeakSet()
 
-    def tell(self, *changed: str) -> None:
-        """From the event loop only."""
+    def publish(self, *changed: str) -> None:
+        """Must be called from the event loop."""
         for listener in tuple(self._listeners):
             listener.add(changed)
 
     def listen(self) -> AsyncIterator[frozenset[str]]:
-        """Listens from the call on, not from the first step."""
+        """Collects changes from this call on, not from the first step."""
         listener = _Listener()
         self._listeners.add(listener)
         return listener

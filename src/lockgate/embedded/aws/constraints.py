@@ -1,6 +1,6 @@
-"""What a service's model says of its input, checked: required members, ranges, lengths, enumerations, patterns.
+"""Checks input against a service's model: required members, ranges, lengths, enumerations, patterns.
 
-Every AWS front end checks these before its service sees the call, and words a fault in the same way.
+In AWS, every front end checks these before its service gets the call, with the same messages.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import Any
 from lockgate.embedded.aws.protocol import Call, Refusal, model
 from lockgate.embedded.aws.xml_writer import UNWRITABLE
 
-SHOWN = 5  # faults told in one answer
+SHOWN = 5  # faults reported in one answer
 
-# No parameter may hold what XML cannot, whatever else its model allows: no answer could show it.
+# No parameter may contain characters that XML lacks, even if its model allows them, because no answer could contain
+# them.
 _WRITABLE = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF]*"
 
 
 def check(call: Call, *, loosely: bool = False) -> None:
-    """Raises `Refusal` with every fault that the model finds in the call's parameters.
+    """Raises `Refusal` with all faults in the call's parameters, according to the model.
 
-    `loosely` leaves out the patterns of texts: manifests name things by placeholders, and these can be asked for.
+    `loosely` skips the patterns of strings, because manifests contain placeholders as names, which clients look up.
     """
     service = model(call.service)
     shape = service.operation_model(call.operation).input_shape
@@ -47,7 +48,7 @@ _CODES = {
 
 
 def check_types(call: Call) -> None:
-    """That each value is of its shape's type: JSON lets clients send any. Raises `Refusal`."""
+    """Checks that each value has its shape's type, since clients can send any type in JSON. Raises `Refusal`."""
     shape = model(call.service).operation_model(call.operation).input_shape
     if shape is not None:
         _check_type(shape, call.parameters, "")
@@ -143,8 +144,8 @@ def _join(path: str, name: str) -> str:
 
 @cache
 def _compile(pattern: str) -> re.Pattern[str] | None:
-    """The models' patterns are Java's; what Python lacks of them are the Unicode classes."""
-    if pattern == ".*":  # to Java more than to Python are the ends of a line
+    """The models have Java patterns. Python lacks their Unicode classes."""
+    if pattern == ".*":  # Java has more line terminators than Python
         return re.compile(r"[^\n\r\u0085\u2028\u2029]*")
     translated = re.sub(r"\\p\{(L|N|Z|P|S|M|IsL|Alpha|Graph|Print|ASCII)\}", r"\\w\\s", pattern)
     try:

@@ -1,4 +1,4 @@
-"""The access keys that the account's API accepts: permanent ones, and those that STS gives for a time."""
+"""The access keys that the account's API accepts: permanent ones, and temporary ones from STS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """`session_token` and `expires` belong to temporary keys. `arn` and `user_id` are whom it stands for."""
+    """`session_token` and `expires` are for temporary keys. `arn` and `user_id` identify the caller."""
 
     id: str
     secret: str = field(repr=False)
@@ -26,7 +26,7 @@ class AccessKey:
 
 
 class AccessKeys(Mapping[str, AccessKey]):
-    """By id. Keys that have expired stay for as long as `remembered` says, so that they can be refused as expired."""
+    """Keys by ID. Expired ones are kept for `remembered`, so that they are refused as expired, not as unknown."""
 
     remembered = 4096
 
@@ -43,13 +43,13 @@ class AccessKeys(Mapping[str, AccessKey]):
         return len(self._keys)
 
     def allow(self, id_: str, secret: str, account: str) -> None:
-        """A permanent key; one that exists gets this secret."""
+        """Adds a permanent key. An existing one gets this secret."""
         self._keys[id_] = AccessKey(
             id_, secret, f"arn:aws:iam::{account}:user/lockgate", id_.replace("AKIA", "AIDA", 1)
         )
 
     def lend(self, arn: str, user_id: str, expires: datetime, now: datetime) -> AccessKey:
-        """A temporary key for whom `arn` names."""
+        """Creates a temporary key for the identity `arn`."""
         if len(self._keys) > self.remembered:
             self._keys = {id_: key for id_, key in self._keys.items() if key.expires is None or key.expires > now}
         key = AccessKey(
@@ -65,5 +65,5 @@ class AccessKeys(Mapping[str, AccessKey]):
 
 
 def unique_id() -> str:
-    """The part of an IAM id after its prefix: 16 characters of base 32."""
+    """The part of an IAM ID after its prefix: 16 characters of base 32."""
     return base64.b32encode(secrets.token_bytes(10)).decode()

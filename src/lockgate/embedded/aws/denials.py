@@ -1,4 +1,4 @@
-"""How each of AWS's services words a request whose credentials it does not accept.
+"""The errors of each AWS service for requests whose credentials are not accepted.
 
 Sources: IAM User Guide, "Troubleshoot Signature Version 4 signing"; the services' pages on common errors; Amazon S3 API
 Reference, "Error responses".
@@ -14,19 +14,19 @@ from lockgate.embedded.aws.protocol import Refusal
 class Cause(Enum):
     NO_CREDENTIALS = auto()
     INCOMPLETE = auto()  # a part of the signature is missing or does not parse
-    BAD_QUERY = auto()  # the same in a presigned URL
+    BAD_QUERY = auto()  # the same for a presigned URL
     UNKNOWN_KEY = auto()
-    BAD_TOKEN = auto()  # the session token is missing, or not this key's
+    BAD_TOKEN = auto()  # the session token is missing, or belongs to another key
     EXPIRED_TOKEN = auto()
     SKEWED = auto()  # signed too long ago, or in the future
-    OVER = auto()  # a presigned URL, used too late
-    NOT_SIGNED = auto()  # a header that has to be signed is not
+    OVER = auto()  # a presigned URL has expired
+    NOT_SIGNED = auto()  # a header that must be signed is not
     MISMATCH = auto()
 
 
 _INVALID = "The security token included in the request is invalid."
 _EXPIRED = "The security token included in the request is expired"
-_Wording = tuple[str, int, str]  # code, status, text; an empty text is the one that the cause comes with
+_Wording = tuple[str, int, str]  # code, status, text; if the text is empty, the cause's own text is used
 
 _QUERY: dict[Cause, _Wording] = {
     Cause.NO_CREDENTIALS: ("MissingAuthenticationToken", 403, "Request is missing Authentication Token"),
@@ -91,6 +91,6 @@ _OF_SERVICE = {
 
 
 def refusal(service: str, cause: Cause, text: str = "") -> Refusal:
-    """`service` is a signing name; one that is not known is answered as the query services do."""
+    """`service` is a signing name. An unknown one gets the errors of the query services."""
     code, status, own = _OF_SERVICE.get(service, _QUERY)[cause]
     return Refusal(code, own or text, status)

@@ -1,4 +1,4 @@
-"""moto's EC2, where this edge has something to say: the default VPC as EKS wants it, and the node's instance."""
+"""Sets up moto's EC2 for an edge: the default VPC with the tags that EKS needs, and the node's instance."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
-# Tags by which the load balancer controller finds subnets (its documentation, "Subnet auto discovery").
+# The load balancer controller finds subnets by these tags (its documentation, "Subnet auto discovery").
 SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb": "1"}
 
 
 def regions() -> frozenset[str]:
-    """All that AWS has, in every partition."""
+    """All AWS regions, of every partition."""
     from lockgate.embedded.aws import moto_services
 
     moto_services.load()
@@ -22,12 +22,12 @@ def regions() -> frozenset[str]:
 
 
 def prepare(account: str, region: str) -> None:
-    """Before the region's first use, by whomever."""
+    """Must be called before the first use of the region."""
     _backend(account, region)
 
 
 def default_vpc(account: str, region: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Its id, and its subnets' ids and availability zones, in one order."""
+    """Its ID, and its subnets' IDs and Availability Zones, in the same order."""
     backend = _backend(account, region)
     subnets = sorted(
         (subnet for zone in backend.subnets.values() for subnet in zone.values() if subnet.default_for_az),
@@ -41,7 +41,7 @@ def default_vpc(account: str, region: str) -> tuple[str, tuple[str, ...], tuple[
 
 
 def create_instance(account: str, region: str, instance_id: str, private_ip: str, zone: str) -> None:
-    """Raises `ValueError` for a zone without a default subnet."""
+    """Raises `ValueError` if the zone has no default subnet."""
     backend = _backend(account, region)
     if any(instance.id == instance_id for instance in _instances(backend)):
         return
@@ -75,8 +75,9 @@ def private_address(account: str, region: str, instance_id: str) -> str | None:
 
 
 def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
-    """In the default VPC and its `zone`-th availability zone: under exactly this id, or, without one, with these tags.
-    One that exists stays as it is. Raises `ValueError` for a zone that the region has not, and for a full VPC."""
+    """Creates a subnet in the default VPC and its `zone`-th Availability Zone (from 0), with exactly this ID or,
+    without one, with these tags. An existing one is unchanged. Raises `ValueError` if the zone does not exist or the
+    VPC is full."""
     backend = _backend(account, region)
     zones = default_vpc(account, region)[2]
     if zone >= len(zones):
@@ -97,7 +98,7 @@ def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, 
 
 
 def associate_ipv6_blocks(account: str, region: str) -> None:
-    """Every subnet of the default VPC gets a /64. One that has IPv6 addresses keeps them."""
+    """Adds an IPv6 /64 to every subnet of the default VPC that has none."""
     backend = _backend(account, region)
     vpc = backend.default_vpc
     if not vpc.get_cidr_block_association_set(ipv6=True):
@@ -112,7 +113,7 @@ def associate_ipv6_blocks(account: str, region: str) -> None:
 
 
 def create_security_group(account: str, region: str, group_id: str, name: str) -> None:
-    """In the default VPC: under exactly this id, or, without one, with the Name tag `name`. One that exists stays."""
+    """Creates it in the default VPC, with exactly this ID or, without one, the Name tag `name`, unless it exists."""
     backend = _backend(account, region)
     groups = backend.groups[backend.default_vpc.id]
     if group_id in groups if group_id else any(_tags(each).get("Name") == name for each in groups.values()):
@@ -125,7 +126,7 @@ def create_security_group(account: str, region: str, group_id: str, name: str) -
         )
 
 
-# The upper quarter of the default VPC: its own subnets take /20 blocks from the lower end.
+# The upper quarter of the default VPC. Its default subnets have /20 blocks from the lower end.
 _BLOCKS: Final = tuple(IPv4Network(f"172.31.{third}.0/24") for third in range(255, 191, -1))
 
 
@@ -150,7 +151,7 @@ def _without_images(backend: Any) -> Iterator[None]:
 
 @contextmanager
 def _drawing(module: Any, name: str, id_: str) -> Iterator[None]:
-    """moto takes `id_` for the next id that it draws, unless it is empty: the id goes into rules, tags and ARNs."""
+    """Makes moto use `id_`, unless empty, as the next ID that it generates: the ID is part of rules, tags and ARNs."""
     real = getattr(module, name)
     if id_:
         setattr(module, name, lambda: id_)

@@ -1,4 +1,4 @@
-"""The front door: HTTP in, credentials checked, the service found, its answer or refusal out. Never an HTML page."""
+"""The HTTP front end: verifies credentials, finds the service, and returns its answer or error. Never an HTML page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lockgate.embedded.aws.protocol import Call, HttpAnswer, HttpRequest, Refusa
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-BODY = 4 * 1024 * 1024  # the most that any served operation takes is a CA bundle
+BODY = 4 * 1024 * 1024  # the largest input of a served operation is a CA bundle
 
-# The signing name in a credential's scope, and boto3's name of the service.
+# By the signing name in a credential's scope: boto3's name of the service.
 SERVICES = {
     "acm": "acm",
     "cognito-idp": "cognito-idp",
@@ -32,7 +32,7 @@ SERVICES = {
     "sts": "sts",
     "wafv2": "wafv2",
 }
-CORRECTIONS: dict[str, Any] = {"wafv2": web_acls, "shield": shield}  # where moto is not as AWS is
+CORRECTIONS: dict[str, Any] = {"wafv2": web_acls, "shield": shield}  # where moto differs from AWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Done:
     service: str = ""
     operation: str = ""
     changed: bool = False
-    touched: frozenset[str] = frozenset()  # ARNs of what it concerned, where that can be said
+    touched: frozenset[str] = frozenset()  # ARNs of the affected resources, if they can be determined
 
 
 def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Application:
@@ -65,7 +65,7 @@ def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Appl
 
 
 def perform(account: Account, request: HttpRequest) -> Done:
-    """Answers a request. Whatever goes wrong is answered in the protocol of the service that was asked for."""
+    """Answers a request. Errors are in the protocol of the requested service."""
     service = ""
     caller: AccessKey | None = None
     try:
@@ -97,7 +97,7 @@ def _done(account: Account, call: Call, caller: AccessKey | None, request: HttpR
         if corrected is not None:
             return Done(protocol.success(call, corrected), service, name, True)
     if service in moto_services.SERVICES:
-        constraints.check(call, loosely=True)  # moto takes what its model excludes, and falls over some of it
+        constraints.check(call, loosely=True)  # moto accepts input that its model excludes, and fails at some of it
         if service == "ec2":
             ec2.prepare(account.id, call.region)
         answer = moto_services.answer(service, call.region, account.id, request)
@@ -120,14 +120,14 @@ def _service(signing_name: str) -> str:
 
 
 def _framed(request: HttpRequest) -> str:
-    """Where the service is not known: one of ours that speaks as the client does."""
+    """For an unknown service: one of ours with the client's protocol."""
     if "AWSAccessKeyId=" in request.query or request.header("authorization").startswith("AWS "):
-        return "s3"  # signature version 2, which only S3 ever had for so long
+        return "s3"  # signature version 2, which S3 supported for the longest time
     return "acm" if "amz-json" in request.header("content-type") else "sts"
 
 
 def _unsigned(request: HttpRequest) -> str:
-    """A few of STS' operations prove who asks by a token instead. Nothing else is answered without a signature."""
+    """Some STS operations authenticate the caller by a token. All other requests must be signed."""
     try:
         name = protocol.operation("sts", request)
     except Refusal:
@@ -138,7 +138,7 @@ def _unsigned(request: HttpRequest) -> str:
 
 
 async def _read(scope: Scope, receive: Receive) -> HttpRequest | Refusal:
-    """A refusal for a body over the limit, or one that never ends."""
+    """An error for a body over the limit, or one that does not arrive in time."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,7 +1,7 @@
-"""The services that moto answers: its response classes called directly, without its Flask server.
+"""The services that moto implements. Its response classes are called directly, without its Flask server.
 
-moto's state is the process's, one per account and region. Its classes are not thread-safe: `AwsApi` has one call at a
-time in here, whatever thread it is on.
+moto's state belongs to the process, per account and region. Its classes are not thread-safe, so `AwsApi` makes one call
+at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _loaded = threading.Event()
 
 
 def load() -> None:
-    """Import moto for these services: a third of the time and half of the memory that `import moto.server` takes."""
+    """Imports moto for these services, in a third of the time and half of the memory of `import moto.server`."""
     with _loading:
         if _loaded.is_set():
             return
@@ -71,7 +71,7 @@ def _images_later() -> None:
 
 
 def _forget_instances() -> None:
-    """moto keeps all that it ever made, deleted or not, for a dashboard that is not here: 8 MB for each account."""
+    """moto keeps every object, even deleted ones, for its dashboard, which is not used here: 8 MB per account."""
     from moto.core.model_instances import model_data
 
     for models in model_data.values():
@@ -80,7 +80,7 @@ def _forget_instances() -> None:
 
 
 def reset(account: str, region: str) -> None:
-    """Forget everything, and make ids follow from account and region until `randomise`."""
+    """Clears all state. Until `randomise`, IDs are derived from account and region."""
     load()
     from moto.core.base_backend import BackendDict
     from moto.ec2.models.subnets import Subnet
@@ -89,22 +89,22 @@ def reset(account: str, region: str) -> None:
     services: Any = BackendDict
     for service in services._instances:
         for backends in service.values():
-            backends.clear()  # rather than made anew, to be dropped: 40 ms and 4 MB for EC2's images
+            backends.clear()  # not reset, which creates EC2's images again: 40 ms and 4 MB
     services.reset()
     subnets: Any = Subnet
-    subnets._base_avail_ip_iterator.cache_clear()  # by subnet, and through it all of EC2
+    subnets._base_avail_ip_iterator.cache_clear()  # keyed by subnet, so it would keep all of EC2 alive
     mock_random.seed(f"{account}/{region}")
 
 
 def randomise() -> None:
-    """From now on ids are random: temporary access keys among them."""
+    """Makes IDs random from now on, among them those of temporary access keys."""
     from moto.moto_api._internal import mock_random
 
     mock_random.seed()
 
 
 def answer(service: str, region: str, account: str, request: HttpRequest) -> HttpAnswer:
-    """Raises `Refusal` for what moto does not have. What moto itself refuses comes back as an answer."""
+    """Raises `Refusal` for operations that moto lacks. moto's own errors are returned as answers."""
     load()
     sent = moto_request(service, region, request)
     sent.environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
@@ -115,8 +115,8 @@ def answer(service: str, region: str, account: str, request: HttpRequest) -> Htt
     except Exception as error:
         if (described := _described(error)) is not None:
             raise described from error
-        # Its model has nothing against the input, and moto fell over it all the same: over names that do not exist,
-        # tokens and formats that it does not check. AWS answers such requests with 4xx.
+        # The model allows the input, but moto failed: it does not check some names, tokens and formats. AWS answers
+        # such requests with 4xx.
         log.warning("moto failed at a request to %s: %r", service, error)
         log.debug("moto's failure", exc_info=error)
         text = f"The request could not be carried out with this input ({type(error).__name__}: {error})"
@@ -136,7 +136,7 @@ _UNUSABLE = {
 
 
 def stored_object(account: str, bucket: str, key: str) -> bytes | None:
-    """What S3 has under that key."""
+    """The content of an object in S3."""
     load()
     from moto.s3.models import s3_backends
 
@@ -146,7 +146,7 @@ def stored_object(account: str, bucket: str, key: str) -> bytes | None:
 
 
 def keep_object(bucket: str, key: str, content: bytes, region: str) -> None:
-    """In a bucket that is AWS's own: no account lists it, and whoever has a presigned URL may read it."""
+    """In a bucket that belongs to AWS: it is in no account's list, and can be read by presigned URL."""
     load()
     from moto.s3.models import s3_backends
 
@@ -156,7 +156,7 @@ def keep_object(bucket: str, key: str, content: bytes, region: str) -> None:
     backend.put_object(bucket, key, content)
 
 
-_AWS_OWN = "127311923021"  # Elastic Load Balancing's account, as the page on access logs has it
+_AWS_OWN = "127311923021"  # Elastic Load Balancing's account ID, from the user guide, "Access logs"
 
 
 def _dispatch(service: str, path: str) -> Any:
@@ -176,7 +176,7 @@ def _dispatch(service: str, path: str) -> Any:
         case "s3":
             from moto.s3.responses import S3Response
 
-            bucket, _, key = path.lstrip("/").partition("/")  # clients of an endpoint by address use path style
+            bucket, _, key = path.lstrip("/").partition("/")  # clients use path style if the endpoint is an IP address
             if key:
                 return S3Response.key_dispatch
             return S3Response.ambiguous_dispatch if bucket else S3Response.bucket_dispatch
@@ -187,7 +187,7 @@ def _dispatch(service: str, path: str) -> Any:
 
 
 def _described(error: Exception) -> Refusal | None:
-    """moto's own exceptions that escape its dispatch."""
+    """moto's exceptions that its own dispatch does not catch."""
     code = getattr(error, "error_type", None) or getattr(error, "code", None)
     message = getattr(error, "message", None)
     if isinstance(code, str) and isinstance(message, str):
@@ -197,8 +197,8 @@ def _described(error: Exception) -> Refusal | None:
 
 @contextmanager
 def _quick_regions() -> Iterator[None]:
-    """While moto.ec2 is imported it asks three new boto3 sessions for EC2's regions, and each reads EC2's whole service
-    model (0.6 s in all). The list itself is in botocore's endpoints file."""
+    """While imported, moto.ec2 asks three new boto3 sessions for EC2's regions, and each loads EC2's whole service
+    model (0.6 s in total). Botocore's endpoints file alone has the list."""
     import botocore.loaders
     import botocore.regions
     import moto.core.base_backend
@@ -224,7 +224,7 @@ def _quick_regions() -> Iterator[None]:
 
 @contextmanager
 def _offerings_later() -> Iterator[None]:
-    """moto.ec2 reads which instance types each zone of each region offers, 40 MiB, though hardly anybody asks."""
+    """Defers moto.ec2's load of the instance type offerings of all zones: 40 MiB that are rarely needed."""
     import moto.utilities.utils
 
     utilities: Any = moto.utilities.utils
@@ -242,8 +242,8 @@ def _offerings_later() -> Iterator[None]:
 
 
 class _Later(list[dict[str, Any]]):
-    """A list of objects, read when it is first looked at. What moto writes into each while it imports is written into
-    one in their place, and handed on."""
+    """A list of objects that is read at its first use. During the import, moto writes fields into each object. A
+    placeholder receives these, and they are copied into the objects later."""
 
     importing = True
 

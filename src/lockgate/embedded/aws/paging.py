@@ -1,4 +1,4 @@
-"""Pages of a listing: an opaque token holds where the next one starts."""
+"""Pagination: an opaque token contains the start of the next page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 def page(
     items: Sequence[Item], token: str | None, size: int, *, fault: str = "ValidationException"
 ) -> tuple[list[Item], str]:
-    """The items from `token` on, `size` at most, and the next token ("" at the end). `fault` is a bad token's code."""
+    """At most `size` items from `token` on, and the next token ("" at the end). `fault` is the code for bad tokens."""
     start = 0
     if token:
         try:

@@ -1,7 +1,7 @@
-"""AWS's wire protocols: a signed HTTP request to a `Call`, and a result or a `Refusal` back to bytes.
+"""AWS's wire protocols: converts an HTTP request to a `Call`, and a result or a `Refusal` to bytes.
 
-Which protocol a service speaks, and what an operation takes and gives, is botocore's service model. moto's parsers read
-it; errors are framed here, since every service words them in its protocol's own frame.
+Botocore's service models define each service's protocol, and each operation's input and output. moto's parsers use
+them. This module serialises errors, whose form depends on the protocol and the service.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from urllib.parse import parse_qs
 from lockgate.embedded.aws.xml_writer import Writer, escaped
 from lockgate.resources.unicode import visible
 
-Parameters = dict[str, Any]  # as botocore's shapes have them
+Parameters = dict[str, Any]  # in the form of botocore's shapes
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`headers` in lower case, as sent; `path` still percent-encoded, `query` without its question mark.
+    """`headers` have lower-case names; `path` is percent-encoded, `query` has no question mark.
 
-    Texts have a character for each byte that came over the wire (latin-1).
+    Strings have one character per byte of the wire (latin-1).
     """
 
     method: str
@@ -47,7 +47,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation asked for. `service` is boto3's name (``elbv2``), `operation` the model's (``CreateRule``)."""
+    """One requested operation. `service` is boto3's name (``elbv2``), `operation` the model's (``CreateRule``)."""
 
     service: str
     operation: str
@@ -56,9 +56,9 @@ class Call:
 
 
 class Refusal(Exception):
-    """An operation that AWS refuses: `code` and `message` as the service words them.
+    """An error of a service: `code` and `message` are the service's.
 
-    Messages repeat what a client has sent, and end on terminals: what cannot be printed is shown escaped.
+    Messages quote the client's input and are printed on terminals, so unprintable characters are escaped.
     """
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
@@ -70,7 +70,7 @@ class Refusal(Exception):
 
 
 def operation(service: str, request: HttpRequest) -> str:
-    """The operation that a request names. Raises `Refusal` when the service has none of that name."""
+    """The requested operation. Raises `Refusal` if the service does not have it."""
     spoken = model(service)
     if spoken.resolved_protocol == "json":
         name = request.header("x-amz-target").rpartition(".")[2]
@@ -95,7 +95,7 @@ UNREADABLE = "The request could not be read as its operation's input"
 
 
 def _check_body(service: str, request: HttpRequest) -> None:
-    """Raises `Refusal` where the service's input is JSON, and the body no object."""
+    """Raises `Refusal` if the service's input is JSON, and the body is not an object."""
     if _PROTOCOL.get(service) != "json":
         return
     try:
@@ -107,9 +107,9 @@ def _check_body(service: str, request: HttpRequest) -> None:
 
 
 def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
-    """The operation's parameters, typed by its model. Raises `Refusal` for a body that does not parse.
+    """The operation's parameters, with the types of its model. Raises `Refusal` for a body that does not parse.
 
-    JSON's values come as they are: see `constraints.check_types`.
+    JSON values are not converted: see `constraints.check_types`.
     """
     from moto.core.parse import PROTOCOL_PARSERS
 
@@ -128,7 +128,7 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
                 "url_params": uri,
             }
         )
-    except Exception as error:  # moto's parsers raise what json, xml and int() raise
+    except Exception as error:  # moto's parsers raise the errors of json, xml and int()
         code = "SerializationException" if spoken.resolved_protocol == "json" else "MalformedInput"
         raise Refusal(code, UNREADABLE) from error
     return Call(service, name, region, {key: value for key, value in parsed.items() if value is not None})
@@ -153,7 +153,7 @@ def success(call: Call, result: Result) -> HttpAnswer:
 
 
 def failure(service: str, refusal: Refusal) -> HttpAnswer:
-    """`refusal` in the frame of the service's protocol."""
+    """`refusal`, serialised for the service's protocol."""
     request_id = str(uuid.uuid4())
     kind = "Sender" if refusal.status < 500 else "Receiver"
     match _PROTOCOL.get(service, "query"):
@@ -185,7 +185,7 @@ def failure(service: str, refusal: Refusal) -> HttpAnswer:
 
 
 def moto_request(service: str, region: str, request: HttpRequest) -> Any:
-    """The request as moto's classes take it, under AWS's own host name, from which they read the region."""
+    """The request for moto's classes. They read the region from its host name, which is AWS's."""
     from moto.core.request import Request
 
     host = "route53.amazonaws.com" if service == "route53" else f"{service}.{region}.amazonaws.com"
@@ -235,7 +235,7 @@ def _writer(service: str) -> Writer:
 
 @cache
 def model(service: str) -> Any:
-    """botocore's model of a service, as moto's parsers read it."""
+    """Botocore's model of a service, for moto's parsers."""
     from moto.core.utils import get_service_model
 
     return get_service_model(service)

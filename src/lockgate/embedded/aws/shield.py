@@ -1,4 +1,4 @@
-"""moto's Shield, where it lacks the subscription: without one AWS protects nothing, and says so.
+"""Adds the subscription to moto's Shield. Without one, AWS refuses to create protections.
 
 Source: AWS Shield Advanced API Reference, GetSubscriptionState, CreateProtection.
 """
@@ -13,7 +13,7 @@ OPERATIONS = frozenset({"GetSubscriptionState", "CreateProtection", "CreateSubsc
 
 
 def answer(account: str, call: Call, exists: Callable[[str], bool]) -> Result | None:
-    """None where moto is to answer. `exists` tells of a load balancer by its ARN. Raises `Refusal`."""
+    """Returns None if moto must answer. `exists` is whether a load balancer exists, by its ARN. Raises `Refusal`."""
     from moto.shield.models import shield_backends
 
     subscribed = shield_backends[account]["aws"].subscription is not None

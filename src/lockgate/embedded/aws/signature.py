@@ -1,8 +1,7 @@
-"""Signature Version 4, checked: in the Authorization header, or in the query of a presigned URL.
+"""Verifies Signature Version 4, in the Authorization header or in the query of a presigned URL.
 
-A request is accepted when a key of this account has signed it, for the service and region that it names, within the
-last quarter of an hour, and when nothing that decides what it does was left unsigned. The time of a presigned URL is
-its own.
+A request is accepted if a key of this account has signed it, for its service and region, within the last 15 minutes,
+and if all headers that affect its meaning are signed. A presigned URL has its own lifetime.
 
 Sources: AWS IAM User Guide, "Create a signed AWS API request"; Amazon S3 API Reference, "Authenticating Requests".
 """
@@ -25,7 +24,7 @@ from lockgate.embedded.aws.protocol import HttpRequest, Refusal
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)
-LONGEST = 604_800  # s, that a presigned URL may hold
+LONGEST = 604_800  # s, the longest lifetime of a presigned URL
 
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
@@ -39,8 +38,8 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a request says of itself: whose key signed it, and for which region and service. `lifetime` is the time
-    that a presigned URL holds, in seconds, and None for a signature in the header."""
+    """A request's claims: the key that signed it, the region and the service. `lifetime` is that of a presigned URL in
+    seconds, and None for a signature in the header."""
 
     access_key_id: str
     date: str
@@ -62,7 +61,7 @@ class Scope:
 
 
 def scope(request: HttpRequest) -> Scope | None:
-    """None for a request that is not signed. Raises `Refusal` for a signature that does not parse."""
+    """None for an unsigned request. Raises `Refusal` for a signature that does not parse."""
     authorization = request.header("authorization")
     query = _parameters(request)
     if authorization and "X-Amz-Signature" in query:
@@ -85,7 +84,7 @@ def verify(
     now: datetime,
     regions: Collection[str] | None = None,
 ) -> AccessKey:
-    """The key that signed. `regions` are those that a request may be signed for; None for any. Raises `Refusal`."""
+    """The key that signed the request, for one of `regions` (None: any). Raises `Refusal`."""
     service = signed.service
     key = keys.get(signed.access_key_id)
     if key is None:
@@ -94,7 +93,7 @@ def verify(
     for name in _unsigned(request, signed):
         raise refusal(service, Cause.NOT_SIGNED, f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
     _check_payload(request, signed)
-    # As bytes: texts that are not ASCII cannot be compared in constant time.
+    # As bytes, because `compare_digest` accepts only ASCII strings.
     if not hmac.compare_digest(sign(request, signed, key.secret).encode(), signed.signature.encode("utf-8", "replace")):
         raise refusal(service, Cause.MISMATCH, _MISMATCH)
     if regions is not None and signed.region not in regions:
@@ -104,12 +103,12 @@ def verify(
 
 
 def sign(request: HttpRequest, scope: Scope, secret: str) -> str:
-    """The signature of a request whose headers and query have everything else that belongs to it."""
+    """The signature of a request that is otherwise complete."""
     return hmac.new(_key(secret, scope), _string_to_sign(request, scope), hashlib.sha256).hexdigest()
 
 
 def presigned(endpoint: str, path: str, region: str, access_key: tuple[str, str], now: datetime, seconds: int) -> str:
-    """The URL under which S3 gives the object at `path` (``/bucket/key``, encoded) to anybody for so long.
+    """A URL with which anyone can read the S3 object at `path` (``/bucket/key``, encoded) for `seconds`.
 
     Source: Amazon S3 API reference, "Authenticating Requests: Using Query Parameters".
     """
@@ -124,7 +123,7 @@ def presigned(endpoint: str, path: str, region: str, access_key: tuple[str, str]
     return f"{endpoint}{path}?{query}&X-Amz-Signature={signature}"
 
 
-# --- what a request says -----------------------------------------------------------------------------------------
+# --- parse --------------------------------------------------------------------------------------------------------
 
 
 def _of_header(request: HttpRequest, authorization: str) -> Scope:
@@ -193,7 +192,7 @@ def _service_of(credential: str) -> str:
 
 
 def _time_of(request: HttpRequest) -> str | None:
-    """The time that was signed, in the form of ``X-Amz-Date``."""
+    """The signed time, in the form of ``X-Amz-Date``."""
     if time := request.header("x-amz-date"):
         return time
     date = request.header("date")
@@ -205,7 +204,7 @@ def _time_of(request: HttpRequest) -> str | None:
         return date
 
 
-# --- what is checked ---------------------------------------------------------------------------------------------
+# --- check --------------------------------------------------------------------------------------------------------
 
 
 def _check_time(signed: Scope, now: datetime) -> None:
@@ -239,7 +238,7 @@ def _check_time(signed: Scope, now: datetime) -> None:
 
 
 def _unsigned(request: HttpRequest, signed: Scope) -> Iterator[str]:
-    """Headers that decide what a request does or where it goes, and that nobody has signed."""
+    """Unsigned headers that affect what a request does or where it goes."""
     if "host" not in signed.signed_headers:
         yield "Host"
     for name, _ in request.headers:
@@ -248,7 +247,7 @@ def _unsigned(request: HttpRequest, signed: Scope) -> Iterator[str]:
 
 
 def _check_payload(request: HttpRequest, signed: Scope) -> None:
-    """S3 wants the body's hash in a header, and lets it be left out; no other service looks at the header."""
+    """S3 requires the header with the body's hash, whose value may be UNSIGNED-PAYLOAD. Other services ignore it."""
     if signed.service != "s3":
         return
     said = request.header("x-amz-content-sha256")
@@ -269,14 +268,14 @@ def _check_payload(request: HttpRequest, signed: Scope) -> None:
 
 
 def _check_session(signed: Scope, key: AccessKey, now: datetime) -> None:
-    """Temporary keys come with their token, and end; permanent ones come without."""
+    """Temporary keys require their session token, and expire. Permanent ones have none."""
     if not hmac.compare_digest((key.session_token or "").encode(), signed.session_token.encode("utf-8", "replace")):
         raise refusal(signed.service, Cause.BAD_TOKEN)
     if key.expires is not None and now >= key.expires:
         raise refusal(signed.service, Cause.EXPIRED_TOKEN)
 
 
-# --- what is signed ----------------------------------------------------------------------------------------------
+# --- sign ---------------------------------------------------------------------------------------------------------
 
 
 def _key(secret: str, signed: Scope) -> bytes:
@@ -306,7 +305,7 @@ def _canonical(request: HttpRequest, signed: Scope) -> bytes:
             ";".join(signed.signed_headers),
             _payload(request, signed),
         )
-    ).encode("latin-1", "replace")  # as it came over the wire: see `HttpRequest`
+    ).encode("latin-1", "replace")  # the bytes of the wire: see `HttpRequest`
 
 
 def _payload(request: HttpRequest, signed: Scope) -> str:
@@ -317,7 +316,7 @@ def _payload(request: HttpRequest, signed: Scope) -> str:
 
 
 def _path(path: str) -> str:
-    """Every service but S3 signs the path as sent, tidied and encoded once more."""
+    """All services except S3 sign the normalised path, encoded a second time."""
     tidy = posixpath.normpath(path or "/").replace("//", "/")
     if path.endswith("/") and not tidy.endswith("/"):
         tidy += "/"

@@ -1,7 +1,7 @@
-"""STS: temporary keys for roles and users, and who a key belongs to.
+"""STS: temporary keys for roles and users, and the identity of a key.
 
-IAM is not served, so no role has to exist and no policy is evaluated: whoever may ask may assume any role. May ask
-whoever signs with a key of this edge, or shows a service account's token that this edge's Kubernetes API has issued.
+IAM is not served: roles need not exist, and no policy is evaluated. So every authenticated caller may assume any role.
+Callers authenticate with a key of this edge, or with a service account token of this edge's Kubernetes API.
 
 Source: AWS Security Token Service API Reference; IAM User Guide, "Using web identity federation".
 """
@@ -19,17 +19,17 @@ from lockgate.embedded.aws.credentials import AccessKey, AccessKeys, unique_id
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
 from lockgate.embedded.service_accounts import ServiceAccountTokens
 
-# Operations that prove who asks by a token in their input, and need no signature.
+# Operations whose input contains a token that authenticates the caller. They need no signature.
 UNSIGNED = frozenset({"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"})
 
 _ROLE = re.compile(
     r"arn:aws(?:-cn|-us-gov)?:iam::(?P<account>\d{12}):role/(?:[\x21-\x7e]*/)?(?P<name>[\w+=,.@-]{1,64})"
 )
-_ROLE_SESSION = 3600  # s, unless asked for more
+_ROLE_SESSION = 3600  # s, the default
 
 
 class SecurityTokenService:
-    """`tokens` are those of this edge's service accounts; without, no web identity is known."""
+    """`tokens` verifies this edge's service account tokens. Without it, no web identity is accepted."""
 
     def __init__(self, account: str, keys: AccessKeys, tokens: ServiceAccountTokens | None) -> None:
         self._account = account
@@ -46,7 +46,7 @@ class SecurityTokenService:
         }
 
     def answer(self, call: Call, caller: AccessKey | None) -> Result:
-        """`caller` is None where the operation needs no signature. Raises `Refusal`."""
+        """`caller` is None if the operation needs no signature. Raises `Refusal`."""
         constraints.check(call)
         if call.operation not in self._operations:
             raise Refusal("NotImplemented", f"This operation of sts is not served here: {call.operation}")
@@ -153,5 +153,5 @@ def _no_provider(issuer: str) -> Refusal:
 
 
 def _no_saml_provider(parameters: dict[str, Any], caller: AccessKey | None) -> Result:
-    """The account has no SAML provider that a role could trust."""
+    """Always refused: the account has no SAML provider."""
     raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML", 403)

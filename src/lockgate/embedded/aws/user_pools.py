@@ -1,6 +1,6 @@
-"""moto's Amazon Cognito user pools, as load balancers and whoever fills in an account need them.
+"""moto's Amazon Cognito user pools, for load balancers and for supplied resources.
 
-Imported when something asks for a user pool, which few edges do.
+Imported at the first use of a user pool, because few edges have any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from lockgate.embedded.aws import moto_services
 
 
 def client_secret(account: str, region: str, arn: str, client: str) -> str:
-    """Empty of a client without. Raises `LookupError`, in Cognito's words, for a pool or client that is not there."""
+    """The client secret, or "" if the client has none. Raises `LookupError` with Cognito's text for a missing one."""
     pool = _pools(account, region).get(_id(arn))
     if pool is None or pool.arn != arn:
         raise LookupError(f"User pool {_id(arn)} does not exist.")
@@ -22,7 +22,7 @@ def client_secret(account: str, region: str, arn: str, client: str) -> str:
 
 
 def create(account: str, arn: str, client: str, secret: str) -> None:
-    """A client with this secret under exactly these ids, of a pool that is made for it where it is not there."""
+    """Creates a client with exactly this ID and secret, and its pool if it does not exist."""
     from moto.cognitoidp.models import cognitoidp_backends
 
     region, id_ = arn.split(":")[3], _id(arn)

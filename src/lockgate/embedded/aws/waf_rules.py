@@ -1,7 +1,7 @@
-"""What WAFv2 refuses of rules, beyond the ranges and enumerations of its model.
+"""WAFv2's checks of rules, beyond the ranges and enumerations of its model.
 
 Source: WAFv2 API Reference, "Data types"; AWS WAF Developer Guide, "AWS WAF quotas", "Supported status codes for custom
-response", "Label syntax". The reasons named first are AWS's own words, as users report them
+response", "Label syntax". The first reasons are AWS's own texts, from user reports
 (hashicorp/terraform-provider-aws #14120, #29321, #34320); the others are ours.
 """
 
@@ -41,8 +41,8 @@ def invalid(reason: str, field: str, parameter: str) -> Refusal:
 
 
 def check(rules: Sequence[Json], bodies: Collection[str], known: Known, *, in_group: bool) -> None:
-    """`bodies` are the keys of custom response bodies, `known` the names of rules by the ARN of a rule group, and the
-    ARNs of sets with none. Raises `Refusal`.
+    """`bodies` are the keys of custom response bodies. `known` maps the ARN of a rule group to the names of its rules,
+    and the ARN of a set to nothing. Raises `Refusal`.
     """
     _distinct((str(rule["Priority"]) for rule in rules), "Two rules have the same priority.", "RULE", "Priority")
     _distinct((rule["Name"] for rule in rules), "Two rules have the same name.", "RULE", "Name")
@@ -84,7 +84,7 @@ def check_action(action: Json, field: str, bodies: Collection[str]) -> None:
 
 
 def check_addresses(addresses: Iterable[str], version: str) -> None:
-    """Of an IP set, `version` as the API has it. Raises `Refusal`."""
+    """Checks the addresses of an IP set; `version` is the API's `IPAddressVersion`. Raises `Refusal`."""
     for text in addresses:
         try:
             network = ip_network(text, strict=False)
@@ -154,7 +154,7 @@ def _rate(how: Json, known: Known) -> None:
     field, keys = "RATE_BASED_STATEMENT", how.get("CustomKeys") or ()
     window = how.get("EvaluationWindowSec")
     if window is not None and window not in WINDOWS:
-        raise invalid("The evaluation window is none of 60, 120, 300, 600.", field, "EvaluationWindowSec")
+        raise invalid("The evaluation window must be 60, 120, 300 or 600.", field, "EvaluationWindowSec")
     kind = how["AggregateKeyType"]
     if (kind == "CUSTOM_KEYS") != bool(keys):
         raise invalid("Custom keys go with the aggregate key type CUSTOM_KEYS.", "CUSTOM_KEYS", "CustomKeys")

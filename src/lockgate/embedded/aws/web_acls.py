@@ -1,4 +1,4 @@
-"""WAFv2 where moto is not as AWS is: what it accepts and AWS refuses, what it keeps and AWS replaces, what it lacks.
+"""WAFv2 where moto differs from AWS: missing checks and operations, and updates that must replace, not merge.
 
 Source: WAFv2 API Reference, its operations and their errors; AWS WAF Developer Guide, "AWS WAF quotas".
 """
@@ -26,7 +26,7 @@ Exists = Callable[[str], bool]
 
 
 def answer(account: str, call: Call, exists: Exists) -> Result | None:
-    """None where moto is to answer. `exists` tells of a load balancer by its ARN. Raises `Refusal`."""
+    """Returns None if moto must answer. `exists` is whether a load balancer exists, by its ARN. Raises `Refusal`."""
     constraints.check(call)
     given = call.parameters
     backend = _backend(account, _region(call))
@@ -65,7 +65,7 @@ def answer(account: str, call: Call, exists: Exists) -> Result | None:
 
 
 def create(account: str, region: str, name: str, arn: str) -> None:
-    """A web ACL without rules that allows, under exactly this ARN if there is one; one that exists stays as it is."""
+    """Creates a web ACL that allows everything, with exactly this ARN if given. An existing one is unchanged."""
     backend = _backend(account, region)
     if any(each.name == name for each in backend.wacls.values()):
         return
@@ -90,14 +90,14 @@ def create(account: str, region: str, name: str, arn: str) -> None:
 
 
 def associations(account: str, region: str, exists: Exists) -> dict[str, str]:
-    """Web ACLs' ARNs by the load balancers'."""
+    """The ARNs of web ACLs, by the ARNs of their load balancers."""
     backend = _backend(account, region)
     _forget_deleted(backend, exists)
     return {resource: acl.arn for acl in backend.wacls.values() for resource in acl.associated_resources}
 
 
 class _AnyKey(Sequence[str]):
-    """CheckCapacity takes rules without the bodies that they may name."""
+    """CheckCapacity gets rules without the custom response bodies that they reference."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -109,7 +109,7 @@ class _AnyKey(Sequence[str]):
         return 0
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
+# --- checks -------------------------------------------------------------------------------------------------------
 
 
 def _check_rules(backend: Any, call: Call) -> None:
@@ -140,7 +140,7 @@ def _check_name(backend: Any, call: Call) -> None:
 
 
 def _check_unused(backend: Any, call: Call) -> None:
-    """A web ACL that protects something, a set or group that rules refer to."""
+    """Refuses to delete an associated web ACL, and a set or group that rules reference."""
     for item in _of(backend, call):
         users = [arn for owner in _owners(backend) for arn in references_of(_json(owner.rules))]
         if item.arn in users or getattr(item, "associated_resources", None):
@@ -152,16 +152,16 @@ def _check_unused(backend: Any, call: Call) -> None:
 
 
 def _replace(backend: Any, call: Call) -> None:
-    """An update says all there is to say: what it leaves out is no longer there. moto would keep it."""
+    """An update replaces all settings: a missing one is removed. moto would keep it."""
     for item in _of(backend, call):
         if item.lock_token != call.parameters["LockToken"]:
-            continue  # moto refuses it
+            continue  # moto refuses the update
         item.description = ""
         if hasattr(item, "rules"):
             item.rules, item.custom_response_bodies = [], None
 
 
-# --- IP sets, whose lock tokens are of another form at moto --------------------------------------------------------
+# --- IP sets, whose lock tokens have another form in moto ----------------------------------------------------------
 
 
 def _create_ip_set(backend: Any, call: Call) -> Result:
@@ -220,7 +220,7 @@ def _associate(backend: Any, acl: str, resource: str, exists: Exists) -> Result:
 
 
 def _forget_deleted(backend: Any, exists: Exists) -> None:
-    """A load balancer takes its association with it."""
+    """The association of a load balancer is deleted with it."""
     for acl in backend.wacls.values():
         acl.associated_resources[:] = [arn for arn in acl.associated_resources if exists(arn)]
 
@@ -229,7 +229,7 @@ def _forget_deleted(backend: Any, exists: Exists) -> None:
 
 
 def _region(call: Call) -> str:
-    """Where moto keeps what the call is about: what is CloudFront's has a place of its own."""
+    """moto's backend for the call. CloudFront has its own."""
     if call.parameters.get("Scope") != "CLOUDFRONT":
         return call.region
     if call.region != "us-east-1":
@@ -244,7 +244,7 @@ def _backend(account: str, region: str) -> Any:
 
 
 def _kept(backend: Any, call: Call) -> Mapping[str, Any]:
-    """All of the kind that the operation is about, by ARN."""
+    """All resources of the operation's kind, by ARN."""
     kind = next(kind for kind in _KINDS if call.operation.endswith(kind))
     kept = {
         "WebACL": backend.wacls,
@@ -257,7 +257,7 @@ def _kept(backend: Any, call: Call) -> Mapping[str, Any]:
 
 
 def _of(backend: Any, call: Call) -> Iterator[Any]:
-    """The one that the call names by its name and id, if it is there."""
+    """The resource with the call's name and ID, if it exists."""
     named = (call.parameters.get("Name"), call.parameters.get("Id"))
     yield from (item for arn, item in _kept(backend, call).items() if (item.name, arn.rpartition("/")[2]) == named)
 
@@ -267,7 +267,7 @@ def _owners(backend: Any) -> list[Any]:
 
 
 def _known(backend: Any) -> dict[str, Sequence[str]]:
-    """What rules may refer to: names of rules by the ARN of a group, sets without any."""
+    """What rules may reference: the names of rules by the ARN of a group, nothing by the ARN of a set."""
     groups = {arn: [rule.name for rule in group.rules] for arn, group in backend.rule_groups.items()}
     return groups | dict.fromkeys([*backend.ip_sets, *backend.regex_pattern_sets], ())
 

@@ -1,6 +1,6 @@
-"""Results of the query and rest-xml protocols as XML, by the service's model.
+"""Writes results of the query and rest-xml protocols as XML, by the service's model.
 
-A listing of rules is thousands of elements: each shape is turned into a function once, which then only appends text.
+A list of rules has thousands of elements. So each shape is compiled once into a function that only appends text.
 Source: Smithy, "AWS query protocol" and "AWS restXml protocol".
 """
 
@@ -19,12 +19,12 @@ Write = Callable[[Any, list[str]], None]
 
 
 def escaped(text: str) -> str:
-    """As XML's content. What XML cannot hold at all becomes U+FFFD."""
+    """Escapes text for XML. Characters that XML lacks become U+FFFD."""
     return escape(UNWRITABLE.sub("\ufffd", text), {"\r": "&#13;"})
 
 
 class Writer:
-    """One service's. Members that go into headers are left out of the body."""
+    """The writer of one service. Members that go into headers are not in the body."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -50,9 +50,9 @@ class Writer:
         return "".join(parts)
 
     def _write(self, shape: Any) -> Write:
-        """The function that writes a value's inside, without its own element."""
+        """The function that writes a value's content, without its own element."""
         if shape.name not in self._writes:
-            # Before it is made, for shapes that hold themselves.
+            # Registered before it is compiled, for recursive shapes.
             self._writes[shape.name] = lambda value, parts: self._writes[shape.name](value, parts)
             self._writes[shape.name] = self._made(shape)
         return self._writes[shape.name]
@@ -76,7 +76,7 @@ class Writer:
                 return lambda value, parts: parts.append(escaped(str(value)))
 
     def _members(self, shape: Any) -> Iterator[tuple[str, str, str, Write]]:
-        """Each member's key, opening and closing tag, and how it is written. A flattened list has no element."""
+        """Each member's key, opening and closing tag, and writer. A flattened list has no element."""
         for key, member in shape.members.items():
             if "location" in member.serialization:
                 continue

@@ -1,1 +1,1 @@
-"""EKS' Kubernetes API on this machine: a store that controllers use in process, and its HTTP surface for kubectl."""
+"""EKS's Kubernetes API on this machine: a store for controllers in the same process, and an HTTP API for kubectl."""

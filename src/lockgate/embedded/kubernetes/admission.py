@@ -1,4 +1,4 @@
-"""What the API adds to or refuses of an object before it is stored: namespaces, and Service addresses.
+"""Admission: checks the namespace of an object, and allocates Service addresses, before the object is stored.
 
 Sources: kube-apiserver's `pkg/registry/core/service/storage/alloc.go` and `portallocator`, kubernetes.io
 "Namespaces", "Service ClusterIP allocation".
@@ -16,9 +16,7 @@ from lockgate.resources.model import JsonObject, Kind, ObjectKey
 NAMESPACES = Kind(group="", versions=("v1",), kind="Namespace", plural="namespaces", namespaced=False)
 UNDELETABLE_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 
-_CLUSTER_IPS = IPv4Network(
-    "10.100.0.0/16"
-)  # EKS' choice where a VPC is not in 10/8: "Amazon EKS networking requirements"
+_CLUSTER_IPS = IPv4Network("10.100.0.0/16")  # EKS's choice for a VPC outside 10/8: "Amazon EKS networking requirements"
 _NODE_PORTS = range(30000, 32768)
 
 
@@ -27,7 +25,7 @@ def namespace_key(name: str) -> ObjectKey:
 
 
 def require_namespace(storage: Storage, kind: Kind, key: ObjectKey) -> None:
-    """Raise unless objects may be created in the key's namespace."""
+    """Raises unless objects may be created in the key's namespace."""
     if not kind.namespaced:
         return
     namespace = storage.get(namespace_key(key.namespace))
@@ -42,10 +40,10 @@ def require_namespace(storage: Storage, kind: Kind, key: ObjectKey) -> None:
 
 
 class ServiceAddresses:
-    """Cluster IPs and node ports, each held by one Service. A Service without wishes gets the same ones every run.
+    """Allocates cluster IPs and node ports. A Service that requests no particular ones gets the same ones in every run.
 
-    The real allocators pick at random; here the choice hangs on the Service's and the port's name alone (and, in a
-    collision, on who came first), so that an edge started again has the ports it had.
+    The real allocators choose at random. Here the choice depends only on the names of the Service and the port (and,
+    for collisions, on the order of creation), so that an edge has the same ports after a restart.
     """
 
     def __init__(self) -> None:
@@ -54,7 +52,7 @@ class ServiceAddresses:
         self._held: dict[ObjectKey, tuple[str, tuple[tuple[int, str], ...]]] = {}
 
     def assign(self, kind: Kind, key: ObjectKey, before: JsonObject | None, body: JsonObject) -> JsonObject:
-        """`body` with the addresses that its type asks for. Raises `Invalid` for one that is taken or out of range."""
+        """`body` with the addresses that its type requires. Raises `Invalid` for one that is in use or out of range."""
         spec = dict(body.get("spec") or {})
         earlier = (before or {}).get("spec") or {}
         service_type = spec.get("type") or "ClusterIP"
@@ -71,7 +69,7 @@ class ServiceAddresses:
         return {**body, "spec": spec}
 
     def hold(self, key: ObjectKey, body: JsonObject | None) -> None:
-        """Note what a Service has now; None when it is gone."""
+        """Records a Service's addresses; None if it was deleted."""
         ip, ports = self._held.pop(key, ("", ()))
         self._ips.pop(ip, None)
         for port in ports:
@@ -115,7 +113,7 @@ class ServiceAddresses:
         return "provided IP is already allocated" if self._ips.get(wish, key) != key else ""
 
     def _free_ip(self, kind: Kind, key: ObjectKey) -> str:
-        size = _CLUSTER_IPS.num_addresses - 257  # the first 256 are left to those who ask by number, as upstream does
+        size = _CLUSTER_IPS.num_addresses - 257  # the first 256 are reserved for explicit requests, as upstream
         start = _hash(key.namespace, key.name)
         for step in range(size):
             ip = str(IPv4Address(int(_CLUSTER_IPS.network_address) + 256 + (start + step) % size))
@@ -139,7 +137,7 @@ class ServiceAddresses:
             if number:
                 if not wants_ports:
                     cause = Cause(field, "Forbidden: may not be used when `type` is 'ClusterIP'", "FieldValueForbidden")
-                    if earlier.get("type") in ("NodePort", "LoadBalancer"):  # changing the type takes them away
+                    if earlier.get("type") in ("NodePort", "LoadBalancer"):  # a change of the type removes them
                         port = {name: value for name, value in port.items() if name != "nodePort"}
                     else:
                         raise invalid(kind, key.name, [cause])

@@ -1,4 +1,4 @@
-"""The warnings that a client gets beside the object that it wrote: kubectl prints them."""
+"""Warnings in the answer to a write, which kubectl prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lockgate.resources.model import JsonObject, Resource
 
 
 def warnings(storage: Storage, model: type[Resource], body: JsonObject, *, subresource: bool) -> Iterator[str]:
-    """What admission webhooks warn of; what the object asks for and nothing on this machine does."""
+    """Warnings of admission webhooks, and about fields that have no effect on this machine."""
     for error in validation.warnings(model.model_validate(body)):
         yield str(error)
     if subresource:
@@ -28,7 +28,7 @@ def warnings(storage: Storage, model: type[Resource], body: JsonObject, *, subre
 
 
 def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
-    """Whether a row of this scope is about the object, by the others that there are."""
+    """Whether a row of this scope applies to the object, given the other objects."""
     match scope:
         case None:
             return True

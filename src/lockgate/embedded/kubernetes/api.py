@@ -1,4 +1,4 @@
-"""The HTTP surface of the store: an ASGI application that kubectl, helm and client libraries take for a cluster."""
+"""The HTTP API of the store: an ASGI application that serves kubectl, helm and client libraries like a cluster."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from lockgate.resources.kinds import ServiceAccount
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 
-# What clients may see: kubectl dispatchers run the kubectl of this version.
+# Clients read it: kubectl dispatchers run the kubectl of this version.
 VERSION = {
     "major": "1",
     "minor": "32",
@@ -64,12 +64,12 @@ _PATHS = (
     "/readyz",
     "/version",
 )
-# Readable without a token, as `system:public-info-viewer` may: probes and version checks carry none.
+# Readable without a token, as for `system:public-info-viewer`, because probes and version checks send none.
 _PUBLIC = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 
 
 class KubernetesApi:
-    """One API over one store. `token` is the bearer token that every request must carry."""
+    """One API over one store. Every request must have the bearer token `token`."""
 
     def __init__(self, store: Store, *, token: str) -> None:
         self._store = store
@@ -85,7 +85,7 @@ class KubernetesApi:
     async def start(
         self, port: int = 0, certificate: tuple[Path, Path] | None = None, *, host: str = "127.0.0.1"
     ) -> None:
-        """Serve until `stop`; with a (chain, key) over TLS. Raises `embedded.http.PortInUse`."""
+        """Serves until `stop`, over TLS if given (chain, key). Raises `embedded.http.PortInUse`."""
         self._server = await serve(self, host=host, port=port, certificate=certificate)
         self._scheme = "https" if certificate else "http"
 
@@ -116,15 +116,15 @@ class KubernetesApi:
                 result = await result.answer()
         except ApiError as error:
             result = refusal(error)
-        except Exception as error:  # a fault of ours: tell the client that, and the log everything
+        except Exception as error:  # an internal error: the client gets its summary, the log its traceback
             logging.getLogger("lockgate.kubernetes").exception("%s %r", scope.get("method"), scope.get("path"))
             result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
         await send_answer(send, request, result)
 
     def _authenticate(self, request: Request) -> JsonObject:
-        """Who asks, as SelfSubjectReview shows it: the holder of the kubeconfig, or a service account.
+        """The user of a request, in the form of SelfSubjectReview: the holder of the kubeconfig, or a service account.
 
-        Nothing depends on who it is, because RBAC is not served: each may do everything.
+        RBAC is not served, so every user may do everything.
         """
         if request.path in _PUBLIC:
             return {}
@@ -200,7 +200,7 @@ class KubernetesApi:
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
     def _question(self, request: Request, found: Target, asking: JsonObject) -> Answer:
-        """Who am I and what may I do: whoever holds a token may do everything."""
+        """Answers reviews of identity and access. Every holder of a token may do everything."""
         kind = next((kind for kind in QUESTIONS if (kind.group, kind.plural) == (found.group, found.plural)), None)
         if kind is None or found.version not in kind.versions or found.name:
             raise NotFound("the server could not find the requested resource")
@@ -226,28 +226,30 @@ class KubernetesApi:
         if self.watches >= _WATCHES:
             raise TooManyRequests("too many watches, please try again later")
         chunks = lines(self._store.storage, watch)
-        first = await anext(chunks)  # a revision that is forgotten is refused before the answer starts
+        first = await anext(chunks)  # an expired revision is refused before the answer starts
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
         self.watches += 1
         gone = asyncio.ensure_future(_gone(receive))
         stopping = asyncio.ensure_future(self._stopping.wait())
-        telling = asyncio.ensure_future(_tell(first, chunks, send, headers))
+        sending = asyncio.ensure_future(_send_stream(first, chunks, send, headers))
         try:
-            await asyncio.wait({telling, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if telling.done() and (error := telling.exception()):  # too late to answer with it
+            await asyncio.wait({sending, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and (error := sending.exception()):  # too late for an error response
                 logging.getLogger("lockgate.kubernetes").error("a watch of %s", watch.kind.plural, exc_info=error)
         finally:
             self.watches -= 1
-            for task in (gone, stopping, telling):
+            for task in (gone, stopping, sending):
                 task.cancel()
-            await asyncio.gather(gone, stopping, telling, return_exceptions=True)
+            await asyncio.gather(gone, stopping, sending, return_exceptions=True)
             await chunks.aclose()
         if not gone.done() or gone.cancelled():
-            with suppress(Exception):  # whoever is still there sees the stream end
+            with suppress(Exception):  # a client that is still connected sees the end of the stream
                 await send({"type": "http.response.body", "body": b""})
 
 
-async def _tell(first: bytes, chunks: AsyncIterator[bytes], send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+async def _send_stream(
+    first: bytes, chunks: AsyncIterator[bytes], send: Send, headers: list[tuple[bytes, bytes]]
+) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": first, "more_body": True})
     async for chunk in chunks:

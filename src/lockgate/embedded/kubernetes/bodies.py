@@ -1,4 +1,4 @@
-"""What clients send, decoded: JSON, YAML, and the protobuf that kubectl's typed commands insist on."""
+"""Decodes request bodies: JSON, YAML, and the protobuf that kubectl's typed commands send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.resources.status import BadRequest
 from lockgate.resources.unicode import ESCAPED_SURROGATE, without_surrogates
 
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-_DEEPEST = 200  # no manifest is deeper; Python's own recursion is
+_DEEPEST = 200  # no real manifest is deeper, and Python's recursion limit is higher
 
 
 def manifest(request: Request) -> JsonObject:
@@ -33,7 +33,7 @@ def manifest(request: Request) -> JsonObject:
 
 
 def optional_manifest(request: Request) -> JsonObject:
-    """As `manifest`; an empty body is an empty object (DeleteOptions need none)."""
+    """Like `manifest`, but an empty body is an empty object, as DeleteOptions are optional."""
     return manifest(request) if request.body.strip() else {}
 
 
@@ -42,7 +42,7 @@ def patch(request: Request) -> Any:
 
 
 def from_yaml(text: bytes) -> Any:
-    """One document of YAML (JSON is YAML). Aliases are refused: a few lines of them can stand for gigabytes."""
+    """One YAML document (JSON is YAML). Aliases are refused, because a few lines of them can expand to gigabytes."""
     import yaml
 
     if text.lstrip()[:1] == b"{":
@@ -51,8 +51,8 @@ def from_yaml(text: bytes) -> Any:
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
             raise BadRequest("error converting YAML to JSON: aliases are not accepted")
-        value = yaml.load(text, loader)  # noqa: S506  one of the safe ones
-        # Dates and the like become what JSON can say; what it cannot say, such as infinity, is refused.
+        value = yaml.load(text, loader)  # noqa: S506  a safe loader
+        # Dates and the like are converted to JSON's types. Values that JSON lacks, such as infinity, are refused.
         return _json(json.dumps(value, default=str, allow_nan=False).encode())
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise BadRequest(f"error converting YAML to JSON: {error}") from error
@@ -65,7 +65,7 @@ def unsupported(accepted: str) -> UnsupportedMediaType:
 
 
 def _json(text: bytes) -> Any:
-    """As Go's decoder reads it: bytes that are not UTF-8, and lone surrogates, become U+FFFD."""
+    """Decodes like Go: invalid UTF-8 and lone surrogates become U+FFFD."""
     decoded = text.decode("utf-8", "replace")
     try:
         value = json.loads(decoded, parse_constant=_no_constant, parse_float=_finite)
@@ -87,7 +87,7 @@ def _finite(text: str) -> float:
 
 
 def check_depth(value: Any) -> None:
-    """Raises `BadRequest` for a value that is nested deeper than any manifest."""
+    """Raises `BadRequest` for a value that is nested deeper than `_DEEPEST`."""
     if _depth(value) > _DEEPEST:
         raise BadRequest(f"exceeded max depth {_DEEPEST}")
 

@@ -1,4 +1,4 @@
-"""Which kinds the API serves: the typed ones, those that are only kept, and those that come while it runs."""
+"""The kinds that the API serves: typed ones, ones that are only stored, and ones that are added at runtime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lockgate.resources.model import Kind, Resource
 
 
 class Unstructured(Resource):
-    """An object of a kind without a typed model: every field is kept as it came."""
+    """An object of a kind without a typed model. All its fields are stored unchanged."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
@@ -22,7 +22,7 @@ def unstructured(kind: Kind) -> type[Resource]:
 
 
 def guess(api_version: str, kind: str, *, namespaced: bool | None = None) -> Kind:
-    """A kind that nobody defined: its plural by English, cluster-scoped where its name says ``Cluster``."""
+    """An undefined kind: its plural is guessed, and it is cluster-scoped if its name starts with ``Cluster``."""
     group, _, version = api_version.rpartition("/")
     if namespaced is None:
         namespaced = not kind.startswith("Cluster")
@@ -30,7 +30,7 @@ def guess(api_version: str, kind: str, *, namespaced: bool | None = None) -> Kin
 
 
 def is_built_in(group: str) -> bool:
-    """Whether a group is Kubernetes' own: its kinds merge strategically, and no CRD may define them."""
+    """Whether a group is built in: its kinds support strategic merge, and no CRD may define them."""
     return "." not in group or group in _BUILT_IN
 
 
@@ -40,7 +40,7 @@ class Catalogue:
     def __init__(self, models: Iterable[type[Resource]]) -> None:
         self._models: dict[tuple[str, str], type[Resource]] = {}
         self._paths: dict[tuple[str, str, str], type[Resource]] = {}
-        self.revision = 0  # grows with each change, so that documents about kinds can be kept by it
+        self.revision = 0  # increases with each change; caches of documents use it as a key
         for model in models:
             self.add(model)
 
@@ -48,7 +48,7 @@ class Catalogue:
         return iter(self._models.values())
 
     def add(self, model: type[Resource]) -> None:
-        """Serve a kind; one of the same name that is there already goes."""
+        """Serves a kind, in place of an existing one of the same name."""
         self.remove(*model.KIND.group_kind)
         self._models[model.KIND.group_kind] = model
         for version in model.KIND.versions:
@@ -63,7 +63,7 @@ class Catalogue:
             self.revision += 1
 
     def touch(self) -> None:
-        """Something that documents tell of a kind has changed."""
+        """Call this after a change of a kind that affects documents."""
         self.revision += 1
 
     def by_kind(self, group: str, kind: str) -> type[Resource] | None:
@@ -104,7 +104,7 @@ def _kept(
     )
 
 
-# What manifests of real clusters bring along, has no typed model, and nothing here acts on.
+# Kinds in manifests of real clusters that have no typed model, and no effect here.
 # Source: `kubectl api-resources` of 1.32.
 KEPT: tuple[Kind, ...] = (
     _kept("", "v1", "LimitRange", "limitranges", "limits", status=False),

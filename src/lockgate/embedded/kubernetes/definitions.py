@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions that a user applies: the kinds that they bring, from then on served like any other."""
+"""CustomResourceDefinitions of users: the kinds that they define are served like any other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AGE = Column("Age", ".metadata.creationTimestamp", type="date")
 
 
 class Definitions:
-    """Follows the stored definitions. A kind with a typed model keeps that; its definition is only kept."""
+    """Follows the stored definitions. The definition of a kind with a typed model is stored without effect."""
 
     def __init__(self, catalogue: Catalogue, schemas: Schemas, writes: Writes, clock: Callable[[], datetime]) -> None:
         self._catalogue = catalogue
@@ -77,7 +77,7 @@ class _Column(Model):
 
 
 class _Schema(Model):
-    """The keywords of a schema that `structural` takes for granted."""
+    """Checks the schema keywords on which `structural` relies."""
 
     type: str = ""
     properties: dict[str, _Schema] = Field(default_factory=dict)
@@ -124,11 +124,11 @@ class _Spec(Model):
 
 
 def refusals(body: JsonObject) -> list[FieldError]:
-    """What is wrong with a definition, as far as serving it depends on it."""
+    """The faults of a definition that prevent serving it."""
     try:
         spec = _Spec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        # Entries that are wrong do not count for the length of their list, and make it too short.
+        # Invalid entries are not counted in the length of their list, which then seems too short.
         return [
             _fault(one) for one in error.errors(include_url=False) if one["type"] != "too_short" or not one["input"]
         ]
@@ -163,7 +163,7 @@ def _fault(error: ErrorDetails) -> FieldError:
             return field_errors.wrong_type(path, value, expected)
 
 
-# By the beginning of pydantic's error types.
+# By the prefix of pydantic's error types.
 _TYPES = {
     "string": "string",
     "int": "integer",
@@ -176,7 +176,7 @@ _TYPES = {
 
 
 def _kind(spec: JsonObject) -> Kind:
-    """The stored version comes first, the other served ones after it."""
+    """The storage version first, then the other served versions."""
     names = spec["names"]
     versions = sorted(spec["versions"], key=lambda one: not one.get("storage"))
     served = [one["name"] for one in versions if one.get("served", True)]

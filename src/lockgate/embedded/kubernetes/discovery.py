@@ -1,4 +1,4 @@
-"""What the API serves, told to clients: aggregated and legacy discovery documents.
+"""Discovery: aggregated and legacy documents of the kinds that the API serves.
 
 Sources: kubernetes.io "API Discovery"; apidiscovery.k8s.io/v2 and meta/v1 of the API reference.
 """
@@ -15,7 +15,7 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _ON_SUBRESOURCES = ("get", "patch", "update")
 
-# Kinds that are questions: created, answered, kept nowhere.
+# Review kinds: they are created and answered, but not stored.
 QUESTIONS = (
     Kind("authentication.k8s.io", ("v1",), "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
     Kind("authentication.k8s.io", ("v1",), "TokenReview", "tokenreviews", namespaced=False),
@@ -25,7 +25,7 @@ QUESTIONS = (
 
 
 class Discovery:
-    """Documents are made when first asked for and kept until a kind comes or goes."""
+    """Documents are created at their first request, and cached until a kind is added or removed."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -33,7 +33,7 @@ class Discovery:
         self._revision = -1
 
     def document(self, path: str, *, aggregated: bool) -> JsonObject | None:
-        """The document at ``/api``, ``/apis``, ``/api/v1``, ``/apis/G`` or ``/apis/G/V``; None if there is none."""
+        """The document at ``/api``, ``/apis``, ``/api/v1``, ``/apis/G`` or ``/apis/G/V``; None for other paths."""
         if self._revision != self._catalogue.revision:
             self._made.clear()
             self._revision = self._catalogue.revision
@@ -66,7 +66,7 @@ class Discovery:
         return None
 
     def _groups(self) -> dict[str, list[Kind]]:
-        """Kinds by group, in the order in which clients prefer groups: Kubernetes' own, then the others."""
+        """Kinds by group, in the order of clients' preference: built-in groups, then the others."""
         found: dict[str, list[Kind]] = {}
         for kind in [*(model.KIND for model in self._catalogue), *QUESTIONS]:
             found.setdefault(kind.group, []).append(kind)

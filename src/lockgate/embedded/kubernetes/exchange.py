@@ -1,4 +1,4 @@
-"""One HTTP request to the API as a value, and its answers: JSON, a stream of JSON lines, or a `Status`."""
+"""An HTTP request to the API as a value, and its answers: JSON, a stream of JSON lines, or a `Status`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, BadRequest
 from lockgate.resources.unicode import visible
 
-_AT_ONCE = 50  # items that are made without a pause
-_CHUNK = 256 * 1024  # bytes of a body that are handed over without one
+_AT_ONCE = 50  # items that are encoded without a pause
+_CHUNK = 256 * 1024  # bytes of a body that are sent without a pause
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
 
 
@@ -50,7 +50,7 @@ class Timeout(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` without trailing slashes; header names in lower case; of a repeated parameter the first counts."""
+    """`path` has no trailing slashes. Header names are in lower case. Only the first of repeated parameters counts."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Request:
     body: bytes = b""
 
     def flag(self, name: str) -> bool:
-        """A boolean parameter, as Go and Python clients spell it."""
+        """A boolean parameter, in the spellings of Go and Python clients."""
         value = self.query.get(name, "").lower()
         if value not in ("", "0", "1", "f", "t", "false", "true"):
             raise BadRequest(f'strconv.ParseBool: parsing "{self.query[name]}": invalid syntax')
@@ -92,9 +92,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An answer that may be long: `items` are made one after the other, and written under `name` into `head`.
+    """An answer that may be long: `items` are encoded one by one, and inserted as `name` into `head`.
 
-    `head` is asked when all items are there.
+    `head` is called after the last item.
     """
 
     head: Callable[[], JsonObject]
@@ -102,7 +102,7 @@ class Listing:
     items: Iterable[bytes]
 
     async def answer(self) -> Answer:
-        """Other requests get their turn in between."""
+        """Pauses regularly, so that other requests are served in between."""
         made: list[bytes] = []
         for item in self.items:
             made.append(item)
@@ -124,12 +124,12 @@ def refusal(error: ApiError) -> Answer:
 
 
 def encoded(value: Any) -> bytes:
-    # No entrance lets a lone surrogate in; should one get here all the same, it must not fail every later answer.
+    # Decoders reject lone surrogates. Should one get here nevertheless, it must not break all later answers.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 async def read(scope: Scope, receive: Receive) -> Request:
-    """Raises `TooLarge`, and `BadRequest` for a request that is no request."""
+    """Raises `TooLarge`, and `BadRequest` for a request that is incomplete or invalid."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     parts: list[bytes] = []
     size = 0
@@ -160,7 +160,7 @@ async def read(scope: Scope, receive: Receive) -> Request:
 async def send_answer(send: Send, request: Request | None, result: Answer) -> None:
     headers = [("content-type", result.content_type), ("cache-control", "no-cache, private"), *result.headers]
     body = result.body
-    # As kube-apiserver: only what is worth it, and only to those who ask.
+    # Like kube-apiserver, compresses only large answers, and only if the client accepts it.
     if len(body) > 128 * 1024 and request is not None and "gzip" in request.headers.get("accept-encoding", ""):
         body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
         headers += [("content-encoding", "gzip"), ("vary", "Accept-Encoding")]
@@ -175,10 +175,10 @@ async def send_answer(send: Send, request: Request | None, result: Answer) -> No
 
 
 def _warnings(texts: Sequence[str]) -> Iterator[str]:
-    """The values of `Warning` headers: RFC 7234, section 5.5, as apimachinery's `util/net` writes it.
+    """The values of `Warning` headers: RFC 7234, section 5.5, in the form of apimachinery's `util/net`.
 
-    When all are longer than 4 KiB together, as kube-apiserver does, each is cut to 256 characters, and those that
-    still do not fit are left out.
+    If all together are longer than 4 KiB, each is cut to 256 characters, and those that still do not fit are omitted,
+    as in kube-apiserver.
     """
     room = _WARNINGS
     cut = sum(map(len, texts)) > _WARNINGS

@@ -1,8 +1,8 @@
-"""What goes because something else went, or because its time is up.
+"""Deletes objects whose owner or namespace was deleted, and expired Events.
 
-In a cluster the garbage collector and the namespace controller delete while the API answers. Here a little is deleted
-at once, so that a small namespace or an owner with a few dependents is gone when the request is answered, and the rest
-in slices, between which everything else gets its turn.
+In a cluster, the garbage collector and the namespace controller delete in the background. Here the first deletions
+happen at once, so that a small namespace, or an owner with few dependents, is gone before the request is answered. The
+rest are deleted in batches, with pauses for other work.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lockgate.resources.model import ObjectKey
 
 log = logging.getLogger("lockgate.kubernetes")
 
-AT_ONCE: Final = 30  # deletions: some milliseconds
+AT_ONCE: Final = 30  # deletions, which take some milliseconds
 EVENT_TTL: Final = timedelta(hours=1)  # kube-apiserver's `--event-ttl`
-EVENTS_KEPT: Final = 500  # and as many as there are other objects
+EVENTS_KEPT: Final = 500  # plus the number of other objects
 
 
 class Garbage:
-    """Deletions that wait for their turn."""
+    """The queue of deletions."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
@@ -37,8 +37,8 @@ class Garbage:
         self._arrived.set()
 
     def collect(self) -> None:
-        """Do some of the deletions, and of those that they lead to."""
-        if self._collecting:  # the call further up the stack goes on with it
+        """Performs some deletions, and those that follow from them."""
+        if self._collecting:  # the outer call continues with it
             return
         self._collecting = True
         try:
@@ -50,7 +50,7 @@ class Garbage:
             self._collecting = False
 
     async def run(self) -> None:
-        """For ever: do what is left over."""
+        """Runs until cancelled: performs the remaining deletions."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -58,13 +58,15 @@ class Garbage:
                 began = time.monotonic()
                 try:
                     self.collect()
-                except Exception as error:  # one object that cannot be deleted does not keep the others
+                except Exception as error:  # one failed deletion must not prevent the others
                     log.exception("cannot delete garbage: %s", error)
-                await asyncio.sleep(time.monotonic() - began)  # as long as it took: half of the time is for others
+                await asyncio.sleep(
+                    time.monotonic() - began
+                )  # as long as it took, so that half of the time is left for other work
 
 
 class Expiry:
-    """When Events go: an hour after they were written last, or when there are too many."""
+    """Deletes Events an hour after their last write, or when there are too many."""
 
     def __init__(self) -> None:
         self._expires: OrderedDict[ObjectKey, datetime] = OrderedDict()
@@ -77,7 +79,7 @@ class Expiry:
         self._expires.pop(key, None)
 
     def next_due(self, now: datetime, others: int) -> ObjectKey | None:
-        """The Event to delete next, if any is due, beside `others` objects."""
+        """The next Event to delete, if any is due; `others` is the number of other objects."""
         for key, expires in self._expires.items():
             return key if expires <= now or len(self._expires) > EVENTS_KEPT + others else None
         return None

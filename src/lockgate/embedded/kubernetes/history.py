@@ -1,9 +1,9 @@
-"""What happened to the objects of one kind, for those who watch it.
+"""The history of changes to the objects of one kind, for watches.
 
-A reader is somewhere in the history and moves forward. What the slowest reader has still to see is kept as it was
-written, typed values included, and shared by all. What everybody has seen is only good for a client that comes back
-with an old resourceVersion, so it is kept as JSON text, and no more of it than `KEPT_CHANGES` and `KEPT_BYTES`:
-whoever is further behind lists again, as with a real API server's watch cache.
+Each reader has a position in the history and moves forward. Changes that some reader has not seen yet are kept as they
+were written, with typed values, and shared by all readers. Changes that all readers have seen are needed only by
+clients that return with an old resourceVersion. So they are kept as JSON text, up to `KEPT_CHANGES` and `KEPT_BYTES`.
+A client that is further behind must list again, as with a real API server's watch cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final, Literal
 from lockgate.embedded.kubernetes.refusals import too_old
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 
-# Of each kind. A real API server keeps at least 100 changes, and at least those of the last 75 seconds.
+# Per kind. A real API server keeps at least 100 changes, and at least those of the last 75 seconds.
 KEPT_CHANGES: Final = 1024
 KEPT_BYTES: Final = 128 * 1024
 
@@ -27,7 +27,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Stored:
-    """One revision of an object, with its parsed value and its JSON text made once and kept beside it."""
+    """One revision of an object. Its parsed value and its JSON text are created once and cached."""
 
     __slots__ = ("_encoded", "_json", "_parsed", "key", "revision")
 
@@ -59,20 +59,20 @@ class Stored:
         return parsed
 
     def encoded(self, api_version: str) -> bytes:
-        """The object as JSON text, in the version of its group that a client asked for."""
+        """The object as JSON text, in the requested version of its group."""
         if self._encoded is not None and self._encoded[0] == api_version:
             return self._encoded[1]
         body = self.json
         if body.get("apiVersion") != api_version:
             body = {**body, "apiVersion": api_version}
-        # See `exchange.encoded`: one object that cannot be written must not fail the list of all.
+        # See `exchange.encoded`: one object that cannot be encoded must not break the whole list.
         text = _encode(body).encode("utf-8", "replace")
         if self._json is not None:
             self._encoded = (api_version, text)
         return text
 
     def as_text(self) -> Stored:
-        """The same, with nothing kept but the text: everything else is made again when it is asked for."""
+        """The same revision, with only the text kept. Everything else is created again on demand."""
         if self._json is None:
             return self
         text = Stored(self.key, self._json, self.revision)
@@ -83,12 +83,12 @@ class Stored:
 
     @property
     def size(self) -> int:
-        """Bytes of its text, where that was made."""
+        """The size of the text in bytes, if it was created."""
         return len(self._encoded[1]) if self._encoded else 0
 
 
 class Event:
-    """A change of one object. A deletion's `object` is the last state under the deletion's own revision."""
+    """A change of one object. For a deletion, `object` is the last state, with the deletion's revision."""
 
     __slots__ = ("object", "previous", "revision", "type")
 
@@ -101,21 +101,21 @@ class Event:
         self.previous = previous
 
     def keep_as_text(self) -> int:
-        """Forget all but JSON text; how many bytes that is. What it was before is the text of an earlier event."""
+        """Drops everything except the JSON text, and returns its size in bytes. An earlier event has the old text."""
         self.previous = self.previous.as_text() if self.previous else None
         self.object = self.object.as_text()
         return self.object.size
 
 
 class History:
-    """The last changes of one kind. `limit` is how many a reader may be behind."""
+    """The last changes of one kind. A reader may be at most `limit` changes behind."""
 
     def __init__(self, forgotten: int, limit: int) -> None:
         self._events: list[Event] = []
-        self._forgotten = forgotten  # the newest revision that is remembered no longer
+        self._forgotten = forgotten  # the newest revision that is no longer kept
         self._limit = limit
-        self._seen = 0  # how many of the events every reader has seen
-        self._sizes: list[int] = []  # of these, in bytes
+        self._seen = 0  # the number of events that all readers have seen
+        self._sizes: list[int] = []  # their sizes in bytes
         self._bytes = 0
         self._readers: list[Reader] = []
         self._next: asyncio.Future[None] | None = None
@@ -126,7 +126,7 @@ class History:
 
     def append(self, event: Event) -> None:
         self._events.append(event)
-        if len(self._events) > 2 * self._limit:  # half at a time: forgetting one by one would move the rest each time
+        if len(self._events) > 2 * self._limit:  # half at a time, since dropping one would move all others
             self._forget(self._limit)
         self.tidy()
         if self._next is not None:
@@ -136,7 +136,7 @@ class History:
 
     @contextmanager
     def reading(self, revision: int) -> Iterator[Reader]:
-        """A reader after `revision`. Raises `Expired` when that is forgotten."""
+        """A reader that starts after `revision`. Raises `Expired` if that is no longer kept."""
         self.since(revision)
         reader = Reader(self, revision)
         self._readers.append(reader)
@@ -147,7 +147,7 @@ class History:
             self.tidy()
 
     def since(self, revision: int) -> list[Event]:
-        """What happened after `revision`, oldest first. Raises `Expired` when that is forgotten."""
+        """The changes after `revision`, oldest first. Raises `Expired` if that is no longer kept."""
         if revision < self._forgotten:
             raise too_old(revision, self._forgotten)
         return self._events[self._position(revision) :]
@@ -158,14 +158,14 @@ class History:
         return self._next
 
     def tidy(self) -> None:
-        """Keep as text what every reader has seen, and not too much of it."""
+        """Converts events that all readers have seen to text, and drops the oldest."""
         slowest = min((reader.revision for reader in self._readers), default=self.latest)
         while self._seen < len(self._events) and self._events[self._seen].revision <= slowest:
             size = self._events[self._seen].keep_as_text()
             self._sizes.append(size)
             self._bytes += size
             self._seen += 1
-        # A quarter more than is kept, so that each time many are forgotten at once.
+        # Exceeds the limit by a quarter before it drops any, so that many are dropped at once.
         if self._seen * 4 > KEPT_CHANGES * 5 or self._bytes * 4 > KEPT_BYTES * 5:
             count, rest = 0, self._bytes
             while self._seen - count > KEPT_CHANGES or rest > KEPT_BYTES:
@@ -185,23 +185,23 @@ class History:
 
 
 class Reader:
-    """Somebody who follows a kind; `revision` is that of the last change they are done with."""
+    """A reader of a kind's changes; `revision` is that of the last change that it has processed."""
 
     def __init__(self, history: History, revision: int) -> None:
         self.revision = revision
         self._history = history
 
     def events(self) -> list[Event]:
-        """What has happened since, oldest first. Raises `Expired` for one who is too far behind."""
+        """The changes since then, oldest first. Raises `Expired` if the reader is too far behind."""
         return self._history.since(self.revision)
 
     def done(self, revision: int) -> None:
-        """Everything up to `revision` has been dealt with."""
+        """Marks all changes up to `revision` as processed."""
         self.revision = revision
         self._history.tidy()
 
     async def changed(self, timeout: float | None = None) -> None:
-        """Return once there is something to see, at once if there is, or after `timeout` seconds."""
+        """Returns as soon as there is a change, or after `timeout` seconds."""
         if self._history.latest <= self.revision:
-            # `wait` does not cancel what it waits for: the future is shared by all who wait for this kind.
+            # `asyncio.wait` does not cancel the future, which all readers of this kind share.
             await asyncio.wait([self._history.next_change()], timeout=timeout)

@@ -1,4 +1,4 @@
-"""Fields that stay as they were written: what the API and its webhooks refuse of a change that is right by itself.
+"""Immutable fields: the API and webhooks refuse changes of them, even if the new object is valid by itself.
 
 Sources: `ValidateSecretUpdate`, `ValidateDeploymentUpdate` and the like in kube-apiserver's validation; cert-manager's
 `internal/apis/{certmanager,acme}/validation`; the load balancer controller's `targetgroupbinding_validator.go`.
@@ -17,7 +17,7 @@ _CERT_MANAGER = "webhook.cert-manager.io"
 
 
 def refusals(kind: Kind, old: JsonObject, new: JsonObject) -> list[FieldError]:
-    """What is wrong with `new` in the place of `old`; both are valid by themselves."""
+    """The faults of `new` as a replacement of `old`. Both are valid by themselves."""
     rule = _RULES.get(kind.group_kind)
     return list(rule(old, new)) if rule else []
 
@@ -80,7 +80,7 @@ def _target_group_binding(old: JsonObject, new: JsonObject) -> Iterator[FieldErr
     changed = [
         f"spec.{name}"
         for name in ("targetGroupARN", "targetType", "ipAddressType", "vpcID")
-        # What was left out may be filled in later, as the controller's mutating webhook does.
+        # Omitted fields may be set later, as the controller's mutating webhook does.
         if (before := _at(old, "spec", name)) and before != _at(new, "spec", name)
     ]
     if changed:

@@ -1,6 +1,6 @@
 """The JSONPath of printer columns: ``.status.conditions[?(@.type=="Ready")].status``, ``.spec.hosts[0]``.
 
-Source: kubernetes.io "JSONPath Support", as far as CRDs' `additionalPrinterColumns` allow it.
+Source: kubernetes.io "JSONPath Support", limited to what CRDs' `additionalPrinterColumns` allow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Step: TypeAlias = tuple[str, Any]
 
 
 def first(path: str, body: Any) -> Any:
-    """The first value at `path`, or None. A path that is none finds nothing."""
+    """The first value at `path`, or None. An invalid path has no value."""
     values = [body]
     for step in _steps(path):
         values = [found for value in values for found in _take(step, value)]

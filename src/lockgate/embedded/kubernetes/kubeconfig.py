@@ -1,4 +1,4 @@
-"""The file that clients find the API by."""
+"""The kubeconfig for clients of the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 
 def kubeconfig(url: str, ca_pem: str | bytes, token: str, *, name: str = "lockgate", namespace: str = "default") -> str:
-    """A kubeconfig as text (JSON, which is YAML). It holds the token: write it 0600."""
+    """A kubeconfig as text (JSON, which is YAML). It contains the token: write it with mode 0600."""
     pem = ca_pem.encode() if isinstance(ca_pem, str) else ca_pem
     cluster: dict[str, str] = {"server": url}
     if pem:

@@ -1,4 +1,4 @@
-"""In what shape a client wants its answer, by its Accept header."""
+"""Content negotiation, by the Accept header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHAPES: dict[str, Shape] = {
 
 
 def shape(accept: str) -> Shape:
-    """The first offer that can be met. Raises `NotAcceptable`: answers are JSON."""
+    """The first acceptable form. All are JSON. Raises `NotAcceptable`."""
     if not accept:
         return "object"
     for offer in accept.split(","):
@@ -32,7 +32,7 @@ def shape(accept: str) -> Shape:
 
 
 def wants_aggregated(accept: str) -> bool:
-    """Whether an aggregated discovery document is preferred to a plain one."""
+    """Whether the client prefers an aggregated discovery document."""
     for offer in accept.split(","):
         media, parameters = _parsed(offer)
         if media in ("application/json", "*/*"):

@@ -1,7 +1,7 @@
-"""The OpenAPI v3 documents that kubectl validates, merges and explains by: one a group and version, made when asked.
+"""The OpenAPI v3 documents for kubectl's validation, merges and `explain`: one per group and version, on demand.
 
-kubectl reads of them: the query parameters of a kind's PATCH (are `dryRun` and `fieldValidation` served?), the
-schemas, and the patch merge keys in these.
+kubectl reads the query parameters of a kind's PATCH (whether it supports `dryRun` and `fieldValidation`), the schemas,
+and their patch merge keys.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ class Documents:
         paths = {}
         for group, version in served(self._catalogue):
             at = f"apis/{group}/{version}" if group else f"api/{version}"
-            # The hash need not be of the content, only change with it: making all documents here would be slow.
+            # The hash only has to change with the content. Hashing the content would require all documents, which is
+            # slow.
             mark = sha256(f"{at} {self._catalogue.revision}".encode()).hexdigest()[:32].upper()
             paths[at] = {"serverRelativeURL": f"/openapi/v3/{at}?hash={mark}"}
         return {"paths": paths}
 
     def document(self, path: str) -> bytes | None:
-        """The document at ``api/v1`` or ``apis/G/V`` as JSON text; None if nothing is served there."""
+        """The document at ``api/v1`` or ``apis/G/V`` as JSON text; None for other paths."""
         if self._revision != self._catalogue.revision:
             self._made.clear()
             self._revision = self._catalogue.revision

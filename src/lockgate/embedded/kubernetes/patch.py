@@ -1,4 +1,4 @@
-"""The three patches of the API as functions from an object to an object; neither argument is changed.
+"""The three patch types of the API, as functions from object to object that do not modify their arguments.
 
 Sources: RFC 6902, RFC 7396, and for strategic merge "Update API Objects in Place Using kubectl patch" and
 sig-api-machinery's "strategic-merge-patch.md".
@@ -15,17 +15,17 @@ from lockgate.embedded.kubernetes.exchange import TooLarge
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import BadRequest, Invalid
 
-# kube-apiserver's limits: operations of a JSON patch, and bytes that its copies may add.
+# kube-apiserver's limits: operations of a JSON patch, and the bytes that its copies may add.
 MOST_OPERATIONS, MOST_COPIED = 10_000, 3 * 1024 * 1024
 
 Path: TypeAlias = tuple[str, ...]
-# The field by which a list at a path merges: a name, "" for a set of scalars, None for a list that is replaced.
-# A path has field names only; positions in lists are left out.
+# The merge key of the list at a path: a field name, "" for a set of scalars, None for a list that is replaced.
+# A path has only field names, without positions in lists.
 MergeKey: TypeAlias = Callable[[Path], str | None]
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396: null removes, objects merge, all else replaces."""
+    """RFC 7396: null removes, objects are merged, other values replace."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -38,7 +38,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def json_patch(target: Any, operations: Any) -> Any:
-    """RFC 6902. Raises `BadRequest` for a patch that is none, `Invalid` for one that does not fit the object."""
+    """RFC 6902. Raises `BadRequest` for an invalid patch, `Invalid` for one that cannot be applied to the object."""
     if not isinstance(operations, list):
         raise BadRequest("error decoding patch: a JSON patch is a list of operations")
     if len(operations) > MOST_OPERATIONS:
@@ -64,7 +64,7 @@ def json_patch(target: Any, operations: Any) -> Any:
 
 
 def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Path = ()) -> Any:
-    """Merge by the schema's merge keys, with `$patch`, `$retainKeys`, `$setElementOrder` and the like."""
+    """Merges by the schema's merge keys, with `$patch`, `$retainKeys`, `$setElementOrder` and the like."""
     if not isinstance(patch, dict):
         return patch
     directive = patch.get("$patch")
@@ -109,12 +109,12 @@ def _list_in(name: str, value: Any) -> list[Any]:
     return value
 
 
-def _interleave(wanted: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
-    """`wanted` in its order, with each of `others` kept ahead of those that it stood ahead of in `before`."""
+def _interleave(patched: Sequence[Any], others: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """`patched` in its order, with each of `others` before the items that it preceded in `before`."""
     places = {place: index for index, place in enumerate(before)}
     result: list[Any] = []
     waiting = list(others)
-    for place in wanted:
+    for place in patched:
         while waiting and place in places and places[waiting[0]] < places[place]:
             result.append(waiting.pop(0))
         result.append(place)

@@ -1,8 +1,8 @@
-"""Objects that kubectl's typed commands (`create secret`, `auth can-i`, …) send as protobuf, decoded to JSON.
+"""Decodes protobuf objects of kubectl's typed commands (`create secret`, `auth can-i`, …) to JSON.
 
-They send nothing else and do not fall back. An object is the magic ``k8s\\0`` and a `runtime.Unknown` with the
-type's name and the message; the tables have the field numbers of `k8s.io/api/*/generated.proto` for the kinds that
-such commands make. Answers are JSON, which every client accepts.
+These commands send only protobuf and have no fallback. An object is the magic ``k8s\\0``, then a `runtime.Unknown`
+with the type's name and the message. The tables have the field numbers of `k8s.io/api/*/generated.proto`, for the
+kinds that such commands create. Answers are JSON, which every client accepts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lockgate.embedded.kubernetes.exchange import UnsupportedMediaType
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import BadRequest
 
-# Scalars. Go writes plain fields always and pointers only when set: a zero counts only in the latter, written "…?".
+# Scalars. Go always writes plain fields, but pointers only if set. So a zero counts only for a pointer, written "…?".
 STRING, BYTES, INT, BOOL, TIME, INT_OR_STRING = "string", "bytes", "int", "bool", "time", "intstr"
 SET_INT, SET_BOOL = "int?", "bool?"
 
@@ -32,12 +32,12 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A map from strings."""
+    """A map with string keys."""
 
     of: Type
 
 
-# A message: field numbers to JSON name and type. A nameless field's content belongs to the message around it.
+# A message: JSON name and type by field number. A field without a name is inlined into the outer message.
 Table: TypeAlias = "dict[int, tuple[str, Type]]"
 Type: TypeAlias = "str | Many | Mapped | Table"
 
@@ -226,7 +226,7 @@ _UNKNOWN: Table = {1: ("type", {1: ("apiVersion", STRING), 2: ("kind", STRING)})
 
 
 def decode(body: bytes) -> JsonObject:
-    """Raises `UnsupportedMediaType` for a kind or a field without a table, `BadRequest` for bytes that are none."""
+    """Raises `UnsupportedMediaType` for a kind or a field without a table, `BadRequest` for invalid bytes."""
     if not body.startswith(_MAGIC):
         raise BadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     try:
@@ -252,7 +252,7 @@ def _message(data: Any, table: Table, what: str) -> JsonObject:
     result: JsonObject = {}
     for number, value in _wire(data):
         if number not in table:
-            if what != "Unknown" and value not in (0, b""):  # an empty part says nothing, and Go writes them all
+            if what != "Unknown" and value not in (0, b""):  # Go writes empty parts, too; they have no meaning
                 if isinstance(value, memoryview) and _is_empty(value):
                     continue
                 raise _unsupported("", f"field {number} of {what}")
@@ -299,7 +299,7 @@ def _value(value: Any, of: Type, name: str) -> Any:
 
 
 def _is_empty(data: memoryview) -> bool:
-    """Whether a message holds nothing but empty parts: how Go writes a struct that nobody set."""
+    """Whether a message has only empty parts, which is how Go writes an unset struct."""
     try:
         return all(not value or (isinstance(value, memoryview) and _is_empty(value)) for _, value in _wire(data))
     except (IndexError, struct.error, BadRequest):

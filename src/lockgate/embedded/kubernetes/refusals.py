@@ -1,4 +1,4 @@
-"""The API's refusals in kubectl's words. Texts as apimachinery's `api/errors` words them: clients match on them."""
+"""The API's errors, with the texts of apimachinery's `api/errors`, because clients match on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lockgate.resources.status import (
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One fault of a field: `reason` is a `FieldValue…` name, `message` its text without the field's path."""
+    """One fault of a field: `reason` is a `FieldValue…` name, `message` does not include the field's path."""
 
     field: str
     message: str
@@ -72,7 +72,7 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
 
 
 class Denied(ApiError):
-    """An admission webhook says no."""
+    """An admission webhook denied the request."""
 
     def __init__(self, message: str, reason: str, code: int) -> None:
         super().__init__(message)
@@ -80,10 +80,10 @@ class Denied(ApiError):
 
 
 def denied(webhook: str, texts: Sequence[str]) -> ApiError:
-    """As the API server wraps a webhook's answer (`apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`)."""
+    """Wraps a webhook's answer like the API server (`apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`)."""
     start = f'admission webhook "{webhook}" denied the request: '
     if webhook.endswith("istio.io"):
-        # A text alone becomes 400 without a reason; several are joined as hashicorp's multierror does.
+        # A single text becomes a 400 without a reason. Several are joined like hashicorp's multierror.
         several = f"{len(texts)} errors occurred:\n" + "".join(f"\t* {text}\n" for text in texts) + "\n"
         return Denied(f"{start}configuration is invalid: {texts[0] if len(texts) == 1 else several}", "", 400)
     # controller-runtime's `Denied` is a 403.

@@ -1,6 +1,6 @@
-"""The ``/scale`` of workloads: their replicas in the one shape that `kubectl scale` knows.
+"""The ``/scale`` subresource of workloads: their replicas, in the shape that `kubectl scale` uses.
 
-Source: the API reference, autoscaling/v1 Scale. Nothing here runs replicas; the number is kept as a cluster keeps it.
+Source: the API reference, autoscaling/v1 Scale. No replicas run here. The number is only stored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def scale_of(body: JsonObject) -> JsonObject:
 
 
 def with_scale(body: JsonObject, scale: JsonObject) -> JsonObject:
-    """The workload with what a client made of its scale. Raises `BadRequest`."""
+    """The workload with the replicas of a client's Scale. Raises `BadRequest`."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
         raise BadRequest(f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0")

@@ -1,4 +1,4 @@
-"""What the API knows of a kind's fields: validation, defaults, and by what its lists merge."""
+"""Schemas of kinds: validation, defaults, and merge keys of lists."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from lockgate.resources.status import ApiError
 
 
 class Schemas:
-    """Typed kinds by their models, others by the schemas that their CRDs bring, the rest anything goes."""
+    """Typed kinds have their models, others the schemas of their CRDs. The rest accept anything."""
 
     def __init__(self) -> None:
         self._defined: dict[GroupKind, dict[str, JsonObject]] = {}
-        # What a kind is refused for beyond its schema.
+        # Checks of a kind beyond its schema.
         self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {}
 
     def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:
-        """Take `schemas` (by version) for a kind without a typed model."""
+        """Sets the `schemas` (by version) of a kind without a typed model."""
         self._defined[kind] = schemas
 
     def forget(self, kind: GroupKind) -> None:
         self._defined.pop(kind, None)
 
     def checked(self, model: type[Resource], body: JsonObject, old: JsonObject | None = None) -> Resource:
-        """The object as a typed value. Raises `Invalid` with every fault, or what an admission webhook answers.
+        """The object as a typed value. Raises `Invalid` with all faults, or an admission webhook's error.
 
-        `old` is what it replaces, of which some fields may not change.
+        `old` is the replaced object, some of whose fields are immutable.
         """
         if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
             raise refusal(model, body, found)
@@ -60,7 +60,7 @@ class Schemas:
         return [field_name(path) for path in self._unknown(model, version, body)]
 
     def pruned(self, model: type[Resource], version: str, body: JsonObject) -> JsonObject:
-        """The object without the fields that its kind does not have."""
+        """The object without unknown fields."""
         for path in reversed(self._unknown(model, version, body)):
             body = _without(body, path)
         return body
@@ -72,10 +72,10 @@ class Schemas:
         try:
             return with_defaults(body)
         except (TypeError, AttributeError, KeyError, ValueError):
-            return body  # defaults trust the shape; `checked` tells what is wrong with this one
+            return body  # defaults rely on the shape; `checked` reports the faults
 
     def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
-        """The name of a kind's schema, and all schemas that it is made of."""
+        """The name of a kind's schema, and all schemas that it references."""
         if not issubclass(model, Unstructured):
             return schema.component(model, version)
         kind = model.KIND
@@ -93,7 +93,7 @@ class Schemas:
         return name, {name: shape}
 
     def list_keys(self, model: type[Resource]) -> ListKeys:
-        """By what server-side apply merges the lists of a kind."""
+        """The merge keys of a kind's lists for server-side apply."""
         if (own := self._schema(model)) is None:
             return partial(merge_keys.list_keys, model)
         return lambda path: (
@@ -101,7 +101,7 @@ class Schemas:
         )
 
     def merge_key(self, model: type[Resource]) -> MergeKey:
-        """By what a strategic merge patch merges the lists of a kind."""
+        """The merge keys of a kind's lists for strategic merge patches."""
         return partial(merge_keys.merge_key, model)
 
     def _schema(self, model: type[Resource], version: str = "") -> JsonObject | None:
@@ -117,9 +117,9 @@ class Schemas:
 
 
 def refusal(model: type[Resource], body: JsonObject, faults: list[FieldError]) -> ApiError:
-    """What a client is told of an object with faults: the API server's own first, else one webhook's."""
+    """The error for an object with faults: the API server's own, else that of one webhook."""
     own = [fault for fault in faults if not fault.webhook]
-    # The API server looks first; only what it takes comes before a webhook.
+    # The API server validates first. Webhooks are called only for objects that it accepts.
     error = _own_refusal(model, body, own) if own else _denial(faults)
     error.path = (own or faults)[0].path
     return error
@@ -133,13 +133,13 @@ def _own_refusal(model: type[Resource], body: JsonObject, faults: list[FieldErro
 def _denial(faults: list[FieldError]) -> ApiError:
     webhook = faults[0].webhook
     texts = [_said(fault) for fault in faults if fault.webhook == webhook]
-    # Those that use field errors tell all of them; the load balancer controller's sentences end at the first.
+    # Webhooks with field errors report all of them. The load balancer controller reports only the first.
     several = webhook.endswith("istio.io") or faults[0].message.startswith(_FIELD_ERRORS)
     return denied(webhook, texts if several else texts[:1])
 
 
 def _said(fault: FieldError) -> str:
-    """Webhooks that use field errors name the field, the others have only a sentence."""
+    """Webhooks with field errors name the field. The others have only a message."""
     return str(fault) if fault.message.startswith(_FIELD_ERRORS) else fault.message
 
 

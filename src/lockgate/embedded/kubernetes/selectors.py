@@ -1,4 +1,4 @@
-"""Label and field selectors, as the API's query parameters spell them.
+"""Label and field selectors, in the syntax of the API's query parameters.
 
 Source: kubernetes.io "Labels and Selectors", "Field Selectors".
 """
@@ -48,7 +48,7 @@ def equal_labels(labels: Mapping[str, str]) -> Matches:
 
 
 def _split(text: str) -> list[str]:
-    """At commas outside parentheses."""
+    """Splits at commas outside parentheses."""
     return re.split(r",(?![^(]*\))", text)
 
 

@@ -1,6 +1,6 @@
-"""Objects by name, one revision for all of them, and what changed since when. No rules: those are `writes`.
+"""Stores objects by name, with one revision counter and a history of changes. The rules for writes are in `writes`.
 
-Stored JSON is never changed in place; a write stores another object, so readers may keep what they have got.
+Stored JSON is never modified in place. A write stores a new object, so readers may keep references to old ones.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource
 
 GroupKind: TypeAlias = tuple[str, str]
 
-# Kinds that come in great numbers and are seldom read: only their JSON text is kept.
+# Kinds with many objects that are rarely read. Only their JSON text is kept.
 _KEPT_AS_TEXT = frozenset({("", "Event")})
 
 
 class Storage:
-    """`first_revision` should exceed any that an earlier run gave out, so that its clients' watches expire.
+    """`first_revision` should be greater than all revisions of earlier runs, so that their clients' watches expire.
 
-    `history` is how many changes of a kind a slow reader may be behind.
+    A reader may be at most `history` changes of a kind behind.
     """
 
     def __init__(self, *, first_revision: int = 1, history: int = 4096) -> None:
@@ -48,7 +48,7 @@ class Storage:
         return collection.sorted(namespace) if collection else []
 
     def snapshot(self) -> dict[GroupKind, dict[tuple[str, str], Stored]]:
-        """All objects as they are now, by kind, and by namespace and name. Later writes do not change it."""
+        """A snapshot of all objects, by kind, and by namespace and name. Later writes do not change it."""
         return {kind: dict(collection.objects) for kind, collection in self._collections.items()}
 
     def count(self, kind: GroupKind) -> int:
@@ -56,9 +56,9 @@ class Storage:
         return len(collection.objects) if collection else 0
 
     def put(self, key: ObjectKey, body: JsonObject, parsed: Resource | None = None) -> Stored:
-        """Store `body` under the next revision, which becomes its resourceVersion.
+        """Stores `body` with the next revision as its resourceVersion.
 
-        `parsed` is its typed value, where the caller has it with that very resourceVersion.
+        `parsed` is its typed value, if the caller has it with this resourceVersion.
         """
         kind = (key.group, key.kind)
         previous = self.get(key)
@@ -78,11 +78,11 @@ class Storage:
         return gone
 
     def reading(self, kind: GroupKind, revision: int) -> AbstractContextManager[Reader]:
-        """Follow what happens to a kind after `revision`. Entering raises `Expired` when that is forgotten."""
+        """Follows the changes of a kind after `revision`. Entering raises `Expired` if that is no longer kept."""
         return self._history_of(kind).reading(revision)
 
     def in_namespace(self, namespace: str) -> Iterator[ObjectKey]:
-        """Keys in no particular order."""
+        """Keys, in any order."""
         return iter(self._by_namespace.get(namespace, ()))
 
     def owned_by(self, uid: str) -> list[ObjectKey]:
@@ -123,13 +123,13 @@ class Storage:
     def _history_of(self, kind: GroupKind) -> History:
         history = self._histories.get(kind)
         if history is None:
-            # Nothing has happened to this kind yet, so any revision of this run is a fine place to start from.
+            # This kind has no changes yet, so any revision of this run is valid as a start.
             history = self._histories[kind] = History(self._first, self._history)
         return history
 
 
 class _Collection:
-    """The objects of one kind, by namespace and name, and these in their order."""
+    """The objects of one kind, by namespace and name, and their sorted keys."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}

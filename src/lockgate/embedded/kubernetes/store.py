@@ -1,7 +1,7 @@
-"""The Kubernetes API's objects in this process: what controllers read, watch and write, and kubectl through `api`.
+"""The Kubernetes API in this process, for controllers. kubectl uses it through `api`.
 
-Every method is one step of the loop (none yields), so a caller never sees half a write. Typed values are shared
-between readers; they are frozen.
+No method yields to the event loop, so a caller never sees half a write. Typed values are frozen and shared by all
+readers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT,
 from lockgate.resources.status import BadRequest, Expired, NotFound
 
 _EXPIRY_SECONDS = 60.0
-_AT_ONCE = 100  # changes that are delivered without a pause
+_AT_ONCE = 100  # changes delivered without a pause
 _FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -40,7 +40,7 @@ def _now() -> datetime:
 class Store:
     """All methods raise `resources.status.ApiError`. `namespace` is ignored for cluster-scoped kinds.
 
-    `tokens` signs the tokens of service accounts; by default with a key of this store's own.
+    `tokens` signs the tokens of service accounts. By default, the store has its own key.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Store:
             [*typed.values(), *(unstructured(kind) for kind in KEPT if kind.group_kind not in typed)]
         )
         self.schemas = Schemas()
-        # Milliseconds since 1970: more than an earlier run on this machine can have counted to.
+        # Milliseconds since 1970, which exceeds the revisions of earlier runs on this machine.
         self.storage = Storage(first_revision=int(clock().timestamp() * 1000), history=history)
         self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
         Definitions(self.catalogue, self.schemas, self.writes, clock)
@@ -65,7 +65,7 @@ class Store:
             self.writes.create(self.model("v1", "Namespace"), {"metadata": {"name": name}}, By())
 
     async def run(self) -> None:
-        """For ever: what the API's own controllers do. Without it, what is left of large deletions stays."""
+        """Runs the API's own controllers until cancelled. Without it, large deletions are not completed."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.writes.garbage.run())
             tasks.create_task(self._expire())
@@ -92,9 +92,9 @@ class Store:
         return [stored.parsed(kind) for stored in found]
 
     async def watch(self, kind: type[ResourceT]) -> AsyncIterator[Change[ResourceT]]:
-        """Everything that exists as ADDED, then SYNCED, then changes as they come.
+        """Yields all existing objects as ADDED, then SYNCED, then changes as they happen.
 
-        A reader so slow that history forgot where it was gets the difference between what it saw and what is.
+        A reader that is too far behind for the history gets the difference between its last state and the current one.
         """
         at = kind.KIND.group_kind
         with self.storage.reading(at, self.storage.revision) as reader:
@@ -126,15 +126,15 @@ class Store:
         return _copy(self.writes.create(self._model_of(manifest), manifest, By()))
 
     async def apply(self, manifest: JsonObject, *, manager: str, outside: bool = False) -> JsonObject:
-        """Server-side apply with force: exactly the fields in `manifest` become `manager`'s. A no-op writes nothing.
+        """Server-side apply with force: `manager` then owns exactly the fields in `manifest`. A no-op writes nothing.
 
-        `outside` says that the manifest is not a component's of the edge: see `By`.
+        `outside` means that the manifest is not from a component of the edge: see `By`.
         """
         by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=outside)
         return _copy(self.writes.apply(self._model_of(manifest), manifest, by, force=True))
 
     async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:
-        """A JSON merge patch on everything but status."""
+        """A JSON merge patch of everything except `status`."""
         change = partial(_merged, patch=patch)
         return _copy(self.writes.update(kind, _key(kind, name, namespace), change, By()))
 
@@ -147,13 +147,13 @@ class Store:
         self.writes.delete(kind, _key(kind, name, namespace))
 
     async def create_token(self, name: str, namespace: str, audiences: Sequence[str], seconds: int) -> str:
-        """A token of a service account, as TokenRequest gives it; `seconds` is at least 600."""
+        """A token of a service account, as from TokenRequest; `seconds` is at least 600."""
         request = {"spec": {"audiences": list(audiences), "expirationSeconds": seconds}}
         token: str = self.tokens.create(namespace, name, request)["status"]["token"]
         return token
 
     def model(self, api_version: str, kind: str) -> type[Resource]:
-        """The model of a kind that is served. Raises `NotFound`."""
+        """The model of a served kind. Raises `NotFound`."""
         group, _, version = api_version.rpartition("/")
         model = self.catalogue.by_kind(group, kind)
         if model is None or version not in model.KIND.versions:
@@ -161,7 +161,7 @@ class Store:
         return model
 
     def accept(self, api_version: str, kind: str, *, namespaced: bool | None = None) -> type[Resource]:
-        """The model of a kind; one that nobody has defined is kept as it is from now on, under a guessed plural."""
+        """The model of a kind. An undefined kind is stored without validation from now on, with a guessed plural."""
         group, _, version = api_version.rpartition("/")
         model = self.catalogue.by_kind(group, kind)
         if model is not None and version in model.KIND.versions:
@@ -203,7 +203,7 @@ def _difference(seen: dict[ObjectKey, Stored], current: list[Stored], kind: type
 
 
 def _copy(body: JsonObject) -> JsonObject:
-    """Deep, so that a caller who changes what it got does not change what is stored."""
+    """A deep copy, so that callers cannot modify the stored object."""
     return {name: _copied(value) for name, value in body.items()}
 
 

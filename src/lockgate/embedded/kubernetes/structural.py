@@ -1,4 +1,4 @@
-"""Objects held against the OpenAPI v3 schema that a CRD brings: faults, unknown fields, defaults, lists' keys.
+"""Evaluates a CRD's OpenAPI v3 schema: faults of objects, unknown fields, defaults, and merge keys of lists.
 
 Source: kubernetes.io "Extend the Kubernetes API with CustomResourceDefinitions", "Specifying a structural schema".
 CEL rules (`x-kubernetes-validations`) and formats are not evaluated.
@@ -16,7 +16,7 @@ from lockgate.resources import field_errors
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, quoted
 from lockgate.resources.model import JsonObject
 
-# The API server looks after these itself, whatever a schema says.
+# The API server validates these itself, regardless of the schema.
 _ENVELOPE = ("apiVersion", "kind", "metadata")
 
 
@@ -30,7 +30,7 @@ def unknown_fields(schema: JsonObject, body: JsonObject) -> list[Path]:
 
 
 def defaulted(schema: JsonObject, value: Any) -> Any:
-    """`value` with the schema's defaults where fields are missing. A null where none may be counts as missing."""
+    """`value` with the schema's defaults for missing fields. A null that is not allowed counts as missing."""
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
         more = schema.get("additionalProperties")
@@ -50,7 +50,7 @@ def defaulted(schema: JsonObject, value: Any) -> Any:
 
 
 def list_keys(schema: JsonObject, path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What tells items of the list at `path` apart: field names, () for a set, None for an atomic list."""
+    """The merge keys of the list at `path`: field names, () for a set, None for an atomic list."""
     for name in path:
         while schema.get("type") == "array":
             schema = schema.get("items") or {}
@@ -168,7 +168,7 @@ def _object(schema: JsonObject, value: JsonObject, path: Path) -> Iterator[Field
 
 
 def _combined(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
-    """The logical junctors: structural schemas may only narrow values with them."""
+    """The logical junctors. In structural schemas, they only restrict values."""
     for part in schema.get("allOf") or ():
         yield from _refusals(part, value, path)
     if (choices := schema.get("anyOf")) and not any(_fits(part, value) for part in choices):
@@ -194,7 +194,7 @@ def _in_body(path: Path, value: Any, what: str) -> FieldError:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern)
-    except re.error:  # RE2 knows some classes that Python does not: such a pattern restricts nothing here
+    except re.error:  # Python lacks some classes of RE2; such a pattern is ignored here
         return None
 
 

@@ -1,6 +1,7 @@
-"""Tables, as `kubectl get` prints them: from a kind's columns, or a CRD's `additionalPrinterColumns`.
+"""Tables for `kubectl get`: from a kind's columns, or a CRD's `additionalPrinterColumns`.
 
-Source: kubernetes.io "API Concepts", "Receiving resources as Tables"; ages as apimachinery's `util/duration`.
+Source: kubernetes.io "API Concepts", "Receiving resources as Tables"; ages are formatted like apimachinery's
+`util/duration`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def table(
 
 
 def head(kind: Kind, list_metadata: JsonObject) -> JsonObject:
-    """A table without its rows."""
+    """A table without rows."""
     definitions = [_definition(column) for column in _columns(kind)]
     return {
         "kind": "Table",
@@ -69,7 +70,7 @@ def _cell(column: Column, body: JsonObject, now: datetime) -> Any:
     try:
         value: Any = first(column.path, body) if column.cell is None else column.cell(body)
     except (TypeError, AttributeError, KeyError, ValueError):
-        return "<invalid>"  # content that is only kept may be of any shape; the other rows are shown all the same
+        return "<invalid>"  # an object without a schema may have any shape; it must not break the other rows
     match column.type:
         case "date":
             return age(value, now) if isinstance(value, str) else "<unknown>" if column.path == _AGE.path else ""
@@ -111,7 +112,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _duration(seconds: int) -> str:
-    """Two units while small, one when large: apimachinery's `HumanDuration`."""
+    """Like apimachinery's `HumanDuration`: two units if short, one if long."""
     if seconds < -1:
         return "<invalid>"
     seconds = max(seconds, 0)

@@ -1,4 +1,4 @@
-"""Which object or collection a request's path names. Source: kubernetes.io "API Concepts", "Resource URIs"."""
+"""The object or collection in a request's path. Source: kubernetes.io "API Concepts", "Resource URIs"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`name` "" is the collection; `namespace` "" is all of them, or a cluster-scoped kind."""
+    """`name` "" is the collection. `namespace` "" is all namespaces, or a cluster-scoped kind."""
 
     group: str
     version: str
@@ -23,7 +23,7 @@ class Target:
 
 
 def target(path: str) -> Target | None:
-    """None for a path that names no resource (discovery, health, documents)."""
+    """None for a path without a resource (discovery, health, documents)."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
     match parts:
         case ["api", version, *rest]:

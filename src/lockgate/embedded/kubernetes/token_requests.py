@@ -1,4 +1,4 @@
-"""Tokens of service accounts over the API: TokenRequest makes one, TokenReview and every request's header show one.
+"""Service account tokens in the API: TokenRequest creates them. TokenReview and request headers contain them.
 
 Source: the API reference, authentication.k8s.io/v1 TokenRequest and TokenReview; kube-apiserver,
 `pkg/apis/authentication/validation/validation.go`, `pkg/registry/core/serviceaccount/storage/token.go`.
@@ -30,14 +30,14 @@ _BOUND = {kind.kind: kind for kind in (Pod.KIND, Secret.KIND, Node.KIND) if kind
 
 @dataclass(frozen=True, slots=True)
 class TokenRequests:
-    """The service accounts in `storage` and the tokens made for them."""
+    """The service accounts in `storage`, and their tokens."""
 
     storage: Storage
     tokens: ServiceAccountTokens
     clock: Callable[[], datetime]
 
     def create(self, namespace: str, name: str, request: JsonObject) -> JsonObject:
-        """The request with its status: the token and when it expires. Raises `ApiError`."""
+        """The request with its status: the token and its expiry. Raises `ApiError`."""
         account = self.storage.get(ObjectKey("", "ServiceAccount", namespace, name))
         if account is None:
             raise not_found(ServiceAccount.KIND, name)
@@ -67,7 +67,7 @@ class TokenRequests:
         }
 
     def authenticate(self, token: str, audiences: tuple[str, ...] = (KUBERNETES,)) -> ServiceAccountIdentity:
-        """Whom a token stands for. It ends with its service account and with the object that it is bound to.
+        """The identity of a token's bearer. A token is valid only while its service account and bound object exist.
 
         Raises `InvalidToken`.
         """
@@ -118,7 +118,7 @@ class TokenRequests:
 
 
 def user(identity: ServiceAccountIdentity) -> JsonObject:
-    """As TokenReview and SelfSubjectReview show it."""
+    """The user, in the form of TokenReview and SelfSubjectReview."""
     return {
         "username": identity.username,
         "uid": identity.uid,

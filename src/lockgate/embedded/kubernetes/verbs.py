@@ -1,4 +1,4 @@
-"""What each HTTP verb does to objects and collections: parameters and bodies in, `store` called, answers out."""
+"""The HTTP verbs for objects and collections: parse parameters and bodies, call `store`, and return answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request about a kind that is served."""
+    """A request for a served kind."""
 
     request: Request
     target: Target
@@ -134,22 +134,22 @@ class Verbs:
 
     def create(self, call: Call) -> Answer:
         body = self._manifest(call)
-        body, warnings = self._known(call, body)
+        body, warnings = self._pruned(call, body)
         metadata = {**body["metadata"]}
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
         created = self._store.writes.create(call.model, {**body, "metadata": metadata}, call.by)
-        return self._told(call, created, 201, warnings)
+        return self._written(call, created, 201, warnings)
 
     def replace(self, call: Call) -> Answer:
         body = self._manifest(call)
-        body, warnings = self._known(call, body)
+        body, warnings = self._pruned(call, body)
         kind = call.model.KIND
         if not body["metadata"].get("resourceVersion") and not is_built_in(kind.group):
             cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
             raise invalid(kind, call.target.name, [cause])
         updated = self._store.writes.update(call.model, call.key, lambda _: body, call.by)
-        return self._told(call, updated, 200, warnings)
+        return self._written(call, updated, 200, warnings)
 
     def patch(self, call: Call) -> Answer:
         kind, media = call.model.KIND, call.request.content_type
@@ -174,15 +174,15 @@ class Verbs:
             after = change({**before, "apiVersion": call.target.api_version})
             bodies.check_depth(after)
             self._check_identity(call, after)
-            known, told = self._known(call, after, patch=True)
-            warnings.extend(told)
-            return known
+            pruned, dropped = self._pruned(call, after, patch=True)
+            warnings.extend(dropped)
+            return pruned
 
         updated = self._store.writes.update(call.model, call.key, checked, call.by)
-        return self._told(call, updated, 200, tuple(warnings))
+        return self._written(call, updated, 200, tuple(warnings))
 
     def scale(self, call: Call) -> Answer:
-        """Read or change the replicas of a workload."""
+        """Reads or changes the replicas of a workload."""
         by = replace(call.by, subresource="")
         match call.request.method, call.request.content_type:
             case "GET" | "HEAD", _:
@@ -206,7 +206,7 @@ class Verbs:
         existing = self._store.writes.existing(call.model.KIND, call.key)
         body, gone = self._delete(call, existing.key, options)
         if not gone:
-            return self._told(call, body, 200)
+            return self._written(call, body, 200)
         kind = call.model.KIND
         details = {"name": call.target.name, "kind": kind.plural, "uid": body["metadata"]["uid"]}
         if kind.group:
@@ -221,7 +221,7 @@ class Verbs:
 
         def deleted() -> Iterator[bytes]:
             for stored in chosen:
-                if self._store.storage.get(stored.key) is not None:  # an owner before it may have taken it along
+                if self._store.storage.get(stored.key) is not None:  # it may have been deleted with an earlier owner
                     self._delete(call, stored.key, options)
                 yield stored.encoded(call.target.api_version)
 
@@ -245,11 +245,11 @@ class Verbs:
             raise BadRequest("metadata.managedFields must be nil")
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
-        body, warnings = self._known(call, {**body, "metadata": metadata}, applied=True)
+        body, warnings = self._pruned(call, {**body, "metadata": metadata}, applied=True)
         existed = self._store.storage.get(call.key) is not None
         force = call.request.flag("force")
         applied = self._store.writes.apply(call.model, body, call.by, force=force)
-        return self._told(call, applied, 200 if existed else 201, warnings)
+        return self._written(call, applied, 200 if existed else 201, warnings)
 
     def _manifest(self, call: Call) -> JsonObject:
         body = bodies.manifest(call.request)
@@ -257,7 +257,7 @@ class Verbs:
         return {**body, "metadata": dict(body.get("metadata") or {})}
 
     def _check_identity(self, call: Call, body: Any) -> None:
-        """That a body is of the kind, version, name and namespace that the path names."""
+        """Checks that a body has the kind, version, name and namespace of the path."""
         kind, target = call.model.KIND, call.target
         if not isinstance(body, dict) or not isinstance(body.get("metadata") or {}, dict):
             raise undecodable(kind, target.version, "json: cannot unmarshal into Go value")
@@ -274,10 +274,10 @@ class Verbs:
         if kind.namespaced and namespace and namespace != target.namespace:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
-    def _known(
+    def _pruned(
         self, call: Call, body: JsonObject, *, patch: bool = False, applied: bool = False
     ) -> tuple[JsonObject, tuple[str, ...]]:
-        """The body without the fields that its kind lacks, and the warnings about these. Raises under ``Strict``."""
+        """The body without unknown fields, and warnings about these. Raises under ``Strict``."""
         mode = call.request.query.get("fieldValidation") or "Warn"
         unknown = self._store.schemas.unknown_fields(call.model, call.target.version, body)
         if not unknown:
@@ -285,10 +285,10 @@ class Verbs:
         kind = call.model.KIND
         texts = [f'unknown field "{field}"' for field in unknown]
         if applied:
-            # Server-side apply never drops fields quietly, whatever the mode.
+            # Server-side apply never drops fields silently, in any mode.
             where = f"{call.target.namespace}/{call.target.name}; {call.target.api_version}, Kind={kind.kind}"
-            told = ", ".join(f".{field}: field not declared in schema" for field in unknown)
-            raise BadRequest(f"failed to create typed patch object ({where}): {told}")
+            fields = ", ".join(f".{field}: field not declared in schema" for field in unknown)
+            raise BadRequest(f"failed to create typed patch object ({where}): {fields}")
         if mode == "Strict":
             why = f"strict decoding error: {', '.join(texts)}"
             if patch:
@@ -329,7 +329,7 @@ class Verbs:
         return Answer(self._shows(call)(stored))
 
     def _shows(self, call: Call) -> Callable[[Stored], bytes]:
-        """How one object is written in the shape that the client accepts."""
+        """The writer of objects, in a form that the client accepts."""
         version = call.target.api_version
         match shape(call.request.headers.get("accept", "")):
             case "object":
@@ -350,7 +350,7 @@ class Verbs:
             )
         )
 
-    def _told(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
+    def _written(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
         if call.request.method != "DELETE":
             subresource = bool(call.target.subresource)
             warnings = (*warnings, *advice.warnings(self._store.storage, call.model, body, subresource=subresource))

@@ -1,4 +1,4 @@
-"""A watch over HTTP: lines of JSON, one a change, until the client goes, its time is up, or history has forgotten it.
+"""A watch over HTTP: one JSON line per change, until the client leaves, the timeout expires, or the history overflows.
 
 Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Streaming lists".
 """
@@ -18,18 +18,18 @@ from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
 
-_BOOKMARK_SECONDS = 60.0  # what the API server's watch cache does
-_AT_ONCE = 100  # objects that are written without a pause
+_BOOKMARK_SECONDS = 60.0  # the period of the API server's watch cache
+_AT_ONCE = 100  # objects written without a pause
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a client watches. `revision` None is from now, with all that exists told first as ADDED.
+    """A client's watch. With `revision` None, it starts now, with all existing objects as ADDED.
 
-    `show` makes an object's JSON in the shape that was asked for, which may differ from the first to the next.
-    `initial_end` asks for a bookmark after what exists (WatchList).
+    `show` returns an object's JSON in the requested form, which may differ for the first object. `initial_end` requests
+    a bookmark after the existing objects (WatchList).
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Watch:
 
 
 async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
-    """Chunks of whole lines. Raises `Expired` before the first when `revision` is forgotten."""
+    """Yields chunks of whole lines. Raises `Expired` before the first if `revision` is no longer kept."""
     at = watch.kind.group_kind
     loop = asyncio.get_running_loop()
     ends = loop.time() + watch.timeout if watch.timeout is not None else None
@@ -71,17 +71,17 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
                 yield _line("ERROR", encoded(too_old(reader.revision, storage.revision).status()))
                 return
             for happened in _batches(events):
-                told = b"".join(_told(watch, happened))
+                lines = b"".join(_lines(watch, happened))
                 reader.done(happened[-1].revision)
-                if told:
-                    yield told
+                if lines:
+                    yield lines
                 await asyncio.sleep(0)
             if not events and watch.bookmarks and (ends is None or loop.time() < ends):
                 reader.done(storage.revision)
                 yield _bookmark(watch, reader.revision, {})
 
 
-def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
+def _lines(watch: Watch, events: list[Event]) -> Iterator[bytes]:
     for event in events:
         stored = event.object
         if watch.namespace and stored.key.namespace != watch.namespace:
@@ -91,7 +91,7 @@ def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
         if now:
             yield _line("MODIFIED" if before else "ADDED", watch.show(stored))
         elif before:
-            # Gone, or out of what was selected: the client last saw the state before.
+            # Deleted, or no longer selected: the client last saw the previous state.
             assert event.previous is not None
             metadata = {**event.previous.json["metadata"], "resourceVersion": str(event.revision)}
             last = {**event.previous.json, "metadata": metadata}
@@ -99,7 +99,7 @@ def _told(watch: Watch, events: list[Event]) -> Iterator[bytes]:
 
 
 def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
-    """Few enough at a time that others get their turn in between."""
+    """Splits items into small batches, between which other work happens."""
     return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 

@@ -1,7 +1,7 @@
-"""Admission webhooks that look at other objects than the one that is written, called as the API server calls them.
+"""Admission webhooks that read other objects than the written one, called like the API server calls them.
 
-The AWS Load Balancer Controller's: its decisions are `loadbalancer.admission` and `loadbalancer.readiness_gates`.
-What needs no other object is among the kinds' own rules.
+They belong to the AWS Load Balancer Controller: `loadbalancer.admission` and `loadbalancer.readiness_gates` make its
+decisions. Checks that need no other object are part of each kind.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Webhooks:
         """The controller's flags."""
 
     def mutated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
-        """A new object as it goes on to validation. May raise of a body whose shape is wrong, as `defaulted` may."""
+        """A new object, mutated, before validation. Like `defaulted`, may raise for a body with a wrong shape."""
         return self._gated(key, body) if (key.group, key.kind) == Pod.KIND.group_kind else body
 
     def refusals(self, resource: Resource, before: Resource | None) -> list[FieldError]:
-        """What is said of an object that is valid by itself, new or changed, but not on its way out: a class that went
-        first would keep its Ingresses for ever."""
+        """Validates a created or updated object that is valid by itself. Objects in deletion are skipped: if their
+        class was deleted first, Ingresses could never be deleted."""
         fault: FieldError | None = None
         if resource.metadata.deletion_timestamp:
             return []

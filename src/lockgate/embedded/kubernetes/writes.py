@@ -1,6 +1,6 @@
 """The rules of every write: identity, isolation of status, optimistic locking, admission, validation, ownership.
 
-All of it is synchronous: a write is one step of the loop, so nothing is ever half done. Sources: kube-apiserver's
+Everything is synchronous: a write never yields to the event loop, so it is atomic. Sources: kube-apiserver's
 `registry/rest/{create,update,delete}.go`, kubernetes.io "API Concepts" and "Garbage Collection".
 """
 
@@ -41,7 +41,7 @@ from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 from lockgate.resources.rules.core import endpoint_addresses
 
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
-# What clients decide of metadata: each field's type here, and in Go for the error.
+# The metadata fields that clients may set: each field's type here, and in Go for the error.
 _USERS: dict[str, tuple[type, str]] = {
     "name": (str, "string"),
     "generateName": (str, "string"),
@@ -52,7 +52,7 @@ _USERS: dict[str, tuple[type, str]] = {
     "finalizers": (list, "[]string"),
 }
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: no vowels, so no words
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery's `util/rand`: without vowels, so that no words appear
 
 
 _EVENTS = ("", "Event")
@@ -60,8 +60,8 @@ _EVENTS = ("", "Event")
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who writes and how. `api_version` is the one the client spoke; `subresource` is "" or ``status``. `outside` is a
-    client or a manifest, as opposed to a component of the edge."""
+    """The writer and the kind of write. `api_version` is the client's; `subresource` is "" or ``status``. `outside` is
+    True for a client or a manifest, False for a component of the edge."""
 
     manager: str = "lockgate"
     api_version: str = ""
@@ -86,7 +86,7 @@ class Writes:
         self._expiry = Expiry()
         self.garbage = Garbage()
         self.webhooks = Webhooks(storage)
-        # Called with each object stored (and its model), and with each that went.
+        # Called with each stored object (and its model), and with each deleted one.
         self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
         self.removal_observers: list[Callable[[JsonObject], None]] = []
 
@@ -101,17 +101,17 @@ class Writes:
         change: Callable[[JsonObject], JsonObject],
         by: By,
     ) -> JsonObject:
-        """Replace an object by what `change` makes of it. A change that changes nothing writes nothing.
+        """Replaces an object by the result of `change`. A no-op writes nothing.
 
-        Raises `NotFound`, `Conflict` for a stale resourceVersion or uid in the result, `Invalid`, and what
-        `change` raises.
+        Raises `NotFound`, `Conflict` for a stale resourceVersion or uid in the result, `Invalid`, and the exceptions of
+        `change`.
         """
         before = self.existing(model.KIND, key)
         after = self._successor(model.KIND, before, change(before.json), by)
         return self._store(model, key, before, after, by, None)
 
     def apply(self, model: type[Resource], body: JsonObject, by: By, *, force: bool) -> JsonObject:
-        """Server-side apply; creates the object when there is none. Raises `Conflict` for others' fields."""
+        """Server-side apply, which may create the object. Raises `Conflict` for fields of other managers."""
         kind = model.KIND
         metadata = body.get("metadata") or {}
         name = metadata.get("name") or ""
@@ -146,9 +146,9 @@ class Writes:
         orphan: bool = False,
         dry_run: bool = False,
     ) -> tuple[JsonObject, bool]:
-        """The object as it is now, and whether it is gone. One with finalizers is marked, and goes with the last.
+        """The object's state, and whether it was deleted. With finalizers, it is marked, and deleted with the last one.
 
-        What it owns goes with it; `orphan` leaves that behind without the reference. Raises `NotFound`, `Conflict`.
+        Its dependents are deleted, too; with `orphan`, only their owner references. Raises `NotFound`, `Conflict`.
         """
         kind = model.KIND
         before = self.existing(kind, key)
@@ -187,13 +187,13 @@ class Writes:
         return stored
 
     def drop_kind(self, group: str, kind: str) -> None:
-        """Delete every object of a kind that is served no longer."""
+        """Deletes all objects of a kind that is no longer served."""
         for stored in self._storage.all((group, kind)):
             self.garbage.add(partial(self._remove_revision, stored))
         self.garbage.collect()
 
     def expire_events(self) -> None:
-        """Delete the Events whose time is up."""
+        """Deletes expired Events."""
         others = len(self._storage) - self._storage.count(_EVENTS)
         while (key := self._expiry.next_due(self._clock(), others)) is not None:
             self._remove(key)
@@ -223,11 +223,11 @@ class Writes:
         created = self._store(model, key, None, body, by, managed)
         owners = metadata.get("ownerReferences") or ()
         if owners and not by.dry_run and not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
-            self.delete(model, key)  # its owner went while it was on the way: garbage from the start
+            self.delete(model, key)  # its owner was deleted before: it is garbage from the start
         return created
 
     def _successor(self, kind: Kind, before: Stored, after: JsonObject, by: By) -> JsonObject:
-        """What replaces an object when a client wants `after`: the client's part of it, the server's from before."""
+        """The replacement of an object for a client's `after`: the client's fields, and the server's previous ones."""
         wanted = after.get("metadata") or {}
         _check(kind, before, wanted.get("uid") or "", wanted.get("resourceVersion") or "")
         old = before.json
@@ -236,7 +236,7 @@ class Writes:
             return {**result, "status": after["status"]} if after.get("status") is not None else result
         metadata = _users_metadata(kind, after)
         metadata |= {name: old["metadata"][name] for name in _SYSTEM if name in old["metadata"]}
-        # A client may rewrite who owns what: kubectl does so when it moves to server-side apply; [{}] forgets all.
+        # A client may rewrite managedFields: kubectl does so to migrate to server-side apply. [{}] clears them.
         claimed = wanted.get("managedFields")
         kept = old["metadata"].get("managedFields", []) if claimed is None else [entry for entry in claimed if entry]
         metadata["managedFields"] = kept
@@ -309,7 +309,7 @@ class Writes:
         return stored.json
 
     def _completed(self, model: type[Resource], key: ObjectKey, old: JsonObject | None, body: JsonObject) -> JsonObject:
-        """The object with what webhooks add, its defaults, and a Service with its addresses."""
+        """The object with additions of webhooks, defaults, and for a Service its addresses."""
         try:
             if old is None:
                 body = self.webhooks.mutated(key, body)
@@ -318,11 +318,11 @@ class Writes:
                 completed = self._addresses.assign(model.KIND, key, old, completed)
             return completed
         except (TypeError, AttributeError, KeyError, ValueError):
-            self._schemas.checked(model, body)  # both trust the shape: of a wrong one this says what is wrong
+            self._schemas.checked(model, body)  # both rely on the shape: this reports the faults of a wrong one
             raise
 
     def _remove(self, key: ObjectKey) -> None:
-        """Take an object out, and what hangs on it: dependents, addresses, a namespace that waited for it."""
+        """Removes an object, and releases what depends on it: dependents, addresses, a terminating namespace."""
         gone = self._storage.remove(key)
         if (key.group, key.kind) == ("", "Service"):
             self._addresses.hold(key, None)
@@ -338,7 +338,7 @@ class Writes:
             self._finish_namespace(key.namespace)
 
     def _release(self, dependent: ObjectKey, owner: str) -> None:
-        """Take out an owner that is gone; with the last one the object goes, too."""
+        """Removes a deleted owner's reference. The object is deleted with its last owner."""
         stored = self._storage.get(dependent)
         model = self._catalogue.by_kind(dependent.group, dependent.kind)
         if stored is None or model is None:
@@ -395,7 +395,7 @@ def _content(body: JsonObject) -> JsonObject:
 
 
 def _users_metadata(kind: Kind, body: JsonObject) -> JsonObject:
-    """The part of metadata that clients decide. Raises `BadRequest` for what is of another type than Go's."""
+    """The metadata fields that clients may set. Raises `BadRequest` for values of the wrong type."""
     metadata = body.get("metadata") or {}
     for name, (type_, go) in _USERS.items():
         value = metadata.get(name)
@@ -408,7 +408,7 @@ def _users_metadata(kind: Kind, body: JsonObject) -> JsonObject:
 
 
 def _part(kind: Kind, body: JsonObject, by: By) -> JsonObject:
-    """What of an applied configuration counts: status on its subresource only, and there nothing else."""
+    """The effective part of an applied configuration: only `status` on that subresource, all but `status` otherwise."""
     if by.subresource:
         return {"status": body["status"]} if "status" in body else {}
     return {name: value for name, value in body.items() if name != "status" or not kind.has_status}
@@ -448,7 +448,7 @@ def _check_name(kind: Kind, name: str) -> None:
     if not name:
         cause = Cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
         raise invalid(kind, name, [cause])
-    if kind.group == "rbac.authorization.k8s.io":  # RBAC's names are free but for what a path cannot hold
+    if kind.group == "rbac.authorization.k8s.io":  # RBAC names may contain anything that a path can contain
         if "/" in name or "%" in name or name in (".", ".."):
             raise invalid(kind, name, [Cause("metadata.name", f"Invalid value: \"{name}\": may not contain '/'")])
     elif len(name) > 253 or not _NAME.fullmatch(name):

@@ -1,4 +1,4 @@
-"""ELBv2: application load balancers and what hangs on them, held as AWS holds them and refused as AWS refuses.
+"""ELBv2: application and network load balancers and their parts, with AWS's state, checks and errors.
 
-Network and gateway load balancers are refused by name: nothing here would carry their bytes.
+Gateway load balancers are refused.
 """

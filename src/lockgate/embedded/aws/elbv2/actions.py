@@ -1,4 +1,4 @@
-"""Actions of rules and listeners: checked, and completed with the defaults that AWS fills in.
+"""Actions of rules and listeners: checks them, and adds AWS's defaults.
 
 Source: ELBv2 API Reference, Action; ALB user guide, "Actions for listener rules".
 """
@@ -25,7 +25,7 @@ CONFIGS = {
 }
 FINAL = ("forward", "redirect", "fixed-response")
 CONTENT_TYPES = ("text/plain", "text/css", "text/html", "application/javascript", "application/json")
-# Which placeholders a part of a redirect may hold (user guide, "Redirect actions").
+# The placeholders that each part of a redirect may contain (user guide, "Redirect actions").
 PLACEHOLDERS = {
     "Protocol": ("protocol",),
     "Host": ("host",),
@@ -42,8 +42,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def complete(
     state: State, given: Sequence[Shape], *, load_balancer: str, protocol: str, current: Sequence[Shape] = ()
 ) -> list[Shape]:
-    """The actions in their order, with defaults. `current` are those that they replace, for a client secret that is to
-    stay. Raises `Refusal`."""
+    """The actions in order, with defaults. `current` are the replaced ones, from which a client secret may be kept.
+    Raises `Refusal`."""
     actions = [_completed(state, action, protocol, current) for action in _ordered(given)]
     types = [action["Type"] for action in actions]
     if protocol == "TCP":
@@ -73,7 +73,7 @@ def _check_network(actions: Sequence[Shape]) -> None:
 
 
 def shown(actions: Sequence[Shape]) -> list[Shape]:
-    """Without client secrets, as AWS lists them."""
+    """The actions without client secrets, as AWS returns them."""
     return [_without_secret(action) for action in actions]
 
 
@@ -215,7 +215,7 @@ def _oidc(given: Shape, current: Sequence[Shape]) -> Shape:
 
 
 def _cognito(state: State, given: Shape) -> Shape:
-    """With the secret of the pool's client, which AWS looks up with the caller's permissions."""
+    """Adds the secret of the pool's client. AWS reads it with the caller's permissions."""
     config = _session(given)
     arn = config["UserPoolArn"]
     pool = POOL.fullmatch(arn)
@@ -260,7 +260,7 @@ def _jwt(given: Shape) -> Shape:
 
 
 def _check_line(what: str, value: str) -> None:
-    """These become headers, in which an end of a line would begin another header."""
+    """Refuses line breaks in values that become headers, where they would start another header."""
     if _CONTROL.search(value):
         raise _invalid(f"The {what} '{value}' contains characters that are not valid")
 

@@ -1,4 +1,4 @@
-"""Attributes of load balancers, listeners and target groups: names, defaults and ranges, as one table each.
+"""Attributes of load balancers, listeners and target groups: one table each of names, defaults and ranges.
 
 Source: ELBv2 API Reference, LoadBalancerAttribute, ListenerAttribute, TargetGroupAttribute.
 """
@@ -17,7 +17,7 @@ Check = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """`default` None: not shown until set."""
+    """With `default` None, the attribute is not returned until it is set."""
 
     check: Check
     default: str | None = None
@@ -38,8 +38,12 @@ def text(pattern: str = r"[\x20-\x7e]{0,1024}") -> Check:
 
 
 SWITCH = one_of("true", "false")
-BUCKET = text(r"|[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # S3 user guide, "Bucket naming rules", with those before 2018
-PREFIX = text(r"(?!/)(?!(.*/)?\.\.?(/|$))[\x20-\x7e]{0,1024}")  # buckets are folders here: it stays within
+BUCKET = text(
+    r"|[A-Za-z0-9][A-Za-z0-9._-]{2,254}"
+)  # S3 user guide, "Bucket naming rules", including names from before 2018
+PREFIX = text(
+    r"(?!/)(?!(.*/)?\.\.?(/|$))[\x20-\x7e]{0,1024}"
+)  # buckets are folders here: no prefix may leave its folder
 HEADER_NAME = text(r"[A-Za-z0-9-]{0,40}")
 
 LOAD_BALANCER: dict[str, Attribute] = {
@@ -152,7 +156,7 @@ _NETWORK_TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
     "target_health_state.unhealthy.connection_termination.enabled": Attribute(SWITCH, "true"),
     "target_health_state.unhealthy.draining_interval_seconds": Attribute(whole(0, 360000), "0"),
 }
-NETWORK_TARGET_GROUPS: dict[str, dict[str, Attribute]] = {  # by type of target
+NETWORK_TARGET_GROUPS: dict[str, dict[str, Attribute]] = {  # by target type
     "instance": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(SWITCH, "true")},
     "ip": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(SWITCH, "false")},
     "alb": _NETWORK_TARGET_GROUP | {"preserve_client_ip.enabled": Attribute(one_of("true"), "true")},
@@ -172,7 +176,7 @@ def defaults(table: Mapping[str, Attribute]) -> dict[str, str]:
 def changed(
     table: Mapping[str, Attribute], current: Mapping[str, str], given: Iterable[Mapping[str, str]], of: str
 ) -> dict[str, str]:
-    """`current` with the attributes given. Raises `Refusal` for an unknown key or a value out of its range."""
+    """`current`, updated with the given attributes. Raises `Refusal` for an unknown key or a value out of range."""
     merged = dict(current)
     seen: set[str] = set()
     for item in given:

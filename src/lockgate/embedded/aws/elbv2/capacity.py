@@ -1,4 +1,4 @@
-"""Capacity that is reserved for a load balancer: taken, checked and shown, though nothing here needs it.
+"""Capacity reservations of load balancers: stored, checked and returned, without any effect here.
 
 Source: ELBv2 user guide for Application Load Balancers, "Capacity reservations".
 """
@@ -13,8 +13,8 @@ from lockgate.embedded.aws.elbv2.types import APPLICATION
 from lockgate.embedded.aws.protocol import Refusal, Result
 
 FEWEST = 100  # units
-MOST = 1500  # of a zone
-DECREASES = 2  # a day, in UTC
+MOST = 1500  # per Availability Zone
+DECREASES = 2  # per day, in UTC
 
 
 def describe(state: State, given: Shape) -> Result:

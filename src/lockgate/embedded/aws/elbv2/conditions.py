@@ -1,4 +1,4 @@
-"""Conditions and transforms of rules: checked, and in the shape that AWS lists them in.
+"""Conditions and transforms of rules: checks them, and converts them to the shape that AWS returns.
 
 Source: ELBv2 API Reference, RuleCondition and RuleTransform; ALB user guide, "Condition types for listener rules".
 """
@@ -23,7 +23,7 @@ CONFIGS = {
 }
 ONCE = ("host-header", "path-pattern", "http-request-method", "source-ip")
 REGEX = ("host-header", "path-pattern", "http-header")
-VALUES = 5  # of a rule, all conditions together
+VALUES = 5  # per rule, in all conditions together
 WILDCARDS = 5
 LENGTH = 128
 
@@ -82,12 +82,12 @@ def _condition(given: Shape) -> Shape:
         _check_value(field, value)
     shown: Shape = {"Field": field, CONFIGS[field]: config}
     if field in ("host-header", "path-pattern"):
-        shown |= config  # listed in both places, as older clients read it
+        shown |= config  # returned in both fields, because older clients read `Values`
     return shown
 
 
 def _check_value(field: str, value: str | Shape) -> None:
-    if isinstance(value, dict):  # a pair of query-string
+    if isinstance(value, dict):  # a key/value pair of query-string
         if not value.get("Value"):
             raise Refusal("ValidationError", "A 'query-string' condition value must be specified")
         parts = [value["Value"], value.get("Key") or ""]
@@ -139,7 +139,7 @@ def _check_regex(pattern: str, length: int) -> None:
 
 
 def _mistake(pattern: str) -> str | None:
-    """The user guide excludes look-around, back-references and the like; one of the two engines here lacks each."""
+    """The user guide excludes look-around, back-references and the like. Each is missing in one of our two engines."""
     try:
         re.compile(pattern)
         return mistake(pattern)
@@ -174,7 +174,7 @@ def _transform(given: Shape) -> Shape:
     _check_regex(rewrites[0]["Regex"], 1024)
     if len(rewrites[0]["Replace"]) > 1024:
         raise Refusal("ValidationError", "The replacement of a rewrite cannot be longer than '1024' characters")
-    if re.search(r"[\x00-\x20\x7f]", rewrites[0]["Replace"]):  # it becomes a part of the request's first lines
+    if re.search(r"[\x00-\x20\x7f]", rewrites[0]["Replace"]):  # it becomes part of the request line and headers
         raise Refusal(
             "ValidationError", f"The replacement '{rewrites[0]['Replace']}' contains characters that are not valid"
         )

@@ -147,7 +147,7 @@ def add_certificates(state: State, given: Shape) -> Result:
         extra.update(set(other.certificates) - set(other.certificates[:1]))
     if len(extra) > state.quotas[quotas.CERTIFICATES]:
         raise Refusal("TooManyCertificates", "You've reached the limit on the number of certificates per load balancer")
-    default, *others = listener.certificates  # the default one may be listed among the others, too
+    default, *others = listener.certificates  # the default one may also be among the others
     listener.certificates = (default, *dict.fromkeys((*others, *added)))
     return {"Certificates": [{"CertificateArn": arn, "IsDefault": False} for arn in added]}
 
@@ -189,7 +189,7 @@ def _arns(given: Sequence[Shape]) -> list[str]:
 def _check_certificate(state: State, arn: str) -> None:
     match state.neighbours.certificate(arn):
         case None if not re.fullmatch(rf"arn:aws[a-z-]*:(acm:{state.region}:\d+:certificate/|iam::\d+:server-).+", arn):
-            raise Refusal("ValidationError", f"Certificate ARN '{arn}' is not valid")  # another region's, too
+            raise Refusal("ValidationError", f"Certificate ARN '{arn}' is not valid")  # also for another region's
         case None:
             raise Refusal("CertificateNotFound", f"Certificate '{arn}' not found")
         case "issued":
@@ -247,7 +247,7 @@ def _check_port(state: State, balancer: str, port: int, itself: Listener | None)
 
 
 def _check_registered(state: State, listener: Listener) -> None:
-    """A listener stays while a network load balancer has it as its target."""
+    """Refuses to delete a listener while it is the target of a network load balancer."""
     if any(target.port == listener.port for target in state.registrations_of(listener.load_balancer)):
         raise Refusal(
             "ResourceInUse",

@@ -1,4 +1,4 @@
-"""Load balancers: where they are, who may reach them, and their attributes."""
+"""Load balancers: subnets, security groups, address types and attributes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def describe(state: State, given: Shape) -> Result:
 
 
 def delete(state: State, given: Shape) -> Result:
-    """Deleting one that is gone succeeds."""
+    """Succeeds if the load balancer does not exist."""
     arn = given["LoadBalancerArn"]
     balancer = state.load_balancers.get(arn)
     if balancer is None:
@@ -157,7 +157,7 @@ def set_ip_address_type(state: State, given: Shape) -> Result:
 
 
 def modify_ip_pools(state: State, given: Shape) -> Result:
-    """EC2 here has no IPAM: any pool's id is taken, and no address comes from it."""
+    """EC2 has no IPAM here. Any pool ID is accepted, and no addresses are allocated from it."""
     balancer = state.load_balancer(given["LoadBalancerArn"])
     pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
     removed = given.get("RemoveIpamPools") or []
@@ -189,7 +189,7 @@ def shown(state: State, balancer: LoadBalancer) -> Shape:
 
 
 def paged(items: Sequence[Any], given: Shape) -> tuple[list[Any], Shape]:
-    """A page of a listing, and what goes into the answer when there are more."""
+    """A page of a listing, and the answer's marker if there are more."""
     chosen, marker = page(items, given.get("Marker"), given.get("PageSize", 400), fault="ValidationError")
     return chosen, {"NextMarker": marker} if marker else {}
 
@@ -257,7 +257,7 @@ def _subnets(state: State, kind: Type, given: Shape) -> tuple[tuple[str, ...], s
 
 
 def _addresses(state: State, kind: Type, scheme: str, given: Shape, itself: LoadBalancer | None) -> dict[str, Shape]:
-    """The addresses that the mappings name, by subnet; the others of a load balancer are AWS's choice."""
+    """The addresses in the subnet mappings, by subnet. AWS chooses the others."""
     taken = {
         str(address.get("AllocationId"))
         for balancer in state.load_balancers.values()
@@ -308,7 +308,7 @@ def _address(state: State, kind: Type, scheme: str, mapping: Shape, taken: set[s
 
 
 def _security_groups(state: State, kind: Type, vpc: str, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Without any, an application load balancer gets the VPC's default one; a network load balancer has none."""
+    """By default, an application load balancer has the VPC's default group, a network load balancer has none."""
     known = state.neighbours.security_groups()
     if not given and kind is NETWORK:
         return ()

@@ -1,4 +1,4 @@
-"""TLS policies and quotas: what ELBv2 has of its own."""
+"""ELBv2's TLS policies and account limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-DEFAULT = "ELBSecurityPolicy-2016-08"  # what the API takes when none is named
+DEFAULT = "ELBSecurityPolicy-2016-08"  # the API's default
 
 _TLS13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 _GCM = (
@@ -36,7 +36,7 @@ _STRONG = _GCM + _CBC
 _ALL = _STRONG + _SHA1 + _RSA + _RSA_SHA1
 _TLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
-# Source: ALB user guide, "Security policies for your Application Load Balancer". FIPS ones serve AES-GCM only here.
+# Source: ALB user guide, "Security policies for your Application Load Balancer". FIPS policies offer only AES-GCM here.
 _BASE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "TLS13-1-3": (_TLS[3:], _TLS13),
     "TLS13-1-2": (_TLS[2:], _TLS13 + _STRONG),

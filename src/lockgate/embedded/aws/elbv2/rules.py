@@ -1,4 +1,4 @@
-"""Rules of listeners, by priority; the default rule is the listener's own."""
+"""Rules of listeners, by priority. The default rule is part of the listener."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def delete(state: State, given: Shape) -> Result:
 
 
 def set_priorities(state: State, given: Shape) -> Result:
-    """All at once: rules may swap."""
+    """Sets all priorities at once, so that rules can be swapped."""
     wanted: dict[str, int] = {}
     for pair in given["RulePriorities"]:
         arn = pair.get("RuleArn", "")

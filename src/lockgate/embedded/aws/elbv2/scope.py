@@ -1,4 +1,4 @@
-"""What a call concerned: whoever follows ELBv2 need not look at everything again because of one rule."""
+"""The resources that a call affected, so that clients need not read all of ELBv2 again after each call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NAMING = ("LoadBalancerArn", "ListenerArn", "RuleArn", "TargetGroupArn")
 
 
 def touched(call: Call, result: Result) -> frozenset[str]:
-    """ARNs of the load balancers and target groups that a call concerned; none where that cannot be said.
+    """ARNs of the load balancers and target groups that a call affected. Empty if they cannot be determined.
 
-    A listener or a rule is its load balancer's.
+    Listeners and rules count as part of their load balancer.
     """
     named = list(_named(call, result))
     owners = [_owner(arn) for arn in named]

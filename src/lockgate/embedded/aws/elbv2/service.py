@@ -1,4 +1,4 @@
-"""ELBv2's operations, each to the function that does it."""
+"""Maps ELBv2's operations to functions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ElasticLoadBalancing:
         constraints.check(call)
         return OPERATIONS[call.operation](self.state, call.parameters)
 
-    # --- what AWS knows inside
+    # --- what AWS knows internally
 
     def report_target_health(
         self, target_group: str, target: str, port: int, health: str, reason: str, description: str
@@ -110,7 +110,7 @@ class ElasticLoadBalancing:
         return arn in self.state.load_balancers
 
     def hosted_zone_of(self, dns_name: str) -> str | None:
-        """The canonical hosted zone of the load balancer with that name, ``dualstack.`` before it or not."""
+        """The canonical hosted zone of the load balancer with that DNS name, with or without ``dualstack.``."""
         plain = dns_name.lower().rstrip(".").removeprefix("dualstack.")
         for balancer in self.state.load_balancers.values():
             if balancer.dns_name.lower() == plain:
@@ -118,7 +118,7 @@ class ElasticLoadBalancing:
         return None
 
     def client_secret(self, arn: str) -> str | None:
-        """Of the OIDC action of a rule, or of a listener's default actions."""
+        """The client secret in the OIDC action of a rule, or of a listener's default actions."""
         if arn in self.state.rules:
             return actions.client_secret(self.state.rules[arn].actions)
         for listener in self.state.listeners.values():
@@ -127,6 +127,6 @@ class ElasticLoadBalancing:
         return None
 
     def trust_store(self, arn: str) -> tuple[bytes, tuple[bytes, ...]] | None:
-        """The CA bundle and the revocation lists, as they came."""
+        """The CA bundle and the revocation lists, unchanged."""
         store = self.state.trust_stores.get(arn)
         return None if store is None else (store.bundle, tuple(content for content, _ in store.revocations.values()))

@@ -1,6 +1,7 @@
-"""What ELBv2 holds in one region: load balancers, listeners, rules, target groups, trust stores, by ARN.
+"""ELBv2's state in one region: load balancers, listeners, rules, target groups and trust stores, by ARN.
 
-Actions, conditions and transforms stay in the API's own shape (dicts), complete and checked: they only go in and out.
+Actions, conditions and transforms are kept in the API's shape (dicts), complete and checked, because they are only
+stored and returned.
 """
 
 from __future__ import annotations
@@ -19,50 +20,50 @@ Shape = dict[str, Any]
 
 
 class Neighbours(Protocol):
-    """What ELBv2 asks of the account's other services, in its own region."""
+    """How ELBv2 reads the account's other services, in its own region."""
 
     def subnets(self) -> Mapping[str, tuple[str, str]]:
-        """Subnet to its VPC and availability zone."""
+        """(VPC, Availability Zone) by subnet."""
         ...
 
     def security_groups(self) -> Mapping[str, tuple[str, str]]:
-        """Security group to its VPC and name."""
+        """(VPC, name) by security group."""
         ...
 
     def instances(self) -> Mapping[str, str]:
-        """Instance to its state."""
+        """State by instance."""
         ...
 
     def vpcs(self) -> Mapping[str, tuple[str, ...]]:
-        """VPC to its address blocks."""
+        """Address blocks by VPC."""
         ...
 
     def subnet_blocks(self) -> Mapping[str, str]:
-        """Subnet to its IPv4 address block."""
+        """IPv4 address block by subnet."""
         ...
 
     def is_endpoint(self, address: str, port: int) -> bool:
-        """Whether a loopback address and port is where a Pod of the edge listens."""
+        """Whether a Pod of the edge listens on a loopback address and port."""
         ...
 
     def elastic_addresses(self) -> Mapping[str, str]:
-        """Allocation id to the Elastic IP."""
+        """Elastic IP by allocation ID."""
         ...
 
     def certificate(self, arn: str) -> str | None:
-        """``issued``, ``unusable`` while it is not, None when there is none."""
+        """``issued``, ``unusable`` if it is not issued, None if it does not exist."""
         ...
 
     def user_pool_client_secret(self, arn: str, client: str) -> str:
-        """Empty of a client without. Raises `LookupError` for a pool or client that is not there."""
+        """The client secret, or "" if the client has none. Raises `LookupError` if pool or client does not exist."""
         ...
 
     def object(self, bucket: str, key: str) -> bytes | None:
-        """What S3 has under that key."""
+        """The content of an object in S3."""
         ...
 
     def lend(self, key: str, content: bytes) -> str:
-        """A URL from which anybody may read the content for ten minutes."""
+        """A presigned URL for the content, valid for ten minutes."""
         ...
 
 
@@ -86,7 +87,7 @@ class LoadBalancer:
     capacity_decreases: tuple[date, ...] = ()
     ipam_pool: str = ""
     coip_pool: str = ""
-    addresses: Mapping[str, Shape] = field(default_factory=dict)  # by subnet, as LoadBalancerAddress has them
+    addresses: Mapping[str, Shape] = field(default_factory=dict)  # by subnet, in the form of LoadBalancerAddress
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class Target:
 @dataclass(slots=True)
 class TargetGroup:
     arn: str
-    settings: Shape  # as DescribeTargetGroups shows them, without what follows from others
+    settings: Shape  # in the form of DescribeTargetGroups, without derived fields
     attributes: dict[str, str]
     tags: dict[str, str]
     targets: dict[tuple[str, int | None], Target] = field(default_factory=dict)
@@ -146,7 +147,7 @@ class TrustStore:
     bundle: bytes
     certificates: int
     tags: dict[str, str]
-    revocations: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # id to list and number of entries
+    revocations: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # (list, number of entries) by ID
     revocations_made: int = 0
 
 
@@ -164,7 +165,7 @@ class State:
         self._made: Counter[str] = Counter()
         self._listeners_of: dict[str, dict[str, Listener]] = {}
         self._rules_of: dict[str, dict[str, Rule]] = {}
-        self._uses: dict[str, Counter[str]] = {}  # target group to the load balancers whose actions name it
+        self._uses: dict[str, Counter[str]] = {}  # by target group: the load balancers whose actions reference it
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -173,12 +174,12 @@ class State:
         return f"arn:aws:elasticloadbalancing:{self.region}:{self.account}:{path}"
 
     def new_id(self, what: str) -> str:
-        """16 hex digits that follow from `what` and how often it was made: an edge that starts again gets the same."""
+        """16 hex digits, derived from `what` and a counter, so that they are the same after a restart of the edge."""
         self._made[what] += 1
         seed = f"{self.account}/{self.region}/{what}/{self._made[what]}"
         return hashlib.sha256(seed.encode()).hexdigest()[:16]
 
-    # --- lookups, refusing as AWS does
+    # --- lookups, with AWS's errors
 
     def load_balancer(self, arn: str) -> LoadBalancer:
         if arn not in self.load_balancers:
@@ -215,7 +216,7 @@ class State:
         if len(parts) < 6 or parts[2] != "elasticloadbalancing" or not parts[5].startswith(f"{kind}/"):
             raise Refusal("ValidationError", f"'{arn}' is not a valid {called} ARN")
 
-    # --- what comes and goes, with who hangs on whom
+    # --- creation and deletion, with references
 
     def add_listener(self, listener: Listener) -> None:
         self.listeners[listener.arn] = listener
@@ -240,7 +241,7 @@ class State:
         _drop(self._rules_of, rule.listener, rule.arn)
 
     def set_actions(self, owner: Listener | Rule, actions: list[Shape]) -> None:
-        """Of a rule, or the default ones of a listener."""
+        """The actions of a rule, or the default actions of a listener."""
         listener = owner if isinstance(owner, Listener) else self.listeners[owner.listener]
         former = owner.default_actions if isinstance(owner, Listener) else owner.actions
         self._count(listener.load_balancer, former, -1)
@@ -262,7 +263,7 @@ class State:
         return sorted(self._listeners_of.get(load_balancer, {}).values(), key=lambda item: item.port)
 
     def rules_of(self, listener: str) -> list[Rule]:
-        """Without the default rule, by priority."""
+        """A listener's rules by priority, without the default rule."""
         return sorted(self._rules_of.get(listener, {}).values(), key=lambda rule: rule.priority)
 
     def count_rules(self, load_balancer: str) -> int:
@@ -281,7 +282,7 @@ class State:
         return {arn for arn, users in self._uses.items() if load_balancer in users}
 
     def registrations_of(self, load_balancer: str) -> list[Target]:
-        """Where an application load balancer is a target of network load balancers; not those that drain."""
+        """Where an application load balancer is a target of network load balancers, except while it drains."""
         return [
             target
             for group in self.target_groups.values()
@@ -302,5 +303,5 @@ def _drop(index: dict[str, Any], owner: str, owned: str) -> None:
 
 
 def target_groups(action: Shape) -> list[str]:
-    """The target groups that a (complete) action forwards to."""
+    """The target groups that an action (with defaults) forwards to."""
     return [item["TargetGroupArn"] for item in action.get("ForwardConfig", {}).get("TargetGroups", ())]

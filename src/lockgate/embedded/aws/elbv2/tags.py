@@ -1,4 +1,4 @@
-"""Tags of everything that has an ARN."""
+"""Tags of all resources with an ARN."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from lockgate.embedded.aws.elbv2.state import Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 
-TAGS = 50  # a resource's
-RESOURCES = 20  # of one DescribeTags
+TAGS = 50  # per resource
+RESOURCES = 20  # per call of DescribeTags
 
 
 def read(given: Sequence[Mapping[str, Any]], current: Mapping[str, str] | None = None) -> dict[str, str]:
-    """`current` with the tags given. Raises `Refusal`."""
+    """`current`, updated with the given tags. Raises `Refusal`."""
     keys = [tag["Key"] for tag in given]
     if len(set(keys)) < len(keys):
         raise Refusal("DuplicateTagKeys", "A tag key was specified more than once")

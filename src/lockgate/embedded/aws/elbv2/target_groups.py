@@ -11,7 +11,7 @@ from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_
 from lockgate.embedded.aws.protocol import Refusal, Result
 from lockgate.loadbalancer import quotas
 
-PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP of network load balancers
+PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP is for network load balancers
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")
 
 
@@ -69,7 +69,7 @@ def modify(state: State, given: Shape) -> Result:
 
 
 def delete(state: State, given: Shape) -> Result:
-    """Deleting one that is gone succeeds."""
+    """Succeeds if the target group does not exist."""
     arn = given["TargetGroupArn"]
     if arn in state.target_groups and state.load_balancers_of(arn):
         raise Refusal("ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule")
@@ -146,7 +146,7 @@ def _settings(state: State, given: Shape) -> Shape:
 
 
 def _with_health(settings: Shape, given: Shape) -> Shape:
-    """`settings` with the health check given, and what its protocol asks for besides. Raises `Refusal`."""
+    """`settings`, updated with the given health check and its protocol's defaults. Raises `Refusal`."""
     settings = settings | {key: value for key, value in given.items() if value != {}}
     network = settings.get("Protocol") == "TCP"
     if settings.get("HealthCheckProtocol") == "TCP" and network:
@@ -242,7 +242,7 @@ def _check_answer(settings: Shape, network: bool) -> None:
 
 
 def _codes(text: str, low: int, high: int) -> bool:
-    """``200``, ``200,202`` or ``200-299``."""
+    """Parses ``200``, ``200,202`` or ``200-299``."""
     if not re.fullmatch(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*", text):
         return False
     for part in text.split(","):

@@ -1,4 +1,4 @@
-"""Registered targets, by id and port, and their health as last reported."""
+"""Registered targets, by ID and port, and their last reported health."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockgate.embedded.aws.elbv2.state import Shape, State, Target, TargetGroup
 from lockgate.embedded.aws.protocol import Refusal, Result
 from lockgate.loadbalancer import quotas
 
-# Where ip targets may be, beside the VPC (API reference, RegisterTargets).
+# Ranges of ip targets outside the VPC (API reference, RegisterTargets).
 RANGES = tuple(
     map(
         ipaddress.ip_network,
@@ -38,7 +38,7 @@ def register(state: State, given: Shape) -> Result:
 
 
 def deregister(state: State, given: Shape) -> Result:
-    """One that is not registered is passed over. A group in use drains its targets for the whole delay."""
+    """Ignores targets that are not registered. If the group is in use, targets drain for the whole delay."""
     group = state.target_group(given["TargetGroupArn"])
     delay = int(group.attributes.get("deregistration_delay.timeout_seconds", "0"))
     in_use = bool(state.load_balancers_of(group.arn))
@@ -69,7 +69,7 @@ def describe_health(state: State, given: Shape) -> Result:
 
 
 def report(state: State, arn: str, target_id: str, port: int, health: str, reason: str, description: str) -> None:
-    """What a health check found. A target that is gone is passed over; ``Target.NotRegistered`` ends its draining."""
+    """Records a health check. Unregistered targets are ignored. ``Target.NotRegistered`` ends a target's draining."""
     group = state.target_groups.get(arn)
     key = (target_id, None if group and group.settings["TargetType"] == "lambda" else port)
     target = group.targets.get(key) if group else None
@@ -134,8 +134,8 @@ def _check_load_balancer(state: State, group: TargetGroup, identity: str, port: 
 
 
 def _check_address(state: State, group: TargetGroup, identity: str, port: int, zone: str | None) -> None:
-    """Pods' addresses are in the VPC. Here they are loopback addresses, and no other of these may be a target: what
-    else listens on this machine is none of the edge's."""
+    """Pods' addresses count as in the VPC. Here they are loopback addresses. Other loopback addresses are refused,
+    because other servers on this machine do not belong to the edge."""
     version = 6 if group.settings["IpAddressType"] == "ipv6" else 4
     try:
         address = ipaddress.ip_address(identity)
@@ -168,7 +168,7 @@ def _check_address(state: State, group: TargetGroup, identity: str, port: int, z
 
 
 def _zone_of(state: State, address: str) -> str | None:
-    """The availability zone whose subnet the address is in."""
+    """The Availability Zone of the subnet that contains the address."""
     zones = state.neighbours.subnets()
     return next(
         (

@@ -1,4 +1,4 @@
-"""Trust stores: CA bundles that HTTPS listeners verify clients against, and revocation lists. Both come out of S3."""
+"""Trust stores: CA bundles with which HTTPS listeners verify clients, and revocation lists. Both are read from S3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockgate.embedded.aws.elbv2.state import Listener, Shape, State, TrustStore
 from lockgate.embedded.aws.protocol import Refusal, Result
 from lockgate.loadbalancer import quotas
 
-CERTIFICATES = 25  # of a trust store
+CERTIFICATES = 25  # per trust store
 REVOCATIONS = 30
 
 
@@ -109,14 +109,14 @@ def get_revocation(state: State, given: Shape) -> Result:
 
 
 def get_policy(state: State, given: Shape) -> Result:
-    """A trust store has a policy once it is shared, with other accounts: there is none here."""
+    """Only a trust store that is shared with other accounts has a policy. There are no other accounts here."""
     if given["ResourceArn"] not in state.trust_stores:
         raise Refusal("ResourceNotFound", f"Resource '{given['ResourceArn']}' not found")
     return {}
 
 
 def delete_shared_association(state: State, given: Shape) -> Result:
-    """What listeners of other accounts have: all of these are the trust store's own account's."""
+    """Only listeners of other accounts can be dissociated. There are no other accounts here."""
     store = state.trust_store(given["TrustStoreArn"])
     if any(given["ResourceArn"] in (user.arn, user.load_balancer) for user in _users(state, store.arn)):
         raise Refusal(
@@ -168,9 +168,9 @@ def _check_authority(certificate: Any) -> None:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound as error:
-        raise ValueError("a certificate in it is not a CA's") from error
+        raise ValueError("it contains a certificate that is not a CA certificate") from error
     if not constraints.value.ca:
-        raise ValueError("a certificate in it is not a CA's")
+        raise ValueError("it contains a certificate that is not a CA certificate")
 
 
 def _revocation(state: State, given: Shape) -> tuple[bytes, int]:

@@ -1,4 +1,4 @@
-"""The types of load balancer that are served, and what they differ in.
+"""The supported types of load balancers, and their differences.
 
 Source: ELBv2 API Reference; user guides of Application and Network Load Balancers.
 """
@@ -16,7 +16,7 @@ from lockgate.loadbalancer import quotas
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """`path` is its part of ARNs; `protocols` are those that AWS has for its listeners, `served` those of them here;
+    """`path` is the type's part of ARNs. `protocols` are AWS's listener protocols for it, `served` the supported ones.
     `quota` and `listener_quota` are names of quotas."""
 
     name: str

@@ -1,1 +1,1 @@
-"""Route 53: hosted zones, and changes that are held against what the zone has."""
+"""Route 53: hosted zones, and changes that are checked against the zone's records."""

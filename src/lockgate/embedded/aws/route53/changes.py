@@ -1,6 +1,6 @@
-"""A change batch against a zone: all of it or none of it, and every reason at once.
+"""Applies a change batch to a zone: completely, or not at all with every error.
 
-Source: Route 53 API Reference, ChangeResourceRecordSets; the texts are those that users report of InvalidChangeBatch.
+Source: Route 53 API Reference, ChangeResourceRecordSets; the texts are from users' reports of InvalidChangeBatch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from lockgate.dns.model import Alias, MultiValue, Records, RecordSet, Simple, Zone, within
 from lockgate.embedded.aws.route53.records import listing_order
 
-RECORDS = 1000  # a batch's resource records, an UPSERT's counted twice
+RECORDS = 1000  # resource records per batch; those of an UPSERT count twice
 CHARACTERS = 32_000
 
 
@@ -24,16 +24,16 @@ class Change:
     record_set: RecordSet
 
 
-# Why an alias cannot point where it does (None: it can), for targets outside of the zone.
+# Why an alias cannot have a target outside of its zone, or None if it can.
 AliasFault = Callable[[Alias], Literal["outside", "missing"] | None]
 
 
-# A zone while it changes: name to type and identifier to record set.
+# A zone during a change: record sets by name, then by type and identifier.
 State = dict[str, dict[tuple[str, str], RecordSet]]
 
 
 def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tuple[Zone, tuple[str, ...]]:
-    """The zone after the batch, in the order of listings, and what is wrong with it: then it is not to be used."""
+    """The zone after the batch, in the order of listings, and its faults. With faults, the zone must not be used."""
     faults = list(_size(changes))
     state: State = {}
     for record_set in zone.record_sets:
@@ -49,7 +49,7 @@ def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tup
             del at_name[new.type, new.set_identifier]
         else:
             at_name[new.type, new.set_identifier] = new
-    if not faults:  # these are of the zone as it would be
+    if not faults:  # these concern the zone after the change
         for change in changes:
             if change.action != "DELETE":
                 faults.extend(_alias(zone, state, change.record_set, alias_fault))
@@ -100,7 +100,7 @@ def _check(zone: Zone, at_name: Mapping[tuple[str, str], RecordSet], change: Cha
 
 
 def _alike(new: RecordSet, others: Sequence[RecordSet]) -> Iterable[str]:
-    """One routing policy for all record sets of a name and type."""
+    """All record sets of a name and type must have the same routing policy."""
     if not others or type(others[0].policy) is type(new.policy) is not Simple:
         return
     if isinstance(new.policy, MultiValue):
@@ -156,7 +156,7 @@ def _alias(zone: Zone, state: State, new: RecordSet, fault: AliasFault) -> Itera
 
 
 def _loop(zone: Zone, state: State, new: RecordSet) -> Iterable[str]:
-    """Follows CNAMEs, and aliases within the zone, until they end or come back to the start."""
+    """Follows CNAMEs, and aliases within the zone, until they end or return to the start."""
     name, passed = _following(zone, new), 0
     while name is not None and passed < len(state):
         if name == new.name:
@@ -181,7 +181,7 @@ def _following(zone: Zone, record_set: RecordSet) -> str | None:
 
 
 def _same(one: RecordSet, other: RecordSet) -> bool:
-    """Equal in everything; the order of values is nothing."""
+    """Whether both are equal, except for the order of values."""
     if isinstance(one.data, Records) and isinstance(other.data, Records):
         plain = Records(0, ())
         return (

@@ -1,4 +1,4 @@
-"""Route 53's health checks: kept and listed. Nothing probes; answers fail open, as Route 53's do without a result."""
+"""Route 53's health checks: stored and listed, but not executed. DNS fails open, as in AWS without a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Route 53's shape of a record set, to and from `dns.model`'s values.
+"""Converts Route 53's record sets to values of `dns.model`, and back.
 
 Source: Route 53 API Reference, ResourceRecordSet; developer guide, "Supported DNS record types".
 """
@@ -36,7 +36,7 @@ ROUTING = (
 
 
 def read(given: Mapping[str, Any]) -> RecordSet:
-    """Raises `Refusal` for fields that do not go together."""
+    """Raises `Refusal` for fields that cannot be combined."""
     return RecordSet(
         name=absolute(given["Name"]),
         type=given["Type"],
@@ -52,7 +52,7 @@ def listing_order(record_set: RecordSet) -> tuple[Sequence[str], str, str]:
 
 
 def name_order(name: str, type_: str = "") -> tuple[Sequence[str], str]:
-    """Listings are sorted by the labels from the right, then by type."""
+    """The sort key of listings: the labels from the right, then the type."""
     return (tuple(reversed(name.rstrip(".").split("."))), type_)
 
 

@@ -24,7 +24,7 @@ from lockgate.embedded.aws.route53.changes import Change, apply
 from lockgate.embedded.aws.route53.health_checks import HealthChecks
 from lockgate.embedded.aws.route53.records import listing_order, name_order, read
 
-CHANGES = 256  # change ids remembered
+CHANGES = 256  # change IDs that are kept
 REQUIRED = 2  # the record sets of an empty zone: NS and SOA
 
 
@@ -38,7 +38,7 @@ class _HostedZone:
 
 
 class Route53:
-    """The account's zones. `alias_fault` tells why an alias cannot point at something outside of its zone."""
+    """The account's zones. `alias_fault` returns why an alias cannot have a target outside of its zone."""
 
     def __init__(self, alias_fault: Callable[[Alias], Literal["outside", "missing"] | None]) -> None:
         self._alias_fault = alias_fault
@@ -75,10 +75,10 @@ class Route53:
         constraints.check(call)
         return operation(call.parameters)
 
-    # --- what AWS does inside
+    # --- what AWS does internally
 
     def create(self, name: str, zone_id: str) -> None:
-        """A public zone under exactly this id; one that exists stays as it is."""
+        """Creates a public zone with exactly this ID. An existing one is unchanged."""
         if zone_id not in self._zones:
             self._add(zone_id, absolute(name), caller_reference=f"lockgate-{zone_id}", comment="", private=False)
 
@@ -286,7 +286,7 @@ class Route53:
     # --- the rest
 
     def _changed(self) -> dict[str, Any]:
-        """A change is in force at once; it is PENDING in this answer and INSYNC when asked for."""
+        """A change is effective at once. It is PENDING in this answer, and INSYNC in GetChange."""
         change_id = "C" + uuid.uuid4().hex[:20].upper()
         now = self._changes[change_id] = datetime.now(UTC)
         while len(self._changes) > CHANGES:
@@ -343,7 +343,7 @@ def _limit(given: Mapping[str, Any], default: int) -> int:
 
 
 def _name_servers(zone_id: str) -> tuple[str, ...]:
-    """Four of Route 53's name servers, one under each of its domains, as a zone's id would have it."""
+    """Four of Route 53's name servers, one per top-level domain, derived from the zone's ID."""
     digest = hashlib.sha256(zone_id.encode()).digest()
     return tuple(
         f"ns-{(digest[2 * at] << 8 | digest[2 * at + 1]) % 512 + 512 * at}.awsdns-{digest[8 + at] % 64:02d}.{domain}"
