@@ -52,7 +52,7 @@ class Source:
         self.reads += 1
         return self.zones
 
-    def tell(self, service: str) -> None:
+    def publish(self, service: str) -> None:
         self._changes.put_nowait(frozenset({service}))
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
