@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -20,7 +19,7 @@ from lockgate.resources.status import ApiError
 
 log = logging.getLogger("lockgate.controllers")
 
-_EVENTS_COUNTED = 256  # events that a recorder remembers for counting
+_EVENTS_COUNTED = 128  # events that a recorder remembers for counting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -106,7 +105,7 @@ class EventRecorder:
     def __init__(self, kubernetes: Kubernetes, component: str) -> None:
         self._kubernetes = kubernetes
         self._component = component
-        self._written: OrderedDict[int, int] = OrderedDict()  # equal events, as a hash, to the time in their name
+        self._written: dict[int, int] = {}  # equal events, as a hash, to the time in their name; the latest ones last
 
     async def event(self, about: Resource, type_: str, reason: str, message: str) -> None:
         """`type_` is ``Normal`` or ``Warning``. Failing to write an event never fails the caller."""
@@ -121,10 +120,10 @@ class EventRecorder:
         """Counts an equal event once more; False if there is none, or it has been deleted."""
         from lockgate.resources.kinds import Event
 
-        written = self._written.get(same)
+        written = self._written.pop(same, None)
         if written is None:
             return False
-        self._written.move_to_end(same)
+        self._written[same] = written
         name, namespace = _event_name(about, written), about.namespace or "default"
         try:
             earlier = await self._kubernetes.get(Event, name, namespace)
@@ -140,7 +139,7 @@ class EventRecorder:
         self._written[same] = time.time_ns()
         name = _event_name(about, self._written[same])
         if len(self._written) > _EVENTS_COUNTED:
-            self._written.popitem(last=False)
+            del self._written[next(iter(self._written))]
         now = _timestamp()
         await self._kubernetes.create(
             {

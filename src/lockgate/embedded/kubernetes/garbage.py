@@ -21,7 +21,7 @@ log = logging.getLogger("lockgate.kubernetes")
 
 AT_ONCE: Final = 30  # deletions, which take some milliseconds
 EVENT_TTL: Final = timedelta(hours=1)  # kube-apiserver's `--event-ttl`
-EVENTS_KEPT: Final = 500  # plus the number of other objects
+EVENTS_KEPT: Final = 250  # plus the number of other objects
 
 
 class Garbage:
