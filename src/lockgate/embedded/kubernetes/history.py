@@ -29,7 +29,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class Stored:
     """One revision of an object. Its parsed value and its JSON text are created once and cached."""
 
-    __slots__ = ("_encoded", "_json", "_parsed", "key", "revision")
+    __slots__ = ("_encoded", "_json", "_parsed", "_text", "key", "revision")
 
     def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
         self.key = key
@@ -37,6 +37,7 @@ class Stored:
         self._json: JsonObject | None = json
         self._parsed = parsed
         self._encoded: tuple[str, bytes] | None = None
+        self._text: Stored | None = None
 
     @property
     def json(self) -> JsonObject:
@@ -75,11 +76,12 @@ class Stored:
         """The same revision, with only the text kept. Everything else is created again on demand."""
         if self._json is None:
             return self
-        text = Stored(self.key, self._json, self.revision)
-        version = self._json.get("apiVersion", "")
-        text._encoded = (version, self.encoded(version))
-        text._json = None
-        return text
+        if self._text is None:  # for the event that it comes from, and for the next one, which it is before
+            version = self._json.get("apiVersion", "")
+            self._text = Stored(self.key, self._json, self.revision)
+            self._text._encoded = (version, self.encoded(version))
+            self._text._json = None
+        return self._text
 
     @property
     def size(self) -> int:
