@@ -63,7 +63,7 @@ def test_a_log_that_cannot_be_written_is_reported_once_and_others_are_written(
     assert [each.getMessage().rpartition(": ")[2] for each in caplog.records] == ["File name too long"]
 
 
-def test_records_that_are_none_are_passed_over_and_the_next_ones_come(
+def test_invalid_records_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access_logs, "EVERY_SECONDS", 0.001)
@@ -85,7 +85,7 @@ def test_records_that_are_none_are_passed_over_and_the_next_ones_come(
         await until(lambda: lines() == 2)
         with logs.records.open("a") as file:
             file.write(json.dumps({"balancer": one.arn}) + "\n")
-        await until(lambda: "cannot read what is to be logged: KeyError('start')" in caplog.text)
+        await until(lambda: "cannot read the records to log: KeyError('start')" in caplog.text)
         with logs.records.open("a") as file:
             file.write(record(one))
         await until(lambda: lines() == 3)
@@ -94,7 +94,7 @@ def test_records_that_are_none_are_passed_over_and_the_next_ones_come(
     asyncio.run(run())
 
 
-def test_many_records_are_read_a_part_at_a_time_and_their_file_is_emptied(
+def test_many_records_are_read_in_parts_and_their_file_is_truncated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = balancer("one", "b", "")

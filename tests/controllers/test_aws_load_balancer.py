@@ -147,7 +147,7 @@ def test_deletion_takes_everything_away_in_order_and_nothing_else() -> None:
     asyncio.run(run())
 
 
-def test_a_member_that_leaves_takes_only_its_own() -> None:
+def test_a_member_that_leaves_removes_only_its_own_rules() -> None:
     async def run() -> None:
         one = ingress("one", ("/a", "web", 80), group__name="shared")
         two = ingress("two", ("/b", "web", 80), group__name="shared")
@@ -164,7 +164,7 @@ def test_a_member_that_leaves_takes_only_its_own() -> None:
     asyncio.run(run())
 
 
-def test_a_fault_is_reported_on_every_member_and_keeps_what_serves() -> None:
+def test_a_fault_is_reported_on_every_member_and_keeps_serving_the_last_state() -> None:
     async def run() -> None:
         one = ingress("one", ("/a", "web", 80), group__name="shared")
         two = ingress("two", ("/b", "web", 80), group__name="shared")

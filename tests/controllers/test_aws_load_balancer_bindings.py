@@ -224,7 +224,7 @@ def test_a_gated_pod_is_ready_when_its_target_is_healthy() -> None:
     asyncio.run(run())
 
 
-def test_nodes_let_the_load_balancers_in_by_one_range() -> None:
+def test_nodes_admit_the_load_balancers_with_one_port_range() -> None:
     async def run() -> None:
         web = service("web")
         web["spec"]["ports"] = [

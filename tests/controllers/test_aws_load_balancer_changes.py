@@ -108,7 +108,7 @@ def test_a_restarted_controller_finds_its_resources() -> None:
     asyncio.run(run())
 
 
-def test_what_is_made_or_goes_while_the_account_is_listed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_during_the_listing_of_the_account_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with lab() as there:
             inventory, group, real = Inventory(there.aws, cluster_name="lockgate"), GroupId("", "edge"), there.aws.list
@@ -215,7 +215,7 @@ def test_certificates_are_found_by_host() -> None:
     asyncio.run(run())
 
 
-def test_a_certificate_is_asked_of_acm_and_goes_with_its_ingress() -> None:
+def test_a_certificate_is_requested_from_acm_and_deleted_with_its_ingress() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80), create_acm_cert="true")
         web["spec"]["rules"][0]["host"] = "www.shop.example"
@@ -361,7 +361,7 @@ def test_classes_and_their_parameters() -> None:
     asyncio.run(run())
 
 
-def test_a_class_that_goes_stops_its_group_and_takes_nothing_away() -> None:
+def test_a_deleted_class_stops_its_group_but_deletes_nothing() -> None:
     async def run() -> None:
         web = ingress("web", ("/", "web", 80), group__name="shared")
         del web["metadata"]["annotations"]["kubernetes.io/ingress.class"]
@@ -404,7 +404,7 @@ def test_an_ingress_that_moves_to_another_group_holds_one_finalizer_in_the_end()
     asyncio.run(run())
 
 
-def test_a_web_acl_comes_and_goes() -> None:
+def test_a_web_acl_is_associated_and_disassociated() -> None:
     async def run() -> None:
         async with lab(service("web", 80), ingress("web", ("/", "web", 80))) as there:
             await there.served("web")

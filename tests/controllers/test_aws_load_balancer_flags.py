@@ -23,7 +23,7 @@ async def tags(there: Lab, *arns: str) -> list[dict[str, str]]:
     return [{tag["Key"]: tag["Value"] for tag in item["Tags"]} for item in answer["TagDescriptions"]]
 
 
-def test_so_many_targets_and_no_more() -> None:
+def test_the_number_of_targets_is_limited() -> None:
     async def run() -> None:
         settings = flags("--max-targets-per-target-group=1")
         async with lab(service("web", 80), ingress("web", ("/", "web", 80)), settings=settings) as there:
@@ -62,7 +62,7 @@ def test_a_backend_security_group_of_ones_own_is_neither_made_nor_deleted() -> N
     asyncio.run(run())
 
 
-def test_listeners_and_rules_without_tags() -> None:
+def test_listeners_and_rules_may_have_no_tags() -> None:
     async def run() -> None:
         settings = flags("--feature-gates=ListenerRulesTagging=false")
         web = ingress("web", ("/", "web", 80), tags="team=edge")
@@ -80,7 +80,7 @@ def test_listeners_and_rules_without_tags() -> None:
     asyncio.run(run())
 
 
-def test_client_certificates_are_asked_for_no_more() -> None:
+def test_client_certificates_are_no_longer_requested() -> None:
     """Without EnhancedDefaultBehavior, an annotation taken away leaves the listener as it was."""
 
     async def run() -> None:

@@ -191,7 +191,7 @@ async def listener_arn(there: Lab) -> str:
     return str(listener["ListenerArn"])
 
 
-def test_without_the_annotation_it_goes_and_the_load_balancer_stays() -> None:
+def test_without_the_annotation_it_is_deleted_but_the_load_balancer_stays() -> None:
     async def run() -> None:
         async with lab(service("web", 80), front()) as there:
             before = await there.served("web")
@@ -211,7 +211,7 @@ def test_without_the_annotation_it_goes_and_the_load_balancer_stays() -> None:
     asyncio.run(run())
 
 
-def test_another_port_behind_lets_go_of_the_old_one_first() -> None:
+def test_a_changed_target_port_deregisters_the_old_one_first() -> None:
     """AWS keeps a listener that is a target, so the order is what makes the change possible."""
 
     async def run() -> None:
@@ -234,7 +234,7 @@ def test_another_port_behind_lets_go_of_the_old_one_first() -> None:
     asyncio.run(run())
 
 
-def test_with_its_last_ingress_all_of_it_goes() -> None:
+def test_everything_is_deleted_with_the_last_ingress() -> None:
     async def run() -> None:
         async with lab(service("web", 80), front()) as there:
             await there.served("web")
@@ -274,7 +274,7 @@ def test_another_scheme_is_another_network_load_balancer() -> None:
     asyncio.run(run())
 
 
-def test_a_target_that_aws_does_not_take_yet_is_tried_again_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_aws_does_not_accept_yet_is_retried_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         monkeypatch.setattr(perform, "REGISTERED_AGAIN_SECONDS", 0.05)
         async with lab(service("web", 80)) as there:

@@ -123,7 +123,9 @@ async def put(lab: Lab, *manifests: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_record_that_cannot_be_written_says_why(tmp_path: Path, issuer: dict[str, Any], message: str) -> None:
+def test_the_reason_why_a_record_cannot_be_written_is_reported(
+    tmp_path: Path, issuer: dict[str, Any], message: str
+) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(secret("other", "cert-manager", empty=""))
         await put(lab, issuer, web(kind=issuer["kind"]))
@@ -151,7 +153,7 @@ def test_credentials_that_come_late_are_used(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_a_name_without_a_zone_waits_and_a_zone_that_comes_ends_it(tmp_path: Path) -> None:
+def test_a_name_without_a_zone_waits_until_the_zone_is_created(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         await put(lab, le(hostedZoneID=None), web(dnsNames=["a.other.example"]))
@@ -390,7 +392,7 @@ def test_deleting_a_certificate_on_its_way_cleans_up_and_leaves_finished_secrets
     run_lab(tmp_path, story)
 
 
-def test_a_clean_up_that_cannot_be_done_is_reported_and_done_later(tmp_path: Path) -> None:
+def test_a_clean_up_that_is_impossible_is_reported_and_retried(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         solver = {"dns01": {"route53": ROUTE53}, "waitInsteadOfSelfCheck": "1h"}
@@ -462,7 +464,7 @@ def test_a_role_is_assumed_with_a_token_of_a_service_account(tmp_path: Path, kin
     run_lab(tmp_path, story)
 
 
-def test_a_service_account_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_missing_service_account_is_reported(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         auth = {"kubernetes": {"serviceAccountRef": {"name": "dns", "audiences": ["other"]}}}
         issuer = le(accessKeyID=None, secretAccessKeySecretRef=None, role="arn:aws:iam::123456789012:role/a", auth=auth)

@@ -80,7 +80,7 @@ def test_from_annotation_to_secret_and_back(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_what_is_wrong_is_an_event_of_the_ingress(tmp_path: Path) -> None:
+def test_faults_are_events_of_the_ingress(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(ingress("a.tidewater.example", issuer="ss", duration="soon"), manager="kubectl")
         told = await lab.event("BadConfig", 'invalid ingress annotation "cert-manager.io/duration"')

@@ -83,7 +83,7 @@ def test_a_chain_from_selfsigned_root_to_leaf(tmp_path: Path) -> None:
         ({"encoding": "PKCS8"}, b"-----BEGIN PRIVATE KEY-----"),
     ],
 )
-def test_private_keys_as_asked_for(tmp_path: Path, private_key: dict[str, Any], header: bytes) -> None:
+def test_private_keys_follow_their_specification(tmp_path: Path, private_key: dict[str, Any], header: bytes) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(issuer("selfsigned", selfSigned={}), manager="kubectl")
         await lab.store.apply(certificate("selfsigned", privateKey=private_key), manager="kubectl")
@@ -164,7 +164,7 @@ def test_the_template_and_further_outputs_reach_the_secret(tmp_path: Path) -> No
         (issuer("x", vault={"server": "https://v", "path": "p", "auth": {}}), "InvalidConfig", "issuers of type vault"),
     ],
 )
-def test_an_issuer_that_cannot_be_used_says_why(
+def test_the_reason_why_an_issuer_is_not_ready_is_reported(
     tmp_path: Path, manifest: dict[str, Any], reason: str, message: str
 ) -> None:
     async def story(lab: Lab) -> None:
@@ -193,7 +193,7 @@ def test_unserved_listeners_are_reported(tmp_path: Path) -> None:
     run_lab(tmp_path, story)
 
 
-def test_where_to_ask_and_what_a_ca_may_sign_is_in_the_certificate(tmp_path: Path) -> None:
+def test_a_certificate_contains_revocation_urls_and_name_constraints(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.apply(secret("root", "cert-manager", **_authority()))
         pointers = {"ocspServers": ["http://o.example"], "crlDistributionPoints": ["http://c.example"]}
@@ -215,7 +215,7 @@ def test_where_to_ask_and_what_a_ca_may_sign_is_in_the_certificate(tmp_path: Pat
     run_lab(tmp_path, story)
 
 
-def test_a_ca_secret_that_comes_late_is_noticed(tmp_path: Path) -> None:
+def test_a_ca_secret_may_be_created_later(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(issuer("team", ca={"secretName": "root"}), manager="kubectl")
         await lab.store.apply(certificate("team"), manager="kubectl")

@@ -141,7 +141,7 @@ def test_a_record_with_another_value_is_not_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "curve"), [("EC_prime256v1", ec.SECP256R1), ("EC_secp384r1", ec.SECP384R1)])
-def test_keys_of_the_algorithm_that_was_asked_for(tmp_path: Path, algorithm: str, curve: type[Any]) -> None:
+def test_private_keys_have_the_requested_algorithm(tmp_path: Path, algorithm: str, curve: type[Any]) -> None:
     async def story(acm: Acm) -> None:
         arn = await acm.request("tidewater.example", KeyAlgorithm=algorithm)
         (record,) = await acm.records(arn)

@@ -280,7 +280,7 @@ def test_an_https_listener_is_served_once_its_certificate_is_issued() -> None:
     story(work)
 
 
-def test_what_is_deleted_is_no_longer_served() -> None:
+def test_deleted_listeners_are_no_longer_served() -> None:
     async def work(here: Edge) -> None:
         arn, group = await make(here)
         await register(here, group, "172.31.0.5", 8080, await here.answering(200))
@@ -340,7 +340,7 @@ def test_an_instance_is_probed_and_logged_by_its_address_in_the_vpc(tmp_path: Pa
 LOGGED = {"enabled": "true", "bucket": "checks"}
 
 
-def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
+def test_targets_are_resolved_again_when_the_edge_requests_it() -> None:
     async def work(here: Edge) -> None:
         _, group = await make(here)
         port = await here.answering(200)
@@ -353,7 +353,7 @@ def test_targets_are_looked_for_again_when_the_edge_says_so() -> None:
     story(work)
 
 
-def test_secrets_of_logins_are_asked_for_only_when_elbv2_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_secrets_are_read_only_after_changes_of_elbv2(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(here: Edge) -> None:
         asked: list[str] = []
         real = here.api.client_secret
@@ -453,7 +453,7 @@ def count_reads(here: Edge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_only_the_load_balancer_that_was_touched_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_changed_load_balancer_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(here: Edge) -> None:
         listener, _ = await two(here)
         untouched = here.controller.load_balancers[1]
@@ -731,7 +731,7 @@ def test_a_regular_expression_that_takes_too_long_is_reported_once(caplog: pytes
     story(work)
 
 
-def test_a_web_acl_that_cannot_be_understood_stays_as_it_was(
+def test_a_web_acl_that_cannot_be_read_keeps_its_previous_state(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def faulty(answer: Any, references: Any) -> WebAcl:

@@ -108,7 +108,7 @@ def _storefront(*hosts: str) -> dict[str, Any]:
     }
 
 
-def test_records_come_follow_and_go() -> None:
+def test_records_are_created_updated_and_deleted() -> None:
     async def work(lab: Lab) -> None:
         hosts = ("tidewater.example", "www.tidewater.example", "*.apps.tidewater.example")
         await lab.store.apply(_storefront(*hosts), manager="test")

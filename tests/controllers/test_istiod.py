@@ -207,7 +207,7 @@ def test_the_guides_edge_is_served_where_the_endpoint_slice_says() -> None:
     asyncio.run(scenario())
 
 
-def test_a_secret_that_comes_later_is_taken_and_a_broken_one_is_not() -> None:
+def test_a_later_secret_is_used_unless_it_is_invalid() -> None:
     async def scenario() -> None:
         async with running(OPERATOR, POD, EDGE) as lab:
             await lab.until(lambda: codes(lab) == ["IST0101"])
@@ -233,7 +233,7 @@ def test_a_secret_that_comes_later_is_taken_and_a_broken_one_is_not() -> None:
     asyncio.run(scenario())
 
 
-def test_what_did_not_change_is_the_very_same_entry_and_nothing_new_is_not_published() -> None:
+def test_unchanged_entries_are_identical_and_unchanged_snapshots_are_not_published() -> None:
     async def scenario() -> None:
         async with running(OPERATOR, POD, EDGE) as lab:
             await lab.until(lambda: lab.latest.names(LISTENER) >= {"0.0.0.0_8443"})
@@ -272,7 +272,7 @@ def test_a_gateway_whose_pod_is_gone_serves_nothing() -> None:
     asyncio.run(scenario())
 
 
-def test_pods_that_are_no_proxies_of_ours_get_nothing() -> None:
+def test_pods_that_are_not_our_proxies_get_nothing() -> None:
     async def scenario() -> None:
         plain = POD.replace("lockgate.dev/proxy: istio", "lockgate.dev/proxy: none").replace(
             "name: gateway", "name: other"

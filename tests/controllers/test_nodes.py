@@ -66,7 +66,7 @@ def gateway(**selector: str) -> Gateway:
 # --- which Pods ----------------------------------------------------------------------------------------------------
 
 
-def test_a_service_whose_pods_a_gateway_asks_for_is_a_workload() -> None:
+def test_a_service_whose_pods_a_gateway_selects_is_a_workload() -> None:
     edge = service("edge", "ingress", selector={"app": "edge", "tier": "front"})
     other = service("web", selector={"app": "web"})
     (found,) = gateway_workloads([other, edge], [gateway(app="edge")])
@@ -91,7 +91,7 @@ def test_istios_own_gateways_run_before_a_gateway_asks(selector: dict[str, str],
     assert bool(gateway_workloads([service("edge", selector=selector)], [])) is runs
 
 
-def test_a_gateway_without_a_selector_asks_for_nothing() -> None:
+def test_a_gateway_without_a_selector_needs_no_workload() -> None:
     assert gateway_workloads([service("web", selector={"app": "web"})], [gateway()]) == ()
 
 
@@ -153,7 +153,7 @@ def web_slice(port: int, name: str = "http", **endpoint: Any) -> JsonObject:
     ],
     ids=str,
 )
-def test_where_a_target_really_is(target: Target, target_type: TargetType, where: list[tuple[str, int]]) -> None:
+def test_the_real_address_of_a_target(target: Target, target_type: TargetType, where: list[tuple[str, int]]) -> None:
     assert list(table(web_slice(9001)).resolve(target, target_type)) == where
 
 
@@ -390,7 +390,7 @@ def test_a_gateways_service_has_an_address_until_an_ingress_leads_to_it() -> Non
     asyncio.run(story())
 
 
-def test_a_service_that_gateways_stop_asking_for_is_an_application_again() -> None:
+def test_a_service_that_no_gateway_selects_any_more_is_an_application_again() -> None:
     async def story() -> None:
         edge = service_manifest("edge", selector={"app": "edge"})
         async with lab(edge, gateway_manifest("edge", app="edge")) as there:

@@ -100,7 +100,7 @@ def run(story: Callable[[Cluster], Awaitable[None]]) -> None:
         ({"allowed": "true", "auto": "true", "selected": "is=web-2", "allowed_in": "web"}, ("web", "web-2")),
     ],
 )
-def test_who_gets_a_copy(annotations: dict[str, str], namespaces: tuple[str, ...]) -> None:
+def test_the_namespaces_that_get_a_copy(annotations: dict[str, str], namespaces: tuple[str, ...]) -> None:
     full = {
         "allowed": "reflection_allowed",
         "auto": "reflection_auto_enabled",
@@ -124,7 +124,7 @@ AUTO: dict[str, Any] = {
 }
 
 
-def test_what_a_copy_holds() -> None:
+def test_the_content_of_a_copy() -> None:
     async def story(cluster: Cluster) -> None:
         await cluster.put("source", **AUTO)
         await cluster.comes_to({"source": "one", "web": "one", "web-2": "one"})

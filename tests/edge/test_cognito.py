@@ -76,9 +76,7 @@ def test_a_missing_user_pool_is_reported(pool: Up, tmp_path: Path) -> None:
     assert "an Ingress or a VirtualService for nobody.auth.eu-central-1.amazoncognito.com would have this edge" in told
 
 
-def test_the_secret_of_a_client_is_the_one_that_lockgate_yaml_names_or_one_that_cognito_tells(
-    pool: Up, provider: Provider
-) -> None:
+def test_a_client_secret_comes_from_lockgate_yaml_or_from_cognito(pool: Up, provider: Provider) -> None:
     def secret(client_id: str) -> str:
         arguments = ("--user-pool-id", POOL, "--client-id", client_id, "--output", "json")
         told = json.loads(pool.exec("aws", "cognito-idp", "describe-user-pool-client", *arguments))

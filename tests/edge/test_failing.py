@@ -139,7 +139,7 @@ def test_a_killed_supervisor_leaves_no_envoy_and_the_next_up_works(up: Start) ->
     assert "quay-service" in again.curl("https://quay.example/")
 
 
-def test_detached_it_returns_when_ready_and_says_why_when_not(tmp_path: Path) -> None:
+def test_detached_it_returns_when_ready_and_reports_why_it_is_not(tmp_path: Path) -> None:
     done = run(tmp_path, "up", "-d", GUIDE, "--name", "back")
     assert done.returncode == 0, done.stderr
     assert "load balancer" in done.stdout

@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     assert "cannot be read: No such file or directory" in fault.message
 
 
-def test_files_that_are_no_manifests_hide_nothing(tmp_path: Path) -> None:
+def test_files_without_manifests_hide_nothing(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"name": "web"}')
     (tmp_path / "empty.yaml").write_text("")
     manifests = load([str(tmp_path)])
@@ -113,7 +113,7 @@ def _make_socket(path: Path) -> None:
         (lambda path: path.symlink_to("gone"), "the file cannot be read: No such file or directory"),
     ],
 )
-def test_what_is_no_regular_file_is_a_fault_and_not_opened(
+def test_a_special_file_is_a_fault_and_is_not_opened(
     tmp_path: Path, make: Callable[[Path], None], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -194,14 +194,14 @@ def test_only_what_was_written_since_is_read_again(tmp_path: Path, monkeypatch: 
     assert [each.manifest["metadata"]["name"] for each in after.documents] == ["one", "other"]
 
 
-def test_what_npm_installs_is_passed_over(tmp_path: Path) -> None:
+def test_files_that_npm_installs_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "node_modules" / "left").mkdir(parents=True)
     (tmp_path / "node_modules" / "left" / "package.json").write_text("{}")
     (tmp_path / "web.yaml").write_text(SERVICE)
     assert load([str(tmp_path)]).files == (f"{tmp_path}/web.yaml",)
 
 
-def test_many_files_that_are_no_manifests_are_few_lines(tmp_path: Path) -> None:
+def test_many_files_without_manifests_are_few_lines(tmp_path: Path) -> None:
     for number in range(30):
         (tmp_path / f"{number:02}.json").write_text("{}")
     messages = [fault.message for fault in load([str(tmp_path)]).faults]
@@ -217,6 +217,6 @@ def test_a_folder_of_too_many_files_is_read_up_to_the_limit(tmp_path: Path) -> N
     assert manifests.faults[-1].message == "the file is not read, because there are more than 10,000 files"
 
 
-def test_bytes_that_are_no_text_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_utf_8_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: \xff")))
     assert [fault.code.id for fault in load(["-"]).faults] == ["LG0003"]

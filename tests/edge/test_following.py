@@ -179,7 +179,7 @@ def test_the_target_of_a_link_is_followed(followed: tuple[Up, Path]) -> None:
     edge.wait(until=lambda: answers(edge, "https://quay.example/", "quay-service:8072"), what="the file itself")
 
 
-def test_a_folder_that_vanishes_is_reported_and_what_it_held_is_served(followed: tuple[Up, Path]) -> None:
+def test_a_removed_folder_is_reported_and_its_objects_are_served(followed: tuple[Up, Path]) -> None:
     edge, folder = followed
     with requests(edge) as answered:
         folder.rename(folder.with_name("away"))

@@ -69,7 +69,7 @@ def test_status_while_it_starts(home: Path) -> None:
     process.communicate(timeout=PATIENCE)
 
 
-def test_of_many_at_once_one_runs_and_the_others_say_so(home: Path) -> None:
+def test_of_many_at_once_one_runs_and_the_others_report_it(home: Path) -> None:
     started = [spawn(home, "up", "-d", GUIDE, "--name", "x") for _ in range(6)]
     said = [process.communicate(timeout=PATIENCE * 2)[0] for process in started]
     codes = [process.returncode for process in started]
@@ -162,7 +162,7 @@ def test_detached_goes_on_when_its_terminal_is_closed(home: Path) -> None:
     assert run(home, "status", "--name", "x").returncode == 0
 
 
-def test_what_is_not_ready_in_time_runs_on(home: Path) -> None:
+def test_an_edge_that_is_not_ready_in_time_continues(home: Path) -> None:
     done = run(home, "up", "-d", GUIDE, "--name", "x", "--timeout", "0.01")
     assert done.returncode == 1
     assert "not ready after" in done.stdout

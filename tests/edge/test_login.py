@@ -225,7 +225,7 @@ def test_a_user_who_logs_out_logs_in_again(browser: Browser) -> None:
     assert after.told["x-amzn-oidc-accesstoken"] != page.told["x-amzn-oidc-accesstoken"]
 
 
-def test_users_of_whom_much_is_known(browser: Browser) -> None:
+def test_users_with_many_claims(browser: Browser) -> None:
     page = browser.log_in("https://people.login.example/", "grace+6000")
     data = page.told["x-amzn-oidc-data"]
     assert len(json.loads(urlsafe_b64decode(data.split(".")[1]))["about"]) == 6000
@@ -250,14 +250,14 @@ def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("name", "status", "told"),
     [
-        ("silent", 561, "the identity provider says 'login_required'"),
+        ("silent", 561, "the identity provider returned the error 'login_required'"),
         ("imposter", 561, "/token answered 401 invalid_client (AuthTokenEpRequestFailed)"),
         ("lonely", 500, "POST https://127.0.0.1:1/token: All connection attempts failed (AuthTokenEpRequestTimeout)"),
         ("anonymous", 401, "there is no ID token: does the scope include openid? (AuthInvalidIdToken)"),
         ("stranger", 401, "not https://other.login.example (AuthInvalidIdToken)"),
     ],
 )
-def test_what_a_provider_or_a_rule_has_wrong(login: Up, browser: Browser, name: str, status: int, told: str) -> None:
+def test_faults_of_providers_and_rules(login: Up, browser: Browser, name: str, status: int, told: str) -> None:
     page = browser.log_in(f"https://{host(name)}/", "ada")
     assert page.status == status
     assert (page.header("server"), page.header("content-type")) == ("awselb/2.0", "text/html")
@@ -306,7 +306,7 @@ def test_who_is_not_logged_in_is_denied_or_allowed(browser: Browser) -> None:
     assert known.told["x-amzn-oidc-identity"] == page.told["x-amzn-oidc-identity"]
 
 
-def test_what_comes_back_must_be_what_went_out(login: Up, browser: Browser) -> None:
+def test_the_answer_must_match_the_request(login: Up, browser: Browser) -> None:
     def back(query: str, *arguments: str, jar: bool = True) -> int:
         url = f"https://people.login.example/oauth2/idpresponse?{query}"
         return browser.get(url, *arguments, follow=False, jar=jar).status

@@ -27,7 +27,7 @@ quotas: {application-load-balancers: 120}
 """
 
 
-def test_it_is_found_in_the_folders_and_is_no_manifest(tmp_path: Path) -> None:
+def test_it_is_found_in_the_folders_and_is_not_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "lockgate.yaml").write_text(WHOLE)
     (tmp_path / "web.yaml").write_text(
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
@@ -50,7 +50,7 @@ def test_it_says_options_and_names_what_is_filled_in(tmp_path: Path) -> None:
     assert [(zone.name, zone.zone_id) for zone in made.zones] == [("shop.example", "Z0123456789")]
 
 
-def test_what_it_opens_is_said_and_secrets_are_not(tmp_path: Path) -> None:
+def test_opened_ports_are_reported_but_not_secrets(tmp_path: Path) -> None:
     file = tmp_path / "lockgate.yaml"
     file.write_text(WHOLE + "supply: false\n")
     opened = read(file).opened(file)
@@ -64,7 +64,7 @@ def test_what_it_opens_is_said_and_secrets_are_not(tmp_path: Path) -> None:
     assert Settings().opened(file) == ()
 
 
-def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
+def test_an_empty_one_prints_nothing(tmp_path: Path) -> None:
     (tmp_path / "lockgate.yaml").write_text("# nothing yet\n")
     assert read(tmp_path / "lockgate.yaml") == Settings()
 
@@ -90,7 +90,7 @@ def test_an_empty_one_says_nothing(tmp_path: Path) -> None:
         ('account: "１２３４５６７８９０１２"', "an account is 12 digits"),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+def test_a_fault_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "lockgate.yaml").write_text(text)
     with pytest.raises(BadSettings) as error:
         read(tmp_path / "lockgate.yaml")

@@ -55,7 +55,7 @@ class Story:
         return " ".join(sorted(each.manifest["metadata"]["name"] for each in self.served.documents if each.accepted))
 
 
-def test_what_is_new_counts_at_once() -> None:
+def test_new_files_count_at_once() -> None:
     story = Story(a="web")
     assert story.at(1, {"a": "web", "b": "api"}) == "api web"
     assert story.settled.due == math.inf
@@ -72,7 +72,7 @@ def test_an_object_taken_out_of_a_file_goes_after_a_second() -> None:
     assert not story.settled.kept
 
 
-def test_an_object_that_moves_to_another_file_never_went() -> None:
+def test_an_object_that_moves_to_another_file_is_not_deleted() -> None:
     story = Story(a="web api")
     assert story.at(1, {"a": "web"}) == "api web"
     assert story.at(1.5, {"a": "web", "b": "api"}) == "api web"
@@ -89,7 +89,7 @@ def test_each_change_of_the_files_starts_the_wait_again() -> None:
     assert story.at(4.5) == "new web"
 
 
-def test_files_that_never_rest_do_not_keep_an_object_for_ever() -> None:
+def test_files_that_change_constantly_do_not_keep_an_object_forever() -> None:
     story = Story(a="web", b="api")
     story.at(0, {"a": "web"})
     assert story.at(119, {"a": "web", "c": "new"}) == "api new web"
@@ -165,7 +165,7 @@ def test_the_last_usable_objects_stay() -> None:
     assert story.at(1002) == "new"
 
 
-def test_a_broken_file_hides_what_it_held_for_as_long_as_it_is_broken() -> None:
+def test_a_broken_file_hides_its_objects_while_it_is_broken() -> None:
     story = Story(a="web api")
     assert story.at(1, {"a": "kind: ["}) == "api web"
     assert story.at(1000) == "api web"

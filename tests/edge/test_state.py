@@ -66,7 +66,7 @@ def test_what_a_killed_supervisor_left_is_cleared_but_never_a_running_one() -> N
     assert sorted(entry.name for entry in folder.path.iterdir()) == ["lock"]
 
 
-def test_what_is_left_behind_is_only_the_log() -> None:
+def test_only_the_log_is_left_behind() -> None:
     folder = StateFolder.of("demo")
     with folder.hold():
         write_private(folder.kubeconfig, "token: x")
@@ -101,7 +101,7 @@ def test_bad_names(name: str) -> None:
         StateFolder.of(name)
 
 
-def test_a_long_folder_has_its_sockets_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_with_a_long_path_has_its_sockets_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCKGATE_HOME", str(tmp_path / ("deep" * 30)))
     folder = StateFolder.of("demo")
     assert len(str(folder.control_socket)) < 104

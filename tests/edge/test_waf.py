@@ -120,7 +120,7 @@ def test_a_web_acl_blocks_counts_and_answers_until_it_is_taken_away(edge: Up, tm
     edge.wait(until=lambda: statuses(edge, (f"{url}/admin",)) == ["200"], what="no web ACL")
 
 
-def test_a_web_acl_that_an_ingress_names_is_there_and_takes_rules(up: Start, manifests: Path) -> None:
+def test_a_web_acl_that_an_ingress_references_exists_and_accepts_rules(up: Start, manifests: Path) -> None:
     file, arn = (
         manifests / "ingress.yaml",
         "arn:aws:wafv2:eu-central-1:210987654321:regional/webacl/team/11111111-2222-3333-4444-555555555555",

@@ -112,7 +112,7 @@ def test_negative_answers_carry_the_soa() -> None:
     served(work)
 
 
-def test_what_is_too_long_is_truncated_and_whole_over_tcp() -> None:
+def test_long_answers_are_truncated_over_udp_and_complete_over_tcp() -> None:
     async def work(server: DnsServer, _: Source) -> None:
         plain = dns.message.make_query("big.z.example", "TXT", use_edns=False)
         for query in (plain, dns.message.make_query("big.z.example", "TXT", use_edns=0, payload=65000)):
@@ -165,7 +165,7 @@ def test_bytes_of_text_are_octal_in_route53() -> None:
     served(work)
 
 
-def test_rubbish_does_not_kill_it() -> None:
+def test_it_survives_invalid_messages() -> None:
     async def work(server: DnsServer, _: Source) -> None:
         good = dns.message.make_query("z.example", "A").to_wire()
         rubbish = [os.urandom(size) for size in range(0, 200, 3)]

@@ -85,7 +85,7 @@ def test_it_is_a_grpc_server_without_methods() -> None:
     assert "shop/web:8080" in (error.details() or "")
 
 
-def test_a_service_that_is_gone_is_answered_for_no_longer() -> None:
+def test_a_deleted_service_is_no_longer_answered_for() -> None:
     async def story() -> None:
         echo = Echo()
         host, port = await echo.listen(WEB)

@@ -58,7 +58,7 @@ NAMES = ("keys.example",)
         ("a\x00.localhost", True),  # nobody can make such a name resolve
     ],
 )
-def test_whose_host_it_is(host: str, own: bool) -> None:
+def test_own_and_foreign_hosts(host: str, own: bool) -> None:
     assert is_own(host, NAMES) is own
 
 
@@ -133,7 +133,7 @@ def test_requests_for_other_hosts_are_refused_with_the_reason() -> None:
     _run(story())
 
 
-def test_websockets_are_refused_in_words_where_no_application_knows_them() -> None:
+def test_websockets_are_refused_if_the_application_does_not_support_them() -> None:
     upgrade = ("Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 
     def asked(host: str) -> bytes:

@@ -70,7 +70,7 @@ def test_a_plain_request_goes_on_in_origin_form_without_hop_by_hop_headers() -> 
     assert answer == ("heard GET /a?b=1 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nConnection: close\r\n\r\n")
 
 
-def test_an_upgrade_keeps_what_makes_it_one() -> None:
+def test_an_upgrade_keeps_its_connection_header() -> None:
     answer = through(
         b"GET http://shop.example/ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\n"
         b"Upgrade: websocket\r\n\r\n",
@@ -171,7 +171,7 @@ def test_a_head_that_never_ends_is_answered_in_the_end(begin: bytes) -> None:
     _run(story())
 
 
-def test_a_tunnel_without_a_word_ends() -> None:
+def test_an_idle_tunnel_ends() -> None:
     async def story() -> None:
         async with _proxy(_silent, patience=QUICK) as proxy:
             reader, _ = await _client(proxy, CONNECT)
@@ -216,7 +216,7 @@ def test_a_busy_tunnel_lives_as_long_as_it_is_busy() -> None:
     _run(story())
 
 
-def test_a_full_proxy_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_proxy_answers_503(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         async with _proxy(_silent, connections=3) as proxy:
             held = [await _client(proxy, CONNECT) for _ in range(3)]
@@ -240,5 +240,5 @@ def test_a_full_proxy_says_so(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_how_many_it_takes_follows_from_the_files_that_may_be_open() -> None:
+def test_the_connection_limit_follows_from_the_limit_of_open_files() -> None:
     assert 64 <= most_connections() <= 4096

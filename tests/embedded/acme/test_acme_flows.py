@@ -59,7 +59,7 @@ def test_an_alias_is_followed_to_where_the_record_is(tmp_path: Path) -> None:
         ({"CNAME": ["_acme-challenge.a.example."]}, None, "dns", "too many CNAMEs"),
     ],
 )
-def test_a_validation_that_fails_says_why(
+def test_the_reason_of_a_failed_validation_is_reported(
     tmp_path: Path, records: dict[str, list[str]], code: int | None, kind: str, detail: str
 ) -> None:
     def flow(rig: Rig) -> None:
@@ -178,7 +178,7 @@ def test_a_bound_account_and_one_that_is_not(tmp_path: Path) -> None:
     )
 
 
-def test_an_account_is_found_again_changed_and_left(tmp_path: Path) -> None:
+def test_an_account_is_found_updated_and_deactivated(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         key = JWKRSA(key=rsa_key())
         client = rig.client(key)

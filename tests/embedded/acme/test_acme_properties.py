@@ -89,7 +89,7 @@ def test_base64url_has_one_text_for_one_value(data: bytes) -> None:
     st.lists(st.sampled_from(["pending", "valid", "invalid", "deactivated", "revoked"]), min_size=1, max_size=4),
     st.booleans(),
 )
-def test_an_order_is_what_its_authorizations_are(states: list[Any], late: bool) -> None:
+def test_the_status_of_an_order_follows_its_authorizations(states: list[Any], late: bool) -> None:
     authorizations = tuple(
         Authorization(str(index), "a", "x.example", False, NOW + timedelta(days=1), Challenge("c", "t"), status)
         for index, status in enumerate(states)

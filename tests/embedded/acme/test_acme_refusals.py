@@ -68,7 +68,7 @@ def test_refused_algorithms_come_with_those_that_are_accepted(tmp_path: Path) ->
     acme_test(flow, folder=tmp_path)
 
 
-def test_both_jwk_and_kid_and_a_key_where_an_account_is_asked_for(tmp_path: Path) -> None:
+def test_jwk_and_kid_together_and_a_jwk_where_kid_is_required(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = RawClient(rig)
         client.register()
@@ -99,7 +99,7 @@ TEXTS: dict[str, tuple[Callable[[dict[str, str]], Any], tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize("case", TEXTS)
-def test_a_body_that_is_no_good_envelope(tmp_path: Path, case: str) -> None:
+def test_a_body_that_is_not_a_valid_envelope(tmp_path: Path, case: str) -> None:
     spoil, expected = TEXTS[case]
 
     def flow(rig: Rig) -> None:
@@ -125,7 +125,7 @@ def test_a_nonce_is_good_once(tmp_path: Path) -> None:
     acme_test(flow, folder=tmp_path)
 
 
-def test_http_is_held_to_as_well(tmp_path: Path) -> None:
+def test_plain_http_is_validated_as_well(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = RawClient(rig)
         account = client.register().headers["Location"]
@@ -159,7 +159,7 @@ def test_http_is_held_to_as_well(tmp_path: Path) -> None:
         (None, "malformed"),
     ],
 )
-def test_account_keys_that_are_no_good(tmp_path: Path, jwk: Any, expected: str) -> None:
+def test_invalid_account_keys(tmp_path: Path, jwk: Any, expected: str) -> None:
     def flow(rig: Rig) -> None:
         client = RawClient(rig)
         reply = client.post(client.directory["newAccount"], {"termsOfServiceAgreed": True}, jwk=jwk)
@@ -269,7 +269,7 @@ def test_names_are_folded_and_counted_once(tmp_path: Path) -> None:
     acme_test(flow, folder=tmp_path)
 
 
-def test_finalizing_too_early_and_with_a_request_that_does_not_fit(tmp_path: Path) -> None:
+def test_finalizing_too_early_and_with_a_csr_that_does_not_match(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         account_key = rsa_key()
         client = rig.client(JWKRSA(key=account_key))
@@ -306,7 +306,7 @@ def test_finalizing_too_early_and_with_a_request_that_does_not_fit(tmp_path: Pat
     acme_test(flow, folder=tmp_path)
 
 
-def test_what_is_another_accounts_stays_so(tmp_path: Path) -> None:
+def test_resources_of_other_accounts_are_not_accessible(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = rig.client()
         order = rig.issue(client, ["a.example"])

@@ -54,7 +54,7 @@ def test_a_certificate_from_request_to_issue(running: Lab, acm: Any) -> None:
     assert not [item for item in running.run(running.api.pending_certificates()) if item.arn == arn]
 
 
-def test_an_expired_certificate_says_so_and_is_no_listeners(running: Lab, acm: Any) -> None:
+def test_an_expired_certificate_cannot_be_used_by_a_listener(running: Lab, acm: Any) -> None:
     arn = _requested(acm, "old.example")
     running.run(running.api.issue_certificate(arn, *certificate("old.example", days=-1)))
     assert acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "EXPIRED"
@@ -87,12 +87,12 @@ def test_a_domain_and_its_wildcard_share_a_record_and_keep_it(acm: Any) -> None:
     assert other[1].endswith(".acm-validations.aws.")
 
 
-def test_any_string_can_stand_for_an_arn(running: Lab, acm: Any) -> None:
+def test_any_string_can_be_an_arn(running: Lab, acm: Any) -> None:
     running.run(running.api.create_certificate("the-arn", ("odd.example",)))
     assert acm.describe_certificate(CertificateArn="the-arn")["Certificate"]["DomainName"] == "odd.example"
 
 
-def test_it_lies_in_the_region_that_its_arn_names(running: Lab) -> None:
+def test_it_is_in_the_region_of_its_arn(running: Lab) -> None:
     arn = "arn:aws:acm:eu-west-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
     running.run(running.api.create_certificate(arn, ("far.example",)))
     there = running.client("acm", region="eu-west-1")

@@ -68,7 +68,7 @@ def test_names_with_blanks_and_signs_are_signed_alike(running: Lab) -> None:
     assert found["IsTruncated"] is False
 
 
-def test_a_region_that_aws_lacks(running: Lab) -> None:
+def test_an_unknown_region(running: Lab) -> None:
     for service, read in READS.items():
         if service != "route53":  # has no regions: its clients sign for us-east-1
             code, message = refusal(getattr(running.client(service, region="mars-1"), read))
@@ -86,13 +86,13 @@ def test_a_region_that_aws_lacks(running: Lab) -> None:
     running.run(start())
 
 
-def test_a_service_that_is_not_served_says_so(running: Lab) -> None:
+def test_a_service_that_is_not_served_is_refused_by_name(running: Lab) -> None:
     code, message = refusal(running.client("sqs").list_queues)
     assert "UnrecognizedServiceException" in code
     assert message.startswith("sqs is not served here")
 
 
-def test_what_moto_lacks_is_a_refusal_in_protocol(running: Lab) -> None:
+def test_an_operation_that_moto_lacks_is_refused_in_the_services_protocol(running: Lab) -> None:
     code, message = refusal(running.client("wafv2").list_managed_rule_sets, Scope="REGIONAL")
     assert (code, "list_managed_rule_sets" in message) == ("NotImplemented", True)
 
@@ -102,7 +102,7 @@ def test_what_moto_lacks_is_a_refusal_in_protocol(running: Lab) -> None:
     ("service", "operation"),
     [("acm", "list_certificates"), ("wafv2", "list_ip_sets"), ("shield", "list_protections")],
 )
-def test_a_body_that_is_no_object_is_no_input(running: Lab, service: str, operation: str, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(running: Lab, service: str, operation: str, body: bytes) -> None:
     def sent_instead(request: Any, **_: Any) -> None:
         request.data = body
 
@@ -202,7 +202,7 @@ def test_a_body_without_end_is_cut_off(running: Lab) -> None:
     assert status == 413
 
 
-def test_a_fault_of_ours_is_an_answer_in_protocol(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_answered_in_the_services_protocol(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 
     def broken(*_: Any) -> None:
@@ -269,7 +269,7 @@ def test_a_change_of_a_trust_store_may_concern_any_load_balancer() -> None:
     assert touched(Call("elbv2", "AddTags", "us-east-1", tags), {}) == frozenset()
 
 
-def test_subnets_and_security_groups_by_the_ids_and_names_that_settings_have(running: Lab) -> None:
+def test_subnets_and_security_groups_have_the_ids_and_names_of_the_settings(running: Lab) -> None:
     api, ec2 = running.api, running.client("ec2")
     vpc, own, zones = running.run(api.default_vpc())
     for _ in range(2):  # what exists stays as it is
@@ -299,7 +299,7 @@ def test_subnets_and_security_groups_by_the_ids_and_names_that_settings_have(run
         running.run(api.create_subnet("subnet-0b", {}, 99))
 
 
-def test_target_groups_and_trust_stores_under_the_arns_that_manifests_have(running: Lab) -> None:
+def test_target_groups_and_trust_stores_have_the_arns_of_the_manifests(running: Lab) -> None:
     api, elbv2 = running.api, running.client("elbv2")
     vpc = running.run(api.default_vpc())[0]
     arn, store = (
@@ -337,7 +337,7 @@ def test_subnets_with_ipv6_addresses(running: Lab) -> None:
     assert all(each in subnets for each in before)
 
 
-def test_the_default_vpc_is_as_eks_wants_it(running: Lab) -> None:
+def test_the_default_vpc_has_the_tags_that_eks_needs(running: Lab) -> None:
     vpc, subnets, zones = running.run(running.api.default_vpc())
     ec2 = running.client("ec2")
     found = ec2.describe_subnets(

@@ -70,7 +70,7 @@ def test_a_rule_needs_a_client_with_a_secret_of_a_pool_in_its_own_region() -> No
         assert running.run(running.api.client_secret(made["RuleArn"])) == client["ClientSecret"]
 
 
-def test_a_client_that_manifests_name_is_there_under_that_name() -> None:
+def test_a_client_in_manifests_is_created_with_its_id() -> None:
     with lab() as running:
         running.run(running.api.create_user_pool_client(POOL, "7k2qd7amucdgr7ajsmgb14dmmq", "its secret"))
         running.run(running.api.create_user_pool_client(POOL, "another", "another secret"))

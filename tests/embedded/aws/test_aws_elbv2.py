@@ -186,7 +186,7 @@ def passing(running: Lab, elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> Iterat
     elbv2.delete_target_group(TargetGroupArn=group["TargetGroupArn"])
 
 
-def test_a_network_load_balancer_as_it_is_described(elbv2: Any, passing: dict[str, Any]) -> None:
+def test_the_description_of_a_network_load_balancer(elbv2: Any, passing: dict[str, Any]) -> None:
     [balancer] = elbv2.describe_load_balancers(LoadBalancerArns=[passing["nlb"]])["LoadBalancers"]
     path, identity = passing["nlb"].rsplit("/", 1)
     assert path.endswith(f":loadbalancer/net/{passing['name']}-nlb")
@@ -204,7 +204,7 @@ def test_a_network_load_balancer_as_it_is_described(elbv2: Any, passing: dict[st
     ]
 
 
-def test_making_a_network_load_balancer_again_is_no_fault(elbv2: Any, passing: dict[str, Any]) -> None:
+def test_creating_a_network_load_balancer_again_succeeds(elbv2: Any, passing: dict[str, Any]) -> None:
     [again] = elbv2.create_load_balancer(**passing["settings"])["LoadBalancers"]
     assert again["LoadBalancerArn"] == passing["nlb"]
     other = passing["settings"] | {"Name": "another"}
@@ -238,7 +238,7 @@ def test_one_that_drains_makes_room_for_another(elbv2: Any, passing: dict[str, A
     elbv2.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": standing["other"], "Port": 80}])
 
 
-def test_a_health_check_gets_and_loses_what_its_protocol_asks_for(elbv2: Any, vpc: Any) -> None:
+def test_a_health_check_has_the_fields_of_its_protocol(elbv2: Any, vpc: Any) -> None:
     made = elbv2.create_target_group(Name="by-connection", Protocol="TCP", Port=80, VpcId=vpc[0])["TargetGroups"][0]
     assert (made["HealthCheckProtocol"], made["HealthCheckTimeoutSeconds"]) == ("TCP", 10)
     assert "HealthCheckPath" not in made and "Matcher" not in made
@@ -253,7 +253,7 @@ def test_a_health_check_gets_and_loses_what_its_protocol_asks_for(elbv2: Any, vp
     elbv2.delete_target_group(TargetGroupArn=arn)
 
 
-def test_its_dns_name_and_hosted_zone_are_as_awss(elbv2: Any, fresh: dict[str, Any]) -> None:
+def test_its_dns_name_and_hosted_zone_have_the_form_of_aws(elbv2: Any, fresh: dict[str, Any]) -> None:
     balancer = fresh["balancer"]
     name, _, rest = balancer["DNSName"].partition(".")
     assert rest == "ap-northeast-2.elb.amazonaws.com"
@@ -264,20 +264,20 @@ def test_its_dns_name_and_hosted_zone_are_as_awss(elbv2: Any, fresh: dict[str, A
     assert balancer["CanonicalHostedZoneId"] == "ZWKZPGTI48KDX"
 
 
-def test_an_internal_ones_name_says_so(elbv2: Any, vpc: Any) -> None:
+def test_the_dns_name_of_an_internal_load_balancer(elbv2: Any, vpc: Any) -> None:
     made = elbv2.create_load_balancer(Name="inside", Subnets=list(vpc[1][:2]), Scheme="internal")["LoadBalancers"][0]
     assert made["DNSName"].startswith("internal-inside-")
     elbv2.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
 
 
-def test_the_same_again_is_the_same_one(elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> None:
+def test_creating_an_equal_resource_returns_the_existing_one(elbv2: Any, vpc: Any, fresh: dict[str, Any]) -> None:
     again = elbv2.create_load_balancer(Name=fresh["name"], Subnets=list(reversed(vpc[1][:2])))["LoadBalancers"][0]
     assert again["LoadBalancerArn"] == fresh["lb"]
     group = elbv2.create_target_group(Name=fresh["name"], Protocol="HTTP", Port=80, VpcId=vpc[0])
     assert group["TargetGroups"][0]["TargetGroupArn"] == fresh["tg"]
 
 
-def test_deleting_what_is_gone_succeeds(elbv2: Any, fresh: dict[str, Any]) -> None:
+def test_deleting_a_missing_resource_succeeds(elbv2: Any, fresh: dict[str, Any]) -> None:
     elbv2.delete_load_balancer(LoadBalancerArn=fresh["lb"])
     elbv2.delete_load_balancer(LoadBalancerArn=fresh["lb"])
     assert elbv2.describe_target_groups(TargetGroupArns=[fresh["tg"]])["TargetGroups"][0]["LoadBalancerArns"] == []
@@ -301,7 +301,7 @@ def test_rules_swap_their_priorities_in_one_call(elbv2: Any, fresh: dict[str, An
     assert rules[2]["Priority"] == "default"
 
 
-def test_an_action_is_shown_with_what_aws_fills_in(elbv2: Any, fresh: dict[str, Any]) -> None:
+def test_an_action_is_returned_with_the_defaults_of_aws(elbv2: Any, fresh: dict[str, Any]) -> None:
     actions = [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}}]
     listener = elbv2.create_listener(LoadBalancerArn=fresh["lb"], Protocol="HTTP", Port=80, DefaultActions=actions)
     assert listener["Listeners"][0]["DefaultActions"][0]["RedirectConfig"] == {
@@ -332,7 +332,9 @@ def test_an_action_is_shown_with_what_aws_fills_in(elbv2: Any, fresh: dict[str, 
     assert reset["Transforms"] == []
 
 
-def test_a_client_secret_is_taken_kept_and_never_shown(running: Lab, elbv2: Any, standing: dict[str, Any]) -> None:
+def test_a_client_secret_is_accepted_kept_and_never_returned(
+    running: Lab, elbv2: Any, standing: dict[str, Any]
+) -> None:
     oidc = {
         "Issuer": "https://id.example",
         "AuthorizationEndpoint": "https://id.example/a",
@@ -361,7 +363,7 @@ def test_a_client_secret_is_taken_kept_and_never_shown(running: Lab, elbv2: Any,
     elbv2.delete_rule(RuleArn=rule["RuleArn"])
 
 
-def test_targets_are_known_by_id_and_port(running: Lab, elbv2: Any, standing: Any, fresh: dict[str, Any]) -> None:
+def test_targets_are_identified_by_id_and_port(running: Lab, elbv2: Any, standing: Any, fresh: dict[str, Any]) -> None:
     tg = fresh["tg"]
     elbv2.register_targets(
         TargetGroupArn=tg, Targets=[{"Id": INSTANCE, "Port": 30001}, {"Id": INSTANCE, "Port": 30002}]

@@ -282,7 +282,7 @@ def held(elbv2: ElasticLoadBalancing) -> dict[str, Any]:
     return {name: value for name, value in vars(state).items() if name not in ("neighbours", "_made")}
 
 
-def test_good_calls_are_taken() -> None:
+def test_valid_calls_are_accepted() -> None:
     for operation, parameters in good_calls(arns_there()):
         answer = ask(standing()[0], operation, parameters)
         assert answer.status == 200, (operation, answer.body)

@@ -9,7 +9,7 @@ from lockgate.embedded.aws import ec2, moto_services
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
-def test_nothing_is_kept_of_an_account_that_is_gone() -> None:
+def test_nothing_is_kept_of_a_closed_account() -> None:
     def images() -> int:
         from moto.ec2.models import ec2_backends
         from moto.ec2.models.amis import Ami

@@ -150,7 +150,7 @@ def test_a_change_that_never_was(route53: Any) -> None:
         ({"TTL": 1, "ResourceRecords": [{"Value": "192.0.2.1"}], "Weight": 1}, "together with SetIdentifier"),
     ],
 )
-def test_fields_that_do_not_go_together(route53: Any, zone: str, record_set: dict[str, Any], words: str) -> None:
+def test_fields_that_cannot_be_combined(route53: Any, zone: str, record_set: dict[str, Any], words: str) -> None:
     change = {"Action": "CREATE", "ResourceRecordSet": {"Name": "w.tidewater.example", "Type": "A", **record_set}}
     code, message = refusal(route53.change_resource_record_sets, HostedZoneId=zone, ChangeBatch={"Changes": [change]})
     assert code == "InvalidInput"
@@ -158,7 +158,7 @@ def test_fields_that_do_not_go_together(route53: Any, zone: str, record_set: dic
 
 
 @pytest.mark.parametrize("most", ["0", "-1", "many", "²"])
-def test_what_is_no_number_of_items(route53: Any, most: str) -> None:
+def test_invalid_numbers_of_items(route53: Any, most: str) -> None:
     assert refusal(route53.list_hosted_zones, MaxItems=most)[0] == "InvalidInput"
 
 
@@ -176,7 +176,7 @@ def test_tags_and_health_checks(route53: Any, zone: str) -> None:
     assert refusal(route53.get_health_check, HealthCheckId=check["Id"])[0] == "NoSuchHealthCheck"
 
 
-def test_the_api_says_what_its_name_servers_would(route53: Any, zone: str) -> None:
+def test_the_api_answers_like_its_name_servers(route53: Any, zone: str) -> None:
     route53.change_resource_record_sets(
         HostedZoneId=zone, ChangeBatch=_batch(["CREATE *.tidewater.example A 60 192.0.2.1"])
     )

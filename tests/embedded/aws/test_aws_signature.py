@@ -90,7 +90,7 @@ def test_what_botocore_signs_is_accepted(method: str, path: str, query: str, bod
         {"body": b"other"},
     ],
 )
-def test_what_was_changed_on_the_way_is_not(change: dict[str, Any]) -> None:
+def test_a_modified_request_is_refused(change: dict[str, Any]) -> None:
     auth = SigV4Auth(Credentials(ID, SECRET), "route53", "us-east-1")
     request = _signed(auth, "POST", "/2013-04-01/hostedzone/Z1", "name=a", b"body", "own")
     _verify(request)

@@ -65,7 +65,7 @@ def _client(running: Lab, service: str, credentials: dict[str, str]) -> Any:
     )
 
 
-def test_a_token_of_this_edge_is_worth_keys(running: Lab) -> None:
+def test_a_token_of_this_edge_is_exchanged_for_keys(running: Lab) -> None:
     answer = _unsigned(running).assume_role_with_web_identity(
         RoleArn=ROLE, RoleSessionName="cert-manager", WebIdentityToken=_token()
     )
@@ -129,7 +129,7 @@ def test_a_token_for_another_client_or_time(running: Lab) -> None:
         f"{ROLE}\r\nSet-Cookie: a=b",
     ],
 )
-def test_what_is_no_role(running: Lab, role: str) -> None:
+def test_invalid_roles(running: Lab, role: str) -> None:
     code, message = _with(running, _token(), role)
     assert (code, message) == ("ValidationError", f"{visible(role)} is invalid")
 
@@ -170,7 +170,7 @@ def test_session_and_federation_tokens_are_new_keys(running: Lab) -> None:
     assert refusal(_client(running, "sts", known).get_caller_identity)[0] == "InvalidClientTokenId"
 
 
-def test_keys_and_whose_they_are(running: Lab) -> None:
+def test_keys_and_their_owners(running: Lab) -> None:
     sts = running.client("sts")
     assert sts.get_access_key_info(AccessKeyId=KEY)["Account"] == ACCOUNT
     assert refusal(sts.get_access_key_info, AccessKeyId="AKIAIOSFODNN7EXAMPLE")[0] == "ValidationError"

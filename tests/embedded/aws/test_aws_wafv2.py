@@ -123,7 +123,7 @@ def test_rules_that_are_refused(waf: Any, standing: dict[str, Any], row: dict[st
 
 
 @pytest.mark.parametrize("row", TABLE["capacities"], ids=lambda row: f"{next(iter(row['of']))}-{row['wcu']}")
-def test_what_rules_cost(waf: Any, standing: dict[str, Any], row: dict[str, Any]) -> None:
+def test_the_capacity_of_rules(waf: Any, standing: dict[str, Any], row: dict[str, Any]) -> None:
     statement = filled(row["of"], standing)
     grouped = next(iter(statement)) in ("RuleGroupReferenceStatement", "ManagedRuleGroupStatement")
     one = rule(statement, OverrideAction={"None": {}}) if grouped else rule(statement)
@@ -145,7 +145,7 @@ def test_a_web_acl_has_the_capacity_of_its_rules_and_5000_at_most(waf: Any, stan
     assert code == "WAFLimitsExceededException"
 
 
-def test_an_update_replaces_all_there_is(waf: Any) -> None:
+def test_an_update_replaces_all_settings(waf: Any) -> None:
     bodies = {"sorry": {"ContentType": "TEXT_PLAIN", "Content": "sorry"}}
     made = web_acl(waf, "changing", rule(BY_PATH), Description="before", CustomResponseBodies=bodies)
     common = {"Name": "changing", "Scope": "REGIONAL", "Id": made["Id"]}
@@ -177,7 +177,7 @@ def test_an_ip_set_from_first_to_last(waf: Any) -> None:
     assert refusal(waf.get_ip_set, **common)[0] == "WAFNonexistentItemException"
 
 
-def test_what_is_cloudfronts_is_apart(running: Lab, waf: Any) -> None:
+def test_cloudfront_resources_are_separate(running: Lab, waf: Any) -> None:
     there = running.client("wafv2", region="us-east-1")
     for _ in range(2):
         made = there.create_ip_set(Name="apart", Scope="CLOUDFRONT", IPAddressVersion="IPV4", Addresses=[])["Summary"]
@@ -201,7 +201,7 @@ def test_a_load_balancer_has_one_web_acl(running: Lab, waf: Any) -> None:
     assert "two" not in [acl["Name"] for acl in waf.list_web_acls(Scope="REGIONAL")["WebACLs"]]
 
 
-def test_a_web_acl_is_taken_away_again(running: Lab, waf: Any) -> None:
+def test_a_web_acl_is_disassociated(running: Lab, waf: Any) -> None:
     arn, acl = balancer(running, "away"), web_acl(waf, "away")
     waf.associate_web_acl(WebACLArn=acl["ARN"], ResourceArn=arn)
     waf.disassociate_web_acl(ResourceArn=arn)
@@ -210,7 +210,7 @@ def test_a_web_acl_is_taken_away_again(running: Lab, waf: Any) -> None:
     waf.delete_web_acl(Name="away", Scope="REGIONAL", Id=acl["Id"], LockToken=acl["LockToken"])
 
 
-def test_a_web_acl_that_manifests_name_is_there_under_its_arn_and_takes_rules(running: Lab, waf: Any) -> None:
+def test_a_web_acl_in_manifests_is_created_with_its_arn_and_accepts_rules(running: Lab, waf: Any) -> None:
     arn = "arn:aws:wafv2:ap-northeast-2:123456789012:regional/webacl/team/11111111-2222-3333-4444-555555555555"
     for _ in range(2):
         running.run(running.api.create_web_acl("team", arn))

@@ -150,9 +150,7 @@ LONE = "\\ud800"  # half of a surrogate pair, as JSON spells it
         ),
     ],
 )
-def test_what_is_no_text_becomes_the_replacement_character(
-    method: str, path: str, media: str, body: str | bytes
-) -> None:
+def test_invalid_utf_8_becomes_the_replacement_character(method: str, path: str, media: str, body: str | bytes) -> None:
     """As Go reads JSON; kept as it is, one such object would fail every list of its kind."""
 
     async def story() -> None:
@@ -173,7 +171,7 @@ def test_pairs_of_surrogates_are_characters() -> None:
     assert answer.json()["data"] == {"k": "\U0001f600"}
 
 
-def test_warnings_show_what_no_header_can_hold() -> None:
+def test_warnings_escape_characters_that_headers_cannot_contain() -> None:
     odd = 'a\r\nSet-Cookie: b="c"\x00é'
     answer = ask("POST", MAPS, json={**config_map("a"), odd: 1})
     assert answer.status_code == 201
@@ -500,7 +498,7 @@ def test_a_watch_ends_when_its_time_is_up() -> None:
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
-def test_a_watch_that_history_forgot_is_reported(tmp_path: Path) -> None:
+def test_a_watch_of_an_expired_revision_is_reported(tmp_path: Path) -> None:
     async def story() -> None:
         async with streaming(tmp_path) as (kubernetes, http):
             store = kubernetes.store
@@ -519,7 +517,7 @@ def _key(number: int) -> Any:
     return ObjectKey("", "ConfigMap", "default", str(number))
 
 
-def test_a_client_that_goes_leaves_no_watch_behind(tmp_path: Path) -> None:
+def test_a_client_that_disconnects_leaves_no_watch_behind(tmp_path: Path) -> None:
     async def story() -> None:
         async with streaming(tmp_path) as (kubernetes, http):
             async with http.stream("GET", MAPS, params={"watch": "true"}):

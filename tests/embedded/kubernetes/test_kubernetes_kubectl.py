@@ -65,7 +65,7 @@ def _words(line: str) -> list[str]:
     return list(lexer)
 
 
-def test_a_watch_shows_what_happens(tmp_path: Path) -> None:
+def test_a_watch_reports_changes(tmp_path: Path) -> None:
     async def story() -> None:
         async with cluster(tmp_path) as kubernetes:
             process = await asyncio.create_subprocess_exec(

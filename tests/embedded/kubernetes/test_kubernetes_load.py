@@ -77,7 +77,7 @@ def test_history_is_bounded_by_its_length() -> None:
     assert len(past.since(5000 - history.KEPT_CHANGES)) == history.KEPT_CHANGES - 1
 
 
-def test_what_a_slow_reader_has_still_to_see_is_kept() -> None:
+def test_changes_that_a_slow_reader_has_not_seen_are_kept() -> None:
     past = History(0, 4096)
     with past.reading(0) as slow:
         written(past, range(1, 1001))  # a megabyte, much more than is kept of what everybody has seen
@@ -105,7 +105,7 @@ def test_seen_changes_are_text_and_say_the_same() -> None:
     assert json.loads(event.object.encoded("v1")) == stored(1).json
 
 
-def test_objects_that_are_gone_leave_no_values_behind() -> None:
+def test_deleted_objects_leave_no_values_behind() -> None:
     async def story() -> None:
         store = Store()
         watching = asyncio.create_task(_watch(store))
@@ -125,7 +125,7 @@ def test_objects_that_are_gone_leave_no_values_behind() -> None:
 # --- Events -------------------------------------------------------------------------------------------------------
 
 
-def test_events_go_after_an_hour() -> None:
+def test_events_expire_after_an_hour() -> None:
     async def story() -> None:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         store = Store(clock=lambda: now)
@@ -160,7 +160,7 @@ def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> N
 # --- large deletions ----------------------------------------------------------------------------------------------
 
 
-def test_a_large_namespace_goes_in_slices() -> None:
+def test_a_large_namespace_is_deleted_in_batches() -> None:
     async def story() -> None:
         store = Store()
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "many"}})
@@ -181,7 +181,7 @@ def test_a_large_namespace_goes_in_slices() -> None:
     run(story())
 
 
-def test_dependents_of_an_owner_go_in_slices() -> None:
+def test_dependents_of_an_owner_are_deleted_in_batches() -> None:
     async def story() -> None:
         store = Store()
         owner = await store.create(config_map("owner"))
@@ -198,7 +198,7 @@ def test_dependents_of_an_owner_go_in_slices() -> None:
     run(story())
 
 
-def test_an_object_made_again_meanwhile_is_not_taken_for_the_one_before() -> None:
+def test_a_recreated_object_is_not_confused_with_the_previous_one() -> None:
     """Garbage is what it was when its owner went: a new object of the same name has another owner, or none."""
 
     async def story() -> None:
@@ -237,7 +237,7 @@ def _is_forgotten(past: History, revision: int) -> bool:
 
 
 @pytest.mark.parametrize("accept", ["application/json", *SHAPES])
-def test_a_long_list_gives_others_their_turn(accept: str) -> None:
+def test_a_long_list_does_not_block_other_requests(accept: str) -> None:
     """Between two turns of the loop only so many objects are written."""
 
     async def story() -> None:

@@ -58,7 +58,7 @@ async def take(changes: AsyncIterator[Change[Any]], count: int) -> list[tuple[st
     return found
 
 
-def test_the_store_is_what_controllers_take_for_kubernetes() -> None:
+def test_the_store_implements_the_kubernetes_interface_of_controllers() -> None:
     kubernetes: Kubernetes = Store()  # mypy holds the shape, this line that it can be made
     assert run(kubernetes.get(Namespace, "default")).status.phase == "Active"
 
@@ -95,7 +95,7 @@ def test_generated_names_differ() -> None:
     run(story())
 
 
-def test_what_a_caller_does_to_its_copy_is_its_own_affair() -> None:
+def test_changes_of_a_copy_do_not_change_the_stored_object() -> None:
     async def story() -> None:
         store = Store()
         created = await store.create(config_map("one", data={"a": "1"}))
@@ -105,7 +105,7 @@ def test_what_a_caller_does_to_its_copy_is_its_own_affair() -> None:
     run(story())
 
 
-def test_reads_of_what_is_not_there() -> None:
+def test_reads_of_missing_objects() -> None:
     store = Store()
     with pytest.raises(NotFound, match='secrets "no" not found'):
         run(store.get(Secret, "no", "default"))
@@ -193,7 +193,7 @@ def test_a_reader_that_lags_gets_the_difference() -> None:
     run(story())
 
 
-def test_generation_counts_changes_of_what_is_wanted() -> None:
+def test_generation_counts_changes_of_the_spec() -> None:
     async def story() -> None:
         store = Store()
         await store.create(INGRESS_CLASS)
@@ -212,7 +212,7 @@ def test_generation_counts_changes_of_what_is_wanted() -> None:
     run(story())
 
 
-def test_status_and_the_rest_keep_out_of_each_other() -> None:
+def test_status_and_spec_are_updated_separately() -> None:
     async def story() -> None:
         store = Store()
         await store.create(INGRESS_CLASS)
@@ -261,7 +261,7 @@ def test_apply_creates_changes_and_then_writes_nothing() -> None:
     run(story())
 
 
-def test_apply_leaves_what_others_put_beside() -> None:
+def test_apply_keeps_fields_of_other_managers() -> None:
     async def story() -> None:
         store = Store()
         await store.apply(ingress(annotations={"a": "1"}), manager="loader")
@@ -300,7 +300,7 @@ def owned_by(owner: Resource | JsonObject, name: str) -> JsonObject:
     return config_map(name, metadata={"ownerReferences": [reference]})
 
 
-def test_what_an_object_owns_goes_with_it() -> None:
+def test_dependents_are_deleted_with_their_owner() -> None:
     async def story() -> None:
         store = Store()
         owner = await store.create(config_map("owner"))
@@ -320,7 +320,7 @@ def test_what_an_object_owns_goes_with_it() -> None:
     run(story())
 
 
-def test_a_namespace_takes_its_content_along() -> None:
+def test_a_namespace_is_deleted_with_its_content() -> None:
     async def story() -> None:
         store = Store()
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
@@ -403,7 +403,7 @@ def test_revisions_outgrow_those_of_an_earlier_run() -> None:
     yaml.safe_load((CASES / "immutable.yaml").read_text()),
     ids=lambda case: f"{case['kind'][1]} {case.get('refused', 'may')[-40:]}",
 )
-def test_what_may_not_change(case: JsonObject) -> None:
+def test_immutable_fields(case: JsonObject) -> None:
     async def story() -> None:
         store = Store()
         api_version, kind = case["kind"]

@@ -61,7 +61,7 @@ def _claims(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_a_token_says_who_it_is_for() -> None:
+def test_a_token_identifies_its_bearer() -> None:
     async def story() -> None:
         store = await _store()
         answer = await _ask(store, "POST", ROBOT, _request(audiences=["sts.amazonaws.com"], expirationSeconds=600))
@@ -106,7 +106,7 @@ def test_a_token_opens_the_api_until_it_expires() -> None:
     asyncio.run(story())
 
 
-def test_a_token_ends_with_its_account_and_its_pod() -> None:
+def test_a_token_is_invalid_after_its_account_or_pod_is_deleted() -> None:
     async def story() -> None:
         store = await _store()
         pod = {"kind": "Pod", "apiVersion": "v1", "name": "pod-of-robot"}
@@ -124,7 +124,7 @@ def test_a_token_ends_with_its_account_and_its_pod() -> None:
     asyncio.run(story())
 
 
-def test_tokens_of_others_open_nothing() -> None:
+def test_tokens_of_other_issuers_are_refused() -> None:
     async def story() -> None:
         tokens = ServiceAccountTokens()
         store = await _store(tokens=tokens)

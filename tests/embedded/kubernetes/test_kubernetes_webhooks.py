@@ -114,7 +114,7 @@ def test_a_change_is_reconciled_and_a_status_update_is_not() -> None:
     run(story())
 
 
-def test_an_ingress_leaves_although_its_class_is_gone() -> None:
+def test_an_ingress_can_be_deleted_after_its_class() -> None:
     async def story() -> None:
         store = Store()
         await store.create(ingress_class())
@@ -138,7 +138,7 @@ def test_independent_faults_are_reported_first() -> None:
     run(story())
 
 
-def test_flags_forbid_old_annotations_to_newcomers() -> None:
+def test_flags_forbid_old_annotations_on_new_ingresses() -> None:
     async def there() -> None:
         store = Store()
         await store.create(ingress_class())
@@ -185,7 +185,7 @@ def test_a_second_binding_of_a_target_group() -> None:
     run(story())
 
 
-def test_gates_for_new_pods_of_namespaces_that_want_them() -> None:
+def test_gates_for_new_pods_in_labelled_namespaces() -> None:
     async def story() -> None:
         store = Store()
         await shop(store, **{"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"})

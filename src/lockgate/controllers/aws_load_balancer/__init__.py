@@ -1,4 +1,4 @@
-"""The AWS Load Balancer Controller: Ingresses to application load balancers, and endpoints to their targets."""
+"""The AWS Load Balancer Controller: load balancers for Ingresses, and their targets from endpoints."""
 
 from lockgate.controllers.aws_load_balancer.controller import AwsLoadBalancerController
 

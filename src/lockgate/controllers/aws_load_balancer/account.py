@@ -1,4 +1,4 @@
-"""Reading AWS for what a build may choose from: subnets, certificates, and what annotations refer to by name."""
+"""Reads the AWS resources that a build needs: subnets, certificates, and resources that annotations reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.ingress.references import Lookup
 from lockgate.ingress.subnets import Subnet
 from lockgate.ingress.world import Account, Certificate, Settings
 
-# Without a filter ACM lists RSA keys up to 2048 bits only.
+# Without a filter, ACM lists only RSA keys of up to 2048 bits.
 KEY_TYPES: Final = (
     "RSA_1024",
     "RSA_2048",
@@ -31,15 +31,15 @@ class AccountReader:
         self._allowed = settings.allowed_certificate_authorities
         self._vpc_id = vpc_id
 
-    async def choices(self, wanted: frozenset[Lookup], existing: Existing) -> Account:
-        """What the build may choose from; what it does not want stays None."""
+    async def choices(self, lookups: frozenset[Lookup], existing: Existing) -> Account:
+        """The resources that the build needs. The others are None."""
         reads = {
-            Lookup.SUBNETS: self._subnets() if Lookup.SUBNETS in wanted else None,
-            Lookup.CERTIFICATES: self._certificates() if Lookup.CERTIFICATES in wanted else None,
-            Lookup.SECURITY_GROUPS: self._security_groups() if Lookup.SECURITY_GROUPS in wanted else None,
-            Lookup.TRUST_STORES: self._trust_stores() if Lookup.TRUST_STORES in wanted else None,
-            Lookup.TARGET_GROUPS: self._target_groups() if Lookup.TARGET_GROUPS in wanted else None,
-            Lookup.WEB_ACLS: self._web_acls() if Lookup.WEB_ACLS in wanted else None,
+            Lookup.SUBNETS: self._subnets() if Lookup.SUBNETS in lookups else None,
+            Lookup.CERTIFICATES: self._certificates() if Lookup.CERTIFICATES in lookups else None,
+            Lookup.SECURITY_GROUPS: self._security_groups() if Lookup.SECURITY_GROUPS in lookups else None,
+            Lookup.TRUST_STORES: self._trust_stores() if Lookup.TRUST_STORES in lookups else None,
+            Lookup.TARGET_GROUPS: self._target_groups() if Lookup.TARGET_GROUPS in lookups else None,
+            Lookup.WEB_ACLS: self._web_acls() if Lookup.WEB_ACLS in lookups else None,
         }
         asked = [lookup for lookup, read in reads.items() if read is not None]
         answers = dict(zip(asked, await asyncio.gather(*(read for read in reads.values() if read)), strict=True))

@@ -1,4 +1,4 @@
-"""Certificates that the controller requests from ACM: found by their tags, validated by records in Route 53, deleted.
+"""Certificates that the controller requests from ACM: finds them by tags, validates them in Route 53, deletes them.
 
 Source: aws-load-balancer-controller `pkg/deploy/acm/certificate_synthesizer.go`, `certificate_manager.go`.
 """
@@ -18,16 +18,16 @@ from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, Certifi
 
 Json = Mapping[str, Any]
 
-_ISSUE_WITHIN: Final = 60.0  # seconds; then the whole group is tried again
+_ISSUE_WITHIN: Final = 60.0  # seconds; then the whole group is retried
 _RECORD_TTL: Final = 300
 
 
 class NotIssued(Exception):
-    """ACM has not issued a certificate yet, or has refused to."""
+    """ACM has not issued a certificate yet, or has failed it."""
 
 
 async def owned(site: Site, stack: Stack) -> tuple[tuple[str, ExistingCertificate], ...]:
-    """The group's certificates by resource id: their tags say so."""
+    """The group's certificates by resource ID, according to their tags."""
     if not manages_certificates(site.settings):
         return ()
     statuses = ["ISSUED", "PENDING_VALIDATION"]
@@ -44,7 +44,7 @@ async def owned(site: Site, stack: Stack) -> tuple[tuple[str, ExistingCertificat
 
 
 async def check_zones(site: Site, request: CertificateRequest) -> None:
-    """Raises `NotIssued` where ACM need not be asked, as no hosted zone could hold a validation record."""
+    """Raises `NotIssued`, without a request to ACM, if no hosted zone can contain a validation record."""
     if request.authority_arn:
         return
     zones = await _zones(site)
@@ -54,7 +54,7 @@ async def check_zones(site: Site, request: CertificateRequest) -> None:
 
 
 async def delete(site: Site, arn: str) -> None:
-    """With its validation records. Raises `AwsError` while something uses it."""
+    """Deletes the certificate and its validation records. Raises `AwsError` while it is in use."""
     answer = await site.aws.call("acm", "describe_certificate", CertificateArn=arn)
     await _change_records(site, answer["Certificate"], "DELETE")
     await retrying(
@@ -66,7 +66,7 @@ async def delete(site: Site, arn: str) -> None:
 
 
 async def validate(site: Site, arn: str) -> None:
-    """Write the validation records, and wait until ACM has seen them."""
+    """Writes the validation records, and waits until ACM has issued the certificate."""
     loop = asyncio.get_running_loop()
     end = loop.time() + _ISSUE_WITHIN
     written = False
@@ -86,7 +86,7 @@ async def validate(site: Site, arn: str) -> None:
 
 
 async def _change_records(site: Site, certificate: Json, action: str) -> None:
-    """Another certificate of the same names has the same records: they are there already, or still needed."""
+    """Certificates of the same names share records, so a record may already exist, or may still be needed."""
     zones = await _zones(site)
     for option in certificate.get("DomainValidationOptions", ()):
         zone = _zone_of(option["DomainName"], zones)
@@ -125,7 +125,7 @@ async def _zones(site: Site) -> list[tuple[str, str]]:
 
 
 def _zone_of(name: str, zones: Sequence[tuple[str, str]]) -> str | None:
-    """The zone with the longest name that the domain is in."""
+    """The zone with the longest name that contains the domain."""
     plain = name.removeprefix("*.")
     fitting = [(zone, identifier) for zone, identifier in zones if plain == zone or plain.endswith(f".{zone}")]
     return max(fitting, key=lambda item: len(item[0]))[1] if fitting else None

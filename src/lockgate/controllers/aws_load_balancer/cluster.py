@@ -1,4 +1,4 @@
-"""The part of the cluster that the controller looks at, kept up to date by watches."""
+"""A cache of the cluster's objects that the controller reads, kept up to date by watches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ V = TypeVar("V")
 
 
 class Cluster:
-    """Objects by name. `synced` is set once everything that existed at the start is there."""
+    """Objects by name. `synced` is set when all objects that existed at the start are cached."""
 
     def __init__(self) -> None:
         self.ingresses: dict[Name, Ingress] = {}
@@ -44,7 +44,7 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.pods: dict[Name, Pod] = {}
         self.slices: dict[Name, dict[str, EndpointSlice]] = {}
-        """By Service, then by the slice's name."""
+        """EndpointSlices by Service, then by their own name."""
         self.bindings: dict[Name, TargetGroupBinding] = {}
         self.objects = Objects(
             self.ingresses,
@@ -59,7 +59,7 @@ class Cluster:
         self._moved = asyncio.Event()
 
     async def follow(self, kubernetes: Kubernetes, changed: Changed) -> None:
-        """For ever: take in each change, then call `changed` with the object before and after it."""
+        """Runs until cancelled: caches each change, then calls `changed` with the object before and after it."""
 
         def take(before: Resource | None, after: Resource | None) -> None:
             if (now := after or before) is not None:
@@ -77,7 +77,7 @@ class Cluster:
             self.synced.set()
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Wait for the cluster to be so; False when it is not in time."""
+        """Waits until a condition holds for the cluster. Returns False after the timeout."""
         try:
             async with asyncio.timeout(seconds):
                 while not holds():

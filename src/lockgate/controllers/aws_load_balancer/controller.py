@@ -1,4 +1,4 @@
-"""The controller: groups of Ingresses become load balancers, bindings become registered targets.
+"""The controller: reconciles groups of Ingresses to load balancers, and bindings to registered targets.
 
 Source: aws-load-balancer-controller `controllers/ingress/group_controller.go`, `eventhandlers/`.
 """
@@ -53,7 +53,7 @@ def _now() -> datetime:
 
 
 class AwsLoadBalancerController:
-    """`settings` are the controller's flags; the cluster's name is put into them."""
+    """`settings` are the controller's flags, to which the cluster's name is added."""
 
     def __init__(
         self,
@@ -75,20 +75,20 @@ class AwsLoadBalancerController:
         self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
         self._groups: Queue[GroupId] = Queue(max_delay=5.0)
         self._binding_names: Queue[Name] = Queue(max_delay=5.0)
-        self._strays: Queue[Name] = Queue()
+        self._ungrouped: Queue[Name] = Queue()
         self._triggers = Triggers(
-            self._cluster, self._settings, self._groups.add, self._binding_names.add, self._strays.add
+            self._cluster, self._settings, self._groups.add, self._binding_names.add, self._ungrouped.add
         )
 
     async def run(self) -> None:
-        """For ever: watch the cluster, and make AWS match it."""
+        """Runs until cancelled: watches the cluster, and makes AWS match it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._cluster.follow(self._kubernetes, self._changed))
             await self._cluster.synced.wait()
             self._triggers.everything()
             tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))
             tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
-            tasks.create_task(self._strays.run(self._tell_stray, name="ingress"))
+            tasks.create_task(self._ungrouped.run(self._report_ungrouped, name="ingress"))
             while self._settings.sync_seconds:
                 await asyncio.sleep(self._settings.sync_seconds)
                 self._inventory.forget()
@@ -100,7 +100,7 @@ class AwsLoadBalancerController:
     # --- groups --------------------------------------------------------------------------------------------------
 
     async def _reconcile_group(self, group_id: GroupId) -> None:
-        """One group as it ought to be. What goes wrong is an event on each member, and raised for another try."""
+        """Reconciles one group. An error becomes an event on each member, and is raised so that it is retried."""
         candidates = self._triggers.candidates(group_id)
         try:
             group = assemble(group_id, candidates, self._cluster.objects, self._settings)
@@ -120,7 +120,7 @@ class AwsLoadBalancerController:
         try:
             deployed = await self._make(group)
         except LookAgain as again:
-            log.info("%s; again in %.0f s", again, again.seconds)
+            log.info("%s; retry in %.0f s", again, again.seconds)
             self._groups.add_after(group_id, again.seconds)
             return
         if deployed is not None:
@@ -183,8 +183,8 @@ class AwsLoadBalancerController:
         for ingress in about:
             await self._events.event(ingress, "Warning", reason, message)
 
-    async def _tell_stray(self, name: Name) -> None:
-        """An Ingress that is in no group because its class or its group's name does not resolve hears why."""
+    async def _report_ungrouped(self, name: Name) -> None:
+        """Reports why an Ingress is in no group: its class or its group's name does not resolve."""
         ingress = self._cluster.ingresses.get(name)
         if ingress is None:
             return

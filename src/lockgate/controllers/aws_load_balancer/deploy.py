@@ -1,4 +1,4 @@
-"""Making AWS and the cluster hold a stack: observe, decide on changes, perform them."""
+"""Makes AWS and the cluster match a stack: observes, computes changes, and performs them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("lockgate.controllers.aws_load_balancer")
 
 
 async def deploy(site: Site, stack: Stack, existing: Existing) -> tuple[Deployed, ...]:
-    """The load balancer as AWS has it now and what is in front of it, if anything; nothing for a group without one.
+    """The deployed load balancer, and the one in front of it, if any. Nothing for a group without one.
 
     Raises `AwsError`, `ApiError`, `NotIssued`, `TooManyAttached`, `TimeoutError` and `LookAgain`.
     """

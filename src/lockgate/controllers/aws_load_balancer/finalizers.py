@@ -1,4 +1,4 @@
-"""Finalizers, put on and taken off against the object as it is now."""
+"""Adds and removes finalizers of the current object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def add_finalizer(kubernetes: Kubernetes, resource: Resource, name: str) -
 
 
 async def remove_finalizer(kubernetes: Kubernetes, resource: Resource, name: str) -> None:
-    """An object that is gone already is as good."""
+    """Succeeds if the object no longer exists."""
     if name not in resource.metadata.finalizers:
         return
     try:
@@ -29,8 +29,8 @@ async def _change(kubernetes: Kubernetes, resource: Resource, change: Callable[[
     kind = type(resource)
     now = await kubernetes.get(kind, resource.name, resource.namespace)
     held = list(now.metadata.finalizers)
-    wanted = change(held)
-    if wanted != held:
-        # With the version that was read: somebody else's finalizer, added meanwhile, is not lost.
-        metadata = {"finalizers": wanted, "resourceVersion": now.metadata.resource_version}
+    changed = change(held)
+    if changed != held:
+        # With the read resourceVersion, so that another controller's concurrent finalizer is not lost.
+        metadata = {"finalizers": changed, "resourceVersion": now.metadata.resource_version}
         await kubernetes.patch(kind, resource.name, resource.namespace, {"metadata": metadata})

@@ -1,4 +1,4 @@
-"""Pod readiness gates: a pod that has one is ready only when the load balancer finds its target healthy.
+"""Pod readiness gates: a Pod with one is ready only if its target is healthy in the load balancer.
 
 Source: aws-load-balancer-controller `pkg/targetgroupbinding/resource_manager.go`.
 """
@@ -30,7 +30,7 @@ class Gates:
         health: Iterable[Json],
         registered: Iterable[Target],
     ) -> bool:
-        """Write each gated pod's condition; whether one of them still waits."""
+        """Writes the condition of each Pod with a gate. Returns whether one is still not ready."""
         states = {(item["Target"]["Id"], int(item["Target"].get("Port") or 0)): item for item in health}
         new = set(registered)
         waits = False
@@ -50,7 +50,7 @@ class Gates:
         return waits
 
     async def release(self, binding: TargetGroupBinding) -> None:
-        """No pod waits for a binding that is gone."""
+        """Opens the gates of a deleted binding."""
         for pod in list(self._site.cluster.pods.values()):
             if pod.namespace == binding.namespace and _gated(pod, binding):
                 await self._set(pod, gate_of(binding), "True", "", "Target Group Binding is deleted")

@@ -1,4 +1,4 @@
-"""What a group has in AWS already: everything that carries its tags."""
+"""A group's existing AWS resources: everything with its tags."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _GONE = ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "Inv
 
 
 class Unexpected(Exception):
-    """AWS has something with our tags that we cannot have made; the text is the controller's."""
+    """A resource with our tags that the controller cannot have created. The text is the controller's."""
 
 
 class _Gone(Unexpected):
-    """Something of the group has been deleted by somebody else."""
+    """A resource of the group was deleted by another client."""
 
 
 class Inventory:
-    """Remembers which group owns what, by ARN or security group id, so that reading one group lists no whole account.
+    """Caches which group owns what, by ARN or security group ID, so that a group is read without listing the account.
 
-    Ownership is written once, at creation; upstream caches it too. The account is listed at the start, when something
-    of ours turns out to be gone, and after `forget`. `backend` is the security group that all groups share, once found.
+    Ownership is set only at creation; upstream caches it, too. The account is listed at the start, when a resource of
+    ours no longer exists, and after `forget`. `backend` is the shared security group of all groups, once found.
     """
 
     def __init__(self, aws: Aws, *, cluster_name: str) -> None:
@@ -54,10 +54,10 @@ class Inventory:
         self._learned = False
 
     async def of(self, group: GroupId) -> Existing:
-        """Everything that the group has. Raises `Unexpected`, `UnknownShape` and `AwsError`."""
+        """All resources of the group. Raises `Unexpected`, `UnknownShape` and `AwsError`."""
         try:
             return await self._read(group)
-        except _Gone:  # somebody deleted something: list the account again
+        except _Gone:  # a resource was deleted by another client: list the account again
             self.forget()
             return await self._read(group)
 
@@ -95,7 +95,7 @@ class Inventory:
             for what, found in tags.items():
                 if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
                     learned[found[STACK_TAG]].add(what)
-            for stack, owned in self._owned.items():  # other groups were reconciled meanwhile
+            for stack, owned in self._owned.items():  # other groups were reconciled in the meantime
                 known = before.get(stack, frozenset())
                 learned[stack] = (learned[stack] | (owned - known)) - (known - owned)
             self._owned, self._learned = learned, True
@@ -107,7 +107,7 @@ class Inventory:
 def _existing(
     state: Discovered, answers: Answers, security_groups: Iterable[Json], tags: Mapping[str, Mapping[str, str]]
 ) -> Existing:
-    """Targets are left out: they are the bindings' concern."""
+    """Without targets, which bindings reconcile."""
     balancers, networks = state.load_balancers.items(), state.network_load_balancers.items()
     return Existing(
         balancers=tuple((_resource(tags[arn], "loadBalancer", arn), item) for arn, item in balancers),
@@ -132,7 +132,7 @@ def _existing(
 
 
 def _tagged(state: Discovered) -> Iterator[str]:
-    """Everything that can have tags."""
+    """All resources that can have tags."""
     yield from state.target_groups
     for balancer in state.all:
         yield balancer.arn

@@ -1,7 +1,7 @@
-"""Permissions on the nodes' security groups: the load balancers' shared group may reach the targets.
+"""Rules on the nodes' security groups, by which the load balancers' shared group may reach the targets.
 
-One rule for each protocol and source, from the lowest to the highest port that any binding of the cluster needs; only
-rules with the controller's description are ever taken away.
+There is one rule per protocol and source, from the lowest to the highest port that any binding of the cluster needs.
+Only rules with the controller's description are removed.
 
 Source: aws-load-balancer-controller `pkg/targetgroupbinding/networking_manager.go`, `pkg/networking/`.
 """
@@ -24,7 +24,7 @@ Json = Mapping[str, Any]
 
 
 class Opening(NamedTuple):
-    """A range of ports for one source, a security group's id or a CIDR."""
+    """A range of ports for one source: a security group's ID or a CIDR."""
 
     protocol: str
     source: str
@@ -33,7 +33,7 @@ class Opening(NamedTuple):
 
 
 class NodeRules:
-    """Looks at AWS only when bindings or nodes have changed what is wanted."""
+    """Calls AWS only if bindings or nodes have changed the needed rules."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -41,28 +41,28 @@ class NodeRules:
         self._turn = asyncio.Lock()
 
     async def ensure(self) -> None:
-        """Raises `Refused` where it is not clear which security group of a node is the one."""
+        """Raises `Refused` if a node has several security groups, and tags do not identify one."""
         async with self._turn:
-            wanted = (self._instances(), openings(self._site.cluster.bindings.values()))
-            if wanted == self._done:
+            needed = (self._instances(), openings(self._site.cluster.bindings.values()))
+            if needed == self._done:
                 return
-            instances, opened = wanted
+            instances, opened = needed
             if opened or self._done is not None:
                 for group in await self._endpoint_groups(instances):
-                    await self._mend(group, opened)
-            self._done = wanted
+                    await self._reconcile(group, opened)
+            self._done = needed
 
     def _instances(self) -> frozenset[str]:
         found = set()
         for node in self._site.cluster.nodes.values():
             try:
                 found.add(instance_id(node))
-            except Refused:  # told by the binding whose target the node is
+            except Refused:  # reported by the binding that has the node as a target
                 continue
         return frozenset(found)
 
     async def _endpoint_groups(self, instances: frozenset[str]) -> list[Json]:
-        """The security group of each node, as EC2 describes it."""
+        """The security group of each node, as described by EC2."""
         if not instances:
             return []
         aws = self._site.aws
@@ -99,19 +99,19 @@ class NodeRules:
             )
         return tagged[0]
 
-    async def _mend(self, group: Json, wanted: frozenset[Opening]) -> None:
+    async def _reconcile(self, group: Json, needed: frozenset[Opening]) -> None:
         current = set(_labelled(group.get("IpPermissions", ())))
         call = self._site.aws.call
-        if missing := sorted(wanted - current):
+        if missing := sorted(needed - current):
             shapes = [_shape(opening) for opening in missing]
             await call("ec2", "authorize_security_group_ingress", GroupId=group["GroupId"], IpPermissions=shapes)
-        if spare := sorted(current - wanted):
+        if spare := sorted(current - needed):
             shapes = [_shape(opening) for opening in spare]
             await call("ec2", "revoke_security_group_ingress", GroupId=group["GroupId"], IpPermissions=shapes)
 
 
 def openings(bindings: Iterable[TargetGroupBinding]) -> frozenset[Opening]:
-    """What all bindings need together. A port by name is a pod's own matter and opens nothing here."""
+    """The rules that all bindings need together. Named ports differ between Pods, and open nothing here."""
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     for binding in bindings:
         if binding.spec.networking is None or binding.metadata.deletion_timestamp:

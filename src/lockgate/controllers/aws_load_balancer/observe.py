@@ -1,6 +1,6 @@
-"""What the account has that a stack is compared with, besides what `Inventory` reads for every pass.
+"""Reads the existing state for the comparison with a stack, in addition to what `Inventory` reads in every pass.
 
-Only what the stack asks for is read: attributes that it has, the web ACL where an annotation names one, and so on.
+Only what the stack manages is read: its attributes, the web ACL if an annotation names one, and so on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Read = TypeVar("Read")
 
 
 async def observe(site: Site, stack: Stack, existing: Existing) -> Existing:
-    """`existing` with the rest, but for the add-ons. Raises `AwsError`."""
+    """`existing`, completed except for the add-ons. Raises `AwsError`."""
     attributes, backend, owned, targets = await asyncio.gather(
         _attributes(site, stack, existing),
         security_groups.find_backend(site) if stack.needs_backend_security_group else _nothing(""),
@@ -52,10 +52,10 @@ async def observe(site: Site, stack: Stack, existing: Existing) -> Existing:
 
 
 async def observe_addons(site: Site, stack: Stack, existing: Existing) -> tuple[Stack, Existing, AwsError | None]:
-    """`existing` with the add-ons that the stack manages.
+    """`existing`, completed with the add-ons that the stack manages.
 
-    The account may not let the controller read one of them. Then the first such error comes back, and the stack
-    leaves that add-on as it is: the load balancer is made all the same.
+    The account may not permit the controller to read one of them. Then the first such error is returned, and that
+    add-on is not changed, but the load balancer is still deployed.
     """
     arn, refused = _balancer(stack, existing), None
     if addons.manages_web_acl(stack, site.settings) and arn:
@@ -66,7 +66,9 @@ async def observe_addons(site: Site, stack: Stack, existing: Existing) -> tuple[
     if addons.manages_protection(stack, site.settings):
         try:
             if not (subscribed := await _subscribed(site)):
-                log.info("%s: Shield's protection stays as it is: no subscription to Shield Advanced", stack.group)
+                log.info(
+                    "%s: Shield protection is unchanged: the account has no Shield Advanced subscription", stack.group
+                )
             protection = await _protection(site, arn) if subscribed and arn else None
             existing = replace(existing, shield_subscribed=subscribed, protection=protection)
         except AwsError as error:

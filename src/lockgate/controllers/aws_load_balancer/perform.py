@@ -1,7 +1,7 @@
-"""Performs changes, in order, and keeps the ids that they lead to. The first error stops all.
+"""Performs changes in order, and records the resulting IDs. Stops at the first error.
 
-Most changes are one call each. This file says what else there is: what AWS is not ready for yet is tried again, what
-is shared is made once, and where a load balancer is full, rules take turns.
+Most changes are one call each. The exceptions are here: calls for which AWS is not ready yet are retried, shared
+resources are created once, and if a load balancer is full, rules are deleted and created in turn.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ REGISTERED_AGAIN_SECONDS = 15.0
 
 
 class TooManyAttached(Exception):
-    """The load balancer has no room for the rules, and none of them is ours to delete."""
+    """The load balancer has too many rules, and no pending deletion makes room."""
 
 
 @dataclass(slots=True)
 class Performed:
-    """What the changes led to: ids, and the host names of load balancers, by reference."""
+    """The results of the changes: IDs, and the host names of load balancers, by reference."""
 
     ids: dict[str, str] = field(default_factory=dict)
     dns_names: dict[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class _Performance:
     pending: deque[Change]
     done: Performed = field(default_factory=Performed)
     full: bool = False
-    """Whether AWS said that the load balancer has no room for another rule."""
+    """Whether the error means that the load balancer has the maximum number of rules."""
 
     async def run(self) -> Performed:
         while self.pending:
@@ -115,7 +115,7 @@ class _Performance:
         return made
 
     async def _create_rule(self, change: CreateRule) -> None:
-        """New rules come before old ones go; where the load balancer is full, they take turns."""
+        """Creates new rules before old ones are deleted. On a full load balancer, one is deleted for each new one."""
         if self.full:
             await self._make_room(change)
         try:
@@ -128,7 +128,7 @@ class _Performance:
             await self._create(change)
 
     async def _make_room(self, change: CreateRule) -> None:
-        """Bring forward the deletion of one of the listener's rules."""
+        """Performs the deletion of one of the listener's rules early."""
         for index, later in enumerate(self.pending):
             if isinstance(later, DeleteRule) and later.listener == change.listener:
                 del self.pending[index]
@@ -144,10 +144,10 @@ class _Performance:
             raise LookAgain(f"cannot register {balancer} in {group}: {error}", REGISTERED_AGAIN_SECONDS) from error
 
     async def _delete_bindings(self, first: DeleteBinding) -> None:
-        """Delete this one and those that follow, and wait until their targets are deregistered and they are gone."""
+        """Deletes this binding and the following ones, and waits for the deregistration of their targets."""
         deletions = [first]
         while self.pending and isinstance(self.pending[0], DeleteBinding):
-            deletions.append(self.pending.popleft())  # type: ignore[arg-type]  # the line above says what it is
+            deletions.append(self.pending.popleft())  # type: ignore[arg-type]  # the line above has checked the type
         for each in deletions:
             try:
                 await self.site.kubernetes.delete(kinds.TargetGroupBinding, each.name, each.namespace)
@@ -161,7 +161,7 @@ class _Performance:
 
 @contextmanager
 def _explained(change: Change) -> Iterator[None]:
-    """What AWS refuses is reported behind the words that the controller has for the change."""
+    """The controller's text for a failed change, which precedes AWS's error."""
     words = _words(change)
     with failing(words) if words else nullcontext():
         yield

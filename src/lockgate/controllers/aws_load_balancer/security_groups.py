@@ -1,4 +1,4 @@
-"""The security group that all load balancers of the cluster share, and how security groups are deleted.
+"""The security group that all load balancers of the cluster share, and the deletion of security groups.
 
 Source: aws-load-balancer-controller `pkg/networking/backend_sg_provider.go`.
 """
@@ -13,7 +13,7 @@ from lockgate.ingress.changes.security_groups import CreateSecurityGroup, backen
 
 
 async def create_backend(site: Site, change: CreateSecurityGroup) -> str:
-    """Its id. Another group may have made it since this one was observed."""
+    """Its ID. Another group may have created it since this one was observed."""
     async with site.turn:
         found = await find_backend(site)
         if not found:
@@ -24,14 +24,14 @@ async def create_backend(site: Site, change: CreateSecurityGroup) -> str:
 
 
 async def release_backend(site: Site, needed: Callable[[], bool]) -> None:
-    """Delete the shared group if no load balancer of the cluster is left, or about to be made."""
+    """Deletes the shared group if the cluster has no load balancer, and none is about to be created."""
     async with site.turn:
         if not needed() and (found := await find_backend(site)):
             await delete(site, found, within=120)
 
 
 async def find_backend(site: Site) -> str:
-    """Its id, by its tags; "" if there is none."""
+    """Its ID, found by tags; "" if it does not exist."""
     if (cached := site.inventory.backend) is not None and await _exists(site, cached):
         return cached
     filters = [

@@ -1,4 +1,4 @@
-"""Where a deploy acts, and the small acts that its steps share."""
+"""The environment of a deploy, and operations that its steps share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Site:
     vpc_id: str
     now: Callable[[], datetime]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while something that all groups share is made or deleted."""
+    """Held while a resource that all groups share is created or deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Deployed:
 
 
 class LookAgain(Exception):
-    """AWS is not ready: no fault, but the group is to be looked at again in `seconds`."""
+    """AWS is not ready yet. This is not an error: the group is reconciled again in `seconds`."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class LookAgain(Exception):
 
 
 async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: float, within: float) -> None:
-    """Call again while AWS answers `code`: what uses the thing is on its way out. The last such answer is raised."""
+    """Retries while AWS answers `code`, because users of the resource are being deleted. Raises the last such error."""
     loop = asyncio.get_running_loop()
     end = loop.time() + within
     while True:
@@ -60,7 +60,7 @@ async def retrying(call: Callable[[], Awaitable[object]], code: str, *, every: f
 
 @contextmanager
 def failing(step: str) -> Iterator[None]:
-    """Puts `step` before what AWS refuses in the block, as the controller wraps its errors."""
+    """Prefixes AWS errors of the block with `step`, as the controller wraps its errors."""
     try:
         yield
     except AwsError as error:
@@ -72,7 +72,7 @@ _SERVICES = {"elbv2": "Elastic Load Balancing v2", "ec2": "EC2", "acm": "ACM", "
 
 
 def sdk_message(error: Exception) -> str:
-    """An error as the controller's own SDK prints it, which is what users search for; without the request's id."""
+    """An error in the text of the controller's SDK, which users search for, but without the request ID."""
     if not isinstance(error, AwsError):
         return str(error)
     operation = "".join(word.capitalize() for word in error.operation.split("_")).replace("Acl", "ACL")

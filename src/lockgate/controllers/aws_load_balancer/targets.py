@@ -1,4 +1,4 @@
-"""Bindings at work: endpoints of a Service into a target group, and out again.
+"""Registers the endpoints of a binding's Service in its target group, and deregisters them.
 
 Source: aws-load-balancer-controller `controllers/elbv2/targetgroupbinding_controller.go`,
 `pkg/targetgroupbinding/resource_manager.go`.
@@ -28,7 +28,7 @@ from lockgate.resources.kinds import ConfigMap, Pod, TargetGroupBinding
 from lockgate.resources.status import ApiError
 
 FINALIZER: Final = "elbv2.k8s.aws/resources"
-_CHUNK: Final = 200  # targets in one call
+_CHUNK: Final = 200  # targets per call
 _GONE: Final = frozenset({"TargetGroupNotFound", "ValidationError", "InvalidTarget"})
 
 Json = Mapping[str, Any]
@@ -42,10 +42,10 @@ class Bindings:
         self._events = events
         self._gates = Gates(site)
         self._node_rules = NodeRules(site)
-        self._blocks: dict[str, tuple[str, ...]] = {}  # of a VPC: they hardly ever change
+        self._blocks: dict[str, tuple[str, ...]] = {}  # by VPC: they rarely change
 
     async def reconcile(self, name: tuple[str, str]) -> float | None:
-        """Returns after how many seconds to look again, None for not until something changes."""
+        """Returns the seconds until the next reconciliation; None to wait for a change."""
         binding = self._site.cluster.bindings.get(name)
         if binding is None:
             return None
@@ -68,7 +68,7 @@ class Bindings:
         site = self._site
         cluster = site.cluster
         if await self._complete(binding):
-            return None  # the binding has changed, and will be looked at again
+            return None  # the binding has changed, and will be reconciled again
         arn = await self._target_group(binding)
         health = await self._health(arn)
         service = cluster.services.get((binding.namespace, binding.spec.service_ref.name))
@@ -119,7 +119,7 @@ class Bindings:
         return site.settings.requeue_seconds if waiting else None
 
     async def _blocks_of(self, vpc_id: str) -> tuple[str, ...]:
-        """Addresses outside of them are in every zone, or in none that AWS knows."""
+        """The VPC's address blocks. Targets outside of them need the zone `all`."""
         if vpc_id not in self._blocks:
             found = await self._site.aws.list("ec2", "describe_vpcs", "Vpcs", VpcIds=[vpc_id])
             self._blocks[vpc_id] = tuple(
@@ -133,11 +133,11 @@ class Bindings:
         return self._blocks[vpc_id]
 
     async def _complete(self, binding: TargetGroupBinding) -> bool:
-        """What a user left out of a binding is filled in from the target group; whether anything was. Raises `Refused`
-        for what a user says otherwise than the target group has it.
+        """Sets a binding's omitted fields from the target group; returns whether there were any. Raises `Refused` if a
+        field differs from the target group.
 
-        Upstream's webhooks do so before a binding is stored (`webhooks/elbv2/targetgroupbinding_mutator.go`,
-        `targetgroupbinding_validator.go`); here nobody can ask AWS then.
+        Upstream's webhooks do this before a binding is stored (`webhooks/elbv2/targetgroupbinding_mutator.go`,
+        `targetgroupbinding_validator.go`), but admission cannot call AWS here.
         """
         spec = binding.spec
         complete = (
@@ -175,7 +175,7 @@ class Bindings:
         return bool(missing)
 
     async def _clean_up(self, binding: TargetGroupBinding) -> None:
-        """Every target goes, or of a shared target group those that this cluster put in."""
+        """Deregisters all targets; of a shared target group, only those that this cluster registered."""
         site = self._site
         try:
             try:
@@ -221,7 +221,7 @@ class Bindings:
             await self._site.aws.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=shapes)
 
     async def _open(self, binding: TargetGroupBinding) -> None:
-        """Targets of type ip are registered although the way to them could not be opened, as upstream."""
+        """As upstream, ip targets are registered even if the security group rules for them failed."""
         try:
             await self._node_rules.ensure()
         except (AwsError, Refused) as error:
@@ -239,7 +239,7 @@ class Bindings:
                 raise
 
     async def _not_ready(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
-        """Told on the object too: whoever waits for its deletion looks there."""
+        """Also sets a condition, for users who wait for the object's deletion."""
         condition = {"type": "Ready", "status": "False", "reason": reason, "message": message}
         condition["lastTransitionTime"] = self._site.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         before = next((item for item in binding.status.conditions if item.type == "Ready"), None)
@@ -250,7 +250,7 @@ class Bindings:
     async def _warn(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
         await self._events.event(binding, "Warning", reason, message)
 
-    # --- target groups that several clusters share: a ConfigMap remembers which targets are ours -----------------
+    # --- target groups that several clusters share: a ConfigMap records which targets are ours -------------------
 
     async def _owned(self, binding: TargetGroupBinding) -> frozenset[tuple[str, int]]:
         try:
@@ -277,7 +277,7 @@ class Bindings:
 
 
 def _is_ours(binding: TargetGroupBinding) -> bool:
-    """Made from Ingresses: what it says is what the target group was made with."""
+    """Whether the controller created the binding for an Ingress. Its fields then match the target group."""
     return any(label.startswith("ingress.k8s.aws/stack") for label in binding.metadata.labels)
 
 

@@ -1,4 +1,4 @@
-"""Which groups and bindings a change in the cluster concerns: a write of our own concerns none.
+"""Finds the groups and bindings that a change in the cluster affects. The controller's own writes affect none.
 
 Source: aws-load-balancer-controller `controllers/ingress/eventhandlers/`, `controllers/elbv2/eventhandlers/`.
 """
@@ -31,7 +31,7 @@ from lockgate.resources.model import Resource
 
 
 class Triggers:
-    """Keeps, for each group, the Ingresses that may be in it, and for each Service and Secret who uses it."""
+    """Indexes the Ingresses that may be in each group, and the users of each Service and Secret."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Triggers:
         settings: Settings,
         group: Callable[[GroupId], None],
         binding: Callable[[Name], None],
-        stray: Callable[[Name], None],
+        ungrouped: Callable[[Name], None],
     ) -> None:
-        """`stray` hears of Ingresses whose class or group does not resolve."""
+        """`ungrouped` is called with Ingresses whose class or group does not resolve."""
         self._cluster = cluster
         self._settings = settings
         self._group = group
         self._wake = binding
-        self._stray = stray
+        self._ungrouped = ungrouped
         self._groups_of: dict[Name, frozenset[GroupId]] = {}
         self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
         self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
@@ -57,12 +57,12 @@ class Triggers:
             self._wake(name)
 
     def candidates(self, group: GroupId) -> list[Ingress]:
-        """Ingresses that are, or were, in the group."""
+        """The Ingresses that are, or were, in the group."""
         ingresses = self._cluster.ingresses
         return [ingresses[name] for name in sorted(self._members.get(group, ())) if name in ingresses]
 
     def others(self, group: GroupId) -> bool:
-        """Whether some other group has, or wants, a load balancer."""
+        """Whether another group has, or needs, a load balancer."""
         return any(other != group for other in self._members)
 
     def everything(self) -> None:
@@ -76,7 +76,7 @@ class Triggers:
     def changed(self, before: Resource | None, after: Resource | None) -> None:
         now = after or before
         if not self._cluster.synced.is_set() or now is None:
-            return  # everything is looked at once when the start is over
+            return  # everything is reconciled once after the start
         name = (now.namespace, now.name)
         match now:
             case Ingress():
@@ -107,7 +107,7 @@ class Triggers:
                     self._binding(name)
 
     def _index(self, name: Name) -> frozenset[GroupId]:
-        """Read an Ingress anew: the groups it is in now or must leave."""
+        """Updates an Ingress in the index: the groups that it joins or leaves."""
         ingress = self._cluster.ingresses.get(name)
         groups: set[GroupId] = set()
         services: frozenset[str] = frozenset()
@@ -115,7 +115,7 @@ class Triggers:
             groups.update(groups_held(ingress))
             owner = ownership(ingress, self._cluster.objects, self._settings)
             if isinstance(owner, InvalidClass | InvalidGroup):
-                self._stray(name)
+                self._ungrouped(name)
             elif isinstance(owner, Owned) and not ingress.metadata.deletion_timestamp:
                 groups.add(owner.group)
             if groups:
@@ -170,7 +170,7 @@ class Triggers:
 
 
 def _asked(resource: Resource | None) -> object:
-    """What somebody asks of an object: not its status, and not what we write on it ourselves."""
+    """The user's part of an object, without its status and the controller's own changes."""
     if resource is None:
         return None
     return (getattr(resource, "spec", None), resource.metadata.annotations, resource.metadata.deletion_timestamp)

@@ -88,7 +88,7 @@ class CertManager:
         self._challenges = Challenges(
             environment, self._accounts, Route53Solver(environment), self._challenge_queue.add_after
         )
-        self._known: dict[type[Resource], dict[ObjectKey, Resource]] = {}
+        self._cache: dict[type[Resource], dict[ObjectKey, Resource]] = {}
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -136,18 +136,18 @@ class CertManager:
     # --- which change affects which objects ----------------------------------------------------------------------
 
     async def _follow(self, kind: type[ResourceT], changed: Callable[[ResourceT], None]) -> None:
-        known = self._known.setdefault(kind, {})
+        cached = self._cache.setdefault(kind, {})
         async for change in self._kubernetes.watch(kind):
             if change.object is None:
                 continue
             if change.type == "DELETED":
-                known.pop(change.object.key, None)
+                cached.pop(change.object.key, None)
             else:
-                known[change.object.key] = change.object
+                cached[change.object.key] = change.object
             changed(change.object)
 
     def _all(self, kind: type[ResourceT]) -> Iterator[ResourceT]:
-        for resource in self._known.get(kind, {}).values():
+        for resource in self._cache.get(kind, {}).values():
             assert isinstance(resource, kind)
             yield resource
 

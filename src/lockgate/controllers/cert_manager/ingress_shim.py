@@ -25,25 +25,25 @@ class IngressShim:
         except NotFound:
             return
         try:
-            wanted = shim(ingress, await kubernetes.list(Certificate, key.namespace))
+            changes = shim(ingress, await kubernetes.list(Certificate, key.namespace))
         except BadConfig as problem:  # cert-manager itself only logs an annotation that it cannot read
             await event(_COMPONENT, ingress, "Warning", "BadConfig", str(problem))
             return
-        for message in wanted.skipped:
+        for message in changes.skipped:
             await event(_COMPONENT, ingress, "Warning", "BadConfig", message)
-        for manifest in wanted.create:
+        for manifest in changes.create:
             await kubernetes.apply(manifest, manager=_MANAGER)
             name = manifest["metadata"]["name"]
             await event(
                 _COMPONENT, ingress, "Normal", "CreateCertificate", f'Successfully created Certificate "{name}"'
             )
-        for manifest in wanted.update:
+        for manifest in changes.update:
             await kubernetes.apply(manifest, manager=_MANAGER)
             name = manifest["metadata"]["name"]
             await event(
                 _COMPONENT, ingress, "Normal", "UpdateCertificate", f'Successfully updated Certificate "{name}"'
             )
-        for name in wanted.delete:
+        for name in changes.delete:
             try:
                 await kubernetes.delete(Certificate, name, key.namespace)
             except NotFound:

@@ -60,9 +60,9 @@ class Issuers:
         await self._write(issuer, verdict)
         if verdict.status == "True" and (before is None or before.status != "True"):
             for missing in messages_of(issuer):
-                await self._tell(issuer, "Warning", "NotServed", missing)
+                await self._event(issuer, "Warning", "NotServed", missing)
         if verdict.again:
-            await self._tell(issuer, "Warning", "ErrInitIssuer", f"Error initializing issuer: {verdict.message}")
+            await self._event(issuer, "Warning", "ErrInitIssuer", f"Error initializing issuer: {verdict.message}")
             raise NotReadyYet(verdict.message)
 
     async def _get(self, key: ObjectKey) -> AnyIssuer | None:
@@ -101,7 +101,7 @@ class Issuers:
             status["acme"] = verdict.acme
         await self.environment.kubernetes.patch_status(type(issuer), issuer.name, issuer.namespace, status)
 
-    async def _tell(self, issuer: AnyIssuer, type_: str, reason: str, message: str) -> None:
+    async def _event(self, issuer: AnyIssuer, type_: str, reason: str, message: str) -> None:
         component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
         await self.environment.event(component, issuer, type_, reason, message)
 
@@ -166,15 +166,15 @@ class Issuers:
     def _is_registered(self, issuer: AnyIssuer, acme: ACMEIssuer, key: rsa.RSAPrivateKey, uri: str) -> bool:
         """Whether the registration can be skipped: host, email and key are those of the last successful one."""
         ready = condition(issuer.status.conditions, "Ready")
-        known = issuer.status.acme
+        registered = issuer.status.acme
         return (
             ready is not None
             and ready.status == "True"
-            and known is not None
-            and known.uri == uri
-            and urlsplit(known.uri).netloc == urlsplit(self.environment.directory(acme.server).url).netloc
-            and known.last_registered_email == acme.email
-            and known.last_private_key_hash == key_hash(key)
+            and registered is not None
+            and registered.uri == uri
+            and urlsplit(registered.uri).netloc == urlsplit(self.environment.directory(acme.server).url).netloc
+            and registered.last_registered_email == acme.email
+            and registered.last_private_key_hash == key_hash(key)
         )
 
     def _registered(self, acme: ACMEIssuer) -> str:
@@ -187,7 +187,7 @@ class Issuers:
         if not endpoint.stand_in:
             return
         message = f"{acme.server} is not contacted: {endpoint.stand_in} at {endpoint.url} answers in its place"
-        await self._tell(issuer, "Normal", "ServedLocally", message)
+        await self._event(issuer, "Normal", "ServedLocally", message)
 
     async def _account_key(self, namespace: str, acme: ACMEIssuer) -> object:
         """The key in the Secret, which is created if it does not exist. Raises `SecretProblem`, `UnreadableKey`."""

@@ -1,4 +1,4 @@
-"""Elastic Load Balancing: reads ELBv2's state, looks after its targets' health, and says what Envoy should serve."""
+"""Elastic Load Balancing: reads ELBv2's state, checks the health of targets, and publishes Envoy's configuration."""
 
 from lockgate.controllers.elastic_load_balancing.authentication import Authentication
 from lockgate.controllers.elastic_load_balancing.controller import ElasticLoadBalancing

@@ -1,5 +1,5 @@
-"""Access, connection and health check logs of load balancers that have them on: Envoy's records and what probes found
-become AWS's lines, in files as S3 has objects."""
+"""Writes load balancers' access, connection and health check logs, if enabled. Envoy's records and the results of
+probes are converted to AWS's log lines, in files with the layout of AWS's S3 objects."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from lockgate.loadbalancer.routing import certificate_for
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
 EVERY_SECONDS = 1.0
-CLEARED_BYTES = 1 << 20  # of the file of records, once all of it is read
-AT_ONCE_BYTES = 1 << 19  # of it; more than the longest record has, little enough that nobody else waits long
+CLEARED_BYTES = 1 << 20  # size of the file of records beyond which it is truncated, once it is read completely
+AT_ONCE_BYTES = 1 << 19  # per read: longer than any record, but short enough not to block others
 
 
 class AccessLogs:
-    """`folder` gets a folder a bucket. `current` returns the load balancers and their addresses by ARN, `chain_of` the
-    PEM chain of a certificate by its own, "" where it is not known, `target_at` what a target group's target at an
-    address of this machine is called."""
+    """`folder` contains a folder per bucket. `current` returns the load balancers and their addresses. `chain_of`
+    returns a certificate's PEM chain by its ARN, or "". `target_at` returns the public name (address and port) of a
+    target group's target at an address of this machine."""
 
     def __init__(
         self,
@@ -48,18 +48,18 @@ class AccessLogs:
         self._unwritable: set[Path] = set()  # already reported
 
     async def run(self) -> None:
-        """For ever; nothing is done while no load balancer has its log on."""
+        """Runs until cancelled. Does nothing while no load balancer has a log enabled."""
         more = False
         while True:
             await asyncio.sleep(0 if more else EVERY_SECONDS)
             try:
                 more = self.collect()
-            except Exception as fault:  # what is written down is not what is served: traffic goes on
+            except Exception as fault:  # a fault of logging must not affect traffic
                 more = False
-                log.warning("cannot read what is to be logged: %r", fault)
+                log.warning("cannot read the records to log: %r", fault)
 
     def probed(self, probed: Probed) -> None:
-        """Note a health check, for each load balancer that uses the target group."""
+        """Records a health check for each load balancer that uses the target group."""
         for balancer, address in self._current():
             on = balancer.attributes.get("health_check_logs.s3.enabled") == "true"
             if on and probed.group.reference in balancer.target_groups:
@@ -67,8 +67,8 @@ class AccessLogs:
                 self._lines.setdefault(path, []).append(health_check_log.line(probed, balancer, address))
 
     def collect(self) -> bool:
-        """Write lines of what has come since last time, if that is not too much: then of a part, and True. Those of a
-        log that cannot be written are lost.
+        """Writes lines for the new records; returns True if there are more than one read takes. Lines of a log that
+        cannot be written are lost.
         """
         records = self._new_records()
         self._note(records)
@@ -93,7 +93,7 @@ class AccessLogs:
             whole = text[: text.rfind(b"\n") + 1]
             self._read += len(whole)
             if CLEARED_BYTES < self._read == os.fstat(file.fileno()).st_size:
-                file.truncate(0)  # Envoy appends: its next record is the first again
+                file.truncate(0)  # Envoy appends, so its next record is at the start
                 self._read = 0
         return whole.splitlines()
 
@@ -109,7 +109,7 @@ class AccessLogs:
             self._lines.setdefault(path, []).append(self._line(record, balancer, address))
 
     def _path(self, log_name: str, balancer: LoadBalancer, address: str, when: datetime) -> Path:
-        """Keys of objects may have any parts; ``/`` in front and ``..`` lead out of no bucket."""
+        """An object key may contain a leading ``/`` and ``..``, but its file must stay in the bucket's folder."""
         bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
         parts = f"{bucket}/{object_key(balancer, when, address, log_name)}".split("/")
         return self._folder.joinpath(*(part for part in parts if part not in ("", ".", "..")))

@@ -1,7 +1,7 @@
-"""Rules that authenticate: Envoy asks here, for each of their requests, whether it may go on and as whom.
+"""Rules that authenticate: for each of their requests, Envoy asks this service whether to continue, and as which user.
 
-An ASGI application. Asked paths are ``/RULE/original/path?query``; 200 lets the request pass with the headers of the
-answer, anything else is the client's answer.
+It is an ASGI application for Envoy's ext_authz filter. Its paths are ``/RULE/original/path?query``. With 200, the
+request continues with the headers of the answer. Any other answer is sent to the client.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-# Envoy takes an answer of 5xx for a failure of this service, and would forget why: it makes these of others.
+# Envoy considers a 5xx answer a failure of this service, and loses the reason. So these statuses stand for 5xx.
 FROM_STATUS = {500: 460, 561: 461}
 OWN_HEADERS = ("x-amzn-oidc-data", "x-amzn-oidc-identity", "x-amzn-oidc-accesstoken")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`reason` is why authentication failed, if it did."""
+    """`reason` is why authentication failed, or empty."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -63,7 +63,7 @@ def _failed(status: int, reason: AuthReason) -> Answer:
 
 
 class Authentication:
-    """`actions` goes from a rule's key to what must succeed before it; `signer` is the load balancer's ARN by rule."""
+    """`actions` maps a rule's key to its action and its load balancer's ARN, the signer of x-amzn-oidc-data."""
 
     def __init__(self, trust: ssl.SSLContext | None = None, proxy_to: ProxyTo | None = None) -> None:
         self.actions: Mapping[str, tuple[AuthenticateOidc | JwtValidation, str]] = {}
@@ -72,14 +72,14 @@ class Authentication:
         self._signing: tuple[str, EllipticCurvePrivateKey] | None = None
         self._balancers: Mapping[
             str, str
-        ] = {}  # by the keys of rules, and of the default rule, which callbacks come with
-        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch's metric and load balancer
+        ] = {}  # by the keys of rules, and of the default rule, which receives callbacks
+        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch metric and load balancer
 
     async def follow(
         self, balancers: Iterable[LoadBalancer], client_secret: Callable[[str], Awaitable[str | None]]
     ) -> None:
-        """The load balancers that exist now. `client_secret` tells it by the ARN of a rule or listener: the API shows
-        none, so what was read from it has none, and nothing but logins gets to know it."""
+        """Sets the current load balancers. `client_secret` returns the secret by the ARN of a rule or listener, because
+        the API never returns it. It is used only for logins."""
         from lockgate.xds.loadbalancer import authentication_of, rule_key
 
         balancers = list(balancers)
@@ -91,7 +91,7 @@ class Authentication:
         for balancer in balancers:
             for listener in balancer.listeners:
                 if listener.protocol != "HTTPS":
-                    continue  # no action of another can authenticate
+                    continue  # only HTTPS listeners can authenticate
                 owners[rule_key(balancer, listener, None)] = balancer.arn
                 for rule in (*listener.rules, None):
                     arn, action = rule.arn if rule else listener.arn, authentication_of(listener, rule)
@@ -158,7 +158,7 @@ class Authentication:
             case AuthenticateOidc():
                 return await self._authenticate(action, signer, asked)
 
-    # --- tokens that clients bring -------------------------------------------------------------------------------
+    # --- JWTs of clients -----------------------------------------------------------------------------------------
 
     async def _check_token(self, action: JwtValidation, asked: Asked) -> Answer:
         kind, _, token = asked.headers.get("authorization", "").partition(" ")
@@ -167,7 +167,7 @@ class Authentication:
         keys = await self._providers.keys(action.jwks_endpoint)
         why = refusal(token.strip(), keys, action, time.time())
         if why is not None:
-            log.info("a token was refused: %s", why)
+            log.info("a JWT was refused: %s", why)
         return Answer(401 if why else 200)
 
     # --- users who log in ----------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Authentication:
         malformed = bool(held) and session is None
         if session is not None and now > session.began + action.session_timeout:
             session = None
-        # Without a refresh token a session lasts for as long as the rule says, whatever becomes of its access token.
+        # Without a refresh token, a session lasts for the rule's timeout, even if its access token expires earlier.
         if session is not None and now > session.expires and session.refresh_token:
             session = await self._refreshed(action, session)
             if session is not None:
@@ -207,19 +207,21 @@ class Authentication:
         return Answer(302, [("location", location), ("set-cookie", nonce_cookie)])
 
     async def _called_back(self, asked: Asked, query: str) -> Answer:
-        """The identity provider sent the client back: a session begins, and the client goes where it wanted to."""
+        """Handles the identity provider's callback: starts a session, and redirects the client to its original URL."""
         values = {name: found[0] for name, found in parse_qs(query).items()}
         login = sessions.open_login(values.get("state", ""), self._key)
         failure = sessions.login_failure(values, asked.cookies.get(sessions.NONCE_COOKIE), login, time.time())
         if failure is not None:
             if error := values.get("error"):
-                # Anybody may call back with anything: quoted, it stays one line of the log.
-                log.warning("the identity provider says %r %r", error, values.get("error_description", ""))
+                # A callback may contain anything. Quoted, it is one line of the log.
+                log.warning(
+                    "the identity provider returned the error %r %r", error, values.get("error_description", "")
+                )
             return _failed(*failure)
         assert login is not None
         action, _ = self.actions.get(login.rule, (None, ""))
         if not isinstance(action, AuthenticateOidc):
-            return _failed(500, "AuthUnhandledException")  # the rule is gone since
+            return _failed(500, "AuthUnhandledException")  # the rule was deleted in the meantime
         grant = {
             "grant_type": "authorization_code",
             "code": values["code"],
@@ -235,7 +237,7 @@ class Authentication:
         try:
             renewed = await self._providers.session(action, grant)
         except ProviderFailed as error:
-            log.info("a session is not refreshed: %s", error)
+            log.info("cannot refresh a session: %s", error)
             return None  # the user logs in again
         return replace(renewed, began=session.began, refresh_token=renewed.refresh_token or session.refresh_token)
 

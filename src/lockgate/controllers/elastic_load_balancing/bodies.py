@@ -1,4 +1,4 @@
-"""Bodies of answers by programs that nobody here answers for: read as far as they may be long, and no further."""
+"""Reads the bodies of answers of untrusted servers, up to a limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def body_of(answer: httpx.Response, most: int) -> bytes | None:
-    """Of a streamed answer; None where it has more than `most` bytes."""
+    """The body of a streamed answer; None if it has more than `most` bytes."""
     body = bytearray()
     async for chunk in answer.aiter_bytes():
         body += chunk

@@ -1,4 +1,4 @@
-"""Health checks by hand, on HTTP/2 frames: a GET, or a gRPC call, a library for which would ask for its messages."""
+"""Health checks over HTTP/2: a GET, or a gRPC call on plain frames, because gRPC libraries require message types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def call(
     *,
     grpc: bool,
 ) -> Outcome:
-    """The status: of HTTP, or gRPC's own, which is in the trailers, or in headers that are trailers."""
+    """The HTTP status, or the gRPC status, which is in the trailers or in a Trailers-Only answer's headers."""
     connection = H2Connection(H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
     stream = connection.get_next_available_stream_id()
@@ -38,7 +38,7 @@ async def call(
     if grpc:
         connection.send_data(stream, b"\0\0\0\0\0", end_stream=True)  # one empty message
     writer.write(connection.data_to_send())
-    wanted = "grpc-status" if grpc else ":status"
+    header = "grpc-status" if grpc else ":status"
     status: str | None = None
     while data := await reader.read(65536):
         try:
@@ -47,7 +47,7 @@ async def call(
             return Failed()
         for event in events:
             if isinstance(event, ResponseReceived | TrailersReceived):
-                status = _value(event.headers, wanted) or status
+                status = _value(event.headers, header) or status
             elif isinstance(event, DataReceived):
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, StreamReset):
@@ -58,6 +58,6 @@ async def call(
     return Failed()
 
 
-def _value(headers: object, wanted: str) -> str | None:
+def _value(headers: object, header: str) -> str | None:
     pairs = headers if isinstance(headers, list) else []
-    return next((str(value) for name, value in pairs if name == wanted), None)
+    return next((str(value) for name, value in pairs if name == header), None)

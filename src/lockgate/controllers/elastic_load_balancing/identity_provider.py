@@ -1,4 +1,4 @@
-"""What a load balancer asks of identity providers: tokens for codes, claims for tokens, the keys of a JWKS."""
+"""The client of identity providers: exchanges codes for tokens, and reads claims and JWKS keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lockgate.loadbalancer.sessions import LARGEST_BYTES, Session
 
 JWKS_BYTES, JWKS_KEYS, JWKS_SECONDS = 150 * 1024, 10, 300.0
 ANSWER_BYTES = 1 << 20
-AGE = 1 << 40  # s: beyond, a lifetime is a mistake
+AGE = 1 << 40  # s; a longer lifetime is a mistake
 SECONDS = 5.0
 
 
@@ -36,11 +36,11 @@ class ProviderFailed(Exception):
 class _Answer:
     status: int
     size: int  # in bytes
-    object: Mapping[str, Any] | None  # where the body is one, as JSON
+    object: Mapping[str, Any] | None  # if the body is a JSON object
 
 
 class IdentityProviders:
-    """`trust` is what their certificates are verified with; `proxy_to` says through which proxy one is reached."""
+    """`trust` verifies providers' certificates; `proxy_to` returns the proxy for a host, if any."""
 
     def __init__(self, trust: ssl.SSLContext | None = None, proxy_to: ProxyTo | None = None) -> None:
         self._trust = trust
@@ -48,15 +48,15 @@ class IdentityProviders:
         self._keys: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
 
     async def session(self, action: AuthenticateOidc, grant: Mapping[str, str]) -> Session:
-        """Of a user that the provider vouches for by `grant`. Raises `ProviderFailed`."""
+        """The session of the user that `grant` identifies. Raises `ProviderFailed`."""
         tokens = await self._tokens(action, grant)
         now = time.time()
         access = tokens.get("access_token")
         refresh = tokens.get("refresh_token", "")
         lifetime = tokens.get("expires_in", 3600)
         if not (_is_token(access) and _is_token(refresh) and isinstance(lifetime, int | float) and abs(lifetime) < AGE):
-            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} gave no good access token")
-        # A refreshed session need not come with another ID token (OpenID Connect Core 1.0, 12.2).
+            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} returned no valid access token")
+        # A refresh need not return another ID token (OpenID Connect Core 1.0, section 12.2).
         if (grant["grant_type"] != "refresh_token" or "id_token" in tokens) and (
             why := id_token_refusal(tokens.get("id_token"), action.issuer, action.client_id, now)
         ):
@@ -80,7 +80,7 @@ class IdentityProviders:
         if not 1 <= len(keys) <= JWKS_KEYS:
             raise ProviderFailed(
                 "AuthUnhandledException",
-                f"{url} is no JWKS of at most {JWKS_KEYS} keys and {JWKS_BYTES} bytes: status {answer.status}",
+                f"{url} is not a JWKS of at most {JWKS_KEYS} keys and {JWKS_BYTES} bytes: status {answer.status}",
             )
         self._keys[url] = (time.monotonic(), keys)
         return keys
@@ -95,18 +95,23 @@ class IdentityProviders:
                 f"{action.token_endpoint} answered {answer.status} {error or ''}",
             )
         if answer.object is None:
-            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} answered no JSON object")
+            raise ProviderFailed("AuthInvalidTokenResponse", f"{action.token_endpoint} did not return a JSON object")
         return answer.object
 
     async def _claims(self, action: AuthenticateOidc, token: str) -> tuple[Mapping[str, Any], int]:
-        """And how many bytes they have."""
+        """The claims, and their size in bytes."""
         answer = await self._ask("GET", action.user_info_endpoint, "AuthUserinfoEpRequestTimeout", bearer=token)
         if not 200 <= answer.status < 300:
             raise ProviderFailed("AuthUserinfoEpRequestFailed", f"{action.user_info_endpoint} answered {answer.status}")
         if answer.object is None:
-            raise ProviderFailed("AuthInvalidUserinfoResponse", f"{action.user_info_endpoint} answered no JSON object")
+            raise ProviderFailed(
+                "AuthInvalidUserinfoResponse", f"{action.user_info_endpoint} did not return a JSON object"
+            )
         if not str(answer.object.get("sub", "")).isprintable():
-            raise ProviderFailed("AuthInvalidUserinfoResponse", f"the sub of {action.user_info_endpoint} is no header")
+            raise ProviderFailed(
+                "AuthInvalidUserinfoResponse",
+                f"the sub claim of {action.user_info_endpoint} is not a valid header value",
+            )
         return answer.object, answer.size
 
     async def _ask(
@@ -125,7 +130,7 @@ class IdentityProviders:
         proxy = await self._proxy_to(host) if self._proxy_to else None
         try:
             async with (
-                asyncio.timeout(SECONDS),  # of all that it takes: one byte in a while is no answer
+                asyncio.timeout(SECONDS),  # for the whole exchange, so that a slow trickle of bytes also times out
                 httpx.AsyncClient(timeout=SECONDS, verify=self._trust or True, proxy=proxy) as client,
                 client.stream(method, url, data=form, headers=headers) as answer,
             ):
@@ -133,7 +138,7 @@ class IdentityProviders:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             why = f"{method} {url}: {error or type(error).__name__}"
             if proxy is None and host.strip("0123456789.:"):  # a name
-                why += f"; an Ingress or a VirtualService for {host} would have this edge answer"
+                why += f"; add an Ingress or a VirtualService for {host} if this edge should answer"
             raise ProviderFailed(unreachable, why) from error
         try:
             found = json.loads(body or b"")
@@ -144,5 +149,5 @@ class IdentityProviders:
 
 
 def _is_token(value: object) -> TypeGuard[str]:
-    """Visible characters alone, as RFC 6749 has them (appendix A): it becomes a header."""
+    """Whether it has only visible characters (RFC 6749, appendix A), because it becomes a header."""
     return isinstance(value, str) and value.isascii() and value.isprintable()

@@ -1,8 +1,8 @@
-"""Lambda functions as targets: each target group of theirs is a socket that Envoy forwards to, and its requests become
-invocations of a function that runs on this machine.
+"""Lambda functions as targets. Envoy forwards the requests of each such target group to a socket, where they are
+converted to invocations of a function on this machine.
 
-A function is asked as Lambda's Invoke API would be, which `sam local start-lambda` and the Lambda Runtime Interface
-Emulator answer. Source: AWS Lambda API reference, "Invoke".
+Functions are invoked with Lambda's Invoke API, which `sam local start-lambda` and the Lambda Runtime Interface Emulator
+implement. Source: AWS Lambda API reference, "Invoke".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
-CONNECT_SECONDS, RUN_SECONDS = 10.0, 900.0  # the longest that a function may be allowed to run
+CONNECT_SECONDS, RUN_SECONDS = 10.0, 900.0  # Lambda's longest function timeout
 _REASONS: Mapping[int, LambdaReason] = {
     403: "LambdaAccessDenied",
     404: "LambdaResourceNotFound",
@@ -57,7 +57,7 @@ class NotInvoked(Exception):
 
 
 class LambdaFunctions:
-    """`urls` are where functions run, by their names: of a service that has Lambda's API, or the very URL to invoke."""
+    """`urls` are by function name: of a server with Lambda's API, or the complete URL to invoke."""
 
     def __init__(self, urls: Mapping[str, str], serve: Serve | None) -> None:
         self._urls = urls
@@ -65,17 +65,17 @@ class LambdaFunctions:
         self._groups: dict[str, TargetGroup] = {}
         self._served: dict[str, Served] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch's metric and target group
+        self.counts: Counter[tuple[str, str]] = Counter()  # by CloudWatch metric and target group
 
     async def follow(self, groups: Iterable[TargetGroup]) -> None:
-        """The target groups that exist now; each of a function has a socket of its own for as long as it exists."""
+        """Sets the current target groups. Each one with a function has its own socket as long as it exists."""
         self._groups = {group.reference: group for group in groups if group.target_type == "lambda"}
         for reference in self._groups:
             if reference not in self._served and self._serve is not None:
                 self._served[reference] = await self._serve(_Application(self, reference), "")
         for counted in [each for each in self.counts if each[1] not in self._groups]:
             del self.counts[counted]
-        for reference in self._served.keys() - self._groups.keys():  # nothing forwards to it, and nobody waits for it
+        for reference in self._served.keys() - self._groups.keys():  # nothing forwards to it any more
             ending = asyncio.create_task(self._served.pop(reference).stop())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
@@ -100,7 +100,7 @@ class LambdaFunctions:
         """Raises `NotInvoked`."""
         group = self._groups.get(reference)
         if group is None:
-            raise NotInvoked("LambdaUnhandledException", "its target group is gone")
+            raise NotInvoked("LambdaUnhandledException", "its target group was deleted")
         try:
             sent = event(request, reference, multi_value=_is_multi_value(group))
         except UnicodeDecodeError as error:
@@ -109,7 +109,7 @@ class LambdaFunctions:
 
     @cached_property
     def _client(self) -> httpx.AsyncClient:
-        """Made once: certificates are read for it. No connection is kept, so that none is used that has just ended."""
+        """Created once, because it loads certificates. Connections are not reused, so that no closed one is used."""
         import httpx
 
         timeout = httpx.Timeout(RUN_SECONDS, connect=CONNECT_SECONDS)
@@ -129,18 +129,18 @@ class LambdaFunctions:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotInvoked("LambdaServiceException", f"{url}: {error or type(error).__name__}") from error
         if answer.status_code != 200:
-            raise NotInvoked(_REASONS.get(answer.status_code, "LambdaServiceException"), _told(url, answer.status_code))
+            raise NotInvoked(
+                _REASONS.get(answer.status_code, "LambdaServiceException"), _failure(url, answer.status_code)
+            )
         return _result(body, "x-amz-function-error" in answer.headers, group)
 
     def _url(self, group: TargetGroup) -> str:
-        """A URL with a path is used as it is: the emulator in a function's own image knows no function by its name."""
+        """A URL with a path is used unchanged, because the emulator in a function's image does not use its name."""
         if not group.targets:
             raise NotInvoked("LambdaUnhandledException", f"target group {group.name} has no function")
         name = group.targets[0].id.split(":")[6]
         if name not in self._urls:
-            why = (
-                f"nobody has said where function {name} runs: `lockgate up … --backend lambda:{name}=http://HOST:PORT`"
-            )
+            why = f"no URL is set for function {name}: use `lockgate up … --backend lambda:{name}=http://HOST:PORT`"
             raise NotInvoked("LambdaResourceNotFound", why)
         url = self._urls[name]
         path = "" if urlsplit(url).path.strip("/") else f"/2015-03-31/functions/{name}/invocations"
@@ -148,7 +148,7 @@ class LambdaFunctions:
 
 
 class _Application:
-    """ASGI: what Envoy forwards to one target group."""
+    """The ASGI application for Envoy's requests to one target group."""
 
     def __init__(self, functions: LambdaFunctions, reference: str) -> None:
         self._functions = functions
@@ -187,7 +187,7 @@ async def _request(scope: Scope, receive: Receive) -> Request:
 
 
 def _path(scope: Scope) -> str:
-    """As it came, nothing decoded."""
+    """The path as received, not decoded."""
     path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
     return path
 
@@ -200,7 +200,7 @@ def _result(body: bytes | None, failed: bool, group: TargetGroup) -> Response:
         case Raised():
             raise NotInvoked("LambdaUnhandled", f"the function failed: {body[:500].decode('utf-8', 'replace')}")
         case Invalid(why):
-            raise NotInvoked("LambdaInvalidResponse", f"the function's result is no answer: {why}")
+            raise NotInvoked("LambdaInvalidResponse", f"the function's result is not a valid response: {why}")
         case Response() as made:
             return made
 
@@ -209,11 +209,11 @@ def _is_multi_value(group: TargetGroup) -> bool:
     return group.attributes.get("lambda.multi_value_headers.enabled") == "true"
 
 
-def _told(url: str, status: int) -> str:
+def _failure(url: str, status: int) -> str:
     if status != 404:
         return f"{url} answered {status}"
     emulator = f"{url.partition('/2015-03-31/')[0]}/2015-03-31/functions/function/invocations"
-    return f"{url} answered 404; the Runtime Interface Emulator has its function at {emulator}"
+    return f"{url} answered 404; the Runtime Interface Emulator serves its function at {emulator}"
 
 
 def _page(status: int) -> Response:

@@ -1,4 +1,4 @@
-"""What Elastic Load Balancing has inside AWS and no API offers, and what it asks of the machine."""
+"""The interfaces of Elastic Load Balancing to AWS's internals, which have no public API, and to the machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from lockgate.loadbalancer.model import Target, TargetType
 
-# ASGI's.
+# The types of ASGI.
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
@@ -15,58 +15,57 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Platform(Protocol):
-    """AWS from inside."""
+    """AWS's internals."""
 
     async def certificate_material(self, arn: str) -> tuple[str, str] | None:
-        """(chain, key) as PEM of an issued certificate, leaf first; None where there is none."""
+        """(chain, key) of an issued certificate as PEM, leaf first; None if it does not exist."""
         ...
 
     async def report_target_health(
         self, target_group_arn: str, target_id: str, port: int, state: str, reason: str, description: str
     ) -> None:
-        """What `describe_target_health` is to say from now on. ``unused`` with the reason
-        ``Target.NotRegistered`` ends the draining of a target."""
+        """Sets the result of `describe_target_health`. ``unused`` with the reason ``Target.NotRegistered`` ends the
+        draining of a target."""
         ...
 
     async def private_address(self, instance_id: str) -> str | None:
-        """An instance's own address in its VPC; None for an instance that is not there."""
+        """An instance's private IP address; None if the instance does not exist."""
         ...
 
     async def client_secret(self, arn: str) -> str | None:
-        """The client secret of the login of a rule or listener; None where there is none."""
+        """The client secret for the login of a rule or listener; None if it has none."""
         ...
 
     async def web_acls(self) -> Mapping[str, str]:
-        """The ARN of the web ACL by the ARN of the load balancer that is associated with it."""
+        """The ARNs of web ACLs, by the ARNs of the load balancers that they are associated with."""
         ...
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
-        """After calls that changed something: the services concerned, such as ``{"elbv2", "wafv2"}``.
+        """Yields the services that calls have changed, such as ``{"elbv2", "wafv2"}``.
 
-        Where that is known, ``elbv2:`` and the ARN of the load balancer or target group concerned, in place of
-        ``elbv2``.
+        If possible, ``elbv2`` is replaced by ``elbv2:`` and the ARN of the changed load balancer or target group.
         """
         ...
 
 
 class ProxyTo(Protocol):
-    """How hosts are reached that may be behind the load balancers themselves."""
+    """How to reach hosts that may be behind the load balancers themselves."""
 
     async def __call__(self, host: str, /) -> str | None:
-        """A proxy's URL; None where the host is reached as by any program."""
+        """A proxy's URL; None if the host is reached directly."""
         ...
 
 
 class Resolve(Protocol):
-    """Where a target really is: what the network of the VPC and kube-proxy know together."""
+    """Resolves a target to its real addresses, as the VPC's network and kube-proxy do."""
 
     def __call__(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
-        """Addresses and ports, none where nothing listens."""
+        """Addresses and ports. Empty if nothing listens."""
         ...
 
 
 class Served(Protocol):
-    """An application at a loopback address and port, until it is stopped."""
+    """An application that is served at a loopback address and port until it is stopped."""
 
     host: str
     port: int
@@ -75,8 +74,8 @@ class Served(Protocol):
 
 
 class Serve(Protocol):
-    """Sockets for what Elastic Load Balancing answers itself."""
+    """Serves the applications of Elastic Load Balancing itself."""
 
     async def __call__(self, application: Application, host: str, /) -> Served:
-        """Serve an ASGI application over plain HTTP, or over HTTPS as `host` where it has a name."""
+        """Serves an ASGI application over plain HTTP, or as `host` over HTTPS."""
         ...

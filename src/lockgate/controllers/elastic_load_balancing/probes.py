@@ -1,7 +1,7 @@
-"""One health check probe: a new connection and, unless that is enough, one request and the status of the answer.
+"""One health check probe: a new connection and, except for TCP, one request and the status of its answer.
 
 Source: "Health checks for Application Load Balancer target groups": the Host header is the target's address and port,
-the certificate is not verified, no server name is sent, redirects are answers like others.
+the certificate is not verified, no server name is sent, and redirects are not followed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST_LINE = 8192
 
 
 async def probe(address: str, port: int, check: HealthCheck, version: ProtocolVersion, host: str) -> Outcome:
-    """Probe what listens at `address` and `port`; `host` is what it is called, with a port."""
+    """Probes `address` and `port`. `host` is the Host header, with a port."""
     try:
         async with asyncio.timeout(check.timeout_seconds):
             if check.protocol == "TCP":

@@ -1,4 +1,4 @@
-"""Where backends get the key from that has signed x-amzn-oidc-data: ``https://HOST/KID``, an ASGI application.
+"""Serves backends the public key that verifies x-amzn-oidc-data: ``https://HOST/KID``, an ASGI application.
 
 Source: "Authenticate users using an Application Load Balancer", "User claims encoding and signature verification".
 """
@@ -15,7 +15,7 @@ def host_of(region: str) -> str:
 
 
 class PublicKeys:
-    """`public_key` gives the only one there is: (kid, PEM)."""
+    """`public_key` returns the single key: (kid, PEM)."""
 
     def __init__(self, public_key: Callable[[], tuple[str, str]]) -> None:
         self._public_key = public_key

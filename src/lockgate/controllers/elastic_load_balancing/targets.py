@@ -1,4 +1,4 @@
-"""Registered targets: one task each that probes it for as long as it is registered, or waits until it has drained."""
+"""Registered targets: a task per target probes it while it is registered, or waits until it has drained."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DRAIN_SECONDS = 300
 
 
 class Targets:
-    """`changed` is called when requests should go elsewhere than before, `probed` with each health check."""
+    """`changed` is called when the endpoints for requests change, `probed` after each health check."""
 
     def __init__(
         self,
@@ -55,16 +55,16 @@ class Targets:
         self._changed = changed
         self._probed = probed
         self._functions = functions or LambdaFunctions({}, None)
-        self._instances: dict[str, str] = {}  # addresses in the VPC, which an instance keeps
+        self._instances: dict[str, str] = {}  # addresses in the VPC, which an instance never changes
         self._groups: Mapping[str, TargetGroup] = {}
         self._health: dict[Key, Health] = {}
         self._targets_of: defaultdict[str, set[Target]] = defaultdict(set)  # the keys of health, by target group
-        self._endpoints: dict[str, tuple[TargetGroup, tuple[Endpoint, ...]]] = {}  # while nothing changes in a group
+        self._endpoints: dict[str, tuple[TargetGroup, tuple[Endpoint, ...]]] = {}  # until the group changes
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._probing: set[Key] = set()
 
     def follow(self, groups: Mapping[str, TargetGroup], used: frozenset[str]) -> None:
-        """The target groups that exist now; those in `used` get traffic from a load balancer and are probed."""
+        """Sets the current target groups. Those in `used` get traffic from a load balancer, and are probed."""
         self._groups = groups
         for gone in self._endpoints.keys() - groups.keys():
             del self._endpoints[gone]
@@ -80,7 +80,7 @@ class Targets:
                 self._probing.discard(key)
                 self._start(key, NOT_IN_USE, self._report(key, NOT_IN_USE))
         for key in [each for each in self._health if each not in registered]:
-            if key[0] not in used:  # gone, or without a load balancer: there is nothing to drain
+            if key[0] not in used:  # deleted, or without a load balancer: there is nothing to drain
                 self._forget(key)
             elif self._health[key] != DRAINING:
                 self._probing.discard(key)
@@ -90,20 +90,20 @@ class Targets:
         return {target: self._health[reference, target].state for target in self._targets_of.get(reference, ())}
 
     def complaints(self, reference: str) -> tuple[str, ...]:
-        """What is wrong with the unhealthy ones, each reason once."""
+        """The distinct reasons of the unhealthy targets."""
         found = (self._health[reference, target] for target in sorted(self._targets_of.get(reference, ())))
         return tuple(dict.fromkeys(each.description for each in found if each.state == "unhealthy"))
 
     def endpoints(self, group: TargetGroup) -> tuple[Endpoint, ...]:
-        """Where requests for a group go, and where some may still be running."""
+        """The endpoints for a group's requests, and those that are draining."""
         known = self._endpoints.get(group.reference)
         if known is None or known[0] is not group:
             known = self._endpoints[group.reference] = (group, self._endpoints_now(group))
         return known[1]
 
     def at(self, reference: str, place: str) -> str:
-        """What a target group's target at ``host:port`` of this machine is called: its address in the VPC, and its
-        port. The place itself where no target is there any more.
+        """The name of a target group's target at ``host:port`` of this machine: its address in the VPC, and its port.
+        Returns ``host:port`` itself if there is no target any more.
         """
         group = self._groups.get(reference)
         for target in self._targets_of.get(reference, ()):
@@ -112,7 +112,7 @@ class Targets:
         return place
 
     def resolve_again(self) -> None:
-        """`resolve` may answer differently than before."""
+        """Call this when the results of `resolve` may have changed."""
         self._endpoints.clear()
 
     def stop(self) -> None:
@@ -178,7 +178,7 @@ class Targets:
             started = time.monotonic()
             try:
                 outcome = await self._probe(group, target)
-            except Exception as error:  # a probe that cannot be made is a failed one, and others go on
+            except Exception as error:  # a probe that cannot be made counts as failed, and must not stop the others
                 log.warning("cannot probe %s %s:%d: %s", group.name, target.id, target.port, error)
                 outcome = Failed()
             before = self._health[key]
@@ -198,11 +198,11 @@ class Targets:
         check = group.health_check
         port = int(check.port) if check.port.isdigit() else target.port
         places = self._places(group, Target(target.id, port, target.availability_zone))
-        # A target is called by its address in the VPC and its health check port, wherever it really is.
+        # The Host header has the target's address in the VPC and its health check port, not its real address.
         address = await self._address(target, group)
         host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         began, started = datetime.now(UTC), time.perf_counter()
-        # Without a place there is nothing behind the port: a refused connection.
+        # Without an address, nothing listens, which is a refused connection.
         outcome = await probe(*places[0], check, group.protocol_version, host) if places else Failed()
         self._probed(Probed(group, host, began, time.perf_counter() - started, outcome))
         return outcome
@@ -236,5 +236,5 @@ class Targets:
             await self._platform.report_target_health(
                 reference, target.id, target.port, health.state, health.reason, health.description
             )
-        except Exception as error:  # what is reported is not what is served: traffic goes on
+        except Exception as error:  # a fault of the report must not affect traffic
             log.warning("cannot report the health of %s:%d: %s", target.id, target.port, error)

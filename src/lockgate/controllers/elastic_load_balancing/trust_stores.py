@@ -1,4 +1,4 @@
-"""The certificate authorities and revocations of a trust store, which the API only points to."""
+"""Reads the CA certificates and CRLs of a trust store, for which the API returns only URLs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("lockgate.elastic_load_balancing")
 
 
 async def trust_store(aws: Aws, arn: str) -> tuple[str, str] | None:
-    """A trust store's authorities and revocations as PEM; None where it cannot be read."""
+    """A trust store's CA certificates and CRLs as PEM; None if it cannot be read."""
     try:
         answer = await aws.call("elbv2", "get_trust_store_ca_certificates_bundle", TrustStoreArn=arn)
         authorities = await _fetch(answer["Location"])
@@ -32,7 +32,7 @@ async def trust_store(aws: Aws, arn: str) -> tuple[str, str] | None:
 
 
 async def _fetch(url: str) -> bytes:
-    """What the API points to, such as an object in S3. Raises `OSError`."""
+    """The content of the API's URL, such as an object in S3. Raises `OSError`."""
     import httpx
 
     try:

@@ -1,12 +1,12 @@
-"""The changes that make an account and a cluster hold a `Stack`, as values in the order to perform them.
+"""The changes that make an account and a cluster match a `Stack`, as values in the order of execution.
 
     changes(stack, existing, settings, vpc_id="vpc-1")
     -> (CreateSecurityGroup(…), CreateTargetGroup(…), CreateLoadBalancer(…), CreateListener(…), CreateRule(…), …)
 
-What is needed comes first: security groups, certificates, target groups, load balancers, listeners, rules, bindings.
-What is left over goes in the reverse order, so that nothing that serves is ever broken. Nothing to do is ().
+Dependencies come first: security groups, certificates, target groups, load balancers, listeners, rules, bindings.
+Obsolete resources are deleted in the reverse order, so that traffic is never interrupted. () means no changes.
 
-A controller performs them; a plan prints them: `str` of each is a line for people, `as_json` the whole call.
+A controller performs the changes. A plan prints them: `str` is one readable line, `as_json` the whole call.
 
 Source: aws-load-balancer-controller `pkg/deploy/stack_deployer.go`.
 """
@@ -31,7 +31,7 @@ from lockgate.ingress.world import Settings
 
 
 def changes(stack: Stack, existing: Existing, settings: Settings, *, vpc_id: str) -> tuple[Change, ...]:
-    """`existing` is what the account and the cluster have of the stack's group; `vpc_id` is where the cluster is."""
+    """`existing` are the group's resources in the account and the cluster; `vpc_id` is the cluster's VPC."""
     return tuple(_changes(Comparison(stack, existing, settings, _ids(stack, existing)), vpc_id))
 
 
@@ -63,7 +63,7 @@ def _changes(both: Comparison, vpc_id: str) -> Iterator[Change]:
 
 
 def _ids(stack: Stack, existing: Existing) -> dict[str, str]:
-    """The ids of what the stack refers to and the account has already, by reference."""
+    """The IDs of existing resources that the stack references, by reference."""
     groups, certified = target_groups.kept_groups(stack, existing), certificates.kept_certificates(stack, existing)
     found = {reference: group.reference for reference, group in groups.items()}
     found |= {reference: certificate.arn for reference, certificate in certified.items()}

@@ -1,6 +1,6 @@
-"""What a load balancer has once it serves: a web ACL, Shield's protection, reserved capacity.
+"""Add-ons of a load balancer: its web ACL, Shield protection and reserved capacity.
 
-Where no annotation says anything, whatever is there stays. Source: aws-load-balancer-controller `pkg/deploy/wafv2/`,
+Without an annotation, an add-on is not changed. Source: aws-load-balancer-controller `pkg/deploy/wafv2/`,
 `pkg/deploy/shield/`, `pkg/deploy/elbv2/load_balancer_capacity_reservation_reconciler.go`.
 """
 
@@ -81,7 +81,7 @@ class DeleteProtection(Change):
 
 @dataclass(frozen=True, slots=True)
 class ModifyCapacityReservation(Change):
-    """0 units take the reservation back."""
+    """0 units cancel the reservation."""
 
     operation: ClassVar[str] = "modify_capacity_reservation"
 
@@ -119,7 +119,7 @@ def web_acl_changes(both: Comparison) -> Changes:
 
 
 def protection_changes(both: Comparison) -> Changes:
-    """Without a subscription to Shield Advanced nothing is done, as upstream. Protections of others are left alone."""
+    """As upstream, does nothing without a Shield Advanced subscription. Protections of other owners are not changed."""
     if not manages_protection(both.stack, both.settings) or not both.existing.shield_subscribed:
         return
     balancer, current = both.id(LOAD_BALANCER), both.existing.protection

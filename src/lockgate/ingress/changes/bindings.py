@@ -1,4 +1,4 @@
-"""TargetGroupBindings of a stack: the objects of the cluster that say whose endpoints are a target group's targets.
+"""TargetGroupBindings of a stack: cluster objects that define which Service's endpoints are a target group's targets.
 
 Source: aws-load-balancer-controller `pkg/deploy/elbv2/target_group_binding_synthesizer.go`.
 """
@@ -69,7 +69,7 @@ class ApplyBinding(Change):
 
 @dataclass(frozen=True, slots=True)
 class DeleteBinding(Change):
-    """It is gone when its targets are deregistered."""
+    """It is deleted after its targets are deregistered."""
 
     service: ClassVar[str] = "kubernetes"
     operation: ClassVar[str] = "delete"
@@ -98,7 +98,7 @@ def binding_deletions(both: Comparison) -> Changes:
 
 
 def _applications(both: Comparison) -> Iterator[tuple[ApplyBinding, kinds.TargetGroupBinding | None]]:
-    """Each binding of the stack as a change, and what there is of it: found by its target group, not by its name."""
+    """Each binding of the stack as a change, with the existing one, found by its target group, not by its name."""
     current, peer = _by_target_group(both), _peer(both)
     for desired in both.stack.bindings:
         group = both.id(desired.target_group)

@@ -1,4 +1,4 @@
-"""Certificates that a stack asks of ACM: requested, validated by records in Route 53, deleted when nothing needs them.
+"""Certificates that a stack requests from ACM: requested, validated by records in Route 53, deleted if unused.
 
 Source: aws-load-balancer-controller `pkg/deploy/acm/certificate_synthesizer.go`, `certificate_manager.go`.
 """
@@ -42,7 +42,7 @@ class RequestCertificate(Creation):
 
 @dataclass(frozen=True, slots=True)
 class ValidateCertificate(Change):
-    """Write the records that ACM asks for into the hosted zones, and wait until the certificate is issued."""
+    """Writes ACM's validation records into the hosted zones, and waits until the certificate is issued."""
 
     service: ClassVar[str] = "route53"
     operation: ClassVar[str] = "change_resource_record_sets"
@@ -51,7 +51,7 @@ class ValidateCertificate(Change):
     names: tuple[str, ...]
 
     def parameters(self, resolved: Resolve) -> Json:
-        """The records are in ACM's answer: there is nothing to send before it."""
+        """The parameters are empty, because the records are in ACM's later answer."""
         return {"CertificateArn": resolved(self.certificate), "DomainNames": list(self.names)}
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class ValidateCertificate(Change):
 
 @dataclass(frozen=True, slots=True)
 class DeleteCertificate(Change):
-    """Its validation records go with it."""
+    """Its validation records are deleted, too."""
 
     service: ClassVar[str] = "acm"
     operation: ClassVar[str] = "delete_certificate"
@@ -79,7 +79,7 @@ def manages_certificates(settings: Settings) -> bool:
 
 
 def kept_certificates(stack: Stack, existing: Existing) -> dict[str, ExistingCertificate]:
-    """By reference, those that are for the names that the stack asks for. The last one wins."""
+    """By reference, the existing certificates for the stack's names. The last one wins."""
     wanted = {request.reference: frozenset(request.names) for request in stack.certificates}
     return {
         reference: certificate
@@ -99,7 +99,7 @@ def certificate_changes(both: Comparison) -> Changes:
 
 
 def certificate_deletions(both: Comparison) -> Changes:
-    """Once no listener has them."""
+    """Deletes them after no listener uses them."""
     wanted = {request.reference: frozenset(request.names) for request in both.stack.certificates}
     for reference, certificate in both.existing.certificates:
         if wanted.get(reference) != certificate.names:

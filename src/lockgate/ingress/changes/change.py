@@ -1,8 +1,8 @@
-"""One change to an account: a value that knows the API call it stands for.
+"""One change to an account: a value that represents an API call.
 
-Ids that AWS gives later are references until then, by the resource ids of the `Stack`: a change refers to a target
-group either by its ARN or, where an earlier change of the sequence creates it, by its resource id. Whoever performs
-the sequence keeps the ids that creations answer with, and resolves references with them.
+A resource that does not exist yet has no AWS ID. So a change references, for example, a target group either by its ARN
+or, if an earlier change of the sequence creates it, by its resource ID in the `Stack`. The performer of the sequence
+records the IDs in the answers, and resolves references with them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lockgate.ingress.world import Settings
 
 Json: TypeAlias = dict[str, Any]
 Resolve: TypeAlias = Callable[[str], Any]
-"""A reference to what stands for it in a call's parameters: an id as it is, a pending one by what it has become."""
+"""Resolves a reference for a call's parameters: an ID is unchanged, a pending one becomes the created resource's ID."""
 
 _SECRETS = frozenset({"ClientSecret"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change(ABC):
-    """`str` gives one line for people; `as_json` gives the whole call."""
+    """`str` returns one readable line, `as_json` the whole call."""
 
-    service: ClassVar[str] = "elbv2"  # as boto3 names it
+    service: ClassVar[str] = "elbv2"  # boto3's name
     operation: ClassVar[str]  # boto3's method
 
     @abstractmethod
@@ -40,18 +40,18 @@ class Change(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Creation(Change):
-    """A change that makes something: later changes refer to it as `makes`."""
+    """A change that creates a resource. Later changes reference it as `makes`."""
 
     makes: str
 
     @abstractmethod
     def made(self, answer: Mapping[str, Any]) -> str:
-        """The new id or ARN, from the call's answer."""
+        """The new ID or ARN, from the call's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sides of a comparison. `ids` are the ids of what the stack wants and the account has already."""
+    """The two sides of a comparison. `ids` are the IDs of existing resources that the stack references."""
 
     stack: Stack
     existing: Existing
@@ -59,17 +59,17 @@ class Comparison:
     ids: Mapping[str, str] = field(default_factory=dict)
 
     def id(self, reference: str) -> str:
-        """The id if there is one, or the reference."""
+        """The ID if it exists, else the reference."""
         return self.ids.get(reference, reference)
 
 
 def is_pending(reference: str) -> bool:
-    """Whether something is referred to that a change has yet to make."""
+    """Whether a reference is to a resource that a change has yet to create."""
     return not reference.startswith(("arn:", "sg-"))
 
 
 def named(reference: str) -> str:
-    """A short name for people: of an ARN, its last part."""
+    """A short readable name: the last part of an ARN."""
     return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
 
 

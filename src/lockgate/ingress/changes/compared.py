@@ -1,4 +1,4 @@
-"""Whose attributes are compared: who observes an account reads these and no others."""
+"""The resources whose attributes are compared. Observers of an account read only these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, Stack
 
 
 def compared_attributes(stack: Stack, existing: Existing) -> tuple[tuple[type[AttributeChange], str], ...]:
-    """The kind of change that would set them, and the ARN of what has them."""
+    """The class of the change that sets the attributes, and the ARN of their resource."""
     return tuple(_compared(stack, existing))
 
 

@@ -1,4 +1,4 @@
-"""Listeners of both load balancers and the rules of the application load balancer's.
+"""Listeners of both load balancers, and rules of the application load balancer.
 
 Source: aws-load-balancer-controller `pkg/deploy/elbv2/listener_synthesizer.go`, `listener_manager.go`,
 `listener_rule_synthesizer.go`.
@@ -23,7 +23,7 @@ from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
 
 @dataclass(frozen=True, slots=True)
 class CreateListener(Creation):
-    """Its further certificates, attributes and rules are changes of their own."""
+    """Additional certificates, attributes and rules are separate changes."""
 
     operation: ClassVar[str] = "create_listener"
 
@@ -61,7 +61,7 @@ class ModifyListener(Change):
 
 @dataclass(frozen=True, slots=True)
 class ModifyTcpListener(Change):
-    """Its default action: where connections go."""
+    """Sets its default action, the target group of its connections."""
 
     operation: ClassVar[str] = "modify_listener"
 
@@ -91,7 +91,7 @@ class DeleteListener(Change):
 
 @dataclass(frozen=True, slots=True)
 class AddListenerCertificates(Change):
-    """One certificate, which is what a call takes."""
+    """The API accepts one certificate per call."""
 
     operation: ClassVar[str] = "add_listener_certificates"
 
@@ -162,7 +162,7 @@ class CreateRule(Creation):
 
 @dataclass(frozen=True, slots=True)
 class ModifyRule(Change):
-    """`reset_transforms` where the rule has transforms that it ought not to have."""
+    """`reset_transforms` removes transforms that the stack's rule does not have."""
 
     operation: ClassVar[str] = "modify_rule"
 
@@ -194,9 +194,9 @@ class DeleteRule(Change):
 
 
 def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
-    """Of the application load balancer: a listener that the stack does not have is deleted, whoever made it.
+    """For the application load balancer. Listeners that are not in the stack are deleted, whoever created them.
 
-    All listeners come before all rules, so that a port answers as soon as it can.
+    All listeners come before all rules, so that ports answer as early as possible.
     """
     current = matching(desired, both.existing.balancers, LOAD_BALANCER)
     found = {listener.port: listener for listener in (current.listeners if current else ())}
@@ -216,7 +216,7 @@ def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
 
 
 def frontend_listener_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
-    """Of the network load balancer in front."""
+    """For the network load balancer in front."""
     current = matching(desired, both.existing.networks, FRONTEND)
     found = {listener.port: listener for listener in (current.listeners if current else ())}
     for port in found.keys() - {listener.port for listener in desired.listeners}:
@@ -254,7 +254,7 @@ def _modifications(both: Comparison, desired: Listener, current: Listener) -> Ch
         yield ModifyListener(arn, desired)
     if desired.protocol == "HTTPS":
         extra = set(both.existing.listener_certificates.get(arn, ()))
-        wanted = set(desired.certificates)  # the default one too: when another takes its place, it is still served
+        wanted = set(desired.certificates)  # with the default one, which is still served if another becomes the default
         for certificate in sorted(extra - wanted):
             yield RemoveListenerCertificates(arn, certificate)
         for certificate in sorted(wanted - extra):
@@ -263,7 +263,7 @@ def _modifications(both: Comparison, desired: Listener, current: Listener) -> Ch
 
 
 def _rules(both: Comparison, listener: Listener, reference: str, current: tuple[Rule, ...]) -> Changes:
-    """New rules come before old ones go. Rules that stay keep their ARN, so their tags may need a change."""
+    """New rules are created before old ones are deleted. Kept rules have the same ARN, so their tags may change."""
     changes = rule_changes(listener.rules, current)
     if changes.priorities:
         yield SetRulePriorities(changes.priorities)
@@ -294,11 +294,11 @@ def _mode(mutual: MutualAuthentication) -> MutualAuthentication | None:
     return None if mutual.mode == "off" else mutual
 
 
-# --- values with ids, and as the API takes them -------------------------------------------------------------------
+# --- values with IDs, and in the API's form -----------------------------------------------------------------------
 
 
 def _with_ids(listener: Listener, both: Comparison) -> Listener:
-    """The listener with its target groups and certificates by ARN, where they have one already."""
+    """The listener with its target groups and certificates by ARN, if they exist."""
     return replace(
         listener,
         certificates=tuple(both.id(item) for item in listener.certificates),
@@ -346,5 +346,5 @@ def _content(rule: Rule, resolved: Resolve) -> Json:
 
 
 def _tags(item: Listener | TcpListener | Rule) -> Json:
-    """ELBv2 takes no empty list."""
+    """ELBv2 does not accept an empty list."""
     return {"Tags": shapes.tags(item.tags)} if item.tags else {}

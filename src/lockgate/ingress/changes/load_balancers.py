@@ -23,7 +23,7 @@ _PROTECTED = "deletion_protection.enabled"
 
 @dataclass(frozen=True, slots=True)
 class CreateLoadBalancer(Creation):
-    """`security_groups` are ids or references. Listeners and attributes are changes of their own."""
+    """`security_groups` are IDs or references. Listeners and attributes are separate changes."""
 
     operation: ClassVar[str] = "create_load_balancer"
 
@@ -110,7 +110,7 @@ class SetIpAddressType(Change):
 
 @dataclass(frozen=True, slots=True)
 class ModifyIpPools(Change):
-    """`ipam_pool` "" takes the pool away."""
+    """`ipam_pool` "" removes the pool."""
 
     operation: ClassVar[str] = "modify_ip_pools"
 
@@ -126,7 +126,7 @@ class ModifyIpPools(Change):
 
 
 def matching(desired: Balancer | None, there: Iterable[tuple[str, Balancer]], resource: str) -> Balancer | None:
-    """What a load balancer is already; another scheme means another load balancer."""
+    """The existing load balancer. Another scheme requires another load balancer."""
     for name, balancer in there:
         if desired is not None and name == resource and balancer.scheme == desired.scheme:
             return balancer
@@ -134,7 +134,7 @@ def matching(desired: Balancer | None, there: Iterable[tuple[str, Balancer]], re
 
 
 def spare_balancers(stack: Stack, existing: Existing) -> tuple[AnyLoadBalancer, ...]:
-    """Load balancers that the stack has no more. One in front of another has to go first."""
+    """Load balancers that are no longer in the stack. The one in front is deleted first."""
     there: list[AnyLoadBalancer] = [balancer for _, balancer in existing.networks]
     there += [balancer for _, balancer in existing.balancers]
     kept = (
@@ -145,7 +145,7 @@ def spare_balancers(stack: Stack, existing: Existing) -> tuple[AnyLoadBalancer, 
 
 
 def deletions(both: Comparison) -> Changes:
-    """They go even where deletion protection is on: as upstream, the controller turns it off."""
+    """As upstream, turns off deletion protection before deletion."""
     for balancer in spare_balancers(both.stack, both.existing):
         if both.existing.attributes.get(balancer.arn, {}).get(_PROTECTED) == "true":
             yield ModifyLoadBalancerAttributes(balancer.arn, {_PROTECTED: "false"})
@@ -153,7 +153,7 @@ def deletions(both: Comparison) -> Changes:
 
 
 def balancer_changes(both: Comparison, desired: LoadBalancer) -> Changes:
-    """The application load balancer itself. Its name is never compared: a rename changes nothing."""
+    """The application load balancer itself. Its name is not compared: a rename has no effect."""
     stack = both.stack
     current = matching(desired, both.existing.balancers, LOAD_BALANCER)
     if current is None:
@@ -169,7 +169,7 @@ def balancer_changes(both: Comparison, desired: LoadBalancer) -> Changes:
 
 
 def frontend_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
-    """The network load balancer itself. Its addresses are those of its creation, as upstream."""
+    """The network load balancer itself. As upstream, its addresses never change after creation."""
     current = matching(desired, both.existing.networks, FRONTEND)
     if current is None:
         yield from _creation(both, FRONTEND, desired)
@@ -189,7 +189,7 @@ def _creation(
 def _modifications(
     both: Comparison, desired: Balancer, current: Balancer, subnets: tuple[str, ...] | tuple[SubnetMapping, ...]
 ) -> Changes:
-    """`subnets` are the new ones, if they change."""
+    """`subnets` are the new subnets, if they change."""
     arn = current.arn
     yield from tag_changes(both, arn, desired.tags)
     groups = tuple(both.id(each) for each in desired.security_groups)

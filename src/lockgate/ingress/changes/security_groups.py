@@ -1,4 +1,4 @@
-"""The load balancer's own security group, and the one that all load balancers of the cluster share for their targets.
+"""The load balancer's own security group, and the one that all load balancers of the cluster share.
 
 Source: aws-load-balancer-controller `pkg/deploy/ec2/`, `pkg/networking/backend_sg_provider.go`.
 """
@@ -26,7 +26,7 @@ from lockgate.ingress.world import Settings
 
 @dataclass(frozen=True, slots=True)
 class CreateSecurityGroup(Creation):
-    """In the controller's own VPC."""
+    """Created in the controller's VPC."""
 
     service: ClassVar[str] = "ec2"
     operation: ClassVar[str] = "create_security_group"
@@ -127,12 +127,12 @@ def managed_group(existing: Existing) -> ExistingSecurityGroup | None:
 
 
 def backend_tags(settings: Settings) -> dict[str, str]:
-    """The tags that the shared group is found by."""
+    """The tags that identify the shared group."""
     return {CLUSTER_TAG: settings.cluster_name, BACKEND_RESOURCE_TAG: BACKEND_SECURITY_GROUP}
 
 
 def security_group_changes(both: Comparison, vpc_id: str) -> Changes:
-    """Permissions of others on the managed group are revoked; its name and description never change."""
+    """Permissions that others added to the managed group are revoked. Its name and description never change."""
     if (desired := both.stack.security_group) is not None:
         current = managed_group(both.existing)
         if current is None:

@@ -1,4 +1,4 @@
-"""Tags and attributes of what exists: both become what the stack says, and leave what others keep there."""
+"""Tags and attributes of existing resources: both are set to the stack's values. Those of other owners are kept."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def missing_tags(desired: Mapping[str, str], current: Mapping[str, str]) -> dict
 
 
 def spare_tags(settings: Settings, desired: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
-    """Keys to take away: not AWS's own, not those of the controller's first version, not those managed elsewhere."""
+    """Keys to remove, except AWS's, those of the controller's v1, and those managed elsewhere."""
     kept = {
         f"kubernetes.io/cluster/{settings.cluster_name}",
         "kubernetes.io/cluster-name",
@@ -102,7 +102,7 @@ def spare_tags(settings: Settings, desired: Mapping[str, str], current: Mapping[
 def attribute_changes(
     both: Comparison, kind: type[AttributeChange], reference: str, desired: Mapping[str, str]
 ) -> Changes:
-    """Only attributes that the stack has are compared: one that it has no more stays as it is."""
+    """Compares only attributes in the stack. An attribute that is no longer in the stack is unchanged."""
     current = {} if is_pending(reference) else both.existing.attributes.get(reference, {})
     if changed := {key: value for key, value in desired.items() if current.get(key) != value}:
         yield kind(reference, changed)

@@ -1,4 +1,4 @@
-"""Target groups of a stack: made first, deleted once nothing forwards to them.
+"""Target groups of a stack: created first, deleted after nothing forwards to them.
 
 Source: aws-load-balancer-controller `pkg/deploy/elbv2/target_group_synthesizer.go`,
 `frontend_nlb_target_synthesizer.go`.
@@ -37,7 +37,7 @@ class CreateTargetGroup(Creation):
 
 @dataclass(frozen=True, slots=True)
 class ModifyTargetGroup(Change):
-    """Its health check: the one thing of a target group that can be modified."""
+    """Sets its health check, the only part of a target group that can be modified."""
 
     operation: ClassVar[str] = "modify_target_group"
 
@@ -69,7 +69,7 @@ class DeleteTargetGroup(Change):
 
 @dataclass(frozen=True, slots=True)
 class RegisterTargets(Change):
-    """The application load balancer becomes the target of what is in front of it."""
+    """Registers the application load balancer as the target of the load balancer in front."""
 
     operation: ClassVar[str] = "register_targets"
 
@@ -101,7 +101,7 @@ class DeregisterTargets(Change):
 
 
 def kept_groups(stack: Stack, existing: Existing) -> dict[str, TargetGroup]:
-    """Existing target groups that serve the stack as they are or once modified, by resource id."""
+    """Existing target groups that the stack can use, unchanged or modified, by resource ID."""
     found: dict[str, TargetGroup] = {}
     for resource, group in existing.target_groups:
         desired = stack.target_groups.get(resource)
@@ -111,13 +111,13 @@ def kept_groups(stack: Stack, existing: Existing) -> dict[str, TargetGroup]:
 
 
 def spare_groups(stack: Stack, existing: Existing) -> tuple[TargetGroup, ...]:
-    """Those that the stack has no more, or has in another way."""
+    """Target groups that are no longer in the stack, or that must be replaced."""
     kept = {group.reference for group in kept_groups(stack, existing).values()}
     return tuple(group for _, group in existing.target_groups if group.reference not in kept)
 
 
 def releases(both: Comparison) -> Changes:
-    """While a load balancer is a target, neither it nor its listener can go: spare target groups let go of it."""
+    """Deregisters the load balancer from spare target groups, because a target and its listener cannot be deleted."""
     for group in spare_groups(both.stack, both.existing):
         if (target := both.existing.frontend_targets.get(group.reference)) is not None:
             yield DeregisterTargets(group.reference, target.id, target.port)
@@ -144,7 +144,7 @@ def group_deletions(both: Comparison) -> Changes:
 
 
 def registrations(both: Comparison) -> Changes:
-    """Only whether the load balancer is the target is compared, not at which port."""
+    """Compares only whether the load balancer is the target, not the port."""
     balancer = both.id(LOAD_BALANCER)
     for group in both.stack.frontend.target_groups.values() if both.stack.frontend else ():
         reference = both.id(group.reference)
@@ -154,7 +154,7 @@ def registrations(both: Comparison) -> Changes:
 
 
 def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:
-    """Name, port, address type and VPC are not compared, as upstream: a new node port keeps the old group."""
+    """As upstream, name, port, address type and VPC are not compared: a new node port keeps the group."""
     return (desired.target_type, desired.protocol, desired.protocol_version, desired.control_port) != (
         current.target_type,
         current.protocol,

@@ -1,4 +1,4 @@
-"""Rules in words, for the lines that a plan prints: `host a.example; path /shop → forward default/web-web:80`."""
+"""Describes rules for the lines of a plan: `host a.example; path /shop → forward default/web-web:80`."""
 
 from __future__ import annotations
 

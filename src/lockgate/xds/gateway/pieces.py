@@ -1,4 +1,4 @@
-"""What a gateway's listeners and route configurations are put together from, so that single pieces can be left out."""
+"""The pieces of a gateway's listeners and route configurations. Pieces that Envoy rejects are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lockgate.xds.snapshot import Piece, Source
 
 @dataclass(frozen=True, slots=True)
 class RoutePieces:
-    """Virtual hosts without their routes, each followed by these. A route goes with its virtual host."""
+    """Virtual hosts without routes, each followed by its routes. Without its virtual host, a route is left out, too."""
 
     item: model.RouteConfiguration
     http: HttpSettings

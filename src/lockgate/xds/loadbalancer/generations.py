@@ -1,13 +1,12 @@
-"""Connections outlive a change of their listener, as long as it does not change what is done with their requests.
+"""Keeps connections open across a change of their listener, unless it changes how their requests are handled.
 
-Envoy drains the connections of a filter chain that is replaced: HTTP/2 clients are told to go away, not all of them
-cope with that while requests are open, and what is still open after a moment is cut. A load balancer on AWS does not
-do that to its clients when it gets another certificate, security policy or timeout. So the chain from before stays in
-the listener, with the connections that it has. New connections are given to the newest chain, which the listener's
-matcher names.
+Theory of operation. Envoy drains the connections of a replaced filter chain: HTTP/2 clients get GOAWAY, which not all
+of them handle while requests are open, and connections that are still open after the drain time are closed. A load
+balancer on AWS does not do that when its certificate, security policy or timeout changes. So the previous chain stays
+in the listener and keeps its connections. New connections go to the newest chain, which the listener's matcher selects.
 
-What is done with requests depends on the connection manager. Where that changes by more than its timeouts, as with a
-web ACL or the first rule that authenticates, connections must not go on as before, and are drained.
+The HTTP connection manager determines how requests are handled. If more than its timeouts changes, for example with a
+web ACL or the first rule that authenticates, existing connections must not bypass the change, and are drained.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 
 from lockgate.xds.protobuf import Message, pack, serialised
 
-KEPT: Final = 8  # chains from before: each takes some 100 KiB in Envoy
+KEPT: Final = 8  # previous chains; each needs about 100 KiB in Envoy
 _TIMEOUTS: Final = ("stream_idle_timeout", "request_headers_timeout", "common_http_protocol_options")
 
 
 def newest(listener: Message) -> None:
-    """Name the one chain of a listener, and have the listener give connections to the chain of that name."""
+    """Names the single chain of a listener, and makes the listener's matcher select the chain of that name."""
     (chain,) = listener.filter_chains
     chain.name = blake2b(serialised(chain), digest_size=8).hexdigest()
     taken = Matcher.OnMatch(action={"name": chain.name, "typed_config": pack(StringValue(value=chain.name))})
@@ -46,7 +45,7 @@ def newest(listener: Message) -> None:
 
 
 def with_earlier(body: bytes, earlier: bytes) -> bytes:
-    """A serialised listener with those chains of its earlier form whose connections may go on."""
+    """A serialised listener, with the chains of its previous version whose connections may continue."""
     listener, before = EnvoyListener.FromString(body), EnvoyListener.FromString(earlier)
     (chain,) = listener.filter_chains
     alike = _character(chain)
@@ -57,7 +56,7 @@ def with_earlier(body: bytes, earlier: bytes) -> bytes:
 
 
 def _character(chain: FilterChain) -> tuple[object, ...]:
-    """What must be the same for connections to go on."""
+    """What must be equal for connections to continue."""
     filters = [_untimed(each) for each in chain.filters]
     tls = DownstreamTlsContext()
     chain.transport_socket.typed_config.Unpack(tls)

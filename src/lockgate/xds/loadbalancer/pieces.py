@@ -1,4 +1,4 @@
-"""What a load balancer's listeners are put together from: rules, so that one that Envoy rejects can be left out."""
+"""The pieces of a load balancer's listeners: their rules. A rule that Envoy rejects is left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lockgate.xds.snapshot import Piece, Source
 
 @dataclass(frozen=True, slots=True)
 class RulePieces:
-    """A listener or its route configuration. `make` gives it for whatever rules the listener has."""
+    """A listener or its route configuration. `make` creates it for a listener with any subset of the rules."""
 
     balancer: LoadBalancer
     listener: Listener
@@ -22,7 +22,7 @@ class RulePieces:
         name, port = self.balancer.name, self.listener.port
         return [
             Piece(
-                (rule.conditions, rule.transforms, rule.actions),  # whatever priority it has the next time
+                (rule.conditions, rule.transforms, rule.actions),  # without the priority, which may change
                 Source(f"rule {rule.priority} of listener {name}:{port}", None, name, port, rule.priority),
             )
             for rule in self.listener.rules
