@@ -42,6 +42,7 @@ def test_supply(case: dict[str, Any]) -> None:
             f"{each.name} {each.arn or 'any'} of {each.type} {each.protocol}" for each in made.target_groups
         ],
         "trust stores": [f"{each.name} {each.arn or 'any'}" for each in made.trust_stores],
+        "node ports": [f"{each.namespace}/{each.service}:{each.port} {each.number}" for each in made.node_ports],
         "user_pools": {f"{each.pool_arn} {each.client_id}": each.secret for each in made.user_pool_clients},
         "web_acls": {each.name: each.arn for each in made.web_acls},
         "objects": [

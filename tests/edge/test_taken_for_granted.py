@@ -97,6 +97,35 @@ metadata: {name: web, namespace: shop}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
 
+NODE_PORT = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: istio-system
+  annotations:
+    alb.ingress.kubernetes.io/healthcheck-path: /healthz/ready
+    alb.ingress.kubernetes.io/healthcheck-port: "30621"
+spec:
+  ingressClassName: alb
+  defaultBackend: {service: {name: istio-ingressgateway, port: {number: 80}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: web, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.shop.example"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.shop.example]
+  gateways: [istio-system/web]
+  http: [{route: [{destination: {host: web}}]}]
+"""
+
 ISSUERS = """
 apiVersion: cert-manager.io/v1
 kind: ClusterIssuer
@@ -225,6 +254,15 @@ def test_target_groups_and_trust_stores_that_are_in_no_file(up: Start, tmp_path:
     states = (*health, "--query", "TargetHealthDescriptions[].TargetHealth.State")
     edge.wait(until=lambda: edge.exec(*states).split() != [], what="a target")
     assert edge.curl(*code, "http://web.shop.example/") == "200"
+
+
+def test_the_node_port_of_a_health_check(up: Start, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(NODE_PORT)
+    edge = up(tmp_path).ready()
+    assert "node port 30621: assigned to port status-port of Service istio-system/istio-ingressgateway" in str(
+        edge.lines
+    )
+    assert edge.curl("-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.example/") == "200"
 
 
 def test_classes_of_eks_auto_mode_and_changes_of_their_parameters(up: Start, tmp_path: Path) -> None:

@@ -143,6 +143,9 @@ class RunningEdge:
         )
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = await asyncio.to_thread(controller_flags, planned)
+        self.store.writes.addresses.preferred_ports = {
+            (each.namespace, each.service, each.port): each.number for each in planned.supply.node_ports
+        }
         objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests

@@ -464,6 +464,18 @@ def test_the_same_service_gets_the_same_addresses_in_every_run() -> None:
     assert first[0] != first[1]
 
 
+def test_preferred_node_ports_go_to_their_services_while_they_are_free() -> None:
+    store = Store()
+    store.writes.addresses.preferred_ports = {("default", "web", 80): 30080, ("default", "other", 80): 30080}
+    spec = {"type": "NodePort", "ports": [{"name": "http", "port": 80}, {"name": "https", "port": 443}]}
+    first, second = (
+        run(store.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}))
+        for name in ("web", "other")
+    )
+    assert first["spec"]["ports"][0]["nodePort"] == 30080
+    assert 30080 not in {port["nodePort"] for port in (*first["spec"]["ports"][1:], *second["spec"]["ports"])}
+
+
 def test_a_service_keeps_its_addresses_and_gives_them_back() -> None:
     async def story() -> None:
         store = Store()

@@ -115,6 +115,17 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True)
+class NodePort:
+    """The `number` that the Kubernetes API assigns to a `port` of a Service."""
+
+    namespace: str
+    service: str
+    port: int
+    number: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Object:
     """An object of the cluster."""
 
@@ -144,6 +155,7 @@ class Supply:
     credentials: tuple[Credential, ...] = ()
     objects: tuple[Object, ...] = ()
     key_pairs: tuple[KeyPair, ...] = ()
+    node_ports: tuple[NodePort, ...] = ()
     addressed: tuple[str, ...] = ()
     cluster_resource_namespace: str = "cert-manager"
 
@@ -161,7 +173,8 @@ class Supply:
             | UserPoolClient
             | EmptyWebAcl
             | Object
-            | KeyPair,
+            | KeyPair
+            | NodePort,
             ...,
         ] = (
             *self.zones,
@@ -175,6 +188,7 @@ class Supply:
             *self.web_acls,
             *self.objects,
             *self.key_pairs,
+            *self.node_ports,
         )
         why = (piece.why for piece in pieces if piece.why)
         return tuple(dict.fromkeys((*self.rendered, *self.opened, *why, *self.addressed)))

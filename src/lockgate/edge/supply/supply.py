@@ -16,6 +16,7 @@ from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
 from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces
 from lockgate.edge.supply.network import ipv6_blocks, security_groups, subnets
+from lockgate.edge.supply.node_ports import node_ports
 from lockgate.edge.supply.pieces import Supply
 from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
@@ -80,6 +81,7 @@ def supply(
         credentials=credentials,
         objects=(*namespaces(objects, made, pairs, cluster_namespace), *made),
         key_pairs=pairs,
+        node_ports=tuple(node_ports(with_gateways)),
         addressed=tuple(_addressed(with_gateways)),
         cluster_resource_namespace=cluster_namespace,
     )

@@ -6,6 +6,7 @@ Sources: kube-apiserver's `pkg/registry/core/service/storage/alloc.go` and `port
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
@@ -50,6 +51,8 @@ class ServiceAddresses:
         self._ips: dict[str, ObjectKey] = {}
         self._ports: dict[tuple[int, str], ObjectKey] = {}
         self._held: dict[ObjectKey, tuple[str, tuple[tuple[int, str], ...]]] = {}
+        self.preferred_ports: Mapping[tuple[str, str, int], int] = {}
+        """Node ports by namespace, Service and port, for ports without a number."""
 
     def assign(self, kind: Kind, key: ObjectKey, before: JsonObject | None, body: JsonObject) -> JsonObject:
         """`body` with the addresses that its type requires. Raises `Invalid` for one that is in use or out of range."""
@@ -162,6 +165,9 @@ class ServiceAddresses:
 
     def _free_port(self, kind: Kind, key: ObjectKey, field: str, port: JsonObject, chosen: set[tuple[int, str]]) -> int:
         protocol = port.get("protocol") or "TCP"
+        preferred = self.preferred_ports.get((key.namespace, key.name, port.get("port", 0)))
+        if preferred and (preferred, protocol) not in chosen and not self._refused_port(key, preferred, protocol):
+            return preferred
         start = _hash(key.namespace, key.name, str(port.get("name") or port.get("port")))
         for step in range(len(_NODE_PORTS)):
             number = _NODE_PORTS[(start + step) % len(_NODE_PORTS)]

@@ -82,7 +82,7 @@ class Writes:
         self._catalogue = catalogue
         self._schemas = schemas
         self._clock = clock
-        self._addresses = ServiceAddresses()
+        self.addresses = ServiceAddresses()
         self._expiry = Expiry()
         self.garbage = Garbage()
         self.webhooks = Webhooks(storage)
@@ -297,7 +297,7 @@ class Writes:
             return body
         stored = self._storage.put(key, body, parsed)
         if is_service:
-            self._addresses.hold(key, stored.json)
+            self.addresses.hold(key, stored.json)
         for observer in self.observers:
             observer(model, stored.json)
         if kind.group_kind == _EVENTS:
@@ -315,7 +315,7 @@ class Writes:
                 body = self.webhooks.mutated(key, body)
             completed = self._schemas.defaulted(model, body)
             if model.KIND.group_kind == ("", "Service"):
-                completed = self._addresses.assign(model.KIND, key, old, completed)
+                completed = self.addresses.assign(model.KIND, key, old, completed)
             return completed
         except (TypeError, AttributeError, KeyError, ValueError):
             self._schemas.checked(model, body)  # both rely on the shape: this reports the faults of a wrong one
@@ -325,7 +325,7 @@ class Writes:
         """Removes an object, and releases what depends on it: dependents, addresses, a terminating namespace."""
         gone = self._storage.remove(key)
         if (key.group, key.kind) == ("", "Service"):
-            self._addresses.hold(key, None)
+            self.addresses.hold(key, None)
         for observer in self.removal_observers:
             observer(gone.json)
         if (key.group, key.kind) == _EVENTS:
