@@ -110,4 +110,5 @@ def _is_of(row: Row, group: str, kind: str) -> bool:
 
 
 def _any(globs: tuple[str, ...], name: str) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
+    # A comparison first, because `fnmatchcase` compiles a regular expression for each glob.
+    return name in globs or any("*" in glob and fnmatchcase(name, glob) for glob in globs)
