@@ -131,8 +131,7 @@ UNVERIFIED_SERVER = Code(
     message="TLS to {host} is verified with the system's CAs only, because no caCertificates are set",
     fix="set caCertificates or credentialName",
     what="A DestinationRule asks for TLS (SIMPLE or MUTUAL) and does not say which CA to trust.",
-    why="A private CA's certificate is refused, and requests get 503. Where the system has no CAs, nothing is verified."
-    "A private CA's certificate is refused, and requests get 503. Where the system has no CAs, nothing is verified.",
+    why="A private CA's certificate is refused, and requests get 503. Where the system has no CAs, nothing is verified.",
     example="""
         apiVersion: networking.istio.io/v1
         kind: DestinationRule
@@ -147,7 +146,12 @@ UNVERIFIED_SERVER = Code(
         metadata: {name: web, namespace: shop}
         spec:
           host: web
-          trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /etc/ssl/shop/ca.crt}}
+          trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /etc/istio/ingressgateway-ca-certs/ca.crt}}
+        ---
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: istio-ingressgateway-ca-certs, namespace: istio-system}
+        stringData: {ca.crt: the CA's certificate in PEM}
         """,
 )
 UNVERIFIED_PORT = Code(
@@ -174,7 +178,14 @@ UNVERIFIED_PORT = Code(
         spec:
           host: web
           trafficPolicy:
-            portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE, caCertificates: /etc/ssl/shop/ca.crt}}]
+            portLevelSettings:
+              - port: {number: 80}
+                tls: {mode: SIMPLE, caCertificates: /etc/istio/ingressgateway-ca-certs/ca.crt}
+        ---
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: istio-ingressgateway-ca-certs, namespace: istio-system}
+        stringData: {ca.crt: the CA's certificate in PEM}
         """,
 )
 
