@@ -131,7 +131,7 @@ UNVERIFIED_SERVER = Code(
     message="TLS to {host} is verified with the system's CAs only, because no caCertificates are set",
     fix="set caCertificates or credentialName",
     what="A DestinationRule asks for TLS (SIMPLE or MUTUAL) and does not say which CA to trust.",
-    why="A private CA's certificate is refused, and requests get 503. Where the system has no CAs, nothing is verified.",
+    why="A private CA's certificate is refused, and requests get 503. Without CAs in the system, nothing is verified.",
     example="""
         apiVersion: networking.istio.io/v1
         kind: DestinationRule
