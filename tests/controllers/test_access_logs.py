@@ -23,8 +23,8 @@ def balancer(name: str, bucket: str, prefix: str) -> LoadBalancer:
 
 
 def record(of: LoadBalancer) -> str:
-    told = {"start": "2026-01-02T03:04:05.123456Z", "client": "127.0.0.1:50000", "listener_port": "80"}
-    return json.dumps({"balancer": of.arn, **told}) + "\n"
+    reported = {"start": "2026-01-02T03:04:05.123456Z", "client": "127.0.0.1:50000", "listener_port": "80"}
+    return json.dumps({"balancer": of.arn, **reported}) + "\n"
 
 
 def written(folder: Path, *balancers: LoadBalancer) -> tuple[AccessLogs, list[str]]:

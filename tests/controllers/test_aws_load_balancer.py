@@ -179,8 +179,8 @@ def test_a_fault_is_reported_on_every_member_and_keeps_serving_the_last_state() 
             assert event.type == "Warning"
             assert event.message == "Failed build model due to unknown scheme: internet-facing\n"
             assert there.writes == []
-            mended = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}}
-            await there.store.patch(Ingress, "two", "default", mended)
+            fixed = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}}
+            await there.store.patch(Ingress, "two", "default", fixed)
             await there.another_pass("two")
             assert len(await there.listeners()) == 1
 

@@ -65,7 +65,7 @@ def test_a_rule_in_front_costs_two_calls() -> None:
             there.writes.clear()
             await repath(there, "web", ("/longest", "web", 80), ("/a", "web", 80), ("/b", "web", 80))
             assert await priorities(there) == [("1", "/longest"), ("2", "/a"), ("3", "/b")]
-            # The rules that stay are told their new number by their tags too.
+            # The tags of kept rules get the new number, too.
             assert operations(there)[:2] == ["set_rule_priorities", "create_rule"]
             assert set(operations(there)[2:]) == {"add_tags"}
             there.writes.clear()
@@ -379,8 +379,8 @@ def test_a_deleted_class_stops_its_group_but_deletes_nothing() -> None:
             rules = (await there.listeners())[0]["Rules"]
             await there.store.delete(IngressClass, "edge")
             why = 'invalid ingress class: IngressClass.networking.k8s.io "edge" not found'
-            told = f"Ingress: default/web: Ingress has invalid IngressClass configuration: {why}"
-            await there.event("FailedLoadGroupID", told, count=2)
+            reported = f"Ingress: default/web: Ingress has invalid IngressClass configuration: {why}"
+            await there.event("FailedLoadGroupID", reported, count=2)
             assert (await there.listeners())[0]["Rules"] == rules
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""The network load balancer in front of a group's own: made in order, left alone, mended, taken away."""
+"""The network load balancer in front of a group's own: created in order, left unchanged, repaired, deleted."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def test_no_annotation_breaks_the_controller(caplog: pytest.LogCaptureFixture, s
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
-    told = [record.args for record in caplog.records if record.name == "lockgate.controllers"]
-    failures = [args[2] for args in told if isinstance(args, tuple) and len(args) > 2]
+    reported = [record.args for record in caplog.records if record.name == "lockgate.controllers"]
+    failures = [args[2] for args in reported if isinstance(args, tuple) and len(args) > 2]
     unexpected = [each for each in failures if not isinstance(each, Refused | AwsError | ApiError | NotIssued)]
     assert unexpected == []
     assert [str(each) for each in failures if isinstance(each, AwsError) and each.code in ("InternalFailure", "")] == []

@@ -93,19 +93,19 @@ def test_every_object_has_events(tmp_path: Path) -> None:
         await lab.apply(ROUTE53_SECRET)
         await lab.apply(GUIDE)
         await lab.ready("tidewater-cert")
-        told = await lab.events("Certificate", "tidewater-cert")
-        assert [each[:3] for each in told] == [
+        reported = await lab.events("Certificate", "tidewater-cert")
+        assert [each[:3] for each in reported] == [
             ("cert-manager-certificates-trigger", "Normal", "Issuing"),
             ("cert-manager-certificates-key-manager", "Normal", "Generated"),
             ("cert-manager-certificates-request-manager", "Normal", "Requested"),
             ("cert-manager-certificates-issuing", "Normal", "Issuing"),
         ]
-        assert told[0][3] == "Issuing certificate as Secret does not exist"
+        assert reported[0][3] == "Issuing certificate as Secret does not exist"
         assert re.fullmatch(
-            r'Stored new private key in temporary Secret resource "tidewater-cert-[a-z0-9]{5}"', told[1][3]
+            r'Stored new private key in temporary Secret resource "tidewater-cert-[a-z0-9]{5}"', reported[1][3]
         )
-        assert told[2][3] == 'Created new CertificateRequest resource "tidewater-cert-1"'
-        assert told[3][3] == "The certificate has been successfully issued"
+        assert reported[2][3] == 'Created new CertificateRequest resource "tidewater-cert-1"'
+        assert reported[3][3] == "The certificate has been successfully issued"
 
         reasons = [each[2] for each in await lab.events("CertificateRequest", "tidewater-cert-1")]
         assert reasons[0] == "WaitingForApproval"

@@ -132,10 +132,10 @@ def test_the_reason_why_a_record_cannot_be_written_is_reported(
         event = await lab.event("PresentError")
         assert event.message.startswith(message)
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return any(each.status.reason for each in await lab.store.list(Challenge))
 
-        await lab.until(told, "the challenge's reason")
+        await lab.until(reported, "the challenge's reason")
         (challenge,) = await lab.store.list(Challenge)
         assert "ZNOTHERE" not in challenge.status.reason
 
@@ -235,7 +235,7 @@ def test_a_name_that_the_ca_refuses_fails_the_certificate(tmp_path: Path) -> Non
         assert event[:3] == ("cert-manager-certificates-issuing", "Warning", "Failed")
         assert event[3].startswith("The certificate request has failed to complete and will be retried: ")
 
-        await put(lab, web(dnsNames=["fine.tidewater.example"]))  # mended: no back-off
+        await put(lab, web(dnsNames=["fine.tidewater.example"]))  # fixed: no back-off
         ready = await lab.ready("web")
         assert ready.status.failed_issuance_attempts is None
         assert ready.status.last_failure_time is None

@@ -83,7 +83,11 @@ def test_from_annotation_to_secret_and_back(tmp_path: Path) -> None:
 def test_faults_are_events_of_the_ingress(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(ingress("a.tidewater.example", issuer="ss", duration="soon"), manager="kubectl")
-        told = await lab.event("BadConfig", 'invalid ingress annotation "cert-manager.io/duration"')
-        assert (told.involved_object.kind, told.involved_object.name, told.type) == ("Ingress", "web", "Warning")
+        reported = await lab.event("BadConfig", 'invalid ingress annotation "cert-manager.io/duration"')
+        assert (reported.involved_object.kind, reported.involved_object.name, reported.type) == (
+            "Ingress",
+            "web",
+            "Warning",
+        )
 
     run_lab(tmp_path, story)

@@ -1,4 +1,4 @@
-"""external-dns: what it wants by table, and what it does between both APIs."""
+"""external-dns: the endpoints that it computes, by table, and its calls of both APIs."""
 
 from __future__ import annotations
 

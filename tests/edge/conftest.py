@@ -88,9 +88,9 @@ class Up:
         return self.exec("curl", "-sS", "--max-time", "20", *arguments)
 
     def status(self) -> dict[str, Any]:
-        told = json.loads(self.lockgate("status", "--output", "json", check=False).stdout)
-        assert isinstance(told, dict)
-        return told
+        reported = json.loads(self.lockgate("status", "--output", "json", check=False).stdout)
+        assert isinstance(reported, dict)
+        return reported
 
     def wait(self, *, until: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE

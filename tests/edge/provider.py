@@ -153,8 +153,8 @@ class Page:
         return [value for key, value in self.headers if key == name]
 
     @property
-    def told(self) -> dict[str, str]:
-        """The request's headers that the echo backend tells of."""
+    def received(self) -> dict[str, str]:
+        """The request's headers, as echoed by the backend."""
         assert self.status == 200, self
         return dict(json.loads(self.body)["headers"])
 

@@ -51,9 +51,9 @@ def test_a_load_balancer_keeps_its_name_and_that_is_reported(up: Start, manifest
     name = next(part["name"] for part in edge.status()["parts"] if part["part"] == "load balancer")
     scheme = "    alb.ingress.kubernetes.io/scheme: internet-facing\n"
     replace(manifests / "ingress.yaml", scheme, scheme + "    alb.ingress.kubernetes.io/load-balancer-name: quay\n")
-    told = edge.until("keeps its name")
-    assert "ingress.yaml:9:" in told
-    assert "LG1111" in told
+    reported = edge.until("keeps its name")
+    assert "ingress.yaml:9:" in reported
+    assert "LG1111" in reported
     now = edge.status()
     assert [part["name"] for part in now["parts"] if part["part"] == "load balancer"] == [name]
     assert now["ready"]
@@ -62,9 +62,9 @@ def test_a_load_balancer_keeps_its_name_and_that_is_reported(up: Start, manifest
 def test_a_broken_file_is_reported_with_its_line_and_the_last_good_state_goes_on(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     replace(manifests / "routes.yaml", "spec:\n", "spec: [\n")
-    told = edge.until("routes.yaml:")
-    assert "error" in told
-    assert "LG0001" in told
+    reported = edge.until("routes.yaml:")
+    assert "error" in reported
+    assert "LG0001" in reported
     assert answers(edge, "https://quay.example/", "quay-service:8072")
     replace(manifests / "routes.yaml", "spec: [\n", "spec:\n")
     edge.until("all errors in the files are fixed")
@@ -170,9 +170,13 @@ def test_objects_changed_with_kubectl_are_served(up: Start, manifests: Path) -> 
 def test_a_load_balancer_made_by_hand_serves_too(up: Start, manifests: Path) -> None:
     edge = up(manifests).ready()
     script = Path(__file__).parent / "by_hand.py"
-    told = json.loads(edge.exec(os.sys.executable, str(script)))  # type: ignore[attr-defined]
-    edge.wait(until=lambda: told["dns_name"].lower() in str(edge.status()["hops"][0]["addresses"]), what="an address")
-    balancer = next(each for each in edge.status()["hops"][1]["load_balancers"] if each["dns_name"] == told["dns_name"])
+    reported = json.loads(edge.exec(os.sys.executable, str(script)))  # type: ignore[attr-defined]
+    edge.wait(
+        until=lambda: reported["dns_name"].lower() in str(edge.status()["hops"][0]["addresses"]), what="an address"
+    )
+    balancer = next(
+        each for each in edge.status()["hops"][1]["load_balancers"] if each["dns_name"] == reported["dns_name"]
+    )
     (listener,) = balancer["listeners"]
     address = f"http://{balancer['address']}:{listener['local_port']}/"
     edge.wait(until=lambda: "teapot" in edge.curl("--noproxy", "*", address), what="it answers")

@@ -79,13 +79,13 @@ def test_no_secret_is_logged_or_an_argument_of_a_process(guide: Up) -> None:
     assert len(secrets) > 2
     guide.exec("aws", "route53", "get-hosted-zone", "--id", "Z0NOTHING", check=False)
     guide.exec("kubectl", "get", "secret", "nothing", check=False)
-    told = guide.log() + json.dumps(guide.status())
+    reported = guide.log() + json.dumps(guide.status())
     if sys.platform == "linux":
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                told += (process / "cmdline").read_bytes().decode("utf-8", "replace")
+                reported += (process / "cmdline").read_bytes().decode("utf-8", "replace")
     for secret in secrets:
-        assert secret not in told
+        assert secret not in reported
 
 
 def test_a_thousand_idle_clients_do_not_keep_others_out(up: Start) -> None:

@@ -58,7 +58,7 @@ def pool(up: Start, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 def test_a_user_logs_in_at_the_user_pool(pool: Up, tmp_path: Path) -> None:
     page = Browser(pool, tmp_path / "jar").log_in("https://people.login.example/a", "ada")
     assert page.url == "https://people.login.example/a"
-    assert page.told["x-amzn-oidc-identity"] == "ada"
+    assert page.received["x-amzn-oidc-identity"] == "ada"
     began = Browser(pool, tmp_path / "other").get("https://people.login.example/a", follow=False)
     assert (began.header("location") or "").startswith(f"https://{DOMAIN}/oauth2/authorize?client_id={CLIENT}&")
 
@@ -71,16 +71,16 @@ def test_a_missing_user_pool_is_reported(pool: Up, tmp_path: Path) -> None:
     state = location.partition("state=")[2]
     back = browser.get(f"https://lonely.login.example/oauth2/idpresponse?code=x&state={state}", follow=False)
     assert (back.status, back.header("server")) == (500, "awselb/2.0")
-    (told,) = [line for line in pool.log().splitlines() if "AuthTokenEpRequestTimeout" in line]
-    assert "POST https://nobody.auth.eu-central-1.amazoncognito.com/oauth2/token: " in told
-    assert "an Ingress or a VirtualService for nobody.auth.eu-central-1.amazoncognito.com would have this edge" in told
+    (reported,) = [line for line in pool.log().splitlines() if "AuthTokenEpRequestTimeout" in line]
+    assert "POST https://nobody.auth.eu-central-1.amazoncognito.com/oauth2/token: " in reported
+    assert "add an Ingress or a VirtualService for nobody.auth.eu-central-1.amazoncognito.com if this" in reported
 
 
 def test_a_client_secret_comes_from_lockgate_yaml_or_from_cognito(pool: Up, provider: Provider) -> None:
     def secret(client_id: str) -> str:
         arguments = ("--user-pool-id", POOL, "--client-id", client_id, "--output", "json")
-        told = json.loads(pool.exec("aws", "cognito-idp", "describe-user-pool-client", *arguments))
-        return str(told["UserPoolClient"]["ClientSecret"])
+        reported = json.loads(pool.exec("aws", "cognito-idp", "describe-user-pool-client", *arguments))
+        return str(reported["UserPoolClient"]["ClientSecret"])
 
     assert secret(CLIENT) == provider.secrets[CLIENT]
     assert len(secret("without-a-name-in-lockgate-yaml")) == 52

@@ -65,15 +65,15 @@ class Account:
     """The load balancer of an edge, through the AWS API."""
 
     def __init__(self, edge: Up) -> None:
-        told = edge.status()
-        (balancer,) = told["hops"][1]["load_balancers"]
+        reported = edge.status()
+        (balancer,) = reported["hops"][1]["load_balancers"]
         self._edge = edge
         self._arn, self._address = balancer["arn"], balancer["address"]
         self._ports = {each["port"]: each["local_port"] for each in balancer["listeners"]}
         self.url = f"https://{self._address}:{self._ports[443]}/"
         given = {
-            "endpoint_url": told["addresses"]["aws"],
-            "region_name": told["aws"]["region"],
+            "endpoint_url": reported["addresses"]["aws"],
+            "region_name": reported["aws"]["region"],
             "aws_access_key_id": "x",
             "aws_secret_access_key": "x",
         }

@@ -1,4 +1,4 @@
-"""It fails well: one clear line with its mend, a right exit code, and nothing left behind."""
+"""Failures have one clear line with a hint, the right exit code, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_an_object_that_the_api_refuses_is_reported_and_the_rest_runs(up: Start,
     states = {(each["kind"], each["name"]): each["state"] for each in edge.status()["objects"]}
     assert states["Ingress", "other"] == "refused"
     assert states["Ingress", "quay"] == "ready"
-    [told] = [line for line in edge.lines if "gone" in line]  # once, with the field
+    [reported] = [line for line in edge.lines if "gone" in line]  # once, with the field
     place = next(number for number, line in enumerate(text.splitlines(), 1) if "ingressClassName: gone" in line)
-    assert f"refused.yaml:{place}:" in told
-    assert "[LG9002]" in told
+    assert f"refused.yaml:{place}:" in reported
+    assert "[LG9002]" in reported

@@ -258,9 +258,9 @@ def test_faults_and_objects_name_the_lines_where_they_are_now(followed: tuple[Up
     edge.until("[LG1101]")
 
     def lines() -> tuple[int, int]:
-        told = edge.status()
-        (fault,) = (each for each in told["faults"] if each["code"] == "LG1101")
-        (source,) = (each["source"] for each in told["objects"] if each["kind"] == "Ingress")
+        reported = edge.status()
+        (fault,) = (each for each in reported["faults"] if each["code"] == "LG1101")
+        (source,) = (each["source"] for each in reported["objects"] if each["kind"] == "Ingress")
         return fault["position"]["line"], int(source.split(":")[-2])
 
     before = lines()

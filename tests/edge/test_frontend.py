@@ -1,4 +1,4 @@
-"""A network load balancer in front: what the Ingress asks for, met by clients, and told by the AWS API."""
+"""A network load balancer in front: what the Ingress requests, as seen by clients and in the AWS API."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_a_client_of_the_network_load_balancer_gets_the_load_balancers_answer(up
     assert hostnames(edge) == [alb["DNSName"].lower(), nlb["DNSName"].lower()]
 
     through = ("--connect-to", f"quay.example:443:{nlb['DNSName']}:443")
-    told = json.loads(edge.curl(*through, "https://quay.example/any/thing"))
-    assert told["service"] == "default/quay-service:8072"
-    assert dict(told["headers"])["x-forwarded-proto"] == "https"
+    received = json.loads(edge.curl(*through, "https://quay.example/any/thing"))
+    assert received["service"] == "default/quay-service:8072"
+    assert dict(received["headers"])["x-forwarded-proto"] == "https"
     (hop,) = [each for each in edge.status()["hops"] if each["hop"] == "load balancer"]
     (front,) = [each for each in hop["load_balancers"] if each["arn"] == nlb["LoadBalancerArn"]]
     (plain,) = [each["local_port"] for each in front["listeners"] if each["port"] == 80]

@@ -124,8 +124,8 @@ def test_functions_are_checked_only_where_that_is_asked_for(edge: Up, functions:
     arn = aws(edge, "describe-target-groups", "--names", "orders")["TargetGroups"][0]["TargetGroupArn"]
 
     def health() -> dict[str, str]:
-        told = aws(edge, "describe-target-health", "--target-group-arn", arn)["TargetHealthDescriptions"]
-        return dict(told[0]["TargetHealth"])
+        reported = aws(edge, "describe-target-health", "--target-group-arn", arn)["TargetHealthDescriptions"]
+        return dict(reported[0]["TargetHealth"])
 
     assert health() == {
         "State": "unavailable",

@@ -195,8 +195,8 @@ def test_a_user_logs_in_through_the_edge_and_the_backend_gets_the_claims(
 
     page = browser.log_in(url, "ada")
     assert (page.url, json.loads(page.body)["path"], json.loads(page.body)["query"]) == (url, "/a", "b=c")
-    assert page.told["x-amzn-oidc-identity"] == "ada"
-    token = page.told["x-amzn-oidc-data"]
+    assert page.received["x-amzn-oidc-identity"] == "ada"
+    token = page.received["x-amzn-oidc-data"]
     header, claims = (json.loads(urlsafe_b64decode(part)) for part in token.split(".")[:2])
     assert all(len(part) % 4 == 0 for part in token.split("."))  # padded
     assert {name: header[name] for name in ("alg", "iss", "client")} == {
@@ -211,7 +211,7 @@ def test_a_user_logs_in_through_the_edge_and_the_backend_gets_the_claims(
     assert _status(login, f"{KEYS}/another") == "404"
 
     again = browser.get(url)  # the session is in the cookies: the provider is not asked
-    assert again.told["x-amzn-oidc-accesstoken"] == page.told["x-amzn-oidc-accesstoken"] != ""
+    assert again.received["x-amzn-oidc-accesstoken"] == page.received["x-amzn-oidc-accesstoken"] != ""
     assert not again.all("set-cookie")
     assert "AWSELBAuthSessionCookie-0" in browser.cookies()
 
@@ -221,13 +221,13 @@ def test_a_user_who_logs_out_logs_in_again(browser: Browser) -> None:
     page = browser.log_in("https://people.login.example/", "ada")
     browser.forget("AWSELBAuthSessionCookie-")
     after = browser.get("https://people.login.example/")
-    assert after.told["x-amzn-oidc-identity"] == "ada"
-    assert after.told["x-amzn-oidc-accesstoken"] != page.told["x-amzn-oidc-accesstoken"]
+    assert after.received["x-amzn-oidc-identity"] == "ada"
+    assert after.received["x-amzn-oidc-accesstoken"] != page.received["x-amzn-oidc-accesstoken"]
 
 
 def test_users_with_many_claims(browser: Browser) -> None:
     page = browser.log_in("https://people.login.example/", "grace+6000")
-    data = page.told["x-amzn-oidc-data"]
+    data = page.received["x-amzn-oidc-data"]
     assert len(json.loads(urlsafe_b64decode(data.split(".")[1]))["about"]) == 6000
 
     def shards() -> list[str]:
@@ -248,7 +248,7 @@ def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "told"),
+    ("name", "status", "reported"),
     [
         ("silent", 561, "the identity provider returned the error 'login_required'"),
         ("imposter", 561, "/token answered 401 invalid_client (AuthTokenEpRequestFailed)"),
@@ -257,11 +257,11 @@ def test_a_user_who_does_not_agree_is_not_let_in(browser: Browser) -> None:
         ("stranger", 401, "not https://other.login.example (AuthInvalidIdToken)"),
     ],
 )
-def test_faults_of_providers_and_rules(login: Up, browser: Browser, name: str, status: int, told: str) -> None:
+def test_faults_of_providers_and_rules(login: Up, browser: Browser, name: str, status: int, reported: str) -> None:
     page = browser.log_in(f"https://{host(name)}/", "ada")
     assert page.status == status
     assert (page.header("server"), page.header("content-type")) == ("awselb/2.0", "text/html")
-    assert told in login.log()
+    assert reported in login.log()
 
 
 def test_an_access_token_that_expires_is_refreshed(browser: Browser) -> None:
@@ -270,7 +270,7 @@ def test_an_access_token_that_expires_is_refreshed(browser: Browser) -> None:
     old = browser.cookies()
     time.sleep(1.1)
     second = browser.get(url, follow=False)
-    assert second.told["x-amzn-oidc-accesstoken"] != first.told["x-amzn-oidc-accesstoken"]
+    assert second.received["x-amzn-oidc-accesstoken"] != first.received["x-amzn-oidc-accesstoken"]
     assert [each.partition("=")[0] for each in second.all("set-cookie")] == ["AWSELBAuthSessionCookie-0"]
     assert "SameSite" not in second.all("set-cookie")[0]
     time.sleep(1.1)
@@ -286,7 +286,7 @@ def test_without_refresh_tokens_a_session_outlasts_its_access_token(browser: Bro
     first = browser.log_in("https://bare.login.example/", "ada")
     time.sleep(1.1)
     second = browser.get("https://bare.login.example/", follow=False)
-    assert second.told["x-amzn-oidc-accesstoken"] == first.told["x-amzn-oidc-accesstoken"]
+    assert second.received["x-amzn-oidc-accesstoken"] == first.received["x-amzn-oidc-accesstoken"]
 
 
 def test_a_session_ends_after_its_time(browser: Browser) -> None:
@@ -298,12 +298,12 @@ def test_a_session_ends_after_its_time(browser: Browser) -> None:
 def test_who_is_not_logged_in_is_denied_or_allowed(browser: Browser) -> None:
     assert browser.get("https://closed.login.example/", follow=False).status == 401
     visitor = browser.get("https://open.login.example/", "-H", "x-amzn-oidc-identity: forged", follow=False)
-    assert not [name for name in visitor.told if name.startswith("x-amzn-oidc-")]
+    assert not [name for name in visitor.received if name.startswith("x-amzn-oidc-")]
     # Sessions are of their names, which rules of one host may share; here each host has its own.
     page = browser.log_in("https://people.login.example/", "ada")
     kept = browser.cookies()["AWSELBAuthSessionCookie-0"]
     known = browser.get("https://open.login.example/", "-H", f"Cookie: Visitor-0={kept}", follow=False)
-    assert known.told["x-amzn-oidc-identity"] == page.told["x-amzn-oidc-identity"]
+    assert known.received["x-amzn-oidc-identity"] == page.received["x-amzn-oidc-identity"]
 
 
 def test_the_answer_must_match_the_request(login: Up, browser: Browser) -> None:
@@ -364,8 +364,8 @@ def test_the_clients_secret_is_shown_by_no_api(login: Up, provider: Provider) ->
     (listener,) = _aws(login, "describe-listeners", "--load-balancer-arn", balancer)["Listeners"]
     rules = _aws(login, "describe-rules", "--listener-arn", listener["ListenerArn"])
     assert "AuthenticateOidcConfig" in json.dumps(rules)
-    told = json.dumps(rules) + login.log() + login.lockgate("status").stdout
-    assert not [secret for secret in provider.secrets.values() if secret in told]
+    reported = json.dumps(rules) + login.log() + login.lockgate("status").stdout
+    assert not [secret for secret in provider.secrets.values() if secret in reported]
 
 
 def test_a_program_needs_a_token_that_the_provider_signed(login: Up, provider: Provider) -> None:
@@ -373,8 +373,8 @@ def test_a_program_needs_a_token_that_the_provider_signed(login: Up, provider: P
     token = provider.token("program", url)
     assert _status(login, url) == "401"
     assert _status(login, url, "-H", f"Authorization: Bearer {token[:-8]}AAAAAAAA") == "401"
-    told = json.loads(login.curl("-H", f"Authorization: Bearer {token}", url))
-    assert dict(told["headers"])["authorization"] == f"Bearer {token}"
+    reported = json.loads(login.curl("-H", f"Authorization: Bearer {token}", url))
+    assert dict(reported["headers"])["authorization"] == f"Bearer {token}"
 
 
 def test_a_provider_may_be_behind_the_edge_itself(login: Up, provider: Provider) -> None:

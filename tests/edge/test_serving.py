@@ -26,10 +26,10 @@ def guide(up: Start) -> Up:
 
 
 def test_a_request_crosses_both_hops_and_reaches_the_backend(guide: Up) -> None:
-    told = json.loads(guide.curl("https://quay.example/any/thing?x=1"))
-    assert told["service"] == "default/quay-service:8072"
-    assert (told["path"], told["query"]) == ("/any/thing", "x=1")
-    headers = dict(told["headers"])
+    reported = json.loads(guide.curl("https://quay.example/any/thing?x=1"))
+    assert reported["service"] == "default/quay-service:8072"
+    assert (reported["path"], reported["query"]) == ("/any/thing", "x=1")
+    headers = dict(reported["headers"])
     assert headers["x-forwarded-proto"] == "https"
     assert headers["host"] == "quay.example"
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", headers["x-amzn-trace-id"])
@@ -99,12 +99,12 @@ def test_kubectl_sees_the_objects_and_the_certificates_story(guide: Up) -> None:
 
 
 def test_status_reports_every_hop(guide: Up) -> None:
-    told = guide.status()
-    assert told["pid"] == guide.process.pid
-    assert told["ready"] is True
-    assert [hop["hop"] for hop in told["hops"]] == ["dns", "load balancer", "gateway", "backend"]
-    assert {each["kind"] for each in told["objects"]} >= {"Ingress", "Gateway", "VirtualService", "Certificate"}
-    assert all(":" in each["source"] for each in told["objects"])
+    reported = guide.status()
+    assert reported["pid"] == guide.process.pid
+    assert reported["ready"] is True
+    assert [hop["hop"] for hop in reported["hops"]] == ["dns", "load balancer", "gateway", "backend"]
+    assert {each["kind"] for each in reported["objects"]} >= {"Ingress", "Gateway", "VirtualService", "Certificate"}
+    assert all(":" in each["source"] for each in reported["objects"])
 
 
 def test_metrics_have_cloudwatchs_names(guide: Up) -> None:
@@ -149,8 +149,8 @@ def test_other_shapes_of_manifests_run_too(up: Start) -> None:
 
 def test_the_example_runs_and_two_edges_run_side_by_side(up: Start, guide: Up) -> None:
     edge = up(ROOT / "examples" / "edge").ready()
-    told = json.loads(edge.curl("https://towpath.example/api/v1/orders"))
-    assert (told["service"], told["path"]) == ("shop/api:8080", "/v1/orders")
+    reported = json.loads(edge.curl("https://towpath.example/api/v1/orders"))
+    assert (reported["service"], reported["path"]) == ("shop/api:8080", "/v1/orders")
     assert json.loads(edge.curl("https://www.towpath.example/"))["service"] == "shop/web:3000"
     assert json.loads(guide.curl("https://quay.example/"))["service"] == "default/quay-service:8072"
 

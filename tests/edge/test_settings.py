@@ -1,4 +1,4 @@
-"""`lockgate.yaml`: what it may say, and what is told when it says something else."""
+"""`lockgate.yaml`: its valid content, and the faults of invalid content."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_empty_one_prints_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("regoin: eu-west-1", ":1:1: regoin: no such setting, did you mean region?"),
         ("region: Ireland", "region: Ireland is not a region of AWS"),
@@ -90,12 +90,12 @@ def test_an_empty_one_prints_nothing(tmp_path: Path) -> None:
         ('account: "１２３４５６７８９０１２"', "an account is 12 digits"),
     ],
 )
-def test_a_fault_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+def test_a_fault_is_one_line(tmp_path: Path, text: str, reported: str) -> None:
     (tmp_path / "lockgate.yaml").write_text(text)
     with pytest.raises(BadSettings) as error:
         read(tmp_path / "lockgate.yaml")
     assert str(error.value).startswith(f"{tmp_path}/lockgate.yaml")
-    assert told in str(error.value)
+    assert reported in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""What is served while files change, told as stories: a step is a state of the files, and what is served then."""
+"""What is served while files change, as stories: a step is a state of the files, and what is served then."""
 
 from __future__ import annotations
 

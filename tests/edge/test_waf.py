@@ -81,8 +81,8 @@ def test_a_web_acl_blocks_counts_and_answers_until_it_is_taken_away(edge: Up, tm
     assert statuses(edge, (f"{url}/admin",)) == ["200"]
     edge.exec(AWS, "wafv2", "associate-web-acl", "--web-acl-arn", acl["ARN"], "--resource-arn", arn)
     edge.wait(until=lambda: statuses(edge, (f"{url}/admin",)) == ["403"], what="the web ACL")
-    told = edge.until("is not evaluated")
-    assert "rule managed of web ACL edge" in told
+    reported = edge.until("is not evaluated")
+    assert "rule managed of web ACL edge" in reported
 
     answer = edge.curl("-i", f"{url}/%41dmin/x")
     assert "server: awselb/2.0" in answer

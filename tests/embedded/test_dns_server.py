@@ -41,7 +41,7 @@ ZONE = Zone(
 
 
 class Source:
-    """Zones that a test can change, as Route 53 would tell."""
+    """Zones that a test can change, with Route 53's notifications."""
 
     def __init__(self) -> None:
         self.zones = (ZONE,)

@@ -25,12 +25,12 @@ async def asked(method: str, path: str, *, http2: bool = False, **parameters: ob
 
 def test_the_echo_returns_the_request_and_its_service() -> None:
     answer = asyncio.run(asked("POST", "/a%20b/c?x=1&y=2", content=b"hello", headers={"X-Team": "edge"}))
-    told = json.loads(answer.text)
-    assert told["service"] == "shop/web:8080"
-    assert (told["method"], told["path"], told["query"]) == ("POST", "/a%20b/c", "x=1&y=2")
-    assert ["x-team", "edge"] in told["headers"]
-    assert told["body"] == {"bytes": 5, "text": "hello"}
-    assert told["connection"]["http_version"] == "1.1"
+    received = json.loads(answer.text)
+    assert received["service"] == "shop/web:8080"
+    assert (received["method"], received["path"], received["query"]) == ("POST", "/a%20b/c", "x=1&y=2")
+    assert ["x-team", "edge"] in received["headers"]
+    assert received["body"] == {"bytes": 5, "text": "hello"}
+    assert received["connection"]["http_version"] == "1.1"
 
 
 def test_it_speaks_http2_without_tls() -> None:

@@ -146,8 +146,8 @@ def _within_time(application: Application) -> Application:
 
 
 def _without_slow_closings(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """asyncio's own report of what nobody handled, but for clients that do not end TLS when their connection is closed:
-    hypercorn waits for them, and any client could fill the log so."""
+    """Reports unhandled errors like asyncio, except for clients that do not end TLS when their connection is closed:
+    hypercorn waits for them, so any client could fill the log."""
     error = context.get("exception")
     if not (isinstance(error, TimeoutError) and "SSL shutdown" in str(error)):
         loop.default_exception_handler(context)

@@ -191,7 +191,7 @@ def csr(names: list[str], *, common_name: str | None = None, key: Any = None) ->
 
 @dataclass
 class RawClient:
-    """Signs what it is told to, right or wrong: for requests that Certbot's client would never make."""
+    """Signs any content, for invalid requests that Certbot's client would never send."""
 
     rig: Rig
     key: Any = field(default_factory=rsa_key)

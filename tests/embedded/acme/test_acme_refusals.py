@@ -40,7 +40,7 @@ ENVELOPES: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
     "neither kid nor jwk": ({"kid": None}, (400, "malformed")),
     "an unknown account": ({"kid": "https://127.0.0.1/acme/account/1"}, (400, "accountDoesNotExist")),
     "critical header members": ({"crit": ["exp"], "exp": 1}, (400, "malformed")),
-    "a kid that is no text": ({"kid": 7}, (400, "malformed")),
+    "a kid that is not a string": ({"kid": 7}, (400, "malformed")),
 }
 
 
@@ -173,8 +173,8 @@ def test_weak_and_private_account_keys(tmp_path: Path) -> None:
         weak = RawClient(rig, rsa_key(1024))
         assert problem(weak.register()) == (400, "badPublicKey")
         client = RawClient(rig)
-        told = client.post(client.directory["newAccount"], {}, jwk=client.jwk.to_json())
-        assert problem(told) == (400, "malformed")
+        reported = client.post(client.directory["newAccount"], {}, jwk=client.jwk.to_json())
+        assert problem(reported) == (400, "malformed")
         curve = RawClient(rig, ec.generate_private_key(ec.SECP384R1()))
         agreed = {"termsOfServiceAgreed": True}
         assert curve.post(curve.directory["newAccount"], agreed, alg="ES384").status_code == 201
@@ -310,15 +310,15 @@ def test_resources_of_other_accounts_are_not_accessible(tmp_path: Path) -> None:
     def flow(rig: Rig) -> None:
         client = rig.client()
         order = rig.issue(client, ["a.example"])
-        stranger = RawClient(rig)
-        stranger.register()
-        assert problem(stranger.post(order.uri)) == (404, "malformed")
-        assert problem(stranger.post(order.body.authorizations[0])) == (403, "unauthorized")
-        assert problem(stranger.post(order.authorizations[0].body.challenges[0].uri, {})) == (403, "unauthorized")
-        assert problem(stranger.post(order.body.certificate)) == (403, "unauthorized")
-        assert problem(stranger.post(client.net.account.uri, {"contact": []})) == (403, "unauthorized")
-        assert problem(stranger.post(f"{client.net.account.uri}/orders")) == (403, "unauthorized")
-        assert stranger.post(f"{stranger.kid}/orders").json() == {"orders": []}
+        other = RawClient(rig)
+        other.register()
+        assert problem(other.post(order.uri)) == (404, "malformed")
+        assert problem(other.post(order.body.authorizations[0])) == (403, "unauthorized")
+        assert problem(other.post(order.authorizations[0].body.challenges[0].uri, {})) == (403, "unauthorized")
+        assert problem(other.post(order.body.certificate)) == (403, "unauthorized")
+        assert problem(other.post(client.net.account.uri, {"contact": []})) == (403, "unauthorized")
+        assert problem(other.post(f"{client.net.account.uri}/orders")) == (403, "unauthorized")
+        assert other.post(f"{other.kid}/orders").json() == {"orders": []}
 
     acme_test(flow, folder=tmp_path)
 

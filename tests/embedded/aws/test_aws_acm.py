@@ -150,7 +150,7 @@ def test_an_imported_certificate_is_kept_and_replaced(running: Lab, acm: Any) ->
 
 def test_imports_that_are_refused(acm: Any) -> None:
     leaf, key = certificate("import.example")
-    stranger, other_key = certificate("import.example")
+    unrelated, other_key = certificate("import.example")
     old, old_key = certificate("import.example", days=-1)
 
     def refused(*given: str) -> str:
@@ -161,8 +161,8 @@ def test_imports_that_are_refused(acm: Any) -> None:
 
     assert refused(leaf, other_key) == "The private key does not match the certificate."
     assert refused(old, old_key) == "The certificate has expired."
-    assert refused(leaf + stranger, key).startswith("The certificate field contains more than one certificate.")
-    assert refused(leaf, key, stranger) == "Could not validate the certificate with the certificate chain."
+    assert refused(leaf + unrelated, key).startswith("The certificate field contains more than one certificate.")
+    assert refused(leaf, key, unrelated) == "Could not validate the certificate with the certificate chain."
     assert refused("nonsense", key) == "The certificate is not a valid PEM."
     assert refused(leaf, "nonsense") == "The private key is not supported."
 

@@ -47,8 +47,8 @@ def running() -> Iterator[Lab]:
     ],
 )
 def test_credentials_are_checked(running: Lab, service: str, unknown: str, wrong: str) -> None:
-    stranger = running.client(service, key="AKIASTRANGER")
-    assert refusal(getattr(stranger, READS[service]))[0] == unknown
+    outsider = running.client(service, key="AKIASTRANGER")
+    assert refusal(getattr(outsider, READS[service]))[0] == unknown
     forger = running.client(service, secret="guessed")
     assert refusal(getattr(forger, READS[service]))[0] == wrong
     getattr(running.client(service), READS[service])()
@@ -170,9 +170,9 @@ WEB_ACL = {"Name": "n", "Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "Vi
 def test_input_of_another_shape_is_refused(
     running: Lab, service: str, operation: str, parameters: dict[str, Any], code: str, message: str | None
 ) -> None:
-    told = refusal(getattr(running.client(service), operation), **parameters)
-    assert told[0] == code
-    assert message is None or told[1] == message
+    reported = refusal(getattr(running.client(service), operation), **parameters)
+    assert reported[0] == code
+    assert message is None or reported[1] == message
 
 
 def _post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
@@ -222,24 +222,24 @@ def test_changes_are_notified_and_reads_are_not(running: Lab) -> None:
         await asyncio.to_thread(client.create_hosted_zone, Name=f"{service}.example", CallerReference=service)
         return await anext(changes), await anext(others)
 
-    assert running.run(listen("told")) == (frozenset({"route53"}), frozenset({"route53"}))
+    assert running.run(listen("notified")) == (frozenset({"route53"}), frozenset({"route53"}))
 
 
 def test_a_change_of_ELBv2_names_its_resource_if_known(running: Lab) -> None:
     vpc, subnets, _ = running.run(running.api.default_vpc())
     client = running.client("elbv2")
-    done = client.create_load_balancer(Name="told", Subnets=list(subnets[:2]))
+    done = client.create_load_balancer(Name="notified", Subnets=list(subnets[:2]))
     balancer = done["LoadBalancers"][0]["LoadBalancerArn"]
 
-    async def told(operation: str, **parameters: Any) -> tuple[Any, frozenset[str]]:
+    async def reported(operation: str, **parameters: Any) -> tuple[Any, frozenset[str]]:
         changes = running.api.changes()
         answer = await asyncio.to_thread(getattr(client, operation), **parameters)
         return answer, await anext(changes)
 
     def after(operation: str, **parameters: Any) -> tuple[Any, frozenset[str]]:
-        return running.run(told(operation, **parameters))
+        return running.run(reported(operation, **parameters))
 
-    made, changed = after("create_target_group", Name="told", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+    made, changed = after("create_target_group", Name="notified", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
     group = made["TargetGroups"][0]["TargetGroupArn"]
     assert changed == {f"elbv2:{group}"}
     forward = [{"Type": "forward", "TargetGroupArn": group}]

@@ -46,7 +46,7 @@ def test_a_rule_needs_a_client_with_a_secret_of_a_pool_in_its_own_region() -> No
         public = cognito.create_user_pool_client(UserPoolId=pool["Id"], ClientName="public")["UserPoolClient"]
         secret = cognito.create_user_pool_client(UserPoolId=pool["Id"], ClientName="web", GenerateSecret=True)
         elsewhere = pool["Arn"].replace("ap-northeast-2", "eu-west-1")
-        for arn, client, told in (
+        for arn, client, reported in (
             ("arn:pool", "web", "'arn:pool' is not a valid user pool ARN"),
             (elsewhere, "web", f"'{elsewhere}' is not a valid user pool ARN"),
             (POOL, "web", "User pool ap-northeast-2_Ab1Cd2Ef3 does not exist."),
@@ -54,7 +54,7 @@ def test_a_rule_needs_a_client_with_a_secret_of_a_pool_in_its_own_region() -> No
             (pool["Arn"], public["ClientId"], "The user pool client must have a client secret"),
         ):
             refused = refusal(elbv2.create_rule, **rule(listener, arn, client))
-            assert refused == ("InvalidLoadBalancerAction", told)
+            assert refused == ("InvalidLoadBalancerAction", reported)
 
         client = secret["UserPoolClient"]
         made = elbv2.create_rule(**rule(listener, pool["Arn"], client["ClientId"]))["Rules"][0]
@@ -80,8 +80,8 @@ def test_a_client_in_manifests_is_created_with_its_id() -> None:
             "ap-northeast-2_Ab1Cd2Ef3"
         ]
         for client, secret in (("7k2qd7amucdgr7ajsmgb14dmmq", "its secret"), ("another", "a newer secret")):
-            told = cognito.describe_user_pool_client(UserPoolId="ap-northeast-2_Ab1Cd2Ef3", ClientId=client)
-            assert told["UserPoolClient"]["ClientSecret"] == secret
+            reported = cognito.describe_user_pool_client(UserPoolId="ap-northeast-2_Ab1Cd2Ef3", ClientId=client)
+            assert reported["UserPoolClient"]["ClientSecret"] == secret
         made = running.client("elbv2").create_rule(**rule(https_listener(running), POOL, "another"))["Rules"][0]
         assert running.run(running.api.client_secret(made["RuleArn"])) == "a newer secret"
         code, message = refusal(cognito.describe_user_pool_client, UserPoolId="ap-northeast-2_x", ClientId="y")

@@ -100,14 +100,14 @@ def filled(value: Any, names: dict[str, Any]) -> Any:
             return value
 
 
-@pytest.mark.parametrize("row", TABLE["calls"], ids=lambda row: f"{row['call']}-{row.get('says') or row['code']}")
+@pytest.mark.parametrize("row", TABLE["calls"], ids=lambda row: f"{row['call']}-{row.get('message') or row['code']}")
 def test_what_is_refused(waf: Any, standing: dict[str, Any], row: dict[str, Any]) -> None:
     code, message = refusal(getattr(waf, row["call"]), **filled(row["with"], standing))
     assert code == row["code"]
-    assert row.get("says", "") in message
+    assert row.get("message", "") in message
 
 
-@pytest.mark.parametrize("row", TABLE["rules"], ids=lambda row: row["says"])
+@pytest.mark.parametrize("row", TABLE["rules"], ids=lambda row: row["message"])
 def test_rules_that_are_refused(waf: Any, standing: dict[str, Any], row: dict[str, Any]) -> None:
     given = filled(row["rules"], standing)
     rules = [{"Name": f"r{at}", "Priority": at, "VisibilityConfig": VISIBLE, **each} for at, each in enumerate(given)]
@@ -119,7 +119,7 @@ def test_rules_that_are_refused(waf: Any, standing: dict[str, Any], row: dict[st
         Rules=rules,
         VisibilityConfig=VISIBLE,
     )
-    assert (code, row["says"] in message) == (row.get("code", "WAFInvalidParameterException"), True), message
+    assert (code, row["message"] in message) == (row.get("code", "WAFInvalidParameterException"), True), message
 
 
 @pytest.mark.parametrize("row", TABLE["capacities"], ids=lambda row: f"{next(iter(row['of']))}-{row['wcu']}")

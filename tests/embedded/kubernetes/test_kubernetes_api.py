@@ -395,8 +395,8 @@ def test_aggregated_discovery_and_its_documents_agree() -> None:
                     for version in group["versions"]:
                         at = f"apis/{name}/{version['version']}" if name else f"api/{version['version']}"
                         plain = (await http.get(f"/{at}")).json()["resources"]
-                        told = {resource["resource"] for resource in version["resources"]}
-                        assert told == {one["name"] for one in plain if "/" not in one["name"]}
+                        reported = {resource["resource"] for resource in version["resources"]}
+                        assert reported == {one["name"] for one in plain if "/" not in one["name"]}
                         if name in ("authentication.k8s.io", "authorization.k8s.io"):
                             continue
                         document = (await http.get(index[at]["serverRelativeURL"])).json()
@@ -434,7 +434,7 @@ async def events(response: httpx.Response, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def told(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def reported(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["type"], event["object"]["metadata"].get("name", "")) for event in found]
 
 
@@ -449,7 +449,7 @@ def test_a_watch_starts_where_the_list_ended(tmp_path: Path) -> None:
                 await kubernetes.store.create(config_map("new"))
                 await kubernetes.store.delete(ConfigMap, "old", "default")
                 found = await events(response, 3)
-            assert told(found) == [("ADDED", "between"), ("ADDED", "new"), ("DELETED", "old")]
+            assert reported(found) == [("ADDED", "between"), ("ADDED", "new"), ("DELETED", "old")]
             revisions = [int(event["object"]["metadata"]["resourceVersion"]) for event in found]
             assert revisions == sorted(revisions)
             assert revisions[0] > int(revision)
@@ -483,7 +483,7 @@ def test_a_streamed_list_ends_with_its_bookmark(tmp_path: Path) -> None:
             }
             async with http.stream("GET", MAPS, params=params) as response:
                 found = await events(response, 2)
-            assert told(found) == [("ADDED", "a"), ("BOOKMARK", "")]
+            assert reported(found) == [("ADDED", "a"), ("BOOKMARK", "")]
             assert found[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
     asyncio.run(asyncio.wait_for(story(), 20))

@@ -148,11 +148,11 @@ def test_a_watch_sends_existing_objects_then_changes() -> None:
         await asyncio.sleep(0)
         await store.create(config_map("two"))
         await store.patch(ConfigMap, "two", "default", {"data": {"a": "1"}})
-        await store.patch(ConfigMap, "two", "default", {"data": {"a": "1"}})  # changes nothing: not told
+        await store.patch(ConfigMap, "two", "default", {"data": {"a": "1"}})  # a no-op is not reported
         await store.delete(ConfigMap, "one", "default")
         await store.create(config_map("one"))
-        told = [("ADDED", "two"), ("MODIFIED", "two"), ("DELETED", "one"), ("ADDED", "one")]
-        assert await waiting == told
+        reported = [("ADDED", "two"), ("MODIFIED", "two"), ("DELETED", "one"), ("ADDED", "one")]
+        assert await waiting == reported
 
     run(story())
 

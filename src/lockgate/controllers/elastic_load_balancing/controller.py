@@ -62,12 +62,12 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class ElasticLoadBalancing:
     """Calls `publish` with a new `Snapshot` whenever the configuration changes.
 
-    `free_port(address, wanted)` returns a free port at an address, if possible the wanted one. `serve` serves an ASGI
-    application on a loopback socket and returns its address and port, as rules that authenticate require; with a host
-    name, the edge's clients reach the application as ``https://HOST``. `trust` verifies the certificates of identity
-    providers, and `proxy_to` returns the proxy for one of their hosts, if any. `logs` is a folder for access logs, with
-    S3's layout. `functions` are the URLs of Lambda functions by name. `waf` is the path of the unix socket on which
-    Envoy calls WAF.
+    `free_port(address, preferred)` returns a free port at an address, if possible the preferred one. `serve` serves an
+    ASGI application on a loopback socket and returns its address and port, as rules that authenticate require; with a
+    host name, the edge's clients reach the application as ``https://HOST``. `trust` verifies the certificates of
+    identity providers, and `proxy_to` returns the proxy for one of their hosts, if any. `logs` is a folder for access
+    logs, with S3's layout. `functions` are the URLs of Lambda functions by name. `waf` is the path of the unix socket
+    on which Envoy calls WAF.
     """
 
     def __init__(
@@ -284,11 +284,11 @@ class ElasticLoadBalancing:
         """Material of every certificate in use. Certificates already fetched are fetched again only if ACM changed."""
         from lockgate.xds.loadbalancer import Material
 
-        wanted = dict.fromkeys(
+        in_use = dict.fromkeys(
             arn for each in self.load_balancers for listener in each.listeners for arn in listener.certificates
         )
         found = {}
-        for arn in wanted:
+        for arn in in_use:
             if arn in self._certificates and not again:
                 found[arn] = self._certificates[arn]
             elif (material := await self._platform.certificate_material(arn)) is not None:

@@ -182,8 +182,8 @@ class AwsApi:
     # --- ELBv2
 
     async def create_target_group(self, settings: Mapping[str, Any], arn: str) -> None:
-        """`settings` are parameters of CreateTargetGroup; the group gets exactly this ARN, if there is one. One that
-        exists stays as it is. Raises `ValueError` for settings that AWS refuses."""
+        """Creates a target group from parameters of CreateTargetGroup, with exactly this ARN if given. An existing one
+        is unchanged. Raises `ValueError` for settings that AWS refuses."""
         try:
             await self._run(lambda account: account.balancing_of(arn).create_target_group(dict(settings), arn))
         except Refusal as error:
@@ -191,8 +191,8 @@ class AwsApi:
         self._changes.publish("elbv2")
 
     async def create_trust_store(self, name: str, certificate: bytes, arn: str) -> None:
-        """A trust store with one CA certificate (PEM), under exactly this ARN, if there is one. One that exists stays
-        as it is."""
+        """Creates a trust store with one CA certificate (PEM), with exactly this ARN if given. An existing one is
+        unchanged."""
         await self._run(lambda account: account.balancing_of(arn).create_trust_store(name, certificate, arn))
         self._changes.publish("elbv2")
 

@@ -26,7 +26,7 @@ from lockgate.embedded.kubernetes.exchange import (
     refusal,
     send_answer,
 )
-from lockgate.embedded.kubernetes.negotiation import wants_aggregated
+from lockgate.embedded.kubernetes.negotiation import prefers_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
 from lockgate.embedded.kubernetes.scale import is_scaled
 from lockgate.embedded.kubernetes.store import Store
@@ -162,7 +162,7 @@ class KubernetesApi:
             document = self._documents.document(request.path.removeprefix("/openapi/v3/"))
             if document is not None:
                 return Answer(document)
-        aggregated = request.path in ("/api", "/apis") and wants_aggregated(request.headers.get("accept", ""))
+        aggregated = request.path in ("/api", "/apis") and prefers_aggregated(request.headers.get("accept", ""))
         found_document = self._discovery.document(request.path, aggregated=aggregated)
         if found_document is None:
             raise NotFound("the server could not find the requested resource")

@@ -64,9 +64,9 @@ def _take(step: Step, value: Any) -> list[Any]:
             in_range = isinstance(value, list) and -len(value) <= argument < len(value)
             return [value[argument]] if in_range else []
         case "filter":
-            keys, wanted, text = argument
+            keys, equal, text = argument
             items = value if isinstance(value, list) else ()
-            return [item for item in items if (_deep(item, keys) == text) is wanted]
+            return [item for item in items if (_deep(item, keys) == text) is equal]
         case _:
             return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
 

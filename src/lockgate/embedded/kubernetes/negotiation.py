@@ -23,15 +23,15 @@ def shape(accept: str) -> Shape:
         media, parameters = _parsed(offer)
         if media not in ("application/json", "application/*", "*/*"):
             continue
-        wanted = parameters.get("as", "")
-        if not wanted:
+        requested = parameters.get("as", "")
+        if not requested:
             return "object"
-        if wanted in _SHAPES and parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
-            return _SHAPES[wanted]
+        if requested in _SHAPES and parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
+            return _SHAPES[requested]
     raise NotAcceptable("only the following media types are accepted: application/json")
 
 
-def wants_aggregated(accept: str) -> bool:
+def prefers_aggregated(accept: str) -> bool:
     """Whether the client prefers an aggregated discovery document."""
     for offer in accept.split(","):
         media, parameters = _parsed(offer)

@@ -39,12 +39,12 @@ def field_selector(text: str, kind: Kind) -> Matches:
         if kind.kind == "Event" and path[0] == "source" and len(path) == 1:
             path = ("source", "component")
         requirements.append((path, found["operator"] != "!=", found["value"]))
-    return lambda obj: all((_text(obj, path) == value) is wanted for path, wanted, value in requirements)
+    return lambda obj: all((_text(obj, path) == value) is equal for path, equal, value in requirements)
 
 
 def equal_labels(labels: Mapping[str, str]) -> Matches:
-    wanted = dict(labels)
-    return lambda obj: wanted.items() <= (obj["metadata"].get("labels") or {}).items()
+    required = dict(labels)
+    return lambda obj: required.items() <= (obj["metadata"].get("labels") or {}).items()
 
 
 def _split(text: str) -> list[str]:
@@ -64,8 +64,8 @@ def _label_requirement(part: str, text: str) -> Callable[[Mapping[str, str]], bo
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
     if found := _EXISTS.match(part):
-        key, wanted = found["key"], not found["absent"]
-        return lambda labels: (key in labels) is wanted
+        key, present = found["key"], not found["absent"]
+        return lambda labels: (key in labels) is present
     raise BadRequest(f"unable to parse requirement: found '{part}' in '{text}'")
 
 

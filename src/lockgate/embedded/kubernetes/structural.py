@@ -68,13 +68,13 @@ def list_keys(schema: JsonObject, path: tuple[str, ...]) -> tuple[str, ...] | No
 def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
     if value is None and schema.get("nullable"):
         return
-    wanted = schema.get("type")
+    type_ = schema.get("type")
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             yield field_errors.wrong_type(path, value, "integer,string")
         return
-    if wanted and not _is(wanted, value):
-        yield field_errors.wrong_type(path, value, wanted)
+    if type_ and not _is(type_, value):
+        yield field_errors.wrong_type(path, value, type_)
         return
     if (choices := schema.get("enum")) is not None and value not in choices:
         yield field_errors.unsupported(path, value, choices)
@@ -92,8 +92,8 @@ def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError
     yield from _combined(schema, value, path)
 
 
-def _is(wanted: str, value: Any) -> bool:
-    match wanted:
+def _is(type_: str, value: Any) -> bool:
+    match type_:
         case "object":
             return isinstance(value, dict)
         case "array":

@@ -315,12 +315,12 @@ class Verbs:
         return options
 
     def _delete(self, call: Call, key: ObjectKey, options: JsonObject) -> tuple[JsonObject, bool]:
-        wanted = options.get("preconditions") or {}
+        given = options.get("preconditions") or {}
         orphans = options.get("orphanDependents") in (True, "true")
         return self._store.writes.delete(
             call.model,
             key,
-            preconditions=Preconditions(wanted.get("uid") or "", wanted.get("resourceVersion") or ""),
+            preconditions=Preconditions(given.get("uid") or "", given.get("resourceVersion") or ""),
             orphan=orphans or options.get("propagationPolicy") == "Orphan",
             dry_run=bool(options.get("dryRun")),
         )
@@ -372,10 +372,10 @@ def _named(obj: JsonObject, *, name: str, matches: Matches) -> bool:
 
 
 def _at_revision(request: Request, current: int) -> int:
-    wanted = request.number("resourceVersion") or 0
-    if wanted > current:
-        raise Timeout(f"Too large resource version: {wanted}, current: {current}")
-    if request.query.get("resourceVersionMatch") == "Exact" and wanted != current:
+    requested = request.number("resourceVersion") or 0
+    if requested > current:
+        raise Timeout(f"Too large resource version: {requested}, current: {current}")
+    if request.query.get("resourceVersionMatch") == "Exact" and requested != current:
         raise Expired("The provided resource version is too old")
     return current
 

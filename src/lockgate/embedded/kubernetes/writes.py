@@ -228,8 +228,8 @@ class Writes:
 
     def _successor(self, kind: Kind, before: Stored, after: JsonObject, by: By) -> JsonObject:
         """The replacement of an object for a client's `after`: the client's fields, and the server's previous ones."""
-        wanted = after.get("metadata") or {}
-        _check(kind, before, wanted.get("uid") or "", wanted.get("resourceVersion") or "")
+        requested = after.get("metadata") or {}
+        _check(kind, before, requested.get("uid") or "", requested.get("resourceVersion") or "")
         old = before.json
         if by.subresource:
             result = {name: value for name, value in old.items() if name != "status"}
@@ -237,7 +237,7 @@ class Writes:
         metadata = _users_metadata(kind, after)
         metadata |= {name: old["metadata"][name] for name in _SYSTEM if name in old["metadata"]}
         # A client may rewrite managedFields: kubectl does so to migrate to server-side apply. [{}] clears them.
-        claimed = wanted.get("managedFields")
+        claimed = requested.get("managedFields")
         kept = old["metadata"].get("managedFields", []) if claimed is None else [entry for entry in claimed if entry]
         metadata["managedFields"] = kept
         metadata |= {name: old["metadata"][name] for name in ("name", "namespace") if name in old["metadata"]}

@@ -111,11 +111,11 @@ def manages_capacity(stack: Stack, settings: Settings) -> bool:
 
 
 def web_acl_changes(both: Comparison) -> Changes:
-    wanted, current = both.stack.web_acl, both.existing.web_acl
-    if wanted is None or not manages_web_acl(both.stack, both.settings) or wanted.arn == current:
+    desired, current = both.stack.web_acl, both.existing.web_acl
+    if desired is None or not manages_web_acl(both.stack, both.settings) or desired.arn == current:
         return
     balancer = both.id(LOAD_BALANCER)
-    yield AssociateWebAcl(balancer, wanted.arn, current) if wanted.arn else DisassociateWebAcl(balancer)
+    yield AssociateWebAcl(balancer, desired.arn, current) if desired.arn else DisassociateWebAcl(balancer)
 
 
 def protection_changes(both: Comparison) -> Changes:

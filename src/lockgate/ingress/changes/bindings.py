@@ -111,12 +111,12 @@ def _by_target_group(both: Comparison) -> dict[str, kinds.TargetGroupBinding]:
 
 
 def _holds(existing: kinds.TargetGroupBinding, change: ApplyBinding) -> bool:
-    wanted = kinds.TargetGroupBinding.model_validate(change.parameters(str))
+    desired = kinds.TargetGroupBinding.model_validate(change.parameters(str))
     return (
-        wanted.spec == existing.spec
-        and wanted.metadata.labels.items() <= existing.metadata.labels.items()
+        desired.spec == existing.spec
+        and desired.metadata.labels.items() <= existing.metadata.labels.items()
         and FINALIZER in existing.metadata.finalizers
-        and wanted.metadata.namespace == existing.metadata.namespace
+        and desired.metadata.namespace == existing.metadata.namespace
     )
 
 

@@ -80,11 +80,11 @@ def manages_certificates(settings: Settings) -> bool:
 
 def kept_certificates(stack: Stack, existing: Existing) -> dict[str, ExistingCertificate]:
     """By reference, the existing certificates for the stack's names. The last one wins."""
-    wanted = {request.reference: frozenset(request.names) for request in stack.certificates}
+    requested = {request.reference: frozenset(request.names) for request in stack.certificates}
     return {
         reference: certificate
         for reference, certificate in existing.certificates
-        if wanted.get(reference) == certificate.names
+        if requested.get(reference) == certificate.names
     }
 
 
@@ -100,7 +100,7 @@ def certificate_changes(both: Comparison) -> Changes:
 
 def certificate_deletions(both: Comparison) -> Changes:
     """Deletes them after no listener uses them."""
-    wanted = {request.reference: frozenset(request.names) for request in both.stack.certificates}
+    requested = {request.reference: frozenset(request.names) for request in both.stack.certificates}
     for reference, certificate in both.existing.certificates:
-        if wanted.get(reference) != certificate.names:
+        if requested.get(reference) != certificate.names:
             yield DeleteCertificate(certificate.arn)

@@ -200,15 +200,15 @@ def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
     """
     current = matching(desired, both.existing.balancers, LOAD_BALANCER)
     found = {listener.port: listener for listener in (current.listeners if current else ())}
-    wanted = [_with_ids(listener, both) for listener in desired.listeners]
-    for port in found.keys() - {listener.port for listener in wanted}:
+    listeners = [_with_ids(listener, both) for listener in desired.listeners]
+    for port in found.keys() - {listener.port for listener in listeners}:
         yield DeleteListener(found[port].arn, port)
-    for listener in wanted:
+    for listener in listeners:
         if (before := found.get(listener.port)) is None:
             yield from _creation(both, listener)
         else:
             yield from _modifications(both, listener, before)
-    for listener in wanted:
+    for listener in listeners:
         before = found.get(listener.port)
         yield from _rules(
             both, listener, before.arn if before else _reference(listener), before.rules if before else ()
@@ -254,10 +254,10 @@ def _modifications(both: Comparison, desired: Listener, current: Listener) -> Ch
         yield ModifyListener(arn, desired)
     if desired.protocol == "HTTPS":
         extra = set(both.existing.listener_certificates.get(arn, ()))
-        wanted = set(desired.certificates)  # with the default one, which is still served if another becomes the default
-        for certificate in sorted(extra - wanted):
+        needed = set(desired.certificates)  # with the default one, which is still served if another becomes the default
+        for certificate in sorted(extra - needed):
             yield RemoveListenerCertificates(arn, certificate)
-        for certificate in sorted(wanted - extra):
+        for certificate in sorted(needed - extra):
             yield AddListenerCertificates(arn, certificate)
     yield from attribute_changes(both, ModifyListenerAttributes, arn, desired.attributes)
 

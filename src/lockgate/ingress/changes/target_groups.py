@@ -150,7 +150,7 @@ def registrations(both: Comparison) -> Changes:
         reference = both.id(group.reference)
         target = None if is_pending(reference) else both.existing.frontend_targets.get(reference)
         if target is None or target.id != balancer:
-            yield RegisterTargets(reference, balancer, tuple(wanted.port for wanted in group.targets))
+            yield RegisterTargets(reference, balancer, tuple(target.port for target in group.targets))
 
 
 def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:

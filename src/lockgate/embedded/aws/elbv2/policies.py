@@ -66,11 +66,11 @@ def names() -> frozenset[str]:
 
 
 def describe(state: State, given: Shape) -> Result:
-    wanted = given.get("Names") or list(_policies())
-    for name in wanted:
+    requested = given.get("Names") or list(_policies())
+    for name in requested:
         if name not in _policies():
             raise Refusal("SSLPolicyNotFound", f"SSL policy '{name}' not found")
-    items, marker = paged([_policies()[name] for name in wanted], given)
+    items, marker = paged([_policies()[name] for name in requested], given)
     return {"SslPolicies": items, **marker}
 
 

@@ -78,30 +78,30 @@ def delete(state: State, given: Shape) -> Result:
 
 def set_priorities(state: State, given: Shape) -> Result:
     """Sets all priorities at once, so that rules can be swapped."""
-    wanted: dict[str, int] = {}
+    priorities: dict[str, int] = {}
     for pair in given["RulePriorities"]:
         arn = pair.get("RuleArn", "")
         if any(listener.default_rule == arn for listener in state.listeners.values()):
             raise Refusal("OperationNotPermitted", f"Default rule '{arn}' cannot have its priority modified")
         state.rule(arn)
-        if arn in wanted:
+        if arn in priorities:
             raise Refusal("ValidationError", f"Listener rule '{arn}' was provided multiple times")
         if "Priority" not in pair:
             raise Refusal("ValidationError", f"A priority must be specified for listener rule '{arn}'")
-        wanted[arn] = pair["Priority"]
-    listeners = {state.rules[arn].listener for arn in wanted}
+        priorities[arn] = pair["Priority"]
+    listeners = {state.rules[arn].listener for arn in priorities}
     if len(listeners) > 1:
         raise Refusal("ValidationError", "All rules must belong to the same listener")
-    for priority, count in Counter(wanted.values()).items():
+    for priority, count in Counter(priorities.values()).items():
         if count > 1:
             raise Refusal("ValidationError", f"Priority '{priority}' was provided multiple times")
     for listener in listeners:
         for rule in state.rules_of(listener):
-            if rule.arn not in wanted and rule.priority in wanted.values():
+            if rule.arn not in priorities and rule.priority in priorities.values():
                 raise Refusal("PriorityInUse", f"Priority '{rule.priority}' is currently in use")
-    for arn, priority in wanted.items():
+    for arn, priority in priorities.items():
         state.rules[arn].priority = priority
-    return {"Rules": [shown(state.rules[arn]) for arn in wanted]}
+    return {"Rules": [shown(state.rules[arn]) for arn in priorities]}
 
 
 def shown(rule: Rule) -> Shape:

@@ -97,7 +97,7 @@ class ElasticLoadBalancing:
         return self.state.certificate_users(arn)
 
     def create_target_group(self, given: Shape, arn: str) -> None:
-        """As CreateTargetGroup does, but under `arn` if there is one. A group with that ARN or name stays as it is."""
+        """Like CreateTargetGroup, but with `arn` if given. An existing group of that ARN or name is unchanged."""
         if not any(arn == each.arn or given["Name"] == each.name for each in self.state.target_groups.values()):
             target_groups.create(self.state, given, arn)
 

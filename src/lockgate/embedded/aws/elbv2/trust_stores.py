@@ -90,8 +90,8 @@ def describe_revocations(state: State, given: Shape) -> Result:
     store = state.trust_store(given["TrustStoreArn"])
     for identity in given.get("RevocationIds") or ():
         _find_revocation(store, identity)
-    wanted = given.get("RevocationIds") or list(store.revocations)
-    found = [item for item in _revocations(store) if item["RevocationId"] in wanted]
+    requested = given.get("RevocationIds") or list(store.revocations)
+    found = [item for item in _revocations(store) if item["RevocationId"] in requested]
     items, marker = paged(found, given)
     return {"TrustStoreRevocations": items, **marker}
 
