@@ -45,6 +45,26 @@ def home(tmp_path: Path) -> Iterator[Path]:
     run(tmp_path / "home", "down", "--name", "x")
 
 
+@pytest.mark.parametrize("moment", ["starting", "ready in"])
+def test_an_interrupt_ends_it_even_where_a_shell_ignored_interrupts(home: Path, moment: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lockgate", "up", str(GUIDE), "--name", "x"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "LOCKGATE_HOME": str(home)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    if moment == "starting":
+        seen(home, "x")
+    else:
+        assert process.stdout is not None
+        assert any(moment in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert left(home) == []
+
+
 @pytest.mark.parametrize("detach", [[], ["-d"]])
 @pytest.mark.parametrize("after", [0.0, 0.3, 0.6])
 def test_down_while_it_starts(home: Path, detach: list[str], after: float) -> None:

@@ -85,6 +85,8 @@ def up(
         _unwind_on(signal.SIGTERM)
         return detached.detach(folder, sys.argv[1:], patience=timeout)
     _unwind_on(signal.SIGTERM, signal.SIGHUP)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for commands in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with folder.hold(parent.lock if parent else None):
         options = read_options(
             paths, name=name, backends=backends, ports=ports, open_proxy=open_proxy, no_supply=no_supply
@@ -133,8 +135,8 @@ def _run(
 def _unwind_on(*numbers: signal.Signals) -> None:
     """Until the supervisor has its handlers, a signal ends the start like an exception, and everything is cleaned up.
 
-    An ignored signal stays ignored, as `nohup` requires.
+    An ignored SIGHUP stays ignored, as `nohup` requires.
     """
     for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda received, _frame: sys.exit(128 + received))

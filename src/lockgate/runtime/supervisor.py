@@ -134,7 +134,11 @@ class Supervisor:
 
 
 def _on_signals(stop: Callable[[], object]) -> None:
-    """Stops in order on the first signals. An ignored signal stays ignored, as `nohup` requires."""
+    """Stops in order on the first signals.
+
+    An ignored SIGHUP stays ignored, as `nohup` requires. An ignored SIGINT does not: shells ignore it for commands in
+    the background, and whoever sends it means this process.
+    """
     received = 0
 
     def handle(number: int, _frame: object) -> None:
@@ -145,7 +149,7 @@ def _on_signals(stop: Callable[[], object]) -> None:
         stop()
 
     for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handle)
 
 
