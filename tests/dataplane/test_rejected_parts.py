@@ -243,7 +243,12 @@ class Running:
     rejections: list[Rejection]
     port: int
 
-    async def served(self, *hosts: model.VirtualHost, chains: tuple[model.FilterChain, ...] = ()) -> None:
+    async def served(
+        self,
+        *hosts: model.VirtualHost,
+        chains: tuple[model.FilterChain, ...] = (),
+        clusters: tuple[model.Cluster, ...] = (),
+    ) -> None:
         """Publish virtual hosts, and wait until Envoy has what it accepts of them."""
         chains = (model.FilterChain(model.Http("http.80")), *chains)
         gateway = model.Gateway(
@@ -251,6 +256,8 @@ class Running:
             "shop",
             listeners=(model.Listener("0.0.0.0_8080", "0.0.0.0", 8080, chains),),
             routes={"http.80": model.RouteConfiguration("http.80", hosts)},
+            clusters={each.name: each for each in clusters},
+            endpoints={each.name: (model.Endpoint("127.0.0.1", 1),) for each in clusters},
         )
         self.ads.publish("gateway", snapshot(gateway, binds={8080: ("127.0.0.1", self.port)}, credentials={}))
         async with asyncio.timeout(60):
@@ -325,5 +332,30 @@ def test_a_server_whose_settings_envoy_rejects_is_left_out_of_its_listener() -> 
             (rejection,) = edge.ads.rejections("gateway")
             assert (rejection.type_url, rejection.source.origin, rejection.left_out) == (LISTENER, origin("odd"), True)
             assert "certificates" in rejection.message
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["from the start", "later"])
+def test_what_comes_after_a_rejected_cluster_is_served(at_once: bool) -> None:
+    bad = model.Cluster("odd", load_balancing=model.RingHash(9_000_000), origin=origin("odd"))
+    others = tuple(model.Cluster(f"c{number}") for number in range(3))
+    to_odd = model.Forward((model.WeightedCluster("odd"),))
+    hosts = (host("good.test", route("one")), host("odd.test", model.Route(model.RouteMatch(ANYWHERE), to_odd)))
+
+    async def story() -> None:
+        async with running() as edge:
+            if not at_once:
+                await edge.served(*hosts, clusters=others)
+            await edge.served(*hosts, clusters=(*others, bad))
+            assert await edge.answer("good.test") == "one"
+            assert await edge.answer("odd.test") == "503"
+            (rejection,) = edge.ads.rejections("gateway")
+            assert (rejection.name, rejection.source.origin) == ("odd", origin("odd"))
+            assert "8388608" in rejection.message
+            await edge.served(host("good.test", route("two")), clusters=(*others, bad, model.Cluster("new")))
+            assert await edge.answer("good.test") == "two"
+            await edge.served(host("good.test", route("two")), clusters=(*others, model.Cluster("odd")))
+            assert edge.ads.rejections("gateway") == ()
 
     asyncio.run(story())

@@ -137,6 +137,26 @@ def test_of_several_rejected_together_only_the_one_at_fault_is_held_back() -> No
     assert envoy.desired.entry(ROUTE, "b") == Entry.of(b"1", "Object b")
 
 
+def test_clusters_that_are_sent_again_one_by_one_get_the_endpoints_that_they_wait_for() -> None:
+    """Envoy acknowledges a cluster when it is warm, which takes its endpoints."""
+    envoy = Playbook()
+    envoy.publish(clusters={"a": "1", "bad": "1"}, endpoints={"a": "1"}, listeners={"443": "1"})
+    envoy.subscribe(CLUSTER, LISTENER)
+    assert envoy.sent() == ["Cluster +a +bad"]
+    envoy.refuse("Cluster +a +bad", "one of them is wrong")
+    assert envoy.sent() == ["Cluster +a"]
+    envoy.subscribe(ENDPOINT, names=["a"])
+    assert envoy.sent() == ["ClusterLoadAssignment +a"]
+    envoy.accept("ClusterLoadAssignment +a")
+    envoy.accept("Cluster +a")
+    assert envoy.sent() == ["Cluster +bad"]
+    envoy.refuse("Cluster +bad", "this one")
+    assert envoy.sent() == ["Listener +443"]
+    envoy.accept("Listener +443")
+    assert envoy.stream.settled
+    assert [rejection.name for rejection in envoy.rejections] == ["bad"]
+
+
 def test_a_fixed_resource_is_sent_again_after_a_rejection() -> None:
     envoy = settled(listeners={"443": "good"})
     envoy.publish(listeners={"443": "bad"})

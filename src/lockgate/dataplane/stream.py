@@ -121,16 +121,13 @@ class Stream:
 
     def _next(self) -> Push | None:
         if self._retries:
-            return None if self._unacknowledged else self._retries.pop(0)
+            if any(push.type_url != ENDPOINT for push in self._unacknowledged.values()):
+                return self._addition(ENDPOINT)  # without which a cluster is not acknowledged
+            return self._retries.pop(0)
         for type_url in ORDER:
-            busy = any(push.type_url == type_url for push in self._unacknowledged.values())
-            if not busy and ((changed := self._changed(type_url)) or self._unanswered(type_url)):
-                subscription = self._subscriptions[type_url]
-                subscription.answered = True
-                subscription.sent.update({name: entry.version for name, entry in changed.items()})
-                if type_url == CLUSTER:
-                    self._resend_endpoints(changed)
-                return Push(type_url, changed)
+            busy = self._is_busy(type_url)
+            if (addition := self._addition(type_url)) is not None:
+                return addition
             if self._held_back(type_url, busy):
                 return None
         if self._unacknowledged:
@@ -142,6 +139,20 @@ class Stream:
                     del subscription.sent[name]
                 return Push(type_url, {}, tuple(gone))
         return None
+
+    def _addition(self, type_url: str) -> Push | None:
+        """What is new of a type, once Envoy has answered to what it got of it before."""
+        if self._is_busy(type_url) or not ((changed := self._changed(type_url)) or self._unanswered(type_url)):
+            return None
+        subscription = self._subscriptions[type_url]
+        subscription.answered = True
+        subscription.sent.update({name: entry.version for name, entry in changed.items()})
+        if type_url == CLUSTER:
+            self._resend_endpoints(changed)
+        return Push(type_url, changed)
+
+    def _is_busy(self, type_url: str) -> bool:
+        return any(push.type_url == type_url for push in self._unacknowledged.values())
 
     def _resend_endpoints(self, clusters: Mapping[str, Entry]) -> None:
         """A changed cluster warms again and waits for its endpoints, although Envoy has them and does not request

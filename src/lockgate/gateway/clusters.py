@@ -49,7 +49,7 @@ def cluster(
         pool=_pool(blocks.connection_pool, mesh),
         outlier_detection=_outlier_detection(blocks.outlier_detection),
         tls=_tls(blocks.tls, host),
-        origin=host.origin,
+        origin=rule.origin if rule and blocks != NO_BLOCKS else host.origin,
     )
 
 

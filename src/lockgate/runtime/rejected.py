@@ -12,7 +12,7 @@ from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.kinds import Ingress
 from lockgate.runtime import balancer_names
 from lockgate.runtime.observed import State
-from lockgate.xds.snapshot import Source
+from lockgate.xds.snapshot import LISTENER, ROUTE, Source
 
 
 def faults(state: State) -> Iterator[Fault]:
@@ -30,7 +30,7 @@ def faults(state: State) -> Iterator[Fault]:
 def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | None:
     """The rejection that prevents a whole resource from being served, for this load balancer or for none in
     particular."""
-    whole = (each for each in rejections if not each.left_out)
+    whole = (each for each in rejections if not each.left_out and each.type_url in (LISTENER, ROUTE))
     return next((each for each in whole if each.source.balancer in ("", balancer)), None)
 
 
