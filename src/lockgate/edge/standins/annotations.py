@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from lockgate.edge.location import Place
 from lockgate.edge.standins.fields import Entries, Items, Json, Whole, written
 from lockgate.edge.standins.replaced import Replaced, replaced, text_of
-from lockgate.edge.standins.sorts import SETTING, SUBNET, Sort
+from lockgate.edge.standins.sorts import ALB_NAME, CHECKED_PATH, SETTING, SUBNET, Sort
 from lockgate.resources.field_errors import Path
 from lockgate.resources.placeholders import tokens
+
+_NOT_EMPTY: Final = (SETTING, ALB_NAME, CHECKED_PATH)
 
 
 def replaced_annotations(annotations: dict[str, Any], place: Place) -> Iterator[Replaced]:
     """Writes the new values into `annotations`, and yields the replacements."""
     for key, value in list(annotations.items()):
+        path = ("metadata", "annotations", key)
+        if value is None:
+            del annotations[key]
+            yield Replaced(path, "", None, "a string", "the API server refuses the object")
         if (text := text_of(value)) is None or (how := written(key)) is None:
             continue
-        path = ("metadata", "annotations", key)
         match how:
             case Whole(sort):
                 found, made = _whole(path, text, sort, place)
@@ -41,6 +46,8 @@ Result = tuple[list[Replaced], str | None]  # and the new text, None for no anno
 
 
 def _whole(path: Path, text: str, sort: Sort, place: Place) -> Result:
+    if not text.strip() and sort in _NOT_EMPTY:  # other empty values count as not set
+        return [Replaced(path, text, None, sort.noun, sort.production)], None
     change = replaced(path, text, sort, place)
     return ([], text) if change is None else ([change], None if change.made is None else str(change.made))
 
@@ -77,7 +84,7 @@ def _json(path: Path, text: str, sorts: Mapping[str, Sort], place: Place) -> Res
         value = json.loads(text)
     except (ValueError, RecursionError):
         # A placeholder instead of a number or of the whole text. The controller reports other faults.
-        return _whole(path, text, SETTING, place) if tokens(text.replace("#{", "")) else ([], text)
+        return _whole(path, text, SETTING, place) if tokens(text.replace("#{", "")) or not text.strip() else ([], text)
     found: list[Replaced] = []
     _strings(value, sorts, place, path, found)
     return found, json.dumps(value)

@@ -100,7 +100,7 @@ def _warning(document: Document, change: Replaced, *, stand_in: bool) -> Fault:
     values = {
         "field": _shown(change.path),
         "text": _short(change.text),
-        "problem": "a placeholder" if is_placeholder(change.text) else f"not {change.noun}",
+        "problem": _problem(change),
         "production": change.production,
     }
     if not stand_in:
@@ -110,6 +110,12 @@ def _warning(document: Document, change: Replaced, *, stand_in: bool) -> Fault:
     else:
         values["made"] = str(change.made)
     return code.at(Origin(document.key, change.path, definition=document.definition), **values)
+
+
+def _problem(change: Replaced) -> str:
+    if not change.text.strip():
+        return "empty"
+    return "a placeholder" if is_placeholder(change.text) else f"not {change.noun}"
 
 
 # --- fields ------------------------------------------------------------------------------------------------------

@@ -259,6 +259,15 @@ INGRESS_CLASS: Final = Sort(
     _always("alb"),
 )
 DURATION: Final = Sort("a duration", "the API server refuses the object", _without_tokens, _left_out)
+ALB_NAME: Final = Sort(
+    "a name of letters, digits and hyphens",
+    "the AWS Load Balancer Controller refuses the Ingress",
+    _without_tokens,
+    _slugged,
+)
+CHECKED_PATH: Final = Sort(
+    "a path", "targets answer it with 404 and count as unhealthy, or ELBv2 refuses it", _without_tokens, _left_out
+)
 SETTING: Final = Sort(
     "a value",
     "the AWS Load Balancer Controller or ELBv2 refuses it, and the load balancer is not built",
