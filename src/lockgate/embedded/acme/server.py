@@ -270,6 +270,17 @@ class AcmeServer:
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("malformed", "The request's body did not arrive in time", status=408)
+        body += message.get("body", b"")
+        if len(body) > MOST_BODY_BYTES:
+            raise Problem("malformed", "Request body is too large", status=413)
+        more = message.get("more_body", False)
+    # Looked at when all was read: a connection with a body that nobody read cannot be used again.
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
     if content_type.decode("latin-1").strip().lower() != "application/jose+json":
         raise Problem(
@@ -277,16 +288,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
             "Invalid Content-Type header on POST. Content-Type must be 'application/jose+json'",
             status=415,
         )
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem("malformed", "The request's body did not arrive in time", status=408)
-        body += message.get("body", b"")
-        if len(body) > MOST_BODY_BYTES:
-            raise Problem("malformed", "Request body is too large", status=413)
-        if not message.get("more_body", False):
-            return bytes(body)
+    return bytes(body)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
