@@ -40,8 +40,8 @@ def gateway_addresses(state: State) -> GatewayAddresses:
                 scheme, port = _SCHEMES.get(server.port.protocol.upper()), _port(service, server.port.number)
                 named = list(_named(server, gateway, routed.get((gateway.namespace, gateway.name), ())))
                 hosts.update(named)
-                exact = [host for host in named if not host.startswith("*")]
-                served = [host for host in exact if host in state.resolved] if exact else [address]
+                exact = [host for host in named if not host.startswith("*") and host in state.resolved]
+                served = exact if named else [address]
                 if scheme and port:
                     urls.update(((scheme, host, port), None) for host in served)
     ordered = sorted(urls, key=lambda each: (each[0] != "https", each[2]))

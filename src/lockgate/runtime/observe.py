@@ -102,7 +102,7 @@ def _proxy(edge: RunningEdge, node: str) -> Proxy:
         pid=envoy.pid,
         restarts=envoy.restarts,
         trouble=envoy.trouble,
-        settled=edge.ads.is_settled(node),
+        settled=edge.ads.is_settled(node) and (gateway is None or edge.istiod.current),
         rejections=edge.ads.rejections(node),
         snapshot=edge.ads.snapshot(node),
         gateway=gateway.gateway if gateway else None,

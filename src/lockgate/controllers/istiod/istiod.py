@@ -69,6 +69,7 @@ class Istiod:
         self._installer = Installer(kubernetes, self._cache)
         self._proxies: dict[str, Proxy] = {}
         self._wake = asyncio.Event()
+        self._building = False
         self.faults: tuple[Fault, ...] = ()
 
     async def run(self) -> None:
@@ -83,6 +84,11 @@ class Istiod:
         """The gateways by node ID, for status and trace: `Proxy.gateway` is the value that is served."""
         return dict(self._proxies)
 
+    @property
+    def current(self) -> bool:
+        """Whether all known changes are built, and `faults` includes theirs."""
+        return not self._building and not self._wake.is_set()
+
     def _note(self, kind: type[Resource]) -> None:
         if kind is kinds.IstioOperator:
             self._installer.wake()
@@ -94,9 +100,11 @@ class Istiod:
         while True:
             await self._wake.wait()
             await asyncio.sleep(max(self._settle, rested - time.monotonic()))
+            self._building = True
             self._wake.clear()
             began = time.monotonic()
             await self._build_all()
+            self._building = False
             rested = time.monotonic() + min(time.monotonic() - began, _LONGEST_REST)
 
     async def _build_all(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from lockgate.edge.standins.sorts import (
     ACCESS_KEY,
+    ACME_SERVER,
     ALB_NAME,
     AUTHORITY_ARN,
     BUCKET,
@@ -24,6 +25,7 @@ from lockgate.edge.standins.sorts import (
     INGRESS_CLASS,
     LOGIN_DOMAIN,
     NAME,
+    PATH,
     PREFIX_LIST,
     REDIRECT_HOST,
     REGION,
@@ -76,6 +78,7 @@ _META: Final = {"metadata.name": NAME, "metadata.namespace": NAME}
 _BACKEND: Final = ("service.name",)
 _ISSUER: Final = {
     "spec.acme.email": EMAIL,
+    "spec.acme.server": ACME_SERVER,
     "spec.acme.privateKeySecretRef.name": NAME,
     "spec.acme.solvers[].selector.dnsZones[]": HOST,
     "spec.acme.solvers[].selector.dnsNames[]": HOST,
@@ -84,7 +87,9 @@ _ISSUER: Final = {
     "spec.acme.solvers[].dns01.route53.accessKeyID": ACCESS_KEY,
     "spec.acme.solvers[].dns01.route53.role": ROLE_ARN,
     "spec.acme.solvers[].dns01.route53.accessKeyIDSecretRef.name": NAME,
+    "spec.acme.solvers[].dns01.route53.accessKeyIDSecretRef.key": NAME,
     "spec.acme.solvers[].dns01.route53.secretAccessKeySecretRef.name": NAME,
+    "spec.acme.solvers[].dns01.route53.secretAccessKeySecretRef.key": NAME,
     "spec.acme.solvers[].dns01.route53.auth.kubernetes.serviceAccountRef.name": NAME,
     "spec.ca.secretName": NAME,
 }
@@ -94,6 +99,7 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
     ("networking.k8s.io", "Ingress"): {
         "spec.ingressClassName": INGRESS_CLASS,
         "spec.rules[].host": HOST,
+        "spec.rules[].http.paths[].path": PATH,
         "spec.rules[].http.paths[].backend.service.name": NAME,
         "spec.defaultBackend.service.name": NAME,
         "spec.tls[].hosts[]": HOST,
@@ -134,14 +140,24 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
         "spec.hosts[]": HOST,
         "spec.gateways[]": NAME,
         "spec.http[].match[].gateways[]": NAME,
+        "spec.http[].match[].uri.exact": PATH,
+        "spec.http[].match[].uri.prefix": PATH,
+        "spec.http[].rewrite.uri": PATH,
+        "spec.http[].redirect.uri": PATH,
+        "spec.http[].corsPolicy.allowOrigins[].exact": HOST,
         "spec.http[].route[].destination.host": NAME,
+        "spec.http[].route[].destination.subset": NAME,
         "spec.http[].mirror.host": NAME,
         "spec.http[].timeout": DURATION,
         "spec.http[].retries.perTryTimeout": DURATION,
         "spec.http[].redirect.authority": HOST,
         **{f"spec.{kind}[].{path}": sort for kind in ("tls", "tcp") for path, sort in _L4_ROUTE.items()},
     },
-    ("networking.istio.io", "DestinationRule"): {"spec.host": NAME},
+    ("networking.istio.io", "DestinationRule"): {
+        "spec.host": NAME,
+        "spec.subsets[].name": NAME,
+        "spec.subsets[].labels.*": NAME,
+    },
     ("networking.istio.io", "ServiceEntry"): {"spec.hosts[]": HOST},
     ("cert-manager.io", "Issuer"): _ISSUER,
     ("cert-manager.io", "ClusterIssuer"): _ISSUER,
@@ -242,7 +258,7 @@ def fields_of(group: str, kind: str) -> Fields:
 
 def _fields(own: Mapping[str, Sort]) -> Fields:
     paths = tuple((tuple(path.replace("[]", ".[]").split(".")), sort) for path, sort in {**_META, **own}.items())
-    return Fields(paths, all(sort in (NAME, HOST, DURATION) for _, sort in paths))
+    return Fields(paths, all(sort in (NAME, HOST, DURATION, PATH) for _, sort in paths))
 
 
 _NAMED: Final = _fields({})

@@ -60,8 +60,20 @@ def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports)
 
 
 def _stand_in(manifest: JsonObject, path: Path, ports: Ports) -> str | int | None:
-    if path[-2:] != ("port", "number"):
-        return _OTHERS.get(str(path[-1]))
+    match path:
+        case ("spec", "servers", _, "port", ("protocol" | "number") as field):
+            port, protocol = (443, "HTTPS") if _at(manifest, (*path[:3], "tls", "mode")) else (_PORT, "HTTP")
+            return port if field == "number" else protocol
+        case ("spec", "servers", _, "tls", "mode"):
+            return "SIMPLE"
+        case (*_, "port", "number"):
+            return _port(manifest, path, ports)
+        case (*_, last):
+            return _OTHERS.get(str(last))
+    return None
+
+
+def _port(manifest: JsonObject, path: Path, ports: Ports) -> int:
     leads = _at(manifest, path[:-2])  # a backend's Service, or a route's destination
     host = str(leads.get("name") or leads.get("host") or "") if isinstance(leads, dict) else ""
     name, _, rest = host.partition(".")

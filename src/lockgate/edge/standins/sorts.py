@@ -56,6 +56,15 @@ def _host(text: str, _place: Place) -> str:
     return substitute(namespace, slug) + slash + substitute(host, lambda token: _label(token, host)).lower()
 
 
+def _path(text: str, _place: Place) -> str:
+    """``/`` for a placeholder alone, otherwise each token becomes a word: ``/api/<version>`` is ``/api/version``."""
+    return "/" if any(token.end - token.start == len(text) for token in tokens(text)) else substitute(text, slug)
+
+
+# Parts of real paths that look like placeholders: OData's ``/$metadata``, OpenAPI's ``/users/{id}``.
+_LITERAL: Final = re.compile(r"\$[a-z]\w*|(?<![{$#])\{[\w .-]+\}(?!\})")
+
+
 def _label(token: Token, host: str) -> str:
     dotted = ".".join(filter(None, (re.sub(r"[^a-z0-9-]+", "-", part).strip("-") for part in _words(token).split("."))))
     name = dotted or "placeholder"
@@ -264,6 +273,13 @@ ALB_NAME: Final = Sort(
     "the AWS Load Balancer Controller refuses the Ingress",
     _without_tokens,
     _slugged,
+)
+PATH: Final = Sort("a path", "no request has it", lambda text: _without_tokens(_LITERAL.sub("", text)), _path)
+ACME_SERVER: Final = Sort(
+    "the URL of an ACME server",
+    "cert-manager cannot reach it, and the issuer is never ready",
+    lambda text: not text or _without_tokens(text),
+    _always("https://acme-v02.api.letsencrypt.org/directory"),
 )
 CHECKED_PATH: Final = Sort(
     "a path", "targets answer it with 404 and count as unhealthy, or ELBv2 refuses it", _without_tokens, _left_out
