@@ -94,7 +94,7 @@ def test_the_status_of_an_order_follows_its_authorizations(states: list[Any], la
         Authorization(str(index), "a", "x.example", False, NOW + timedelta(days=1), Challenge("c", "t"), status)
         for index, status in enumerate(states)
     )
-    order = Order("o", "a", ("x.example",), authorizations, NOW + timedelta(days=7), "classic")
+    order = Order("o", "a", ("x.example",), authorizations, NOW + timedelta(days=7), "classic", NOW)
     now = NOW + timedelta(days=2) if late else NOW
     status = order.status_at(now)
     if late or set(states) - {"pending", "valid"}:

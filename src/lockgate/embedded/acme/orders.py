@@ -55,6 +55,7 @@ class Orders:
             authorizations=tuple(self._authorization(account, name, now) for name in names),
             expires=now + ORDER_LIFETIME,
             profile=profile,
+            asked_for=now,
             not_before=not_before,
             not_after=not_after,
             replaces=replaced.renewal_id if replaced else None,
@@ -283,6 +284,7 @@ class Orders:
         if order is None or order.account != request.caller.id:
             # Do not disclose whether another account has such an order.
             raise Problem("malformed", "No order found for this account", status=404)
+        order.asked_for = self.now()
         return order
 
     def _own_authorization(self, request: Request, identifier: str) -> Authorization:

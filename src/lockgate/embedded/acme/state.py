@@ -1,4 +1,4 @@
-"""The CA's state: accounts, and the last `ORDERS_KEPT` orders with their authorizations and certificates.
+"""The CA's state: accounts, orders with their authorizations, and certificates. Old ones are forgotten.
 
 It is in memory, for one run of the edge.
 
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 from cryptography import x509
@@ -27,7 +28,9 @@ AuthorizationStatus: TypeAlias = Literal["pending", "valid", "invalid", "deactiv
 OrderStatus: TypeAlias = Literal["pending", "ready", "processing", "valid", "invalid"]
 
 
-ORDERS_KEPT: Final = 300
+ORDERS_KEPT: Final = 100
+ORDERS_IN_USE: Final = timedelta(minutes=2)  # after a client asked for one
+CERTIFICATES_KEPT: Final = 1000
 
 
 @dataclass(slots=True)
@@ -80,12 +83,16 @@ class Order:
     authorizations: tuple[Authorization, ...]
     expires: datetime
     profile: str
+    asked_for: datetime  # the last time
     not_before: datetime | None = None
     not_after: datetime | None = None
     replaces: str | None = None
     certificate: str | None = None
     error: dict[str, Any] | None = None
     issuing: bool = False
+
+    def is_done(self, now: datetime) -> bool:
+        return self.status_at(now) in ("valid", "invalid")
 
     def status_at(self, now: datetime) -> OrderStatus:
         if self.certificate is not None:
@@ -145,8 +152,12 @@ class State:
     def add_order(self, order: Order) -> None:
         self.orders[order.id] = order
         self._uses.update(each.id for each in order.authorizations)
-        while len(self.orders) > ORDERS_KEPT:
-            self._forget(next(iter(self.orders.values())))
+        surplus = len(self.orders) - ORDERS_KEPT
+        if surplus > 0:
+            now = order.asked_for
+            old = (each for each in self.orders.values() if each.is_done(now) and now - each.asked_for > ORDERS_IN_USE)
+            for each in list(islice(old, surplus)):
+                self._forget(each)
 
     def _forget(self, order: Order) -> None:
         """Removes an old order, and what only it references."""
@@ -157,8 +168,6 @@ class State:
                 del self._uses[each.id], self.authorizations[each.id]
                 if self._by_name.get((each.account, each.name)) is each:
                     del self._by_name[each.account, each.name]
-        if order.certificate is not None:
-            del self.by_renewal_id[self.certificates.pop(order.certificate).renewal_id]
 
     def add_authorization(self, authorization: Authorization) -> None:
         self.authorizations[authorization.id] = authorization
@@ -170,3 +179,6 @@ class State:
     def add_certificate(self, issued: Issued) -> None:
         self.certificates[issued.id] = issued
         self.by_renewal_id[issued.renewal_id] = issued
+        while len(self.certificates) > CERTIFICATES_KEPT:
+            oldest = self.certificates.pop(next(iter(self.certificates)))
+            del self.by_renewal_id[oldest.renewal_id]
