@@ -15,7 +15,8 @@ from lockgate.certificates.authority import Authority
 from lockgate.certificates.keys import encode_key, load_key
 from lockgate.certificates.request import content, request_manifest, signing_request
 from lockgate.certificates.secret import Material, target
-from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,13 +52,13 @@ def authority() -> Authority:
     )
 
 
-def certificate(spec: JsonObject | None = None, status: JsonObject | None = None, **metadata: Any) -> Certificate:
+def certificate(spec: JsonObject | None = None, status: JsonObject | None = None, **metadata: Any) -> cm.Certificate:
     wanted = {
         "secretName": "a-tls",
         "dnsNames": ["a.example.com", "www.a.example.com"],
         "issuerRef": {"name": "le", "kind": "ClusterIssuer"},
     }
-    return Certificate.model_validate(
+    return cm.Certificate.model_validate(
         {
             "apiVersion": "cert-manager.io/v1",
             "kind": "Certificate",
@@ -69,13 +70,13 @@ def certificate(spec: JsonObject | None = None, status: JsonObject | None = None
 
 
 def request(
-    of: Certificate, *, revision: int = 1, key_name: str = "key", status: JsonObject | None = None
-) -> CertificateRequest:
+    of: cm.Certificate, *, revision: int = 1, key_name: str = "key", status: JsonObject | None = None
+) -> cm.CertificateRequest:
     manifest = request_manifest(of, signing_request(of.spec, load_key(key(key_name))), revision, "a-xxxxx")
-    return CertificateRequest.model_validate({**manifest, "status": status or {}})
+    return cm.CertificateRequest.model_validate({**manifest, "status": status or {}})
 
 
-def chain(of: Certificate, *, key_name: str = "key", lifetime: timedelta = timedelta(hours=2160)) -> bytes:
+def chain(of: cm.Certificate, *, key_name: str = "key", lifetime: timedelta = timedelta(hours=2160)) -> bytes:
     return (
         authority()
         .issue(
@@ -89,9 +90,9 @@ def chain(of: Certificate, *, key_name: str = "key", lifetime: timedelta = timed
     )
 
 
-def secret(of: Certificate, **kinds: Any) -> Secret:
+def secret(of: cm.Certificate, **kinds: Any) -> core.Secret:
     """The Secret as it is after `of` was issued."""
-    return Secret.model_validate(target(of, Material(chain(of, **kinds), key(kinds.get("key_name", "key")))))
+    return core.Secret.model_validate(target(of, Material(chain(of, **kinds), key(kinds.get("key_name", "key")))))
 
 
 def encoded(data: bytes) -> str:

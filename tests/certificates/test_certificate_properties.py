@@ -14,7 +14,7 @@ from lockgate.certificates.issuance import Request, Rest, Seen, decide
 from lockgate.certificates.names import _fnv, challenge_name, order_name, request_name
 from lockgate.certificates.request import certificate_mismatches, load_chain, request_mismatches
 from lockgate.certificates.times import go_duration, parse_duration
-from lockgate.resources.kinds import OrderSpec
+from lockgate.resources import cert_manager as cm
 
 LABEL = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 NAME = st.builds(
@@ -90,7 +90,7 @@ def test_back_off_never_shrinks_and_never_exceeds_its_limit(failures: int) -> No
 def test_names_are_short_enough_and_stable(label: str, revision: int, times: int) -> None:
     name = request_name(label * times, revision)
     assert len(name) <= 253
-    spec = OrderSpec.model_validate({"request": "", "issuerRef": {"name": "x"}, "dnsNames": [f"{label}.example"]})
+    spec = cm.OrderSpec.model_validate({"request": "", "issuerRef": {"name": "x"}, "dnsNames": [f"{label}.example"]})
     order = order_name(name, spec)
     assert order == order_name(name, spec)
     assert len(order) <= 63

@@ -11,12 +11,13 @@ from lockgate.certificates import backoff, policy, solvers
 from lockgate.certificates.ingress_shim import BadConfig, shim
 from lockgate.certificates.request import load_chain
 from lockgate.certificates.times import go_duration, parse_duration, write_time
-from lockgate.resources.kinds import Certificate, CertificateRequest, Ingress, Secret, Solver
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, networking
 
 
 @pytest.mark.parametrize("row", table("solvers"), ids=lambda row: row["name"])
 def test_solvers(row: dict[str, Any]) -> None:
-    choices = [Solver.model_validate(each) for each in row["solvers"]]
+    choices = [cm.Solver.model_validate(each) for each in row["solvers"]]
     for name, expected in row["picks"].items():
         chosen = solvers.pick(
             choices,
@@ -65,7 +66,7 @@ def test_policy(row: dict[str, Any]) -> None:
         assert ready.message == row["ready_message"]
 
 
-def _secret(issued: Certificate, row: dict[str, Any]) -> Secret | None:
+def _secret(issued: cm.Certificate, row: dict[str, Any]) -> core.Secret | None:
     change = row.get("secret", {})
     if change is None:
         return None
@@ -79,7 +80,7 @@ def _secret(issued: Certificate, row: dict[str, Any]) -> Secret | None:
     return found.model_copy(update={"data": data, "metadata": metadata})
 
 
-def _request(issued: Certificate, row: dict[str, Any]) -> CertificateRequest | None:
+def _request(issued: cm.Certificate, row: dict[str, Any]) -> cm.CertificateRequest | None:
     change = row.get("request", {})
     if change is None:
         return None
@@ -96,7 +97,9 @@ def _agrees(message: str, wanted: str) -> bool:
 @pytest.mark.parametrize("row", table("ingress_shim"), ids=lambda row: row["name"])
 def test_ingress_shim(row: dict[str, Any]) -> None:
     metadata = {"name": "web", "namespace": "shop", "uid": "u", "annotations": row["annotations"]}
-    ingress = Ingress.model_validate({"metadata": metadata | row.get("metadata", {}), "spec": {"tls": row["tls"]}})
+    ingress = networking.Ingress.model_validate(
+        {"metadata": metadata | row.get("metadata", {}), "spec": {"tls": row["tls"]}}
+    )
     there = [
         certificate(
             {"secretName": name, **each["spec"]},

@@ -29,7 +29,8 @@ from lockgate.certificates.keys import KeySpec
 from lockgate.certificates.request import owner_reference
 from lockgate.certificates.secret import next_key
 from lockgate.certificates.times import write_time
-from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 
 ISSUING = {
     "type": "Issuing",
@@ -40,17 +41,17 @@ ISSUING = {
 }
 
 
-def issuing(spec: dict[str, Any] | None = None, **status: Any) -> Certificate:
+def issuing(spec: dict[str, Any] | None = None, **status: Any) -> cm.Certificate:
     return certificate(spec, {"conditions": [ISSUING], "nextPrivateKeySecretName": "a-xxxxx", **status})
 
 
-def next_secret(of: Certificate, name: str = "a-xxxxx", key_name: str = "key") -> Secret:
+def next_secret(of: cm.Certificate, name: str = "a-xxxxx", key_name: str = "key") -> core.Secret:
     manifest = next_key(of, key(key_name), owner_reference(of))
     manifest["metadata"]["name"] = name
-    return Secret.model_validate(manifest)
+    return core.Secret.model_validate(manifest)
 
 
-def looks(of: Certificate, **seen: Any) -> Seen:
+def looks(of: cm.Certificate, **seen: Any) -> Seen:
     return Seen(**{"certificate": of, "secret": None, "next_keys": (), "requests": (), "now": START, **seen})
 
 
@@ -80,7 +81,7 @@ def test_the_happy_path_step_by_step() -> None:
     assert "ca.crt" not in done.secret["data"]
 
     finished = certificate(status={"revision": 1, "conditions": []})
-    stored = Secret.model_validate(done.secret)
+    stored = core.Secret.model_validate(done.secret)
     assert decide(looks(finished, secret=stored, next_keys=keys, requests=(issued,))) == DropKeys(("a-xxxxx",))
     rest = decide(looks(finished, secret=stored, requests=(issued,)))
     assert rest == Rest(START + timedelta(days=60))
@@ -213,7 +214,7 @@ def test_outputs_that_are_asked_for_later_are_added_without_issuing() -> None:
     )
     act = decide(looks(good, secret=secret(certificate()), requests=(request(good),)))
     assert isinstance(act, Restore)
-    stored = Secret.model_validate(act.secret).decoded
+    stored = core.Secret.model_validate(act.secret).decoded
     assert stored["tls.key"].startswith(b"-----BEGIN PRIVATE KEY-----")
     assert stored["tls-combined.pem"] == stored["tls.key"] + b"\n" + stored["tls.crt"]
     assert stored["key.der"][:1] == b"\x30"
@@ -232,7 +233,7 @@ def test_one_of_two_certificates_with_one_secret_keeps_still() -> None:
 
 def test_a_conditions_time_moves_with_its_status_alone() -> None:
     def conditions(of: list[Any]) -> Any:
-        return CertificateRequest.model_validate(
+        return cm.CertificateRequest.model_validate(
             {"spec": {"issuerRef": {"name": "x"}, "request": ""}, "status": {"conditions": of}}
         ).status.conditions
 

@@ -19,7 +19,7 @@ from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
 from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Event, Ingress, Node, Service, TargetGroupBinding
+from lockgate.resources import core, elbv2, networking
 from lockgate.resources.model import JsonObject, Resource
 
 REGION = "ap-northeast-2"
@@ -62,9 +62,9 @@ class Lab:
         queues = (self.controller._groups, self.controller._binding_names)
         cluster = self.controller._cluster
         mirrors: tuple[tuple[type[Resource], Mapping[tuple[str, str], Resource]], ...] = (
-            (Ingress, cluster.ingresses),
-            (Service, cluster.services),
-            (TargetGroupBinding, cluster.bindings),
+            (networking.Ingress, cluster.ingresses),
+            (core.Service, cluster.services),
+            (elbv2.TargetGroupBinding, cluster.bindings),
         )
 
         async def idle() -> bool:
@@ -101,7 +101,7 @@ class Lab:
         """The load balancer's host name in an Ingress's status, once it is there."""
 
         async def hostname() -> str:
-            found = await self.store.get(Ingress, name, namespace)
+            found = await self.store.get(networking.Ingress, name, namespace)
             entries = found.status.load_balancer.ingress
             return entries[0].hostname if entries else ""
 
@@ -111,26 +111,26 @@ class Lab:
 
     async def gone(self, name: str, namespace: str = "default") -> None:
         async def is_gone() -> bool:
-            return all(i.name != name or i.namespace != namespace for i in await self.store.list(Ingress))
+            return all(i.name != name or i.namespace != namespace for i in await self.store.list(networking.Ingress))
 
         await self.until(is_gone, f"{name} gone")
 
-    async def event(self, reason: str, holding: str = "", *, count: int = 1) -> Event:
-        async def found() -> Event | None:
-            for event in await self.store.list(Event):
+    async def event(self, reason: str, holding: str = "", *, count: int = 1) -> core.Event:
+        async def found() -> core.Event | None:
+            for event in await self.store.list(core.Event):
                 if event.reason == reason and holding in event.message and event.count >= count:
                     return event
             return None
 
         answer = await self.until(found, f"event {reason} {holding}")
-        assert isinstance(answer, Event)
+        assert isinstance(answer, core.Event)
         return answer
 
     async def another_pass(self, name: str, namespace: str = "default") -> None:
         """Have the group of an Ingress looked at once more, and wait for the end of it."""
         before = await self.successes(name, namespace)
         stamp = {"metadata": {"annotations": {"note": str(before)}}}
-        await self.store.patch(Ingress, name, namespace, stamp)
+        await self.store.patch(networking.Ingress, name, namespace, stamp)
 
         async def looked_at() -> bool:
             return await self.successes(name, namespace) > before
@@ -141,7 +141,7 @@ class Lab:
         """Have the group looked at once more where it cannot succeed: until what it has was read again."""
         reads = self.reads
         stamp = {"metadata": {"annotations": {"note": str(reads)}}}
-        await self.store.patch(Ingress, name, namespace, stamp)
+        await self.store.patch(networking.Ingress, name, namespace, stamp)
 
         async def looked_at() -> bool:
             return self.reads > reads
@@ -151,7 +151,7 @@ class Lab:
     async def successes(self, name: str, namespace: str = "default") -> int:
         return sum(
             event.count
-            for event in await self.store.list(Event, namespace)
+            for event in await self.store.list(core.Event, namespace)
             if event.reason == "SuccessfullyReconciled"
             and (event.involved_object.kind, event.involved_object.name) == ("Ingress", name)
         )
@@ -233,7 +233,7 @@ async def lab(*manifests: JsonObject, settings: Settings | None = None) -> Async
 async def add_node(store: Store, name: str, instance: str, zone: str, **metadata: Any) -> None:
     spec = {"providerID": f"aws:///{zone}/{instance}"}
     await store.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, **metadata}, "spec": spec})
-    await store.patch_status(Node, name, "", {"conditions": [{"type": "Ready", "status": "True"}]})
+    await store.patch_status(core.Node, name, "", {"conditions": [{"type": "Ready", "status": "True"}]})
 
 
 def ingress(

@@ -25,7 +25,8 @@ from lockgate.embedded.aws.api import AwsApi
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
-from lockgate.resources.kinds import Certificate, CertificateRequest, Challenge, Event, Issuer, Namespace, Order, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, Resource
 
@@ -85,11 +86,11 @@ class Lab:
 
         return await self.until(look, f"{kind.__name__} {namespace}/{name} {type_}={reason}")
 
-    async def ready(self, name: str, namespace: str = "istio-system") -> Certificate:
+    async def ready(self, name: str, namespace: str = "istio-system") -> cm.Certificate:
         """The Certificate, once it is ready and no issuance is under way."""
 
-        async def look() -> Certificate | None:
-            found = await self.store.get(Certificate, name, namespace)
+        async def look() -> cm.Certificate | None:
+            found = await self.store.get(cm.Certificate, name, namespace)
             held = condition(found.status.conditions, "Ready")
             under_way = condition(found.status.conditions, "Issuing")
             if held is None or held.status != "True" or under_way or found.status.next_private_key_secret_name:
@@ -98,9 +99,9 @@ class Lab:
 
         return await self.until(look, f"Certificate {namespace}/{name} ready")
 
-    async def event(self, reason: str, text: str = "") -> Event:
-        async def look() -> Event | None:
-            for each in await self.store.list(Event):
+    async def event(self, reason: str, text: str = "") -> core.Event:
+        async def look() -> core.Event | None:
+            for each in await self.store.list(core.Event):
                 if each.reason == reason and text in each.message:
                     return each
             return None
@@ -111,7 +112,7 @@ class Lab:
         """(component, type, reason, message) in the order in which they were written."""
         found = [
             each
-            for each in await self.store.list(Event)
+            for each in await self.store.list(core.Event)
             if (each.involved_object.kind, each.involved_object.name) == (kind, name)
         ]
         found.sort(key=lambda each: int(each.metadata.resource_version))
@@ -120,9 +121,15 @@ class Lab:
     async def story(self) -> str:
         lines = [
             f"{each.type} {each.involved_object.kind}/{each.involved_object.name} {each.reason}: {each.message}"
-            for each in sorted(await self.store.list(Event), key=lambda each: int(each.metadata.resource_version))
+            for each in sorted(await self.store.list(core.Event), key=lambda each: int(each.metadata.resource_version))
         ]
-        for kind in (Certificate, CertificateRequest, Order, Challenge, Issuer):
+        for kind in (
+            cm.Certificate,
+            cm.CertificateRequest,
+            cm.Order,
+            cm.Challenge,
+            cm.Issuer,
+        ):
             lines += [f"{each.key}: {getattr(each, 'status', None)}" for each in await self.store.list(kind)]
         return "\n".join(lines)
 
@@ -252,4 +259,4 @@ ROUTE53_SECRET = yaml.safe_dump(
     }
 )
 
-__all__ = ["Lab", "Namespace", "Secret", "run_lab"]
+__all__ = ["Lab", "run_lab"]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from aws_load_balancer_lab import CERTIFICATE, INSTANCE, Lab, add_node, ingress, lab, service
 
-from lockgate.resources.kinds import Ingress, Node, Service, TargetGroupBinding
+from lockgate.resources import core, elbv2, networking
 from lockgate.resources.model import JsonObject
 
 GUIDE: JsonObject = yaml.safe_load((Path(__file__).parent.parent / "cases/ingress/guide.yaml").read_text())
@@ -48,10 +48,10 @@ def test_the_guides_ingress_becomes_a_load_balancer() -> None:
                 return await there.targets(group["TargetGroupArn"])
 
             assert await there.until(registered) == [(INSTANCE, 30443)]
-            [binding] = await there.store.list(TargetGroupBinding)
+            [binding] = await there.store.list(elbv2.TargetGroupBinding)
             assert binding.spec.target_group_arn == group["TargetGroupArn"]
             assert binding.name == group["TargetGroupName"]
-            status = (await there.store.get(Ingress, "edge-alb", "edge")).status.load_balancer.ingress[0]
+            status = (await there.store.get(networking.Ingress, "edge-alb", "edge")).status.load_balancer.ingress[0]
             assert [port.port for port in status.ports] == [80, 443]
 
     asyncio.run(run())
@@ -127,7 +127,7 @@ def test_deletion_takes_everything_away_in_order_and_nothing_else() -> None:
             )
             await there.quiet()
             there.writes.clear()
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             assert [op for op in operations(there) if op.startswith("de")] == [
                 "delete_load_balancer",
@@ -140,7 +140,7 @@ def test_deletion_takes_everything_away_in_order_and_nothing_else() -> None:
             assert [group["TargetGroupArn"] for group in await there.target_groups()] == [
                 foreign["TargetGroups"][0]["TargetGroupArn"]
             ]
-            assert await there.store.list(TargetGroupBinding) == []
+            assert await there.store.list(elbv2.TargetGroupBinding) == []
             groups = await there.aws.list("ec2", "describe_security_groups", "SecurityGroups")
             assert not [group for group in groups if group["GroupName"].startswith("k8s-")]
 
@@ -153,7 +153,7 @@ def test_a_member_that_leaves_removes_only_its_own_rules() -> None:
         two = ingress("two", ("/b", "web", 80), group__name="shared")
         async with lab(service("web", 80), one, two) as there:
             assert await there.served("one") == await there.served("two")
-            await there.store.delete(Ingress, "one", "default")
+            await there.store.delete(networking.Ingress, "one", "default")
             await there.gone("one")
             [listener] = await there.listeners()
             values = [rule["Conditions"][0]["PathPatternConfig"]["Values"] for rule in listener["Rules"]]
@@ -174,13 +174,13 @@ def test_a_fault_is_reported_on_every_member_and_keeps_serving_the_last_state() 
             await there.quiet()
             there.writes.clear()
             bad = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing\n"}}}
-            await there.store.patch(Ingress, "two", "default", bad)
+            await there.store.patch(networking.Ingress, "two", "default", bad)
             event = await there.event("FailedBuildModel", "unknown scheme: internet-facing\n")
             assert event.type == "Warning"
             assert event.message == "Failed build model due to unknown scheme: internet-facing\n"
             assert there.writes == []
             fixed = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}}
-            await there.store.patch(Ingress, "two", "default", fixed)
+            await there.store.patch(networking.Ingress, "two", "default", fixed)
             await there.another_pass("two")
             assert len(await there.listeners()) == 1
 
@@ -207,7 +207,7 @@ def test_another_scheme_is_another_load_balancer() -> None:
         async with lab(service("web", 80), web) as there:
             before = await there.served("web")
             facing = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing"}}}
-            await there.store.patch(Ingress, "web", "default", facing)
+            await there.store.patch(networking.Ingress, "web", "default", facing)
 
             async def moved() -> bool:
                 return await there.served("web") != before
@@ -226,12 +226,12 @@ def test_a_protected_load_balancer_keeps_its_ingress() -> None:
             await there.served("web")
             await there.quiet()
             there.writes.clear()
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.another_look("web")
             assert len(await there.listeners()) == 1
             assert there.writes == []
             free = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/load-balancer-attributes": ""}}}
-            await there.store.patch(Ingress, "web", "default", free)
+            await there.store.patch(networking.Ingress, "web", "default", free)
             await there.gone("web")
 
     asyncio.run(run())
@@ -252,13 +252,15 @@ def test_targets_follow_nodes_and_services() -> None:
                 return await there.targets(arn) == [(INSTANCE, port), ("i-0fedcba9876543210", port)]
 
             await there.until(both)
-            await there.store.patch_status(Node, "node-1", "", {"conditions": [{"type": "Ready", "status": "False"}]})
+            await there.store.patch_status(
+                core.Node, "node-1", "", {"conditions": [{"type": "Ready", "status": "False"}]}
+            )
 
             async def second() -> bool:
                 return await _registered(there, arn) == [("i-0fedcba9876543210", port)]
 
             await there.until(second)
-            await there.store.delete(Service, "web", "default")
+            await there.store.delete(core.Service, "web", "default")
             await there.event("BackendNotFound", 'backend not found: Service "web" not found')
 
             async def none() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from aws_load_balancer_lab import Lab, ingress, lab, service
 
 from lockgate.controllers.aws import AwsError
-from lockgate.resources.kinds import Ingress
+from lockgate.resources import networking
 
 PREFIX = "alb.ingress.kubernetes.io/"
 
@@ -18,7 +18,7 @@ async def annotate(there: Lab, **settings: str | None) -> None:
     changed = {PREFIX + key.replace("__", ".").replace("_", "-"): value for key, value in settings.items()}
     await there.quiet()
     there.writes.clear()
-    await there.store.patch(Ingress, "web", "default", {"metadata": {"annotations": changed}})
+    await there.store.patch(networking.Ingress, "web", "default", {"metadata": {"annotations": changed}})
     await there.quiet()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_load_balancer_lab import INSTANCE, Lab, add_node, ingress, lab, service
 
-from lockgate.resources.kinds import ConfigMap, Ingress, Pod, TargetGroupBinding
+from lockgate.resources import core, elbv2, networking
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 
@@ -60,12 +60,12 @@ def test_a_users_own_binding() -> None:
             await there.store.create(binding("own", arn, "web", 80))
             await until_registered(there, arn, [(INSTANCE, 30080)])
             await there.quiet()
-            own = await there.store.get(TargetGroupBinding, "own", "default")
+            own = await there.store.get(elbv2.TargetGroupBinding, "own", "default")
             assert (own.spec.target_type, own.spec.vpc_id) == ("instance", there.vpc_id)
             assert own.status.observed_generation == own.metadata.generation
             event = await there.event("SuccessfullyReconciled")
             assert event.involved_object.name == "own"
-            await there.store.delete(TargetGroupBinding, "own", "default")
+            await there.store.delete(elbv2.TargetGroupBinding, "own", "default")
             await until_registered(there, arn, [])
             assert [item["TargetGroupArn"] for item in await there.target_groups()] == [arn], "not ours to delete"
 
@@ -92,7 +92,7 @@ def test_a_binding_that_contradicts_its_target_group_registers_nothing() -> None
                 await there.store.create(binding(name, arn, "web", 80, **spec))
                 event = await there.event("FailedReconcile", said)
                 assert event.involved_object.name == name
-                await there.store.delete(TargetGroupBinding, name, "default")
+                await there.store.delete(elbv2.TargetGroupBinding, name, "default")
                 await there.quiet()
             assert await there.targets(arn) == []
 
@@ -107,10 +107,10 @@ def test_a_binding_to_nothing_is_reported_and_tried_again() -> None:
             await there.store.create(binding("own", arn, "web", 80, targetType="instance"))
             event = await there.event("FailedReconcile", "TargetGroupNotFound", count=2)
             assert event.involved_object.kind == "TargetGroupBinding"
-            await there.store.delete(TargetGroupBinding, "own", "default")
+            await there.store.delete(elbv2.TargetGroupBinding, "own", "default")
 
             async def gone() -> bool:
-                return await there.store.list(TargetGroupBinding) == []
+                return await there.store.list(elbv2.TargetGroupBinding) == []
 
             await there.until(gone)
 
@@ -125,9 +125,9 @@ def test_a_clean_up_that_fails_is_reported_and_tried_again() -> None:
             await until_registered(there, arn, [(INSTANCE, 30080)])
             await there.quiet()
             there.refuse("deregister_targets", "Throttling", "Rate exceeded")
-            await there.store.delete(TargetGroupBinding, "own", "default")
+            await there.store.delete(elbv2.TargetGroupBinding, "own", "default")
             await there.event("FailedCleanup", "api error Throttling: Rate exceeded", count=2)
-            own = await there.store.get(TargetGroupBinding, "own", "default")
+            own = await there.store.get(elbv2.TargetGroupBinding, "own", "default")
             ready = condition(own.status.conditions, "Ready")
             assert ready is not None
             assert (ready.status, ready.reason) == ("False", "FailedCleanup")
@@ -135,7 +135,7 @@ def test_a_clean_up_that_fails_is_reported_and_tried_again() -> None:
             await until_registered(there, arn, [])
 
             async def gone() -> bool:
-                return await there.store.list(TargetGroupBinding) == []
+                return await there.store.list(elbv2.TargetGroupBinding) == []
 
             await there.until(gone)
 
@@ -153,13 +153,13 @@ def test_a_shared_target_group_keeps_the_targets_of_others() -> None:
             await there.store.create(binding("shared", arn, "web", 80, multiClusterTargetGroup=True))
             both = [(INSTANCE, 30080), ("i-0fedcba9876543210", 31000)]
             await until_registered(there, arn, both)
-            remembered = await there.store.get(ConfigMap, "aws-lbc-targets-shared", "default")
+            remembered = await there.store.get(core.ConfigMap, "aws-lbc-targets-shared", "default")
             assert remembered.data["targets"] == f"{INSTANCE}:30080"
             await there.quiet()
-            await there.store.delete(TargetGroupBinding, "shared", "default")
+            await there.store.delete(elbv2.TargetGroupBinding, "shared", "default")
             await until_registered(there, arn, [("i-0fedcba9876543210", 31000)])
             await there.quiet()
-            assert await there.store.list(ConfigMap) == []
+            assert await there.store.list(core.ConfigMap) == []
 
     asyncio.run(run())
 
@@ -183,7 +183,7 @@ def test_a_gated_pod_is_ready_when_its_target_is_healthy() -> None:
             }
             await there.store.create(pod)
             ready = {"conditions": [{"type": "ContainersReady", "status": "True"}]}
-            await there.store.patch_status(Pod, "web-0", "default", ready)
+            await there.store.patch_status(core.Pod, "web-0", "default", ready)
             endpoint = {
                 "addresses": ["172.31.5.5"],
                 "conditions": {"ready": False},
@@ -208,11 +208,11 @@ def test_a_gated_pod_is_ready_when_its_target_is_healthy() -> None:
             await there.quiet()
 
             async def state() -> tuple[str, str]:
-                found = condition((await there.store.get(Pod, "web-0", "default")).status.conditions, gate)
+                found = condition((await there.store.get(core.Pod, "web-0", "default")).status.conditions, gate)
                 return (found.status, found.message) if found else ("", "")
 
             assert await state() == ("False", "Target registration is in progress")
-            assert condition((await there.store.get(Pod, "web-0", "default")).status.conditions, "ContainersReady")
+            assert condition((await there.store.get(core.Pod, "web-0", "default")).status.conditions, "ContainersReady")
             await there.api.report_target_health(arn, "172.31.5.5", 8080, "healthy")
             there.look_at_bindings()
 
@@ -246,7 +246,7 @@ def test_nodes_admit_the_load_balancers_with_one_port_range() -> None:
                 ]
 
             assert await ranges() == [(30021, 30080)]
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             assert await ranges() == []
 

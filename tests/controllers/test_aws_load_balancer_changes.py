@@ -12,7 +12,7 @@ from lockgate.controllers.aws_load_balancer.inventory import Inventory
 from lockgate.ingress.flags import read_arguments
 from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Ingress, IngressClass, Secret, Service
+from lockgate.resources import core, networking
 
 PREFIX = "alb.ingress.kubernetes.io/"
 
@@ -21,7 +21,7 @@ async def annotate(there: Lab, name: str, **settings: str | None) -> None:
     """Change annotations and wait for the pass that follows."""
     before = await there.successes(name)
     written = {PREFIX + key.replace("__", ".").replace("_", "-"): value for key, value in settings.items()}
-    await there.store.patch(Ingress, name, "default", {"metadata": {"annotations": written}})
+    await there.store.patch(networking.Ingress, name, "default", {"metadata": {"annotations": written}})
 
     async def done() -> bool:
         return await there.successes(name) > before
@@ -33,7 +33,7 @@ async def annotate(there: Lab, name: str, **settings: str | None) -> None:
 async def repath(there: Lab, name: str, *backends: tuple[str, str, int | str]) -> None:
     before = await there.successes(name)
     spec = ingress(name, *backends)["spec"]
-    await there.store.patch(Ingress, name, "default", {"spec": spec})
+    await there.store.patch(networking.Ingress, name, "default", {"spec": spec})
 
     async def done() -> bool:
         return await there.successes(name) > before
@@ -101,7 +101,7 @@ def test_a_restarted_controller_finds_its_resources() -> None:
             await there.another_pass("web")
             await there.quiet()
             assert there.writes == []
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             assert await there.target_groups() == []
 
@@ -195,7 +195,7 @@ def test_ports_come_and_go() -> None:
             await annotate(there, "web", listen_ports='[{"HTTPS": 443}]', certificate_arn=other)
             [https] = await there.listeners()
             assert https["Port"] == 443
-            status = (await there.store.get(Ingress, "web", "default")).status.load_balancer.ingress[0]
+            status = (await there.store.get(networking.Ingress, "web", "default")).status.load_balancer.ingress[0]
             assert [port.port for port in status.ports] == [443]
 
     asyncio.run(run())
@@ -242,7 +242,7 @@ def test_a_certificate_is_requested_from_acm_and_deleted_with_its_ingress() -> N
             there.writes.clear()
             await there.another_pass("web")
             assert there.writes == []
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             assert await there.aws.list("acm", "list_certificates", "CertificateSummaryList") == []
             assert await records() == []
@@ -269,7 +269,7 @@ def test_a_service_that_comes_later_and_one_that_changes() -> None:
             [group] = await there.target_groups()
             before = await there.targets(group["TargetGroupArn"])
             ports = [{"name": "p80", "port": 80, "nodePort": 30999}]
-            await there.store.patch(Service, "web", "default", {"spec": {"ports": ports}})
+            await there.store.patch(core.Service, "web", "default", {"spec": {"ports": ports}})
 
             async def moved() -> Any:
                 return ("i-0123456789abcdef0", 30999) in await there.targets(group["TargetGroupArn"])
@@ -314,7 +314,7 @@ def test_a_login_follows_its_secret() -> None:
             [listener] = await there.listeners()
             config = listener["Rules"][0]["Actions"][0]["AuthenticateOidcConfig"]
             assert config["ClientId"] == "one"
-            await there.store.patch(Secret, "login", "default", {"stringData": {"clientID": "two"}})
+            await there.store.patch(core.Secret, "login", "default", {"stringData": {"clientID": "two"}})
 
             async def follows() -> Any:
                 [now] = await there.listeners()
@@ -354,7 +354,7 @@ def test_classes_and_their_parameters() -> None:
                 }
             )
             await there.served("web")
-            assert (await there.store.get(Ingress, "web", "default")).metadata.finalizers == (
+            assert (await there.store.get(networking.Ingress, "web", "default")).metadata.finalizers == (
                 "group.ingress.k8s.aws/platform",
             )
 
@@ -377,7 +377,7 @@ def test_a_deleted_class_stops_its_group_but_deletes_nothing() -> None:
             await there.served("web")
             await there.quiet()
             rules = (await there.listeners())[0]["Rules"]
-            await there.store.delete(IngressClass, "edge")
+            await there.store.delete(networking.IngressClass, "edge")
             why = 'invalid ingress class: IngressClass.networking.k8s.io "edge" not found'
             reported = f"Ingress: default/web: Ingress has invalid IngressClass configuration: {why}"
             await there.event("FailedLoadGroupID", reported, count=2)
@@ -393,7 +393,7 @@ def test_an_ingress_that_moves_to_another_group_holds_one_finalizer_in_the_end()
             await annotate(there, "web", group__name="platform")
 
             async def moved() -> Any:
-                now = await there.store.get(Ingress, "web", "default")
+                now = await there.store.get(networking.Ingress, "web", "default")
                 entries = now.status.load_balancer.ingress
                 return now.metadata.finalizers == ("group.ingress.k8s.aws/platform",) and entries[0].hostname != before
 
@@ -448,7 +448,7 @@ def test_security_groups_of_the_users_own() -> None:
             await annotate(there, "web", security_groups=None)
             [balancer] = await there.aws.list("elbv2", "describe_load_balancers", "LoadBalancers")
             assert len(balancer["SecurityGroups"]) == 2
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             groups = await there.aws.list("ec2", "describe_security_groups", "SecurityGroups")
             assert own["GroupId"] in {group["GroupId"] for group in groups}

@@ -9,7 +9,7 @@ from aws_load_balancer_lab import CERTIFICATE, Lab, add_node, ingress, lab, serv
 
 from lockgate.ingress.flags import read_arguments
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Ingress, TargetGroupBinding
+from lockgate.resources import elbv2, networking
 
 PREFIX = "alb.ingress.kubernetes.io/"
 
@@ -51,10 +51,10 @@ def test_a_backend_security_group_of_ones_own_is_neither_made_nor_deleted() -> N
             [balancer] = await there.aws.list("elbv2", "describe_load_balancers", "LoadBalancers")
             assert group in balancer["SecurityGroups"]
             assert len(balancer["SecurityGroups"]) == 2
-            [binding] = await there.store.list(TargetGroupBinding)
+            [binding] = await there.store.list(elbv2.TargetGroupBinding)
             assert binding.spec.networking is not None
             assert group in str(binding.spec.networking)
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             left = await there.aws.list("ec2", "describe_security_groups", "SecurityGroups")
             assert sorted(item["GroupName"] for item in left) == ["default", "shared"]
@@ -93,7 +93,7 @@ def test_client_certificates_are_no_longer_requested() -> None:
                 await there.served("web")
                 await there.quiet()
                 gone: dict[str, Any] = {"metadata": {"annotations": {PREFIX + "mutual-authentication": None}}}
-                await there.store.patch(Ingress, "web", "default", gone)
+                await there.store.patch(networking.Ingress, "web", "default", gone)
                 await there.quiet()
                 [listener] = await there.listeners()
                 assert listener["MutualAuthentication"]["Mode"] == expected
@@ -193,7 +193,7 @@ def test_validation_records_of_several_clusters_stand_beside_each_other() -> Non
             [certificate] = await there.aws.list("acm", "list_certificates", "CertificateSummaryList")
             await there.certify(certificate["CertificateArn"], "www.shop.example")
             await there.served("web")
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             assert await records() == []
 

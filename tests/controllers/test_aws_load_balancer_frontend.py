@@ -9,7 +9,7 @@ import pytest
 from aws_load_balancer_lab import Lab, ingress, lab, service
 
 from lockgate.controllers.aws_load_balancer import perform
-from lockgate.resources.kinds import Event, Ingress
+from lockgate.resources import core, networking
 
 
 def operations(there: Lab) -> list[str]:
@@ -35,14 +35,14 @@ async def in_front(there: Lab) -> dict[int, tuple[str, int]]:
 
 
 async def statuses(there: Lab, name: str) -> list[tuple[str, list[int]]]:
-    found = await there.store.get(Ingress, name, "default")
+    found = await there.store.get(networking.Ingress, name, "default")
     return [(item.hostname, [port.port for port in item.ports]) for item in found.status.load_balancer.ingress]
 
 
 async def annotate(there: Lab, name: str, **annotations: str | None) -> None:
     """Annotations without their prefix, ``_`` for ``-``; None takes one away."""
     named = {f"alb.ingress.kubernetes.io/{key.replace('_', '-')}": value for key, value in annotations.items()}
-    await there.store.patch(Ingress, name, "default", {"metadata": {"annotations": named}})
+    await there.store.patch(networking.Ingress, name, "default", {"metadata": {"annotations": named}})
 
 
 def front(name: str = "web", **settings: str) -> Any:
@@ -172,7 +172,9 @@ def test_a_foreign_load_balancer_as_its_target_conflicts() -> None:
             await there.aws.call("elbv2", "register_targets", **arn, Targets=[{"Id": other}])
             there.writes.clear()
             before = await there.successes("web")
-            await there.store.patch(Ingress, "web", "default", {"metadata": {"annotations": {"note": "again"}}})
+            await there.store.patch(
+                networking.Ingress, "web", "default", {"metadata": {"annotations": {"note": "again"}}}
+            )
 
             async def tried() -> bool:
                 return "register_targets" in operations(there)
@@ -240,7 +242,7 @@ def test_everything_is_deleted_with_the_last_ingress() -> None:
             await there.served("web")
             await there.quiet()
             there.writes.clear()
-            await there.store.delete(Ingress, "web", "default")
+            await there.store.delete(networking.Ingress, "web", "default")
             await there.gone("web")
             await there.quiet()
             assert await described(there) == {}
@@ -291,7 +293,7 @@ def test_a_target_that_aws_does_not_accept_yet_is_retried_without_an_event(monke
             there.refused.clear()
             await there.served("web")
             assert len(await statuses(there, "web")) == 2
-            events = [event.reason for event in await there.store.list(Event)]
+            events = [event.reason for event in await there.store.list(core.Event)]
             assert "FailedDeployModel" not in events
 
     asyncio.run(run())

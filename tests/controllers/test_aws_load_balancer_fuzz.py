@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.certificates import NotIssued
 from lockgate.ingress.refusal import Refused
-from lockgate.resources.kinds import Ingress
+from lockgate.resources import networking
 from lockgate.resources.status import ApiError
 
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -124,13 +124,15 @@ def test_no_annotation_breaks_the_controller(caplog: pytest.LogCaptureFixture, s
             for written in sets:
                 changed = {PREFIX + key: value for key, value in written.items()}
                 try:
-                    await there.store.patch(Ingress, "web", "default", {"metadata": {"annotations": changed}})
+                    await there.store.patch(
+                        networking.Ingress, "web", "default", {"metadata": {"annotations": changed}}
+                    )
                 except ApiError as error:
                     assert "denied the request" in error.message, written
                     continue
                 await there.quiet()
                 gone = dict.fromkeys(changed)
-                await there.store.patch(Ingress, "web", "default", {"metadata": {"annotations": gone}})
+                await there.store.patch(networking.Ingress, "web", "default", {"metadata": {"annotations": gone}})
             await there.another_pass("other")
 
     with caplog.at_level(logging.WARNING):

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
-from lockgate.resources.kinds import Ingress
+from lockgate.resources import networking
 
 CASES = Path(__file__).parents[1] / "cases" / "loadbalancer" / "refused_by_aws.yaml"
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -66,4 +66,4 @@ def test_local_faults_are_reported_before_those_of_aws() -> None:
 
 async def annotate(there: Lab, changed: dict[str, str | None]) -> None:
     metadata: dict[str, Any] = {"annotations": {PREFIX + key: value for key, value in changed.items()}}
-    await there.store.patch(Ingress, "web", "default", {"metadata": metadata})
+    await there.store.patch(networking.Ingress, "web", "default", {"metadata": metadata})

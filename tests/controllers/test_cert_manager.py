@@ -9,7 +9,8 @@ from certificate_lab import ACCESS_KEY, LETS_ENCRYPT, ROUTE53_SECRET, SECRET_KEY
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from lockgate.resources.kinds import CertificateRequest, Challenge, ClusterIssuer, Order, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 
 GUIDE = f"""
 apiVersion: cert-manager.io/v1
@@ -49,7 +50,7 @@ def test_the_guides_certificate_is_issued_over_acme(tmp_path: Path) -> None:
         await lab.apply(ROUTE53_SECRET)
         await lab.apply(GUIDE)
         certificate = await lab.ready("tidewater-cert")
-        secret = await lab.store.get(Secret, "tidewater-cert", "istio-system")
+        secret = await lab.store.get(core.Secret, "tidewater-cert", "istio-system")
         leaf, *chain = x509.load_pem_x509_certificates(secret.decoded["tls.crt"])
         verifier = PolicyBuilder().store(Store([lab.root.certificate]))
         for name in ("tidewater.example", "www.tidewater.example"):
@@ -70,18 +71,18 @@ def test_the_guides_certificate_is_issued_over_acme(tmp_path: Path) -> None:
         }
         assert certificate.status.revision == 1
 
-        account = await lab.store.get(Secret, "letsencrypt-staging", "cert-manager")
+        account = await lab.store.get(core.Secret, "letsencrypt-staging", "cert-manager")
         assert account.metadata.labels == {"app.kubernetes.io/managed-by": "cert-manager"}
         assert lab.asked[0].access_key_id == ACCESS_KEY
         assert lab.asked[0].secret_access_key == SECRET_KEY  # the stray newline is trimmed
 
-        (request,) = await lab.store.list(CertificateRequest)
+        (request,) = await lab.store.list(cm.CertificateRequest)
         assert request.name == "tidewater-cert-1"
-        (order,) = await lab.store.list(Order)
+        (order,) = await lab.store.list(cm.Order)
         assert re.fullmatch(r"tidewater-cert-1-\d+", order.name)
 
         async def cleaned() -> bool:
-            return not await lab.store.list(Challenge) and not await lab.txt_records()
+            return not await lab.store.list(cm.Challenge) and not await lab.txt_records()
 
         await lab.until(cleaned, "challenges and records gone")
 
@@ -114,12 +115,12 @@ def test_every_object_has_events(tmp_path: Path) -> None:
             "OrderCreated",
             "CertificateIssued",
         ]
-        (order,) = await lab.store.list(Order)
+        (order,) = await lab.store.list(cm.Order)
         assert [each[2] for each in await lab.events("Order", order.name)] == ["Created", "Created", "Complete"]
 
-        from lockgate.resources.kinds import Event
+        from lockgate.resources import core
 
-        names = {each.involved_object.name for each in await lab.store.list(Event) if each.reason == "Presented"}
+        names = {each.involved_object.name for each in await lab.store.list(core.Event) if each.reason == "Presented"}
         assert len(names) == 2
         for name in names:
             assert [each[2:] for each in await lab.events("Challenge", name)] == [
@@ -127,7 +128,7 @@ def test_every_object_has_events(tmp_path: Path) -> None:
                 ("Presented", "Presented challenge using DNS-01 challenge mechanism"),
                 ("DomainVerified", 'Domain "tidewater.example" verified with "DNS-01" validation'),
             ]
-        issuer = await lab.condition(ClusterIssuer, "letsencrypt", "", "Ready", "ACMEAccountRegistered")
+        issuer = await lab.condition(cm.ClusterIssuer, "letsencrypt", "", "Ready", "ACMEAccountRegistered")
         assert issuer.status.acme.uri.startswith(lab.acme.directory_url.removesuffix("directory"))
         mapped = await lab.event("ServedLocally")
         assert LETS_ENCRYPT in mapped.message
@@ -140,7 +141,7 @@ def test_no_key_is_exposed(tmp_path: Path, caplog: object) -> None:
         await lab.apply(ROUTE53_SECRET)
         await lab.apply(GUIDE)
         await lab.ready("tidewater-cert")
-        secret = await lab.store.get(Secret, "tidewater-cert", "istio-system")
+        secret = await lab.store.get(core.Secret, "tidewater-cert", "istio-system")
         text = await lab.story() + repr(secret) + repr(lab.asked)
         for hidden in (SECRET_KEY, secret.data["tls.key"][:64], "PRIVATE KEY"):
             assert hidden not in text

@@ -27,7 +27,8 @@ from certificate_lab import (
 )
 from cryptography import x509
 
-from lockgate.resources.kinds import Certificate, CertificateRequest, Challenge, ClusterIssuer, Order, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.meta import condition
 from lockgate.resources.status import NotFound
 
@@ -133,10 +134,10 @@ def test_the_reason_why_a_record_cannot_be_written_is_reported(
         assert event.message.startswith(message)
 
         async def reported() -> bool:
-            return any(each.status.reason for each in await lab.store.list(Challenge))
+            return any(each.status.reason for each in await lab.store.list(cm.Challenge))
 
         await lab.until(reported, "the challenge's reason")
-        (challenge,) = await lab.store.list(Challenge)
+        (challenge,) = await lab.store.list(cm.Challenge)
         assert "ZNOTHERE" not in challenge.status.reason
 
     run_lab(tmp_path, story)
@@ -224,9 +225,9 @@ def test_a_name_that_the_ca_refuses_fails_the_certificate(tmp_path: Path) -> Non
     async def story(lab: Lab) -> None:
         await lab.apply(ROUTE53_SECRET)
         await put(lab, le(), web(dnsNames=["under_score.tidewater.example"]))
-        failed = await lab.condition(Certificate, "web", "istio-system", "Issuing", "Failed")
+        failed = await lab.condition(cm.Certificate, "web", "istio-system", "Issuing", "Failed")
         assert failed.status.last_failure_time
-        (order,) = await lab.store.list(Order)
+        (order,) = await lab.store.list(cm.Order)
         assert order.status.state == "errored"
         assert order.status.reason.startswith(
             "Failed to create Order: 400 urn:ietf:params:acme:error:rejectedIdentifier: "
@@ -259,14 +260,14 @@ def test_a_failed_validation_is_reported_and_retried_after_an_hour(tmp_path: Pat
 
         await change("CREATE")
         await put(lab, le(), web())
-        await lab.condition(Certificate, "web", "istio-system", "Issuing", "Failed")
-        (challenge,) = await lab.store.list(Challenge)
+        await lab.condition(cm.Certificate, "web", "istio-system", "Issuing", "Failed")
+        (challenge,) = await lab.store.list(cm.Challenge)
         assert challenge.status.state == "invalid"
         assert challenge.status.reason == (
             "Error accepting authorization: acme: authorization error for a.tidewater.example: 403 "
             "urn:ietf:params:acme:error:caa: CAA record for a.tidewater.example prevents issuance"
         )
-        (request,) = await lab.store.list(CertificateRequest)
+        (request,) = await lab.store.list(cm.CertificateRequest)
         ready = condition(request.status.conditions, "Ready")
         assert ready is not None
         assert ready.message.endswith('to become ready: order is in "invalid" state: ')
@@ -278,7 +279,7 @@ def test_a_failed_validation_is_reported_and_retried_after_an_hour(tmp_path: Pat
         await change("DELETE")
         lab.clock.ahead = timedelta(minutes=59)
         await put(lab, web(revisionHistoryLimit=2))
-        assert (await lab.store.get(Certificate, "web", "istio-system")).status.revision is None
+        assert (await lab.store.get(cm.Certificate, "web", "istio-system")).status.revision is None
         lab.clock.ahead = timedelta(minutes=61)
         await put(lab, web(revisionHistoryLimit=3))
         await lab.ready("web")
@@ -292,7 +293,7 @@ def test_no_solver_for_a_name_leaves_the_order_waiting(tmp_path: Path) -> None:
         await put(lab, le(solver=solver), web())
         event = await lab.event("Solver")
         assert event.message.startswith("Failed to determine a valid solver configuration for the set of domains")
-        (order,) = await lab.store.list(Order)
+        (order,) = await lab.store.list(cm.Order)
         assert order.status.state == "pending"
 
     run_lab(tmp_path, story)
@@ -303,16 +304,16 @@ def test_a_certificate_is_renewed_when_its_time_comes(tmp_path: Path) -> None:
         await lab.apply(ROUTE53_SECRET)
         await put(lab, le(), web())
         first = await lab.ready("web")
-        before = await lab.store.get(Secret, "web", "istio-system")
+        before = await lab.store.get(core.Secret, "web", "istio-system")
         lab.clock.ahead = timedelta(days=61)
         await put(lab, web(revisionHistoryLimit=2))
 
         async def renewed() -> bool:
-            return (await lab.store.get(Certificate, "web", "istio-system")).status.revision == 2
+            return (await lab.store.get(cm.Certificate, "web", "istio-system")).status.revision == 2
 
         await lab.until(renewed, "revision 2")
         second = await lab.ready("web")
-        after = await lab.store.get(Secret, "web", "istio-system")
+        after = await lab.store.get(core.Secret, "web", "istio-system")
         assert before.data["tls.key"] != after.data["tls.key"]  # rotationPolicy Always
         assert str(second.status.not_after) > str(first.status.not_after)
         events = await lab.events("Certificate", "web")
@@ -326,7 +327,7 @@ def test_a_manual_renewal_keeps_the_key_that_may_not_rotate(tmp_path: Path) -> N
         await lab.apply(ROUTE53_SECRET)
         await put(lab, le(), web(privateKey={"rotationPolicy": "Never"}))
         certificate = await lab.ready("web")
-        before = await lab.store.get(Secret, "web", "istio-system")
+        before = await lab.store.get(core.Secret, "web", "istio-system")
         issuing = {
             "type": "Issuing",
             "status": "True",
@@ -335,13 +336,13 @@ def test_a_manual_renewal_keeps_the_key_that_may_not_rotate(tmp_path: Path) -> N
             "lastTransitionTime": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         conditions = [each.model_dump(by_alias=True, exclude_defaults=True) for each in certificate.status.conditions]
-        await lab.store.patch_status(Certificate, "web", "istio-system", {"conditions": [*conditions, issuing]})
+        await lab.store.patch_status(cm.Certificate, "web", "istio-system", {"conditions": [*conditions, issuing]})
 
         async def again() -> bool:
-            return (await lab.store.get(Certificate, "web", "istio-system")).status.revision == 2
+            return (await lab.store.get(cm.Certificate, "web", "istio-system")).status.revision == 2
 
         await lab.until(again, "revision 2")
-        after = await lab.store.get(Secret, "web", "istio-system")
+        after = await lab.store.get(core.Secret, "web", "istio-system")
         assert after.data["tls.key"] == before.data["tls.key"]
         assert after.data["tls.crt"] != before.data["tls.crt"]
         await lab.event("Reused")
@@ -355,12 +356,12 @@ def test_of_two_certificates_with_one_secret_the_older_is_served(tmp_path: Path)
         await put(lab, le(), web("first", secretName="shared"))
         await lab.ready("first")
         await put(lab, web("second", secretName="shared", dnsNames=["b.tidewater.example"]))
-        await lab.condition(Certificate, "second", "istio-system", "Ready", "IncorrectCertificate")
-        found = await lab.store.get(Secret, "shared", "istio-system")
+        await lab.condition(cm.Certificate, "second", "istio-system", "Ready", "IncorrectCertificate")
+        found = await lab.store.get(core.Secret, "shared", "istio-system")
         assert found.metadata.annotations["cert-manager.io/certificate-name"] == "first"
-        await lab.store.delete(Certificate, "first", "istio-system")
+        await lab.store.delete(cm.Certificate, "first", "istio-system")
         await lab.ready("second")
-        found = await lab.store.get(Secret, "shared", "istio-system")
+        found = await lab.store.get(core.Secret, "shared", "istio-system")
         assert found.metadata.annotations["cert-manager.io/certificate-name"] == "second"
 
     run_lab(tmp_path, story)
@@ -371,23 +372,23 @@ def test_deleting_a_certificate_on_its_way_cleans_up_and_leaves_finished_secrets
         await lab.apply(ROUTE53_SECRET)
         await put(lab, le(), web())
         await lab.ready("web")
-        await lab.store.delete(Certificate, "web", "istio-system")
-        assert await lab.store.get(Secret, "web", "istio-system")
+        await lab.store.delete(cm.Certificate, "web", "istio-system")
+        assert await lab.store.get(core.Secret, "web", "istio-system")
         await put(lab, web("stuck", dnsNames=["a.elsewhere.example"]))
         await lab.event("PresentError")
-        await lab.store.delete(Certificate, "stuck", "istio-system")
+        await lab.store.delete(cm.Certificate, "stuck", "istio-system")
 
         async def gone() -> bool:
             return not [
                 each
-                for kind in (CertificateRequest, Order, Challenge)
+                for kind in (cm.CertificateRequest, cm.Order, cm.Challenge)
                 for each in await lab.store.list(kind)
                 if each.name.startswith("stuck")
             ]
 
         await lab.until(gone, "what it owned gone")
         with pytest.raises(NotFound):
-            await lab.store.get(Secret, "stuck", "istio-system")
+            await lab.store.get(core.Secret, "stuck", "istio-system")
 
     run_lab(tmp_path, story)
 
@@ -400,18 +401,18 @@ def test_a_clean_up_that_is_impossible_is_reported_and_retried(tmp_path: Path) -
         await lab.event("Presented")
 
         async def waiting() -> bool:
-            return any("without self-check" in each.status.reason for each in await lab.store.list(Challenge))
+            return any("without self-check" in each.status.reason for each in await lab.store.list(cm.Challenge))
 
         await lab.until(waiting, "the wait in the challenge's reason")
-        await lab.store.delete(ClusterIssuer, "le")
-        await lab.store.delete(Certificate, "web", "istio-system")
+        await lab.store.delete(cm.ClusterIssuer, "le")
+        await lab.store.delete(cm.Certificate, "web", "istio-system")
         event = await lab.event("CleanUpError")
         assert event.message.startswith("Error cleaning up challenge: ")
-        assert await lab.store.list(Challenge)
+        assert await lab.store.list(cm.Challenge)
         await put(lab, le(solver=solver))
 
         async def gone() -> bool:
-            return not await lab.store.list(Challenge) and not await lab.txt_records()
+            return not await lab.store.list(cm.Challenge) and not await lab.txt_records()
 
         await lab.until(gone, "challenge and record gone")
 
@@ -426,7 +427,7 @@ def test_two_certificates_at_once_do_not_disturb_each_other(tmp_path: Path) -> N
         await put(lab, web("broken", dnsNames=["*.*.tidewater.example"]))
         for name in names:
             await lab.ready(name)
-        await lab.condition(Certificate, "broken", "istio-system", "Issuing", "Failed")
+        await lab.condition(cm.Certificate, "broken", "istio-system", "Issuing", "Failed")
 
     run_lab(tmp_path, story)
 
@@ -495,10 +496,10 @@ def test_another_acme_server_is_really_contacted(tmp_path: Path) -> None:
             issuer["spec"]["acme"]["caBundle"] = _base64((tmp_path / "root.pem").read_bytes())
             await put(lab, issuer, web(dnsNames=["tidewater.example", "*.tidewater.example"]))
             await lab.ready("web")
-        found = await lab.store.get(Secret, "web", "istio-system")
+        found = await lab.store.get(core.Secret, "web", "istio-system")
         leaf = x509.load_pem_x509_certificates(found.decoded["tls.crt"])[0]
         assert "Pebble" in leaf.issuer.rfc4514_string()
-        ready = condition((await lab.store.get(ClusterIssuer, "le")).status.conditions, "Ready")
+        ready = condition((await lab.store.get(cm.ClusterIssuer, "le")).status.conditions, "Ready")
         assert ready is not None
         assert ready.message == "The ACME account was registered with the ACME server"
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from certificate_lab import Lab, run_lab
 
-from lockgate.resources.kinds import Certificate, Ingress, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, networking
 from lockgate.resources.status import NotFound
 
 
@@ -39,24 +40,24 @@ def test_from_annotation_to_secret_and_back(tmp_path: Path) -> None:
         created = await lab.event("CreateCertificate", 'Successfully created Certificate "web-tls"')
         assert created.source.component == "cert-manager-ingress-shim"
         made = await lab.ready("web-tls")
-        owner = (await lab.store.get(Ingress, "web", "istio-system")).metadata.uid
+        owner = (await lab.store.get(networking.Ingress, "web", "istio-system")).metadata.uid
         assert [each.uid for each in made.metadata.owner_references] == [owner]
         assert made.metadata.labels == {"team": "shop"}
         assert (made.spec.dns_names, made.spec.duration) == (("a.tidewater.example",), "48h0m0s")
-        assert (await lab.store.get(Secret, "web-tls", "istio-system")).type == "kubernetes.io/tls"
+        assert (await lab.store.get(core.Secret, "web-tls", "istio-system")).type == "kubernetes.io/tls"
 
         # Another host; and the duration is forgotten with its annotation.
         await lab.store.apply(ingress("b.tidewater.example", issuer="ss"), manager="kubectl")
         await lab.event("UpdateCertificate", 'Successfully updated Certificate "web-tls"')
-        changed = await lab.store.get(Certificate, "web-tls", "istio-system")
+        changed = await lab.store.get(cm.Certificate, "web-tls", "istio-system")
         assert (changed.spec.dns_names, changed.spec.duration) == (("b.tidewater.example",), None)
 
         # Somebody edits the Certificate: it goes back to what the Ingress says.
         patch = {"spec": {"dnsNames": ["c.tidewater.example"]}}
-        await lab.store.patch(Certificate, "web-tls", "istio-system", patch)
+        await lab.store.patch(cm.Certificate, "web-tls", "istio-system", patch)
 
         async def restored() -> bool:
-            names = (await lab.store.get(Certificate, "web-tls", "istio-system")).spec.dns_names
+            names = (await lab.store.get(cm.Certificate, "web-tls", "istio-system")).spec.dns_names
             return names == ("b.tidewater.example",)
 
         await lab.until(restored, "the host of the Ingress")
@@ -66,11 +67,11 @@ def test_from_annotation_to_secret_and_back(tmp_path: Path) -> None:
         await lab.event("DeleteCertificate", 'Successfully deleted unrequired Certificate "web-tls"')
         await lab.ready("other-tls")
 
-        await lab.store.delete(Ingress, "web", "istio-system")
+        await lab.store.delete(networking.Ingress, "web", "istio-system")
 
         async def gone() -> bool:
             try:
-                await lab.store.get(Certificate, "other-tls", "istio-system")
+                await lab.store.get(cm.Certificate, "other-tls", "istio-system")
             except NotFound:
                 return True
             return False

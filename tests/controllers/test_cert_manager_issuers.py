@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from lockgate.certificates.authority import Authority, dns_content, self_signed
 from lockgate.certificates.keys import encode_key
 from lockgate.embedded.acme import Limit, Limits
-from lockgate.resources.kinds import Certificate, CertificateRequest, ClusterIssuer, Issuer, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 
 
 def acme_issuer(name: str = "le", **fields: Any) -> dict[str, Any]:
@@ -58,12 +59,12 @@ def test_a_chain_from_selfsigned_root_to_leaf(tmp_path: Path) -> None:
         ):
             await lab.store.apply(manifest, manager="kubectl")
         await lab.ready("web")
-        await lab.condition(ClusterIssuer, "team", "", "Ready", "KeyPairVerified")
-        issued = (await lab.store.get(Secret, "web", "istio-system")).decoded
+        await lab.condition(cm.ClusterIssuer, "team", "", "Ready", "KeyPairVerified")
+        issued = (await lab.store.get(core.Secret, "web", "istio-system")).decoded
         leaf, *chain = x509.load_pem_x509_certificates(issued["tls.crt"])
         anchor = x509.load_pem_x509_certificate(issued["ca.crt"])
         assert anchor == x509.load_pem_x509_certificate(
-            (await lab.store.get(Secret, "root", "cert-manager")).decoded["tls.crt"]
+            (await lab.store.get(core.Secret, "root", "cert-manager")).decoded["tls.crt"]
         )
         assert leaf.issuer == anchor.subject
         assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(hours=48)
@@ -88,7 +89,7 @@ def test_private_keys_follow_their_specification(tmp_path: Path, private_key: di
         await lab.store.apply(issuer("selfsigned", selfSigned={}), manager="kubectl")
         await lab.store.apply(certificate("selfsigned", privateKey=private_key), manager="kubectl")
         await lab.ready("web")
-        data = (await lab.store.get(Secret, "web", "istio-system")).decoded
+        data = (await lab.store.get(core.Secret, "web", "istio-system")).decoded
         assert data["tls.key"].startswith(header)
         assert data["ca.crt"] == data["tls.crt"]
 
@@ -104,21 +105,21 @@ def test_the_template_and_further_outputs_reach_the_secret(tmp_path: Path) -> No
             manager="kubectl",
         )
         await lab.ready("web")
-        found = await lab.store.get(Secret, "web", "istio-system")
+        found = await lab.store.get(core.Secret, "web", "istio-system")
         assert found.metadata.labels["team"] == "edge"
         assert found.metadata.annotations["reflector/x"] == "y"
         assert set(found.data) == {"tls.crt", "tls.key", "ca.crt", "tls-combined.pem"}
 
-        revision = (await lab.store.get(Certificate, "web", "istio-system")).status.revision
+        revision = (await lab.store.get(cm.Certificate, "web", "istio-system")).status.revision
         changed = {"annotations": {"reflector/x": "z"}}
         await lab.store.apply(certificate("selfsigned", secretTemplate=changed), manager="kubectl")
 
         async def written() -> bool:
-            found = await lab.store.get(Secret, "web", "istio-system")
+            found = await lab.store.get(core.Secret, "web", "istio-system")
             return found.metadata.annotations.get("reflector/x") == "z" and "team" not in found.metadata.labels
 
         await lab.until(written, "the template's change")
-        assert (await lab.store.get(Certificate, "web", "istio-system")).status.revision == revision
+        assert (await lab.store.get(cm.Certificate, "web", "istio-system")).status.revision == revision
 
     run_lab(tmp_path, story)
 
@@ -172,10 +173,10 @@ def test_the_reason_why_an_issuer_is_not_ready_is_reported(
         await lab.apply(secret("ecdsa", "cert-manager", tls_key=encode_key(ec.generate_private_key(ec.SECP256R1()))))
         await lab.apply(secret("garbage", "cert-manager", tls_key="garbage"))
         await lab.store.apply(manifest, manager="kubectl")
-        found = await lab.condition(ClusterIssuer, "x", "", "Ready", reason)
+        found = await lab.condition(cm.ClusterIssuer, "x", "", "Ready", reason)
         assert found.status.conditions[0].message.startswith(message)
         await lab.store.apply(certificate("x"), manager="kubectl")
-        pending = await lab.condition(CertificateRequest, "web-1", "istio-system", "Ready", "Pending")
+        pending = await lab.condition(cm.CertificateRequest, "web-1", "istio-system", "Ready", "Pending")
         ready = next(each for each in pending.status.conditions if each.type == "Ready")
         assert ready.message == "Referenced issuer does not have a Ready status condition"
 
@@ -201,7 +202,7 @@ def test_a_certificate_contains_revocation_urls_and_name_constraints(tmp_path: P
         constraints = {"critical": True, "permitted": {"dnsDomains": ["tidewater.example"]}}
         await lab.store.apply(certificate("team", isCA=True, nameConstraints=constraints), manager="kubectl")
         await lab.ready("web")
-        issued = (await lab.store.get(Secret, "web", "istio-system")).decoded["tls.crt"]
+        issued = (await lab.store.get(core.Secret, "web", "istio-system")).decoded["tls.crt"]
         extensions = x509.load_pem_x509_certificates(issued)[0].extensions
         access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
         assert [each.access_location.value for each in access] == ["http://o.example"]
@@ -219,8 +220,8 @@ def test_a_ca_secret_may_be_created_later(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(issuer("team", ca={"secretName": "root"}), manager="kubectl")
         await lab.store.apply(certificate("team"), manager="kubectl")
-        await lab.condition(ClusterIssuer, "team", "", "Ready", "ErrGetKeyPair")
-        await lab.condition(CertificateRequest, "web-1", "istio-system", "Ready", "Pending")
+        await lab.condition(cm.ClusterIssuer, "team", "", "Ready", "ErrGetKeyPair")
+        await lab.condition(cm.CertificateRequest, "web-1", "istio-system", "Ready", "Pending")
         await lab.apply(secret("root", "cert-manager", **_authority()))
         await lab.ready("web")
 
@@ -242,8 +243,8 @@ def test_an_issuers_secrets_are_its_namespaces_own(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         manifest = {**acme_issuer("le"), "kind": "Issuer", "metadata": {"name": "le", "namespace": "istio-system"}}
         await lab.store.apply(manifest, manager="kubectl")
-        await lab.condition(Issuer, "le", "istio-system", "Ready", "ACMEAccountRegistered")
-        await lab.store.get(Secret, "account", "istio-system")
+        await lab.condition(cm.Issuer, "le", "istio-system", "Ready", "ACMEAccountRegistered")
+        await lab.store.get(core.Secret, "account", "istio-system")
 
     run_lab(tmp_path, story)
 
@@ -255,7 +256,7 @@ def test_external_accounts(tmp_path: Path) -> None:
 
     async def story(lab: Lab) -> None:
         await lab.store.apply(acme_issuer("without"), manager="kubectl")
-        refused = await lab.condition(ClusterIssuer, "without", "", "Ready", "ErrRegisterACMEAccount")
+        refused = await lab.condition(cm.ClusterIssuer, "without", "", "Ready", "ErrRegisterACMEAccount")
         assert refused.status.conditions[0].message.startswith(
             "Failed to register ACME account: 403 urn:ietf:params:acme:error:externalAccountRequired: "
         )
@@ -263,12 +264,12 @@ def test_external_accounts(tmp_path: Path) -> None:
             acme_issuer("bound", externalAccountBinding=binding, privateKeySecretRef={"name": "other"}),
             manager="kubectl",
         )
-        missing = await lab.condition(ClusterIssuer, "bound", "", "Ready", "ErrVerifyACMEAccount")
+        missing = await lab.condition(cm.ClusterIssuer, "bound", "", "Ready", "ErrVerifyACMEAccount")
         assert 'secret "eab" not found' in missing.status.conditions[0].message
         await lab.apply(secret("eab", "cert-manager", hmac=encoded + b"="))
         await lab.event("ErrInitIssuer", "must be base64url without padding")
         await lab.apply(secret("eab", "cert-manager", hmac=encoded))
-        await lab.condition(ClusterIssuer, "bound", "", "Ready", "ACMEAccountRegistered")
+        await lab.condition(cm.ClusterIssuer, "bound", "", "Ready", "ACMEAccountRegistered")
 
     run_lab(
         tmp_path,
@@ -280,11 +281,11 @@ def test_external_accounts(tmp_path: Path) -> None:
 def test_an_account_follows_its_email_and_key(tmp_path: Path) -> None:
     async def story(lab: Lab) -> None:
         await lab.store.apply(acme_issuer("le", email="Ops@Tidewater.example"), manager="kubectl")
-        first = await lab.condition(ClusterIssuer, "le", "", "Ready", "ACMEAccountRegistered")
+        first = await lab.condition(cm.ClusterIssuer, "le", "", "Ready", "ACMEAccountRegistered")
         await lab.store.apply(acme_issuer("le", email="new@tidewater.example"), manager="kubectl")
 
         async def moved() -> Any:
-            found: Any = await lab.store.get(ClusterIssuer, "le")
+            found: Any = await lab.store.get(cm.ClusterIssuer, "le")
             return found if found.status.acme.last_registered_email == "new@tidewater.example" else None
 
         second = await lab.until(moved, "the new email")
@@ -293,7 +294,7 @@ def test_an_account_follows_its_email_and_key(tmp_path: Path) -> None:
         await lab.apply(secret("account", "cert-manager", tls_key=encode_key(other)))
 
         async def another() -> Any:
-            found: Any = await lab.store.get(ClusterIssuer, "le")
+            found: Any = await lab.store.get(cm.ClusterIssuer, "le")
             return found.status.acme.uri != first.status.acme.uri
 
         await lab.until(another, "another account")
@@ -309,7 +310,7 @@ def test_limits_of_the_ca_are_final_for_an_order_and_waited_out(tmp_path: Path) 
         assert 'order is in "errored" state: Failed to create Order: 429 urn:ietf:params:acme:error:rateLimited' in (
             event.message
         )
-        failed = await lab.condition(Certificate, "web", "istio-system", "Issuing", "Failed")
+        failed = await lab.condition(cm.Certificate, "web", "istio-system", "Issuing", "Failed")
         assert failed.status.failed_issuance_attempts == 1
 
     run_lab(tmp_path, story, acme={"limits": Limits(orders_per_account=Limit(0, timedelta(hours=3)))})

@@ -16,7 +16,7 @@ from lockgate.dns.model import Alias
 from lockgate.edge.endpoints import Objects, endpoints
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+from lockgate.resources import core, istio, networking
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "cases/dns/sources.yaml").read_text())
 ZONE = "Z0123456789ABCDEFGHIJ"
@@ -33,7 +33,7 @@ def test_endpoints(case: dict[str, Any]) -> None:
     def of(kind: Any) -> tuple[Any, ...]:
         return tuple(kind.model_validate(d) for d in documents if d["kind"] == kind.KIND.kind)
 
-    found = endpoints(Objects(of(Ingress), of(Gateway), of(VirtualService), of(Service)))
+    found = endpoints(Objects(of(networking.Ingress), of(istio.Gateway), of(istio.VirtualService), of(core.Service)))
     shown = [f"{each.resource}: {each.host} -> {' '.join(each.targets)}" for each in found]
     expected = [
         next(f"{key}: {value}" for key, value in line.items()) if isinstance(line, dict) else line
@@ -83,7 +83,7 @@ def run(work: Callable[[Lab], Awaitable[None]]) -> None:
                 await store.create(document)
                 if status:
                     status = {"loadBalancer": {"ingress": [{"hostname": name}]}}
-                    await store.patch_status(Ingress, "alb", "istio-system", status)
+                    await store.patch_status(networking.Ingress, "alb", "istio-system", status)
             task = asyncio.create_task(ExternalDns(store, aws).run())
             await work(Lab(store, api, aws, name))
             assert not task.done()
@@ -124,7 +124,7 @@ def test_records_are_created_updated_and_deleted() -> None:
             return set(await lab.aliases()) == {"www.tidewater.example. A", "www.tidewater.example. AAAA"}
 
         await lab.until(fewer)
-        await lab.store.delete(VirtualService, "storefront", "default")
+        await lab.store.delete(istio.VirtualService, "storefront", "default")
 
         async def clean() -> bool:
             (zone,) = await lab.api.hosted_zones()

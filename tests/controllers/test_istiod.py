@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lockgate.controllers.istiod import Istiod
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import IstioOperator, Pod, Secret, Service, VirtualService
+from lockgate.resources import core, istio
 from lockgate.resources.status import NotFound
 from lockgate.xds.snapshot import CLUSTER, EMPTY, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
 
@@ -102,11 +102,11 @@ class Lab:
                 await asyncio.sleep(0.005)
             return found
 
-    async def until_there(self, name: str, namespace: str) -> Service:
+    async def until_there(self, name: str, namespace: str) -> core.Service:
         async with asyncio.timeout(20):
             while True:
                 try:
-                    return await self.store.get(Service, name, namespace)
+                    return await self.store.get(core.Service, name, namespace)
                 except NotFound:
                     await asyncio.sleep(0.005)
 
@@ -175,12 +175,12 @@ def test_an_operator_becomes_a_service_and_takes_back_only_its_own() -> None:
                 "spec: {ports: [{port: 80}]}}"
             )
             gone = {"spec": {"components": {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": False}]}}}
-            await lab.store.patch(IstioOperator, "installed", "istio-system", gone)
+            await lab.store.patch(istio.IstioOperator, "installed", "istio-system", gone)
             names = {"istio-ingressgateway"}
             async with asyncio.timeout(20):
                 while "istio-ingressgateway" in names:
                     await asyncio.sleep(0.005)
-                    names = {one.name for one in await lab.store.list(Service, "istio-system")}
+                    names = {one.name for one in await lab.store.list(core.Service, "istio-system")}
             assert "mine" in names
 
     asyncio.run(scenario())
@@ -220,13 +220,13 @@ def test_a_later_secret_is_used_unless_it_is_invalid() -> None:
             await lab.until(lambda: codes(lab) == [])
 
             mixed = {"data": {"tls.crt": good[0], "tls.key": other[1]}}
-            await lab.store.patch(Secret, "edge-cert", "istio-system", mixed)
+            await lab.store.patch(core.Secret, "edge-cert", "istio-system", mixed)
             await lab.until(lambda: codes(lab) == ["IST0161"])
             assert lab.latest.resources[SECRET]["kubernetes://edge-cert"] is served
             assert lab.istiod is not None
             assert "PRIVATE" not in str(lab.istiod.faults)
 
-            await lab.store.patch(Secret, "edge-cert", "istio-system", {"data": {"tls.crt": other[0]}})
+            await lab.store.patch(core.Secret, "edge-cert", "istio-system", {"data": {"tls.crt": other[0]}})
             await lab.until(lambda: codes(lab) == [])
             assert lab.latest.resources[SECRET]["kubernetes://edge-cert"] != served
 
@@ -248,7 +248,7 @@ def test_unchanged_entries_are_identical_and_unchanged_snapshots_are_not_publish
                 "spec: {containers: [{name: c, image: i}]}}"
             )
             change = {"spec": {"hosts": ["other.example"]}}
-            await lab.store.patch(VirtualService, "storefront", "default", change)
+            await lab.store.patch(istio.VirtualService, "storefront", "default", change)
             await lab.until(lambda: len(lab.published) > count)
             assert len(lab.published) == count + 1
             after = lab.latest
@@ -264,7 +264,7 @@ def test_a_gateway_whose_pod_is_gone_serves_nothing() -> None:
     async def scenario() -> None:
         async with running(OPERATOR, POD, EDGE) as lab:
             await lab.until(lambda: lab.latest.names(LISTENER))
-            await lab.store.delete(Pod, "gateway", "istio-system")
+            await lab.store.delete(core.Pod, "gateway", "istio-system")
             await lab.until(lambda: lab.published[-1] == ("gateway", EMPTY))
             assert lab.istiod is not None
             assert lab.istiod.proxies == {}

@@ -14,7 +14,7 @@ from lockgate.controllers.nodes.controller import Machine
 from lockgate.edge.workloads import NODE_ID, gateway_workloads, slice_manifest, target_port
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.loadbalancer.model import Target, TargetType
-from lockgate.resources.kinds import EndpointSlice, Gateway, Node, Pod, Service
+from lockgate.resources import core, istio
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import NotFound
@@ -55,12 +55,12 @@ def gateway_manifest(name: str, **selector: str) -> JsonObject:
     }
 
 
-def service(*arguments: Any, **more: Any) -> Service:
-    return Service.model_validate(service_manifest(*arguments, **more))
+def service(*arguments: Any, **more: Any) -> core.Service:
+    return core.Service.model_validate(service_manifest(*arguments, **more))
 
 
-def gateway(**selector: str) -> Gateway:
-    return Gateway.model_validate(gateway_manifest("edge", **selector))
+def gateway(**selector: str) -> istio.Gateway:
+    return istio.Gateway.model_validate(gateway_manifest("edge", **selector))
 
 
 # --- which Pods ----------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_the_port_behind_a_service_port() -> None:
     ports = {"numbered": (443, 8443)}
     edge = service("edge", ports=ports)
     assert target_port(edge, "numbered") == 8443
-    named = Service.model_validate({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}})
+    named = core.Service.model_validate({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}})
     assert target_port(named, "") == 80  # no container says which number the name has
 
 
@@ -125,8 +125,10 @@ def table(*slices: JsonObject) -> PortTable:
     web = service_manifest("web", type="NodePort", clusterIP="10.100.1.1")
     web["spec"]["ports"][0]["nodePort"] = 30080
     headless = service_manifest("headless", clusterIP="None")
-    services = [Service.model_validate(each) for each in (web, headless)]
-    return PortTable.of(("i-0123", "172.31.0.10"), services, [EndpointSlice.model_validate(each) for each in slices])
+    services = [core.Service.model_validate(each) for each in (web, headless)]
+    return PortTable.of(
+        ("i-0123", "172.31.0.10"), services, [core.EndpointSlice.model_validate(each) for each in slices]
+    )
 
 
 def web_slice(port: int, name: str = "http", **endpoint: Any) -> JsonObject:
@@ -200,14 +202,14 @@ class Lab:
 
     async def slices(self, service: str) -> dict[str, dict[str, tuple[str, int]]]:
         """Address and port by port name, by slice name."""
-        found = await self.store.list(EndpointSlice, labels={"kubernetes.io/service-name": service})
+        found = await self.store.list(core.EndpointSlice, labels={"kubernetes.io/service-name": service})
         return {
             each.name: {port.name or "": (each.endpoints[0].addresses[0], port.port or 0) for port in each.ports}
             for each in found
         }
 
     async def pods(self) -> list[str]:
-        return [pod.name for pod in await self.store.list(Pod)]
+        return [pod.name for pod in await self.store.list(core.Pod)]
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         while not await holds():
@@ -252,7 +254,7 @@ def test_the_machine_is_a_node() -> None:
     async def story() -> None:
         async with lab(service_manifest("web")) as there:
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
-            node = await there.store.get(Node, "node-1")
+            node = await there.store.get(core.Node, "node-1")
             assert node.spec.provider_id == "aws:///eu-west-1a/i-0123"
             assert node.metadata.labels["topology.kubernetes.io/zone"] == "eu-west-1a"
             ready = condition(node.status.conditions, "Ready")
@@ -268,7 +270,7 @@ def test_a_service_is_answered_by_the_echo_until_it_goes() -> None:
         async with lab(service_manifest("web", ports=ports, type="NodePort")) as there:
             wanted = {"web-echo": {"grpc": ("127.0.0.1", ECHO + 9090), "http": ("127.0.0.1", ECHO + 80)}}
             await there.until_slices("web", wanted)
-            web = await there.store.get(Service, "web", "default")
+            web = await there.store.get(core.Service, "web", "default")
 
             async def resolved() -> bool:
                 target = Target("i-0123", web.spec.ports[0].node_port)
@@ -276,7 +278,7 @@ def test_a_service_is_answered_by_the_echo_until_it_goes() -> None:
 
             await asyncio.wait_for(there.until(resolved), 10)
             assert there.tables > 0
-            await there.store.delete(Service, "web", "default")
+            await there.store.delete(core.Service, "web", "default")
             await there.until_slices("web", {})
 
             async def silenced() -> bool:
@@ -316,7 +318,7 @@ def test_endpoints_of_the_users_own_are_left_alone_and_left_to_answer() -> None:
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
             await there.store.create(own)
             await there.until_slices("web", {"mine": {"http": ("127.0.0.1", 9001)}})
-            await there.store.delete(EndpointSlice, "mine", "default")
+            await there.store.delete(core.EndpointSlice, "mine", "default")
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
 
     asyncio.run(story())
@@ -343,12 +345,12 @@ def test_a_gateway_runs_as_a_pod_on_ports_of_this_machine() -> None:
                 "edge", {"edge-gateway": {"http2": ("127.0.0.1", 18080), "https": ("127.0.0.1", 18443)}}
             )
             await there.until_slices("internal", {"internal-gateway": {"tls": ("127.0.0.1", 18443)}})
-            pod = await there.store.get(Pod, "edge-0", "default")
+            pod = await there.store.get(core.Pod, "edge-0", "default")
             assert pod.metadata.labels["app"] == "edge"
             assert pod.metadata.annotations[NODE_ID] == "gateway"
             assert (pod.spec.node_name, pod.status.phase) == ("node-1", "Running")
             assert sorted(wanted for _, wanted, _ in there.asked) == [8080, 8443]  # one Envoy, each port once
-            await there.store.delete(Service, "internal", "default")
+            await there.store.delete(core.Service, "internal", "default")
             await there.until_slices("internal", {})
             await there.until_pods("edge-0")
 
@@ -372,7 +374,7 @@ def test_a_gateways_service_has_an_address_until_an_ingress_leads_to_it() -> Non
         async with lab(app, edge, tls) as there:
 
             async def addresses() -> list[str]:
-                services = await there.store.list(Service)
+                services = await there.store.list(core.Service)
                 return [f"{each.name} {entry.ip}" for each in services for entry in each.status.load_balancer.ingress]
 
             async def reached() -> bool:
@@ -395,7 +397,7 @@ def test_a_service_that_no_gateway_selects_any_more_is_an_application_again() ->
         edge = service_manifest("edge", selector={"app": "edge"})
         async with lab(edge, gateway_manifest("edge", app="edge")) as there:
             await there.until_slices("edge", {"edge-gateway": {"http": ("127.0.0.1", 18080)}})
-            await there.store.delete(Gateway, "edge", "default")
+            await there.store.delete(istio.Gateway, "edge", "default")
             await there.until_slices("edge", {"edge-echo": {"http": ("127.0.0.1", ECHO + 80)}})
             await there.until_pods()
 
@@ -407,16 +409,18 @@ def test_a_pod_goes_with_its_service_and_follows_its_selector() -> None:
         edge = service_manifest("edge", selector={"istio": "edge"})
         async with lab(edge) as there:
             await there.until_pods("edge-0")
-            await there.store.patch(Service, "edge", "default", {"spec": {"selector": {"istio": "edge", "v": "2"}}})
+            await there.store.patch(
+                core.Service, "edge", "default", {"spec": {"selector": {"istio": "edge", "v": "2"}}}
+            )
 
             async def relabelled() -> bool:
-                return (await there.store.get(Pod, "edge-0", "default")).metadata.labels.get("v") == "2"
+                return (await there.store.get(core.Pod, "edge-0", "default")).metadata.labels.get("v") == "2"
 
             await asyncio.wait_for(there.until(relabelled), 10)
-            await there.store.delete(Service, "edge", "default")
+            await there.store.delete(core.Service, "edge", "default")
             await there.until_pods()
             with pytest.raises(NotFound):
-                await there.store.get(EndpointSlice, "edge-gateway", "default")
+                await there.store.get(core.EndpointSlice, "edge-gateway", "default")
 
     asyncio.run(story())
 

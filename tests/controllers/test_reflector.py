@@ -12,7 +12,7 @@ import pytest
 
 from lockgate.controllers.reflector import Reflector
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import ConfigMap, Secret
+from lockgate.resources import core
 from lockgate.resources.status import NotFound
 
 PREFIX = "reflector.v1.k8s.emberstack.com/"
@@ -44,7 +44,7 @@ class Cluster:
         """Namespace and value of every Secret of a name."""
         return {
             each.namespace: each.decoded["tls.crt"].decode()
-            for each in await self.store.list(Secret)
+            for each in await self.store.list(core.Secret)
             if each.name == name
         }
 
@@ -128,8 +128,8 @@ def test_the_content_of_a_copy() -> None:
     async def story(cluster: Cluster) -> None:
         await cluster.put("source", **AUTO)
         await cluster.comes_to({"source": "one", "web": "one", "web-2": "one"})
-        source = await cluster.store.get(Secret, "tls", "source")
-        mirror = await cluster.store.get(Secret, "tls", "web")
+        source = await cluster.store.get(core.Secret, "tls", "source")
+        mirror = await cluster.store.get(core.Secret, "tls", "web")
         assert mirror.type == "kubernetes.io/tls"
         assert mirror.data == source.data
         assert mirror.metadata.labels == {}
@@ -152,7 +152,7 @@ def test_copies_follow_their_source_until_it_goes() -> None:
         await cluster.comes_to({"source": "two", "web": "two", "web-2": "two"})
         await cluster.put("source", value="two", **{**AUTO, "reflection_allowed_namespaces": "web"})
         await cluster.comes_to({"source": "two", "web": "two"})
-        await cluster.store.delete(Secret, "tls", "source")
+        await cluster.store.delete(core.Secret, "tls", "source")
         await cluster.comes_to({})
 
     run(story)
@@ -173,7 +173,7 @@ def test_a_secret_of_the_same_name_is_left_alone() -> None:
         await cluster.put("web", value="mine")
         await cluster.put("source", **AUTO)
         await cluster.comes_to({"source": "one", "web": "mine", "web-2": "one"})
-        await cluster.store.delete(Secret, "tls", "source")
+        await cluster.store.delete(core.Secret, "tls", "source")
         await cluster.comes_to({"web": "mine"})
 
     run(story)
@@ -186,11 +186,11 @@ def test_a_mirror_that_a_user_made_is_filled_and_stays() -> None:
         assert (await cluster.has("copy")) == {"istio-system": "empty"}
         await cluster.put("source", reflection_allowed="true")
         await cluster.comes_to({"istio-system": "one"}, "copy")
-        mirror = await cluster.store.get(Secret, "copy", "istio-system")
+        mirror = await cluster.store.get(core.Secret, "copy", "istio-system")
         assert mirror.metadata.annotations[f"{PREFIX}auto-reflects"] == "False"
         await cluster.put("source", value="two", reflection_allowed="false")
         await cluster.put("source", "other", "x")
-        await cluster.store.delete(Secret, "tls", "source")
+        await cluster.store.delete(core.Secret, "tls", "source")
         await cluster.comes_to({"istio-system": "one"}, "copy")
 
     run(story)
@@ -200,7 +200,7 @@ def test_an_edited_mirror_is_restored_when_its_source_changes() -> None:
     async def story(cluster: Cluster) -> None:
         await cluster.put("source", **AUTO)
         await cluster.comes_to({"source": "one", "web": "one", "web-2": "one"})
-        await cluster.store.patch(Secret, "tls", "web", {"data": {"tls.crt": encode("edited")}})
+        await cluster.store.patch(core.Secret, "tls", "web", {"data": {"tls.crt": encode("edited")}})
         await cluster.settle()
         assert (await cluster.has())["web"] == "edited"
         await cluster.put("source", value="two", **AUTO)
@@ -230,7 +230,7 @@ def test_config_maps_are_reflected_too() -> None:
         async with asyncio.timeout(10):
             while True:
                 try:
-                    assert (await cluster.store.get(ConfigMap, "ca", "web")).data == {"ca.crt": "x"}
+                    assert (await cluster.store.get(core.ConfigMap, "ca", "web")).data == {"ca.crt": "x"}
                 except NotFound:
                     await asyncio.sleep(0.002)
                 else:

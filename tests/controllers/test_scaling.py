@@ -17,7 +17,7 @@ import pytest
 from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import Namespace
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 
 MACHINE = Machine("node-1", "i-0123", "eu-west-1a", "eu-west-1", "172.31.0.10")
@@ -96,9 +96,9 @@ def test_deleting_a_namespace_costs_as_much_for_each_object_however_many_there_a
         for number in range(objects):
             await store.create(config_map(f"o{number}"))
         with counted() as count:
-            await store.delete(Namespace, "many")
+            await store.delete(core.Namespace, "many")
             await _idle(store)
-        assert "many" not in [each.name for each in await store.list(Namespace)]
+        assert "many" not in [each.name for each in await store.list(core.Namespace)]
         controllers.cancel()
         return count[0] / objects
 

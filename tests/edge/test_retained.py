@@ -22,8 +22,8 @@ from lockgate.embedded.acme import state as acme
 from lockgate.embedded.aws.route53 import service as route53
 from lockgate.embedded.kubernetes import garbage, history
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources import memo
-from lockgate.resources.kinds import Certificate, Ingress, Secret, VirtualService
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, istio, memo, networking
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import NotFound
@@ -85,15 +85,15 @@ async def _cycle(store: Store, number: int) -> None:
     name = f"cycle-{number}"
 
     async def serves() -> bool:
-        return bool((await store.get(Ingress, name, "shop")).status.load_balancer.ingress)
+        return bool((await store.get(networking.Ingress, name, "shop")).status.load_balancer.ingress)
 
     async def is_issued() -> bool:
-        ready = condition((await store.get(Certificate, name, "shop")).status.conditions, "Ready")
+        ready = condition((await store.get(cm.Certificate, name, "shop")).status.conditions, "Ready")
         return ready is not None and ready.status == "True"
 
     async def is_gone() -> bool:
         try:
-            await store.get(Ingress, name, "shop")
+            await store.get(networking.Ingress, name, "shop")
         except NotFound:
             return True
         return False
@@ -102,11 +102,11 @@ async def _cycle(store: Store, number: int) -> None:
         await store.create(_in_shop(body))
     await _until(serves)
     await _until(is_issued)
-    await store.patch(Ingress, name, "shop", {"metadata": {"annotations": IDLE_TIMEOUT}})
-    await store.patch(VirtualService, name, "shop", {"spec": {"http": [{"directResponse": {"status": 202}}]}})
-    await store.patch(Certificate, name, "shop", {"metadata": {"labels": {"changed": "yes"}}})
+    await store.patch(networking.Ingress, name, "shop", {"metadata": {"annotations": IDLE_TIMEOUT}})
+    await store.patch(istio.VirtualService, name, "shop", {"spec": {"http": [{"directResponse": {"status": 202}}]}})
+    await store.patch(cm.Certificate, name, "shop", {"metadata": {"labels": {"changed": "yes"}}})
     await asyncio.sleep(0.1)
-    for kind in (Ingress, VirtualService, Certificate, Secret):
+    for kind in (networking.Ingress, istio.VirtualService, cm.Certificate, core.Secret):
         await store.delete(kind, name, "shop")
     await _until(is_gone)
 

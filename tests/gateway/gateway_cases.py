@@ -13,7 +13,7 @@ from lockgate.gateway.build import Built, Sources, build
 from lockgate.gateway.mesh import Mesh, mesh
 from lockgate.gateway.routing import Answered, Carried, Closed, Forwarded, NotAccepted, Outcome, Request
 from lockgate.gateway.workload import workload
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.model import Resource
 from lockgate.resources.model import kinds as registered
 
@@ -47,7 +47,7 @@ class Case:
 
     def build(self) -> Built:
         objects = load_objects(self.manifests)
-        return build(sources(objects), workload(the_pod(objects), of(objects, kinds.Service)), mesh=self.mesh)
+        return build(sources(objects), workload(the_pod(objects), of(objects, core.Service)), mesh=self.mesh)
 
 
 def load(file: str) -> list[Case]:
@@ -94,14 +94,14 @@ def backend(name: str, ports: dict[str, int]) -> list[dict[str, Any]]:
 
 def sources(objects: list[Resource]) -> Sources:
     return Sources(
-        gateways=of(objects, kinds.Gateway),
-        virtual_services=of(objects, kinds.VirtualService),
-        destination_rules=of(objects, kinds.DestinationRule),
-        service_entries=of(objects, kinds.ServiceEntry),
-        services=of(objects, kinds.Service),
-        endpoint_slices=of(objects, kinds.EndpointSlice),
-        pods=of(objects, kinds.Pod),
-        secrets={(one.namespace, one.name) for one in of(objects, kinds.Secret)},
+        gateways=of(objects, istio.Gateway),
+        virtual_services=of(objects, istio.VirtualService),
+        destination_rules=of(objects, istio.DestinationRule),
+        service_entries=of(objects, istio.ServiceEntry),
+        services=of(objects, core.Service),
+        endpoint_slices=of(objects, core.EndpointSlice),
+        pods=of(objects, core.Pod),
+        secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
     )
 
 
@@ -119,8 +119,8 @@ def _typed(manifest: dict[str, Any]) -> Resource:
     return registered()[group, manifest["kind"]].model_validate(manifest)
 
 
-def the_pod(objects: list[Resource]) -> kinds.Pod:
-    pod: kinds.Pod = next(one for one in of(objects, kinds.Pod) if "istio" in one.metadata.labels)
+def the_pod(objects: list[Resource]) -> core.Pod:
+    pod: core.Pod = next(one for one in of(objects, core.Pod) if "istio" in one.metadata.labels)
     return pod
 
 

@@ -14,7 +14,7 @@ from lockgate.gateway.build import build
 from lockgate.gateway.mesh import mesh
 from lockgate.gateway.routing import Request
 from lockgate.gateway.workload import workload
-from lockgate.resources import kinds, validation
+from lockgate.resources import istio, validation
 
 INJECTED = "x\r\nX-Evil: y"
 PATHS = ("/redirect", "/rewrite", "/regex", "/answer", "/cookie", "/plain")
@@ -185,7 +185,7 @@ def test_without_it_everything_answers(envoy: Lab) -> None:
 )
 def test_no_text_begins_another_header(envoy: Lab, manifest: dict[str, Any], path: tuple[str | int, ...]) -> None:
     changed = _injected(manifest, path)
-    model = kinds.VirtualService if manifest is VIRTUAL_SERVICE else kinds.DestinationRule
+    model = istio.VirtualService if manifest is VIRTUAL_SERVICE else istio.DestinationRule
     if validation.validate(model, changed):
         return  # refused before anything is built
     others = [each for each in (VIRTUAL_SERVICE, DESTINATION_RULE) if each is not manifest]

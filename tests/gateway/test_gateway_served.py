@@ -19,7 +19,7 @@ from lockgate.gateway.mesh import mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.routing import Request
 from lockgate.gateway.workload import workload
-from lockgate.resources import kinds
+from lockgate.resources import core
 
 ONE, TWO, CLIENT, BACKEND = (
     key_pair("one.example"),
@@ -60,7 +60,7 @@ def gateway(envoy: Lab, secure: int, slow: int) -> Gateway:
         }
     )
     objects = load_objects(manifests)
-    pod = next(one for one in objects if isinstance(one, kinds.Pod))
+    pod = next(one for one in objects if isinstance(one, core.Pod))
     built = build(
         sources(objects), workload(pod, []), mesh=mesh({"defaultConfig": {"gatewayTopology": {"numTrustedProxies": 1}}})
     )

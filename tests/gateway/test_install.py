@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from lockgate.gateway.install import install
-from lockgate.resources.kinds import IstioOperator
+from lockgate.resources import istio
 
 FILE = Path(__file__).parents[1] / "cases" / "gateway" / "install" / "operators.yaml"
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["case"]) for row in yaml.safe_load(FILE.read_text())])
 def test_row(row: dict[str, Any]) -> None:
-    operator = IstioOperator.model_validate(
+    operator = istio.IstioOperator.model_validate(
         {"metadata": {"name": "installed", "namespace": "istio-system"}, "spec": row["operator"]}
     )
     installed = install(operator)

@@ -10,7 +10,7 @@ import yaml
 
 from lockgate.ingress import admission, readiness_gates
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Ingress, IngressClass, Service, TargetGroupBinding
+from lockgate.resources import core, elbv2, networking
 
 CASES = Path(__file__).parents[1] / "cases" / "ingress"
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -26,7 +26,7 @@ def test_ingresses(row: dict[str, Any]) -> None:
     written = {key if "/" in key else PREFIX + key: value for key, value in row.get("annotations", {}).items()}
     backend = row.get("backend", {"service": {"name": "web", "port": {"number": 80}}})
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
-    ingress = Ingress.model_validate(
+    ingress = networking.Ingress.model_validate(
         {
             "metadata": {"name": "web", "namespace": "default", "annotations": written},
             "spec": {
@@ -84,7 +84,7 @@ def test_bindings_by_name_are_compared_once_resolved() -> None:
 @pytest.mark.parametrize("row", rows("readiness_gates.yaml"))
 def test_readiness_gates(row: dict[str, Any]) -> None:
     services = {
-        name: Service.model_validate({"metadata": {"name": name}, "spec": {"selector": selector}})
+        name: core.Service.model_validate({"metadata": {"name": name}, "spec": {"selector": selector}})
         for name, selector in row["services"].items()
     }
     bindings = [_binding(name, target, service) for name, (target, service) in row["bindings"].items()]
@@ -98,29 +98,31 @@ def test_namespaces_ask_for_gates_by_a_label() -> None:
     assert not readiness_gates.injected({})
 
 
-def _class(name: str, controller: str, *, default: bool) -> IngressClass:
+def _class(name: str, controller: str, *, default: bool) -> networking.IngressClass:
     annotations = {"ingressclass.kubernetes.io/is-default-class": "true"} if default else {}
-    return IngressClass.model_validate(
+    return networking.IngressClass.model_validate(
         {"metadata": {"name": name, "annotations": annotations}, "spec": {"controller": controller}}
     )
 
 
 def _with_tags(tags: str) -> str | None:
     annotations = {"kubernetes.io/ingress.class": "alb", PREFIX + "frontend-nlb-tags": tags}
-    ingress = Ingress.model_validate({"metadata": {"name": "web", "namespace": "default", "annotations": annotations}})
+    ingress = networking.Ingress.model_validate(
+        {"metadata": {"name": "web", "namespace": "default", "annotations": annotations}}
+    )
     fault = admission.ingress(ingress, {}, Settings())
     return fault.message if fault else None
 
 
 def _binding(
     name: str, target: str | None = "ip", service: str = "web", *, arn: str = ARN, shared: bool = False
-) -> TargetGroupBinding:
+) -> elbv2.TargetGroupBinding:
     spec = {
         "targetGroupARN": arn,
         "targetType": target,
         "serviceRef": {"name": service, "port": 80},
         "multiClusterTargetGroup": shared,
     }
-    return TargetGroupBinding.model_validate(
+    return elbv2.TargetGroupBinding.model_validate(
         {"metadata": {"name": name, "namespace": "default", "uid": name}, "spec": spec}
     )

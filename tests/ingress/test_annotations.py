@@ -14,8 +14,8 @@ from lockgate.ingress.annotations.document import page
 from lockgate.ingress.annotations.json_values import Node, decode
 from lockgate.ingress.annotations.values import Malformed
 from lockgate.ingress.faults import nearest, spec_of, unknown_annotations
+from lockgate.resources import networking
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Ingress
 
 ROOT = Path(__file__).parents[2]
 VALUES = yaml.safe_load((ROOT / "tests/cases/ingress/values.yaml").read_text())
@@ -110,7 +110,9 @@ def test_names_that_look_known(name: str) -> None:
 
 def test_an_unknown_name_is_reported_at_its_place() -> None:
     key = a.SCHEME.key + "s"
-    ingress = Ingress.model_validate({"metadata": {"name": "web", "namespace": "a", "annotations": {key: "internal"}}})
+    ingress = networking.Ingress.model_validate(
+        {"metadata": {"name": "web", "namespace": "a", "annotations": {key: "internal"}}}
+    )
     [fault] = unknown_annotations(ingress)
     assert fault.origin == Origin(ingress.key, ("metadata", "annotations", key))
     assert fault.fix == f"did you mean {a.SCHEME.key}?"

@@ -39,7 +39,7 @@ from lockgate.ingress.stack import (
 )
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Action, AuthenticateOidc, Forward, Listener, LoadBalancer, Rule, Target
-from lockgate.resources.kinds import TargetGroupBinding
+from lockgate.resources import elbv2
 
 ROWS: list[dict[str, Any]] = yaml.safe_load((CASES / "changes.yaml").read_text())
 VPC = "vpc-1"
@@ -153,7 +153,7 @@ def deployed(stack: Stack) -> Existing:
         attributes[arn] = _attributes(found, arn)
     found = replace(found, attributes=attributes)
     bindings = [
-        TargetGroupBinding.model_validate(each.parameters(lambda reference: ids.get(reference, reference)))
+        elbv2.TargetGroupBinding.model_validate(each.parameters(lambda reference: ids.get(reference, reference)))
         for each in changes(stack, found, Settings(cluster_name="lockgate"), vpc_id=VPC)
         if isinstance(each, ApplyBinding)
     ]

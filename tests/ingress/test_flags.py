@@ -12,8 +12,8 @@ import yaml
 from lockgate.ingress.flags import FLAGS, controller, read_arguments
 from lockgate.ingress.manifests import DEFAULTS, stack_from_manifests
 from lockgate.ingress.world import Settings
+from lockgate.resources import networking, workloads
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Deployment, Ingress
 from lockgate.resources.model import ObjectKey
 
 CASES = Path(__file__).parents[1] / "cases" / "ingress" / "controller_flags.yaml"
@@ -133,7 +133,7 @@ def test_without_its_deployment_the_defaults_apply() -> None:
 
 
 def test_changed_flags_rebuild_everything() -> None:
-    ingress = Ingress.model_validate(
+    ingress = networking.Ingress.model_validate(
         {"metadata": {"name": "web", "namespace": "default", "annotations": {"kubernetes.io/ingress.class": "alb"}}}
     )
     scheme = "--default-load-balancer-scheme=internet-facing"
@@ -145,8 +145,8 @@ def test_changed_flags_rebuild_everything() -> None:
     assert stack_from_manifests([ingress, deployment], earlier=after).stacks[0] is after.stacks[0]
 
 
-def _deployment(name: str, *containers: dict[str, Any]) -> Deployment:
+def _deployment(name: str, *containers: dict[str, Any]) -> workloads.Deployment:
     metadata = {"name": name, "namespace": "kube-system"}
-    return Deployment.model_validate(
+    return workloads.Deployment.model_validate(
         {"metadata": metadata, "spec": {"template": {"spec": {"containers": list(containers)}}}}
     )

@@ -17,8 +17,8 @@ from lockgate.ingress.names import (
 from lockgate.ingress.show import stack_json
 from lockgate.ingress.subnets import Subnet
 from lockgate.ingress.world import Account, Settings
+from lockgate.resources import core, networking
 from lockgate.resources.diagnostics import diagnose
-from lockgate.resources.kinds import Ingress, Service
 from lockgate.resources.model import Resource
 from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
@@ -57,7 +57,7 @@ def test_what_a_target_groups_name_depends_on() -> None:
 
 def test_the_guides_stack_knows_its_lines() -> None:
     documents = read((CASES / "guide.yaml").read_text(), "ingress.yaml").documents
-    gateway = Service.model_validate(
+    gateway = core.Service.model_validate(
         {
             "metadata": {"name": "istio-ingressgateway", "namespace": "edge"},
             "spec": {
@@ -91,7 +91,7 @@ def test_secrets_are_not_shown() -> None:
 
 def _many(ingresses: int, in_group: int) -> list[Resource]:
     found: list[Resource] = [
-        Service.model_validate(
+        core.Service.model_validate(
             {
                 "metadata": {"name": f"s{number}", "namespace": "default"},
                 "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000 + number}]},
@@ -113,7 +113,7 @@ def _many(ingresses: int, in_group: int) -> list[Resource]:
             "alb.ingress.kubernetes.io/group.name": f"g{number // in_group}",
         }
         found.append(
-            Ingress.model_validate(
+            networking.Ingress.model_validate(
                 {
                     "metadata": {"name": f"i{number}", "namespace": "default", "annotations": annotations},
                     "spec": {"rules": [{"host": f"h{number}.example", "http": {"paths": paths}}]},
@@ -136,7 +136,7 @@ def test_one_changed_ingress_rebuilds_its_group_alone() -> None:
     same = [before is after for before, after in zip(first.stacks, second.stacks, strict=True)]
     assert same == [True, True, True, False]
     web = resources[3]
-    assert isinstance(web, Service)
+    assert isinstance(web, core.Service)
     ports = (web.spec.ports[0].model_copy(update={"node_port": 31000}),)
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
     third = stack_from_manifests(resources, earlier=second)
@@ -196,7 +196,7 @@ def test_a_faulty_group_leaves_others_alone() -> None:
 def test_a_fault_of_several_groups_is_reported_once() -> None:
     resources = _many(4, 1)
     web = resources[3]
-    assert isinstance(web, Service)
+    assert isinstance(web, core.Service)
     ports = (web.spec.ports[0].model_copy(update={"node_port": 0}),)
     resources[3] = web.model_copy(update={"spec": web.spec.model_copy(update={"ports": ports})})
     reported = [each for each in stack_from_manifests(resources).faults if each.subject == "Service default/s3"]

@@ -9,8 +9,7 @@ from ingress_cases import CASES, Row, load
 from lockgate.ingress.annotations.registry import REGISTRY
 from lockgate.ingress.annotations.spec import Merge
 from lockgate.ingress.faults import spec_of
-from lockgate.resources.eks import AutoIngressClassParamsSpec
-from lockgate.resources.elbv2 import IngressClassParamsSpec
+from lockgate.resources import eks, elbv2
 
 ANNOTATIONS = (
     "annotations_frontend",
@@ -67,7 +66,7 @@ def _refused_by_aws() -> list[Row]:
 
 def test_every_field_of_ingress_class_params_has_its_row() -> None:
     rows = {field for row in load("class_params") for field in row.data.get("params", {})}
-    spec = IngressClassParamsSpec.model_fields
+    spec = elbv2.IngressClassParamsSpec.model_fields
     assert {field.alias or name for name, field in spec.items()} == rows
     rows = {field for row in load("auto_mode") for field in row.data.get("auto", {})}
-    assert {field.alias or name for name, field in AutoIngressClassParamsSpec.model_fields.items()} == rows
+    assert {field.alias or name for name, field in eks.AutoIngressClassParamsSpec.model_fields.items()} == rows

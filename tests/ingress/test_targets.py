@@ -11,7 +11,7 @@ import yaml
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.targets import instance_targets, pod_targets, registration
 from lockgate.loadbalancer.model import Target
-from lockgate.resources.kinds import EndpointSlice, Node, Pod, Service
+from lockgate.resources import core
 from lockgate.resources.meta import LabelSelector
 
 ROWS = yaml.safe_load((Path(__file__).parents[1] / "cases/ingress/targets.yaml").read_text())
@@ -45,7 +45,7 @@ def _ip(row: dict[str, Any]) -> list[str]:
             "spec": {"nodeName": item.get("node", ""), "containers": [{"name": "c"}]},
             "status": {"conditions": conditions},
         }
-        pods[("default", item["name"])] = Pod.model_validate(manifest)
+        pods[("default", item["name"])] = core.Pod.model_validate(manifest)
     endpoints = []
     for item in row["slice"]:
         endpoint: dict[str, Any] = {
@@ -58,7 +58,7 @@ def _ip(row: dict[str, Any]) -> list[str]:
     labels = {"kubernetes.io/service-name": "web"}
     if row.get("local"):
         labels["endpointslice.kubernetes.io/managed-by"] = "nodes.lockgate.dev"
-    slice_ = EndpointSlice.model_validate(
+    slice_ = core.EndpointSlice.model_validate(
         {
             "metadata": {"name": "web-1", "namespace": "default", "labels": labels},
             "addressType": row.get("family", "IPv4"),
@@ -71,9 +71,9 @@ def _ip(row: dict[str, Any]) -> list[str]:
     return [f"{item.target.id} {item.target.port}" for item in found]
 
 
-def _nodes(row: dict[str, Any]) -> list[Node]:
+def _nodes(row: dict[str, Any]) -> list[core.Node]:
     return [
-        Node.model_validate(
+        core.Node.model_validate(
             {
                 "metadata": {"name": item.get("name", item.get("id", "n")), "labels": item.get("labels", {})},
                 "spec": {
@@ -88,9 +88,9 @@ def _nodes(row: dict[str, Any]) -> list[Node]:
     ]
 
 
-def _service(row: dict[str, Any]) -> Service:
+def _service(row: dict[str, Any]) -> core.Service:
     default = {"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 30080}]}
-    return Service.model_validate(
+    return core.Service.model_validate(
         {"metadata": {"name": "web", "namespace": "default"}, "spec": default | row.get("service", {})}
     )
 

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lockgate.edge.policy_scope import GatewayPods
-from lockgate.resources import kinds as _kinds
-from lockgate.resources.core import ServiceSpec
+from lockgate.resources import core
 from lockgate.resources.effects import document, table
 from lockgate.resources.effects.row import Effect, Pattern, Row, parts_of
 from lockgate.resources.effects.uses import fault, uses_of
@@ -103,10 +102,10 @@ def test_an_undeclared_field_has_no_class() -> None:
     class Hose(Model):
         length: int = 0
 
-    class Spec(ServiceSpec):
+    class Spec(core.ServiceSpec):
         hose: Hose | None = None
 
-    class Service(_kinds.Service):
+    class Service(core.Service):
         spec: Spec = Spec()
 
     assert undeclared(Service) == ["spec.hose.length"]

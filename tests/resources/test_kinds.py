@@ -8,52 +8,53 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lockgate.resources import kinds as k
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, elbv2, istio, networking
 from lockgate.resources.meta import LabelSelector
 from lockgate.resources.model import Model, Resource, kinds, manifest_name
 from lockgate.resources.shape import ListOf, MapOf, Object, shape_of
 
 # Names that camelCase alone would get wrong, as the Go structs' JSON tags have them.
 NAMES = {
-    k.ServiceSpec: "clusterIP clusterIPs externalIPs loadBalancerIP ipFamilies ipFamilyPolicy externalName",
-    k.SessionAffinityConfig: "clientIP",
-    k.NodeSpec: "podCIDR podCIDRs providerID externalID",
-    k.NodeSystemInfo: "machineID systemUUID bootID osImage kubeProxyVersion",
-    k.PodStatus: "podIP podIPs hostIP",
-    k.ContainerPort: "hostIP containerPort",
-    k.IngressServiceBackend: "name port",
-    k.TypedLocalObjectReference: "apiGroup",
-    k.IngressClassParamsSpec: (
+    core.ServiceSpec: "clusterIP clusterIPs externalIPs loadBalancerIP ipFamilies ipFamilyPolicy externalName",
+    core.SessionAffinityConfig: "clientIP",
+    core.NodeSpec: "podCIDR podCIDRs providerID externalID",
+    core.NodeSystemInfo: "machineID systemUUID bootID osImage kubeProxyVersion",
+    core.PodStatus: "podIP podIPs hostIP",
+    core.ContainerPort: "hostIP containerPort",
+    networking.IngressServiceBackend: "name port",
+    networking.TypedLocalObjectReference: "apiGroup",
+    elbv2.IngressClassParamsSpec: (
         "certificateArn inboundCIDRs sslPolicy sslRedirectPort ipAddressType prefixListsIDs PrefixListsIDs wafv2AclArn "
         "wafv2AclName ipamConfiguration loadBalancerName"
     ),
-    k.IPAMConfiguration: "ipv4IPAMPoolId",
-    k.TargetGroupBindingSpec: (
+    elbv2.IPAMConfiguration: "ipv4IPAMPoolId",
+    elbv2.TargetGroupBindingSpec: (
         "targetGroupARN targetGroupName vpcID iamRoleArnToAssume assumeRoleExternalId ipAddressType "
         "multiClusterTargetGroup"
     ),
-    k.SecurityGroup: "groupID",
-    k.NetworkingPeer: "ipBlock securityGroup",
-    k.NetworkingIngressRule: "from ports",
-    k.Route53: "accessKeyID accessKeyIDSecretRef secretAccessKeySecretRef hostedZoneID",
-    k.DNS01Solver: "cnameStrategy cloudDNS azureDNS acmeDNS rfc2136 route53",
-    k.HTTP01Solver: "gatewayHTTPRoute",
-    k.HTTP01Ingress: "class ingressClassName",
-    k.ACMEIssuer: "caBundle skipTLSVerify preferredChain privateKeySecretRef",
-    k.ExternalAccountBinding: "keyID keySecretRef",
-    k.CAIssuer: "crlDistributionPoints ocspServers issuingCertificateURLs",
-    k.CertificateSpec: "isCA dnsNames ipAddresses uris emailAddresses",
-    k.OrderStatus: "finalizeURL url",
-    k.ChallengeSpec: "authorizationURL dnsName",
-    k.ServerTLSSettings: "caCrl caCertificates caCertCredentialName httpsRedirect credentialNames",
-    k.ConsistentHash: "useSourceIp httpQueryParameterName",
-    k.OutlierDetection: "consecutive5xxErrors",
-    k.HTTPSettings: "http1MaxPendingRequests http2MaxRequests h2UpgradePolicy http2KeepAlive",
-    k.LoadBalancerSettings: "localityLbSetting warmupDurationSecs",
-    k.ClientTLSSettings: "caCrl sni",
-    k.HTTPMatchRequest: "ignoreUriCase queryParams statPrefix",
-    k.HTTPBody: "string bytes",
-    k.OtherName: "oid utf8Value",
+    elbv2.SecurityGroup: "groupID",
+    elbv2.NetworkingPeer: "ipBlock securityGroup",
+    elbv2.NetworkingIngressRule: "from ports",
+    cm.Route53: "accessKeyID accessKeyIDSecretRef secretAccessKeySecretRef hostedZoneID",
+    cm.DNS01Solver: "cnameStrategy cloudDNS azureDNS acmeDNS rfc2136 route53",
+    cm.HTTP01Solver: "gatewayHTTPRoute",
+    cm.HTTP01Ingress: "class ingressClassName",
+    cm.ACMEIssuer: "caBundle skipTLSVerify preferredChain privateKeySecretRef",
+    cm.ExternalAccountBinding: "keyID keySecretRef",
+    cm.CAIssuer: "crlDistributionPoints ocspServers issuingCertificateURLs",
+    cm.CertificateSpec: "isCA dnsNames ipAddresses uris emailAddresses",
+    cm.OrderStatus: "finalizeURL url",
+    cm.ChallengeSpec: "authorizationURL dnsName",
+    istio.ServerTLSSettings: "caCrl caCertificates caCertCredentialName httpsRedirect credentialNames",
+    istio.ConsistentHash: "useSourceIp httpQueryParameterName",
+    istio.OutlierDetection: "consecutive5xxErrors",
+    istio.HTTPSettings: "http1MaxPendingRequests http2MaxRequests h2UpgradePolicy http2KeepAlive",
+    istio.LoadBalancerSettings: "localityLbSetting warmupDurationSecs",
+    istio.ClientTLSSettings: "caCrl sni",
+    istio.HTTPMatchRequest: "ignoreUriCase queryParams statPrefix",
+    istio.HTTPBody: "string bytes",
+    cm.OtherName: "oid utf8Value",
 }
 
 
@@ -117,37 +118,42 @@ POD = {
 @pytest.mark.parametrize(
     ("kind", "column", "manifest", "cell"),
     [
-        (k.Service, "External-IP", SERVICE, "1.2.3.4"),
-        (k.Service, "Port(s)", SERVICE, "80:30080/TCP,53/UDP"),
-        (k.Service, "Selector", SERVICE, "a=1,b=2"),
-        (k.Service, "External-IP", {"spec": {"type": "LoadBalancer"}}, "<pending>"),
+        (core.Service, "External-IP", SERVICE, "1.2.3.4"),
+        (core.Service, "Port(s)", SERVICE, "80:30080/TCP,53/UDP"),
+        (core.Service, "Selector", SERVICE, "a=1,b=2"),
+        (core.Service, "External-IP", {"spec": {"type": "LoadBalancer"}}, "<pending>"),
         (
-            k.Service,
+            core.Service,
             "External-IP",
             {"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"hostname": "a.example"}]}}},
             "a.example",
         ),
-        (k.Service, "Cluster-IP", {"spec": {"type": "ExternalName", "externalName": "b"}}, "<none>"),
-        (k.Service, "External-IP", {"spec": {"type": "ExternalName", "externalName": "b"}}, "b"),
-        (k.Pod, "Ready", POD, "1/2"),
-        (k.Pod, "Status", POD, "CrashLoopBackOff"),
-        (k.Pod, "Restarts", POD, 2),
-        (k.Pod, "Readiness Gates", POD, "0/1"),
-        (k.Node, "Status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, "Ready"),
-        (k.Node, "Status", {"spec": {"unschedulable": True}}, "Unknown,SchedulingDisabled"),
-        (k.Node, "Roles", {"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}}, "worker"),
-        (k.Ingress, "Class", {"metadata": {"annotations": {"kubernetes.io/ingress.class": "alb"}}}, "alb"),
-        (k.Ingress, "Hosts", {"metadata": {}, "spec": {"rules": [{"host": h} for h in "abcd"]}}, "a,b,c + 1 more..."),
-        (k.Ingress, "Ports", {"spec": {"tls": [{}]}}, "80, 443"),
+        (core.Service, "Cluster-IP", {"spec": {"type": "ExternalName", "externalName": "b"}}, "<none>"),
+        (core.Service, "External-IP", {"spec": {"type": "ExternalName", "externalName": "b"}}, "b"),
+        (core.Pod, "Ready", POD, "1/2"),
+        (core.Pod, "Status", POD, "CrashLoopBackOff"),
+        (core.Pod, "Restarts", POD, 2),
+        (core.Pod, "Readiness Gates", POD, "0/1"),
+        (core.Node, "Status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, "Ready"),
+        (core.Node, "Status", {"spec": {"unschedulable": True}}, "Unknown,SchedulingDisabled"),
+        (core.Node, "Roles", {"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}}, "worker"),
+        (networking.Ingress, "Class", {"metadata": {"annotations": {"kubernetes.io/ingress.class": "alb"}}}, "alb"),
         (
-            k.IngressClass,
+            networking.Ingress,
+            "Hosts",
+            {"metadata": {}, "spec": {"rules": [{"host": h} for h in "abcd"]}},
+            "a,b,c + 1 more...",
+        ),
+        (networking.Ingress, "Ports", {"spec": {"tls": [{}]}}, "80, 443"),
+        (
+            networking.IngressClass,
             "Parameters",
             {"spec": {"parameters": {"apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "alb"}}},
             "IngressClassParams.elbv2.k8s.aws/alb",
         ),
-        (k.Secret, "Data", {"data": {"a": "", "b": ""}}, 2),
-        (k.Event, "Object", {"involvedObject": {"kind": "Ingress", "name": "a"}}, "ingress/a"),
-        (k.EndpointSlice, "Endpoints", {"endpoints": [{"addresses": list("abcd")}]}, "a,b,c + 1 more..."),
+        (core.Secret, "Data", {"data": {"a": "", "b": ""}}, 2),
+        (core.Event, "Object", {"involvedObject": {"kind": "Ingress", "name": "a"}}, "ingress/a"),
+        (core.EndpointSlice, "Endpoints", {"endpoints": [{"addresses": list("abcd")}]}, "a,b,c + 1 more..."),
     ],
 )
 def test_cells(kind: type[Resource], column: str, manifest: dict[str, Any], cell: str | int) -> None:
@@ -160,33 +166,33 @@ def test_cells(kind: type[Resource], column: str, manifest: dict[str, Any], cell
 def test_a_number_is_a_number(value: object) -> None:
     manifest = {"kind": "Gateway", "spec": {"servers": [{"port": {"number": value, "name": "a", "protocol": "TCP"}}]}}
     with pytest.raises(ValidationError):
-        k.Gateway.model_validate(manifest)
+        istio.Gateway.model_validate(manifest)
 
 
 @pytest.mark.parametrize("value", [8080, "http", "8080"])
 def test_a_target_port_is_a_number_or_a_name(value: object) -> None:
-    service = k.Service.model_validate({"spec": {"ports": [{"port": 80, "targetPort": value}]}})
+    service = core.Service.model_validate({"spec": {"ports": [{"port": 80, "targetPort": value}]}})
     assert service.spec.ports[0].target_port == value
     assert type(service.spec.ports[0].target_port) is type(value)
 
 
 def test_objects_do_not_change() -> None:
-    service = k.Service.model_validate({"metadata": {"name": "a"}})
+    service = core.Service.model_validate({"metadata": {"name": "a"}})
     with pytest.raises(ValidationError):
         service.kind = "Pod"  # type: ignore[misc]
 
 
 def test_a_manifest_says_what_was_set() -> None:
     manifest = {"spec": {"dns01": {"route53": {"hostedZoneID": "Z1", "region": "eu-west-1"}}, "selector": {}}}
-    solver = k.Solver.model_validate(manifest["spec"])
+    solver = cm.Solver.model_validate(manifest["spec"])
     assert solver.manifest() == manifest["spec"]
 
 
 def test_a_secrets_bytes() -> None:
-    secret = k.Secret.model_validate({"data": {"a": "eA==", "b": "eQ=="}, "stringData": {"b": "z"}})
+    secret = core.Secret.model_validate({"data": {"a": "eA==", "b": "eQ=="}, "stringData": {"b": "z"}})
     assert secret.decoded == {"a": b"x", "b": b"z"}
     with pytest.raises(binascii.Error):
-        _ = k.Secret.model_validate({"data": {"a": "x"}}).decoded
+        _ = core.Secret.model_validate({"data": {"a": "x"}}).decoded
 
 
 @pytest.mark.parametrize(
@@ -215,5 +221,5 @@ def test_manifest_names(field: str, name: str) -> None:
 
 
 def test_istios_versions_are_one_schema() -> None:
-    assert k.Gateway.KIND.api_version == "networking.istio.io/v1"
-    assert set(k.VirtualService.KIND.versions) == {"v1", "v1beta1", "v1alpha3"}
+    assert istio.Gateway.KIND.api_version == "networking.istio.io/v1"
+    assert set(istio.VirtualService.KIND.versions) == {"v1", "v1beta1", "v1alpha3"}

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockgate.resources import core, istio
 from lockgate.resources.diagnostics import Diagnostic, diagnose
-from lockgate.resources.kinds import Gateway, Secret
 from lockgate.resources.positions import Positions
 from lockgate.resources.reader import Document, Reading, read
 from tests.resources.cases import rows
@@ -98,7 +98,7 @@ def test_every_field_has_a_place(path: tuple[str | int, ...], place: str) -> Non
     (document,) = read("---\n" + GATEWAY, "g.yaml").documents
     position = document.at(*path) if path else document.position
     assert f"{position.line}:{position.column}" == place
-    assert isinstance(document.resource, Gateway)
+    assert isinstance(document.resource, istio.Gateway)
     assert document.resource.spec.servers[0].hosts == ("*", "a.example")
 
 
@@ -142,7 +142,7 @@ def test_no_fault_repeats_a_secret() -> None:
     assert [fault.code.id for fault in reading.faults] == ["LG0103"]
     assert "hunter2" not in str(_diagnostics(reading)) + repr(reading.faults)
     secret = reading.documents[0].resource
-    assert isinstance(secret, Secret)
+    assert isinstance(secret, core.Secret)
     assert "hunter2" not in repr(secret)
 
 

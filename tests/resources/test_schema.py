@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lockgate.resources import kinds as k
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, istio, workloads
 from lockgate.resources.merge_keys import list_keys, merge_key
 from lockgate.resources.model import JsonObject, Resource, kinds
 from lockgate.resources.schema import component, openapi
@@ -61,27 +62,27 @@ def _at(model: type[Resource], *path: str) -> JsonObject:
 
 
 def test_a_schema_says_what_a_model_says() -> None:
-    tls = _at(k.Gateway, "spec", "servers", "tls")
+    tls = _at(istio.Gateway, "spec", "servers", "tls")
     assert tls["properties"]["mode"]["enum"][:2] == ["PASSTHROUGH", "SIMPLE"]
     assert tls["properties"]["httpsRedirect"] == {"type": "boolean"}
     assert "`" not in tls["description"]
-    port = _at(k.Service, "spec", "ports")
+    port = _at(core.Service, "spec", "ports")
     assert port["items"]["required"] == ["port"]
     assert port["items"]["properties"]["protocol"]["default"] == "TCP"
     assert port["items"]["properties"]["targetPort"]["x-kubernetes-int-or-string"] is True
     assert "targetPort" in port["items"]["description"]
-    headers = _at(k.VirtualService, "spec", "http", "match", "headers")
+    headers = _at(istio.VirtualService, "spec", "http", "match", "headers")
     assert headers["additionalProperties"]["properties"]["exact"] == {"type": "string"}
-    assert _at(k.Deployment, "spec", "template")["x-kubernetes-preserve-unknown-fields"] is True
+    assert _at(workloads.Deployment, "spec", "template")["x-kubernetes-preserve-unknown-fields"] is True
 
 
 def test_lists_say_how_they_merge() -> None:
-    ports = _at(k.Service, "spec", "ports")
+    ports = _at(core.Service, "spec", "ports")
     assert ports["x-kubernetes-patch-merge-key"] == "port"
     assert ports["x-kubernetes-patch-strategy"] == "merge"
     assert ports["x-kubernetes-list-map-keys"] == ["port", "protocol"]
-    assert _at(k.Gateway, "spec", "servers")["x-kubernetes-list-type"] == "atomic"
-    _, schemas = component(k.Service, "v1")
+    assert _at(istio.Gateway, "spec", "servers")["x-kubernetes-list-type"] == "atomic"
+    _, schemas = component(core.Service, "v1")
     (meta,) = [schema for name, schema in schemas.items() if name.endswith("ObjectMeta")]
     assert meta["properties"]["finalizers"]["x-kubernetes-list-type"] == "set"
     assert "x-kubernetes-patch-merge-key" not in meta["properties"]["finalizers"]
@@ -91,20 +92,20 @@ def test_lists_say_how_they_merge() -> None:
 @pytest.mark.parametrize(
     ("model", "path", "patch", "keys"),
     [
-        (k.Deployment, "spec.template.spec.containers", "name", ("name",)),
-        (k.Deployment, "spec.template.spec.containers.env", "name", ("name",)),
-        (k.Deployment, "spec.template.spec.containers.ports", "containerPort", ("containerPort", "protocol")),
-        (k.Deployment, "spec.template.spec.initContainers.volumeMounts", "mountPath", ("mountPath",)),
-        (k.Deployment, "spec.template.spec.containers.args", None, None),
-        (k.Deployment, "spec.template.spec.volumes", "name", ("name",)),
-        (k.Deployment, "spec.containers", None, None),
-        (k.CronJob, "spec.jobTemplate.spec.template.spec.containers", "name", ("name",)),
-        (k.Pod, "spec.containers", "name", ("name",)),
-        (k.Service, "spec.ports", "port", ("port", "protocol")),
-        (k.Service, "status.conditions", "type", ("type",)),
-        (k.ServiceAccount, "imagePullSecrets", "name", None),
-        (k.Certificate, "spec.dnsNames", None, None),
-        (k.Certificate, "metadata.finalizers", "", ()),
+        (workloads.Deployment, "spec.template.spec.containers", "name", ("name",)),
+        (workloads.Deployment, "spec.template.spec.containers.env", "name", ("name",)),
+        (workloads.Deployment, "spec.template.spec.containers.ports", "containerPort", ("containerPort", "protocol")),
+        (workloads.Deployment, "spec.template.spec.initContainers.volumeMounts", "mountPath", ("mountPath",)),
+        (workloads.Deployment, "spec.template.spec.containers.args", None, None),
+        (workloads.Deployment, "spec.template.spec.volumes", "name", ("name",)),
+        (workloads.Deployment, "spec.containers", None, None),
+        (workloads.CronJob, "spec.jobTemplate.spec.template.spec.containers", "name", ("name",)),
+        (core.Pod, "spec.containers", "name", ("name",)),
+        (core.Service, "spec.ports", "port", ("port", "protocol")),
+        (core.Service, "status.conditions", "type", ("type",)),
+        (core.ServiceAccount, "imagePullSecrets", "name", None),
+        (cm.Certificate, "spec.dnsNames", None, None),
+        (cm.Certificate, "metadata.finalizers", "", ()),
     ],
 )
 def test_merge_keys(model: type[Resource], path: str, patch: str | None, keys: tuple[str, ...] | None) -> None:

@@ -12,10 +12,9 @@ from lockgate.edge.options import Options
 from lockgate.edge.plan import load_balancers, plan
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.model import Gateway
+from lockgate.resources import core, istio
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Event
-from lockgate.resources.kinds import Gateway as IstioGateway
 from lockgate.resources.model import Resource, kinds
 from lockgate.resources.reader import read
 from lockgate.runtime.gateways import services
@@ -51,7 +50,7 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
     events = [_warning(named[name], message) for name, message in case.get("warned", {}).items()]
     retried = {named[name].key: error for name, error in case.get("retried", {}).items()}
     cluster = Cluster.of([*named.values(), *events])
-    workloads = gateway_workloads(services(cluster), cluster.all(IstioGateway))
+    workloads = gateway_workloads(services(cluster), cluster.all(istio.Gateway))
     return State(
         about=ABOUT,
         files=manifests.files,
@@ -83,8 +82,8 @@ def _with_uid(resource: Resource) -> Resource:
     return resource.model_copy(update={"metadata": metadata})
 
 
-def _warning(about: Resource, message: str) -> Event:
-    return Event.model_validate(
+def _warning(about: Resource, message: str) -> core.Event:
+    return core.Event.model_validate(
         {
             "metadata": {"name": f"{about.name}.1", "namespace": about.namespace or "default"},
             "involvedObject": {"kind": about.KIND.kind, "name": about.name, "uid": about.metadata.uid},

@@ -11,7 +11,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, plan
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import Secret, Service
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.reader import read
 from lockgate.resources.status import NotFound
@@ -49,13 +49,13 @@ class Lab:
         return await self.loader.load(made.manifests, made.supply.objects, frozenset(saved.split()))
 
     async def kubectl_patch(self, patch: JsonObject) -> None:
-        await self.store.patch(Service, "web", "default", patch)
+        await self.store.patch(core.Service, "web", "default", patch)
 
     async def kubectl_delete(self) -> None:
-        await self.store.delete(Service, "web", "default")
+        await self.store.delete(core.Service, "web", "default")
 
     async def app(self) -> str:
-        return (await self.store.get(Service, "web", "default")).spec.selector["app"]
+        return (await self.store.get(core.Service, "web", "default")).spec.selector["app"]
 
 
 def story(scenario: Callable[[Lab], Awaitable[None]]) -> None:
@@ -94,7 +94,7 @@ def test_fields_that_no_file_has_stay() -> None:
         await lab.save(a=SERVICE)
         await lab.kubectl_patch({"metadata": {"labels": {"team": "red"}}})
         await lab.save(a=CHANGED, saved="a")
-        assert (await lab.store.get(Service, "web", "default")).metadata.labels == {"team": "red"}
+        assert (await lab.store.get(core.Service, "web", "default")).metadata.labels == {"team": "red"}
 
     story(scenario)
 
@@ -114,7 +114,7 @@ def test_a_deleted_object_is_restored_when_its_file_is_saved() -> None:
 def test_what_is_supplied_is_restored_when_any_file_is_saved() -> None:
     async def scenario(lab: Lab) -> None:
         await lab.save(a=ROUTES)
-        await lab.store.delete(Service, "elsewhere", "default")
+        await lab.store.delete(core.Service, "elsewhere", "default")
         assert not (await lab.save(a=ROUTES)).anything
         assert describe(await lab.save(a=ROUTES, saved="a")) == "restored Service default/elsewhere"
 
@@ -137,7 +137,7 @@ def test_an_object_that_the_api_refuses_stays_as_it_was_and_is_reported_each_tim
             loaded = await lab.save(a=SECRET.replace("example.com/a", "example.com/b"), saved="a")
             assert [fault.code.id for fault in loaded.faults] == ["LG9002"]
             assert not loaded.anything
-        assert (await lab.store.get(Secret, "key", "default")).type == "example.com/a"
+        assert (await lab.store.get(core.Secret, "key", "default")).type == "example.com/a"
         assert not (await lab.save(a=SECRET, saved="a")).faults
 
     story(scenario)

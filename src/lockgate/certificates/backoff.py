@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lockgate.certificates.times import parse_time
-from lockgate.resources.kinds import Certificate
+from lockgate.resources import cert_manager as cm
 
 FIRST = timedelta(hours=1)
 LONGEST = timedelta(hours=32)
@@ -21,7 +21,7 @@ def delay(failures: int) -> timedelta:
     return min(FIRST * (1 << min(failures - 1, 16)), LONGEST)
 
 
-def next_attempt(certificate: Certificate) -> datetime | None:
+def next_attempt(certificate: cm.Certificate) -> datetime | None:
     """The earliest time of the next attempt; None if there was no failure."""
     status = certificate.status
     if not status.last_failure_time:

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from lockgate.certificates.times import go_duration, parse_duration
 from lockgate.certificates.usages import DEFAULT, KNOWN
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import networking
 from lockgate.resources.field_errors import FieldError, invalid, quoted, required
-from lockgate.resources.kinds import Certificate, CertificatePrivateKey, Ingress, SecretTemplate
 from lockgate.resources.model import JsonObject
 
 ISSUER = "cert-manager.io/issuer"
@@ -50,12 +51,12 @@ class Shimmed:
     skipped: tuple[str, ...] = ()
 
 
-def asks(ingress: Ingress) -> bool:
+def asks(ingress: networking.Ingress) -> bool:
     annotations = ingress.metadata.annotations
     return ISSUER in annotations or CLUSTER_ISSUER in annotations or annotations.get(TLS_ACME) in _TRUE
 
 
-def shim(ingress: Ingress, certificates: Iterable[Certificate]) -> Shimmed:
+def shim(ingress: networking.Ingress, certificates: Iterable[cm.Certificate]) -> Shimmed:
     """`certificates` are those of the Ingress's namespace. Certificates of other owners are never changed.
 
     Raises BadConfig.
@@ -97,7 +98,7 @@ def _issuer(annotations: Mapping[str, str]) -> JsonObject:
     return {"name": name, "kind": kind, "group": annotations.get(GROUP, "cert-manager.io")}
 
 
-def _shared_secrets(ingress: Ingress) -> Iterator[FieldError]:
+def _shared_secrets(ingress: networking.Ingress) -> Iterator[FieldError]:
     places: dict[str, list[int]] = {}
     for index, tls in enumerate(ingress.spec.tls):
         places.setdefault(tls.secret_name, []).append(index)
@@ -116,7 +117,7 @@ def _aggregate(errors: Sequence[FieldError]) -> str:
 # --- the Certificate ---------------------------------------------------------------------------------------------
 
 
-def _certificate(ingress: Ingress, secret: str, hosts: Iterable[str], issuer: JsonObject) -> JsonObject:
+def _certificate(ingress: networking.Ingress, secret: str, hosts: Iterable[str], issuer: JsonObject) -> JsonObject:
     metadata = ingress.metadata
     addresses = [host for host in hosts if _is_address(host)]
     names = [host for host in hosts if not _is_address(host)]
@@ -140,7 +141,7 @@ def _certificate(ingress: Ingress, secret: str, hosts: Iterable[str], issuer: Js
         annotations["acme.cert-manager.io/http01-override-ingress-name"] = ingress.name
         annotations["cert-manager.io/issue-temporary-certificate"] = "true"
     owner = {
-        "apiVersion": Ingress.KIND.api_version,
+        "apiVersion": networking.Ingress.KIND.api_version,
         "kind": "Ingress",
         "name": ingress.name,
         "uid": metadata.uid,
@@ -148,7 +149,7 @@ def _certificate(ingress: Ingress, secret: str, hosts: Iterable[str], issuer: Js
         "blockOwnerDeletion": True,
     }
     return {
-        "apiVersion": Certificate.KIND.api_version,
+        "apiVersion": cm.Certificate.KIND.api_version,
         "kind": "Certificate",
         "metadata": {
             "name": secret,
@@ -169,21 +170,21 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _owned(certificate: Certificate, ingress: Ingress) -> bool:
+def _owned(certificate: cm.Certificate, ingress: networking.Ingress) -> bool:
     return any(
         owner.controller and owner.uid == ingress.metadata.uid for owner in certificate.metadata.owner_references
     )
 
 
-def _differs(existing: Certificate, wanted: JsonObject) -> bool:
+def _differs(existing: cm.Certificate, wanted: JsonObject) -> bool:
     """Compares what cert-manager compares: a change of only usages, subject or annotations is not a difference."""
-    other = Certificate.model_validate(wanted)
+    other = cm.Certificate.model_validate(wanted)
     return existing.metadata.labels != other.metadata.labels or _compared(existing) != _compared(other)
 
 
-def _compared(certificate: Certificate) -> tuple[Any, ...]:
+def _compared(certificate: cm.Certificate) -> tuple[Any, ...]:
     spec = certificate.spec
-    key = spec.private_key or CertificatePrivateKey()
+    key = spec.private_key or cm.CertificatePrivateKey()
     size = 0 if key.algorithm == "Ed25519" else key.size
     durations = (parse_duration(text) if text else None for text in (spec.duration, spec.renew_before))
     return (
@@ -267,7 +268,7 @@ def _size(spec: JsonObject, text: str) -> None:
 def _secret_template(spec: JsonObject, text: str) -> None:
     try:
         template = json.loads(text)
-        SecretTemplate.model_validate(template)
+        cm.SecretTemplate.model_validate(template)
         unknown = next((name for name in template if name not in ("annotations", "labels")), None)
     except (ValueError, ValidationError, TypeError) as error:
         raise ValueError(f"error parsing secret template JSON: {error}") from error

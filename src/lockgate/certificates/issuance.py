@@ -30,7 +30,8 @@ from lockgate.certificates.request import (
 )
 from lockgate.certificates.secret import Material, is_up_to_date, stored, target
 from lockgate.certificates.times import parse_time
-from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.meta import Condition, condition
 from lockgate.resources.model import JsonObject
 
@@ -39,14 +40,14 @@ from lockgate.resources.model import JsonObject
 class Seen:
     """Everything about one Certificate. `owner` is False if another Certificate owns the Secret."""
 
-    certificate: Certificate
-    secret: Secret | None
-    next_keys: Sequence[Secret]
-    requests: Sequence[CertificateRequest]
+    certificate: cm.Certificate
+    secret: core.Secret | None
+    next_keys: Sequence[core.Secret]
+    requests: Sequence[cm.CertificateRequest]
     now: datetime
     owner: bool = True
 
-    def request(self, revision: int) -> CertificateRequest | None:
+    def request(self, revision: int) -> cm.CertificateRequest | None:
         return next((each for each in self.requests if revision_of(each) == revision), None)
 
     @property
@@ -252,7 +253,7 @@ def _first_key(seen: Seen, wanted: KeySpec) -> Act:
     return MakeKey(wanted, reuse=text)
 
 
-def _is_unfit(request: CertificateRequest, seen: Seen, key: PrivateKey, issuing: Condition) -> bool:
+def _is_unfit(request: cm.CertificateRequest, seen: Seen, key: PrivateKey, issuing: Condition) -> bool:
     """Whether a request of this revision has different content, or failed before this issuance began."""
     number = revision_of(request)
     if number is None:
@@ -272,7 +273,7 @@ def _is_unfit(request: CertificateRequest, seen: Seen, key: PrivateKey, issuing:
     return parse_time(request.status.failure_time) < parse_time(issuing.last_transition_time)
 
 
-def _judge(seen: Seen, request: CertificateRequest, key: PrivateKey, key_pem: bytes, revision: int) -> Act:
+def _judge(seen: Seen, request: cm.CertificateRequest, key: PrivateKey, key_pem: bytes, revision: int) -> Act:
     conditions = request.status.conditions
     for type_, reason in (("Denied", "Denied"), ("InvalidRequest", "InvalidRequest")):
         found = condition(conditions, type_)
@@ -302,5 +303,5 @@ def _failed(reason: str, message: str) -> Fail:
     return Fail(Violation(reason, f"The certificate request has failed to complete and will be retried: {message}"))
 
 
-def _drop(secrets: Sequence[Secret]) -> DropKeys:
+def _drop(secrets: Sequence[core.Secret]) -> DropKeys:
     return DropKeys(tuple(each.name for each in secrets))

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 
-from lockgate.resources.kinds import IssuerReference, OrderSpec
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.model import JsonObject
 
 _LONGEST_PREFIX = 52
@@ -23,7 +23,7 @@ def request_name(certificate: str, revision: int) -> str:
     return f"{certificate[:168].rstrip('-.')}-{digest}-{revision}"
 
 
-def order_name(request: str, spec: OrderSpec) -> str:
+def order_name(request: str, spec: cm.OrderSpec) -> str:
     """Stable for a request and its names, so that an existing order is found again."""
     document: JsonObject = {"request": None, "issuerRef": _issuer(spec.issuer_ref)}
     for name, value in (
@@ -62,7 +62,7 @@ def _cut(prefix: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+$", "", prefix[:_LONGEST_PREFIX])
 
 
-def _issuer(reference: IssuerReference) -> JsonObject:
+def _issuer(reference: cm.IssuerReference) -> JsonObject:
     document: JsonObject = {"name": reference.name}
     if reference.kind:
         document["kind"] = reference.kind

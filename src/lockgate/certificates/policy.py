@@ -23,7 +23,8 @@ from lockgate.certificates.request import (
 )
 from lockgate.certificates.secret import CERTIFICATE_NAME, ISSUER_GROUP, ISSUER_KIND, ISSUER_NAME
 from lockgate.certificates.times import go_time, parse_duration, rfc1123
-from lockgate.resources.kinds import Certificate, CertificateRequest, CertificateSpec, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,9 @@ class Violation:
 class Input:
     """`request` is the CertificateRequest of the Certificate's current revision, if it still exists."""
 
-    certificate: Certificate
-    secret: Secret | None
-    request: CertificateRequest | None
+    certificate: cm.Certificate
+    secret: core.Secret | None
+    request: cm.CertificateRequest | None
     now: datetime
 
     @cached_property
@@ -66,7 +67,7 @@ def readiness(given: Input) -> Violation | None:
     return _first(given, (*_SHARED, _expired))
 
 
-def renewal_time(spec: CertificateSpec, leaf: x509.Certificate) -> datetime:
+def renewal_time(spec: cm.CertificateSpec, leaf: x509.Certificate) -> datetime:
     """A third of the lifetime before expiry, unless the spec sets another time and the lifetime allows it."""
     start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     lifetime = end - start

@@ -18,15 +18,7 @@ from lockgate.certificates.keys import KeySpec, PrivateKey, digest
 from lockgate.certificates.names import request_name
 from lockgate.certificates.times import parse_duration
 from lockgate.certificates.usages import DEFAULT, canonical, extended_key_usage, key_usage, usage_names
-from lockgate.resources.kinds import (
-    Certificate,
-    CertificateRequest,
-    CertificateSpec,
-    NameConstraintItem,
-    NameConstraints,
-    OtherName,
-    X509Subject,
-)
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.model import JsonObject
 
 NAME = "cert-manager.io/certificate-name"
@@ -60,7 +52,7 @@ _FIELD = {
 }
 
 
-def key_spec(spec: CertificateSpec) -> KeySpec:
+def key_spec(spec: cm.CertificateSpec) -> KeySpec:
     """The private key that a Certificate requests, with defaults. Raises `ValueError` for an unsupported size."""
     wanted = spec.private_key
     algorithm = (wanted.algorithm if wanted else None) or "RSA"
@@ -78,14 +70,14 @@ def key_spec(spec: CertificateSpec) -> KeySpec:
             return KeySpec("Ed25519", 0)
 
 
-def content(spec: CertificateSpec) -> Content:
+def content(spec: cm.CertificateSpec) -> Content:
     """The content of the request. Raises `ValueError` for names that cannot be encoded."""
     return Content(
         _names(spec), _subject(spec), spec.usages or DEFAULT, spec.is_ca, _constraints(spec.name_constraints)
     )
 
 
-def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
+def signing_request(spec: cm.CertificateSpec, key: PrivateKey) -> bytes:
     """PEM, signed by the key. Raises `ValueError`."""
     wanted = content(spec)
     builder = x509.CertificateSigningRequestBuilder().subject_name(wanted.subject)
@@ -103,7 +95,7 @@ def signing_request(spec: CertificateSpec, key: PrivateKey) -> bytes:
     return builder.sign(key, digest(key)).public_bytes(Encoding.PEM)
 
 
-def request_manifest(certificate: Certificate, request: bytes, revision: int, key_secret: str) -> JsonObject:
+def request_manifest(certificate: cm.Certificate, request: bytes, revision: int, key_secret: str) -> JsonObject:
     """The CertificateRequest to create for a revision of a Certificate."""
     metadata, spec = certificate.metadata, certificate.spec
     annotations = {name: value for name, value in metadata.annotations.items() if not name.startswith(_NOT_COPIED)}
@@ -117,7 +109,7 @@ def request_manifest(certificate: Certificate, request: bytes, revision: int, ke
     if spec.duration:
         wanted["duration"] = spec.duration
     return {
-        "apiVersion": CertificateRequest.KIND.api_version,
+        "apiVersion": cm.CertificateRequest.KIND.api_version,
         "kind": "CertificateRequest",
         "metadata": {
             "name": request_name(metadata.name, revision),
@@ -130,7 +122,7 @@ def request_manifest(certificate: Certificate, request: bytes, revision: int, ke
     }
 
 
-def owner_reference(owner: Certificate | CertificateRequest) -> JsonObject:
+def owner_reference(owner: cm.Certificate | cm.CertificateRequest) -> JsonObject:
     return {
         "apiVersion": owner.KIND.api_version,
         "kind": owner.KIND.kind,
@@ -141,22 +133,22 @@ def owner_reference(owner: Certificate | CertificateRequest) -> JsonObject:
     }
 
 
-def issuer_document(spec: CertificateSpec) -> JsonObject:
+def issuer_document(spec: cm.CertificateSpec) -> JsonObject:
     reference = spec.issuer_ref
     return {"name": reference.name, "kind": reference.kind, "group": reference.group}
 
 
-def revision_of(request: CertificateRequest) -> int | None:
+def revision_of(request: cm.CertificateRequest) -> int | None:
     text = request.metadata.annotations.get(REVISION, "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def load_request(request: CertificateRequest) -> x509.CertificateSigningRequest:
+def load_request(request: cm.CertificateRequest) -> x509.CertificateSigningRequest:
     """Raises `ValueError`."""
     return x509.load_pem_x509_csr(base64.b64decode(request.spec.request, validate=True))
 
 
-def request_mismatches(spec: CertificateSpec, request: CertificateRequest) -> tuple[str, ...]:
+def request_mismatches(spec: cm.CertificateSpec, request: cm.CertificateRequest) -> tuple[str, ...]:
     """The fields of a Certificate in which an existing CertificateRequest differs. Raises `ValueError`."""
     found = load_request(request)
     wanted = content(spec)
@@ -172,7 +164,7 @@ def request_mismatches(spec: CertificateSpec, request: CertificateRequest) -> tu
     return _ordered(fields)
 
 
-def certificate_mismatches(spec: CertificateSpec, certificate: x509.Certificate) -> tuple[str, ...]:
+def certificate_mismatches(spec: cm.CertificateSpec, certificate: x509.Certificate) -> tuple[str, ...]:
     """The same for an issued certificate. Only names count, because a CA may omit subject and usages.
 
     A CA may move the common name to the alternative names, or omit it (RFC 6125 section 6.4.4).
@@ -222,7 +214,7 @@ def request_names(request: x509.CertificateSigningRequest) -> dict[str, tuple[st
     return _by_kind(_alternatives(request.extensions))
 
 
-def request_content(request: CertificateRequest) -> Content:
+def request_content(request: cm.CertificateRequest) -> Content:
     """The content that a CertificateRequest asks for. Raises `ValueError`."""
     found = load_request(request)
     if not found.is_signature_valid:
@@ -237,7 +229,7 @@ def request_content(request: CertificateRequest) -> Content:
 # --- subjects and names ------------------------------------------------------------------------------------------
 
 
-def _subject(spec: CertificateSpec) -> x509.Name:
+def _subject(spec: cm.CertificateSpec) -> x509.Name:
     if spec.literal_subject:
         # RFC 4514 writes the most specific part first; in the certificate it is last.
         return x509.Name.from_rfc4514_string(spec.literal_subject)
@@ -249,7 +241,7 @@ def _subject(spec: CertificateSpec) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _wanted(subject: X509Subject | None, field: str) -> tuple[str, ...]:
+def _wanted(subject: cm.X509Subject | None, field: str) -> tuple[str, ...]:
     if subject is None:
         return ()
     value = getattr(subject, field)
@@ -258,7 +250,7 @@ def _wanted(subject: X509Subject | None, field: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _names(spec: CertificateSpec) -> tuple[x509.GeneralName, ...]:
+def _names(spec: cm.CertificateSpec) -> tuple[x509.GeneralName, ...]:
     return (
         *(x509.DNSName(name) for name in spec.dns_names),
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in spec.ip_addresses),
@@ -268,14 +260,14 @@ def _names(spec: CertificateSpec) -> tuple[x509.GeneralName, ...]:
     )
 
 
-def _other_name(other: OtherName) -> x509.OtherName:
+def _other_name(other: cm.OtherName) -> x509.OtherName:
     """RFC 5280 4.2.1.6: an object identifier and a value; cert-manager allows only UTF8String."""
     text = other.utf8_value.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([0x82, *len(text).to_bytes(2, "big")])
     return x509.OtherName(ObjectIdentifier(other.oid), b"\x0c" + length + text)
 
 
-def _constraints(wanted: NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+def _constraints(wanted: cm.NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
     """RFC 5280 4.2.1.10: the names that CAs below may issue for."""
     if wanted is None:
         return ()
@@ -285,7 +277,7 @@ def _constraints(wanted: NameConstraints | None) -> tuple[tuple[x509.ExtensionTy
     return ((x509.NameConstraints(permitted or None, excluded or None), wanted.critical),)
 
 
-def _subtrees(item: NameConstraintItem | None) -> list[x509.GeneralName]:
+def _subtrees(item: cm.NameConstraintItem | None) -> list[x509.GeneralName]:
     if item is None:
         return []
     return [
@@ -333,7 +325,7 @@ def _name_mismatches(wanted: Content, found: x509.Extensions) -> list[str]:
     return [field for field, values in _by_kind(wanted.names).items() if set(values) != set(have[field])]
 
 
-def _subject_mismatches(spec: CertificateSpec, wanted: Content, found: x509.Name) -> list[str]:
+def _subject_mismatches(spec: cm.CertificateSpec, wanted: Content, found: x509.Name) -> list[str]:
     if spec.literal_subject:
         return [] if wanted.subject == found else ["spec.literalSubject"]
     fields = []

@@ -13,7 +13,8 @@ from cryptography import x509
 from lockgate.certificates.authority import pem
 from lockgate.certificates.keys import encode_key, load_key
 from lockgate.certificates.request import alternative_names, common_name_of, load_chain, subject_annotations
-from lockgate.resources.kinds import Certificate, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 
 FIELD_MANAGER = "cert-manager-certificates-issuing"
@@ -35,7 +36,7 @@ class Material:
     ca: bytes = b""
 
 
-def target(certificate: Certificate, material: Material, *, existing_type: str | None = None) -> JsonObject:
+def target(certificate: cm.Certificate, material: Material, *, existing_type: str | None = None) -> JsonObject:
     """The Secret to apply. An existing Secret keeps its type, which is immutable."""
     leaf = load_chain(material.chain)[0]
     spec = certificate.spec
@@ -63,7 +64,7 @@ def target(certificate: Certificate, material: Material, *, existing_type: str |
     }
 
 
-def issued_annotations(certificate: Certificate, leaf: x509.Certificate) -> dict[str, str]:
+def issued_annotations(certificate: cm.Certificate, leaf: x509.Certificate) -> dict[str, str]:
     """The Secret's annotations. The four about names are always set, possibly to empty strings."""
     names = alternative_names(leaf)
     reference = certificate.spec.issuer_ref
@@ -82,7 +83,7 @@ def issued_annotations(certificate: Certificate, leaf: x509.Certificate) -> dict
     return found | subject_annotations(leaf)
 
 
-def next_key(certificate: Certificate, key: bytes, owner: JsonObject) -> JsonObject:
+def next_key(certificate: cm.Certificate, key: bytes, owner: JsonObject) -> JsonObject:
     """The temporary Secret for a private key until its certificate is issued. Always PKCS#8."""
     return {
         "apiVersion": "v1",
@@ -98,7 +99,7 @@ def next_key(certificate: Certificate, key: bytes, owner: JsonObject) -> JsonObj
     }
 
 
-def stored(secret: Secret) -> Material | None:
+def stored(secret: core.Secret) -> Material | None:
     """The content of a Secret; None if it has no complete pair."""
     data = secret.decoded
     if not data.get("tls.crt") or not data.get("tls.key"):
@@ -106,7 +107,7 @@ def stored(secret: Secret) -> Material | None:
     return Material(data["tls.crt"], data["tls.key"], data.get("ca.crt", b""))
 
 
-def is_up_to_date(secret: Secret, wanted: JsonObject) -> bool:
+def is_up_to_date(secret: core.Secret, wanted: JsonObject) -> bool:
     """Whether applying `wanted` would change nothing. Additional content from others does not count."""
     metadata = wanted["metadata"]
     return bool(
@@ -124,7 +125,7 @@ def split_authority(chain: bytes) -> tuple[bytes, bytes]:
     return "".join(map(pem, rest)).encode(), "".join(map(pem, roots[:1])).encode()
 
 
-def _stored_key(certificate: Certificate, key: bytes) -> bytes:
+def _stored_key(certificate: cm.Certificate, key: bytes) -> bytes:
     wanted = certificate.spec.private_key
     return encode_key(load_key(key), (wanted.encoding if wanted else None) or "PKCS1")
 

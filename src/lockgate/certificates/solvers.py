@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from lockgate.resources.kinds import Solver, SolverSelector
+from lockgate.resources import cert_manager as cm
 
 NONE_FITS = (
     "Failed to determine a valid solver configuration for the set of domains on the Order: "
@@ -17,29 +17,34 @@ NONE_FITS = (
 
 
 def pick(
-    solvers: Sequence[Solver], domain: str, *, wildcard: bool, labels: Mapping[str, str], offered: Collection[str]
-) -> Solver | None:
+    solvers: Sequence[cm.Solver],
+    domain: str,
+    *,
+    wildcard: bool,
+    labels: Mapping[str, str],
+    offered: Collection[str],
+) -> cm.Solver | None:
     """The solver for a domain (without ``*.``). `offered` are the CA's challenge types, such as ``dns-01``."""
     name = f"*.{domain}" if wildcard else domain
-    best: Solver | None = None
+    best: cm.Solver | None = None
     best_weight: tuple[int, int, int] | None = None
     for solver in solvers:
         if solver_type(solver) not in offered:
             continue
-        weight = _weigh(solver.selector or SolverSelector(), name, labels)
+        weight = _weigh(solver.selector or cm.SolverSelector(), name, labels)
         if weight is not None and (best_weight is None or weight > best_weight):
             best, best_weight = solver, weight
     return best
 
 
-def solver_type(solver: Solver) -> str:
+def solver_type(solver: cm.Solver) -> str:
     """The ACME challenge type of a solver; "" for an empty solver."""
     if solver.dns01 is not None:
         return "dns-01"
     return "http-01" if solver.http01 is not None else ""
 
 
-def _weigh(selector: SolverSelector, name: str, labels: Mapping[str, str]) -> tuple[int, int, int] | None:
+def _weigh(selector: cm.SolverSelector, name: str, labels: Mapping[str, str]) -> tuple[int, int, int] | None:
     """The rank (names, zone, labels); None if a selector does not match."""
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
         return None

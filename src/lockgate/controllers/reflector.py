@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue, follow
-from lockgate.resources.kinds import ConfigMap, Namespace, Secret
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import AlreadyExists, NotFound
 
@@ -32,8 +32,8 @@ REFLECTED_AT = f"{PREFIX}reflected-at"
 REFLECTED_VERSION = f"{PREFIX}reflected-version"
 _SELECTOR = "-selector"
 
-Mirrored = Secret | ConfigMap
-_KINDS: dict[str, type[Secret] | type[ConfigMap]] = {"Secret": Secret, "ConfigMap": ConfigMap}
+Mirrored = core.Secret | core.ConfigMap
+_KINDS: dict[str, type[core.Secret] | type[core.ConfigMap]] = {"Secret": core.Secret, "ConfigMap": core.ConfigMap}
 
 
 class Reflector:
@@ -48,9 +48,9 @@ class Reflector:
     async def run(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._kubernetes, Secret, self._changed))
-            group.create_task(follow(self._kubernetes, ConfigMap, self._changed))
-            group.create_task(follow(self._kubernetes, Namespace, self._namespace_changed))
+            group.create_task(follow(self._kubernetes, core.Secret, self._changed))
+            group.create_task(follow(self._kubernetes, core.ConfigMap, self._changed))
+            group.create_task(follow(self._kubernetes, core.Namespace, self._namespace_changed))
             group.create_task(self._queue.run(self.reconcile, name="reflector"))
 
     def _changed(self, resource: Mirrored) -> None:
@@ -59,7 +59,7 @@ class Reflector:
         if source := _source_of(resource):
             self._queue.add(source)
 
-    def _namespace_changed(self, _: Namespace) -> None:
+    def _namespace_changed(self, _: core.Namespace) -> None:
         for source in self._sources:
             self._queue.add(source)
 
@@ -92,7 +92,7 @@ class Reflector:
         for mirror in mirrors:
             if not _is_auto(mirror):
                 await self._copy_if_allowed(source, mirror)
-        namespaces = await self._kubernetes.list(Namespace)
+        namespaces = await self._kubernetes.list(core.Namespace)
         wanted = {
             each.name
             for each in namespaces
@@ -154,7 +154,7 @@ class Reflector:
 
     async def _copy_if_allowed(self, source: Mirrored, mirror: Mirrored) -> None:
         try:
-            namespace = await self._kubernetes.get(Namespace, mirror.namespace)
+            namespace = await self._kubernetes.get(core.Namespace, mirror.namespace)
         except NotFound:
             return
         if not _permission(source).allows(namespace):
@@ -192,7 +192,7 @@ class _Where:
     patterns: tuple[str, ...]
     selector: Mapping[str, str] | None
 
-    def holds(self, namespace: Namespace) -> bool:
+    def holds(self, namespace: core.Namespace) -> bool:
         if not self.patterns and self.selector is None:
             return True
         if any(_matches(pattern, namespace.name) for pattern in self.patterns):
@@ -207,10 +207,10 @@ class _Permission:
     auto: bool
     made_in: _Where
 
-    def allows(self, namespace: Namespace) -> bool:
+    def allows(self, namespace: core.Namespace) -> bool:
         return self.allowed and self.where.holds(namespace)
 
-    def makes_in(self, namespace: Namespace) -> bool:
+    def makes_in(self, namespace: core.Namespace) -> bool:
         return self.made_in.holds(namespace)
 
 
@@ -258,6 +258,6 @@ def _is_auto(mirror: Resource) -> bool:
 def _content(source: Mirrored) -> JsonObject:
     """The source's type and data only."""
     content: JsonObject = {"apiVersion": "v1", "kind": source.KIND.kind, "data": dict(source.data)}
-    if isinstance(source, Secret):
+    if isinstance(source, core.Secret):
         content["type"] = source.type
     return content

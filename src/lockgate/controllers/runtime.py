@@ -118,7 +118,7 @@ class EventRecorder:
 
     async def _count(self, same: int, about: Resource) -> bool:
         """Counts an equal event once more; False if there is none, or it has been deleted."""
-        from lockgate.resources.kinds import Event
+        from lockgate.resources import core
 
         written = self._written.pop(same, None)
         if written is None:
@@ -126,13 +126,13 @@ class EventRecorder:
         self._written[same] = written
         name, namespace = _event_name(about, written), about.namespace or "default"
         try:
-            earlier = await self._kubernetes.get(Event, name, namespace)
+            earlier = await self._kubernetes.get(core.Event, name, namespace)
         except ApiError as error:
             if error.code != 404:
                 raise
             return False
         patch = {"count": earlier.count + 1, "lastTimestamp": _timestamp()}
-        await self._kubernetes.patch(Event, name, namespace, patch)
+        await self._kubernetes.patch(core.Event, name, namespace, patch)
         return True
 
     async def _create(self, same: int, about: Resource, type_: str, reason: str, message: str) -> None:

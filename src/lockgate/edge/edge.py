@@ -19,8 +19,8 @@ from lockgate.edge.objects import Objects
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.resources import core
 from lockgate.resources.faults import Fault
-from lockgate.resources.kinds import Service
 from lockgate.resources.model import ObjectKey
 
 
@@ -69,9 +69,9 @@ class Edge:
         wanted = dns_name.rstrip(".").lower().removeprefix("dualstack.")
         return next((each for each in self.load_balancers if each.dns_name.lower() == wanted), None)
 
-    def gateway_service(self, address: str) -> Service | None:
+    def gateway_service(self, address: str) -> core.Service | None:
         """The Service of a gateway with this address."""
-        for service in self.objects.all(Service):
+        for service in self.objects.all(core.Service):
             if any(entry.ip == address for entry in service.status.load_balancer.ingress):
                 return service
         return None

@@ -14,17 +14,17 @@ from lockgate.dns.plan import Endpoint
 from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.fronts import Fronts
 from lockgate.gateway.hosts import gateway_name, server_hosts
-from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import LoadBalancerStatus
 from lockgate.resources.model import Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    ingresses: Collection[Ingress]
-    gateways: Collection[Gateway]
-    virtual_services: Collection[VirtualService]
-    services: Collection[Service]
+    ingresses: Collection[networking.Ingress]
+    gateways: Collection[istio.Gateway]
+    virtual_services: Collection[istio.VirtualService]
+    services: Collection[core.Service]
 
 
 def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
@@ -38,7 +38,7 @@ def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
     return tuple(sorted(found, key=lambda endpoint: (endpoint.resource, endpoint.host)))
 
 
-def _of_ingresses(ingresses: Iterable[Ingress]) -> Iterator[Endpoint]:
+def _of_ingresses(ingresses: Iterable[networking.Ingress]) -> Iterator[Endpoint]:
     for ingress in ingresses:
         noted = ingress.metadata.annotations
         if not annotation.handled(noted):
@@ -54,7 +54,7 @@ def _of_ingresses(ingresses: Iterable[Ingress]) -> Iterator[Endpoint]:
         yield from _endpoints(ingress, [*defined, *named], _own_targets(ingress) or _addresses(ingress))
 
 
-def _of_gateways(gateways: Iterable[Gateway], fronts: Fronts) -> Iterator[Endpoint]:
+def _of_gateways(gateways: Iterable[istio.Gateway], fronts: Fronts) -> Iterator[Endpoint]:
     for gateway in gateways:
         noted = gateway.metadata.annotations
         if not annotation.handled(noted):
@@ -72,7 +72,7 @@ def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]
     gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in objects.gateways}
     found: dict[str, tuple[str, ...]] = {}
 
-    def targets(gateway: Gateway) -> tuple[str, ...]:
+    def targets(gateway: istio.Gateway) -> tuple[str, ...]:
         name = f"{gateway.namespace}/{gateway.name}"
         if name not in found:
             found[name] = _targets(gateway, fronts)
@@ -93,7 +93,7 @@ def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]
                 yield from _endpoints(service, [host], led)
 
 
-def _targets(gateway: Gateway, fronts: Fronts) -> tuple[str, ...]:
+def _targets(gateway: istio.Gateway, fronts: Fronts) -> tuple[str, ...]:
     """The targets in annotations, else those of the load balancer in front of the Gateway's Services."""
     if own := _own_targets(gateway):
         return own
@@ -106,12 +106,12 @@ def _targets(gateway: Gateway, fronts: Fronts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _service_addresses(service: Service) -> Iterator[str]:
+def _service_addresses(service: core.Service) -> Iterator[str]:
     yield from service.spec.external_ips
     yield from _status(service.status.load_balancer)
 
 
-def _addresses(ingress: Ingress) -> tuple[str, ...]:
+def _addresses(ingress: networking.Ingress) -> tuple[str, ...]:
     return tuple(_status(ingress.status.load_balancer))
 
 

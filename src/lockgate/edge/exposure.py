@@ -12,7 +12,7 @@ from typing import Final
 from lockgate.edge.fronts import backends
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.workloads import GatewayWorkload, gateway_workloads
-from lockgate.resources.kinds import Gateway, Ingress, Service
+from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource
 
@@ -26,9 +26,9 @@ _CHANGES_BYTES: Final = (
 def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
     """The gateways' Services that get an address."""
     objects = Objects(resources)
-    workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
-    fronted = led_to(objects.all(Ingress))
-    services = objects.all(Service) if workloads else ()
+    workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
+    fronted = led_to(objects.all(networking.Ingress))
+    services = objects.all(core.Service) if workloads else ()
     return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
 
 
@@ -37,7 +37,7 @@ def with_addresses(resources: Iterable[Resource]) -> Iterator[Resource]:
     resources = list(resources)
     numbers = {name: number for number, name in enumerate(sorted(exposed(resources)))}
     for each in resources:
-        number = numbers.get((each.namespace, each.name)) if isinstance(each, Service) else None
+        number = numbers.get((each.namespace, each.name)) if isinstance(each, core.Service) else None
         yield each if number is None else _addressed(each, address(number))
 
 
@@ -47,17 +47,17 @@ def address(number: int) -> str:
 
 
 def _addressed(service: Resource, ip: str) -> Resource:
-    assert isinstance(service, Service)
+    assert isinstance(service, core.Service)
     status = LoadBalancerStatus(ingress=(LoadBalancerIngress(ip=ip),))
     return service.model_copy(update={"status": service.status.model_copy(update={"load_balancer": status})})
 
 
-def led_to(ingresses: Iterable[Ingress]) -> frozenset[Name]:
+def led_to(ingresses: Iterable[networking.Ingress]) -> frozenset[Name]:
     """The Services that Ingresses reference."""
     return frozenset((ingress.namespace, name) for ingress in ingresses for name in backends(ingress))
 
 
-def is_exposed(service: Service, workloads: Iterable[GatewayWorkload], fronted: Collection[Name]) -> bool:
+def is_exposed(service: core.Service, workloads: Iterable[GatewayWorkload], fronted: Collection[Name]) -> bool:
     """Whether the Service is a gateway's and gets an address. `fronted` are the Services behind Ingresses."""
     return (
         may_have_address(service)
@@ -66,7 +66,7 @@ def is_exposed(service: Service, workloads: Iterable[GatewayWorkload], fronted: 
     )
 
 
-def may_have_address(service: Service) -> bool:
+def may_have_address(service: core.Service) -> bool:
     """Whether an address can replace the Service's load balancer."""
     annotations = service.metadata.annotations
     return service.spec.type == "LoadBalancer" and not any(name in annotations for name in _CHANGES_BYTES)

@@ -32,7 +32,7 @@ from lockgate.ingress.world import Account
 from lockgate.ingress.world import Certificate as AcmCertificate
 from lockgate.loadbalancer.model import Target, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.resources import kinds
+from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 
 NODE = "i-0000000000000000"
@@ -55,17 +55,17 @@ def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None 
 def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
     objects = Objects(
-        with_node_ports(each) if isinstance(each, kinds.Service) else each for each in with_addresses(planned.resources)
+        with_node_ports(each) if isinstance(each, core.Service) else each for each in with_addresses(planned.resources)
     )
     stacks = stack_from_manifests(
         planned.resources,
         account=_account(planned.supply),
         earlier=memory.stacks if memory else None,
     )
-    workloads = gateway_workloads(objects.all(kinds.Service), objects.all(kinds.Gateway))
+    workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
     slices = tuple(_slices(objects))
     bindings = dict(_bindings(stacks, objects))
-    table = network(objects.all(kinds.Service), workloads, slices, bindings)
+    table = network(objects.all(core.Service), workloads, slices, bindings)
     balancers = tuple(_load_balancers(stacks, table, objects, planned.supply))
     gateways = built_gateways(
         objects,
@@ -104,23 +104,23 @@ def _account(supply: Supply) -> Account:
 # --- the network -------------------------------------------------------------------------------------------------
 
 
-def _slices(objects: Objects) -> Iterator[kinds.EndpointSlice]:
+def _slices(objects: Objects) -> Iterator[core.EndpointSlice]:
     """The endpoints in the manifests, and one for each Service without endpoints: the echo backend or a program."""
     given: set[Name] = set()
-    for each in objects.all(kinds.EndpointSlice):
+    for each in objects.all(core.EndpointSlice):
         given.add((each.namespace, each.metadata.labels.get(SERVICE_NAME, "")))
         yield each
-    for service in objects.all(kinds.Service):
+    for service in objects.all(core.Service):
         if (service.namespace, service.name) in given or service.spec.type == "ExternalName":
             continue
         ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
-        yield kinds.EndpointSlice.model_validate(slice_manifest(service, "stand-in", "127.0.0.1", ports))
+        yield core.EndpointSlice.model_validate(slice_manifest(service, "stand-in", "127.0.0.1", ports))
 
 
 def _bindings(stacks: Stacks, objects: Objects) -> Iterator[tuple[str, ServicePort]]:
     for stack in stacks.stacks:
         for binding in stack.bindings:
-            service = objects.get(kinds.Service, binding.namespace, binding.service)
+            service = objects.get(core.Service, binding.namespace, binding.service)
             for port in service.spec.ports if service else ():
                 if binding.port in (port.port, port.name):
                     yield binding.target_group, ServicePort(binding.namespace, binding.service, port.port)
@@ -154,7 +154,7 @@ def _digits(name: str) -> int:
 def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetGroup:
     """The group with the targets that the controller registers for its Service."""
     bound = table.bindings.get(group.reference)
-    service = objects.get(kinds.Service, bound.namespace, bound.service) if bound else None
+    service = objects.get(core.Service, bound.namespace, bound.service) if bound else None
     port = next((each for each in service.spec.ports if each.port == bound.port), None) if bound and service else None
     if port is None:
         return group
@@ -175,10 +175,10 @@ def _zones(
     published = _published(stacks, balancers)
     wanted = endpoints(
         EndpointObjects(
-            [_with_status(each, published) for each in objects.all(kinds.Ingress)],
-            list(objects.all(kinds.Gateway)),
-            list(objects.all(kinds.VirtualService)),
-            list(objects.all(kinds.Service)),
+            [_with_status(each, published) for each in objects.all(networking.Ingress)],
+            list(objects.all(istio.Gateway)),
+            list(objects.all(istio.VirtualService)),
+            list(objects.all(core.Service)),
         )
     )
     changes = plan_records(wanted, empty, "default").changes
@@ -210,7 +210,7 @@ def _outer(stack: Stack) -> tuple[str, bool]:
     return (stack.frontend.name, True) if stack.frontend else (stack.load_balancer.name, False)
 
 
-def _with_status(ingress: kinds.Ingress, published: Mapping[Name, str]) -> kinds.Ingress:
+def _with_status(ingress: networking.Ingress, published: Mapping[Name, str]) -> networking.Ingress:
     name = published.get((ingress.namespace, ingress.name))
     if name is None:
         return ingress

@@ -19,7 +19,7 @@ from lockgate.ingress.manifests import Stacks
 from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.model import Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.network import AnyLoadBalancer
-from lockgate.resources import kinds
+from lockgate.resources import core, elbv2, istio
 from lockgate.resources.faults import Fault
 from lockgate.resources.model import Resource
 
@@ -36,9 +36,9 @@ def from_state(
 ) -> Edge:
     """`resources` are the cluster's objects, `certificates` are ACM's by ARN, `stacks` are built from the manifests."""
     objects = Objects(resources)
-    workloads = gateway_workloads(objects.all(kinds.Service), objects.all(kinds.Gateway))
-    pods = [pod for pod in objects.all(kinds.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
-    slices = tuple(objects.all(kinds.EndpointSlice))
+    workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
+    pods = [pod for pod in objects.all(core.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
+    slices = tuple(objects.all(core.EndpointSlice))
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Gateways) else None
     gateways = built_gateways(objects, pods, slices, memory)
     built = stacks.stacks if stacks else ()
@@ -48,7 +48,7 @@ def from_state(
         objects=objects,
         zones=tuple(zones),
         load_balancers=tuple(_placed(each, by_name.get(each.name), bindings) for each in load_balancers),
-        network=network(objects.all(kinds.Service), workloads, slices, bindings),
+        network=network(objects.all(core.Service), workloads, slices, bindings),
         gateways=gateways.by_workload,
         certificates={**certificates, **dict(gateway_secrets(objects))},
         faults=(*faults, *gateways.faults),
@@ -57,9 +57,9 @@ def from_state(
 
 
 def _bindings(objects: Objects) -> Iterator[tuple[str, ServicePort]]:
-    for binding in objects.all(kinds.TargetGroupBinding):
+    for binding in objects.all(elbv2.TargetGroupBinding):
         ref = binding.spec.service_ref
-        service = objects.get(kinds.Service, binding.namespace, ref.name)
+        service = objects.get(core.Service, binding.namespace, ref.name)
         for port in service.spec.ports if service else ():
             if ref.port in (port.port, port.name):
                 yield binding.spec.target_group_arn, ServicePort(binding.namespace, ref.name, port.port)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.objects import Name
 from lockgate.gateway.hosts import ServerHost, server_hosts, within
-from lockgate.resources.kinds import Gateway, Ingress, Service
+from lockgate.resources import core, istio, networking
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,44 +16,44 @@ class Front:
     """`named` is the Ingress in the Gateway's annotation; if it is set, the other fields are empty."""
 
     named: Name | None = None
-    services: tuple[Service, ...] = ()
-    ingresses: tuple[Ingress, ...] = ()
+    services: tuple[core.Service, ...] = ()
+    ingresses: tuple[networking.Ingress, ...] = ()
 
 
 class Fronts:
     """Indexed once, with one cached result per Gateway: thousands of VirtualServices share a few Gateways."""
 
-    def __init__(self, ingresses: Iterable[Ingress], services: Iterable[Service]) -> None:
-        self._ingresses: dict[Name, Ingress] = {}
-        self._by_backend: dict[Name, list[Ingress]] = {}
+    def __init__(self, ingresses: Iterable[networking.Ingress], services: Iterable[core.Service]) -> None:
+        self._ingresses: dict[Name, networking.Ingress] = {}
+        self._by_backend: dict[Name, list[networking.Ingress]] = {}
         for ingress in ingresses:
             self._ingresses[ingress.namespace, ingress.name] = ingress
             for name in dict.fromkeys(backends(ingress)):
                 self._by_backend.setdefault((ingress.namespace, name), []).append(ingress)
-        self._by_label: dict[tuple[str, str], list[Service]] = {}
+        self._by_label: dict[tuple[str, str], list[core.Service]] = {}
         for service in services:
             for label in service.spec.selector.items():
                 self._by_label.setdefault(label, []).append(service)
         self._answers: dict[Name, Front] = {}
         self._served: dict[Name, _Served] = {}
 
-    def ingress(self, name: Name) -> Ingress | None:
+    def ingress(self, name: Name) -> networking.Ingress | None:
         return self._ingresses.get(name)
 
-    def of(self, gateway: Gateway) -> Front:
+    def of(self, gateway: istio.Gateway) -> Front:
         at = gateway.namespace, gateway.name
         if at not in self._answers:
             self._answers[at] = self._find(gateway)
         return self._answers[at]
 
-    def serves(self, gateway: Gateway, namespace: str, host: str) -> bool:
+    def serves(self, gateway: istio.Gateway, namespace: str, host: str) -> bool:
         """Whether a server of the Gateway has the host, for VirtualServices of the namespace."""
         at = gateway.namespace, gateway.name
         if at not in self._served:
             self._served[at] = _Served.of(gateway)
         return self._served[at].has(host.lower(), namespace)
 
-    def _find(self, gateway: Gateway) -> Front:
+    def _find(self, gateway: istio.Gateway) -> Front:
         if named := annotation.value(gateway.metadata.annotations, "ingress"):
             namespace, slash, name = named.rpartition("/")
             return Front(named=(namespace if slash else gateway.namespace, name))
@@ -65,7 +65,7 @@ class Fronts:
         }
         return Front(services=services, ingresses=tuple(leading.values()))
 
-    def _selecting(self, selector: Mapping[str, str]) -> Iterator[Service]:
+    def _selecting(self, selector: Mapping[str, str]) -> Iterator[core.Service]:
         """The Services whose selector is a subset of the Gateway's selector."""
         candidates = min((self._by_label.get(label, []) for label in selector.items()), key=len, default=[])
         return (service for service in candidates if selector.items() <= service.spec.selector.items())
@@ -79,7 +79,7 @@ class _Served:
     wildcards: tuple[ServerHost, ...]
 
     @staticmethod
-    def of(gateway: Gateway) -> _Served:
+    def of(gateway: istio.Gateway) -> _Served:
         every = [host for server in gateway.spec.servers for host in server_hosts(server.hosts, gateway.namespace)]
         exact: dict[str, set[str]] = {}
         for each in every:
@@ -93,7 +93,7 @@ class _Served:
         return any(each.namespace in ("", namespace) and within(host, each.host) for each in self.wildcards)
 
 
-def backends(ingress: Ingress) -> Iterator[str]:
+def backends(ingress: networking.Ingress) -> Iterator[str]:
     """The names of the Services that an Ingress references, in its namespace."""
     default = ingress.spec.default_backend
     paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)

@@ -12,7 +12,8 @@ from lockgate.gateway.analysis import analyse
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
-from lockgate.resources import kinds
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, istio
 from lockgate.resources.faults import Fault
 from lockgate.resources.memo import Memo
 
@@ -29,22 +30,22 @@ class Gateways:
 
 def built_gateways(
     objects: Objects,
-    pods: Sequence[kinds.Pod],
-    slices: Sequence[kinds.EndpointSlice],
+    pods: Sequence[core.Pod],
+    slices: Sequence[core.EndpointSlice],
     earlier: Gateways | None = None,
 ) -> Gateways:
     """`pods` run the gateways; `slices` are all EndpointSlices."""
-    operators = tuple(objects.all(kinds.IstioOperator))
+    operators = tuple(objects.all(istio.IstioOperator))
     mesh = mesh_of(operators)
     secrets = frozenset(_secret_names(objects))
     sources = Sources(
-        gateways=list(objects.all(kinds.Gateway)),
-        virtual_services=list(objects.all(kinds.VirtualService)),
-        destination_rules=list(objects.all(kinds.DestinationRule)),
-        service_entries=list(objects.all(kinds.ServiceEntry)),
-        services=list(objects.all(kinds.Service)),
+        gateways=list(objects.all(istio.Gateway)),
+        virtual_services=list(objects.all(istio.VirtualService)),
+        destination_rules=list(objects.all(istio.DestinationRule)),
+        service_entries=list(objects.all(istio.ServiceEntry)),
+        services=list(objects.all(core.Service)),
         endpoint_slices=list(slices),
-        pods=list(objects.all(kinds.Pod)),
+        pods=list(objects.all(core.Pod)),
         secrets=secrets,
     )
     found: dict[str, Gateway] = {}
@@ -63,10 +64,10 @@ def built_gateways(
 
 def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:
     """The certificates in Secrets: those that cert-manager will write, and those in the manifests."""
-    for secret in objects.all(kinds.Secret):
+    for secret in objects.all(core.Secret):
         if names := _names_in(secret):
             yield secret_reference(secret.namespace, secret.name), Certificate(names, "the Secret", secret.key)
-    for certificate in objects.all(kinds.Certificate):
+    for certificate in objects.all(cm.Certificate):
         ref = certificate.spec.issuer_ref
         names = tuple(dict.fromkeys(filter(None, (certificate.spec.common_name, *certificate.spec.dns_names))))
         made = Certificate(names, f"{ref.kind or 'Issuer'} {ref.name}", certificate.key)
@@ -74,13 +75,13 @@ def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:
 
 
 def _secret_names(objects: Objects) -> Iterable[tuple[str, str]]:
-    for secret in objects.all(kinds.Secret):
+    for secret in objects.all(core.Secret):
         yield secret.namespace, secret.name
-    for certificate in objects.all(kinds.Certificate):
+    for certificate in objects.all(cm.Certificate):
         yield certificate.namespace, certificate.spec.secret_name
 
 
-def _names_in(secret: kinds.Secret) -> tuple[str, ...]:
+def _names_in(secret: core.Secret) -> tuple[str, ...]:
     """The DNS names of a TLS Secret's certificate; empty if the certificate cannot be read."""
     try:
         chain = secret.decoded.get("tls.crt") or secret.decoded.get("cert") or b""

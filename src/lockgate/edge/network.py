@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lockgate.edge.workloads import GatewayWorkload, target_port
 from lockgate.loadbalancer.model import Target, TargetGroup
-from lockgate.resources.kinds import EndpointSlice, Service
+from lockgate.resources import core
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -68,9 +68,9 @@ class Network:
 
 
 def network(
-    services: Iterable[Service],
+    services: Iterable[core.Service],
     workloads: Sequence[GatewayWorkload],
-    slices: Iterable[EndpointSlice] = (),
+    slices: Iterable[core.EndpointSlice] = (),
     bindings: Mapping[str, ServicePort] | None = None,
 ) -> Network:
     """The table of a cluster. A Service that a gateway workload serves resolves to that workload."""

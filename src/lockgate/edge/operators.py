@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from lockgate.edge.manifests import Manifests
 from lockgate.gateway.install import install
-from lockgate.resources import validation
+from lockgate.resources import core, istio, validation
 from lockgate.resources.codes import admission
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import IstioOperator, Service
 from lockgate.resources.reader import Document
 
 
@@ -30,11 +29,11 @@ def refuse_impossible_gateways(manifests: Manifests) -> Manifests:
 
 
 def _faults(document: Document) -> Iterator[Fault]:
-    if not isinstance(document.resource, IstioOperator):
+    if not isinstance(document.resource, istio.IstioOperator):
         return
     origin = Origin(document.key, ("spec", "components"), definition=document.definition)
     for gateway in install(document.resource).gateways:
-        for error in validation.validate(Service, gateway.service)[:1]:
+        for error in validation.validate(core.Service, gateway.service)[:1]:
             name = gateway.service["metadata"]["name"]
             yield admission.INVALID.at(
                 origin, refusal=f"istioctl creates Service {name} from it, which is refused: {error}"

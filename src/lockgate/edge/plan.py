@@ -16,7 +16,7 @@ from lockgate.gateway.install import install
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS, Stacks, stack_from_manifests
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import IstioOperator, Secret, Service
+from lockgate.resources import core, istio
 from lockgate.resources.model import ObjectKey, ObjectMeta, Resource, kinds
 from lockgate.resources.reader import Document
 
@@ -43,13 +43,13 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
         manifests = settle(manifests)
     documents = {each.resource.key: each for each in manifests.documents if each.resource and each.accepted}
     given = [document.resource for document in documents.values() if document.resource]
-    operators = [each for each in given if isinstance(each, IstioOperator)]
-    installed = [Service.model_validate(gateway.service) for one in operators for gateway in install(one).gateways]
+    operators = [each for each in given if isinstance(each, istio.IstioOperator)]
+    installed = [core.Service.model_validate(gateway.service) for one in operators for gateway in install(one).gateways]
     resources = (*given, *installed)
     flags = controller(resources, DEFAULTS).settings
     made = supply(resources, options, place, flags, secret_access_key=secret_access_key)
     supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
-    supplied += [Secret(metadata=ObjectMeta(name=each.name, namespace=each.namespace)) for each in made.key_pairs]
+    supplied += [core.Secret(metadata=ObjectMeta(name=each.name, namespace=each.namespace)) for each in made.key_pairs]
     made = replace(made, rendered=manifests.notes)
     return Plan(manifests, (*resources, *supplied), documents, made)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
+from lockgate.resources import core, istio, workloads
 from lockgate.resources.effects.row import Scope
-from lockgate.resources.kinds import Deployment, Gateway, IstioOperator, Service
 from lockgate.resources.model import JsonObject, Resource
 
 _ROOT_NAMESPACE = "istio-system"
@@ -24,10 +24,10 @@ class GatewayPods:
 
     @classmethod
     def of(cls, resources: Sequence[Resource]) -> GatewayPods:
-        services = [each for each in resources if isinstance(each, Service)]
-        gateways = [each for each in resources if isinstance(each, Gateway)]
-        deployments = [each for each in resources if isinstance(each, Deployment)]
-        operators = [each for each in resources if isinstance(each, IstioOperator)]
+        services = [each for each in resources if isinstance(each, core.Service)]
+        gateways = [each for each in resources if isinstance(each, istio.Gateway)]
+        deployments = [each for each in resources if isinstance(each, workloads.Deployment)]
+        operators = [each for each in resources if isinstance(each, istio.IstioOperator)]
         found = []
         for workload in gateway_workloads(services, gateways):
             selected = dict(workload.labels)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lockgate.loadbalancer.model import Target, TargetType
-from lockgate.resources.kinds import EndpointSlice, Service
+from lockgate.resources import core
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -24,8 +24,10 @@ class PortTable:
     endpoints: set[Address] = field(default_factory=set)  # of any Service, ready or not
 
     @staticmethod
-    def of(instances: Iterable[str], services: Iterable[Service], slices: Iterable[EndpointSlice]) -> PortTable:
-        by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
+    def of(
+        instances: Iterable[str], services: Iterable[core.Service], slices: Iterable[core.EndpointSlice]
+    ) -> PortTable:
+        by_service: dict[tuple[str, str], list[core.EndpointSlice]] = {}
         for slice_ in slices:
             if of := slice_.metadata.labels.get(SERVICE_NAME):
                 by_service.setdefault((slice_.namespace, of), []).append(slice_)
@@ -35,7 +37,7 @@ class PortTable:
         return PortTable.joined(instances, tables)
 
     @staticmethod
-    def of_service(service: Service, slices: Iterable[EndpointSlice]) -> PortTable:
+    def of_service(service: core.Service, slices: Iterable[core.EndpointSlice]) -> PortTable:
         """What stands behind one Service, by the slices that are its own."""
         table = PortTable()
         table.endpoints.update(
@@ -75,7 +77,7 @@ class PortTable:
         return ((target.id, target.port),) if (target.id, target.port) in self.endpoints else ()
 
 
-def _endpoints(slices: Iterable[EndpointSlice], port_name: str) -> Iterable[Address]:
+def _endpoints(slices: Iterable[core.EndpointSlice], port_name: str) -> Iterable[Address]:
     for slice_ in slices:
         for port in slice_.ports:
             if (port.name or "") != (port_name or "") or not port.port:

@@ -11,11 +11,11 @@ from lockgate.edge.exposure import exposed
 from lockgate.edge.objects import Name
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.gateway.install import install
+from lockgate.resources import istio
 from lockgate.resources.effects.row import Row, Scope
 from lockgate.resources.effects.table import notices
 from lockgate.resources.effects.uses import FEW, Use, fault, uses_of
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import IstioOperator
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.reader import Document
 
@@ -50,7 +50,7 @@ def _written(
 
 def _installed(document: Document, reached: Collection[Name]) -> Iterator[Use]:
     """Settings of the Services of an IstioOperator: a gateway's Service is of type LoadBalancer by default."""
-    if isinstance(document.resource, IstioOperator):
+    if isinstance(document.resource, istio.IstioOperator):
         for made in install(document.resource).gateways:
             metadata = made.service["metadata"]
             for use in uses_of(made.service, notices("", "Service", made.service)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockgate.resources.kinds import Gateway, Pod, Service
+from lockgate.resources import core, istio
 
 PROXY_LABEL = "lockgate.dev/proxy"
 NODE_ID = "lockgate.dev/node-id"
@@ -26,12 +26,14 @@ class GatewayWorkload:
     def pod(self) -> str:
         return f"{self.name}-0"
 
-    def serves(self, service: Service) -> bool:
+    def serves(self, service: core.Service) -> bool:
         selector = service.spec.selector
         return service.namespace == self.namespace and bool(selector) and selector.items() <= dict(self.labels).items()
 
 
-def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) -> tuple[GatewayWorkload, ...]:
+def gateway_workloads(
+    services: Iterable[core.Service], gateways: Iterable[istio.Gateway]
+) -> tuple[GatewayWorkload, ...]:
     """One workload for each set of labels that a Service selects and an Istio Gateway references.
 
     Manifests rarely contain the gateway's Deployment (istioctl and Helm create it), but its Service has its Pods'
@@ -51,7 +53,7 @@ def gateway_workloads(services: Iterable[Service], gateways: Iterable[Gateway]) 
     return tuple(found)
 
 
-def is_candidate(service: Service, gateways: Iterable[Gateway]) -> bool:
+def is_candidate(service: core.Service, gateways: Iterable[istio.Gateway]) -> bool:
     """Whether a Service may be a gateway's: made as one, or of labels that a Gateway asks for."""
     if _installed(service):
         return True
@@ -59,14 +61,14 @@ def is_candidate(service: Service, gateways: Iterable[Gateway]) -> bool:
     return any(bool(each) and each.items() <= service.spec.selector.items() for each in wanted)
 
 
-def _installed(service: Service) -> bool:
+def _installed(service: core.Service) -> bool:
     """Whether istioctl or the gateway chart created it: both select by the label `istio`. istiod and egress do not
     count."""
     value = service.spec.selector.get("istio", "pilot")
     return value != "pilot" and "egress" not in value
 
 
-def gateway_pod(workload: GatewayWorkload, node: str) -> Pod:
+def gateway_pod(workload: GatewayWorkload, node: str) -> core.Pod:
     """The Pod of a workload, as the nodes controller runs it."""
     metadata = {
         "name": workload.pod,
@@ -74,18 +76,18 @@ def gateway_pod(workload: GatewayWorkload, node: str) -> Pod:
         "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
         "annotations": {NODE_ID: workload.node_id},
     }
-    return Pod.model_validate(
+    return core.Pod.model_validate(
         {"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "istio-proxy"}]}}
     )
 
 
-def target_port(service: Service, name: str) -> int:
+def target_port(service: core.Service, name: str) -> int:
     """The number of the port on which a gateway Pod listens behind a Service port."""
     port = next(port for port in service.spec.ports if (port.name or "") == name)
     return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
 
 
-def slice_manifest(service: Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
+def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
     """An EndpointSlice with one address for ports of a Service, by port name."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -102,7 +104,7 @@ def slice_manifest(service: Service, suffix: str, address: str, ports: Mapping[s
     }
 
 
-def owner(service: Service) -> dict[str, object]:
+def owner(service: core.Service) -> dict[str, object]:
     return {
         "apiVersion": "v1",
         "kind": "Service",

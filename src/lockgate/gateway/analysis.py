@@ -12,7 +12,7 @@ from lockgate.gateway.hosts import fully_qualified, gateway_name, within
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.registry import protocol
 from lockgate.gateway.workload import Workload
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 
@@ -34,7 +34,7 @@ def analyse(
     )
 
 
-def _gateways_without_workload(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
+def _gateways_without_workload(gateways: Iterable[istio.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
     for gateway in gateways:
         selector = gateway.spec.selector
         if selector and not any(workload.selected_by(selector) for workload in workloads):
@@ -51,10 +51,10 @@ def _missing_gateways(sources: Sources) -> Iterable[Fault]:
                 yield codes.GATEWAY_NOT_FOUND.at(Origin(service.key).under("spec", "gateways", index), gateway=name)
 
 
-def _shared_certificates(gateways: Iterable[kinds.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
+def _shared_certificates(gateways: Iterable[istio.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
     """A certificate in two Gateways of a workload: a client may reuse its HTTP/2 connection for the other's hosts, and
     get 404."""
-    users: dict[tuple[str, str], list[kinds.Gateway]] = {}
+    users: dict[tuple[str, str], list[istio.Gateway]] = {}
     for gateway in gateways:
         names = {server.tls.credential_name for server in gateway.spec.servers if server.tls} - {""}
         for workload in workloads:
@@ -94,7 +94,7 @@ def _exists(host: str, hosts: set[str], wildcards: list[str]) -> bool:
     return host.startswith("*") and any(within(other, host) for other in hosts)
 
 
-def _unverified(tls: kinds.ClientTLSSettings | None) -> bool:
+def _unverified(tls: istio.ClientTLSSettings | None) -> bool:
     if tls is None or tls.mode not in ("SIMPLE", "MUTUAL"):
         return False
     return not (tls.ca_certificates or tls.credential_name)

@@ -12,7 +12,7 @@ from lockgate.gateway.delegates import merged
 from lockgate.gateway.hosts import gateway_name, visible
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.routes import HttpRule, Rules, named_hosts
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
@@ -21,7 +21,7 @@ from lockgate.resources.memo import Memo
 class Bindings:
     """VirtualServices by the Gateway (``namespace/name``) that they name, in the order of their routes."""
 
-    def __init__(self, services: Iterable[kinds.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
+    def __init__(self, services: Iterable[istio.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
         self._bound: dict[str, list[Rules]] = {}
         delegates: dict[tuple[str, str], Rules] = {}
         roots: list[tuple[int, str, str, str, _Facts]] = []
@@ -61,7 +61,7 @@ class _Facts:
     rules: Rules
 
 
-def _facts(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> _Facts:
+def _facts(service: istio.VirtualService, mesh: Mesh, viewer: str) -> _Facts:
     names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
     rules = tuple(
         HttpRule(route, Origin(service.key, ("spec", "http", index))) for index, route in enumerate(service.spec.http)
@@ -78,7 +78,7 @@ def _facts(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> _Facts:
     )
 
 
-def _rank(service: kinds.VirtualService, mesh: Mesh, viewer: str) -> int | None:
+def _rank(service: istio.VirtualService, mesh: Mesh, viewer: str) -> int | None:
     """Private services first, then those exported to this namespace by name, then public ones."""
     export_to = service.spec.export_to or mesh.export_virtual_services
     if not visible(export_to, service.namespace, viewer):

@@ -25,7 +25,7 @@ from lockgate.gateway.tls import downstream_tls
 from lockgate.gateway.upstreams import Clusters, clusters, resolve
 from lockgate.gateway.virtual_hosts import Part, VirtualHosts, part
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
@@ -40,13 +40,13 @@ class Sources:
     With a `Memo`, a list that is the same object as in the previous build is not processed again.
     """
 
-    gateways: Sequence[kinds.Gateway] = field(default_factory=list)
-    virtual_services: Sequence[kinds.VirtualService] = field(default_factory=list)
-    destination_rules: Sequence[kinds.DestinationRule] = field(default_factory=list)
-    service_entries: Sequence[kinds.ServiceEntry] = field(default_factory=list)
-    services: Sequence[kinds.Service] = field(default_factory=list)
-    endpoint_slices: Sequence[kinds.EndpointSlice] = field(default_factory=list)
-    pods: Sequence[kinds.Pod] = field(default_factory=list)
+    gateways: Sequence[istio.Gateway] = field(default_factory=list)
+    virtual_services: Sequence[istio.VirtualService] = field(default_factory=list)
+    destination_rules: Sequence[istio.DestinationRule] = field(default_factory=list)
+    service_entries: Sequence[istio.ServiceEntry] = field(default_factory=list)
+    services: Sequence[core.Service] = field(default_factory=list)
+    endpoint_slices: Sequence[core.EndpointSlice] = field(default_factory=list)
+    pods: Sequence[core.Pod] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
 
 
@@ -257,7 +257,7 @@ def _part(
     return memo.made(part, covered, memo.made(translate, rules, side, lookup), side.port, server.redirects)
 
 
-def _covered(server: BoundServer, service: kinds.VirtualService) -> tuple[str, ...]:
+def _covered(server: BoundServer, service: istio.VirtualService) -> tuple[str, ...]:
     """The hosts that both have: for each pair the narrower host, in order."""
     found: dict[str, None] = {}
     for host in server.hosts:

@@ -25,7 +25,7 @@ from lockgate.gateway.model import (
     UpstreamTls,
 )
 from lockgate.gateway.registry import Host, HostPort
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 
 def cluster_name(host: str, port: int, subset: str = "") -> str:
@@ -53,7 +53,7 @@ def cluster(
     )
 
 
-def _protocol(port: HostPort, pool: kinds.ConnectionPoolSettings | None, mesh: Mesh) -> UpstreamProtocol:
+def _protocol(port: HostPort, pool: istio.ConnectionPoolSettings | None, mesh: Mesh) -> UpstreamProtocol:
     http = pool.http if pool else None
     if http and http.use_client_protocol:
         return "DOWNSTREAM"
@@ -63,7 +63,7 @@ def _protocol(port: HostPort, pool: kinds.ConnectionPoolSettings | None, mesh: M
     return "HTTP2" if mesh.h2_upgrade and port.protocol == "http" and not decided else "HTTP1"
 
 
-def _load_balancing(settings: kinds.LoadBalancerSettings | None) -> LoadBalancing:
+def _load_balancing(settings: istio.LoadBalancerSettings | None) -> LoadBalancing:
     if settings is None:
         return Simple()
     if hashing := settings.consistent_hash:
@@ -84,11 +84,11 @@ def _load_balancing(settings: kinds.LoadBalancerSettings | None) -> LoadBalancin
     return Simple(policy, seconds(settings.warmup_duration_secs))
 
 
-def _pool(settings: kinds.ConnectionPoolSettings | None, mesh: Mesh) -> ConnectionPool:
+def _pool(settings: istio.ConnectionPoolSettings | None, mesh: Mesh) -> ConnectionPool:
     if settings is None:
         return ConnectionPool(connect_timeout=mesh.connect_timeout)
-    tcp = settings.tcp or kinds.TCPSettings()
-    http = settings.http or kinds.HTTPSettings()
+    tcp = settings.tcp or istio.TCPSettings()
+    http = settings.http or istio.HTTPSettings()
     keepalive = tcp.tcp_keepalive
     return ConnectionPool(
         connect_timeout=seconds(tcp.connect_timeout) or mesh.connect_timeout,
@@ -106,7 +106,7 @@ def _pool(settings: kinds.ConnectionPoolSettings | None, mesh: Mesh) -> Connecti
     )
 
 
-def _outlier_detection(settings: kinds.OutlierDetection | None) -> OutlierDetection | None:
+def _outlier_detection(settings: istio.OutlierDetection | None) -> OutlierDetection | None:
     if settings is None:
         return None
     return OutlierDetection(
@@ -125,7 +125,7 @@ def _outlier_detection(settings: kinds.OutlierDetection | None) -> OutlierDetect
 _SYSTEM_ROOTS = ("system", "/etc/ssl/certs/ca-certificates.crt")
 
 
-def _tls(settings: kinds.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
+def _tls(settings: istio.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
     """None is plain text. So is ISTIO_MUTUAL: Lockgate has no mesh certificates, and `resources.effects` warns."""
     if settings is None or settings.mode in (None, "DISABLE", "ISTIO_MUTUAL"):
         return None

@@ -5,10 +5,10 @@ Source: istio/istio `pilot/pkg/model/virtualservice.go` (mergeHTTPRoute and what
 
 from __future__ import annotations
 
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 
-def merged(root: kinds.HTTPRoute, delegate: kinds.HTTPRoute) -> kinds.HTTPRoute | None:
+def merged(root: istio.HTTPRoute, delegate: istio.HTTPRoute) -> istio.HTTPRoute | None:
     """The merged rule. None if the two matches exclude each other."""
     matches = _merged_matches(root.match, delegate.match)
     if matches is None:
@@ -26,11 +26,11 @@ def merged(root: kinds.HTTPRoute, delegate: kinds.HTTPRoute) -> kinds.HTTPRoute 
 
 
 def _merged_matches(
-    root: tuple[kinds.HTTPMatchRequest, ...], delegate: tuple[kinds.HTTPMatchRequest, ...]
-) -> tuple[kinds.HTTPMatchRequest, ...] | None:
+    root: tuple[istio.HTTPMatchRequest, ...], delegate: tuple[istio.HTTPMatchRequest, ...]
+) -> tuple[istio.HTTPMatchRequest, ...] | None:
     if not root or not delegate:
         return root or delegate
-    merged: list[kinds.HTTPMatchRequest] = []
+    merged: list[istio.HTTPMatchRequest] = []
     for inner in delegate:
         pairs = [_merged_match(outer, inner) for outer in root]
         if None in pairs:
@@ -39,7 +39,7 @@ def _merged_matches(
     return tuple(merged)
 
 
-def _merged_match(root: kinds.HTTPMatchRequest, delegate: kinds.HTTPMatchRequest) -> kinds.HTTPMatchRequest | None:
+def _merged_match(root: istio.HTTPMatchRequest, delegate: istio.HTTPMatchRequest) -> istio.HTTPMatchRequest | None:
     update: dict[str, object] = {}
     for name in ("uri", "scheme", "method", "authority"):
         outer, inner = getattr(root, name), getattr(delegate, name)
@@ -63,7 +63,7 @@ def _merged_match(root: kinds.HTTPMatchRequest, delegate: kinds.HTTPMatchRequest
     return delegate.model_copy(update=update)
 
 
-def _contains(outer: kinds.StringMatch, inner: kinds.StringMatch) -> bool:
+def _contains(outer: istio.StringMatch, inner: istio.StringMatch) -> bool:
     """Whether the root's match covers everything that the delegate's match covers."""
     if outer.regex is not None or inner.regex is not None:
         return outer.regex == inner.regex

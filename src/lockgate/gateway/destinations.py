@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lockgate.gateway.hosts import best_match, fully_qualified, visible
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.workload import Workload
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 
@@ -21,10 +21,10 @@ from lockgate.resources.memo import Memo
 class Blocks:
     """The four blocks of a traffic policy, and its fields that exist only at the top level."""
 
-    load_balancer: kinds.LoadBalancerSettings | None = None
-    connection_pool: kinds.ConnectionPoolSettings | None = None
-    outlier_detection: kinds.OutlierDetection | None = None
-    tls: kinds.ClientTLSSettings | None = None
+    load_balancer: istio.LoadBalancerSettings | None = None
+    connection_pool: istio.ConnectionPoolSettings | None = None
+    outlier_detection: istio.OutlierDetection | None = None
+    tls: istio.ClientTLSSettings | None = None
 
 
 NO_BLOCKS = Blocks()
@@ -34,8 +34,8 @@ NO_BLOCKS = Blocks()
 class Rule:
     """One DestinationRule, or several of a namespace merged: the oldest first, its subsets before the others'."""
 
-    policy: kinds.TrafficPolicy | None
-    subsets: Mapping[str, kinds.Subset]
+    policy: istio.TrafficPolicy | None
+    subsets: Mapping[str, istio.Subset]
     origin: Origin
 
     def blocks(self, port: int, subset: str = "") -> Blocks:
@@ -55,7 +55,7 @@ class Rule:
         )
 
 
-def _blocks(policy: kinds.TrafficPolicy | kinds.PortTrafficPolicy | None) -> Blocks:
+def _blocks(policy: istio.TrafficPolicy | istio.PortTrafficPolicy | None) -> Blocks:
     if policy is None:
         return NO_BLOCKS
     return Blocks(policy.load_balancer, policy.connection_pool, policy.outlier_detection, policy.tls)
@@ -81,10 +81,10 @@ class Destinations:
         return None
 
 
-def destinations(rules: Iterable[kinds.DestinationRule], workload: Workload, mesh: Mesh, memo: Memo) -> Destinations:
+def destinations(rules: Iterable[istio.DestinationRule], workload: Workload, mesh: Mesh, memo: Memo) -> Destinations:
     found = Destinations(workload.namespace, mesh.root_namespace)
-    local: dict[str, list[kinds.DestinationRule]] = {}
-    exported: dict[tuple[str, str], list[kinds.DestinationRule]] = {}
+    local: dict[str, list[istio.DestinationRule]] = {}
+    exported: dict[tuple[str, str], list[istio.DestinationRule]] = {}
     for rule in sorted(rules, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace)):
         selector = rule.spec.workload_selector
         if selector and (rule.namespace != workload.namespace or not workload.selected_by(selector.match_labels)):
@@ -102,7 +102,7 @@ def destinations(rules: Iterable[kinds.DestinationRule], workload: Workload, mes
     return found
 
 
-def _merged(group: list[kinds.DestinationRule], memo: Memo) -> Rule:
+def _merged(group: list[istio.DestinationRule], memo: Memo) -> Rule:
     """Rules with a workloadSelector stay separate and come first; the others are merged."""
     for rule in group:
         if rule.spec.workload_selector:
@@ -111,7 +111,7 @@ def _merged(group: list[kinds.DestinationRule], memo: Memo) -> Rule:
     return parts[0] if len(parts) == 1 else memo.made(_joined, parts[0], parts[1:])
 
 
-def _alone(rule: kinds.DestinationRule) -> Rule:
+def _alone(rule: istio.DestinationRule) -> Rule:
     return Rule(rule.spec.traffic_policy, {subset.name: subset for subset in rule.spec.subsets}, Origin(rule.key))
 
 

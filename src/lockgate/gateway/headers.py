@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from lockgate.gateway.model import UNCHANGED, HeaderChanges
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 
-def header_changes(headers: kinds.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
+def header_changes(headers: istio.Headers | None) -> tuple[HeaderChanges, HeaderChanges]:
     """The changes to the request and to the response."""
     if headers is None:
         return UNCHANGED, UNCHANGED
     return _changes(headers.request), _changes(headers.response)
 
 
-def _changes(operations: kinds.HeaderOperations | None) -> HeaderChanges:
+def _changes(operations: istio.HeaderOperations | None) -> HeaderChanges:
     """Header operations without `host` and pseudo-headers, which cannot be changed this way."""
     if operations is None:
         return UNCHANGED
@@ -28,7 +28,7 @@ def _plain(name: str) -> bool:
     return bool(name) and not name.startswith(":") and name.lower() != "host"
 
 
-def authority(operations: kinds.HeaderOperations | None) -> str:
+def authority(operations: istio.HeaderOperations | None) -> str:
     """The Host that operations set; it is rewritten separately from other headers."""
     for name, value in operations.set.items() if operations else ():
         if name.lower() in ("host", ":authority"):

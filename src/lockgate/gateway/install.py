@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.gateway.mesh import Mesh, mesh
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.istio.operator import Overlay
 from lockgate.resources.model import JsonObject
 
@@ -75,7 +75,7 @@ class Installation:
     mesh: Mesh
 
 
-def install(operator: kinds.IstioOperator) -> Installation:
+def install(operator: istio.IstioOperator) -> Installation:
     """The gateway Services that an IstioOperator requests, and its mesh settings."""
     spec = operator.spec
     values = _merged(spec.values, spec.unvalidated_values)
@@ -94,12 +94,12 @@ def install(operator: kinds.IstioOperator) -> Installation:
 
 
 def _components(
-    listed: tuple[kinds.GatewayComponent, ...], chart: _Chart, profile: str
-) -> Iterator[kinds.GatewayComponent]:
+    listed: tuple[istio.GatewayComponent, ...], chart: _Chart, profile: str
+) -> Iterator[istio.GatewayComponent]:
     """The enabled gateways. The profile's own gateway is enabled unless it is listed as disabled."""
     own = (chart is _INGRESS and profile not in _WITHOUT_INGRESS) or (chart is _EGRESS and profile in _WITH_EGRESS)
     if own and not any((one.name or chart.values) == chart.values for one in listed):
-        yield kinds.GatewayComponent(name=chart.values)
+        yield istio.GatewayComponent(name=chart.values)
     for one in listed:
         name = one.name or chart.values
         enabled = one.enabled if one.enabled is not None else own and name == chart.values
@@ -108,11 +108,11 @@ def _components(
 
 
 def _gateway(
-    component: kinds.GatewayComponent,
+    component: istio.GatewayComponent,
     chart: _Chart,
     values: JsonObject,
     namespace: str,
-    operator: kinds.IstioOperator,
+    operator: istio.IstioOperator,
 ) -> InstalledGateway:
     own = _object(_object(values, "gateways"), chart.values)
     k8s = component.k8s.manifest()

@@ -13,12 +13,12 @@ from lockgate.gateway.model import DownstreamTls, FilterChain, Tcp, WeightedClus
 from lockgate.gateway.registry import Host
 from lockgate.gateway.routes import Reference, Rules, Server, reference_to
 from lockgate.gateway.servers import BoundServer
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.faults import Fault, Origin
 
 Find = Callable[[str], Host | None]
-_Match = kinds.TLSMatchAttributes | kinds.L4MatchAttributes
+_Match = istio.TLSMatchAttributes | istio.L4MatchAttributes
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ def _checked(found: Chains, server: BoundServer, kind: str) -> Chains:
     return found
 
 
-def covers(server: BoundServer, service: kinds.VirtualService) -> bool:
+def covers(server: BoundServer, service: istio.VirtualService) -> bool:
     return any(
         narrower(own.lower(), host.host) is not None
         for host in server.hosts
@@ -108,7 +108,7 @@ def _applies(match: _Match, namespace: str, side: Server) -> bool:
 
 
 def _clusters(
-    parts: Iterable[kinds.RouteDestination],
+    parts: Iterable[istio.RouteDestination],
     namespace: str,
     origin: Origin,
     side: Server,

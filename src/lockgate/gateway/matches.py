@@ -20,10 +20,10 @@ from lockgate.gateway.model import (
     ValueMatch,
 )
 from lockgate.gateway.regex import mistake
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 
-def route_match(match: kinds.HTTPMatchRequest | None) -> RouteMatch:
+def route_match(match: istio.HTTPMatchRequest | None) -> RouteMatch:
     """No match means every path."""
     if match is None:
         return RouteMatch(Prefix("/"))
@@ -43,14 +43,14 @@ def route_match(match: kinds.HTTPMatchRequest | None) -> RouteMatch:
     return RouteMatch(path or Prefix("/"), tuple(headers), query)
 
 
-def value_match(text: kinds.StringMatch) -> ValueMatch:
+def value_match(text: istio.StringMatch) -> ValueMatch:
     """An empty match, and the regular expression ``*``, match any value."""
     if text.regex == "*":
         return Present()
     return text_match(text) or Present()
 
 
-def text_match(text: kinds.StringMatch, *, ignore_case: bool = False) -> TextMatch | None:
+def text_match(text: istio.StringMatch, *, ignore_case: bool = False) -> TextMatch | None:
     if text.exact is not None:
         return Exact(text.exact, ignore_case)
     if text.prefix is not None:
@@ -74,7 +74,7 @@ def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
             pass
 
 
-def claims(match: kinds.HTTPMatchRequest) -> tuple[str, ...]:
+def claims(match: istio.HTTPMatchRequest) -> tuple[str, ...]:
     """Headers that stand for JWT claims. Without a RequestAuthentication, which reads JWTs, they never match."""
     return tuple(name for name in match.headers if _is_claim(name))
 

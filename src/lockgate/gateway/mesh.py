@@ -12,9 +12,8 @@ from typing import Literal, TypeAlias
 from pydantic import ValidationError
 
 from lockgate.gateway.durations import seconds
-from lockgate.resources import source
+from lockgate.resources import istio, source
 from lockgate.resources.chunks import Chunk
-from lockgate.resources.kinds import HTTPRetry
 from lockgate.resources.model import JsonObject
 
 ForwardClientCert: TypeAlias = Literal[
@@ -57,7 +56,7 @@ class Mesh:
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
     connect_timeout: float = 10.0
-    default_retries: HTTPRetry | None = None
+    default_retries: istio.HTTPRetry | None = None
     h2_upgrade: bool = False
     min_tls_version: str = ""
     export_virtual_services: tuple[str, ...] = ("*",)
@@ -129,9 +128,9 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
     )
 
 
-def _retries(policy: JsonObject) -> HTTPRetry | None:
+def _retries(policy: JsonObject) -> istio.HTTPRetry | None:
     try:
-        return HTTPRetry.model_validate(policy) if policy else None
+        return istio.HTTPRetry.model_validate(policy) if policy else None
     except ValidationError:
         return None  # a webhook would have refused it
 

@@ -12,7 +12,7 @@ from lockgate.gateway.hosts import visible
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Discovery, Endpoint
 from lockgate.gateway.reach import is_local
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 
@@ -46,7 +46,7 @@ class Backend:
 
 
 Backends = Mapping[int, tuple[Backend, ...]]  # by service port number
-Pods = Mapping[tuple[str, str], kinds.Pod]
+Pods = Mapping[tuple[str, str], core.Pod]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,17 +85,17 @@ class Hosts:
 class Endpoints:
     """EndpointSlices by Service, and the Pods that they reference."""
 
-    slices: Mapping[tuple[str, str], list[kinds.EndpointSlice]]
+    slices: Mapping[tuple[str, str], list[core.EndpointSlice]]
     pods: Pods
 
-    def of(self, host: Host) -> tuple[kinds.EndpointSlice, ...]:
+    def of(self, host: Host) -> tuple[core.EndpointSlice, ...]:
         """The slices of a Service; empty for other hosts."""
         if host.origin.key.kind != "Service":
             return ()
         return tuple(self.slices.get((host.namespace, host.origin.key.name), ()))
 
 
-def backends(host: Host, port: HostPort, slices: Iterable[kinds.EndpointSlice], pods: Pods) -> tuple[Backend, ...]:
+def backends(host: Host, port: HostPort, slices: Iterable[core.EndpointSlice], pods: Pods) -> tuple[Backend, ...]:
     """The current backends of a host's port."""
     if host.origin.key.kind != "Service":
         return host.backends.get(port.number, ())
@@ -103,8 +103,8 @@ def backends(host: Host, port: HostPort, slices: Iterable[kinds.EndpointSlice], 
 
 
 def hosts(
-    services: Iterable[kinds.Service],
-    entries: Iterable[kinds.ServiceEntry],
+    services: Iterable[core.Service],
+    entries: Iterable[istio.ServiceEntry],
     mesh: Mesh,
     viewer: str,
     memo: Memo,
@@ -122,19 +122,19 @@ def hosts(
     return Hosts(found)
 
 
-def by_name(pods: Iterable[kinds.Pod]) -> Pods:
+def by_name(pods: Iterable[core.Pod]) -> Pods:
     return {(pod.namespace, pod.name): pod for pod in pods}
 
 
-def endpoints(slices: Iterable[kinds.EndpointSlice], pods: Pods) -> Endpoints:
-    by_service: dict[tuple[str, str], list[kinds.EndpointSlice]] = {}
+def endpoints(slices: Iterable[core.EndpointSlice], pods: Pods) -> Endpoints:
+    by_service: dict[tuple[str, str], list[core.EndpointSlice]] = {}
     for one in slices:
         if name := one.metadata.labels.get(_SERVICE_NAME):
             by_service.setdefault((one.namespace, name), []).append(one)
     return Endpoints(by_service, pods)
 
 
-def _of_slice(one: kinds.EndpointSlice, port_name: str, only_port: bool, pods: Pods) -> Iterator[Backend]:
+def _of_slice(one: core.EndpointSlice, port_name: str, only_port: bool, pods: Pods) -> Iterator[Backend]:
     number = next(
         (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),
         None,
@@ -145,7 +145,7 @@ def _of_slice(one: kinds.EndpointSlice, port_name: str, only_port: bool, pods: P
                 yield Backend(Endpoint(address, number or 0), _labels(one, endpoint, pods))
 
 
-def _labels(one: kinds.EndpointSlice, endpoint: kinds.Endpoint, pods: Pods) -> Mapping[str, str] | None:
+def _labels(one: core.EndpointSlice, endpoint: core.Endpoint, pods: Pods) -> Mapping[str, str] | None:
     if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
         return None
     pod = pods.get((endpoint.target_ref.namespace or one.namespace, endpoint.target_ref.name))
@@ -163,7 +163,7 @@ def protocol(name: str, app_protocol: str | None, number: int) -> str:
     return "tcp" if number in _TCP_BY_NUMBER else ""
 
 
-def _service(service: kinds.Service, domain: str, export_to: tuple[str, ...]) -> Host:
+def _service(service: core.Service, domain: str, export_to: tuple[str, ...]) -> Host:
     spec = service.spec
     exported = service.metadata.annotations.get(_EXPORT_TO, "")
     return Host(
@@ -180,7 +180,7 @@ def _service(service: kinds.Service, domain: str, export_to: tuple[str, ...]) ->
     )
 
 
-def _service_entry(entry: kinds.ServiceEntry, export_to: tuple[str, ...]) -> tuple[Host, ...]:
+def _service_entry(entry: istio.ServiceEntry, export_to: tuple[str, ...]) -> tuple[Host, ...]:
     spec = entry.spec
     discovery: Discovery = "EDS"
     if spec.resolution == "DNS":
@@ -205,7 +205,7 @@ def _service_entry(entry: kinds.ServiceEntry, export_to: tuple[str, ...]) -> tup
     )
 
 
-def _entry_backends(spec: kinds.ServiceEntrySpec, port: kinds.ServiceEntryPort, hostname: str) -> tuple[Backend, ...]:
+def _entry_backends(spec: istio.ServiceEntrySpec, port: istio.ServiceEntryPort, hostname: str) -> tuple[Backend, ...]:
     if spec.resolution in (None, "NONE", "DYNAMIC_DNS"):
         return ()  # a gateway has no original destination address
     target = port.target_port or port.number

@@ -8,12 +8,12 @@ from __future__ import annotations
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Retry
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 
 
-def retry(own: kinds.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
+def retry(own: istio.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
     """None means no retries. With hash-based load balancing, a retry does not move to another endpoint."""
     policy = own if own is not None else mesh.default_retries
     if policy is None:

@@ -44,7 +44,7 @@ from lockgate.gateway.model import (
 from lockgate.gateway.registry import Host
 from lockgate.gateway.retries import retry
 from lockgate.gateway.workload import Workload
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
@@ -60,7 +60,7 @@ _GRPC = (
 class HttpRule:
     """One http rule, with the namespace of its object, in which short names are resolved."""
 
-    route: kinds.HTTPRoute
+    route: istio.HTTPRoute
     origin: Origin
 
     @property
@@ -72,7 +72,7 @@ class HttpRule:
 class Rules:
     """A VirtualService's http rules with delegates merged. `hosts` are the destinations that they name."""
 
-    service: kinds.VirtualService
+    service: istio.VirtualService
     rules: tuple[HttpRule, ...]
     hosts: tuple[str, ...]
     faults: tuple[Fault, ...] = ()
@@ -165,7 +165,7 @@ class _Translation:
                 return routes, True
         return routes, False
 
-    def _applies(self, match: kinds.HTTPMatchRequest, namespace: str) -> bool:
+    def _applies(self, match: istio.HTTPMatchRequest, namespace: str) -> bool:
         if match.port and match.port != self._server.port:
             return False
         if match.gateways:
@@ -208,7 +208,7 @@ class _Translation:
             return self._forward(rule)
         return None
 
-    def _redirect(self, redirect: kinds.HTTPRedirect, origin: Origin) -> Redirect | None:
+    def _redirect(self, redirect: istio.HTTPRedirect, origin: Origin) -> Redirect | None:
         status = redirect.redirect_code or 301
         if status not in (301, 302, 303, 307, 308):
             self._faults.append(codes.REDIRECT_CODE.at(origin.under("redirect"), status=status))
@@ -254,7 +254,7 @@ class _Translation:
         )
 
     def _weighted(
-        self, part: kinds.HTTPRouteDestination, origin: Origin, namespace: str, several: bool
+        self, part: istio.HTTPRouteDestination, origin: Origin, namespace: str, several: bool
     ) -> WeightedCluster:
         request, response = header_changes(part.headers) if several else (UNCHANGED, UNCHANGED)
         return WeightedCluster(
@@ -265,7 +265,7 @@ class _Translation:
             host_rewrite=authority(part.headers.request if part.headers else None),
         )
 
-    def _cluster(self, destination: kinds.Destination, origin: Origin, namespace: str) -> str:
+    def _cluster(self, destination: istio.Destination, origin: Origin, namespace: str) -> str:
         name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
         host = self._lookup.get(name, (None, None))[0]
         reference = reference_to(destination, name, host, self._server.port)
@@ -275,7 +275,7 @@ class _Translation:
             self._faults.append(istio_codes.PORT_REQUIRED.at(origin, host=name, ports=ports, port=reference.port))
         return reference.cluster
 
-    def _mirrors(self, route: kinds.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:
+    def _mirrors(self, route: istio.HTTPRoute, origin: Origin, namespace: str) -> Iterator[Mirror]:
         for policy in route.mirrors:
             percent = policy.percentage.value if policy.percentage else 100.0
             if percent > 0:
@@ -289,7 +289,7 @@ class _Translation:
             if percent > 0:
                 yield Mirror(self._cluster(route.mirror, origin, namespace), percent)
 
-    def _hash_policies(self, destination: kinds.Destination, namespace: str) -> Iterator[HashPolicy]:
+    def _hash_policies(self, destination: istio.Destination, namespace: str) -> Iterator[HashPolicy]:
         name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
         host, rule = self._lookup.get(name, (None, None))
         if rule is None:
@@ -333,7 +333,7 @@ class _Translation:
                     self._faults.append(codes.ENVOY_VALUE.at(rule.origin.under("fault"), what=what, reason=reason))
         return delay, abort
 
-    def _cors(self, cors: kinds.CorsPolicy | None, origin: Origin) -> Cors | None:
+    def _cors(self, cors: istio.CorsPolicy | None, origin: Origin) -> Cors | None:
         if cors is None:
             return None
         origins: list[TextMatch] = [made for item in cors.allow_origins if (made := text_match(item))]
@@ -355,7 +355,7 @@ class _Translation:
         )
 
 
-def reference_to(destination: kinds.Destination, name: str, host: Host | None, server_port: int) -> Reference:
+def reference_to(destination: istio.Destination, name: str, host: Host | None, server_port: int) -> Reference:
     """The cluster of a destination. The port defaults to the service's only port, else to the Gateway's."""
     if destination.port:
         port = destination.port.number
@@ -378,7 +378,7 @@ def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _takes_everything(route: kinds.HTTPRoute) -> bool:
+def _takes_everything(route: istio.HTTPRoute) -> bool:
     """Whether the rule matches every request, on any server."""
     return not route.match or any(
         route_match(match).catches_all
@@ -387,7 +387,7 @@ def _takes_everything(route: kinds.HTTPRoute) -> bool:
     )
 
 
-def _direct_response(response: kinds.HTTPDirectResponse) -> DirectResponse:
+def _direct_response(response: istio.HTTPDirectResponse) -> DirectResponse:
     body = b""
     if response.body and response.body.string is not None:
         body = response.body.string.encode()
@@ -399,7 +399,7 @@ def _direct_response(response: kinds.HTTPDirectResponse) -> DirectResponse:
     return DirectResponse(response.status, body)
 
 
-def _rewrite(rewrite: kinds.HTTPRewrite | None) -> PathRewrite | None:
+def _rewrite(rewrite: istio.HTTPRewrite | None) -> PathRewrite | None:
     if rewrite is None:
         return None
     if rewrite.uri_regex_rewrite and rewrite.uri_regex_rewrite.match:

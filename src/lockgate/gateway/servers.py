@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lockgate.gateway.hosts import ServerHost, server_hosts
 from lockgate.gateway.workload import Workload
-from lockgate.resources import kinds
+from lockgate.resources import istio
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
@@ -24,7 +24,7 @@ class BoundServer:
     """A server of a Gateway, with the port on which the workload listens."""
 
     gateway: str  # namespace/name
-    server: kinds.Server
+    server: istio.Server
     hosts: tuple[ServerHost, ...]
     port: int  # resolved
     protocol: str  # upper-case
@@ -79,7 +79,7 @@ class Servers:
         return (server for group in self.groups for server in group)
 
 
-def servers(gateways: Iterable[kinds.Gateway], workload: Workload, memo: Memo) -> Servers:
+def servers(gateways: Iterable[istio.Gateway], workload: Workload, memo: Memo) -> Servers:
     """The servers of a workload. If servers conflict, the older Gateway's server wins."""
     found = Servers()
     merge = _Merge(found)
@@ -102,7 +102,7 @@ def servers(gateways: Iterable[kinds.Gateway], workload: Workload, memo: Memo) -
     return found
 
 
-def _bound(gateway: kinds.Gateway, workload: Workload) -> tuple[BoundServer, ...]:
+def _bound(gateway: istio.Gateway, workload: Workload) -> tuple[BoundServer, ...]:
     return tuple(
         BoundServer(
             gateway=f"{gateway.namespace}/{gateway.name}",

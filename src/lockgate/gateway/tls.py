@@ -8,7 +8,7 @@ from __future__ import annotations
 from lockgate.gateway.credentials import CA_SUFFIX, SCHEME
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import ClientValidation, DownstreamTls
-from lockgate.resources import kinds
+from lockgate.resources import istio
 
 _VERSIONS = {"TLSV1_0": "TLSv1_0", "TLSV1_1": "TLSv1_1", "TLSV1_2": "TLSv1_2", "TLSV1_3": "TLSv1_3"}
 _SUITES = frozenset(
@@ -21,7 +21,7 @@ _SUITES = frozenset(
 )  # fmt: skip
 
 
-def downstream_tls(settings: kinds.ServerTLSSettings, mesh: Mesh) -> DownstreamTls | None:
+def downstream_tls(settings: istio.ServerTLSSettings, mesh: Mesh) -> DownstreamTls | None:
     """None if the gateway does not terminate TLS. Unknown cipher suites are dropped, as in Istio."""
     if settings.mode in (None, "PASSTHROUGH", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL"):
         return None
@@ -42,7 +42,7 @@ def downstream_tls(settings: kinds.ServerTLSSettings, mesh: Mesh) -> DownstreamT
     )
 
 
-def _validation(settings: kinds.ServerTLSSettings, names: tuple[str, ...]) -> ClientValidation | None:
+def _validation(settings: istio.ServerTLSSettings, names: tuple[str, ...]) -> ClientValidation | None:
     if settings.mode not in ("MUTUAL", "OPTIONAL_MUTUAL"):
         return None
     if settings.ca_cert_credential_name:

@@ -11,7 +11,7 @@ from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Cluster, Endpoint
 from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
 from lockgate.gateway.routes import Reference
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.codes.gateway import LOCAL_ENDPOINT
 from lockgate.resources.faults import Fault, Origin
@@ -25,7 +25,7 @@ class Use:
     cluster: Cluster
     host: Host
     port: HostPort
-    subset: kinds.Subset | None
+    subset: istio.Subset | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:
     return Served(memo.stable("clusters", found), memo.stable("endpoints", served))
 
 
-def _endpoints(use: Use, pods: Pods, *slices: kinds.EndpointSlice) -> tuple[Endpoint, ...]:
+def _endpoints(use: Use, pods: Pods, *slices: core.EndpointSlice) -> tuple[Endpoint, ...]:
     """All endpoints, or those whose Pods have the subset's labels.
 
     An endpoint without a Pod (a local program, the echo backend) has no labels. It belongs to every subset, as it

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
-from lockgate.resources import kinds
+from lockgate.resources import core
 
 _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
 _COMPONENT = ("operator.istio.io/component", "IngressGateways")
@@ -52,7 +52,7 @@ class Workload:
         return port
 
 
-def workload(pod: kinds.Pod, services: Iterable[kinds.Service], installed: InstalledGateway | None = None) -> Workload:
+def workload(pod: core.Pod, services: Iterable[core.Service], installed: InstalledGateway | None = None) -> Workload:
     """A Pod's workload, with the ports of the `services` that select it, oldest first. `installed` is the gateway of an
     IstioOperator that the Pod runs."""
     mine = [service for service in services if _selects(service, pod)]
@@ -83,14 +83,14 @@ def workload(pod: kinds.Pod, services: Iterable[kinds.Service], installed: Insta
     return replace(found, annotations=annotations, secret_volumes=installed.secret_volumes)
 
 
-def _selects(service: kinds.Service, pod: kinds.Pod) -> bool:
+def _selects(service: core.Service, pod: core.Pod) -> bool:
     selector = service.spec.selector
     if not selector or service.namespace != pod.namespace:
         return False
     return all(pod.metadata.labels.get(name) == value for name, value in selector.items())
 
 
-def _target(port: kinds.ServicePort, pod: kinds.Pod) -> int:
+def _target(port: core.ServicePort, pod: core.Pod) -> int:
     target = port.target_port
     if target is None or target == "":
         return port.port

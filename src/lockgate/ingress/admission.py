@@ -19,9 +19,9 @@ from lockgate.ingress.group import CONTROLLERS, class_of, is_ours_by_annotation
 from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Condition
+from lockgate.resources import elbv2, networking
 from lockgate.resources.faults import Origin
 from lockgate.resources.field_errors import FieldError, Reason
-from lockgate.resources.kinds import Ingress, IngressClass, TargetGroupBinding
 
 _INGRESS: Final = "vingress.elbv2.k8s.aws"
 _BINDING: Final = "vtargetgroupbinding.elbv2.k8s.aws"
@@ -29,7 +29,10 @@ _TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
 
 
 def ingress(
-    ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings, before: Ingress | None = None
+    ingress: networking.Ingress,
+    classes: Mapping[str, networking.IngressClass],
+    settings: Settings,
+    before: networking.Ingress | None = None,
 ) -> FieldError | None:
     """The first fault of an Ingress that this controller owns, or whose class does not exist. Only the annotations
     named here are checked; all others are reported when the load balancer is built. `before` is the previous version of
@@ -51,7 +54,9 @@ def ingress(
     return None
 
 
-def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGroupBinding]) -> FieldError | None:
+def target_group_binding(
+    binding: elbv2.TargetGroupBinding, others: Iterable[elbv2.TargetGroupBinding]
+) -> FieldError | None:
     """Bindings may share a target group only if each of them allows it. `others` may include `binding`."""
     arn = binding.spec.target_group_arn
     sharing = [
@@ -69,7 +74,7 @@ def target_group_binding(binding: TargetGroupBinding, others: Iterable[TargetGro
     return FieldError(("spec", "targetGroupARN"), Reason.FORBIDDEN, message, _BINDING)
 
 
-def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Settings) -> bool:
+def _is_ours(ingress: networking.Ingress, classes: Mapping[str, networking.IngressClass], settings: Settings) -> bool:
     by_annotation = is_ours_by_annotation(ingress, settings)
     if by_annotation is not None:
         return by_annotation
@@ -79,7 +84,7 @@ def _is_ours(ingress: Ingress, classes: Mapping[str, IngressClass], settings: Se
     return settings.ingress_class == "" if found is None else found.spec.controller in CONTROLLERS
 
 
-def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Settings) -> None:
+def _check_new_usage(ingress: networking.Ingress, before: networking.Ingress | None, settings: Settings) -> None:
     """Checks the two annotations that a flag forbids on Ingresses that do not have them yet. Raises `Refused`."""
     was_ours = before is not None and is_ours_by_annotation(before, settings)
     if settings.disable_ingress_class_annotation and is_ours_by_annotation(ingress, settings) and not was_ours:
@@ -95,14 +100,14 @@ def _check_new_usage(ingress: Ingress, before: Ingress | None, settings: Setting
             raise Refused(f"new usage of `{key}` annotation is forbidden", origin)
 
 
-def _services(ingress: Ingress) -> Iterator[str]:
+def _services(ingress: networking.Ingress) -> Iterator[str]:
     for rule in ingress.spec.rules:
         for path in rule.http.paths if rule.http else ():
             if path.backend.service is not None:
                 yield path.backend.service.name
 
 
-def _conditions(ingress: Ingress, name: str, root: Node) -> tuple[Condition, ...]:
+def _conditions(ingress: networking.Ingress, name: str, root: Node) -> tuple[Condition, ...]:
     """A parse error is reported as usual; other invalid conditions have this webhook's message."""
     try:
         return read_conditions(root)

@@ -21,8 +21,8 @@ from lockgate.loadbalancer.model import (
     JwtValidation,
     PreAction,
 )
+from lockgate.resources import core, networking
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Ingress, Secret, Service
 from lockgate.resources.model import Resource
 
 
@@ -35,7 +35,7 @@ class Login:
     oidc: OidcProvider | None
     common: Mapping[str, Any]
 
-    def action(self, namespace: str, secrets: Mapping[Name, Secret]) -> PreAction | None:
+    def action(self, namespace: str, secrets: Mapping[Name, core.Secret]) -> PreAction | None:
         """Raises `Refused` if the provider or its Secret is missing."""
         match self.kind:
             case "cognito":
@@ -87,7 +87,7 @@ class OidcProvider:
     extra_parameters: Mapping[str, str]
 
 
-def read_login(ingress: Ingress, service: Service | None) -> Login:
+def read_login(ingress: networking.Ingress, service: core.Service | None) -> Login:
     """Annotations on `service` override those on the Ingress. All are parsed, whatever the type."""
     resources: tuple[Resource, ...] = (service, ingress) if service else (ingress,)
     kind = a.AUTH_TYPE.read(*resources)
@@ -109,7 +109,7 @@ def read_login(ingress: Ingress, service: Service | None) -> Login:
     )
 
 
-def user_pool(resource: Ingress | Service) -> CognitoProvider | None:
+def user_pool(resource: networking.Ingress | core.Service) -> CognitoProvider | None:
     """The user pool in this object's own annotation; None if it is absent or does not parse."""
     try:
         return a.AUTH_IDP_COGNITO.parse(_read_cognito, resource)
@@ -117,7 +117,7 @@ def user_pool(resource: Ingress | Service) -> CognitoProvider | None:
         return None
 
 
-def oidc_secret(ingress: Ingress, service: Service | None) -> str | None:
+def oidc_secret(ingress: networking.Ingress, service: core.Service | None) -> str | None:
     """The name of the Secret that the OIDC annotation references, for watches."""
     resources: tuple[Resource, ...] = (service, ingress) if service else (ingress,)
     try:
@@ -167,7 +167,7 @@ def _extra(fields: Fields) -> Mapping[str, str]:
 _CONTROL: Final = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))  # Unicode's Cc
 
 
-def _credentials(namespace: str, name: str, secrets: Mapping[Name, Secret]) -> tuple[str, str]:
+def _credentials(namespace: str, name: str, secrets: Mapping[Name, core.Secret]) -> tuple[str, str]:
     """The client's ID and secret, each right-trimmed: the ID of white space, the secret of control characters."""
     secret = secrets.get((namespace, name))
     if secret is None:

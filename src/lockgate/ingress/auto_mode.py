@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from lockgate.ingress.annotations import registry as a
+from lockgate.resources import eks, elbv2, networking
 from lockgate.resources.codes import load_balancer as codes
-from lockgate.resources.elbv2 import IngressClassParamsSpec, Listener, SubnetSelector
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressClassParams
 
 CONTROLLER: Final = "eks.amazonaws.com/alb"
 GROUP: Final = "eks.amazonaws.com"
@@ -29,17 +28,17 @@ _NOT_READ: Final = {
 }
 
 
-def as_params(params: AutoIngressClassParams) -> IngressClassParams:
+def as_params(params: eks.AutoIngressClassParams) -> elbv2.IngressClassParams:
     """Auto Mode's parameters as the controller's kind, which has an equivalent of every field."""
     spec = params.spec
-    subnets = spec.subnets and SubnetSelector(
+    subnets = spec.subnets and elbv2.SubnetSelector(
         ids=spec.subnets.ids, tags={each.key: each.values for each in spec.subnets.match_tags}
     )
-    return IngressClassParams(
-        api_version=IngressClassParams.KIND.api_version,
-        kind=IngressClassParams.KIND.kind,
+    return elbv2.IngressClassParams(
+        api_version=elbv2.IngressClassParams.KIND.api_version,
+        kind=elbv2.IngressClassParams.KIND.kind,
         metadata=params.metadata,
-        spec=IngressClassParamsSpec(
+        spec=elbv2.IngressClassParamsSpec(
             load_balancer_name=spec.load_balancer_name,
             certificate_arn=spec.certificate_arns,
             namespace_selector=spec.namespace_selector,
@@ -53,7 +52,7 @@ def as_params(params: AutoIngressClassParams) -> IngressClassParams:
             target_type=spec.target_type,
             load_balancer_attributes=spec.load_balancer_attributes,
             listeners=tuple(
-                Listener(protocol=each.protocol, port=each.port, listener_attributes=each.attributes)
+                elbv2.Listener(protocol=each.protocol, port=each.port, listener_attributes=each.attributes)
                 for each in spec.listeners
             ),
             minimum_load_balancer_capacity=spec.minimum_load_balancer_capacity,
@@ -63,7 +62,7 @@ def as_params(params: AutoIngressClassParams) -> IngressClassParams:
     )
 
 
-def annotations_not_read(ingress: Ingress) -> Iterator[Fault]:
+def annotations_not_read(ingress: networking.Ingress) -> Iterator[Fault]:
     for key in ingress.metadata.annotations:
         if (instead := _NOT_READ.get(key)) is not None:
             origin = Origin(ingress.key, ("metadata", "annotations", key))

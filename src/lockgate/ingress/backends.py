@@ -34,10 +34,10 @@ from lockgate.loadbalancer.model import (
     Rewrite,
     WeightedTargetGroup,
 )
+from lockgate.resources import core, networking
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.field_errors import Path
-from lockgate.resources.kinds import IngressBackend, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Backend:
     """A path's backend, independent of the listener. `service` is the one it forwards to, for its annotations."""
 
     action: FinalAction
-    service: Service | None
+    service: core.Service | None
     conditions: tuple[Condition, ...] = ()
     transforms: tuple[Rewrite, ...] = ()
 
@@ -65,7 +65,7 @@ class Backends:
     _logins: dict[tuple[str, str], Login] = field(default_factory=dict)
     _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
 
-    def read(self, member: Member, backend: IngressBackend, path: Path, *, default: bool = False) -> Backend:
+    def read(self, member: Member, backend: networking.IngressBackend, path: Path, *, default: bool = False) -> Backend:
         """Raises `Refused`. Conditions and transforms of the `default` backend are read, but not used."""
         with about(Origin(member.ingress.key, path)):
             if backend.service is None:
@@ -80,14 +80,14 @@ class Backends:
             self.login(member, service)
             return Backend(final, service, () if default else conditions, () if default else transforms)
 
-    def pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
+    def pre_actions(self, member: Member, service: core.Service | None) -> tuple[PreAction, ...]:
         """The authentication of an HTTPS listener before the backend's action."""
         key = (member.key, service.name if service else "")
         if key not in self._pre_actions:
             self._pre_actions[key] = self._read_pre_actions(member, service)
         return self._pre_actions[key]
 
-    def login(self, member: Member, service: Service | None) -> Login:
+    def login(self, member: Member, service: core.Service | None) -> Login:
         key = (member.key, service.name if service else "")
         if key not in self._logins:
             with about(Origin(member.ingress.key, a.AUTH_TYPE.path())):
@@ -121,13 +121,13 @@ class Backends:
             return _unavailable("Backend action does not exist")
         raise Refused(f"missing actions.{name} configuration")
 
-    def _resolve(self, member: Member, action: BackendAction, path: Path) -> tuple[FinalAction, Service | None]:
+    def _resolve(self, member: Member, action: BackendAction, path: Path) -> tuple[FinalAction, core.Service | None]:
         match action:
             case Redirect() | FixedResponse():
                 return action, None
             case ForwardTo(targets, stickiness):
                 found: list[WeightedTargetGroup] = []
-                service: Service | None = None
+                service: core.Service | None = None
                 for target in targets:
                     match target:
                         case ToArn(arn, weight):
@@ -159,7 +159,7 @@ class Backends:
             raise Refused(f"failed to find target group with name {name}")
         return known[name]
 
-    def _read_pre_actions(self, member: Member, service: Service | None) -> tuple[PreAction, ...]:
+    def _read_pre_actions(self, member: Member, service: core.Service | None) -> tuple[PreAction, ...]:
         ingress = member.ingress
         with about(Origin(ingress.key, a.AUTH_TYPE.path())):
             login = self.login(member, service).action(ingress.namespace, self.objects.secrets)

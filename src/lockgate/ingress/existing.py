@@ -10,7 +10,7 @@ from lockgate.ingress.stack import LOAD_BALANCER, Permission
 from lockgate.ingress.world import ExistingLoadBalancer
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.resources.kinds import TargetGroupBinding
+from lockgate.resources import elbv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Existing:
     shield_subscribed: bool = False
     protection: Protection | None = None
     capacity_units: int = 0
-    bindings: tuple[TargetGroupBinding, ...] = ()
+    bindings: tuple[elbv2.TargetGroupBinding, ...] = ()
 
     @property
     def summary(self) -> ExistingLoadBalancer | None:

@@ -22,11 +22,10 @@ from lockgate.ingress.stack import (
     STACK_TAG,
 )
 from lockgate.ingress.world import GATES, Settings
-from lockgate.resources import durations
+from lockgate.resources import durations, workloads
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.field_errors import Path
-from lockgate.resources.kinds import Deployment
 from lockgate.resources.model import JsonObject, Resource
 
 NAME: Final = "aws-load-balancer-controller"
@@ -64,7 +63,9 @@ class Arguments:
 
 def controller(resources: Iterable[Resource], defaults: Settings) -> Controller:
     """The controller that runs in the cluster; `defaults` if no manifest contains its Deployment."""
-    found = [(each, *place) for each in resources if isinstance(each, Deployment) if (place := _container(each))]
+    found = [
+        (each, *place) for each in resources if isinstance(each, workloads.Deployment) if (place := _container(each))
+    ]
     if not found:
         return Controller(defaults)
     deployment, path, container = found[0]
@@ -256,7 +257,7 @@ def _contradictions(arguments: Sequence[str], settings: Settings) -> Iterator[tu
 # --- the Deployment ----------------------------------------------------------------------------------------------
 
 
-def _container(deployment: Deployment) -> tuple[Path, JsonObject] | None:
+def _container(deployment: workloads.Deployment) -> tuple[Path, JsonObject] | None:
     """The container with the controller's image, from any registry."""
     for index, container in enumerate(_items_of(deployment.spec.template.spec, "containers")):
         if not isinstance(container, dict):

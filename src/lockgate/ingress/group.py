@@ -15,8 +15,8 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Objects, Settings
+from lockgate.resources import elbv2, networking
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Ingress, IngressClass, IngressClassParams
 
 CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 IMPLICIT_FINALIZER: Final = "ingress.k8s.aws/resources"
@@ -32,7 +32,7 @@ class Owned:
     belongs to EKS Auto Mode."""
 
     group: GroupId
-    params: IngressClassParams | None = None
+    params: elbv2.IngressClassParams | None = None
     auto: bool = False
 
 
@@ -60,8 +60,8 @@ Ownership: TypeAlias = Owned | NotOurs | InvalidClass | InvalidGroup
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    ingress: Ingress
-    params: IngressClassParams | None = None
+    ingress: networking.Ingress
+    params: elbv2.IngressClassParams | None = None
     order: int = 0
     auto: bool = False
 
@@ -76,10 +76,10 @@ class Group:
 
     id: GroupId
     members: tuple[Member, ...] = ()
-    leaving: tuple[Ingress, ...] = ()
+    leaving: tuple[networking.Ingress, ...] = ()
 
 
-def ownership(ingress: Ingress, objects: Objects, settings: Settings) -> Ownership:
+def ownership(ingress: networking.Ingress, objects: Objects, settings: Settings) -> Ownership:
     """The owner of the Ingress, by its class and group only. This also works for deleted Ingresses."""
     if settings.watch_namespace and ingress.namespace != settings.watch_namespace:
         return NotOurs()
@@ -107,7 +107,7 @@ def finalizer(group: GroupId) -> str:
     return EXPLICIT_FINALIZER + group.name if group.explicit else IMPLICIT_FINALIZER
 
 
-def groups_held(ingress: Ingress) -> tuple[GroupId, ...]:
+def groups_held(ingress: networking.Ingress) -> tuple[GroupId, ...]:
     """The groups whose finalizers the Ingress has: groups of which it is or was a member."""
     held = []
     for name in ingress.metadata.finalizers:
@@ -118,10 +118,10 @@ def groups_held(ingress: Ingress) -> tuple[GroupId, ...]:
     return tuple(held)
 
 
-def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, settings: Settings) -> Group:
+def assemble(group: GroupId, ingresses: Iterable[networking.Ingress], objects: Objects, settings: Settings) -> Group:
     """The group, from the Ingresses that may be members. Raises `Refused` if one of them blocks the whole group."""
     members: list[Member] = []
-    leaving: list[Ingress] = []
+    leaving: list[networking.Ingress] = []
     for ingress in ingresses:
         holds = group in groups_held(ingress)
         if ingress.metadata.deletion_timestamp:
@@ -143,7 +143,7 @@ def assemble(group: GroupId, ingresses: Iterable[Ingress], objects: Objects, set
     return Group(group, tuple(members), tuple(leaving))
 
 
-def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
+def is_ours_by_annotation(ingress: networking.Ingress, settings: Settings) -> bool | None:
     """Ownership by the legacy annotation; None without the annotation."""
     name = ingress.metadata.annotations.get(CLASS_ANNOTATION)
     if name is None:
@@ -151,7 +151,9 @@ def is_ours_by_annotation(ingress: Ingress, settings: Settings) -> bool | None:
     return name == settings.ingress_class or (settings.ingress_class == "" and name == "alb")
 
 
-def class_of(ingress: Ingress, classes: Mapping[str, IngressClass]) -> IngressClass | str | None:
+def class_of(
+    ingress: networking.Ingress, classes: Mapping[str, networking.IngressClass]
+) -> networking.IngressClass | str | None:
     """The class, the name of a missing class, or None without a class. Raises `Refused` for several defaults."""
     name = ingress.spec.ingress_class_name
     if name is not None:
@@ -166,7 +168,9 @@ def class_of(ingress: Ingress, classes: Mapping[str, IngressClass]) -> IngressCl
     return defaults[0] if defaults else None
 
 
-def _params_of(ingress_class: IngressClass, namespace: str, objects: Objects) -> IngressClassParams | None:
+def _params_of(
+    ingress_class: networking.IngressClass, namespace: str, objects: Objects
+) -> elbv2.IngressClassParams | None:
     reference = ingress_class.spec.parameters
     if reference is None:
         return None
@@ -190,7 +194,9 @@ def _params_of(ingress_class: IngressClass, namespace: str, objects: Objects) ->
 _GROUP_NAME = re.compile(r"([a-z0-9][-a-z0-9.]*)?[a-z0-9]")
 
 
-def _grouped(ingress: Ingress, params: IngressClassParams | None = None, *, auto: bool = False) -> Owned | InvalidGroup:
+def _grouped(
+    ingress: networking.Ingress, params: elbv2.IngressClassParams | None = None, *, auto: bool = False
+) -> Owned | InvalidGroup:
     name: str | None = None
     if params is not None and params.spec.group is not None:
         name = params.spec.group.name
@@ -208,7 +214,7 @@ def _grouped(ingress: Ingress, params: IngressClassParams | None = None, *, auto
     return Owned(GroupId("", name), params, auto)
 
 
-def _order(ingress: Ingress) -> int:
+def _order(ingress: networking.Ingress) -> int:
     order = a.GROUP_ORDER.read(ingress) or 0
     if not -1000 <= order <= 1000:
         raise Refused(

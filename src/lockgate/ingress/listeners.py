@@ -18,8 +18,8 @@ from lockgate.ingress.group import Member
 from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import MutualAuthentication, Protocol
+from lockgate.resources import networking
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import ObjectKey
 
 
@@ -205,7 +205,7 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
             raise
 
 
-def trust_stores(ingress: Ingress) -> tuple[str, ...]:
+def trust_stores(ingress: networking.Ingress) -> tuple[str, ...]:
     """The ARNs and names of those that its annotation references. Raises `Refused`."""
 
     def read(root: Node) -> tuple[str, ...]:

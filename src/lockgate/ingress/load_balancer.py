@@ -28,8 +28,8 @@ from lockgate.ingress.stack import (
 from lockgate.ingress.subnets import Demand, discovered_subnets, named_subnets, tagged_subnets
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import IpAddressType, Scheme
+from lockgate.resources import core, elbv2
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import IngressClassParams, Service
 
 
 def scheme(group: Group, settings: Settings) -> Scheme:
@@ -250,7 +250,7 @@ def group_tags(group: Group, settings: Settings) -> dict[str, str]:
     return _with_default_tags(merged, settings)
 
 
-def ingress_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
+def ingress_tags(member: Member, settings: Settings, service: core.Service | None = None) -> dict[str, str]:
     """The tags of one member's resources: a rule's, or a target group's with its Service."""
     return _with_default_tags(_own_tags(member, settings, service), settings)
 
@@ -261,7 +261,7 @@ def _with_default_tags(tags: dict[str, str], settings: Settings) -> dict[str, st
     return default | tags if "EnableDefaultTagsLowPriority" in settings.gates else tags | default
 
 
-def _own_tags(member: Member, settings: Settings, service: Service | None = None) -> dict[str, str]:
+def _own_tags(member: Member, settings: Settings, service: core.Service | None = None) -> dict[str, str]:
     """A member's tags: from IngressClassParams, then (for a target group) the Service, then the Ingress."""
     params = {tag.key: tag.value for tag in member.params.spec.tags} if member.params else {}
     own = dict(a.TAGS.read(member.ingress) or {})
@@ -304,7 +304,7 @@ def merged_maps(
 
 
 def _values(
-    group: Group, annotation: Annotation[str], of_params: Callable[[IngressClassParams], str | None]
+    group: Group, annotation: Annotation[str], of_params: Callable[[elbv2.IngressClassParams], str | None]
 ) -> list[tuple[Member, str]]:
     found = []
     for member in group.members:

@@ -26,23 +26,23 @@ from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.ingress.world import Account, Name, Objects, Settings
+from lockgate.resources import core, eks, elbv2, networking
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import (
-    AutoIngressClassParams,
-    Ingress,
-    IngressClass,
-    IngressClassParams,
-    Namespace,
-    Secret,
-    Service,
-)
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey, Resource
 
 DEFAULTS: Final = Settings(cluster_name="lockgate")
 
-_USED: Final = (Ingress, Service, Secret, IngressClass, IngressClassParams, AutoIngressClassParams, Namespace)
+_USED: Final = (
+    networking.Ingress,
+    core.Service,
+    core.Secret,
+    networking.IngressClass,
+    elbv2.IngressClassParams,
+    eks.AutoIngressClassParams,
+    core.Namespace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def stack_from_manifests(
     account = memo.stable("account", account or Account())
     settings = memo.stable("settings", settings)
     objects, substituted = _objects(resources, memo)
-    groups: dict[GroupId, list[Ingress]] = {}
+    groups: dict[GroupId, list[networking.Ingress]] = {}
     foreign: set[ObjectKey] = set()
     for ingress in objects.ingresses.values():
         match _owner(ingress, objects, settings):
@@ -106,7 +106,12 @@ def stack_from_manifests(
 
 
 def _built(
-    group_id: GroupId, ingresses: list[Ingress], objects: Objects, account: Account, settings: Settings, memo: Memo
+    group_id: GroupId,
+    ingresses: list[networking.Ingress],
+    objects: Objects,
+    account: Account,
+    settings: Settings,
+    memo: Memo,
 ) -> Stack | Refused:
     try:
         group = assemble(group_id, ingresses, objects, settings)
@@ -119,7 +124,7 @@ def _built(
     return memo.depending(group_id, inputs, lambda: build(group, objects, account, settings))
 
 
-def _used(ingress: Ingress, objects: Objects, memo: Memo) -> Iterator[Resource | None]:
+def _used(ingress: networking.Ingress, objects: Objects, memo: Memo) -> Iterator[Resource | None]:
     """Every object that the stack depends on because of this Ingress; None for a missing object."""
     services = [objects.services.get((ingress.namespace, name)) for name in memo.made(_service_names, ingress)]
     yield from services
@@ -127,15 +132,15 @@ def _used(ingress: Ingress, objects: Objects, memo: Memo) -> Iterator[Resource |
         yield objects.secrets.get((ingress.namespace, name))
 
 
-def _service_names(ingress: Ingress) -> list[str]:
+def _service_names(ingress: networking.Ingress) -> list[str]:
     return sorted(services_of(ingress))
 
 
-def _secret_names(ingress: Ingress, *services: Service | None) -> list[str]:
+def _secret_names(ingress: networking.Ingress, *services: core.Service | None) -> list[str]:
     return sorted(secrets_of(ingress, {(each.namespace, each.name): each for each in services if each is not None}))
 
 
-def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:
+def _owner(ingress: networking.Ingress, objects: Objects, settings: Settings) -> GroupId | Fault | None:
     """The group of an Ingress, or why it has none; None for an Ingress of another controller."""
     match ownership(ingress, objects, settings):
         case Owned(owner):
@@ -152,12 +157,12 @@ def _owner(ingress: Ingress, objects: Objects, settings: Settings) -> GroupId | 
 
 def _objects(resources: Iterable[Resource], memo: Memo) -> tuple[Objects, frozenset[Name]]:
     """The objects by name, and the Services with substituted node ports."""
-    ingresses: dict[Name, Ingress] = {}
-    services: dict[Name, Service] = {}
-    secrets: dict[Name, Secret] = {}
-    classes: dict[str, IngressClass] = {}
-    params: dict[str, IngressClassParams] = {}
-    auto_params: dict[str, AutoIngressClassParams] = {}
+    ingresses: dict[Name, networking.Ingress] = {}
+    services: dict[Name, core.Service] = {}
+    secrets: dict[Name, core.Secret] = {}
+    classes: dict[str, networking.IngressClass] = {}
+    params: dict[str, elbv2.IngressClassParams] = {}
+    auto_params: dict[str, eks.AutoIngressClassParams] = {}
     namespaces: dict[str, dict[str, str]] = {}
     substituted: set[Name] = set()
     for resource in resources:
@@ -166,27 +171,27 @@ def _objects(resources: Iterable[Resource], memo: Memo) -> tuple[Objects, frozen
         name = (resource.namespace, resource.name)
         resource = memo.stable(resource.key, resource)  # read again without a change, it is the same object
         match resource:
-            case Ingress():
+            case networking.Ingress():
                 ingresses[name] = resource
-            case Service():
+            case core.Service():
                 services[name] = memo.made(with_node_ports, resource)
                 if services[name] is not resource:
                     substituted.add(name)
-            case Secret():
+            case core.Secret():
                 secrets[name] = resource
-            case IngressClass():
+            case networking.IngressClass():
                 classes[resource.name] = resource
-            case IngressClassParams():
+            case elbv2.IngressClassParams():
                 params[resource.name] = resource
-            case AutoIngressClassParams():
+            case eks.AutoIngressClassParams():
                 auto_params[resource.name] = resource
-            case Namespace():
+            case core.Namespace():
                 namespaces[resource.name] = resource.metadata.labels
     found = Objects(ingresses, services, secrets, classes, params, auto_params, namespaces)
     return found, frozenset(substituted)
 
 
-def with_node_ports(service: Service) -> Service:
+def with_node_ports(service: core.Service) -> core.Service:
     """A Service that needs node ports gets stable ones if the manifest leaves them to the cluster."""
     ports = service.spec.ports
     if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from lockgate.resources.kinds import Service, TargetGroupBinding
+from lockgate.resources import core, elbv2
 
 PREFIX: Final = "target-health.elbv2.k8s.aws/"
 _LEGACY: Final = "target-health.alb.ingress.k8s.aws"  # of the ALB Ingress Controller; no controller sets it any more
 _LABEL: Final = ("elbv2.k8s.aws/pod-readiness-gate-inject", "enabled")
 
 
-def gate_of(binding: TargetGroupBinding) -> str:
+def gate_of(binding: elbv2.TargetGroupBinding) -> str:
     """The condition type for a Pod's health in the binding's target group."""
     return PREFIX + binding.name
 
@@ -28,8 +28,8 @@ def injected(namespace_labels: Mapping[str, str]) -> bool:
 def with_gates(
     gates: Iterable[str],
     pod_labels: Mapping[str, str],
-    bindings: Iterable[TargetGroupBinding],
-    services: Mapping[str, Service],
+    bindings: Iterable[elbv2.TargetGroupBinding],
+    services: Mapping[str, core.Service],
 ) -> tuple[str, ...]:
     """The condition types of a Pod's gates, including those in its spec. `bindings` and `services`, by name, are those
     of its namespace. A Service without a selector has no Pods."""
@@ -43,5 +43,5 @@ def with_gates(
     return tuple(dict.fromkeys((*(gate for gate in gates if not gate.startswith(_LEGACY)), *wanted)))
 
 
-def _selects(service: Service | None, labels: Mapping[str, str]) -> bool:
+def _selects(service: core.Service | None, labels: Mapping[str, str]) -> bool:
     return service is not None and bool(service.spec.selector) and service.spec.selector.items() <= labels.items()

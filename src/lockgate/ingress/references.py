@@ -20,7 +20,7 @@ from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import parse_listen_ports, trust_stores
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.world import ExistingLoadBalancer, Settings
-from lockgate.resources.kinds import Ingress, IngressBackend, IngressClassParams, Service, TargetGroupBinding
+from lockgate.resources import core, elbv2, networking
 from lockgate.resources.model import ObjectKey
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class References:
         return str(self.subject)
 
 
-def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Settings) -> References:
+def of_ingress(ingress: networking.Ingress, params: elbv2.IngressClassParams | None, settings: Settings) -> References:
     """`params` are those of its class. Values that do not parse count as no reference: the builder refuses them."""
     own = _read(lambda: a.CERTIFICATE_ARN.read(ingress)) or ()
     lists = (_read(lambda: a.SUBNETS.read(ingress)), _read(lambda: a.FRONTEND_NLB_SUBNETS.read(ingress)))
@@ -74,7 +74,7 @@ def of_ingress(ingress: Ingress, params: IngressClassParams | None, settings: Se
     )
 
 
-def of_params(params: IngressClassParams) -> References:
+def of_params(params: elbv2.IngressClassParams) -> References:
     spec = params.spec
     return References(
         params.key,
@@ -87,12 +87,12 @@ def of_params(params: IngressClassParams) -> References:
     )
 
 
-def of_binding(binding: TargetGroupBinding) -> References:
+def of_binding(binding: elbv2.TargetGroupBinding) -> References:
     named = binding.spec.target_group_arn or binding.spec.target_group_name
     return References(binding.key, target_groups=(named,) if named else ())
 
 
-def of_service(service: Service) -> References:
+def of_service(service: core.Service) -> References:
     """A Service's annotations override those of the Ingresses that reference it."""
     return References(service.key, user_pool=user_pool(service))
 
@@ -161,7 +161,7 @@ def _scheme(group: Group, settings: Settings) -> str:
 # --- what it watches ---------------------------------------------------------------------------------------------
 
 
-def services_of(ingress: Ingress) -> frozenset[str]:
+def services_of(ingress: networking.Ingress) -> frozenset[str]:
     """Names of the Services, in its namespace, that the Ingress may forward to."""
     found = set()
     for backend in _backends(ingress):
@@ -175,7 +175,7 @@ def services_of(ingress: Ingress) -> frozenset[str]:
     return frozenset(found)
 
 
-def _target_groups(ingress: Ingress) -> Iterator[str]:
+def _target_groups(ingress: networking.Ingress) -> Iterator[str]:
     for backend in _backends(ingress):
         if backend.service is not None and backend.service.port.name == "use-annotation":
             for target in _forwards(ingress, backend.service.name):
@@ -188,19 +188,19 @@ def _target_groups(ingress: Ingress) -> Iterator[str]:
                         pass
 
 
-def _forwards(ingress: Ingress, action: str) -> tuple[Destination, ...]:
+def _forwards(ingress: networking.Ingress, action: str) -> tuple[Destination, ...]:
     """The destinations of the action with that name."""
     found = _read(partial(a.ACTIONS.of(action).parse, read_action, ingress))
     return found.targets if isinstance(found, ForwardTo) else ()
 
 
-def secrets_of(ingress: Ingress, services: Mapping[tuple[str, str], Service]) -> frozenset[str]:
+def secrets_of(ingress: networking.Ingress, services: Mapping[tuple[str, str], core.Service]) -> frozenset[str]:
     """Names of the Secrets, in its namespace, whose contents its rules use."""
     candidates = [None, *(services.get((ingress.namespace, name)) for name in services_of(ingress))]
     return frozenset(secret for service in candidates if (secret := oidc_secret(ingress, service)))
 
 
-def _backends(ingress: Ingress) -> Iterator[IngressBackend]:
+def _backends(ingress: networking.Ingress) -> Iterator[networking.IngressBackend]:
     if ingress.spec.default_backend is not None:
         yield ingress.spec.default_backend
     for rule in ingress.spec.rules:
@@ -208,7 +208,7 @@ def _backends(ingress: Ingress) -> Iterator[IngressBackend]:
             yield path.backend
 
 
-def _action_texts(ingress: Ingress) -> Iterator[str]:
+def _action_texts(ingress: networking.Ingress) -> Iterator[str]:
     for key, text in ingress.metadata.annotations.items():
         if key.startswith(a.ACTIONS.key.partition("{")[0]):
             yield text

@@ -19,9 +19,9 @@ from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, TargetGroupBinding
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import HealthCheck, Protocol, ProtocolVersion, TargetGroup
+from lockgate.resources import core, networking
 from lockgate.resources.faults import Origin
 from lockgate.resources.field_errors import Path
-from lockgate.resources.kinds import Ingress, Service, ServicePort
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class TargetGroups:
     bindings: dict[str, TargetGroupBinding] = field(default_factory=dict)
     _shared: dict[tuple[str, str], _Settings] = field(default_factory=dict)
 
-    def reference(self, member: Member, service: Service, port: int | str, path: Path) -> str:
+    def reference(self, member: Member, service: core.Service, port: int | str, path: Path) -> str:
         """The reference of the target group for a Service's port, as the Ingress writes it."""
         ingress = member.ingress
         reference = f"{ingress.namespace}/{ingress.name}-{service.name}:{port}"
@@ -45,7 +45,7 @@ class TargetGroups:
             self._make(reference, member, service, port, path)
         return reference
 
-    def _make(self, reference: str, member: Member, service: Service, port: int | str, path: Path) -> None:
+    def _make(self, reference: str, member: Member, service: core.Service, port: int | str, path: Path) -> None:
         ingress = member.ingress
         service_port = find_port(service, port)
         shared = self._settings_of(member, service)
@@ -99,14 +99,16 @@ class TargetGroups:
             origin=origin,
         )
 
-    def _settings_of(self, member: Member, service: Service) -> _Settings:
+    def _settings_of(self, member: Member, service: core.Service) -> _Settings:
         """The annotations that apply to all target groups of an Ingress and a Service."""
         key = (member.key, service.name)
         if key not in self._shared:
             self._shared[key] = _read(member, service, self.settings, self.dualstack)
         return self._shared[key]
 
-    def _open_ports(self, port: ServicePort, shared: _Settings, control: int | None) -> tuple[int | str, ...] | None:
+    def _open_ports(
+        self, port: core.ServicePort, shared: _Settings, control: int | None
+    ) -> tuple[int | str, ...] | None:
         if not self.opens_targets:
             return None
         if self.settings.disable_restricted_sg_rules:
@@ -133,7 +135,7 @@ class _Settings:
     service_uid: str
 
 
-def _read(member: Member, service: Service, settings: Settings, dualstack: bool) -> _Settings:
+def _read(member: Member, service: core.Service, settings: Settings, dualstack: bool) -> _Settings:
     ingress = member.ingress
     target_type = _target_type(member, service, settings)
     protocol = _one_of(
@@ -170,7 +172,7 @@ def binding_labels(group: GroupId) -> dict[str, str]:
     return {"ingress.k8s.aws/stack-namespace": group.namespace, "ingress.k8s.aws/stack-name": group.name}
 
 
-def find_port(service: Service, port: int | str) -> ServicePort:
+def find_port(service: core.Service, port: int | str) -> core.ServicePort:
     """A Service's port by number or name."""
     for candidate in service.spec.ports:
         if (candidate.name if isinstance(port, str) else candidate.port) == port:
@@ -178,11 +180,11 @@ def find_port(service: Service, port: int | str) -> ServicePort:
     raise Refused(f"unable to find port {port} on service {service.namespace}/{service.name}")
 
 
-def target_port(port: ServicePort) -> int | str:
+def target_port(port: core.ServicePort) -> int | str:
     return port.port if port.target_port is None else port.target_port
 
 
-def _target_type(member: Member, service: Service, settings: Settings) -> Literal["instance", "ip"]:
+def _target_type(member: Member, service: core.Service, settings: Settings) -> Literal["instance", "ip"]:
     given = member.params.spec.target_type if member.params else None
     default = "ip" if member.auto else settings.default_target_type
     value = given or a.TARGET_TYPE.read(service, member.ingress) or default
@@ -193,7 +195,7 @@ def _target_type(member: Member, service: Service, settings: Settings) -> Litera
     return cast(Literal["instance", "ip"], value)
 
 
-def _port(port: ServicePort, target_type: str) -> int:
+def _port(port: core.ServicePort, target_type: str) -> int:
     if target_type == "instance":
         if not port.node_port:
             raise Refused(
@@ -209,7 +211,9 @@ def _port(port: ServicePort, target_type: str) -> int:
     return number
 
 
-def _one_of(annotation: Annotation[str], service: Service, ingress: Ingress, default: str, error: str) -> str:
+def _one_of(
+    annotation: Annotation[str], service: core.Service, ingress: networking.Ingress, default: str, error: str
+) -> str:
     value = annotation.read(service, ingress)
     if value is None:
         return default
@@ -219,7 +223,9 @@ def _one_of(annotation: Annotation[str], service: Service, ingress: Ingress, def
     return value
 
 
-def _health_check(ingress: Ingress, service: Service, target_type: str, protocol: str, version: str) -> HealthCheck:
+def _health_check(
+    ingress: networking.Ingress, service: core.Service, target_type: str, protocol: str, version: str
+) -> HealthCheck:
     """Contrary to the guide, the default is the backend's protocol."""
     grpc = version == "GRPC"
     own = _one_of(
@@ -247,7 +253,7 @@ def _health_check(ingress: Ingress, service: Service, target_type: str, protocol
     )
 
 
-def _health_check_port(ingress: Ingress, service: Service, target_type: str) -> str:
+def _health_check_port(ingress: networking.Ingress, service: core.Service, target_type: str) -> str:
     """A number is used unchanged, for instance targets too; a name is looked up on the Service."""
     written = a.HEALTHCHECK_PORT.read(service, ingress)
     if written is None or written == "traffic-port":

@@ -13,7 +13,7 @@ from typing import Final
 
 from lockgate.ingress.refusal import Refused
 from lockgate.loadbalancer.model import Target
-from lockgate.resources.kinds import EndpointSlice, Node, Pod, Service, ServicePort
+from lockgate.resources import core
 from lockgate.resources.meta import LabelSelector, condition
 
 # The label on EndpointSlices of programs on this machine, which are not Pods.
@@ -25,13 +25,13 @@ class PodTarget:
     """A target and its Pod, None for a program on this machine."""
 
     target: Target
-    pod: Pod | None
+    pod: core.Pod | None
 
 
 def instance_targets(
-    service: Service,
-    port: ServicePort,
-    nodes: Iterable[Node],
+    service: core.Service,
+    port: core.ServicePort,
+    nodes: Iterable[core.Node],
     selector: LabelSelector | None,
     *,
     fail_open: bool = True,
@@ -42,8 +42,8 @@ def instance_targets(
     """
     if service.spec.type not in ("NodePort", "LoadBalancer"):
         raise Refused(f"service type must be either 'NodePort' or 'LoadBalancer': {service.namespace}/{service.name}")
-    ready: list[Node] = []
-    unknown: list[Node] = []
+    ready: list[core.Node] = []
+    unknown: list[core.Node] = []
     for node in nodes:
         if not _suitable(node) or (selector is not None and not selector.matches(node.metadata.labels)):
             continue
@@ -56,7 +56,7 @@ def instance_targets(
     return tuple(sorted({Target(instance_id(node), port.node_port) for node in chosen}))
 
 
-def instance_id(node: Node) -> str:
+def instance_id(node: core.Node) -> str:
     provider = node.spec.provider_id
     if not provider:
         raise Refused(f"providerID is not specified for node: {node.name}")
@@ -71,18 +71,18 @@ def instance_id(node: Node) -> str:
 
 
 def pod_targets(
-    port: ServicePort,
-    slices: Iterable[EndpointSlice],
-    pods: Mapping[tuple[str, str], Pod],
-    nodes: Mapping[str, Node],
+    port: core.ServicePort,
+    slices: Iterable[core.EndpointSlice],
+    pods: Mapping[tuple[str, str], core.Pod],
+    nodes: Mapping[str, core.Node],
     *,
     ip_family: str = "ipv4",
     fail_open: bool = True,
 ) -> tuple[PodTarget, ...]:
     """Endpoints of a Service port: ready ones, and those that only wait for their readiness gate."""
     family = "IPv6" if ip_family == "ipv6" else "IPv4"
-    found: dict[Target, Pod | None] = {}
-    last_resort: dict[Target, Pod | None] = {}
+    found: dict[Target, core.Pod | None] = {}
+    last_resort: dict[Target, core.Pod | None] = {}
     for endpoints in slices:
         if endpoints.address_type != family:
             continue
@@ -90,7 +90,7 @@ def pod_targets(
         numbers = [item.port for item in endpoints.ports if item.port and (not port.name or item.name == port.name)]
         for endpoint in endpoints.endpoints:
             reference = endpoint.target_ref
-            pod: Pod | None = None
+            pod: core.Pod | None = None
             if reference is not None and reference.kind == "Pod":
                 pod = pods.get((reference.namespace or endpoints.namespace, reference.name))
             if pod is None and not (local and reference is None):
@@ -112,7 +112,7 @@ def within(address: str, blocks: Iterable[str]) -> bool:
     return any(ip_address(address) in ip_network(block) for block in blocks)
 
 
-def find_service_port(service: Service, port: int | str) -> ServicePort | None:
+def find_service_port(service: core.Service, port: int | str) -> core.ServicePort | None:
     """A port by number or name; None if the Service does not have it."""
     for candidate in service.spec.ports:
         if (candidate.name if isinstance(port, str) else candidate.port) == port:
@@ -157,7 +157,7 @@ _EXCLUDING_LABELS: Final = (
 )
 
 
-def _suitable(node: Node) -> bool:
+def _suitable(node: core.Node) -> bool:
     """Cordoned nodes, other taints and control planes are suitable."""
     labels = node.metadata.labels
     if any(label in labels for label in _EXCLUDING_LABELS):
@@ -171,7 +171,7 @@ def _suitable(node: Node) -> bool:
     )
 
 
-def _waits_for_its_gate(pod: Pod, nodes: Mapping[str, Node]) -> str:
+def _waits_for_its_gate(pod: core.Pod, nodes: Mapping[str, core.Node]) -> str:
     """The readiness of the Pod's node if the Pod only lacks its gate, else ""."""
     containers = condition(pod.status.conditions, "ContainersReady")
     if containers is None or containers.status != "True":

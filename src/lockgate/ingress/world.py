@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from lockgate.ingress.subnets import Subnet
 from lockgate.loadbalancer.model import EMPTY
-from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressClass, IngressClassParams, Secret, Service
+from lockgate.resources import core, eks, elbv2, networking
 
 Name: TypeAlias = tuple[str, str]  # namespace, name
 
@@ -17,12 +17,12 @@ Name: TypeAlias = tuple[str, str]  # namespace, name
 class Objects:
     """The cluster's objects by name. Mappings may be live views: a build only reads them."""
 
-    ingresses: Mapping[Name, Ingress] = field(default_factory=dict)
-    services: Mapping[Name, Service] = field(default_factory=dict)
-    secrets: Mapping[Name, Secret] = field(default_factory=dict)
-    classes: Mapping[str, IngressClass] = field(default_factory=dict)
-    class_params: Mapping[str, IngressClassParams] = field(default_factory=dict)
-    auto_params: Mapping[str, AutoIngressClassParams] = field(default_factory=dict)
+    ingresses: Mapping[Name, networking.Ingress] = field(default_factory=dict)
+    services: Mapping[Name, core.Service] = field(default_factory=dict)
+    secrets: Mapping[Name, core.Secret] = field(default_factory=dict)
+    classes: Mapping[str, networking.IngressClass] = field(default_factory=dict)
+    class_params: Mapping[str, elbv2.IngressClassParams] = field(default_factory=dict)
+    auto_params: Mapping[str, eks.AutoIngressClassParams] = field(default_factory=dict)
     """EKS Auto Mode's parameters, which may have the same names."""
     namespaces: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """Labels by namespace."""

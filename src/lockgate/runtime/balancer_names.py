@@ -9,9 +9,9 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.group import groups_held
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources import networking
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import Ingress
 from lockgate.runtime.observed import State
 
 Owner: TypeAlias = tuple[GroupId, bool]  # its group; whether it is the network load balancer in front
@@ -24,7 +24,7 @@ def desired(stack: Stack) -> Iterator[tuple[Owner, AnyLoadBalancer]]:
         yield (stack.group, True), stack.frontend
 
 
-def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> Mapping[Owner, str]:
+def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[networking.Ingress]) -> Mapping[Owner, str]:
     """The names of the groups' load balancers: the controller writes their host names into its Ingresses' status."""
     by_host = {balancer.dns_name.lower(): balancer for balancer in balancers}
     return {
@@ -38,7 +38,7 @@ def live(balancers: Iterable[AnyLoadBalancer], ingresses: Iterable[Ingress]) -> 
 
 def kept(state: State) -> Iterator[Fault]:
     """A warning for each load balancer whose Ingresses give it another name, which has no effect."""
-    ingresses = state.cluster.all(Ingress)
+    ingresses = state.cluster.all(networking.Ingress)
     names = live(state.balancing.all, ingresses)
     for stack in state.stacks.stacks if state.stacks else ():
         balancer = stack.load_balancer

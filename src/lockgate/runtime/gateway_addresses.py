@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lockgate.edge.fronts import Fronts
 from lockgate.edge.supply.hosts import is_public
 from lockgate.gateway.hosts import gateway_name, server_hosts, within
-from lockgate.resources.kinds import Gateway, Ingress, Server, Service, VirtualService
+from lockgate.resources import core, istio, networking
 from lockgate.runtime.observed import State
 
 _SCHEMES: Mapping[str, str] = {"HTTPS": "https", "HTTP": "http", "HTTP2": "http", "GRPC": "http", "GRPC-WEB": "http"}
@@ -25,14 +25,14 @@ class GatewayAddresses:
 
 def gateway_addresses(state: State) -> GatewayAddresses:
     cluster = state.cluster
-    services = cluster.all(Service)
+    services = cluster.all(core.Service)
     if not any(_address(service) for service in services):
         return GatewayAddresses()
-    fronts = Fronts(cluster.all(Ingress), services)
+    fronts = Fronts(cluster.all(networking.Ingress), services)
     routed = _routed(state)
     urls: dict[tuple[str, str, int], None] = {}
     hosts: set[str] = set()
-    for gateway in cluster.all(Gateway):
+    for gateway in cluster.all(istio.Gateway):
         for service in fronts.of(gateway).services:
             if not (address := _address(service)):
                 continue
@@ -48,11 +48,11 @@ def gateway_addresses(state: State) -> GatewayAddresses:
     return GatewayAddresses(tuple(_url(*each) for each in ordered), frozenset(hosts))
 
 
-def _address(service: Service) -> str:
+def _address(service: core.Service) -> str:
     return next((entry.ip for entry in service.status.load_balancer.ingress if entry.ip), "")
 
 
-def _port(service: Service, number: int) -> int | None:
+def _port(service: core.Service, number: int) -> int | None:
     """The Service's port that leads to a Gateway's: itself, or the one whose Pods listen on it."""
     ports = service.spec.ports
     return next((each.port for each in ports if number == each.port), None) or next(
@@ -63,14 +63,14 @@ def _port(service: Service, number: int) -> int | None:
 def _routed(state: State) -> dict[tuple[str, str], list[str]]:
     """Hosts of VirtualServices by the Gateway that they are bound to."""
     found: dict[tuple[str, str], list[str]] = {}
-    for each in state.cluster.all(VirtualService):
+    for each in state.cluster.all(istio.VirtualService):
         for name in each.spec.gateways:
             namespace, _, bare = gateway_name(name, each.namespace).partition("/")
             found.setdefault((namespace, bare), []).extend(filter(is_public, each.spec.hosts))
     return found
 
 
-def _named(server: Server, gateway: Gateway, routed: list[str] | tuple[str, ...]) -> Iterator[str]:
+def _named(server: istio.Server, gateway: istio.Gateway, routed: list[str] | tuple[str, ...]) -> Iterator[str]:
     for pattern in (each.host for each in server_hosts(server.hosts, gateway.namespace)):
         yield from filter(is_public, [pattern])
         if pattern.startswith("*"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
-from lockgate.resources.kinds import Gateway, IstioOperator, Service
+from lockgate.resources import core, istio
 from lockgate.runtime import rejected
 from lockgate.runtime.observed import Cluster, Proxy, State
 from lockgate.runtime.parts import Line, Readiness, count
@@ -15,7 +15,7 @@ _PART = "gateway"
 
 
 def gateways(state: State) -> Iterator[Line]:
-    workloads = gateway_workloads(services(state.cluster), state.cluster.all(Gateway))
+    workloads = gateway_workloads(services(state.cluster), state.cluster.all(istio.Gateway))
     names = {workload.node_id: workload.name for workload in workloads}
     for node, envoy in sorted(state.envoys.items()):
         if node != "alb":
@@ -25,13 +25,13 @@ def gateways(state: State) -> Iterator[Line]:
             yield Line(_PART, name, Readiness.WAITING, "its Pod is being made")
 
 
-def services(cluster: Cluster) -> tuple[Service, ...]:
+def services(cluster: Cluster) -> tuple[core.Service, ...]:
     """The cluster's, and those that IstioOperators are about to install."""
-    there = cluster.all(Service)
+    there = cluster.all(core.Service)
     known = {service.key for service in there}
     installed = (
-        Service.model_validate(gateway.service)
-        for operator in cluster.all(IstioOperator)
+        core.Service.model_validate(gateway.service)
+        for operator in cluster.all(istio.IstioOperator)
         for gateway in install(operator).gateways
     )
     return (*there, *(service for service in installed if service.key not in known))

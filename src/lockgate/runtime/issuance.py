@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lockgate.certificates.solvers import NONE_FITS
-from lockgate.resources.kinds import Certificate, CertificateRequest, Challenge, ClusterIssuer, Issuer, Order, Secret
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.meta import condition
 from lockgate.resources.model import Resource, ResourceT
 from lockgate.runtime.observed import State
@@ -28,7 +29,7 @@ class _Cause:
 
 def certificates(state: State) -> Iterator[Line]:
     owned = _Owned(state)
-    for certificate in state.cluster.all(Certificate):
+    for certificate in state.cluster.all(cm.Certificate):
         name = f"{certificate.namespace}/{certificate.name}"
         ready = condition(certificate.status.conditions, "Ready")
         if ready and ready.status == "True":
@@ -43,7 +44,7 @@ def certificates(state: State) -> Iterator[Line]:
 _URGENCY = (Readiness.UNSERVED, Readiness.FAILED, Readiness.WAITING)
 
 
-def _issued_how(state: State, certificate: Certificate) -> str:
+def _issued_how(state: State, certificate: cm.Certificate) -> str:
     issuer = _issuer(state, certificate)
     if issuer is None:
         return "issued"
@@ -51,11 +52,11 @@ def _issued_how(state: State, certificate: Certificate) -> str:
     return "issued over ACME, DNS-01" if issuer.spec.acme else f"issued by {ref.kind} {ref.name}"
 
 
-def _causes(state: State, owned: _Owned, certificate: Certificate) -> Iterator[_Cause]:
+def _causes(state: State, owned: _Owned, certificate: cm.Certificate) -> Iterator[_Cause]:
     """At least one cause, the most specific first."""
-    for request in reversed(owned.by(certificate, CertificateRequest)[-1:]):
-        for order in owned.by(request, Order):
-            for challenge in owned.by(order, Challenge):
+    for request in reversed(owned.by(certificate, cm.CertificateRequest)[-1:]):
+        for order in owned.by(request, cm.Order):
+            for challenge in owned.by(order, cm.Challenge):
                 yield from _of_challenge(state, challenge)
             yield from _of_order(state, order)
         yield from _of_request(state, request)
@@ -66,7 +67,7 @@ def _causes(state: State, owned: _Owned, certificate: Certificate) -> Iterator[_
 # --- one link of the chain each ----------------------------------------------------------------------------------
 
 
-def _of_challenge(state: State, challenge: Challenge) -> Iterator[_Cause]:
+def _of_challenge(state: State, challenge: cm.Challenge) -> Iterator[_Cause]:
     status, solver = challenge.status, challenge.spec.solver.dns01
     what = f"Challenge for {challenge.spec.dns_name}"
     reason = status.reason or _trouble(state, challenge)
@@ -80,7 +81,7 @@ def _of_challenge(state: State, challenge: Challenge) -> Iterator[_Cause]:
         yield _Cause(Readiness.WAITING, f"{what}: {reason}")
 
 
-def _of_order(state: State, order: Order) -> Iterator[_Cause]:
+def _of_order(state: State, order: cm.Order) -> Iterator[_Cause]:
     names = ", ".join(order.spec.dns_names[:2]) + (", …" if len(order.spec.dns_names) > 2 else "")
     if order.status.state in _FINAL and order.status.reason:
         yield _Cause(Readiness.FAILED, f"Order for {names}: {order.status.reason}")
@@ -89,7 +90,7 @@ def _of_order(state: State, order: Order) -> Iterator[_Cause]:
         yield _Cause(Readiness.UNSERVED if never else Readiness.FAILED, f"Order for {names}: {trouble}")
 
 
-def _of_request(state: State, request: CertificateRequest) -> Iterator[_Cause]:
+def _of_request(state: State, request: cm.CertificateRequest) -> Iterator[_Cause]:
     ready = condition(request.status.conditions, "Ready")
     if ready and ready.reason in ("Failed", "Denied"):
         yield _Cause(Readiness.FAILED, f"CertificateRequest {request.name}: {ready.message}")
@@ -99,7 +100,7 @@ def _of_request(state: State, request: CertificateRequest) -> Iterator[_Cause]:
         yield _Cause(Readiness.WAITING, f"CertificateRequest {request.name}: {ready.message}")
 
 
-def _of_issuer(state: State, certificate: Certificate) -> Iterator[_Cause]:
+def _of_issuer(state: State, certificate: cm.Certificate) -> Iterator[_Cause]:
     ref = certificate.spec.issuer_ref
     what = f"{ref.kind} {ref.name}"
     if ref.group not in ("", "cert-manager.io"):
@@ -121,7 +122,7 @@ def _of_issuer(state: State, certificate: Certificate) -> Iterator[_Cause]:
         yield _Cause(Readiness.FAILED, f"{what}: {ready.message}")
 
 
-def _of_certificate(state: State, certificate: Certificate) -> Iterator[_Cause]:
+def _of_certificate(state: State, certificate: cm.Certificate) -> Iterator[_Cause]:
     ready = condition(certificate.status.conditions, "Ready")
     issuing = condition(certificate.status.conditions, "Issuing")
     if certificate.status.last_failure_time:
@@ -152,19 +153,19 @@ class _Owned:
         return self._by_owner[kind].get(owner.metadata.uid, [])  # type: ignore[return-value]  # all of this kind
 
 
-def _issuer(state: State, certificate: Certificate) -> Issuer | ClusterIssuer | None:
+def _issuer(state: State, certificate: cm.Certificate) -> cm.Issuer | cm.ClusterIssuer | None:
     ref = certificate.spec.issuer_ref
     if ref.kind == "ClusterIssuer":
-        return state.cluster.get(ClusterIssuer, ref.name)
-    return state.cluster.get(Issuer, ref.name, certificate.namespace)
+        return state.cluster.get(cm.ClusterIssuer, ref.name)
+    return state.cluster.get(cm.Issuer, ref.name, certificate.namespace)
 
 
-def _whether_made(state: State, issuer: Issuer | ClusterIssuer, secret: str) -> Readiness:
+def _whether_made(state: State, issuer: cm.Issuer | cm.ClusterIssuer, secret: str) -> Readiness:
     """Whether a CA's Secret exists but is invalid, will be created by a Certificate, or is created by nothing."""
     namespace = issuer.namespace or (state.supply.cluster_resource_namespace if state.supply else "")
-    if state.cluster.get(Secret, secret, namespace):
+    if state.cluster.get(core.Secret, secret, namespace):
         return Readiness.FAILED
-    made = ((each.namespace, each.spec.secret_name) for each in state.cluster.all(Certificate))
+    made = ((each.namespace, each.spec.secret_name) for each in state.cluster.all(cm.Certificate))
     return Readiness.WAITING if (namespace, secret) in made else Readiness.UNSERVED
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from lockgate.ingress.group import groups_held
 from lockgate.ingress.stack import GroupId
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources import networking
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import Ingress
 from lockgate.resources.model import ObjectKey
 from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.observed import State
@@ -18,7 +18,7 @@ _PART = "load balancer"
 
 
 def load_balancers(state: State) -> Iterator[Line]:
-    ingresses = state.cluster.all(Ingress)
+    ingresses = state.cluster.all(networking.Ingress)
     published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
     names = balancer_names.live(state.balancing.all, ingresses)
     failing = _failing(state)
@@ -40,7 +40,7 @@ def load_balancers(state: State) -> Iterator[Line]:
     for name, (_, message) in failing.items():
         yield Line(_PART, name, Readiness.FAILED, message)
     for key, fault in sorted(state.refused.items()):
-        if key.kind == Ingress.KIND.kind:
+        if key.kind == networking.Ingress.KIND.kind:
             yield _refused(state, key, fault)
 
 
@@ -74,12 +74,12 @@ def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
     return Line(_PART, balancer.name, Readiness.READY if ready else Readiness.WAITING, detail)
 
 
-def _failing(state: State) -> Mapping[str, tuple[Ingress, str]]:
+def _failing(state: State) -> Mapping[str, tuple[networking.Ingress, str]]:
     """The Ingresses whose latest event is a warning: the controller tries them again. By name, one of those that have
     the same message: a warning about a group is on all of its members."""
-    found: dict[str, tuple[Ingress, str]] = {}
+    found: dict[str, tuple[networking.Ingress, str]] = {}
     messages: set[tuple[tuple[GroupId, ...], str]] = set()
-    for ingress in state.cluster.all(Ingress) if state.cluster.warnings else ():
+    for ingress in state.cluster.all(networking.Ingress) if state.cluster.warnings else ():
         message = state.cluster.warnings.get(ingress.metadata.uid)
         if message is None or ingress.key in state.refused:
             continue

@@ -20,8 +20,8 @@ from lockgate.gateway.model import Gateway
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import LoadBalancer, TargetState
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
+from lockgate.resources import core
 from lockgate.resources.faults import Fault, Locate
-from lockgate.resources.kinds import Event
 from lockgate.resources.model import ObjectKey, Resource, ResourceT
 from lockgate.resources.reader import Document
 from lockgate.xds.snapshot import EMPTY, Snapshot
@@ -65,13 +65,13 @@ class Cluster:
     def warnings(self) -> Mapping[str, str]:
         """The latest warning event of each object, by the object's UID."""
         if self._warnings is None:
-            events = (event for event in self.all(Event) if event.reason not in _SIDE_NOTES)
+            events = (event for event in self.all(core.Event) if event.reason not in _SIDE_NOTES)
             latest = {event.involved_object.uid: event for event in sorted(events, key=_when)}
             self._warnings = {uid: event.message for uid, event in latest.items() if event.type == "Warning"}
         return self._warnings
 
 
-def _when(event: Event) -> tuple[str, str]:
+def _when(event: core.Event) -> tuple[str, str]:
     """Times have whole seconds, so the name, which contains the time, breaks ties."""
     return event.last_timestamp, event.name.rpartition(".")[2]
 

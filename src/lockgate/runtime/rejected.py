@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from lockgate.dataplane.desired import Rejection
 from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.model import Listener
+from lockgate.resources import networking
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.kinds import Ingress
 from lockgate.runtime import balancer_names
 from lockgate.runtime.observed import State
 from lockgate.xds.snapshot import LISTENER, ROUTE, Source
@@ -36,7 +36,7 @@ def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | 
 
 def _in_stacks(state: State, source: Source) -> Origin | None:
     """The Ingress rule of a live load balancer. None for a load balancer of another client."""
-    names = balancer_names.live(state.balancing.all, state.cluster.all(Ingress))
+    names = balancer_names.live(state.balancing.all, state.cluster.all(networking.Ingress))
     for stack in state.stacks.stacks if state.stacks else ():
         for owner, made in balancer_names.desired(stack):
             if names.get(owner, made.name) == source.balancer:

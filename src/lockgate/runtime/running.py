@@ -53,8 +53,8 @@ from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
+from lockgate.resources import core
 from lockgate.resources.faults import Fault, Origin, Position
-from lockgate.resources.kinds import Pod
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
@@ -438,7 +438,7 @@ class RunningEdge:
         """Runs an Envoy for each gateway Pod, as kubelet would."""
         running: dict[str, asyncio.Task[None]] = {}
 
-        def changed(_before: Pod | None, _after: Pod | None) -> None:
+        def changed(_before: core.Pod | None, _after: core.Pod | None) -> None:
             wanted = {
                 pod.metadata.annotations.get(NODE_ID, "")
                 for pod in pods.objects.values()
@@ -450,7 +450,7 @@ class RunningEdge:
                 running.pop(node_id).cancel()
                 del self.envoys[node_id]
 
-        pods = Mirror(Pod, changed)
+        pods = Mirror(core.Pod, changed)
         await pods.run(self.store)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import istio, networking
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.effects.table import acted_on
-from lockgate.resources.kinds import Certificate, Gateway, Ingress, VirtualService
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
 from lockgate.runtime.hops import hops
@@ -70,15 +71,15 @@ def _object_state(state: State, parts: Mapping[tuple[str, str], Readiness], key:
         return "deleted" if key in state.applied else Readiness.REFUSED
     name = f"{key.namespace}/{key.name}"
     match document.resource:
-        case Certificate():
+        case cm.Certificate():
             return parts.get(("certificate", name), Readiness.WAITING)
-        case Ingress():
-            ingress = state.cluster.get(Ingress, key.name, key.namespace)
+        case networking.Ingress():
+            ingress = state.cluster.get(networking.Ingress, key.name, key.namespace)
             if ingress is not None and ingress.status.load_balancer.ingress:
                 return parts.get(("load balancer", name), Readiness.READY)
             other = state.stacks is not None and key in state.stacks.foreign
             return parts.get(("load balancer", name), Readiness.UNSERVED if other else Readiness.WAITING)
-        case Gateway() | VirtualService():
+        case istio.Gateway() | istio.VirtualService():
             return "served" if state.gateways else Readiness.WAITING
         case _:
             return "applied" if acted_on(key.group, key.kind) else "stored"

@@ -19,16 +19,7 @@ from lockgate.gateway.hosts import gateway_name
 from lockgate.ingress.group import InvalidClass, InvalidGroup, NotOurs, Owned, ownership
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.world import Objects
-from lockgate.resources.kinds import (
-    AutoIngressClassParams,
-    Gateway,
-    Ingress,
-    IngressClass,
-    IngressClassParams,
-    Namespace,
-    Service,
-    VirtualService,
-)
+from lockgate.resources import core, eks, elbv2, istio, networking
 from lockgate.resources.model import Resource
 from lockgate.runtime.gateways import services
 from lockgate.runtime.observed import State
@@ -69,12 +60,12 @@ class _Sources:
         cluster = state.cluster
         self._state = state
         self._zones = frozenset(state.zones)
-        self._fronts = Fronts(cluster.all(Ingress), services(cluster))
+        self._fronts = Fronts(cluster.all(networking.Ingress), services(cluster))
         self._objects = Objects(
-            classes={each.name: each for each in cluster.all(IngressClass)},
-            class_params={each.name: each for each in cluster.all(IngressClassParams)},
-            auto_params={each.name: each for each in cluster.all(AutoIngressClassParams)},
-            namespaces={each.name: each.metadata.labels for each in cluster.all(Namespace)},
+            classes={each.name: each for each in cluster.all(networking.IngressClass)},
+            class_params={each.name: each for each in cluster.all(elbv2.IngressClassParams)},
+            auto_params={each.name: each for each in cluster.all(eks.AutoIngressClassParams)},
+            namespaces={each.name: each.metadata.labels for each in cluster.all(core.Namespace)},
         )
         self._by_host: dict[str, list[Resource]] = {}
         self._gateways: dict[tuple[str, str], Why] = {}
@@ -106,34 +97,34 @@ class _Sources:
         if annotation.items(source.metadata.annotations, "target"):
             return _RECORD
         match source:
-            case Ingress():
+            case networking.Ingress():
                 return self._of_ingress(source)
-            case Gateway():
+            case istio.Gateway():
                 return self._of_gateway(source)
-            case VirtualService():
+            case istio.VirtualService():
                 return self._of_virtual_service(source, host)
             case _:
                 return _RECORD
 
-    def _of_virtual_service(self, service: VirtualService, host: str) -> Why:
+    def _of_virtual_service(self, service: istio.VirtualService, host: str) -> Why:
         return _best(self._through(service, name, host) for name in service.spec.gateways if name != "mesh")
 
-    def _through(self, service: VirtualService, written: str, host: str) -> Why:
+    def _through(self, service: istio.VirtualService, written: str, host: str) -> Why:
         namespace, _, name = gateway_name(written, service.namespace).partition("/")
-        gateway = self._state.cluster.get(Gateway, name, namespace)
+        gateway = self._state.cluster.get(istio.Gateway, name, namespace)
         if gateway is None:
             return Why(Readiness.UNSERVED, f"Gateway {namespace}/{name} of {service.key} does not exist")
         if not self._fronts.serves(gateway, service.namespace, host):
             return Why(Readiness.UNSERVED, f"no server of {gateway.key} has this host for {service.key}")
         return self._of_gateway(gateway)
 
-    def _of_gateway(self, gateway: Gateway) -> Why:
+    def _of_gateway(self, gateway: istio.Gateway) -> Why:
         at = gateway.namespace, gateway.name
         if at not in self._gateways:
             self._gateways[at] = self._behind(gateway)
         return self._gateways[at]
 
-    def _behind(self, gateway: Gateway) -> Why:
+    def _behind(self, gateway: istio.Gateway) -> Why:
         front = self._fronts.of(gateway)
         if front.named is not None:
             ingress = self._fronts.ingress(front.named)
@@ -155,7 +146,7 @@ class _Sources:
             return Why(Readiness.UNSERVED, f"no load balancer: no Ingress leads to Service {services}")
         return _best(map(self._of_ingress, front.ingresses))
 
-    def _of_ingress(self, ingress: Ingress) -> Why:
+    def _of_ingress(self, ingress: networking.Ingress) -> Why:
         state = self._state
         if ingress.status.load_balancer.ingress:
             return _RECORD
@@ -178,14 +169,14 @@ class _Sources:
         fault = self._state.refused[resource.key]
         return f"{fault.subject or resource.key} is refused [{fault.code.id}]"
 
-    def _refused_ingresses(self) -> Iterator[Ingress]:
+    def _refused_ingresses(self) -> Iterator[networking.Ingress]:
         for key in self._state.refused:
             document = self._state.documents.get(key)
-            if document is not None and isinstance(document.resource, Ingress):
+            if document is not None and isinstance(document.resource, networking.Ingress):
                 yield document.resource
 
     @staticmethod
-    def _leads_to(ingress: Ingress, services: Iterable[Service]) -> bool:
+    def _leads_to(ingress: networking.Ingress, services: Iterable[core.Service]) -> bool:
         named = {(ingress.namespace, name) for name in backends(ingress)}
         return any((service.namespace, service.name) in named for service in services)
 
@@ -196,18 +187,18 @@ def _best(reasons: Iterable[Why]) -> Why:
 
 def _hosts(resource: Resource) -> Iterator[str]:
     match resource:
-        case Ingress():
+        case networking.Ingress():
             yield from hosts_of(resource)
-        case VirtualService():
+        case istio.VirtualService():
             yield from resource.spec.hosts
-        case Gateway():
+        case istio.Gateway():
             for server in resource.spec.servers:
                 yield from (host.rpartition("/")[2] for host in server.hosts)
         case _:
             return
 
 
-def _class(ingress: Ingress) -> str:
+def _class(ingress: networking.Ingress) -> str:
     """The owner of an Ingress that does not belong to the AWS Load Balancer Controller."""
     name = ingress.metadata.annotations.get("kubernetes.io/ingress.class") or ingress.spec.ingress_class_name
     if not name:

@@ -8,8 +8,8 @@ from lockgate.dns.answer import answer, zone_of
 from lockgate.edge.edge import Edge
 from lockgate.edge.network import ServicePort
 from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.resources import core
 from lockgate.resources.faults import Origin
-from lockgate.resources.kinds import Service
 from lockgate.trace.load_balancer_hops import alb_request
 from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict
 from lockgate.trace.target_hops import AtGateway
@@ -37,7 +37,7 @@ def resolve(edge: Edge, request: Request) -> tuple[tuple[Hop, ...], AnyLoadBalan
 
 
 def _at_gateway(
-    edge: Edge, request: Request, service: Service, names: Sequence[str]
+    edge: Edge, request: Request, service: core.Service, names: Sequence[str]
 ) -> tuple[tuple[Hop, ...], AtGateway | Ending]:
     """The client connects to the gateway itself, so its TLS has the server name that the client sends."""
     at = ServicePort(service.namespace, service.name, request.port)

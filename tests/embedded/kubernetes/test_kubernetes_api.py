@@ -17,7 +17,7 @@ from kubernetes_rig import TOKEN, Cluster, cluster
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.watches import Watch, lines
-from lockgate.resources.kinds import ConfigMap
+from lockgate.resources import core
 from lockgate.resources.status import ApiError
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -317,7 +317,7 @@ def test_a_collection_is_deleted_by_selector() -> None:
             await store.create({**config_map(name), "metadata": {"name": name, "labels": labels}})
         async with client(store) as http:
             await http.delete(MAPS, params={"labelSelector": "x=1"})
-        assert [one.name for one in await store.list(ConfigMap)] == ["c"]
+        assert [one.name for one in await store.list(core.ConfigMap)] == ["c"]
 
     asyncio.run(story())
 
@@ -447,7 +447,7 @@ def test_a_watch_starts_where_the_list_ended(tmp_path: Path) -> None:
             params = {"watch": "true", "resourceVersion": revision}
             async with http.stream("GET", MAPS, params=params) as response:
                 await kubernetes.store.create(config_map("new"))
-                await kubernetes.store.delete(ConfigMap, "old", "default")
+                await kubernetes.store.delete(core.ConfigMap, "old", "default")
                 found = await events(response, 3)
             assert reported(found) == [("ADDED", "between"), ("ADDED", "new"), ("DELETED", "old")]
             revisions = [int(event["object"]["metadata"]["resourceVersion"]) for event in found]
@@ -464,7 +464,7 @@ def test_an_object_enters_and_leaves_what_a_watch_selects(tmp_path: Path) -> Non
             params = {"watch": "1", "labelSelector": "x=1", "resourceVersion": str(kubernetes.store.storage.revision)}
             async with http.stream("GET", MAPS, params=params) as response:
                 for labels in ({"x": "1"}, {"x": "1", "y": "1"}, {"x": "2"}, {"x": "3"}, {"x": "1"}):
-                    await kubernetes.store.patch(ConfigMap, "a", "default", {"metadata": {"labels": labels}})
+                    await kubernetes.store.patch(core.ConfigMap, "a", "default", {"metadata": {"labels": labels}})
                 found = await events(response, 4)
             assert [event["type"] for event in found] == ["ADDED", "MODIFIED", "DELETED", "ADDED"]
 
@@ -492,7 +492,7 @@ def test_a_streamed_list_ends_with_its_bookmark(tmp_path: Path) -> None:
 def test_a_watch_ends_when_its_time_is_up() -> None:
     async def story() -> None:
         store = Store()
-        watch = Watch(ConfigMap.KIND, "v1", "", lambda _: True, lambda stored: b"{}", revision=None, timeout=0.001)
+        watch = Watch(core.ConfigMap.KIND, "v1", "", lambda _: True, lambda stored: b"{}", revision=None, timeout=0.001)
         assert [chunk async for chunk in lines(store.storage, watch)] == [b""]
 
     asyncio.run(asyncio.wait_for(story(), 20))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import Certificate, CustomResourceDefinition
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import workloads
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, Invalid, NotFound
 
@@ -66,7 +67,7 @@ def test_a_definition_that_cannot_be_served(manifest: JsonObject, message: str) 
         with pytest.raises(Invalid) as refused:
             await store.create(manifest)
         assert message in refused.value.message
-        assert await store.list(CustomResourceDefinition) == []
+        assert await store.list(workloads.CustomResourceDefinition) == []
 
     run(story())
 
@@ -83,12 +84,12 @@ def test_a_kind_comes_changes_and_goes_with_its_definition() -> None:
         await store.apply(definition(versions=[version(), beta]), manager="kubectl")
         kind = store.model("example.test/v1beta1", "Widget")
         assert [one.api_version for one in await store.list(kind)] == ["example.test/v1"]
-        conditions = (await store.get(CustomResourceDefinition, "widgets.example.test")).status["conditions"]
+        conditions = (await store.get(workloads.CustomResourceDefinition, "widgets.example.test")).status["conditions"]
         assert {(one["type"], one["status"]) for one in conditions} == {
             ("NamesAccepted", "True"),
             ("Established", "True"),
         }
-        await store.delete(CustomResourceDefinition, "widgets.example.test")
+        await store.delete(workloads.CustomResourceDefinition, "widgets.example.test")
         assert await store.list(kind) == []
         with pytest.raises(NotFound):
             await store.create(widget)
@@ -123,6 +124,6 @@ def test_a_typed_kind_keeps_its_model_whatever_is_defined() -> None:
         with pytest.raises(ApiError, match=r"spec\.secretName: Required value"):
             await store.create({**head, "spec": {"issuerRef": {"name": "x"}}})
         await store.create({**head, "spec": {"secretName": "s", "dnsNames": ["a.test"], "issuerRef": {"name": "x"}}})
-        assert [one.spec.secret_name for one in await store.list(Certificate)] == ["s"]
+        assert [one.spec.secret_name for one in await store.list(cm.Certificate)] == ["s"]
 
     run(story())

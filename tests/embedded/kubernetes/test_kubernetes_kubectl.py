@@ -11,7 +11,7 @@ import pytest
 import yaml
 from kubernetes_rig import Cluster, cluster, kubectls
 
-from lockgate.resources.kinds import ConfigMap, Ingress
+from lockgate.resources import core, networking
 from lockgate.resources.model import JsonObject
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/embedded/kubernetes/kubectl.yaml").read_text())
@@ -80,9 +80,9 @@ def test_a_watch_reports_changes(tmp_path: Path) -> None:
                 await _create(kubernetes, "first")
                 assert (await process.stdout.readline()).split() == [b"EVENT", b"NAME", b"DATA", b"AGE"]
                 assert (await process.stdout.readline()).split()[:3] == [b"ADDED", b"first", b"1"]
-                await kubernetes.store.patch(ConfigMap, "first", "default", {"data": {"b": "2"}})
+                await kubernetes.store.patch(core.ConfigMap, "first", "default", {"data": {"b": "2"}})
                 assert (await process.stdout.readline()).split()[:3] == [b"MODIFIED", b"first", b"2"]
-                await kubernetes.store.delete(ConfigMap, "first", "default")
+                await kubernetes.store.delete(core.ConfigMap, "first", "default")
                 assert (await process.stdout.readline()).split()[:3] == [b"DELETED", b"first", b"2"]
             finally:
                 process.kill()
@@ -104,7 +104,7 @@ def test_describe_shows_the_events_of_an_object(tmp_path: Path) -> None:
                     "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
                 }
             )
-            ingress = await kubernetes.store.get(Ingress, "alb", "default")
+            ingress = await kubernetes.store.get(networking.Ingress, "alb", "default")
             await kubernetes.store.create(
                 {
                     "apiVersion": "v1",

@@ -16,8 +16,7 @@ from lockgate.embedded.kubernetes import garbage, history
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.history import Event, History, Stored
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources.kinds import ConfigMap, Namespace
-from lockgate.resources.kinds import Event as KubernetesEvent
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import Expired
 
@@ -100,7 +99,7 @@ def test_seen_changes_are_text_and_say_the_same() -> None:
     past = History(0, 4096)
     past.append(Event("ADDED", 1, stored(1), None))
     (event,) = past.since(0)
-    assert event.object.parsed(ConfigMap) is not event.object.parsed(ConfigMap)  # made again each time
+    assert event.object.parsed(core.ConfigMap) is not event.object.parsed(core.ConfigMap)  # made again each time
     assert event.object.json == stored(1).json
     assert json.loads(event.object.encoded("v1")) == stored(1).json
 
@@ -110,13 +109,13 @@ def test_deleted_objects_leave_no_values_behind() -> None:
         store = Store()
         watching = asyncio.create_task(_watch(store))
         await asyncio.sleep(0)
-        before = alive(ConfigMap)
+        before = alive(core.ConfigMap)
         for number in range(30):
             await store.create(config_map(f"c{number}"))
-            await store.patch(ConfigMap, f"c{number}", "default", {"data": {"a": "b"}})
-            await store.delete(ConfigMap, f"c{number}", "default")
+            await store.patch(core.ConfigMap, f"c{number}", "default", {"data": {"a": "b"}})
+            await store.delete(core.ConfigMap, f"c{number}", "default")
             await asyncio.sleep(0.01)
-        assert alive(ConfigMap) <= before + 1  # the last one may still be in the watcher's hands
+        assert alive(core.ConfigMap) <= before + 1  # the last one may still be in the watcher's hands
         watching.cancel()
 
     run(story())
@@ -132,13 +131,13 @@ def test_events_expire_after_an_hour() -> None:
         await store.create(about("old"))
         await store.create(about("counted"))
         now += timedelta(minutes=59)
-        await store.patch(KubernetesEvent, "counted", "default", {"count": 2})
+        await store.patch(core.Event, "counted", "default", {"count": 2})
         now += timedelta(minutes=1)
         store.writes.expire_events()
-        assert [each.name for each in await store.list(KubernetesEvent)] == ["counted"]
+        assert [each.name for each in await store.list(core.Event)] == ["counted"]
         now += timedelta(minutes=60)
         store.writes.expire_events()
-        assert await store.list(KubernetesEvent) == []
+        assert await store.list(core.Event) == []
 
     run(story())
 
@@ -152,7 +151,7 @@ def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> N
         names = [f"e{number:02}" for number in range(others + 4)]
         for name in names:
             await store.create(about(name))
-        assert [event.name for event in await store.list(KubernetesEvent)] == names[2:]
+        assert [event.name for event in await store.list(core.Event)] == names[2:]
 
     run(story())
 
@@ -166,17 +165,17 @@ def test_a_large_namespace_is_deleted_in_batches() -> None:
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "many"}})
         for number in range(400):
             await store.create(config_map(f"c{number}", "many", size=1))
-        await store.delete(Namespace, "many")
-        assert (await store.get(Namespace, "many")).metadata.deletion_timestamp
-        left = [len(await store.list(ConfigMap, "many"))]
+        await store.delete(core.Namespace, "many")
+        assert (await store.get(core.Namespace, "many")).metadata.deletion_timestamp
+        left = [len(await store.list(core.ConfigMap, "many"))]
         assert left[0] == 400 - garbage.AT_ONCE
         controllers = asyncio.create_task(store.run())
         while left[-1]:
             await asyncio.sleep(0)
-            left.append(len(await store.list(ConfigMap, "many")))
+            left.append(len(await store.list(core.ConfigMap, "many")))
         controllers.cancel()
         assert max(before - after for before, after in itertools.pairwise(left)) <= garbage.AT_ONCE
-        assert "many" not in [each.name for each in await store.list(Namespace)]
+        assert "many" not in [each.name for each in await store.list(core.Namespace)]
 
     run(story())
 
@@ -188,10 +187,10 @@ def test_dependents_of_an_owner_are_deleted_in_batches() -> None:
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
         for number in range(120):
             await store.create(config_map(f"c{number:03}", size=1, ownerReferences=[reference]))
-        await store.delete(ConfigMap, "owner", "default")
-        assert len(await store.list(ConfigMap)) == 120 - garbage.AT_ONCE
+        await store.delete(core.ConfigMap, "owner", "default")
+        assert len(await store.list(core.ConfigMap)) == 120 - garbage.AT_ONCE
         controllers = asyncio.create_task(store.run())
-        while await store.list(ConfigMap):
+        while await store.list(core.ConfigMap):
             await asyncio.sleep(0)
         controllers.cancel()
 
@@ -207,21 +206,21 @@ def test_a_recreated_object_is_not_confused_with_the_previous_one() -> None:
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
         for number in range(120):
             await store.create(config_map(f"c{number:03}", size=1, ownerReferences=[reference]))
-        await store.delete(ConfigMap, "owner", "default")
-        await store.delete(ConfigMap, "c119", "default")
+        await store.delete(core.ConfigMap, "owner", "default")
+        await store.delete(core.ConfigMap, "c119", "default")
         await store.create(config_map("c119", size=1))
         controllers = asyncio.create_task(store.run())
-        while len(await store.list(ConfigMap)) > 1:
+        while len(await store.list(core.ConfigMap)) > 1:
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
         controllers.cancel()
-        assert [each.name for each in await store.list(ConfigMap)] == ["c119"]
+        assert [each.name for each in await store.list(core.ConfigMap)] == ["c119"]
 
     run(story())
 
 
 async def _watch(store: Store) -> None:
-    async for _ in store.watch(ConfigMap):
+    async for _ in store.watch(core.ConfigMap):
         pass
 
 

@@ -14,8 +14,8 @@ import yaml
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.writes import By
+from lockgate.resources import core, networking
 from lockgate.resources.changes import Change
-from lockgate.resources.kinds import ConfigMap, Ingress, Namespace, Secret, Service
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 
@@ -60,11 +60,11 @@ async def take(changes: AsyncIterator[Change[Any]], count: int) -> list[tuple[st
 
 def test_the_store_implements_the_kubernetes_interface_of_controllers() -> None:
     kubernetes: Kubernetes = Store()  # mypy holds the shape, this line that it can be made
-    assert run(kubernetes.get(Namespace, "default")).status.phase == "Active"
+    assert run(kubernetes.get(core.Namespace, "default")).status.phase == "Active"
 
 
 def test_a_cluster_begins_with_its_namespaces() -> None:
-    names = [namespace.name for namespace in run(Store().list(Namespace))]
+    names = [namespace.name for namespace in run(Store().list(core.Namespace))]
     assert names == ["default", "kube-node-lease", "kube-public", "kube-system"]
 
 
@@ -73,7 +73,7 @@ def test_created_objects_get_an_identity_of_their_own() -> None:
         store = Store()
         manifest = {**ingress(uid="mine", resourceVersion="5", generation=9), "status": {"loadBalancer": {}}}
         created = await store.create(manifest)
-        read = await store.get(Ingress, "web", "default")
+        read = await store.get(networking.Ingress, "web", "default")
         assert created["metadata"]["uid"] == read.metadata.uid != "mine"
         assert created["metadata"]["resourceVersion"] == read.metadata.resource_version
         assert (read.namespace, read.metadata.generation) == ("default", 1)
@@ -100,7 +100,7 @@ def test_changes_of_a_copy_do_not_change_the_stored_object() -> None:
         store = Store()
         created = await store.create(config_map("one", data={"a": "1"}))
         created["data"]["a"] = "2"
-        assert (await store.get(ConfigMap, "one", "default")).data == {"a": "1"}
+        assert (await store.get(core.ConfigMap, "one", "default")).data == {"a": "1"}
 
     run(story())
 
@@ -108,7 +108,7 @@ def test_changes_of_a_copy_do_not_change_the_stored_object() -> None:
 def test_reads_of_missing_objects() -> None:
     store = Store()
     with pytest.raises(NotFound, match='secrets "no" not found'):
-        run(store.get(Secret, "no", "default"))
+        run(store.get(core.Secret, "no", "default"))
     with pytest.raises(NotFound, match='namespaces "no" not found'):
         run(store.create(config_map("one", "no")))
     with pytest.raises(NotFound, match=r'no matches for kind "Widget" in version "example\.test/v1"'):
@@ -121,10 +121,10 @@ def test_lists_are_sorted_and_selected() -> None:
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}})
         for name, namespace, labels in (("b", "default", {"x": "1"}), ("a", "default", {}), ("z", "a", {"x": "1"})):
             await store.create(config_map(name, namespace, metadata={"labels": labels}))
-        assert [one.name for one in await store.list(ConfigMap)] == ["z", "a", "b"]
-        assert [one.name for one in await store.list(ConfigMap, "default")] == ["a", "b"]
-        assert [one.name for one in await store.list(ConfigMap, labels={"x": "1"})] == ["z", "b"]
-        assert await store.list(ConfigMap, "nowhere") == []
+        assert [one.name for one in await store.list(core.ConfigMap)] == ["z", "a", "b"]
+        assert [one.name for one in await store.list(core.ConfigMap, "default")] == ["a", "b"]
+        assert [one.name for one in await store.list(core.ConfigMap, labels={"x": "1"})] == ["z", "b"]
+        assert await store.list(core.ConfigMap, "nowhere") == []
 
     run(story())
 
@@ -133,7 +133,7 @@ def test_typed_values_are_made_once() -> None:
     async def story() -> None:
         store = Store()
         await store.create(config_map("one"))
-        assert await store.get(ConfigMap, "one", "default") is (await store.list(ConfigMap))[0]
+        assert await store.get(core.ConfigMap, "one", "default") is (await store.list(core.ConfigMap))[0]
 
     run(story())
 
@@ -142,14 +142,14 @@ def test_a_watch_sends_existing_objects_then_changes() -> None:
     async def story() -> None:
         store = Store()
         await store.create(config_map("one"))
-        changes = store.watch(ConfigMap)
+        changes = store.watch(core.ConfigMap)
         assert await take(changes, 2) == [("ADDED", "one"), ("SYNCED", "")]
         waiting = asyncio.create_task(take(changes, 4))
         await asyncio.sleep(0)
         await store.create(config_map("two"))
-        await store.patch(ConfigMap, "two", "default", {"data": {"a": "1"}})
-        await store.patch(ConfigMap, "two", "default", {"data": {"a": "1"}})  # a no-op is not reported
-        await store.delete(ConfigMap, "one", "default")
+        await store.patch(core.ConfigMap, "two", "default", {"data": {"a": "1"}})
+        await store.patch(core.ConfigMap, "two", "default", {"data": {"a": "1"}})  # a no-op is not reported
+        await store.delete(core.ConfigMap, "one", "default")
         await store.create(config_map("one"))
         reported = [("ADDED", "two"), ("MODIFIED", "two"), ("DELETED", "one"), ("ADDED", "one")]
         assert await waiting == reported
@@ -160,7 +160,7 @@ def test_a_watch_sends_existing_objects_then_changes() -> None:
 def test_a_watch_that_is_cancelled_leaves_the_others_alone() -> None:
     async def story() -> None:
         store = Store()
-        one, other = store.watch(ConfigMap), store.watch(ConfigMap)
+        one, other = store.watch(core.ConfigMap), store.watch(core.ConfigMap)
         await take(one, 1)
         await take(other, 1)
         first, second = asyncio.create_task(take(one, 1)), asyncio.create_task(take(other, 1))
@@ -178,16 +178,16 @@ def test_a_reader_that_lags_gets_the_difference() -> None:
         store = Store(history=4)
         for name in ("stays", "changes", "goes"):
             await store.create(config_map(name))
-        changes = store.watch(ConfigMap)
+        changes = store.watch(core.ConfigMap)
         await take(changes, 4)
-        await store.patch(ConfigMap, "changes", "default", {"data": {"a": "1"}})
-        await store.delete(ConfigMap, "goes", "default")
+        await store.patch(core.ConfigMap, "changes", "default", {"data": {"a": "1"}})
+        await store.delete(core.ConfigMap, "goes", "default")
         for number in range(20):  # far more than the history holds
             await store.create(config_map(f"n{number:02}"))
-            await store.delete(ConfigMap, f"n{number:02}", "default")
+            await store.delete(core.ConfigMap, f"n{number:02}", "default")
         await store.create(config_map("new"))
         assert await take(changes, 3) == [("MODIFIED", "changes"), ("ADDED", "new"), ("DELETED", "goes")]
-        await store.delete(ConfigMap, "stays", "default")
+        await store.delete(core.ConfigMap, "stays", "default")
         assert await take(changes, 1) == [("DELETED", "stays")]
 
     run(story())
@@ -200,13 +200,15 @@ def test_generation_counts_changes_of_the_spec() -> None:
         await store.create(ingress())
 
         async def generation() -> int:
-            return (await store.get(Ingress, "web", "default")).metadata.generation
+            return (await store.get(networking.Ingress, "web", "default")).metadata.generation
 
-        await store.patch(Ingress, "web", "default", {"metadata": {"labels": {"a": "b"}}})
+        await store.patch(networking.Ingress, "web", "default", {"metadata": {"labels": {"a": "b"}}})
         assert await generation() == 1
-        await store.patch_status(Ingress, "web", "default", {"loadBalancer": {"ingress": [{"hostname": "x.test"}]}})
+        await store.patch_status(
+            networking.Ingress, "web", "default", {"loadBalancer": {"ingress": [{"hostname": "x.test"}]}}
+        )
         assert await generation() == 1
-        await store.patch(Ingress, "web", "default", {"spec": {"ingressClassName": "alb"}})
+        await store.patch(networking.Ingress, "web", "default", {"spec": {"ingressClassName": "alb"}})
         assert await generation() == 2
 
     run(story())
@@ -218,17 +220,19 @@ def test_status_and_spec_are_updated_separately() -> None:
         await store.create(INGRESS_CLASS)
         await store.create(ingress())
         status = {"loadBalancer": {"ingress": [{"hostname": "lb.test"}]}}
-        await store.patch_status(Ingress, "web", "default", status)
+        await store.patch_status(networking.Ingress, "web", "default", status)
         await store.patch(
-            Ingress, "web", "default", {"status": {"loadBalancer": {}}, "spec": {"ingressClassName": "alb"}}
+            networking.Ingress, "web", "default", {"status": {"loadBalancer": {}}, "spec": {"ingressClassName": "alb"}}
         )
-        read = await store.get(Ingress, "web", "default")
+        read = await store.get(networking.Ingress, "web", "default")
         assert read.status.load_balancer.ingress[0].hostname == "lb.test"
         assert read.spec.ingress_class_name == "alb"
         before = read.metadata.resource_version
-        assert (await store.patch_status(Ingress, "web", "default", status))["metadata"]["resourceVersion"] == before
+        assert (await store.patch_status(networking.Ingress, "web", "default", status))["metadata"][
+            "resourceVersion"
+        ] == before
         await store.apply(ingress(), manager="other")
-        assert (await store.get(Ingress, "web", "default")).status == read.status
+        assert (await store.get(networking.Ingress, "web", "default")).status == read.status
 
     run(story())
 
@@ -237,9 +241,11 @@ def test_a_stale_write_is_a_conflict() -> None:
     async def story() -> None:
         store = Store()
         stale = (await store.create(config_map("one")))["metadata"]["resourceVersion"]
-        await store.patch(ConfigMap, "one", "default", {"data": {"a": "1"}})
+        await store.patch(core.ConfigMap, "one", "default", {"data": {"a": "1"}})
         with pytest.raises(Conflict) as refused:
-            await store.patch(ConfigMap, "one", "default", {"metadata": {"resourceVersion": stale}, "data": {"a": "2"}})
+            await store.patch(
+                core.ConfigMap, "one", "default", {"metadata": {"resourceVersion": stale}, "data": {"a": "2"}}
+            )
         assert refused.value.message == (
             'Operation cannot be fulfilled on configmaps "one": the object has been modified; '
             "please apply your changes to the latest version and try again"
@@ -266,7 +272,7 @@ def test_apply_keeps_fields_of_other_managers() -> None:
         store = Store()
         await store.apply(ingress(annotations={"a": "1"}), manager="loader")
         finalizer = {"metadata": {"finalizers": ["ingress.k8s.aws/resources"], "annotations": {"seen": "yes"}}}
-        await store.patch(Ingress, "web", "default", finalizer)
+        await store.patch(networking.Ingress, "web", "default", finalizer)
         applied = await store.apply(ingress(annotations={"a": "2"}), manager="loader")
         assert applied["metadata"]["finalizers"] == ["ingress.k8s.aws/resources"]
         assert applied["metadata"]["annotations"] == {"a": "2", "seen": "yes"}
@@ -278,17 +284,17 @@ def test_an_object_with_finalizers_waits_for_the_last_one() -> None:
     async def story() -> None:
         store = Store()
         await store.create(ingress(finalizers=["a/b"]))
-        changes = store.watch(Ingress)
+        changes = store.watch(networking.Ingress)
         await take(changes, 2)
-        await store.delete(Ingress, "web", "default")
-        read = await store.get(Ingress, "web", "default")
+        await store.delete(networking.Ingress, "web", "default")
+        read = await store.get(networking.Ingress, "web", "default")
         assert read.metadata.deletion_timestamp is not None
-        await store.delete(Ingress, "web", "default")  # again: nothing new
+        await store.delete(networking.Ingress, "web", "default")  # again: nothing new
         with pytest.raises(Invalid, match="no new finalizers can be added if the object is being deleted"):
-            await store.patch(Ingress, "web", "default", {"metadata": {"finalizers": ["a/b", "c/d"]}})
-        await store.patch(Ingress, "web", "default", {"metadata": {"finalizers": []}})
+            await store.patch(networking.Ingress, "web", "default", {"metadata": {"finalizers": ["a/b", "c/d"]}})
+        await store.patch(networking.Ingress, "web", "default", {"metadata": {"finalizers": []}})
         with pytest.raises(NotFound):
-            await store.get(Ingress, "web", "default")
+            await store.get(networking.Ingress, "web", "default")
         assert await take(changes, 3) == [("MODIFIED", "web"), ("MODIFIED", "web"), ("DELETED", "web")]
 
     run(story())
@@ -310,12 +316,12 @@ def test_dependents_are_deleted_with_their_owner() -> None:
         shared = owned_by(owner, "shared")
         shared["metadata"]["ownerReferences"] += owned_by(other, "x")["metadata"]["ownerReferences"]
         await store.create(shared)
-        await store.delete(ConfigMap, "owner", "default")
-        left = await store.list(ConfigMap)
+        await store.delete(core.ConfigMap, "owner", "default")
+        left = await store.list(core.ConfigMap)
         assert [one.name for one in left] == ["other", "shared"]
         assert [owner.name for owner in left[1].metadata.owner_references] == ["other"]
         await store.create(owned_by(child, "late"))  # its owner is gone already
-        assert [one.name for one in await store.list(ConfigMap)] == ["other", "shared"]
+        assert [one.name for one in await store.list(core.ConfigMap)] == ["other", "shared"]
 
     run(story())
 
@@ -326,17 +332,17 @@ def test_a_namespace_is_deleted_with_its_content() -> None:
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         await store.create(config_map("one", "shop"))
         await store.create(ingress(namespace="shop", finalizers=["a/b"]))
-        await store.delete(Namespace, "shop")
-        namespace = await store.get(Namespace, "shop")
+        await store.delete(core.Namespace, "shop")
+        namespace = await store.get(core.Namespace, "shop")
         assert namespace.status.phase == "Terminating"
-        assert await store.list(ConfigMap, "shop") == []
+        assert await store.list(core.ConfigMap, "shop") == []
         with pytest.raises(Forbidden, match="because it is being terminated"):
             await store.create(config_map("two", "shop"))
-        await store.patch(Ingress, "web", "shop", {"metadata": {"finalizers": None}})
+        await store.patch(networking.Ingress, "web", "shop", {"metadata": {"finalizers": None}})
         with pytest.raises(NotFound):
-            await store.get(Namespace, "shop")
+            await store.get(core.Namespace, "shop")
         with pytest.raises(Forbidden, match="this namespace may not be deleted"):
-            await store.delete(Namespace, "default")
+            await store.delete(core.Namespace, "default")
 
     run(story())
 
@@ -346,10 +352,10 @@ def test_an_invalid_object_changes_nothing() -> None:
         store = Store()
         created = await store.create(ingress())
         with pytest.raises(Invalid) as refused:
-            await store.patch(Ingress, "web", "default", {"spec": {"rules": [{"http": {"paths": "x"}}]}})
+            await store.patch(networking.Ingress, "web", "default", {"spec": {"rules": [{"http": {"paths": "x"}}]}})
         assert 'Ingress.networking.k8s.io "web" is invalid: spec.rules[0].http.paths' in refused.value.message
         assert refused.value.details["causes"][0]["field"] == "spec.rules[0].http.paths"
-        read = await store.get(Ingress, "web", "default")
+        read = await store.get(networking.Ingress, "web", "default")
         assert read.metadata.resource_version == created["metadata"]["resourceVersion"]
 
     run(story())
@@ -368,7 +374,7 @@ def test_a_cluster_scoped_object_has_no_namespace() -> None:
         store = Store()
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "namespace": "b"}}
         assert "namespace" not in (await store.apply(manifest, manager="x"))["metadata"]
-        assert (await store.get(Namespace, "a", "ignored")).namespace == ""
+        assert (await store.get(core.Namespace, "a", "ignored")).namespace == ""
 
     run(story())
 
@@ -379,7 +385,7 @@ def test_unknown_kinds_are_stored_once_accepted() -> None:
         widget = store.accept("example.test/v1", "Widget")
         assert (widget.KIND.plural, widget.KIND.namespaced) == ("widgets", True)
         assert store.accept("example.test/v1", "Widget") is widget
-        assert store.accept("v1", "ConfigMap") is ConfigMap
+        assert store.accept("v1", "ConfigMap") is core.ConfigMap
         assert store.accept("example.test/v1", "ClusterPolicy").KIND.plural == "clusterpolicies"
         assert not store.accept("example.test/v1", "ClusterPolicy").KIND.namespaced
         body = {"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": "x"}, "any": {"thing": [1]}}
@@ -436,7 +442,7 @@ def test_service_addresses(case: JsonObject) -> None:
                 assert refused.value.message == service["error"]
                 continue
             await store.create(manifest)
-            read = (await store.get(Service, name, "default")).spec
+            read = (await store.get(core.Service, name, "default")).spec
             ports = [port.node_port for port in read.ports if port.node_port]
             in_range = ip_network("10.100.0.0/16")
             shown_ip = "ip" if read.cluster_ip not in ("", "None") and ip_address(read.cluster_ip) in in_range else ""
@@ -486,13 +492,13 @@ def test_a_service_keeps_its_addresses_and_gives_them_back() -> None:
         second = (await store.apply(changed, manager="loader"))["spec"]
         assert (second["clusterIP"], second["ports"]) == (first["clusterIP"], first["ports"])
         with pytest.raises(Invalid, match="may not change once set"):
-            await store.patch(Service, "web", "default", {"spec": {"clusterIP": "10.100.9.9"}})
+            await store.patch(core.Service, "web", "default", {"spec": {"clusterIP": "10.100.9.9"}})
         taken = first["ports"][0]["nodePort"]
         other = {**manifest, "metadata": {"name": "other"}}
         other["spec"] = {"type": "NodePort", "ports": [{"port": 80, "nodePort": taken}]}
         with pytest.raises(Invalid, match="provided port is already allocated"):
             await store.create(other)
-        await store.delete(Service, "web", "default")
+        await store.delete(core.Service, "web", "default")
         await store.create(other)
 
     run(story())

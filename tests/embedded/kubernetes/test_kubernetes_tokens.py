@@ -16,7 +16,7 @@ from kubernetes_rig import TOKEN, cluster, kubectls
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.service_accounts import ServiceAccountTokens
-from lockgate.resources.kinds import Pod, ServiceAccount
+from lockgate.resources import core
 
 ROBOT = "/api/v1/namespaces/default/serviceaccounts/robot/token"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -69,7 +69,7 @@ def test_a_token_identifies_its_bearer() -> None:
         status = answer.json()["status"]
         assert status["expirationTimestamp"] == "2026-03-01T12:10:00Z"
         claims = _claims(status["token"])
-        robot = await store.get(ServiceAccount, "robot", "default")
+        robot = await store.get(core.ServiceAccount, "robot", "default")
         begin = int(BEGINNING.timestamp())
         del claims["jti"]
         assert claims == {
@@ -113,10 +113,10 @@ def test_a_token_is_invalid_after_its_account_or_pod_is_deleted() -> None:
         bound = (await _ask(store, "POST", ROBOT, _request(boundObjectRef=pod))).json()["status"]["token"]
         free = (await _ask(store, "POST", ROBOT, _request())).json()["status"]["token"]
         assert (await _ask(store, "GET", "/api", token=bound)).status_code == 200
-        await store.delete(Pod, "pod-of-robot", "default")
+        await store.delete(core.Pod, "pod-of-robot", "default")
         assert (await _ask(store, "GET", "/api", token=bound)).status_code == 401
         assert (await _ask(store, "GET", "/api", token=free)).status_code == 200
-        await store.delete(ServiceAccount, "robot", "default")
+        await store.delete(core.ServiceAccount, "robot", "default")
         metadata = {"name": "robot", "namespace": "default"}
         await store.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
         assert (await _ask(store, "GET", "/api", token=free)).status_code == 401
@@ -129,7 +129,7 @@ def test_tokens_of_other_issuers_are_refused() -> None:
         tokens = ServiceAccountTokens()
         store = await _store(tokens=tokens)
         forged = await _store(tokens=ServiceAccountTokens(tokens.issuer))
-        robot = await store.get(ServiceAccount, "robot", "default")
+        robot = await store.get(core.ServiceAccount, "robot", "default")
         assert robot.metadata.uid
         foreign = await forged.create_token("robot", "default", [], 600)
         own = await store.create_token("robot", "default", [], 600)

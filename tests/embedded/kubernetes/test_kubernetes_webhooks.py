@@ -12,7 +12,7 @@ from kubernetes_rig import cluster, kubectls
 
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import Ingress, IngressClass, Pod
+from lockgate.resources import core, networking
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 
@@ -78,7 +78,7 @@ async def shop(store: Store, **labels: str) -> None:
 
 
 async def gates(store: Store, name: str) -> list[str]:
-    return [gate.condition_type for gate in (await store.get(Pod, name, "shop")).spec.readiness_gates]
+    return [gate.condition_type for gate in (await store.get(core.Pod, name, "shop")).spec.readiness_gates]
 
 
 def test_an_ingress_waits_for_its_class_outside() -> None:
@@ -91,7 +91,7 @@ def test_an_ingress_waits_for_its_class_outside() -> None:
         )
         assert (refused.value.code, refused.value.reason) == (403, "Forbidden")
         with pytest.raises(NotFound):
-            await store.get(Ingress, "web", "default")
+            await store.get(networking.Ingress, "web", "default")
         await store.create(ingress_class())
         await store.apply(ingress(), manager="files")
 
@@ -105,11 +105,13 @@ def test_a_change_is_reconciled_and_a_status_update_is_not() -> None:
         await store.create(ingress())
         wrong = {"metadata": {"annotations": {"alb.ingress.kubernetes.io/conditions.web": '[{"field": "source-ip"}]'}}}
         with pytest.raises(ApiError, match=r"conditions\.web annotation: missing sourceIPConfig"):
-            await store.patch(Ingress, "web", "default", wrong)
-        await store.delete(IngressClass, "alb")
-        await store.patch_status(Ingress, "web", "default", {"loadBalancer": {"ingress": [{"hostname": "lb.test"}]}})
+            await store.patch(networking.Ingress, "web", "default", wrong)
+        await store.delete(networking.IngressClass, "alb")
+        await store.patch_status(
+            networking.Ingress, "web", "default", {"loadBalancer": {"ingress": [{"hostname": "lb.test"}]}}
+        )
         with pytest.raises(ApiError, match="invalid ingress class"):
-            await store.patch(Ingress, "web", "default", {"metadata": {"labels": {"a": "b"}}})
+            await store.patch(networking.Ingress, "web", "default", {"metadata": {"labels": {"a": "b"}}})
 
     run(story())
 
@@ -119,11 +121,11 @@ def test_an_ingress_can_be_deleted_after_its_class() -> None:
         store = Store()
         await store.create(ingress_class())
         await store.create(ingress(finalizers=["ingress.k8s.aws/resources"]))
-        await store.delete(IngressClass, "alb")
-        await store.delete(Ingress, "web", "default")
-        await store.patch(Ingress, "web", "default", {"metadata": {"finalizers": []}})
+        await store.delete(networking.IngressClass, "alb")
+        await store.delete(networking.Ingress, "web", "default")
+        await store.patch(networking.Ingress, "web", "default", {"metadata": {"finalizers": []}})
         with pytest.raises(NotFound):
-            await store.get(Ingress, "web", "default")
+            await store.get(networking.Ingress, "web", "default")
 
     run(story())
 
@@ -149,7 +151,7 @@ def test_flags_forbid_old_annotations_on_new_ingresses() -> None:
         store.writes.webhooks.settings = Settings(
             disable_ingress_class_annotation=True, disable_group_name_annotation=True
         )
-        await store.patch(Ingress, "web", "default", {"metadata": {"labels": {"team": "edge"}}})
+        await store.patch(networking.Ingress, "web", "default", {"metadata": {"labels": {"team": "edge"}}})
 
         async def refused(change: Coroutine[Any, Any, Any]) -> str:
             with pytest.raises(ApiError) as refused:
@@ -157,7 +159,7 @@ def test_flags_forbid_old_annotations_on_new_ingresses() -> None:
             return refused.value.message.removeprefix(DENIED)
 
         other = {"alb.ingress.kubernetes.io/group.name": "other"}
-        value = await refused(store.patch(Ingress, "web", "default", {"metadata": {"annotations": other}}))
+        value = await refused(store.patch(networking.Ingress, "web", "default", {"metadata": {"annotations": other}}))
         assert value == "new usage of `alb.ingress.kubernetes.io/group.name` annotation is forbidden"
         usage = await refused(
             store.create(ingress(annotations=group) | {"metadata": {"name": "two", "annotations": group}})

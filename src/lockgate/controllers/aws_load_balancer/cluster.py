@@ -9,19 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.ingress.world import Name, Objects
-from lockgate.resources.kinds import (
-    AutoIngressClassParams,
-    EndpointSlice,
-    Ingress,
-    IngressClass,
-    IngressClassParams,
-    Namespace,
-    Node,
-    Pod,
-    Secret,
-    Service,
-    TargetGroupBinding,
-)
+from lockgate.resources import core, eks, elbv2, networking
 from lockgate.resources.model import Resource
 
 Changed: TypeAlias = Callable[[Resource | None, Resource | None], None]
@@ -34,18 +22,18 @@ class Cluster:
     """Objects by name. `synced` is set when all objects that existed at the start are cached."""
 
     def __init__(self) -> None:
-        self.ingresses: dict[Name, Ingress] = {}
-        self.services: dict[Name, Service] = {}
-        self.secrets: dict[Name, Secret] = {}
-        self.classes: dict[str, IngressClass] = {}
-        self.class_params: dict[str, IngressClassParams] = {}
-        self.auto_params: dict[str, AutoIngressClassParams] = {}
+        self.ingresses: dict[Name, networking.Ingress] = {}
+        self.services: dict[Name, core.Service] = {}
+        self.secrets: dict[Name, core.Secret] = {}
+        self.classes: dict[str, networking.IngressClass] = {}
+        self.class_params: dict[str, elbv2.IngressClassParams] = {}
+        self.auto_params: dict[str, eks.AutoIngressClassParams] = {}
         self.namespaces: dict[str, dict[str, str]] = {}
-        self.nodes: dict[str, Node] = {}
-        self.pods: dict[Name, Pod] = {}
-        self.slices: dict[Name, dict[str, EndpointSlice]] = {}
+        self.nodes: dict[str, core.Node] = {}
+        self.pods: dict[Name, core.Pod] = {}
+        self.slices: dict[Name, dict[str, core.EndpointSlice]] = {}
         """EndpointSlices by Service, then by their own name."""
-        self.bindings: dict[Name, TargetGroupBinding] = {}
+        self.bindings: dict[Name, elbv2.TargetGroupBinding] = {}
         self.objects = Objects(
             self.ingresses,
             self.services,
@@ -89,47 +77,47 @@ class Cluster:
     def _take(self, now: Resource, *, gone: bool) -> None:
         name = (now.namespace, now.name)
         match now:
-            case Ingress():
+            case networking.Ingress():
                 _put(self.ingresses, name, now, gone)
-            case Service():
+            case core.Service():
                 _put(self.services, name, now, gone)
-            case Secret():
+            case core.Secret():
                 _put(self.secrets, name, now, gone)
-            case IngressClass():
+            case networking.IngressClass():
                 _put(self.classes, now.name, now, gone)
-            case IngressClassParams():
+            case elbv2.IngressClassParams():
                 _put(self.class_params, now.name, now, gone)
-            case AutoIngressClassParams():
+            case eks.AutoIngressClassParams():
                 _put(self.auto_params, now.name, now, gone)
-            case Namespace():
+            case core.Namespace():
                 _put(self.namespaces, now.name, now.metadata.labels, gone)
-            case Node():
+            case core.Node():
                 _put(self.nodes, now.name, now, gone)
-            case Pod():
+            case core.Pod():
                 _put(self.pods, name, now, gone)
-            case EndpointSlice():
+            case core.EndpointSlice():
                 service = (now.namespace, service_of(now))
                 _put(self.slices.setdefault(service, {}), now.name, now, gone)
-            case TargetGroupBinding():
+            case elbv2.TargetGroupBinding():
                 _put(self.bindings, name, now, gone)
 
 
 WATCHED: tuple[type[Resource], ...] = (
-    Namespace,
-    IngressClass,
-    IngressClassParams,
-    AutoIngressClassParams,
-    Node,
-    Secret,
-    Service,
-    EndpointSlice,
-    Pod,
-    TargetGroupBinding,
-    Ingress,
+    core.Namespace,
+    networking.IngressClass,
+    elbv2.IngressClassParams,
+    eks.AutoIngressClassParams,
+    core.Node,
+    core.Secret,
+    core.Service,
+    core.EndpointSlice,
+    core.Pod,
+    elbv2.TargetGroupBinding,
+    networking.Ingress,
 )
 
 
-def service_of(endpoints: EndpointSlice) -> str:
+def service_of(endpoints: core.EndpointSlice) -> str:
     return endpoints.metadata.labels.get("kubernetes.io/service-name", "")
 
 

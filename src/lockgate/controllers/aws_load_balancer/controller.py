@@ -41,7 +41,7 @@ from lockgate.ingress.refusal import Refused
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.ingress.world import Name, Settings
 from lockgate.loadbalancer.elbv2 import UnknownShape
-from lockgate.resources.kinds import Ingress
+from lockgate.resources import networking
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import ApiError
 
@@ -157,7 +157,7 @@ class AwsLoadBalancerController:
             raise
         return _Live(built, deployed) if deployed else None
 
-    async def _report(self, members: list[Ingress], live: _Live) -> None:
+    async def _report(self, members: list[networking.Ingress], live: _Live) -> None:
         balancer = live.stack.load_balancer
         assert balancer is not None
         ports: list[JsonObject] = [{"port": listener.port, "protocol": "TCP"} for listener in balancer.listeners]
@@ -173,13 +173,13 @@ class AwsLoadBalancerController:
                 continue
             status = {"loadBalancer": {"ingress": entries}}
             try:
-                await self._kubernetes.patch_status(Ingress, ingress.name, ingress.namespace, status)
+                await self._kubernetes.patch_status(networking.Ingress, ingress.name, ingress.namespace, status)
             except ApiError as error:
                 about = f"failed to update ingress status: {ingress.namespace}/{ingress.name}: {error.message}"
                 await self._warn(members, "FailedUpdateStatus", f"Failed update status due to {about}")
                 raise
 
-    async def _warn(self, about: list[Ingress], reason: str, message: str) -> None:
+    async def _warn(self, about: list[networking.Ingress], reason: str, message: str) -> None:
         for ingress in about:
             await self._events.event(ingress, "Warning", reason, message)
 

@@ -11,7 +11,7 @@ from typing import Any
 from lockgate.controllers.aws_load_balancer.site import Site
 from lockgate.ingress.readiness_gates import gate_of
 from lockgate.loadbalancer.model import Target
-from lockgate.resources.kinds import Pod, TargetGroupBinding
+from lockgate.resources import core, elbv2
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError
@@ -25,8 +25,8 @@ class Gates:
 
     async def report(
         self,
-        binding: TargetGroupBinding,
-        pods: Mapping[Target, Pod | None],
+        binding: elbv2.TargetGroupBinding,
+        pods: Mapping[Target, core.Pod | None],
         health: Iterable[Json],
         registered: Iterable[Target],
     ) -> bool:
@@ -49,13 +49,13 @@ class Gates:
             await self._set(pod, gate_of(binding), status, reason, message)
         return waits
 
-    async def release(self, binding: TargetGroupBinding) -> None:
+    async def release(self, binding: elbv2.TargetGroupBinding) -> None:
         """Opens the gates of a deleted binding."""
         for pod in list(self._site.cluster.pods.values()):
             if pod.namespace == binding.namespace and _gated(pod, binding):
                 await self._set(pod, gate_of(binding), "True", "", "Target Group Binding is deleted")
 
-    async def _set(self, pod: Pod, type_: str, status: str, reason: str, message: str) -> None:
+    async def _set(self, pod: core.Pod, type_: str, status: str, reason: str, message: str) -> None:
         found = condition(pod.status.conditions, type_)
         if found is not None and (found.status, found.reason, found.message) == (status, reason, message):
             return
@@ -74,11 +74,13 @@ class Gates:
         if message:
             entry["message"] = message
         try:
-            await self._site.kubernetes.patch_status(Pod, pod.name, pod.namespace, {"conditions": [*conditions, entry]})
+            await self._site.kubernetes.patch_status(
+                core.Pod, pod.name, pod.namespace, {"conditions": [*conditions, entry]}
+            )
         except ApiError as error:
             if error.code != 404:
                 raise
 
 
-def _gated(pod: Pod, binding: TargetGroupBinding) -> bool:
+def _gated(pod: core.Pod, binding: elbv2.TargetGroupBinding) -> bool:
     return any(gate.condition_type == gate_of(binding) for gate in pod.spec.readiness_gates)

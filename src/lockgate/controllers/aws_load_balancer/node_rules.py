@@ -16,7 +16,7 @@ from lockgate.controllers.aws_load_balancer.site import Site
 from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.targets import instance_id
-from lockgate.resources.kinds import TargetGroupBinding
+from lockgate.resources import elbv2
 
 LABEL: Final = "elbv2.k8s.aws/targetGroupBinding=shared"
 
@@ -110,7 +110,7 @@ class NodeRules:
             await call("ec2", "revoke_security_group_ingress", GroupId=group["GroupId"], IpPermissions=shapes)
 
 
-def openings(bindings: Iterable[TargetGroupBinding]) -> frozenset[Opening]:
+def openings(bindings: Iterable[elbv2.TargetGroupBinding]) -> frozenset[Opening]:
     """The rules that all bindings need together. Named ports differ between Pods, and open nothing here."""
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     for binding in bindings:

@@ -24,7 +24,7 @@ from lockgate.ingress.changes.load_balancers import CreateLoadBalancer, DeleteLo
 from lockgate.ingress.changes.security_groups import CreateSecurityGroup, DeleteSecurityGroup
 from lockgate.ingress.changes.target_groups import CreateTargetGroup, DeleteTargetGroup, RegisterTargets
 from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, GroupId
-from lockgate.resources import kinds
+from lockgate.resources import elbv2
 from lockgate.resources.status import ApiError
 
 REGISTERED_AGAIN_SECONDS = 15.0
@@ -150,7 +150,7 @@ class _Performance:
             deletions.append(self.pending.popleft())  # type: ignore[arg-type]  # the line above has checked the type
         for each in deletions:
             try:
-                await self.site.kubernetes.delete(kinds.TargetGroupBinding, each.name, each.namespace)
+                await self.site.kubernetes.delete(elbv2.TargetGroupBinding, each.name, each.namespace)
             except ApiError as error:
                 if error.code != 404:
                     raise

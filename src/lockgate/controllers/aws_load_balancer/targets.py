@@ -24,7 +24,7 @@ from lockgate.ingress.targets import (
     within,
 )
 from lockgate.loadbalancer.model import Target
-from lockgate.resources.kinds import ConfigMap, Pod, TargetGroupBinding
+from lockgate.resources import core, elbv2
 from lockgate.resources.status import ApiError
 
 FINALIZER: Final = "elbv2.k8s.aws/resources"
@@ -64,7 +64,7 @@ class Bindings:
             await self._warn(binding, "FailedReconcile", sdk_message(error))
             raise
 
-    async def _reconcile(self, binding: TargetGroupBinding) -> float | None:
+    async def _reconcile(self, binding: elbv2.TargetGroupBinding) -> float | None:
         site = self._site
         cluster = site.cluster
         if await self._complete(binding):
@@ -83,7 +83,7 @@ class Bindings:
             await self._warn(binding, "BackendNotFound", f"backend not found: {missing}")
             await self._deregister(arn, _current(health))
             return None
-        pods: dict[Target, Pod | None] = {}
+        pods: dict[Target, core.Pod | None] = {}
         fail_open = "EndpointsFailOpen" in site.settings.gates
         match binding.spec.target_type:
             case "instance":
@@ -132,7 +132,7 @@ class Bindings:
             )
         return self._blocks[vpc_id]
 
-    async def _complete(self, binding: TargetGroupBinding) -> bool:
+    async def _complete(self, binding: elbv2.TargetGroupBinding) -> bool:
         """Sets a binding's omitted fields from the target group; returns whether there were any. Raises `Refused` if a
         field differs from the target group.
 
@@ -171,10 +171,10 @@ class Bindings:
         missing = {key: value for key, value in known.items() if value and not given.get(key)}
         if missing:
             kubernetes = self._site.kubernetes
-            await kubernetes.patch(TargetGroupBinding, binding.name, binding.namespace, {"spec": missing})
+            await kubernetes.patch(elbv2.TargetGroupBinding, binding.name, binding.namespace, {"spec": missing})
         return bool(missing)
 
-    async def _clean_up(self, binding: TargetGroupBinding) -> None:
+    async def _clean_up(self, binding: elbv2.TargetGroupBinding) -> None:
         """Deregisters all targets; of a shared target group, only those that this cluster registered."""
         site = self._site
         try:
@@ -202,7 +202,7 @@ class Bindings:
             await self._warn(binding, "FailedRemoveFinalizer", f"Failed remove finalizer due to {error.message}")
             raise
 
-    async def _target_group(self, binding: TargetGroupBinding) -> str:
+    async def _target_group(self, binding: elbv2.TargetGroupBinding) -> str:
         if binding.spec.target_group_arn:
             return binding.spec.target_group_arn
         names = [binding.spec.target_group_name]
@@ -220,7 +220,7 @@ class Bindings:
             shapes = [_shape(target) for target in chunk]
             await self._site.aws.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=shapes)
 
-    async def _open(self, binding: TargetGroupBinding) -> None:
+    async def _open(self, binding: elbv2.TargetGroupBinding) -> None:
         """As upstream, ip targets are registered even if the security group rules for them failed."""
         try:
             await self._node_rules.ensure()
@@ -229,32 +229,34 @@ class Bindings:
             if binding.spec.target_type != "ip" and not binding.metadata.deletion_timestamp:
                 raise
 
-    async def _observed(self, binding: TargetGroupBinding) -> None:
+    async def _observed(self, binding: elbv2.TargetGroupBinding) -> None:
         if binding.status.observed_generation != binding.metadata.generation:
             status = {"observedGeneration": binding.metadata.generation}
             try:
-                await self._site.kubernetes.patch_status(TargetGroupBinding, binding.name, binding.namespace, status)
+                await self._site.kubernetes.patch_status(
+                    elbv2.TargetGroupBinding, binding.name, binding.namespace, status
+                )
             except ApiError as error:
                 await self._warn(binding, "FailedUpdateStatus", f"Failed update status due to {error.message}")
                 raise
 
-    async def _not_ready(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
+    async def _not_ready(self, binding: elbv2.TargetGroupBinding, reason: str, message: str) -> None:
         """Also sets a condition, for users who wait for the object's deletion."""
         condition = {"type": "Ready", "status": "False", "reason": reason, "message": message}
         condition["lastTransitionTime"] = self._site.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         before = next((item for item in binding.status.conditions if item.type == "Ready"), None)
         if before is None or (before.status, before.message) != ("False", message):
             status = {"conditions": [condition]}
-            await self._site.kubernetes.patch_status(TargetGroupBinding, binding.name, binding.namespace, status)
+            await self._site.kubernetes.patch_status(elbv2.TargetGroupBinding, binding.name, binding.namespace, status)
 
-    async def _warn(self, binding: TargetGroupBinding, reason: str, message: str) -> None:
+    async def _warn(self, binding: elbv2.TargetGroupBinding, reason: str, message: str) -> None:
         await self._events.event(binding, "Warning", reason, message)
 
     # --- target groups that several clusters share: a ConfigMap records which targets are ours -------------------
 
-    async def _owned(self, binding: TargetGroupBinding) -> frozenset[tuple[str, int]]:
+    async def _owned(self, binding: elbv2.TargetGroupBinding) -> frozenset[tuple[str, int]]:
         try:
-            kept = await self._site.kubernetes.get(ConfigMap, _map_name(binding), binding.namespace)
+            kept = await self._site.kubernetes.get(core.ConfigMap, _map_name(binding), binding.namespace)
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -262,26 +264,26 @@ class Bindings:
         pairs = (item.rpartition(":") for item in kept.data.get("targets", "").split(",") if item)
         return frozenset((identifier, int(port)) for identifier, _, port in pairs)
 
-    async def _own(self, binding: TargetGroupBinding, targets: Sequence[Target]) -> None:
+    async def _own(self, binding: elbv2.TargetGroupBinding, targets: Sequence[Target]) -> None:
         text = ",".join(f"{target.id}:{target.port}" for target in targets)
         metadata = {"name": _map_name(binding), "namespace": binding.namespace}
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"targets": text}}
         await self._site.kubernetes.apply(manifest, manager=MANAGER)
 
-    async def _disown(self, binding: TargetGroupBinding) -> None:
+    async def _disown(self, binding: elbv2.TargetGroupBinding) -> None:
         try:
-            await self._site.kubernetes.delete(ConfigMap, _map_name(binding), binding.namespace)
+            await self._site.kubernetes.delete(core.ConfigMap, _map_name(binding), binding.namespace)
         except ApiError as error:
             if error.code != 404:
                 raise
 
 
-def _is_ours(binding: TargetGroupBinding) -> bool:
+def _is_ours(binding: elbv2.TargetGroupBinding) -> bool:
     """Whether the controller created the binding for an Ingress. Its fields then match the target group."""
     return any(label.startswith("ingress.k8s.aws/stack") for label in binding.metadata.labels)
 
 
-def _check(binding: TargetGroupBinding, known: Mapping[str, str]) -> None:
+def _check(binding: elbv2.TargetGroupBinding, known: Mapping[str, str]) -> None:
     spec, arn = binding.spec, known["targetGroupARN"]
     if spec.ip_address_type and spec.ip_address_type != known["ipAddressType"]:
         raise Refused(f"invalid IP address type {known['ipAddressType']} for TargetGroup {arn}")
@@ -292,7 +294,7 @@ def _check(binding: TargetGroupBinding, known: Mapping[str, str]) -> None:
         raise Refused(f"TargetGroup {arn} protocol differs (got {got}, expected {expected})")
 
 
-def _map_name(binding: TargetGroupBinding) -> str:
+def _map_name(binding: elbv2.TargetGroupBinding) -> str:
     return f"aws-lbc-targets-{binding.name}"
 
 

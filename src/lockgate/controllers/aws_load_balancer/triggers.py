@@ -13,19 +13,7 @@ from lockgate.ingress.group import InvalidClass, InvalidGroup, Owned, groups_hel
 from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Name, Settings
-from lockgate.resources.kinds import (
-    AutoIngressClassParams,
-    EndpointSlice,
-    Ingress,
-    IngressClass,
-    IngressClassParams,
-    Namespace,
-    Node,
-    Pod,
-    Secret,
-    Service,
-    TargetGroupBinding,
-)
+from lockgate.resources import core, eks, elbv2, networking
 from lockgate.resources.meta import condition
 from lockgate.resources.model import Resource
 
@@ -56,7 +44,7 @@ class Triggers:
         if self._settings.watch_namespace in ("", name[0]):
             self._wake(name)
 
-    def candidates(self, group: GroupId) -> list[Ingress]:
+    def candidates(self, group: GroupId) -> list[networking.Ingress]:
         """The Ingresses that are, or were, in the group."""
         ingresses = self._cluster.ingresses
         return [ingresses[name] for name in sorted(self._members.get(group, ())) if name in ingresses]
@@ -79,30 +67,32 @@ class Triggers:
             return  # everything is reconciled once after the start
         name = (now.namespace, now.name)
         match now:
-            case Ingress():
+            case networking.Ingress():
                 if _asked(before) != _asked(after) or before is None or after is None:
                     groups = self._groups_of.get(name, frozenset()) | self._index(name)
                     self._enqueue(groups)
-            case Service():
+            case core.Service():
                 if _asked(before) != _asked(after):
                     self._enqueue_users(self._service_users.get(name, ()))
                     self._enqueue_bindings(name)
-            case Secret():
+            case core.Secret():
                 if _data(before) != _data(after):
                     self._secret_changed(now)
-            case IngressClass() | IngressClassParams() | AutoIngressClassParams() | Namespace():
+            case (
+                networking.IngressClass() | elbv2.IngressClassParams() | eks.AutoIngressClassParams() | core.Namespace()
+            ):
                 if _asked(before) != _asked(after) or _labels(before) != _labels(after):
                     self._classes_changed()
-            case Node():
+            case core.Node():
                 if _node(before) != _node(after):
                     self._enqueue_targets("instance")
                     self._enqueue_targets("ip")
-            case EndpointSlice():
+            case core.EndpointSlice():
                 self._enqueue_bindings((now.namespace, service_of(now)))
-            case Pod():
+            case core.Pod():
                 if _pod(before) != _pod(after):
                     self._enqueue_targets("ip", now.namespace)
-            case TargetGroupBinding():
+            case elbv2.TargetGroupBinding():
                 if _asked(before) != _asked(after) or after is None:
                     self._binding(name)
 
@@ -156,7 +146,7 @@ class Triggers:
             if binding.spec.target_type == target_type and namespace in ("", binding.namespace):
                 self._binding(name)
 
-    def _secret_changed(self, secret: Secret) -> None:
+    def _secret_changed(self, secret: core.Secret) -> None:
         for name in self._groups_of:
             ingress = self._cluster.ingresses.get(name)
             if name[0] != secret.namespace or ingress is None:
@@ -181,18 +171,18 @@ def _labels(resource: Resource | None) -> object:
 
 
 def _data(resource: Resource | None) -> object:
-    return resource.decoded if isinstance(resource, Secret) else None
+    return resource.decoded if isinstance(resource, core.Secret) else None
 
 
 def _node(resource: Resource | None) -> object:
-    if not isinstance(resource, Node):
+    if not isinstance(resource, core.Node):
         return None
     ready = condition(resource.status.conditions, "Ready")
     return (resource.metadata.labels, resource.spec, ready.status if ready else None)
 
 
 def _pod(resource: Resource | None) -> object:
-    if not isinstance(resource, Pod):
+    if not isinstance(resource, core.Pod):
         return None
     states = {item.type: item.status for item in resource.status.conditions}
     return (states, resource.spec.readiness_gates, resource.spec.node_name)

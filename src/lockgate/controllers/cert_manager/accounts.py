@@ -16,7 +16,7 @@ from lockgate.certificates.keys import UnreadableKey, load_key
 from lockgate.controllers.cert_manager.acme_client import AcmeClient, Trust
 from lockgate.controllers.cert_manager.environment import AcmeEndpoint, Environment
 from lockgate.controllers.cert_manager.secrets import SecretProblem, read
-from lockgate.resources.kinds import ACMEIssuer, ClusterIssuer, Issuer
+from lockgate.resources import cert_manager as cm
 
 DEFAULT_KEY = "tls.key"
 
@@ -38,7 +38,7 @@ class Accounts:
         if self._bundles is not None:
             self._bundles.cleanup()
 
-    async def client(self, issuer: Issuer | ClusterIssuer) -> AcmeClient:
+    async def client(self, issuer: cm.Issuer | cm.ClusterIssuer) -> AcmeClient:
         """The client of an issuer's account. Raises `AccountProblem`, `SecretProblem`."""
         acme = issuer.spec.acme
         assert acme is not None
@@ -46,7 +46,12 @@ class Accounts:
         reference = acme.private_key_secret_ref
         return self.of(acme, await self._key(namespace, reference.name, reference.key or DEFAULT_KEY), issuer)
 
-    def of(self, acme: ACMEIssuer, key: rsa.RSAPrivateKey, issuer: Issuer | ClusterIssuer) -> AcmeClient:
+    def of(
+        self,
+        acme: cm.ACMEIssuer,
+        key: rsa.RSAPrivateKey,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+    ) -> AcmeClient:
         endpoint = self.environment.directory(acme.server)
         identity = (endpoint.url, key_hash(key), acme.ca_bundle, str(acme.skip_tls_verify))
         client = self._clients.get(identity)
@@ -66,7 +71,7 @@ class Accounts:
             raise AccountProblem(f'ACME private key in "{name}" is not of type RSA')
         return found
 
-    def _trust(self, acme: ACMEIssuer, endpoint: AcmeEndpoint) -> Trust:
+    def _trust(self, acme: cm.ACMEIssuer, endpoint: AcmeEndpoint) -> Trust:
         """If another server replaces the issuer's, the issuer's own trust settings do not apply to it."""
         if endpoint.ca_bundle is not None:
             return Trust(endpoint.ca_bundle, local=True)

@@ -20,17 +20,8 @@ from lockgate.controllers.cert_manager.route53 import Route53Solver
 from lockgate.controllers.dns import NameServer
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue, follow
-from lockgate.resources.kinds import (
-    Certificate,
-    CertificateRequest,
-    Challenge,
-    ClusterIssuer,
-    Ingress,
-    Issuer,
-    Order,
-    Secret,
-    SecretKeyReference,
-)
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, networking
 from lockgate.resources.model import ObjectKey, Resource, ResourceT
 
 WORKERS = 4  # a CA that does not answer blocks a few objects, not all
@@ -95,14 +86,14 @@ class CertManager:
         try:
             async with asyncio.TaskGroup() as group:
                 for watch in (
-                    self._follow(ClusterIssuer, self._issuer_changed),
-                    self._follow(Issuer, self._issuer_changed),
-                    self._follow(Secret, self._secret_changed),
-                    self._follow(Certificate, self._certificate_changed),
-                    self._follow(CertificateRequest, self._request_changed),
-                    self._follow(Order, self._order_changed),
-                    self._follow(Challenge, self._challenge_changed),
-                    follow(self._kubernetes, Ingress, self._ingress_changed),
+                    self._follow(cm.ClusterIssuer, self._issuer_changed),
+                    self._follow(cm.Issuer, self._issuer_changed),
+                    self._follow(core.Secret, self._secret_changed),
+                    self._follow(cm.Certificate, self._certificate_changed),
+                    self._follow(cm.CertificateRequest, self._request_changed),
+                    self._follow(cm.Order, self._order_changed),
+                    self._follow(cm.Challenge, self._challenge_changed),
+                    follow(self._kubernetes, networking.Ingress, self._ingress_changed),
                 ):
                     group.create_task(watch)
                 for queue, reconcile, name in (
@@ -151,49 +142,52 @@ class CertManager:
             assert isinstance(resource, kind)
             yield resource
 
-    def _issuer_changed(self, issuer: Issuer | ClusterIssuer) -> None:
+    def _issuer_changed(self, issuer: cm.Issuer | cm.ClusterIssuer) -> None:
         self._issuer_queue.add(issuer.key)
-        for request in self._all(CertificateRequest):
+        for request in self._all(cm.CertificateRequest):
             if _names(request, issuer):
                 self._request_queue.add(request.key)
-        for order in self._all(Order):
+        for order in self._all(cm.Order):
             if _names(order, issuer):
                 self._order_queue.add(order.key)
-        for challenge in self._all(Challenge):
+        for challenge in self._all(cm.Challenge):
             if _names(challenge, issuer):
                 self._challenge_queue.add(challenge.key)
 
-    def _ingress_changed(self, ingress: Ingress) -> None:
+    def _ingress_changed(self, ingress: networking.Ingress) -> None:
         if asks(ingress):
             self._ingress_queue.add(ingress.key)
 
-    def _certificate_changed(self, certificate: Certificate) -> None:
-        self._add_owner(certificate, Ingress, self._ingress_queue)
-        for each in self._all(Certificate):
+    def _certificate_changed(self, certificate: cm.Certificate) -> None:
+        self._add_owner(certificate, networking.Ingress, self._ingress_queue)
+        for each in self._all(cm.Certificate):
             if (each.namespace, each.spec.secret_name) == (certificate.namespace, certificate.spec.secret_name):
                 self._certificate_queue.add(each.key)
 
-    def _secret_changed(self, secret: Secret) -> None:
-        self._add_owner(secret, Certificate, self._certificate_queue)
-        for certificate in self._all(Certificate):
+    def _secret_changed(self, secret: core.Secret) -> None:
+        self._add_owner(secret, cm.Certificate, self._certificate_queue)
+        for certificate in self._all(cm.Certificate):
             if (certificate.namespace, certificate.spec.secret_name) == (secret.namespace, secret.name):
                 self._certificate_queue.add(certificate.key)
-        issuers: list[Issuer | ClusterIssuer] = [*self._all(Issuer), *self._all(ClusterIssuer)]
+        issuers: list[cm.Issuer | cm.ClusterIssuer] = [
+            *self._all(cm.Issuer),
+            *self._all(cm.ClusterIssuer),
+        ]
         for issuer in issuers:
             if secret.namespace == self._environment.resource_namespace(issuer) and secret.name in _secrets_of(issuer):
                 self._issuer_changed(issuer)
 
-    def _request_changed(self, request: CertificateRequest) -> None:
+    def _request_changed(self, request: cm.CertificateRequest) -> None:
         self._request_queue.add(request.key)
-        self._add_owner(request, Certificate, self._certificate_queue)
+        self._add_owner(request, cm.Certificate, self._certificate_queue)
 
-    def _order_changed(self, order: Order) -> None:
+    def _order_changed(self, order: cm.Order) -> None:
         self._order_queue.add(order.key)
-        self._add_owner(order, CertificateRequest, self._request_queue)
+        self._add_owner(order, cm.CertificateRequest, self._request_queue)
 
-    def _challenge_changed(self, challenge: Challenge) -> None:
+    def _challenge_changed(self, challenge: cm.Challenge) -> None:
         self._challenge_queue.add(challenge.key)
-        self._add_owner(challenge, Order, self._order_queue)
+        self._add_owner(challenge, cm.Order, self._order_queue)
         self._schedule_queue.add("")
 
     def _add_owner(self, resource: Resource, kind: type[Resource], queue: Queue[ObjectKey]) -> None:
@@ -202,16 +196,19 @@ class CertManager:
                 queue.add(ObjectKey(kind.KIND.group, kind.KIND.kind, resource.namespace, owner.name))
 
 
-def _names(resource: CertificateRequest | Order | Challenge, issuer: Issuer | ClusterIssuer) -> bool:
+def _names(
+    resource: cm.CertificateRequest | cm.Order | cm.Challenge,
+    issuer: cm.Issuer | cm.ClusterIssuer,
+) -> bool:
     reference = resource.spec.issuer_ref
     if reference.name != issuer.name or reference.kind != issuer.KIND.kind:
         return False
-    return isinstance(issuer, ClusterIssuer) or resource.namespace == issuer.namespace
+    return isinstance(issuer, cm.ClusterIssuer) or resource.namespace == issuer.namespace
 
 
-def _secrets_of(issuer: Issuer | ClusterIssuer) -> set[str]:
+def _secrets_of(issuer: cm.Issuer | cm.ClusterIssuer) -> set[str]:
     """The Secrets that an issuer reads."""
-    references: list[SecretKeyReference | None] = []
+    references: list[cm.SecretKeyReference | None] = []
     acme = issuer.spec.acme
     if acme is not None:
         references.append(acme.private_key_secret_ref)

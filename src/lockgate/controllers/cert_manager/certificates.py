@@ -35,8 +35,9 @@ from lockgate.certificates.times import write_time
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.environment import Environment
 from lockgate.controllers.keys import generate
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core
 from lockgate.resources.effects.uses import messages_of
-from lockgate.resources.kinds import Certificate, CertificateRequest, Secret
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import ApiError, NotFound
 
@@ -84,7 +85,7 @@ class Certificates:
                     await self._request(seen, manifest)
                 case DropRequests(names):
                     for name in names:
-                        await self._delete(CertificateRequest, name, key.namespace)
+                        await self._delete(cm.CertificateRequest, name, key.namespace)
                 case Complete():
                     await self._complete(seen, act)
                 case Fail():
@@ -100,15 +101,15 @@ class Certificates:
     async def _see(self, key: ObjectKey) -> Seen | None:
         kubernetes = self.environment.kubernetes
         try:
-            certificate = await kubernetes.get(Certificate, key.name, key.namespace)
+            certificate = await kubernetes.get(cm.Certificate, key.name, key.namespace)
         except NotFound:
             return None
         if certificate.metadata.deletion_timestamp:
             return None
         secret = await secrets.find(kubernetes, key.namespace, certificate.spec.secret_name)
         uid = certificate.metadata.uid
-        next_keys = await kubernetes.list(Secret, key.namespace, {NEXT_KEY: "true"})
-        requests = await kubernetes.list(CertificateRequest, key.namespace)
+        next_keys = await kubernetes.list(core.Secret, key.namespace, {NEXT_KEY: "true"})
+        requests = await kubernetes.list(cm.CertificateRequest, key.namespace)
         return Seen(
             certificate=certificate,
             secret=secret,
@@ -118,9 +119,9 @@ class Certificates:
             owner=await self._owns(certificate, secret),
         )
 
-    async def _owns(self, certificate: Certificate, secret: Secret | None) -> bool:
+    async def _owns(self, certificate: cm.Certificate, secret: core.Secret | None) -> bool:
         """If several Certificates have the same Secret, its owner is the one it was issued for, else the oldest."""
-        every = await self.environment.kubernetes.list(Certificate, certificate.namespace)
+        every = await self.environment.kubernetes.list(cm.Certificate, certificate.namespace)
         rivals = [each for each in every if each.spec.secret_name == certificate.spec.secret_name]
         if len(rivals) <= 1:
             return True
@@ -191,14 +192,14 @@ class Certificates:
         if seen.certificate.status.next_private_key_secret_name in act.secrets:
             await self._status(seen, {"nextPrivateKeySecretName": None})
         for name in act.secrets:
-            await self._delete(Secret, name, seen.certificate.namespace)
+            await self._delete(core.Secret, name, seen.certificate.namespace)
 
     async def _request(self, seen: Seen, manifest: JsonObject) -> None:
         try:
             await self.environment.kubernetes.create(manifest)
         except ApiError as error:
             if error.reason == "AlreadyExists":  # an orphan of an earlier Certificate of this name
-                await self._delete(CertificateRequest, manifest["metadata"]["name"], seen.certificate.namespace)
+                await self._delete(cm.CertificateRequest, manifest["metadata"]["name"], seen.certificate.namespace)
                 return
             message = f"Failed to create CertificateRequest: {error.message}"
             await self._event("request-manager", seen, "Warning", "RequestFailed", message)
@@ -233,12 +234,12 @@ class Certificates:
         )
         await self._event("issuing", seen, "Warning", violation.reason, violation.message)
 
-    async def _status(self, seen: Seen, patch: JsonObject) -> Certificate:
+    async def _status(self, seen: Seen, patch: JsonObject) -> cm.Certificate:
         certificate = seen.certificate
         written = await self.environment.kubernetes.patch_status(
-            Certificate, certificate.name, certificate.namespace, patch
+            cm.Certificate, certificate.name, certificate.namespace, patch
         )
-        return Certificate.model_validate(written)
+        return cm.Certificate.model_validate(written)
 
     async def _event(self, controller: str, seen: Seen, type_: str, reason: str, message: str) -> None:
         await self.environment.event(f"certificates-{controller}", seen.certificate, type_, reason, message)

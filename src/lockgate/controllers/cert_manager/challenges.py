@@ -19,7 +19,7 @@ from lockgate.controllers.cert_manager.route53 import Route53Solver, SolverProbl
 from lockgate.controllers.cert_manager.secrets import SecretProblem
 from lockgate.controllers.cert_manager.self_check import NotPropagated, check
 from lockgate.controllers.dns import DnsFailure
-from lockgate.resources.kinds import Challenge, ClusterIssuer, DNS01Solver, Issuer
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import NotFound
 
@@ -49,7 +49,7 @@ class Challenges:
 
     async def schedule(self) -> None:
         """Starts the challenges whose turn it is."""
-        challenges = await self.environment.kubernetes.list(Challenge)
+        challenges = await self.environment.kubernetes.list(cm.Challenge)
         for challenge in schedule(challenges, self.environment.most_concurrent_challenges):
             try:
                 await self._patch(challenge, {"processing": True})
@@ -59,7 +59,7 @@ class Challenges:
 
     async def reconcile(self, key: ObjectKey) -> None:
         try:
-            challenge = await self.environment.kubernetes.get(Challenge, key.name, key.namespace)
+            challenge = await self.environment.kubernetes.get(cm.Challenge, key.name, key.namespace)
         except NotFound:
             self._waits.pop(key, None)
             return
@@ -73,7 +73,7 @@ class Challenges:
 
     # --- in progress ---------------------------------------------------------------------------------------------
 
-    async def _process(self, challenge: Challenge) -> None:
+    async def _process(self, challenge: cm.Challenge) -> None:
         issuer, _ = await find_issuer(self.environment, challenge.spec.issuer_ref, challenge.namespace)
         try:
             client = await self.accounts.client(issuer)
@@ -97,7 +97,7 @@ class Challenges:
             wait.accepted, wait.seconds, wait.waited = True, self.environment.pace.poll, 0.0
         await self._poll(challenge, client, wait)
 
-    async def _begin(self, challenge: Challenge, client: AcmeClient) -> None:
+    async def _begin(self, challenge: cm.Challenge, client: AcmeClient) -> None:
         """If the authorization is already valid, there is nothing to present."""
         try:
             answer = await client.authorization(challenge.spec.authorization_url)
@@ -108,7 +108,7 @@ class Challenges:
         if not await self._settled(challenge, answer):
             self.again_after(challenge.key, 0.0)
 
-    async def _present(self, challenge: Challenge, issuer: Issuer | ClusterIssuer) -> None:
+    async def _present(self, challenge: cm.Challenge, issuer: cm.Issuer | cm.ClusterIssuer) -> None:
         try:
             dns01 = _dns01(challenge)
             fqdn = await self._record_name(challenge, dns01)
@@ -122,7 +122,7 @@ class Challenges:
         await self._patch(challenge, {"presented": True, "presentedAt": now, "reason": ""})
         await self._event(challenge, "Normal", "Presented", "Presented challenge using DNS-01 challenge mechanism")
 
-    async def _may_accept(self, challenge: Challenge, wait: _Wait) -> bool:
+    async def _may_accept(self, challenge: cm.Challenge, wait: _Wait) -> bool:
         instead = challenge.spec.solver.wait_instead_of_self_check
         if instead is not None:
             return await self._waited_enough(challenge, parse_duration(instead))
@@ -135,12 +135,12 @@ class Challenges:
             return False
         return wait.waited >= self.environment.pace.settle or self._settle(challenge, wait)
 
-    def _settle(self, challenge: Challenge, wait: _Wait) -> bool:
+    def _settle(self, challenge: cm.Challenge, wait: _Wait) -> bool:
         wait.waited = self.environment.pace.settle
         self.again_after(challenge.key, wait.waited)
         return False
 
-    async def _waited_enough(self, challenge: Challenge, duration: timedelta) -> bool:
+    async def _waited_enough(self, challenge: cm.Challenge, duration: timedelta) -> bool:
         since = parse_time(challenge.status.presented_at or write_time(self.environment.now()))
         rest = (since + duration - self.environment.now()).total_seconds()
         if rest <= 0:
@@ -150,7 +150,7 @@ class Challenges:
         self.again_after(challenge.key, rest)
         return False
 
-    async def _poll(self, challenge: Challenge, client: AcmeClient, wait: _Wait) -> None:
+    async def _poll(self, challenge: cm.Challenge, client: AcmeClient, wait: _Wait) -> None:
         try:
             answer = await client.authorization(challenge.spec.authorization_url)
         except AcmeError as error:
@@ -165,7 +165,7 @@ class Challenges:
         self.again_after(challenge.key, wait.seconds)
         wait.seconds = min(wait.seconds * 2, self.environment.pace.poll_longest)
 
-    async def _settled(self, challenge: Challenge, answer: AuthorizationAnswer) -> bool:
+    async def _settled(self, challenge: cm.Challenge, answer: AuthorizationAnswer) -> bool:
         """Whether the CA has decided; if so, records the result."""
         domain = challenge.spec.dns_name
         if answer.status == "valid":
@@ -182,7 +182,7 @@ class Challenges:
         await self._event(challenge, "Warning", "Failed", f"Accepting challenge authorization failed: {error}")
         return True
 
-    async def _refused(self, challenge: Challenge, error: AcmeError) -> None:
+    async def _refused(self, challenge: cm.Challenge, error: AcmeError) -> None:
         """Handles a challenge that the CA no longer has, which is a malformed request. Raises temporary errors."""
         if not error.is_final:
             raise error
@@ -192,7 +192,7 @@ class Challenges:
 
     # --- the end -------------------------------------------------------------------------------------------------
 
-    async def _finish(self, challenge: Challenge) -> None:
+    async def _finish(self, challenge: cm.Challenge) -> None:
         """Removes the record, then the finalizer. A challenge whose issuer is deleted stays, and reports it."""
         if challenge.status.presented:
             try:
@@ -208,16 +208,16 @@ class Challenges:
         rest = [each for each in challenge.metadata.finalizers if each not in ours]
         if len(rest) != len(challenge.metadata.finalizers):
             patch = {"metadata": {"finalizers": rest or None}}
-            await self.environment.kubernetes.patch(Challenge, challenge.name, challenge.namespace, patch)
+            await self.environment.kubernetes.patch(cm.Challenge, challenge.name, challenge.namespace, patch)
 
-    async def _clean_up(self, challenge: Challenge) -> None:
+    async def _clean_up(self, challenge: cm.Challenge) -> None:
         issuer, _ = await find_issuer(self.environment, challenge.spec.issuer_ref, challenge.namespace)
         dns01 = _dns01(challenge)
         assert dns01.route53 is not None
         fqdn = await self._record_name(challenge, dns01)
         await self.route53.clean_up(issuer, dns01.route53, fqdn, challenge.spec.key)
 
-    async def _record_name(self, challenge: Challenge, dns01: DNS01Solver) -> str:
+    async def _record_name(self, challenge: cm.Challenge, dns01: cm.DNS01Solver) -> str:
         name = f"_acme-challenge.{challenge.spec.dns_name}"
         if dns01.cname_strategy != "Follow":
             return name
@@ -226,14 +226,14 @@ class Challenges:
         except DnsFailure as failure:
             raise SolverProblem(str(failure)) from None
 
-    async def _patch(self, challenge: Challenge, patch: JsonObject) -> None:
-        await self.environment.kubernetes.patch_status(Challenge, challenge.name, challenge.namespace, patch)
+    async def _patch(self, challenge: cm.Challenge, patch: JsonObject) -> None:
+        await self.environment.kubernetes.patch_status(cm.Challenge, challenge.name, challenge.namespace, patch)
 
-    async def _event(self, challenge: Challenge, type_: str, reason: str, message: str) -> None:
+    async def _event(self, challenge: cm.Challenge, type_: str, reason: str, message: str) -> None:
         await self.environment.event("challenges", challenge, type_, reason, message)
 
 
-def _dns01(challenge: Challenge) -> DNS01Solver:
+def _dns01(challenge: cm.Challenge) -> cm.DNS01Solver:
     """The solver, if it is supported. Raises `SolverProblem`."""
     dns01 = challenge.spec.solver.dns01
     if dns01 is None:

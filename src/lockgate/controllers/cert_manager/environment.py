@@ -11,7 +11,7 @@ from lockgate.controllers.aws import Aws
 from lockgate.controllers.dns import NameServer
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import EventRecorder
-from lockgate.resources.kinds import ClusterIssuer, Issuer
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.model import Resource
 
 CLUSTER_ISSUER = "ClusterIssuer"
@@ -65,9 +65,9 @@ class Environment:
     most_concurrent_challenges: int
     _recorders: dict[str, EventRecorder] = field(default_factory=dict)
 
-    def resource_namespace(self, issuer: Issuer | ClusterIssuer) -> str:
+    def resource_namespace(self, issuer: cm.Issuer | cm.ClusterIssuer) -> str:
         """The namespace of an issuer's Secrets; a ClusterIssuer's are never in the Certificate's."""
-        return issuer.namespace if isinstance(issuer, Issuer) else self.cluster_resource_namespace
+        return issuer.namespace if isinstance(issuer, cm.Issuer) else self.cluster_resource_namespace
 
     async def event(self, component: str, about: Resource, type_: str, reason: str, message: str) -> None:
         """Records an event; `component` is cert-manager's controller, without its prefix."""

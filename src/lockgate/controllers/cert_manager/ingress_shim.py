@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lockgate.certificates.ingress_shim import BadConfig, shim
 from lockgate.controllers.cert_manager.environment import Environment
-from lockgate.resources.kinds import Certificate, Ingress
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import networking
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.status import NotFound
 
@@ -21,11 +22,11 @@ class IngressShim:
     async def reconcile(self, key: ObjectKey) -> None:
         kubernetes, event = self.environment.kubernetes, self.environment.event
         try:
-            ingress = await kubernetes.get(Ingress, key.name, key.namespace)
+            ingress = await kubernetes.get(networking.Ingress, key.name, key.namespace)
         except NotFound:
             return
         try:
-            changes = shim(ingress, await kubernetes.list(Certificate, key.namespace))
+            changes = shim(ingress, await kubernetes.list(cm.Certificate, key.namespace))
         except BadConfig as problem:  # cert-manager itself only logs an annotation that it cannot read
             await event(_COMPONENT, ingress, "Warning", "BadConfig", str(problem))
             return
@@ -45,7 +46,7 @@ class IngressShim:
             )
         for name in changes.delete:
             try:
-                await kubernetes.delete(Certificate, name, key.namespace)
+                await kubernetes.delete(cm.Certificate, name, key.namespace)
             except NotFound:
                 continue
             message = f'Successfully deleted unrequired Certificate "{name}"'

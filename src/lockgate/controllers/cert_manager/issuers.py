@@ -20,13 +20,13 @@ from lockgate.controllers.cert_manager.acme_client import AcmeError, AcmeUnreach
 from lockgate.controllers.cert_manager.environment import Environment
 from lockgate.controllers.cert_manager.secrets import SecretProblem
 from lockgate.controllers.keys import generate
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.effects.uses import messages_of
-from lockgate.resources.kinds import ACMEIssuer, ClusterIssuer, Issuer
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import AlreadyExists, NotFound
 
-AnyIssuer = Issuer | ClusterIssuer
+AnyIssuer = cm.Issuer | cm.ClusterIssuer
 
 _OLD_LETS_ENCRYPT = ("acme-v01.api.letsencrypt.org", "acme-staging.api.letsencrypt.org")
 
@@ -67,9 +67,9 @@ class Issuers:
 
     async def _get(self, key: ObjectKey) -> AnyIssuer | None:
         try:
-            if key.kind == Issuer.KIND.kind:
-                return await self.environment.kubernetes.get(Issuer, key.name, key.namespace)
-            return await self.environment.kubernetes.get(ClusterIssuer, key.name)
+            if key.kind == cm.Issuer.KIND.kind:
+                return await self.environment.kubernetes.get(cm.Issuer, key.name, key.namespace)
+            return await self.environment.kubernetes.get(cm.ClusterIssuer, key.name)
         except NotFound:
             return None
 
@@ -102,7 +102,7 @@ class Issuers:
         await self.environment.kubernetes.patch_status(type(issuer), issuer.name, issuer.namespace, status)
 
     async def _event(self, issuer: AnyIssuer, type_: str, reason: str, message: str) -> None:
-        component = "issuers" if isinstance(issuer, Issuer) else "clusterissuers"
+        component = "issuers" if isinstance(issuer, cm.Issuer) else "clusterissuers"
         await self.environment.event(component, issuer, type_, reason, message)
 
     # --- ca ------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Issuers:
 
     # --- acme ----------------------------------------------------------------------------------------------------
 
-    async def _acme(self, issuer: AnyIssuer, acme: ACMEIssuer) -> Verdict:
+    async def _acme(self, issuer: AnyIssuer, acme: cm.ACMEIssuer) -> Verdict:
         url = urlsplit(acme.server)
         if url.scheme not in ("http", "https") or not url.hostname:
             message = f'Failed to parse existing ACME server URI "{acme.server}": not an absolute URL'
@@ -163,7 +163,7 @@ class Issuers:
         status = {"uri": uri, "lastRegisteredEmail": acme.email, "lastPrivateKeyHash": key_hash(key)}
         return Verdict("True", "ACMEAccountRegistered", self._registered(acme), acme=status)
 
-    def _is_registered(self, issuer: AnyIssuer, acme: ACMEIssuer, key: rsa.RSAPrivateKey, uri: str) -> bool:
+    def _is_registered(self, issuer: AnyIssuer, acme: cm.ACMEIssuer, key: rsa.RSAPrivateKey, uri: str) -> bool:
         """Whether the registration can be skipped: host, email and key are those of the last successful one."""
         ready = condition(issuer.status.conditions, "Ready")
         registered = issuer.status.acme
@@ -177,19 +177,19 @@ class Issuers:
             and registered.last_private_key_hash == key_hash(key)
         )
 
-    def _registered(self, acme: ACMEIssuer) -> str:
+    def _registered(self, acme: cm.ACMEIssuer) -> str:
         message = "The ACME account was registered with the ACME server"
         endpoint = self.environment.directory(acme.server)
         return f"{message} ({endpoint.stand_in} in place of {acme.server})" if endpoint.stand_in else message
 
-    async def _tell_stand_in(self, issuer: AnyIssuer, acme: ACMEIssuer) -> None:
+    async def _tell_stand_in(self, issuer: AnyIssuer, acme: cm.ACMEIssuer) -> None:
         endpoint = self.environment.directory(acme.server)
         if not endpoint.stand_in:
             return
         message = f"{acme.server} is not contacted: {endpoint.stand_in} at {endpoint.url} answers in its place"
         await self._event(issuer, "Normal", "ServedLocally", message)
 
-    async def _account_key(self, namespace: str, acme: ACMEIssuer) -> object:
+    async def _account_key(self, namespace: str, acme: cm.ACMEIssuer) -> object:
         """The key in the Secret, which is created if it does not exist. Raises `SecretProblem`, `UnreadableKey`."""
         reference = acme.private_key_secret_ref
         field = reference.key or DEFAULT_KEY
@@ -224,7 +224,7 @@ class Issuers:
             raise SecretProblem(f'namespace "{namespace}" not found') from None
         return key
 
-    async def _external_account(self, namespace: str, acme: ACMEIssuer) -> tuple[str, str] | None:
+    async def _external_account(self, namespace: str, acme: cm.ACMEIssuer) -> tuple[str, str] | None:
         """Key ID and HMAC key. The Secret contains base64url without padding. Raises `SecretProblem`."""
         binding = acme.external_account_binding
         if binding is None:

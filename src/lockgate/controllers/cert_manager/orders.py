@@ -20,16 +20,7 @@ from lockgate.controllers.cert_manager.accounts import AccountProblem, Accounts
 from lockgate.controllers.cert_manager.acme_client import AcmeClient, AcmeError, AuthorizationAnswer, OrderAnswer
 from lockgate.controllers.cert_manager.environment import CLUSTER_ISSUER, Environment
 from lockgate.controllers.cert_manager.secrets import SecretProblem
-from lockgate.resources.kinds import (
-    ACMEAuthorization,
-    ACMEIssuer,
-    Challenge,
-    ClusterIssuer,
-    Issuer,
-    IssuerReference,
-    Order,
-    Solver,
-)
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import AlreadyExists, NotFound
@@ -51,7 +42,7 @@ class Orders:
 
     async def reconcile(self, key: ObjectKey) -> None:
         try:
-            order = await self.environment.kubernetes.get(Order, key.name, key.namespace)
+            order = await self.environment.kubernetes.get(cm.Order, key.name, key.namespace)
         except NotFound:
             return
         if order.metadata.deletion_timestamp:
@@ -76,7 +67,7 @@ class Orders:
 
     # --- the order at the CA -------------------------------------------------------------------------------------
 
-    async def _create(self, order: Order, client: AcmeClient, acme: ACMEIssuer) -> Order:
+    async def _create(self, order: cm.Order, client: AcmeClient, acme: cm.ACMEIssuer) -> cm.Order:
         names = list(order.spec.dns_names)
         if order.spec.common_name and order.spec.common_name not in (*names, *order.spec.ip_addresses):
             names.append(order.spec.common_name)
@@ -101,10 +92,14 @@ class Orders:
                 "authorizations": [{"url": url} for url in answer.authorizations],
             },
         )
-        return Order.model_validate(written)
+        return cm.Order.model_validate(written)
 
     async def _advance(
-        self, order: Order, client: AcmeClient, issuer: Issuer | ClusterIssuer, acme: ACMEIssuer
+        self,
+        order: cm.Order,
+        client: AcmeClient,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        acme: cm.ACMEIssuer,
     ) -> None:
         if any(not each.challenges for each in order.status.authorizations):
             order = await self._fetch_authorizations(order, client)
@@ -126,22 +121,22 @@ class Orders:
         elif state == "valid":
             await self._store(order, client, acme, await self._ask(order, client))
 
-    async def _ask(self, order: Order, client: AcmeClient) -> OrderAnswer:
+    async def _ask(self, order: cm.Order, client: AcmeClient) -> OrderAnswer:
         try:
             return await client.order(order.status.url)
         except AcmeError as error:
             raise _final(error, "Failed to retrieve Order resource") from None
 
-    async def _fetch_authorizations(self, order: Order, client: AcmeClient) -> Order:
+    async def _fetch_authorizations(self, order: cm.Order, client: AcmeClient) -> cm.Order:
         fetched = []
         for each in order.status.authorizations:
             try:
                 fetched.append(_document(await client.authorization(each.url)))
             except AcmeError as error:
                 raise _final(error, "Failed to fetch authorization") from None
-        return Order.model_validate(await self._patch(order, {"authorizations": fetched}))
+        return cm.Order.model_validate(await self._patch(order, {"authorizations": fetched}))
 
-    async def _finalize(self, order: Order, client: AcmeClient, acme: ACMEIssuer) -> None:
+    async def _finalize(self, order: cm.Order, client: AcmeClient, acme: cm.ACMEIssuer) -> None:
         csr = x509.load_pem_x509_csr(base64.b64decode(order.spec.request)).public_bytes(Encoding.DER)
         try:
             answer = await client.finalize(order.status.url, order.status.finalize_url, csr)
@@ -161,7 +156,7 @@ class Orders:
             answer = await self._ask(order, client)
         await self._store(order, client, acme, answer)
 
-    async def _store(self, order: Order, client: AcmeClient, acme: ACMEIssuer, answer: OrderAnswer) -> None:
+    async def _store(self, order: cm.Order, client: AcmeClient, acme: cm.ACMEIssuer, answer: OrderAnswer) -> None:
         if answer.status != "valid" or not answer.certificate:
             await self._record(order, answer)
             return
@@ -173,7 +168,7 @@ class Orders:
         message = "Order completed successfully"
         await self.environment.event("orders", order, "Normal", "Complete", message)
 
-    async def _record(self, order: Order, answer: OrderAnswer) -> None:
+    async def _record(self, order: cm.Order, answer: OrderAnswer) -> None:
         patch: JsonObject = {"state": answer.status}
         if answer.status in ("invalid", "expired"):
             # The Challenge reports the error of its authorization.
@@ -182,7 +177,7 @@ class Orders:
 
     # --- challenges ----------------------------------------------------------------------------------------------
 
-    async def _challenges(self, order: Order, client: AcmeClient, acme: ACMEIssuer) -> list[Challenge] | None:
+    async def _challenges(self, order: cm.Order, client: AcmeClient, acme: cm.ACMEIssuer) -> list[cm.Challenge] | None:
         """The Challenge of each pending authorization; None if no solver matches one."""
         found = []
         for authorization in order.status.authorizations:
@@ -195,32 +190,32 @@ class Orders:
             found.append(await self._challenge(order, manifest))
         return found
 
-    async def _challenge(self, order: Order, manifest: JsonObject) -> Challenge:
+    async def _challenge(self, order: cm.Order, manifest: JsonObject) -> cm.Challenge:
         name = manifest["metadata"]["name"]
         try:
-            return await self.environment.kubernetes.get(Challenge, name, order.namespace)
+            return await self.environment.kubernetes.get(cm.Challenge, name, order.namespace)
         except NotFound:
             pass
         try:
             created = await self.environment.kubernetes.create(manifest)
         except AlreadyExists:
-            return await self.environment.kubernetes.get(Challenge, name, order.namespace)
+            return await self.environment.kubernetes.get(cm.Challenge, name, order.namespace)
         message = f'Created Challenge resource "{name}" for domain "{manifest["spec"]["dnsName"]}"'
         await self.environment.event("orders", order, "Normal", "Created", message)
-        return Challenge.model_validate(created)
+        return cm.Challenge.model_validate(created)
 
-    async def _clean_up(self, order: Order) -> None:
-        for challenge in await self.environment.kubernetes.list(Challenge, order.namespace):
+    async def _clean_up(self, order: cm.Order) -> None:
+        for challenge in await self.environment.kubernetes.list(cm.Challenge, order.namespace):
             owned = any(owner.uid == order.metadata.uid for owner in challenge.metadata.owner_references)
             # A failed challenge stays, and reports why.
             if owned and order.status.state == "valid" and not challenge.metadata.deletion_timestamp:
                 try:
-                    await self.environment.kubernetes.delete(Challenge, challenge.name, challenge.namespace)
+                    await self.environment.kubernetes.delete(cm.Challenge, challenge.name, challenge.namespace)
                 except NotFound:
                     continue
 
-    async def _patch(self, order: Order, patch: JsonObject) -> JsonObject:
-        return await self.environment.kubernetes.patch_status(Order, order.name, order.namespace, patch)
+    async def _patch(self, order: cm.Order, patch: JsonObject) -> JsonObject:
+        return await self.environment.kubernetes.patch_status(cm.Order, order.name, order.namespace, patch)
 
 
 class _Errored(Exception):
@@ -232,15 +227,15 @@ def _final(error: AcmeError, what: str) -> Exception:
 
 
 async def find_issuer(
-    environment: Environment, reference: IssuerReference, namespace: str
-) -> tuple[Issuer | ClusterIssuer, ACMEIssuer]:
+    environment: Environment, reference: cm.IssuerReference, namespace: str
+) -> tuple[cm.Issuer | cm.ClusterIssuer, cm.ACMEIssuer]:
     """A ready ACME issuer. Raises `IssuerUnavailable`."""
-    issuer: Issuer | ClusterIssuer
+    issuer: cm.Issuer | cm.ClusterIssuer
     try:
         if reference.kind == CLUSTER_ISSUER:
-            issuer = await environment.kubernetes.get(ClusterIssuer, reference.name)
+            issuer = await environment.kubernetes.get(cm.ClusterIssuer, reference.name)
         else:
-            issuer = await environment.kubernetes.get(Issuer, reference.name, namespace)
+            issuer = await environment.kubernetes.get(cm.Issuer, reference.name, namespace)
     except NotFound:
         raise IssuerUnavailable(f'{reference.kind} "{reference.name}" not found') from None
     if issuer.spec.acme is None:
@@ -252,7 +247,10 @@ async def find_issuer(
 
 
 def _challenge_manifest(
-    order: Order, authorization: ACMEAuthorization, client: AcmeClient, acme: ACMEIssuer
+    order: cm.Order,
+    authorization: cm.ACMEAuthorization,
+    client: AcmeClient,
+    acme: cm.ACMEIssuer,
 ) -> JsonObject | None:
     offered: Mapping[str, tuple[str, str]] = {each.type: (each.url, each.token) for each in authorization.challenges}
     wildcard = bool(authorization.wildcard)
@@ -281,7 +279,7 @@ def _challenge_manifest(
         "issuerRef": {"name": reference.name, "kind": reference.kind, "group": reference.group},
     }
     return {
-        "apiVersion": Challenge.KIND.api_version,
+        "apiVersion": cm.Challenge.KIND.api_version,
         "kind": "Challenge",
         "metadata": {
             "name": challenge_name(order.name, spec),
@@ -290,7 +288,7 @@ def _challenge_manifest(
             "finalizers": [FINALIZER],
             "ownerReferences": [
                 {
-                    "apiVersion": Order.KIND.api_version,
+                    "apiVersion": cm.Order.KIND.api_version,
                     "kind": "Order",
                     "name": order.name,
                     "uid": order.metadata.uid,
@@ -303,7 +301,7 @@ def _challenge_manifest(
     }
 
 
-def _solver_document(solver: Solver) -> JsonObject:
+def _solver_document(solver: cm.Solver) -> JsonObject:
     return solver.model_dump(by_alias=True, exclude_defaults=True)
 
 

@@ -26,16 +26,7 @@ from lockgate.certificates.request import (
 from lockgate.certificates.times import parse_duration, write_time
 from lockgate.controllers.cert_manager import secrets
 from lockgate.controllers.cert_manager.environment import CLUSTER_ISSUER, Environment
-from lockgate.resources.kinds import (
-    ACMEIssuer,
-    CAIssuer,
-    CertificateRequest,
-    ClusterIssuer,
-    Issuer,
-    Order,
-    OrderSpec,
-    SelfSignedIssuer,
-)
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import AlreadyExists, NotFound
@@ -50,7 +41,7 @@ class Requests:
 
     async def reconcile(self, key: ObjectKey) -> None:
         try:
-            request = await self.environment.kubernetes.get(CertificateRequest, key.name, key.namespace)
+            request = await self.environment.kubernetes.get(cm.CertificateRequest, key.name, key.namespace)
         except NotFound:
             return
         if request.metadata.deletion_timestamp or request.spec.issuer_ref.group not in ("", "cert-manager.io"):
@@ -69,7 +60,7 @@ class Requests:
         if issuer is not None:
             await self._sign(request, issuer)
 
-    async def _approve(self, request: CertificateRequest) -> None:
+    async def _approve(self, request: cm.CertificateRequest) -> None:
         # In cert-manager, each issuer's controller usually sees the request before the approver, and reports it.
         for kind in ("acme", "ca", "selfsigned"):
             message = "Not signing CertificateRequest until it is Approved"
@@ -81,16 +72,16 @@ class Requests:
         await self._patch(request, {"conditions": conditions})
         await self._event("approver", request, "Normal", "cert-manager.io", message)
 
-    async def _issuer(self, request: CertificateRequest) -> Issuer | ClusterIssuer | None:
+    async def _issuer(self, request: cm.CertificateRequest) -> cm.Issuer | cm.ClusterIssuer | None:
         """The issuer if it is ready; otherwise reports that it is not, and waits for a change."""
         reference = request.spec.issuer_ref
         kubernetes = self.environment.kubernetes
-        issuer: Issuer | ClusterIssuer
+        issuer: cm.Issuer | cm.ClusterIssuer
         try:
             if reference.kind == CLUSTER_ISSUER:
-                issuer = await kubernetes.get(ClusterIssuer, reference.name)
+                issuer = await kubernetes.get(cm.ClusterIssuer, reference.name)
             else:
-                issuer = await kubernetes.get(Issuer, reference.name, request.namespace)
+                issuer = await kubernetes.get(cm.Issuer, reference.name, request.namespace)
         except NotFound:
             plural = "clusterissuer" if reference.kind == CLUSTER_ISSUER else "issuer"
             await self._pending(
@@ -107,7 +98,7 @@ class Requests:
             return None
         return issuer
 
-    async def _sign(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer) -> None:
+    async def _sign(self, request: cm.CertificateRequest, issuer: cm.Issuer | cm.ClusterIssuer) -> None:
         if issuer.spec.acme is not None:
             await self._sign_acme(request, issuer, issuer.spec.acme)
         elif issuer.spec.ca is not None:
@@ -117,7 +108,12 @@ class Requests:
 
     # --- acme ----------------------------------------------------------------------------------------------------
 
-    async def _sign_acme(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, acme: ACMEIssuer) -> None:
+    async def _sign_acme(
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        acme: cm.ACMEIssuer,
+    ) -> None:
         try:
             csr = load_request(request)
         except ValueError as error:
@@ -140,7 +136,7 @@ class Requests:
         manifest = _order_manifest(request, acme, names, common_name)
         name = manifest["metadata"]["name"]
         try:
-            order = await self.environment.kubernetes.get(Order, name, request.namespace)
+            order = await self.environment.kubernetes.get(cm.Order, name, request.namespace)
         except NotFound:
             try:
                 await self.environment.kubernetes.create(manifest)
@@ -151,7 +147,12 @@ class Requests:
             return
         await self._follow_order(request, issuer, order)
 
-    async def _follow_order(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, order: Order) -> None:
+    async def _follow_order(
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        order: cm.Order,
+    ) -> None:
         state = order.status.state
         if state in ("invalid", "expired", "errored"):
             message = (
@@ -169,13 +170,18 @@ class Requests:
         if not same_key(leaf.public_key(), load_request(request).public_key()):
             # The certificate in the order's status belongs to another key: delete the order, so that it is created
             # again.
-            await self.environment.kubernetes.delete(Order, order.name, order.namespace)
+            await self.environment.kubernetes.delete(cm.Order, order.name, order.namespace)
             return
         await self._issued(request, issuer, chain, b"")
 
     # --- ca, selfSigned ------------------------------------------------------------------------------------------
 
-    async def _sign_ca(self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, ca: CAIssuer) -> None:
+    async def _sign_ca(
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        ca: cm.CAIssuer,
+    ) -> None:
         namespace, name = self.environment.resource_namespace(issuer), ca.secret_name
         secret = await secrets.find(self.environment.kubernetes, namespace, name)
         if secret is None:
@@ -206,7 +212,10 @@ class Requests:
         await self._issued(request, issuer, chain.encode(), authority.root_pem.encode())
 
     async def _sign_self(
-        self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, itself: SelfSignedIssuer
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        itself: cm.SelfSignedIssuer,
     ) -> None:
         name = request.metadata.annotations.get(PRIVATE_KEY, "")
         if not name:
@@ -231,7 +240,7 @@ class Requests:
             return
         await self._issued(request, issuer, chain.encode(), chain.encode())
 
-    def _self_signed(self, request: CertificateRequest, key: PrivateKey, itself: SelfSignedIssuer) -> str:
+    def _self_signed(self, request: cm.CertificateRequest, key: PrivateKey, itself: cm.SelfSignedIssuer) -> str:
         if not same_key(load_request(request).public_key(), key.public_key()):
             raise ValueError("CSR not signed by referenced private key")
         start = self.environment.now()
@@ -247,7 +256,7 @@ class Requests:
 
     # --- conditions ----------------------------------------------------------------------------------------------
 
-    async def _pending(self, request: CertificateRequest, reason: str, message: str, *, component: str) -> None:
+    async def _pending(self, request: cm.CertificateRequest, reason: str, message: str, *, component: str) -> None:
         """`reason` is the event's; the condition's is always Pending. Reported once, not at every reconciliation."""
         ready = condition(request.status.conditions, "Ready")
         await self._write(request, "False", "Pending", message)
@@ -257,13 +266,21 @@ class Requests:
             await self._event(component, request, "Normal", reason, message)
 
     async def _failed(
-        self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, reason: str, message: str
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        reason: str,
+        message: str,
     ) -> None:
         await self._write(request, "False", "Failed", message, {"failureTime": self._time()})
         await self._event(_component(issuer), request, "Warning", reason, message)
 
     async def _issued(
-        self, request: CertificateRequest, issuer: Issuer | ClusterIssuer, chain: bytes, ca: bytes
+        self,
+        request: cm.CertificateRequest,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        chain: bytes,
+        ca: bytes,
     ) -> None:
         patch = {"certificate": base64.b64encode(chain).decode()}
         if ca:
@@ -273,17 +290,24 @@ class Requests:
         await self._event(_component(issuer), request, "Normal", "CertificateIssued", message)
 
     async def _write(
-        self, request: CertificateRequest, status: str, reason: str, message: str, more: JsonObject | None = None
+        self,
+        request: cm.CertificateRequest,
+        status: str,
+        reason: str,
+        message: str,
+        more: JsonObject | None = None,
     ) -> None:
         conditions = with_condition(
             request.status.conditions, "Ready", status, reason, message, now=self.environment.now()
         )
         await self._patch(request, {"conditions": conditions, **(more or {})})
 
-    async def _patch(self, request: CertificateRequest, patch: JsonObject) -> None:
-        await self.environment.kubernetes.patch_status(CertificateRequest, request.name, request.namespace, patch)
+    async def _patch(self, request: cm.CertificateRequest, patch: JsonObject) -> None:
+        await self.environment.kubernetes.patch_status(cm.CertificateRequest, request.name, request.namespace, patch)
 
-    async def _event(self, controller: str, request: CertificateRequest, type_: str, reason: str, message: str) -> None:
+    async def _event(
+        self, controller: str, request: cm.CertificateRequest, type_: str, reason: str, message: str
+    ) -> None:
         await self.environment.event(f"certificaterequests-{controller}", request, type_, reason, message)
 
     def _time(self) -> str:
@@ -291,7 +315,10 @@ class Requests:
 
 
 def _order_manifest(
-    request: CertificateRequest, acme: ACMEIssuer, names: dict[str, tuple[str, ...]], common_name: str
+    request: cm.CertificateRequest,
+    acme: cm.ACMEIssuer,
+    names: dict[str, tuple[str, ...]],
+    common_name: str,
 ) -> JsonObject:
     reference = request.spec.issuer_ref
     spec: JsonObject = {
@@ -307,10 +334,10 @@ def _order_manifest(
     }
     spec |= {name: value for name, value in options.items() if value}
     return {
-        "apiVersion": Order.KIND.api_version,
+        "apiVersion": cm.Order.KIND.api_version,
         "kind": "Order",
         "metadata": {
-            "name": order_name(request.name, OrderSpec.model_validate(spec)),
+            "name": order_name(request.name, cm.OrderSpec.model_validate(spec)),
             "namespace": request.namespace,
             "labels": dict(request.metadata.labels),
             "annotations": dict(request.metadata.annotations),
@@ -320,17 +347,17 @@ def _order_manifest(
     }
 
 
-def _component(issuer: Issuer | ClusterIssuer) -> str:
+def _component(issuer: cm.Issuer | cm.ClusterIssuer) -> str:
     if issuer.spec.acme is not None:
         return "issuer-acme"
     return "issuer-ca" if issuer.spec.ca is not None else "issuer-selfsigned"
 
 
-def _duration(request: CertificateRequest) -> timedelta:
+def _duration(request: cm.CertificateRequest) -> timedelta:
     return parse_duration(request.spec.duration) if request.spec.duration else DEFAULT_DURATION
 
 
-def _is(request: CertificateRequest, type_: str) -> bool:
+def _is(request: cm.CertificateRequest, type_: str) -> bool:
     found = condition(request.status.conditions, type_)
     return found is not None and found.status == "True"
 

@@ -13,7 +13,7 @@ from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.cert_manager.environment import Environment, Route53Access
 from lockgate.controllers.cert_manager.secrets import SecretProblem, read
 from lockgate.controllers.dns import DnsFailure
-from lockgate.resources.kinds import ClusterIssuer, Issuer, Route53, SecretKeyReference, ServiceAccountReference
+from lockgate.resources import cert_manager as cm
 from lockgate.resources.status import ApiError
 
 TTL = 10
@@ -36,13 +36,25 @@ class Route53Solver:
     environment: Environment
     _clients: dict[Route53Access, Aws] = field(default_factory=dict)
 
-    async def present(self, issuer: Issuer | ClusterIssuer, route53: Route53, fqdn: str, value: str) -> None:
+    async def present(
+        self,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        route53: cm.Route53,
+        fqdn: str,
+        value: str,
+    ) -> None:
         """Raises `SolverProblem`."""
         aws = await self._client(issuer, route53)
         zone = await self._zone(aws, route53, fqdn)
         await self._change(aws, zone, "UPSERT", fqdn, value)
 
-    async def clean_up(self, issuer: Issuer | ClusterIssuer, route53: Route53, fqdn: str, value: str) -> None:
+    async def clean_up(
+        self,
+        issuer: cm.Issuer | cm.ClusterIssuer,
+        route53: cm.Route53,
+        fqdn: str,
+        value: str,
+    ) -> None:
         """Succeeds if the record does not exist. Raises `SolverProblem`."""
         aws = await self._client(issuer, route53)
         zone = await self._zone(aws, route53, fqdn)
@@ -77,7 +89,7 @@ class Route53Solver:
             raise SolverProblem(message, f"{what}: {REDACTED}") from error
         # No wait for the change is needed: the self-check verifies that it is visible.
 
-    async def _zone(self, aws: Aws, route53: Route53, fqdn: str) -> str:
+    async def _zone(self, aws: Aws, route53: cm.Route53, fqdn: str) -> str:
         if route53.hosted_zone_id:
             return route53.hosted_zone_id
         what = "failed to determine Route 53 hosted zone ID"
@@ -108,7 +120,7 @@ class Route53Solver:
 
     # --- credentials ---------------------------------------------------------------------------------------------
 
-    async def _client(self, issuer: Issuer | ClusterIssuer, route53: Route53) -> Aws:
+    async def _client(self, issuer: cm.Issuer | cm.ClusterIssuer, route53: cm.Route53) -> Aws:
         access = await self._access(issuer, route53)
         client = self._of(access)
         if not route53.role:
@@ -135,7 +147,7 @@ class Route53Solver:
             self._clients[access] = self.environment.route53(access)
         return self._clients[access]
 
-    async def _access(self, issuer: Issuer | ClusterIssuer, route53: Route53) -> Route53Access:
+    async def _access(self, issuer: cm.Issuer | cm.ClusterIssuer, route53: cm.Route53) -> Route53Access:
         prefix = "error instantiating route53 challenge solver: unable to construct route53 provider: "
         if route53.auth is not None:
             if not route53.role:
@@ -152,7 +164,7 @@ class Route53Solver:
         if not key_id and not secret:
             ambient = (
                 self.environment.issuer_ambient_credentials
-                if isinstance(issuer, Issuer)
+                if isinstance(issuer, cm.Issuer)
                 else self.environment.cluster_issuer_ambient_credentials
             )
             if not ambient:
@@ -162,7 +174,7 @@ class Route53Solver:
             raise SolverProblem(f"{prefix}only one of access and secret key was provided")
         return Route53Access(route53.region, key_id, secret)
 
-    async def _token(self, namespace: str, reference: ServiceAccountReference) -> str:
+    async def _token(self, namespace: str, reference: cm.ServiceAccountReference) -> str:
         audiences = (*reference.audiences, "sts.amazonaws.com")
         try:
             return await self.environment.kubernetes.create_token(reference.name, namespace, audiences, TOKEN_SECONDS)
@@ -172,7 +184,7 @@ class Route53Solver:
                 f"{namespace}/{reference.name}: {error.message}"
             ) from None
 
-    async def _secret(self, namespace: str, reference: SecretKeyReference, what: str) -> str:
+    async def _secret(self, namespace: str, reference: cm.SecretKeyReference, what: str) -> str:
         try:
             value = await read(self.environment.kubernetes, namespace, reference.name, reference.key)
         except SecretProblem as problem:

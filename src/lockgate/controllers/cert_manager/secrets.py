@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockgate.controllers.kubernetes import Kubernetes
-from lockgate.resources.kinds import Secret
+from lockgate.resources import core
 from lockgate.resources.status import NotFound
 
 
@@ -11,9 +11,9 @@ class SecretProblem(Exception):
     """A Secret or key does not exist. The message names both, never a value."""
 
 
-async def find(kubernetes: Kubernetes, namespace: str, name: str) -> Secret | None:
+async def find(kubernetes: Kubernetes, namespace: str, name: str) -> core.Secret | None:
     try:
-        return await kubernetes.get(Secret, name, namespace)
+        return await kubernetes.get(core.Secret, name, namespace)
     except NotFound:
         return None
 

@@ -13,7 +13,7 @@ from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue, follow
 from lockgate.dns.plan import Change, plan
 from lockgate.edge.endpoints import Objects, endpoints
-from lockgate.resources.kinds import Gateway, Ingress, Service, VirtualService
+from lockgate.resources import core, istio, networking
 from lockgate.resources.model import Resource
 
 log = logging.getLogger("lockgate.controllers.external_dns")
@@ -37,10 +37,10 @@ class ExternalDns:
         """Runs until cancelled."""
         self._queue.add(_ALL)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._kubernetes, Ingress, self._changed))
-            group.create_task(follow(self._kubernetes, Gateway, self._changed))
-            group.create_task(follow(self._kubernetes, VirtualService, self._changed))
-            group.create_task(follow(self._kubernetes, Service, self._changed))
+            group.create_task(follow(self._kubernetes, networking.Ingress, self._changed))
+            group.create_task(follow(self._kubernetes, istio.Gateway, self._changed))
+            group.create_task(follow(self._kubernetes, istio.VirtualService, self._changed))
+            group.create_task(follow(self._kubernetes, core.Service, self._changed))
             group.create_task(self._queue.run(self._reconcile, name="external-dns"))
 
     def _changed(self, _: Resource) -> None:
@@ -59,10 +59,10 @@ class ExternalDns:
     async def _synchronise(self) -> None:
         # Listed, not taken from the watches: an incomplete cache would delete records.
         objects = Objects(
-            await self._kubernetes.list(Ingress),
-            await self._kubernetes.list(Gateway),
-            await self._kubernetes.list(VirtualService),
-            await self._kubernetes.list(Service),
+            await self._kubernetes.list(networking.Ingress),
+            await self._kubernetes.list(istio.Gateway),
+            await self._kubernetes.list(istio.VirtualService),
+            await self._kubernetes.list(core.Service),
         )
         wanted, zones = await asyncio.to_thread(endpoints, objects), await read_zones(self._aws)
         decided = await asyncio.to_thread(plan, wanted, zones, self._owner)

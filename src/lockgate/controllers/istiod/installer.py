@@ -9,7 +9,7 @@ from lockgate.controllers.cache import Cache
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.gateway.install import MANAGER, OWNER_LABEL, InstalledGateway, install
 from lockgate.gateway.mesh import Mesh
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
@@ -36,11 +36,11 @@ class Installer:
     def mesh(self) -> Mesh:
         """The oldest operator's settings, because a cluster has one mesh."""
         operators = sorted(
-            self._cache.all(kinds.IstioOperator), key=lambda one: (one.metadata.creation_timestamp, one.name)
+            self._cache.all(istio.IstioOperator), key=lambda one: (one.metadata.creation_timestamp, one.name)
         )
         return self._memo.made(install, operators[0]).mesh if operators else self._default
 
-    def installed(self, pod: kinds.Pod) -> InstalledGateway | None:
+    def installed(self, pod: core.Pod) -> InstalledGateway | None:
         """The gateway that a Pod runs, if an operator installed it."""
         for gateway in self._gateways():
             metadata, selector = gateway.service["metadata"], gateway.service["spec"]["selector"]
@@ -77,17 +77,17 @@ class Installer:
         }
         for manifest in wanted.values():
             await self._apply(manifest)
-        for service in self._cache.all(kinds.Service):
+        for service in self._cache.all(core.Service):
             key = (service.namespace, service.name)
             if OWNER_LABEL in service.metadata.labels and key not in wanted:
                 try:
-                    await self._kubernetes.delete(kinds.Service, service.name, service.namespace)
+                    await self._kubernetes.delete(core.Service, service.name, service.namespace)
                 except NotFound:
                     log.debug("Service %s/%s is gone already", *key)
 
     def _gateways(self) -> list[InstalledGateway]:
         return [
             gateway
-            for operator in self._cache.all(kinds.IstioOperator)
+            for operator in self._cache.all(istio.IstioOperator)
             for gateway in self._memo.made(install, operator).gateways
         ]

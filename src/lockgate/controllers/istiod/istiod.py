@@ -16,7 +16,7 @@ from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.workload import Workload
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Locate, Severity
 from lockgate.resources.model import Resource
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("lockgate.istiod")
 
 _WATCHED: tuple[type[Resource], ...] = (
-    kinds.IstioOperator,
-    kinds.Gateway,
-    kinds.VirtualService,
-    kinds.DestinationRule,
-    kinds.ServiceEntry,
-    kinds.Service,
-    kinds.EndpointSlice,
-    kinds.Secret,
-    kinds.Pod,
+    istio.IstioOperator,
+    istio.Gateway,
+    istio.VirtualService,
+    istio.DestinationRule,
+    istio.ServiceEntry,
+    core.Service,
+    core.EndpointSlice,
+    core.Secret,
+    core.Pod,
 )
 _LONGEST_REST = 2.0  # s
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
@@ -90,7 +90,7 @@ class Istiod:
         return not self._building and not self._wake.is_set()
 
     def _note(self, kind: type[Resource]) -> None:
-        if kind is kinds.IstioOperator:
+        if kind is istio.IstioOperator:
             self._installer.wake()
         self._wake.set()
 
@@ -110,8 +110,8 @@ class Istiod:
     async def _build_all(self) -> None:
         """On a thread, so that the edge keeps serving: ten thousand routes take half a second."""
         objects, mesh = self._cache.now(), self._installer.mesh
-        nodes: dict[str, kinds.Pod] = {}
-        for pod in objects.all(kinds.Pod):
+        nodes: dict[str, core.Pod] = {}
+        for pod in objects.all(core.Pod):
             node = pod.metadata.annotations.get(NODE_ID, "")
             if node and pod.metadata.labels.get(PROXY_LABEL) == "istio" and not pod.metadata.deletion_timestamp:
                 nodes[node] = pod

@@ -11,7 +11,7 @@ from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.workload import Workload, workload
-from lockgate.resources import kinds
+from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
@@ -25,14 +25,14 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 def sources(objects: Objects) -> Sources:
     return Sources(
-        gateways=objects.all(kinds.Gateway),
-        virtual_services=objects.all(kinds.VirtualService),
-        destination_rules=objects.all(kinds.DestinationRule),
-        service_entries=objects.all(kinds.ServiceEntry),
-        services=objects.all(kinds.Service),
-        endpoint_slices=objects.all(kinds.EndpointSlice),
-        pods=objects.all(kinds.Pod),
-        secrets={(secret.namespace, secret.name) for secret in objects.all(kinds.Secret)},
+        gateways=objects.all(istio.Gateway),
+        virtual_services=objects.all(istio.VirtualService),
+        destination_rules=objects.all(istio.DestinationRule),
+        service_entries=objects.all(istio.ServiceEntry),
+        services=objects.all(core.Service),
+        endpoint_slices=objects.all(core.EndpointSlice),
+        pods=objects.all(core.Pod),
+        secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
     )
 
 
@@ -50,7 +50,7 @@ class Proxy:
         self.snapshot: Snapshot = EMPTY
         self.faults: tuple[Fault, ...] = ()
 
-    def build(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None, mesh: Mesh) -> bool:
+    def build(self, objects: Objects, pod: core.Pod, installed: InstalledGateway | None, mesh: Mesh) -> bool:
         """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs."""
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
@@ -73,22 +73,22 @@ class Proxy:
         self.faults = (*built.faults, *broken)
         return changed
 
-    def _workload_of(self, objects: Objects, pod: kinds.Pod, installed: InstalledGateway | None) -> Workload:
+    def _workload_of(self, objects: Objects, pod: core.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value as long as the Pod and its Services are unchanged, because much is cached by its identity."""
-        made = workload(pod, objects.all(kinds.Service), installed)
+        made = workload(pod, objects.all(core.Service), installed)
         same = (made.name, made.labels, made.annotations, made.ports, made.unprivileged, made.secret_volumes)
         if self.workload is None or self._same != same:
             self._same = same
             self.workload = made
         return self.workload
 
-    def _binds(self, objects: Objects, pod: kinds.Pod) -> dict[int, tuple[str, int]]:
+    def _binds(self, objects: Objects, pod: core.Pod) -> dict[int, tuple[str, int]]:
         """The addresses of the workload's ports on this machine, from its Services' EndpointSlices by port name."""
         targets: dict[tuple[str, str], int] = {}
-        for port in workload(pod, objects.all(kinds.Service)).ports:
+        for port in workload(pod, objects.all(core.Service)).ports:
             targets.setdefault((port.service, port.name), port.target)
         binds: dict[int, tuple[str, int]] = {}
-        for one in objects.all(kinds.EndpointSlice):
+        for one in objects.all(core.EndpointSlice):
             service = f"{one.namespace}/{one.metadata.labels.get(SERVICE_NAME, '')}"
             address = next((endpoint.addresses[0] for endpoint in one.endpoints if endpoint.addresses), None)
             for local in one.ports:
@@ -103,7 +103,7 @@ class Proxy:
         broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
         for name, candidates in sorted(gateway.credentials.items()):
-            found = (objects.get(kinds.Secret, gateway.namespace, one) for one in candidates)
+            found = (objects.get(core.Secret, gateway.namespace, one) for one in candidates)
             secret = next((one for one in found if one is not None), None)
             if secret is None:
                 continue
@@ -121,7 +121,7 @@ class Proxy:
         return tuple(broken)
 
 
-def _material(name: str, secret: kinds.Secret) -> Credential | ValueError:
+def _material(name: str, secret: core.Secret) -> Credential | ValueError:
     try:
         return credential(secret.decoded, name)
     except ValueError as error:

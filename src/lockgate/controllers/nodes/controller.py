@@ -29,7 +29,7 @@ from lockgate.edge.workloads import (
     slice_manifest,
     target_port,
 )
-from lockgate.resources.kinds import EndpointSlice, Gateway, Ingress, Node, Pod, Service
+from lockgate.resources import core, istio, networking
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
@@ -69,16 +69,16 @@ class Nodes:
         self._silence = silence
         self._backends = backends
         self._free_port = free_port
-        self._services = Mirror(Service, self._service_changed)
-        self._gateways = Mirror(Gateway, self._gateway_changed)
-        self._slices = Mirror(EndpointSlice, self._slice_changed)
-        self._ingresses = Mirror(Ingress, self._ingress_changed)
+        self._services = Mirror(core.Service, self._service_changed)
+        self._gateways = Mirror(istio.Gateway, self._gateway_changed)
+        self._slices = Mirror(core.EndpointSlice, self._slice_changed)
+        self._ingresses = Mirror(networking.Ingress, self._ingress_changed)
         self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Services by the Ingress that references them
         self._fronted: Counter[ServiceKey] = Counter()  # the number of Ingresses that reference each Service
         self._addresses: dict[ServiceKey, str] = {}
         self._pod_ports: dict[tuple[str, str, int], int] = {}
-        self._slices_of: dict[ServiceKey, dict[str, EndpointSlice]] = {}
-        self._candidates: dict[ServiceKey, Service] = {}  # for a gateway's
+        self._slices_of: dict[ServiceKey, dict[str, core.EndpointSlice]] = {}
+        self._candidates: dict[ServiceKey, core.Service] = {}  # for a gateway's
         self._workloads: tuple[GatewayWorkload, ...] = ()
         self._tables: dict[ServiceKey, PortTable] = {}
         self._changed: set[ServiceKey] = set()  # Services whose table may have changed
@@ -115,7 +115,7 @@ class Nodes:
 
     # --- observe -------------------------------------------------------------------------------------------------
 
-    def _service_changed(self, earlier: Service | None, current: Service | None) -> None:
+    def _service_changed(self, earlier: core.Service | None, current: core.Service | None) -> None:
         key = _key(current or earlier)
         before = self._candidates.pop(key, None)
         if current is not None and is_candidate(current, self._gateways.objects.values()):
@@ -125,14 +125,14 @@ class Nodes:
         self._table_changed(key)
         self._queue.add(key)
 
-    def _gateway_changed(self, _before: Gateway | None, _after: Gateway | None) -> None:
+    def _gateway_changed(self, _before: istio.Gateway | None, _after: istio.Gateway | None) -> None:
         gateways = self._gateways.objects.values()
         self._candidates = {
             key: service for key, service in self._services.objects.items() if is_candidate(service, gateways)
         }
         self._find_workloads()
 
-    def _ingress_changed(self, earlier: Ingress | None, current: Ingress | None) -> None:
+    def _ingress_changed(self, earlier: networking.Ingress | None, current: networking.Ingress | None) -> None:
         key = _key(current or earlier)
         before = self._leading.pop(key, frozenset())
         now = led_to([current]) if current is not None else frozenset()
@@ -144,7 +144,7 @@ class Nodes:
                 del self._fronted[service]
             self._queue.add(service)
 
-    def _slice_changed(self, before: EndpointSlice | None, current: EndpointSlice | None) -> None:
+    def _slice_changed(self, before: core.EndpointSlice | None, current: core.EndpointSlice | None) -> None:
         slice_ = current or before
         assert slice_ is not None
         name = slice_.metadata.labels.get("kubernetes.io/service-name")
@@ -232,7 +232,7 @@ class Nodes:
         info = {"kubeletVersion": f"lockgate-{__version__}", "operatingSystem": platform.system().lower()}
         info["architecture"] = platform.machine()
         status = {"conditions": [ready], "addresses": addresses, "nodeInfo": info}
-        await self._kubernetes.patch_status(Node, machine.node, "", status)
+        await self._kubernetes.patch_status(core.Node, machine.node, "", status)
 
     async def _reconcile(self, key: ServiceKey) -> None:
         if key == _PODS:
@@ -252,9 +252,9 @@ class Nodes:
         for manifest in wanted:
             await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
         for name in [slice_.name for slice_ in self._of(service, ours=True) if slice_.name not in kept]:
-            await self._delete(EndpointSlice, name, service.namespace)
+            await self._delete(core.EndpointSlice, name, service.namespace)
 
-    async def _gateway(self, service: Service, workload: GatewayWorkload) -> list[JsonObject]:
+    async def _gateway(self, service: core.Service, workload: GatewayWorkload) -> list[JsonObject]:
         """The Pod, and the local ports that its Envoy uses for the ports that Istio names."""
         if service.name == workload.name:  # others that select the Pod do not own it
             await self._run_pod(workload, service)
@@ -270,7 +270,7 @@ class Nodes:
             ports[port.name or ""] = self._pod_ports[slot]
         return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
 
-    async def _expose(self, service: Service) -> None:
+    async def _expose(self, service: core.Service) -> None:
         """Writes the address of a gateway's Service into its status, as a load balancer controller does."""
         key = (service.namespace, service.name)
         before = self._addresses.get(key)
@@ -285,13 +285,13 @@ class Nodes:
         else:
             return
         status = {"loadBalancer": {"ingress": entries}}
-        await self._kubernetes.patch_status(Service, service.name, service.namespace, status)
+        await self._kubernetes.patch_status(core.Service, service.name, service.namespace, status)
 
     def _next_address(self) -> str:
         taken = set(self._addresses.values())
         return next(found for found in map(address, count()) if found not in taken)
 
-    async def _run_pod(self, workload: GatewayWorkload, service: Service) -> None:
+    async def _run_pod(self, workload: GatewayWorkload, service: core.Service) -> None:
         metadata = {
             "name": workload.pod,
             "namespace": workload.namespace,
@@ -302,7 +302,7 @@ class Nodes:
         spec = {"nodeName": self._machine.node, "containers": [{"name": "istio-proxy", "image": "envoy"}]}
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
-        if (await self._kubernetes.get(Pod, workload.pod, workload.namespace)).status.phase == "Running":
+        if (await self._kubernetes.get(core.Pod, workload.pod, workload.namespace)).status.phase == "Running":
             return
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = {
@@ -316,15 +316,15 @@ class Nodes:
                 {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
             ],
         }
-        await self._kubernetes.patch_status(Pod, workload.pod, workload.namespace, status)
+        await self._kubernetes.patch_status(core.Pod, workload.pod, workload.namespace, status)
 
     async def _stop_pods(self) -> None:
         running = {(workload.namespace, workload.pod) for workload in self._workloads}
-        for pod in await self._kubernetes.list(Pod, labels={PROXY_LABEL: "istio"}):
+        for pod in await self._kubernetes.list(core.Pod, labels={PROXY_LABEL: "istio"}):
             if (pod.namespace, pod.name) not in running:
-                await self._delete(Pod, pod.name, pod.namespace)
+                await self._delete(core.Pod, pod.name, pod.namespace)
 
-    async def _applications(self, service: Service) -> list[JsonObject]:
+    async def _applications(self, service: core.Service) -> list[JsonObject]:
         """Endpoints of the user's programs, and the echo for ports without one."""
         if service.spec.type == "ExternalName" or self._of(service, ours=False):
             return []
@@ -347,7 +347,7 @@ class Nodes:
             slices.append(slice_manifest(service, "echo", address, echoed))
         return slices
 
-    def _of(self, service: Service, *, ours: bool) -> list[EndpointSlice]:
+    def _of(self, service: core.Service, *, ours: bool) -> list[core.EndpointSlice]:
         slices = self._slices_of.get((service.namespace, service.name), {}).values()
         return [each for each in slices if (each.metadata.labels.get(MANAGED_BY) == MANAGER) is ours]
 

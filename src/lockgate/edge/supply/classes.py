@@ -9,7 +9,7 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Object
 from lockgate.ingress import auto_mode
 from lockgate.ingress.group import CONTROLLER, CONTROLLERS
-from lockgate.resources.kinds import AutoIngressClassParams, Ingress, IngressClass, IngressClassParams
+from lockgate.resources import eks, elbv2, networking
 from lockgate.resources.model import JsonObject
 
 ALB: Final = "alb"
@@ -31,9 +31,9 @@ _OTHERS: Final = {
 
 def ingress_classes(objects: Objects) -> Iterator[Object]:
     """Classes with any other name are not supplied: the controller's webhook refuses the Ingress."""
-    there = {each.name for each in objects.all(IngressClass)}
-    users: dict[str, Ingress] = {}
-    for ingress in objects.all(Ingress):
+    there = {each.name for each in objects.all(networking.IngressClass)}
+    users: dict[str, networking.Ingress] = {}
+    for ingress in objects.all(networking.Ingress):
         if (name := ingress.spec.ingress_class_name) and name not in there:
             users.setdefault(name, ingress)
     for name, ingress in users.items():
@@ -47,10 +47,10 @@ def ingress_classes(objects: Objects) -> Iterator[Object]:
 
 def _alb(objects: Objects, named: str) -> Object:
     """The parameters with this name decide which controller the class belongs to."""
-    of_auto_mode = objects.get(AutoIngressClassParams, "", ALB) is not None
+    of_auto_mode = objects.get(eks.AutoIngressClassParams, "", ALB) is not None
     controller = auto_mode.CONTROLLER if of_auto_mode else CONTROLLER
     spec: JsonObject = {"controller": controller}
-    if of_auto_mode or objects.get(IngressClassParams, "", ALB) is not None:
+    if of_auto_mode or objects.get(elbv2.IngressClassParams, "", ALB) is not None:
         spec["parameters"] = {"apiGroup": CONTROLLERS[controller], "kind": "IngressClassParams", "name": ALB}
     whose = "for EKS Auto Mode" if of_auto_mode else "as the AWS Load Balancer Controller's chart creates it"
     return Object(_class(ALB, spec), f"IngressClass {ALB}: created {whose}, {named}")

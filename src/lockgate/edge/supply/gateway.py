@@ -12,7 +12,7 @@ from lockgate.edge.supply.gateway_secrets import credentials_of, made_secrets
 from lockgate.edge.supply.pieces import Object
 from lockgate.edge.supply.services import service
 from lockgate.edge.workloads import gateway_workloads
-from lockgate.resources.kinds import Gateway, Ingress, Service
+from lockgate.resources import core, istio, networking
 
 _NAME: Final = "istio-ingressgateway"
 _NAMESPACE: Final = "istio-system"
@@ -26,10 +26,10 @@ _TARGETS: Final = {80: 8080, 443: 8443}
 def gateway_services(objects: Objects) -> Iterator[Object]:
     """A Service for each set of labels that Gateways select. If there is a gateway already, a Gateway that selects
     another one is a mistake, which is reported instead."""
-    if gateway_workloads(objects.all(Service), objects.all(Gateway)):
+    if gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway)):
         return
-    missing: dict[tuple[tuple[str, str], ...], list[Gateway]] = {}
-    for gateway in objects.all(Gateway):
+    missing: dict[tuple[tuple[str, str], ...], list[istio.Gateway]] = {}
+    for gateway in objects.all(istio.Gateway):
         selector = gateway.spec.selector
         if _is_ingress(gateway):
             labels = {**_LABELS, **selector} if selector.items() <= _LABELS.items() else selector
@@ -39,19 +39,19 @@ def gateway_services(objects: Objects) -> Iterator[Object]:
         yield _service(objects, dict(selected), gateways, led)
 
 
-def _is_ingress(gateway: Gateway) -> bool:
+def _is_ingress(gateway: istio.Gateway) -> bool:
     """Egress and east-west traffic has other gateways."""
     text = " ".join(gateway.spec.selector.values())
     return "egress" not in text and "eastwest" not in text and bool(gateway.spec.servers)
 
 
-def _led_to(objects: Objects) -> Iterator[tuple[Name, Ingress]]:
+def _led_to(objects: Objects) -> Iterator[tuple[Name, networking.Ingress]]:
     """Missing Services that Ingresses reference, those with a gateway's name first."""
-    found = [pair for ingress in objects.all(Ingress) for pair in _missing_backends(objects, ingress)]
+    found = [pair for ingress in objects.all(networking.Ingress) for pair in _missing_backends(objects, ingress)]
     yield from sorted(found, key=lambda pair: not re.search("istio|ingress|gateway", pair[0][1]))
 
 
-def _missing_backends(objects: Objects, ingress: Ingress) -> Iterator[tuple[Name, Ingress]]:
+def _missing_backends(objects: Objects, ingress: networking.Ingress) -> Iterator[tuple[Name, networking.Ingress]]:
     actions = {
         path.backend.service.name
         for rule in ingress.spec.rules
@@ -59,12 +59,15 @@ def _missing_backends(objects: Objects, ingress: Ingress) -> Iterator[tuple[Name
         if path.backend.service and path.backend.service.port.name == "use-annotation"
     }
     for name in dict.fromkeys(backends(ingress)):
-        if name not in actions and objects.get(Service, ingress.namespace, name) is None:
+        if name not in actions and objects.get(core.Service, ingress.namespace, name) is None:
             yield (ingress.namespace, name), ingress
 
 
 def _service(
-    objects: Objects, labels: Mapping[str, str], gateways: Sequence[Gateway], led: list[tuple[Name, Ingress]]
+    objects: Objects,
+    labels: Mapping[str, str],
+    gateways: Sequence[istio.Gateway],
+    led: list[tuple[Name, networking.Ingress]],
 ) -> Object:
     first = gateways[0]
     ports = {name: (port, target) for name, port, target in _ports(gateways)}
@@ -88,7 +91,7 @@ def _service_name(labels: Mapping[str, str]) -> str:
     return f"istio-{name}" if name == "ingress" else name[:63] or _NAME
 
 
-def _ports(gateways: Iterable[Gateway]) -> Iterator[tuple[str, int, int]]:
+def _ports(gateways: Iterable[istio.Gateway]) -> Iterator[tuple[str, int, int]]:
     """Each number that the Gateways have. 8080 and 8443 are also the Pods' ports, to which 80 and 443 lead."""
     numbers = dict.fromkeys((80, 443, *(each.port.number for one in gateways for each in one.spec.servers)))
     yield _STATUS
@@ -97,7 +100,7 @@ def _ports(gateways: Iterable[Gateway]) -> Iterator[tuple[str, int, int]]:
         yield name, number, _TARGETS.get(number, number)
 
 
-def _namespace(objects: Objects, gateways: Sequence[Gateway], labels: Mapping[str, str]) -> str:
+def _namespace(objects: Objects, gateways: Sequence[istio.Gateway], labels: Mapping[str, str]) -> str:
     """The namespace of its servers' Secrets, because Istio reads them only from the gateway's namespace."""
     named = {name for gateway in gateways for server in gateway.spec.servers for name in credentials_of(server)}
     holding = {namespace for namespace, name in made_secrets(objects) if name in named}

@@ -12,7 +12,8 @@ from lockgate.edge.supply.pieces import KeyPair
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.credentials import FILE_PAIR, files, secret_names
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES
-from lockgate.resources.kinds import Certificate, Gateway, Ingress, Secret, Server, Service, VirtualService
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, istio, networking
 
 
 def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> tuple[KeyPair, ...]:
@@ -20,9 +21,9 @@ def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> t
     the gateway's is the user's mistake, and is reported."""
     made = set(made_secrets(objects))
     names = {name for _, name in made}
-    workloads = gateway_workloads(objects.all(Service), objects.all(Gateway))
+    workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
     found: dict[Name, KeyPair] = {}
-    for gateway in objects.all(Gateway):
+    for gateway in objects.all(istio.Gateway):
         spaces = [each.namespace for each in workloads if gateway.spec.selector.items() <= dict(each.labels).items()]
         for server in gateway.spec.servers:
             for name in credentials_of(server):
@@ -39,7 +40,7 @@ def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> t
     return tuple(found.values())
 
 
-def credentials_of(server: Server) -> tuple[str, ...]:
+def credentials_of(server: istio.Server) -> tuple[str, ...]:
     tls = server.tls
     if tls is None or tls.mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
         return ()
@@ -51,14 +52,14 @@ def credentials_of(server: Server) -> tuple[str, ...]:
 
 def made_secrets(objects: Objects) -> Iterator[Name]:
     """Secrets that exist, or that cert-manager or Reflector will create."""
-    for secret in objects.all(Secret):
+    for secret in objects.all(core.Secret):
         yield secret.namespace, secret.name
         yield from _reflected(secret.name, secret.metadata.annotations)
-    for certificate in objects.all(Certificate):
+    for certificate in objects.all(cm.Certificate):
         yield certificate.namespace, certificate.spec.secret_name
         if template := certificate.spec.secret_template:
             yield from _reflected(certificate.spec.secret_name, template.annotations)
-    for ingress in objects.all(Ingress):  # ingress-shim
+    for ingress in objects.all(networking.Ingress):  # ingress-shim
         if any(key in ingress.metadata.annotations for key in _ISSUERS):
             yield from ((ingress.namespace, tls.secret_name) for tls in ingress.spec.tls if tls.secret_name)
 
@@ -74,7 +75,7 @@ def _reflected(name: str, annotations: Mapping[str, str]) -> Iterator[Name]:
 
 
 def _names(
-    server: Server, gateway: Gateway, objects: Objects, hosts: Sequence[str], zones: Sequence[str]
+    server: istio.Server, gateway: istio.Gateway, objects: Objects, hosts: Sequence[str], zones: Sequence[str]
 ) -> tuple[str, ...]:
     """The names in the certificate: the server's hosts, or those of the routes that use it."""
     own = [host for host in (each.rpartition("/")[2] for each in server.hosts) if is_public(host)]
@@ -82,7 +83,7 @@ def _names(
         return tuple(dict.fromkeys(own))
     routed = [
         host
-        for each in objects.all(VirtualService)
+        for each in objects.all(istio.VirtualService)
         if any(name.rpartition("/")[2] == gateway.name for name in each.spec.gateways)
         for host in each.spec.hosts
         if is_public(host)

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from lockgate.edge.objects import Objects
-from lockgate.resources.kinds import Gateway, Ingress, VirtualService
+from lockgate.resources import istio, networking
 
 _SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "ne", "net", "or", "org"})
 
@@ -16,18 +16,18 @@ def hosts(objects: Objects) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_hosts(objects)))
 
 
-def hosts_of(ingress: Ingress) -> Iterator[str]:
+def hosts_of(ingress: networking.Ingress) -> Iterator[str]:
     yield from (rule.host for rule in ingress.spec.rules if is_public(rule.host))
     yield from (host for tls in ingress.spec.tls for host in tls.hosts if is_public(host))
 
 
 def _hosts(objects: Objects) -> Iterator[str]:
-    for virtual_service in objects.all(VirtualService):
+    for virtual_service in objects.all(istio.VirtualService):
         if any(gateway != "mesh" for gateway in virtual_service.spec.gateways):
             yield from filter(is_public, virtual_service.spec.hosts)
-    for ingress in objects.all(Ingress):
+    for ingress in objects.all(networking.Ingress):
         yield from hosts_of(ingress)
-    for gateway in objects.all(Gateway):
+    for gateway in objects.all(istio.Gateway):
         for server in gateway.spec.servers:
             yield from filter(is_public, (host.rpartition("/")[2] for host in server.hosts))
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import KeyPair, Object
-from lockgate.resources.kinds import ClusterIssuer, Deployment, IstioOperator, Namespace
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, istio, workloads
 
 DEFAULT: Final = "cert-manager"
 STANDING: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -18,7 +19,7 @@ def namespaces(
 ) -> Iterator[Object]:
     """Namespaces without duplicates; one line reports those with objects. `issuers` is the namespace for
     ClusterIssuers' Secrets."""
-    there = {namespace.name for namespace in objects.all(Namespace)} | STANDING
+    there = {namespace.name for namespace in objects.all(core.Namespace)} | STANDING
     holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
     holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
     holding += [each.namespace for each in key_pairs]
@@ -30,7 +31,7 @@ def namespaces(
         s = "s" if len(names) > 1 else ""
         why = f"namespace{s} {', '.join(names)}: created, because objects are in {'them' if s else 'it'}"
         yield from (_namespace(name, why) for name in names)
-    issuer = next(iter(objects.all(ClusterIssuer)), None)
+    issuer = next(iter(objects.all(cm.ClusterIssuer)), None)
     if issuer is not None and issuers not in there and issuers not in names:
         why = (
             f"namespace {issuers}: created, because cert-manager keeps the Secrets of ClusterIssuer {issuer.name} there"
@@ -40,13 +41,13 @@ def namespaces(
 
 def installed_namespaces(objects: Objects) -> Iterator[Object]:
     """The namespaces that istioctl creates."""
-    if any(True for _ in objects.all(IstioOperator)) and objects.get(Namespace, "", "istio-system") is None:
+    if any(True for _ in objects.all(istio.IstioOperator)) and objects.get(core.Namespace, "", "istio-system") is None:
         yield _namespace("istio-system", "")
 
 
 def cluster_resource_namespace(objects: Objects) -> str:
     """cert-manager's namespace for ClusterIssuers' Secrets: its own, unless a flag sets another."""
-    for deployment in objects.all(Deployment):
+    for deployment in objects.all(workloads.Deployment):
         for container in deployment.spec.template.spec.get("containers") or ():
             if "cert-manager-controller" not in str(container.get("image", "")):
                 continue

@@ -9,7 +9,7 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import NodePort
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.target_groups import target_port
-from lockgate.resources.kinds import Ingress, Service, ServicePort
+from lockgate.resources import core, networking
 
 _RANGE = range(30000, 32768)
 _STATUS = (15020, 15021)  # of Istio's gateways, for /healthz/ready
@@ -17,10 +17,10 @@ _STATUS = (15020, 15021)  # of Istio's gateways, for /healthz/ready
 
 def node_ports(objects: Objects) -> Iterator[NodePort]:
     """One for each health check of a number that no Service has."""
-    taken = {port.node_port for service in objects.all(Service) for port in service.spec.ports}
-    for ingress in objects.all(Ingress):
+    taken = {port.node_port for service in objects.all(core.Service) for port in service.spec.ports}
+    for ingress in objects.all(networking.Ingress):
         for name in dict.fromkeys(backends(ingress)):
-            service = objects.get(Service, ingress.namespace, name)
+            service = objects.get(core.Service, ingress.namespace, name)
             number = _number(ingress, service) if service else None
             if service is None or number is None or number in taken:
                 continue
@@ -31,14 +31,14 @@ def node_ports(objects: Objects) -> Iterator[NodePort]:
                 yield NodePort(service.namespace, name, port.port, number, why)
 
 
-def _number(ingress: Ingress, service: Service) -> int | None:
+def _number(ingress: networking.Ingress, service: core.Service) -> int | None:
     if service.spec.type not in ("NodePort", "LoadBalancer") or a.TARGET_TYPE.read(service, ingress) == "ip":
         return None
     written = a.HEALTHCHECK_PORT.read(service, ingress) or ""
     return int(written) if written.isdecimal() and int(written) in _RANGE else None
 
 
-def _checked(ingress: Ingress, service: Service) -> ServicePort | None:
+def _checked(ingress: networking.Ingress, service: core.Service) -> core.ServicePort | None:
     """The port that answers the check's path, if it has no number yet."""
     status = (a.HEALTHCHECK_PATH.read(service, ingress) or "").startswith("/healthz/")
     free = (port for port in service.spec.ports if not port.node_port)

@@ -10,12 +10,13 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Credential, KeyPair, Object
 from lockgate.edge.supply.zones import AnyIssuer, issuers, route53_solvers
 from lockgate.ingress.references import secrets_of
-from lockgate.resources.kinds import Certificate, ClusterIssuer, Ingress, Secret, Service, ServiceAccount
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, networking
 
 
 def issuers_namespace(issuer: AnyIssuer, cluster_namespace: str) -> str:
     """The namespace in which cert-manager looks up an issuer's Secrets."""
-    return cluster_namespace if isinstance(issuer, ClusterIssuer) else issuer.namespace or "default"
+    return cluster_namespace if isinstance(issuer, cm.ClusterIssuer) else issuer.namespace or "default"
 
 
 def aws_keys(
@@ -42,10 +43,10 @@ def aws_keys(
 
 def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iterator[Object]:
     """Secrets with other values: clients of login providers, external accounts, keystores."""
-    services = objects.among(Service)
+    services = objects.among(core.Service)
     values = _Values(objects)
     users: dict[tuple[str, str], str] = {}
-    for ingress in objects.all(Ingress):
+    for ingress in objects.all(networking.Ingress):
         for name in secrets_of(ingress, services):
             users.setdefault((ingress.namespace, name), str(ingress.key))
             for key in ("clientID", "clientSecret"):
@@ -55,7 +56,7 @@ def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iter
             namespace, ref = issuers_namespace(issuer, cluster_namespace), binding.key_secret_ref
             users.setdefault((namespace, ref.name), str(issuer.key))
             values.of(namespace, ref.name, ref.key or "secret", secret)
-    for certificate in objects.all(Certificate):
+    for certificate in objects.all(cm.Certificate):
         stores = certificate.spec.keystores
         for store in (stores.jks, stores.pkcs12) if stores else ():
             if store and (password := store.password_secret_ref):
@@ -69,11 +70,11 @@ def other_secrets(objects: Objects, cluster_namespace: str, secret: str) -> Iter
 
 def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
     """The CAs of issuers of type `ca`."""
-    made = {(each.namespace, each.spec.secret_name) for each in objects.all(Certificate)}
+    made = {(each.namespace, each.spec.secret_name) for each in objects.all(cm.Certificate)}
     for issuer in issuers(objects):
         namespace = issuers_namespace(issuer, cluster_namespace)
         name = issuer.spec.ca.secret_name if issuer.spec.ca else ""
-        if name and (namespace, name) not in made and objects.get(Secret, namespace, name) is None:
+        if name and (namespace, name) not in made and objects.get(core.Secret, namespace, name) is None:
             made.add((namespace, name))
             why = f"Secret {namespace}/{name}: created with a CA of this edge's own, because {issuer.key} signs with it"
             yield KeyPair(namespace, name, (name,), why, authority=True)
@@ -81,7 +82,7 @@ def authorities(objects: Objects, cluster_namespace: str) -> Iterator[KeyPair]:
 
 def service_accounts(objects: Objects, cluster_namespace: str) -> Iterator[Object]:
     """The ServiceAccounts whose tokens issuers use to assume roles."""
-    there = {(each.namespace, each.name) for each in objects.all(ServiceAccount)}
+    there = {(each.namespace, each.name) for each in objects.all(core.ServiceAccount)}
     for issuer, _, route53 in route53_solvers(issuers(objects)):
         if route53.auth is None:
             continue
@@ -101,7 +102,7 @@ class _Values:
     made: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     def of(self, namespace: str, name: str, key: str, otherwise: str) -> str:
-        if there := self.objects.get(Secret, namespace, name):
+        if there := self.objects.get(core.Secret, namespace, name):
             return there.decoded.get(key, b"").decode("utf-8", "replace")
         return self.made.setdefault((namespace, name), {}).setdefault(key, otherwise)
 

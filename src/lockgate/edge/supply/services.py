@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Object
-from lockgate.resources.kinds import Service, VirtualService
+from lockgate.resources import core, istio
 from lockgate.resources.model import JsonObject
 
 
 def services(objects: Objects) -> Iterator[Object]:
-    there = {(service.namespace, service.name) for service in objects.all(Service)}
+    there = {(service.namespace, service.name) for service in objects.all(core.Service)}
     wanted: dict[tuple[str, str], dict[int, str]] = {}
-    for virtual_service in objects.all(VirtualService):
+    for virtual_service in objects.all(istio.VirtualService):
         for host, port in _destinations(virtual_service):
             if (key := _service_of(host, virtual_service.namespace or "default")) and key not in there:
                 wanted.setdefault(key, {}).setdefault(port or 80, virtual_service.name)
@@ -47,7 +47,7 @@ def service(
     }
 
 
-def _destinations(virtual_service: VirtualService) -> Iterator[tuple[str, int | None]]:
+def _destinations(virtual_service: istio.VirtualService) -> Iterator[tuple[str, int | None]]:
     for http in virtual_service.spec.http:
         for route in http.route:
             port = route.destination.port

@@ -27,15 +27,8 @@ from lockgate.ingress import auto_mode
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import References, of_binding, of_ingress, of_params, of_service
 from lockgate.ingress.world import Settings
-from lockgate.resources.kinds import (
-    AutoIngressClassParams,
-    Certificate,
-    Ingress,
-    IngressClass,
-    IngressClassParams,
-    Service,
-    TargetGroupBinding,
-)
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import core, eks, elbv2, networking
 from lockgate.resources.model import Resource
 
 
@@ -48,7 +41,7 @@ def supply(
     served = hosts(objects)
     if not options.supply:
         return _named_only(objects, options, place, served, secret_access_key)
-    named = served or tuple(dict.fromkeys(name for each in objects.all(Certificate) for name in each.spec.dns_names))
+    named = served or tuple(dict.fromkeys(name for each in objects.all(cm.Certificate) for name in each.spec.dns_names))
     made_zones = zones(objects, named, options.hosted_zones)
     cluster_namespace = cluster_resource_namespace(objects)
     references = tuple(_references(objects, settings))
@@ -62,7 +55,7 @@ def supply(
         *other_secrets(objects, cluster_namespace, secret_access_key),
         *service_accounts(objects, cluster_namespace),
     )
-    with_gateways = Objects([*resources, *(Service.model_validate(each.manifest) for each in gateways)])
+    with_gateways = Objects([*resources, *(core.Service.model_validate(each.manifest) for each in gateways)])
     zone_names = [zone.name for zone in made_zones]
     pairs = (*key_pairs(with_gateways, named, zone_names), *authorities(objects, cluster_namespace))
     return Supply(
@@ -110,19 +103,19 @@ def _addressed(objects: Objects) -> Iterator[str]:
 
 
 def _references(objects: Objects, settings: Settings) -> Iterator[References]:
-    for ingress in objects.all(Ingress):
+    for ingress in objects.all(networking.Ingress):
         yield of_ingress(ingress, _params_of(ingress, objects), settings)
-    yield from map(of_params, objects.all(IngressClassParams))
-    yield from map(of_params, map(auto_mode.as_params, objects.all(AutoIngressClassParams)))
-    yield from map(of_binding, objects.all(TargetGroupBinding))
-    yield from map(of_service, objects.all(Service))
+    yield from map(of_params, objects.all(elbv2.IngressClassParams))
+    yield from map(of_params, map(auto_mode.as_params, objects.all(eks.AutoIngressClassParams)))
+    yield from map(of_binding, objects.all(elbv2.TargetGroupBinding))
+    yield from map(of_service, objects.all(core.Service))
 
 
-def _params_of(ingress: Ingress, objects: Objects) -> IngressClassParams | None:
-    named = objects.get(IngressClass, "", ingress.spec.ingress_class_name or "")
+def _params_of(ingress: networking.Ingress, objects: Objects) -> elbv2.IngressClassParams | None:
+    named = objects.get(networking.IngressClass, "", ingress.spec.ingress_class_name or "")
     if named is None or named.spec.parameters is None:
         return None
     if named.spec.parameters.api_group == auto_mode.GROUP:
-        auto = objects.get(AutoIngressClassParams, "", named.spec.parameters.name)
+        auto = objects.get(eks.AutoIngressClassParams, "", named.spec.parameters.name)
         return auto_mode.as_params(auto) if auto else None
-    return objects.get(IngressClassParams, "", named.spec.parameters.name)
+    return objects.get(elbv2.IngressClassParams, "", named.spec.parameters.name)

@@ -8,13 +8,13 @@ from typing import Literal
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import TargetGroup, TrustStore
 from lockgate.ingress.references import References
+from lockgate.resources import core, elbv2
 from lockgate.resources.arns import REGIONS, Arn, parse_arn
-from lockgate.resources.kinds import Service, TargetGroupBinding
 
 
 def target_groups(references: Iterable[References], objects: Objects) -> Iterator[TargetGroup]:
     """Each is what the TargetGroupBinding that references it needs."""
-    bindings = {_named(each): each for each in reversed(list(objects.all(TargetGroupBinding)))}
+    bindings = {_named(each): each for each in reversed(list(objects.all(elbv2.TargetGroupBinding)))}
     named = ((named, each.label) for each in references for named in each.target_groups)
     for name, arn, user in _once(named, "targetgroup"):
         binding = bindings.get(arn) or bindings.get(name)
@@ -52,15 +52,15 @@ def _name(arn: Arn, kind: str) -> str:
             return ""
 
 
-def _named(binding: TargetGroupBinding) -> str:
+def _named(binding: elbv2.TargetGroupBinding) -> str:
     return binding.spec.target_group_arn or binding.spec.target_group_name
 
 
-def _type(binding: TargetGroupBinding | None, objects: Objects) -> Literal["instance", "ip"]:
+def _type(binding: elbv2.TargetGroupBinding | None, objects: Objects) -> Literal["instance", "ip"]:
     """A Service with node ports is often behind a group of instances."""
     if binding is None:
         return "ip"
     if binding.spec.target_type:
         return binding.spec.target_type
-    service = objects.get(Service, binding.namespace, binding.spec.service_ref.name)
+    service = objects.get(core.Service, binding.namespace, binding.spec.service_ref.name)
     return "instance" if service and service.spec.type in ("NodePort", "LoadBalancer") else "ip"

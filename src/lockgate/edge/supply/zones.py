@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.hosts import common_parent, registrable, zone_of
 from lockgate.edge.supply.pieces import Zone
-from lockgate.resources.kinds import Certificate, ClusterIssuer, Issuer, Route53, Solver
+from lockgate.resources import cert_manager as cm
 
-AnyIssuer = Issuer | ClusterIssuer
+AnyIssuer = cm.Issuer | cm.ClusterIssuer
 
 
 def issuers(objects: Objects) -> tuple[AnyIssuer, ...]:
-    return (*objects.all(Issuer), *objects.all(ClusterIssuer))
+    return (*objects.all(cm.Issuer), *objects.all(cm.ClusterIssuer))
 
 
-def route53_solvers(issuers: Sequence[AnyIssuer]) -> Iterator[tuple[AnyIssuer, Solver, Route53]]:
+def route53_solvers(
+    issuers: Sequence[AnyIssuer],
+) -> Iterator[tuple[AnyIssuer, cm.Solver, cm.Route53]]:
     for issuer in issuers:
         for solver in issuer.spec.acme.solvers if issuer.spec.acme else ():
             if solver.dns01 and solver.dns01.route53:
@@ -58,19 +60,19 @@ def _another(issuer: AnyIssuer, zone: str, id_: str, names: Sequence[str]) -> Zo
     return _named(issuer, below if below.endswith(f".{zone}") else zone, id_)
 
 
-def _names(objects: Objects, issuer: AnyIssuer, solver: Solver) -> tuple[str, ...]:
+def _names(objects: Objects, issuer: AnyIssuer, solver: cm.Solver) -> tuple[str, ...]:
     """The DNS names of the solver: those it selects, or those of the issuer's certificates."""
     if solver.selector and solver.selector.dns_names:
         return solver.selector.dns_names
     return tuple(
         name
-        for certificate in objects.all(Certificate)
+        for certificate in objects.all(cm.Certificate)
         if certificate.spec.issuer_ref.name == issuer.name
         for name in filter(None, (certificate.spec.common_name, *certificate.spec.dns_names))
     )
 
 
-def _wanted(solver: Solver, names: Sequence[str]) -> Iterator[str]:
+def _wanted(solver: cm.Solver, names: Sequence[str]) -> Iterator[str]:
     named = solver.selector.dns_zones if solver.selector else ()
     found = named or [registrable(name) for name in names if "." in name.removeprefix("*.")]
     yield from dict.fromkeys(zone.rstrip(".").lower() for zone in found)

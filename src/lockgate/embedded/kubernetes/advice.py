@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from lockgate.edge.exposure import exposed
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.embedded.kubernetes.storage import Storage
-from lockgate.resources import validation
+from lockgate.resources import core, istio, networking, validation, workloads
 from lockgate.resources.effects.row import Scope
 from lockgate.resources.effects.table import notices
 from lockgate.resources.effects.uses import fault, uses_of
-from lockgate.resources.kinds import Deployment, Gateway, Ingress, IstioOperator, Service
 from lockgate.resources.model import JsonObject, Resource
 
 
@@ -33,11 +32,16 @@ def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
         case None:
             return True
         case Scope.PENDING:
-            service = Service.model_validate(body)
-            there = [*_all(storage, Service, Gateway, Ingress), service]
+            service = core.Service.model_validate(body)
+            there = [*_all(storage, core.Service, istio.Gateway, networking.Ingress), service]
             return (service.namespace, service.name) not in exposed(there)
         case _:
-            return GatewayPods.of(_all(storage, Service, Gateway, Deployment, IstioOperator)).scope(body) is scope
+            return (
+                GatewayPods.of(
+                    _all(storage, core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator)
+                ).scope(body)
+                is scope
+            )
 
 
 def _all(storage: Storage, *kinds: type[Resource]) -> list[Resource]:

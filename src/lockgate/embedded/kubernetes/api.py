@@ -35,7 +35,7 @@ from lockgate.embedded.kubernetes.token_requests import user
 from lockgate.embedded.kubernetes.verbs import Call, Verbs
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
-from lockgate.resources.kinds import ServiceAccount
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, NotFound
 
@@ -180,7 +180,7 @@ class KubernetesApi:
                 pass
             case "scale" if is_scaled(model.KIND):
                 return self._verbs.scale(call)
-            case "token" if model is ServiceAccount and request.method == "POST":
+            case "token" if model is core.ServiceAccount and request.method == "POST":
                 return answer(self._store.tokens.create(found.namespace, found.name, bodies.manifest(request)), 201)
             case _:
                 raise NotFound("the server could not find the requested resource")

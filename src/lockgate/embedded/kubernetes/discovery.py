@@ -8,7 +8,7 @@ from __future__ import annotations
 from lockgate.embedded.kubernetes.catalogue import Catalogue
 from lockgate.embedded.kubernetes.scale import SCALE, is_scaled
 from lockgate.embedded.kubernetes.token_requests import TOKEN_REQUEST
-from lockgate.resources.kinds import ServiceAccount
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject, Kind, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -133,7 +133,7 @@ def _resource(kind: Kind, version: str) -> JsonObject:
     if is_scaled(kind):
         scale = {"group": SCALE.group, "version": SCALE.versions[0], "kind": SCALE.kind}
         subresources.append({"subresource": "scale", "responseKind": scale, "verbs": list(_ON_SUBRESOURCES)})
-    if kind is ServiceAccount.KIND:
+    if kind is core.ServiceAccount.KIND:
         token = {"group": TOKEN_REQUEST.group, "version": TOKEN_REQUEST.versions[0], "kind": TOKEN_REQUEST.kind}
         subresources.append({"subresource": "token", "responseKind": token, "verbs": ["create"]})
     if subresources:
@@ -184,7 +184,7 @@ def _resource_list(group: str, version: str, kinds: list[Kind]) -> JsonObject | 
                     "verbs": list(_ON_SUBRESOURCES),
                 }
             )
-        if kind is ServiceAccount.KIND:
+        if kind is core.ServiceAccount.KIND:
             resources.append(
                 {
                     "name": f"{kind.plural}/token",

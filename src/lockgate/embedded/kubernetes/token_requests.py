@@ -19,13 +19,13 @@ from lockgate.embedded.service_accounts import (
     ServiceAccountIdentity,
     ServiceAccountTokens,
 )
-from lockgate.resources.kinds import Node, Pod, Secret, ServiceAccount
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject, Kind, ObjectKey
 from lockgate.resources.status import BadRequest
 
 TOKEN_REQUEST = Kind("authentication.k8s.io", ("v1",), "TokenRequest", "serviceaccounts")
 _SHORTEST, _LONGEST, _USUAL = 600, 1 << 32, 3600  # s
-_BOUND = {kind.kind: kind for kind in (Pod.KIND, Secret.KIND, Node.KIND) if kind.kind in BOUND}
+_BOUND = {kind.kind: kind for kind in (core.Pod.KIND, core.Secret.KIND, core.Node.KIND) if kind.kind in BOUND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class TokenRequests:
         """The request with its status: the token and its expiry. Raises `ApiError`."""
         account = self.storage.get(ObjectKey("", "ServiceAccount", namespace, name))
         if account is None:
-            raise not_found(ServiceAccount.KIND, name)
+            raise not_found(core.ServiceAccount.KIND, name)
         spec = request.get("spec") or {}
         if not isinstance(spec, dict):
             raise BadRequest("TokenRequest: spec is not an object")
@@ -110,7 +110,7 @@ class TokenRequests:
         if reference.get("uid") not in (None, "", uid):
             why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record"
             raise conflict(kind, name, why)
-        if kind is Pod.KIND and (stored.json.get("spec") or {}).get("serviceAccountName", "default") != account:
+        if kind is core.Pod.KIND and (stored.json.get("spec") or {}).get("serviceAccountName", "default") != account:
             raise BadRequest(
                 f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
             )

@@ -10,8 +10,8 @@ from lockgate.embedded.kubernetes.admission import namespace_key
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.ingress import admission, readiness_gates
 from lockgate.ingress.world import Settings
+from lockgate.resources import core, elbv2, networking
 from lockgate.resources.field_errors import FieldError
-from lockgate.resources.kinds import Ingress, IngressClass, Pod, Service, TargetGroupBinding
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 
 
@@ -23,7 +23,7 @@ class Webhooks:
 
     def mutated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
         """A new object, mutated, before validation. Like `defaulted`, may raise for a body with a wrong shape."""
-        return self._gated(key, body) if (key.group, key.kind) == Pod.KIND.group_kind else body
+        return self._gated(key, body) if (key.group, key.kind) == core.Pod.KIND.group_kind else body
 
     def refusals(self, resource: Resource, before: Resource | None) -> list[FieldError]:
         """Validates a created or updated object that is valid by itself. Objects in deletion are skipped: if their
@@ -32,12 +32,12 @@ class Webhooks:
         if resource.metadata.deletion_timestamp:
             return []
         match resource:
-            case Ingress():
-                classes = {each.name: each for each in self._all(IngressClass)}
-                former = before if isinstance(before, Ingress) else None
+            case networking.Ingress():
+                classes = {each.name: each for each in self._all(networking.IngressClass)}
+                former = before if isinstance(before, networking.Ingress) else None
                 fault = admission.ingress(resource, classes, self.settings, former)
-            case TargetGroupBinding():
-                fault = admission.target_group_binding(resource, self._all(TargetGroupBinding))
+            case elbv2.TargetGroupBinding():
+                fault = admission.target_group_binding(resource, self._all(elbv2.TargetGroupBinding))
             case _:
                 pass
         return [fault] if fault else []
@@ -52,8 +52,8 @@ class Webhooks:
         after = readiness_gates.with_gates(
             before,
             body["metadata"].get("labels") or {},
-            self._all(TargetGroupBinding, key.namespace),
-            {each.name: each for each in self._all(Service, key.namespace)},
+            self._all(elbv2.TargetGroupBinding, key.namespace),
+            {each.name: each for each in self._all(core.Service, key.namespace)},
         )
         if after == before:
             return body

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from lockgate.ingress.changes.change import Change, Changes, Comparison, Json, Resolve, named
 from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, TargetGroupBinding
-from lockgate.resources import kinds
+from lockgate.resources import elbv2
 
 FINALIZER = "elbv2.k8s.aws/resources"
 
@@ -97,7 +97,7 @@ def binding_deletions(both: Comparison) -> Changes:
             yield DeleteBinding(binding.namespace, binding.name)
 
 
-def _applications(both: Comparison) -> Iterator[tuple[ApplyBinding, kinds.TargetGroupBinding | None]]:
+def _applications(both: Comparison) -> Iterator[tuple[ApplyBinding, elbv2.TargetGroupBinding | None]]:
     """Each binding of the stack as a change, with the existing one, found by its target group, not by its name."""
     current, peer = _by_target_group(both), _peer(both)
     for desired in both.stack.bindings:
@@ -106,12 +106,12 @@ def _applications(both: Comparison) -> Iterator[tuple[ApplyBinding, kinds.Target
         yield ApplyBinding(desired, group, existing.name if existing else desired.name, peer), existing
 
 
-def _by_target_group(both: Comparison) -> dict[str, kinds.TargetGroupBinding]:
+def _by_target_group(both: Comparison) -> dict[str, elbv2.TargetGroupBinding]:
     return {binding.spec.target_group_arn: binding for binding in both.existing.bindings}
 
 
-def _holds(existing: kinds.TargetGroupBinding, change: ApplyBinding) -> bool:
-    desired = kinds.TargetGroupBinding.model_validate(change.parameters(str))
+def _holds(existing: elbv2.TargetGroupBinding, change: ApplyBinding) -> bool:
+    desired = elbv2.TargetGroupBinding.model_validate(change.parameters(str))
     return (
         desired.spec == existing.spec
         and desired.metadata.labels.items() <= existing.metadata.labels.items()

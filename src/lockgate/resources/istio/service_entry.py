@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from lockgate.resources.istio import CATEGORIES, NETWORKING_VERSIONS
+from lockgate.resources.istio.versions import CATEGORIES, NETWORKING_VERSIONS
 from lockgate.resources.meta import AGE
 from lockgate.resources.model import Column, Integer, JsonObject, Kind, Model, Resource, register
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from lockgate.resources.istio import CATEGORIES, NETWORKING_VERSIONS
+from lockgate.resources.istio.versions import CATEGORIES, NETWORKING_VERSIONS
 from lockgate.resources.meta import AGE
 from lockgate.resources.model import Column, Kind, register
 from lockgate.resources.workloads import Stored

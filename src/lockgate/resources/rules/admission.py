@@ -6,13 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lockgate.resources import cert_manager as cm
-from lockgate.resources import core, elbv2
+from lockgate.resources import core, elbv2, istio
 from lockgate.resources import networking as net
 from lockgate.resources.field_errors import FieldError
-from lockgate.resources.istio.destination_rule import DestinationRule
-from lockgate.resources.istio.gateway import Gateway
-from lockgate.resources.istio.service_entry import ServiceEntry
-from lockgate.resources.istio.virtual_service import VirtualService
 from lockgate.resources.model import Resource
 from lockgate.resources.rules import (
     cert_manager,
@@ -43,16 +39,16 @@ _REFUSALS: dict[type[Resource], Rule] = {
     cm.CertificateRequest: cert_manager.certificate_request,
     cm.Issuer: cert_manager.issuer,
     cm.ClusterIssuer: cert_manager.issuer,
-    Gateway: istio_gateway.refusals,
-    VirtualService: istio_virtual_service.refusals,
-    DestinationRule: istio_destination_rule.refusals,
-    ServiceEntry: istio_service_entry.refusals,
+    istio.Gateway: istio_gateway.refusals,
+    istio.VirtualService: istio_virtual_service.refusals,
+    istio.DestinationRule: istio_destination_rule.refusals,
+    istio.ServiceEntry: istio_service_entry.refusals,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
-    Gateway: istio_gateway.warnings,
-    VirtualService: istio_virtual_service.warnings,
-    DestinationRule: istio_destination_rule.warnings,
-    ServiceEntry: istio_service_entry.warnings,
+    istio.Gateway: istio_gateway.warnings,
+    istio.VirtualService: istio_virtual_service.warnings,
+    istio.DestinationRule: istio_destination_rule.warnings,
+    istio.ServiceEntry: istio_service_entry.warnings,
 }
 
 

@@ -6,22 +6,9 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lockgate.resources import cert_manager as cm
 from lockgate.resources import durations, field_errors
-from lockgate.resources.cert_manager import (
-    DNS01_PROVIDERS,
-    ACMEIssuer,
-    Certificate,
-    CertificatePrivateKey,
-    CertificateRequest,
-    CertificateSpec,
-    ClusterIssuer,
-    DNS01Solver,
-    Issuer,
-    IssuerReference,
-    IssuerSpec,
-    SecretKeyReference,
-    Solver,
-)
+from lockgate.resources.cert_manager import DNS01_PROVIDERS
 from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.rules import metadata
 
@@ -58,15 +45,15 @@ KEY_USAGES = frozenset(
 )
 
 
-def certificate(certificate: Certificate) -> Iterator[FieldError]:
+def certificate(certificate: cm.Certificate) -> Iterator[FieldError]:
     yield from _said_by_webhook(_certificate(certificate.spec))
 
 
-def certificate_request(request: CertificateRequest) -> Iterator[FieldError]:
+def certificate_request(request: cm.CertificateRequest) -> Iterator[FieldError]:
     yield from _said_by_webhook(_issuer_reference(request.spec.issuer_ref))
 
 
-def issuer(issuer: Issuer | ClusterIssuer) -> Iterator[FieldError]:
+def issuer(issuer: cm.Issuer | cm.ClusterIssuer) -> Iterator[FieldError]:
     yield from _said_by_webhook(_issuer(issuer.spec))
 
 
@@ -75,7 +62,7 @@ def _said_by_webhook(found: Iterator[FieldError]) -> Iterator[FieldError]:
         yield replace(fault, webhook=WEBHOOK)
 
 
-def _certificate(spec: CertificateSpec) -> Iterator[FieldError]:
+def _certificate(spec: cm.CertificateSpec) -> Iterator[FieldError]:
     path = ("spec",)
     if not spec.secret_name:
         yield field_errors.required((*path, "secretName"), "must be specified")
@@ -118,7 +105,7 @@ def _certificate(spec: CertificateSpec) -> Iterator[FieldError]:
                 yield field_errors.invalid((*at, key), value, "cert-manager.io/* annotations are not allowed")
 
 
-def _times(spec: CertificateSpec) -> Iterator[FieldError]:
+def _times(spec: cm.CertificateSpec) -> Iterator[FieldError]:
     duration = _DEFAULT_DURATION
     if spec.duration is not None:
         parsed = durations.nanoseconds(spec.duration)
@@ -151,7 +138,7 @@ def _times(spec: CertificateSpec) -> Iterator[FieldError]:
 _text = durations.go_text
 
 
-def _private_key(path: Path, key: CertificatePrivateKey) -> Iterator[FieldError]:
+def _private_key(path: Path, key: cm.CertificatePrivateKey) -> Iterator[FieldError]:
     at = (*path, "size")
     match key.algorithm:
         case None | "RSA":
@@ -164,7 +151,7 @@ def _private_key(path: Path, key: CertificatePrivateKey) -> Iterator[FieldError]
             pass  # its size is fixed, and the field is ignored
 
 
-def _issuer_reference(reference: IssuerReference) -> Iterator[FieldError]:
+def _issuer_reference(reference: cm.IssuerReference) -> Iterator[FieldError]:
     path = ("spec", "issuerRef")
     if not reference.name:
         yield field_errors.required((*path, "name"), "must be specified")
@@ -173,7 +160,7 @@ def _issuer_reference(reference: IssuerReference) -> Iterator[FieldError]:
         yield field_errors.invalid((*path, "kind"), reference.kind, "must be one of Issuer or ClusterIssuer")
 
 
-def _issuer(spec: IssuerSpec) -> Iterator[FieldError]:
+def _issuer(spec: cm.IssuerSpec) -> Iterator[FieldError]:
     set_types = [
         name
         for name, value in (
@@ -195,7 +182,7 @@ def _issuer(spec: IssuerSpec) -> Iterator[FieldError]:
         yield field_errors.required(("spec", "ca", "secretName"))
 
 
-def _acme(path: Path, acme: ACMEIssuer) -> Iterator[FieldError]:
+def _acme(path: Path, acme: cm.ACMEIssuer) -> Iterator[FieldError]:
     if not acme.private_key_secret_ref.name:
         at = (*path, "privateKeySecretRef", "name")
         yield field_errors.required(at, "private key secret name is a required field")
@@ -217,7 +204,7 @@ def _acme(path: Path, acme: ACMEIssuer) -> Iterator[FieldError]:
         yield from _solver((*path, "solvers", index), solver)
 
 
-def _solver(path: Path, solver: Solver) -> Iterator[FieldError]:
+def _solver(path: Path, solver: cm.Solver) -> Iterator[FieldError]:
     if solver.http01 is None and solver.dns01 is None:
         yield field_errors.required(path, "no solver type configured")
     if solver.http01 is not None and solver.dns01 is not None:
@@ -233,7 +220,7 @@ def _solver(path: Path, solver: Solver) -> Iterator[FieldError]:
         yield field_errors.invalid(at, wait, "must be greater than or equal to 0")
 
 
-def _dns01(path: Path, solver: DNS01Solver) -> Iterator[FieldError]:
+def _dns01(path: Path, solver: cm.DNS01Solver) -> Iterator[FieldError]:
     said = solver.manifest()
     providers = [name for name in DNS01_PROVIDERS if name in said]
     if not providers:
@@ -253,7 +240,7 @@ def _dns01(path: Path, solver: DNS01Solver) -> Iterator[FieldError]:
         yield from _secret_key((*at, "secretAccessKeySecretRef"), secret)
 
 
-def _secret_key(path: Path, reference: SecretKeyReference) -> Iterator[FieldError]:
+def _secret_key(path: Path, reference: cm.SecretKeyReference) -> Iterator[FieldError]:
     if not reference.name:
         yield field_errors.required((*path, "name"), "secret name is required")
     if not reference.key:

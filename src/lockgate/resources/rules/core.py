@@ -8,8 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from lockgate.resources import field_errors
-from lockgate.resources.core import ConfigMap, Container, Endpoints, EndpointSlice, Pod, Secret, Service, ServicePort
+from lockgate.resources import core, field_errors
 from lockgate.resources.field_errors import FieldError, Key, Path
 from lockgate.resources.model import Resource
 from lockgate.resources.rules import metadata
@@ -24,7 +23,7 @@ _DATA_LIMIT = 1024 * 1024
 _NODE_PORTS = range(30000, 32768)
 
 
-def service(service: Service) -> Iterator[FieldError]:
+def service(service: core.Service) -> Iterator[FieldError]:
     spec, path = service.spec, ("spec",)
     headless = spec.cluster_ip == "None"
     if spec.type == "ExternalName":
@@ -60,7 +59,7 @@ def service(service: Service) -> Iterator[FieldError]:
             yield field_errors.invalid(at, block, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
 
 
-def _external_name(service: Service) -> Iterator[FieldError]:
+def _external_name(service: core.Service) -> Iterator[FieldError]:
     spec = service.spec
     if spec.cluster_ip and spec.cluster_ip != "None":
         yield field_errors.forbidden(("spec", "clusterIP"), "may not be set when `type` is 'ExternalName'")
@@ -71,7 +70,7 @@ def _external_name(service: Service) -> Iterator[FieldError]:
         yield from metadata.dns_subdomain(("spec", "externalName"), name)
 
 
-def _service_port(path: Path, port: ServicePort, type: str, *, several: bool) -> Iterator[FieldError]:
+def _service_port(path: Path, port: core.ServicePort, type: str, *, several: bool) -> Iterator[FieldError]:
     if port.name:
         yield from metadata.dns_label((*path, "name"), port.name)
     elif several:
@@ -88,7 +87,7 @@ def _service_port(path: Path, port: ServicePort, type: str, *, several: bool) ->
             yield field_errors.invalid(at, port.node_port, problem)
 
 
-def secret(secret: Secret) -> Iterator[FieldError]:
+def secret(secret: core.Secret) -> Iterator[FieldError]:
     size = 0
     for key, value in secret.data.items():
         yield from _config_key(("data", Key(key)), key)
@@ -114,7 +113,7 @@ _KEYS_OF_TYPE = {
 }
 
 
-def config_map(config_map: ConfigMap) -> Iterator[FieldError]:
+def config_map(config_map: core.ConfigMap) -> Iterator[FieldError]:
     for key in config_map.data:
         yield from _config_key(("data", Key(key)), key)
         if key in config_map.binary_data:
@@ -135,7 +134,7 @@ def _config_key(path: Path, key: str) -> Iterator[FieldError]:
         )
 
 
-def pod(pod: Pod) -> Iterator[FieldError]:
+def pod(pod: core.Pod) -> Iterator[FieldError]:
     if not pod.spec.containers:
         yield field_errors.required(("spec", "containers"))
     names: set[str] = set()
@@ -148,7 +147,7 @@ def pod(pod: Pod) -> Iterator[FieldError]:
             names.add(container.name)
 
 
-def _container(path: Path, container: Container) -> Iterator[FieldError]:
+def _container(path: Path, container: core.Container) -> Iterator[FieldError]:
     yield from metadata.dns_label((*path, "name"), container.name)
     if not container.image:
         yield field_errors.required((*path, "image"))
@@ -158,7 +157,7 @@ def _container(path: Path, container: Container) -> Iterator[FieldError]:
             yield from port_or_name((*path, "ports", index, "name"), port.name)
 
 
-def endpoint_slice(slice: EndpointSlice) -> Iterator[FieldError]:
+def endpoint_slice(slice: core.EndpointSlice) -> Iterator[FieldError]:
     """Loopback addresses are accepted, because endpoints on this machine have them. See `endpoint_addresses`."""
     if len(slice.endpoints) > 1000:
         yield FieldError(("endpoints",), field_errors.Reason.TOO_LONG, "Too many: must have at most 1000 items")
@@ -196,11 +195,11 @@ def endpoint_addresses(resource: Resource, earlier: Resource | None = None) -> I
 
 def _addresses(resource: Resource | None) -> Iterator[tuple[Path, str]]:
     match resource:
-        case EndpointSlice():
+        case core.EndpointSlice():
             for index, endpoint in enumerate(resource.endpoints):
                 for number, address in enumerate(endpoint.addresses):
                     yield ("endpoints", index, "addresses", number), address
-        case Endpoints():
+        case core.Endpoints():
             for index, subset in enumerate(resource.subsets):
                 for name, addresses in (
                     ("addresses", subset.addresses),

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lockgate.resources import field_errors
-from lockgate.resources.elbv2 import IngressClassParams, SubnetSelector, TargetGroupBinding
+from lockgate.resources import elbv2, field_errors
 from lockgate.resources.field_errors import FieldError, Path
 
 
-def ingress_class_params(params: IngressClassParams) -> Iterator[FieldError]:
+def ingress_class_params(params: elbv2.IngressClassParams) -> Iterator[FieldError]:
     if params.spec.prefix_lists_ids and params.spec.legacy_prefix_lists_ids:
         # A rule of the CRD itself.
         problem = "cannot specify both 'prefixListsIDs' and 'PrefixListsIDs' fields"
@@ -21,14 +20,14 @@ def ingress_class_params(params: IngressClassParams) -> Iterator[FieldError]:
         yield replace(fault, webhook="vingressclassparams.elbv2.k8s.aws")
 
 
-def _params(params: IngressClassParams) -> Iterator[FieldError]:
+def _params(params: elbv2.IngressClassParams) -> Iterator[FieldError]:
     for index, block in enumerate(params.spec.inbound_cidrs):
         yield from _network(("spec", "inboundCIDRs", index), block)
     if params.spec.subnets is not None:
         yield from _subnets(params.spec.subnets)
 
 
-def _subnets(subnets: SubnetSelector) -> Iterator[FieldError]:
+def _subnets(subnets: elbv2.SubnetSelector) -> Iterator[FieldError]:
     """A list or map that exists but is empty counts as set."""
     path: Path = ("spec", "subnets")
     given = subnets.model_fields_set
@@ -69,7 +68,7 @@ def _network(path: Path, text: str) -> Iterator[FieldError]:
         yield field_errors.invalid(path, text, f'Network contains bits outside prefix (did you mean "{network}")')
 
 
-def target_group_binding(binding: TargetGroupBinding) -> Iterator[FieldError]:
+def target_group_binding(binding: elbv2.TargetGroupBinding) -> Iterator[FieldError]:
     webhook = "vtargetgroupbinding.elbv2.k8s.aws"
     spec = binding.spec
     if not spec.target_group_arn and not spec.target_group_name:

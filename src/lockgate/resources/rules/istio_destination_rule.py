@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
-from lockgate.resources.istio.destination_rule import (
-    ClientTLSSettings,
-    ConnectionPoolSettings,
-    ConsistentHash,
-    DestinationRule,
-    LoadBalancerSettings,
-    OutlierDetection,
-    PortTrafficPolicy,
-    TrafficPolicy,
-)
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, required
 from lockgate.resources.unicode import visible
@@ -23,7 +14,7 @@ from lockgate.resources.unicode import visible
 _MAX_TABLE = 5000011
 
 
-def refusals(rule: DestinationRule) -> Iterator[FieldError]:
+def refusals(rule: istio.DestinationRule) -> Iterator[FieldError]:
     spec = rule.spec
     yield from names.wildcard_domain(("spec", "host"), spec.host)
     if spec.traffic_policy is not None:
@@ -47,8 +38,8 @@ def refusals(rule: DestinationRule) -> Iterator[FieldError]:
     )
 
 
-def warnings(rule: DestinationRule) -> Iterator[FieldError]:
-    policies: list[tuple[Path, TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
+def warnings(rule: istio.DestinationRule) -> Iterator[FieldError]:
+    policies: list[tuple[Path, istio.TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
     for index, subset in enumerate(rule.spec.subsets):
         policies.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
     for path, policy in policies:
@@ -66,7 +57,7 @@ def warnings(rule: DestinationRule) -> Iterator[FieldError]:
             yield problem((*path, "loadBalancer", "consistentHash", "minimumRingSize"), message)
 
 
-def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[FieldError]:
+def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldError]:
     if not policy.model_fields_set:
         yield required(path, "traffic policy must have at least one field")
     yield from _blocks(path, policy)
@@ -90,7 +81,7 @@ def _traffic_policy(path: Path, policy: TrafficPolicy) -> Iterator[FieldError]:
             yield conflict(at, "tunnel and proxyProtocol must not be set together")
 
 
-def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[FieldError]:
+def _blocks(path: Path, policy: istio.TrafficPolicy | istio.PortTrafficPolicy) -> Iterator[FieldError]:
     if policy.outlier_detection is not None:
         yield from _outliers((*path, "outlierDetection"), policy.outlier_detection)
     if policy.connection_pool is not None:
@@ -101,7 +92,7 @@ def _blocks(path: Path, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[F
         yield from _tls((*path, "tls"), policy.tls)
 
 
-def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[FieldError]:
+def _outliers(path: Path, outliers: istio.OutlierDetection) -> Iterator[FieldError]:
     yield from names.duration((*path, "interval"), outliers.interval)
     yield from names.duration((*path, "baseEjectionTime"), outliers.base_ejection_time)
     for field, value in (
@@ -118,7 +109,7 @@ def _outliers(path: Path, outliers: OutlierDetection) -> Iterator[FieldError]:
         yield conflict((*path, "consecutiveLocalOriginFailures"), message)
 
 
-def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[FieldError]:
+def _pool(path: Path, pool: istio.ConnectionPoolSettings) -> Iterator[FieldError]:
     tcp, http = pool.tcp, pool.http
     if tcp is None and http is None:
         yield required(path, "connection pool must have at least one field")
@@ -153,7 +144,7 @@ def _pool(path: Path, pool: ConnectionPoolSettings) -> Iterator[FieldError]:
             yield from names.duration((*at, "http2KeepAlive", field), time)
 
 
-def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[FieldError]:
+def _balancer(path: Path, balancer: istio.LoadBalancerSettings) -> Iterator[FieldError]:
     if balancer.consistent_hash is not None:
         yield from _hash((*path, "consistentHash"), balancer.consistent_hash)
     yield from names.duration((*path, "warmupDurationSecs"), balancer.warmup_duration_secs)
@@ -161,7 +152,7 @@ def _balancer(path: Path, balancer: LoadBalancerSettings) -> Iterator[FieldError
         yield from names.duration((*path, "warmup", "duration"), balancer.warmup.duration)
 
 
-def _hash(path: Path, hash: ConsistentHash) -> Iterator[FieldError]:
+def _hash(path: Path, hash: istio.ConsistentHash) -> Iterator[FieldError]:
     cookie = hash.http_cookie
     if cookie is not None:
         if not cookie.name:
@@ -200,7 +191,7 @@ def _is_prime(number: int) -> bool:
     return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
-def _tls(path: Path, tls: ClientTLSSettings) -> Iterator[FieldError]:
+def _tls(path: Path, tls: istio.ClientTLSSettings) -> Iterator[FieldError]:
     if tls.insecure_skip_verify and (tls.ca_certificates or tls.subject_alt_names):
         # One message for all three; with mutual TLS, credentialName is allowed and provides the client's certificate.
         message = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
-from lockgate.resources.istio.gateway import Gateway, Server, ServerTLSSettings
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
@@ -36,7 +36,7 @@ CIPHER_SUITES = frozenset(
 )
 
 
-def refusals(gateway: Gateway) -> Iterator[FieldError]:
+def refusals(gateway: istio.Gateway) -> Iterator[FieldError]:
     if gateway.metadata.name and not names.is_label(gateway.metadata.name):
         yield problem(("metadata", "name"), f"invalid gateway name: {q(gateway.metadata.name)}")
     servers = gateway.spec.servers
@@ -53,7 +53,7 @@ def refusals(gateway: Gateway) -> Iterator[FieldError]:
         seen.add(name)
 
 
-def _server(path: Path, server: Server) -> Iterator[FieldError]:
+def _server(path: Path, server: istio.Server) -> Iterator[FieldError]:
     if not server.hosts:
         yield required((*path, "hosts"), "server config must contain at least one host")
     for index, host in enumerate(server.hosts):
@@ -97,7 +97,7 @@ def _dns_name(path: Path, name: str) -> Iterator[FieldError]:
     yield from names.wildcard_domain(path, name)
 
 
-def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterator[FieldError]:
+def _tls_for(path: Path, protocol: str, tls: istio.ServerTLSSettings | None) -> Iterator[FieldError]:
     at = (*path, "tls")
     if tls is None:
         if protocol in _TLS:
@@ -111,7 +111,7 @@ def _tls_for(path: Path, protocol: str, tls: ServerTLSSettings | None) -> Iterat
     yield from _tls(at, tls)
 
 
-def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[FieldError]:
+def _tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
     mode = tls.mode or "PASSTHROUGH"
     if mode == "ISTIO_MUTUAL":
         for field, what, value in (
@@ -148,14 +148,14 @@ def _tls(path: Path, tls: ServerTLSSettings) -> Iterator[FieldError]:
             yield conflict(at, "CRL is not supported with SIMPLE TLS")
 
 
-def warnings(gateway: Gateway) -> Iterator[FieldError]:
+def warnings(gateway: istio.Gateway) -> Iterator[FieldError]:
     for index, server in enumerate(gateway.spec.servers):
         if server.tls is not None:
             plain = server.port.protocol.upper() in _PLAIN_HTTP
             yield from _tls_warnings(("spec", "servers", index, "tls"), server.tls, plain=plain)
 
 
-def _tls_warnings(path: Path, tls: ServerTLSSettings, *, plain: bool) -> Iterator[FieldError]:
+def _tls_warnings(path: Path, tls: istio.ServerTLSSettings, *, plain: bool) -> Iterator[FieldError]:
     mode = tls.mode or "PASSTHROUGH"
     if tls.https_redirect and not plain:
         yield problem((*path, "httpsRedirect"), "tls.httpsRedirect should only be used with http servers")

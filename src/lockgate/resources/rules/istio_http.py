@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path
-from lockgate.resources.istio.virtual_service import (
-    CorsPolicy,
-    HTTPDirectResponse,
-    HTTPFaultInjection,
-    HTTPRedirect,
-    HTTPRetry,
-    HTTPRewrite,
-    HTTPRoute,
-    Percent,
-    StringMatch,
-)
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 from lockgate.resources.unicode import visible
@@ -38,7 +28,7 @@ _GRPC_STATUSES = frozenset(
 _MAX_BODY = 1024 * 1024
 
 
-def clauses(path: Path, route: HTTPRoute) -> Iterator[FieldError]:
+def clauses(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
     if route.redirect is not None:
         yield from _redirect((*path, "redirect"), route.redirect, route)
     if route.rewrite is not None:
@@ -57,14 +47,14 @@ def clauses(path: Path, route: HTTPRoute) -> Iterator[FieldError]:
         yield from _percent((*path, "mirrors", index, "percentage"), mirror.percentage, "mirror_percentage")
 
 
-def string_match(path: Path, field: str, match: StringMatch, *, may_be_empty: bool) -> Iterator[FieldError]:
+def string_match(path: Path, field: str, match: istio.StringMatch, *, may_be_empty: bool) -> Iterator[FieldError]:
     if match.prefix == "" and not may_be_empty:
         yield problem(path, f"{q(field)}: prefix string match should not be empty")
     if match.regex is not None and match.regex != "*":
         yield from names.regex((*path, "regex"), field, match.regex)
 
 
-def _redirect(path: Path, redirect: HTTPRedirect, route: HTTPRoute) -> Iterator[FieldError]:
+def _redirect(path: Path, redirect: istio.HTTPRedirect, route: istio.HTTPRoute) -> Iterator[FieldError]:
     if redirect.uri and redirect.prefix_rewrite:
         yield conflict(path, "redirect may only specify one of uri or prefix_rewrite")
     if redirect.prefix_rewrite and not all(
@@ -84,7 +74,7 @@ def _redirect(path: Path, redirect: HTTPRedirect, route: HTTPRoute) -> Iterator[
         yield from names.port((*path, "port"), redirect.port)
 
 
-def _rewrite(path: Path, rewrite: HTTPRewrite, route: HTTPRoute) -> Iterator[FieldError]:
+def _rewrite(path: Path, rewrite: istio.HTTPRewrite, route: istio.HTTPRoute) -> Iterator[FieldError]:
     by_regex = rewrite.uri_regex_rewrite
     if rewrite.uri and by_regex is not None:
         yield conflict(path, "rewrite may only contain one of URI or UriRegexRewrite")
@@ -103,7 +93,7 @@ def _rewrite(path: Path, rewrite: HTTPRewrite, route: HTTPRoute) -> Iterator[Fie
             yield problem((*path, "authority"), f"{message}attempting to set {q(value)}")
 
 
-def _direct_response(path: Path, response: HTTPDirectResponse) -> Iterator[FieldError]:
+def _direct_response(path: Path, response: istio.HTTPDirectResponse) -> Iterator[FieldError]:
     yield from _status((*path, "status"), response.status)
     body = response.body
     size = len((body.string or "").encode("utf-8", "surrogatepass")) if body else 0
@@ -115,7 +105,7 @@ def _direct_response(path: Path, response: HTTPDirectResponse) -> Iterator[Field
         )
 
 
-def _fault(path: Path, fault: HTTPFaultInjection) -> Iterator[FieldError]:
+def _fault(path: Path, fault: istio.HTTPFaultInjection) -> Iterator[FieldError]:
     if fault.abort is None and fault.delay is None:
         yield required(path, "HTTP fault injection must have an abort and/or a delay")
     if fault.abort is not None:
@@ -143,7 +133,7 @@ def _status(path: Path, status: int) -> Iterator[FieldError]:
         yield problem(path, f"HTTP status {status} is not in range 200-599")
 
 
-def _percent(path: Path, percent: Percent | None, field: str) -> Iterator[FieldError]:
+def _percent(path: Path, percent: istio.Percent | None, field: str) -> Iterator[FieldError]:
     if percent is None:
         return
     if percent.value > 100:
@@ -152,7 +142,7 @@ def _percent(path: Path, percent: Percent | None, field: str) -> Iterator[FieldE
         yield problem(path, f"{field} must be in range 0..100 (it has {percent.value:g})")
 
 
-def _retries(path: Path, retries: HTTPRetry) -> Iterator[FieldError]:
+def _retries(path: Path, retries: istio.HTTPRetry) -> Iterator[FieldError]:
     if retries.attempts < 0:
         yield problem((*path, "attempts"), "attempts cannot be negative")
     if retries.attempts == 0 and (retries.per_try_timeout or retries.retry_on or retries.retry_remote_localities):
@@ -165,7 +155,7 @@ def _retries(path: Path, retries: HTTPRetry) -> Iterator[FieldError]:
             yield problem((*path, "retryOn"), f"{q(policy)} is not a valid retryOn policy")
 
 
-def _cors(path: Path, cors: CorsPolicy) -> Iterator[FieldError]:
+def _cors(path: Path, cors: istio.CorsPolicy) -> Iterator[FieldError]:
     for index, origin in enumerate(cors.allow_origins):
         at = (*path, "allowOrigins", index)
         if not (origin.exact or origin.prefix or origin.regex):

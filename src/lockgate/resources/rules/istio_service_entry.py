@@ -5,15 +5,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
-from lockgate.resources.istio.service_entry import ServiceEntry, ServiceEntrySpec, WorkloadEndpoint
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
 _HTTP_OR_TLS = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS"))
 
 
-def refusals(entry: ServiceEntry) -> Iterator[FieldError]:
+def refusals(entry: istio.ServiceEntry) -> Iterator[FieldError]:
     spec = entry.spec
     if not spec.hosts:
         yield required(("spec", "hosts"), "service entry must have at least one host")
@@ -29,7 +29,7 @@ def refusals(entry: ServiceEntry) -> Iterator[FieldError]:
     yield from names.export_to(("spec", "exportTo"), spec.export_to)
 
 
-def _addresses(spec: ServiceEntrySpec) -> Iterator[FieldError]:
+def _addresses(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     static = (spec.resolution or "NONE") in ("NONE", "STATIC")
     for index, address in enumerate(spec.addresses):
         at = ("spec", "addresses", index)
@@ -41,7 +41,7 @@ def _addresses(spec: ServiceEntrySpec) -> Iterator[FieldError]:
             yield problem(at, f"{address} is not a valid IP or CIDR")
 
 
-def _ports(spec: ServiceEntrySpec) -> Iterator[FieldError]:
+def _ports(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     seen_names: set[str] = set()
     seen_numbers: set[int] = set()
     for index, port in enumerate(spec.ports):
@@ -59,7 +59,7 @@ def _ports(spec: ServiceEntrySpec) -> Iterator[FieldError]:
         seen_numbers.add(port.number)
 
 
-def _resolution(spec: ServiceEntrySpec) -> Iterator[FieldError]:
+def _resolution(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     resolution, path = spec.resolution or "NONE", ("spec", "endpoints")
     plain = [port for port in spec.ports if port.protocol.upper() not in _HTTP_OR_TLS]
     if spec.endpoints and spec.workload_selector is not None:
@@ -85,7 +85,7 @@ def _resolution(spec: ServiceEntrySpec) -> Iterator[FieldError]:
         yield from _endpoint((*path, index), endpoint, resolution, defined)
 
 
-def _endpoint(path: Path, endpoint: WorkloadEndpoint, resolution: str, defined: set[str]) -> Iterator[FieldError]:
+def _endpoint(path: Path, endpoint: istio.WorkloadEndpoint, resolution: str, defined: set[str]) -> Iterator[FieldError]:
     at, address = (*path, "address"), endpoint.address
     unix = address.startswith("unix://")
     if resolution == "STATIC" and not unix and address and not names.is_address(address):
@@ -103,7 +103,7 @@ def _endpoint(path: Path, endpoint: WorkloadEndpoint, resolution: str, defined: 
     yield from names.label_values((*path, "labels"), endpoint.labels)
 
 
-def warnings(entry: ServiceEntry) -> Iterator[FieldError]:
+def warnings(entry: istio.ServiceEntry) -> Iterator[FieldError]:
     spec = entry.spec
     if spec.resolution in (None, "NONE") and not spec.addresses:
         for index, port in enumerate(spec.ports):

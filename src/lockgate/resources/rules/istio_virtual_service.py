@@ -5,16 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
-from lockgate.resources.istio.virtual_service import (
-    Destination,
-    HTTPMatchRequest,
-    HTTPRoute,
-    HTTPRouteDestination,
-    RouteDestination,
-    TLSRoute,
-    VirtualService,
-)
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.host_sets import HostSet, first_overlaps
 from lockgate.resources.rules.istio_http import clauses, string_match
@@ -24,7 +16,7 @@ _LISTED = 100  # hosts in one message
 _CLAIMS = "@request.auth.claims"
 
 
-def refusals(service: VirtualService) -> Iterator[FieldError]:
+def refusals(service: istio.VirtualService) -> Iterator[FieldError]:
     spec = service.spec
     at_gateway = [gateway for gateway in spec.gateways if gateway != "mesh"]
     if not spec.hosts:
@@ -84,7 +76,7 @@ def _gateway_name(path: Path, gateway: str) -> Iterator[FieldError]:
             yield problem(path, f"invalid value for gateway name: {q(name)}")
 
 
-def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
+def _http_route(path: Path, route: istio.HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
     yield from _http_shape(path, route, delegated=delegated)
     for index, match in enumerate(route.match):
         yield from _http_match((*path, "match", index), match)
@@ -98,7 +90,7 @@ def _http_route(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fi
     yield from clauses(path, route)
 
 
-def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
+def _http_shape(path: Path, route: istio.HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
     """Which actions may be combined."""
     redirect, direct = route.redirect is not None, route.direct_response is not None
     name = route.name or "''"
@@ -126,7 +118,7 @@ def _http_shape(path: Path, route: HTTPRoute, *, delegated: bool) -> Iterator[Fi
         yield conflict((*path, "mirrors"), "HTTP route cannot contain both mirror and mirrors")
 
 
-def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[FieldError]:
+def _http_match(path: Path, match: istio.HTTPMatchRequest) -> Iterator[FieldError]:
     for field, one in (
         ("uri", match.uri),
         ("scheme", match.scheme),
@@ -154,7 +146,7 @@ def _http_match(path: Path, match: HTTPMatchRequest) -> Iterator[FieldError]:
         yield problem((*path, "sourceNamespace"), message)
 
 
-def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[FieldError]:
+def _claims_without_gateway(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
     for index, match in enumerate(route.match):
         for group, several in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
             for name in several:
@@ -165,7 +157,7 @@ def _claims_without_gateway(path: Path, route: HTTPRoute) -> Iterator[FieldError
                     yield problem((*path, "match", index, group, name), message)
 
 
-def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestination]) -> Iterator[FieldError]:
+def _weights(path: Path, routes: Sequence[istio.HTTPRouteDestination | istio.RouteDestination]) -> Iterator[FieldError]:
     for index, route in enumerate(routes):
         if route.weight < 0:
             yield problem((*path, index, "weight"), f"weight {route.weight} < 0")
@@ -173,7 +165,7 @@ def _weights(path: Path, routes: Sequence[HTTPRouteDestination | RouteDestinatio
         yield problem(path, "total destination weight = 0")
 
 
-def _destination(path: Path, destination: Destination) -> Iterator[FieldError]:
+def _destination(path: Path, destination: istio.Destination) -> Iterator[FieldError]:
     if destination.host == "*":
         yield problem((*path, "host"), "invalid destination host *")
     else:
@@ -184,7 +176,7 @@ def _destination(path: Path, destination: Destination) -> Iterator[FieldError]:
         yield from names.port((*path, "port", "number"), destination.port.number)
 
 
-def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...], covered: HostSet) -> Iterator[FieldError]:
+def _tls_route(path: Path, route: istio.TLSRoute, hosts: tuple[str, ...], covered: HostSet) -> Iterator[FieldError]:
     if not route.match:
         yield required((*path, "match"), "TLS route must have at least one match condition")
     for index, match in enumerate(route.match):
@@ -206,13 +198,13 @@ def _tls_route(path: Path, route: TLSRoute, hosts: tuple[str, ...], covered: Hos
     yield from _l4_destinations(path, route.route)
 
 
-def _l4_destinations(path: Path, routes: tuple[RouteDestination, ...]) -> Iterator[FieldError]:
+def _l4_destinations(path: Path, routes: tuple[istio.RouteDestination, ...]) -> Iterator[FieldError]:
     yield from _weights((*path, "route"), routes)
     for index, route in enumerate(routes):
         yield from _destination((*path, "route", index, "destination"), route.destination)
 
 
-def warnings(service: VirtualService) -> Iterator[FieldError]:
+def warnings(service: istio.VirtualService) -> Iterator[FieldError]:
     """Rules and matches that never apply, because an earlier one always does."""
     yield from _deprecated(service)
     if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
@@ -247,7 +239,7 @@ def warnings(service: VirtualService) -> Iterator[FieldError]:
             yield _unused(path, route, index, "all matches used by prior rules")
 
 
-def _deprecated(service: VirtualService) -> Iterator[FieldError]:
+def _deprecated(service: istio.VirtualService) -> Iterator[FieldError]:
     for index, route in enumerate(service.spec.http):
         if route.mirror_percent is not None:
             message = 'using deprecated setting "mirrorPercent", use "mirrorPercentage" instead'
@@ -257,15 +249,15 @@ def _deprecated(service: VirtualService) -> Iterator[FieldError]:
             yield problem(("spec", "http", index, "fault", "abort"), "abort configured, but error type not set")
 
 
-def _unused(path: Path, route: HTTPRoute, index: int, why: str) -> FieldError:
+def _unused(path: Path, route: istio.HTTPRoute, index: int, why: str) -> FieldError:
     return problem(path, f"virtualService rule {_rule_name(route, index)} not used ({why})")
 
 
-def _rule_name(route: HTTPRoute, index: int) -> str:
+def _rule_name(route: istio.HTTPRoute, index: int) -> str:
     return f"{q(route.name)}" if route.name else f"#{index}"
 
 
-def _identity(match: HTTPMatchRequest) -> str:
+def _identity(match: istio.HTTPMatchRequest) -> str:
     said = match.manifest()
     said.pop("name", None)
     return json.dumps(said, sort_keys=True)

@@ -6,9 +6,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from lockgate.resources import field_errors
+from lockgate.resources import field_errors, networking
 from lockgate.resources.field_errors import FieldError, Path
-from lockgate.resources.networking import HTTPIngressPath, Ingress, IngressBackend, IngressClass
 from lockgate.resources.rules import metadata
 from lockgate.resources.rules.core import port_number, port_or_name
 
@@ -23,7 +22,7 @@ _FORBIDDEN_IN_PATH = ("//", "/./", "/../", "%2f", "%2F")
 _FORBIDDEN_AT_END = ("/..", "/.")
 
 
-def ingress(ingress: Ingress) -> Iterator[FieldError]:
+def ingress(ingress: networking.Ingress) -> Iterator[FieldError]:
     spec = ingress.spec
     if spec.default_backend is None and not spec.rules:
         yield field_errors.invalid(("spec",), [], "either `defaultBackend` or `rules` must be specified")
@@ -63,7 +62,7 @@ def _host(path: Path, host: str) -> Iterator[FieldError]:
         yield from metadata.dns_subdomain(path, host)
 
 
-def _path(at: Path, path: HTTPIngressPath) -> Iterator[FieldError]:
+def _path(at: Path, path: networking.HTTPIngressPath) -> Iterator[FieldError]:
     literal = path.path_type in ("Exact", "Prefix")
     if (literal or path.path) and not path.path.startswith("/"):
         yield field_errors.invalid((*at, "path"), path.path, "must be an absolute path")
@@ -77,7 +76,7 @@ def _path(at: Path, path: HTTPIngressPath) -> Iterator[FieldError]:
     yield from _backend((*at, "backend"), path.backend)
 
 
-def _backend(at: Path, backend: IngressBackend) -> Iterator[FieldError]:
+def _backend(at: Path, backend: networking.IngressBackend) -> Iterator[FieldError]:
     service = backend.service
     if service is not None and backend.resource is not None:
         yield field_errors.invalid(at, "", "cannot set both resource and service backends")
@@ -99,7 +98,7 @@ def _backend(at: Path, backend: IngressBackend) -> Iterator[FieldError]:
         yield field_errors.required(at, "port name or number is required")
 
 
-def ingress_class(ingress_class: IngressClass) -> Iterator[FieldError]:
+def ingress_class(ingress_class: networking.IngressClass) -> Iterator[FieldError]:
     controller = ingress_class.spec.controller
     if not controller:
         yield field_errors.required(("spec", "controller"))
