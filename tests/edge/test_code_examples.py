@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.edge.from_manifests import from_plan
+from lockgate.check.findings import check
+from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.edge.plan import plan
-from lockgate.edge.without_effect import without_effect
 from lockgate.resources.codes import codes
 from lockgate.resources.codes.document import example
 from lockgate.resources.faults import Code, Fault, Severity
@@ -122,14 +121,14 @@ def test_a_code_is_documented(code: Code) -> None:
 
 
 def faults(text: str) -> tuple[Fault, ...]:
-    """Everything that `up` would report before anything runs, of BASE with the objects of `text` over it."""
+    """Everything that `check` finds in BASE with the objects of `text` over it."""
     reading = read(text, "example.yaml")
     own = {(document.manifest["kind"], document.manifest["metadata"]["name"]) for document in reading.documents}
     base = [document for document in read(BASE, "base.yaml").documents if _identity(document) not in own]
     files = ("base.yaml", "example.yaml")
-    planned = plan(Manifests((*base, *reading.documents), reading.faults, files, frozenset(), {}), Options(files))
-    edge = from_plan(planned)
-    return (*edge.faults, *without_effect(planned.manifests.documents, planned.resources))
+    manifests = Manifests((*base, *reading.documents), reading.faults, files, frozenset(), {})
+    edge = from_manifests(manifests, Options(files))
+    return tuple(finding.fault for finding in check(edge, manifests.positions()))
 
 
 def _identity(document: Document) -> tuple[str, str]:

@@ -33,6 +33,7 @@ _MODULES = {
     "env": "running",
     "exec": "running",
     "show": "show",
+    "check": "check",
     "trace": "trace",
     "explain": "explain",
 }

@@ -100,8 +100,8 @@ class Terminal:
             sys.stdout.flush()
 
 
-def print_fault(fault: Diagnostic) -> None:
-    say(fault.line(paint=lambda severity: paint(severity.value, _COLOURS[severity])), err=True)
+def print_fault(fault: Diagnostic, *, err: bool = True) -> None:
+    say(fault.line(paint=lambda severity: paint(severity.value, _COLOURS[severity])), err=err)
 
 
 def print_note(text: str) -> None:

@@ -58,6 +58,8 @@ class Edge:
     unseen: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, str] = field(default_factory=dict)
     """Maps the reference of a target group of type alb to the name of its Application Load Balancer."""
+    supplied: frozenset[ObjectKey] = frozenset()
+    """The objects that are in no manifest, and are supplied because the manifests take them for granted."""
     memory: object = field(default=None, repr=False, compare=False)
     """The state from which the next edge is built incrementally. Only the builders read it."""
 

@@ -25,6 +25,7 @@ from lockgate.edge.objects import Name, Objects
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, plan
 from lockgate.edge.supply import Supply
+from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifest
 from lockgate.ingress.manifests import Stacks, stack_from_manifests, with_node_ports
 from lockgate.ingress.stack import Stack
@@ -80,7 +81,12 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         network=table,
         gateways=gateways.by_workload,
         certificates=dict(_certificates(planned.supply, objects)),
-        faults=(*planned.manifests.faults, *stacks.faults, *gateways.faults),
+        faults=(
+            *planned.manifests.faults,
+            *stacks.faults,
+            *gateways.faults,
+            *without_effect(planned.manifests.documents, planned.resources, stacks.foreign),
+        ),
         unseen={
             stack.load_balancer.name: stack.web_acl.arn
             for stack in stacks.stacks
@@ -92,6 +98,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
             if stack.load_balancer and stack.frontend
             for reference in stack.frontend.target_groups
         },
+        supplied=planned.supplied,
         memory=Memory(stacks, gateways),
     )
 

@@ -24,12 +24,13 @@ from lockgate.resources.reader import Document
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`manifests` are the user's, with placeholders filled. `resources` are all objects: the user's, those from
-    IstioOperators, and those supplied."""
+    IstioOperators, and those supplied, whose keys are `supplied`."""
 
     manifests: Manifests
     resources: tuple[Resource, ...]
     documents: dict[ObjectKey, Document]
     supply: Supply
+    supplied: frozenset[ObjectKey] = frozenset()
 
 
 Settle: TypeAlias = Callable[[Manifests], Manifests]
@@ -51,7 +52,7 @@ def plan(manifests: Manifests, options: Options, *, settle: Settle | None = None
     supplied = [model.model_validate(each.manifest) for each in made.objects if (model := _model(each.manifest))]
     supplied += [core.Secret(metadata=ObjectMeta(name=each.name, namespace=each.namespace)) for each in made.key_pairs]
     made = replace(made, rendered=manifests.notes)
-    return Plan(manifests, (*resources, *supplied), documents, made)
+    return Plan(manifests, (*resources, *supplied), documents, made, frozenset(each.key for each in supplied))
 
 
 def filled(manifests: Manifests, options: Options) -> Manifests:

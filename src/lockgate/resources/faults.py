@@ -75,6 +75,7 @@ class Code:
 
     `message` and `fix` are templates with the fault's values in braces. The documentation is `what` (its meaning),
     `why` (its effect), `example` (minimal manifests with the fault) and `instead` (the same manifests without it).
+    `aliases` are the numbers of other tools for the same fault: Istio's ``IST0101``, Kiali's ``KIA0201``.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Code:
     why: str = field(default="", repr=False)
     example: str = field(default="", repr=False)
     instead: str = field(default="", repr=False)
+    aliases: tuple[str, ...] = field(default=(), repr=False)
 
     def variant(self, message: str, fix: str = "") -> Code:
         """The same code with other words, for another case of the same fault."""

@@ -4,8 +4,10 @@ A code is a promise: its number never gets another meaning. The hundreds go by s
 
     LG00xx  reading files           reading, objects   LG01xx  refused by the Kubernetes API   admission
     LG1xxx  load balancer           load_balancer      LG2xxx  gateway                         gateway
-    LG3xxx  certificates                               LG4xxx  names and DNS
-    LG5xxx  across systems                             LG9xxx  this machine                    machine
+    LG3xxx  certificates            certificates       LG4xxx  names and DNS                   names
+    LG5xxx  across systems          across             LG6xxx  outdated and discouraged        guide
+    LG7xxx  security                security           LG8xxx  operations and cost             operations
+    LG9xxx  this machine            machine
     IST0xxx what `istioctl analyze` reports under the same number, in our own words            istio
 
 To add one, write a `Code` into the file of its subject, and use it where the fault is found:
@@ -25,12 +27,13 @@ To add one, write a `Code` into the file of its subject, and use it where the fa
     yield codes.CLASS_NOT_FOUND.at(origin.under("spec", "ingressClassName"), name=name)
 
 Then write its page: `python -m lockgate.resources.codes.document docs/codes`. A test reads and builds every example:
-it must have the code, and `instead` must not. What needs a running edge is listed in that test with the test that
-shows it.
+it must have the code, and `instead` must not. What only a whole edge shows is found by an analyzer (`lockgate.check`).
+What needs a running edge is listed in that test with the test that shows it.
 
 - `message` says what is wrong and what comes of it, `fix` what to do about it. Both are short, start with a small
   letter unless a name comes first, and end without a period: they are printed as `error: message — fix [LG1190]`.
 - Another case of the same fault is a `variant` of the code, with other words.
+- `aliases` are the numbers that other tools have for the same fault: ``("KIA0201",)``.
 - The files of codes import nothing but `faults`: commands that only print codes must start quickly.
 """
 
@@ -40,7 +43,21 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from lockgate.resources.codes import admission, gateway, istio, load_balancer, machine, objects, reading
+from lockgate.resources.codes import (
+    across,
+    admission,
+    certificates,
+    gateway,
+    guide,
+    istio,
+    load_balancer,
+    machine,
+    names,
+    objects,
+    operations,
+    reading,
+    security,
+)
 from lockgate.resources.faults import Code
 
 
@@ -54,7 +71,19 @@ def _defined(*modules: ModuleType) -> dict[str, tuple[Code, ...]]:
 
 
 CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
-    reading, objects, admission, load_balancer, gateway, istio, machine
+    reading,
+    objects,
+    admission,
+    load_balancer,
+    gateway,
+    istio,
+    certificates,
+    names,
+    across,
+    guide,
+    security,
+    operations,
+    machine,
 )
 """Every code by its id, in order: as it is defined, and its variants after it."""
 

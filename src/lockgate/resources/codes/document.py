@@ -47,7 +47,7 @@ def example(text: str) -> str:
 
 def _sections(code: Code) -> Iterator[str]:
     yield f"# {code.id}: {code.title}"
-    yield f"Severity: {code.severity.value}"
+    yield f"Severity: {code.severity.value}" + (f"\n\nAlso known as: {', '.join(code.aliases)}" if code.aliases else "")
     yield f"## What it means\n\n{code.what}"
     yield f"## Why it matters\n\n{code.why}"
     if code.example:

@@ -1,0 +1,100 @@
+"""Runs every analyzer, and makes findings of the faults: placed, sorted, each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+from lockgate.check.analyzers import ANALYZERS
+from lockgate.edge.edge import Edge
+from lockgate.resources.diagnostics import Diagnostic, diagnose
+from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault with its place. `position` is None for an object that is in no file.
+
+    `fingerprint` identifies the finding in later runs: it stays the same when lines move, and when the object moves to
+    another file.
+    """
+
+    fault: Fault
+    diagnostic: Diagnostic
+    fingerprint: str
+
+    @property
+    def code(self) -> str:
+        return self.fault.code.id
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The numbers of other tools for the same fault, such as IST0101 or KIA0201."""
+        return self.fault.code.aliases
+
+    @property
+    def severity(self) -> Severity:
+        return self.fault.severity
+
+    @property
+    def position(self) -> Position | None:
+        return self.diagnostic.position
+
+
+def check(edge: Edge, locate: Locate) -> tuple[Finding, ...]:
+    """All findings of an edge, by file and line; those without a line come last."""
+    faults = dict.fromkeys(_faults(edge))
+    placed = [(fault, diagnose(fault, locate)) for fault in faults]
+    placed.sort(key=lambda each: _order(each[1]))
+    return tuple(_findings(placed))
+
+
+def _faults(edge: Edge) -> Iterator[Fault]:
+    """The user can change nothing about an object that is supplied, so those have no findings."""
+    yield from edge.faults
+    for analyzer in ANALYZERS:
+        for fault in analyzer.analyze(edge):
+            if not (isinstance(fault.origin, Origin) and fault.origin.key in edge.supplied):
+                yield fault
+
+
+_SEVERITIES = list(Severity)
+
+
+def _order(diagnostic: Diagnostic) -> tuple[object, ...]:
+    at = diagnostic.position
+    place = (at.file, at.line, at.column) if at else ("", 0, 0)
+    return (at is None, *place, _SEVERITIES.index(diagnostic.severity), diagnostic.code, diagnostic.message)
+
+
+def _findings(placed: Iterable[tuple[Fault, Diagnostic]]) -> Iterator[Finding]:
+    """Faults that differ only in the file, or in the index of a list, are told apart by their order."""
+    seen: Counter[str] = Counter()
+    shown: set[tuple[object, ...]] = set()
+    for fault, diagnostic in placed:
+        if (same := (diagnostic.code, diagnostic.position, diagnostic.subject, diagnostic.message)) in shown:
+            continue
+        shown.add(same)
+        identity = _identity(fault)
+        yield Finding(fault, diagnostic, _digest(identity, seen[identity]))
+        seen[identity] += 1
+
+
+def _identity(fault: Fault) -> str:
+    """What a fault is about, without lines: its code, object, path without indexes, and values."""
+    match fault.origin:
+        case Origin(key, path):
+            fields = ".".join(part for part in path if isinstance(part, str))
+            place = f"{key.group}/{key} {fields}"
+        case Position(file):
+            place = file
+        case None:
+            place = ""
+    values = (f"{name}={value}" for name, value in fault.values)
+    return "\n".join((fault.code.id, place, *values))
+
+
+def _digest(identity: str, count: int) -> str:
+    return sha256(f"{identity}\n{count}".encode()).hexdigest()[:16]

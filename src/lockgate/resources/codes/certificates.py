@@ -1,0 +1,1 @@
+"""LG3xxx: certificates of ACM and cert-manager, and what uses them."""

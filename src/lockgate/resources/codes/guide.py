@@ -1,0 +1,1 @@
+"""LG6xxx: outdated, removed and discouraged ways to set up an edge."""

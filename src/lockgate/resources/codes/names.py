@@ -1,0 +1,1 @@
+"""LG4xxx: host names and DNS, across Ingress, Gateway, VirtualService, certificates and hosted zones."""

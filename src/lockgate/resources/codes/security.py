@@ -1,0 +1,1 @@
+"""LG7xxx: security: TLS, exposure, credentials, protection."""
