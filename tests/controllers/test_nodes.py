@@ -14,13 +14,14 @@ from lockgate.controllers.nodes.controller import Machine
 from lockgate.edge.workloads import NODE_ID, gateway_workloads, slice_manifest, target_port
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.loadbalancer.model import Target, TargetType
-from lockgate.resources import core, istio
+from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import NotFound
 
 MACHINE = Machine("node-1", "i-0123", "eu-west-1a", "eu-west-1", "172.31.0.10")
 ECHO = 20000  # what this file's echo adds to a Service port
+TLS_ECHO = 40000  # and to one that is reached with TLS
 GATEWAY_PORTS = {"https": (443, 8443), "http2": (80, 8080)}
 
 
@@ -190,8 +191,8 @@ class Lab:
         )
         self.nodes.on_change(self._changed)
 
-    async def _echo(self, _namespace: str, _service: str, port: int) -> tuple[str, int]:
-        return "127.0.0.1", ECHO + port
+    async def _echo(self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None) -> tuple[str, int]:
+        return "127.0.0.1", (ECHO if names is None else TLS_ECHO) + port
 
     def _free_port(self, address: str, wanted: int, purpose: str) -> int:
         self.asked.append((address, wanted, purpose))
@@ -285,6 +286,39 @@ def test_a_service_is_answered_by_the_echo_until_it_goes() -> None:
                 return there.silenced == [("default", "web")]
 
             await asyncio.wait_for(there.until(silenced), 10)
+
+    asyncio.run(story())
+
+
+def test_the_echo_speaks_tls_while_an_object_expects_it() -> None:
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "all", "namespace": "default"},
+        "spec": {"host": "*.default.svc.cluster.local", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}},
+    }
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": "web",
+            "namespace": "default",
+            "annotations": {"alb.ingress.kubernetes.io/backend-protocol": "HTTPS"},
+        },
+        "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 443}}}},
+    }
+
+    async def story() -> None:
+        ports = {"https": (443, 8443), "http": (80, 8080)}
+        plain, tls = ("127.0.0.1", ECHO + 80), ("127.0.0.1", TLS_ECHO + 443)
+        async with lab(service_manifest("web", ports=ports), ingress) as there:
+            await there.until_slices("web", {"web-echo": {"http": plain, "https": tls}})
+            await there.store.create(rule)
+            await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", TLS_ECHO + 80), "https": tls}})
+            await there.store.delete(istio.DestinationRule, "all", "default")
+            await there.until_slices("web", {"web-echo": {"http": plain, "https": tls}})
+            await there.store.delete(networking.Ingress, "web", "default")
+            await there.until_slices("web", {"web-echo": {"http": plain, "https": ("127.0.0.1", ECHO + 443)}})
 
     asyncio.run(story())
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 
 import httpx
 import pytest
 
 from lockgate.embedded.echo import Echo, ServicePort
+from lockgate.runtime.trust import Trust
 
 WEB = ServicePort("shop", "web", 8080)
+TRUST = Trust.make("test")
 
 
 async def asked(method: str, path: str, *, http2: bool = False, **parameters: object) -> httpx.Response:
-    echo = Echo()
+    echo = Echo(TRUST.key_pair)
     host, port = await echo.listen(WEB)
     try:
         async with httpx.AsyncClient(http1=not http2, http2=http2, trust_env=False) as client:
@@ -55,7 +58,7 @@ def test_head_has_headers_and_no_body() -> None:
 
 def test_a_service_port_keeps_its_listener() -> None:
     async def story() -> None:
-        echo = Echo()
+        echo = Echo(TRUST.key_pair)
         try:
             first = await echo.listen(WEB)
             assert await echo.listen(WEB) == first
@@ -66,11 +69,49 @@ def test_a_service_port_keeps_its_listener() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("sni", ["web.shop.svc", "www.shop.example", ""])
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_it_speaks_tls_with_a_certificate_for_the_name_that_is_asked_for(sni: str, protocol: str) -> None:
+    async def names() -> set[str]:
+        echo = Echo(TRUST.key_pair)
+        host, port = await echo.listen(WEB, ("web.shop.svc", "orders.example"))
+        client = ssl.create_default_context(cadata=TRUST.root.root_pem)
+        client.check_hostname = bool(sni)
+        client.set_alpn_protocols([protocol])
+        try:
+            _, writer = await asyncio.open_connection(host, port, ssl=client, server_hostname=sni)
+            connection = writer.get_extra_info("ssl_object")
+            assert connection.selected_alpn_protocol() == protocol
+            found = {name for _, name in connection.getpeercert()["subjectAltName"]}
+            writer.close()
+            return found
+        finally:
+            await echo.stop()
+
+    assert asyncio.run(names()) == {"web.shop.svc", "orders.example", sni} - {""}
+
+
+def test_a_service_port_that_is_reached_with_tls_from_now_on_gets_another_listener() -> None:
+    async def story() -> None:
+        echo = Echo(TRUST.key_pair)
+        try:
+            plain = await echo.listen(WEB)
+            tls = await echo.listen(WEB, ("web",))
+            assert tls != plain
+            assert await echo.listen(WEB, ("web",)) == tls
+            async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+                assert (await client.get(f"https://{tls[0]}:{tls[1]}/")).json()["service"] == "shop/web:8080"
+        finally:
+            await echo.stop()
+
+    asyncio.run(story())
+
+
 def test_it_is_a_grpc_server_without_methods() -> None:
     import grpc.aio
 
     async def call() -> grpc.aio.AioRpcError:
-        echo = Echo()
+        echo = Echo(TRUST.key_pair)
         host, port = await echo.listen(WEB)
         try:
             async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
@@ -87,7 +128,7 @@ def test_it_is_a_grpc_server_without_methods() -> None:
 
 def test_a_deleted_service_is_no_longer_answered_for() -> None:
     async def story() -> None:
-        echo = Echo()
+        echo = Echo(TRUST.key_pair)
         host, port = await echo.listen(WEB)
         _, other = await echo.listen(ServicePort("shop", "other", 8080))
         echo.close("shop", "web")

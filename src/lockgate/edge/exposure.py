@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from lockgate.edge.fronts import backends
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.workloads import GatewayWorkload, gateway_workloads
+from lockgate.ingress.references import services_of
 from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource
@@ -53,8 +53,8 @@ def _addressed(service: Resource, ip: str) -> Resource:
 
 
 def led_to(ingresses: Iterable[networking.Ingress]) -> frozenset[Name]:
-    """The Services that Ingresses reference."""
-    return frozenset((ingress.namespace, name) for ingress in ingresses for name in backends(ingress))
+    """The Services that Ingresses forward to."""
+    return frozenset((ingress.namespace, name) for ingress in ingresses for name in services_of(ingress))
 
 
 def is_exposed(service: core.Service, workloads: Iterable[GatewayWorkload], fronted: Collection[Name]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.objects import Name
 from lockgate.gateway.hosts import ServerHost, server_hosts, within
+from lockgate.ingress.references import services_of
 from lockgate.resources import core, istio, networking
 
 
@@ -28,7 +29,7 @@ class Fronts:
         self._by_backend: dict[Name, list[networking.Ingress]] = {}
         for ingress in ingresses:
             self._ingresses[ingress.namespace, ingress.name] = ingress
-            for name in dict.fromkeys(backends(ingress)):
+            for name in services_of(ingress):
                 self._by_backend.setdefault((ingress.namespace, name), []).append(ingress)
         self._by_label: dict[tuple[str, str], list[core.Service]] = {}
         for service in services:
@@ -91,12 +92,3 @@ class _Served:
         if self.exact.get(host, frozenset()) & {"", namespace}:
             return True
         return any(each.namespace in ("", namespace) and within(host, each.host) for each in self.wildcards)
-
-
-def backends(ingress: networking.Ingress) -> Iterator[str]:
-    """The names of the Services that an Ingress references, in its namespace."""
-    default = ingress.spec.default_backend
-    paths = (path.backend for rule in ingress.spec.rules if rule.http for path in rule.http.paths)
-    for backend in (*paths, *((default,) if default else ())):
-        if backend.service is not None:
-            yield backend.service.name

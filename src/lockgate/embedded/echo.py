@@ -1,6 +1,7 @@
 """The built-in backend: echoes each request, for Services whose application does not run here.
 
-Each Service port has its own listener, so an answer can name the Service that it stands for. Serves HTTP/1.1 and h2c.
+Each Service port has its own listener, so an answer can name the Service that it stands for. It serves HTTP/1.1 and
+HTTP/2, with TLS where the manifests expect it.
 gRPC calls are answered UNIMPLEMENTED, which load balancers consider healthy by default.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.embedded.http import Server, serve
+from lockgate.embedded.tls import KeyPair, any_host_context
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
@@ -29,31 +32,49 @@ class ServicePort:
         return f"{self.namespace}/{self.service}:{self.port}"
 
 
-class Echo:
-    """Listeners by Service port, opened on demand."""
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    server: Server
+    names: tuple[str, ...] | None  # of its certificate; None without TLS
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+
+class Echo:
+    """Listeners by Service port, opened on demand. `key_pair` makes a certificate, with its key, for DNS names."""
+
+    def __init__(self, key_pair: Callable[[Sequence[str]], KeyPair], host: str = "127.0.0.1") -> None:
+        self._key_pair = key_pair
         self._host = host
-        self._servers: dict[tuple[str, str], dict[int, Server]] = {}  # by Service, and by port
+        self._listeners: dict[tuple[str, str], dict[int, _Listener]] = {}  # by Service, and by port
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def listen(self, stands_for: ServicePort) -> tuple[str, int]:
-        """The address that answers for a Service port. Every call returns the same one."""
-        servers = self._servers.setdefault((stands_for.namespace, stands_for.service), {})
-        if stands_for.port not in servers:
-            application = _application(stands_for)
-            servers[stands_for.port] = await serve(application, host=self._host, hosts=None, websockets=True)
-        return self._host, servers[stands_for.port].port
+    async def listen(self, stands_for: ServicePort, names: tuple[str, ...] | None = None) -> tuple[str, int]:
+        """The address that answers for a Service port: the same one in every call with the same `names`.
+
+        With `names`, it expects TLS. Its certificate has these names and the one that the client asks for.
+        """
+        listeners = self._listeners.setdefault((stands_for.namespace, stands_for.service), {})
+        there = listeners.get(stands_for.port)
+        if there is None or there.names != names:
+            tls = None if names is None else any_host_context(self._key_pair, names)
+            server = await serve(_application(stands_for), host=self._host, tls=tls, hosts=None, websockets=True)
+            listeners[stands_for.port] = _Listener(server, names)
+            if there is not None:
+                self._end(there)
+        return self._host, listeners[stands_for.port].server.port
 
     def close(self, namespace: str, service: str) -> None:
-        """Stops the servers of a Service. Requests in progress get a short time to end, in the background."""
-        for server in self._servers.pop((namespace, service), {}).values():
-            ending = asyncio.create_task(server.stop())
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
+        """Stops the servers of a Service."""
+        for listener in self._listeners.pop((namespace, service), {}).values():
+            self._end(listener)
+
+    def _end(self, listener: _Listener) -> None:
+        """Requests in progress get a short time to end, in the background."""
+        ending = asyncio.create_task(listener.server.stop())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def stop(self) -> None:
-        for service in list(self._servers):
+        for service in list(self._listeners):
             self.close(*service)
         await asyncio.gather(*self._ending, return_exceptions=True)
 

@@ -80,11 +80,12 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     certificate: tuple[Path, Path] | None = None,
+    tls: ssl.SSLContext | None = None,
     hosts: Collection[str] | None = (),
     websockets: bool = False,
     idle: float | None = None,
 ) -> Server:
-    """Serve until `stop`. `certificate` is (chain file, key file) for HTTPS. Raises `PortInUse`.
+    """Serve until `stop`. HTTPS needs `tls`, or a `certificate` as (chain file, key file). Raises `PortInUse`.
 
     Requests are refused unless they are for this machine's loopback names or `hosts`; None accepts any host. The
     application gets WebSockets only with `websockets`. A connection may be open without a request for `idle` seconds;
@@ -107,8 +108,10 @@ async def serve(
     config.errorlog = None
     config.include_server_header = False
     if certificate is not None:
-        config.certfile, config.keyfile = map(str, certificate)
-        config.create_ssl_context = lambda: _tls(*certificate)  # type: ignore[method-assign]
+        tls = _tls(*certificate)
+    if tls is not None:
+        config.certfile = config.keyfile = "in memory"  # hypercorn then asks for a context
+        config.create_ssl_context = lambda: tls  # type: ignore[method-assign]
     application = application if websockets else without_websockets(application)
     if hosts is not None:  # else its client is Envoy, which has patience of its own
         application = only_for(hosts, _within_time(application))

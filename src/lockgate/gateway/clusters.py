@@ -121,8 +121,9 @@ def _outlier_detection(settings: istio.OutlierDetection | None) -> OutlierDetect
     )
 
 
-# The second is the file of the gateway's image, which Istio's documentation names.
-_SYSTEM_ROOTS = ("system", "/etc/ssl/certs/ca-certificates.crt")
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+"""The file of the gateway's image with the CAs that it trusts by default."""
+_SYSTEM_ROOTS = ("system", SYSTEM_CA)
 
 
 def _tls(settings: istio.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:

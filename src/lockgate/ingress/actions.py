@@ -94,7 +94,6 @@ def _tuple(fields: Fields) -> Destination:
     if port is None:
         raise Refused(prefix + "missing servicePort")
     # A port's name cannot be all digits: "80" is 80.
-    # A port's name cannot be all digits: "80" is 80.
     return ToService(service, read_int_or_text(port) if isinstance(port, str) else port, weight)
 
 

@@ -161,18 +161,21 @@ def _scheme(group: Group, settings: Settings) -> str:
 # --- what it watches ---------------------------------------------------------------------------------------------
 
 
-def services_of(ingress: networking.Ingress) -> frozenset[str]:
-    """Names of the Services, in its namespace, that the Ingress may forward to."""
-    found = set()
+def services_of(ingress: networking.Ingress) -> tuple[str, ...]:
+    """Names of the Services, in its namespace, that the Ingress may forward to, without duplicates."""
+    return tuple(dict.fromkeys(target.service for target in targets_of(ingress)))
+
+
+def targets_of(ingress: networking.Ingress) -> Iterator[ToService]:
+    """The Services and ports that the Ingress may forward to."""
     for backend in _backends(ingress):
         if backend.service is None:
             continue
-        name = backend.service.name
-        if backend.service.port.name != "use-annotation":
-            found.add(name)
+        name, port = backend.service.name, backend.service.port
+        if port.name != "use-annotation":
+            yield ToService(name, port.name or port.number or 0)
             continue
-        found |= {target.service for target in _forwards(ingress, name) if isinstance(target, ToService)}
-    return frozenset(found)
+        yield from (target for target in _forwards(ingress, name) if isinstance(target, ToService))
 
 
 def _target_groups(ingress: networking.Ingress) -> Iterator[str]:

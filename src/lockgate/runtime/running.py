@@ -247,7 +247,7 @@ class RunningEdge:
         await self.acme.start(named.get("acme", 0), certificate=certificate)
         places.push_async_callback(self.acme.stop)
 
-        self.echo = Echo()
+        self.echo = Echo(self.trust.key_pair)
         places.push_async_callback(self.echo.stop)
         self.proxy = ForwardProxy(
             self._resolve, lambda: self.proxied_ports, own=self._own_hosts, open_to_all=self.options.open_proxy
@@ -277,7 +277,7 @@ class RunningEdge:
         self.nodes = Nodes(
             kubernetes,
             machine=machine,
-            echo=lambda namespace, service, port: self.echo.listen(ServicePort(namespace, service, port)),
+            echo=lambda namespace, service, port, names: self.echo.listen(ServicePort(namespace, service, port), names),
             silence=self.echo.close,
             backends=self.options.backends,
             free_port=self._ports.free,
@@ -297,7 +297,9 @@ class RunningEdge:
             waf=self.folder.run / "waf.sock",
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
-        self.istiod = Istiod(kubernetes, publish=self.ads.publish, locate=self.locate)
+        self.istiod = Istiod(
+            kubernetes, publish=self.ads.publish, locate=self.locate, system_ca=str(self.folder.ca_bundle)
+        )
         self.cert_manager = CertManager(
             kubernetes,
             route53=self._route53,

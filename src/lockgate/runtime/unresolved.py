@@ -13,11 +13,12 @@ from typing import assert_never
 
 from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.exposure import may_have_address
-from lockgate.edge.fronts import Fronts, backends
+from lockgate.edge.fronts import Fronts
 from lockgate.edge.supply.hosts import hosts_of
 from lockgate.gateway.hosts import gateway_name
 from lockgate.ingress.group import InvalidClass, InvalidGroup, NotOurs, Owned, ownership
 from lockgate.ingress.manifests import DEFAULTS
+from lockgate.ingress.references import services_of
 from lockgate.ingress.world import Objects
 from lockgate.resources import core, eks, elbv2, istio, networking
 from lockgate.resources.model import Resource
@@ -177,7 +178,7 @@ class _Sources:
 
     @staticmethod
     def _leads_to(ingress: networking.Ingress, services: Iterable[core.Service]) -> bool:
-        named = {(ingress.namespace, name) for name in backends(ingress)}
+        named = {(ingress.namespace, name) for name in services_of(ingress)}
         return any((service.namespace, service.name) in named for service in services)
 
 

@@ -38,7 +38,7 @@ class Triggers:
         self._groups_of: dict[Name, frozenset[GroupId]] = {}
         self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
         self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
-        self._services_of: dict[Name, frozenset[str]] = {}
+        self._services_of: dict[Name, tuple[str, ...]] = {}
 
     def _binding(self, name: Name) -> None:
         if self._settings.watch_namespace in ("", name[0]):
@@ -100,7 +100,7 @@ class Triggers:
         """Updates an Ingress in the index: the groups that it joins or leaves."""
         ingress = self._cluster.ingresses.get(name)
         groups: set[GroupId] = set()
-        services: frozenset[str] = frozenset()
+        services: tuple[str, ...] = ()
         if ingress is not None:
             groups.update(groups_held(ingress))
             owner = ownership(ingress, self._cluster.objects, self._settings)

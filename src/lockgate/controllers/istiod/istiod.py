@@ -14,6 +14,7 @@ from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
+from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
@@ -45,7 +46,8 @@ _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Sev
 class Istiod:
     """`publish` is called with an Envoy's node ID and its desired configuration, when that changes.
 
-    `locate` resolves the lines of faults for the log.
+    `locate` resolves the lines of faults for the log. `system_ca` is the file of the CAs that gateways trust by
+    default.
 
     Gateway workloads are Pods with the label ``lockgate.dev/proxy: istio``; the annotation ``lockgate.dev/node-id`` has
     their Envoy's node ID. Changes within `settle` seconds are built together.
@@ -58,6 +60,7 @@ class Istiod:
         publish: Callable[[str, Snapshot], None],
         access_log: AccessLog | None = None,
         locate: Locate = lambda origin: None,
+        system_ca: str = SYSTEM_CA,
         settle: float = 0.02,
     ) -> None:
         self._kubernetes = kubernetes
@@ -65,6 +68,7 @@ class Istiod:
         self._access_log = access_log
         self._locate = locate
         self._settle = settle
+        self._system_ca = system_ca
         self._cache = Cache(_WATCHED, self._note)
         self._installer = Installer(kubernetes, self._cache)
         self._proxies: dict[str, Proxy] = {}
@@ -119,7 +123,7 @@ class Istiod:
             del self._proxies[node]
             self._publish(node, EMPTY)
         for node, pod in nodes.items():
-            proxy = self._proxies.setdefault(node, Proxy(self._access_log))
+            proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca))
             installed = self._installer.installed(pod)
             try:
                 changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh)

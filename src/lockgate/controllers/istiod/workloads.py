@@ -39,8 +39,9 @@ def sources(objects: Objects) -> Sources:
 class Proxy:
     """`gateway` was built last, `snapshot` is its Envoy's desired configuration, and `faults` are its faults."""
 
-    def __init__(self, access_log: AccessLog | None) -> None:
+    def __init__(self, access_log: AccessLog | None, system_ca: str) -> None:
         self._access_log = access_log
+        self._system_ca = system_ca
         self._built = Memo()
         self._serialised = Memo()
         self._same: object = None  # the inputs of the workload
@@ -66,6 +67,7 @@ class Proxy:
             binds=self._binds(objects, pod),
             credentials=self._credentials,
             access_log=self._access_log,
+            system_ca=self._system_ca,
             memo=self._serialised,
         )
         changed = made != self.snapshot

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from lockgate import __version__
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue
-from lockgate.edge.exposure import address, is_exposed, led_to
+from lockgate.edge.exposure import address, is_exposed
 from lockgate.edge.port_table import Address, PortTable
+from lockgate.edge.tls_backends import ANY, User, Users, tls_ports
 from lockgate.edge.workloads import (
     MANAGED_BY,
     MANAGER,
@@ -29,7 +29,7 @@ from lockgate.edge.workloads import (
     slice_manifest,
     target_port,
 )
-from lockgate.resources import core, istio, networking
+from lockgate.resources import core, elbv2, istio, networking
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
@@ -51,14 +51,15 @@ class Machine:
 
 
 class Nodes:
-    """`echo` opens a listener for a Service port; `backends` are the user's programs."""
+    """`echo` opens a listener for a Service port, with the names of its certificate if it is reached with TLS;
+    `backends` are the user's programs."""
 
     def __init__(
         self,
         kubernetes: Kubernetes,
         *,
         machine: Machine,
-        echo: Callable[[str, str, int], Awaitable[Address]],
+        echo: Callable[[str, str, int, tuple[str, ...] | None], Awaitable[Address]],
         backends: Mapping[tuple[str, str, int], Address],
         free_port: Callable[[str, int, str], int],
         silence: Callable[[str, str], None] = lambda namespace, service: None,
@@ -72,9 +73,13 @@ class Nodes:
         self._services = Mirror(core.Service, self._service_changed)
         self._gateways = Mirror(istio.Gateway, self._gateway_changed)
         self._slices = Mirror(core.EndpointSlice, self._slice_changed)
-        self._ingresses = Mirror(networking.Ingress, self._ingress_changed)
-        self._leading: dict[tuple[str, str], frozenset[ServiceKey]] = {}  # Services by the Ingress that references them
-        self._fronted: Counter[ServiceKey] = Counter()  # the number of Ingresses that reference each Service
+        self._users = Users()
+        self._using = (
+            Mirror(networking.Ingress, self._user_changed),
+            Mirror(elbv2.TargetGroupBinding, self._user_changed),
+            Mirror(istio.VirtualService, self._user_changed),
+            Mirror(istio.DestinationRule, self._user_changed),
+        )
         self._addresses: dict[ServiceKey, str] = {}
         self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._slices_of: dict[ServiceKey, dict[str, core.EndpointSlice]] = {}
@@ -91,12 +96,11 @@ class Nodes:
     async def run(self) -> None:
         await self._register()
         async with asyncio.TaskGroup() as tasks:
-            for mirror in (self._services, self._gateways, self._slices, self._ingresses):
+            for mirror in (self._services, self._gateways, self._slices, *self._using):
                 tasks.create_task(mirror.run(self._kubernetes))
+            for each in self._using:  # how a Service is served depends on all of them
+                await each.synced.wait()
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
-            await self._ingresses.synced.wait()
-            for key in self._services.objects:
-                self._queue.add(key)
 
     @property
     def exposed(self) -> Mapping[Address, Address]:
@@ -132,16 +136,9 @@ class Nodes:
         }
         self._find_workloads()
 
-    def _ingress_changed(self, earlier: networking.Ingress | None, current: networking.Ingress | None) -> None:
-        key = _key(current or earlier)
-        before = self._leading.pop(key, frozenset())
-        now = led_to([current]) if current is not None else frozenset()
-        if now:
-            self._leading[key] = now
-        for service in before ^ now:
-            self._fronted[service] += 1 if service in now else -1
-            if not self._fronted[service]:
-                del self._fronted[service]
+    def _user_changed(self, before: User | None, after: User | None) -> None:
+        changed = self._users.change(before, after)
+        for service in self._services.objects if ANY in changed else changed:
             self._queue.add(service)
 
     def _slice_changed(self, before: core.EndpointSlice | None, current: core.EndpointSlice | None) -> None:
@@ -274,9 +271,7 @@ class Nodes:
         """Writes the address of a gateway's Service into its status, as a load balancer controller does."""
         key = (service.namespace, service.name)
         before = self._addresses.get(key)
-        if not self._ingresses.synced.is_set():
-            return
-        if is_exposed(service, self._workloads, self._fronted):
+        if is_exposed(service, self._workloads, {key} if self._users.ingresses(key) else ()):
             self._addresses[key] = before or self._next_address()
             entries: list[JsonObject] | None = [{"ip": self._addresses[key], "ipMode": "Proxy"}]
         elif before is not None:
@@ -331,6 +326,7 @@ class Nodes:
         echoed: dict[str, int] = {}
         address = "127.0.0.1"
         named: dict[str, dict[str, int]] = {}
+        tls = tls_ports(service, self._users.of(service))
         for port in service.spec.ports:
             if port.protocol not in ("", "TCP", None):
                 continue
@@ -338,7 +334,8 @@ class Nodes:
             if backend is not None:
                 named.setdefault(backend[0], {})[port.name or ""] = backend[1]
             else:
-                address, echoed[port.name or ""] = await self._echo(service.namespace, service.name, port.port)
+                slot = (service.namespace, service.name, port.port)
+                address, echoed[port.name or ""] = await self._echo(*slot, tls.get(port.port))
         slices = [
             slice_manifest(service, f"backend-{index}", host, ports)
             for index, (host, ports) in enumerate(sorted(named.items()))

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from lockgate.edge.fronts import backends
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.supply.gateway_secrets import credentials_of, made_secrets
 from lockgate.edge.supply.pieces import Object
 from lockgate.edge.supply.services import service
 from lockgate.edge.workloads import gateway_workloads
+from lockgate.ingress.references import services_of
 from lockgate.resources import core, istio, networking
 
 _NAME: Final = "istio-ingressgateway"
@@ -46,21 +46,14 @@ def _is_ingress(gateway: istio.Gateway) -> bool:
 
 
 def _led_to(objects: Objects) -> Iterator[tuple[Name, networking.Ingress]]:
-    """Missing Services that Ingresses reference, those with a gateway's name first."""
-    found = [pair for ingress in objects.all(networking.Ingress) for pair in _missing_backends(objects, ingress)]
+    """Missing Services that Ingresses forward to, those with a gateway's name first."""
+    found = [
+        ((ingress.namespace, name), ingress)
+        for ingress in objects.all(networking.Ingress)
+        for name in services_of(ingress)
+        if objects.get(core.Service, ingress.namespace, name) is None
+    ]
     yield from sorted(found, key=lambda pair: not re.search("istio|ingress|gateway", pair[0][1]))
-
-
-def _missing_backends(objects: Objects, ingress: networking.Ingress) -> Iterator[tuple[Name, networking.Ingress]]:
-    actions = {
-        path.backend.service.name
-        for rule in ingress.spec.rules
-        for path in (rule.http.paths if rule.http else ())
-        if path.backend.service and path.backend.service.port.name == "use-annotation"
-    }
-    for name in dict.fromkeys(backends(ingress)):
-        if name not in actions and objects.get(core.Service, ingress.namespace, name) is None:
-            yield (ingress.namespace, name), ingress
 
 
 def _service(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lockgate.edge.fronts import backends
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import NodePort
 from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.references import services_of
 from lockgate.ingress.target_groups import target_port
 from lockgate.resources import core, networking
 
@@ -19,7 +19,7 @@ def node_ports(objects: Objects) -> Iterator[NodePort]:
     """One for each health check of a number that no Service has."""
     taken = {port.node_port for service in objects.all(core.Service) for port in service.spec.ports}
     for ingress in objects.all(networking.Ingress):
-        for name in dict.fromkeys(backends(ingress)):
+        for name in services_of(ingress):
             service = objects.get(core.Service, ingress.namespace, name)
             number = _number(ingress, service) if service else None
             if service is None or number is None or number in taken:

@@ -15,7 +15,7 @@ def services(objects: Objects) -> Iterator[Object]:
     wanted: dict[tuple[str, str], dict[int, str]] = {}
     for virtual_service in objects.all(istio.VirtualService):
         for host, port in _destinations(virtual_service):
-            if (key := _service_of(host, virtual_service.namespace or "default")) and key not in there:
+            if (key := service_of(host, virtual_service.namespace or "default")) and key not in there:
                 wanted.setdefault(key, {}).setdefault(port or 80, virtual_service.name)
     for (namespace, name), ports in wanted.items():
         yield Object(
@@ -64,7 +64,7 @@ def _destinations(virtual_service: istio.VirtualService) -> Iterator[tuple[str, 
                 yield weighted.destination.host, port.number if port else None
 
 
-def _service_of(host: str, namespace: str) -> tuple[str, str] | None:
+def service_of(host: str, namespace: str) -> tuple[str, str] | None:
     """Istio's interpretation of a destination: a name without a dot is in the VirtualService's namespace."""
     if "." not in host:
         return (namespace, host)

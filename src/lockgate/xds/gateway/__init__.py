@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockgate.gateway import model
+from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.resources.faults import Origin
@@ -31,13 +32,15 @@ def snapshot(
     binds: Mapping[int, tuple[str, int]],
     credentials: Mapping[str, Credential],
     access_log: AccessLog | None = None,
+    system_ca: str = SYSTEM_CA,
     memo: Memo | None = None,
 ) -> Snapshot:
     """The complete configuration of one gateway's Envoy.
 
     `binds` maps a port as Istio sees it (8443, 15021) to the address and port on this machine. A listener without an
     entry is omitted, because no Service leads to it. `credentials` holds the material by SDS name. If a credential is
-    missing, its chains have no certificate, as on a cluster. With the same `memo`, unchanged resources are reused.
+    missing, its chains have no certificate, as on a cluster. `system_ca` is the file of the CAs that clusters trust by
+    default. With the same `memo`, unchanged resources are reused.
     """
     memo = memo or Memo()
     memo.turn()
@@ -50,7 +53,7 @@ def snapshot(
         listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
     return Snapshot(
         {
-            CLUSTER: memo.made(_clusters, gateway.clusters, memo),
+            CLUSTER: memo.made(_clusters, gateway.clusters, system_ca, memo),
             ENDPOINT: memo.made(_load_assignments, gateway.endpoints, memo),
             SECRET: {
                 name: memo.made(_secret, credentials[name], name)
@@ -75,12 +78,12 @@ def _listener(
     return Entry.of(body, _source(item.origin), ListenerPieces(item, address, http, access_log))
 
 
-def _clusters(items: Mapping[str, model.Cluster], memo: Memo) -> dict[str, Entry]:
-    return {name: memo.made(_cluster, item) for name, item in items.items()}
+def _clusters(items: Mapping[str, model.Cluster], system_ca: str, memo: Memo) -> dict[str, Entry]:
+    return {name: memo.made(_cluster, item, system_ca) for name, item in items.items()}
 
 
-def _cluster(item: model.Cluster) -> Entry:
-    return Entry.of(cluster(item), _source(item.origin))
+def _cluster(item: model.Cluster, system_ca: str) -> Entry:
+    return Entry.of(cluster(item, system_ca), _source(item.origin))
 
 
 def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], memo: Memo) -> dict[str, Entry]:

@@ -20,10 +20,9 @@ from lockgate.gateway import model
 from lockgate.xds.protobuf import Message, ads, duration, pack, serialised, uint32
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 
 
-def cluster(item: model.Cluster) -> bytes:
+def cluster(item: model.Cluster, system_ca: str) -> bytes:
     pool = item.pool
     message = cluster_pb2.Cluster(
         name=item.name,
@@ -52,7 +51,7 @@ def cluster(item: model.Cluster) -> bytes:
     if options := _http_options(item):
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
     if item.tls:
-        message.transport_socket.CopyFrom(_tls(item.tls, item.protocol))
+        message.transport_socket.CopyFrom(_tls(item.tls, item.protocol, system_ca))
     return serialised(message)
 
 
@@ -174,7 +173,7 @@ def _http_options(item: model.Cluster) -> Message | None:
     return options
 
 
-def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol) -> Message:
+def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol, system_ca: str) -> Message:
     context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
     common = context.common_tls_context
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
@@ -194,7 +193,7 @@ def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol) -> Message:
             combined.default_validation_context.match_typed_subject_alt_names.extend(names)
             combined.validation_context_sds_secret_config.CopyFrom(_sds(tls.ca))
         else:
-            common.validation_context.trusted_ca.CopyFrom(DataSource(filename=SYSTEM_CA))
+            common.validation_context.trusted_ca.CopyFrom(DataSource(filename=system_ca))
             common.validation_context.match_typed_subject_alt_names.extend(names)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
