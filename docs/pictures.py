@@ -6,12 +6,15 @@ The drawings come from Lockgate itself. Screenshots need Chromium on PATH; witho
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import terminal
 
 DOCS = Path(__file__).parent
 EXAMPLE = DOCS.parent / "examples" / "edge"
@@ -32,7 +35,31 @@ def main() -> int:
                 screenshot(browser, URL, DOCS / "echo.png", home)
         finally:
             lockgate("down")
+        (DOCS / "pytest.svg").write_text(failed_test(Path(home)))
     return 0
+
+
+TEST = """\
+def test_the_api_is_served(edge):
+    answer = edge.get("https://towpath.example/api/v1/orders")
+    assert answer.status_code == 200
+"""
+
+
+def failed_test(home: Path) -> str:
+    """A server that has become one for named hosts, and a test that notices."""
+    project = home / "project"
+    shutil.copytree(EXAMPLE, project / "k8s")
+    gateway = project / "k8s" / "40-gateway.yaml"
+    gateway.write_text(re.sub(r'hosts: \["\*"\]', "hosts: [towpath.example]", gateway.read_text()))
+    (project / "test_routes.py").write_text(TEST)
+    command = ["pytest", "-p", "lockgate.pytest", "--lockgate-manifests=k8s", "--color=yes", "-q", "--rootdir=."]
+    variables = {**os.environ, "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=project, env=variables, stdout=subprocess.PIPE, text=True
+    )
+    assert done.returncode == 1, done.stdout
+    return terminal.svg(f"$ pytest\n{done.stdout}", "a failed test, followed by the trace of its request")
 
 
 def lockgate(*arguments: str) -> str:

@@ -56,6 +56,13 @@ def test_a_trace_imports_no_more_than_it_needs() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_pytest_plugin_costs_a_run_without_edges_nothing() -> None:
+    """pytest imports it in every run of an environment that Lockgate is installed in."""
+    code = "import pytest, sys; before = {*sys.modules}; import lockgate.pytest; print(sorted({*sys.modules} - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['lockgate', 'lockgate.pytest']"
+
+
 def test_every_command_is_found_by_its_name() -> None:
     context = click.Context(commands)
     found = {name: commands.get_command(context, name) for name in commands.list_commands(context)}

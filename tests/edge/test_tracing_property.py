@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lockgate.runtime import control, replay
-from lockgate.runtime.tracing import as_question
+from lockgate.runtime.commands import as_question
 from lockgate.trace.model import Request
 from tests.edge.conftest import Start, Up
 

@@ -137,13 +137,12 @@ def _print_table(edge: Edge, locate: Locate, output: str) -> int:
 def _compare(name: str, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
     """Predicts from the running edge's APIs, sends the request, and reports differences."""
     from lockgate.cli.running import folder_of
-    from lockgate.runtime import control, replay
-    from lockgate.runtime.tracing import as_question
+    from lockgate.runtime import commands, replay
     from lockgate.trace import text
 
     folder = folder_of(name)
     about = folder.read()
-    predicted = control.ask(folder.control_socket, as_question(request, follow=follow))
+    predicted = commands.ask_trace(folder, request, follow=follow)
     steps = list(_steps(predicted))
     observed = [replay.send(_request_of(step, request), about) for step in steps]
     differ = [each for step, seen in zip(steps, observed, strict=True) for each in replay.differences(step, seen)]

@@ -1,13 +1,17 @@
-"""What other commands do with a running edge: query its status, and read its log."""
+"""What other commands do with a running edge: query its status, predict a request, and read its log."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockgate.runtime import control
 from lockgate.runtime.state import NotRunning, StateFolder
+
+if TYPE_CHECKING:
+    from lockgate.trace.model import Request
 
 _TAIL = 64 * 1024  # bytes of a log that are shown first
 
@@ -16,6 +20,17 @@ def ask_status(folder: StateFolder) -> dict[str, Any]:
     """Raises `NotRunning`, `Starting`, `control.NoAnswer`."""
     folder.read()
     return control.ask(folder.control_socket, "status")
+
+
+def ask_trace(folder: StateFolder, request: Request, *, follow: bool = False) -> dict[str, Any]:
+    """What the edge would do with the request now, as `trace.text.as_json`. Raises `control.NoAnswer`."""
+    return control.ask(folder.control_socket, as_question(request, follow=follow))
+
+
+def as_question(request: Request, *, follow: bool) -> str:
+    """One line for the control socket."""
+    fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol")
+    return "trace " + json.dumps({**{name: getattr(request, name) for name in fields}, "follow": follow})
 
 
 def read_log(folder: StateFolder, *, follow: bool) -> Iterator[str]:

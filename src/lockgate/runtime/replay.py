@@ -6,9 +6,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockgate.trace.model import Request
+
+if TYPE_CHECKING:
+    import httpx
 
 _PATIENCE = 15.0  # seconds
 
@@ -48,13 +51,18 @@ def send(request: Request, about: Mapping[str, Any]) -> Observed:
             answer = client.request(request.method, url, headers=headers)
     except (httpx.HTTPError, ssl.SSLError, OSError) as error:
         return Observed(None, error=f"{type(error).__name__}: {error}")
+    return observed(answer)
+
+
+def observed(answer: httpx.Response) -> Observed:
+    """The body must have been read."""
     backend = target = ""
     if answer.headers.get("content-type", "").startswith("application/json"):
         backend, target = _echoed(answer)
     return Observed(answer.status_code, answer.headers.get("location", ""), backend, target)
 
 
-def _echoed(answer: Any) -> tuple[str, str]:
+def _echoed(answer: httpx.Response) -> tuple[str, str]:
     try:
         body = answer.json()
         return body["service"], body["path"] + (f"?{body['query']}" if body["query"] else "")

@@ -13,16 +13,10 @@ from lockgate.trace.walk import trace
 
 
 async def traced(edge: RunningEdge, question: str) -> dict[str, Any]:
-    """`question` comes from `as_question`; the answer is `trace.text.as_json`'s."""
+    """`question` comes from `commands.as_question`; the answer is `trace.text.as_json`'s."""
     asked = json.loads(question)
     headers = tuple((name, value) for name, value in asked.pop("headers"))
     follow = asked.pop("follow")
 
     found = trace(await edge_value(edge), Request(**asked, headers=headers), follow=follow)
     return as_json(found, edge.locate)
-
-
-def as_question(request: Request, *, follow: bool) -> str:
-    """One line for the control socket."""
-    fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol")
-    return "trace " + json.dumps({**{name: getattr(request, name) for name in fields}, "follow": follow})
