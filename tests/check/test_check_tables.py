@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from lockgate.check.analyzers import ANALYZERS
-from lockgate.check.findings import Finding, check
+from lockgate.check.findings import Finding
+from lockgate.check.outcome import outcome
 from lockgate.edge.edge import Edge
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.resources.faults import Severity
-from lockgate.resources.positions import Positions
 from lockgate.resources.reader import read
 
 FOLDER = Path(__file__).parents[1] / "cases" / "check"
@@ -27,15 +27,15 @@ CASES = [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.safe_lo
 
 
 @cache
-def built(text: str) -> tuple[Edge, Positions]:
+def built(text: str) -> tuple[Edge, Manifests]:
     reading = read(text, "a.yaml")
     manifests = Manifests(reading.documents, reading.faults, ("a.yaml",), frozenset(), {})
-    return from_manifests(manifests, Options(())), manifests.positions()
+    return from_manifests(manifests, Options(())), manifests
 
 
-def found(text: str) -> tuple[Finding, ...]:
-    edge, locate = built(text)
-    return check(edge, locate)
+def found(text: str, *, strict: bool = False) -> tuple[Finding, ...]:
+    edge, manifests = built(text)
+    return outcome(edge, manifests, strict=strict).findings
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -43,7 +43,7 @@ def test_check(case: dict[str, Any]) -> None:
     wanted = case.get("codes")
     findings = [
         each
-        for each in found(case["manifests"])
+        for each in found(case["manifests"], strict=case.get("strict", False))
         if (each.code in wanted if wanted else each.severity is not Severity.INFO)
     ]
     lines = [f"{each.code} {each.position.line if each.position else '-'} {each.fault.message}" for each in findings]

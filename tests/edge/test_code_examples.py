@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.check.findings import check
+from lockgate.check.outcome import outcome
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
@@ -80,6 +80,7 @@ SHOWN_ELSEWHERE = {
     "LG2005": "tests/cases/gateway/servers.yaml",
     "LG2009": "tests/cases/gateway/routes.yaml",
     "IST0161": "tests/controllers/test_istiod.py",
+    "LG1104": "tests/ingress/test_ingress_stacks.py",
     "LG1111": "tests/edge/test_changing.py",
     "LG0019": "tests/runtime/test_rendering.py",
     "LG0020": "tests/runtime/test_rendering.py",
@@ -128,7 +129,7 @@ def faults(text: str) -> tuple[Fault, ...]:
     files = ("base.yaml", "example.yaml")
     manifests = Manifests((*base, *reading.documents), reading.faults, files, frozenset(), {})
     edge = from_manifests(manifests, Options(files))
-    return tuple(finding.fault for finding in check(edge, manifests.positions()))
+    return tuple(finding.fault for finding in outcome(edge, manifests).findings)
 
 
 def _identity(document: Document) -> tuple[str, str]:

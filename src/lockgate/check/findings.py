@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from lockgate.check.analyzers import ANALYZERS
 from lockgate.edge.edge import Edge
+from lockgate.resources.codes import load_balancer
 from lockgate.resources.diagnostics import Diagnostic, diagnose
 from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
 
@@ -42,23 +43,33 @@ class Finding:
     def position(self) -> Position | None:
         return self.diagnostic.position
 
+    @property
+    def order(self) -> tuple[object, ...]:
+        """By file and line; without a line comes last."""
+        return _order(self.diagnostic)
+
 
 def check(edge: Edge, locate: Locate) -> tuple[Finding, ...]:
     """All findings of an edge, by file and line; those without a line come last."""
-    faults = dict.fromkeys(_faults(edge))
-    placed = [(fault, diagnose(fault, locate)) for fault in faults]
+    return findings(_faults(edge), locate)
+
+
+def findings(faults: Iterable[Fault], locate: Locate) -> tuple[Finding, ...]:
+    placed = [(fault, diagnose(fault, locate)) for fault in dict.fromkeys(faults)]
     placed.sort(key=lambda each: _order(each[1]))
     return tuple(_findings(placed))
 
 
 def _faults(edge: Edge) -> Iterator[Fault]:
     """The user can change nothing about an object that is supplied, so those have no findings."""
-    yield from edge.faults
+    yield from (fault for fault in edge.faults if fault.code.id not in _CHOICES)
     for analyzer in ANALYZERS:
         for fault in analyzer.analyze(edge):
             if not (isinstance(fault.origin, Origin) and fault.origin.key in edge.supplied):
                 yield fault
 
+
+_CHOICES = frozenset({load_balancer.NODE_PORTS_OPEN.id})  # what AWS or a cluster chooses is not wrong
 
 _SEVERITIES = list(Severity)
 

@@ -101,7 +101,11 @@ class Terminal:
 
 
 def print_fault(fault: Diagnostic, *, err: bool = True) -> None:
-    say(fault.line(paint=lambda severity: paint(severity.value, _COLOURS[severity])), err=err)
+    say(fault.line(paint=paint_severity), err=err)
+
+
+def paint_severity(severity: Severity) -> str:
+    return paint(severity.value, _COLOURS[severity])
 
 
 def print_note(text: str) -> None:

@@ -48,8 +48,12 @@ class Document:
         return not any(fault.severity is Severity.ERROR for fault in self.faults)
 
     @property
+    def chunk(self) -> Chunk:
+        """The part of the file that it was read from, with the other items of a List that it is in."""
+        return self._chunk
+
+    @property
     def text(self) -> str:
-        """The text that it was read from, with the other items of a List that it is in."""
         return self._chunk.text
 
     def at(self, *path: str | int) -> Position:

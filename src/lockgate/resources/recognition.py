@@ -154,6 +154,10 @@ _KEYS: tuple[tuple[frozenset[str], Other], ...] = tuple(
         ("scrape_configs", Other("Prometheus' configuration")),
         ("receivers route", Other("Alertmanager's configuration")),
         ("static_resources", Other("Envoy's configuration")),
+        (
+            "findings version",
+            Other("a baseline of `lockgate check`", "begin its name with a dot: .lockgate-baseline.json"),
+        ),
         ("panels schemaVersion", Other("a Grafana dashboard")),
         ("groups", Other("Prometheus' rules")),
         ("name version dependencies", Other("a package file")),

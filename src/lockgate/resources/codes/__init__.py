@@ -2,7 +2,8 @@
 
 A code is a promise: its number never gets another meaning. The hundreds go by subject:
 
-    LG00xx  reading files           reading, objects   LG01xx  refused by the Kubernetes API   admission
+    LG00xx  reading files           reading, objects, suppressions
+    LG01xx  refused by the Kubernetes API              admission
     LG1xxx  load balancer           load_balancer      LG2xxx  gateway                         gateway
     LG3xxx  certificates            certificates       LG4xxx  names and DNS                   names
     LG5xxx  across systems          across             LG6xxx  outdated and discouraged        guide
@@ -57,6 +58,7 @@ from lockgate.resources.codes import (
     operations,
     reading,
     security,
+    suppressions,
 )
 from lockgate.resources.faults import Code
 
@@ -73,6 +75,7 @@ def _defined(*modules: ModuleType) -> dict[str, tuple[Code, ...]]:
 CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
     reading,
     objects,
+    suppressions,
     admission,
     load_balancer,
     gateway,

@@ -1,0 +1,140 @@
+"""`lockgate check`: what it prints, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lockgate.cli.main import lockgate
+
+MANIFESTS = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [shop.example]
+  gateways: [istio-system/edge]
+  http: [{route: [{destination: {host: web.shop.svc.cluster.local}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [shop.example]
+      tls: {mode: SIMPLE, credentialName: shop-tls}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: edge
+  namespace: istio-system
+  annotations:
+    alb.ingress.kubernetes.io/backend-protocol: HTTPS
+    alb.ingress.kubernetes.io/scheem: internal
+spec:
+  ingressClassName: alb
+  defaultBackend: {service: {name: istio-ingressgateway, port: {number: 443}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "edge.yaml").write_text(MANIFESTS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(lockgate, ["check", *arguments], standalone_mode=False)
+
+
+def codes(result: Result) -> set[str]:
+    return {each["code"] for each in json.loads(result.stdout)["findings"]}
+
+
+def code(*arguments: str) -> int:
+    """The exit code, or the status of an error in usage."""
+    result = run(*arguments)
+    return result.return_value if result.exception is None else getattr(result.exception, "exit_code", -1)
+
+
+def test_a_line_for_each_finding_and_a_summary(folder: Path) -> None:
+    lines = run("--select", "LG5001").stdout.splitlines()
+    assert lines[0].startswith("edge.yaml:17:7: error: k8s-istiosys-edge-")
+    assert lines[0].endswith("[LG5001]")
+    assert lines[1:] == ["1 error · 3 objects in 1 file"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), 1),
+        (("--fail-on", "never"), 0),
+        (("--ignore", "LG5"), 0),
+        (("--ignore", "LG5", "--fail-on", "warning"), 1),
+        (("--ignore", "LG5", "--strict"), 1),
+        (("--select", "LG1101"), 0),
+        (("--select", "LG1101", "--strict"), 1),
+        (("--select", "LG1101", "--strict", "--fail-on", "error"), 0),
+        (("--select", "LG9"), 0),
+        (("--select", "LG9999"), 2),
+        (("--fail-on", "worst"), 2),
+        (("--write-baseline",), 2),
+        (("--baseline", "none.json"), 2),
+        (("--baseline", "edge.yaml"), 2),
+    ],
+)
+def test_the_exit_code(folder: Path, arguments: tuple[str, ...], expected: int) -> None:
+    assert code(*arguments) == expected
+
+
+def test_codes_are_selected_by_their_beginning(folder: Path) -> None:
+    assert {"LG5001", "LG1101"} <= codes(run("-o", "json"))
+    assert codes(run("-o", "json", "--select", "lg5,LG11")) == {"LG5001", "LG1101"}
+    assert "LG1101" not in codes(run("-o", "json", "--ignore", "LG1101"))
+
+
+def test_an_unknown_code_has_a_suggestion(folder: Path) -> None:
+    assert "did you mean LG5001" in str(run("--select", "LG50001").exception)
+
+
+def test_the_baseline_leaves_out_what_is_known(folder: Path) -> None:
+    assert code("--baseline", ".known.json", "--write-baseline") == 0
+    before = (folder / ".known.json").read_text()
+    result = run("--baseline", ".known.json", "-o", "json")
+    assert json.loads(result.stdout)["findings"] == []
+    assert code("--baseline", ".known.json", "--strict") == 0
+    (folder / "edge.yaml").write_text(f"# moved\n\n{MANIFESTS}".replace("shop.example]\n      tls", '"*"]\n      tls'))
+    result = run("--baseline", ".known.json", "-o", "json")
+    assert json.loads(result.stdout)["summary"]["gone"] == 1
+    assert code("--baseline", ".known.json") == 0
+    assert code("--baseline", ".known.json", "--strict") == 1
+    assert code("--baseline", ".known.json", "--write-baseline") == 0
+    after = (folder / ".known.json").read_text()
+    assert set(after.replace(",", "").splitlines()) < set(before.replace(",", "").splitlines())
+
+
+def test_every_output_for_programs(folder: Path) -> None:
+    assert json.loads(run("-o", "sarif").stdout)["version"] == "2.1.0"
+    assert run("-o", "github", "--select", "LG5001").stdout.startswith(
+        "::error file=edge.yaml,line=17,col=7,title=LG5001"
+    )
+    assert run("-o", "junit").stdout.startswith("<?xml")
+
+
+def test_on_a_terminal_the_line_is_shown_with_a_caret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.cli.findings.on_terminal", lambda: True)
+    lines = run("--select", "LG5001").stdout.splitlines()
+    assert lines[1:3] == ["    17 |       hosts: [shop.example]", "       |       ^"]
+    assert lines[3].startswith('      fix: set hosts: ["*"]')
+    assert lines[4].startswith("      why: ")
+
+
+def test_without_paths_it_is_the_current_folder(folder: Path) -> None:
+    assert codes(run("-o", "json")) == codes(run(".", "-o", "json")) == codes(run("edge.yaml", "-o", "json"))
