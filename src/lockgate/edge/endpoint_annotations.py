@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 
 from lockgate.dns.model import Failover, Geolocation, Latency, MultiValue, Policy, Simple, Weighted
+from lockgate.resources import networking
+from lockgate.resources.model import Resource
 
 PREFIXES = ("external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/")
 CONTROLLER = "dns-controller"
@@ -24,6 +26,24 @@ def value(annotations: Mapping[str, str], key: str) -> str:
 def items(annotations: Mapping[str, str], key: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(item for part in value(annotations, key).split(",") if (item := part.strip().rstrip(".")))
+
+
+def hostnames(resource: Resource) -> tuple[str, ...]:
+    """The hosts of an object's records besides those in its fields."""
+    noted = resource.metadata.annotations
+    return tuple(host.lower() for host in items(noted, "hostname")) if handled(noted) else ()
+
+
+def ingress_hosts(ingress: networking.Ingress) -> tuple[str, ...]:
+    """The hosts of an Ingress's records: from its fields, its annotation, or both."""
+    written = [rule.host for rule in ingress.spec.rules if rule.host]
+    written += [host for tls in ingress.spec.tls for host in tls.hosts]
+    match value(ingress.metadata.annotations, "ingress-hostname-source"):
+        case "defined-hosts-only":
+            return tuple(written)
+        case "annotation-only":
+            return hostnames(ingress)
+    return (*written, *hostnames(ingress))
 
 
 def handled(annotations: Mapping[str, str]) -> bool:

@@ -1,8 +1,8 @@
-"""The hosts that need records, and their targets: from Ingresses, Gateways and VirtualServices.
+"""The hosts that need records, and their targets: from Ingresses, Gateways, VirtualServices and Services.
 
-Source: kubernetes-sigs/external-dns `source/ingress.go`, `istio_gateway.go`, `istio_virtualservice.go`. Lockgate
-extends it in one respect: a Gateway whose Service is behind an Ingress gets the Ingress's load balancer as its target,
-without the ``…/ingress`` annotation that external-dns requires.
+Source: kubernetes-sigs/external-dns `source/ingress.go`, `istio_gateway.go`, `istio_virtualservice.go`, `service.go`.
+Lockgate extends it in one respect: a Gateway whose Service is behind an Ingress gets the Ingress's load balancer as its
+target, without the ``…/ingress`` annotation that external-dns requires.
 """
 
 from __future__ import annotations
@@ -34,30 +34,21 @@ def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
         *_of_ingresses(objects.ingresses),
         *_of_gateways(objects.gateways, fronts),
         *_of_virtual_services(objects, fronts),
+        *_of_services(objects.services),
     ]
     return tuple(sorted(found, key=lambda endpoint: (endpoint.resource, endpoint.host)))
 
 
 def _of_ingresses(ingresses: Iterable[networking.Ingress]) -> Iterator[Endpoint]:
     for ingress in ingresses:
-        noted = ingress.metadata.annotations
-        if not annotation.handled(noted):
-            continue
-        defined = [rule.host for rule in ingress.spec.rules if rule.host]
-        defined += [host for tls in ingress.spec.tls for host in tls.hosts]
-        named = list(annotation.items(noted, "hostname"))
-        match annotation.value(noted, "ingress-hostname-source"):
-            case "defined-hosts-only":
-                named = []
-            case "annotation-only":
-                defined = []
-        yield from _endpoints(ingress, [*defined, *named], _own_targets(ingress) or _addresses(ingress))
+        if annotation.handled(ingress.metadata.annotations):
+            hosts = annotation.ingress_hosts(ingress)
+            yield from _endpoints(ingress, hosts, _own_targets(ingress) or _addresses(ingress))
 
 
 def _of_gateways(gateways: Iterable[istio.Gateway], fronts: Fronts) -> Iterator[Endpoint]:
     for gateway in gateways:
-        noted = gateway.metadata.annotations
-        if not annotation.handled(noted):
+        if not annotation.handled(gateway.metadata.annotations):
             continue
         hosts = [
             host.host
@@ -65,7 +56,7 @@ def _of_gateways(gateways: Iterable[istio.Gateway], fronts: Fronts) -> Iterator[
             for host in server_hosts(server.hosts, gateway.namespace)
             if host.host != "*"
         ]
-        yield from _endpoints(gateway, [*hosts, *annotation.items(noted, "hostname")], _targets(gateway, fronts))
+        yield from _endpoints(gateway, [*hosts, *annotation.hostnames(gateway)], _targets(gateway, fronts))
 
 
 def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]:
@@ -79,18 +70,25 @@ def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]
         return found[name]
 
     for service in objects.virtual_services:
-        noted = service.metadata.annotations
-        if not annotation.handled(noted):
+        if not annotation.handled(service.metadata.annotations):
             continue
         names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
         bound = [gateways[name] for name in dict.fromkeys(names) if name in gateways]
-        hosts = [*service.spec.hosts, *annotation.items(noted, "hostname")]
+        hosts = [*service.spec.hosts, *annotation.hostnames(service)]
         own = _own_targets(service)
         for host in dict.fromkeys(hosts):
             serving = [gateway for gateway in bound if fronts.serves(gateway, service.namespace, host)]
             led = own or tuple(dict.fromkeys(target for each in serving for target in targets(each)))
             if serving:
                 yield from _endpoints(service, [host], led)
+
+
+def _of_services(services: Iterable[core.Service]) -> Iterator[Endpoint]:
+    """Those with a load balancer: a node or a Pod of this machine has no public address."""
+    for service in services:
+        if service.spec.type == "LoadBalancer":
+            targets = _own_targets(service) or tuple(_service_addresses(service))
+            yield from _endpoints(service, annotation.hostnames(service), targets)
 
 
 def _targets(gateway: istio.Gateway, fronts: Fronts) -> tuple[str, ...]:

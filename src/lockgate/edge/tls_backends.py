@@ -19,7 +19,7 @@ from lockgate.ingress.references import services_of, targets_of
 from lockgate.ingress.refusal import Refused
 from lockgate.resources import core, elbv2, istio, networking
 from lockgate.resources.faults import Origin
-from lockgate.resources.model import ObjectKey, Resource
+from lockgate.resources.model import ObjectKey
 
 User: TypeAlias = networking.Ingress | elbv2.TargetGroupBinding | istio.VirtualService | istio.DestinationRule
 _DOMAIN = "cluster.local"
@@ -94,18 +94,13 @@ def _relevant(user: User) -> tuple[object, object]:
 
 
 def _uses_tls(user: User, service: core.Service, port: core.ServicePort) -> bool:
+    names = (port.port, port.name or None)
     match user:
         case networking.Ingress():
-            reached = any(
-                each.service == service.name and each.port in (port.port, port.name or None)
-                for each in targets_of(user)
-            )
-            return reached and _backend_protocol(user, service) == "HTTPS"
+            ports = [each.port for each in targets_of(user) if each.service == service.name]
+            return any(each in names for each in ports) and _backend_protocol(user, service) == "HTTPS"
         case elbv2.TargetGroupBinding():
-            return user.spec.target_group_protocol in ("HTTPS", "TLS") and user.spec.service_ref.port in (
-                port.port,
-                port.name or None,
-            )
+            return user.spec.target_group_protocol in ("HTTPS", "TLS") and user.spec.service_ref.port in names
         case istio.VirtualService():
             here = (service.namespace, service.name)
             return any(

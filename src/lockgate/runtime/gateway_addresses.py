@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lockgate.edge.endpoint_annotations import hostnames
 from lockgate.edge.fronts import Fronts
-from lockgate.edge.supply.hosts import is_public
+from lockgate.edge.supply.hosts import hosts_of, is_public
 from lockgate.gateway.hosts import gateway_name, server_hosts, within
 from lockgate.resources import core, istio, networking
 from lockgate.runtime.observed import State
@@ -33,12 +34,13 @@ def gateway_addresses(state: State) -> GatewayAddresses:
     urls: dict[tuple[str, str, int], None] = {}
     hosts: set[str] = set()
     for gateway in cluster.all(istio.Gateway):
+        known = (*routed.get((gateway.namespace, gateway.name), ()), *filter(is_public, hostnames(gateway)))
         for service in fronts.of(gateway).services:
             if not (address := _address(service)):
                 continue
             for server in gateway.spec.servers:
                 scheme, port = _SCHEMES.get(server.port.protocol.upper()), _port(service, server.port.number)
-                named = list(_named(server, gateway, routed.get((gateway.namespace, gateway.name), ())))
+                named = list(_named(server, gateway, (*known, *hosts_of(service))))
                 hosts.update(named)
                 exact = [host for host in named if not host.startswith("*") and host in state.resolved]
                 served = exact if named else [address]
@@ -66,11 +68,11 @@ def _routed(state: State) -> dict[tuple[str, str], list[str]]:
     for each in state.cluster.all(istio.VirtualService):
         for name in each.spec.gateways:
             namespace, _, bare = gateway_name(name, each.namespace).partition("/")
-            found.setdefault((namespace, bare), []).extend(filter(is_public, each.spec.hosts))
+            found.setdefault((namespace, bare), []).extend(hosts_of(each))
     return found
 
 
-def _named(server: istio.Server, gateway: istio.Gateway, routed: list[str] | tuple[str, ...]) -> Iterator[str]:
+def _named(server: istio.Server, gateway: istio.Gateway, routed: Sequence[str]) -> Iterator[str]:
     for pattern in (each.host for each in server_hosts(server.hosts, gateway.namespace)):
         yield from filter(is_public, [pattern])
         if pattern.startswith("*"):

@@ -75,7 +75,7 @@ class _Sources:
         """Finds the objects that have the hosts."""
         for number, document in enumerate(self._state.documents.values()):
             if document.resource is not None and document.accepted:
-                for host in hosts.intersection(_hosts(document.resource)):
+                for host in hosts.intersection(hosts_of(document.resource)):
                     self._by_host.setdefault(host, []).append(document.resource)
             if number % _STEP == 0:
                 yield
@@ -104,6 +104,8 @@ class _Sources:
                 return self._of_gateway(source)
             case istio.VirtualService():
                 return self._of_virtual_service(source, host)
+            case core.Service():
+                return self._of_service(source)
             case _:
                 return _RECORD
 
@@ -118,6 +120,12 @@ class _Sources:
         if not self._fronts.serves(gateway, service.namespace, host):
             return Why(Readiness.UNSERVED, f"no server of {gateway.key} has this host for {service.key}")
         return self._of_gateway(gateway)
+
+    def _of_service(self, service: core.Service) -> Why:
+        current = self._state.cluster.get(core.Service, service.name, service.namespace)
+        if current is None or current.spec.external_ips or current.status.load_balancer.ingress:
+            return _RECORD
+        return Why(Readiness.UNSERVED, f"no network load balancer is made for {service.key}")
 
     def _of_gateway(self, gateway: istio.Gateway) -> Why:
         at = gateway.namespace, gateway.name
@@ -184,19 +192,6 @@ class _Sources:
 
 def _best(reasons: Iterable[Why]) -> Why:
     return min(reasons, key=lambda each: _HOPE.index(each.state), default=_RECORD)
-
-
-def _hosts(resource: Resource) -> Iterator[str]:
-    match resource:
-        case networking.Ingress():
-            yield from hosts_of(resource)
-        case istio.VirtualService():
-            yield from resource.spec.hosts
-        case istio.Gateway():
-            for server in resource.spec.servers:
-                yield from (host.rpartition("/")[2] for host in server.hosts)
-        case _:
-            return
 
 
 def _class(ingress: networking.Ingress) -> str:

@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
+from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.objects import Objects
-from lockgate.resources import istio, networking
+from lockgate.resources import core, istio, networking
+from lockgate.resources.model import Resource
 
 _SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "ne", "net", "or", "org"})
 
 
 def hosts(objects: Objects) -> tuple[str, ...]:
-    """The hosts of Ingresses, Gateways and VirtualServices, without duplicates."""
-    return tuple(dict.fromkeys(_hosts(objects)))
+    """The hosts of Ingresses, Gateways, VirtualServices and Services, without duplicates."""
+    kinds = (istio.VirtualService, networking.Ingress, istio.Gateway, core.Service)
+    return tuple(dict.fromkeys(host for kind in kinds for each in objects.all(kind) for host in hosts_of(each)))
 
 
-def hosts_of(ingress: networking.Ingress) -> Iterator[str]:
-    yield from (rule.host for rule in ingress.spec.rules if is_public(rule.host))
-    yield from (host for tls in ingress.spec.tls for host in tls.hosts if is_public(host))
-
-
-def _hosts(objects: Objects) -> Iterator[str]:
-    for virtual_service in objects.all(istio.VirtualService):
-        if any(gateway != "mesh" for gateway in virtual_service.spec.gateways):
-            yield from filter(is_public, virtual_service.spec.hosts)
-    for ingress in objects.all(networking.Ingress):
-        yield from hosts_of(ingress)
-    for gateway in objects.all(istio.Gateway):
-        for server in gateway.spec.servers:
-            yield from filter(is_public, (host.rpartition("/")[2] for host in server.hosts))
+def hosts_of(resource: Resource) -> Iterator[str]:
+    """The public hosts in an object's fields and in its annotation for external-dns."""
+    written: Iterable[str] = ()
+    match resource:
+        case networking.Ingress():
+            written = annotation.ingress_hosts(resource)
+        case istio.VirtualService() if any(gateway != "mesh" for gateway in resource.spec.gateways):
+            written = (*resource.spec.hosts, *annotation.hostnames(resource))
+        case istio.Gateway():
+            named = (host.rpartition("/")[2] for server in resource.spec.servers for host in server.hosts)
+            written = (*named, *annotation.hostnames(resource))
+        case core.Service() if resource.spec.type == "LoadBalancer":
+            written = annotation.hostnames(resource)
+    return filter(is_public, written)
 
 
 def is_public(host: str) -> bool:

@@ -61,7 +61,7 @@ ROWS = (
     *_whole(
         "externaldns.k8s.io externaldns.nginx.org",
         "DNSEndpoint",
-        "external-dns reads Ingresses, Gateways and VirtualServices here, so its records are not written",
+        "external-dns reads Ingresses, Gateways, VirtualServices and Services here, so its records are not written",
         fix="write the record with `lockgate exec -- aws route53 change-resource-record-sets`",
     ),
     *_whole(
