@@ -307,7 +307,7 @@ def test_a_login_follows_its_secret() -> None:
         )  # fmt: skip
         async with lab(service("web", 80), web) as there:
             await there.issue(CERTIFICATE, "web.example")
-            await there.event("FailedBuildModel", 'Secret "login" not found')
+            await there.event("FailedBuildModel", 'secrets "login" not found')
             secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login", "namespace": "default"}}
             await there.store.create(secret | {"stringData": {"clientID": "one", "clientSecret": "s"}})
             await there.served("web")

@@ -171,30 +171,3 @@ def test_other_namespaces_are_not_watched() -> None:
             assert await there.listeners() == []
 
     asyncio.run(run())
-
-
-def test_validation_records_of_several_clusters_stand_beside_each_other() -> None:
-    async def run() -> None:
-        web = ingress("web", ("/", "web", 80), create_acm_cert="true")
-        web["spec"]["rules"][0]["host"] = "www.shop.example"
-        settings = flags(
-            "--feature-gates=EnableCertificateManagement=true", "--route53-validation-record-routing-policy=weighted"
-        )
-        async with lab(service("web", 80), web, settings=settings) as there:
-            await there.api.create_hosted_zone("shop.example", "Z0SHOP")
-
-            async def records() -> list[tuple[str, int]]:
-                listed = await there.aws.list(
-                    "route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId="Z0SHOP"
-                )
-                return [(each["SetIdentifier"], each["Weight"]) for each in listed if each["Type"] == "CNAME"]
-
-            assert await there.until(records, "validation record") == [("lockgate", 100)]
-            [certificate] = await there.aws.list("acm", "list_certificates", "CertificateSummaryList")
-            await there.certify(certificate["CertificateArn"], "www.shop.example")
-            await there.served("web")
-            await there.store.delete(networking.Ingress, "web", "default")
-            await there.gone("web")
-            assert await records() == []
-
-    asyncio.run(run())

@@ -44,24 +44,6 @@ def test_ingresses(row: dict[str, Any]) -> None:
     assert fault is None or fault.webhook == "vingress.elbv2.k8s.aws"
 
 
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [
-        (50, None),
-        (51, "invalid frontend NLB tags: number of tags (51) exceeds maximum allowed (50)"),
-    ],
-)
-def test_too_many_tags(count: int, said: str | None) -> None:
-    assert _with_tags(",".join(f"k{number}=v" for number in range(count))) == said
-
-
-def test_too_long_tags() -> None:
-    assert _with_tags(f"{'k' * 128}={'v' * 256}") is None
-    assert _with_tags(f"{'k' * 129}=v") == "invalid frontend NLB tags: tag key exceeds maximum length of 128 characters"
-    longest = _with_tags(f"k={'v' * 257}")
-    assert longest == "invalid frontend NLB tags: tag value exceeds maximum length of 256 characters"
-
-
 def test_a_target_group_is_shared_only_if_all_bindings_allow_it() -> None:
     one, two, three = _binding("one"), _binding("two", shared=True), _binding("three", shared=True)
     elsewhere = _binding("four", arn=ARN + "2")
@@ -103,15 +85,6 @@ def _class(name: str, controller: str, *, default: bool) -> networking.IngressCl
     return networking.IngressClass.model_validate(
         {"metadata": {"name": name, "annotations": annotations}, "spec": {"controller": controller}}
     )
-
-
-def _with_tags(tags: str) -> str | None:
-    annotations = {"kubernetes.io/ingress.class": "alb", PREFIX + "frontend-nlb-tags": tags}
-    ingress = networking.Ingress.model_validate(
-        {"metadata": {"name": "web", "namespace": "default", "annotations": annotations}}
-    )
-    fault = admission.ingress(ingress, {}, Settings())
-    return fault.message if fault else None
 
 
 def _binding(

@@ -17,6 +17,7 @@ ANNOTATIONS = (
     "annotations_listeners",
     "annotations_targets",
     "annotations_rules",
+    "as_the_controller",
 )
 TABLES = (*ANNOTATIONS, "ownership", "rules", "actions", "conditions", "subnets", "flags", "class_params", "auto_mode")
 

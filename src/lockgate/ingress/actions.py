@@ -71,8 +71,8 @@ def _forward(fields: Fields) -> ForwardTo:
         return ForwardTo((ToArn(arn) if arn is not None else ToName(name or ""),))
     if fields["forwardConfig"].is_null:
         raise Refused("missing ForwardConfig or TargetGroupARN/TargetGroupName")
-    config = fields["forwardConfig"].object("Action")
-    entries = [node.object("Action") for node in config["targetGroups"].items("[]ingress.TargetGroupTuple")]
+    config = fields["forwardConfig"].object("ForwardActionConfig")
+    entries = [node.object("TargetGroupTuple") for node in config["targetGroups"].items("[]ingress.TargetGroupTuple")]
     if len(entries) > 1 and any(entry["weight"].is_null for entry in entries):
         raise Refused("invalid ForwardConfig: weight must be set when route to multiple target groups")
     return ForwardTo(tuple(_tuple(entry) for entry in entries), _stickiness(config["targetGroupStickinessConfig"]))
@@ -109,7 +109,7 @@ def _stickiness(node: Node) -> int | None:
 def _redirect(fields: Fields) -> Redirect:
     if fields["redirectConfig"].is_null:
         raise Refused("missing RedirectConfig")
-    config = fields["redirectConfig"].object("Action")
+    config = fields["redirectConfig"].object("RedirectActionConfig")
     code = config["statusCode"].string()
     if not code:
         raise Refused("invalid RedirectConfig: statusCode is required")
@@ -121,7 +121,7 @@ def _redirect(fields: Fields) -> Redirect:
 def _fixed_response(fields: Fields) -> FixedResponse:
     if fields["fixedResponseConfig"].is_null:
         raise Refused("missing FixedResponseConfig")
-    config = fields["fixedResponseConfig"].object("Action")
+    config = fields["fixedResponseConfig"].object("FixedResponseActionConfig")
     code = config["statusCode"].string()
     if not code:
         raise Refused("invalid FixedResponseConfig: statusCode is required")

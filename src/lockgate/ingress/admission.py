@@ -13,10 +13,9 @@ from typing import Final
 
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.json_values import Node
-from lockgate.ingress.annotations.spec import PREFIX
 from lockgate.ingress.conditions import read_conditions
 from lockgate.ingress.group import CONTROLLERS, class_of, is_ours_by_annotation
-from lockgate.ingress.refusal import Refused, about
+from lockgate.ingress.refusal import Refused
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Condition
 from lockgate.resources import elbv2, networking
@@ -25,7 +24,6 @@ from lockgate.resources.field_errors import FieldError, Reason
 
 _INGRESS: Final = "vingress.elbv2.k8s.aws"
 _BINDING: Final = "vtargetgroupbinding.elbv2.k8s.aws"
-_TAGS: Final = ("metadata", "annotations", PREFIX + "frontend-nlb-tags")
 
 
 def ingress(
@@ -46,8 +44,6 @@ def ingress(
         _check_new_usage(ingress, before, settings)
         for name in _services(ingress):
             a.CONDITIONS.of(name).parse(partial(_conditions, ingress, name), ingress)
-        with about(Origin(ingress.key, _TAGS)):
-            _check_tags(ingress.metadata.annotations.get(_TAGS[-1], ""))
     except Refused as refused:
         path = refused.origin.path if refused.origin else ()
         return FieldError(path, Reason.INVALID, refused.message, _INGRESS)
@@ -116,39 +112,3 @@ def _conditions(ingress: networking.Ingress, name: str, root: Node) -> tuple[Con
         annotation = a.CONDITIONS.of(name)
         message = f"ignoring Ingress {key} since invalid {annotation.key} annotation: {refused.message}"
         raise Refused(message, Origin(ingress.key, annotation.path())) from None
-
-
-# "Restrictions" of the page "Tag your Amazon EC2 resources", which apply to load balancers too.
-_MOST_TAGS, _LONGEST_KEY, _LONGEST_VALUE = 50, 128, 256
-
-
-def _check_tags(raw: str) -> None:
-    """The tags (``k=v,k=v``) of the NLB in front: the only map that admission checks. Raises `Refused`."""
-    tags: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in raw.split(","))):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not equals:
-            wrong = f"invalid frontend NLB tags format: tag '{pair}' must be in 'key=value' format"
-        elif not key:
-            wrong = "invalid frontend NLB tags format: tag key cannot be empty"
-        elif not value:
-            wrong = "invalid frontend NLB tags format: tag value cannot be empty"
-        elif key in tags:
-            wrong = f"invalid frontend NLB tags: duplicate tag key '{key}'"
-        else:
-            tags[key] = value
-            continue
-        raise Refused(wrong)
-    if len(tags) > _MOST_TAGS:
-        wrong = f"number of tags ({len(tags)}) exceeds maximum allowed ({_MOST_TAGS})"
-        raise Refused(f"invalid frontend NLB tags: {wrong}")
-    for key, value in tags.items():
-        if len(key.encode()) > _LONGEST_KEY:
-            wrong = f"tag key exceeds maximum length of {_LONGEST_KEY} characters"
-        elif len(value.encode()) > _LONGEST_VALUE:
-            wrong = f"tag value exceeds maximum length of {_LONGEST_VALUE} characters"
-        elif key.lower().startswith("aws:"):
-            wrong = f"tag key '{key}' is reserved (aws:* pattern)"
-        else:
-            continue
-        raise Refused(f"invalid frontend NLB tags: {wrong}")

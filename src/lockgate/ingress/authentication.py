@@ -35,8 +35,8 @@ class Login:
     oidc: OidcProvider | None
     common: Mapping[str, Any]
 
-    def action(self, namespace: str, secrets: Mapping[Name, core.Secret]) -> PreAction | None:
-        """Raises `Refused` if the provider or its Secret is missing."""
+    def action(self, namespace: str, secrets: Mapping[Name, core.Secret], label: str = "") -> PreAction | None:
+        """Raises `Refused` if the provider or its Secret is missing. It must have `label`, unless that is ""."""
         match self.kind:
             case "cognito":
                 if self.cognito is None:
@@ -52,7 +52,7 @@ class Login:
             case "oidc":
                 if self.oidc is None:
                     raise Refused("missing IDPConfigOIDC")
-                client_id, client_secret = _credentials(namespace, self.oidc.secret, secrets)
+                client_id, client_secret = _credentials(namespace, self.oidc.secret, secrets, label)
                 return AuthenticateOidc(
                     issuer=self.oidc.issuer,
                     authorization_endpoint=self.oidc.authorization_endpoint,
@@ -96,14 +96,16 @@ def read_login(ingress: networking.Ingress, service: core.Service | None) -> Log
     if kind not in a.AUTH_TYPE.values:
         raise Refused(f"unknown authType: {kind}", Origin(ingress.key, a.AUTH_TYPE.path()))
     timeout = a.AUTH_SESSION_TIMEOUT.read(*resources)
+    unauthenticated = a.AUTH_ON_UNAUTHENTICATED_REQUEST.read(*resources)
+    scope, cookie = a.AUTH_SCOPE.read(*resources), a.AUTH_SESSION_COOKIE.read(*resources)
     return Login(
         kind,
         a.AUTH_IDP_COGNITO.parse(_read_cognito, *resources),
         a.AUTH_IDP_OIDC.parse(_read_oidc, *resources),
         {
-            "on_unauthenticated_request": a.AUTH_ON_UNAUTHENTICATED_REQUEST.read(*resources) or "authenticate",
-            "scope": a.AUTH_SCOPE.read(*resources) or "openid",
-            "session_cookie_name": a.AUTH_SESSION_COOKIE.read(*resources) or "AWSELBAuthSessionCookie",
+            "on_unauthenticated_request": "authenticate" if unauthenticated is None else unauthenticated,
+            "scope": "openid" if scope is None else scope,
+            "session_cookie_name": "AWSELBAuthSessionCookie" if cookie is None else cookie,
             "session_timeout": 604800 if timeout is None else timeout,
         },
     )
@@ -167,11 +169,11 @@ def _extra(fields: Fields) -> Mapping[str, str]:
 _CONTROL: Final = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))  # Unicode's Cc
 
 
-def _credentials(namespace: str, name: str, secrets: Mapping[Name, core.Secret]) -> tuple[str, str]:
+def _credentials(namespace: str, name: str, secrets: Mapping[Name, core.Secret], label: str) -> tuple[str, str]:
     """The client's ID and secret, each right-trimmed: the ID of white space, the secret of control characters."""
     secret = secrets.get((namespace, name))
-    if secret is None:
-        raise Refused(f'Secret "{name}" not found')
+    if secret is None or not _has(secret, label):
+        raise Refused(f'secrets "{name}" not found')
     try:
         data = secret.decoded
     except ValueError:
@@ -183,6 +185,13 @@ def _credentials(namespace: str, name: str, secrets: Mapping[Name, core.Secret])
     if client_secret is None:
         raise Refused(f"missing clientSecret, secret: {namespace}/{name}")
     return trim_right(client_id.decode("utf-8", "replace")), client_secret.decode("utf-8", "replace").rstrip(_CONTROL)
+
+
+def _has(secret: core.Secret, label: str) -> bool:
+    """`label` is ``key=value``, a key alone, or "" for any Secret."""
+    key, equals, value = label.partition("=")
+    labels = secret.metadata.labels
+    return not label or (labels.get(key) == value if equals else key in labels)
 
 
 def _claim(fields: Fields) -> JwtClaim:

@@ -29,6 +29,7 @@ from lockgate.loadbalancer.model import (
     FinalAction,
     FixedResponse,
     Forward,
+    JwtValidation,
     PreAction,
     Redirect,
     Rewrite,
@@ -62,6 +63,7 @@ class Backends:
     """Called with a fault for each missing backend, which is answered with 503."""
     _conditions: dict[tuple[str, str], tuple[Condition, ...]] = field(default_factory=dict)
     _transforms: dict[tuple[str, str], tuple[Rewrite, ...]] = field(default_factory=dict)
+    _tokens: dict[str, JwtValidation | None] = field(default_factory=dict)
     _logins: dict[tuple[str, str], Login] = field(default_factory=dict)
     _pre_actions: dict[tuple[str, str], tuple[PreAction, ...]] = field(default_factory=dict)
 
@@ -78,6 +80,7 @@ class Backends:
                 action = ForwardTo((ToService(name, port.name or port.number),))
             final, service = self._resolve(member, action, path)
             self.login(member, service)
+            self.token(member)
             return Backend(final, service, () if default else conditions, () if default else transforms)
 
     def pre_actions(self, member: Member, service: core.Service | None) -> tuple[PreAction, ...]:
@@ -93,6 +96,14 @@ class Backends:
             with about(Origin(member.ingress.key, a.AUTH_TYPE.path())):
                 self._logins[key] = read_login(member.ingress, service)
         return self._logins[key]
+
+    def token(self, member: Member) -> JwtValidation | None:
+        """Parsed for every backend, although only HTTPS listeners use it."""
+        if member.key not in self._tokens:
+            ingress = member.ingress
+            with about(Origin(ingress.key, a.JWT_VALIDATION.path())):
+                self._tokens[member.key] = a.JWT_VALIDATION.parse(read_jwt_validation, ingress)
+        return self._tokens[member.key]
 
     def conditions(self, member: Member, name: str) -> tuple[Condition, ...]:
         key = (member.key, name)
@@ -156,15 +167,18 @@ class Backends:
         if known is None:
             return name
         if name not in known:
-            raise Refused(f"failed to find target group with name {name}")
+            missing = f"expecting a single targetGroup with query [{name}] but got 0"
+            raise Refused(f"searching TargetGroup with name {name}: {missing}")
         return known[name]
 
     def _read_pre_actions(self, member: Member, service: core.Service | None) -> tuple[PreAction, ...]:
         ingress = member.ingress
         with about(Origin(ingress.key, a.AUTH_TYPE.path())):
-            login = self.login(member, service).action(ingress.namespace, self.objects.secrets)
+            login = self.login(member, service).action(
+                ingress.namespace, self.objects.secrets, self.settings.required_secrets_label
+            )
         with about(Origin(ingress.key, a.JWT_VALIDATION.path())):
-            token = a.JWT_VALIDATION.parse(read_jwt_validation, ingress)
+            token = self.token(member)
             if login and token:
                 raise Refused("authentication and jwt validation can't both be configured")
         return tuple(action for action in (login, token) if action is not None)

@@ -68,21 +68,21 @@ class _Build:
         demand = Demand(
             settings.cluster_name,
             scheme,
-            family != "ipv4",
+            family,
             cluster_tags="SubnetsClusterTagCheck" in settings.gates,
             by_reachability="SubnetDiscoveryByReachability" in settings.gates,
             single="ALBSingleSubnet" in settings.gates,
         )
         subnets = load_balancer.subnets(group, demand, self.account)
         security = load_balancer.security_groups(group, self.account, settings)
-        tags = load_balancer.group_tags(group, settings)
+        tags = load_balancer.common_tags(group.members, settings)
         attributes = load_balancer.attributes(group)
         target_groups = TargetGroups(
             group.id, settings, self.account, family != "ipv4", security.backend_peer is not None
         )
         self.backends = Backends(self.objects, self.account, settings, target_groups, self._report)
         self.redirect_port = _redirect_port(load_balancer.ssl_redirect(group), open_ports, group)
-        listeners = tuple(self._listener(port, tags) for port in open_ports)
+        listeners = tuple(self._listener(port) for port in open_ports)
         load_balancer.check_addons(group)
         if subnets is None and self.account.subnets is None:
             self._note_open(codes.SUBNETS_OPEN, group.members[0].ingress, a.SUBNETS.path())
@@ -124,8 +124,9 @@ class _Build:
             self.faults.append(codes.HOPELESS_CHECK.at(group.origin, port=group.port, reason=why))
         return made
 
-    def _listener(self, port: Port, tags: dict[str, str]) -> Listener:
+    def _listener(self, port: Port) -> Listener:
         first = port.members[0].ingress
+        tags = load_balancer.common_tags(port.members, self.settings)
         if port.certificates_open:
             self._note_open(codes.CERTIFICATES_OPEN, first, a.CERTIFICATE_ARN.path(), port=port.number)
         path = a.LISTEN_PORTS.path()
@@ -209,7 +210,6 @@ class _Build:
     def _read_rules(self, member: Member) -> list[_Candidate]:
         ingress = member.ingress
         tags = load_balancer.ingress_tags(member, self.settings)
-        regex = a.USE_REGEX_PATH_MATCH.read(ingress) or False
         found = []
         for number, rule in enumerate(ingress.spec.rules):
             if rule.http is None:
@@ -219,6 +219,9 @@ class _Build:
                 path = paths[index]
                 where: Path = ("spec", "rules", number, "http", "paths", index)
                 with about(Origin(ingress.key, where)):
+                    # Only paths of this type can be regexes: for others the controller does not parse the annotation.
+                    any_type = path.path_type not in ("Exact", "Prefix")
+                    regex = bool(any_type and a.USE_REGEX_PATH_MATCH.read(ingress))
                     pattern = rules.path_condition(path.path, path.path_type, regex=regex)
                 backend = self.backends.read(member, path.backend, (*where, "backend"))
                 with about(Origin(ingress.key, where)):

@@ -5,6 +5,8 @@ Source: aws-load-balancer-controller `pkg/ingress/enhanced_backend_types.go` and
 
 from __future__ import annotations
 
+from typing import Final
+
 from lockgate.ingress.annotations.json_values import Fields, Node
 from lockgate.ingress.refusal import Refused
 from lockgate.loadbalancer.model import (
@@ -32,13 +34,13 @@ def read_conditions(root: Node) -> tuple[Condition, ...]:
 
 def read_transforms(root: Node) -> tuple[Rewrite, ...]:
     found: list[Rewrite] = []
-    for node in root.items("[]ingress.Transform"):
+    for number, node in enumerate(root.items("[]ingress.Transform")):
         fields = node.object("Transform")
         match fields["type"].string() or "":
             case "url-rewrite":
-                found += _rewrites(fields, "urlRewriteConfig", "url")
+                found += _rewrites(fields, "urlRewriteConfig", "url", number)
             case "host-header-rewrite":
-                found += _rewrites(fields, "hostHeaderRewriteConfig", "host-header")
+                found += _rewrites(fields, "hostHeaderRewriteConfig", "host-header", number)
             case unknown:
                 raise Refused(f"unknown transform type: {unknown}")
     return tuple(found)
@@ -52,9 +54,8 @@ def _condition(fields: Fields) -> Condition | None:
             return PathPattern(*_values_or_regexes(_config(fields, "pathPatternConfig"), "pathPatternConfig"))
         case "http-header":
             config = _config(fields, "httpHeaderConfig")
-            name = config["httpHeaderName"].string()
-            if not name:
-                raise Refused("invalid httpHeaderConfig: httpHeaderName cannot be empty")
+            # ELBv2 refuses an empty name, the controller does not.
+            name = config["httpHeaderName"].string() or ""
             return HttpHeader(name, *_values_or_regexes(config, "httpHeaderConfig"))
         case "http-request-method":
             return HttpRequestMethod(_values(fields, "httpRequestMethodConfig"))
@@ -72,10 +73,21 @@ def _condition(fields: Fields) -> Condition | None:
             return None
 
 
+_CONFIGS: Final = {
+    "hostHeaderConfig": "HostHeaderConditionConfig",
+    "pathPatternConfig": "PathPatternConditionConfig",
+    "httpHeaderConfig": "HTTPHeaderConditionConfig",
+    "httpRequestMethodConfig": "HTTPRequestMethodConditionConfig",
+    "queryStringConfig": "QueryStringConditionConfig",
+    "sourceIPConfig": "SourceIPConditionConfig",
+}
+"""The controller's types, which its decoder names in errors."""
+
+
 def _config(fields: Fields, name: str) -> Fields:
     if fields[name].is_null:
         raise Refused(f"missing {name}")
-    return fields[name].object("RuleCondition")
+    return fields[name].object(_CONFIGS[name])
 
 
 def _values(fields: Fields, name: str) -> tuple[str, ...]:
@@ -101,15 +113,15 @@ def _pair(fields: Fields) -> QueryPair:
     return QueryPair(value, fields["key"].string())
 
 
-def _rewrites(fields: Fields, name: str, target: str) -> list[Rewrite]:
+def _rewrites(fields: Fields, name: str, target: str, number: int) -> list[Rewrite]:
     if fields[name].is_null:
         raise Refused(f"missing {name}")
-    rewrites = fields[name].object("Transform")["rewrites"].items("[]ingress.RewriteConfig")
+    rewrites = fields[name].object("RewriteConfigObject")["rewrites"].items("[]ingress.RewriteConfig")
     if not rewrites:
         raise Refused(f"{name}.rewrites cannot be empty")
     found = []
     for node in rewrites:
         rewrite = node.object("RewriteConfig")
         regex, replace = rewrite["regex"].string() or "", rewrite["replace"].string() or ""
-        found.append(Rewrite("url" if target == "url" else "host-header", regex, replace))
+        found.append(Rewrite("url" if target == "url" else "host-header", regex, replace, number))
     return found

@@ -234,8 +234,6 @@ def _wrong(name: str, value: Any) -> str:
             return f"invalid value {value} for default load balancer scheme"
         case "backend-security-group" if value and not value.startswith("sg-"):
             return f"invalid value {value} for backend security group id"
-        case "route53-validation-record-routing-policy" if value not in ("simple", "weighted"):
-            return f"invalid value {value} for {name}, must be one of: simple, weighted"
         case "default-tags" | "external-managed-tags" if ours := sorted(_TRACKING.intersection(value)):
             return f"tag key {ours[0]} cannot be specified in {name} flag"
         case _:
@@ -246,10 +244,6 @@ def _contradictions(arguments: Sequence[str], settings: Settings) -> Iterator[tu
     last = max(len(arguments) - 1, 0)
     if not any(text == "--cluster-name" or text.startswith("--cluster-name=") for text in arguments):
         yield last, "kubernetes cluster name must be specified"
-    if settings.validation_record_policy == "weighted" and settings.validation_record_weight <= 0:
-        problem = "route53-validation-record-weight must be a positive integer when"
-        policy = "route53-validation-record-routing-policy is weighted"
-        yield last, f"{problem} {policy}, got {settings.validation_record_weight}"
     for key in sorted(settings.external_managed_tags.intersection(settings.default_tags)):
         yield last, f"tag key {key} cannot be specified in both default-tags and external-managed-tags flag"
 
@@ -319,8 +313,7 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("tolerate-non-existent-backend-action", "bool", read_bool, "tolerate_non_existent_backend_action"),
         Flag("allowed-certificate-authority-arns", "strings", _set, "allowed_certificate_authorities"),
         Flag("default-pca-arn", "string", _text, "default_ca_arn"),
-        Flag("route53-validation-record-routing-policy", "string", _text, "validation_record_policy"),
-        Flag("route53-validation-record-weight", "int", read_int64, "validation_record_weight"),
+        Flag("required-secrets-label", "string", _text, "required_secrets_label"),
         Flag("max-targets-per-target-group", "int", read_int64, "max_targets"),
         Flag("enable-pod-readiness-gate-inject", "bool", read_bool, "inject_readiness_gates"),
         Flag("enable-shield", "bool", read_bool, "enable_shield"),
@@ -330,13 +323,14 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("feature-gates", "mapStringBool", _gates, "gates"),
         Flag("enable-waf", "bool", read_bool, why="AWS has retired WAF Classic"),
         Flag("enable-endpoint-slices", "bool", read_bool, why="endpoints are read from EndpointSlices"),
-        Flag("enable-acm-certificates", "bool", read_bool, why="replaced by the gate EnableCertificateManagement"),
+        Flag("quic-environment-variable-name", "string", _text, why=_NLB),
         Flag("service-target-eni-security-group-tags", "stringToString", _map, why=_NLB),
         Flag("load-balancer-class", "string", _text, why=_NLB),
         *(Flag(name, "int", read_int64, why=_PACE) for name in (
             "ingress-max-concurrent-reconciles", "service-max-concurrent-reconciles",
             "targetgroupbinding-max-concurrent-reconciles", "globalaccelerator-max-concurrent-reconciles",
-            "alb-gateway-max-concurrent-reconciles", "nlb-gateway-max-concurrent-reconciles", "aws-max-retries",
+            "alb-gateway-max-concurrent-reconciles", "nlb-gateway-max-concurrent-reconciles",
+            "gateway-class-max-concurrent-reconciles", "aws-max-retries",
         )),
         *(Flag(name, "duration", _seconds, why=_PACE) for name in (
             "targetgroupbinding-max-exponential-backoff-delay", "globalaccelerator-max-exponential-backoff-delay",

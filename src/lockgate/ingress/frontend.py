@@ -64,9 +64,10 @@ def frontend(
     security = security_group_ids(groups[1], account, groups[0], a.FRONTEND_NLB_SECURITY_GROUPS) if groups else None
     subnets = _subnets(group, replace(behind.demand, scheme=scheme, single=True), account)
     tags = _same_map(group, a.FRONTEND_NLB_TAGS, "conflicting frontend NLB tags: {} | {}")
-    attributes = _same_map(group, a.FRONTEND_NLB_ATTRIBUTES, "conflicting frontend NLB attributes: {} | {}")
+    attributes = _attributes(group)
     configs = _merged(group, behind.ports, report)
-    target_groups = [_target_group(group.id, config, account, settings) for config in configs]
+    tags = behind.tags if tags is None else tags
+    target_groups = [_target_group(group.id, config, tags, account, settings) for config in configs]
     first = said(group, a.ENABLE_FRONTEND_NLB)[0][0]
     return NetworkLoadBalancer(
         name=frontend_name(behind.load_balancer.name),
@@ -74,7 +75,7 @@ def frontend(
             TcpListener(
                 each.port,
                 Forward((WeightedTargetGroup(each.reference),)),
-                tags=tracked({}, group.id, f"{FRONTEND}-ls-TCP-{each.port}", settings),
+                tags=tracked(tags, group.id, f"{FRONTEND}-ls-TCP-{each.port}", settings),
                 origin=each.origin,
             )
             for each in target_groups
@@ -85,7 +86,7 @@ def frontend(
         security_groups=behind.load_balancer.security_groups if security is None else security,
         subnets=subnets,
         attributes=attributes,
-        tags=tracked(tags or behind.tags, group.id, FRONTEND, settings),
+        tags=tracked(tags, group.id, FRONTEND, settings),
         origin=Origin(first.ingress.key, a.ENABLE_FRONTEND_NLB.path()),
     )
 
@@ -107,8 +108,9 @@ def _scheme(group: Group, settings: Settings) -> Scheme:
 def _subnets(group: Group, demand: Demand, account: Account) -> tuple[SubnetMapping, ...]:
     """The subnets, each with its Elastic IP if there are any. If EC2 was not read, subnets that are not listed by ID
     stay open, as ""."""
-    named = _same(group, a.FRONTEND_NLB_SUBNETS, "conflicting subnets: {} | {}", in_order=False)
-    addresses = _same(group, a.FRONTEND_NLB_EIP_ALLOCATIONS, "conflicting EIP allocations: {} | {}")
+    named = _same(group, a.FRONTEND_NLB_SUBNETS, "conflicting subnets: {} | {}", in_order=False, empty=True)
+    conflict = "conflicting EIP allocations: {} | {}"
+    addresses = _same(group, a.FRONTEND_NLB_EIP_ALLOCATIONS, conflict, in_order=False)
     allocations = addresses[1] if addresses else ()
     if account.subnets is None:
         by_id = named[1] if named and all(item.startswith("subnet-") for item in named[1]) else ()
@@ -228,7 +230,9 @@ def _conflict(
     )
 
 
-def _target_group(group: GroupId, config: _PortConfig, account: Account, settings: Settings) -> TargetGroup:
+def _target_group(
+    group: GroupId, config: _PortConfig, tags: Mapping[str, str], account: Account, settings: Settings
+) -> TargetGroup:
     """Its port is the frontend's; the load balancer is registered with its own port."""
     ingress, mapping = config.member.ingress, a.FRONTEND_NLB_PORT_MAPPING
     mapped = mapping.key in ingress.metadata.annotations
@@ -250,7 +254,7 @@ def _target_group(group: GroupId, config: _PortConfig, account: Account, setting
         target_type="alb",
         health_check=check,
         targets=(Target(LOAD_BALANCER, config.target_port),),
-        tags=tracked({}, group, resource, settings),
+        tags=tracked(tags, group, resource, settings),
         vpc_id=account.vpc_id,
         origin=Origin(ingress.key, (mapping if mapped else a.ENABLE_FRONTEND_NLB).path()),
     )
@@ -260,19 +264,39 @@ def _target_group(group: GroupId, config: _PortConfig, account: Account, setting
 
 
 def _same(
-    group: Group, annotation: Annotation[tuple[str, ...]], conflict: str, *, in_order: bool = True
+    group: Group, annotation: Annotation[tuple[str, ...]], conflict: str, *, in_order: bool = True, empty: bool = False
 ) -> tuple[Member, tuple[str, ...]] | None:
     found = said(group, annotation)
     for member, value in found[1:]:
         first = found[0][1]
         if value != first and (in_order or sorted(value) != sorted(first)):
             raise refused(conflict.format(listed(first), listed(value)), member, annotation)
-    return found[0] if found and found[0][1] else None
+    return found[0] if found and (found[0][1] or empty) else None
 
 
-def _same_map(group: Group, annotation: Annotation[Mapping[str, str]], conflict: str) -> Mapping[str, str]:
+def _same_map(group: Group, annotation: Annotation[Mapping[str, str]], conflict: str) -> Mapping[str, str] | None:
     found = said(group, annotation)
     for member, value in found[1:]:
         if value != found[0][1]:
             raise refused(conflict.format(as_map(found[0][1]), as_map(value)), member, annotation)
-    return found[0][1] if found else {}
+    return found[0][1] if found else None
+
+
+_ROUTING_POLICIES: Final = ("any_availability_zone", "partial_availability_zone_affinity", "availability_zone_affinity")
+
+
+def _attributes(group: Group) -> Mapping[str, str]:
+    """Members before the first that sets attributes may be silent; all after it must set the same ones."""
+    annotation, policy = a.FRONTEND_NLB_ATTRIBUTES, "dns_record.client_routing_policy"
+    chosen: Mapping[str, str] = {}
+    for member in group.members:
+        value = annotation.read(member.ingress) or {}
+        if (routing := value.get(policy)) is not None and routing not in _ROUTING_POLICIES:
+            expected = ", ".join(f"'{each}'" for each in _ROUTING_POLICIES)
+            given = f"annotation {annotation.name}: got '{routing}' expected one of [{expected}]"
+            raise refused(f"invalid {policy} set in {given}", member, annotation)
+        if chosen and value != chosen:
+            message = f"conflicting frontend NLB attributes: {as_map(chosen)} | {as_map(value)}"
+            raise refused(message, member, annotation)
+        chosen = value
+    return chosen

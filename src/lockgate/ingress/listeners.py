@@ -36,6 +36,8 @@ class PortConfig:
     cidrs: tuple[str, ...] = ()
     prefix_lists: tuple[str, ...] = ()
     mutual: MutualAuthentication | None = None
+    advertised: str | None = None
+    """advertiseTrustStoreCaNames as written: members must write the same, and "off" is not the same as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def parse_listen_ports(root: Node) -> dict[int, Protocol]:
     """``[{"HTTP": 80}, {"HTTPS": 443}]``, any number of protocols in each entry; the last entry for a port wins."""
     found: dict[int, Protocol] = {}
     for item in root.items("[]map[string]int32"):
-        for protocol, node in item.entries():
+        for protocol, node in item.entries("int32"):
             port = node.integer() or 0
             if not 1 <= port <= 65535:
                 raise Refused(f"listen port must be within [1, 65535]: {port}")
@@ -103,9 +105,19 @@ def _port_configs(member: Member, account: Account, request: str | None) -> list
         if protocol == "HTTP":
             found.append(PortConfig(member, port, protocol, cidrs=cidrs, prefix_lists=prefix_lists))
         else:
+            wanted, advertised = mutual.get(port, (None, None))
             found.append(
                 PortConfig(
-                    member, port, protocol, certificates, left_open, ssl_policy, cidrs, prefix_lists, mutual.get(port)
+                    member,
+                    port,
+                    protocol,
+                    certificates,
+                    left_open,
+                    ssl_policy,
+                    cidrs,
+                    prefix_lists,
+                    wanted,
+                    advertised,
                 )
             )
     return found
@@ -125,9 +137,9 @@ def _listen_ports(member: Member, has_certificates: bool) -> dict[int, Protocol]
                 Origin(member.ingress.key, a.LISTEN_PORTS.path()),
             ) from None
         raise
-    if not listens:
+    if listens is None or not a.LISTEN_PORTS.parse(lambda root: root.items(), member.ingress):
         raise Refused(f"empty listen-ports configuration: `{raw}`")
-    return listens
+    return listens  # empty for entries without a port, such as [{}]
 
 
 def _cidrs(member: Member) -> tuple[str, ...]:
@@ -160,16 +172,17 @@ def _is_cidr(text: str) -> bool:
     return bool(slash) and length.isdigit() and "%" not in address
 
 
-def _mutual_authentication(member: Member, account: Account) -> dict[int, MutualAuthentication]:
+def _mutual_authentication(member: Member, account: Account) -> dict[int, tuple[MutualAuthentication, str | None]]:
+    """By port, each with advertiseTrustStoreCaNames as written."""
     raw = a.MUTUAL_AUTHENTICATION.read(member.ingress)
     if raw is None:
         return {}
 
-    def read(root: Node) -> dict[int, MutualAuthentication]:
+    def read(root: Node) -> dict[int, tuple[MutualAuthentication, str | None]]:
         entries = [
             node.object("MutualAuthenticationConfig") for node in root.items("[]ingress.MutualAuthenticationConfig")
         ]
-        found: dict[int, MutualAuthentication] = {}
+        found: dict[int, tuple[MutualAuthentication, str | None]] = {}
         for fields in entries:
             port = fields["port"].integer() or 0
             if not 1 <= port <= 65535:
@@ -183,12 +196,13 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
                 fields["advertiseTrustStoreCaNames"].string(),
             )
             _check_mode(port, mode, store, expiry, names)
-            found[port] = MutualAuthentication(
+            settings = MutualAuthentication(
                 "verify" if mode == "verify" else "passthrough" if mode == "passthrough" else "off",
                 _trust_store(store or "", account),
                 bool(expiry),
                 names == "on",
             )
+            found[port] = (settings, names)
         return found
 
     with about(Origin(member.ingress.key, a.MUTUAL_AUTHENTICATION.path())):
@@ -199,8 +213,9 @@ def _mutual_authentication(member: Member, account: Account) -> dict[int, Mutual
             return found
         except Refused as refused:
             if refused.message.startswith("failed to parse json"):
+                reason = refused.message.rpartition(f"{raw}: ")[2]
                 raise Refused(
-                    f"failed to parse mutualAuthentication configuration from ingress annotation: `{raw}`"
+                    f"failed to parse mutualAuthentication configuration from ingress annotation: `{raw}`: {reason}"
                 ) from None
             raise
 
@@ -241,7 +256,7 @@ def _trust_store(name: str, account: Account) -> str:
     if not name or name.startswith("arn:") or account.trust_stores is None:
         return name
     if name not in account.trust_stores:
-        raise Refused(f"couldn't find TrustStore with names [{name}]")
+        raise Refused(f"couldn't find TrustStores with names [{name}]")
     return account.trust_stores[name]
 
 
@@ -278,7 +293,7 @@ def _merge(number: int, configs: Sequence[PortConfig], settings: Settings) -> Po
                     )
                 policy = policy or config
             if config.mutual is not None:
-                if mutual and mutual.mutual != config.mutual:
+                if mutual and (mutual.mutual, mutual.advertised) != (config.mutual, config.advertised):
                     raise Refused(
                         f"conflicting mTLS Attributes, {mutual.member.key}: {_mode(mutual)} | {key}: {_mode(config)}"
                     )

@@ -12,7 +12,7 @@ from typing import cast
 from lockgate.ingress.agreement import as_set, listed, one, refused, said, with_commas
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.spec import Annotation, AnyAnnotation
-from lockgate.ingress.annotations.values import read_int_or_text
+from lockgate.ingress.annotations.values import Malformed, read_int32, read_int_or_text
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.names import load_balancer_name, security_group_name
 from lockgate.ingress.refusal import Refused, about
@@ -151,15 +151,17 @@ def capacity_units(group: Group) -> int | None:
         "conflicting capacity reservation {key}: {first} | {second}",
     )
     annotation = a.MINIMUM_LOAD_BALANCER_CAPACITY
+    units = None
     for key, value in merged.items():
         member = next(each for each in group.members if key in (annotation.read(each.ingress) or {}))
         if key != "CapacityUnits":
             raise refused(f"invalid key to set the capacity: {key}, Expected key: CapacityUnits", member, annotation)
-        units = read_int_or_text(value)
-        if isinstance(units, str) or units < 0:
-            raise refused(f"invalid value to set the capacity: {value}", member, annotation)
-        return units
-    return None
+        try:
+            units = read_int32(value)
+        except Malformed as error:
+            message = f"invalid value to set the capacity: {value}: {error.reason}"
+            raise refused(message, member, annotation) from None
+    return units
 
 
 def coip_pool(group: Group) -> str:
@@ -179,7 +181,7 @@ def ipam_pool(group: Group) -> str:
     params = group.members[0].params
     if params and params.spec.ipam_configuration and params.spec.ipam_configuration.ipv4_ipam_pool_id:
         return params.spec.ipam_configuration.ipv4_ipam_pool_id
-    found = _values(group, a.IPAM_IPV4_POOL_ID, lambda _: None)
+    found = [(member, value) for member, value in _values(group, a.IPAM_IPV4_POOL_ID, lambda _: None) if value]
     for member, value in found[1:]:
         if value != found[0][1]:
             raise refused(f"conflicting ipv4 ipam pools {found[0][1]}: {value}", member, a.IPAM_IPV4_POOL_ID)
@@ -187,7 +189,7 @@ def ipam_pool(group: Group) -> str:
 
 
 def web_acl(group: Group, account: Account) -> WebAcl | None:
-    """A name overrides an ARN; ``none`` removes the association; without annotation it is unchanged."""
+    """A name overrides an ARN; ``none`` or an empty ARN removes the association; without annotation it is unchanged."""
     names = _values(group, a.WAFV2_ACL_NAME, lambda params: params.spec.wafv2_acl_name)
     if (name := _single(names, a.WAFV2_ACL_NAME, "conflicting WAFv2 WebACL names")) is not None:
         if name == "none":
@@ -198,7 +200,7 @@ def web_acl(group: Group, account: Account) -> WebAcl | None:
             raise refused(f"couldn't find WAFv2 WebACL with name: {name}", names[0][0], a.WAFV2_ACL_NAME)
         return WebAcl(account.web_acls[name])
     arns = _values(group, a.WAFV2_ACL_ARN, lambda params: params.spec.wafv2_acl_arn)
-    arn = _single(arns, a.WAFV2_ACL_ARN, "conflicting WAFv2 WebACL ARNs")
+    arn = _single(arns, a.WAFV2_ACL_ARN, "conflicting WAFv2 WebACL ARNs", empty=True)
     return None if arn is None else WebAcl("" if arn == "none" else arn)
 
 
@@ -240,10 +242,11 @@ def ssl_redirect(group: Group) -> int | None:
 # --- tags --------------------------------------------------------------------------------------------------------
 
 
-def group_tags(group: Group, settings: Settings) -> dict[str, str]:
-    """The tags of the load balancer, its listeners and its security group: those of all members, who must agree."""
+def common_tags(members: Iterable[Member], settings: Settings) -> dict[str, str]:
+    """The tags of what members share, who must agree: the whole group's load balancer and security group, or the
+    listener of those that listen on its port."""
     merged: dict[str, str] = {}
-    for member in group.members:
+    for member in members:
         for key, value in _own_tags(member, settings).items():
             if merged.setdefault(key, value) != value:
                 raise refused(f"conflicting tag {key}: {merged[key]} | {value}", member, a.TAGS)
@@ -316,8 +319,10 @@ def _values(
     return found
 
 
-def _single(found: list[tuple[Member, str]], annotation: Annotation[str], conflict: str) -> str | None:
-    values = sorted({value for _, value in found if value})
+def _single(
+    found: list[tuple[Member, str]], annotation: Annotation[str], conflict: str, *, empty: bool = False
+) -> str | None:
+    values = sorted({value for _, value in found if value or empty})
     if len(values) > 1:
         raise refused(f"{conflict}: {listed(values)}", found[-1][0], annotation)
     return values[0] if values else None
@@ -336,7 +341,7 @@ def _subnet_selection(
             if by_params and by_params[0] != selection:
                 raise refused("conflicting IngressClassParams subnet specifications", member, a.SUBNETS)
             by_params = by_params or (selection, member)
-        elif names := a.SUBNETS.read(member.ingress):
+        elif (names := a.SUBNETS.read(member.ingress)) is not None:
             if by_annotation and set(by_annotation[0]) != set(names):
                 message = f"conflicting subnets: {listed(by_annotation[0])} | {listed(names)}"
                 raise refused(message, member, a.SUBNETS)
@@ -350,14 +355,15 @@ def _subnet_selection(
 def security_group_ids(
     written: tuple[str, ...], account: Account, member: Member, annotation: AnyAnnotation
 ) -> tuple[str, ...]:
-    """IDs first, then the groups with a listed Name, in upstream's order."""
+    """IDs first, then the groups with a listed Name, in upstream's order. A repeated name counts once; a repeated ID is
+    refused, because EC2 finds fewer groups than IDs."""
     ids = [item for item in written if item.startswith("sg-")]
-    names = [item for item in written if not item.startswith("sg-")]
+    names = list(dict.fromkeys(item for item in written if not item.startswith("sg-")))
     known = account.security_groups
     if known is None:
         return (*ids, *names)
-    if any(item not in known for item in ids):
-        found = [item for item in ids if item in known]
+    if any(item not in known for item in ids) or len(set(ids)) < len(ids):
+        found = [item for item in dict.fromkeys(ids) if item in known]
         message = f"couldn't find all security groups: requested ids {with_commas(ids)} but found {with_commas(found)}"
         raise refused(message, member, annotation)
     if any(item not in known for item in names):

@@ -81,7 +81,9 @@ def same_actions(first: Iterable[Action], second: Iterable[Action]) -> bool:
 def _content(rule: Rule) -> Hashable:
     """The identity of a rule: the order of conditions is irrelevant, that of their values is not."""
     conditions = tuple(sorted(map(repr, rule.conditions)))
-    transforms = tuple(sorted(rule.transforms, key=lambda rewrite: rewrite.target))
+    transforms = tuple(
+        (each.target, each.regex, each.replace) for each in sorted(rule.transforms, key=lambda each: each.target)
+    )
     return (conditions, tuple(repr(_comparable(action)) for action in rule.actions), transforms)
 
 

@@ -123,16 +123,16 @@ def condition(item: Condition) -> Json:
 
 
 def transforms(items: Iterable[Rewrite]) -> list[Json]:
-    """All rewrites of one target form one transform."""
-    found: list[Json] = []
-    by_target: dict[str, list[Json]] = {}
+    """Rewrites grouped into their transforms."""
+    found: dict[tuple[int, str], list[Json]] = {}
     for item in items:
-        if item.target not in by_target:
-            rewrites = by_target[item.target] = []
-            config = "UrlRewriteConfig" if item.target == "url" else "HostHeaderRewriteConfig"
-            found.append({"Type": f"{item.target}-rewrite", config: {"Rewrites": rewrites}})
-        by_target[item.target].append({"Regex": item.regex, "Replace": item.replace})
-    return found
+        rewrite = {"Regex": item.regex, "Replace": item.replace}
+        found.setdefault((item.transform, item.target), []).append(rewrite)
+    configs = {"url": "UrlRewriteConfig", "host-header": "HostHeaderRewriteConfig"}
+    return [
+        {"Type": f"{target}-rewrite", configs[target]: {"Rewrites": rewrites}}
+        for (_, target), rewrites in found.items()
+    ]
 
 
 def health_check(check: HealthCheck, *, grpc: bool) -> Json:

@@ -80,6 +80,7 @@ def _frontend(balancer: NetworkLoadBalancer) -> Json:
 
 def _tcp_listener(listener: TcpListener) -> Json:
     shown = {"Port": listener.port, "Protocol": "TCP", "DefaultActions": _actions([listener.forward])}
+    shown["Tags"] = shapes.tags(listener.tags)
     return shown | _from(listener.origin)
 
 
@@ -96,6 +97,8 @@ def _listener(listener: Listener) -> Json:
         shown["MutualAuthentication"] = shapes.mutual_authentication(listener.mutual_authentication)
     if listener.attributes:
         shown["Attributes"] = shapes.attributes(listener.attributes)
+    if listener.tags:
+        shown["Tags"] = shapes.tags(listener.tags)
     shown["Rules"] = [_rule(rule) for rule in listener.rules]
     return shown | _from(listener.origin)
 

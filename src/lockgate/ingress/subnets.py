@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from lockgate.ingress.refusal import Refused
-from lockgate.loadbalancer.model import EMPTY
+from lockgate.loadbalancer.model import EMPTY, IpAddressType
 
 Locale: TypeAlias = Literal["availability-zone", "local-zone", "wavelength-zone", "outpost"]
 
@@ -36,12 +36,16 @@ class Subnet:
 class Demand:
     cluster: str
     scheme: str
-    dualstack: bool = False
+    family: IpAddressType = "ipv4"
     cluster_tags: bool = True
     """The cluster's name: subnets that are tagged for other clusters are not used."""
     by_reachability: bool = True
     single: bool = False
     """One subnet is enough, as for a Network Load Balancer, or for accounts with that feature enabled."""
+
+    @property
+    def dualstack(self) -> bool:
+        return self.family != "ipv4"
 
 
 def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
@@ -57,7 +61,7 @@ def named_subnets(names: Sequence[str], subnets: Sequence[Subnet], demand: Deman
     if demand.dualstack and (lacking := [subnet.id for subnet in chosen if not subnet.has_ipv6]):
         raise Refused(
             f"subnets {_show(lacking)} do not have an associated IPv6 CIDR block, "
-            "which is required for dualstack load balancers"
+            f"which is required for {demand.family} load balancers"
         )
     return tuple(subnet.id for subnet in chosen)
 
@@ -100,7 +104,7 @@ def _choose(candidates: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
             raise Refused(
                 f"unable to resolve at least one subnet. {counted}, {len(full)} have insufficient available IP "
                 f"addresses, and {len(without_ipv6)} don't have an associated IPv6 CIDR block, which is required for "
-                "dualstack load balancers"
+                f"{demand.family} load balancers"
             )
         raise Refused(
             f"unable to resolve at least one subnet. {counted}, and {len(full)} have insufficient available IP "
@@ -124,8 +128,8 @@ def _find(names: Sequence[str], subnets: Sequence[Subnet]) -> list[Subnet]:
     for subnet in sorted(subnets, key=lambda subnet: subnet.id):
         by_name[subnet.tags.get("Name", "")].append(subnet)
     ids = [name for name in names if name.startswith("subnet-")]
-    if any(identifier not in by_id for identifier in ids):
-        found = [identifier for identifier in ids if identifier in by_id]
+    found = [identifier for identifier in dict.fromkeys(ids) if identifier in by_id]
+    if len(found) < len(ids):  # an ID twice counts as missing
         raise Refused(f"couldn't find all subnets, want: {_show(ids)}, found: {_show(found)}")
     if missing := [name for name in names if name not in ids and name not in by_name]:
         raise Refused(f"couldn't find all subnets, missing names: {_show(missing)}")

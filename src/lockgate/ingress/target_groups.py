@@ -15,7 +15,7 @@ from lockgate.ingress.annotations.values import read_int_or_text
 from lockgate.ingress.group import Member
 from lockgate.ingress.load_balancer import ingress_tags, tracked
 from lockgate.ingress.names import pseudo_uid, target_group_name
-from lockgate.ingress.refusal import Refused
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.stack import GroupId, TargetGroupBinding
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import HealthCheck, Protocol, ProtocolVersion, TargetGroup
@@ -187,7 +187,8 @@ def target_port(port: core.ServicePort) -> int | str:
 def _target_type(member: Member, service: core.Service, settings: Settings) -> Literal["instance", "ip"]:
     given = member.params.spec.target_type if member.params else None
     default = "ip" if member.auto else settings.default_target_type
-    value = given or a.TARGET_TYPE.read(service, member.ingress) or default
+    written = a.TARGET_TYPE.read(service, member.ingress)
+    value = given or (default if written is None else written)
     if value not in ("instance", "ip"):
         raise Refused(f"unknown targetType: {value}", Origin(member.ingress.key, a.TARGET_TYPE.path()))
     if value == "ip" and "EnableIPTargetType" not in settings.gates:
@@ -261,18 +262,14 @@ def _health_check_port(ingress: networking.Ingress, service: core.Service, targe
     number = read_int_or_text(written)
     if isinstance(number, int):
         return str(number)
-    try:
+    holder = service if a.HEALTHCHECK_PORT.key in service.metadata.annotations else ingress
+    origin = Origin(holder.key, a.HEALTHCHECK_PORT.path())
+    with about(origin, prefix="failed to resolve healthCheckPort: "):
         port = find_port(service, written)
-        if target_type == "instance":
-            return str(port.node_port or 0)
-        target = target_port(port)
-        if isinstance(target, str):
-            raise Refused(
-                "cannot use named healthCheckPort for IP TargetType when service's targetPort is a named port"
-            )
-        return str(target)
-    except Refused as refused:
-        holder = service if a.HEALTHCHECK_PORT.key in service.metadata.annotations else ingress
-        raise Refused(
-            f"failed to resolve healthCheckPort: {refused.message}", Origin(holder.key, a.HEALTHCHECK_PORT.path())
-        ) from None
+    if target_type == "instance":
+        return str(port.node_port or 0)
+    target = target_port(port)
+    if isinstance(target, str):
+        message = "cannot use named healthCheckPort for IP TargetType when service's targetPort is a named port"
+        raise Refused(message, origin)
+    return str(target)

@@ -115,13 +115,12 @@ class Settings:
     disable_ingress_class_annotation: bool = False
     disable_group_name_annotation: bool = False
     default_ca_arn: str = ""
-    validation_record_policy: str = "simple"
-    """``weighted`` lets several clusters validate the same name, each with its own record."""
-    validation_record_weight: int = 100
     allowed_certificate_authorities: frozenset[str] = frozenset()
     """Discovery considers only certificates of these CAs; empty means all."""
     tolerate_non_existent_backend_service: bool = True
     tolerate_non_existent_backend_action: bool = True
+    required_secrets_label: str = ""
+    """``key=value`` or ``key``: Secrets without this label are not read."""
     max_targets: int = 0
     inject_readiness_gates: bool = True
     enable_shield: bool = True

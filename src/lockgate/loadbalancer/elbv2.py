@@ -193,19 +193,23 @@ def _rule(answer: Json) -> Rule:
         priority=int(answer["Priority"]),
         conditions=tuple(_condition(arn, item) for item in answer.get("Conditions", ())),
         actions=actions_of(arn, answer.get("Actions", ())),
-        transforms=tuple(rewrite for item in answer.get("Transforms") or () for rewrite in _transform(arn, item)),
+        transforms=tuple(
+            rewrite
+            for number, item in enumerate(answer.get("Transforms") or ())
+            for rewrite in _transform(arn, item, number)
+        ),
         arn=arn,
     )
 
 
-def _transform(arn: str, answer: Json) -> Iterable[Rewrite]:
+def _transform(arn: str, answer: Json, number: int) -> Iterable[Rewrite]:
     match answer.get("Type"):
         case "host-header-rewrite":
             for item in answer["HostHeaderRewriteConfig"].get("Rewrites", ()):
-                yield Rewrite("host-header", item["Regex"], item.get("Replace", ""))
+                yield Rewrite("host-header", item["Regex"], item.get("Replace", ""), number)
         case "url-rewrite":
             for item in answer["UrlRewriteConfig"].get("Rewrites", ()):
-                yield Rewrite("url", item["Regex"], item.get("Replace", ""))
+                yield Rewrite("url", item["Regex"], item.get("Replace", ""), number)
         case other:
             raise UnknownShape(arn, f"transform of type {other!r}")
 

@@ -176,11 +176,13 @@ Action: TypeAlias = FinalAction | PreAction
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One rewrite of a transform. `target` is the rewritten part: the Host header, or path and query."""
+    """One rewrite of the rule's transform number `transform`. `target` is the rewritten part: the Host header, or path
+    and query."""
 
     target: Literal["host-header", "url"]
     regex: str
     replace: str
+    transform: int = 0
 
 
 # --- the load balancer -------------------------------------------------------------------------------------------

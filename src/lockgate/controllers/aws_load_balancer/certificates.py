@@ -93,13 +93,11 @@ async def _change_records(site: Site, certificate: Json, action: str) -> None:
         if zone is None or "ResourceRecord" not in option:
             continue
         record = option["ResourceRecord"]
-        weighted = {"SetIdentifier": site.settings.cluster_name, "Weight": site.settings.validation_record_weight}
         change = {
             "Action": action,
             "ResourceRecordSet": {
                 "Name": record["Name"],
                 "Type": record["Type"],
-                **(weighted if site.settings.validation_record_policy == "weighted" else {}),
                 "TTL": _RECORD_TTL,
                 "ResourceRecords": [{"Value": record["Value"]}],
             },

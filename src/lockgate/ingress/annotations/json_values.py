@@ -1,8 +1,9 @@
 """Reads JSON in annotations as Go's encoding/json reads it into typed fields.
 
-Object keys match field names in any case, the later of two equal keys wins, unknown keys are ignored, ``null`` means
-unset, and types are strict. So ``"Type"`` and ``"RedirectConfig"`` in older manifests work, while a number for a status
-code does not. Map keys, as in listen-ports, are case-sensitive.
+Object keys match field names in any case, unknown keys are ignored, ``null`` means unset, and types are strict. So
+``"Type"`` and ``"RedirectConfig"`` in older manifests work, while a number for a status code does not. The later of two
+equal keys wins, but two objects for one field add up: Go decodes the second into the value that is there. Map keys,
+as in listen-ports, are case-sensitive.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Raw: TypeAlias = Any
 def decode(raw: str, read: Callable[[Node], T]) -> T:
     """Parses `raw`, and reads its root with `read`. Raises `Malformed` with the message of Go's decoder."""
     try:
-        value = json.loads(raw, object_pairs_hook=_Pairs, parse_constant=_no_constant)
+        value = json.loads(raw, object_pairs_hook=_Pairs, parse_float=_Float, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise Malformed(_go_error(raw, error)) from None
     except (RecursionError, ValueError) as error:
@@ -47,17 +48,17 @@ class Node:
     def object(self, struct: str) -> Fields:
         """The fields of a struct, which Go calls `struct`; null is a struct without fields."""
         if self.value is None:
-            return Fields((), self.struct or struct, self.path)
+            return Fields((), struct, self.path)
         if not isinstance(self.value, _Pairs):
-            raise self._mismatch(struct if "." in struct else f"ingress.{struct}")
-        return Fields(self.value.pairs, self.struct or struct, self.path)
+            raise self._mismatch(f"ingress.{struct}")
+        return Fields(self.value.pairs, struct, self.path)
 
-    def entries(self) -> list[tuple[str, Node]]:
-        """A Go map: keys as written; the last duplicate wins."""
+    def entries(self, go_type: str = "string") -> list[tuple[str, Node]]:
+        """A Go map to `go_type`: keys as written; the last duplicate wins."""
         if self.value is None:
             return []
         if not isinstance(self.value, _Pairs):
-            raise self._mismatch("map[string]string")
+            raise self._mismatch(f"map[string]{go_type}")
         return [(key, Node(value, self.struct, self.path)) for key, value in dict(self.value.pairs).items()]
 
     def items(self, go_type: str = "[]string") -> list[Node]:
@@ -106,24 +107,47 @@ class Node:
             case bool():
                 found = "bool"
             case _:
-                found = "number" if go_type.startswith(("string", "bool", "[]", "map")) else f"number {self.value}"
+                found = (
+                    "number" if go_type.startswith(("string", "bool", "[]", "map")) else f"number {_digits(self.value)}"
+                )
         into = f"Go struct field {self.struct}.{self.path} of type" if self.path else "Go value of type"
         return Malformed(f"json: cannot unmarshal {found} into {into} {go_type}")
 
 
 class Fields:
-    """The fields of a struct with Go's lookup: names match in any case; of two keys the later one wins."""
+    """The fields of a struct with Go's lookup: names match in any case; of two keys the later one wins or, if both are
+    objects, their fields add up."""
 
     __slots__ = ("_by_folded_name", "_path", "_struct")
 
     def __init__(self, pairs: Iterable[tuple[str, Raw]], struct: str, path: str) -> None:
-        self._by_folded_name = {key.casefold(): value for key, value in pairs}
+        self._by_folded_name: dict[str, Raw] = {}
+        for key, value in pairs:
+            earlier = self._by_folded_name.get(key.casefold())
+            if isinstance(earlier, _Pairs) and isinstance(value, _Pairs):
+                value = _Pairs([*earlier.pairs, *value.pairs])
+            self._by_folded_name[key.casefold()] = value
         self._struct = struct
         self._path = path
 
     def __getitem__(self, name: str) -> Node:
         value = self._by_folded_name.get(name.casefold())
         return Node(value, self._struct, f"{self._path}.{name}" if self._path else name)
+
+
+class _Float(float):
+    """A number with a fraction or an exponent, with its text."""
+
+    def __new__(cls, text: str) -> _Float:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    text: str
+
+
+def _digits(value: Raw) -> str:
+    return value.text if isinstance(value, _Float) else str(value)
 
 
 class _Pairs:

@@ -45,9 +45,9 @@ def read_int64(raw: str) -> int:
 
 
 def read_int_or_text(raw: str) -> int | str:
-    """Kubernetes' IntOrString from text: text that is not a number is a name."""
+    """Kubernetes' IntOrString from text: text that is no 32-bit number is a name."""
     try:
-        return read_int64(raw)
+        return read_int32(raw)
     except Malformed:
         return raw
 
