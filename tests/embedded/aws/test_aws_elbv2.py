@@ -498,6 +498,14 @@ def test_address_pools(elbv2: Any, fresh: dict[str, Any], vpc: Any) -> None:
     elbv2.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
 
 
+def test_an_empty_trust_store_arn_is_none(elbv2: Any, standing: dict[str, Any]) -> None:
+    """The controller sends it with the mode passthrough."""
+    given = {"Mode": "passthrough", "TrustStoreArn": ""}
+    changed = elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication=given)["Listeners"][0]
+    assert changed["MutualAuthentication"] == {"Mode": "passthrough"}
+    elbv2.modify_listener(ListenerArn=standing["https"], MutualAuthentication={"Mode": "off"})
+
+
 def test_every_operation_of_the_model_is_answered(elbv2: Any) -> None:
     assert set(elbv2.meta.service_model.operation_names) == set(OPERATIONS)
 
