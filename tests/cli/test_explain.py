@@ -32,7 +32,10 @@ from lockgate.resources.codes import CODES
             ],
         ),
         ("ExternalSecret.spec.target", ["ExternalSecret.spec.target: accepted"]),
-        ("Service.metadata.annotations[external-dns.kubernetes.io/hostname]", ["    a node or a Pod of this machine has no public address"]),
+        (
+            "Service.metadata.annotations[external-dns.kubernetes.io/hostname]",
+            ["    a node or a Pod of this machine has no public address"],
+        ),
         ("Service.metadata.annotations[team]", ["Service.metadata.annotations[team]: served"]),
     ],
 )

@@ -90,6 +90,57 @@ spec: {{ports: [{{name: http, port: 8080}}, {{name: admin, port: 9090}}]}}
     assert value(ingress.manifest, "spec.defaultBackend.service.port.number") == 8080
 
 
+@pytest.mark.parametrize(
+    ("reference", "objects", "made"),
+    [
+        ("{name: '<issuer>', kind: ClusterIssuer}", ["ClusterIssuer /letsencrypt"], "letsencrypt"),
+        ("{name: '<issuer>', kind: ClusterIssuer}", ["ClusterIssuer /one", "ClusterIssuer /two"], "issuer"),
+        ("{name: '<issuer>', kind: ClusterIssuer}", ["Issuer shop/letsencrypt"], "issuer"),
+        ("{name: REPLACE_ME}", ["Issuer shop/letsencrypt", "Issuer other/one"], "letsencrypt"),
+        ("{name: '${ISSUER}'}", ["Issuer shop/${ISSUER}"], "issuer"),
+        ("{name: '${ISSUER}'}", [], "issuer"),
+        ("{name: letsencrypt}", ["Issuer shop/another"], "letsencrypt"),
+    ],
+)
+def test_a_reference_means_the_only_object_of_its_kind(reference: str, objects: list[str], made: str) -> None:
+    text = f"""apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {{name: web, namespace: shop}}
+spec: {{secretName: web, dnsNames: [web.example], issuerRef: {reference}}}
+"""
+    for kind, _, name in (each.partition(" ") for each in objects):
+        namespace, _, name = name.partition("/")
+        text += f"---\n{{apiVersion: cert-manager.io/v1, kind: {kind}, metadata: {{name: '{name}', "
+        text += f"namespace: '{namespace}'}}, spec: {{selfSigned: {{}}}}}}\n"
+    filled = fill(manifests(text), PLACE)
+    assert value(filled.documents[0].manifest, "spec.issuerRef.name") == made
+
+
+def test_references_to_gateways_services_and_issuers_in_annotations() -> None:
+    text = """apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: shop}
+spec: {hosts: [a.example], gateways: ["<gateway>", mesh], http: [{route: [{destination: {host: web}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop, annotations: {cert-manager.io/cluster-issuer: "${ISSUER}"}}
+spec: {defaultBackend: {service: {name: "<service>", port: {number: 80}}}}
+---
+{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: edge, namespace: istio-system}, spec: {}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: other}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: cert-manager.io/v1, kind: ClusterIssuer, metadata: {name: letsencrypt}, spec: {selfSigned: {}}}
+"""
+    service, ingress, *_ = (each.manifest for each in fill(manifests(text), PLACE).documents)
+    assert service["spec"]["gateways"] == ["istio-system/edge", "mesh"]
+    assert value(ingress, "metadata.annotations.cert-manager.io/cluster-issuer") == "letsencrypt"
+    assert value(ingress, "spec.defaultBackend.service.name") == "web"
+
+
 def test_filled_manifests_have_no_placeholders() -> None:
     for case in CASES:
         filled = fill(manifests(written(case)), PLACE)

@@ -27,8 +27,15 @@ def broken(chunk: Chunk, error: yaml.MarkedYAMLError) -> Fault:
     problem = f"{error.problem or ''} {error.context or ''}"
     for sign, code in _SYNTAX.items():
         if sign in problem:
-            return code.at(position)
+            unquoted = code is codes.OPEN_BRACKET and mark and _after_dollar(chunk.text, mark)
+            return (codes.UNQUOTED_PLACEHOLDER if unquoted else code).at(position)
     return codes.SYNTAX.at(position, problem=": ".join(part for part in (error.context, error.problem) if part))
+
+
+def _after_dollar(text: str, mark: yaml.Mark) -> bool:
+    """Whether the mark is at the brace of ``${``."""
+    line = text.split("\n", mark.line + 1)[mark.line]
+    return line[max(mark.column - 1, 0) : mark.column + 1] == "${"
 
 
 def not_a_manifest(other: Other, position: Position) -> Fault:

@@ -19,10 +19,12 @@ from lockgate.edge.standins.sorts import (
     CHECKED_PATH,
     CIDR,
     CLIENT_ID,
+    CREDENTIAL,
     DURATION,
     EMAIL,
     HOST,
     INGRESS_CLASS,
+    ISSUER,
     LOGIN_DOMAIN,
     NAME,
     PATH,
@@ -34,6 +36,7 @@ from lockgate.edge.standins.sorts import (
     SETTING,
     SUBNET,
     TARGET_GROUP_ARN,
+    TRUST_STORE,
     USER_POOL_ARN,
     WEB_ACL_ARN,
     ZONE_ID,
@@ -134,7 +137,7 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
     ("networking.istio.io", "Gateway"): {
         "spec.selector.*": NAME,
         "spec.servers[].hosts[]": HOST,
-        "spec.servers[].tls.credentialName": NAME,
+        "spec.servers[].tls.credentialName": CREDENTIAL,
     },
     ("networking.istio.io", "VirtualService"): {
         "spec.hosts[]": HOST,
@@ -155,6 +158,7 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
     },
     ("networking.istio.io", "DestinationRule"): {
         "spec.host": NAME,
+        "spec.trafficPolicy.tls.credentialName": CREDENTIAL,
         "spec.subsets[].name": NAME,
         "spec.subsets[].labels.*": NAME,
     },
@@ -165,7 +169,7 @@ FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Sort]]] = {
         "spec.commonName": HOST,
         "spec.dnsNames[]": HOST,
         "spec.secretName": NAME,
-        "spec.issuerRef.name": NAME,
+        "spec.issuerRef.name": ISSUER,
         "spec.duration": DURATION,
         "spec.renewBefore": DURATION,
     },
@@ -208,7 +212,7 @@ _OF_ALB: Final[Mapping[AnyAnnotation, Written]] = {
     a.SSL_POLICY: Whole(SETTING),
     a.SUCCESS_CODES: Whole(SETTING),
     a.LISTEN_PORTS: Json({}),
-    a.MUTUAL_AUTHENTICATION: Json({"truststore": NAME}),
+    a.MUTUAL_AUTHENTICATION: Json({"truststore": TRUST_STORE}),
     a.TRANSFORMS: Json({}),
     a.JWT_VALIDATION: Json({}),
     a.AUTH_IDP_COGNITO: Json(_LOGIN),
@@ -235,8 +239,8 @@ _KEYS: Final[Mapping[str, Written]] = {
     **{annotation.key: how for annotation, how in _OF_ALB.items()},
     "kubernetes.io/ingress.class": Whole(INGRESS_CLASS),
     "external-dns.alpha.kubernetes.io/hostname": Items(HOST),
-    "cert-manager.io/cluster-issuer": Whole(NAME),
-    "cert-manager.io/issuer": Whole(NAME),
+    "cert-manager.io/cluster-issuer": Whole(ISSUER),
+    "cert-manager.io/issuer": Whole(ISSUER),
 }
 _FAMILIES: Final = tuple(
     (annotation.key.partition("{")[0], how) for annotation, how in _OF_ALB.items() if "{" in annotation.key
@@ -258,7 +262,7 @@ def fields_of(group: str, kind: str) -> Fields:
 
 def _fields(own: Mapping[str, Sort]) -> Fields:
     paths = tuple((tuple(path.replace("[]", ".[]").split(".")), sort) for path, sort in {**_META, **own}.items())
-    return Fields(paths, all(sort in (NAME, HOST, DURATION, PATH) for _, sort in paths))
+    return Fields(paths, all(sort in (NAME, ISSUER, CREDENTIAL, HOST, DURATION, PATH) for _, sort in paths))
 
 
 _NAMED: Final = _fields({})

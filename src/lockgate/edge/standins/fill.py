@@ -15,6 +15,7 @@ from lockgate.edge.location import Place
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.standins.annotations import replaced_annotations
 from lockgate.edge.standins.fields import fields_of
+from lockgate.edge.standins.references import Names
 from lockgate.edge.standins.refused import Ports, replaced_refusals
 from lockgate.edge.standins.replaced import Replaced, put, replaced, text_of
 from lockgate.edge.standins.sorts import is_placeholder
@@ -30,7 +31,7 @@ def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manife
     """Replaces each placeholder. Without `stand_in` they are only reported."""
     documents: list[Document] = []
     faults = list(manifests.faults)
-    filling = _Filling(place, Ports(manifests.documents), stand_in)
+    filling = _Filling(place, Ports(manifests.documents), Names(manifests.documents), stand_in)
     for document in manifests.documents:
         manifest, changes = filling.of(document)
         if not changes:
@@ -57,9 +58,10 @@ def _whole(manifests: Manifests, file: str) -> bool:
 class _Filling:
     """Fills one document after another."""
 
-    def __init__(self, place: Place, ports: Ports, stand_in: bool) -> None:
+    def __init__(self, place: Place, ports: Ports, names: Names, stand_in: bool) -> None:
         self._place = place
         self._ports = ports
+        self._names = names
         self._stand_in = stand_in
         self._text, self._suspicious = "", False  # of the last text: thousands of objects may be in one List
 
@@ -81,13 +83,20 @@ class _Filling:
         if not changes and not noted and document.accepted:
             return document.manifest, []
         manifest = deepcopy(document.manifest)
+        changes = [self._meant(document, each) for each in changes]
+        noted = [self._meant(document, each) for each in noted]
         for change in changes:
             put(manifest, change.path, change.made)
         if noted:
+            annotations.update((each.path[2], each.made) for each in noted if each.meant)
             manifest["metadata"]["annotations"] = annotations
         if not document.accepted and self._stand_in:
             changes += replaced_refusals(group, kind, manifest, self._ports)
         return manifest, [*changes, *noted]
+
+    def _meant(self, document: Document, change: Replaced) -> Replaced:
+        name = self._names.meant(document.manifest, change.path)
+        return change if name is None else replace(change, made=name, meant=True)
 
     def _suspects(self, document: Document) -> bool:
         if document.text is not self._text:

@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from lockgate.edge.objects import Name
+from lockgate.edge.standins.references import named
 from lockgate.edge.standins.replaced import Replaced, put, text_of
 from lockgate.resources import validation
 from lockgate.resources.field_errors import Path, Reason
 from lockgate.resources.model import JsonObject, kinds
-from lockgate.resources.placeholders import slug, substitute, tokens
+from lockgate.resources.placeholders import tokens
 from lockgate.resources.reader import Document
 
 _PORT: Final = 80
@@ -34,7 +35,7 @@ class Ports:
         found: dict[Name, int] = {}
         for manifest in (each.manifest for each in self._documents if each.manifest["kind"] == "Service"):
             metadata = manifest["metadata"]
-            name = (_named(metadata.get("namespace")), _named(metadata.get("name")))
+            name = (named(metadata.get("namespace")), named(metadata.get("name")))
             if isinstance(port := _at(manifest, ("spec", "ports", 0, "port")), int):
                 found[name] = port
         return found
@@ -77,11 +78,7 @@ def _port(manifest: JsonObject, path: Path, ports: Ports) -> int:
     leads = _at(manifest, path[:-2])  # a backend's Service, or a route's destination
     host = str(leads.get("name") or leads.get("host") or "") if isinstance(leads, dict) else ""
     name, _, rest = host.partition(".")
-    return ports.of(rest.partition(".")[0] or _named(manifest["metadata"].get("namespace")), name)
-
-
-def _named(text: Any) -> str:
-    return substitute(str(text or ""), slug)
+    return ports.of(rest.partition(".")[0] or named(manifest["metadata"].get("namespace")), name)
 
 
 def _at(value: Any, path: Path) -> Any:

@@ -13,13 +13,14 @@ from lockgate.resources.field_errors import Path
 @dataclass(frozen=True, slots=True)
 class Replaced:
     """`made` is None if the field was removed. `noun` names the sort of the value, `production` describes the effect of
-    `text` on AWS and in a cluster."""
+    `text` on AWS and in a cluster. `meant` is whether `made` names an object of the manifests."""
 
     path: Path
     text: str
     made: str | int | None
     noun: str
     production: str
+    meant: bool = False
 
 
 def text_of(value: Any) -> str | None:

@@ -242,6 +242,21 @@ REDIRECT_HOST: Final = Sort(
     _host,
 )
 NAME: Final = Sort("a name", "the API server refuses the object", _without_tokens, _slugged)
+ISSUER: Final = Sort(
+    "the name of an issuer",
+    "cert-manager finds no such issuer, and no certificate is issued",
+    _without_tokens,
+    _slugged,
+)
+CREDENTIAL: Final = Sort(
+    "the name of a Secret", "the gateway finds no such Secret, and TLS handshakes fail", _without_tokens, _slugged
+)
+TRUST_STORE: Final = Sort(
+    "the name or ARN of a trust store",
+    "ELBv2 has no such trust store, and the load balancer is not built",
+    _without_tokens,
+    _slugged,
+)
 _RESERVED: Final = ("@example.com", "@example.net", "@example.org")  # Let's Encrypt refuses contacts there
 EMAIL: Final = Sort(
     "an e-mail address that a CA accepts",

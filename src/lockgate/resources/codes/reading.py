@@ -45,6 +45,10 @@ NO_TAG = SYNTAX.variant("the tag (`!name`) is not defined", "remove the tag")
 BAD_ESCAPE = SYNTAX.variant("unknown escape sequence in double quotes", "use single quotes, or write `\\\\`")
 NO_SEPARATOR = SYNTAX.variant("a second document starts here without `---`", "put `---` between documents")
 OPEN_BRACKET = SYNTAX.variant("a bracket is not closed, or a comma is missing", "close every bracket that is open")
+UNQUOTED_PLACEHOLDER = SYNTAX.variant(
+    "a `${{…}}` within braces or brackets is read as a map",
+    'write the real value, or quote the placeholder: "${{NAME}}"',
+)
 UNEXPECTED_ENTRY = SYNTAX.variant("a list entry (`- `) is not allowed here", "put the list on lines of its own")
 
 TEMPLATE = Code(
