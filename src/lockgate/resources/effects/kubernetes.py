@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.components import calls_another_webhook, is_component, runs_an_application
 from lockgate.resources.effects.row import Scope, accepted, declare, served
+from lockgate.resources.model import JsonObject
 
 _NO_PODS = "no container runs here; your own program or the built-in echo answers for each Service"
 _BACKEND = "name your program with `--backend NAMESPACE/SERVICE:PORT=URL`"
@@ -142,7 +143,7 @@ ROWS = (
             noticed=True,
             fix="annotate the Ingress, or name the host in it",
             case="of another type than LoadBalancer",
-            when=lambda service: service.get("spec", {}).get("type") != "LoadBalancer",
+            when=lambda service: not _has_load_balancer(service),
         ),
         served(f"{EXTERNAL_DNS}hostname]"),
         accepted(
@@ -411,3 +412,8 @@ def _defines_an_unknown_kind(definition: dict[str, object]) -> bool:
     names = spec.get("names") if isinstance(spec, dict) else None
     kind = names.get("kind") if isinstance(names, dict) else None
     return not isinstance(spec, dict) or (str(spec.get("group")), str(kind)) not in kinds()
+
+
+def _has_load_balancer(service: JsonObject) -> bool:
+    spec = service.get("spec")
+    return isinstance(spec, dict) and spec.get("type") == "LoadBalancer"
