@@ -46,8 +46,8 @@ BAD_ESCAPE = SYNTAX.variant("unknown escape sequence in double quotes", "use sin
 NO_SEPARATOR = SYNTAX.variant("a second document starts here without `---`", "put `---` between documents")
 OPEN_BRACKET = SYNTAX.variant("a bracket is not closed, or a comma is missing", "close every bracket that is open")
 UNQUOTED_PLACEHOLDER = SYNTAX.variant(
-    "a `${{…}}` within braces or brackets is read as a map",
-    'write the real value, or quote the placeholder: "${{NAME}}"',
+    "a placeholder without quotes, within braces or brackets, is read as a map",
+    "write the real value, or put the placeholder in quotes",
 )
 UNEXPECTED_ENTRY = SYNTAX.variant("a list entry (`- `) is not allowed here", "put the list on lines of its own")
 
