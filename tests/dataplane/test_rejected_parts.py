@@ -156,7 +156,7 @@ ANYWHERE = model.Prefix("/")
 
 
 def route(name: str, path: model.TextMatch = ANYWHERE, header: tuple[str, str] = ("x", "y")) -> model.Route:
-    headers = model.HeaderChanges(set=(header,))
+    headers = model.HeaderChanges((model.SetHeader(*header),))
     answer = model.DirectResponse(200, name.encode())
     return model.Route(model.RouteMatch(path), answer, name, response_headers=headers, origin=origin(name))
 

@@ -55,8 +55,18 @@ def load(file: str) -> list[Case]:
 
 
 def _case(one: dict[str, Any]) -> Case:
-    """The Pod and Service of istioctl come by themselves; `services` makes Services with an endpoint."""
+    """The Pod and Service of istioctl come by themselves; `services` makes Services with an endpoint, `servers` a
+    Gateway ``g`` and `http` its VirtualService ``v`` for a.example; `rules` are the specs of DestinationRules."""
     manifests = list(yaml.safe_load_all(one.get("manifests", "")))
+    if "servers" in one or "http" in one:
+        servers = one.get("servers", [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}])
+        manifests.append(_networking("Gateway", "g", {"selector": {"istio": "ingressgateway"}, "servers": servers}))
+    if "http" in one:
+        manifests.append(
+            _networking("VirtualService", "v", {"hosts": ["a.example"], "gateways": ["g"], "http": one["http"]})
+        )
+    for number, spec in enumerate(one.get("rules", ())):
+        manifests.append(_networking("DestinationRule", f"d{number}", spec))
     if one.get("workload", True):
         manifests += [yaml.safe_load(GATEWAY_POD), yaml.safe_load(GATEWAY_SERVICE)]
     for name, ports in one.get("services", {}).items():
@@ -67,6 +77,10 @@ def _case(one: dict[str, Any]) -> Case:
     return Case(
         one["case"], [m for m in manifests if m], mesh(one.get("mesh", {})), one.get("expect", one.get("faults"))
     )
+
+
+def _networking(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def backend(name: str, ports: dict[str, int]) -> list[dict[str, Any]]:

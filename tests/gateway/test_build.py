@@ -39,6 +39,14 @@ def test_row(case: Case) -> None:
             assert {name: seen.get(name) for name in row["sees"]} == row["sees"], row
         if "because" in row:
             assert [one.reason for one in decision.passed] == row["because"], row
+    for name, wanted in expected.pop("tcp", {}).items():
+        listener = next(one for one in gateway.listeners if one.name == name)
+        _check_parts(tuple(chain.filter for chain in listener.filter_chains), wanted)
+    for name, wanted in expected.pop("tls", {}).items():
+        listener = next(one for one in gateway.listeners if one.name == name)
+        _check_parts(tuple(chain.tls for chain in listener.filter_chains), wanted)
+    if (wanted := expected.pop("credentials", None)) is not None:
+        assert {name: list(found) for name, found in gateway.credentials.items()} == wanted
     if (wanted := expected.pop("http", None)) is not None:
         _check_parts(gateway.http, wanted)
     codes = expected.pop("faults", [])

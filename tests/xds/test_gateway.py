@@ -30,6 +30,7 @@ from lockgate.gateway.model import (
     Route,
     RouteConfiguration,
     RouteMatch,
+    SetHeader,
     VirtualHost,
     WeightedCluster,
 )
@@ -115,7 +116,7 @@ def test_access_logs_are_streamed_to_the_configured_cluster() -> None:
     ("changes", "keys"),
     [
         (HeaderChanges(), ["x-forwarded-for"]),
-        (HeaderChanges(set=(("x-a", "1"),)), ["x-forwarded-for", "x-a"]),
+        (HeaderChanges((SetHeader("x-a", "1"),)), ["x-forwarded-for", "x-a"]),
         (HeaderChanges(remove=("x-forwarded-for",)), []),
     ],
 )

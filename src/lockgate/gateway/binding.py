@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lockgate.gateway.delegates import merged
+from lockgate.gateway.delegates import merged, qualified
 from lockgate.gateway.hosts import gateway_name, visible
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.routes import HttpRule, Rules, named_hosts
@@ -105,9 +105,8 @@ def _with_delegates(
         if delegate is None:
             faults.append(codes.DELEGATE_NOT_FOUND.at(rule.origin.under("delegate"), delegate=f"{name[0]}/{name[1]}"))
             continue
+        outer = qualified(rule.route, rule.namespace, domain)
         rules += (
-            HttpRule(both, inner.origin)
-            for inner in delegate.rules
-            if (both := merged(rule.route, inner.route)) is not None
+            HttpRule(both, inner.origin) for inner in delegate.rules if (both := merged(outer, inner.route)) is not None
         )
     return Rules(own.service, tuple(rules), named_hosts(tuple(rules), domain), tuple(faults))

@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lockgate.gateway.binding import Bindings
-from lockgate.gateway.credentials import SCHEME, files, secret_names
-from lockgate.gateway.destinations import Destinations, destinations
-from lockgate.gateway.hosts import narrower
+from lockgate.gateway.credentials import SCHEME, files, is_authority, secret_names
+from lockgate.gateway.destinations import Destinations, Rule, destinations
+from lockgate.gateway.hosts import fully_qualified, narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.mesh import HttpSettings, Mesh, proxy_settings
 from lockgate.gateway.model import DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
-from lockgate.gateway.registry import Hosts, by_name, endpoints, hosts
+from lockgate.gateway.registry import Host, Hosts, by_name, endpoints, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
@@ -90,14 +90,19 @@ class _Building:
         routes = self._route_configurations()
         listeners = self._listeners()
         self._check_bindings()
+        http = self._http_settings()
         references = memo.stable("references", self._references)
-        used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, memo)
+        used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
         registered = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
         served = memo.made(resolve, used, registered, memo)
         credentials = _credentials(listeners, used, self._memo)
         secrets = {name: secret_names(name, self._workload.secret_volumes) for name in credentials}
         self._check_credentials(credentials, secrets)
+        for name, origin in _misnamed(listeners).items():
+            namespace, secret = self._workload.namespace, name.removeprefix(SCHEME)
+            self.faults.append(codes.CA_CREDENTIAL_NAME.at(origin, namespace=namespace, name=secret))
+            secrets.pop(name)
         return Gateway(
             workload=self._workload.name,
             namespace=self._workload.namespace,
@@ -106,7 +111,7 @@ class _Building:
             clusters=served.clusters,
             endpoints=served.endpoints,
             credentials=secrets,
-            http=self._http_settings(),
+            http=http,
         )
 
     # --- HTTP routes ---------------------------------------------------------------------------------------------
@@ -114,13 +119,16 @@ class _Building:
     def _route_configurations(self) -> dict[str, RouteConfiguration]:
         made = self._memo.made
         configurations: dict[str, VirtualHosts] = {}
+        firsts: dict[tuple[str, str], BoundServer] = {}
         for server in self._servers.all():
             if not server.http:
                 continue
             found = configurations.setdefault(
                 server.routes, VirtualHosts(server.routes, server.server.port.number, server.origin)
             )
-            side = made(_side, server, self._workload, self._mesh)
+            # istiod translates a VirtualService once for all servers of a Gateway that share a route configuration.
+            first = firsts.setdefault((server.routes, server.gateway), server)
+            side = made(_side, first, self._workload, self._mesh)
             bound = self._bindings.to(server.gateway)
             context = (server, side, self._hosts, self._destinations, self._memo)
             for rules, added in zip(bound, self._memo.each("parts", _part, bound, *context), strict=True):
@@ -133,7 +141,7 @@ class _Building:
                 if added.translated.routes:
                     found.add(added)
             if server.redirects:
-                found.redirect((host.host for host in server.hosts), side.port)
+                found.redirect((host.host.lower() for host in server.hosts), server.server.port.number)
         return {name: found.configuration(self._memo) for name, found in configurations.items()}
 
     # --- listeners -----------------------------------------------------------------------------------------------
@@ -155,8 +163,7 @@ class _Building:
 
     def _group_chains(self, group: list[BoundServer]) -> Iterable[FilterChain]:
         if group[0].plain_http:
-            web = any(server.protocol == "GRPC-WEB" for server in group)
-            yield self._memo.made(_plain_chain, group[0], web)
+            yield self._memo.made(_plain_chain, group[0])
             return
         for server in group:
             yield from self._server_chains(server)
@@ -175,11 +182,15 @@ class _Building:
         bound = self._bindings.to(server.gateway)
         passes = settings is not None and tls is None
         find = tls_chains if passes else tcp_chains
-        found = find(server, _server_names(server), tls, bound, side, self._hosts.find)
+        found = find(server, _server_names(server), tls, bound, side, self._find)
         for reference, origin in found.references.items():
             self._references.setdefault(reference, origin)
         self.faults += found.faults
         yield from found.chains
+
+    def _find(self, name: str) -> tuple[Host | None, Rule | None]:
+        host = self._hosts.by_name.get(name)
+        return host, self._destinations.rule(host.hostname, host.namespace) if host else None
 
     def _add_chain(self, chains: list[FilterChain], chain: FilterChain, port: int) -> None:
         """Adds a chain. Envoy rejects a listener with two chains that match the same, so the later chain is omitted."""
@@ -202,7 +213,7 @@ class _Building:
             for rules in self._bindings.to(name):
                 if (name, id(rules)) in self._covered:
                     continue
-                if not any(covers(server, rules.service) for server in without_http):
+                if not any(covers(server, rules.service, self._mesh.domain) for server in without_http):
                     named = ", ".join(rules.service.spec.hosts)
                     origin = Origin(rules.service.key, ("spec", "hosts"))
                     self.faults.append(istio_codes.HOSTS_NOT_IN_GATEWAY.at(origin, hosts=named, gateway=name))
@@ -212,6 +223,8 @@ class _Building:
         namespace = self._workload.namespace
         for name, origin in credentials.items():
             found = secrets[name]
+            if not found and not files(name):
+                continue  # only the system's CAs
             if any((namespace, one) in existing for one in found):
                 continue
             place = origin.under("tls", "credentialName" if name.startswith(SCHEME) else "serverCertificate")
@@ -235,7 +248,7 @@ class _Building:
 
 
 def _side(server: BoundServer, workload: Workload, mesh: Mesh) -> Server:
-    return Server(server.gateway, server.server.port.number, workload, mesh)
+    return Server(server.gateway, server.server.port.number, workload, mesh, server.server.tls is not None)
 
 
 def _part(
@@ -247,25 +260,26 @@ def _part(
     memo: Memo,
 ) -> Part | None:
     """The routes that one VirtualService adds to one server."""
-    covered = _covered(server, rules.service)
+    covered = _covered(server, rules.service, side.mesh.domain)
     if not covered:
         return None
     lookup: Lookup = tuple(
         (name, host, destinations.rule(host.hostname, host.namespace) if host else None)
-        for name, host in ((name, known.find(name)) for name in rules.hosts)
+        for name, host in ((name, known.by_name.get(name)) for name in rules.hosts)
     )
-    return memo.made(part, covered, memo.made(translate, rules, side, lookup), side.port, server.redirects)
+    translated = memo.made(translate, rules, side, lookup)
+    return memo.made(part, covered, translated, server.server.port.number, server.redirects)
 
 
-def _covered(server: BoundServer, service: istio.VirtualService) -> tuple[str, ...]:
-    """The hosts that both have: for each pair the narrower host, in order."""
+def _covered(server: BoundServer, service: istio.VirtualService, domain: str) -> tuple[str, ...]:
+    """The hosts that both have: for each pair the narrower host, in order and in lower case, as Envoy compares them."""
     found: dict[str, None] = {}
     for host in server.hosts:
         if host.namespace and host.namespace != service.namespace:
             continue
         for own in service.spec.hosts:
-            if (both := narrower(own.lower(), host.host)) is not None:
-                found[both] = None
+            if (both := narrower(fully_qualified(own, service.namespace, domain), host.host)) is not None:
+                found[both.lower()] = None
     return tuple(found)
 
 
@@ -275,8 +289,9 @@ def _server_names(server: BoundServer) -> tuple[str, ...]:
     return () if "*" in names else tuple(names)
 
 
-def _plain_chain(server: BoundServer, grpc_web: bool) -> FilterChain:
-    return FilterChain(Http(server.routes, grpc_web), origin=server.origin)
+def _plain_chain(server: BoundServer) -> FilterChain:
+    """The chain of all plain HTTP servers of a port. As in istiod, the first one's protocol decides about gRPC-Web."""
+    return FilterChain(Http(server.routes, grpc_web=server.protocol == "GRPC-WEB"), origin=server.origin)
 
 
 def _https_chain(server: BoundServer, mesh: Mesh) -> FilterChain:
@@ -297,6 +312,16 @@ def _credentials(listeners: Iterable[Listener], used: Clusters, memo: Memo) -> d
     for name, origin in memo.made(_of_clusters, used):
         credentials.setdefault(name, origin)
     return credentials
+
+
+def _misnamed(listeners: Iterable[Listener]) -> dict[str, Origin]:
+    """The CAs whose names mean a key pair, so that istiod never sends them as a CA."""
+    return {
+        chain.tls.validation.credential: chain.origin.under("tls", "caCertCredentialName")
+        for listener in listeners
+        for chain in listener.filter_chains
+        if chain.tls and chain.tls.validation and chain.origin and not is_authority(chain.tls.validation.credential)
+    }
 
 
 def _of_tls(tls: DownstreamTls) -> Iterable[str]:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lockgate.gateway.credentials import CA_SUFFIX, SCHEME
+from lockgate.gateway.credentials import CA_SUFFIX, FILE_CA, SCHEME, SYSTEM
 from lockgate.gateway.destinations import NO_BLOCKS, Rule
 from lockgate.gateway.durations import seconds
-from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.mesh import HttpSettings, Mesh
 from lockgate.gateway.model import (
     UNLIMITED,
     Cluster,
     ConnectionPool,
+    Http2Keepalive,
     LoadBalancing,
     Maglev,
     OutlierDetection,
+    RetryBudget,
     RingHash,
     Simple,
     TcpKeepalive,
     UpstreamProtocol,
     UpstreamTls,
+    Warmup,
 )
 from lockgate.gateway.registry import Host, HostPort
 from lockgate.resources import istio
@@ -38,25 +41,36 @@ def cluster(
     subset: str,
     rule: Rule | None,
     mesh: Mesh,
+    http: HttpSettings,
 ) -> Cluster:
     """The cluster without its endpoints, which `upstreams` adds."""
     blocks = rule.blocks(port.number, subset) if rule else NO_BLOCKS
+    passthrough = blocks.load_balancer is not None and blocks.load_balancer.simple == "PASSTHROUGH"
+    keeps_case = http.preserve_header_case and not port.http2 and (port.protocol == "http" or not port.protocol)
     return Cluster(
         name=cluster_name(host.hostname, port.number, subset),
-        discovery=host.discovery,
-        protocol=_protocol(port, blocks.connection_pool, mesh),
+        discovery="ORIGINAL_DST" if passthrough else host.discovery,
+        protocol=_protocol(port, blocks.connection_pool, mesh, keeps_case),
         load_balancing=_load_balancing(blocks.load_balancer),
-        pool=_pool(blocks.connection_pool, mesh),
+        pool=_pool(blocks.connection_pool, blocks.retry_budget, mesh),
         outlier_detection=_outlier_detection(blocks.outlier_detection),
-        tls=_tls(blocks.tls, host),
+        tls=_tls(blocks.tls, host, mesh),
+        proxy_protocol=(blocks.proxy_protocol.version or "V1") if blocks.proxy_protocol else "",
+        preserve_header_case=keeps_case,
+        dns_refresh=mesh.dns_refresh,
         origin=rule.origin if rule and blocks != NO_BLOCKS else host.origin,
     )
 
 
-def _protocol(port: HostPort, pool: istio.ConnectionPoolSettings | None, mesh: Mesh) -> UpstreamProtocol:
+def _protocol(
+    port: HostPort, pool: istio.ConnectionPoolSettings | None, mesh: Mesh, keeps_case: bool
+) -> UpstreamProtocol:
+    """Where header names keep their case, connections are not upgraded to HTTP/2, which has none."""
     http = pool.http if pool else None
     if http and http.use_client_protocol:
         return "DOWNSTREAM"
+    if keeps_case:
+        return "HTTP1"
     if port.http2 or (http and http.h2_upgrade_policy == "UPGRADE"):
         return "HTTP2"
     decided = http is not None and http.h2_upgrade_policy == "DO_NOT_UPGRADE"
@@ -69,27 +83,30 @@ def _load_balancing(settings: istio.LoadBalancerSettings | None) -> LoadBalancin
     if hashing := settings.consistent_hash:
         if hashing.maglev:
             return Maglev(hashing.maglev.table_size or None)
-        size = hashing.ring_hash.minimum_ring_size if hashing.ring_hash else hashing.minimum_ring_size
-        return RingHash(size or 1024)
+        if hashing.ring_hash:
+            return RingHash(hashing.ring_hash.minimum_ring_size or None)
+        return RingHash(hashing.minimum_ring_size or 1024)
     policy: Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"] = "LEAST_REQUEST"
     if settings.simple == "ROUND_ROBIN" or settings.simple == "RANDOM":
         policy = settings.simple
-    if settings.warmup:
-        return Simple(
-            policy,
-            seconds(settings.warmup.duration),
-            10.0 if settings.warmup.minimum_percent is None else settings.warmup.minimum_percent,
-            settings.warmup.aggression or 1.0,
-        )
-    return Simple(policy, seconds(settings.warmup_duration_secs))
+    return Simple(policy, _warmup(settings))
 
 
-def _pool(settings: istio.ConnectionPoolSettings | None, mesh: Mesh) -> ConnectionPool:
-    if settings is None:
-        return ConnectionPool(connect_timeout=mesh.connect_timeout)
-    tcp = settings.tcp or istio.TCPSettings()
-    http = settings.http or istio.HTTPSettings()
-    keepalive = tcp.tcp_keepalive
+def _warmup(settings: istio.LoadBalancerSettings) -> Warmup | None:
+    warmup = settings.warmup
+    if warmup and (duration := seconds(warmup.duration)) is not None:
+        minimum = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent
+        return Warmup(duration, minimum, 1.0 if warmup.aggression is None else warmup.aggression)
+    older = seconds(settings.warmup_duration_secs)
+    return None if older is None else Warmup(older)
+
+
+def _pool(
+    settings: istio.ConnectionPoolSettings | None, budget: istio.RetryBudget | None, mesh: Mesh
+) -> ConnectionPool:
+    tcp = (settings.tcp if settings else None) or istio.TCPSettings()
+    http = (settings.http if settings else None) or istio.HTTPSettings()
+    ping = http.http2_keep_alive
     return ConnectionPool(
         connect_timeout=seconds(tcp.connect_timeout) or mesh.connect_timeout,
         max_connections=tcp.max_connections or UNLIMITED,
@@ -100,10 +117,30 @@ def _pool(settings: istio.ConnectionPoolSettings | None, mesh: Mesh) -> Connecti
         max_concurrent_streams=http.max_concurrent_streams or None,
         idle_timeout=seconds(http.idle_timeout or tcp.idle_timeout),
         max_connection_duration=seconds(tcp.max_connection_duration),
-        keepalive=TcpKeepalive(keepalive.probes or None, seconds(keepalive.time), seconds(keepalive.interval))
-        if keepalive
-        else None,
+        keepalive=_keepalive(mesh.keepalive, tcp.tcp_keepalive),
+        http2_keepalive=Http2Keepalive(seconds(ping.interval), seconds(ping.timeout)) if ping else None,
+        retry_budget=_retry_budget(budget),
+        buffer=mesh.cluster_buffer,
     )
+
+
+def _keepalive(whole: istio.TCPKeepalive | None, own: istio.TCPKeepalive | None) -> TcpKeepalive | None:
+    """The mesh's keepalive, with each value that the rule sets over it."""
+    if whole is None and own is None:
+        return None
+    found = [one for one in (own, whole) if one]
+    return TcpKeepalive(
+        next((one.probes for one in found if one.probes), None),
+        next((time for one in found if (time := seconds(one.time)) is not None), None),
+        next((interval for one in found if (interval := seconds(one.interval)) is not None), None),
+    )
+
+
+def _retry_budget(budget: istio.RetryBudget | None) -> RetryBudget | None:
+    """Without `percent`, istiod sends 0.2, which Envoy reads as 0.2 %, although Istio's documentation says 20 %."""
+    if budget is None:
+        return None
+    return RetryBudget(0.2 if budget.percent is None else budget.percent, budget.min_retry_concurrency or 3)
 
 
 def _outlier_detection(settings: istio.OutlierDetection | None) -> OutlierDetection | None:
@@ -123,10 +160,10 @@ def _outlier_detection(settings: istio.OutlierDetection | None) -> OutlierDetect
 
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 """The file of the gateway's image with the CAs that it trusts by default."""
-_SYSTEM_ROOTS = ("system", SYSTEM_CA)
+_SYSTEM_ROOTS = (SYSTEM, SYSTEM_CA)
 
 
-def _tls(settings: istio.ClientTLSSettings | None, host: Host) -> UpstreamTls | None:
+def _tls(settings: istio.ClientTLSSettings | None, host: Host, mesh: Mesh) -> UpstreamTls | None:
     """None is plain text. So is ISTIO_MUTUAL: Lockgate has no mesh certificates, and `resources.effects` warns."""
     if settings is None or settings.mode in (None, "DISABLE", "ISTIO_MUTUAL"):
         return None
@@ -140,11 +177,17 @@ def _tls(settings: istio.ClientTLSSettings | None, host: Host) -> UpstreamTls | 
             return None  # istiod logs an error and leaves the cluster without TLS
         certificate = f"file-cert:{settings.client_certificate}~{settings.private_key}"
     if not ca and settings.ca_certificates not in ("", *_SYSTEM_ROOTS):
-        ca = f"file-root:{settings.ca_certificates}"
+        ca = f"{FILE_CA}{settings.ca_certificates}"
+    if settings.ca_crl and not settings.credential_name:
+        ca = f"{ca or FILE_CA + SYSTEM}~{settings.ca_crl}"
+    verify = not settings.insecure_skip_verify
     return UpstreamTls(
         sni=settings.sni,
-        verify=not settings.insecure_skip_verify,
+        verify=verify,
+        verify_host=verify and not settings.sni and not settings.subject_alt_names,
         ca=ca,
         certificate=certificate,
         subject_alt_names=settings.subject_alt_names or host.subject_alt_names,
+        cipher_suites=mesh.tls.cipher_suites,
+        ecdh_curves=mesh.tls.ecdh_curves,
     )

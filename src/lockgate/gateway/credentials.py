@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SCHEME = "kubernetes://"
 CA_SUFFIX = "-cacert"
 FILE_PAIR, FILE_CA = "file-cert:", "file-root:"
+SYSTEM = "system"  # in place of a path: the CAs of the system
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """CA certificates that client or server certificates are verified with."""
+    """CA certificates that client or server certificates are verified with. Without `ca`, the list alone is added."""
 
     ca: bytes
     crl: bytes = b""
@@ -51,12 +52,15 @@ def secret_names(credential: str, volumes: Mapping[str, str]) -> tuple[str, ...]
 
 
 def is_authority(credential: str) -> bool:
+    """Whether it is a CA. As in istiod, a Secret's name says so: of a ``caCertCredentialName`` with another name the
+    certificate is read."""
     return credential.endswith(CA_SUFFIX) or credential.startswith(FILE_CA)
 
 
 def files(credential: str) -> list[str]:
-    """The paths in a file-based SDS name: of the certificate and its key, or of the CA."""
-    return credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
+    """The paths in a file-based SDS name: of the certificate and its key, or of the CA and its revocation list."""
+    paths = credential.removeprefix(FILE_CA).removeprefix(FILE_PAIR).split("~")
+    return [path for path in paths if path != SYSTEM]
 
 
 def credential(data: Mapping[str, bytes], name: str) -> Credential:
@@ -72,7 +76,9 @@ def _of_files(data: Mapping[str, bytes], name: str) -> Credential:
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
     if is_authority(name):
-        return _authority({"cacert": data[keys[0]]})
+        if name.startswith(FILE_CA + SYSTEM):
+            return Authority(b"", data[keys[0]])
+        return _authority({"cacert": data[keys[0]], "crl": data[keys[1]] if keys[1:] else b""})
     return _key_pair({"cert": data[keys[0]], "key": data[keys[1]]})
 
 

@@ -5,7 +5,26 @@ Source: istio/istio `pilot/pkg/model/virtualservice.go` (mergeHTTPRoute and what
 
 from __future__ import annotations
 
+from lockgate.gateway.hosts import fully_qualified, gateway_name
 from lockgate.resources import istio
+
+
+def qualified(root: istio.HTTPRoute, namespace: str, domain: str) -> istio.HTTPRoute:
+    """A root's rule with full names where a delegate in another namespace inherits them: mirrors, and Gateways that a
+    match names."""
+
+    def full(destination: istio.Destination) -> istio.Destination:
+        return destination.model_copy(update={"host": fully_qualified(destination.host, namespace, domain)})
+
+    update = {
+        "mirror": full(root.mirror) if root.mirror else None,
+        "mirrors": tuple(one.model_copy(update={"destination": full(one.destination)}) for one in root.mirrors),
+        "match": tuple(
+            one.model_copy(update={"gateways": tuple(gateway_name(name, namespace) for name in one.gateways)})
+            for one in root.match
+        ),
+    }
+    return root.model_copy(update=update)
 
 
 def merged(root: istio.HTTPRoute, delegate: istio.HTTPRoute) -> istio.HTTPRoute | None:

@@ -7,7 +7,7 @@ Source: istio/istio `pilot/pkg/model/push_context.go`, `destination_rule.go`, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lockgate.gateway.hosts import best_match, fully_qualified, visible
 from lockgate.gateway.mesh import Mesh
@@ -19,12 +19,37 @@ from lockgate.resources.memo import Memo
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The four blocks of a traffic policy, and its fields that exist only at the top level."""
+    """The four blocks of a traffic policy, and the fields that it has only above the level of a port."""
 
     load_balancer: istio.LoadBalancerSettings | None = None
     connection_pool: istio.ConnectionPoolSettings | None = None
     outlier_detection: istio.OutlierDetection | None = None
     tls: istio.ClientTLSSettings | None = None
+    proxy_protocol: istio.ProxyProtocol | None = None
+    retry_budget: istio.RetryBudget | None = None
+
+    def over(self, policy: istio.TrafficPolicy | None, port: int) -> Blocks:
+        """These blocks where `policy` sets none. Its settings for the port replace all four, also those it omits."""
+        if policy is None:
+            return self
+        found = Blocks(
+            policy.load_balancer or self.load_balancer,
+            policy.connection_pool or self.connection_pool,
+            policy.outlier_detection or self.outlier_detection,
+            policy.tls or self.tls,
+            policy.proxy_protocol or self.proxy_protocol,
+            policy.retry_budget or self.retry_budget,
+        )
+        for setting in policy.port_level_settings:
+            if setting.port and setting.port.number == port:
+                return replace(
+                    found,
+                    load_balancer=setting.load_balancer,
+                    connection_pool=setting.connection_pool,
+                    outlier_detection=setting.outlier_detection,
+                    tls=setting.tls,
+                )
+        return found
 
 
 NO_BLOCKS = Blocks()
@@ -39,26 +64,27 @@ class Rule:
     origin: Origin
 
     def blocks(self, port: int, subset: str = "") -> Blocks:
-        """The policy for a port: the subset's blocks override the rule's; port-level settings replace all four
-        blocks."""
+        """The policy for a port: the subset's own goes over the rule's settings for that port."""
         own = self.subsets[subset].traffic_policy if subset in self.subsets else None
-        for policy in (own, self.policy):
-            for setting in policy.port_level_settings if policy else ():
-                if setting.port and setting.port.number == port:
-                    return _blocks(setting)
-        top, over = _blocks(self.policy), _blocks(own)
-        return Blocks(
-            over.load_balancer or top.load_balancer,
-            over.connection_pool or top.connection_pool,
-            over.outlier_detection or top.outlier_detection,
-            over.tls or top.tls,
-        )
+        return NO_BLOCKS.over(self.policy, port).over(own, port)
+
+    def hashing(self, port: int | None, subset: str) -> istio.ConsistentHash | None:
+        """The hash that routes to a destination name, `port` being the one that the destination names.
+
+        istiod does not look it up as it does the policy of a cluster: what sets no hash overrides nothing.
+        """
+        own = self.subsets[subset].traffic_policy if subset in self.subsets else None
+        found = (_port_hash(own, port), _hash(own), _port_hash(self.policy, port), _hash(self.policy))
+        return next((one for one in found if one), None)
 
 
-def _blocks(policy: istio.TrafficPolicy | istio.PortTrafficPolicy | None) -> Blocks:
-    if policy is None:
-        return NO_BLOCKS
-    return Blocks(policy.load_balancer, policy.connection_pool, policy.outlier_detection, policy.tls)
+def _hash(policy: istio.TrafficPolicy | istio.PortTrafficPolicy | None) -> istio.ConsistentHash | None:
+    return policy.load_balancer.consistent_hash if policy and policy.load_balancer else None
+
+
+def _port_hash(policy: istio.TrafficPolicy | None, port: int | None) -> istio.ConsistentHash | None:
+    settings = policy.port_level_settings if policy and port else ()
+    return next((_hash(one) for one in settings if one.port and one.port.number == port), None)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +116,7 @@ def destinations(rules: Iterable[istio.DestinationRule], workload: Workload, mes
         if selector and (rule.namespace != workload.namespace or not workload.selected_by(selector.match_labels)):
             continue
         export_to = rule.spec.export_to or mesh.export_destination_rules
-        host = fully_qualified(rule.spec.host, rule.namespace, mesh.domain).lower()
+        host = fully_qualified(rule.spec.host, rule.namespace, mesh.domain)
         in_root = workload.namespace == mesh.root_namespace
         if rule.namespace == workload.namespace and (not in_root or "." in export_to or selector):
             local.setdefault(host, []).append(rule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockgate.gateway.model import UNCHANGED, HeaderChanges
+from lockgate.gateway.model import UNCHANGED, AddHeader, HeaderChanges, SetHeader
 from lockgate.resources import istio
 
 
@@ -18,8 +18,10 @@ def _changes(operations: istio.HeaderOperations | None) -> HeaderChanges:
     if operations is None:
         return UNCHANGED
     return HeaderChanges(
-        set=tuple((name.lower(), value) for name, value in sorted(operations.set.items()) if _plain(name)),
-        add=tuple((name.lower(), value) for name, value in sorted(operations.add.items()) if _plain(name)),
+        put=(
+            *(SetHeader(name.lower(), value) for name, value in sorted(operations.set.items()) if _plain(name)),
+            *(AddHeader(name.lower(), value) for name, value in sorted(operations.add.items()) if _plain(name)),
+        ),
         remove=tuple(name.lower() for name in operations.remove if _plain(name)),
     )
 

@@ -29,14 +29,14 @@ def server_hosts(hosts: Iterable[str], namespace: str) -> tuple[ServerHost, ...]
         if not slash or before == "*":
             if slash and host == "*":
                 return (ServerHost("*"),)
-            found.append(ServerHost(host.lower()))
+            found.append(ServerHost(host))
         else:
-            found.append(ServerHost(host.lower(), namespace if before == "." else before))
+            found.append(ServerHost(host, namespace if before == "." else before))
     return tuple(found)
 
 
 def narrower(one: str, other: str) -> str | None:
-    """The narrower of two hosts if one covers the other, else None."""
+    """The narrower of two hosts if one covers the other, else None. As in Istio, case matters."""
     if within(one, other):
         return one
     return other if within(other, one) else None

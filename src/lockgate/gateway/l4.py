@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from lockgate.gateway.destinations import Rule
+from lockgate.gateway.durations import seconds
 from lockgate.gateway.hosts import fully_qualified, gateway_name, narrower
-from lockgate.gateway.model import DownstreamTls, FilterChain, Tcp, WeightedCluster
+from lockgate.gateway.model import DownstreamTls, FilterChain, Tcp, Tunnel, WeightedCluster
 from lockgate.gateway.registry import Host
 from lockgate.gateway.routes import Reference, Rules, Server, reference_to
 from lockgate.gateway.servers import BoundServer
@@ -17,7 +19,7 @@ from lockgate.resources import istio
 from lockgate.resources.codes import gateway as codes
 from lockgate.resources.faults import Fault, Origin
 
-Find = Callable[[str], Host | None]
+Find = Callable[[str], tuple[Host | None, Rule | None]]  # the service of a host, and its DestinationRule
 _Match = istio.TLSMatchAttributes | istio.L4MatchAttributes
 
 
@@ -39,18 +41,17 @@ def tls_chains(
     """TLS passthrough: a chain for each match of a tls rule, by SNI."""
     found = Chains()
     for service in (rules.service for rules in bound):
-        if not covers(server, service):
+        if not covers(server, service, side.mesh.domain):
             continue
         for index, rule in enumerate(service.spec.tls):
             for position, match in enumerate(rule.match):
                 origin = Origin(service.key, ("spec", "tls", index, "match", position))
                 if not _applies(match, service.namespace, side):
                     continue
-                clusters = _clusters(rule.route, service.namespace, origin, side, find, found)
-                if clusters:
+                if proxy := _to(rule.route, service.namespace, origin, side, find, found):
                     sni = tuple(dict.fromkeys(host.lower() for host in match.sni_hosts))
                     chain = FilterChain(
-                        Tcp(clusters),
+                        proxy,
                         () if "*" in sni else sni,
                         passthrough=True,
                         origin=origin,
@@ -70,14 +71,14 @@ def tcp_chains(
     """Plain TCP, or terminated TLS: only the first matching tcp rule counts."""
     found = Chains()
     for service in (rules.service for rules in bound):
-        if not covers(server, service):
+        if not covers(server, service, side.mesh.domain):
             continue
         for index, rule in enumerate(service.spec.tcp):
             origin = Origin(service.key, ("spec", "tcp", index))
             if rule.match and not any(_applies(match, service.namespace, side) for match in rule.match):
                 continue
-            if clusters := _clusters(rule.route, service.namespace, origin, side, find, found):
-                found.chains.append(FilterChain(Tcp(clusters), names if tls else (), tls, origin=server.origin))
+            if proxy := _to(rule.route, service.namespace, origin, side, find, found):
+                found.chains.append(FilterChain(proxy, names if tls else (), tls, origin=server.origin))
                 return found
     return _checked(found, server, "tcp")
 
@@ -89,9 +90,9 @@ def _checked(found: Chains, server: BoundServer, kind: str) -> Chains:
     return found
 
 
-def covers(server: BoundServer, service: istio.VirtualService) -> bool:
+def covers(server: BoundServer, service: istio.VirtualService, domain: str) -> bool:
     return any(
-        narrower(own.lower(), host.host) is not None
+        narrower(fully_qualified(own, service.namespace, domain), host.host) is not None
         for host in server.hosts
         if host.namespace in ("", service.namespace)
         for own in service.spec.hosts
@@ -107,21 +108,45 @@ def _applies(match: _Match, namespace: str, side: Server) -> bool:
     return workload.selected_by(match.source_labels) and match.source_namespace in ("", workload.namespace)
 
 
-def _clusters(
+def _to(
     parts: Iterable[istio.RouteDestination],
     namespace: str,
     origin: Origin,
     side: Server,
     find: Find,
     found: Chains,
-) -> tuple[WeightedCluster, ...]:
+) -> Tcp | None:
+    """The proxy to a rule's destinations; None if none has a weight."""
     destinations = list(parts)
-    if len(destinations) > 1:
-        destinations = [part for part in destinations if part.weight > 0]
+    several = len(destinations) > 1
     clusters: list[WeightedCluster] = []
     for part in destinations:
-        name = fully_qualified(part.destination.host, namespace, side.mesh.domain).lower()
-        reference = reference_to(part.destination, name, find(name), side.port)
+        if several and part.weight <= 0:
+            continue
+        name = fully_qualified(part.destination.host, namespace, side.mesh.domain)
+        reference = reference_to(part.destination, name, find(name)[0], side.port)
         found.references.setdefault(reference, origin)
-        clusters.append(WeightedCluster(reference.cluster, part.weight if len(destinations) > 1 else 1))
-    return tuple(clusters)
+        clusters.append(WeightedCluster(reference.cluster, part.weight if several else 1))
+    if not clusters:
+        return None
+    first = destinations[0].destination
+    rule = find(fully_qualified(first.host, namespace, side.mesh.domain))[1]
+    return _proxy(tuple(clusters), rule, "" if several else first.subset)
+
+
+def _proxy(clusters: tuple[WeightedCluster, ...], rule: Rule | None, subset: str) -> Tcp:
+    """The proxy with what the first destination's DestinationRule says about connections: at its top level, and for
+    hashing and tunnels also in the subset of an only destination."""
+    top = rule.policy if rule else None
+    own = rule.subsets[subset].traffic_policy if rule and subset in rule.subsets else None
+    pool = top.connection_pool.tcp if top and top.connection_pool else None
+    balancer = own.load_balancer if own and own.load_balancer else top.load_balancer if top else None
+    tunnelled = own if subset else top
+    tunnel = tunnelled.tunnel if tunnelled else None
+    return Tcp(
+        clusters,
+        idle_timeout=seconds(pool.idle_timeout) if pool else None,
+        max_duration=seconds(pool.max_connection_duration) if pool else None,
+        hash_source=bool(balancer and balancer.consistent_hash and balancer.consistent_hash.use_source_ip),
+        tunnel=Tunnel(tunnel.target_host, tunnel.target_port, tunnel.protocol.upper() == "POST") if tunnel else None,
+    )

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from lockgate.gateway.durations import seconds
 from lockgate.resources import istio, source
 from lockgate.resources.chunks import Chunk
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, Model
+
+_Kind = TypeVar("_Kind", bound=Model)
 
 ForwardClientCert: TypeAlias = Literal[
     "SANITIZE_SET", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "ALWAYS_FORWARD_ONLY"
@@ -24,9 +26,30 @@ _FORWARD_CLIENT_CERT: Mapping[str, ForwardClientCert] = {
 }
 
 
+Underscores: TypeAlias = Literal["ALLOW", "REJECT_REQUEST", "DROP_HEADER"]
+EscapedSlashes: TypeAlias = Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on clients' connections and requests: times in seconds, sizes in bytes. None means Envoy's default."""
+
+    idle_timeout: float | None = None
+    stream_idle_timeout: float = 0.0
+    connection_duration: float | None = None
+    stream_duration: float | None = None
+    request_timeout: float | None = None
+    headers_timeout: float | None = None
+    drain_timeout: float | None = None
+    concurrent_streams: int | None = None
+    stream_window: int | None = None
+    connection_window: int | None = None
+    connection_buffer: int | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HttpSettings:
-    """How every HTTP chain of a gateway handles connections. None means Envoy's default."""
+    """How the listeners of a gateway, above all their HTTP chains, handle connections and requests."""
 
     server_name: str | None = "istio-envoy"  # None keeps the backend's Server header
     trusted_proxies: int = 0
@@ -34,18 +57,28 @@ class HttpSettings:
     proxy_protocol: bool = False
     normalize_path: bool = True
     merge_slashes: bool = False
-    unescape_slashes: bool = False
+    escaped_slashes: EscapedSlashes = "KEEP_UNCHANGED"
+    underscores: Underscores = "ALLOW"  # headers whose names have underscores
     request_id: bool = True
     envoy_headers: bool = True
     attempt_count: bool = True
     preserve_header_case: bool = False
     x_forwarded_port: bool = False
     http10: bool = False
-    idle_timeout: float | None = None
-    stream_idle_timeout: float = 0.0
+    limits: Limits = Limits()
+    tcp_idle_timeout: float | None = None  # of servers without HTTP
 
 
 ISTIO_DEFAULTS = HttpSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsDefaults:
+    """meshConfig.tlsDefaults: for servers that name no own values, and for TLS to services."""
+
+    min_version: str = ""
+    cipher_suites: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +91,11 @@ class Mesh:
     connect_timeout: float = 10.0
     default_retries: istio.HTTPRetry | None = None
     h2_upgrade: bool = False
-    min_tls_version: str = ""
+    keepalive: istio.TCPKeepalive | None = None
+    tls: TlsDefaults = TlsDefaults()
+    locality: istio.LocalityLoadBalancerSetting | None = None
+    dns_refresh: float = 60.0
+    cluster_buffer: int | None = None
     export_virtual_services: tuple[str, ...] = ("*",)
     export_destination_rules: tuple[str, ...] = ("*",)
     export_services: tuple[str, ...] = ("*",)
@@ -73,9 +110,17 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
         domain=domain,
         trust_domain=_text(config, "trustDomain") or "cluster.local",
         connect_timeout=seconds(config.get("connectTimeout")) or 10.0,
-        default_retries=_retries(_object(config, "defaultHttpRetryPolicy")),
+        default_retries=_typed(istio.HTTPRetry, _object(config, "defaultHttpRetryPolicy")),
         h2_upgrade=config.get("h2UpgradePolicy") == "UPGRADE",
-        min_tls_version=_text(_object(config, "tlsDefaults"), "minProtocolVersion"),
+        keepalive=_typed(istio.TCPKeepalive, _object(config, "tcpKeepalive")),
+        tls=TlsDefaults(
+            _text(_object(config, "tlsDefaults"), "minProtocolVersion"),
+            _list(_object(config, "tlsDefaults"), "cipherSuites"),
+            _list(_object(config, "tlsDefaults"), "ecdhCurves"),
+        ),
+        locality=_typed(istio.LocalityLoadBalancerSetting, _object(config, "localityLbSetting")),
+        dns_refresh=seconds(config.get("dnsRefreshRate")) or 60.0,
+        cluster_buffer=_size(_connection_settings(config), "clusterPerConnectionBufferLimitBytes"),
         export_virtual_services=_names(config, "defaultVirtualServiceExportTo"),
         export_destination_rules=_names(config, "defaultDestinationRuleExportTo"),
         export_services=_names(config, "defaultServiceExportTo"),
@@ -106,7 +151,9 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
     server = _object(headers, "server")
     normalization = _text(_object(config, "pathNormalization"), "normalization")
     forward = _FORWARD_CLIENT_CERT.get(_text(topology, "forwardClientCertDetails"), "SANITIZE_SET")
-    edge = _text(connection, "profile") == "EDGE"
+    http_settings = {**_EDGE, **connection} if _text(connection, "profile") == "EDGE" else connection
+    decodes = normalization == "DECODE_AND_MERGE_SLASHES"
+    idle = metadata.get("ISTIO_META_IDLE_TIMEOUT") or None
     hops = topology.get("numTrustedProxies", 0)
     return HttpSettings(
         server_name=None if server.get("disabled") is True else _text(server, "value") or "istio-envoy",
@@ -114,25 +161,86 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
         forward_client_cert=forward,
         proxy_protocol="proxyProtocol" in topology,
         normalize_path=normalization != "NONE",
-        merge_slashes=edge or normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
-        unescape_slashes=normalization == "DECODE_AND_MERGE_SLASHES",
+        merge_slashes=_flag(http_settings, "httpMergeSlashes", decodes or normalization == "MERGE_SLASHES"),
+        escaped_slashes=_ESCAPED_SLASHES.get(
+            _text(http_settings, "httpPathWithEscapedSlashesAction"),
+            "UNESCAPE_AND_FORWARD" if decodes else "KEEP_UNCHANGED",
+        ),
+        underscores=_UNDERSCORES.get(_text(http_settings, "httpHeadersWithUnderscoresAction"), "ALLOW"),
         request_id=_object(headers, "requestId").get("disabled") is not True,
         envoy_headers=_object(headers, "envoyDebugHeaders").get("disabled") is not True,
         attempt_count=_object(headers, "attemptCount").get("disabled") is not True,
         preserve_header_case=headers.get("preserveHttp1HeaderCase") is True,
         x_forwarded_port=_object(headers, "xForwardedPort").get("enabled") is True,
         http10=_text(metadata, "ISTIO_META_HTTP10") == "1",
-        idle_timeout=seconds(connection.get("httpIdleTimeout") or metadata.get("ISTIO_META_IDLE_TIMEOUT") or None)
-        or (3600.0 if edge else None),
-        stream_idle_timeout=seconds(connection.get("httpStreamIdleTimeout")) or (300.0 if edge else 0.0),
+        limits=Limits(
+            idle_timeout=seconds(http_settings.get("httpIdleTimeout") or idle),
+            stream_idle_timeout=seconds(http_settings.get("httpStreamIdleTimeout")) or 0.0,
+            connection_duration=seconds(http_settings.get("httpMaxConnectionDuration")),
+            stream_duration=seconds(http_settings.get("httpMaxStreamDuration")),
+            request_timeout=seconds(http_settings.get("httpRequestTimeout")),
+            headers_timeout=seconds(http_settings.get("httpRequestHeadersTimeout")),
+            drain_timeout=seconds(http_settings.get("httpDrainTimeout")),
+            concurrent_streams=_size(http_settings, "httpMaxConcurrentStreams"),
+            stream_window=_size(http_settings, "http2InitialStreamWindowSize"),
+            connection_window=_size(http_settings, "http2InitialConnectionWindowSize"),
+            connection_buffer=_size(http_settings, "listenerPerConnectionBufferLimitBytes"),
+        ),
+        tcp_idle_timeout=seconds(idle),
     )
 
 
-def _retries(policy: JsonObject) -> istio.HTTPRetry | None:
+# The values of the EDGE profile for gateways (istio/istio `pilot/pkg/networking/core/connection_settings.go`).
+_EDGE: JsonObject = {
+    "listenerPerConnectionBufferLimitBytes": 32768,
+    "httpIdleTimeout": "3600s",
+    "httpStreamIdleTimeout": "300s",
+    "httpRequestTimeout": "300s",
+    "httpRequestHeadersTimeout": "60s",
+    "httpMaxConcurrentStreams": 100,
+    "http2InitialStreamWindowSize": 65536,
+    "http2InitialConnectionWindowSize": 1048576,
+    "httpHeadersWithUnderscoresAction": "HEADERS_WITH_UNDERSCORES_REJECT_REQUEST",
+    "httpMergeSlashes": True,
+    "httpPathWithEscapedSlashesAction": "UNESCAPE_AND_REDIRECT",
+}
+_ESCAPED_SLASHES: Mapping[str, EscapedSlashes] = {
+    "KEEP_UNCHANGED": "KEEP_UNCHANGED",
+    "REJECT_REQUEST": "REJECT_REQUEST",
+    "UNESCAPE_AND_REDIRECT": "UNESCAPE_AND_REDIRECT",
+    "UNESCAPE_AND_FORWARD": "UNESCAPE_AND_FORWARD",
+}
+_UNDERSCORES: Mapping[str, Underscores] = {
+    "HEADERS_WITH_UNDERSCORES_ALLOW": "ALLOW",
+    "HEADERS_WITH_UNDERSCORES_REJECT_REQUEST": "REJECT_REQUEST",
+    "HEADERS_WITH_UNDERSCORES_DROP_HEADER": "DROP_HEADER",
+}
+
+
+def _connection_settings(config: JsonObject) -> JsonObject:
+    return _object(_object(config, "defaultConfig"), "connectionSettings")
+
+
+def _typed(kind: type[_Kind], value: JsonObject) -> _Kind | None:
     try:
-        return istio.HTTPRetry.model_validate(policy) if policy else None
+        return kind.model_validate(value) if value else None
     except ValidationError:
         return None  # a webhook would have refused it
+
+
+def _flag(config: JsonObject, name: str, default: bool) -> bool:
+    value = config.get(name)
+    return value if isinstance(value, bool) else default
+
+
+def _size(config: JsonObject, name: str) -> int | None:
+    value = config.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _list(config: JsonObject, name: str) -> tuple[str, ...]:
+    value = config.get(name)
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
 def _object(config: JsonObject, name: str) -> JsonObject:

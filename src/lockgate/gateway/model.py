@@ -92,15 +92,30 @@ _EVERYTHING = (Prefix("/"), Prefix("/", True), Regex(".*"))
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderChanges:
-    """Applied in this order: `set` replaces or adds, `add` appends, `remove` removes. Names are lower-case."""
+class SetHeader:
+    """Replaces the header, or adds it."""
 
-    set: tuple[tuple[str, str], ...] = ()
-    add: tuple[tuple[str, str], ...] = ()
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddHeader:
+    """Appends a value to the header."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChanges:
+    """Envoy removes first, then applies `put` in its order. Names are lower-case."""
+
+    put: tuple[SetHeader | AddHeader, ...] = ()
     remove: tuple[str, ...] = ()
 
     def then(self, other: HeaderChanges) -> HeaderChanges:
-        return HeaderChanges(self.set + other.set, self.add + other.add, self.remove + other.remove)
+        return HeaderChanges(self.put + other.put, self.remove + other.remove)
 
 
 UNCHANGED = HeaderChanges()
@@ -127,6 +142,7 @@ class HashCookie:
     name: str
     path: str = ""
     ttl: float | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +314,24 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Connections go through an HTTP proxy, by CONNECT or POST, to this host and port."""
+
+    host: str
+    port: int
+    post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tcp:
+    """`hash_source` balances connections by the client's address. `idle_timeout` None is the gateway's, else Envoy's
+    default of an hour."""
+
     clusters: tuple[WeightedCluster, ...]
     idle_timeout: float | None = None
+    max_duration: float | None = None
+    hash_source: bool = False
+    tunnel: Tunnel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,16 +368,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmup:
+    """A new endpoint gets its full share after `seconds`, starting with `minimum_percent` of it."""
+
+    seconds: float
+    minimum_percent: float = 10.0
+    aggression: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Simple:
     policy: Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"] = "LEAST_REQUEST"
-    warmup: float | None = None
-    warmup_minimum_percent: float = 10.0
-    warmup_aggression: float = 1.0
+    warmup: Warmup | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RingHash:
-    minimum_size: int = 1024
+    """A `minimum_size` of None is Envoy's default, 1024."""
+
+    minimum_size: int | None = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +407,22 @@ class TcpKeepalive:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Retries may be this share of the active requests, and at least `minimum` at a time."""
+
+    percent: float
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Http2Keepalive:
+    """PING frames on HTTP/2 connections: one each `interval`; without an answer within `timeout` it is closed."""
+
+    interval: float | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionPool:
     connect_timeout: float = 10.0
     max_connections: int = UNLIMITED
@@ -378,6 +434,9 @@ class ConnectionPool:
     idle_timeout: float | None = None
     max_connection_duration: float | None = None
     keepalive: TcpKeepalive | None = None
+    http2_keepalive: Http2Keepalive | None = None
+    retry_budget: RetryBudget | None = None
+    buffer: int | None = None  # bytes of one connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,20 +455,25 @@ class OutlierDetection:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
-    """An empty `sni` takes it from the Host header. `ca` names a credential or file; empty means the system's CAs."""
+    """An empty `sni` takes it from the Host header. `ca` names a credential or file; empty means the system's CAs.
+
+    With `verify_host` the certificate must be for the Host header's name. Without a name to compare, only the chain
+    is verified.
+    """
 
     sni: str = ""
     verify: bool = True
+    verify_host: bool = False
     ca: str = ""
     certificate: str = ""
     subject_alt_names: tuple[str, ...] = ()
-
-    @property
-    def verify_name_from_host(self) -> bool:
-        return self.verify and not self.sni and not self.subject_alt_names
+    cipher_suites: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
 
 
-Discovery: TypeAlias = Literal["EDS", "STRICT_DNS", "LOGICAL_DNS"]
+# ORIGINAL_DST is a load balancer of PASSTHROUGH: a gateway's connections have no original destination, so every
+# request gets 503 UH.
+Discovery: TypeAlias = Literal["EDS", "STRICT_DNS", "LOGICAL_DNS", "ORIGINAL_DST"]
 UpstreamProtocol: TypeAlias = Literal["HTTP1", "HTTP2", "DOWNSTREAM"]
 
 
@@ -424,6 +488,9 @@ class Cluster:
     pool: ConnectionPool = ConnectionPool()
     outlier_detection: OutlierDetection | None = None
     tls: UpstreamTls | None = None
+    proxy_protocol: Literal["", "V1", "V2"] = ""
+    preserve_header_case: bool = False
+    dns_refresh: float = 60.0
     dns_endpoints: tuple[Endpoint, ...] = ()
     origin: Origin | None = field(default=None, compare=False)
 

@@ -66,7 +66,8 @@ class Host:
     local: tuple[tuple[int, str], ...] = ()  # a ServiceEntry's endpoints that are left out: place and address
 
     def port(self, number: int) -> HostPort | None:
-        return next((port for port in self.ports if port.number == number), None)
+        """The port that a cluster can be for: none over UDP."""
+        return next((port for port in self.ports if port.number == number and port.protocol != "udp"), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +75,6 @@ class Hosts:
     """The hosts that a gateway's namespace can see."""
 
     by_name: Mapping[str, Host]
-
-    def find(self, hostname: str) -> Host | None:
-        """The host of a destination, after following one alias."""
-        host = self.by_name.get(hostname)
-        return self.by_name.get(host.alias) if host and host.alias else host
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,9 +166,12 @@ def _service(service: core.Service, domain: str, export_to: tuple[str, ...]) -> 
         hostname=f"{service.name}.{service.namespace}.svc.{domain}",
         namespace=service.namespace,
         ports=tuple(
-            HostPort(port.port, port.name or "", protocol(port.name or "", port.app_protocol, port.port))
+            HostPort(
+                port.port,
+                port.name or "",
+                "udp" if port.protocol == "UDP" else protocol(port.name or "", port.app_protocol, port.port),
+            )
             for port in spec.ports
-            if port.protocol != "UDP"
         ),
         origin=Origin(service.key),
         alias=spec.external_name if spec.type == "ExternalName" else "",
@@ -190,7 +189,7 @@ def _service_entry(entry: istio.ServiceEntry, export_to: tuple[str, ...]) -> tup
     ports = tuple(HostPort(port.number, port.name, port.protocol.lower()) for port in spec.ports)
     return tuple(
         Host(
-            hostname=hostname.lower(),
+            hostname=hostname,
             namespace=entry.namespace,
             ports=ports,
             origin=Origin(entry.key),

@@ -14,7 +14,8 @@ DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriab
 
 
 def retry(own: istio.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
-    """None means no retries. With hash-based load balancing, a retry does not move to another endpoint."""
+    """None means no retries. With hash-based load balancing, a retry does not move to another endpoint, unless the rule
+    says so."""
     policy = own if own is not None else mesh.default_retries
     if policy is None:
         return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
@@ -27,7 +28,7 @@ def retry(own: istio.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None
         retriable_statuses=statuses,
         per_try_timeout=seconds(policy.per_try_timeout),
         backoff=seconds(policy.backoff),
-        previous_hosts=not hashed and policy.retry_ignore_previous_hosts is not False,
+        previous_hosts=not hashed if policy.retry_ignore_previous_hosts is None else policy.retry_ignore_previous_hosts,
         previous_priorities=policy.retry_remote_localities is True,
     )
 

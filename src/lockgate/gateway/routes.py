@@ -110,6 +110,7 @@ class Server:
     port: int
     workload: Workload
     mesh: Mesh
+    tls: bool = False  # it has tls settings
 
 
 def translate(rules: Rules, server: Server, lookup: Lookup) -> Translated:
@@ -216,13 +217,14 @@ class _Translation:
         port = redirect.port
         if redirect.derive_port == "FROM_REQUEST_PORT":
             port = self._server.port
-        if (redirect.scheme, port) in (("http", 80), ("https", 443)):
+        scheme = redirect.scheme or ("https" if self._server.tls else "http")
+        if (scheme, port) in (("http", 80), ("https", 443)):
             port = None
         return Redirect(
             status=status,  # type: ignore[arg-type]  # one of the five
             scheme=redirect.scheme,
             host=redirect.authority,
-            port=port,
+            port=port or None,
             path=redirect.uri,
             prefix=redirect.prefix_rewrite,
         )
@@ -246,11 +248,11 @@ class _Translation:
         return Forward(
             clusters=clusters,
             timeout=seconds(route.timeout) or None,
-            retry=retry(route.retries, self._server.mesh, bool(hashing)),
+            retry=retry(route.retries, self._server.mesh, bool(hashing) and not several),
             rewrite=rewrite,
             host_rewrite=host,
             mirrors=tuple(self._mirrors(route, rule.origin, namespace)),
-            hash_policies=tuple(dict.fromkeys(hashing)),
+            hash_policies=hashing,
         )
 
     def _weighted(
@@ -266,7 +268,7 @@ class _Translation:
         )
 
     def _cluster(self, destination: istio.Destination, origin: Origin, namespace: str) -> str:
-        name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
+        name = fully_qualified(destination.host, namespace, self._server.mesh.domain)
         host = self._lookup.get(name, (None, None))[0]
         reference = reference_to(destination, name, host, self._server.port)
         self._references.setdefault(reference, origin)
@@ -290,19 +292,18 @@ class _Translation:
                 yield Mirror(self._cluster(route.mirror, origin, namespace), percent)
 
     def _hash_policies(self, destination: istio.Destination, namespace: str) -> Iterator[HashPolicy]:
-        name = fully_qualified(destination.host, namespace, self._server.mesh.domain).lower()
-        host, rule = self._lookup.get(name, (None, None))
-        if rule is None:
-            return
-        port = reference_to(destination, name, host, self._server.port).port
-        balancer = rule.blocks(port, destination.subset).load_balancer
-        hashing = balancer.consistent_hash if balancer else None
+        name = fully_qualified(destination.host, namespace, self._server.mesh.domain)
+        rule = self._lookup.get(name, (None, None))[1]
+        port = destination.port.number if destination.port else None
+        hashing = rule.hashing(port, destination.subset) if rule else None
         if hashing is None:
             return
         if hashing.http_header_name:
             yield HashHeader(hashing.http_header_name)
         elif hashing.http_cookie:
-            yield HashCookie(hashing.http_cookie.name, hashing.http_cookie.path, seconds(hashing.http_cookie.ttl))
+            cookie = hashing.http_cookie
+            attributes = tuple((each.name, each.value) for each in cookie.attributes)
+            yield HashCookie(cookie.name, cookie.path, seconds(cookie.ttl), attributes)
         elif hashing.use_source_ip:
             yield HashSourceIp()
         elif hashing.http_query_parameter_name:
@@ -356,14 +357,17 @@ class _Translation:
 
 
 def reference_to(destination: istio.Destination, name: str, host: Host | None, server_port: int) -> Reference:
-    """The cluster of a destination. The port defaults to the service's only port, else to the Gateway's."""
+    """The cluster of a destination. The port defaults to the service's only port, else to the Gateway's.
+
+    An ExternalName Service is an alias: its own ports count, and the cluster is its target's.
+    """
     if destination.port:
         port = destination.port.number
     elif host and len(host.ports) == 1:
         port = host.ports[0].number
     else:
         port = server_port
-    return Reference(host.hostname if host else name, port, destination.subset)
+    return Reference((host.alias or host.hostname) if host else name, port, destination.subset)
 
 
 def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
@@ -374,7 +378,7 @@ def named_hosts(routes: tuple[HttpRule, ...], domain: str) -> tuple[str, ...]:
         targets += [policy.destination for policy in rule.route.mirrors]
         targets += [rule.route.mirror] if rule.route.mirror else []
         for target in targets:
-            found[fully_qualified(target.host, rule.namespace, domain).lower()] = None
+            found[fully_qualified(target.host, rule.namespace, domain)] = None
     return tuple(found)
 
 

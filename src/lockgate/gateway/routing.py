@@ -9,11 +9,12 @@ Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/co
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from lockgate.gateway import compare
 from lockgate.gateway.model import (
+    AddHeader,
     DirectResponse,
     DownstreamTls,
     Endpoint,
@@ -27,11 +28,12 @@ from lockgate.gateway.model import (
     RegexRewrite,
     Route,
     RouteConfiguration,
+    SetHeader,
     Tcp,
     VirtualHost,
     WeightedCluster,
 )
-from lockgate.gateway.paths import canonical
+from lockgate.gateway.paths import Moved, canonical
 from lockgate.gateway.regex import rewritten
 
 
@@ -233,8 +235,12 @@ def _http(
     configuration: RouteConfiguration,
 ) -> Decision:
     target = canonical(request.target, gateway.http)
-    if target is None:
+    if target is None or (gateway.http.underscores == "REJECT_REQUEST" and _underscored(request)):
         return Decision(Answered(400), listener, chain, configuration)
+    if isinstance(target, Moved):
+        return Decision(Answered(307, location=target.target), listener, chain, configuration)
+    if gateway.http.underscores == "DROP_HEADER" and _underscored(request):
+        request = replace(request, headers=tuple(pair for pair in request.headers if "_" not in pair[0]))
     received = _received(gateway, request, target)
     host = virtual_host(configuration, request.authority)
     if host is None:
@@ -252,6 +258,10 @@ def _http(
             return Decision(outcome, listener, chain, configuration, host, route, tuple(passed))
         passed.append(Passed(route, reason))
     return Decision(Answered(404, "NR"), listener, chain, configuration, host, None, tuple(passed))
+
+
+def _underscored(request: Request) -> bool:
+    return any("_" in name for name, _ in request.headers)
 
 
 def _outcome(gateway: Gateway, received: _Received, route: Route) -> Outcome:
@@ -273,9 +283,14 @@ def _forwarded(gateway: Gateway, received: _Received, route: Route, action: Forw
     if not known:
         return Answered(503, "NC")
     upstreams = tuple(_upstream(gateway, received, route, action, part) for part in known)
-    if all(gateway.clusters[one.cluster].discovery == "EDS" and not one.endpoints for one in upstreams):
+    if all(_without_endpoints(gateway, one) for one in upstreams):
         return Answered(503, "UH")
     return Forwarded(upstreams)
+
+
+def _without_endpoints(gateway: Gateway, upstream: Upstream) -> bool:
+    discovery = gateway.clusters[upstream.cluster].discovery
+    return discovery == "ORIGINAL_DST" or (discovery == "EDS" and not upstream.endpoints)
 
 
 def _upstream(gateway: Gateway, received: _Received, route: Route, action: Forward, part: WeightedCluster) -> Upstream:
@@ -337,11 +352,15 @@ def _redirect_host(received: _Received, final: str, other_port: bool) -> str:
 def _change(headers: list[tuple[str, str]], changes: HeaderChanges) -> None:
     for name in changes.remove:
         headers[:] = [pair for pair in headers if pair[0] != name]
-    for name, value in changes.set:
-        headers[:] = [pair for pair in headers if pair[0] != name]
-        headers.append((name, value))
-    for name, value in changes.add:
-        _append(headers, name, value)
+    for change in changes.put:
+        match change:
+            case SetHeader(name, value):
+                headers[:] = [pair for pair in headers if pair[0] != name]
+                headers.append((name, value))
+            case AddHeader(name, value):
+                _append(headers, name, value)
+            case _:
+                assert_never(change)
 
 
 def _append(headers: list[tuple[str, str]], name: str, value: str) -> None:

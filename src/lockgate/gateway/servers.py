@@ -120,8 +120,7 @@ class _Merge:
     def __init__(self, found: Servers) -> None:
         self._found = found
         self._groups: dict[tuple[int, str, str], list[BoundServer]] = {}
-        self._plain: dict[int, tuple[int, str, str]] = {}  # the plain server that opened a port
-        self._ports: set[int] = set()
+        self._plain: dict[int, tuple[int, str, str]] = {}  # the first plain server of a port
         self._tls_hosts: dict[tuple[int, str], dict[ServerHost, str]] = {}
         self._https_names: set[str] = set()
 
@@ -137,9 +136,8 @@ class _Merge:
         key = (server.port, server.protocol, server.server.bind)
         if (first := self._plain.get(server.port)) and first[2] == server.server.bind:
             key = first
-        elif server.port not in self._ports and server.plain:
+        elif server.plain and server.port not in self._plain:
             self._plain[server.port] = key
-        self._ports.add(server.port)
         if key not in self._groups:
             self._groups[key] = []
             self._found.groups.append(self._groups[key])

@@ -5,7 +5,7 @@ Source: istio/istio `pilot/pkg/networking/core/listener.go`, `pilot/pkg/security
 
 from __future__ import annotations
 
-from lockgate.gateway.credentials import CA_SUFFIX, SCHEME
+from lockgate.gateway.credentials import CA_SUFFIX, FILE_CA, SCHEME
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import ClientValidation, DownstreamTls
 from lockgate.resources import istio
@@ -36,21 +36,26 @@ def downstream_tls(settings: istio.ServerTLSSettings, mesh: Mesh) -> DownstreamT
     return DownstreamTls(
         credentials=credentials,
         validation=_validation(settings, names),
-        min_version=_VERSIONS.get(settings.min_protocol_version or "", _VERSIONS.get(mesh.min_tls_version, "")),
+        min_version=_VERSIONS.get(settings.min_protocol_version or "", _VERSIONS.get(mesh.tls.min_version, "")),
         max_version=_VERSIONS.get(settings.max_protocol_version or "", ""),
-        cipher_suites=tuple(dict.fromkeys(name for name in settings.cipher_suites if name in _SUITES)),
+        cipher_suites=_known(settings.cipher_suites) or _known(mesh.tls.cipher_suites),
+        ecdh_curves=mesh.tls.ecdh_curves,
     )
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name in _SUITES))
 
 
 def _validation(settings: istio.ServerTLSSettings, names: tuple[str, ...]) -> ClientValidation | None:
     if settings.mode not in ("MUTUAL", "OPTIONAL_MUTUAL"):
         return None
     if settings.ca_cert_credential_name:
-        credential = SCHEME + settings.ca_cert_credential_name.removesuffix(CA_SUFFIX) + CA_SUFFIX
+        credential = SCHEME + settings.ca_cert_credential_name
     elif names:
         credential = SCHEME + names[0] + CA_SUFFIX
     else:
-        credential = f"file-root:{settings.ca_certificates}"
+        credential = "~".join(path for path in (FILE_CA + settings.ca_certificates, settings.ca_crl) if path)
     return ClientValidation(
         credential,
         required=settings.mode == "MUTUAL",

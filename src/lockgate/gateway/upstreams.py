@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lockgate.gateway.clusters import cluster
 from lockgate.gateway.destinations import Destinations
-from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.mesh import HttpSettings, Mesh
 from lockgate.gateway.model import Cluster, Endpoint
 from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
 from lockgate.gateway.routes import Reference
@@ -41,7 +41,12 @@ class Served:
 
 
 def clusters(
-    references: Mapping[Reference, Origin], hosts: Hosts, destinations: Destinations, mesh: Mesh, memo: Memo
+    references: Mapping[Reference, Origin],
+    hosts: Hosts,
+    destinations: Destinations,
+    mesh: Mesh,
+    http: HttpSettings,
+    memo: Memo,
 ) -> Clusters:
     """The clusters for references. Missing hosts, ports and subsets are reported at the reference."""
     uses: list[Use] = []
@@ -61,7 +66,7 @@ def clusters(
             LOCAL_ENDPOINT.at(Origin(host.origin.key, ("spec", "endpoints", at, "address")), address=address)
             for at, address in host.local
         )
-        made = memo.made(cluster, host, port, reference.subset, rule, mesh)
+        made = memo.made(cluster, host, port, reference.subset, rule, mesh, http)
         uses.append(memo.made(Use, made, host, port, subset))
     return Clusters(tuple(uses), tuple(dict.fromkeys(faults)))
 
@@ -75,6 +80,8 @@ def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:
         if use.cluster.discovery == "EDS":
             found[use.cluster.name] = use.cluster
             served[use.cluster.name] = endpoints
+        elif use.cluster.discovery == "ORIGINAL_DST":
+            found[use.cluster.name] = use.cluster
         elif endpoints:
             found[use.cluster.name] = memo.made(_with_names, use.cluster, endpoints)
     return Served(memo.stable("clusters", found), memo.stable("endpoints", served))

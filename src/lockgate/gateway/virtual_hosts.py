@@ -27,7 +27,7 @@ class Part:
 
 
 def part(hosts: tuple[str, ...], translated: Translated, port: int, redirects: bool) -> Part:
-    alone = VirtualHost(f"{min(hosts)}:{port}", hosts, translated.routes, redirects)
+    alone = VirtualHost(f"{_first(hosts)}:{port}", hosts, translated.routes, redirects)
     return Part(hosts, translated, port, redirects, alone)
 
 
@@ -103,4 +103,9 @@ def _virtual_host(parts: tuple[Translated, ...], names: tuple[str, ...], port: i
     routes = [route for part in parts for route in part.routes]
     if len(parts) > 1:
         routes.sort(key=lambda route: route.match.catches_all)  # stable: catch-all routes move to the end
-    return VirtualHost(f"{min(names)}:{port}", names, tuple(routes), require_tls)
+    return VirtualHost(f"{_first(names)}:{port}", names, tuple(routes), require_tls)
+
+
+def _first(names: tuple[str, ...]) -> str:
+    """The host that names a virtual host: the first in alphabetical order, wildcards last."""
+    return min(names, key=lambda name: (name.startswith("*"), name))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
 from lockgate.gateway.credentials import FILE_PAIR
-from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch
+from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch, SetHeader
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
 
@@ -247,7 +247,8 @@ def _forwarded(
     seen = (Fact(f"host: {heaviest.authority}"), *(Fact(f"{name}: {value}") for name, value in heaviest.headers))
     data = {"method": "", "target": heaviest.target, "authority": heaviest.authority, "headers": list(heaviest.headers)}
     hops.append(Hop("backend", f"{heaviest.target} at {backend_name(heaviest.cluster)}", facts=seen, data=data))
-    headers = decision.route.response_headers.set if decision.route else ()
+    put = decision.route.response_headers.put if decision.route else ()
+    headers = tuple((change.name, change.value) for change in put if isinstance(change, SetHeader))
     return Ending(None, "backend", backend=backend_name(heaviest.cluster), headers=headers, where=where)
 
 

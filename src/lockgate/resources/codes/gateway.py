@@ -345,3 +345,37 @@ LOCAL_ENDPOINT = Code(
           http: [{route: [{destination: {host: legacy.shop.example}}]}]
         """,
 )
+CA_CREDENTIAL_NAME = Code(
+    "LG2011",
+    Severity.ERROR,
+    "A CA credential that is read as a key pair",
+    message="Istio reads Secret {namespace}/{name} as a key pair, not as a CA, because its name does not end in "
+    "-cacert: TLS connections are closed before the handshake ends",
+    fix="name a Secret that ends in -cacert in `caCertCredentialName`",
+    what="`caCertCredentialName` of a Gateway's server does not end in `-cacert`.",
+    why="istiod asks for the credential under the name as it is written, and only a name that ends in `-cacert` means "
+    "a CA. So the gateway's Envoy never gets the CA that client certificates are verified with, and the server "
+    "accepts no connection.",
+    example="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers:
+            - port: {number: 443, name: https, protocol: HTTPS}
+              hosts: [shop.example]
+              tls: {mode: MUTUAL, credentialName: shop, caCertCredentialName: clients}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers:
+            - port: {number: 443, name: https, protocol: HTTPS}
+              hosts: [shop.example]
+              tls: {mode: MUTUAL, credentialName: shop, caCertCredentialName: clients-cacert}
+        """,
+)

@@ -10,13 +10,23 @@ from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.core.v3.proxy_protocol_pb2 import ProxyProtocolConfig
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import (
+    PreserveCaseFormatterConfig,
+)
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
+from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
+from lockgate.gateway.credentials import FILE_CA, SYSTEM
+from lockgate.xds.gateway.listeners import SAN_TYPES
 from lockgate.xds.protobuf import Message, ads, duration, pack, serialised, uint32
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -39,19 +49,31 @@ def cluster(item: model.Cluster, system_ca: str) -> bytes:
             message.type = getattr(cluster_pb2.Cluster, item.discovery)
             message.respect_dns_ttl = True
             message.dns_lookup_family = cluster_pb2.Cluster.V4_ONLY
-            message.dns_refresh_rate.CopyFrom(duration(60))
+            message.dns_refresh_rate.CopyFrom(duration(item.dns_refresh))
             message.load_assignment.CopyFrom(_assignment(item.name, item.dns_endpoints))
+        case "ORIGINAL_DST":
+            message.type = cluster_pb2.Cluster.ORIGINAL_DST
         case _:
             assert_never(item.discovery)
-    _load_balancing(message, item.load_balancing)
+    # Istio turns Envoy's panic off: with few endpoints left, requests fail instead of going to unhealthy ones.
+    message.common_lb_config.healthy_panic_threshold.value = 0
+    if item.discovery == "ORIGINAL_DST":
+        message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+    else:
+        _load_balancing(message, item.load_balancing)
     if item.outlier_detection:
         _outlier_detection(message, item.outlier_detection)
     if pool.keepalive:
         _keepalive(message, pool.keepalive)
     if options := _http_options(item):
         message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
-    if item.tls:
-        message.transport_socket.CopyFrom(_tls(item.tls, item.protocol, system_ca))
+    if pool.buffer is not None:
+        message.per_connection_buffer_limit_bytes.value = pool.buffer
+    socket = _tls(item.tls, item.protocol, system_ca) if item.tls else None
+    if item.proxy_protocol:
+        socket = _proxy_protocol(item.proxy_protocol, socket)
+    if socket:
+        message.transport_socket.CopyFrom(socket)
     return serialised(message)
 
 
@@ -81,24 +103,28 @@ def _circuit_breakers(pool: model.ConnectionPool) -> Message:
         max_retries=uint32(pool.max_retries),
         track_remaining=True,
     )
+    if budget := pool.retry_budget:
+        limits.retry_budget.budget_percent.value = budget.percent
+        limits.retry_budget.min_retry_concurrency.value = budget.minimum
     return CircuitBreakers(thresholds=[limits])
 
 
 def _load_balancing(message: Message, balancing: model.LoadBalancing) -> None:
     match balancing:
-        case model.Simple(policy, warmup, minimum, aggression):
+        case model.Simple(policy, warmup):
             message.lb_policy = getattr(cluster_pb2.Cluster, policy)
             if warmup is None or policy == "RANDOM":
                 return
             config = message.least_request_lb_config if policy == "LEAST_REQUEST" else message.round_robin_lb_config
             slow = config.slow_start_config
-            slow.slow_start_window.CopyFrom(duration(warmup))
-            slow.aggression.default_value = aggression
+            slow.slow_start_window.CopyFrom(duration(warmup.seconds))
+            slow.aggression.default_value = warmup.aggression
             slow.aggression.runtime_key = "lockgate.slow_start.aggression"
-            slow.min_weight_percent.value = minimum
+            slow.min_weight_percent.value = warmup.minimum_percent
         case model.RingHash(minimum_size):
             message.lb_policy = cluster_pb2.Cluster.RING_HASH
-            message.ring_hash_lb_config.minimum_ring_size.value = minimum_size
+            if minimum_size is not None:
+                message.ring_hash_lb_config.minimum_ring_size.value = minimum_size
         case model.Maglev(table_size):
             message.lb_policy = cluster_pb2.Cluster.MAGLEV
             if table_size is not None:
@@ -154,23 +180,49 @@ def _http_options(item: model.Cluster) -> Message | None:
         options.common_http_protocol_options.max_requests_per_connection.value = pool.max_requests_per_connection
     if item.tls and not item.tls.sni:
         options.upstream_http_protocol_options.auto_sni = True
-        options.upstream_http_protocol_options.auto_san_validation = item.tls.verify_name_from_host
+        options.upstream_http_protocol_options.auto_san_validation = item.tls.verify_host
+    http1 = _http1(item.preserve_header_case)
     http2 = Http2ProtocolOptions()
+    if ping := pool.http2_keepalive:
+        http2.connection_keepalive.SetInParent()
+        if ping.interval is not None:
+            http2.connection_keepalive.interval.CopyFrom(duration(ping.interval))
+        if ping.timeout is not None:
+            http2.connection_keepalive.timeout.CopyFrom(duration(ping.timeout))
     if pool.max_concurrent_streams is not None:
         http2.max_concurrent_streams.value = pool.max_concurrent_streams
     match item.protocol:
         case "HTTP1":
-            if not options.ByteSize():
+            if not options.ByteSize() and not item.preserve_header_case:
                 return None
-            options.explicit_http_config.http_protocol_options.CopyFrom(Http1ProtocolOptions())
+            options.explicit_http_config.http_protocol_options.CopyFrom(http1)
         case "HTTP2":
             options.explicit_http_config.http2_protocol_options.CopyFrom(http2)
         case "DOWNSTREAM":
-            options.use_downstream_protocol_config.http_protocol_options.CopyFrom(Http1ProtocolOptions())
+            options.use_downstream_protocol_config.http_protocol_options.CopyFrom(http1)
             options.use_downstream_protocol_config.http2_protocol_options.CopyFrom(http2)
         case _:
             assert_never(item.protocol)
     return options
+
+
+def _http1(preserve_case: bool) -> Message:
+    options = Http1ProtocolOptions()
+    if preserve_case:
+        formatter = options.header_key_format.stateful_formatter
+        formatter.name = "preserve_case"
+        formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig()))
+    return options
+
+
+def _proxy_protocol(version: str, inner: Message | None) -> Message:
+    """A transport socket that sends the PROXY protocol's header before anything else."""
+    config = ProxyProtocolUpstreamTransport()
+    config.config.version = getattr(ProxyProtocolConfig, version)
+    if inner is None:
+        inner = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=pack(RawBuffer()))
+    config.transport_socket.CopyFrom(inner)
+    return TransportSocket(name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=pack(config))
 
 
 def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol, system_ca: str) -> Message:
@@ -178,6 +230,8 @@ def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol, system_ca: st
     common = context.common_tls_context
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     common.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
+    common.tls_params.cipher_suites.extend(tls.cipher_suites)
+    common.tls_params.ecdh_curves.extend(tls.ecdh_curves)
     if protocol == "HTTP2":
         common.alpn_protocols.append("h2")
     if tls.certificate:
@@ -186,10 +240,12 @@ def _tls(tls: model.UpstreamTls, protocol: model.UpstreamProtocol, system_ca: st
         names = [
             common_pb2.SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=name))
             for name in tls.subject_alt_names
-            for kind in (common_pb2.SubjectAltNameMatcher.DNS, common_pb2.SubjectAltNameMatcher.URI)
+            for kind in SAN_TYPES
         ]
         if tls.ca:
             combined = common.combined_validation_context
+            if tls.ca.startswith(FILE_CA + SYSTEM):
+                combined.default_validation_context.trusted_ca.filename = system_ca
             combined.default_validation_context.match_typed_subject_alt_names.extend(names)
             combined.validation_context_sds_secret_config.CopyFrom(_sds(tls.ca))
         else:

@@ -13,6 +13,7 @@ from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog as AccessLogConfig
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
+from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
@@ -37,11 +38,13 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
-from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.mesh import HttpSettings, Limits
 from lockgate.xds.gateway.routes import CORS, FAULT
 from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
 
 _HCM = "envoy.filters.network.http_connection_manager"
+# Istio's matchers name no type, which Envoy reads as each of these.
+SAN_TYPES = tuple(getattr(common_pb2.SubjectAltNameMatcher, name) for name in ("EMAIL", "DNS", "URI", "IP_ADDRESS"))
 _TLS = "envoy.transport_sockets.tls"
 
 # Istio keeps Envoy's default of 15 s. With a shorter timeout, a gateway whose certificate is not issued yet opens its
@@ -72,6 +75,8 @@ def listener(
         traffic_direction="OUTBOUND",
         max_connections_to_accept_per_socket_event=uint32(1),
     )
+    if http.limits.connection_buffer is not None:
+        message.per_connection_buffer_limit_bytes.value = http.limits.connection_buffer
     if http.proxy_protocol:
         message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=pack(ProxyProtocol()))
     if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
@@ -120,7 +125,7 @@ def _chain(chain: model.FilterChain, http: HttpSettings, stat: str, log: AccessL
             manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", log)
             message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
-            proxy = _tcp_proxy(chain.filter, log)
+            proxy = _tcp_proxy(chain.filter, http, log)
             message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)
@@ -149,7 +154,7 @@ def _downstream_tls(tls: model.DownstreamTls) -> Message:
         default.verify_certificate_spki.extend(tls.validation.spki)
         default.verify_certificate_hash.extend(tls.validation.hashes)
         for name in tls.validation.subject_alt_names:
-            for kind in (common_pb2.SubjectAltNameMatcher.DNS, common_pb2.SubjectAltNameMatcher.URI):
+            for kind in SAN_TYPES:
                 default.match_typed_subject_alt_names.add(san_type=kind, matcher=StringMatcher(exact=name))
     return context
 
@@ -170,7 +175,7 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
         forward_client_cert_details=getattr(hcm_pb2.HttpConnectionManager, http.forward_client_cert),
         normalize_path=boolean(http.normalize_path),
         merge_slashes=http.merge_slashes,
-        stream_idle_timeout=duration(http.stream_idle_timeout),
+        stream_idle_timeout=duration(http.limits.stream_idle_timeout),
         proxy_100_continue=True,
     )
     if http.server_name is None:
@@ -181,14 +186,13 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
         details = manager.set_current_client_cert_details
         details.subject.value = True
         details.cert = details.dns = details.uri = True
-    manager.path_with_escaped_slashes_action = (
-        hcm_pb2.HttpConnectionManager.UNESCAPE_AND_FORWARD
-        if http.unescape_slashes
-        else hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED
-    )
+    manager.path_with_escaped_slashes_action = getattr(hcm_pb2.HttpConnectionManager, http.escaped_slashes)
     manager.upgrade_configs.add(upgrade_type="websocket")
-    if http.idle_timeout is not None:
-        manager.common_http_protocol_options.idle_timeout.CopyFrom(duration(http.idle_timeout))
+    _limits(manager, http.limits)
+    if http.underscores != "ALLOW":
+        manager.common_http_protocol_options.headers_with_underscores_action = getattr(
+            HttpProtocolOptions, http.underscores
+        )
     if not http.request_id:
         manager.generate_request_id.value = False
     if http.x_forwarded_port:
@@ -198,7 +202,7 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
     if http.preserve_header_case:
         formatter = manager.http_protocol_options.header_key_format.stateful_formatter
         formatter.name = "preserve_case"
-        formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig(forward_reason_phrase=True)))
+        formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig()))
     if log:
         manager.access_log.add(
             name="envoy.access_loggers.http_grpc",
@@ -215,15 +219,43 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
     return manager
 
 
-def _tcp_proxy(item: model.Tcp, log: AccessLog | None) -> Message:
+def _limits(manager: Message, limits: Limits) -> None:
+    for target, name, seconds in (
+        (manager.common_http_protocol_options, "idle_timeout", limits.idle_timeout),
+        (manager.common_http_protocol_options, "max_connection_duration", limits.connection_duration),
+        (manager.common_http_protocol_options, "max_stream_duration", limits.stream_duration),
+        (manager, "request_timeout", limits.request_timeout),
+        (manager, "request_headers_timeout", limits.headers_timeout),
+        (manager, "drain_timeout", limits.drain_timeout),
+    ):
+        if seconds is not None:
+            getattr(target, name).CopyFrom(duration(seconds))
+    for name, number in (
+        ("max_concurrent_streams", limits.concurrent_streams),
+        ("initial_stream_window_size", limits.stream_window),
+        ("initial_connection_window_size", limits.connection_window),
+    ):
+        if number is not None:
+            getattr(manager.http2_protocol_options, name).value = number
+
+
+def _tcp_proxy(item: model.Tcp, http: HttpSettings, log: AccessLog | None) -> Message:
     proxy = TcpProxy(stat_prefix=item.clusters[0].cluster)
     if len(item.clusters) == 1:
         proxy.cluster = item.clusters[0].cluster
     else:
         for weighted in item.clusters:
             proxy.weighted_clusters.clusters.add(name=weighted.cluster, weight=weighted.weight)
-    if item.idle_timeout is not None:
-        proxy.idle_timeout.CopyFrom(duration(item.idle_timeout))
+    if item.hash_source:
+        proxy.hash_policy.add().source_ip.SetInParent()
+    if item.tunnel:
+        proxy.tunneling_config.hostname = f"{item.tunnel.host}:{item.tunnel.port}"
+        proxy.tunneling_config.use_post = item.tunnel.post
+    idle = item.idle_timeout if item.idle_timeout is not None else http.tcp_idle_timeout
+    if idle is not None:
+        proxy.idle_timeout.CopyFrom(duration(idle))
+    if item.max_duration is not None:
+        proxy.max_downstream_connection_duration.CopyFrom(duration(item.max_duration))
     if log:
         proxy.access_log.add(
             name="envoy.access_loggers.tcp_grpc",

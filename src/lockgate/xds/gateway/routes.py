@@ -146,6 +146,7 @@ def _forward(forward: model.Forward) -> Message:
         policy = action.request_mirror_policies.add(cluster=mirror.cluster)
         policy.runtime_fraction.default_value.CopyFrom(percent(mirror.percent))
         policy.trace_sampled.value = False
+        policy.disable_shadow_host_suffix_append = True  # Istio's default since 1.27: the copy keeps its Host
     for hashing in forward.hash_policies:
         action.hash_policy.append(_hash_policy(hashing))
     return action
@@ -177,8 +178,10 @@ def _hash_policy(policy: model.HashPolicy) -> Message:
     match policy:
         case model.HashHeader(name):
             message.header.header_name = name
-        case model.HashCookie(name, path, ttl):
+        case model.HashCookie(name, path, ttl, attributes):
             message.cookie.name, message.cookie.path = name, path
+            for key, value in attributes:
+                message.cookie.attributes.add(name=key, value=value)
             if ttl is not None:
                 message.cookie.ttl.CopyFrom(duration(ttl))
         case model.HashQuery(name):
@@ -219,10 +222,10 @@ def _request_headers(message: Message, route: model.Route, http: HttpSettings) -
 
 def _change(message: Message, side: str, changes: model.HeaderChanges) -> None:
     to_add = getattr(message, f"{side}_headers_to_add")
-    for pairs, action in ((changes.set, _OVERWRITE), (changes.add, _APPEND)):
-        for name, value in pairs:
-            header = HeaderValue(key=name, value=value)
-            to_add.append(HeaderValueOption(header=header, append_action=action))
+    for change in changes.put:
+        header = HeaderValue(key=change.name, value=change.value)
+        action = _OVERWRITE if isinstance(change, model.SetHeader) else _APPEND
+        to_add.append(HeaderValueOption(header=header, append_action=action))
     getattr(message, f"{side}_headers_to_remove").extend(changes.remove)
 
 

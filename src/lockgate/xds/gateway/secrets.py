@@ -19,7 +19,9 @@ def secret(name: str, credential: Credential) -> bytes:
             if staple:
                 message.tls_certificate.ocsp_staple.inline_bytes = staple
         case Authority(ca, crl):
-            message.validation_context.trusted_ca.inline_bytes = ca
+            message.validation_context.SetInParent()
+            if ca:
+                message.validation_context.trusted_ca.inline_bytes = ca
             if crl:
                 message.validation_context.crl.inline_bytes = crl
         case _:
