@@ -35,7 +35,8 @@ def main() -> int:
                 screenshot(browser, URL, DOCS / "echo.png", home)
         finally:
             lockgate("down")
-        (DOCS / "pytest.svg").write_text(failed_test(Path(home)))
+        (DOCS / "pytest.svg").write_text(failed_test(Path(home) / "test"))
+        (DOCS / "pre-commit.svg").write_text(refused_commit(Path(home) / "commit"))
     return 0
 
 
@@ -46,12 +47,9 @@ def test_the_api_is_served(edge):
 """
 
 
-def failed_test(home: Path) -> str:
+def failed_test(project: Path) -> str:
     """A server that has become one for named hosts, and a test that notices."""
-    project = home / "project"
-    shutil.copytree(EXAMPLE, project / "k8s")
-    gateway = project / "k8s" / "40-gateway.yaml"
-    gateway.write_text(re.sub(r'hosts: \["\*"\]', "hosts: [towpath.example]", gateway.read_text()))
+    with_named_host(project)
     (project / "test_routes.py").write_text(TEST)
     command = ["pytest", "-p", "lockgate.pytest", "--lockgate-manifests=k8s", "--color=yes", "-q", "--rootdir=."]
     variables = {**os.environ, "COLUMNS": "120"}
@@ -60,6 +58,32 @@ def failed_test(home: Path) -> str:
     )
     assert done.returncode == 1, done.stdout
     return terminal.svg(f"$ pytest\n{done.stdout}", "a failed test, followed by the trace of its request")
+
+
+HOOK = """\
+repos:
+  - repo: local
+    hooks:
+      - {id: lockgate-check, name: lockgate check, language: system, entry: PYTHON -m lockgate check k8s,
+         types: [yaml], pass_filenames: false}
+"""
+
+
+def refused_commit(project: Path) -> str:
+    with_named_host(project)
+    (project / ".pre-commit-config.yaml").write_text(HOOK.replace("PYTHON", sys.executable))
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=project, check=True)
+    command = [sys.executable, "-m", "pre_commit", "run", "--color=always"]
+    done = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 1, done.stdout
+    return terminal.svg(f"$ git commit\n{done.stdout}", "a commit that is refused, with the line and the fix")
+
+
+def with_named_host(project: Path) -> None:
+    shutil.copytree(EXAMPLE, project / "k8s")
+    gateway = project / "k8s" / "40-gateway.yaml"
+    gateway.write_text(re.sub(r'hosts: \["\*"\]', "hosts: [towpath.example]", gateway.read_text()))
 
 
 def lockgate(*arguments: str) -> str:
