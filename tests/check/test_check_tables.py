@@ -52,9 +52,8 @@ def test_check(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("analyzer", ANALYZERS, ids=lambda analyzer: analyzer.__name__.rpartition(".")[2])
 def test_an_analyzer_finds_only_its_codes(analyzer: Any) -> None:
-    """And each of its codes is found by some row."""
+    """Each code has an example that it is found in: tests/edge/test_code_examples.py."""
     codes = {code.id for code in analyzer.CODES}
-    assert codes <= {line.split()[0] for case in CASES for line in case["expected"]}
     for case in CASES:
         edge, _ = built(case["manifests"])
         assert {fault.code.id for fault in analyzer.analyze(edge)} <= codes

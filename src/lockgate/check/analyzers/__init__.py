@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from lockgate.check.analyzers import (
+    credentials_in_files,
+    load_balancer_attributes,
+    open_gateways,
+    open_logins,
+    plain_listeners,
+    plain_targets,
     server_names,
+    tls_versions,
+    unverified_upstreams,
+    web_acls,
 )
 from lockgate.edge.edge import Edge
 from lockgate.resources.faults import Code, Fault
@@ -28,5 +37,14 @@ class Analyzer(Protocol):
 
 
 ANALYZERS: Final[tuple[Analyzer, ...]] = (
+    credentials_in_files,
+    load_balancer_attributes,
+    open_gateways,
+    open_logins,
+    plain_listeners,
+    plain_targets,
     server_names,
+    tls_versions,
+    unverified_upstreams,
+    web_acls,
 )  # fmt: skip

@@ -18,7 +18,7 @@ UNKNOWN_ANNOTATION = Code(
         metadata:
           name: web
           namespace: shop
-          annotations: {alb.ingress.kubernetes.io/scheem: internet-facing}
+          annotations: {alb.ingress.kubernetes.io/scheem: internal}
         spec:
           ingressClassName: alb
           defaultBackend: {service: {name: web, port: {number: 80}}}
@@ -29,7 +29,7 @@ UNKNOWN_ANNOTATION = Code(
         metadata:
           name: web
           namespace: shop
-          annotations: {alb.ingress.kubernetes.io/scheme: internet-facing}
+          annotations: {alb.ingress.kubernetes.io/scheme: internal}
         spec:
           ingressClassName: alb
           defaultBackend: {service: {name: web, port: {number: 80}}}
@@ -62,7 +62,7 @@ NOT_BUILT = Code(
         metadata:
           name: web
           namespace: shop
-          annotations: {alb.ingress.kubernetes.io/scheme: internet-facing}
+          annotations: {alb.ingress.kubernetes.io/scheme: internal}
         spec:
           ingressClassName: alb
           defaultBackend: {service: {name: web, port: {number: 80}}}
