@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from lockgate.check.analyzers import ANALYZERS
 from lockgate.edge.edge import Edge
-from lockgate.resources.codes import load_balancer
+from lockgate.resources.codes import load_balancer, objects
 from lockgate.resources.diagnostics import Diagnostic, diagnose
 from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
 
@@ -37,7 +37,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        return self.fault.severity
+        return self.diagnostic.severity
 
     @property
     def position(self) -> Position | None:
@@ -55,7 +55,7 @@ def check(edge: Edge, locate: Locate) -> tuple[Finding, ...]:
 
 
 def findings(faults: Iterable[Fault], locate: Locate) -> tuple[Finding, ...]:
-    placed = [(fault, diagnose(fault, locate)) for fault in dict.fromkeys(faults)]
+    placed = [(fault, _diagnosed(fault, locate)) for fault in dict.fromkeys(faults)]
     placed.sort(key=lambda each: _order(each[1]))
     return tuple(_findings(placed))
 
@@ -69,6 +69,20 @@ def _faults(edge: Edge) -> Iterator[Fault]:
                 yield fault
 
 
+def _diagnosed(fault: Fault, locate: Locate) -> Diagnostic:
+    """What this machine does not do is good to know when the manifests run here, and not wrong in a cluster."""
+    diagnostic = diagnose(fault, locate)
+    return replace(diagnostic, severity=Severity.INFO) if fault.code.id in _HERE else diagnostic
+
+
+_HERE = frozenset(
+    {
+        objects.OBJECT_WITHOUT_EFFECT.id,
+        objects.FIELD_WITHOUT_EFFECT.id,
+        objects.UNKNOWN_KIND.id,
+        objects.NOT_ENFORCED.id,
+    }
+)
 _CHOICES = frozenset({load_balancer.NODE_PORTS_OPEN.id})  # what AWS or a cluster chooses is not wrong
 
 _SEVERITIES = list(Severity)
