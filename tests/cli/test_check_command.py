@@ -68,7 +68,7 @@ def test_a_line_for_each_finding_and_a_summary(folder: Path) -> None:
     lines = run("--select", "LG5001").stdout.splitlines()
     assert lines[0].startswith("edge.yaml:17:7: error: k8s-istiosys-edge-")
     assert lines[0].endswith("[LG5001]")
-    assert lines[1:] == ["1 error · 3 objects in 1 file"]
+    assert lines[1:] == ["1 error · 3 objects in 1 file · 1 can be fixed: --fix"]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,39 @@ def test_on_a_terminal_the_line_is_shown_with_a_caret(folder: Path, monkeypatch:
     assert lines[1:3] == ["    17 |       hosts: [shop.example]", "       |       ^"]
     assert lines[3].startswith('      fix: set hosts: ["*"]')
     assert lines[4].startswith("      why: ")
+
+
+def test_a_fix_changes_the_file_and_a_second_one_does_not(folder: Path) -> None:
+    file = folder / "edge.yaml"
+    file.chmod(0o640)
+    printed = run("--diff")
+    assert printed.return_value == 1
+    assert [line for line in printed.stdout.splitlines() if line[:2] in ("- ", "+ ")] == [
+        "-      hosts: [shop.example]",
+        '+      hosts: ["*"]',
+    ]
+    assert file.read_text() == MANIFESTS
+    assert run("--fix", "--select", "LG11").stdout.startswith("edge.yaml:")
+    assert file.read_text() == MANIFESTS
+    fixed = run("--fix")
+    assert fixed.return_value == 0
+    assert "LG5001" not in fixed.stdout
+    assert fixed.stderr.startswith("fixed edge.yaml:17:7: error: ")
+    after = file.read_text()
+    assert after == MANIFESTS.replace("hosts: [shop.example]\n      tls", 'hosts: ["*"]\n      tls')
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert run("--fix").stderr == ""
+    assert file.read_text() == after
+    assert run("--diff").stdout == ""
+
+
+def test_a_byte_order_mark_and_line_ends_stay(folder: Path) -> None:
+    file = folder / "edge.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + MANIFESTS.replace("\n", "\r\n").encode())
+    assert run("--fix").return_value == 0
+    after = file.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf")
+    assert after.count(b"\r\n") == after.count(b"\n") == MANIFESTS.count("\n")
 
 
 def test_without_paths_it_is_the_current_folder(folder: Path) -> None:

@@ -44,6 +44,11 @@ class Finding:
         return self.diagnostic.position
 
     @property
+    def fixable(self) -> bool:
+        """Whether there are edits that fix it."""
+        return bool(self.fault.edits)
+
+    @property
     def order(self) -> tuple[object, ...]:
         """By file and line; without a line comes last."""
         return _order(self.diagnostic)

@@ -102,7 +102,12 @@ def _covering(finding: Finding, by_file: dict[str, list[Suppression]]) -> Iterat
 
 def finding_json(finding: Finding) -> Json:
     """A finding for programs: the diagnostic, with what identifies it."""
-    return {**finding.diagnostic.as_json(), "aliases": list(finding.aliases), "fingerprint": finding.fingerprint}
+    return {
+        **finding.diagnostic.as_json(),
+        "aliases": list(finding.aliases),
+        "fingerprint": finding.fingerprint,
+        "fixable": finding.fixable,
+    }
 
 
 def as_json(result: Outcome) -> Json:
@@ -120,6 +125,7 @@ def as_json(result: Outcome) -> Json:
             "suppressed": len(result.suppressed),
             "baseline": len(result.known),
             "gone": len(result.gone),
+            "fixable": sum(each.fixable for each in result.findings),
             "files": result.files,
             "objects": result.objects,
         },

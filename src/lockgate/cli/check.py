@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lockgate.cli.options import no_supply_option, read_options, values_option
-from lockgate.cli.terminal import print_data, say
+from lockgate.cli.terminal import paint, print_data, say
 from lockgate.resources.faults import Severity
 
 if TYPE_CHECKING:
+    from lockgate.check.fixing import Check
     from lockgate.check.outcome import Outcome
     from lockgate.check.selection import Selection
+    from lockgate.edge.manifests import Manifests
 
 _EPILOG = """\b
 Examples:
@@ -22,6 +25,8 @@ Examples:
   lockgate check k8s/ --ignore LG7,LG8102 --fail-on warning
   lockgate check k8s/ --baseline .lockgate-baseline.json --write-baseline
   lockgate check k8s/ --baseline .lockgate-baseline.json --strict
+  lockgate check k8s/ --diff
+  lockgate check k8s/ --fix
   lockgate check k8s/ --output sarif > lockgate.sarif
 
 \b
@@ -42,6 +47,8 @@ To accept a finding, write a comment with a reason on its line, on the line abov
     "--baseline", type=click.Path(dir_okay=False), metavar="FILE", help="Leave out the findings of this file."
 )
 @click.option("--write-baseline", is_flag=True, help="Write the findings into the file of --baseline.")
+@click.option("--fix", is_flag=True, help="Fix what has one right fix, in the files. Comments and format are kept.")
+@click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "sarif", "github", "junit"]), default="text",
               show_default=True, help="How to print; github prints annotations for GitHub Actions.")  # fmt: skip
 @no_supply_option
@@ -54,6 +61,8 @@ def check(
     strict: bool,
     baseline: str | None,
     write_baseline: bool,
+    fix: bool,
+    diff: bool,
     output: str,
     no_supply: bool,
     values: tuple[str, ...],
@@ -73,8 +82,15 @@ def check(
     known = frozenset[str]() if baseline is None or write_baseline else _baseline(baseline)
     paths = paths or (".",)
     manifests = files.load(paths, values)
-    edge = from_manifests(manifests, read_options(paths, no_supply=no_supply))
-    result = outcome(edge, manifests, selection=selection, baseline=known, strict=strict)
+    options = read_options(paths, no_supply=no_supply)
+
+    def checked(manifests: Manifests) -> Outcome:
+        edge = from_manifests(manifests, options)
+        return outcome(edge, manifests, selection=selection, baseline=known, strict=strict)
+
+    if diff:
+        return _print_changes(manifests, checked)
+    result = _fix(manifests, checked) if fix else checked(manifests)
     if baseline is not None and write_baseline:
         from lockgate.check.reports import baseline as baselines
 
@@ -95,6 +111,56 @@ def _selection(select: tuple[str, ...], ignore: tuple[str, ...]) -> Selection:
         return Selection(named(",".join(select)), named(",".join(ignore)))
     except UnknownCode as error:
         raise click.UsageError(f"{error}; `lockgate explain` lists all codes") from None
+
+
+def _fix(manifests: Manifests, check: Check) -> Outcome:
+    """Writes the fixed files. What is left is the outcome."""
+    from lockgate.check.fixing import fix
+
+    files = _Files(manifests.files)
+    made = fix(manifests, files.texts, check)
+    for file, text in made.texts.items():
+        files.write(file, text)
+    for finding in made.fixed:
+        say(f"{paint('fixed', 'green')} {finding.diagnostic.line()}", err=True)
+    return made.outcome
+
+
+def _print_changes(manifests: Manifests, check: Check) -> int:
+    """As a patch. The exit code is 1 if there is one."""
+    from difflib import unified_diff
+
+    from lockgate.check.fixing import fix
+
+    files = _Files(manifests.files)
+    made = fix(manifests, files.texts, check)
+    for file, text in made.texts.items():
+        old, new = files.texts[file].splitlines(keepends=True), text.splitlines(keepends=True)
+        for line in unified_diff(old, new, file, file):
+            say(line.rstrip("\r\n"))
+    return int(bool(made.texts))
+
+
+class _Files:
+    """The files that can be fixed, with their texts: UTF-8, and nothing that was rendered or piped in."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.texts: dict[str, str] = {}
+        self._marked: set[str] = set()  # files with a byte order mark
+        for name in names:
+            try:
+                content = Path(name).read_bytes()
+                text = content.decode("utf-8-sig")
+            except (OSError, ValueError):
+                continue
+            self.texts[name] = text
+            if content.startswith(BOM_UTF8):
+                self._marked.add(name)
+
+    def write(self, name: str, text: str) -> None:
+        """In place, so that the file keeps its mode, owner and links."""
+        mark = BOM_UTF8 if name in self._marked else b""
+        Path(name).write_bytes(mark + text.encode("utf-8"))
 
 
 def _baseline(file: str) -> frozenset[str]:

@@ -45,7 +45,7 @@ def _block(finding: Finding, *, explain: bool) -> Iterator[str]:
     if shown.position is not None:
         yield from _excerpt(shown.position)
     if shown.fix:
-        yield from _said("fix: ", shown.fix)
+        yield from _said("fix: ", f"{shown.fix} (or run with --fix)" if finding.fixable else shown.fix)
     if explain:
         yield from _said("why: ", finding.fault.code.why)
     yield ""
@@ -84,6 +84,8 @@ def _summary(result: Outcome) -> str:
     found = [_counted(counts[each], each.value) for each in Severity if counts[each]]
     style = "red" if counts[Severity.ERROR] else "yellow" if counts[Severity.WARNING] else "green"
     beside = [f"{_counted(result.objects, 'object')} in {_counted(result.files, 'file')}"]
+    if fixable := sum(each.fixable for each in result.findings):
+        beside.append(f"{fixable} can be fixed: --fix")
     if result.suppressed:
         beside.append(f"{len(result.suppressed)} suppressed")
     if result.known:

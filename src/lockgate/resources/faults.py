@@ -65,6 +65,24 @@ class Origin:
         return str(self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Gives a field a value of JSON; the index after a list's last appends to it. Maps above the field are created."""
+
+    origin: Origin
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Removes a field, or an item of a list."""
+
+    origin: Origin
+
+
+Edit: TypeAlias = Set | Remove
+"""A change of a manifest. `lockgate.resources.editing` makes it in the manifest's text."""
+
 Locate: TypeAlias = Callable[[Origin], Position | None]
 """Resolves an origin to its current position. None for an object that is in no file."""
 
@@ -122,12 +140,17 @@ def _names(*templates: str) -> frozenset[str]:
 class Fault:
     """A code at a place. The origin is a `Position` if there is no object: for text that does not parse, or a file.
 
-    `values` fill the templates. If a value is an origin, a `Diagnostic` shows its line.
+    `values` fill the templates. If a value is an origin, a `Diagnostic` shows its line. `edits` together fix it.
     """
 
     code: Code
     origin: Origin | Position | None = None
     values: tuple[tuple[str, str | Origin], ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), compare=False)
+
+    def fixed_by(self, *edits: Edit) -> Fault:
+        """The same fault with the changes that fix it. They are made only where one change is right for everybody."""
+        return replace(self, edits=edits)
 
     @property
     def severity(self) -> Severity:

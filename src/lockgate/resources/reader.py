@@ -13,7 +13,7 @@ from lockgate.resources import bare, source, syntax
 from lockgate.resources.chunks import MAX_DOCUMENTS, MAX_TEXT, Chunk, limit, split, too_many
 from lockgate.resources.codes import objects, reading
 from lockgate.resources.effects.table import Notice, notices
-from lockgate.resources.faults import Fault, Origin, Position, Severity
+from lockgate.resources.faults import Edit, Fault, Origin, Position, Severity
 from lockgate.resources.field_errors import Path
 from lockgate.resources.inspection import Found, Template, inspect
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
@@ -55,6 +55,12 @@ class Document:
     @property
     def text(self) -> str:
         return self._chunk.text
+
+    def edited(self, edit: Edit) -> Document:
+        """The document with another text, in which one of its fields is changed. Raises `CannotEdit`."""
+        from lockgate.resources.editing import edited
+
+        return replace(self, _chunk=edited(self._chunk, (*self._path, *edit.origin.path), edit))
 
     def at(self, *path: str | int) -> Position:
         """The position of a field's value, by manifest names: ``at("spec", "rules", 0)``; else of its nearest

@@ -71,6 +71,11 @@ def locate(chunk: Chunk, path: Path, *, key: bool = False) -> Position:
     return _position(chunk, place)
 
 
+def compose(chunk: Chunk) -> Node | None:
+    """The document's nodes with their marks, None if it is empty. Raises Unreadable."""
+    return _compose(chunk)
+
+
 def forget() -> None:
     """Drops the nodes of large documents that `locate` caches."""
     _located_large.cache_clear()
