@@ -115,6 +115,9 @@ def sources(objects: list[Resource]) -> Sources:
         services=of(objects, core.Service),
         endpoint_slices=of(objects, core.EndpointSlice),
         pods=of(objects, core.Pod),
+        nodes=of(objects, core.Node),
+        workload_entries=of(objects, istio.WorkloadEntry),
+        proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from gateway_cases import CASES, Case, hosts, listeners, load, outcome, request
 
+from lockgate.gateway.model import Endpoint
 from lockgate.gateway.routing import Forwarded, decide
 
 ROWS = [
@@ -39,6 +40,8 @@ def test_row(case: Case) -> None:
             assert {name: seen.get(name) for name in row["sees"]} == row["sees"], row
         if "because" in row:
             assert [one.reason for one in decision.passed] == row["because"], row
+    for name, wanted in expected.pop("placed", {}).items():
+        assert [_placed(one) for one in gateway.endpoints[name]] == wanted
     for name, wanted in expected.pop("tcp", {}).items():
         listener = next(one for one in gateway.listeners if one.name == name)
         _check_parts(tuple(chain.filter for chain in listener.filter_chains), wanted)
@@ -52,6 +55,13 @@ def test_row(case: Case) -> None:
     codes = expected.pop("faults", [])
     assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"
+
+
+def _placed(endpoint: Endpoint) -> str:
+    """``address region/zone/subzone priority``, and the share of its locality where it has one."""
+    where = endpoint.locality
+    share = "" if endpoint.share is None else f" {endpoint.share}"
+    return f"{endpoint.address} {where.region}/{where.zone}/{where.subzone} {endpoint.priority}{share}"
 
 
 def _check_route(gateway: object, wanted: dict[str, object]) -> None:

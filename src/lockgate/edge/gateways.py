@@ -46,6 +46,9 @@ def built_gateways(
         services=list(objects.all(core.Service)),
         endpoint_slices=list(slices),
         pods=list(objects.all(core.Pod)),
+        nodes=list(objects.all(core.Node)),
+        workload_entries=list(objects.all(istio.WorkloadEntry)),
+        proxy_configs=list(objects.all(istio.ProxyConfig)),
         secrets=secrets,
     )
     found: dict[str, Gateway] = {}

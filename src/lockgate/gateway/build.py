@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from lockgate.gateway.binding import Bindings
 from lockgate.gateway.credentials import SCHEME, files, is_authority, secret_names
 from lockgate.gateway.destinations import Destinations, Rule, destinations
+from lockgate.gateway.endpoints import Workloads, endpoints, workloads
 from lockgate.gateway.hosts import fully_qualified, narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
-from lockgate.gateway.mesh import HttpSettings, Mesh, proxy_settings
-from lockgate.gateway.model import DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
-from lockgate.gateway.registry import Host, Hosts, by_name, endpoints, hosts
+from lockgate.gateway.locality import Place, of_nodes, of_pod
+from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, proxy_settings
+from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
+from lockgate.gateway.proxy_config import variables
+from lockgate.gateway.registry import Host, Hosts, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
@@ -47,6 +50,9 @@ class Sources:
     services: Sequence[core.Service] = field(default_factory=list)
     endpoint_slices: Sequence[core.EndpointSlice] = field(default_factory=list)
     pods: Sequence[core.Pod] = field(default_factory=list)
+    nodes: Sequence[core.Node] = field(default_factory=list)
+    workload_entries: Sequence[istio.WorkloadEntry] = field(default_factory=list)
+    proxy_configs: Sequence[istio.ProxyConfig] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
 
 
@@ -81,6 +87,8 @@ class _Building:
         self._destinations = memo.made(destinations, sources.destination_rules, workload, mesh, memo)
         self._servers: Servers = memo.made(servers, sources.gateways, workload, memo)
         self._bindings = memo.made(Bindings, sources.virtual_services, mesh, viewer, memo)
+        nodes = memo.stable("nodes", memo.made(of_nodes, sources.nodes))
+        self._workloads: Workloads = memo.made(workloads, sources.pods, nodes)
         self._references: dict[Reference, Origin] = {}
         self._covered: set[tuple[str, int]] = set()  # pairs of Gateway and VirtualService with a common host
         self.faults: list[Fault] = list(self._servers.faults)
@@ -94,8 +102,11 @@ class _Building:
         references = memo.stable("references", self._references)
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
-        registered = memo.made(endpoints, self._sources.endpoint_slices, memo.made(by_name, self._sources.pods))
-        served = memo.made(resolve, used, registered, memo)
+        registered = memo.made(
+            endpoints, self._sources.endpoint_slices, self._sources.workload_entries, self._workloads, memo
+        )
+        self.faults += registered.faults
+        served = memo.made(resolve, used, registered, memo.stable("place", self._place()), memo)
         credentials = _credentials(listeners, used, self._memo)
         secrets = {name: secret_names(name, self._workload.secret_volumes) for name in credentials}
         self._check_credentials(credentials, secrets)
@@ -113,6 +124,14 @@ class _Building:
             credentials=secrets,
             http=http,
         )
+
+    def _place(self) -> Place:
+        namespace, _, name = self._workload.name.partition("/")
+        pod = self._workloads.pods.get((namespace, name))
+        if pod is None:
+            return Place(labels=self._workload.labels)
+        found = of_pod(pod, self._workloads.nodes)
+        return Place(found or NOWHERE, pod.spec.node_name, self._workload.labels)
 
     # --- HTTP routes ---------------------------------------------------------------------------------------------
 
@@ -235,11 +254,13 @@ class _Building:
                 self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
 
     def _http_settings(self) -> HttpSettings:
-        annotation = self._workload.annotations.get(PROXY_CONFIG)
-        if not annotation:
+        annotation = self._workload.annotations.get(PROXY_CONFIG, "")
+        configs, root = self._sources.proxy_configs, self._mesh.root_namespace
+        found = self._memo.stable("variables", self._memo.made(variables, configs, self._workload, root))
+        if not annotation and found == Variables({}, {}):
             return self._mesh.http
         try:
-            return self._memo.made(proxy_settings, self._mesh.config, annotation)
+            return self._memo.made(proxy_settings, self._mesh.config, annotation, found)
         except ValueError as error:
             namespace, _, name = self._workload.name.partition("/")
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))

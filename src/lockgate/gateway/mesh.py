@@ -103,6 +103,15 @@ class Mesh:
     config: JsonObject = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Environment variables of a proxy from ProxyConfigs: those of whole namespaces, which the Pod's annotation
+    overrides, and those that select the workload, which override the annotation."""
+
+    general: JsonObject
+    selected: JsonObject
+
+
 def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = "istio-system") -> Mesh:
     """The mesh from `meshConfig`, with Istio's defaults for omitted fields."""
     return Mesh(
@@ -129,8 +138,9 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
     )
 
 
-def proxy_settings(config: JsonObject, annotation: str) -> HttpSettings:
-    """The HTTP settings of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults.
+def proxy_settings(config: JsonObject, annotation: str, variables: Variables | None = None) -> HttpSettings:
+    """The HTTP settings of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults, and the
+    variables of ProxyConfigs under and over it.
 
     Raises `ValueError` if the annotation is not a YAML mapping.
     """
@@ -140,7 +150,11 @@ def proxy_settings(config: JsonObject, annotation: str) -> HttpSettings:
         raise ValueError(error.fault.message) from error
     if not isinstance(own, dict):
         raise ValueError("not a mapping")
-    return _http(config, _merge(_object(config, "defaultConfig"), own))
+    proxy = _object(config, "defaultConfig")
+    if variables is None:
+        return _http(config, _merge(proxy, own))
+    proxy = _merge(_merge(proxy, {"proxyMetadata": variables.general}), own)
+    return _http(config, _merge(proxy, {"proxyMetadata": variables.selected}))
 
 
 def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:

@@ -361,10 +361,28 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Locality:
+    """Where a workload runs; empty parts are unknown."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+
+NOWHERE = Locality()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
+    """Requests go to `priority` 0 as long as enough of its endpoints are healthy. `share` is the weight of its
+    locality; None is the sum of its endpoints' weights."""
+
     address: str
     port: int
     weight: int = 1
+    locality: Locality = NOWHERE
+    priority: int = 0
+    share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +505,7 @@ class Cluster:
     load_balancing: LoadBalancing = Simple()
     pool: ConnectionPool = ConnectionPool()
     outlier_detection: OutlierDetection | None = None
+    locality_weighted: bool = False  # the weights of localities count
     tls: UpstreamTls | None = None
     proxy_protocol: Literal["", "V1", "V2"] = ""
     preserve_header_case: bool = False

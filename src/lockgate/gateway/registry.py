@@ -1,22 +1,22 @@
-"""The service registry: Services with EndpointSlices, and ServiceEntries, by host name.
+"""The service registry: Services and ServiceEntries by host name.
 
 Source: istio/istio `pilot/pkg/serviceregistry/kube/conversion.go`, `serviceentry/conversion.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from lockgate.gateway.hosts import visible
+from lockgate.gateway.locality import Backend, parsed
 from lockgate.gateway.mesh import Mesh
-from lockgate.gateway.model import Discovery, Endpoint
+from lockgate.gateway.model import NOWHERE, Discovery, Endpoint
 from lockgate.gateway.reach import is_local
 from lockgate.resources import core, istio
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 
-_SERVICE_NAME = "kubernetes.io/service-name"
 _EXPORT_TO = "networking.istio.io/exportTo"
 _HTTP2 = ("http2", "grpc", "grpc-web")
 _APP_PROTOCOLS = {"kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}
@@ -37,21 +37,13 @@ class HostPort:
         return self.protocol in _HTTP2
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """An endpoint of a service port. `labels` are its Pod's; None if no Pod is behind it."""
-
-    endpoint: Endpoint
-    labels: Mapping[str, str] | None = field(default=None, compare=False)
-
-
-Backends = Mapping[int, tuple[Backend, ...]]  # by service port number
-Pods = Mapping[tuple[str, str], core.Pod]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Host:
-    """A service as routes see it. `alias` is the host that an ExternalName Service points to."""
+    """A service as routes see it. `alias` is the host that an ExternalName Service points to.
+
+    A ServiceEntry has `backends` of its own, by port, or a `selector` for workloads, whose port is in `targets`.
+    `joined` are the other sources of the same host in its namespace, whose endpoints count, too.
+    """
 
     hostname: str
     namespace: str
@@ -62,8 +54,18 @@ class Host:
     alias: str = ""
     export_to: tuple[str, ...] = ("*",)
     subject_alt_names: tuple[str, ...] = ()
-    backends: Backends = field(default_factory=dict)  # a ServiceEntry's own; Services' come from EndpointSlices
+    backends: Mapping[int, tuple[Backend, ...]] = field(default_factory=dict)
+    selector: Mapping[str, str] | None = None
+    targets: Mapping[int, int] = field(default_factory=dict)
+    joined: tuple[Host, ...] = ()
+    distribution: str = ""  # a Service's trafficDistribution
     local: tuple[tuple[int, str], ...] = ()  # a ServiceEntry's endpoints that are left out: place and address
+
+    @property
+    def members(self) -> tuple[Host, ...]:
+        """The sources of the host's endpoints, ServiceEntries first."""
+        own = (self,) if self.origin.key.kind == "ServiceEntry" else ()
+        return (*own, *self.joined, *(() if own else (self,)))
 
     def port(self, number: int) -> HostPort | None:
         """The port that a cluster can be for: none over UDP."""
@@ -77,27 +79,6 @@ class Hosts:
     by_name: Mapping[str, Host]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Endpoints:
-    """EndpointSlices by Service, and the Pods that they reference."""
-
-    slices: Mapping[tuple[str, str], list[core.EndpointSlice]]
-    pods: Pods
-
-    def of(self, host: Host) -> tuple[core.EndpointSlice, ...]:
-        """The slices of a Service; empty for other hosts."""
-        if host.origin.key.kind != "Service":
-            return ()
-        return tuple(self.slices.get((host.namespace, host.origin.key.name), ()))
-
-
-def backends(host: Host, port: HostPort, slices: Iterable[core.EndpointSlice], pods: Pods) -> tuple[Backend, ...]:
-    """The current backends of a host's port."""
-    if host.origin.key.kind != "Service":
-        return host.backends.get(port.number, ())
-    return tuple(found for one in slices for found in _of_slice(one, port.name, len(host.ports) == 1, pods))
-
-
 def hosts(
     services: Iterable[core.Service],
     entries: Iterable[istio.ServiceEntry],
@@ -105,7 +86,11 @@ def hosts(
     viewer: str,
     memo: Memo,
 ) -> Hosts:
-    """The hosts visible from namespace `viewer`. A Service takes precedence over a ServiceEntry of the same host."""
+    """The hosts visible from namespace `viewer`.
+
+    Of one host in one namespace, a Service's ports count and the ServiceEntries add endpoints; without a Service, the
+    ServiceEntries add ports and endpoints to the oldest one. Those of other namespaces do not count.
+    """
     found: dict[str, Host] = {}
     for service in services:
         host = memo.made(_service, service, mesh.domain, mesh.export_services)
@@ -113,39 +98,22 @@ def hosts(
             found[host.hostname] = host
     for entry in sorted(entries, key=lambda one: (one.metadata.creation_timestamp, one.name, one.namespace)):
         for host in memo.made(_service_entry, entry, mesh.export_services):
-            if visible(host.export_to, host.namespace, viewer):
-                found.setdefault(host.hostname, host)
+            if not visible(host.export_to, host.namespace, viewer):
+                continue
+            first = found.get(host.hostname)
+            if first is None:
+                found[host.hostname] = host
+            elif first.namespace == host.namespace and first.discovery == host.discovery:
+                found[host.hostname] = memo.made(_joined, first, host)
     return Hosts(found)
 
 
-def by_name(pods: Iterable[core.Pod]) -> Pods:
-    return {(pod.namespace, pod.name): pod for pod in pods}
-
-
-def endpoints(slices: Iterable[core.EndpointSlice], pods: Pods) -> Endpoints:
-    by_service: dict[tuple[str, str], list[core.EndpointSlice]] = {}
-    for one in slices:
-        if name := one.metadata.labels.get(_SERVICE_NAME):
-            by_service.setdefault((one.namespace, name), []).append(one)
-    return Endpoints(by_service, pods)
-
-
-def _of_slice(one: core.EndpointSlice, port_name: str, only_port: bool, pods: Pods) -> Iterator[Backend]:
-    number = next(
-        (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),
-        None,
-    )
-    for endpoint in one.endpoints if number is not None else ():
-        if endpoint.conditions.ready is not False:
-            for address in endpoint.addresses[:1]:
-                yield Backend(Endpoint(address, number or 0), _labels(one, endpoint, pods))
-
-
-def _labels(one: core.EndpointSlice, endpoint: core.Endpoint, pods: Pods) -> Mapping[str, str] | None:
-    if endpoint.target_ref is None or endpoint.target_ref.kind != "Pod":
-        return None
-    pod = pods.get((endpoint.target_ref.namespace or one.namespace, endpoint.target_ref.name))
-    return pod.metadata.labels if pod else {}
+def _joined(first: Host, other: Host) -> Host:
+    ports = first.ports
+    if first.origin.key.kind == "ServiceEntry":
+        numbers = {port.number for port in ports}
+        ports += tuple(port for port in other.ports if port.number not in numbers)
+    return replace(first, ports=ports, joined=(*first.joined, other))
 
 
 def protocol(name: str, app_protocol: str | None, number: int) -> str:
@@ -175,6 +143,7 @@ def _service(service: core.Service, domain: str, export_to: tuple[str, ...]) -> 
         ),
         origin=Origin(service.key),
         alias=spec.external_name if spec.type == "ExternalName" else "",
+        distribution=spec.traffic_distribution or "",
         export_to=tuple(part.strip() for part in exported.split(",") if part.strip()) or export_to,
     )
 
@@ -187,6 +156,7 @@ def _service_entry(entry: istio.ServiceEntry, export_to: tuple[str, ...]) -> tup
     elif spec.resolution == "DNS_ROUND_ROBIN":
         discovery = "LOGICAL_DNS"
     ports = tuple(HostPort(port.number, port.name, port.protocol.lower()) for port in spec.ports)
+    selects = spec.resolution in ("STATIC", "DNS", "DNS_ROUND_ROBIN") and not spec.endpoints
     return tuple(
         Host(
             hostname=hostname,
@@ -198,6 +168,8 @@ def _service_entry(entry: istio.ServiceEntry, export_to: tuple[str, ...]) -> tup
             export_to=spec.export_to or export_to,
             subject_alt_names=spec.subject_alt_names,
             backends={port.number: _entry_backends(spec, port, hostname) for port in spec.ports},
+            selector=spec.workload_selector.labels if selects and spec.workload_selector else None,
+            targets={port.number: port.target_port or port.number for port in spec.ports},
             local=tuple((at, one.address) for at, one in enumerate(spec.endpoints) if is_local(one.address)),
         )
         for hostname in spec.hosts
@@ -208,15 +180,21 @@ def _entry_backends(spec: istio.ServiceEntrySpec, port: istio.ServiceEntryPort, 
     if spec.resolution in (None, "NONE", "DYNAMIC_DNS"):
         return ()  # a gateway has no original destination address
     target = port.target_port or port.number
+    if spec.workload_selector is not None:
+        return ()
     if not spec.endpoints:
         dns = spec.resolution in ("DNS", "DNS_ROUND_ROBIN")
         return (
-            (Backend(Endpoint(hostname, target), {}),)
+            (Backend(Endpoint(hostname, target), {}, NOWHERE),)
             if dns and not hostname.startswith("*") and not is_local(hostname)
             else ()
         )
     return tuple(
-        Backend(Endpoint(one.address, one.ports.get(port.name, target), one.weight or 1), one.labels)
+        Backend(
+            Endpoint(one.address, one.ports.get(port.name, target), one.weight or 1),
+            one.labels,
+            parsed(one.locality),
+        )
         for one in spec.endpoints
         if one.address and not one.address.startswith("unix://") and not is_local(one.address)
     )

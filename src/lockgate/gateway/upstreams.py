@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lockgate.gateway.clusters import cluster
-from lockgate.gateway.destinations import Destinations
+from lockgate.gateway.destinations import Destinations, Rule
+from lockgate.gateway.endpoints import Endpoints, Source, Workloads, backends
+from lockgate.gateway.locality import Place, Preference, arranged, preference
 from lockgate.gateway.mesh import HttpSettings, Mesh
 from lockgate.gateway.model import Cluster, Endpoint
-from lockgate.gateway.registry import Endpoints, Host, HostPort, Hosts, Pods, backends
+from lockgate.gateway.registry import Host, HostPort, Hosts
 from lockgate.gateway.routes import Reference
-from lockgate.resources import core, istio
+from lockgate.resources import istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.codes.gateway import LOCAL_ENDPOINT
 from lockgate.resources.faults import Fault, Origin
@@ -26,6 +28,7 @@ class Use:
     host: Host
     port: HostPort
     subset: istio.Subset | None
+    preferred: Preference | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,17 +69,25 @@ def clusters(
             LOCAL_ENDPOINT.at(Origin(host.origin.key, ("spec", "endpoints", at, "address")), address=address)
             for at, address in host.local
         )
-        made = memo.made(cluster, host, port, reference.subset, rule, mesh, http)
-        uses.append(memo.made(Use, made, host, port, subset))
+        uses.append(memo.made(_use, host, port, reference.subset, rule, mesh, http))
     return Clusters(tuple(uses), tuple(dict.fromkeys(faults)))
 
 
-def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:
+def _use(host: Host, port: HostPort, subset: str, rule: Rule | None, mesh: Mesh, http: HttpSettings) -> Use:
+    made = cluster(host, port, subset, rule, mesh, http)
+    balancer = rule.blocks(port.number, subset).load_balancer if rule else None
+    preferred = preference(balancer, host.distribution, mesh.locality, made.outlier_detection is not None)
+    if preferred and preferred.weighted:
+        made = replace(made, locality_weighted=True)
+    return Use(made, host, port, rule.subsets.get(subset) if rule else None, preferred)
+
+
+def resolve(used: Clusters, registered: Endpoints, place: Place, memo: Memo) -> Served:
     """The clusters with their endpoints. As in Istio, a DNS cluster without endpoints is omitted."""
     found: dict[str, Cluster] = {}
     served: dict[str, tuple[Endpoint, ...]] = {}
     for use in used.uses:
-        endpoints = memo.made(_endpoints, use, registered.pods, *registered.of(use.host))
+        endpoints = memo.made(_endpoints, use, registered.workloads, place, *registered.of(use.host))
         if use.cluster.discovery == "EDS":
             found[use.cluster.name] = use.cluster
             served[use.cluster.name] = endpoints
@@ -87,18 +98,19 @@ def resolve(used: Clusters, registered: Endpoints, memo: Memo) -> Served:
     return Served(memo.stable("clusters", found), memo.stable("endpoints", served))
 
 
-def _endpoints(use: Use, pods: Pods, *slices: core.EndpointSlice) -> tuple[Endpoint, ...]:
+def _endpoints(use: Use, workloads: Workloads, place: Place, *sources: Source) -> tuple[Endpoint, ...]:
     """All endpoints, or those whose Pods have the subset's labels.
 
     An endpoint without a Pod (a local program, the echo backend) has no labels. It belongs to every subset, as it
     belongs to the whole service.
     """
     labels = use.subset.labels.items() if use.subset else ()
-    return tuple(
-        backend.endpoint
-        for backend in backends(use.host, use.port, slices, pods)
+    chosen = [
+        backend
+        for backend in backends(use.host, use.port, sources, workloads)
         if backend.labels is None or all(backend.labels.get(name) == value for name, value in labels)
-    )
+    ]
+    return arranged(chosen, place, use.preferred)
 
 
 def _with_names(item: Cluster, endpoints: tuple[Endpoint, ...]) -> Cluster:

@@ -34,10 +34,13 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.VirtualService,
     istio.DestinationRule,
     istio.ServiceEntry,
+    istio.WorkloadEntry,
+    istio.ProxyConfig,
     core.Service,
     core.EndpointSlice,
     core.Secret,
     core.Pod,
+    core.Node,
 )
 _LONGEST_REST = 2.0  # s
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}

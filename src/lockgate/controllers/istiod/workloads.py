@@ -32,6 +32,9 @@ def sources(objects: Objects) -> Sources:
         services=objects.all(core.Service),
         endpoint_slices=objects.all(core.EndpointSlice),
         pods=objects.all(core.Pod),
+        nodes=objects.all(core.Node),
+        workload_entries=objects.all(istio.WorkloadEntry),
+        proxy_configs=objects.all(istio.ProxyConfig),
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
     )
 

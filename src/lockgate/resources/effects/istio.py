@@ -158,6 +158,8 @@ ROWS = (
             f"{POLICY}.loadBalancer.consistentHash.httpCookie.attributes.{{name,value}}",
             f"{POLICY}.loadBalancer.consistentHash.{{minimumRingSize,ringHash.minimumRingSize,maglev.tableSize}}",
             f"{POLICY}.loadBalancer.{{warmupDurationSecs,warmup.duration,warmup.minimumPercent,warmup.aggression}}",
+            f"{POLICY}.loadBalancer.localityLbSetting.{{distribute,failover}}.{{from,to}}",
+            f"{POLICY}.loadBalancer.localityLbSetting.{{failoverPriority,enabled}}",
             f"{POLICY}.connectionPool.tcp.{{maxConnections,connectTimeout,maxConnectionDuration,idleTimeout}}",
             f"{POLICY}.connectionPool.tcp.tcpKeepalive.{{probes,time,interval}}",
             f"{POLICY}.connectionPool.http.{{http1MaxPendingRequests,http2MaxRequests,maxRequestsPerConnection}}",
@@ -185,13 +187,6 @@ ROWS = (
             noticed=True,
         ),
         accepted(
-            f"{POLICY}.loadBalancer.localityLbSetting.distribute.{{from,to}}",
-            f"{POLICY}.loadBalancer.localityLbSetting.failover.{{from,to}}",
-            f"{POLICY}.loadBalancer.localityLbSetting.{{failoverPriority,enabled}}",
-            because="all endpoints are in one locality, this machine",
-            noticed=True,
-        ),
-        accepted(
             f"{POLICY}.outlierDetection.consecutiveErrors",
             because="Istio no longer reads it",
             noticed=True,
@@ -205,18 +200,13 @@ ROWS = (
             "",
             "spec.{hosts,resolution,exportTo,subjectAltNames}",
             "spec.ports.{number,name,protocol,targetPort}",
-            "spec.endpoints.{address,ports,labels,weight}",
+            "spec.endpoints.{address,ports,labels,weight,locality}",
+            "spec.workloadSelector.labels",
         ),
         accepted("spec.location", because="the gateway reaches hosts outside the mesh as it reaches those within"),
         accepted("spec.addresses", because="a gateway finds a ServiceEntry by its host"),
-        accepted("spec.endpoints.{network,locality}", because="all endpoints are in one network and locality"),
+        accepted("spec.endpoints.network", because="all endpoints are in one network"),
         accepted("spec.endpoints.serviceAccount", because="there are no mesh certificates here to check it against"),
-        accepted(
-            "spec.workloadSelector.labels",
-            because="Pods and WorkloadEntries are not looked up, so the host has no endpoint and requests get 503",
-            noticed=True,
-            fix="list spec.endpoints",
-        ),
     ),
     # --- networking.istio.io: stored -----------------------------------------------------------------------------
     *_policy(
@@ -233,21 +223,41 @@ ROWS = (
     ),
     *declare(
         "networking.istio.io",
-        "WorkloadEntry WorkloadGroup",
+        "WorkloadEntry",
+        served("", "spec.{address,ports,labels,weight,locality}"),
+        accepted("spec.network", because="all endpoints are in one network"),
+        accepted("spec.serviceAccount", because="there are no mesh certificates here to check it against"),
+    ),
+    *declare(
+        "networking.istio.io",
+        "WorkloadGroup",
+        accepted("", because="no virtual machine registers here", noticed=True, fix="write its WorkloadEntries"),
+        accepted("spec.**", "**", because="no virtual machine registers here"),
+    ),
+    *declare(
+        "networking.istio.io",
+        "ProxyConfig",
         accepted(
             "",
-            because="a ServiceEntry gets no endpoints by its workloadSelector",
+            because=f"{_NO_SIDECAR}, so there is no proxy of theirs",
             noticed=True,
-            fix="list spec.endpoints in the ServiceEntry",
+            case="that selects applications alone",
+            scope=Scope.APPLICATION,
         ),
-        accepted("spec.**", "**", because="a ServiceEntry gets no endpoints by its workloadSelector"),
-    ),
-    *_policy(
-        "ProxyConfig",
-        "networking.istio.io",
-        gateway="the gateway's Envoy is started without its environment variables, concurrency and image",
-        application="there is no proxy of theirs",
-        fix="for the gateway's settings use the Pod annotation proxy.istio.io/config, or meshConfig.defaultConfig",
+        served(
+            "",
+            "spec.selector.matchLabels",
+            "spec.environmentVariables.{ISTIO_META_HTTP10,ISTIO_META_IDLE_TIMEOUT}",
+        ),
+        accepted(
+            "spec.environmentVariables",
+            because="of the variables, the gateway reads ISTIO_META_HTTP10 and ISTIO_META_IDLE_TIMEOUT",
+            noticed=True,
+            when=lambda config: _sets_other_variables(config),
+        ),
+        accepted("spec.concurrency", because="the gateway's Envoy has as many workers as it needs", noticed=True),
+        accepted("spec.image.imageType", because="the gateway's Envoy comes with Lockgate, not as an image"),
+        accepted("spec.**", "**", because="Istio does not know this field"),
     ),
     # --- security, telemetry, extensions -------------------------------------------------------------------------
     *_policy(
@@ -314,6 +324,7 @@ ROWS = (
             f"{MESH}.tlsDefaults.{{minProtocolVersion,cipherSuites,ecdhCurves}}",
             f"{MESH}.tcpKeepalive.{{probes,time,interval}}",
             f"{MESH}.dnsRefreshRate",
+            f"{MESH}.localityLbSetting.**",
             f"{MESH}.defaultConfig.gatewayTopology.**",
             f"{MESH}.defaultConfig.proxyHeaders.{{server,requestId,envoyDebugHeaders,attemptCount,xForwardedPort}}.**",
             f"{MESH}.defaultConfig.proxyHeaders.preserveHttp1HeaderCase",
@@ -349,7 +360,7 @@ ROWS = (
         ),
         accepted(
             f"{MESH}.meshMTLS",
-            f"{MESH}.{{extensionProviders,discoverySelectors,localityLbSetting}}",
+            f"{MESH}.{{extensionProviders,discoverySelectors}}",
             because="it is for kinds and workloads that are not served here",
         ),
         accepted(f"{MESH}.**", because="the gateway here does not go by it"),
@@ -384,6 +395,11 @@ def _may_deny(policy: JsonObject) -> bool:
             return not (isinstance(rules, list) and any(not rule for rule in rules))
         case _:
             return bool(rules)
+
+
+def _sets_other_variables(config: JsonObject) -> bool:
+    variables = _object(_object(config.get("spec")).get("environmentVariables"))
+    return bool(variables.keys() - {"ISTIO_META_HTTP10", "ISTIO_META_IDLE_TIMEOUT"})
 
 
 def _is_strict(policy: JsonObject) -> bool:

@@ -109,7 +109,7 @@ ROWS = (
             "spec.type",
             "spec.ports.{name,protocol,appProtocol,port,targetPort,nodePort}",
             "spec.selector",
-            "spec.{clusterIP,clusterIPs,ipFamilies,externalIPs,externalName}",
+            "spec.{clusterIP,clusterIPs,ipFamilies,externalIPs,externalName,trafficDistribution}",
             "spec.allocateLoadBalancerNodePorts",
         ),
         accepted(
@@ -129,7 +129,7 @@ ROWS = (
             because="no network load balancer is made for a Service",
         ),
         accepted(
-            "spec.{externalTrafficPolicy,internalTrafficPolicy,trafficDistribution}",
+            "spec.{externalTrafficPolicy,internalTrafficPolicy}",
             "spec.sessionAffinity",
             "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
             because=_ONE_NODE,

@@ -48,6 +48,7 @@ from lockgate.resources.istio.service_entry import (
     ServiceEntrySpec,
     ServiceEntryWorkloadSelector,
     WorkloadEndpoint,
+    WorkloadEntry,
 )
 from lockgate.resources.istio.stored import (
     AuthorizationPolicy,
@@ -58,7 +59,6 @@ from lockgate.resources.istio.stored import (
     Sidecar,
     Telemetry,
     WasmPlugin,
-    WorkloadEntry,
     WorkloadGroup,
 )
 from lockgate.resources.istio.virtual_service import (

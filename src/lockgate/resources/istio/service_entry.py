@@ -63,3 +63,21 @@ class ServiceEntry(Resource):
 
     spec: ServiceEntrySpec
     status: JsonObject = Field(default_factory=dict)
+
+
+@register
+class WorkloadEntry(Resource):
+    """A workload without a Pod, which a ServiceEntry selects by its labels."""
+
+    KIND: ClassVar[Kind] = Kind(
+        "networking.istio.io",
+        NETWORKING_VERSIONS,
+        "WorkloadEntry",
+        "workloadentries",
+        short_names=("we",),
+        categories=CATEGORIES,
+        columns=(AGE, Column("Address", ".spec.address")),
+    )
+
+    spec: WorkloadEndpoint
+    status: JsonObject = Field(default_factory=dict)

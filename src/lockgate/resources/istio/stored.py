@@ -49,13 +49,6 @@ class EnvoyFilter(Stored):
 
 
 @register
-class WorkloadEntry(Stored):
-    KIND: ClassVar[Kind] = _networking(
-        "WorkloadEntry", "workloadentries", ("we",), columns=(AGE, Column("Address", ".spec.address"))
-    )
-
-
-@register
 class WorkloadGroup(Stored):
     KIND: ClassVar[Kind] = _networking("WorkloadGroup", "workloadgroups", ("wg",))
 

@@ -8,7 +8,7 @@ from typing import assert_never
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
-from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.config.core.v3.base_pb2 import DataSource, Locality, TransportSocket
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
 from envoy.config.core.v3.proxy_protocol_pb2 import ProxyProtocolConfig
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
@@ -57,6 +57,8 @@ def cluster(item: model.Cluster, system_ca: str) -> bytes:
             assert_never(item.discovery)
     # Istio turns Envoy's panic off: with few endpoints left, requests fail instead of going to unhealthy ones.
     message.common_lb_config.healthy_panic_threshold.value = 0
+    if item.locality_weighted:
+        message.common_lb_config.locality_weighted_lb_config.SetInParent()
     if item.discovery == "ORIGINAL_DST":
         message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
     else:
@@ -82,6 +84,14 @@ def load_assignment(name: str, endpoints: Iterable[model.Endpoint]) -> bytes:
 
 
 def _assignment(name: str, endpoints: Iterable[model.Endpoint]) -> Message:
+    groups: dict[tuple[model.Locality, int], list[model.Endpoint]] = {}
+    for endpoint in endpoints:
+        groups.setdefault((endpoint.locality, endpoint.priority), []).append(endpoint)
+    localities = [_locality(where, priority, found) for (where, priority), found in groups.items()]
+    return ClusterLoadAssignment(cluster_name=name, endpoints=localities)
+
+
+def _locality(where: model.Locality, priority: int, endpoints: list[model.Endpoint]) -> Message:
     hosts = [
         LbEndpoint(
             endpoint=Endpoint(
@@ -91,8 +101,13 @@ def _assignment(name: str, endpoints: Iterable[model.Endpoint]) -> Message:
         )
         for endpoint in endpoints
     ]
-    localities = [LocalityLbEndpoints(lb_endpoints=hosts)] if hosts else []
-    return ClusterLoadAssignment(cluster_name=name, endpoints=localities)
+    share = endpoints[0].share
+    return LocalityLbEndpoints(
+        locality=Locality(region=where.region, zone=where.zone, sub_zone=where.subzone),
+        lb_endpoints=hosts,
+        load_balancing_weight=uint32(sum(each.weight for each in endpoints) if share is None else share),
+        priority=priority,
+    )
 
 
 def _circuit_breakers(pool: model.ConnectionPool) -> Message:
