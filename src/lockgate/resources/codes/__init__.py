@@ -4,7 +4,7 @@ A code is a promise: its number never gets another meaning. The hundreds go by s
 
     LG00xx  reading files           reading, objects, suppressions
     LG01xx  refused by the Kubernetes API              admission
-    LG1xxx  load balancer           load_balancer      LG2xxx  gateway                         gateway
+    LG1xxx  load balancer           load_balancer, rules      LG2xxx  gateway                         gateway
     LG3xxx  certificates            certificates       LG4xxx  names and DNS                   names
     LG5xxx  across systems          across             LG6xxx  outdated and discouraged        guide
     LG7xxx  security                security           LG8xxx  operations and cost             operations
@@ -57,6 +57,7 @@ from lockgate.resources.codes import (
     objects,
     operations,
     reading,
+    rules,
     security,
     suppressions,
 )
@@ -78,6 +79,7 @@ CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
     suppressions,
     admission,
     load_balancer,
+    rules,
     gateway,
     istio,
     certificates,

@@ -5,11 +5,6 @@ from __future__ import annotations
 PREFIX = "alb.ingress.kubernetes.io/"
 CERTIFICATE = "certificate-arn: arn:aws:acm:eu-west-1:111122223333:certificate/0f5ce1d2-0000-4000-8000-000000000000"
 HTTPS = """listen-ports: '[{"HTTPS": 443}]'"""
-GATEWAY_HEALTH = (
-    "healthcheck-protocol: HTTP",
-    "healthcheck-port: status-port",
-    "healthcheck-path: /healthz/ready",
-)
 
 
 def ingress(

@@ -1,0 +1,51 @@
+"""Timeouts and retries that the load balancer, or the route itself, leaves no time for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockgate.check.connections import connections
+from lockgate.edge.edge import Edge
+from lockgate.gateway.model import Forward, Gateway
+from lockgate.resources.codes import operations as codes
+from lockgate.resources.faults import Fault, Origin
+
+CODES = (codes.IDLE_TIMEOUT, codes.NO_TIME_TO_RETRY)
+
+_IDLE = "idle_timeout.timeout_seconds"
+_DEFAULT_IDLE = "60"
+
+
+def analyze(edge: Edge) -> Iterator[Fault]:
+    seen: set[tuple[str, str]] = set()
+    for each in connections(edge):
+        if each.gateway is None or (each.balancer.name, each.gateway.workload) in seen:
+            continue
+        seen.add((each.balancer.name, each.gateway.workload))
+        written = each.balancer.attributes.get(_IDLE, _DEFAULT_IDLE)
+        idle = float(written) if written.isdecimal() else float(_DEFAULT_IDLE)
+        for origin, action in _forwards(each.gateway):
+            if action.timeout is not None and action.timeout > idle:
+                origin = origin.under("timeout") if origin else None
+                yield codes.IDLE_TIMEOUT.at(origin, timeout=action.timeout, balancer=each.balancer.name, idle=idle)
+    for gateway in edge.gateways.values():
+        for origin, action in _forwards(gateway):
+            once = action.retry.per_try_timeout if action.retry else None
+            if once is not None and action.timeout is not None and once >= action.timeout > 0:
+                origin = origin.under("retries", "perTryTimeout") if origin else None
+                yield codes.NO_TIME_TO_RETRY.at(origin, each=once, timeout=action.timeout)
+
+
+def _forwards(gateway: Gateway) -> Iterator[tuple[Origin | None, Forward]]:
+    for routes in gateway.routes.values():
+        for host in routes.virtual_hosts:
+            for route in host.routes:
+                if isinstance(route.action, Forward):
+                    yield _of_route(route.origin), route.action
+
+
+def _of_route(origin: Origin | None) -> Origin | None:
+    """The origin of the whole HTTP route, from that of one of its matches."""
+    if origin is None or origin.path[:2] != ("spec", "http"):
+        return None
+    return Origin(origin.key, origin.path[:3])
