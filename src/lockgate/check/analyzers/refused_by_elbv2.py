@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lockgate.check.ingresses import members
+from lockgate.check.ingresses import written
 from lockgate.edge.edge import Edge
 from lockgate.ingress.annotations import registry as a
 from lockgate.loadbalancer.model import HostHeader, HttpHeader, PathPattern, Rule
 from lockgate.resources.codes import rules as codes
-from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.faults import Fault
 
 CODES = (codes.GRPC_CODES, codes.TOO_MANY_VALUES)
 
@@ -22,11 +22,7 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         for group in balancer.target_groups.values():
             codes_ = group.health_check.matcher
             if group.protocol_version == "GRPC" and any(int(code) > 99 for code in re.findall(r"\d{1,9}", codes_)):
-                having = next(
-                    (each for each in members(edge, balancer) if a.SUCCESS_CODES.key in each.metadata.annotations), None
-                )
-                origin = Origin(having.key, a.SUCCESS_CODES.path()) if having else group.origin
-                yield codes.GRPC_CODES.at(origin, codes=codes_)
+                yield codes.GRPC_CODES.at(written(edge, balancer, a.SUCCESS_CODES), codes=codes_)
         for listener in balancer.listeners:
             for rule in listener.rules:
                 if (count := _values(rule)) > MOST_VALUES:

@@ -27,13 +27,15 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         for origin, action in _forwards(each.gateway):
             if action.timeout is not None and action.timeout > idle:
                 origin = origin.under("timeout") if origin else None
-                yield codes.IDLE_TIMEOUT.at(origin, timeout=action.timeout, balancer=each.balancer.name, idle=idle)
+                yield codes.IDLE_TIMEOUT.at(
+                    origin, timeout=f"{action.timeout:g}", balancer=each.balancer.name, idle=f"{idle:g}"
+                )
     for gateway in edge.gateways.values():
         for origin, action in _forwards(gateway):
             once = action.retry.per_try_timeout if action.retry else None
             if once is not None and action.timeout is not None and once >= action.timeout > 0:
                 origin = origin.under("retries", "perTryTimeout") if origin else None
-                yield codes.NO_TIME_TO_RETRY.at(origin, each=once, timeout=action.timeout)
+                yield codes.NO_TIME_TO_RETRY.at(origin, each=f"{once:g}", timeout=f"{action.timeout:g}")
 
 
 def _forwards(gateway: Gateway) -> Iterator[tuple[Origin | None, Forward]]:
