@@ -23,7 +23,7 @@ def run() -> Figures:
         text = file.read_text()
         with edge(path=manifests) as running:
             status = running.wait_until_ready()
-            client = _client(status)
+            client = client_of(status)
             samples = []
             for number in range(_CHANGES):
                 code = 400 + number % 50
@@ -48,7 +48,7 @@ def _answering(text: str, code: int) -> str:
     return text.replace(route, f"    - directResponse:\n        status: {code}\n")
 
 
-def _client(status: dict[str, object]) -> http.client.HTTPSConnection:
+def client_of(status: dict[str, object]) -> http.client.HTTPSConnection:
     (balancer,) = status["hops"][1]["load_balancers"]  # type: ignore[index]
     port = next(each["local_port"] for each in balancer["listeners"] if each["port"] == 443)
     context = ssl.create_default_context()

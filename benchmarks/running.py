@@ -48,15 +48,15 @@ class Running:
         assert isinstance(found, dict)
         return found
 
-    def wait_until_ready(self) -> dict[str, Any]:
+    def wait_until_ready(self, patience: float = PATIENCE) -> dict[str, Any]:
         self.about()
         while not (found := self.status()).get("announced"):
-            self._still_there()
+            self._still_there(patience)
             time.sleep(0.1)
         return found
 
-    def _still_there(self) -> None:
-        if self.process.poll() is not None or time.monotonic() - self.began > PATIENCE:
+    def _still_there(self, patience: float = PATIENCE) -> None:
+        if self.process.poll() is not None or time.monotonic() - self.began > patience:
             raise SystemExit("the edge did not start; `lockgate up examples/edge` reports why")
 
 
