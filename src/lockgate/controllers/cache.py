@@ -1,20 +1,20 @@
 """The objects of a cluster, kept by watches: the one cache that all controllers share.
 
 A `Mirror` holds one kind and reports each change with the object before and after it. A `Cache` holds several kinds and
-returns `Objects`: an immutable snapshot, which a thread may read while watches continue.
+returns `Objects`, the index that all builders share: an immutable snapshot, which a thread may read while watches
+continue. A kind without changes keeps its view from one snapshot to the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Generic, cast
+from typing import Any, Generic
 
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.edge.objects import Name, Objects, View
 from lockgate.resources.model import Resource, ResourceT
-
-Name = tuple[str, str]  # namespace, name
 
 
 class Mirror(Generic[ResourceT]):
@@ -48,26 +48,6 @@ class Mirror(Generic[ResourceT]):
                 self._changed(before, now)
 
 
-class Objects:
-    """The objects of a cluster at one time."""
-
-    def __init__(self, kinds: Mapping[type[Resource], _OfKind]) -> None:
-        self._kinds = kinds
-
-    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
-        """The same list object as long as no object of the kind changes."""
-        return cast("list[ResourceT]", self._kinds[kind].listed)
-
-    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
-        return cast("ResourceT | None", self._kinds[kind].named.get((namespace, name)))
-
-
-class _OfKind:
-    def __init__(self, named: Mapping[Name, Resource]) -> None:
-        self.named = dict(named)
-        self.listed = list(named.values())
-
-
 class Cache:
     """Objects by kind. `changed` is called for every kind after the initial listing, and then for each change."""
 
@@ -75,16 +55,16 @@ class Cache:
         self._mirrors: dict[type[Resource], Mirror[Any]] = {
             kind: Mirror(kind, partial(self._note, kind)) for kind in kinds
         }
-        self._views: dict[type[Resource], _OfKind] = {}  # of kinds without changes since
+        self._views: dict[type[Resource], View[Any]] = {}  # of kinds without changes since
         self._changed = changed
         self.synced = False
 
     def now(self) -> Objects:
         for kind in self._mirrors.keys() - self._views.keys():
-            self._views[kind] = _OfKind(self._mirrors[kind].objects)
-        return Objects(dict(self._views))
+            self._views[kind] = View(dict(self._mirrors[kind].objects))
+        return Objects.of_views(dict(self._views))
 
-    def all(self, kind: type[ResourceT]) -> list[ResourceT]:
+    def all(self, kind: type[ResourceT]) -> Sequence[ResourceT]:
         return self.now().all(kind)
 
     async def run(self, kubernetes: Kubernetes) -> None:

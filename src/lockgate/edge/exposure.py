@@ -23,12 +23,12 @@ _CHANGES_BYTES: Final = (
 )
 
 
-def exposed(resources: Iterable[Resource]) -> frozenset[Name]:
+def exposed(resources: Objects | Iterable[Resource]) -> frozenset[Name]:
     """The gateways' Services that get an address."""
-    objects = Objects(resources)
+    objects = resources if isinstance(resources, Objects) else Objects(resources)
     workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
     fronted = led_to(objects.all(networking.Ingress))
-    services = objects.all(core.Service) if workloads else ()
+    services = [each for each in objects.all(core.Service) if may_have_address(each)] if workloads else ()
     return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
 
 

@@ -44,17 +44,19 @@ NODE = "i-0000000000000000"
 class Memory:
     """The inputs and intermediate results of an edge, from which the next one is built incrementally."""
 
+    plan: Plan
     stacks: Stacks
     gateways: Gateways = field(repr=False)
 
 
 def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None = None) -> Edge:
     """The edge that `up` runs. With `earlier`, only what depends on a changed object is rebuilt."""
-    return from_plan(plan(manifests, options), earlier)
+    memory = _memory(earlier)
+    return from_plan(plan(manifests, options, earlier=memory.plan if memory else None), earlier)
 
 
 def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
-    memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
+    memory = _memory(earlier)
     objects = Objects(
         with_node_ports(each) if isinstance(each, core.Service) else each for each in with_addresses(planned.resources)
     )
@@ -99,8 +101,12 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
             for reference in stack.frontend.target_groups
         },
         supplied=planned.supplied,
-        memory=Memory(stacks, gateways),
+        memory=Memory(planned, stacks, gateways),
     )
+
+
+def _memory(earlier: Edge | None) -> Memory | None:
+    return earlier.memory if earlier is not None and isinstance(earlier.memory, Memory) else None
 
 
 def _account(supply: Supply) -> Account:

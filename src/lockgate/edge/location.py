@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from lockgate.edge.options import Options
 from lockgate.resources.arns import REGIONS, is_account, parse_arn
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import JsonObject
 
 DEFAULT_ACCOUNT: Final = "123456789012"
@@ -23,16 +24,28 @@ class Place:
     region: str
 
 
-def locate(manifests: Sequence[JsonObject], options: Options) -> Place:
+def locate(manifests: Sequence[JsonObject], options: Options, memo: Memo | None = None) -> Place:
     """The first valid account and region in the manifests. Placeholders and unknown regions are skipped.
 
     ARNs in load balancers' settings come first, then issuers and roles, then flags and images of workloads.
     """
+    memo = memo or Memo()
+    return memo.made(_located, memo.facts("places", _named, manifests), options)
+
+
+def _named(manifest: JsonObject) -> tuple[tuple[Pair, ...], ...]:
+    """The pairs of each source that a manifest has; most have none."""
+    if manifest["kind"] not in _KINDS:
+        return ()
+    return tuple(tuple(read(manifest)) for read in _SOURCES)
+
+
+def _located(named: Sequence[tuple[tuple[Pair, ...], ...]], options: Options) -> Place:
+    naming = list(filter(None, named))
 
     def found(part: int, valid: Callable[[str], bool]) -> Iterator[str]:
-        return (
-            pair[part] for read in _SOURCES for manifest in manifests for pair in read(manifest) if valid(pair[part])
-        )
+        pairs = (pair for sort in range(len(_SOURCES)) for each in naming for pair in each[sort])
+        return (pair[part] for pair in pairs if valid(pair[part]))
 
     return Place(
         options.account or next(found(1, is_account), DEFAULT_ACCOUNT),
@@ -40,7 +53,8 @@ def locate(manifests: Sequence[JsonObject], options: Options) -> Place:
     )
 
 
-Pairs = Iterator[tuple[str, str]]  # region and account, either may be empty
+Pair: TypeAlias = tuple[str, str]  # region and account, either may be empty
+Pairs: TypeAlias = Iterator[Pair]
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:([^:,\s\"]*):([^:,\s\"]*):")
 _ECR: Final = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
@@ -95,6 +109,10 @@ def _workloads(manifest: JsonObject) -> Pairs:
 
 
 _SOURCES: Final = (_load_balancing, _issuers, _roles, _workloads)
+_KINDS: Final = {
+    *("Ingress", "Service", "IngressClassParams", "TargetGroupBinding", "Issuer", "ClusterIssuer", "ServiceAccount"),
+    *("Deployment", "DaemonSet", "StatefulSet"),
+}
 
 
 def _annotations(manifest: JsonObject) -> JsonObject:

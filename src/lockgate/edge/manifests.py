@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from lockgate.resources.faults import Fault
 from lockgate.resources.positions import Positions
@@ -29,7 +30,7 @@ class Manifests:
     def positions(self) -> Positions:
         """The positions of origins, in documents that count and in refused ones."""
         read = (document for _, reading in self.readings.values() for document in reading.documents)
-        return Positions((*read, *self.documents))
+        return Positions(chain(read, self.documents))
 
 
 NOTHING = Manifests((), (), (), frozenset(), {})

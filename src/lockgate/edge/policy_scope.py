@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockgate.edge.objects import Objects
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
 from lockgate.resources import core, istio, workloads
 from lockgate.resources.effects.row import Scope
-from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.model import JsonObject
 
 _ROOT_NAMESPACE = "istio-system"
 
@@ -23,11 +24,9 @@ class GatewayPods:
     root: str
 
     @classmethod
-    def of(cls, resources: Sequence[Resource]) -> GatewayPods:
-        services = [each for each in resources if isinstance(each, core.Service)]
-        gateways = [each for each in resources if isinstance(each, istio.Gateway)]
-        deployments = [each for each in resources if isinstance(each, workloads.Deployment)]
-        operators = [each for each in resources if isinstance(each, istio.IstioOperator)]
+    def of(cls, objects: Objects) -> GatewayPods:
+        services, gateways = objects.all(core.Service), objects.all(istio.Gateway)
+        deployments, operators = objects.all(workloads.Deployment), objects.all(istio.IstioOperator)
         found = []
         for workload in gateway_workloads(services, gateways):
             selected = dict(workload.labels)

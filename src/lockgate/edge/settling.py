@@ -115,11 +115,15 @@ class Settling:
 
 def _compare(now: Manifests, before: Manifests) -> tuple[dict[str, list[Document]], list[Document]]:
     """The missing objects by file; and objects whose file is broken, or that exist but are refused."""
+    kept = set(map(id, now.documents))
+    changed = [document for document in before.documents if id(document) not in kept]
+    if not changed:
+        return {}, []
     here = {_identity(document) for document in now.documents if document.accepted}
     refused = {_identity(document) for document in now.documents if not document.accepted}
     missing: dict[str, list[Document]] = defaultdict(list)
     held: list[Document] = []
-    for document in before.documents:
+    for document in changed:
         if not document.accepted or (identity := _identity(document)) in here:
             continue
         if document.position.file in now.broken or identity in refused:

@@ -8,35 +8,61 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lockgate.edge.exposure import exposed
-from lockgate.edge.objects import Name
+from lockgate.edge.objects import Name, Objects
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.gateway.install import install
-from lockgate.resources import istio
+from lockgate.resources import core, istio, networking, workloads
 from lockgate.resources.effects.row import Row, Scope
 from lockgate.resources.effects.table import notices
 from lockgate.resources.effects.uses import FEW, Use, fault, uses_of
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.reader import Document
 
 
 def without_effect(
-    documents: Iterable[Document], resources: Sequence[Resource], foreign: Collection[ObjectKey] = ()
+    documents: Sequence[Document],
+    resources: Objects | Iterable[Resource],
+    foreign: Collection[ObjectKey] = (),
+    memo: Memo | None = None,
 ) -> tuple[Fault, ...]:
     """`resources` are all objects of the edge, against which policies' selectors are matched. `foreign` are Ingresses
-    of controllers that do not run here."""
-    pods, reached = GatewayPods.of(resources), exposed(resources)
+    of controllers that do not run here. With the same `memo`, unchanged documents are not examined again."""
+    memo = memo or Memo()
+    objects = resources if isinstance(resources, Objects) else Objects(resources)
+    written = memo.each("written without effect", _written, documents)
+    installed = memo.each("installed without effect", _installed, documents)
+    noted = [each for each in zip(documents, written, installed, strict=True) if each[1] or each[2]]
+    if not noted:
+        return ()
+    pods, reached = _surroundings(objects, memo)
     found: dict[tuple[Row, str], list[tuple[Use, Document]]] = {}
-    for document in (each for each in documents if each.accepted):
-        for use in (*_written(document, pods, foreign, reached), *_installed(document, reached)):
+    for document, own, made in noted:
+        for use in (*_counting(own, document, pods, foreign, reached), *_unreached(made, reached)):
             found.setdefault((use.row, use.field), []).append((use, document))
     return tuple(each for alike in found.values() for each in _faults(alike))
 
 
-def _written(
-    document: Document, pods: GatewayPods, foreign: Collection[ObjectKey], reached: Collection[Name]
+def _surroundings(objects: Objects, memo: Memo) -> tuple[GatewayPods, frozenset[Name]]:
+    kinds = (core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator, networking.Ingress)
+    return memo.depending(
+        "surroundings", [objects.view(kind) for kind in kinds], lambda: (GatewayPods.of(objects), exposed(objects))
+    )
+
+
+def _written(document: Document) -> tuple[Use, ...]:
+    return tuple(uses_of(document.manifest, document.notices)) if document.notices and document.accepted else ()
+
+
+def _counting(
+    uses: Iterable[Use],
+    document: Document,
+    pods: GatewayPods,
+    foreign: Collection[ObjectKey],
+    reached: Collection[Name],
 ) -> Iterator[Use]:
-    for use in uses_of(document.manifest, document.notices):
+    for use in uses:
         match use.row.scope:
             case None:
                 yield use
@@ -48,14 +74,22 @@ def _written(
                 yield use
 
 
-def _installed(document: Document, reached: Collection[Name]) -> Iterator[Use]:
-    """Settings of the Services of an IstioOperator: a gateway's Service is of type LoadBalancer by default."""
-    if isinstance(document.resource, istio.IstioOperator):
-        for made in install(document.resource).gateways:
-            metadata = made.service["metadata"]
-            for use in uses_of(made.service, notices("", "Service", made.service)):
-                if use.row.scope is not Scope.PENDING or (metadata["namespace"], metadata["name"]) not in reached:
-                    yield use
+def _installed(document: Document) -> tuple[tuple[Name, Use], ...]:
+    """Settings of the Services of an IstioOperator, each with the Service's name: a gateway's Service is of type
+    LoadBalancer by default."""
+    if not isinstance(document.resource, istio.IstioOperator) or not document.accepted:
+        return ()
+    return tuple(
+        ((made.service["metadata"]["namespace"], made.service["metadata"]["name"]), use)
+        for made in install(document.resource).gateways
+        for use in uses_of(made.service, notices("", "Service", made.service))
+    )
+
+
+def _unreached(made: Iterable[tuple[Name, Use]], reached: Collection[Name]) -> Iterator[Use]:
+    for name, use in made:
+        if use.row.scope is not Scope.PENDING or name not in reached:
+            yield use
 
 
 def _faults(alike: Sequence[tuple[Use, Document]]) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ Source: istio/istio `pilot/pkg/model/push_context.go`, `virtualservice.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lockgate.gateway.delegates import merged, qualified
@@ -21,7 +21,7 @@ from lockgate.resources.memo import Memo
 class Bindings:
     """VirtualServices by the Gateway (``namespace/name``) that they name, in the order of their routes."""
 
-    def __init__(self, services: Iterable[istio.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
+    def __init__(self, services: Sequence[istio.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
         self._bound: dict[str, list[Rules]] = {}
         delegates: dict[tuple[str, str], Rules] = {}
         roots: list[tuple[int, str, str, str, _Facts]] = []

@@ -34,7 +34,7 @@ from lockgate.resources.model import ObjectKey, Resource
 
 DEFAULTS: Final = Settings(cluster_name="lockgate")
 
-_USED: Final = (
+USED: Final = (
     networking.Ingress,
     core.Service,
     core.Secret,
@@ -166,7 +166,7 @@ def _objects(resources: Iterable[Resource], memo: Memo) -> tuple[Objects, frozen
     namespaces: dict[str, dict[str, str]] = {}
     substituted: set[Name] = set()
     for resource in resources:
-        if not isinstance(resource, _USED):
+        if not isinstance(resource, USED):
             continue
         name = (resource.namespace, resource.name)
         resource = memo.stable(resource.key, resource)  # read again without a change, it is the same object

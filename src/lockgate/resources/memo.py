@@ -9,8 +9,12 @@ arguments. So no argument is freed while its entry exists, and no new object can
 There is no invalidation, because entries cannot become wrong; they only become unused. Two generations remove those:
 `made` looks in the current generation, then in the earlier one, and moves what it finds to the current one. `turn`
 starts a new generation once enough new results have been made, and drops the entries that no build used meanwhile.
-`each` does the same for a list of subjects with one shared context. It keeps a table per list, replaces it on each
-call, and saves one key per subject.
+
+`each` does the same for a list of subjects with one shared context. It keeps the previous list with its results, and
+compares the two lists by identity. This comparison runs in C: among ten thousand subjects, one changed subject is found
+in a fifth of a millisecond, and only that subject costs more. `facts` also stops changes early: if a changed subject
+leads to an equal result, the result stays the same object, and so does the list of results. Whatever depends on that
+list is found again. A function of "the hosts of all VirtualServices" is not called for a changed weight.
 
 Identity has one weakness: a function that builds an equal but new value makes all results that depend on it unusable.
 `stable` repairs this at the few places where it matters: if the new value equals the previous one of that name, it
@@ -22,8 +26,10 @@ takes such inputs as a list of their own, apart from the function that uses them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from lockgate.resources.differences import Difference, difference
 
 Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
@@ -45,7 +51,7 @@ class Memo:
         self._earlier: dict[tuple[object, ...], tuple[object, Any]] = {}
         self._now: dict[tuple[object, ...], tuple[object, Any]] = {}
         self._misses = 0
-        self._tables: dict[tuple[object, ...], tuple[object, dict[int, tuple[object, Any]]]] = {}
+        self._tables: dict[tuple[object, ...], _Table] = {}
         self._old_tables = self._tables
         self._stable: dict[Hashable, Any] = {}
         self._old_stable = self._stable
@@ -86,29 +92,65 @@ class Memo:
         self,
         table_name: str,
         make: Callable[Concatenate[Subject, Arguments], Made],
-        subjects: Iterable[Subject],
+        subjects: Sequence[Subject],
         *context: Arguments.args,
         **named: Arguments.kwargs,
     ) -> list[Made]:
-        """`make(subject, *context)` for each subject, faster than separate calls of `made`.
+        """`make(subject, *context)` for each subject, faster than separate calls of `made`. Do not modify the list.
 
         Each list has its own `table_name`. Results of subjects that are no longer in the list are dropped at once.
         """
+        return self._of_table(table_name, False, make, subjects, context, named)
+
+    def facts(
+        self,
+        table_name: str,
+        make: Callable[Concatenate[Subject, Arguments], Made],
+        subjects: Sequence[Subject],
+        *context: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> list[Made]:
+        """The same for small results, of which equal ones stay the same object; if all do, so does the list."""
+        return self._of_table(table_name, True, make, subjects, context, named)
+
+    def _of_table(
+        self,
+        table_name: str,
+        alike: bool,
+        make: Callable[..., Made],
+        subjects: Sequence[Subject],
+        context: tuple[object, ...],
+        named: dict[str, object],
+    ) -> list[Made]:
+        assert not named
         key = (table_name, make, *[one if type(one) in _BY_VALUE else id(one) for one in context])
         table = self._tables.get(key) or self._old_tables.get(key)
-        earlier = table[1] if table else {}
-        now: dict[int, tuple[object, Any]] = {}
-        results: list[Made] = []
-        for subject in subjects:
-            name = id(subject)
-            kept = earlier.get(name)
-            if kept is None:
-                self._misses += 1
-                kept = (subject, make(subject, *context, **named))
-            now[name] = kept
-            results.append(kept[1])
-        self._tables[key] = (context, now)
+        if table is None:
+            self._misses += len(subjects)
+            self._tables[key] = _Table(context, subjects, [make(subject, *context) for subject in subjects])
+            return self._tables[key].results
+        self._tables[key] = table
+        if (changed := difference(table.subjects, subjects)) is not None:
+            self._misses += len(changed.added)
+            made = self._made_again(table, changed, make, context)
+            if alike and len(changed.added) == len(changed.removed):
+                before = table.results[changed.first : changed.last]
+                made = [old if old is new or old == new else new for old, new in zip(before, made, strict=True)]
+                same = all(old is new for old, new in zip(before, made, strict=True))
+            else:
+                same = False
+            table = _Table(context, subjects, table.results if same else changed.applied(table.results, made))
+            self._tables[key] = table
+        results: list[Made] = table.results
         return results
+
+    def _made_again(
+        self, table: _Table, changed: Difference[Subject], make: Callable[..., Made], context: tuple[object, ...]
+    ) -> list[Made]:
+        """The results between the common start and end of both lists."""
+        results = table.results[changed.first : changed.last]
+        kept = dict(zip(map(id, changed.removed), results, strict=True))
+        return [kept[id(subject)] if id(subject) in kept else make(subject, *context) for subject in changed.added]
 
     def stable(self, name: Hashable, value: Made) -> Made:
         """The previous value of this name if the new one equals it, so that results that depend on it are found
@@ -122,3 +164,14 @@ class Memo:
             self._misses += 1
         self._stable[name] = value
         return value
+
+
+class _Table:
+    """The subjects of one list, with their results."""
+
+    __slots__ = ("context", "results", "subjects")
+
+    def __init__(self, context: tuple[object, ...], subjects: Sequence[object], results: list[Any]) -> None:
+        self.context = context  # so that its ids stay its own
+        self.subjects = subjects
+        self.results = results

@@ -8,7 +8,7 @@ Fields that Go omits when empty have Go's zero value here ("", 0, (), {}); Go's 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
@@ -147,9 +147,11 @@ class Kind:
         return (self.group, self.kind)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectKey:
-    """An object's name in one API: unique among live objects. `namespace` is empty for cluster-scoped kinds."""
+class ObjectKey(NamedTuple):
+    """An object's name in one API: unique among live objects. `namespace` is empty for cluster-scoped kinds.
+
+    It is a tuple because indexes of ten thousand objects hash and compare it all the time.
+    """
 
     group: str
     kind: str

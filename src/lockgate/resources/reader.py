@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import gc
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -71,6 +72,28 @@ class Document:
         """The position of a field's key."""
         return source.locate(self._chunk, (*self._path, *path), key=True)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else is in its text: it is no item of a List."""
+        return not self._path
+
+    def is_at(self, column: int) -> bool:
+        """Whether its text began at this column of its file: not always at 0, in JSON."""
+        return self._chunk.column == column
+
+    def has_any_of(self, lines: Sequence[int]) -> bool:
+        """Whether any of these lines of its file, in order, is in its text."""
+        before = self._chunk.line
+        at = bisect_right(lines, before)
+        return at < len(lines) and lines[at] <= before + 1 + self._chunk.text.count("\n")
+
+    def moved(self, chunk: Chunk, definition: tuple[str, int]) -> Document:
+        """The document of the same text elsewhere in its file."""
+        if (chunk, definition) == (self._chunk, self.definition):
+            return self
+        at = replace(self.position, line=self.position.line + chunk.line - self._chunk.line)
+        return replace(self, position=at, definition=definition, _chunk=chunk)
+
     def instead(self, manifest: JsonObject) -> Document:
         """The document with another manifest; positions still refer to the text."""
         inspected = inspect(manifest, templated=False)
@@ -90,8 +113,12 @@ class Reading:
     """Whether every document of the file is an object that could be read."""
 
 
-def read(text: str | bytes, file: str) -> Reading:
-    """Reads one file of YAML or JSON. It never raises: errors are in `faults`. `file` is only a name."""
+def read(text: str | bytes, file: str, earlier: Reading | None = None) -> Reading:
+    """Reads one file of YAML or JSON. It never raises: errors are in `faults`. `file` is only a name.
+
+    `earlier` is what was read from it before. A document that has the same text is not parsed again, and keeps its
+    manifest and its typed form as the same objects, so that nothing is built again for it.
+    """
     if isinstance(text, bytes):
         try:
             text = text.decode(_encoding(text))
@@ -101,7 +128,7 @@ def read(text: str | bytes, file: str) -> Reading:
         return Reading((), (limit(reading.LIMIT, Position(file, 1)),), whole=False)
     with _no_collections():
         try:
-            return _File(file).read(text.removeprefix("\ufeff"))
+            return _File(file, earlier).read(text.removeprefix("\ufeff"))
         finally:
             source.forget()
 
@@ -135,8 +162,9 @@ def _no_collections() -> Iterator[None]:
 class _File:
     """Builds the `Reading` of one file: its documents, and each fault with its position for ordering."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, earlier: Reading | None) -> None:
         self._file = file
+        self._earlier = _without_faults(earlier) if earlier else {}
         self._documents: list[Document] = []
         self._latest: dict[ObjectKey, Document] = {}
         self._faults: list[tuple[Position, Fault]] = []
@@ -164,6 +192,10 @@ class _File:
         return Reading(tuple(self._documents), _first_of_all(self._faults), self._whole)
 
     def _chunk(self, chunk: Chunk) -> None:
+        known = self._earlier.get(chunk.text)
+        if known is not None and known.is_at(chunk.column) and len(self._documents) < MAX_DOCUMENTS:
+            self._document(known.moved(chunk, self._definition(known.key)))
+            return
         found: list[Fault] = []
         try:
             value = source.load(chunk, found)
@@ -209,20 +241,27 @@ class _File:
             self._whole = False
             self._faults += ((at, found.at(at)) for found in inspected.found for at in (place(found),))
             return
-        earlier = self._latest.get(key)
-        definition = (chunk.file, earlier.definition[1] + 1 if earlier else 0)
+        definition = self._definition(key)
         origin = Origin(key, definition=definition)
         faults = [(place(found), found.at(origin)) for found in inspected.found]
         position = source.locate(chunk, path) if path else chunk.first()
         own = tuple(fault for _, fault in faults)
         noticed = tuple(notices(key.group, key.kind, manifest))
         document = Document(manifest, inspected.resource, position, key, definition, own, noticed, chunk, path)
+        self._faults += faults
+        self._document(document)
+
+    def _definition(self, key: ObjectKey) -> tuple[str, int]:
+        earlier = self._latest.get(key)
+        return (self._file, earlier.definition[1] + 1 if earlier else 0)
+
+    def _document(self, document: Document) -> None:
+        key, earlier = document.key, self._latest.get(document.key)
         self._documents.append(document)
         self._latest[key] = document
-        self._faults += faults
-        if earlier is not None and inspected.resource is not None:
-            before = Origin(key, definition=earlier.definition)
-            self._faults.append((position, objects.DUPLICATE_OBJECT.at(origin, object=key, earlier=before)))
+        if earlier is not None and document.resource is not None:
+            before, origin = Origin(key, definition=earlier.definition), Origin(key, definition=document.definition)
+            self._faults.append((document.position, objects.DUPLICATE_OBJECT.at(origin, object=key, earlier=before)))
 
     def _leave_out(self, fault: Fault) -> None:
         self._whole = False
@@ -235,6 +274,18 @@ class _File:
         """Adds a fault of the text itself, which has a position."""
         assert isinstance(fault.origin, Position)
         self._faults.append((fault.origin, fault))
+
+
+def _without_faults(earlier: Reading) -> dict[str, Document]:
+    """The documents by their text, without those that have any fault, and without items of Lists."""
+    if any(fault.code.id == reading.MORE_FAULTS.id for fault in earlier.faults):
+        return {}
+    lines = sorted(fault.origin.line for fault in earlier.faults if isinstance(fault.origin, Position))
+    return {
+        document.text: document
+        for document in earlier.documents
+        if not document.faults and document.is_alone and not document.has_any_of(lines)
+    }
 
 
 def _first_of_all(faults: list[tuple[Position, Fault]]) -> tuple[Fault, ...]:

@@ -163,7 +163,8 @@ class _Loading:
             return fault
         digest = blake2b(content, digest_size=16).digest()
         before = self.earlier.readings.get(file) if self.earlier else None
-        reading = before[1] if before and before[0] == digest else read(content, file)
+        same = before is not None and before[0] == digest
+        reading = before[1] if before and same else read(content, file, before[1] if before else None)
         self.readings[file] = (digest, reading)
         return reading
 

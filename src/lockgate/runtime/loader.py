@@ -7,7 +7,7 @@ stay. See docs/reference/state.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from lockgate.edge.manifests import Manifests
@@ -15,6 +15,7 @@ from lockgate.edge.supply import Object
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin, Position
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.reader import Document
 from lockgate.resources.status import ApiError, NotFound
@@ -43,6 +44,10 @@ class Wanted:
     manifest: JsonObject
     position: Position | None
 
+    def is_from(self, saved: Set[str]) -> bool:
+        """Whether its file has been saved; what is supplied counts as in any file."""
+        return bool(saved) if self.position is None else self.position.file in saved
+
 
 @dataclass(slots=True)
 class Loaded:
@@ -64,8 +69,9 @@ class Loaded:
 class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._memo = Memo()
         self._loaded: dict[ObjectKey, Wanted] = {}
-        self.documents: dict[ObjectKey, Document] = {}
+        self.documents: Mapping[ObjectKey, Document] = {}
 
     @property
     def applied(self) -> Set[ObjectKey]:
@@ -79,9 +85,17 @@ class Loader:
         file. A long load yields to the edge's other work.
         """
         pace = Pace()
-        wanted = await self._wanted(manifests, supplied, pace)
+        self._memo.turn()
+        documents = manifests.documents
+        keys = self._memo.facts("keys", self._key_of, documents)
+        self.documents = dict(zip(keys, documents, strict=True))
+        wanted = {self._key(piece.manifest): self._memo.made(_supplied, piece) for piece in supplied}
+        accepted = zip(keys, self._memo.each("wanted", _wanted, documents), strict=True)
+        wanted.update((key, each) for key, each in accepted if each is not None)
+        # Of the rest, nothing has changed that this edge knows of.
+        todo = [key for key, each in wanted.items() if self._loaded.get(key) is not each or each.is_from(saved)]
         loaded = Loaded()
-        for key in sorted(wanted, key=_rank):
+        for key in sorted(todo, key=_rank):
             await pace.keep()
             await self._apply(key, wanted[key], saved, loaded)
             if len(loaded.created) % garbage.MANY == garbage.MANY - 1:
@@ -97,8 +111,7 @@ class Loader:
         verdict = loaded.created if before is None else loaded.changed
         if before is not None and before.manifest == wanted.manifest:
             self._loaded[key] = wanted  # its position may have changed
-            is_saved = wanted.position.file in saved if wanted.position else bool(saved)
-            if not is_saved or self._store.storage.get(key):
+            if not wanted.is_from(saved) or self._store.storage.get(key):
                 return
             verdict = loaded.restored
         try:
@@ -114,17 +127,8 @@ class Loader:
             self._loaded[key] = wanted
             verdict.append(key)
 
-    async def _wanted(self, manifests: Manifests, supplied: Sequence[Object], pace: Pace) -> dict[ObjectKey, Wanted]:
-        wanted = {self._key(piece.manifest): Wanted(piece.manifest, None) for piece in supplied}
-        documents: dict[ObjectKey, Document] = {}
-        for document in manifests.documents:
-            await pace.keep()
-            key = self._key(document.manifest)
-            documents[key] = document
-            if document.accepted:
-                wanted[key] = Wanted(document.manifest, document.position)
-        self.documents = documents
-        return wanted
+    def _key_of(self, document: Document) -> ObjectKey:
+        return self._key(document.manifest)
 
     def _key(self, manifest: JsonObject) -> ObjectKey:
         kind = self._store.accept(manifest["apiVersion"], manifest["kind"]).KIND
@@ -137,6 +141,14 @@ class Loader:
             await self._store.delete(self._store.model(versions, key.kind), key.name, key.namespace)
         except NotFound:
             return  # another client deleted it
+
+
+def _supplied(piece: Object) -> Wanted:
+    return Wanted(piece.manifest, None)
+
+
+def _wanted(document: Document) -> Wanted | None:
+    return Wanted(document.manifest, document.position) if document.accepted else None
 
 
 def describe(loaded: Loaded) -> str:

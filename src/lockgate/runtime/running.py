@@ -36,7 +36,7 @@ from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.edge.plan import Settle, controller_flags, load_balancers, plan
+from lockgate.edge.plan import Plan, Settle, controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
 from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
@@ -102,6 +102,7 @@ class RunningEdge:
         self.interruption: Fault | None = None  # while the files are incomplete
         self.refused: Mapping[ObjectKey, Fault] = {}
         self.supply: Supply | None = None
+        self._planned: Plan | None = None
         self.stacks: Stacks | None = None
         self.manifests: Manifests | None = None
         self._positions = Positions(())
@@ -119,7 +120,8 @@ class RunningEdge:
         """
         self.binary = find_envoy()
         _import_shared()
-        planned = plan(manifests, self.options, secret_access_key=self._solver_secret).supply
+        self._planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
+        planned = self._planned.supply
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             self._places = places
             await self._start_places(places, planned)
@@ -139,22 +141,28 @@ class RunningEdge:
         """
         # Pure work that may take seconds runs on a thread, so that the edge stays responsive.
         planned = await asyncio.to_thread(
-            plan, manifests, self.options, settle=settle, secret_access_key=self._solver_secret
+            plan,
+            manifests,
+            self.options,
+            settle=settle,
+            secret_access_key=self._solver_secret,
+            earlier=self._planned,
         )
+        self._planned = planned
         missing = await self.provisioner.provide(planned.supply)
-        flags = self.store.writes.webhooks.settings = await asyncio.to_thread(controller_flags, planned)
+        flags = self.store.writes.webhooks.settings = controller_flags(planned)
         self.store.writes.addresses.preferred_ports = {
             (each.namespace, each.service, each.port): each.number for each in planned.supply.node_ports
         }
         objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
-        self._positions = await asyncio.to_thread(planned.manifests.positions)
+        self._positions = planned.manifests.positions()
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = await asyncio.to_thread(load_balancers, planned, self.stacks, instead=loaded.refused)
         documents, foreign = planned.manifests.documents, self.stacks.foreign
-        ignored = await asyncio.to_thread(without_effect, documents, planned.resources, foreign)
+        ignored = await asyncio.to_thread(without_effect, documents, planned.objects, foreign, planned.memo)
         read, stacks = planned.manifests.faults, of_stacks(self.stacks, loaded)
         self.faults = (*read, *missing, *stacks, *loaded.faults, *ignored)
         self.refused = refused(read, loaded, self.stacks)

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.cache import Cache, Objects
+from lockgate.controllers.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
 from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.edge.objects import Objects
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.clusters import SYSTEM_CA

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockgate.controllers.cache import Objects
+from lockgate.edge.objects import Objects
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import Credential, credential
 from lockgate.gateway.install import InstalledGateway

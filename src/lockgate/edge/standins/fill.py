@@ -9,41 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from itertools import compress, count
+from operator import is_, not_
 from typing import Any
 
 from lockgate.edge.location import Place
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.standins.annotations import replaced_annotations
-from lockgate.edge.standins.fields import fields_of
-from lockgate.edge.standins.references import Names
-from lockgate.edge.standins.refused import Ports, replaced_refusals
+from lockgate.edge.standins.fields import Fields, fields_of
+from lockgate.edge.standins.references import Names, name_of
+from lockgate.edge.standins.refused import Ports, first_port, replaced_refusals
 from lockgate.edge.standins.replaced import Replaced, put, replaced, text_of
 from lockgate.edge.standins.sorts import is_placeholder
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.field_errors import Path
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import JsonObject
 from lockgate.resources.placeholders import suspicious
 from lockgate.resources.reader import Document
 
 
-def fill(manifests: Manifests, place: Place, *, stand_in: bool = True) -> Manifests:
-    """Replaces each placeholder. Without `stand_in` they are only reported."""
-    documents: list[Document] = []
+def fill(manifests: Manifests, place: Place, *, stand_in: bool = True, memo: Memo | None = None) -> Manifests:
+    """Replaces each placeholder. Without `stand_in` they are only reported. With the same `memo`, unchanged documents
+    are not searched again."""
+    memo = memo or Memo()
+    place = memo.stable("place", place)
+    plain = memo.each("plain", _is_plain, manifests.documents, memo)
+    if all(plain):
+        return manifests
+    names = memo.made(Names, memo.facts("names", name_of, manifests.documents))
+    ports = memo.made(Ports, memo.facts("ports", first_port, manifests.documents))
+    documents = list(manifests.documents)
     faults = list(manifests.faults)
-    filling = _Filling(place, Ports(manifests.documents), Names(manifests.documents), stand_in)
-    for document in manifests.documents:
-        manifest, changes = filling.of(document)
-        if not changes:
-            documents.append(document)
+    for at in compress(count(), map(not_, plain)):
+        document = documents[at]
+        filled = memo.made(_filled, document, place, names, ports if not document.accepted else None, stand_in)
+        if filled is None:
             continue
-        new = document.instead(manifest) if stand_in else document
-        warnings = [_warning(document, each, stand_in=stand_in) for each in changes]
-        faults = [each for each in faults if each not in document.faults or each in new.faults]
-        faults += [each for each in new.faults if each not in document.faults]
-        faults += warnings
-        documents.append(replace(new, faults=(*new.faults, *warnings)))
-    if all(new is old for new, old in zip(documents, manifests.documents, strict=True)):
+        faults = [each for each in faults if each not in document.faults or each in filled.faults]
+        faults += [each for each in filled.faults if each not in document.faults]
+        documents[at] = filled
+    if all(map(is_, documents, manifests.documents)):
         return manifests
     faulty = {each.file for each in faults if each.severity is Severity.ERROR}
     broken = frozenset(each for each in manifests.broken if each in faulty or not _whole(manifests, each))
@@ -55,53 +62,62 @@ def _whole(manifests: Manifests, file: str) -> bool:
     return reading is not None and reading[1].whole
 
 
-class _Filling:
-    """Fills one document after another."""
+def _is_plain(document: Document, memo: Memo) -> bool:
+    """Whether there is certainly nothing to replace: nearly every document ends here."""
+    if (document.manifest.get("metadata") or {}).get("annotations") or not document.accepted:
+        return False
+    # Thousands of objects may be in one List, with the same text.
+    return _fields(document).named and not memo.made(suspicious, document.text)
 
-    def __init__(self, place: Place, ports: Ports, names: Names, stand_in: bool) -> None:
-        self._place = place
-        self._ports = ports
-        self._names = names
-        self._stand_in = stand_in
-        self._text, self._suspicious = "", False  # of the last text: thousands of objects may be in one List
 
-    def of(self, document: Document) -> tuple[JsonObject, list[Replaced]]:
-        """The manifest, a copy where something was replaced, and what was."""
-        group, kind = document.manifest["apiVersion"].rpartition("/")[0], document.manifest["kind"]
-        fields = fields_of(group, kind)
-        written = (document.manifest.get("metadata") or {}).get("annotations")
-        if fields.named and not written and document.accepted and not self._suspects(document):
-            return document.manifest, []
-        changes = [
-            change
-            for pattern, sort in fields.paths
-            for path, text in _leaves(document.manifest, pattern)
-            if (change := replaced(path, text, sort, self._place)) is not None
-        ]
-        annotations = dict(written) if isinstance(written, dict) else {}
-        noted = list(replaced_annotations(annotations, self._place))
-        if not changes and not noted and document.accepted:
-            return document.manifest, []
-        manifest = deepcopy(document.manifest)
-        changes = [self._meant(document, each) for each in changes]
-        noted = [self._meant(document, each) for each in noted]
-        for change in changes:
-            put(manifest, change.path, change.made)
-        if noted:
-            annotations.update((each.path[2], each.made) for each in noted if each.meant)
-            manifest["metadata"]["annotations"] = annotations
-        if not document.accepted and self._stand_in:
-            changes += replaced_refusals(group, kind, manifest, self._ports)
-        return manifest, [*changes, *noted]
+def _filled(document: Document, place: Place, names: Names, ports: Ports | None, stand_in: bool) -> Document | None:
+    """The document with its placeholders replaced and the warnings about them; None if it has none. `ports` are for
+    documents that are refused."""
+    manifest, changes = _replaced(document, place, names, ports if stand_in else None)
+    if not changes:
+        return None
+    new = document.instead(manifest) if stand_in else document
+    warnings = [_warning(document, each, stand_in=stand_in) for each in changes]
+    return replace(new, faults=(*new.faults, *warnings))
 
-    def _meant(self, document: Document, change: Replaced) -> Replaced:
-        name = self._names.meant(document.manifest, change.path)
-        return change if name is None else replace(change, made=name, meant=True)
 
-    def _suspects(self, document: Document) -> bool:
-        if document.text is not self._text:
-            self._text, self._suspicious = document.text, suspicious(document.text)
-        return self._suspicious
+def _replaced(document: Document, place: Place, names: Names, ports: Ports | None) -> tuple[JsonObject, list[Replaced]]:
+    """The manifest, a copy where something was replaced, and what was."""
+    changes = [
+        change
+        for pattern, sort in _fields(document).paths
+        for path, text in _leaves(document.manifest, pattern)
+        if (change := replaced(path, text, sort, place)) is not None
+    ]
+    written = (document.manifest.get("metadata") or {}).get("annotations")
+    annotations = dict(written) if isinstance(written, dict) else {}
+    noted = list(replaced_annotations(annotations, place))
+    if not changes and not noted and document.accepted:
+        return document.manifest, []
+    manifest = deepcopy(document.manifest)
+    changes = [_meant(document, each, names) for each in changes]
+    noted = [_meant(document, each, names) for each in noted]
+    for change in changes:
+        put(manifest, change.path, change.made)
+    if noted:
+        annotations.update((each.path[2], each.made) for each in noted if each.meant)
+        manifest["metadata"]["annotations"] = annotations
+    if not document.accepted and ports is not None:
+        changes += replaced_refusals(*_group_kind(document), manifest, ports)
+    return manifest, [*changes, *noted]
+
+
+def _meant(document: Document, change: Replaced, names: Names) -> Replaced:
+    name = names.meant(document.manifest, change.path)
+    return change if name is None else replace(change, made=name, meant=True)
+
+
+def _fields(document: Document) -> Fields:
+    return fields_of(*_group_kind(document))
+
+
+def _group_kind(document: Document) -> tuple[str, str]:
+    return document.manifest["apiVersion"].rpartition("/")[0], document.manifest["kind"]
 
 
 def _warning(document: Document, change: Replaced, *, stand_in: bool) -> Fault:

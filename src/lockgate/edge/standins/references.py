@@ -6,8 +6,7 @@ issuerRef: {name: <issuer>, kind: ClusterIssuer}   ->  letsencrypt, if it is the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from lockgate.edge.objects import Name
 from lockgate.resources.field_errors import Path
@@ -19,8 +18,10 @@ from lockgate.resources.reader import Document
 class Names:
     """The names of the objects in the manifests, with placeholders replaced."""
 
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = documents
+    def __init__(self, found: Iterable[tuple[str, Name] | None]) -> None:
+        self._by_kind: dict[str, set[Name]] = {}
+        for kind, name in filter(None, found):
+            self._by_kind.setdefault(kind, set()).add(name)
 
     def meant(self, manifest: JsonObject, path: Path) -> str | None:
         """The only object that the reference at a path can mean; None if there are several, none, or no reference."""
@@ -35,14 +36,13 @@ class Names:
         namespace, name = among[0]
         return f"{namespace}/{name}" if kind == "Gateway" and namespace != here else name
 
-    @cached_property
-    def _by_kind(self) -> dict[str, set[Name]]:
-        found: dict[str, set[Name]] = {}
-        for manifest in (each.manifest for each in self._documents):
-            metadata = manifest["metadata"]
-            name = (named(metadata.get("namespace")), named(metadata.get("name")))
-            found.setdefault(manifest["kind"], set()).add(name)
-        return found
+
+def name_of(document: Document) -> tuple[str, Name] | None:
+    """The kind and name of an object that references can mean."""
+    manifest = document.manifest
+    if manifest["kind"] not in _REFERRED:
+        return None
+    return manifest["kind"], (named(manifest["metadata"].get("namespace")), named(manifest["metadata"].get("name")))
 
 
 def named(text: Any) -> str:
@@ -63,3 +63,6 @@ def _referred(manifest: JsonObject, path: Path) -> str | None:
         case (*_, ("backend" | "defaultBackend"), "service", "name"):
             return "Service"
     return None
+
+
+_REFERRED: Final = frozenset(("Issuer", "ClusterIssuer", "Gateway", "Service"))

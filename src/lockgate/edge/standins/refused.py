@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any, Final
 
 from lockgate.edge.objects import Name
@@ -24,21 +23,20 @@ _TRIES: Final = 5  # one fault may hide another
 class Ports:
     """The first port of each Service in the manifests."""
 
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = documents
+    def __init__(self, found: Iterable[tuple[Name, int] | None]) -> None:
+        self._first = dict(filter(None, found))
 
     def of(self, namespace: str, service: str) -> int:
         return self._first.get((namespace, service), _PORT)
 
-    @cached_property
-    def _first(self) -> dict[Name, int]:
-        found: dict[Name, int] = {}
-        for manifest in (each.manifest for each in self._documents if each.manifest["kind"] == "Service"):
-            metadata = manifest["metadata"]
-            name = (named(metadata.get("namespace")), named(metadata.get("name")))
-            if isinstance(port := _at(manifest, ("spec", "ports", 0, "port")), int):
-                found[name] = port
-        return found
+
+def first_port(document: Document) -> tuple[Name, int] | None:
+    """A Service's name and first port."""
+    manifest = document.manifest
+    if manifest["kind"] != "Service" or not isinstance(port := _at(manifest, ("spec", "ports", 0, "port")), int):
+        return None
+    metadata = manifest["metadata"]
+    return (named(metadata.get("namespace")), named(metadata.get("name"))), port
 
 
 def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports) -> Iterator[Replaced]:

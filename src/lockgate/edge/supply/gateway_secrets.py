@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.supply.hosts import covering, is_public
 from lockgate.edge.supply.pieces import KeyPair
+from lockgate.edge.supply.routed import Routed
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.credentials import FILE_PAIR, files, secret_names
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES
@@ -16,7 +17,9 @@ from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, istio, networking
 
 
-def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> tuple[KeyPair, ...]:
+def key_pairs(
+    objects: Objects, routed: Sequence[Routed], hosts: Sequence[str], zones: Sequence[str]
+) -> tuple[KeyPair, ...]:
     """The Secrets that Gateways' servers reference and nothing creates. A Secret that exists in another namespace than
     the gateway's is the user's mistake, and is reported."""
     made = set(made_secrets(objects))
@@ -28,7 +31,7 @@ def key_pairs(objects: Objects, hosts: Sequence[str], zones: Sequence[str]) -> t
         for server in gateway.spec.servers:
             for name in credentials_of(server):
                 for namespace in spaces if name not in names else ():
-                    served = _names(server, gateway, objects, hosts, zones)
+                    served = _names(server, gateway, routed, hosts, zones)
                     before = found.get((namespace, name))
                     together = tuple(dict.fromkeys((*(before.names if before else ()), *served)))
                     why = (
@@ -75,17 +78,17 @@ def _reflected(name: str, annotations: Mapping[str, str]) -> Iterator[Name]:
 
 
 def _names(
-    server: istio.Server, gateway: istio.Gateway, objects: Objects, hosts: Sequence[str], zones: Sequence[str]
+    server: istio.Server, gateway: istio.Gateway, routed: Iterable[Routed], hosts: Sequence[str], zones: Sequence[str]
 ) -> tuple[str, ...]:
     """The names in the certificate: the server's hosts, or those of the routes that use it."""
     own = [host for host in (each.rpartition("/")[2] for each in server.hosts) if is_public(host)]
     if own:
         return tuple(dict.fromkeys(own))
-    routed = [
+    bound = [
         host
-        for each in objects.all(istio.VirtualService)
-        if any(name.rpartition("/")[2] == gateway.name for name in each.spec.gateways)
-        for host in each.spec.hosts
+        for each in routed
+        if any(name.rpartition("/")[2] == gateway.name for name in each.gateways)
+        for host in each.hosts
         if is_public(host)
     ]
-    return covering(routed or hosts, zones) or (f"{gateway.name}.{gateway.namespace}.svc",)
+    return covering(bound or hosts, zones) or (f"{gateway.name}.{gateway.namespace}.svc",)

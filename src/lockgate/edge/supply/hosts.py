@@ -13,10 +13,12 @@ from lockgate.resources.model import Resource
 _SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "ne", "net", "or", "org"})
 
 
-def hosts(objects: Objects) -> tuple[str, ...]:
-    """The hosts of Ingresses, Gateways, VirtualServices and Services, without duplicates."""
-    kinds = (istio.VirtualService, networking.Ingress, istio.Gateway, core.Service)
-    return tuple(dict.fromkeys(host for kind in kinds for each in objects.all(kind) for host in hosts_of(each)))
+def hosts(objects: Objects, routed: Iterable[str]) -> tuple[str, ...]:
+    """The hosts of VirtualServices, which are `routed`, Ingresses, Gateways and Services, without duplicates."""
+    found = dict.fromkeys(routed)
+    for kind in (networking.Ingress, istio.Gateway, core.Service):
+        found.update(dict.fromkeys(host for each in objects.all(kind) for host in hosts_of(each)))
+    return tuple(found)
 
 
 def hosts_of(resource: Resource) -> Iterator[str]:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import KeyPair, Object
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, istio, workloads
+from lockgate.resources.memo import Memo
+from lockgate.resources.model import Resource
 
 DEFAULT: Final = "cert-manager"
 STANDING: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 
 def namespaces(
-    objects: Objects, supplied: Sequence[Object], key_pairs: Sequence[KeyPair], issuers: str
+    objects: Objects, spaces: Iterable[str], supplied: Sequence[Object], key_pairs: Sequence[KeyPair], issuers: str
 ) -> Iterator[Object]:
-    """Namespaces without duplicates; one line reports those with objects. `issuers` is the namespace for
-    ClusterIssuers' Secrets."""
+    """Namespaces without duplicates; one line reports those with objects. `spaces` are those of the user's objects,
+    `issuers` is the one for ClusterIssuers' Secrets."""
     there = {namespace.name for namespace in objects.all(core.Namespace)} | STANDING
-    holding = [each.namespace for each in objects if each.KIND.namespaced and each.namespace]
+    holding = list(spaces)
     holding += [namespace for each in supplied if (namespace := each.manifest["metadata"].get("namespace"))]
     holding += [each.namespace for each in key_pairs]
     installed = list(installed_namespaces(objects))
@@ -37,6 +39,24 @@ def namespaces(
             f"namespace {issuers}: created, because cert-manager keeps the Secrets of ClusterIssuer {issuer.name} there"
         )
         yield _namespace(issuers, why)
+
+
+def spaces(objects: Objects, memo: Memo) -> tuple[str, ...]:
+    """The namespaces in which objects are, in the order of kinds."""
+    found: dict[str, None] = {}
+    for kind, view in objects.views().items():
+        if kind.KIND.namespaced:
+            table = f"namespaces of {kind.KIND.group_kind}"
+            found.update(memo.made(_once, memo.facts(table, _namespace_of, view.listed)))
+    return tuple(found)
+
+
+def _namespace_of(resource: Resource) -> str:
+    return resource.metadata.namespace
+
+
+def _once(names: Iterable[str]) -> dict[str, None]:
+    return {name: None for name in dict.fromkeys(names) if name}
 
 
 def installed_namespaces(objects: Objects) -> Iterator[Object]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply.pieces import LABEL, Object
-from lockgate.resources import core, istio
+from lockgate.edge.supply.routed import Routed
+from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 
 
-def services(objects: Objects) -> Iterator[Object]:
-    there = {(service.namespace, service.name) for service in objects.all(core.Service)}
+def services(objects: Objects, routed: Iterable[Routed]) -> Iterator[Object]:
+    there = objects.among(core.Service)
     wanted: dict[tuple[str, str], dict[int, str]] = {}
-    for virtual_service in objects.all(istio.VirtualService):
-        for host, port in _destinations(virtual_service):
+    for virtual_service in routed:
+        for host, port in virtual_service.destinations:
             if (key := service_of(host, virtual_service.namespace or "default")) and key not in there:
                 wanted.setdefault(key, {}).setdefault(port or 80, virtual_service.name)
     for (namespace, name), ports in wanted.items():
@@ -45,23 +46,6 @@ def service(
         "metadata": {"name": name, "namespace": namespace, "labels": {LABEL: "true"}},
         "spec": spec,
     }
-
-
-def _destinations(virtual_service: istio.VirtualService) -> Iterator[tuple[str, int | None]]:
-    for http in virtual_service.spec.http:
-        for route in http.route:
-            port = route.destination.port
-            yield route.destination.host, port.number if port else None
-        if http.mirror:
-            yield http.mirror.host, http.mirror.port.number if http.mirror.port else None
-        for mirror in http.mirrors:
-            port = mirror.destination.port
-            yield mirror.destination.host, port.number if port else None
-    for routes in (virtual_service.spec.tls, virtual_service.spec.tcp):
-        for each in routes:
-            for weighted in each.route:
-                port = weighted.destination.port
-                yield weighted.destination.host, port.number if port else None
 
 
 def service_of(host: str, namespace: str) -> tuple[str, str] | None:

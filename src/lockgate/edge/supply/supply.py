@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from lockgate.edge.exposure import exposed
 from lockgate.edge.location import Place
@@ -14,10 +15,11 @@ from lockgate.edge.supply.gateway import gateway_services
 from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
-from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces
+from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces, spaces
 from lockgate.edge.supply.network import ipv6_blocks, security_groups, subnets
 from lockgate.edge.supply.node_ports import node_ports
 from lockgate.edge.supply.pieces import Supply
+from lockgate.edge.supply.routed import Routed, routed
 from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
 from lockgate.edge.supply.target_groups import target_groups, trust_stores
@@ -28,17 +30,44 @@ from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import References, of_binding, of_ingress, of_params, of_service
 from lockgate.ingress.world import Settings
 from lockgate.resources import cert_manager as cm
-from lockgate.resources import core, eks, elbv2, networking
+from lockgate.resources import core, eks, elbv2, istio, networking
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
 
 
 def supply(
-    resources: Sequence[Resource], options: Options, place: Place, settings: Settings, *, secret_access_key: str
+    resources: Objects | Iterable[Resource],
+    options: Options,
+    place: Place,
+    settings: Settings,
+    *,
+    secret_access_key: str,
+    memo: Memo | None = None,
 ) -> Supply:
     """`resources` are the user's objects and those from IstioOperators; `settings` are the load balancer controller's;
-    `secret_access_key` is used in missing Secrets."""
-    objects = Objects(resources)
-    served = hosts(objects)
+    `secret_access_key` is used in missing Secrets. With the same `memo`, the supply is decided again only if something
+    changed that it hangs on: of VirtualServices what `Routed` has, of EndpointSlices the namespace."""
+    memo = memo or Memo()
+    every = resources if isinstance(resources, Objects) else Objects(resources)
+    asked = memo.facts("routed", routed, every.all(istio.VirtualService))
+    inside = spaces(every, memo)
+    objects = every.without(istio.VirtualService, core.EndpointSlice)
+    inputs = [options, place, settings, secret_access_key, asked, inside, *objects.views().values()]
+    return memo.depending(
+        "supply", inputs, lambda: _decided(objects, asked, inside, options, place, settings, secret_access_key)
+    )
+
+
+def _decided(
+    objects: Objects,
+    routed: Sequence[Routed],
+    inside: Sequence[str],
+    options: Options,
+    place: Place,
+    settings: Settings,
+    secret_access_key: str,
+) -> Supply:
+    served = hosts(objects, chain.from_iterable(each.published for each in routed))
     if not options.supply:
         return _named_only(objects, options, place, served, secret_access_key)
     named = served or tuple(dict.fromkeys(name for each in objects.all(cm.Certificate) for name in each.spec.dns_names))
@@ -50,14 +79,14 @@ def supply(
     made = (
         *ingress_classes(objects),
         *gateways,
-        *services(objects),
+        *services(objects, routed),
         *secrets,
         *other_secrets(objects, cluster_namespace, secret_access_key),
         *service_accounts(objects, cluster_namespace),
     )
-    with_gateways = Objects([*resources, *(core.Service.model_validate(each.manifest) for each in gateways)])
+    with_gateways = objects.adding(core.Service.model_validate(each.manifest) for each in gateways)
     zone_names = [zone.name for zone in made_zones]
-    pairs = (*key_pairs(with_gateways, named, zone_names), *authorities(objects, cluster_namespace))
+    pairs = (*key_pairs(with_gateways, routed, named, zone_names), *authorities(objects, cluster_namespace))
     return Supply(
         place,
         opened=options.opened,
@@ -72,7 +101,7 @@ def supply(
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
         web_acls=tuple(web_acls(references)),
         credentials=credentials,
-        objects=(*namespaces(objects, made, pairs, cluster_namespace), *made),
+        objects=(*namespaces(objects, inside, made, pairs, cluster_namespace), *made),
         key_pairs=pairs,
         node_ports=tuple(node_ports(with_gateways)),
         addressed=tuple(_addressed(with_gateways)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lockgate.edge.exposure import exposed
+from lockgate.edge.objects import Objects
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources import core, istio, networking, validation, workloads
@@ -36,12 +37,8 @@ def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
             there = [*_all(storage, core.Service, istio.Gateway, networking.Ingress), service]
             return (service.namespace, service.name) not in exposed(there)
         case _:
-            return (
-                GatewayPods.of(
-                    _all(storage, core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator)
-                ).scope(body)
-                is scope
-            )
+            used = (core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator)
+            return GatewayPods.of(Objects(_all(storage, *used))).scope(body) is scope
 
 
 def _all(storage: Storage, *kinds: type[Resource]) -> list[Resource]:
