@@ -34,7 +34,7 @@ def broken(chunk: Chunk, error: yaml.MarkedYAMLError) -> Fault:
 
 def _after_dollar(text: str, mark: yaml.Mark) -> bool:
     """Whether the mark is at the brace of ``${``."""
-    line = text.split("\n", mark.line + 1)[mark.line]
+    line = "".join(text.split("\n", mark.line + 1)[mark.line : mark.line + 1])  # a flow that is not closed ends below
     return line[max(mark.column - 1, 0) : mark.column + 1] == "${"
 
 
