@@ -11,7 +11,7 @@ import yaml
 from lockgate.gateway import compare, model
 from lockgate.gateway.build import Built, Sources, build
 from lockgate.gateway.mesh import Mesh, mesh
-from lockgate.gateway.routing import Answered, Carried, Closed, Forwarded, NotAccepted, Outcome, Request
+from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, NotAccepted, Outcome, Request
 from lockgate.gateway.workload import workload
 from lockgate.resources import core, istio
 from lockgate.resources.model import Resource
@@ -35,6 +35,36 @@ spec:
   - {name: status-port, port: 15021, targetPort: 15021}
   - {name: http2, port: 80, targetPort: 8080}
   - {name: https, port: 443, targetPort: 8443}
+"""
+# What the policies of a row are about: web at 80 and 443, and bytes at 9000 and 9443.
+POLICED = """
+apiVersion: v1
+kind: Service
+metadata: {name: bytes, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  ports: [{name: tcp, port: 9000}, {name: tls, port: 9443}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: pair}}
+  - {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ["*"]}
+  - {port: {number: 9443, name: tls, protocol: TLS}, hosts: ["*"], tls: {mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: istio-system}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  http: [{directResponse: {status: 200}}]
+  tcp: [{match: [{port: 9000}], route: [{destination: {host: a.default.svc.cluster.local}}]}]
+  tls: [{match: [{port: 9443, sniHosts: ["*"]}], route: [{destination: {host: a.default.svc.cluster.local}}]}]
 """
 
 
@@ -71,7 +101,13 @@ def _case(one: dict[str, Any]) -> Case:
         manifests += [yaml.safe_load(GATEWAY_POD), yaml.safe_load(GATEWAY_SERVICE)]
     for name, ports in one.get("services", {}).items():
         manifests += backend(name, ports)
-    for name in one.get("secrets", ()):
+    if "policies" in one:
+        manifests += [*yaml.safe_load_all(POLICED), *backend("default/a", {"tcp": 80})]
+        manifests.append(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pair", "namespace": "istio-system"}}
+        )
+        manifests += [_policy(policy) for policy in one["policies"]]
+    for name in one.get("secrets", ["istio-system/pair"] if "policies" in one else ()):
         namespace, _, secret = name.partition("/")
         manifests.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": namespace}})
     return Case(
@@ -81,6 +117,19 @@ def _case(one: dict[str, Any]) -> Case:
 
 def _networking(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _policy(given: dict[str, Any]) -> dict[str, Any]:
+    """A policy with its spec's fields beside its name: of the gateway's namespace unless it names another."""
+    spec = dict(given)
+    labels = spec.pop("labels", None)
+    kind = spec.pop("kind", "AuthorizationPolicy")
+    metadata = {"namespace": "istio-system"} | {
+        name: spec.pop(name) for name in ("name", "namespace", "annotations", "creationTimestamp") if name in spec
+    }
+    if labels is not None:
+        spec["selector"] = {"matchLabels": labels}
+    return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def backend(name: str, ports: dict[str, int]) -> list[dict[str, Any]]:
@@ -119,6 +168,7 @@ def sources(objects: list[Resource]) -> Sources:
         workload_entries=of(objects, istio.WorkloadEntry),
         proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
+        authorization_policies=of(objects, istio.AuthorizationPolicy),
     )
 
 
@@ -228,6 +278,14 @@ def request(words: dict[str, Any]) -> Request:
     )
 
 
+def ruled(decision: Decision) -> str:
+    """The rule that decided last, or the conditions that failed."""
+    last = decision.rulings[-1]
+    if last.rule:
+        return last.rule.name
+    return "; ".join(each.reason for each in last.unmatched)
+
+
 def outcome(found: Outcome) -> str:
     match found:
         case NotAccepted():
@@ -242,4 +300,4 @@ def outcome(found: Outcome) -> str:
             return " + ".join(f"{one.cluster} {one.authority}{one.target}" for one in upstreams)
 
 
-__all__ = ["Case", "compare", "hosts", "listeners", "load", "outcome", "request", "told"]
+__all__ = ["Case", "compare", "hosts", "listeners", "load", "outcome", "request", "ruled", "told"]

@@ -106,7 +106,11 @@ class Lab:
         host, port = self.binds[request.port]
         try:
             reader, writer = await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=(request.sni or "") if context else None
+                host,
+                port,
+                ssl=context,
+                server_hostname=(request.sni or "") if context else None,
+                local_addr=(request.peer, 0),
             )
         except (ConnectionError, ssl.SSLError):
             return None

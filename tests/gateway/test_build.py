@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_cases import CASES, Case, hosts, listeners, load, outcome, request
+from gateway_cases import CASES, Case, hosts, listeners, load, outcome, request, ruled
 
 from lockgate.gateway.model import Endpoint
 from lockgate.gateway.routing import Forwarded, decide
@@ -38,6 +38,8 @@ def test_row(case: Case) -> None:
             assert isinstance(decision.outcome, Forwarded)
             seen = dict(decision.outcome.upstreams[0].headers)
             assert {name: seen.get(name) for name in row["sees"]} == row["sees"], row
+        if "by" in row:
+            assert ruled(decision) == row["by"], row
         if "because" in row:
             assert [one.reason for one in decision.passed] == row["because"], row
     for name, wanted in expected.pop("placed", {}).items():

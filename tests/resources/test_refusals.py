@@ -1,4 +1,4 @@
-"""Objects in, refusals and warnings out: `tests/cases/resources/refusals.yaml`."""
+"""Objects in, refusals and warnings out: `tests/cases/resources/refusals*.yaml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lockgate.resources.model import JsonObject, Resource, kinds
 from tests.resources.cases import rows
 
 
-@pytest.mark.parametrize("row", rows("refusals.yaml"))
+@pytest.mark.parametrize("row", [*rows("refusals.yaml"), *rows("refusals_security.yaml")])
 def test_refusals(row: dict[str, Any]) -> None:
     manifest = yaml.safe_load(row["manifest"])
     model = _model(manifest)

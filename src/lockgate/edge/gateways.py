@@ -50,6 +50,7 @@ def built_gateways(
         workload_entries=list(objects.all(istio.WorkloadEntry)),
         proxy_configs=list(objects.all(istio.ProxyConfig)),
         secrets=secrets,
+        authorization_policies=list(objects.all(istio.AuthorizationPolicy)),
     )
     found: dict[str, Gateway] = {}
     workloads: dict[str, Workload] = {}

@@ -20,6 +20,8 @@ from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
 from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, proxy_settings
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
+from lockgate.gateway.policies.build import Policies, filters
+from lockgate.gateway.policies.model import Filters
 from lockgate.gateway.proxy_config import variables
 from lockgate.gateway.registry import Host, Hosts, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
@@ -54,6 +56,7 @@ class Sources:
     workload_entries: Sequence[istio.WorkloadEntry] = field(default_factory=list)
     proxy_configs: Sequence[istio.ProxyConfig] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
+    authorization_policies: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class _Building:
             endpoints=served.endpoints,
             credentials=secrets,
             http=http,
+            filters=self._filters(),
         )
 
     def _place(self) -> Place:
@@ -252,6 +256,10 @@ class _Building:
             else:
                 paths = " and ".join(files(name))
                 self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
+
+    def _filters(self) -> Filters:
+        policies = self._memo.made(Policies, self._sources.authorization_policies)
+        return self._memo.stable("filters", self._memo.made(filters, policies, self._workload, self._mesh))
 
     def _http_settings(self) -> HttpSettings:
         annotation = self._workload.annotations.get(PROXY_CONFIG, "")

@@ -52,8 +52,8 @@ def holds(match: TextMatch, text: str) -> bool:
             return text.lower() == value.lower() if ignore_case else text == value
         case Prefix(value, ignore_case):
             return text.lower().startswith(value.lower()) if ignore_case else text.startswith(value)
-        case Suffix(value):
-            return text.endswith(value)
+        case Suffix(value, ignore_case):
+            return text.lower().endswith(value.lower()) if ignore_case else text.endswith(value)
         case Regex(pattern):
             return full_match(pattern, text)
         case _:

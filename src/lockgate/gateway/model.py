@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
 from lockgate.resources.faults import Origin
+
+if TYPE_CHECKING:
+    from lockgate.gateway.policies.model import Filters
 
 # --- conditions on a request -------------------------------------------------------------------------------------
 
@@ -37,6 +40,7 @@ class Prefix:
 @dataclass(frozen=True, slots=True)
 class Suffix:
     value: str
+    ignore_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,6 +525,7 @@ class Cluster:
 class Gateway:
     """What one gateway workload serves.
 
+    `filters` decide about requests before routes do, alike on every listener; None without policies.
     `routes` holds the route configuration of each `Http`, `clusters` the referenced clusters that exist: a route to any
     other cluster answers 503 NC, as in Istio. `credentials` are the SDS names that chains and clusters reference,
     each with the Secrets of `namespace` in which it is looked up; `status_port` serves the readiness probe.
@@ -533,5 +538,6 @@ class Gateway:
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    filters: Filters | None = None
     http: HttpSettings = ISTIO_DEFAULTS
     status_port: int = 15021

@@ -1,7 +1,7 @@
 """Predicts what a gateway does with a request, without a process.
 
 It evaluates the same `Gateway` value that Envoy is programmed from, in Envoy's order: listener, filter chain by SNI,
-virtual host, routes. Tests compare its predictions with a real Envoy.
+filters, virtual host, routes. Tests compare its predictions with a real Envoy.
 
 Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/conn_manager_utility.cc`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import TypeAlias, assert_never
 
 from lockgate.gateway import compare
@@ -34,6 +35,7 @@ from lockgate.gateway.model import (
     WeightedCluster,
 )
 from lockgate.gateway.paths import Moved, canonical
+from lockgate.gateway.policies.evaluate import Ruling, Seen, rule_on
 from lockgate.gateway.regex import rewritten
 
 
@@ -134,6 +136,7 @@ class Decision:
     virtual_host: VirtualHost | None = None
     route: Route | None = None
     passed: tuple[Passed, ...] = field(default=())
+    rulings: tuple[Ruling, ...] = field(default=())
 
 
 def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None) -> Decision:
@@ -159,7 +162,7 @@ def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] |
         return Decision(Closed("", f"the certificate {missing} does not exist yet"), listener, chain)
     match chain.filter:
         case Tcp(clusters):
-            return Decision(_carried(gateway, clusters), listener, chain)
+            return _tcp(gateway, request, listener, chain, clusters)
         case Http(name):
             return _http(gateway, request, listener, chain, gateway.routes[name])
         case _:
@@ -202,6 +205,32 @@ def host_of(authority: str) -> str:
     return host if colon and port.isdigit() and not authority.endswith("]") else authority
 
 
+def client_address(gateway: Gateway, request: Request) -> str:
+    """The address of the client. With trusted proxies it is the address that the outermost of them added to
+    X-Forwarded-For. Source: Envoy's `source/common/http/utility.cc`, getLastAddressFromXFF."""
+    entries = (request.header("x-forwarded-for") or "").split(",")
+    trusted = gateway.http.trusted_proxies
+    if not trusted or len(entries) < trusted:
+        return request.peer
+    try:
+        return str(ip_address(entries[-trusted].strip(" \t")))
+    except ValueError:
+        return request.peer
+
+
+def _tcp(
+    gateway: Gateway, request: Request, listener: Listener, chain: FilterChain, clusters: tuple[WeightedCluster, ...]
+) -> Decision:
+    seen = Seen(request.peer, request.peer, request.port, server_name=request.sni or "")
+    rulings: list[Ruling] = []
+    for each in gateway.filters.network if gateway.filters else ():
+        rulings.append(rule_on(each, seen))
+        if not rulings[-1].allowed:
+            closed = Closed("", "an AuthorizationPolicy refuses the connection")
+            return Decision(closed, listener, chain, rulings=tuple(rulings))
+    return Decision(_carried(gateway, clusters), listener, chain, rulings=tuple(rulings))
+
+
 def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome:
     if all(part.cluster not in gateway.clusters for part in clusters):
         return Closed("NC", "the cluster of the route does not exist")
@@ -224,7 +253,7 @@ def _received(gateway: Gateway, request: Request, target: str) -> _Received:
     connection = "https" if request.tls else "http"
     named = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
     scheme = named if named in ("http", "https") else connection
-    return _Received(request, target, scheme, named or connection)
+    return _Received(request, target, scheme, connection if named is None else named)
 
 
 def _http(
@@ -242,12 +271,42 @@ def _http(
     if gateway.http.underscores == "DROP_HEADER" and _underscored(request):
         request = replace(request, headers=tuple(pair for pair in request.headers if "_" not in pair[0]))
     received = _received(gateway, request, target)
+    rulings = _filtered(gateway, received)
+    if rulings and not rulings[-1].allowed:
+        refused = Answered(403, body=b"RBAC: access denied")
+        return Decision(refused, listener, chain, configuration, rulings=rulings)
+    decision = _routed(gateway, received, configuration)
+    return replace(decision, listener=listener, chain=chain, configuration=configuration, rulings=rulings)
+
+
+def _filtered(gateway: Gateway, received: _Received) -> tuple[Ruling, ...]:
+    """What the filters decide, up to the first that refuses the request."""
+    request = received.request
+    pseudo = {":method": request.method, ":authority": request.authority, ":scheme": received.scheme}
+    known = {**pseudo, ":path": received.target, "x-forwarded-proto": received.forwarded}
+    seen = Seen(
+        peer=request.peer,
+        client=client_address(gateway, request),
+        port=request.port,
+        server_name=request.sni or "",
+        path=received.target,
+        header=lambda name: known[name] if name in known else request.header(name),
+    )
+    rulings: list[Ruling] = []
+    for each in gateway.filters.http if gateway.filters else ():
+        rulings.append(rule_on(each, seen))
+        if not rulings[-1].allowed:
+            break
+    return tuple(rulings)
+
+
+def _routed(gateway: Gateway, received: _Received, configuration: RouteConfiguration) -> Decision:
+    request, target = received.request, received.target
     host = virtual_host(configuration, request.authority)
-    if host is None:
-        return Decision(Answered(404, "NR"), listener, chain, configuration)
+    if host is None or not received.forwarded:  # Envoy routes nothing whose X-Forwarded-Proto is empty
+        return Decision(Answered(404, "NR"))
     if host.require_tls and received.forwarded != "https":
-        moved = Answered(301, location=f"https://{request.authority}{target}")
-        return Decision(moved, listener, chain, configuration, host)
+        return Decision(Answered(301, location=f"https://{request.authority}{target}"), virtual_host=host)
     passed: list[Passed] = []
     for route in host.routes:
         reason = compare.mismatch(
@@ -255,9 +314,9 @@ def _http(
         )
         if reason is None:
             outcome = _outcome(gateway, received, route)
-            return Decision(outcome, listener, chain, configuration, host, route, tuple(passed))
+            return Decision(outcome, virtual_host=host, route=route, passed=tuple(passed))
         passed.append(Passed(route, reason))
-    return Decision(Answered(404, "NR"), listener, chain, configuration, host, None, tuple(passed))
+    return Decision(Answered(404, "NR"), virtual_host=host, passed=tuple(passed))
 
 
 def _underscored(request: Request) -> bool:

@@ -37,6 +37,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.ServiceEntry,
     istio.WorkloadEntry,
     istio.ProxyConfig,
+    istio.AuthorizationPolicy,
     core.Service,
     core.EndpointSlice,
     core.Secret,

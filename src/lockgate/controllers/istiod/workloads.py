@@ -36,6 +36,7 @@ def sources(objects: Objects) -> Sources:
         workload_entries=objects.all(istio.WorkloadEntry),
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
+        authorization_policies=objects.all(istio.AuthorizationPolicy),
     )
 
 

@@ -1,5 +1,16 @@
 """Istio's kinds, as `istio.Gateway` and `istio.VirtualService`. Importing this package registers them."""
 
+from lockgate.resources.istio.authorization_policy import (
+    AuthorizationPolicy,
+    AuthorizationPolicySpec,
+    AuthorizationRule,
+    Condition,
+    ExtensionProviderName,
+    From,
+    Operation,
+    Source,
+    To,
+)
 from lockgate.resources.istio.destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -42,6 +53,14 @@ from lockgate.resources.istio.operator import (
     IstioOperator,
     IstioOperatorSpec,
 )
+from lockgate.resources.istio.request_authentication import (
+    ClaimToHeader,
+    JWTHeader,
+    JWTRule,
+    RequestAuthentication,
+    RequestAuthenticationSpec,
+)
+from lockgate.resources.istio.selectors import PolicySelector, TargetReference
 from lockgate.resources.istio.service_entry import (
     ServiceEntry,
     ServiceEntryPort,
@@ -51,11 +70,9 @@ from lockgate.resources.istio.service_entry import (
     WorkloadEntry,
 )
 from lockgate.resources.istio.stored import (
-    AuthorizationPolicy,
     EnvoyFilter,
     PeerAuthentication,
     ProxyConfig,
-    RequestAuthentication,
     Sidecar,
     Telemetry,
     WasmPlugin,
@@ -94,7 +111,11 @@ from lockgate.resources.istio.virtual_service import (
 
 __all__ = [
     "AuthorizationPolicy",
+    "AuthorizationPolicySpec",
+    "AuthorizationRule",
+    "ClaimToHeader",
     "ClientTLSSettings",
+    "Condition",
     "ConnectionPoolSettings",
     "ConsistentHash",
     "CorsPolicy",
@@ -103,8 +124,10 @@ __all__ = [
     "DestinationRule",
     "DestinationRuleSpec",
     "EnvoyFilter",
+    "ExtensionProviderName",
     "FaultAbort",
     "FaultDelay",
+    "From",
     "Gateway",
     "GatewayComponent",
     "GatewaySpec",
@@ -127,15 +150,19 @@ __all__ = [
     "IstioComponents",
     "IstioOperator",
     "IstioOperatorSpec",
+    "JWTHeader",
+    "JWTRule",
     "L4MatchAttributes",
     "LoadBalancerSettings",
     "LocalityDistribute",
     "LocalityFailover",
     "LocalityLoadBalancerSetting",
     "MagLev",
+    "Operation",
     "OutlierDetection",
     "PeerAuthentication",
     "Percent",
+    "PolicySelector",
     "Port",
     "PortSelector",
     "PortTrafficPolicy",
@@ -143,6 +170,7 @@ __all__ = [
     "ProxyProtocol",
     "RegexRewrite",
     "RequestAuthentication",
+    "RequestAuthenticationSpec",
     "RetryBudget",
     "RingHash",
     "RouteDestination",
@@ -153,6 +181,7 @@ __all__ = [
     "ServiceEntrySpec",
     "ServiceEntryWorkloadSelector",
     "Sidecar",
+    "Source",
     "StringMatch",
     "Subset",
     "TCPKeepalive",
@@ -161,7 +190,9 @@ __all__ = [
     "TLSCertificate",
     "TLSMatchAttributes",
     "TLSRoute",
+    "TargetReference",
     "Telemetry",
+    "To",
     "TrafficPolicy",
     "TunnelSettings",
     "VirtualService",

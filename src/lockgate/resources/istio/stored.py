@@ -59,22 +59,10 @@ class ProxyConfig(Stored):
 
 
 @register
-class AuthorizationPolicy(Stored):
-    KIND: ClassVar[Kind] = _security(
-        "AuthorizationPolicy", "authorizationpolicies", ("ap",), (Column("Action", ".spec.action"), AGE)
-    )
-
-
-@register
 class PeerAuthentication(Stored):
     KIND: ClassVar[Kind] = _security(
         "PeerAuthentication", "peerauthentications", ("pa",), (Column("Mode", ".spec.mtls.mode"), AGE)
     )
-
-
-@register
-class RequestAuthentication(Stored):
-    KIND: ClassVar[Kind] = _security("RequestAuthentication", "requestauthentications", ("ra",))
 
 
 @register

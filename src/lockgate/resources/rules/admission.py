@@ -12,8 +12,10 @@ from lockgate.resources.field_errors import FieldError
 from lockgate.resources.model import Resource
 from lockgate.resources.rules import (
     cert_manager,
+    istio_authorization_policy,
     istio_destination_rule,
     istio_gateway,
+    istio_request_authentication,
     istio_service_entry,
     istio_virtual_service,
     metadata,
@@ -43,12 +45,16 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.VirtualService: istio_virtual_service.refusals,
     istio.DestinationRule: istio_destination_rule.refusals,
     istio.ServiceEntry: istio_service_entry.refusals,
+    istio.AuthorizationPolicy: istio_authorization_policy.refusals,
+    istio.RequestAuthentication: istio_request_authentication.refusals,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
     istio.Gateway: istio_gateway.warnings,
     istio.VirtualService: istio_virtual_service.warnings,
     istio.DestinationRule: istio_destination_rule.warnings,
     istio.ServiceEntry: istio_service_entry.warnings,
+    istio.AuthorizationPolicy: istio_authorization_policy.warnings,
+    istio.RequestAuthentication: istio_request_authentication.warnings,
 }
 
 

@@ -12,6 +12,7 @@ from lockgate.gateway import model
 from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.policies.model import Filters
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway.clusters import cluster, load_assignment
@@ -45,7 +46,7 @@ def snapshot(
     memo = memo or Memo()
     memo.turn()
     listeners = {
-        item.name: _listener(item, binds[item.port], gateway.http, access_log, memo)
+        item.name: _listener(item, binds[item.port], gateway.http, gateway.filters, access_log, memo)
         for item in gateway.listeners
         if item.port in binds
     }
@@ -70,12 +71,14 @@ def _listener(
     item: model.Listener,
     address: tuple[str, int],
     http: HttpSettings,
+    filters: Filters | None,
     access_log: AccessLog | None,
     memo: Memo,
 ) -> Entry:
-    chains = [memo.made(filter_chain, chain, item.name, http, access_log) for chain in item.filter_chains]
+    context = (item.name, item.port, http, filters, access_log)
+    chains = [memo.made(filter_chain, chain, *context) for chain in item.filter_chains]
     body = listener(item, address, chains, http, access_log)
-    return Entry.of(body, _source(item.origin), ListenerPieces(item, address, http, access_log))
+    return Entry.of(body, _source(item.origin), ListenerPieces(item, address, http, filters, access_log))
 
 
 def _clusters(items: Mapping[str, model.Cluster], system_ca: str, memo: Memo) -> dict[str, Entry]:

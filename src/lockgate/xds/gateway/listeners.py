@@ -39,6 +39,8 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings, Limits
+from lockgate.gateway.policies.model import Filters
+from lockgate.xds.gateway.filters import http_filters, network_filters
 from lockgate.xds.gateway.routes import CORS, FAULT
 from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
 
@@ -92,9 +94,11 @@ def listener(
     return serialised(message) + b"".join(field(3, chain) for chain in chains)
 
 
-def filter_chain(chain: model.FilterChain, stat: str, http: HttpSettings, log: AccessLog | None) -> bytes:
-    """A serialised `FilterChain`; `stat` names its listener."""
-    return serialised(_chain(chain, http, stat, log))
+def filter_chain(
+    chain: model.FilterChain, stat: str, port: int, http: HttpSettings, filters: Filters | None, log: AccessLog | None
+) -> bytes:
+    """A serialised `FilterChain`; `stat` names its listener, and `port` is its port as Istio sees it."""
+    return serialised(_chain(chain, http, stat, port, filters, log))
 
 
 def readiness(address: tuple[str, int]) -> bytes:
@@ -114,7 +118,9 @@ def _address(address: tuple[str, int]) -> Message:
     return Address(socket_address=SocketAddress(address=address[0], port_value=address[1]))
 
 
-def _chain(chain: model.FilterChain, http: HttpSettings, stat: str, log: AccessLog | None) -> Message:
+def _chain(
+    chain: model.FilterChain, http: HttpSettings, stat: str, port: int, filters: Filters | None, log: AccessLog | None
+) -> Message:
     message = components.FilterChain(transport_socket_connect_timeout=duration(15))
     if chain.server_names:
         message.filter_chain_match.server_names.extend(chain.server_names)
@@ -123,9 +129,14 @@ def _chain(chain: model.FilterChain, http: HttpSettings, stat: str, log: AccessL
     match chain.filter:
         case model.Http():
             manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", log)
+            for place, (name, config) in enumerate(http_filters(filters, port)):
+                manager.http_filters.insert(place, hcm_pb2.HttpFilter(name=name, typed_config=pack(config)))
             message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
             proxy = _tcp_proxy(chain.filter, http, log)
+            for name, config in network_filters(filters, port):
+                message.filters.add(name=name, typed_config=pack(config))
+            proxy = _tcp_proxy(chain.filter, log)
             message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.policies.model import Filters
 from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
@@ -47,6 +48,7 @@ class ListenerPieces:
     item: model.Listener
     address: tuple[str, int]
     http: HttpSettings
+    filters: Filters | None
     log: AccessLog | None
 
     def all(self) -> list[Piece]:
@@ -56,7 +58,8 @@ class ListenerPieces:
         chains = [chain for place, chain in enumerate(self.item.filter_chains) if place in kept]
         if not chains:
             return None
-        bodies = [filter_chain(chain, self.item.name, self.http, self.log) for chain in chains]
+        context = (self.item.name, self.item.port, self.http, self.filters, self.log)
+        bodies = [filter_chain(chain, *context) for chain in chains]
         return listener(replace(self.item, filter_chains=tuple(chains)), self.address, bodies, self.http, self.log)
 
 

@@ -104,14 +104,14 @@ def _match(match: model.RouteMatch) -> Message:
         if isinstance(header.value, model.Present):
             matcher.present_match = True
         else:
-            matcher.string_match.CopyFrom(_text(header.value))
+            matcher.string_match.CopyFrom(text_matcher(header.value))
             matcher.treat_missing_header_as_empty = header.invert
     for query in match.query:
         parameter = message.query_parameters.add(name=query.name)
         if isinstance(query.value, model.Present):
             parameter.present_match = True
         else:
-            parameter.string_match.CopyFrom(_text(query.value))
+            parameter.string_match.CopyFrom(text_matcher(query.value))
     return message
 
 
@@ -244,7 +244,7 @@ def _fault(delay: model.Delay | None, abort: model.Abort | None) -> Message:
 
 def _cors(cors: model.Cors) -> Message:
     policy = CorsPolicy(
-        allow_origin_string_match=[_text(origin) for origin in cors.allow_origins],
+        allow_origin_string_match=[text_matcher(origin) for origin in cors.allow_origins],
         allow_methods=cors.allow_methods,
         allow_headers=cors.allow_headers,
         expose_headers=cors.expose_headers,
@@ -256,14 +256,14 @@ def _cors(cors: model.Cors) -> Message:
     return policy
 
 
-def _text(match: model.TextMatch) -> Message:
+def text_matcher(match: model.TextMatch) -> Message:
     match match:
         case model.Exact(value, ignore_case):
             return StringMatcher(exact=value, ignore_case=ignore_case)
         case model.Prefix(value, ignore_case):
             return StringMatcher(prefix=value, ignore_case=ignore_case)
-        case model.Suffix(value):
-            return StringMatcher(suffix=value)
+        case model.Suffix(value, ignore_case):
+            return StringMatcher(suffix=value, ignore_case=ignore_case)
         case model.Regex(pattern):
             return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
         case _:

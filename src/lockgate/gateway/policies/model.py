@@ -1,0 +1,205 @@
+"""The filters that decide about a request before it is routed, as plain values.
+
+They have the shape of Envoy's filters: a rule of role-based access control holds if one of its permissions (what is
+done) and one of its principals (who does it) hold. Both are built from the same small algebra of predicates.
+
+Source: Envoy's v3 API, `config/rbac/v3/rbac.proto`, `extensions/filters/http/jwt_authn/v3/config.proto`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from lockgate.gateway.model import TextMatch, ValueMatch
+from lockgate.resources.faults import Origin
+
+# --- predicates --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Without parts it always holds."""
+
+    of: tuple[Predicate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    of: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    of: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRemoteIp:
+    """The address of the peer of the connection, such as the load balancer."""
+
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteIp:
+    """The address of the client, from X-Forwarded-For if proxies are trusted."""
+
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationIp:
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPort:
+    """The port on which the workload listens, 8443 where a Gateway has 443."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    match: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """`name` is lower-case, or a pseudo header such as ``:method``."""
+
+    name: str
+    match: ValueMatch
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPath:
+    """The path without its query."""
+
+    match: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class UriTemplate:
+    """In Envoy's syntax: ``*`` stands for one segment, ``**`` for any number of characters."""
+
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A name of the client's certificate."""
+
+    match: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """A value that an earlier filter stored: a text or, with `lists`, a text in a list; `only_lists` excludes the text
+    itself."""
+
+    filter: str
+    path: tuple[str, ...]
+    match: TextMatch
+    lists: bool = False
+    only_lists: bool = False
+
+
+Leaf: TypeAlias = (
+    DirectRemoteIp
+    | RemoteIp
+    | DestinationIp
+    | DestinationPort
+    | ServerName
+    | RequestHeader
+    | UrlPath
+    | UriTemplate
+    | Authenticated
+    | Metadata
+)
+Predicate: TypeAlias = All | OneOf | Not | Leaf
+
+ALWAYS = All()
+NEVER = Not(All())
+
+
+# --- role-based access control -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of an AuthorizationPolicy. `name` is istiod's: ``ns[a]-policy[b]-rule[0]``."""
+
+    name: str
+    permissions: tuple[Predicate, ...]
+    principals: tuple[Predicate, ...]
+    policy: str = field(default="", compare=False)  # namespace/name
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rbac:
+    """DENY refuses what a rule matches, ALLOW what no rule matches, AUDIT nothing.
+
+    `shadow` are the rules of dry runs, which only count. Without enforced policies `rules` is None.
+    """
+
+    action: Literal["ALLOW", "DENY", "AUDIT"]
+    rules: tuple[Rule, ...] | None
+    shadow: tuple[Rule, ...] | None = None
+
+
+# --- JSON web tokens ---------------------------------------------------------------------------------------------
+
+JWT_FILTER = "envoy.filters.http.jwt_authn"
+JWT_PAYLOAD = "payload"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHeader:
+    name: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JwtProvider:
+    """A JWT rule. `jwks` None means that the keys at `uri` have not been fetched: signatures count as valid then.
+
+    Without an `issuer` it accepts any. Without locations the token is in Authorization, or in ``access_token``.
+    """
+
+    issuer: str
+    jwks: str | None
+    uri: str = ""
+    audiences: tuple[str, ...] = ()
+    headers: tuple[TokenHeader, ...] = ()
+    params: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+    payload_header: str = ""
+    claim_headers: tuple[tuple[str, str], ...] = ()  # header, claim
+    forward: bool = False
+    space_delimited: tuple[str, ...] = ("permission", "scope")
+    policy: str = field(default="", compare=False)
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """A request without a token passes; one with a token that no provider accepts does not."""
+
+    providers: tuple[JwtProvider, ...]
+
+
+HttpFilter: TypeAlias = Rbac
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of a chain in order: of those that parse HTTP, and of those that carry bytes."""
+
+    http: tuple[HttpFilter, ...] = ()
+    network: tuple[Rbac, ...] = ()
+
+
+NO_FILTERS = Filters()

@@ -1,0 +1,191 @@
+"""What `decide` says of policies and what a real Envoy does with them must agree.
+
+`LOCKGATE_FUZZ` is the number of gateways to try, drawn anew; without it a small, fixed set is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from gateway_cases import GATEWAY_POD, GATEWAY_SERVICE, POLICED, Case, backend
+from gateway_envoy import Answer, Lab, key_pair, lab
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from lockgate.gateway.mesh import mesh
+from lockgate.gateway.model import Gateway
+from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Request, decide
+
+FUZZ = int(os.environ.get("LOCKGATE_FUZZ", "0"))
+PAIR = key_pair("a.example")
+
+
+@pytest.fixture(scope="module")
+def envoy() -> Iterator[Lab]:
+    with lab(ports=(8080, 8443, 9000, 15021), backends=1) as running:
+        yield running
+
+
+def _values(*choices: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(choices), min_size=1, max_size=2, unique=True)
+
+
+PATHS = ("/", "/a", "/a/b", "/a/b.php", "/b", "/A", "/a/x/c", "/a//c")
+BLOCKS = ("127.0.0.1", "127.0.0.2/32", "127.0.0.0/8", "192.0.2.0/24", "2001:db8::/32")
+_operation = {
+    "hosts": _values("a.example", "*.example", "A.EXAMPLE:*", "*", "b.*", "a.example:8080"),
+    "ports": _values("8080", "8443", "9000", "80"),
+    "methods": _values("GET", "P*", "*", "*T"),
+    "paths": _values("/a", "/a*", "*.php", "*", "/a/{*}", "/a/{**}", "/{*}/b", "/a/{*}/c"),
+}
+_source = {
+    "principals": _values("*", "cluster.local/ns/a/sa/b", "*/sa/b"),
+    "namespaces": _values("a", "*"),
+    "serviceAccounts": _values("a/b"),
+    "ipBlocks": _values(*BLOCKS),
+    "remoteIpBlocks": _values(*BLOCKS),
+}
+
+
+def _with_exclusions(fields: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    both = {**fields, **{f"not{name[0].upper()}{name[1:]}": values for name, values in fields.items()}}
+    return st.lists(st.sampled_from(sorted(both)), min_size=1, max_size=2, unique=True).flatmap(
+        lambda names: st.fixed_dictionaries({name: both[name] for name in names})
+    )
+
+
+_keys = {
+    "request.headers[X-A]": ("1", "one", "o*", "*e", "*"),
+    "request.headers[x-forwarded-proto]": ("http", "https"),
+    "request.headers[:path]": ("/a*",),
+    "source.ip": BLOCKS,
+    "remote.ip": BLOCKS,
+    "destination.port": ("8080", "9000"),
+    "connection.sni": ("a.example", "*.example", "*"),
+    "request.experimental.inline.headers[x-a]": ("1", "o*", "*"),
+}
+conditions = st.sampled_from(sorted(_keys)).flatmap(
+    lambda key: st.builds(
+        lambda name, values: {"key": key, name: values}, st.sampled_from(("values", "notValues")), _values(*_keys[key])
+    )
+)
+rules = st.fixed_dictionaries(
+    {},
+    optional={
+        "from": st.lists(_with_exclusions(_source).map(lambda source: {"source": source}), min_size=1, max_size=2),
+        "to": st.lists(_with_exclusions(_operation).map(lambda made: {"operation": made}), min_size=1, max_size=2),
+        "when": st.lists(conditions, min_size=1, max_size=2),
+    },
+)
+policies = st.lists(
+    st.fixed_dictionaries(
+        {"action": st.sampled_from(("ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"))},
+        optional={"rules": st.lists(rules, min_size=1, max_size=3), "annotations": st.just({"istio.io/dry-run": "1"})},
+    ),
+    min_size=1,
+    max_size=3,
+)
+requests = st.builds(
+    lambda port, name, suffix, sni, path, query, method, headers, peer: Request(
+        port=port,
+        authority=name + suffix,
+        target=path + query,
+        tls=port == 8443,
+        sni=sni if port == 8443 else None,
+        method=method,
+        headers=tuple(headers.items()),
+        peer=peer,
+    ),
+    st.sampled_from((8080, 8443, 9000)),
+    st.sampled_from(("a.example", "A.example", "x.example", "b.test")),
+    st.sampled_from(("", ":8080")),
+    st.sampled_from(("a.example", "b.test", None)),
+    st.sampled_from(PATHS),
+    st.sampled_from(("", "?q=/a")),
+    st.sampled_from(("GET", "POST", "PUT")),
+    st.dictionaries(
+        st.sampled_from(("x-a", "x-forwarded-for", "x-forwarded-proto")),
+        st.sampled_from(("1", "one", "2,one", "", "192.0.2.7", "192.0.2.7, 10.0.0.1", "2001:db8::7", "https")),
+        max_size=2,
+    ),
+    st.sampled_from(("127.0.0.1", "127.0.0.2")),
+)
+
+
+@settings(
+    max_examples=FUZZ or 40,
+    derandomize=not FUZZ,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+@given(policies, st.sampled_from((0, 1, 2)), st.lists(requests, min_size=12, max_size=12))
+def test_prediction_is_what_envoy_does(envoy: Lab, drawn: list[dict[str, Any]], hops: int, sent: list[Request]) -> None:
+    gateway = _gateway(envoy, [_policy(index, one) for index, one in enumerate(drawn)], hops)
+    envoy.run(envoy.serve(gateway, {"kubernetes://pair": PAIR}))
+    assert envoy.rejections == []
+    for request in sent:
+        envoy.run(_agrees(envoy, request, decide(gateway, request)))
+
+
+async def _agrees(envoy: Lab, request: Request, decision: Decision) -> None:
+    """A worker may take a configuration a moment after it was acknowledged; a wrong prediction never comes true."""
+    for attempt in range(20):
+        answer = await envoy.send(request)
+        found, wanted = _seen(answer), _predicted(decision)
+        if found == wanted:
+            return
+        await asyncio.sleep(0.01 * attempt)
+    raise AssertionError(f"{request}\npredicted {wanted}\nfound     {found}\nby {decision.rulings}")
+
+
+def _predicted(decision: Decision) -> object:
+    match decision.outcome:
+        case Answered(status, _, _, body):
+            return (status, body)
+        case Closed():
+            return "closed"
+        case Carried():
+            return "carried"
+        case other:
+            raise AssertionError(other)
+
+
+def _seen(answer: Answer | None) -> object:
+    if answer is None:
+        return "closed"
+    return (answer.status, answer.body) if answer.headers.get("server") == "istio-envoy" else "carried"
+
+
+def _policy(index: int, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": f"p{index}", "namespace": "istio-system", "annotations": spec.get("annotations", {})}
+    rest = {name: value for name, value in spec.items() if name != "annotations"}
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": metadata,
+        "spec": rest,
+    }
+
+
+def _gateway(envoy: Lab, objects: list[dict[str, Any]], hops: int) -> Gateway:
+    service, endpoints = backend("default/a", {"tcp": 80})
+    endpoints["endpoints"], endpoints["ports"] = (
+        [{"addresses": ["127.0.0.1"]}],
+        [{"name": "tcp", "port": envoy.backends[0]}],
+    )
+    manifests = [
+        *(yaml.safe_load(text) for text in (GATEWAY_POD, GATEWAY_SERVICE)),
+        *yaml.safe_load_all(POLICED),
+        *objects,
+        service,
+        endpoints,
+    ]
+    config = {"defaultConfig": {"gatewayTopology": {"numTrustedProxies": hops}}}
+    return Case("", manifests, mesh(config), {}).build().gateway
