@@ -21,7 +21,7 @@ from lockgate.resources.codes import CODES
         ("vs.spec.http.match.headers.exact", ["VirtualService.spec.http.match.headers.exact: served"]),
         ("vs.spec.http.fault", ["  delay  3 served, 1 accepted"]),
         ("Service.spec", ["  type                           served, but for LoadBalancer"]),
-        ("AuthorizationPolicy", ["  that selects the ingress gateway: accepted"]),
+        ("PeerAuthentication", ["  that selects the ingress gateway: accepted"]),
         ("EnvoyFilter.spec.configPatches", ["EnvoyFilter.spec.configPatches: accepted"]),
         ("IngressClassParams", ["  every field: served"]),
         (

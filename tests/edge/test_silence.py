@@ -8,9 +8,9 @@ from tests.edge.conftest import Start, Up
 
 POLICY = """\
 apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
+kind: PeerAuthentication
 metadata: {name: closed, namespace: istio-system}
-spec: {action: DENY, rules: [{}]}
+spec: {mtls: {mode: STRICT}}
 ---
 apiVersion: batch/v1
 kind: CronJob
@@ -24,15 +24,13 @@ def lines(edge: Up, code: str) -> list[int]:
     return [each["position"]["line"] for each in edge.status()["faults"] if each["code"] == code]
 
 
-def test_a_policy_that_would_deny_is_never_passed_in_silence(up: Start, manifests: Path) -> None:
+def test_a_policy_that_is_not_enforced_is_never_passed_in_silence(up: Start, manifests: Path) -> None:
     file = manifests / "policy.yaml"
     file.write_text(POLICY)
     edge = up(manifests).ready()
-    assert "quay-service" in edge.curl("https://quay.example/")  # it would be 403 in a cluster
+    assert "quay-service" in edge.curl("https://quay.example/")
 
-    sentence = (
-        "AuthorizationPolicy istio-system/closed is not enforced: requests that it denies in a cluster (403) pass"
-    )
+    sentence = "PeerAuthentication istio-system/closed is not enforced: the gateway asks no client for"
     warned = [line for line in edge.lines if "[LG0016]" in line]
     assert len(warned) == 1
     assert "policy.yaml:1:1: warning:" in warned[0] and sentence in warned[0]
@@ -40,7 +38,7 @@ def test_a_policy_that_would_deny_is_never_passed_in_silence(up: Start, manifest
     assert sentence in edge.lockgate("status", check=False).stderr + edge.lockgate("status", check=False).stdout
 
     states = {(each["kind"], each["name"]): each["state"] for each in edge.status()["objects"]}
-    assert states["AuthorizationPolicy", "closed"] == states["CronJob", "nightly"] == "stored"
+    assert states["PeerAuthentication", "closed"] == states["CronJob", "nightly"] == "stored"
 
     # It moves with its line, and goes with its object.
     file.write_text(f"# why\n\n{POLICY}")

@@ -18,7 +18,13 @@ CASES = Path(__file__).parents[1] / "cases" / "trace"
 @pytest.mark.parametrize("row", yaml.safe_load((CASES / "endings.yaml").read_text()), ids=lambda row: row["name"])
 def test_how_a_request_ends(row: dict[str, Any]) -> None:
     headers = tuple((name, value) for name, value in row.get("headers", {}).items())
-    request = Request.of(row["url"], method=row.get("method", "GET"), headers=headers, http2=row.get("http2", False))
+    request = Request.of(
+        row["url"],
+        method=row.get("method", "GET"),
+        headers=headers,
+        source=row.get("source", "203.0.113.10"),
+        http2=row.get("http2", False),
+    )
     found = trace(edge(row.get("change")), request, follow=row.get("follow", False)).last
     for name, expected in row["ending"].items():
         _holds(name, getattr(found.ending, name), expected)

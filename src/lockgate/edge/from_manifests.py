@@ -34,6 +34,7 @@ from lockgate.ingress.world import Certificate as AcmCertificate
 from lockgate.loadbalancer.model import Target, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources import core, istio, networking
+from lockgate.resources import workloads as apps
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 
 NODE = "i-0000000000000000"
@@ -72,7 +73,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     balancers = tuple(_load_balancers(stacks, table, objects, planned.supply))
     gateways = built_gateways(
         objects,
-        [gateway_pod(each, NODE) for each in workloads],
+        [gateway_pod(each, NODE, objects.all(apps.Deployment)) for each in workloads],
         slices,
         memory.gateways if memory else None,
     )

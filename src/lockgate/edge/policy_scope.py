@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.edge.objects import Objects
-from lockgate.edge.workloads import gateway_workloads
+from lockgate.edge.workloads import gateway_workloads, pod_labels
 from lockgate.gateway.install import install
 from lockgate.resources import core, istio, workloads
 from lockgate.resources.effects.row import Scope
@@ -27,16 +27,11 @@ class GatewayPods:
     def of(cls, objects: Objects) -> GatewayPods:
         services, gateways = objects.all(core.Service), objects.all(istio.Gateway)
         deployments, operators = objects.all(workloads.Deployment), objects.all(istio.IstioOperator)
-        found = []
-        for workload in gateway_workloads(services, gateways):
-            selected = dict(workload.labels)
-            # Istio's charts set these labels on Pods in addition to the Service's selector.
-            labels = {"app": workload.name, "istio": workload.name.removeprefix("istio-")} | selected
-            for deployment in deployments:
-                if deployment.namespace == workload.namespace and selected.items() <= deployment.pod_labels.items():
-                    labels |= deployment.pod_labels
-            found.append((workload.namespace, labels))
-        return cls(tuple(found), install(operators[0]).mesh.root_namespace if operators else _ROOT_NAMESPACE)
+        found = tuple(
+            (workload.namespace, pod_labels(workload, deployments))
+            for workload in gateway_workloads(services, gateways)
+        )
+        return cls(found, install(operators[0]).mesh.root_namespace if operators else _ROOT_NAMESPACE)
 
     def scope(self, policy: JsonObject) -> Scope:
         """Istio's rule: labels select in the policy's namespace, in the root namespace everywhere; no labels select

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockgate.resources import core, istio
+from lockgate.resources import core, istio, workloads
 
 PROXY_LABEL = "lockgate.dev/proxy"
 NODE_ID = "lockgate.dev/node-id"
@@ -68,12 +68,23 @@ def _installed(service: core.Service) -> bool:
     return value != "pilot" and "egress" not in value
 
 
-def gateway_pod(workload: GatewayWorkload, node: str) -> core.Pod:
+def pod_labels(workload: GatewayWorkload, deployments: Iterable[workloads.Deployment]) -> dict[str, str]:
+    """The labels of a workload's Pod, by which policies select it: those that its Deployment gives it, and those that
+    Istio's charts give it in addition to the Service's selector."""
+    selected = dict(workload.labels)
+    labels = {"app": workload.name, "istio": workload.name.removeprefix("istio-")} | selected
+    for deployment in deployments:
+        if deployment.namespace == workload.namespace and selected.items() <= deployment.pod_labels.items():
+            labels |= deployment.pod_labels
+    return labels
+
+
+def gateway_pod(workload: GatewayWorkload, node: str, deployments: Iterable[workloads.Deployment] = ()) -> core.Pod:
     """The Pod of a workload, as the nodes controller runs it."""
     metadata = {
         "name": workload.pod,
         "namespace": workload.namespace,
-        "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
+        "labels": {**pod_labels(workload, deployments), PROXY_LABEL: "istio"},
         "annotations": {NODE_ID: workload.node_id},
     }
     return core.Pod.model_validate(

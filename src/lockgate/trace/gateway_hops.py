@@ -8,6 +8,7 @@ from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
 from lockgate.gateway.credentials import FILE_PAIR
 from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch, SetHeader
+from lockgate.trace import policy_hops
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
 
@@ -24,11 +25,14 @@ def decide(edge: Edge, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
         return _status_port(gateway, arrival)
     request = gateway_request(arrival)
     decision = routing.decide(gateway, request, credentials=_credentials(edge, gateway))
-    hops = [_listener(edge, gateway, arrival, decision)]
+    hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision)]
+    refused = policy_hops.refusal(decision)
+    if refused is not None and not isinstance(decision.outcome, routing.Closed):
+        return tuple(hops), policy_hops.ending(refused)
     if decision.virtual_host is not None:
         name = decision.virtual_host.name
         hops.append(Hop("virtual host", name, data={"domains": list(decision.virtual_host.domains)}))
-    elif decision.configuration is not None:
+    elif decision.configuration is not None and refused is None:
         hops.append(_no_virtual_host(decision, request))
     if decision.route is not None:
         hops.append(_route(decision, decision.route))
@@ -169,6 +173,8 @@ def _ending(
 
 def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:
     where = place(decision.listener)
+    if refused := policy_hops.refusal(decision):
+        return _bad_gateway(arrival, *policy_hops.why_closed(refused), place(refused.rule, decision.chain))
     if arrival.group is None:
         return _closed_to_client(arrival, decision, reason)
     if decision.chain is None:

@@ -26,10 +26,11 @@ from lockgate.edge.workloads import (
     gateway_workloads,
     is_candidate,
     owner,
+    pod_labels,
     slice_manifest,
     target_port,
 )
-from lockgate.resources import core, elbv2, istio, networking
+from lockgate.resources import core, elbv2, istio, networking, workloads
 from lockgate.resources.model import JsonObject, Resource
 from lockgate.resources.status import NotFound
 
@@ -73,6 +74,7 @@ class Nodes:
         self._services = Mirror(core.Service, self._service_changed)
         self._gateways = Mirror(istio.Gateway, self._gateway_changed)
         self._slices = Mirror(core.EndpointSlice, self._slice_changed)
+        self._deployments = Mirror(workloads.Deployment, self._deployment_changed)
         self._users = Users()
         self._using = (
             Mirror(networking.Ingress, self._user_changed),
@@ -96,7 +98,7 @@ class Nodes:
     async def run(self) -> None:
         await self._register()
         async with asyncio.TaskGroup() as tasks:
-            for mirror in (self._services, self._gateways, self._slices, *self._using):
+            for mirror in (self._services, self._gateways, self._slices, self._deployments, *self._using):
                 tasks.create_task(mirror.run(self._kubernetes))
             for each in self._using:  # how a Service is served depends on all of them
                 await each.synced.wait()
@@ -140,6 +142,13 @@ class Nodes:
         changed = self._users.change(before, after)
         for service in self._services.objects if ANY in changed else changed:
             self._queue.add(service)
+
+    def _deployment_changed(self, before: workloads.Deployment | None, current: workloads.Deployment | None) -> None:
+        """The Pods of a gateway have the labels of its Deployment."""
+        found = [each for each in (before, current) if each is not None]
+        for workload in self._workloads:
+            if pod_labels(workload, found) != pod_labels(workload, ()):
+                self._queue.add((workload.namespace, workload.name))
 
     def _slice_changed(self, before: core.EndpointSlice | None, current: core.EndpointSlice | None) -> None:
         slice_ = current or before
@@ -290,7 +299,7 @@ class Nodes:
         metadata = {
             "name": workload.pod,
             "namespace": workload.namespace,
-            "labels": {**dict(workload.labels), PROXY_LABEL: "istio"},
+            "labels": {**pod_labels(workload, self._deployments.objects.values()), PROXY_LABEL: "istio"},
             "annotations": {NODE_ID: workload.node_id},
             "ownerReferences": [owner(service)],
         }

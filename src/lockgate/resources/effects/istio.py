@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lockgate.resources.codes import objects as codes
+from lockgate.resources.effects import istio_security
 from lockgate.resources.effects.row import Row, Scope, accepted, declare, served
 from lockgate.resources.model import JsonObject
 
@@ -260,20 +261,7 @@ ROWS = (
         accepted("spec.**", "**", because="Istio does not know this field"),
     ),
     # --- security, telemetry, extensions -------------------------------------------------------------------------
-    *_policy(
-        "AuthorizationPolicy",
-        "security.istio.io",
-        gateway="requests that it denies in a cluster (403) pass the gateway",
-        application="requests that it denies in a cluster (403) reach them",
-        when=lambda policy: _may_deny(policy),
-        harmless="that denies nothing: AUDIT, DENY without rules, ALLOW with a rule that everything meets",
-    ),
-    *_policy(
-        "RequestAuthentication",
-        "security.istio.io",
-        gateway="the gateway does not read JWTs, so requests with an invalid one (401 in a cluster) pass",
-        application="requests with an invalid JWT (401 in a cluster) reach them",
-    ),
+    *istio_security.ROWS,
     *_policy(
         "PeerAuthentication",
         "security.istio.io",
@@ -383,18 +371,6 @@ ROWS = (
         ),
     ),
 )
-
-
-def _may_deny(policy: JsonObject) -> bool:
-    spec = _object(policy.get("spec"))
-    rules = spec.get("rules")
-    match spec.get("action") or "ALLOW":
-        case "AUDIT":
-            return False
-        case "ALLOW":  # without rules nothing is allowed
-            return not (isinstance(rules, list) and any(not rule for rule in rules))
-        case _:
-            return bool(rules)
 
 
 def _sets_other_variables(config: JsonObject) -> bool:

@@ -133,10 +133,9 @@ def _chain(
                 manager.http_filters.insert(place, hcm_pb2.HttpFilter(name=name, typed_config=pack(config)))
             message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
-            proxy = _tcp_proxy(chain.filter, http, log)
             for name, config in network_filters(filters, port):
                 message.filters.add(name=name, typed_config=pack(config))
-            proxy = _tcp_proxy(chain.filter, log)
+            proxy = _tcp_proxy(chain.filter, http, log)
             message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)

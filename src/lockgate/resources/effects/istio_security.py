@@ -1,0 +1,101 @@
+"""AuthorizationPolicy and RequestAuthentication: enforced at the ingress gateway, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate.resources.codes import objects as codes
+from lockgate.resources.effects.row import Row, Scope, accepted, declare, served
+from lockgate.resources.model import JsonObject
+
+_GROUP = "security.istio.io"
+_NO_SIDECAR = "applications have no sidecar here"
+_TARGETS = "spec.{targetRef,targetRefs}.{group,kind,name,namespace}"
+
+
+def _elsewhere(what: str, **limits: Any) -> Row:
+    return accepted(
+        "",
+        because=f"{_NO_SIDECAR}, so {what}",
+        noticed=True,
+        code=codes.NOT_ENFORCED,
+        case="that selects applications alone",
+        scope=Scope.APPLICATION,
+        **limits,
+    )
+
+
+def _targets() -> Row:
+    return accepted(
+        _TARGETS,
+        because="Istio ignores a policy with targets at a gateway of networking.istio.io",
+        noticed=True,
+        fix="select the gateway's Pods with spec.selector",
+    )
+
+
+ROWS = (
+    *declare(
+        _GROUP,
+        "AuthorizationPolicy",
+        _elsewhere(
+            "requests that it denies in a cluster (403) reach them",
+            when=lambda policy: _may_deny(policy),
+        ),
+        served(
+            "",
+            "spec.selector.matchLabels",
+            "spec.action",
+            "spec.rules.from.source.{principals,requestPrincipals,namespaces,serviceAccounts,ipBlocks,remoteIpBlocks}",
+            "spec.rules.from.source.{notPrincipals,notRequestPrincipals,notNamespaces,notServiceAccounts}",
+            "spec.rules.from.source.{notIpBlocks,notRemoteIpBlocks}",
+            "spec.rules.to.operation.{hosts,ports,methods,paths,notHosts,notPorts,notMethods,notPaths}",
+            "spec.rules.when.{key,values,notValues}",
+        ),
+        accepted(
+            "spec.action=CUSTOM",
+            because="the provider is not asked, so requests that it refuses in a cluster pass",
+            noticed=True,
+            code=codes.NOT_ENFORCED,
+        ),
+        accepted("spec.provider.name", because="the provider is not asked"),
+        _targets(),
+    ),
+    *declare(
+        _GROUP,
+        "RequestAuthentication",
+        accepted(
+            "",
+            because="the gateway does not read JWTs, so requests with an invalid one (401 in a cluster) pass",
+            noticed=True,
+            code=codes.NOT_ENFORCED,
+            case="that selects the ingress gateway",
+            scope=Scope.GATEWAY,
+        ),
+        _elsewhere("requests with an invalid JWT (401 in a cluster) reach them"),
+        accepted(
+            "spec.selector.matchLabels",
+            "spec.jwtRules.{issuer,audiences,jwks,jwksUri,jwks_uri,timeout}",
+            "spec.jwtRules.fromHeaders.{name,prefix}",
+            "spec.jwtRules.{fromParams,fromCookies}",
+            "spec.jwtRules.outputClaimToHeaders.{header,claim}",
+            "spec.jwtRules.{outputPayloadToHeader,forwardOriginalToken,spaceDelimitedClaims}",
+            _TARGETS,
+            because="the object as a whole has no effect here",
+        ),
+    ),
+)
+
+
+def _may_deny(policy: JsonObject) -> bool:
+    """Not AUDIT, DENY without rules, or ALLOW with a rule that everything meets."""
+    spec = policy.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    rules = spec.get("rules")
+    match spec.get("action") or "ALLOW":
+        case "AUDIT":
+            return False
+        case "ALLOW":  # without rules nothing is allowed
+            return not (isinstance(rules, list) and any(not rule for rule in rules))
+        case _:
+            return bool(rules)
