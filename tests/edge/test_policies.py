@@ -46,9 +46,11 @@ def test_policies_decide_at_the_gateway_behind_the_load_balancer(up: Start, mani
     assert answer(edge, "/no-admin", *office) == "200"
     assert not [line for line in edge.lines if "[LG0016]" in line]
 
-    told = edge.lockgate("trace", "https://quay.example/admin", check=False).stdout
+    told = edge.lockgate("trace", "https://quay.example/admin", str(manifests), check=False).stdout
     assert "rule 0 of AuthorizationPolicy istio-system/no-admin denies the request" in told
     assert "policies.yaml:7" in told
+    edge.lockgate("trace", "https://quay.example/admin", "--against", "running")
+    edge.lockgate("trace", "https://quay.example/", "-H", "X-Forwarded-For: 198.51.100.7", "--against", "running")
 
     (manifests / "policies.yaml").write_text(POLICIES.partition("---")[0])
     edge.wait(until=lambda: answer(edge, "/") == "200", what="the policy is gone")
