@@ -149,6 +149,8 @@ def web_slice(port: int, name: str = "http", **endpoint: Any) -> JsonObject:
         (Target("10.100.1.1", 80), "ip", [("127.0.0.1", 9001)]),
         (Target("10.100.1.1", 81), "ip", []),
         (Target("127.0.0.1", 9001), "ip", [("127.0.0.1", 9001)]),
+        (Target("::1", 9001), "ip", [("127.0.0.1", 9001)]),
+        (Target("::1", 3000), "ip", []),
         (Target("127.0.0.1", 3000), "ip", []),
         (Target("127.0.0.2", 9001), "ip", []),
         (Target("169.254.169.254", 80), "ip", []),
@@ -157,7 +159,8 @@ def web_slice(port: int, name: str = "http", **endpoint: Any) -> JsonObject:
     ids=str,
 )
 def test_the_real_address_of_a_target(target: Target, target_type: TargetType, where: list[tuple[str, int]]) -> None:
-    assert list(table(web_slice(9001)).resolve(target, target_type)) == where
+    ipv6 = slice_manifest(service("web"), "echo-ipv6", "::1", {"http": 9001})
+    assert list(table(web_slice(9001), dict(ipv6)).resolve(target, target_type)) == where
 
 
 def test_endpoints_of_all_slices_that_are_ready() -> None:
@@ -354,6 +357,18 @@ def test_endpoints_of_the_users_own_are_left_alone_and_left_to_answer() -> None:
             await there.until_slices("web", {"mine": {"http": ("127.0.0.1", 9001)}})
             await there.store.delete(core.EndpointSlice, "mine", "default")
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
+
+    asyncio.run(story())
+
+
+def test_a_service_of_both_families_has_endpoints_of_both() -> None:
+    async def story() -> None:
+        both = service_manifest("web", ipFamilies=["IPv6", "IPv4"], ipFamilyPolicy="PreferDualStack")
+        async with lab(both, backends={("default", "web", 81): ("127.0.0.1", 3000)}) as there:
+            await there.until_slices(
+                "web",
+                {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}, "web-echo-ipv6": {"http": ("::1", ECHO + 80)}},
+            )
 
     asyncio.run(story())
 

@@ -181,7 +181,7 @@ def _action_words(action: JsonObject) -> str:
 
 
 def _is_error(code: Code) -> bool:
-    return code in (codes.NOT_BUILT, codes.GROUP_NOT_VALID, codes.CLASS_NOT_RESOLVED)
+    return code.id in {each.id for each in (codes.NOT_BUILT, codes.GROUP_NOT_VALID, codes.CLASS_NOT_RESOLVED)}
 
 
 _CONTROLLER = ("elbv2.k8s.aws", "ingress.k8s.aws/alb")

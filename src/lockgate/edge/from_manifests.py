@@ -26,7 +26,7 @@ from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, plan
 from lockgate.edge.supply import Supply
 from lockgate.edge.without_effect import without_effect
-from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifest
+from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifests
 from lockgate.ingress.manifests import Stacks, stack_from_manifests, with_node_ports
 from lockgate.ingress.stack import Stack
 from lockgate.ingress.world import Account
@@ -128,7 +128,8 @@ def _slices(objects: Objects) -> Iterator[core.EndpointSlice]:
         if (service.namespace, service.name) in given or service.spec.type == "ExternalName":
             continue
         ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
-        yield core.EndpointSlice.model_validate(slice_manifest(service, "stand-in", "127.0.0.1", ports))
+        for manifest in slice_manifests(service, "stand-in", "127.0.0.1", ports):
+            yield core.EndpointSlice.model_validate(manifest)
 
 
 def _bindings(stacks: Stacks, objects: Objects) -> Iterator[tuple[str, ServicePort]]:
@@ -174,7 +175,8 @@ def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetG
         return group
     if group.target_type == "instance":
         return replace(group, targets=(Target(NODE, port.node_port),)) if port.node_port else group
-    behind = [address for address, found in table.addresses.items() if found == bound]
+    ipv6 = group.ip_address_type == "ipv6"
+    behind = [address for address, found in table.addresses.items() if found == bound and (":" in address[0]) == ipv6]
     return replace(group, targets=tuple(Target(address, number) for address, number in behind))
 
 

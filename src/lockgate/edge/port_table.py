@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources import core
@@ -11,6 +12,10 @@ from lockgate.resources import core
 SERVICE_NAME = "kubernetes.io/service-name"
 
 Address = tuple[str, int]
+
+IPV6: Final = {"127.0.0.1": "::1"}
+"""The IPv6 address of an endpoint. Only target groups of IPv6 see it: nothing here listens on IPv6."""
+_IPV4: Final = {ipv6: ipv4 for ipv4, ipv6 in IPV6.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class PortTable:
             if port.port
         )
         for port in service.spec.ports:
-            found = tuple(_endpoints(slices, port.name))
+            found = tuple(dict.fromkeys(_endpoints(slices, port.name)))
             if port.node_port:
                 table.node_ports[port.node_port] = found
             if service.spec.cluster_ip not in ("", "None"):
@@ -74,7 +79,7 @@ class PortTable:
         if through_service := self.cluster_addresses.get((target.id, target.port)):
             return through_service
         # A Pod's. Nothing else on this machine can be reached by its loopback address.
-        return ((target.id, target.port),) if (target.id, target.port) in self.endpoints else ()
+        return (_on_ipv4(target.id, target.port),) if (target.id, target.port) in self.endpoints else ()
 
 
 def _endpoints(slices: Iterable[core.EndpointSlice], port_name: str) -> Iterable[Address]:
@@ -85,4 +90,8 @@ def _endpoints(slices: Iterable[core.EndpointSlice], port_name: str) -> Iterable
             for endpoint in slice_.endpoints:
                 ready = endpoint.conditions is None or endpoint.conditions.ready is not False
                 if ready and endpoint.addresses:
-                    yield endpoint.addresses[0], port.port
+                    yield _on_ipv4(endpoint.addresses[0], port.port)
+
+
+def _on_ipv4(address: str, port: int) -> Address:
+    return _IPV4.get(address, address), port

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lockgate.edge.port_table import IPV6
 from lockgate.resources import core, istio, workloads
 
 PROXY_LABEL = "lockgate.dev/proxy"
@@ -98,6 +99,15 @@ def target_port(service: core.Service, name: str) -> int:
     return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
 
 
+def slice_manifests(
+    service: core.Service, suffix: str, address: str, ports: Mapping[str, int]
+) -> Iterator[dict[str, object]]:
+    """The EndpointSlices for an address of this machine: one for each IP family of the Service, and one for IPv4."""
+    yield slice_manifest(service, suffix, address, ports)
+    if "IPv6" in service.spec.ip_families and address in IPV6:
+        yield slice_manifest(service, f"{suffix}-ipv6", IPV6[address], ports)
+
+
 def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
     """An EndpointSlice with one address for ports of a Service, by port name."""
     return {
@@ -109,7 +119,7 @@ def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapp
             "labels": {"kubernetes.io/service-name": service.name, MANAGED_BY: MANAGER},
             "ownerReferences": [owner(service)],
         },
-        "addressType": "IPv4",
+        "addressType": "IPv6" if ":" in address else "IPv4",
         "endpoints": [{"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}],
         "ports": [{"name": name, "port": port, "protocol": "TCP"} for name, port in sorted(ports.items())],
     }

@@ -101,10 +101,11 @@ def backends(host: Host, port: HostPort, sources: Sequence[Source], found: Workl
 
 
 def _of_slices(sources: Iterable[Source], port_name: str, only_port: bool, found: Workloads) -> Iterator[Backend]:
-    """Every address once, even if several slices have it."""
+    """Every address once, even if several slices have it. As the gateway's Pod has no IPv6 address, Istio gives it no
+    endpoint of IPv6: `filterIstioEndpoint` in `pilot/pkg/xds/endpoints/endpoint_builder.go`."""
     seen: set[str] = set()
     for one in sources:
-        if not isinstance(one, core.EndpointSlice):
+        if not isinstance(one, core.EndpointSlice) or one.address_type == "IPv6":
             continue
         number = next(
             (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),

@@ -43,6 +43,8 @@ def annotations_without_effect(resource: Resource, settings: Settings) -> list[F
 
 def refused(refusal: Refused) -> Fault:
     """The fault for a group that cannot be built, in the controller's words."""
+    if refusal.fix:
+        return codes.NOT_BUILT_WITH_FIX.at(refusal.origin, refusal=refusal.message, fix=refusal.fix)
     return codes.NOT_BUILT.at(refusal.origin, refusal=refusal.message)
 
 

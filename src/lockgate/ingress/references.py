@@ -29,8 +29,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class References:
     """One object's references. `hosts_to_match` are the hosts for certificate discovery; `subnets` has one list of IDs
-    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses;
-    `target_groups` and `trust_stores` are ARNs and names."""
+    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses; `elastic_ips` are allocation
+    IDs; `target_groups` and `trust_stores` are ARNs and names."""
 
     subject: ObjectKey
     certificates: tuple[str, ...] = ()
@@ -41,6 +41,8 @@ class References:
     subnet_tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     security_groups: tuple[str, ...] = ()
     ipv6: bool = False
+    elastic_ips: tuple[str, ...] = ()
+    ipam_pool: str = ""
     target_groups: tuple[str, ...] = ()
     trust_stores: tuple[str, ...] = ()
     user_pool: CognitoProvider | None = None
@@ -55,6 +57,7 @@ def of_ingress(ingress: networking.Ingress, params: elbv2.IngressClassParams | N
     """`params` are those of its class. Values that do not parse count as no reference: the builder refuses them."""
     own = _read(lambda: a.CERTIFICATE_ARN.read(ingress)) or ()
     lists = (_read(lambda: a.SUBNETS.read(ingress)), _read(lambda: a.FRONTEND_NLB_SUBNETS.read(ingress)))
+    pool = _read(lambda: a.IPAM_IPV4_POOL_ID.read(ingress))
     member = Member(ingress, params)
     return References(
         ingress.key,
@@ -68,6 +71,8 @@ def of_ingress(ingress: networking.Ingress, params: elbv2.IngressClassParams | N
             *(_read(lambda: a.FRONTEND_NLB_SECURITY_GROUPS.read(ingress)) or ()),
         ),
         ipv6=(_read(lambda: a.IP_ADDRESS_TYPE.read(ingress)) or "").startswith("dualstack"),
+        elastic_ips=(*(_read(lambda: a.FRONTEND_NLB_EIP_ALLOCATIONS.read(ingress)) or ()),),
+        ipam_pool=pool or "",
         target_groups=tuple(dict.fromkeys(_target_groups(ingress))),
         trust_stores=tuple(dict.fromkeys(_read(lambda: trust_stores(ingress)) or ())),
         user_pool=user_pool(ingress),
@@ -84,6 +89,7 @@ def of_params(params: elbv2.IngressClassParams) -> References:
         subnets=(spec.subnets.ids,) if spec.subnets and spec.subnets.ids else (),
         subnet_tags=tuple(spec.subnets.tags.items()) if spec.subnets else (),
         ipv6=(spec.ip_address_type or "").startswith("dualstack"),
+        ipam_pool=(spec.ipam_configuration and spec.ipam_configuration.ipv4_ipam_pool_id) or "",
     )
 
 

@@ -13,12 +13,13 @@ from lockgate.resources.faults import Origin
 
 
 class Refused(Exception):
-    """`message` is the controller's. `origin` is the place in a manifest."""
+    """`message` is the controller's. `origin` is the place in a manifest, `fix` says what to change there."""
 
-    def __init__(self, message: str, origin: Origin | None = None) -> None:
+    def __init__(self, message: str, origin: Origin | None = None, *, fix: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.origin = origin
+        self.fix = fix
 
 
 @contextmanager

@@ -151,7 +151,8 @@ def _read(member: Member, service: core.Service, settings: Settings, dualstack: 
     check = _health_check(ingress, service, target_type, protocol, version)
     family: Literal["ipv4", "ipv6"] = "ipv6" if "IPv6" in service.spec.ip_families else "ipv4"
     if family == "ipv6" and not dualstack:
-        raise Refused("unsupported IPv6 configuration, lb not dual-stack")
+        fix = f"set ip-address-type: dualstack, or remove IPv6 from the ipFamilies of Service {service.name}"
+        raise Refused("unsupported IPv6 configuration, lb not dual-stack", fix=fix)
     return _Settings(
         target_type=target_type,
         protocol=cast(Protocol, protocol),

@@ -6,12 +6,12 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.edge.supply import AcmCertificate, SecurityGroup, Subnet, Supply, TargetGroup, TrustStore, Zone
+from lockgate.edge.supply import AcmCertificate, ElasticIp, SecurityGroup, Subnet, Supply, TargetGroup, TrustStore, Zone
 from lockgate.embedded.aws import AwsApi
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault
 
-Piece: TypeAlias = AcmCertificate | Subnet | SecurityGroup | TargetGroup | TrustStore
+Piece: TypeAlias = AcmCertificate | Subnet | SecurityGroup | ElasticIp | TargetGroup | TrustStore
 
 
 class Provisioner:
@@ -39,6 +39,7 @@ class Provisioner:
             *supply.certificates,
             *supply.subnets,
             *supply.security_groups,
+            *supply.elastic_ips,
             *supply.target_groups,
             *supply.trust_stores,
         )
@@ -72,6 +73,8 @@ class Provisioner:
                 await self._api.create_subnet(piece.id, dict(piece.tags), piece.zone)
             case SecurityGroup():
                 await self._api.create_security_group(piece.id, piece.name)
+            case ElasticIp():
+                await self._api.allocate_elastic_ip(piece.id)
             case TargetGroup():
                 await self._create_target_group(piece)
             case TrustStore():

@@ -277,6 +277,7 @@ def test_subnets_and_security_groups_have_the_ids_and_names_of_the_settings(runn
         running.run(api.create_subnet("", {"Name": "private-b"}, 1))
         running.run(api.create_security_group("sg-0123456789abcdef0", ""))
         running.run(api.create_security_group("", "edge"))
+        running.run(api.allocate_elastic_ip("eipalloc-0123456789abcdef0"))
     subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
     added = [each for each in subnets if each["SubnetId"] not in own]
     assert {(each["AvailabilityZone"], each["CidrBlock"]) for each in added} == {
@@ -289,6 +290,7 @@ def test_subnets_and_security_groups_have_the_ids_and_names_of_the_settings(runn
     [group] = ec2.describe_security_groups(GroupIds=["sg-0123456789abcdef0"])["SecurityGroups"]
     [named] = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["edge"]}])["SecurityGroups"]
     assert (group["VpcId"], named["GroupName"]) == (vpc, "edge")
+    assert [each["AllocationId"] for each in ec2.describe_addresses()["Addresses"]] == ["eipalloc-0123456789abcdef0"]
     balancer = running.client("elbv2").create_load_balancer(
         Name="supplied",
         Subnets=[by_id["SubnetId"], by_name["SubnetId"]],

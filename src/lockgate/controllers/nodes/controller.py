@@ -27,7 +27,7 @@ from lockgate.edge.workloads import (
     is_candidate,
     owner,
     pod_labels,
-    slice_manifest,
+    slice_manifests,
     target_port,
 )
 from lockgate.resources import core, elbv2, istio, networking, workloads
@@ -274,7 +274,7 @@ class Nodes:
                 purpose = f"{workload.namespace}/{workload.pod}/{number}"
                 self._pod_ports[slot] = self._free_port("127.0.0.1", number, purpose)
             ports[port.name or ""] = self._pod_ports[slot]
-        return [slice_manifest(service, "gateway", "127.0.0.1", ports)]
+        return list(slice_manifests(service, "gateway", "127.0.0.1", ports))
 
     async def _expose(self, service: core.Service) -> None:
         """Writes the address of a gateway's Service into its status, as a load balancer controller does."""
@@ -346,11 +346,12 @@ class Nodes:
                 slot = (service.namespace, service.name, port.port)
                 address, echoed[port.name or ""] = await self._echo(*slot, tls.get(port.port))
         slices = [
-            slice_manifest(service, f"backend-{index}", host, ports)
+            each
             for index, (host, ports) in enumerate(sorted(named.items()))
+            for each in slice_manifests(service, f"backend-{index}", host, ports)
         ]
         if echoed:
-            slices.append(slice_manifest(service, "echo", address, echoed))
+            slices += slice_manifests(service, "echo", address, echoed)
         return slices
 
     def _of(self, service: core.Service, *, ours: bool) -> list[core.EndpointSlice]:

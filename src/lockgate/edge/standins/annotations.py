@@ -10,7 +10,7 @@ from typing import Any, Final
 from lockgate.edge.location import Place
 from lockgate.edge.standins.fields import Entries, Items, Json, Whole, written
 from lockgate.edge.standins.replaced import Replaced, replaced, text_of
-from lockgate.edge.standins.sorts import ALB_NAME, CHECKED_PATH, SETTING, SUBNET, Sort
+from lockgate.edge.standins.sorts import ALB_NAME, CHECKED_PATH, ELASTIC_IP, SETTING, SUBNET, Sort
 from lockgate.resources.field_errors import Path
 from lockgate.resources.placeholders import tokens
 
@@ -56,9 +56,9 @@ def _items(path: Path, text: str, sort: Sort, place: Place) -> Result:
     found: list[Replaced] = []
     made: list[str] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
-        seed = item
-        while (change := replaced(path, seed, sort, place)) is not None and sort is SUBNET and change.made in made:
-            seed += "?"  # the same placeholder for several subnets
+        seed, distinct = item, sort in (SUBNET, ELASTIC_IP)
+        while (change := replaced(path, seed, sort, place)) is not None and distinct and change.made in made:
+            seed += "?"  # the same placeholder for several of them
         made.append(item if change is None else str(change.made))
         if change is not None:
             found.append(replace(change, text=item))

@@ -140,7 +140,7 @@ def _hash(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-_HEX_ID: Final = re.compile(r"(subnet|sg|pl)-[0-9a-f]{8,17}")
+_HEX_ID: Final = re.compile(r"(subnet|sg|pl|eipalloc)-[0-9a-f]{8,17}")
 
 
 # --- the sorts ---------------------------------------------------------------------------------------------------
@@ -229,6 +229,12 @@ PREFIX_LIST: Final = Sort(
     "EC2 has no such prefix list, and the load balancer is not built",
     lambda text: _HEX_ID.fullmatch(text) is not None,
     _id("pl-"),
+)
+ELASTIC_IP: Final = Sort(
+    "the allocation id of an Elastic IP",
+    "EC2 has no such address, and the load balancer is not built",
+    lambda text: _HEX_ID.fullmatch(text) is not None,
+    _id("eipalloc-"),
 )
 CIDR: Final = Sort("a CIDR block", "the load balancer is not built", _without_tokens, _always("0.0.0.0/0"))
 BUCKET: Final = Sort(

@@ -3,6 +3,7 @@
 from lockgate.edge.supply.pieces import (
     AcmCertificate,
     Credential,
+    ElasticIp,
     KeyPair,
     Object,
     SecurityGroup,
@@ -17,6 +18,7 @@ from lockgate.edge.supply.supply import supply
 __all__ = [
     "AcmCertificate",
     "Credential",
+    "ElasticIp",
     "KeyPair",
     "Object",
     "SecurityGroup",

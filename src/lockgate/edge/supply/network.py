@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lockgate.edge.supply.pieces import Ipv6Blocks, SecurityGroup, Subnet
+from lockgate.edge.supply.pieces import ElasticIp, IpamPool, Ipv6Blocks, SecurityGroup, Subnet
 from lockgate.ingress.references import References
+
+_LOCAL = "the load balancer has an address of this machine"
 
 
 def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
@@ -46,6 +48,25 @@ def security_groups(references: Iterable[References]) -> tuple[SecurityGroup, ..
             f"security group {name}: created in the default VPC, because {user} names it",
         )
         for name, user in users.items()
+    )
+
+
+def elastic_ips(references: Iterable[References]) -> tuple[ElasticIp, ...]:
+    users: dict[str, str] = {}
+    for each in references:
+        for name in each.elastic_ips:
+            users.setdefault(name, each.label)
+    return tuple(
+        ElasticIp(name, f"Elastic IP {name}: allocated, because {user} names it; {_LOCAL}")
+        for name, user in users.items()
+    )
+
+
+def ipam_pools(references: Iterable[References]) -> tuple[IpamPool, ...]:
+    pools = {each.ipam_pool: each.label for each in references if each.ipam_pool}
+    return tuple(
+        IpamPool(f"IPAM pool {pool}: the API takes any pool that {user} names, and allocates nothing from it; {_LOCAL}")
+        for pool, user in pools.items()
     )
 
 

@@ -55,6 +55,21 @@ class SecurityGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ElasticIp:
+    """An Elastic IP with this allocation ID."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class IpamPool:
+    """A pool that load balancers name. It is only reported: addresses of this machine come from none."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetGroup:
     """A target group of the default VPC. `arn` is the one that it must have, empty where any will do; `bound` is
     whether a TargetGroupBinding registers targets."""
@@ -148,6 +163,8 @@ class Supply:
     subnets: tuple[Subnet, ...] = ()
     ipv6: tuple[Ipv6Blocks, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
+    elastic_ips: tuple[ElasticIp, ...] = ()
+    ipam_pools: tuple[IpamPool, ...] = ()
     target_groups: tuple[TargetGroup, ...] = ()
     trust_stores: tuple[TrustStore, ...] = ()
     user_pool_clients: tuple[UserPoolClient, ...] = ()
@@ -168,6 +185,8 @@ class Supply:
             | Subnet
             | Ipv6Blocks
             | SecurityGroup
+            | ElasticIp
+            | IpamPool
             | TargetGroup
             | TrustStore
             | UserPoolClient
@@ -182,6 +201,8 @@ class Supply:
             *self.subnets,
             *self.ipv6,
             *self.security_groups,
+            *self.elastic_ips,
+            *self.ipam_pools,
             *self.target_groups,
             *self.trust_stores,
             *self.user_pool_clients,

@@ -16,7 +16,7 @@ from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
 from lockgate.edge.supply.logins import user_pool_clients
 from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces, spaces
-from lockgate.edge.supply.network import ipv6_blocks, security_groups, subnets
+from lockgate.edge.supply.network import elastic_ips, ipam_pools, ipv6_blocks, security_groups, subnets
 from lockgate.edge.supply.node_ports import node_ports
 from lockgate.edge.supply.pieces import Supply
 from lockgate.edge.supply.routed import Routed, routed
@@ -96,6 +96,8 @@ def _decided(
         subnets=subnets(references),
         ipv6=ipv6_blocks(references),
         security_groups=security_groups(references),
+        elastic_ips=elastic_ips(references),
+        ipam_pools=ipam_pools(references),
         target_groups=tuple(target_groups(references, objects)),
         trust_stores=tuple(trust_stores(references)),
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),

@@ -108,6 +108,9 @@ class Account:
     def create_security_group(self, group_id: str, name: str) -> None:
         ec2.create_security_group(self.id, self.region, group_id, name)
 
+    def allocate_elastic_ip(self, allocation_id: str) -> None:
+        ec2.allocate_elastic_ip(self.id, self.region, allocation_id)
+
     def private_address(self, instance_id: str) -> str | None:
         return ec2.private_address(self.id, self.region, instance_id)
 

@@ -141,6 +141,11 @@ class AwsApi:
         await self._run(lambda account: account.create_security_group(group_id, name))
         self._changes.publish("ec2")
 
+    async def allocate_elastic_ip(self, allocation_id: str) -> None:
+        """Allocates an Elastic IP with exactly this ID, unless it exists."""
+        await self._run(lambda account: account.allocate_elastic_ip(allocation_id))
+        self._changes.publish("ec2")
+
     async def private_address(self, instance_id: str) -> str | None:
         """An instance's private IP address; None if the instance does not exist."""
         return await self._run(lambda account: account.private_address(instance_id))

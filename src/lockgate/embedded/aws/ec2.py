@@ -126,6 +126,17 @@ def create_security_group(account: str, region: str, group_id: str, name: str) -
         )
 
 
+def allocate_elastic_ip(account: str, region: str, allocation_id: str) -> None:
+    """Allocates an Elastic IP with exactly this ID, unless it exists."""
+    backend = _backend(account, region)
+    if allocation_id in elastic_addresses(account, region):
+        return
+    from moto.ec2.models import elastic_ip_addresses
+
+    with _drawing(elastic_ip_addresses, "random_eip_allocation_id", allocation_id):
+        backend.allocate_address("vpc")
+
+
 # The upper quarter of the default VPC. Its default subnets have /20 blocks from the lower end.
 _BLOCKS: Final = tuple(IPv4Network(f"172.31.{third}.0/24") for third in range(255, 191, -1))
 

@@ -68,6 +68,7 @@ NOT_BUILT = Code(
           defaultBackend: {service: {name: web, port: {number: 80}}}
         """,
 )
+NOT_BUILT_WITH_FIX = NOT_BUILT.variant(NOT_BUILT.message, "{fix}")
 
 WITHOUT_EFFECT = Code(
     "LG1103",
