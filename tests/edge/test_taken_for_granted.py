@@ -57,7 +57,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
-spec: {ipFamilies: [IPv6, IPv4], ipFamilyPolicy: PreferDualStack, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+spec: {ipFamilies: [IPv6], ipFamilyPolicy: SingleStack, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
 
 TARGET_GROUPS = """
@@ -94,7 +94,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
-spec: {ipFamilies: [IPv6, IPv4], ipFamilyPolicy: PreferDualStack, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
 
 NODE_PORT = """
