@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from lockgate.gateway.reach import LOCAL_IPV6
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources import core
 
@@ -13,9 +14,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 Address = tuple[str, int]
 
-IPV6: Final = {"127.0.0.1": "::1"}
-"""The IPv6 address of an endpoint. Only target groups of IPv6 see it: nothing here listens on IPv6."""
-_IPV4: Final = {ipv6: ipv4 for ipv4, ipv6 in IPV6.items()}
+LOCAL_IPV4: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +93,4 @@ def _endpoints(slices: Iterable[core.EndpointSlice], port_name: str) -> Iterable
 
 
 def _on_ipv4(address: str, port: int) -> Address:
-    return _IPV4.get(address, address), port
+    return LOCAL_IPV4 if address == LOCAL_IPV6 else address, port

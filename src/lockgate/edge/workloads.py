@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockgate.edge.port_table import IPV6
+from lockgate.edge.port_table import LOCAL_IPV4
+from lockgate.gateway.reach import LOCAL_IPV6
 from lockgate.resources import core, istio, workloads
 
 PROXY_LABEL = "lockgate.dev/proxy"
@@ -102,10 +103,10 @@ def target_port(service: core.Service, name: str) -> int:
 def slice_manifests(
     service: core.Service, suffix: str, address: str, ports: Mapping[str, int]
 ) -> Iterator[dict[str, object]]:
-    """The EndpointSlices for an address of this machine: one for each IP family of the Service, and one for IPv4."""
+    """The EndpointSlices for an address of this machine. An IPv6 Service has one more, for target groups of IPv6."""
     yield slice_manifest(service, suffix, address, ports)
-    if "IPv6" in service.spec.ip_families and address in IPV6:
-        yield slice_manifest(service, f"{suffix}-ipv6", IPV6[address], ports)
+    if "IPv6" in service.spec.ip_families and address == LOCAL_IPV4:
+        yield slice_manifest(service, f"{suffix}-ipv6", LOCAL_IPV6, ports)
 
 
 def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:

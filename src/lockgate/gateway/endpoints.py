@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from lockgate.gateway.locality import Backend, of_pod, parsed
 from lockgate.gateway.model import NOWHERE, Endpoint, Locality
-from lockgate.gateway.reach import is_local
+from lockgate.gateway.reach import LOCAL_IPV6, is_local
 from lockgate.gateway.registry import Host, HostPort
 from lockgate.resources import core, istio
 from lockgate.resources.codes.gateway import LOCAL_ENDPOINT
@@ -101,11 +101,10 @@ def backends(host: Host, port: HostPort, sources: Sequence[Source], found: Workl
 
 
 def _of_slices(sources: Iterable[Source], port_name: str, only_port: bool, found: Workloads) -> Iterator[Backend]:
-    """Every address once, even if several slices have it. As the gateway's Pod has no IPv6 address, Istio gives it no
-    endpoint of IPv6: `filterIstioEndpoint` in `pilot/pkg/xds/endpoints/endpoint_builder.go`."""
-    seen: set[str] = set()
+    """Every address once, even if several slices have it."""
+    seen = {LOCAL_IPV6}
     for one in sources:
-        if not isinstance(one, core.EndpointSlice) or one.address_type == "IPv6":
+        if not isinstance(one, core.EndpointSlice):
             continue
         number = next(
             (port.port for port in one.ports if (port.name or "") == port_name or (only_port and len(one.ports) == 1)),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
+
+LOCAL_IPV6: Final = "::1"
+"""The IPv6 address of what listens on 127.0.0.1 here, in EndpointSlices for target groups of IPv6. Nothing listens on
+it."""
 
 
 def is_local(address: str) -> bool:
