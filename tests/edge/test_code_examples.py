@@ -65,7 +65,7 @@ spec: {selfSigned: {}}
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {name: shop, namespace: istio-system}
-spec: {secretName: shop-tls, dnsNames: [shop.example], issuerRef: {name: own}}
+spec: {secretName: shop-tls, dnsNames: [shop.example, "*.shop.example"], issuerRef: {name: own}}
 ---
 apiVersion: cert-manager.io/v1
 kind: Certificate
