@@ -93,7 +93,8 @@ def test_istios_connection_manager() -> None:
     assert message.stream_idle_timeout.seconds == 0
     assert message.HasField("stream_idle_timeout")
     assert [upgrade.upgrade_type for upgrade in message.upgrade_configs] == ["websocket"]
-    assert [one.name.rpartition(".")[2] for one in message.http_filters] == ["fault", "cors", "router"]
+    filters = [(one.name.rpartition(".")[2], one.disabled) for one in message.http_filters]
+    assert filters == [("fault", True), ("cors", True), ("router", False)]
 
 
 def test_the_mesh_changes_the_connection_manager() -> None:

@@ -27,7 +27,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 from lockgate.xds.protobuf import Message, pack, serialised
 
 KEPT: Final = 8  # previous chains; each needs about 100 KiB in Envoy
-_TIMEOUTS: Final = ("stream_idle_timeout", "request_headers_timeout", "common_http_protocol_options")
+_TIMEOUTS: Final = ("stream_idle_timeout", "common_http_protocol_options")
 
 
 def newest(listener: Message) -> None:

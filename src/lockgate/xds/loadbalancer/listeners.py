@@ -211,7 +211,6 @@ def _limits(manager: Message, balancer: LoadBalancer, listener: Listener) -> Non
     keep_alive = int(balancer.attributes.get("client_keep_alive.seconds", "3600"))
     manager.stream_idle_timeout.FromSeconds(idle)
     manager.drain_timeout.FromMilliseconds(100)  # Envoy's delay before it closes an idle connection, 5 s by default
-    manager.request_headers_timeout.FromSeconds(idle)
     manager.max_request_headers_kb.CopyFrom(uint32(REQUEST_HEADERS_KB))
     manager.common_http_protocol_options.CopyFrom(
         HttpProtocolOptions(
