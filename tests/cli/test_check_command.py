@@ -169,5 +169,18 @@ def test_a_byte_order_mark_and_line_ends_stay(folder: Path) -> None:
     assert after.count(b"\r\n") == after.count(b"\n") == MANIFESTS.count("\n")
 
 
+def test_a_trace_names_the_finding_at_its_hop(folder: Path) -> None:
+    arguments = ["trace", "http://shop.example/", "edge.yaml"]
+    result = CliRunner().invoke(lockgate, arguments, standalone_mode=False)
+    lines = result.stdout.splitlines()
+    (at,) = (number for number, line in enumerate(lines) if "[LG5001]" in line)
+    assert lines[at].strip().startswith("error: k8s-istiosys-edge-")
+    assert lines[at].endswith("edge.yaml:17:7")
+    hops = json.loads(CliRunner().invoke(lockgate, [*arguments, "-o", "json"], standalone_mode=False).stdout)["hops"]
+    assert [hop["hop"] for hop in hops if "LG5001" in str(hop.get("findings"))] == ["gateway"]
+    (folder / "edge.yaml").write_text(MANIFESTS.replace("hosts: [shop.example]\n      tls", 'hosts: ["*"]\n      tls'))
+    assert "LG5001" not in CliRunner().invoke(lockgate, arguments, standalone_mode=False).stdout
+
+
 def test_without_paths_it_is_the_current_folder(folder: Path) -> None:
     assert codes(run("-o", "json")) == codes(run(".", "-o", "json")) == codes(run("edge.yaml", "-o", "json"))

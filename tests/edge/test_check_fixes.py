@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.edge.conftest import ROOT, Start
+from tests.edge.conftest import ROOT, Start, Up
 
 pytestmark = pytest.mark.edge
 
@@ -35,9 +35,19 @@ def test_the_fixed_edge_behaves_as_the_finding_promises(up: Start, tmp_path: Pat
 
     before, after = case["served"]
     edge.wait(until=lambda: status() == str(before), what=f"{before} before the fix")
+    edge.until(" ! check finds ")
+    for code in case["fixes"]:
+        assert f"{file}:" in edge.until(f"[{code}]")
+    assert _found(edge) >= set(case["fixes"])
+    assert f"[{case['fixes'][0]}]" in (shown := edge.lockgate("status", check=False)).stderr, shown
     fixed = subprocess.run(
         [sys.executable, "-m", "lockgate", "check", "--fix", str(file)], capture_output=True, text=True
     )
     assert fixed.stderr.count("fixed ") == len(case["fixes"]), fixed
     edge.wait(until=lambda: status() == str(after), what=f"{after} after the fix")
+    edge.wait(until=lambda: not _found(edge) & set(case["fixes"]), what="no such finding in the status")
     assert edge.stop() == 0
+
+
+def _found(edge: Up) -> set[str]:
+    return {each["code"] for each in edge.status()["findings"]}

@@ -39,6 +39,9 @@ class Heard:
     def changed(self, text: str) -> None:
         self.lines.append(text)
 
+    def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None:
+        self.lines.append(summary)
+
     def ready(self, report: Report, seconds: float, proxy: str) -> None:
         self.lines.append(" · ".join(("ready", *report.shortfall)))
 

@@ -65,6 +65,9 @@ class Detached:
     def changed(self, text: str) -> None:
         self._pass_on(lambda reporter: reporter.changed(text))
 
+    def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None:
+        self._pass_on(lambda reporter: reporter.checked(summary, findings))
+
     def ready(self, report: Report, seconds: float, proxy: str) -> None:
         self._pass_on(lambda reporter: reporter.ready(report, seconds, proxy))
         self._report(READY)

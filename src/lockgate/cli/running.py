@@ -12,6 +12,7 @@ import click
 
 from lockgate.cli.terminal import paint, print_data, print_fault, print_line, say
 from lockgate.cli.up import name_option, output_option
+from lockgate.resources.faults import Severity
 
 
 @click.command()
@@ -118,6 +119,15 @@ def print_status(shown: dict[str, Any], output: str) -> None:
     for each in shown["faults"]:
         if each["severity"] != "info":
             print_fault(Diagnostic.of_json(each))
+    serious = [
+        each for each in map(Diagnostic.of_json, shown.get("findings", ())) if each.severity is not Severity.INFO
+    ]
+    if serious:
+        from lockgate.runtime.parts import counted
+
+        say(f"{paint(' ! ', 'yellow')}check finds {counted(serious)}")
+        for finding in serious:
+            print_fault(finding)
 
 
 def folder_of(name: str) -> Any:

@@ -36,6 +36,7 @@ _MARKS = {
 }
 _SERVING = ("load balancer", "gateway")
 _NAME_WIDTH = 31
+_MOST_FINDINGS = 10  # of `check`, while an edge runs
 
 
 def paint(text: str, style: str) -> str:
@@ -93,6 +94,12 @@ class Terminal:
 
     def changed(self, text: str) -> None:
         self._say(paint(" ↻ ", "blue") + text)
+
+    def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None:
+        self._say(paint(" ! " if findings else " ↻ ", "yellow" if findings else "blue") + summary)
+        self.faults(findings[:_MOST_FINDINGS])
+        if (more := len(findings) - _MOST_FINDINGS) > 0:
+            self._say(f"   and {more} more: `lockgate status`")
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if always or not self._quiet:

@@ -13,11 +13,14 @@ import click
 from lockgate.cli.options import read_options, values_option
 from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import name_option
+from lockgate.resources.faults import Origin, Position, Severity
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
+    from lockgate.edge.manifests import Manifests
     from lockgate.resources.faults import Locate
-    from lockgate.trace.model import Request
+    from lockgate.trace.model import Hop, Request
+    from lockgate.trace.text import Noted
 
 _EPILOG = """\b
 Examples:
@@ -68,8 +71,8 @@ def trace(
     from lockgate.trace.model import BadUrl, Request
 
     if everything or cases:
-        edge, locate = _read(arguments, values)
-        return _print_table(edge, locate, output) if everything else _run_cases(edge, str(cases), output)
+        edge, manifests = _read(arguments, values)
+        return _print_table(edge, manifests.positions(), output) if everything else _run_cases(edge, str(cases), output)
     if not arguments:
         raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
     url, *paths = arguments
@@ -81,27 +84,30 @@ def trace(
         if paths:
             raise click.UsageError("--against running takes no PATH: the running edge has its own files")
         return _compare(name, request, follow=follow, verbose=verbose, output=output)
-    edge, locate = _read(tuple(paths), values)
-    return _print_trace(edge, locate, request, follow=follow, verbose=verbose, output=output)
+    edge, manifests = _read(tuple(paths), values)
+    return _print_trace(edge, manifests, request, follow=follow, verbose=verbose, output=output)
 
 
-def _read(paths: tuple[str, ...], values: tuple[str, ...]) -> tuple[Edge, Locate]:
+def _read(paths: tuple[str, ...], values: tuple[str, ...]) -> tuple[Edge, Manifests]:
     from lockgate.edge.from_manifests import from_manifests
     from lockgate.runtime import files
 
     paths = paths or (".",)
     manifests = files.load(paths, values)
-    return from_manifests(manifests, read_options(paths)), manifests.positions()
+    return from_manifests(manifests, read_options(paths)), manifests
 
 
-def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, verbose: bool, output: str) -> int:
+def _print_trace(
+    edge: Edge, manifests: Manifests, request: Request, *, follow: bool, verbose: bool, output: str
+) -> int:
     from lockgate.trace import text
     from lockgate.trace.walk import trace as walk
 
     found = walk(edge, request, follow=follow)
+    locate = manifests.positions()
     match output:
         case "json":
-            print_data(json.dumps(text.as_json(found, locate), indent=2))
+            print_data(json.dumps(text.as_json(found, locate, _noted(edge, manifests)), indent=2))
         case "mermaid":
             from lockgate.trace import picture
 
@@ -114,9 +120,38 @@ def _print_trace(edge: Edge, locate: Locate, request: Request, *, follow: bool, 
         case "junit":
             raise click.UsageError("--output junit goes with --cases")
         case _:
-            for line in text.lines(text.as_json(found, locate), _style, verbose=verbose):
+            for line in text.lines(text.as_json(found, locate, _noted(edge, manifests)), _style, verbose=verbose):
                 say(line)
     return int(found.last.ending.is_error)
+
+
+def _noted(edge: Edge, manifests: Manifests) -> Noted:
+    """What `check` finds, at the first hop that it concerns."""
+    from lockgate.check.analyzers import ANALYZED
+    from lockgate.check.outcome import finding_json, outcome
+
+    left = [
+        each
+        for each in outcome(edge, manifests).findings
+        if each.severity is not Severity.INFO and each.code in ANALYZED
+    ]
+
+    def noted(hop: Hop) -> list[dict[str, Any]]:
+        places = (hop.where, *(fact.where for fact in hop.facts if not fact.skipped))
+        here = [each for each in left if any(_concerns(each.fault.origin, place) for place in places)]
+        for each in here:
+            left.remove(each)
+        return [finding_json(each) for each in here]
+
+    return noted
+
+
+def _concerns(found: Origin | Position | None, place: Origin | None) -> bool:
+    """Whether a finding is in the part of a manifest that decides a hop, or about a field around it."""
+    if not isinstance(found, Origin) or place is None or found.key != place.key:
+        return False
+    inner, outer = (found.path, place.path) if len(found.path) > len(place.path) else (place.path, found.path)
+    return inner[: len(outer)] == outer and (bool(outer) or not inner)
 
 
 def _print_table(edge: Edge, locate: Locate, output: str) -> int:

@@ -72,6 +72,11 @@ class Announcing:
             self._reported.intersection_update(self.last.faults)  # one that comes back is reported again
             await asyncio.sleep(max(_WATCH, _REST * took))
 
+    @property
+    def announced(self) -> bool:
+        """Whether the outcome of the start has been reported."""
+        return self.became_ready or self._not_ready is not None
+
     def out_of_patience(self) -> None:
         """Report what is missing, unless the outcome has been reported."""
         if self._not_ready is None and not self.became_ready:

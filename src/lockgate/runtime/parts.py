@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from lockgate.resources.diagnostics import Diagnostic
-from lockgate.resources.faults import Fault
+from lockgate.resources.faults import Fault, Severity
 
 
 class Readiness(StrEnum):
@@ -74,7 +76,16 @@ class Reporter(Protocol):
 
     def changed(self, text: str) -> None: ...
 
+    def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None: ...
+
 
 def count(number: int, what: str) -> str:
     """``1 object``, ``2 objects``."""
     return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def counted(findings: Iterable[Diagnostic]) -> str:
+    """``1 error and 2 warnings``."""
+    numbers = Counter(each.severity for each in findings)
+    parts = [count(numbers[each], each.value) for each in (Severity.ERROR, Severity.WARNING) if numbers[each]]
+    return " and ".join(parts) or "no errors and no warnings"

@@ -18,6 +18,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.runtime import control, files
 from lockgate.runtime.announcing import Announcing
+from lockgate.runtime.checking import Checking
 from lockgate.runtime.following import Following
 from lockgate.runtime.observe import Observer
 from lockgate.runtime.open_files import allow_many_open_files
@@ -58,6 +59,7 @@ class Supervisor:
         self._edge = RunningEdge(options, folder, progress)
         self._observer = Observer(self._edge)
         self._announcing = Announcing(self._edge, self._observer, reporter, progress)
+        self._checking = Checking(self._edge, reporter, lambda: self._announcing.announced)
 
     def run(self) -> int:
         """Runs until Ctrl-C or SIGTERM; returns the exit code. Raises what prevents the edge from starting."""
@@ -110,9 +112,10 @@ class Supervisor:
             report=self._announcing.report,
         )
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._announcing.run())
-                both.create_task(following.run())
+            async with asyncio.TaskGroup() as all_:
+                all_.create_task(self._announcing.run())
+                all_.create_task(following.run())
+                all_.create_task(self._checking.run())
         finally:
             await control.close(server)
 
@@ -128,6 +131,7 @@ class Supervisor:
                     **await paced(status_in_steps(await self._observer.observe())),
                     "pid": os.getpid(),
                     "announced": self._announcing.became_ready,
+                    "findings": [each.as_json() for each in self._checking.findings or ()],
                 }
             case _:
                 return {"error": f"no such question: {question}"}

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from lockgate.resources.faults import Locate
-from lockgate.trace.model import Trace, Where
+from lockgate.trace.model import Hop, Trace, Where
 from lockgate.trace.table import Table
 
 Json: TypeAlias = dict[str, Any]
 Style: TypeAlias = Callable[[str, str], str]
 """Text and a role (`pass`, `answer`, `fail`, `open`, `dim`, `bold`) to styled text."""
+
+Noted: TypeAlias = Callable[[Hop], list[Json]]
+"""The diagnostics, as JSON, of the part of a manifest that decides a hop."""
 
 _MARKS: Mapping[str, tuple[str, str]] = {
     "passes": ("✓", "pass"),
@@ -30,8 +33,8 @@ def plain(text: str, _role: str) -> str:
 # --- JSON --------------------------------------------------------------------------------------------------------
 
 
-def as_json(trace: Trace, locate: Locate) -> Json:
-    """`locate` resolves a field to its current line."""
+def as_json(trace: Trace, locate: Locate, noted: Noted | None = None) -> Json:
+    """`locate` resolves a field to its current line. `noted` has what else is known of each hop's place."""
     request, ending = trace.request, trace.ending
     return {
         "request": {
@@ -50,6 +53,7 @@ def as_json(trace: Trace, locate: Locate) -> Json:
                 "facts": [
                     {"text": fact.text, "skipped": fact.skipped, "at": _at(fact.where, locate)} for fact in hop.facts
                 ],
+                **({"findings": found} if noted and (found := noted(hop)) else {}),
                 **hop.data,
             }
             for hop in trace.hops
@@ -64,7 +68,7 @@ def as_json(trace: Trace, locate: Locate) -> Json:
             "fix": ending.fix or None,
             "at": _at(ending.where, locate),
         },
-        "followed": as_json(trace.followed, locate) if trace.followed else None,
+        "followed": as_json(trace.followed, locate, noted) if trace.followed else None,
     }
 
 
@@ -105,6 +109,9 @@ def lines(trace: Json, style: Style = plain, *, verbose: bool = False) -> Iterat
         mark, role = _MARKS[hop["verdict"]]
         yield f" {style(mark, role)} {hop['hop']:<13} {hop['title']}{_shown(hop['at'], style)}"
         yield from _facts(hop["facts"], style, verbose)
+        for each in hop.get("findings", ()):
+            role = "fail" if each["severity"] == "error" else "open"
+            yield f"{_INDENT}{style(each['severity'], role)}: {each['message']} [{each['code']}]{_placed(each, style)}"
     yield from _ending(trace["ending"], style)
     if trace["followed"] is not None:
         yield ""
@@ -147,6 +154,11 @@ def _ending(ending: Json, style: Style) -> Iterator[str]:
         yield f" {style('→', 'answer')} {ending['status']} from the {ending['by']}"
     for name, value in ending["headers"]:
         yield style(f"   {name}: {value}", "dim")
+
+
+def _placed(finding: Json, style: Style) -> str:
+    at = finding["position"]
+    return _shown(f"{at['file']}:{at['line']}:{at['column']}" if at else None, style)
 
 
 def _shown(place: str | None, style: Style) -> str:

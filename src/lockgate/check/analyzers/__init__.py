@@ -86,3 +86,6 @@ ANALYZERS: Final[tuple[Analyzer, ...]] = (
     unverified_upstreams,
     web_acls,
 )  # fmt: skip
+
+ANALYZED: Final[frozenset[str]] = frozenset(code.id for analyzer in ANALYZERS for code in analyzer.CODES)
+"""The ids of all codes that analyzers find."""
