@@ -200,6 +200,19 @@ def test_interrupting_the_wait_stops_the_edge(home: Path) -> None:
     assert left(home) == []
 
 
+def test_an_edge_with_a_refused_object_is_ready_but_not_complete(home: Path, tmp_path: Path) -> None:
+    meta = "metadata: {name: web, namespace: shop}"
+    service = f"apiVersion: v1\nkind: Service\n{meta}\nspec: {{ports: [{{port: 80}}]}}\n"
+    refused = f"---\napiVersion: v1\nkind: ConfigMap\n{meta}\ndata: [1]\n"
+    (tmp_path / "shop.yaml").write_text(service + refused)
+    assert run(home, "up", "-d", tmp_path / "shop.yaml", "--name", "x").returncode == 0
+    shown = run(home, "status", "--name", "x", "--output", "json")
+    assert shown.returncode == 0
+    reported = json.loads(shown.stdout)
+    assert (reported["ready"], reported["complete"]) == (True, False)
+    assert run(home, "down", "--name", "x").returncode == 0
+
+
 def test_status_knows_of_a_frozen_envoy_and_of_a_deleted_object(up: Start) -> None:
     edge = up(GUIDE, name="truth").ready()
     pid = edge.status()["envoys"]["alb"]["pid"]

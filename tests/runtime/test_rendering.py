@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.resources.faults import Severity
 from lockgate.runtime import tools
 from lockgate.runtime.files import Sources, load
 
@@ -162,6 +163,30 @@ def test_an_error_of_the_renderer_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in fault
     label = f"{tmp_path}/a/<kubectl kustomize>"
     assert label in load([str(tmp_path)]).broken
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_what_was_never_rendered_is_read_as_it_is(tmp_path: Path) -> None:
+    overlays(tmp_path)
+    shutil.rmtree(tmp_path / "overlays" / "dev")
+    overlay = tmp_path / "overlays" / "prod" / "kustomization.yaml"
+    write(tmp_path, overlays__prod__patch="kind: [\n")  # no whole object
+    broken = "resources: [../../base, ../../gone.yaml]\npatches: [{path: patch.yaml}]\n"
+    overlay.write_text(broken)
+    sources = Sources([str(tmp_path)])
+    manifests = sources.load()
+    assert [str(each.key) for each in manifests.documents] == ["Service default/web"]
+    (fault,) = manifests.faults
+    assert fault.severity is Severity.WARNING
+    assert "failed, so its resources are read as they are: accumulating resources: " in fault.message
+    assert manifests.broken == frozenset()
+    # Once it was rendered, its last good objects are those that count.
+    overlay.write_text("namePrefix: prod-\nresources: [../../base]\n")
+    rendered = sources.load(manifests)
+    assert [str(each.key) for each in rendered.documents] == ["Service default/prod-web"]
+    overlay.write_text(broken)
+    again = sources.load(rendered)
+    assert (again.documents, again.broken) == ((), frozenset({f"{tmp_path}/overlays/prod/<kubectl kustomize>"}))
 
 
 @pytest.mark.usefixtures("programs")

@@ -21,9 +21,10 @@ from lockgate.resources.faults import Severity
 def status(name: str, output: str) -> int:
     """Show addresses, the state of every part, what was supplied, and all faults.
 
-    The exit code is 0 if everything is ready and nothing is refused. It is 1 if the edge is starting, a part has
-    failed, an object is refused, a certificate cannot be issued, or no edge of this name runs. Hosts that no load
-    balancer serves are listed, but do not count. To wait for an edge, use `lockgate up --detach`.
+    The exit code is that of `lockgate up --detach`: 0 if the edge is ready, which means that all that can be ready is;
+    1 if it is starting, a part has failed, or no edge of this name runs. What is refused, has no load balancer or
+    cannot be issued is listed, and makes `complete` false in JSON. Whether the manifests are right, `lockgate check`
+    says.
     """
     from lockgate.runtime import commands
     from lockgate.runtime.state import Starting
@@ -39,7 +40,7 @@ def status(name: str, output: str) -> int:
             say(f" {starting} (pid {shown['pid']})")
         return 1
     print_status(shown, output)
-    return 0 if shown["complete"] else 1
+    return 0 if shown["ready"] else 1
 
 
 @click.command()

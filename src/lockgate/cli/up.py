@@ -71,7 +71,7 @@ def up(
     The edge is ready when all parts that can be ready are. An object that is refused, or a host that no load balancer
     serves, is reported, but not waited for. With --detach the exit code is 0 if the edge is ready. It is 1, with the
     reasons, if something fails or takes longer than --timeout; the edge keeps running and serves the rest. `lockgate
-    status` also returns 1 if an object is refused.
+    status` returns the same codes.
     """
     from lockgate.runtime import detached
     from lockgate.runtime.state import BadName, StateFolder

@@ -99,6 +99,10 @@ class Sources:
             loading.add(rendering.label, printed)
             if not isinstance(printed, Fault):
                 loading.notes.append(rendering.note)
+            elif printed.severity is not Severity.ERROR:
+                for file in rendering.plain:
+                    if file not in loading.files:
+                        self._add(file, loading)
         for fault in plan.faults:
             loading.add(fault.file, fault)
 

@@ -30,13 +30,15 @@ _LONGEST = 60.0  # seconds for all of them together
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """Something that a program renders. `file` describes it and is the place of its faults; `sources` are its files and
-    folders. `shown` is the command without Lockgate's additions."""
+    folders. `shown` is the command without Lockgate's additions. `plain` are the manifests that it builds on, which are
+    read as they are if it cannot be rendered at all."""
 
     folder: str
     file: str
     command: tuple[str, ...]
     shown: str
     sources: frozenset[str]
+    plain: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -66,6 +68,7 @@ class Renderer:
         """`values` are files for Helm."""
         self._values = tuple(values)
         self._printed: dict[str, tuple[_Signed, bytes | Fault]] = {}
+        self._once_rendered: set[str] = set()  # labels
         self._renderings: list[Rendering] = []  # since `begin`
         self._deadline = 0.0
         self.uses_values = False
@@ -120,11 +123,15 @@ class Renderer:
         plan.renderings.append(Rendering(str(chart), file, tuple(command), shown, sources))
 
     def render(self, rendering: Rendering) -> bytes | Fault:
+        """What the program prints. A fault that is only a warning means that `plain` is to be read instead: while
+        nothing was rendered before, whose objects could go on serving."""
         self._renderings.append(rendering)
         signed = _signed(rendering.sources)
         before = self._printed.get(rendering.label)
         if before is None or before[0] != signed:
             before = self._printed[rendering.label] = (signed, self._run(rendering))
+        if not isinstance(before[1], Fault):
+            self._once_rendered.add(rendering.label)
         return before[1]
 
     def _run(self, rendering: Rendering) -> bytes | Fault:
@@ -132,6 +139,9 @@ class Renderer:
         try:
             return tools.run(rendering.command, timeout=min(tools.TIMEOUT, left))
         except tools.ToolFailed as error:
+            if rendering.plain and rendering.label not in self._once_rendered:
+                place = Position(rendering.file, 1)
+                return codes.READ_AS_IT_IS.at(place, command=rendering.shown, reason=error)
             return codes.RENDERING_FAILED.at(Position(rendering.file, 1), command=rendering.shown, reason=error)
 
 
@@ -179,7 +189,14 @@ class _Kustomizations:
             else:
                 shown = f"{Path(tool[0]).name} {tool[1]} {folder}"
                 self._plan.renderings.append(
-                    Rendering(folder, each.file, (*tool, _argument(folder)), shown, self._sources(folder))
+                    Rendering(
+                        folder,
+                        each.file,
+                        (*tool, _argument(folder)),
+                        shown,
+                        self._sources(folder),
+                        self._resources(folder),
+                    )
                 )
         for folder, instead in choice.variants.items():
             self._plan.faults.append(self._variant(folder, instead))
@@ -231,6 +248,10 @@ class _Kustomizations:
 
     def _reach(self, folders: Sequence[str]) -> frozenset[str]:
         return reach(folders, self._all)
+
+    def _resources(self, folder: str) -> tuple[str, ...]:
+        """The manifests, without patches and the like, which are no whole objects."""
+        return tuple(sorted(part for part in self._reach([folder]) if part not in self._all and Path(part).is_file()))
 
     def _sources(self, folder: str) -> frozenset[str]:
         reach = self._reach([folder])

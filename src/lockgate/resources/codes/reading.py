@@ -247,6 +247,9 @@ NO_KUSTOMIZE = NOT_RENDERED.variant(
     "the kustomization {folder} is not rendered; its resources are read as they are",
     "install kubectl or kustomize, or pipe it in: kubectl kustomize {folder} | lockgate up -",
 )
+READ_AS_IT_IS = NOT_RENDERED.variant(
+    "`{command}` failed, so its resources are read as they are: {reason}", "run it yourself until it prints manifests"
+)
 NO_HELM = NOT_RENDERED.variant(
     "the Helm chart {folder} is not rendered", "install helm, or pipe it in: helm template {folder} | lockgate up -"
 )
