@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trace_cases import edge
 
-from lockgate.trace.reach import glob_within
+from lockgate.loadbalancer.shadowing import glob_within
 from lockgate.trace.table import tables
 
 CASES = Path(__file__).parents[1] / "cases" / "trace"

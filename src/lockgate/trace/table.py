@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from lockgate.edge.edge import Edge
 from lockgate.gateway.model import DirectResponse, Forward, Gateway, Http, Redirect, Route, Tcp
+from lockgate.gateway.shadowing import shadowed_routes
 from lockgate.loadbalancer import model as alb
 from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.shadowing import shadowed_rules
 from lockgate.trace.gateway_hops import backend_name, match_text
 from lockgate.trace.load_balancer_hops import conditions_text
 from lockgate.trace.model import Where, place
-from lockgate.trace.reach import shadowed_routes, shadowed_rules
 
 
 @dataclass(frozen=True, slots=True)

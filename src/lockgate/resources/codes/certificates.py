@@ -194,3 +194,37 @@ DURATION_IGNORED = Code(
     example=together(_issuer(_ROUTE53), _certificate(more=", duration: 8760h")),
     instead=together(_issuer(_ROUTE53), _certificate()),
 )
+SECRET_OF_ISSUER_ELSEWHERE = Code(
+    "LG3008",
+    Severity.ERROR,
+    "An issuer's Secret in another namespace",
+    message="the issuer reads Secret {secret} in namespace {expected}, and the manifests have it in {found} only",
+    fix="create it in {expected}",
+    what="A Secret that an issuer references is in another namespace than cert-manager looks in: the Issuer's own, or "
+    "for a ClusterIssuer the cluster resource namespace.",
+    why="cert-manager reports that the Secret was not found, and no challenge can be presented.",
+    example=together(
+        _issuer(
+            "[{dns01: {route53: {accessKeyIDSecretRef: {name: route53, key: id}, "
+            "secretAccessKeySecretRef: {name: route53, key: secret}}}}]"
+        ),
+        """
+apiVersion: v1
+kind: Secret
+metadata: {name: route53, namespace: istio-system}
+stringData: {secret: ""}
+""",
+    ),
+    instead=together(
+        _issuer(
+            "[{dns01: {route53: {accessKeyIDSecretRef: {name: route53, key: id}, "
+            "secretAccessKeySecretRef: {name: route53, key: secret}}}}]"
+        ),
+        """
+apiVersion: v1
+kind: Secret
+metadata: {name: route53, namespace: cert-manager}
+stringData: {secret: ""}
+""",
+    ),
+)

@@ -35,10 +35,13 @@ REGIONS_DIFFER = Code(
     why="ELBv2 does not find a certificate of another region, so the controller cannot create the listener.",
     example=together(
         ingress(CERTIFICATE, HTTPS, "group.name: shop"),
-        ingress(CERTIFICATE.replace("eu-west-1", "us-east-1"), HTTPS, "group.name: shop", name="api"),
+        ingress(
+            CERTIFICATE.replace("eu-west-1", "us-east-1"), HTTPS, "group.name: shop", name="api", host="api.example"
+        ),
     ),
     instead=together(
-        ingress(CERTIFICATE, HTTPS, "group.name: shop"), ingress(CERTIFICATE, HTTPS, "group.name: shop", name="api")
+        ingress(CERTIFICATE, HTTPS, "group.name: shop"),
+        ingress(CERTIFICATE, HTTPS, "group.name: shop", name="api", host="api.example"),
     ),
 )
 OPERATOR_REMOVED = Code(

@@ -131,3 +131,64 @@ STICKY_WITHOUT_GROUP = Code(
         ingress(_SPLIT % _STUCK, _STICKY, backend="split").replace("number: 80", "name: use-annotation"), _SERVICES
     ),
 )
+NEVER_REACHED = Code(
+    "LG1203",
+    Severity.WARNING,
+    "A rule that no request reaches",
+    message="an earlier rule takes all requests of this one: that for {earlier} at {place}",
+    fix="put the more specific path first, or its Ingress (group.order)",
+    what="Rules of a listener are tried in order, Ingress by Ingress. All requests that this rule matches are matched "
+    "by an earlier one.",
+    why="The backend of the rule gets no requests. ELBv2 has no notion of the longest path.",
+    example=together(
+        ingress("group.name: shop", 'group.order: "1"').replace("- host: shop.example\n      http", "- http"),
+        ingress("group.name: shop", 'group.order: "2"', name="api").replace("path: /", "path: /api"),
+        _SERVICES,
+    ),
+    instead=together(
+        ingress("group.name: shop", 'group.order: "2"').replace("- host: shop.example\n      http", "- http"),
+        ingress("group.name: shop", 'group.order: "1"', name="api").replace("path: /", "path: /api"),
+        _SERVICES,
+    ),
+)
+UNKNOWN_JSON_FIELD = Code(
+    "LG1213",
+    Severity.WARNING,
+    "A field that the controller ignores",
+    message="the controller has no field {field} here and ignores it; {known}",
+    fix="correct the name; upper and lower case do not matter",
+    what="The JSON in an annotation has a field that the controller does not know.",
+    why="The controller decodes JSON leniently: a misspelt field counts as not set, and its default applies.",
+    example=ingress(
+        """actions.old: '{"type": "redirect", "redirectConfig": {"uri": "/new", "statusCode": "HTTP_301"}}'""",
+        backend="old",
+    ).replace("number: 80", "name: use-annotation"),
+    instead=ingress(
+        """actions.old: '{"type": "redirect", "redirectConfig": {"path": "/new", "statusCode": "HTTP_301"}}'""",
+        backend="old",
+    ).replace("number: 80", "name: use-annotation"),
+)
+NO_INSTANCES = Code(
+    "LG1214",
+    Severity.ERROR,
+    "Instance targets for Pods on Fargate",
+    message="{workload} runs on Fargate, where there is no instance to register: {balancer} answers 503",
+    fix="set alb.ingress.kubernetes.io/target-type: ip",
+    what="A target group of type instance leads to a Service whose Pods run on AWS Fargate.",
+    why="Targets of type instance are nodes that are EC2 instances. Fargate has none.",
+    example=together(
+        ingress(),
+        _SERVICES,
+        """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {nodeSelector: {eks.amazonaws.com/compute-type: fargate}, containers: [{name: web, image: web}]}
+""",
+    ),
+    instead=ingress("target-type: ip"),
+)
