@@ -13,7 +13,8 @@ import yaml
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.external_dns import ExternalDns
 from lockgate.dns.model import Alias
-from lockgate.edge.endpoints import Objects, endpoints
+from lockgate.edge.endpoints import endpoints
+from lockgate.edge.objects import Objects
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources import core, istio, networking
@@ -33,7 +34,8 @@ def test_endpoints(case: dict[str, Any]) -> None:
     def of(kind: Any) -> tuple[Any, ...]:
         return tuple(kind.model_validate(d) for d in documents if d["kind"] == kind.KIND.kind)
 
-    found = endpoints(Objects(of(networking.Ingress), of(istio.Gateway), of(istio.VirtualService), of(core.Service)))
+    kinds = (networking.Ingress, istio.Gateway, istio.VirtualService, core.Service)
+    found = endpoints(Objects(each for kind in kinds for each in of(kind)))
     shown = [f"{each.resource}: {each.host} -> {' '.join(each.targets)}" for each in found]
     expected = [
         next(f"{key}: {value}" for key, value in line.items()) if isinstance(line, dict) else line
@@ -55,6 +57,13 @@ class Lab:
             for record_set in zone.record_sets
             if isinstance(record_set.data, Alias)
         }
+
+    async def delete_alias(self, host: str, kind: str) -> None:
+        """As somebody does by hand."""
+        sets = await self.aws.list("route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=ZONE)
+        gone = next(each for each in sets if each["Name"] == f"{host}." and each["Type"] == kind)
+        batch = {"Changes": [{"Action": "DELETE", "ResourceRecordSet": gone}]}
+        await self.aws.call("route53", "change_resource_record_sets", HostedZoneId=ZONE, ChangeBatch=batch)
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(30):
@@ -176,5 +185,38 @@ def test_one_record_that_route53_refuses_does_not_block_others() -> None:
 
         await lab.until(made)
         assert "gone.tidewater.example. A" not in await lab.aliases()
+
+    run(work)
+
+
+def test_a_change_of_routes_reads_no_records_again() -> None:
+    async def work(lab: Lab) -> None:
+        read: list[str] = []
+        listed = lab.aws.list
+
+        async def counted(service: str, operation: str, *rest: Any, **given: Any) -> Any:
+            read.append(operation)
+            return await listed(service, operation, *rest, **given)
+
+        lab.aws.list = counted  # type: ignore[method-assign]
+        await lab.store.apply(_storefront("www.tidewater.example"), manager="test")
+
+        async def made() -> bool:
+            return "www.tidewater.example. A" in await lab.aliases()
+
+        await lab.until(made)
+        await asyncio.sleep(0.3)
+        before = read.count("list_resource_record_sets")
+        changed = _storefront("www.tidewater.example")
+        changed["spec"]["http"] = [{"directResponse": {"status": 503}}]
+        looked = len(read)
+        await lab.store.apply(changed, manager="test")
+        while len(read) == looked:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert read.count("list_resource_record_sets") == before
+        await lab.delete_alias("www.tidewater.example", "A")
+        await lab.store.apply(_storefront("www.tidewater.example"), manager="test")
+        await lab.until(made)
 
     run(work)

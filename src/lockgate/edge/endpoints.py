@@ -7,88 +7,100 @@ target, without the ``…/ingress`` annotation that external-dns requires.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from lockgate.dns.plan import Endpoint
 from lockgate.edge import endpoint_annotations as annotation
-from lockgate.edge.fronts import Fronts
+from lockgate.edge.fronts import Fronts, ServedHosts
+from lockgate.edge.objects import Objects
 from lockgate.gateway.hosts import gateway_name, server_hosts
 from lockgate.resources import core, istio, networking
+from lockgate.resources.memo import Memo
 from lockgate.resources.meta import LoadBalancerStatus
 from lockgate.resources.model import Resource
 
 
+def endpoints(objects: Objects, memo: Memo | None = None) -> tuple[Endpoint, ...]:
+    """Endpoints in the order of their resources' names, independent of the order of objects.
+
+    With the same `memo`, the tuple stays the same object while no endpoint changes.
+    """
+    memo = memo or Memo()
+    memo.turn()
+    views = [objects.view(kind) for kind in (networking.Ingress, istio.Gateway, core.Service)]
+    of_gateways, serving = memo.depending("gateways", views, lambda: _gateways(objects))
+    return memo.made(
+        _in_order,
+        memo.facts("endpoints of Ingresses", _of_ingress, objects.all(networking.Ingress)),
+        memo.stable("endpoints of Gateways", of_gateways),
+        memo.facts(
+            "endpoints of VirtualServices",
+            _of_virtual_service,
+            objects.all(istio.VirtualService),
+            memo.stable("serving", serving),
+        ),
+        memo.facts("endpoints of Services", _of_service, objects.all(core.Service)),
+    )
+
+
+def _in_order(*found: Sequence[tuple[Endpoint, ...]]) -> tuple[Endpoint, ...]:
+    every = chain.from_iterable(chain.from_iterable(found))
+    return tuple(sorted(every, key=lambda endpoint: (endpoint.resource, endpoint.host)))
+
+
+def _of_ingress(ingress: networking.Ingress) -> tuple[Endpoint, ...]:
+    if not annotation.handled(ingress.metadata.annotations):
+        return ()
+    hosts = annotation.ingress_hosts(ingress)
+    return tuple(_endpoints(ingress, hosts, _own_targets(ingress) or _addresses(ingress)))
+
+
 @dataclass(frozen=True, slots=True)
-class Objects:
-    ingresses: Collection[networking.Ingress]
-    gateways: Collection[istio.Gateway]
-    virtual_services: Collection[istio.VirtualService]
-    services: Collection[core.Service]
+class _Serving:
+    """What VirtualServices need to know of a Gateway."""
+
+    hosts: ServedHosts
+    targets: tuple[str, ...]
 
 
-def endpoints(objects: Objects) -> tuple[Endpoint, ...]:
-    """Endpoints in the order of their resources' names, independent of the order of objects."""
-    fronts = Fronts(objects.ingresses, objects.services)
-    found = [
-        *_of_ingresses(objects.ingresses),
-        *_of_gateways(objects.gateways, fronts),
-        *_of_virtual_services(objects, fronts),
-        *_of_services(objects.services),
-    ]
-    return tuple(sorted(found, key=lambda endpoint: (endpoint.resource, endpoint.host)))
+def _gateways(objects: Objects) -> tuple[list[tuple[Endpoint, ...]], dict[str, _Serving]]:
+    """The endpoints of Gateways, and what they serve, by name."""
+    fronts = Fronts(objects.all(networking.Ingress), objects.all(core.Service))
+    found: list[tuple[Endpoint, ...]] = []
+    serving: dict[str, _Serving] = {}
+    for gateway in objects.all(istio.Gateway):
+        targets = _targets(gateway, fronts)
+        serving[f"{gateway.namespace}/{gateway.name}"] = _Serving(ServedHosts.of(gateway), targets)
+        if annotation.handled(gateway.metadata.annotations):
+            own = (host for server in gateway.spec.servers for host in server_hosts(server.hosts, gateway.namespace))
+            hosts = [host.host for host in own if host.host != "*"]
+            found.append(tuple(_endpoints(gateway, [*hosts, *annotation.hostnames(gateway)], targets)))
+    return found, serving
 
 
-def _of_ingresses(ingresses: Iterable[networking.Ingress]) -> Iterator[Endpoint]:
-    for ingress in ingresses:
-        if annotation.handled(ingress.metadata.annotations):
-            hosts = annotation.ingress_hosts(ingress)
-            yield from _endpoints(ingress, hosts, _own_targets(ingress) or _addresses(ingress))
+def _of_virtual_service(service: istio.VirtualService, gateways: Mapping[str, _Serving]) -> tuple[Endpoint, ...]:
+    if not annotation.handled(service.metadata.annotations):
+        return ()
+    names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
+    bound = [gateways[name] for name in dict.fromkeys(names) if name in gateways]
+    own = _own_targets(service)
+    found: list[Endpoint] = []
+    for host in dict.fromkeys((*service.spec.hosts, *annotation.hostnames(service))):
+        serving = [each for each in bound if each.hosts.has(host.lower(), service.namespace)]
+        led = own or tuple(dict.fromkeys(target for each in serving for target in each.targets))
+        if serving:
+            found += _endpoints(service, [host], led)
+    return tuple(found)
 
 
-def _of_gateways(gateways: Iterable[istio.Gateway], fronts: Fronts) -> Iterator[Endpoint]:
-    for gateway in gateways:
-        if not annotation.handled(gateway.metadata.annotations):
-            continue
-        hosts = [
-            host.host
-            for server in gateway.spec.servers
-            for host in server_hosts(server.hosts, gateway.namespace)
-            if host.host != "*"
-        ]
-        yield from _endpoints(gateway, [*hosts, *annotation.hostnames(gateway)], _targets(gateway, fronts))
-
-
-def _of_virtual_services(objects: Objects, fronts: Fronts) -> Iterator[Endpoint]:
-    gateways = {f"{gateway.namespace}/{gateway.name}": gateway for gateway in objects.gateways}
-    found: dict[str, tuple[str, ...]] = {}
-
-    def targets(gateway: istio.Gateway) -> tuple[str, ...]:
-        name = f"{gateway.namespace}/{gateway.name}"
-        if name not in found:
-            found[name] = _targets(gateway, fronts)
-        return found[name]
-
-    for service in objects.virtual_services:
-        if not annotation.handled(service.metadata.annotations):
-            continue
-        names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
-        bound = [gateways[name] for name in dict.fromkeys(names) if name in gateways]
-        hosts = [*service.spec.hosts, *annotation.hostnames(service)]
-        own = _own_targets(service)
-        for host in dict.fromkeys(hosts):
-            serving = [gateway for gateway in bound if fronts.serves(gateway, service.namespace, host)]
-            led = own or tuple(dict.fromkeys(target for each in serving for target in targets(each)))
-            if serving:
-                yield from _endpoints(service, [host], led)
-
-
-def _of_services(services: Iterable[core.Service]) -> Iterator[Endpoint]:
-    """Those with a load balancer: a node or a Pod of this machine has no public address."""
-    for service in services:
-        if service.spec.type == "LoadBalancer":
-            targets = _own_targets(service) or tuple(_service_addresses(service))
-            yield from _endpoints(service, annotation.hostnames(service), targets)
+def _of_service(service: core.Service) -> tuple[Endpoint, ...]:
+    """Those of a load balancer: a node or a Pod of this machine has no public address."""
+    if service.spec.type != "LoadBalancer":
+        return ()
+    targets = _own_targets(service) or tuple(_service_addresses(service))
+    return tuple(_endpoints(service, annotation.hostnames(service), targets))
 
 
 def _targets(gateway: istio.Gateway, fronts: Fronts) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from lockgate.dns.model import RecordSet
 from lockgate.dns.model import Zone as HostedZone
 from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge, secret_reference
-from lockgate.edge.endpoints import Objects as EndpointObjects
 from lockgate.edge.endpoints import endpoints
 from lockgate.edge.exposure import with_addresses
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
@@ -190,11 +189,13 @@ def _zones(
     empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in supply.zones]
     published = _published(stacks, balancers)
     wanted = endpoints(
-        EndpointObjects(
-            [_with_status(each, published) for each in objects.all(networking.Ingress)],
-            list(objects.all(istio.Gateway)),
-            list(objects.all(istio.VirtualService)),
-            list(objects.all(core.Service)),
+        Objects(
+            [
+                *(_with_status(each, published) for each in objects.all(networking.Ingress)),
+                *objects.all(istio.Gateway),
+                *objects.all(istio.VirtualService),
+                *objects.all(core.Service),
+            ]
         )
     )
     changes = plan_records(wanted, empty, "default").changes

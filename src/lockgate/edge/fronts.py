@@ -36,7 +36,7 @@ class Fronts:
             for label in service.spec.selector.items():
                 self._by_label.setdefault(label, []).append(service)
         self._answers: dict[Name, Front] = {}
-        self._served: dict[Name, _Served] = {}
+        self._served: dict[Name, ServedHosts] = {}
 
     def ingress(self, name: Name) -> networking.Ingress | None:
         return self._ingresses.get(name)
@@ -51,7 +51,7 @@ class Fronts:
         """Whether a server of the Gateway has the host, for VirtualServices of the namespace."""
         at = gateway.namespace, gateway.name
         if at not in self._served:
-            self._served[at] = _Served.of(gateway)
+            self._served[at] = ServedHosts.of(gateway)
         return self._served[at].has(host.lower(), namespace)
 
     def _find(self, gateway: istio.Gateway) -> Front:
@@ -73,20 +73,20 @@ class Fronts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
+class ServedHosts:
     """The hosts of a Gateway's servers, with the namespaces that may use them ("" means all)."""
 
     exact: Mapping[str, frozenset[str]]
     wildcards: tuple[ServerHost, ...]
 
     @staticmethod
-    def of(gateway: istio.Gateway) -> _Served:
+    def of(gateway: istio.Gateway) -> ServedHosts:
         every = [host for server in gateway.spec.servers for host in server_hosts(server.hosts, gateway.namespace)]
         exact: dict[str, set[str]] = {}
         for each in every:
             exact.setdefault(each.host, set()).add(each.namespace)
         wildcards = dict.fromkeys(each for each in every if each.host.startswith("*"))
-        return _Served({host: frozenset(among) for host, among in exact.items()}, tuple(wildcards))
+        return ServedHosts({host: frozenset(among) for host, among in exact.items()}, tuple(wildcards))
 
     def has(self, host: str, namespace: str) -> bool:
         if self.exact.get(host, frozenset()) & {"", namespace}:

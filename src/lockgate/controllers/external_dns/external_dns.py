@@ -1,4 +1,9 @@
-"""The controller: reconciles everything whenever something changes, and once a minute."""
+"""The controller: reconciles whenever something changes, and everything about once a minute.
+
+A large edge has thousands of records, and most changes of its objects concern none of them. So a change that leads to
+the same endpoints ends there, unless the zones have other numbers of records than this controller left behind; and the
+record sets of a zone are read again only then, or once a minute, as with external-dns' --provider-cache-time.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,22 @@ import time
 from collections.abc import Iterator, Sequence
 
 from lockgate.controllers.aws import Aws, AwsError
-from lockgate.controllers.external_dns.route53 import BATCH, read_zones, write
+from lockgate.controllers.external_dns.route53 import BATCH, Zones
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import Queue, follow
-from lockgate.dns.plan import Change, plan
-from lockgate.edge.endpoints import Objects, endpoints
+from lockgate.dns.plan import Change, Endpoint, plan
+from lockgate.edge.endpoints import endpoints
+from lockgate.edge.objects import Objects
 from lockgate.resources import core, istio, networking
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
 
 log = logging.getLogger("lockgate.controllers.external_dns")
 
 INTERVAL = 60.0  # seconds between reconciliations without changes; external-dns' default
 _ALL = "records"
+_KINDS: tuple[type[Resource], ...] = (networking.Ingress, istio.Gateway, istio.VirtualService, core.Service)
+_SPARE = 100  # times as long as a reading of all records took, nothing is read again
 _LONG, _REST, _LONGEST_REST = 0.5, 2, 10.0  # s that are long; so many times as long is the rest, s at most
 
 
@@ -32,15 +41,18 @@ class ExternalDns:
         self._owner = owner
         self._queue: Queue[str] = Queue(max_delay=INTERVAL)
         self._told: set[str] = set()
+        self._memo = Memo()
+        self._objects: Objects | None = None
+        self._zones = Zones(aws)
+        self._achieved: tuple[Endpoint, ...] | None = None  # the endpoints that have their records
+        self._read_again = 0.0
 
     async def run(self) -> None:
         """Runs until cancelled."""
         self._queue.add(_ALL)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._kubernetes, networking.Ingress, self._changed))
-            group.create_task(follow(self._kubernetes, istio.Gateway, self._changed))
-            group.create_task(follow(self._kubernetes, istio.VirtualService, self._changed))
-            group.create_task(follow(self._kubernetes, core.Service, self._changed))
+            for kind in _KINDS:
+                group.create_task(follow(self._kubernetes, kind, self._changed))
             group.create_task(self._queue.run(self._reconcile, name="external-dns"))
 
     def _changed(self, _: Resource) -> None:
@@ -58,13 +70,17 @@ class ExternalDns:
 
     async def _synchronise(self) -> None:
         # Listed, not taken from the watches: an incomplete cache would delete records.
-        objects = Objects(
-            await self._kubernetes.list(networking.Ingress),
-            await self._kubernetes.list(istio.Gateway),
-            await self._kubernetes.list(istio.VirtualService),
-            await self._kubernetes.list(core.Service),
-        )
-        wanted, zones = await asyncio.to_thread(endpoints, objects), await read_zones(self._aws)
+        listed = [each for kind in _KINDS for each in await self._kubernetes.list(kind)]
+        self._objects = Objects(listed, self._objects)
+        wanted = await asyncio.to_thread(endpoints, self._objects, self._memo)
+        began = time.monotonic()
+        again = began >= self._read_again
+        if not await self._zones.changed() and not again and wanted is self._achieved:
+            self._queue.add_after(_ALL, self._read_again - began)
+            return
+        zones = await self._zones.read(again=again)
+        if again:
+            self._read_again = time.monotonic() + max(INTERVAL, _SPARE * (time.monotonic() - began))
         decided = await asyncio.to_thread(plan, wanted, zones, self._owner)
         self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
         failures: list[AwsError] = []
@@ -75,14 +91,17 @@ class ExternalDns:
                 if len(batch) == BATCH // 2:  # more are to come: what is served gets its turn
                     await asyncio.sleep(time.monotonic() - began)
         if failures:
+            self._achieved = None
             raise ExceptionGroup("; ".join(error.message for error in failures), failures)
-        self._queue.add_after(_ALL, INTERVAL)
+        self._achieved = wanted
+        await self._zones.changed()
+        self._queue.add_after(_ALL, self._read_again - time.monotonic())
 
     async def _write(self, zone_id: str, batch: Sequence[tuple[Change, ...]]) -> list[AwsError]:
         """Writes all changes together if possible, else one by one, so that an invalid record set does not block the
         others."""
         try:
-            await write(self._aws, zone_id, [change for group in batch for change in group])
+            await self._zones.write(zone_id, [change for group in batch for change in group])
         except AwsError as error:
             if len(batch) == 1:
                 return [error]

@@ -26,28 +26,55 @@ from lockgate.dns.shapes import absolute, shape
 BATCH = 200  # record sets per call; Route 53 accepts 1000, and counts an UPSERT twice
 
 
-async def read_zones(aws: Aws) -> tuple[Zone, ...]:
-    """The account's public zones with all their record sets."""
-    found = await aws.list("route53", "list_hosted_zones", "HostedZones")
-    zones: list[Zone] = []
-    for zone in found:
-        if zone.get("Config", {}).get("PrivateZone"):
-            continue
-        identity = zone["Id"].rpartition("/")[2]
-        sets = await aws.list("route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=identity)
-        records = (_read(item) for item in sets)
-        zones.append(Zone(identity, absolute(zone["Name"]), tuple(record for record in records if record)))
-    return tuple(zones)
+class Zones:
+    """The account's public zones. Record sets are kept until the number of a zone's records is not what it was."""
 
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._counts: dict[str, tuple[str, int]] = {}  # by ID: the name, and the number of record sets
+        self._sets: dict[str, dict[tuple[str, str, str], RecordSet]] = {}
 
-async def write(aws: Aws, zone_id: str, changes: Sequence[Change]) -> None:
-    """One batch: all or nothing. Raises `AwsError`."""
-    await aws.call(
-        "route53",
-        "change_resource_record_sets",
-        HostedZoneId=zone_id,
-        ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": shape(c.record_set)} for c in changes]},
-    )
+    async def changed(self) -> bool:
+        """Looks at the list of zones: whether one came or went, or has another number of record sets."""
+        listed = await self._aws.list("route53", "list_hosted_zones", "HostedZones")
+        counts = {
+            zone["Id"].rpartition("/")[2]: (absolute(zone["Name"]), zone["ResourceRecordSetCount"])
+            for zone in listed
+            if not zone.get("Config", {}).get("PrivateZone")
+        }
+        before, self._counts = self._counts, counts
+        if counts == before:
+            return False
+        self._sets = {id_: sets for id_, sets in self._sets.items() if counts.get(id_) == before.get(id_)}
+        return True
+
+    async def read(self, *, again: bool) -> tuple[Zone, ...]:
+        """The zones with all their record sets, without asking for those that are known unless `again`."""
+        for id_ in self._counts:
+            if again or id_ not in self._sets:
+                found = await self._aws.list(
+                    "route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=id_
+                )
+                records = (_read(item) for item in found)
+                self._sets[id_] = {record.key: record for record in records if record}
+        return tuple(Zone(id_, name, tuple(self._sets[id_].values())) for id_, (name, _) in self._counts.items())
+
+    async def write(self, zone_id: str, changes: Sequence[Change]) -> None:
+        """One batch: all or nothing. Raises `AwsError`."""
+        await self._aws.call(
+            "route53",
+            "change_resource_record_sets",
+            HostedZoneId=zone_id,
+            ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": shape(c.record_set)} for c in changes]},
+        )
+        sets, (name, count) = self._sets[zone_id], self._counts[zone_id]
+        before = len(sets)
+        for change in changes:
+            if change.action == "DELETE":
+                sets.pop(change.record_set.key, None)
+            else:
+                sets[change.record_set.key] = change.record_set
+        self._counts[zone_id] = (name, count + len(sets) - before)
 
 
 def _read(item: Mapping[str, Any]) -> RecordSet | None:

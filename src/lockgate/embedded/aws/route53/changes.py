@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lockgate.dns.model import Alias, MultiValue, Records, RecordSet, Simple, Zone, within
-from lockgate.embedded.aws.route53.records import listing_order
+from lockgate.embedded.aws.route53.records import listing_order, name_order
 
 RECORDS = 1000  # resource records per batch; those of an UPSERT count twice
 CHARACTERS = 32_000
@@ -28,19 +29,49 @@ class Change:
 AliasFault = Callable[[Alias], Literal["outside", "missing"] | None]
 
 
-# A zone during a change: record sets by name, then by type and identifier.
-State = dict[str, dict[tuple[str, str], RecordSet]]
+class State(dict[str, dict[tuple[str, str], RecordSet]]):
+    """A zone during a change: record sets by name, then by type and identifier.
+
+    Only the names that a change concerns are looked up, because a zone may have tens of thousands.
+    """
+
+    def __init__(self, zone: Zone) -> None:
+        super().__init__()
+        self._sets = zone.record_sets
+
+    def __missing__(self, name: str) -> dict[tuple[str, str], RecordSet]:
+        start, end = self.place(name)
+        at_name = {(each.type, each.set_identifier): each for each in self._sets[start:end]}
+        self[name] = at_name
+        return at_name
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Where the record sets of a name are, or would be, in the order of listings."""
+        start = end = bisect_left(self._sets, name_order(name), key=_order)
+        while end < len(self._sets) and self._sets[end].name == name:
+            end += 1
+        return start, end
+
+    def record_sets(self) -> tuple[RecordSet, ...]:
+        """All of the zone, in the order of listings."""
+        sets = list(self._sets)
+        places = sorted(((self.place(name), name_order(name), name) for name in self), reverse=True)  # last first
+        for (start, end), _, name in places:
+            sets[start:end] = sorted(self[name].values(), key=listing_order)
+        return tuple(sets)
+
+
+def _order(record_set: RecordSet) -> tuple[Sequence[str], str]:
+    return name_order(record_set.name)
 
 
 def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tuple[Zone, tuple[str, ...]]:
     """The zone after the batch, in the order of listings, and its faults. With faults, the zone must not be used."""
     faults = list(_size(changes))
-    state: State = {}
-    for record_set in zone.record_sets:
-        state.setdefault(record_set.name, {})[record_set.type, record_set.set_identifier] = record_set
+    state = State(zone)
     for change in changes:
         new = change.record_set
-        at_name = state.setdefault(new.name, {})
+        at_name = state[new.name]
         found = list(_values(new)) or list(_check(zone, at_name, change))
         faults.extend(found)
         if found:
@@ -50,12 +81,13 @@ def apply(zone: Zone, changes: Sequence[Change], alias_fault: AliasFault) -> tup
         else:
             at_name[new.type, new.set_identifier] = new
     if not faults:  # these concern the zone after the change
+        most = len(zone.record_sets) + len(changes)
         for change in changes:
             if change.action != "DELETE":
                 faults.extend(_alias(zone, state, change.record_set, alias_fault))
-                faults.extend(_loop(zone, state, change.record_set))
-    kept = (record_set for at_name in state.values() for record_set in at_name.values())
-    return replace(zone, record_sets=tuple(sorted(kept, key=listing_order))), tuple(faults)
+                faults.extend(_loop(zone, state, change.record_set, most))
+        return replace(zone, record_sets=state.record_sets()), tuple(faults)
+    return zone, tuple(faults)
 
 
 def _size(changes: Sequence[Change]) -> Iterable[str]:
@@ -139,7 +171,7 @@ def _alias(zone: Zone, state: State, new: RecordSet, fault: AliasFault) -> Itera
     if target.hosted_zone_id == zone.id:
         if not within(target.dns_name, zone.name):
             problem = "outside"
-        elif not any(type_ == new.type for type_, _ in state.get(target.dns_name, ())):
+        elif not any(type_ == new.type for type_, _ in state[target.dns_name]):
             problem = "missing"
     else:
         problem = fault(target)
@@ -155,17 +187,17 @@ def _alias(zone: Zone, state: State, new: RecordSet, fault: AliasFault) -> Itera
         )
 
 
-def _loop(zone: Zone, state: State, new: RecordSet) -> Iterable[str]:
+def _loop(zone: Zone, state: State, new: RecordSet, most: int) -> Iterable[str]:
     """Follows CNAMEs, and aliases within the zone, until they end or return to the start."""
     name, passed = _following(zone, new), 0
-    while name is not None and passed < len(state):
+    while name is not None and passed < most:
         if name == new.name:
             yield (
                 f"RRSet of type {new.type} with DNS name {new.name} is not permitted as it creates a CNAME or alias "
                 "loop in the zone."
             )
             return
-        at_name = state.get(name, {})
+        at_name = state[name]
         onward = [each for (type_, _), each in at_name.items() if type_ in ("CNAME", new.type)]
         name, passed = (_following(zone, onward[0]) if onward else None), passed + 1
 
