@@ -43,8 +43,8 @@ def route_configuration(balancer: LoadBalancer, listener: Listener) -> Message:
 
 
 def _request_headers(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+    """X-Forwarded-Proto is Envoy's own: it replaces the one of a client whose address it uses."""
     made = [
-        header("X-Forwarded-Proto", listener.protocol.lower()),
         header("X-Forwarded-Port", str(listener.port)),
         *client_headers(balancer, listener),
     ]
