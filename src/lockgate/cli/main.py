@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from lockgate import __version__
-from lockgate.cli import BEGAN
+from lockgate.cli import BEGAN, lazy_dataclasses
 from lockgate.cli.terminal import paint, say
 from lockgate.errors import CommandError
 
@@ -69,6 +69,7 @@ def main() -> None:
     # Imports and manifests are permanent objects: collecting garbage among them takes a tenth of a command's time. The
     # commands end soon, and `up` enables it when the edge is ready.
     gc.disable()
+    lazy_dataclasses.install()
     arguments, debug = _without_debug(sys.argv[1:])
     try:
         code = lockgate(arguments, standalone_mode=False)
