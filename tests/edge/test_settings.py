@@ -81,7 +81,7 @@ def test_an_empty_one_prints_nothing(tmp_path: Path) -> None:
         ("quotas: {application-load-balancer: 60}", "did you mean application-load-balancers"),
         ("quotas: {condition-values-per-alb-rule: 9}", "not a quota that AWS adjusts"),
         ("quotas: {trust-stores: 0}", "must be greater than 0"),
-        ("ports: [", "YAML"),
+        ("ports: [", ":2:1: expected a value"),
         ("[" * 5000 + "]" * 5000, ":1:103: maps and lists are nested deeper than 100 levels"),
         ("[]", ":1:1: must be a map of settings"),
         ("openProxy: maybe", ":1:12: openProxy: must be true or false"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.from_manifests import from_manifests
@@ -31,8 +30,8 @@ def test_an_example_has_no_errors(name: str) -> None:
 
 
 def test_the_canary_passes_its_own_cases() -> None:
-    document = yaml.safe_load((EXAMPLES / "canary" / "routes.cases").read_text())
-    assert [run(edge("canary"), case).differences for case in cases(document)] == [(), (), ()]
+    text = (EXAMPLES / "canary" / "routes.cases").read_bytes()
+    assert [run(edge("canary"), case).differences for case in cases(text, "routes.cases")] == [(), (), ()]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.options import read_options, values_option
+from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import name_option
 from lockgate.resources.faults import Origin, Position, Severity
@@ -45,6 +45,7 @@ Examples:
 @click.option("--verbose", "-v", is_flag=True, help="Show every rule and route that does not match.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "mermaid", "svg", "junit"]), default="text",
               show_default=True, help="How to print; junit goes with --cases.")  # fmt: skip
+@no_supply_option
 @values_option
 @name_option
 def trace(
@@ -59,6 +60,7 @@ def trace(
     cases: str | None,
     verbose: bool,
     output: str,
+    no_supply: bool,
     values: tuple[str, ...],
     name: str,
 ) -> int:
@@ -71,7 +73,7 @@ def trace(
     from lockgate.trace.model import BadUrl, Request
 
     if everything or cases:
-        edge, manifests = _read(arguments, values)
+        edge, manifests = _read(arguments, values, no_supply=no_supply)
         return _print_table(edge, manifests.positions(), output) if everything else _run_cases(edge, str(cases), output)
     if not arguments:
         raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
@@ -81,20 +83,22 @@ def trace(
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
     if against:
-        if paths:
-            raise click.UsageError("--against running takes no PATH: the running edge has its own files")
+        if paths or no_supply:
+            raise click.UsageError(
+                "--against running takes no PATH and no --no-supply: the running edge has its own files and options"
+            )
         return _compare(name, request, follow=follow, verbose=verbose, output=output)
-    edge, manifests = _read(tuple(paths), values)
+    edge, manifests = _read(tuple(paths), values, no_supply=no_supply)
     return _print_trace(edge, manifests, request, follow=follow, verbose=verbose, output=output)
 
 
-def _read(paths: tuple[str, ...], values: tuple[str, ...]) -> tuple[Edge, Manifests]:
+def _read(paths: tuple[str, ...], values: tuple[str, ...], *, no_supply: bool) -> tuple[Edge, Manifests]:
     from lockgate.edge.from_manifests import from_manifests
     from lockgate.runtime import files
 
     paths = paths or (".",)
     manifests = files.load(paths, values)
-    return from_manifests(manifests, read_options(paths)), manifests
+    return from_manifests(manifests, read_options(paths, no_supply=no_supply)), manifests
 
 
 def _print_trace(
@@ -212,15 +216,12 @@ def _request_of(step: dict[str, Any], first: Request) -> Request:
 
 
 def _run_cases(edge: Edge, file: str, output: str) -> int:
-    import yaml
-
+    from lockgate.runtime.contents import limited
     from lockgate.trace import cases
 
-    try:
-        document = yaml.safe_load(Path(file).read_text("utf-8"))
-        results = [cases.run(edge, case) for case in cases.cases(document)]
-    except (yaml.YAMLError, UnicodeDecodeError, cases.BadCase) as error:
-        raise click.UsageError(f"{file}: {error}") from None
+    with Path(file).open("rb") as stream:
+        data = limited(stream)
+    results = [cases.run(edge, case) for case in cases.cases(data, file)]
     failed = [each for each in results if not each.passed]
     match output:
         case "junit":

@@ -30,11 +30,13 @@ Node: TypeAlias = yaml.Node
 
 
 class Unreadable(Exception):
-    """The document has no value; `fault` says why."""
+    """The document has no value; `fault` says why. `in_syntax` says it of text that is no manifest by intention, where
+    `fault` may only say that it is none."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, in_syntax: Fault | None = None) -> None:
         super().__init__(fault.message)
         self.fault = fault
+        self.in_syntax = in_syntax or fault
 
 
 def load(chunk: Chunk, faults: list[Fault]) -> Any:
@@ -155,7 +157,7 @@ def _compose(chunk: Chunk) -> Node | None:
     try:
         node: Node | None = _Parser(chunk).get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise Unreadable(syntax.broken(chunk, error)) from None
+        raise Unreadable(syntax.broken(chunk, error), syntax.invalid(chunk, error)) from None
     except yaml.reader.ReaderError as error:
         raise Unreadable(syntax.forbidden_character(chunk, error)) from None
     except UnicodeEncodeError as error:

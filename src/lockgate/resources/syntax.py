@@ -22,6 +22,11 @@ def broken(chunk: Chunk, error: yaml.MarkedYAMLError) -> Fault:
         return template(chunk.position(chunk.text.count("\n", 0, action.start())))
     if other := recognize_text(chunk.file, chunk.text):
         return not_a_manifest(other, chunk.first())
+    return invalid(chunk, error)
+
+
+def invalid(chunk: Chunk, error: yaml.MarkedYAMLError) -> Fault:
+    """The place where the syntax breaks, and why."""
     mark = error.problem_mark or error.context_mark
     position = chunk.position(mark.line, mark.column) if mark else chunk.position()
     problem = f"{error.problem or ''} {error.context or ''}"

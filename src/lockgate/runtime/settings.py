@@ -132,7 +132,7 @@ def read(file: Path) -> Settings:
     except UnicodeDecodeError:
         raise BadSettings(f"{file}: not UTF-8 text") from None
     except source.Unreadable as error:
-        raise BadSettings(f"{error.fault.origin}: {error.fault.message}") from None
+        raise BadSettings(f"{error.in_syntax.origin}: {error.in_syntax.message}") from None
     try:
         return Settings.model_validate({} if content is None else content)
     except ValidationError as error:

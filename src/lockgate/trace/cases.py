@@ -12,12 +12,17 @@ target and authority (as the backend sees them), and error (whether the request 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from lockgate.edge.edge import Edge
+from lockgate.resources import source
+from lockgate.resources.chunks import MAX_TEXT, Chunk
+from lockgate.resources.faults import Fault, Position
 from lockgate.trace.model import BadUrl, Request, Trace
 from lockgate.trace.walk import trace
 
@@ -26,7 +31,10 @@ _EXPECT = ("status", "by", "location", "backend", "cause", "rule", "route", "tar
 
 
 class BadCase(ValueError):
-    """A case that cannot be run. The message names the case, the fault, and the valid keys."""
+    """A file that has no cases, or a case that cannot be run. The message has the place and what is valid there."""
+
+    def __init__(self, place: Position, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +58,59 @@ class Result:
         return not self.differences
 
 
-def cases(document: object) -> Iterator[Case]:
-    """The cases of a YAML document. Raises `BadCase`."""
+def cases(data: bytes, file: str) -> tuple[Case, ...]:
+    """The cases of a YAML file, within the limits that manifests have. Raises `BadCase`."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadCase(Position(file, 1 + data.count(b"\n", 0, error.start)), "not UTF-8 text") from None
+    if len(text) > MAX_TEXT:
+        raise BadCase(Position(file, 1), f"larger than {MAX_TEXT:,} characters")
+    chunk = Chunk(file, 0, text)
+    faults: list[Fault] = []
+    try:
+        document = source.load(chunk, faults)
+    except source.Unreadable as error:
+        faults = [error.in_syntax]
+    if faults:
+        assert isinstance(faults[0].origin, Position)
+        raise BadCase(faults[0].origin, faults[0].message)
     if not isinstance(document, list):
-        raise BadCase("expected a list of cases, each with `url` and `expect`")
-    for number, each in enumerate(document, 1):
-        yield _case(each, number)
+        raise BadCase(chunk.first(), "expected a list of cases, each with `url` and `expect`")
+    return tuple(_case(row, partial(_refused, chunk, number)) for number, row in enumerate(document))
 
 
-def _case(row: object, number: int) -> Case:
+def _refused(chunk: Chunk, number: int, problem: str, *path: str) -> BadCase:
+    return BadCase(source.locate(chunk, (number, *path), key=True), problem)
+
+
+def _case(row: object, refused: Callable[..., BadCase]) -> Case:
+    """`refused` takes the problem, and the path in the case."""
     if not isinstance(row, dict):
-        raise BadCase(f"case {number} is not a map with `url` and `expect`")
-    name = str(row.get("name") or row.get("url") or f"case {number}")
+        raise refused("expected a map with `url` and `expect`")
+    for unknown in (key for key in row if key not in _REQUEST):
+        raise refused(f"unknown key `{unknown}`; a case takes {', '.join(_REQUEST)}", unknown)
     expect = row.get("expect")
     if not isinstance(expect, dict) or not expect:
-        raise BadCase(f"{name}: `expect` is missing; it takes {', '.join(_EXPECT)}")
-    for unknown in (*(key for key in row if key not in _REQUEST), *(key for key in expect if key not in _EXPECT)):
-        raise BadCase(
-            f"{name}: unknown key `{unknown}`; a case takes {', '.join(_REQUEST)}, expect {', '.join(_EXPECT)}"
-        )
+        raise refused(f"`expect` is missing; it takes {', '.join(_EXPECT)}", "expect")
+    for unknown in (key for key in expect if key not in _EXPECT):
+        raise refused(f"unknown key `{unknown}`; `expect` takes {', '.join(_EXPECT)}", "expect", unknown)
     headers = row.get("headers") or {}
     if not isinstance(headers, dict):
-        raise BadCase(f"{name}: `headers` is not a map")
+        raise refused("`headers` is not a map", "headers")
     try:
         request = Request.of(
             str(row.get("url", "")),
             method=str(row.get("method", "GET")),
-            headers=tuple((str(key), str(value)) for key, value in headers.items()),
-            source=str(row.get("from", "203.0.113.10")),
+            headers=tuple((key, str(value)) for key, value in headers.items()),
+            source=str(ip_address(str(row.get("from", "203.0.113.10")))),
             http2=bool(row.get("http2", False)),
         )
     except BadUrl as error:
-        raise BadCase(f"{name}: {error}") from None
-    return Case(name, request, expect, bool(row.get("follow", False)))
+        raise refused(str(error), "url") from None
+    except ValueError:
+        raise refused(f"{row['from']!r} is not an IP address", "from") from None
+    return Case(str(row.get("name") or row["url"]), request, expect, bool(row.get("follow", False)))
 
 
 def run(edge: Edge, case: Case) -> Result:
