@@ -204,9 +204,18 @@ class _Translation:
         if route.redirect:
             return self._redirect(route.redirect, rule.origin)
         if route.direct_response:
-            return _direct_response(route.direct_response)
+            return self._direct_response(route.direct_response, rule.origin)
         if route.route:
             return self._forward(rule)
+        return None
+
+    def _direct_response(self, response: istio.HTTPDirectResponse, origin: Origin) -> DirectResponse | None:
+        if 200 <= response.status < 600:
+            return _direct_response(response)
+        reason = f"status {response.status} is not between 200 and 599"
+        self._faults.append(
+            codes.ENVOY_VALUE.at(origin.under("directResponse"), what="the direct response", reason=reason)
+        )
         return None
 
     def _redirect(self, redirect: istio.HTTPRedirect, origin: Origin) -> Redirect | None:

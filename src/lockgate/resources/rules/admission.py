@@ -47,6 +47,7 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.refusals,
     istio.AuthorizationPolicy: istio_authorization_policy.refusals,
     istio.RequestAuthentication: istio_request_authentication.refusals,
+    istio.WorkloadEntry: istio_service_entry.workload_entry,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
     istio.Gateway: istio_gateway.warnings,
@@ -55,6 +56,7 @@ _WARNINGS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.warnings,
     istio.AuthorizationPolicy: istio_authorization_policy.warnings,
     istio.RequestAuthentication: istio_request_authentication.warnings,
+    istio.WorkloadEntry: istio_service_entry.workload_warnings,
 }
 
 

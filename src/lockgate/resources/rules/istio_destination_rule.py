@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lockgate.resources import istio
+from lockgate.resources import durations, field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
+from lockgate.resources.rules import istio_locality
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, required
 from lockgate.resources.unicode import visible
@@ -32,19 +33,26 @@ def refusals(rule: istio.DestinationRule) -> Iterator[FieldError]:
         yield from names.label_values((*at, "labels"), subset.labels)
         if subset.traffic_policy is not None:
             yield from _traffic_policy((*at, "trafficPolicy"), subset.traffic_policy)
-    private = "destination rule with workload selector cannot have exportTo beyond current namespace"
-    yield from names.export_to(
-        ("spec", "exportTo"), spec.export_to, private_only=private if spec.workload_selector else ""
-    )
+    selector = spec.workload_selector
+    yield from names.export_to(("spec", "exportTo"), spec.export_to, rule.namespace, selects=selector is not None)
+    if selector is not None:
+        yield from names.selector(("spec", "workloadSelector", "matchLabels"), selector.match_labels)
 
 
 def warnings(rule: istio.DestinationRule) -> Iterator[FieldError]:
-    policies: list[tuple[Path, istio.TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
+    if rule.spec.workload_selector is not None and not rule.spec.workload_selector.match_labels:
+        yield problem(("spec", "workloadSelector"), "workload selector specified without labels")
+    tops: list[tuple[Path, istio.TrafficPolicy | None]] = [(("spec", "trafficPolicy"), rule.spec.traffic_policy)]
     for index, subset in enumerate(rule.spec.subsets):
-        policies.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
+        tops.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
+    policies: list[tuple[Path, istio.TrafficPolicy | istio.PortTrafficPolicy]] = []
+    for path, top in tops:
+        if top is not None:
+            policies.append((path, top))
+            policies += (
+                ((*path, "portLevelSettings", index), port) for index, port in enumerate(top.port_level_settings)
+            )
     for path, policy in policies:
-        if policy is None:
-            continue
         if policy.outlier_detection and policy.outlier_detection.consecutive_errors:
             message = "outlier detection consecutive errors is deprecated, use consecutiveGatewayErrors or "
             message += "consecutive5xxErrors instead"
@@ -55,6 +63,10 @@ def warnings(rule: istio.DestinationRule) -> Iterator[FieldError]:
                 "consistent hash MinimumRingSize is deprecated, use ConsistentHashLB's RingHash configuration instead"
             )
             yield problem((*path, "loadBalancer", "consistentHash", "minimumRingSize"), message)
+        if balancer and balancer.locality_lb_setting:
+            at = (*path, "loadBalancer", "localityLbSetting")
+            detects = policy.outlier_detection is not None
+            yield from istio_locality.warnings(at, balancer.locality_lb_setting, detects=detects)
 
 
 def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldError]:
@@ -65,8 +77,6 @@ def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldEr
         at = (*path, "portLevelSettings", index)
         if port_policy.port is None:
             yield required((*at, "port"), "portTrafficPolicy must have valid port")
-        else:
-            yield from names.port((*at, "port", "number"), port_policy.port.number)
         if not port_policy.model_fields_set - {"port"}:
             yield required(at, "port traffic policy must have at least one field")
         yield from _blocks(at, port_policy)
@@ -79,6 +89,10 @@ def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldEr
         yield from names.port((*at, "targetPort"), policy.tunnel.target_port)
         if policy.proxy_protocol is not None:
             yield conflict(at, "tunnel and proxyProtocol must not be set together")
+    budget = policy.retry_budget
+    if budget is not None and budget.percent is not None and not 0 <= budget.percent <= 100:
+        which = "greater than or equal to 0" if budget.percent < 0 else "less than or equal to 100"
+        yield field_errors.invalid((*path, "retryBudget", "percent"), budget.percent, f"should be {which}")
 
 
 def _blocks(path: Path, policy: istio.TrafficPolicy | istio.PortTrafficPolicy) -> Iterator[FieldError]:
@@ -119,7 +133,8 @@ def _pool(path: Path, pool: istio.ConnectionPoolSettings) -> Iterator[FieldError
             yield problem((*at, "maxConnections"), "max connections must be non-negative")
         yield from names.duration((*at, "connectTimeout"), tcp.connect_timeout)
         yield from names.duration((*at, "maxConnectionDuration"), tcp.max_connection_duration)
-        yield from names.duration((*at, "idleTimeout"), tcp.idle_timeout)
+        if tcp.idle_timeout is not None and durations.nanoseconds(tcp.idle_timeout) is None:
+            yield field_errors.invalid((*at, "idleTimeout"), tcp.idle_timeout, "must be a valid duration")
     if http is None:
         return
     at = (*path, "http")
@@ -148,8 +163,16 @@ def _balancer(path: Path, balancer: istio.LoadBalancerSettings) -> Iterator[Fiel
     if balancer.consistent_hash is not None:
         yield from _hash((*path, "consistentHash"), balancer.consistent_hash)
     yield from names.duration((*path, "warmupDurationSecs"), balancer.warmup_duration_secs)
-    if balancer.warmup is not None:
-        yield from names.duration((*path, "warmup", "duration"), balancer.warmup.duration)
+    warmup, at = balancer.warmup, (*path, "warmup")
+    if warmup is not None:
+        yield from names.duration((*at, "duration"), warmup.duration)
+        if warmup.minimum_percent is not None and not 0 <= warmup.minimum_percent <= 100:
+            message = "minimumPercent value should be less than or equal to 100"
+            yield problem((*at, "minimumPercent"), message)
+        if warmup.aggression is not None and warmup.aggression <= 0:
+            yield problem((*at, "aggression"), "aggression should be greater than 0")
+    if balancer.locality_lb_setting is not None:
+        yield from istio_locality.refusals((*path, "localityLbSetting"), balancer.locality_lb_setting)
 
 
 def _hash(path: Path, hash: istio.ConsistentHash) -> Iterator[FieldError]:

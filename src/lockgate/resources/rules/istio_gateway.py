@@ -13,6 +13,7 @@ from lockgate.resources.rules.istio_names import conflict, problem, q, required
 _PLAIN_HTTP = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 _TLS = frozenset(("HTTPS", "TLS"))
 _PROTOCOLS = _PLAIN_HTTP | _TLS | frozenset(("TCP", "UDP", "MONGO", "REDIS", "MYSQL"))
+_MOST = 2  # certificates of a server
 _LISTED = "HTTP, HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP"
 CIPHER_SUITES = frozenset(
     (
@@ -64,6 +65,7 @@ def _server(path: Path, server: istio.Server) -> Iterator[FieldError]:
         message = f"invalid protocol {q(port.protocol)}, supported protocols are {_LISTED}"
         yield problem((*at, "protocol"), message, Reason.UNSUPPORTED)
     if server.bind.startswith("unix://"):
+        yield from names.unix_address((*path, "bind"), server.bind.removeprefix("unix://"))
         if port.number:
             yield problem((*at, "number"), f"port number must be 0 for unix domain socket: {port.number}")
     else:
@@ -125,27 +127,31 @@ def _tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
             if value:
                 yield conflict((*path, field), f"ISTIO_MUTUAL TLS cannot have associated {what}")
         return
-    if mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
-        return
-    files = bool(tls.server_certificate or tls.private_key)
+    files = bool(tls.server_certificate and tls.private_key)
     by_name = bool(tls.credential_name or tls.credential_names)
+    if len(tls.credential_names) > _MOST:
+        message = f"Too many: {len(tls.credential_names)}: must have at most {_MOST} items"
+        yield FieldError((*path, "credentialNames"), Reason.TOO_LONG, message)
     given = (bool(tls.credential_name), bool(tls.credential_names), files, bool(tls.tls_certificates))
     if sum(given) > 1:
         which = "credential_name, credential_names, server_certificate/private_key, tls_certificates"
         yield conflict(path, f"only one of {which} should be specified")
-    elif not by_name and not tls.tls_certificates:
-        if not tls.server_certificate:
-            yield required((*path, "serverCertificate"), f"{mode} TLS requires a server certificate")
-        if not tls.private_key:
-            yield required((*path, "privateKey"), f"{mode} TLS requires a private key")
-    if mode != "SIMPLE" and not by_name and not tls.ca_certificates and not tls.ca_cert_credential_name:
-        yield required((*path, "caCertificates"), f"{mode} TLS requires a client CA bundle")
-    if tls.ca_crl:
-        at = (*path, "caCrl")
-        if by_name:
-            yield conflict(at, "CRL is not supported with credentialName. CRL has to be specified in the credential")
-        elif mode == "SIMPLE":
-            yield conflict(at, "CRL is not supported with SIMPLE TLS")
+    if mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") or by_name:
+        return
+    what = "SIMPLE TLS" if mode == "SIMPLE" else "MUTUAL TLS"
+    if mode != "SIMPLE" and not tls.ca_certificates:
+        yield required((*path, "caCertificates"), f"{what} requires a client CA bundle")
+    pairs: list[tuple[Path, str, str]] = [
+        ((*path, "tlsCertificates", index), pair.server_certificate, pair.private_key)
+        for index, pair in enumerate(tls.tls_certificates)
+    ]
+    for at, certificate, key in pairs or [(path, tls.server_certificate, tls.private_key)]:
+        if not certificate:
+            yield required((*at, "serverCertificate"), f"{what} requires a server certificate")
+        if not key:
+            yield required((*at, "privateKey"), f"{what} requires a private key")
+    if tls.ca_crl and mode == "SIMPLE":
+        yield conflict((*path, "caCrl"), "CRL is not supported with SIMPLE TLS")
 
 
 def warnings(gateway: istio.Gateway) -> Iterator[FieldError]:
@@ -161,13 +167,14 @@ def _tls_warnings(path: Path, tls: istio.ServerTLSSettings, *, plain: bool) -> I
         yield problem((*path, "httpsRedirect"), "tls.httpsRedirect should only be used with http servers")
     named = tls.credential_name or tls.credential_names or tls.tls_certificates
     if mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH") and (
-        named or tls.server_certificate or tls.private_key or tls.ca_certificates
+        named or tls.server_certificate or tls.private_key or tls.ca_certificates or tls.ca_crl
     ):
         yield problem(path, f"{mode} mode does not use certificates, they will be ignored")
-    if len(tls.credential_names) > 2:
-        yield problem((*path, "credentialNames"), "credentialNames can support up to 2 server certificates")
-    if len(tls.tls_certificates) > 2:
-        yield problem((*path, "tlsCertificates"), "tlsCertificates can support up to 2 server certificates")
+    if len(tls.tls_certificates) > _MOST and not (tls.credential_name or tls.credential_names):
+        what = "SIMPLE TLS" if mode == "SIMPLE" else "MUTUAL TLS"
+        if mode in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
+            message = f"{what} can support up to {_MOST} server certificates"
+            yield problem((*path, "tlsCertificates"), message)
     unknown = [suite for suite in tls.cipher_suites if not _is_cipher_suite(suite)]
     if unknown:
         yield problem((*path, "cipherSuites"), f"ignoring invalid cipher suites: [{' '.join(sorted(unknown))}]")

@@ -99,21 +99,71 @@ def duration(path: Path, text: str | None) -> Iterator[FieldError]:
         yield problem(path, "only durations to ms precision are supported")
 
 
-def export_to(path: Path, names: tuple[str, ...], *, private_only: str = "") -> Iterator[FieldError]:
+def subnet(path: Path, text: str) -> Iterator[FieldError]:
+    address, slash, _ = text.partition("/")
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        what = f"{text} is not a valid CIDR block" if slash else f"{address} is not a valid IP"
+        yield problem(path, what)
+
+
+def export_to(
+    path: Path, names: tuple[str, ...], namespace: str, *, to_nobody: bool = False, selects: bool = False
+) -> Iterator[FieldError]:
+    """`to_nobody` is whether ``~`` is allowed, `selects` whether the object selects workloads."""
     seen: set[str] = set()
     for index, name in enumerate(names):
-        at = (*path, index)
-        if name in seen:
-            yield problem(at, f"duplicate entries in exportTo: {name}", Reason.DUPLICATE)
+        at, key = (*path, index), namespace if name == "." else name
+        if key in seen:
+            what = f"for entry {name}" if key == name else f": . and current namespace {namespace}"
+            yield problem(at, f"duplicate entries in exportTo{'' if key != name else ' '}{what}", Reason.DUPLICATE)
+        elif name == "~" and not to_nobody:
+            yield problem(at, "exportTo ~ (none) is not allowed for Istio configuration objects")
         elif name not in ("*", ".", "~") and not is_label(name):
-            yield problem(at, f"only *, ., ~, or a valid DNS 1123 label is allowed as exportTo entry: {name}")
-        seen.add(name)
-    if "*" in seen and len(seen) > 1:
+            yield problem(at, "only .,*, or a valid DNS 1123 label is allowed as exportTo entry")
+        else:
+            seen.add(key)
+    if selects and seen:
+        if namespace not in seen:
+            message = "destination rule with workload selector cannot have exportTo beyond current namespace"
+            yield problem(path, message)
+        elif len(seen) > 1:
+            yield problem(path, "destination rule with workload selector cannot have multiple entries in exportTo")
+    if "*" in seen and len(names) > 1:
         yield problem(path, "cannot have both public (*) and non-public exportTo values for a resource")
-    if "~" in seen and len(seen) > 1:
+    if "~" in seen and len(names) > 1:
         yield problem(path, "cannot export service entry to no one (~) and someone")
-    if private_only and seen - {"."}:
-        yield problem(path, private_only)
+
+
+def selector(path: Path, labels: dict[str, str]) -> Iterator[FieldError]:
+    """The labels with which a resource selects workloads."""
+    for name, value in labels.items():
+        if not name:
+            yield problem((*path, name), f"empty key is not supported in selector: {q(f'{name}={value}')}")
+        if "*" in name or "*" in value:
+            yield problem((*path, name), f"wildcard is not supported in selector: {q(f'{name}={value}')}")
+
+
+_PROTOCOLS = frozenset(
+    (
+        "TCP", "UDP", "GRPC", "GRPC-WEB", "HTTP", "HTTP_PROXY", "HTTP2", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL",
+        "HBONE", "DOUBLE-HBONE",
+    )
+)  # fmt: skip
+
+
+def protocol(path: Path, text: str) -> Iterator[FieldError]:
+    if text and text.upper() not in _PROTOCOLS:
+        yield problem(path, f"unsupported protocol: {text}", Reason.UNSUPPORTED)
+
+
+def unix_address(path: Path, address: str) -> Iterator[FieldError]:
+    """The part after ``unix://``: an absolute path, or an abstract name, which starts with ``@``."""
+    if not address:
+        yield problem(path, "unix address must not be empty")
+    elif not address.startswith("@") and (not address.startswith("/") or address.endswith("/")):
+        yield problem(path, f"{address} is not an absolute path to a file")
 
 
 def label_values(path: Path, labels: dict[str, str]) -> Iterator[FieldError]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from lockgate.resources import istio
+from lockgate.resources import field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
@@ -26,7 +26,13 @@ def refusals(entry: istio.ServiceEntry) -> Iterator[FieldError]:
     yield from _addresses(spec)
     yield from _ports(spec)
     yield from _resolution(spec)
-    yield from names.export_to(("spec", "exportTo"), spec.export_to)
+    yield from names.export_to(("spec", "exportTo"), spec.export_to, entry.namespace, to_nobody=True)
+    if spec.workload_selector is not None:
+        yield from names.selector(("spec", "workloadSelector", "labels"), spec.workload_selector.labels)
+
+
+def workload_entry(entry: istio.WorkloadEntry) -> Iterator[FieldError]:
+    yield from _workload(("spec",), entry.spec, None, may_be_name=True)
 
 
 def _addresses(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
@@ -47,6 +53,9 @@ def _ports(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     for index, port in enumerate(spec.ports):
         at = ("spec", "ports", index)
         yield from names.port((*at, "number"), port.number)
+        yield from names.protocol((*at, "protocol"), port.protocol)
+        if port.target_port:
+            yield from names.port((*at, "targetPort"), port.target_port)
         if not names.is_label(port.name):
             yield problem((*at, "name"), f"invalid port name: {port.name}")
         if port.name in seen_names:
@@ -67,8 +76,8 @@ def _resolution(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     if resolution == "NONE":
         if spec.endpoints:
             yield conflict(path, "no endpoints should be provided for resolution type none")
-        if len(spec.hosts) > 1 and plain and not spec.addresses:
-            yield problem(("spec", "hosts"), "multiple hosts provided with non-HTTP, non-TLS ports")
+    elif len(spec.hosts) > 1 and plain:
+        yield problem(("spec", "hosts"), "multiple hosts provided with non-HTTP, non-TLS ports")
     if resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
         message = "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN"
         yield problem(path, message)
@@ -80,27 +89,59 @@ def _resolution(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
                     f"mode {resolution}"
                 )
                 yield problem(("spec", "hosts", index), message)
+    if resolution == "DYNAMIC_DNS":
+        for index, host in enumerate(spec.hosts):
+            if not host.startswith("*"):
+                message = "host must be wildcarded for resolution mode DYNAMIC_DNS"
+                yield problem(("spec", "hosts", index), message)
     defined = {port.name for port in spec.ports}
     for index, endpoint in enumerate(spec.endpoints):
-        yield from _endpoint((*path, index), endpoint, resolution, defined)
+        at = (*path, index)
+        if resolution == "STATIC":
+            yield from _workload(at, endpoint, defined, may_be_name=False)
+            continue
+        if resolution in ("DNS", "DNS_ROUND_ROBIN") and not _is_name(endpoint.address):
+            message = f"endpoint address {q(endpoint.address)} is not a valid FQDN or an IP address"
+            yield problem((*at, "address"), message)
+        yield from _details(at, endpoint, defined)
 
 
-def _endpoint(path: Path, endpoint: istio.WorkloadEndpoint, resolution: str, defined: set[str]) -> Iterator[FieldError]:
-    at, address = (*path, "address"), endpoint.address
-    unix = address.startswith("unix://")
-    if resolution == "STATIC" and not unix and address and not names.is_address(address):
-        yield problem(at, f"{address} is not a valid IP")
-    elif (
-        resolution in ("DNS", "DNS_ROUND_ROBIN")
-        and not names.is_address(address)
-        and any(True for _ in names.domain(at, address))
-    ):
-        yield problem(at, f"endpoint address {q(address)} is not a valid FQDN or an IP address")
-    for name, number in endpoint.ports.items():
-        if name not in defined:
-            yield problem((*path, "ports", name), f"endpoint port {name} is not defined by the service entry")
-        yield from names.port((*path, "ports", name), number)
-    yield from names.label_values((*path, "labels"), endpoint.labels)
+def _workload(
+    path: Path, workload: istio.WorkloadEndpoint, defined: set[str] | None, *, may_be_name: bool
+) -> Iterator[FieldError]:
+    at, address = (*path, "address"), workload.address
+    if not address and not workload.network:
+        yield required(at, "address is required")
+        return
+    if address.startswith("unix://"):
+        yield from names.unix_address(at, address.removeprefix("unix://"))
+        if workload.ports:
+            yield conflict((*path, "ports"), f"unix endpoint {address} must not include ports")
+        if defined is not None and len(defined) != 1:
+            yield problem(at, "exactly 1 service port required for unix endpoints")
+    elif address and not names.is_address(address):
+        if not may_be_name:
+            yield problem(at, f"endpoint address {q(address)} is not a valid IP address")
+        elif not _is_name(address):
+            yield problem(at, f"endpoint address {q(address)} is not a valid FQDN or an IP address")
+    yield from _details(path, workload, defined)
+
+
+def _details(path: Path, workload: istio.WorkloadEndpoint, defined: set[str] | None) -> Iterator[FieldError]:
+    for name, number in workload.ports.items():
+        at = (*path, "ports", name)
+        if defined is not None and name not in defined:
+            yield problem(at, f"endpoint port {number} is not defined by the service entry")
+        if not names.is_label(name):
+            yield problem(at, f"invalid port name: {name}")
+        yield from names.port(at, number)
+    if workload.weight < 0:
+        yield field_errors.invalid((*path, "weight"), workload.weight, "should be greater than or equal to 0")
+    yield from names.label_values((*path, "labels"), workload.labels)
+
+
+def _is_name(address: str) -> bool:
+    return names.is_address(address) or not any(True for _ in names.domain((), address))
 
 
 def warnings(entry: istio.ServiceEntry) -> Iterator[FieldError]:
@@ -108,8 +149,17 @@ def warnings(entry: istio.ServiceEntry) -> Iterator[FieldError]:
     if spec.resolution in (None, "NONE") and not spec.addresses:
         for index, port in enumerate(spec.ports):
             if port.protocol.upper() == "TCP":
-                yield problem(
-                    ("spec", "ports", index), "addresses are required for ports serving TCP (or unset) protocol"
-                )
+                message = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is "
+                yield problem(("spec", "ports", index), f"{message}not enabled")
     if spec.workload_selector is not None and spec.resolution in (None, "NONE"):
         yield problem(("spec", "workloadSelector"), "workloadSelector should not be set when resolution mode is NONE")
+    if spec.workload_selector is not None and not spec.workload_selector.labels:
+        message = (
+            "service entry: workload selector specified without labels, will be applied to all services in namespace"
+        )
+        yield problem(("spec", "workloadSelector"), message)
+
+
+def workload_warnings(entry: istio.WorkloadEntry) -> Iterator[FieldError]:
+    if not entry.spec.address and entry.spec.network:
+        yield problem(("spec", "address"), f"address is unset with network {q(entry.spec.network)}")

@@ -9,6 +9,7 @@ from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.host_sets import HostSet, first_overlaps
+from lockgate.resources.rules.istio_headers import matched_name
 from lockgate.resources.rules.istio_http import clauses, string_match
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
@@ -55,10 +56,12 @@ def refusals(service: istio.VirtualService) -> Iterator[FieldError]:
         for number, match in enumerate(tcp.match):
             if match.port:
                 yield from names.port((*path, "match", number, "port"), match.port)
+            for place, subnet in enumerate(match.destination_subnets):
+                yield from names.subnet((*path, "match", number, "destinationSubnets", place), subnet)
         if not tcp.route:
             yield required((*path, "route"), "TCP route is required")
         yield from _l4_destinations(path, tcp.route)
-    yield from names.export_to(("spec", "exportTo"), spec.export_to)
+    yield from names.export_to(("spec", "exportTo"), spec.export_to, service.namespace)
 
 
 def _gateway_name(path: Path, gateway: str) -> Iterator[FieldError]:
@@ -70,7 +73,7 @@ def _gateway_name(path: Path, gateway: str) -> Iterator[FieldError]:
     elif not namespace or not name:
         yield problem(path, "config namespace and gateway name cannot be empty")
     else:
-        if namespace != "." and not names.is_label(namespace):
+        if not names.is_label(namespace):  # "." too, although it is resolved
             yield problem(path, f"invalid value for namespace: {q(namespace)}")
         if not names.is_label(name):
             yield problem(path, f"invalid value for gateway name: {q(name)}")
@@ -133,8 +136,8 @@ def _http_match(path: Path, match: istio.HTTPMatchRequest) -> Iterator[FieldErro
         ("queryParams", match.query_params),
     ):
         for name, one in several.items():
-            if group != "queryParams" and not name:
-                yield problem((*path, group), "header name cannot be empty")
+            if group != "queryParams":
+                yield from matched_name((*path, group, name), name)
             yield from string_match((*path, group, name), group, one, may_be_empty=False)
     if match.port:
         yield from names.port((*path, "port"), match.port)
@@ -191,6 +194,8 @@ def _tls_route(path: Path, route: istio.TLSRoute, hosts: tuple[str, ...], covere
                     f"SNI host {q(sni)} is not a compatible subset of any of the virtual service hosts: [{listed}]"
                 )
                 yield problem((*at, "sniHosts", number), message)
+        for place, subnet in enumerate(match.destination_subnets):
+            yield from names.subnet((*at, "destinationSubnets", place), subnet)
         if match.port:
             yield from names.port((*at, "port"), match.port)
     if not route.route:
