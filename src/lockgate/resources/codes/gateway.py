@@ -366,6 +366,10 @@ CA_CREDENTIAL_NAME = Code(
             - port: {number: 443, name: https, protocol: HTTPS}
               hosts: [shop.example]
               tls: {mode: MUTUAL, credentialName: shop, caCertCredentialName: clients}
+        ---
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: clients, namespace: istio-system}
         """,
     instead="""
         apiVersion: networking.istio.io/v1
@@ -377,5 +381,9 @@ CA_CREDENTIAL_NAME = Code(
             - port: {number: 443, name: https, protocol: HTTPS}
               hosts: [shop.example]
               tls: {mode: MUTUAL, credentialName: shop, caCertCredentialName: clients-cacert}
+        ---
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: clients-cacert, namespace: istio-system}
         """,
 )
