@@ -35,6 +35,7 @@ _MODULES = {
     "show": "show",
     "check": "check",
     "trace": "trace",
+    "diff": "diff",
     "explain": "explain",
 }
 

@@ -12,12 +12,12 @@ from functools import lru_cache
 
 def is_literal(pattern: str, *, escapes: bool = False) -> bool:
     """Whether `pattern` has no wildcards; `escapes` as for `expression`."""
-    return all(not wild for _, wild in _parts(pattern, escapes))
+    return all(not wild for _, wild in parts(pattern, escapes))
 
 
 def literal(pattern: str, *, escapes: bool = False) -> str:
     """The string that a pattern without wildcards matches."""
-    return "".join(char for char, _ in _parts(pattern, escapes))
+    return "".join(char for char, _ in parts(pattern, escapes))
 
 
 def expression(pattern: str, *, escapes: bool = False, any_character: str = "") -> str:
@@ -28,8 +28,7 @@ def expression(pattern: str, *, escapes: bool = False, any_character: str = "") 
     """
     anything = any_character or "[ -~]"
     return "".join(
-        (f"{anything}*" if char == "*" else anything) if wild else quote(char)
-        for char, wild in _parts(pattern, escapes)
+        (f"{anything}*" if char == "*" else anything) if wild else quote(char) for char, wild in parts(pattern, escapes)
     )
 
 
@@ -55,16 +54,16 @@ def _compiled(regex: str, case_sensitive: bool) -> re.Pattern[str]:
     return re.compile(regex, re.ASCII if case_sensitive else re.ASCII | re.IGNORECASE)
 
 
-def _parts(pattern: str, escapes: bool) -> list[tuple[str, bool]]:
+def parts(pattern: str, escapes: bool) -> list[tuple[str, bool]]:
     """Each character, and whether it is a wildcard."""
-    parts: list[tuple[str, bool]] = []
+    found: list[tuple[str, bool]] = []
     rest = iter(pattern)
     for char in rest:
         if escapes and char == "\\":
             follower = next(rest, "\\")
-            parts.append((follower, False) if follower in "*?\\" else (char, False))
+            found.append((follower, False) if follower in "*?\\" else (char, False))
             if follower not in "*?\\":
-                parts.append((follower, follower in "*?"))
+                found.append((follower, follower in "*?"))
         else:
-            parts.append((char, char in "*?"))
-    return parts
+            found.append((char, char in "*?"))
+    return found

@@ -1,0 +1,222 @@
+"""Compares two edges: host by host, port by port, rule by rule, route by route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lockgate.edge.edge import Edge
+from lockgate.gateway.model import VirtualHost
+from lockgate.trace.difference import gateway, hosts, load_balancer
+from lockgate.trace.difference.conditions import TRUE, Normal, Path, Test
+from lockgate.trace.difference.entrances import Entrance, Entrances
+from lockgate.trace.difference.findings import Findings, Place
+from lockgate.trace.difference.gateway import Hosts, Reached, Same, TakenRoute
+from lockgate.trace.difference.load_balancer import Arrival, Taken
+from lockgate.trace.difference.model import Difference
+from lockgate.trace.difference.space import Cell, Space, tests_of
+from lockgate.trace.difference.tree import Branch, Split, first, leaves
+from lockgate.trace.difference.witnesses import Way
+
+MOST_HOSTS = 300
+"""Virtual hosts that are compared in detail. Equal ones do not count, and those with equal routes count once."""
+
+Decided = TypeVar("Decided")
+
+
+def difference(old: Edge, new: Edge) -> Difference:
+    """Which requests the edges treat differently, with those that cover most first."""
+    return _Comparison(old, new).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The load balancer's stage for one port of a group of hosts, in one edge."""
+
+    entrance: Entrance
+    branches: tuple[Branch[Taken], ...]
+
+
+class _Comparison:
+    def __init__(self, old: Edge, new: Edge) -> None:
+        self._edges = old, new
+        self._entrances = Entrances(old), Entrances(new)
+        self._findings = Findings(old, new)
+        self._same: dict[tuple[int, int], Same] = {}
+        self._hosts: dict[int, Hosts] = {}
+        self._compared: dict[object, int] = {}  # pairs of virtual hosts in detail
+
+    def run(self) -> Difference:
+        named = hosts.names(*self._edges)
+        self._findings.described = named.described
+        for each in named.undecided:
+            self._findings.undecided(each)
+        for group in hosts.groups(named, *self._entrances):
+            for scheme, port in self._ports(group[0]):
+                self._port(group, scheme, port)
+        return self._findings.result()
+
+    def _ports(self, host: str) -> list[tuple[str, int]]:
+        return list(dict.fromkeys(port for each in self._entrances for port in each.ports(host)))
+
+    def _port(self, group: tuple[str, ...], scheme: str, port: int) -> None:
+        """One port of hosts that enter in the same way."""
+        stages = [self._stage(index, group[0], scheme, port) for index in (0, 1)]
+        space = Space(_tests(stage.branches for stage in stages))
+        place = Place(group, scheme, port)
+
+        def decide(cell: Cell) -> tuple[Taken, Taken] | Split:
+            return _both(space, cell, *(stage.branches for stage in stages))
+
+        arrivals: dict[tuple[object, object], tuple[Taken, Taken]] = {}
+        for cell, decided in leaves(space, space.whole, decide):
+            if decided is None:
+                self._findings.undecided(f"too many combinations of conditions for {place}")
+                break
+            before, after = decided
+            aspects = [
+                {**self._connection(index, stage, group[0]), **taken.aspects, **self._arrival(index, taken)}
+                for index, (stage, taken) in enumerate(zip(stages, decided, strict=True))
+            ]
+            where = before.where, after.where
+            self._findings.add(place, space, cell, aspects, where, (Way(before.rule), Way(after.rule)), depth=0)
+            if before.arrivals and after.arrivals:
+                arrivals[tuple(each.key for each in before.arrivals), tuple(each.key for each in after.arrivals)] = (
+                    decided
+                )
+        self._findings.close(place, space, space.whole)
+        for before, after in arrivals.values():
+            self._gateways(group, scheme, port, (stages[0], stages[1]), before, after)
+
+    def _stage(self, index: int, host: str, scheme: str, port: int) -> _Stage:
+        entrance = self._entrances[index].at(host, scheme, port)
+        if entrance.balancer is not None and entrance.listener is not None:
+            made = load_balancer.branches(self._edges[index], entrance.balancer, entrance.listener, host)
+            return _Stage(entrance, tuple(made))
+        arrivals = (entrance.arrival,) if entrance.arrival else ()
+        return _Stage(entrance, (Branch(TRUE, Taken({}, arrivals=arrivals)),))
+
+    def _connection(self, index: int, stage: _Stage, host: str) -> dict[str, object]:
+        entrance = stage.entrance
+        if entrance.balancer is None or entrance.listener is None:
+            return dict(entrance.aspects)
+        listener = load_balancer.listener_aspects(self._edges[index], entrance.balancer, entrance.listener, host)
+        return {**entrance.aspects, **listener}
+
+    def _arrival(self, index: int, taken: Taken) -> dict[str, object]:
+        """What the first gateway that a rule leads to is like, whatever is requested."""
+        return dict(gateway.reached(self._edges[index], taken.arrivals[0]).aspects) if taken.arrivals else {}
+
+    # --- gateways ------------------------------------------------------------------------------------------------
+
+    def _gateways(
+        self,
+        group: tuple[str, ...],
+        scheme: str,
+        port: int,
+        stages: tuple[_Stage, _Stage],
+        before: Taken,
+        after: Taken,
+    ) -> None:
+        """The routes of every host whose virtual hosts differ."""
+        for arrival in zip(before.arrivals, after.arrivals, strict=False):
+            reached = [gateway.reached(edge, each) for edge, each in zip(self._edges, arrival, strict=True)]
+            one, other = reached
+            if one.gateway is None or other.gateway is None:
+                continue
+            if one.configuration is None or other.configuration is None:
+                continue
+            for setting in gateway.unknown_settings(one.gateway, other.gateway):
+                self._findings.undecided(f"the gateways' {setting} differ, which is not compared yet")
+            same = self._same.setdefault((id(one.gateway), id(other.gateway)), Same(one.gateway, other.gateway))
+            found = self._known(one), self._known(other)
+            pairs: dict[object, tuple[list[str], VirtualHost | None, VirtualHost | None]] = {}
+            for name in group:
+                virtual = found[0].find(name), found[1].find(name)
+                if not same(*virtual):
+                    pairs.setdefault(_alike(*virtual), ([], *virtual))[0].append(name)
+            for key, (names, host, instead) in pairs.items():
+                if not self._is_too_much(key, names):
+                    place = Place(tuple(names), scheme, port)
+                    self._routes(place, stages, (arrival[0], arrival[1]), (one, other), (host, instead))
+
+    def _known(self, at: Reached) -> Hosts:
+        assert at.configuration is not None
+        return self._hosts.setdefault(id(at.configuration), Hosts(at.configuration))
+
+    def _is_too_much(self, key: object, names: list[str]) -> bool:
+        if key not in self._compared and len(self._compared) >= MOST_HOSTS:
+            self._findings.left_out(names)
+            return True
+        self._compared[key] = 1
+        return False
+
+    def _routes(
+        self,
+        place: Place,
+        stages: tuple[_Stage, _Stage],
+        arrival: tuple[Arrival, Arrival],
+        reached: tuple[Reached, Reached],
+        virtual: tuple[VirtualHost | None, VirtualHost | None],
+    ) -> None:
+        """The routes of hosts with the same virtual hosts, for the requests that reach them."""
+        authority = place.authority
+        routes = [
+            tuple(
+                gateway.branches(
+                    self._edges[index], reached[index], arrival[index], virtual[index], authority, place.scheme
+                )
+            )
+            for index in (0, 1)
+        ]
+        merges = any(each.gateway.http.merge_slashes for each in reached if each.gateway)
+        normal = Test(Path(), Normal(keeps_slashes=not merges))
+        space = Space((*_tests((stages[0].branches, stages[1].branches)), *_tests(routes), normal))
+        keys = arrival[0].key, arrival[1].key
+
+        def decide(cell: Cell) -> tuple[tuple[Taken, Taken], tuple[TakenRoute, TakenRoute] | None] | Split:
+            rules = _both(space, cell, stages[0].branches, stages[1].branches)
+            if isinstance(rules, Split):
+                return rules
+            arrives = [keys[i] in [each.key for each in rules[i].arrivals] for i in (0, 1)]
+            if not all(arrives):
+                return rules, None
+            taken = _both(space, cell, *routes)
+            return taken if isinstance(taken, Split) else (rules, taken)
+
+        for cell, decided in leaves(space, space.whole, decide):
+            if decided is None:
+                self._findings.undecided(f"too many combinations of conditions for {place}")
+                break
+            rules, taken = decided
+            if taken is None:
+                continue
+            if rules[0].rewrites or rules[1].rewrites:
+                self._findings.undecided(f"routes of {place} behind rules that rewrite the path or the host")
+                continue
+            ways = (Way(rules[0].rule, taken[0].route), Way(rules[1].rule, taken[1].route))
+            where = taken[0].where, taken[1].where
+            self._findings.add(place, space, cell, [each.aspects for each in taken], where, ways, depth=1)
+        self._findings.close(place, space, space.whole)
+
+
+def _both(
+    space: Space, cell: Cell, old: tuple[Branch[Decided], ...], new: tuple[Branch[Decided], ...]
+) -> tuple[Decided, Decided] | Split:
+    before = first(space, old, cell)
+    if isinstance(before, Split):
+        return before
+    after = first(space, new, cell)
+    return after if isinstance(after, Split) else (before, after)
+
+
+def _tests(stages: Iterable[tuple[Branch[Decided], ...]]) -> Iterator[Test]:
+    for branches in stages:
+        for branch in branches:
+            yield from tests_of(branch.condition)
+
+
+def _alike(old: VirtualHost | None, new: VirtualHost | None) -> object:
+    """Equal for pairs of virtual hosts with equal routes."""
+    return tuple((each.routes, each.require_tls) if each else None for each in (old, new))

@@ -1,0 +1,362 @@
+"""The gateway's part of an outcome: the routes of a host as branches, and what each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+
+from lockgate.edge.edge import Certificate, Edge, secret_reference
+from lockgate.gateway import compare, routing
+from lockgate.gateway.model import (
+    Cluster,
+    DirectResponse,
+    FilterChain,
+    Forward,
+    Gateway,
+    HeaderMatch,
+    Http,
+    Listener,
+    QueryMatch,
+    Redirect,
+    Regex,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    Tcp,
+    VirtualHost,
+)
+from lockgate.gateway.model import Present as AnyValue
+from lockgate.gateway.regex import mistake
+from lockgate.trace.difference.conditions import (
+    FALSE,
+    TRUE,
+    Every,
+    Formula,
+    Header,
+    Method,
+    Not,
+    Part,
+    Path,
+    Present,
+    Query,
+    Test,
+    assumed,
+    of_match,
+    tested,
+)
+from lockgate.trace.difference.load_balancer import Arrival
+from lockgate.trace.difference.outcomes import Answer, Aspects, fields_of, said, shares
+from lockgate.trace.difference.tree import Branch
+from lockgate.trace.gateway_hops import backend_name
+from lockgate.trace.model import Where, place
+
+BY = "gateway"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """The part of a gateway that takes a connection. `aspects` hold for every request on it."""
+
+    gateway: Gateway | None
+    aspects: Aspects
+    listener: Listener | None = None
+    chain: FilterChain | None = None
+    configuration: RouteConfiguration | None = None
+
+    @property
+    def where(self) -> Where:
+        return place(self.chain, self.listener)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TakenRoute:
+    """What a route does; without one, what the gateway does."""
+
+    aspects: Aspects
+    route: Route | None = None
+    where: Where = None
+
+
+# --- connections -------------------------------------------------------------------------------------------------
+
+
+def reached(edge: Edge, arrival: Arrival) -> Reached:
+    """Follows `gateway.routing.decide` up to the route configuration."""
+    gateway = edge.gateways.get(arrival.leads.workload)
+    if gateway is None:
+        return Reached(None, {"answer": Answer("load balancer", 502, flag="no Pod of the gateway runs")})
+    if arrival.leads.port == gateway.status_port:
+        return Reached(gateway, {"answer": Answer(BY, "status port")})
+    listener = next((each for each in gateway.listeners if each.port == arrival.leads.port), None)
+    if listener is None:
+        return Reached(gateway, _closed("the gateway does not listen on the port"))
+    chain = routing.filter_chain(listener, arrival.server_name if arrival.tls else None)
+    if chain is None:
+        return Reached(gateway, _closed("no server takes a connection without this server name"), listener)
+    if chain.tls and not arrival.tls:
+        return Reached(gateway, _closed("plain HTTP to a port that speaks TLS"), listener, chain)
+    missing = [name for name in _required(chain) if _secret(edge, gateway, name) is None]
+    if missing:
+        return Reached(gateway, _closed(f"no certificate in {', '.join(missing)}"), listener, chain)
+    aspects = dict(_connection(edge, gateway, chain))
+    match chain.filter:
+        case Tcp(clusters):
+            aspects["backend"] = shares([(each.weight, backend_name(each.cluster)) for each in clusters])
+            return Reached(gateway, aspects, listener, chain)
+        case Http(name):
+            return Reached(gateway, aspects, listener, chain, gateway.routes[name])
+
+
+def _closed(why: str) -> Aspects:
+    return {"answer": Answer(BY, "connection closed", flag=why)}
+
+
+def _required(chain: FilterChain) -> tuple[str, ...]:
+    return routing.required_credentials(chain.tls) if chain.tls else ()
+
+
+def _secret(edge: Edge, gateway: Gateway, credential: str) -> Certificate | None:
+    for name in gateway.credentials.get(credential, ()):
+        if found := edge.certificates.get(secret_reference(gateway.namespace, name)):
+            return found
+    return None
+
+
+def _connection(edge: Edge, gateway: Gateway, chain: FilterChain) -> Iterator[tuple[str, object]]:
+    if chain.tls:
+        presented = [_secret(edge, gateway, each) for each in chain.tls.credentials]
+        yield "gateway certificate", tuple(", ".join(each.names) for each in presented if each)
+        yield from ((f"gateway TLS {name}", value) for name, value in fields_of(chain.tls, ("credentials",)))
+    for name, value in fields_of(chain, ("filter", "server_names", "tls", "stat_prefix", "origin")):
+        yield f"gateway {name}", value
+    if isinstance(chain.filter, Http):
+        yield from ((f"gateway {name}", value) for name, value in fields_of(chain.filter, ("routes",)))
+        yield from ((f"gateway {name}", value) for name, value in fields_of(gateway.http))
+
+
+def unknown_settings(old: Gateway, new: Gateway) -> Iterator[str]:
+    """Fields of a gateway that differ and that nothing here compares."""
+    for each in fields(Gateway):
+        if each.name not in _KNOWN and getattr(old, each.name) != getattr(new, each.name):
+            yield each.name.replace("_", " ")
+
+
+_KNOWN = frozenset(
+    ("workload", "namespace", "listeners", "routes", "clusters", "endpoints", "credentials", "http", "status_port")
+)
+
+
+# --- virtual hosts -----------------------------------------------------------------------------------------------
+
+
+class Hosts:
+    """Finds virtual hosts as `gateway.routing.virtual_host` does, for thousands of names."""
+
+    def __init__(self, configuration: RouteConfiguration) -> None:
+        self._exact = {domain: host for host in configuration.virtual_hosts for domain in host.domains}
+        self._suffixes = {d[1:]: host for d, host in self._exact.items() if d.startswith("*") and d != "*"}
+        self._lengths = sorted({len(each) for each in self._suffixes}, reverse=True)
+
+    def find(self, name: str) -> VirtualHost | None:
+        if (found := self._exact.get(name)) is not None:
+            return found
+        for length in self._lengths:
+            if len(name) > length and (found := self._suffixes.get(name[-length:])) is not None:
+                return found
+        return self._exact.get("*")
+
+
+@dataclass(slots=True)
+class Same:
+    """Whether virtual hosts of two gateways treat all requests equally, by their values alone."""
+
+    old: Gateway
+    new: Gateway
+    _clusters: frozenset[str] = field(init=False)
+    _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._clusters = frozenset(_changed_clusters(self.old, self.new))
+
+    def __call__(self, old: VirtualHost | None, new: VirtualHost | None) -> bool:
+        if old is None or new is None:
+            return old is new
+        key = id(old), id(new)
+        if key not in self._known:
+            self._known[key] = self._same(old, new)
+        return self._known[key]
+
+    def _same(self, old: VirtualHost, new: VirtualHost) -> bool:
+        if old is not new and (old.require_tls != new.require_tls or old.routes != new.routes):
+            return False
+        return not self._clusters or self._clusters.isdisjoint(_clusters(new))
+
+
+def _clusters(host: VirtualHost) -> Iterator[str]:
+    for route in host.routes:
+        if isinstance(route.action, Forward):
+            yield from (each.cluster for each in route.action.clusters)
+            yield from (each.cluster for each in route.action.mirrors)
+
+
+def _changed_clusters(old: Gateway, new: Gateway) -> Iterator[str]:
+    for name in {*old.clusters, *new.clusters}:
+        before, after = old.clusters.get(name), new.clusters.get(name)
+        if (before is not after and before != after) or bool(old.endpoints.get(name)) != bool(new.endpoints.get(name)):
+            yield name
+
+
+def branches(
+    edge: Edge, at: Reached, arrival: Arrival, host: VirtualHost | None, authority: str, scheme: str
+) -> Iterator[Branch[TakenRoute]]:
+    """The routes of a host, as they are evaluated. `scheme` is the request's at the load balancer."""
+    assert at.gateway is not None
+    connection = "https" if arrival.tls else "http"
+    proxied = arrival.group is not None
+    trusts = bool(at.gateway.http.trusted_proxies)
+    forwarded = (scheme if proxied else connection) if trusts else connection
+    if host is None:
+        yield Branch(TRUE, TakenRoute({"answer": Answer(BY, 404, flag="no host")}, where=at.where))
+        return
+    if host.require_tls and forwarded != "https":
+        moved = Answer(BY, 301, "https (same host, path and query)")
+        yield Branch(TRUE, TakenRoute({"answer": moved}, where=at.where))
+        return
+    for route in host.routes:
+        known = _Known(authority, forwarded, proxied, trusts)
+        condition = _formula(route.match, known)
+        if condition != FALSE:
+            yield Branch(condition, _taken(at.gateway, route, forwarded))
+    yield Branch(TRUE, TakenRoute({"answer": Answer(BY, 404, flag="no route")}, where=at.where))
+
+
+# --- conditions --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a request before it is compared with routes."""
+
+    authority: str
+    scheme: str
+    proxied: bool
+    trusts: bool
+
+
+@lru_cache(maxsize=16384)
+def _formula(match: RouteMatch, known: _Known) -> Formula:
+    parts: list[Formula] = []
+    if not (isinstance(match.path, Regex) and mistake(match.path.pattern)):
+        parts.append(tested(Path(), of_match(match.path)))
+    else:
+        return FALSE
+    for header in match.headers:
+        formula = _header(header, known)
+        if formula == FALSE:
+            return FALSE
+        parts.append(formula)
+    parts += (_query(each) for each in match.query)
+    return Every(tuple(parts))
+
+
+def _query(match: QueryMatch) -> Formula:
+    part = Query(match.name)
+    return Test(part, Present()) if isinstance(match.value, AnyValue) else tested(part, of_match(match.value))
+
+
+def _header(match: HeaderMatch, known: _Known) -> Formula:
+    match match.name:
+        case ":authority":
+            return _constant(match, known.authority)
+        case ":scheme" if known.proxied or not known.trusts:
+            return _constant(match, known.scheme)
+        case ":method":
+            return _tested(match, Method())
+        case "x-forwarded-proto" if known.proxied or not known.trusts:
+            return _constant(match, known.scheme)
+        case ":scheme" | "x-forwarded-proto" | "x-forwarded-for" | "x-forwarded-port" | "x-amzn-trace-id" as name:
+            verb = compare.denied(match.value) if match.invert else compare.said(match.value)
+            return assumed(f"header {name}, as the gateway receives it, {verb}", match)
+        case name:
+            return _tested(match, Header(name))
+
+
+def _constant(match: HeaderMatch, value: str) -> Formula:
+    holds = isinstance(match.value, AnyValue) or compare.holds(match.value, value)
+    return TRUE if holds != match.invert else FALSE
+
+
+def _tested(match: HeaderMatch, part: Part) -> Formula:
+    """A negated condition compares an absent header as if it were empty."""
+    if isinstance(match.value, AnyValue):
+        present = Test(part, Present()) if isinstance(part, Header) else TRUE
+        return Not(present) if match.invert else present
+    holds = tested(part, of_match(match.value))
+    if not match.invert:
+        return holds
+    if isinstance(part, Header) and compare.holds(match.value, ""):
+        return Every((Test(part, Present()), Not(holds)))
+    return Not(holds)
+
+
+# --- what a route does -------------------------------------------------------------------------------------------
+
+
+def _taken(gateway: Gateway, route: Route, forwarded: str) -> TakenRoute:
+    aspects: dict[str, object] = {}
+    if route.abort and route.abort.percent >= 100 and route.abort.http_status:
+        aspects["answer"] = Answer(BY, route.abort.http_status, flag="fault injection")
+        return TakenRoute(aspects, route, route.origin)
+    match route.action:
+        case Redirect() as action:
+            aspects["answer"] = _redirect(action, route, forwarded)
+        case DirectResponse(status, body):
+            aspects["answer"] = Answer(BY, status, body=body.decode(errors="replace"))
+        case Forward() as action:
+            aspects |= _forwarded(gateway, route, action)
+    rest = dict(fields_of(route, ("match", "action", "name", "stat_prefix", "origin")))
+    return TakenRoute(aspects | rest, route, route.origin)
+
+
+def _redirect(action: Redirect, route: Route, forwarded: str) -> Answer:
+    port = f":{action.port}" if action.port is not None else ""
+    path = "(same path)"
+    if action.prefix:
+        path = f"{action.prefix} instead of {_consumed(route)}"
+    elif action.path:
+        path = action.path
+    return Answer(BY, action.status, f"{action.scheme or forwarded}://{action.host or '(same host)'}{port}{path}")
+
+
+def _consumed(route: Route) -> str:
+    path = route.match.path
+    length = compare.consumed(path, "")
+    return f"the first {length} characters" if length else "the whole path"
+
+
+def _forwarded(gateway: Gateway, route: Route, action: Forward) -> Aspects:
+    known = [each for each in action.clusters if each.cluster in gateway.clusters]
+    if not known:
+        return {"answer": Answer(BY, 503, flag="the destination does not exist")}
+    clusters = [gateway.clusters[each.cluster] for each in known]
+    if all(each.discovery == "EDS" and not gateway.endpoints.get(each.name) for each in clusters):
+        return {"answer": Answer(BY, 503, flag="the destination has no endpoints")}
+    aspects: dict[str, object] = {"backend": shares([(each.weight, backend_name(each.cluster)) for each in known])}
+    if isinstance(action.rewrite, str):
+        aspects["path at the backend"] = f"{action.rewrite} instead of {_consumed(route)}"
+    elif action.rewrite is not None:
+        aspects["path at the backend"] = action.rewrite
+    aspects |= dict(fields_of(action, ("clusters", "rewrite")))
+    if len(action.clusters) > 1:
+        for each in known:
+            own = said(dict(fields_of(each, ("cluster", "weight"))))
+            if own != "none":
+                aspects[f"changes for {backend_name(each.cluster)}"] = own
+    for cluster in clusters:
+        aspects[f"connection to {backend_name(cluster.name)}"] = dict(_settings(cluster)) or None
+    return aspects
+
+
+def _settings(cluster: Cluster) -> Iterator[tuple[str, object]]:
+    return fields_of(cluster, ("name", "origin", "dns_endpoints"))
