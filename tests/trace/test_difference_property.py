@@ -91,13 +91,40 @@ rules = st.lists(
     ),
     max_size=3,
 )
+permissions = st.fixed_dictionaries(
+    {},
+    optional={
+        "paths": st.lists(st.sampled_from(("/a", "/b*", "*.css")), min_size=1, max_size=2),
+        "methods": st.just(["POST", "PUT"]),
+        "hosts": st.sampled_from((["shop.example"], ["*.shop.example"])),
+        "notPaths": st.just(["/a/*"]),
+        "ports": st.sampled_from((["8443"], ["80"])),
+    },
+).filter(bool)
+people = st.fixed_dictionaries(
+    {}, optional={"remoteIpBlocks": st.just(["192.0.2.0/24"]), "notIpBlocks": st.just(["10.0.0.0/8"])}
+).filter(bool)
+policies = st.lists(
+    st.tuples(
+        st.sampled_from(("ALLOW", "DENY")),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "to": permissions.map(lambda each: [{"operation": each}]),
+                "from": people.map(lambda each: [{"source": each}]),
+                "when": st.just([{"key": "request.headers[x-a]", "values": ["one", "1*"]}]),
+            },
+        ),
+    ),
+    max_size=2,
+)
 FIXED = {
     "fixed": {"type": "fixed-response", "fixedResponseConfig": {"contentType": "text/plain", "statusCode": "403"}},
     "moved": {"type": "redirect", "redirectConfig": {"path": "/moved/#{path}", "statusCode": "HTTP_302"}},
 }
 
 
-def changed(rows: list[Any], http: list[Any], more: list[Any]) -> list[dict[str, Any]]:
+def changed(rows: list[Any], http: list[Any], more: list[Any], ruled: list[Any]) -> list[dict[str, Any]]:
     gateway = {"service": {"name": "istio-ingressgateway", "port": {"number": 443}}}
     paths: list[Any] = []
     annotations: dict[str, str] = {}
@@ -137,18 +164,25 @@ def changed(rows: list[Any], http: list[Any], more: list[Any]) -> list[dict[str,
     ]
 
 
-sides = st.tuples(rules, st.lists(routes, min_size=1, max_size=4), st.lists(routes, min_size=1, max_size=2))
+sides = st.tuples(
+    rules,
+    st.lists(routes, min_size=1, max_size=4),
+    st.lists(routes, min_size=1, max_size=2),
+    st.one_of(st.just([]), policies),
+)
 
 
-def _near(side: tuple[Any, Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
+def _near(side: tuple[Any, Any, Any, Any]) -> st.SearchStrategy[tuple[Any, Any]]:
     """Another side, which differs in the order of something, in one route, or not at all."""
-    rows, http, more = side
+    rows, http, more, ruled = side
     return st.one_of(
         st.tuples(st.just(side), sides),
-        st.tuples(st.just(side), st.permutations(http).map(lambda each: (rows, each, more))),
-        st.tuples(st.just(side), st.permutations(rows).map(lambda each: (each, http, more))),
-        st.tuples(st.just(side), routes.map(lambda each: (rows, [each, *http], more))),
-        st.tuples(st.just(side), st.just((rows, [*http, http[0]], more))),
+        st.tuples(st.just(side), st.permutations(http).map(lambda each: (rows, each, more, ruled))),
+        st.tuples(st.just(side), st.permutations(rows).map(lambda each: (each, http, more, ruled))),
+        st.tuples(st.just(side), policies.map(lambda each: (rows, http, more, each))),
+        st.tuples(st.just(side), st.permutations(ruled).map(lambda each: (rows, http, more, each))),
+        st.tuples(st.just(side), routes.map(lambda each: (rows, [each, *http], more, ruled))),
+        st.tuples(st.just(side), st.just((rows, [*http, http[0]], more, ruled))),
     )
 
 

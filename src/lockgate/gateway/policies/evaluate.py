@@ -149,7 +149,7 @@ def _is_true(leaf: Leaf, seen: Seen) -> bool:
         case UrlPath(match):
             return compare.holds(match, _without_query(seen.path))
         case UriTemplate(template):
-            return full_match(_template(template), _without_query(seen.path))
+            return full_match(template_expression(template), _without_query(seen.path))
         case Authenticated(match):
             return any(compare.holds(match, name) for name in seen.identities)
         case Metadata():
@@ -195,7 +195,7 @@ def _without_query(target: str) -> str:
 
 
 @cache
-def _template(template: str) -> str:
+def template_expression(template: str) -> str:
     """The expression of a template. Source: Envoy's `source/extensions/path/uri_template_lib`."""
     literal = "a-zA-Z0-9-._~%!$&'()+,;:@="
     escaped = "".join("\\" + each if each in "$()+." else each for each in template)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lockgate.edge.edge import Edge
-from lockgate.gateway.model import VirtualHost
-from lockgate.trace.difference import gateway, hosts, load_balancer
+from lockgate.gateway.model import Gateway, VirtualHost
+from lockgate.trace.difference import gateway, hosts, load_balancer, policies
 from lockgate.trace.difference.conditions import TRUE, Normal, Path, Test
 from lockgate.trace.difference.entrances import Entrance, Entrances
 from lockgate.trace.difference.findings import Findings, Place
 from lockgate.trace.difference.gateway import Hosts, Reached, Same, TakenRoute
 from lockgate.trace.difference.load_balancer import Arrival, Taken
 from lockgate.trace.difference.model import Difference
+from lockgate.trace.difference.requests import Known
 from lockgate.trace.difference.space import Cell, Space, tests_of
 from lockgate.trace.difference.tree import Branch, Split, first, leaves
 from lockgate.trace.difference.witnesses import Way
@@ -80,7 +81,7 @@ class _Comparison:
                 for index, (stage, taken) in enumerate(zip(stages, decided, strict=True))
             ]
             where = before.where, after.where
-            self._findings.add(place, space, cell, aspects, where, (Way(before.rule), Way(after.rule)), depth=0)
+            self._findings.add(space, cell, aspects, where, (Way(before.rule), Way(after.rule)))
             if before.arrivals and after.arrivals:
                 arrivals[tuple(each.key for each in before.arrivals), tuple(each.key for each in after.arrivals)] = (
                     decided
@@ -127,6 +128,7 @@ class _Comparison:
                 continue
             if one.configuration is None or other.configuration is None:
                 continue
+            self._policies(group, scheme, port, stages, (arrival[0], arrival[1]), (one.gateway, other.gateway))
             for setting in gateway.unknown_settings(one.gateway, other.gateway):
                 self._findings.undecided(f"the gateways' {setting} differ, which is not compared yet")
             same = self._same.setdefault((id(one.gateway), id(other.gateway)), Same(one.gateway, other.gateway))
@@ -152,6 +154,33 @@ class _Comparison:
         self._compared[key] = 1
         return False
 
+    def _policies(
+        self,
+        group: tuple[str, ...],
+        scheme: str,
+        port: int,
+        stages: tuple[_Stage, _Stage],
+        arrival: tuple[Arrival, Arrival],
+        gateways: tuple[Gateway, Gateway],
+    ) -> None:
+        """What the gateways' policies refuse, if they may refuse different requests."""
+        rules = [
+            (each.filters, each.http.trusted_proxies, at.leads.port, at.appends_client)
+            for each, at in zip(gateways, arrival, strict=True)
+        ]
+        if rules[0] == rules[1]:
+            return
+        alike: dict[object, list[str]] = {}
+        for name in group:
+            alike.setdefault(tuple(policies.authority_tests(each, name) for each in gateways), []).append(name)
+        for names in alike.values():
+            place = Place(tuple(names), scheme, port)
+            refusing = [
+                (*_refusals(each, at, place), Branch(TRUE, TakenRoute({})))
+                for each, at in zip(gateways, arrival, strict=True)
+            ]
+            self._behind(place, stages, arrival, (refusing[0], refusing[1]))
+
     def _routes(
         self,
         place: Place,
@@ -163,16 +192,24 @@ class _Comparison:
         """The routes of hosts with the same virtual hosts, for the requests that reach them."""
         authority = place.authority
         routes = [
-            tuple(
-                gateway.branches(
-                    self._edges[index], reached[index], arrival[index], virtual[index], authority, place.scheme
-                )
-            )
-            for index in (0, 1)
+            (*_refusals(at.gateway, came, place), *gateway.branches(edge, at, came, host, authority, place.scheme))
+            for edge, at, came, host in zip(self._edges, reached, arrival, virtual, strict=True)
+            if at.gateway
         ]
-        merges = any(each.gateway.http.merge_slashes for each in reached if each.gateway)
+        self._behind(place, stages, arrival, (routes[0], routes[1]), reached)
+
+    def _behind(
+        self,
+        place: Place,
+        stages: tuple[_Stage, _Stage],
+        arrival: tuple[Arrival, Arrival],
+        branches: tuple[tuple[Branch[TakenRoute], ...], tuple[Branch[TakenRoute], ...]],
+        reached: tuple[Reached, Reached] | None = None,
+    ) -> None:
+        """What the gateways do with the requests that reach both of them. Without `reached` only policies count."""
+        merges = any(each.gateway.http.merge_slashes for each in reached or () if each.gateway)
         normal = Test(Path(), Normal(keeps_slashes=not merges))
-        space = Space((*_tests((stages[0].branches, stages[1].branches)), *_tests(routes), normal))
+        space = Space((*_tests((stages[0].branches, stages[1].branches)), *_tests(branches), normal))
         keys = arrival[0].key, arrival[1].key
 
         def decide(cell: Cell) -> tuple[tuple[Taken, Taken], tuple[TakenRoute, TakenRoute] | None] | Split:
@@ -182,7 +219,7 @@ class _Comparison:
             arrives = [keys[i] in [each.key for each in rules[i].arrivals] for i in (0, 1)]
             if not all(arrives):
                 return rules, None
-            taken = _both(space, cell, *routes)
+            taken = _both(space, cell, *branches)
             return taken if isinstance(taken, Split) else (rules, taken)
 
         for cell, decided in leaves(space, space.whole, decide):
@@ -190,15 +227,22 @@ class _Comparison:
                 self._findings.undecided(f"too many combinations of conditions for {place}")
                 break
             rules, taken = decided
-            if taken is None:
+            if taken is None or (reached and any(each.refused for each in taken)):
                 continue
             if rules[0].rewrites or rules[1].rewrites:
                 self._findings.undecided(f"routes of {place} behind rules that rewrite the path or the host")
                 continue
             ways = (Way(rules[0].rule, taken[0].route), Way(rules[1].rule, taken[1].route))
             where = taken[0].where, taken[1].where
-            self._findings.add(place, space, cell, [each.aspects for each in taken], where, ways, depth=1)
+            self._findings.add(space, cell, [each.aspects for each in taken], where, ways)
         self._findings.close(place, space, space.whole)
+
+
+def _refusals(at: Gateway, arrival: Arrival, place: Place) -> Iterator[Branch[TakenRoute]]:
+    """The policies of a gateway as branches."""
+    known = Known.of(at, arrival, place.authority, place.scheme)
+    for each in policies.refusals(at, arrival, known):
+        yield Branch(each.condition, TakenRoute({"answer": gateway.REFUSED}, where=each.where, refused=True))
 
 
 def _both(

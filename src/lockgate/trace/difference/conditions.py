@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 from lockgate.gateway.model import Exact, Prefix, Regex, Suffix, TextMatch
+from lockgate.gateway.regex import mistake
 from lockgate.loadbalancer import patterns
 from lockgate.resources import languages
 from lockgate.resources.languages import Automaton, TooLarge, Unsupported
@@ -196,7 +197,9 @@ def assumed(what: str, key: object) -> Test:
 
 
 def tested(part: Part, text: Text) -> Formula:
-    """A test of a text; an assumption if no automaton can be made of it."""
+    """A test of a text; an assumption if no automaton can be made of it. What Envoy rejects matches nothing."""
+    if text.kind == "regex" and mistake(text.value):
+        return FALSE
     return Test(part, text) if text.is_readable else assumed(f"{said(part)} {text}", (part, text))
 
 
@@ -206,8 +209,8 @@ def of_match(match: TextMatch) -> Text:
             return Text("exact", value, fold)
         case Prefix(value, fold):
             return Text("prefix", value, fold)
-        case Suffix(value):
-            return Text("suffix", value)
+        case Suffix(value, fold):
+            return Text("suffix", value, fold)
         case Regex(pattern):
             return Text("regex", pattern)
         case _:

@@ -96,16 +96,13 @@ class Findings:
 
     def add(
         self,
-        place: Place,
         space: Space,
         cell: Cell,
         aspects: Sequence[Aspects],
         where: tuple[Where, Where],
         ways: tuple[Way, Way],
-        *,
-        depth: int,
     ) -> None:
-        """One cell, decided. `depth` is 0 for what the load balancer decides, and 1 for what a gateway does."""
+        """One cell, decided."""
         found = _essential(outcomes.changes(*aspects))
         if found:
             kept = self._open.setdefault(found, _Found(where=where))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
 
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
@@ -14,44 +13,27 @@ from lockgate.gateway.model import (
     FilterChain,
     Forward,
     Gateway,
-    HeaderMatch,
     Http,
     Listener,
-    QueryMatch,
     Redirect,
-    Regex,
     Route,
     RouteConfiguration,
-    RouteMatch,
     Tcp,
     VirtualHost,
 )
-from lockgate.gateway.model import Present as AnyValue
-from lockgate.gateway.regex import mistake
 from lockgate.trace.difference.conditions import (
     FALSE,
     TRUE,
-    Every,
-    Formula,
-    Header,
-    Method,
-    Not,
-    Part,
-    Path,
-    Present,
-    Query,
-    Test,
-    assumed,
-    of_match,
-    tested,
 )
 from lockgate.trace.difference.load_balancer import Arrival
 from lockgate.trace.difference.outcomes import Answer, Aspects, fields_of, said, shares
+from lockgate.trace.difference.requests import Known, route_formula
 from lockgate.trace.difference.tree import Branch
 from lockgate.trace.gateway_hops import backend_name
 from lockgate.trace.model import Where, place
 
 BY = "gateway"
+REFUSED = Answer(BY, 403, flag="RBAC: access denied")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +58,7 @@ class TakenRoute:
     aspects: Aspects
     route: Route | None = None
     where: Where = None
+    refused: bool = False  # by a policy
 
 
 # --- connections -------------------------------------------------------------------------------------------------
@@ -103,6 +86,8 @@ def reached(edge: Edge, arrival: Arrival) -> Reached:
     match chain.filter:
         case Tcp(clusters):
             aspects["backend"] = shares([(each.weight, backend_name(each.cluster)) for each in clusters])
+            aspects["policies of connections"] = gateway.filters.network if gateway.filters else None
+            aspects |= dict(fields_of(chain.filter, ("clusters",)))
             return Reached(gateway, aspects, listener, chain)
         case Http(name):
             return Reached(gateway, aspects, listener, chain, gateway.routes[name])
@@ -143,7 +128,18 @@ def unknown_settings(old: Gateway, new: Gateway) -> Iterator[str]:
 
 
 _KNOWN = frozenset(
-    ("workload", "namespace", "listeners", "routes", "clusters", "endpoints", "credentials", "http", "status_port")
+    (
+        "workload",
+        "namespace",
+        "listeners",
+        "filters",
+        "routes",
+        "clusters",
+        "endpoints",
+        "credentials",
+        "http",
+        "status_port",
+    )
 )
 
 
@@ -212,92 +208,19 @@ def branches(
 ) -> Iterator[Branch[TakenRoute]]:
     """The routes of a host, as they are evaluated. `scheme` is the request's at the load balancer."""
     assert at.gateway is not None
-    connection = "https" if arrival.tls else "http"
-    proxied = arrival.group is not None
-    trusts = bool(at.gateway.http.trusted_proxies)
-    forwarded = (scheme if proxied else connection) if trusts else connection
+    known = Known.of(at.gateway, arrival, authority, scheme)
     if host is None:
         yield Branch(TRUE, TakenRoute({"answer": Answer(BY, 404, flag="no host")}, where=at.where))
         return
-    if host.require_tls and forwarded != "https":
+    if host.require_tls and known.scheme != "https":
         moved = Answer(BY, 301, "https (same host, path and query)")
         yield Branch(TRUE, TakenRoute({"answer": moved}, where=at.where))
         return
     for route in host.routes:
-        known = _Known(authority, forwarded, proxied, trusts)
-        condition = _formula(route.match, known)
+        condition = route_formula(route.match, known)
         if condition != FALSE:
-            yield Branch(condition, _taken(at.gateway, route, forwarded))
+            yield Branch(condition, _taken(at.gateway, route, known.scheme))
     yield Branch(TRUE, TakenRoute({"answer": Answer(BY, 404, flag="no route")}, where=at.where))
-
-
-# --- conditions --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a request before it is compared with routes."""
-
-    authority: str
-    scheme: str
-    proxied: bool
-    trusts: bool
-
-
-@lru_cache(maxsize=16384)
-def _formula(match: RouteMatch, known: _Known) -> Formula:
-    parts: list[Formula] = []
-    if not (isinstance(match.path, Regex) and mistake(match.path.pattern)):
-        parts.append(tested(Path(), of_match(match.path)))
-    else:
-        return FALSE
-    for header in match.headers:
-        formula = _header(header, known)
-        if formula == FALSE:
-            return FALSE
-        parts.append(formula)
-    parts += (_query(each) for each in match.query)
-    return Every(tuple(parts))
-
-
-def _query(match: QueryMatch) -> Formula:
-    part = Query(match.name)
-    return Test(part, Present()) if isinstance(match.value, AnyValue) else tested(part, of_match(match.value))
-
-
-def _header(match: HeaderMatch, known: _Known) -> Formula:
-    match match.name:
-        case ":authority":
-            return _constant(match, known.authority)
-        case ":scheme" if known.proxied or not known.trusts:
-            return _constant(match, known.scheme)
-        case ":method":
-            return _tested(match, Method())
-        case "x-forwarded-proto" if known.proxied or not known.trusts:
-            return _constant(match, known.scheme)
-        case ":scheme" | "x-forwarded-proto" | "x-forwarded-for" | "x-forwarded-port" | "x-amzn-trace-id" as name:
-            verb = compare.denied(match.value) if match.invert else compare.said(match.value)
-            return assumed(f"header {name}, as the gateway receives it, {verb}", match)
-        case name:
-            return _tested(match, Header(name))
-
-
-def _constant(match: HeaderMatch, value: str) -> Formula:
-    holds = isinstance(match.value, AnyValue) or compare.holds(match.value, value)
-    return TRUE if holds != match.invert else FALSE
-
-
-def _tested(match: HeaderMatch, part: Part) -> Formula:
-    """A negated condition compares an absent header as if it were empty."""
-    if isinstance(match.value, AnyValue):
-        present = Test(part, Present()) if isinstance(part, Header) else TRUE
-        return Not(present) if match.invert else present
-    holds = tested(part, of_match(match.value))
-    if not match.invert:
-        return holds
-    if isinstance(part, Header) and compare.holds(match.value, ""):
-        return Every((Test(part, Present()), Not(holds)))
-    return Not(holds)
 
 
 # --- what a route does -------------------------------------------------------------------------------------------
@@ -340,7 +263,7 @@ def _forwarded(gateway: Gateway, route: Route, action: Forward) -> Aspects:
     if not known:
         return {"answer": Answer(BY, 503, flag="the destination does not exist")}
     clusters = [gateway.clusters[each.cluster] for each in known]
-    if all(each.discovery == "EDS" and not gateway.endpoints.get(each.name) for each in clusters):
+    if all(_is_empty(gateway, each) for each in clusters):
         return {"answer": Answer(BY, 503, flag="the destination has no endpoints")}
     aspects: dict[str, object] = {"backend": shares([(each.weight, backend_name(each.cluster)) for each in known])}
     if isinstance(action.rewrite, str):
@@ -356,6 +279,12 @@ def _forwarded(gateway: Gateway, route: Route, action: Forward) -> Aspects:
     for cluster in clusters:
         aspects[f"connection to {backend_name(cluster.name)}"] = dict(_settings(cluster)) or None
     return aspects
+
+
+def _is_empty(gateway: Gateway, cluster: Cluster) -> bool:
+    if cluster.discovery == "ORIGINAL_DST":
+        return True
+    return cluster.discovery == "EDS" and not gateway.endpoints.get(cluster.name)
 
 
 def _settings(cluster: Cluster) -> Iterator[tuple[str, object]]:

@@ -10,6 +10,7 @@ from typing import assert_never
 from lockgate.edge.edge import Edge
 from lockgate.edge.network import GatewayPort
 from lockgate.loadbalancer.conditions import mismatches
+from lockgate.loadbalancer.forwarding import forwarded_for
 from lockgate.loadbalancer.model import (
     Action,
     AuthenticateOidc,
@@ -68,6 +69,8 @@ class Arrival:
     tls: bool
     group: TargetGroup | None = None
     server_name: str | None = None
+    appends_client: bool = False
+    """Whether the last address of X-Forwarded-For is the client's."""
 
     @property
     def key(self) -> tuple[str, int, bool]:
@@ -277,6 +280,7 @@ def _forwarded(edge: Edge, balancer: LoadBalancer, action: Forward) -> tuple[Asp
     ]
     if not known:
         return {"answer": Answer(BY, 503, flag="no target group has a weight above 0")}, ()
+    appends = forwarded_for(balancer) == "append"
     arrivals: list[tuple[int, Arrival]] = []
     weighted: list[tuple[int, str]] = []
     settings: dict[str, object] = {}
@@ -287,7 +291,7 @@ def _forwarded(edge: Edge, balancer: LoadBalancer, action: Forward) -> tuple[Asp
         weighted.append((weight, to))
         settings[to] = tuple(_settings(group))
         if leads is not None:
-            arrivals.append((weight, Arrival(leads, group.protocol == "HTTPS", group)))
+            arrivals.append((weight, Arrival(leads, group.protocol == "HTTPS", group, appends_client=appends)))
     sticky = {"stickiness": f"{action.stickiness_seconds} s"} if action.stickiness_seconds is not None else {}
     aspects: dict[str, object] = {"targets": shares(weighted), "connection to the targets": settings, **sticky}
     if len(arrivals) > 1:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from lockgate.gateway.model import HeaderChanges
+from lockgate.gateway.model import HeaderChanges, SetHeader
 from lockgate.resources.faults import Origin
 from lockgate.trace.difference.model import Change
 
@@ -105,9 +105,9 @@ def _field(name: str, value: object) -> str:
 def said(value: object) -> str:
     """A value in words."""
     match value:
-        case HeaderChanges(put, add, remove):
-            parts = [f"{verb} {name}: {text}" for verb, pairs in (("set", put), ("add", add)) for name, text in pairs]
-            return ", ".join([*parts, *(f"remove {name}" for name in remove)]) or "none"
+        case HeaderChanges(put, remove):
+            parts = [f"{'set' if isinstance(each, SetHeader) else 'add'} {each.name}: {each.value}" for each in put]
+            return ", ".join([*(f"remove {name}" for name in remove), *parts]) or "none"
         case None | () | "" | frozenset():
             return "none"
         case float():

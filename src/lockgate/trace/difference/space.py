@@ -152,7 +152,8 @@ def _is_met(part: Part, value: ValueTest, request: Request) -> bool:
             return bool(_values(part, request))
         case Text():
             if isinstance(part, Path) and value.by == "gateway":
-                request = replace(request, target=canonical(request.target, ISTIO_DEFAULTS) or request.target)
+                normal = canonical(request.target, ISTIO_DEFAULTS)
+                request = replace(request, target=normal) if isinstance(normal, str) else request
             found = _values(part, request)
             return bool(found) and _holds_for(value, found)
         case Holds() | Normal():
@@ -230,8 +231,8 @@ _SIGN = r"[!$&'()*+,\-0-9:;=@A-Z\[\]_a-z~]"
 _ESCAPE = "%([018-9A-Fa-f][0-9A-Fa-f]|2[0-9A-Ca-c]|3[A-Fa-f]|40|5[BDEbde]|60|7[B-DFb-df])"
 _SEGMENT = rf"(({_SIGN}|{_ESCAPE})|\.({_SIGN}|{_ESCAPE})|\.\.({_SIGN}|{_ESCAPE}|\.))({_SIGN}|{_ESCAPE}|\.)*"
 _NORMAL = {
-    Normal(keeps_slashes=True): matching(f"(/+{_SEGMENT})*/*"),
-    Normal(keeps_slashes=False): matching(f"(/{_SEGMENT})*/?"),
+    Normal(keeps_slashes=True): matching(f"/+({_SEGMENT}(/+{_SEGMENT})*/*)?"),
+    Normal(keeps_slashes=False): matching(f"/({_SEGMENT}(/{_SEGMENT})*/?)?"),
 }
 
 

@@ -60,12 +60,12 @@ def _part(space: Space, part: Part, dimension: int, mask: int, whole: int) -> st
     wider = [(test, among) for test, among in tests if among & mask == mask and among != whole]
     if wider:
         narrowed, left = _narrowed(wider, mask, whole)
-        left_out = list(_exceptions(tests, left & ~mask))
+        left_out = list(_exceptions(tests, left & ~mask, left))
         return f"{said(part)} {' and '.join(map(str, narrowed))}{_but(left_out)}"
     inside = [test for test, among in tests if among & ~mask == 0 and not isinstance(test, Present)]
     if inside and _union(tests, inside) == mask:
         return f"{said(part)} " + " or ".join(str(each) for each in inside)
-    left_out = list(_exceptions(tests, whole & ~mask))
+    left_out = list(_exceptions(tests, whole & ~mask, whole))
     if left_out and not isinstance(left_out[0], Normal):
         return f"{said(part)}{_but(left_out).removeprefix(' but')}"
     examples = [choice.examples[0] for index, choice in enumerate(space.choices[dimension]) if mask >> index & 1]
@@ -91,10 +91,10 @@ def _union(tests: list[tuple[object, int]], inside: list[object]) -> int:
     return mask
 
 
-def _exceptions(tests: list[tuple[object, int]], left: int) -> Iterator[object]:
-    """Tests that together have what is left out, the widest first."""
+def _exceptions(tests: list[tuple[object, int]], left: int, within: int) -> Iterator[object]:
+    """Tests that together have what is left out of `within`, the widest first."""
     for test, among in sorted(tests, key=lambda each: -each[1].bit_count()):
-        if among & ~left == 0 and among & left:
+        if among & within & ~left == 0 and among & left:
             yield test
             left &= ~among
     if left:
