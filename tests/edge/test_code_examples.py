@@ -50,7 +50,10 @@ metadata: {name: istio-ingressgateway, namespace: istio-system}
 spec:
   type: NodePort
   selector: {istio: ingressgateway}
-  ports: [{name: http2, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]
+  ports:
+    - {name: status-port, port: 15021}
+    - {name: http2, port: 80, targetPort: 8080}
+    - {name: https, port: 443, targetPort: 8443}
 ---
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
@@ -71,6 +74,10 @@ apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {name: other, namespace: istio-system}
 spec: {secretName: other-tls, dnsNames: [other.example], issuerRef: {name: own}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: clients-cacert, namespace: istio-system}
 """
 
 # Codes that manifests alone cannot show, each with the test that shows it: Istio's webhook refuses the objects first

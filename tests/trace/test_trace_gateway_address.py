@@ -55,6 +55,7 @@ def edge(options: Options) -> Edge:
         ("http://127.1.0.1/page", None, "backend", "shop/page:9080"),
         ("http://127.1.0.1/other", 404, "gateway", "no route of 127.1.0.1 matches"),
         ("https://127.1.0.1/", None, "gateway", "for other server names"),
+        ("https://shop.example:80/", None, "gateway", "The client speaks TLS"),
         ("http://shop.example:443/", None, "gateway", "The client speaks HTTP"),
         ("http://shop.example:81/", None, "gateway", "has no port 81. It has 15021, 80, 443"),
         ("http://127.1.0.2/", None, "dns", "No hosted zone holds 127.1.0.2"),

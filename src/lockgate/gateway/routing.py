@@ -114,6 +114,8 @@ class Carried:
     clusters: tuple[WeightedCluster, ...]
 
 
+TLS_ON_PLAIN = "TLS on a port that speaks plain HTTP"
+
 Outcome: TypeAlias = NotAccepted | Closed | Answered | Forwarded | Carried
 
 
@@ -153,6 +155,8 @@ def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] |
         return Decision(Closed("NR", reason), listener)
     if chain.tls and not request.tls:
         return Decision(Closed("", "plain text on a port that speaks TLS"), listener, chain)
+    if request.tls and chain.tls is None and isinstance(chain.filter, Http):
+        return Decision(Closed("", TLS_ON_PLAIN), listener, chain)
     if (
         chain.tls
         and credentials is not None

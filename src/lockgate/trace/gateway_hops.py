@@ -187,6 +187,10 @@ def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Endi
         cause = "The target group speaks HTTP, and the gateway's port speaks TLS."
         fix = "Set `alb.ingress.kubernetes.io/backend-protocol: HTTPS`, or lead the Ingress to the gateway's HTTP port."
         return _bad_gateway(arrival, cause, fix, place(arrival.group))
+    if decision.chain.tls is None:
+        cause = "The target group speaks TLS, and the gateway's port speaks plain HTTP."
+        fix = "Set `alb.ingress.kubernetes.io/backend-protocol: HTTP`, or lead the Ingress to the gateway's HTTPS port."
+        return _bad_gateway(arrival, cause, fix, place(arrival.group))
     fix = "Create the Secret in the gateway's namespace, or a Certificate that makes it."
     return _bad_gateway(arrival, f"The gateway closes the connection: {reason}.", fix, decision.chain.origin)
 
@@ -195,6 +199,9 @@ def _closed_to_client(arrival: AtGateway, decision: routing.Decision, reason: st
     if not arrival.tls:
         cause, fix = "The client speaks HTTP, and the gateway's port speaks TLS.", "Use https."
         return _bad_gateway(arrival, cause, fix, place(decision.chain, decision.listener))
+    if decision.chain is not None and decision.chain.tls is None:
+        cause = "The client speaks TLS, and the gateway's port speaks plain HTTP."
+        return _bad_gateway(arrival, cause, "Use http.", place(decision.chain, decision.listener))
     if decision.chain is None:
         cause = "Every server of the gateway on this port is for other server names: it closes the connection."
         return _bad_gateway(arrival, cause, "Add the host to a server of the Gateway.", place(decision.listener))

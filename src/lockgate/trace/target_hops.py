@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lockgate.edge.edge import Edge
+from lockgate.edge.health import Health, health
 from lockgate.edge.network import GatewayPort, ServicePort
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.loadbalancer.request import Request as AlbRequest
-from lockgate.trace.health import Health, health
 from lockgate.trace.load_balancer_hops import ToTargets
 from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict, place
 

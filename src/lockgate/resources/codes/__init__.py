@@ -60,6 +60,7 @@ from lockgate.resources.codes import (
     rules,
     security,
     suppressions,
+    to_gateway,
 )
 from lockgate.resources.faults import Code
 
@@ -85,6 +86,7 @@ CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
     certificates,
     names,
     across,
+    to_gateway,
     guide,
     security,
     operations,

@@ -12,7 +12,11 @@ from lockgate.loadbalancer.health import matcher_ranges
 from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup
 
 READINESS_PATH = "/healthz/ready"
-_ENVOY_REFUSES = 400  # the response of Envoy's HTTP codec to a TLS ClientHello
+
+
+# The gRPC status of an answer that Envoy itself gives to a gRPC request; 2, UNKNOWN, for others.
+# Source: Envoy's `source/common/grpc/status.cc`, httpToGrpcStatus.
+_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,10 @@ def health(edge: Edge, group: TargetGroup, target: Target | None) -> Health:
     gateway = edge.gateways.get(leads.workload)
     if gateway is None:
         return Health(False, None, f"{leads.workload} does not run")
-    return _of_gateway(check, gateway, leads)
+    return _of_gateway(check, gateway, leads, grpc=group.protocol_version == "GRPC")
 
 
-def _of_gateway(check: HealthCheck, gateway: Gateway, leads: GatewayPort) -> Health:
+def _of_gateway(check: HealthCheck, gateway: Gateway, leads: GatewayPort, *, grpc: bool) -> Health:
     asked = f"{check.protocol} {check.path} on port {leads.port}"
     if check.protocol == "TCP":
         listens = leads.port == gateway.status_port or any(each.port == leads.port for each in gateway.listeners)
@@ -55,6 +59,9 @@ def _of_gateway(check: HealthCheck, gateway: Gateway, leads: GatewayPort) -> Hea
             return Health(False, None, f"{asked}: the gateway does not listen there")
         case routing.Closed(_, reason):
             return Health(False, None, f"{asked}: the gateway closes the connection, as {reason}")
+        case routing.Answered(status=status) if grpc:
+            code = _GRPC_STATUS.get(status, 2)
+            return _judged(check, code, f"{asked}: the gateway answers the gRPC status {code}")
         case routing.Answered(status=status):
             return _judged(check, status, f"{asked}: the gateway answers {status}")
         case routing.Forwarded(upstreams):
