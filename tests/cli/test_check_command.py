@@ -36,6 +36,9 @@ metadata:
   namespace: istio-system
   annotations:
     alb.ingress.kubernetes.io/backend-protocol: HTTPS
+    alb.ingress.kubernetes.io/healthcheck-protocol: HTTP
+    alb.ingress.kubernetes.io/healthcheck-port: status-port
+    alb.ingress.kubernetes.io/healthcheck-path: /healthz/ready
     alb.ingress.kubernetes.io/scheem: internal
 spec:
   ingressClassName: alb
