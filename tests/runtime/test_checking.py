@@ -28,12 +28,25 @@ spec:
       hosts: [shop.example]
       tls: {mode: SIMPLE, credentialName: shop-tls}
 ---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [shop.example]
+  gateways: [istio-system/edge]
+  http: [{route: [{destination: {host: web.shop.svc.cluster.local}}]}]
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
   name: edge
   namespace: istio-system
-  annotations: {alb.ingress.kubernetes.io/backend-protocol: HTTPS, alb.ingress.kubernetes.io/scheem: internal}
+  annotations:
+    alb.ingress.kubernetes.io/backend-protocol: HTTPS
+    alb.ingress.kubernetes.io/healthcheck-protocol: HTTP
+    alb.ingress.kubernetes.io/healthcheck-port: status-port
+    alb.ingress.kubernetes.io/healthcheck-path: /healthz/ready
+    alb.ingress.kubernetes.io/scheem: internal
 spec:
   ingressClassName: alb
   defaultBackend: {service: {name: istio-ingressgateway, port: {number: 443}}}
