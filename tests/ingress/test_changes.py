@@ -10,10 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
 import yaml
+from botocore import xform_name
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
 from ingress_cases import CASES, Row
 
 from lockgate.ingress.changes import changes
@@ -40,6 +45,7 @@ from lockgate.ingress.stack import (
 from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.model import Action, AuthenticateOidc, Forward, Listener, LoadBalancer, Rule, Target
 from lockgate.resources import elbv2
+from lockgate.resources.faults import Position
 
 ROWS: list[dict[str, Any]] = yaml.safe_load((CASES / "changes.yaml").read_text())
 VPC = "vpc-1"
@@ -59,7 +65,10 @@ def test_changes(row: dict[str, Any]) -> None:
     if "calls" in row:
         assert [change.operation for change in found] == row["calls"]
     _check_order(found)
+    _check_calls(found)
     json.dumps([as_json(change) for change in found])
+    if after.load_balancer is not None:
+        assert all(change.origin is not None for change in found)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
@@ -88,13 +97,52 @@ def test_a_plan_shows_references_and_hides_secrets() -> None:
     assert "hunter2" not in repr(found)
 
 
+def test_a_change_comes_from_the_part_of_the_manifests_that_asks_for_it() -> None:
+    stack = _stack({"after": {"ingress": {"listen-ports": '[{"HTTP": 8080}]'}}}, "after", _settings({}))
+    found = changes(stack, Existing(), _settings({}), vpc_id=VPC)
+    origins = {type(change).__name__: change.origin for change in found}
+    assert stack.load_balancer is not None
+    [listener] = stack.load_balancer.listeners
+    assert origins["CreateLoadBalancer"] == stack.load_balancer.origin
+    assert origins["CreateListener"] == listener.origin
+    assert origins["CreateRule"] == listener.rules[0].origin
+    assert origins["CreateTargetGroup"] == origins["ApplyBinding"]
+    assert len({origin.path for origin in origins.values() if origin}) > 2
+    at = Position("web.yaml", 7, 3)
+    shown = as_json(found[0], lambda origin: at if origin == stack.load_balancer.origin else None)  # type: ignore[union-attr]
+    assert shown["position"] == {"file": "web.yaml", "line": 7, "column": 3}
+    assert (shown["object"], shown["path"]) == ("Ingress default/web", [])
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def _check_calls(found: tuple[Change, ...]) -> None:
+    """A change prints a call that the AWS SDK accepts, with a text for each pending ID."""
+    for change in found:
+        if change.service != "kubernetes":
+            name = _operations(change.service)[change.operation]
+            shape = _model(change.service).operation_model(name).input_shape
+            report = ParamValidator().validate(change.parameters(str), shape)
+            assert not report.has_errors(), f"{change}: {report.generate_report()}"
+
+
+@cache
+def _operations(service: str) -> dict[str, str]:
+    """The API's operations by boto3's names for them."""
+    return {xform_name(name): name for name in _model(service).operation_names}
+
+
 def _check_order(found: tuple[Change, ...]) -> None:
     """A change refers to ids that the account has, or that an earlier change makes."""
     made: set[str] = set()
     for change in found:
         pending: set[str] = set()
         change.parameters(lambda reference, pending=pending: pending.add(reference) or reference)  # type: ignore[misc]
-        unknown = {each for each in pending if not each.startswith(("arn:", "sg-"))} - made
+        later = ("ValidationRecord/", "HostedZone/")  # in answers of ACM and Route 53
+        unknown = {each for each in pending if not each.startswith(("arn:", "sg-", *later))} - made
         assert not unknown, f"{change} comes before what it refers to: {unknown}"
         if isinstance(change, Creation):
             made.add(change.makes)
@@ -144,7 +192,9 @@ def deployed(stack: Stack) -> Existing:
         ),
         web_acl=stack.web_acl.arn if stack.web_acl else "",
         shield_subscribed=True,
-        protection=Protection("p-1", "managed by aws-load-balancer-controller") if stack.shield else None,
+        protection=Protection("12345678-1234-1234-1234-123456789012", "managed by aws-load-balancer-controller")
+        if stack.shield
+        else None,
         capacity_units=stack.capacity_units or 0,
     )
     found = _with_frontend(found, stack, ids)

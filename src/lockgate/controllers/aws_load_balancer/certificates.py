@@ -12,14 +12,13 @@ from typing import Any, Final
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.aws_load_balancer.site import Site, retrying
 from lockgate.controllers.elbv2 import read_tags
-from lockgate.ingress.changes.certificates import manages_certificates
+from lockgate.ingress.changes.certificates import RECORD_TTL, manages_certificates
 from lockgate.ingress.existing import ExistingCertificate
 from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack
 
 Json = Mapping[str, Any]
 
 _ISSUE_WITHIN: Final = 60.0  # seconds; then the whole group is retried
-_RECORD_TTL: Final = 300
 
 
 class NotIssued(Exception):
@@ -98,7 +97,7 @@ async def _change_records(site: Site, certificate: Json, action: str) -> None:
             "ResourceRecordSet": {
                 "Name": record["Name"],
                 "Type": record["Type"],
-                "TTL": _RECORD_TTL,
+                "TTL": RECORD_TTL,
                 "ResourceRecords": [{"Value": record["Value"]}],
             },
         }

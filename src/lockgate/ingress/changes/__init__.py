@@ -6,7 +6,8 @@
 Dependencies come first: security groups, certificates, target groups, load balancers, listeners, rules, bindings.
 Obsolete resources are deleted in the reverse order, so that traffic is never interrupted. () means no changes.
 
-A controller performs the changes. A plan prints them: `str` is one readable line, `as_json` the whole call.
+A controller performs the changes. A plan prints them: `str` is one readable line, `as_json` the whole call, `origin`
+the part of the manifests that asks for it.
 
 Source: aws-load-balancer-controller `pkg/deploy/stack_deployer.go`.
 """
@@ -24,7 +25,7 @@ from lockgate.ingress.changes import (
     security_groups,
     target_groups,
 )
-from lockgate.ingress.changes.change import Change, Comparison
+from lockgate.ingress.changes.change import Change, Comparison, at
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, FRONTEND, LOAD_BALANCER, MANAGED_SECURITY_GROUP, Stack
 from lockgate.ingress.world import Settings
@@ -36,6 +37,11 @@ def changes(stack: Stack, existing: Existing, settings: Settings, *, vpc_id: str
 
 
 def _changes(both: Comparison, vpc_id: str) -> Iterator[Change]:
+    balancer = both.stack.load_balancer
+    yield from at(balancer.origin if balancer else None, _in_order(both, vpc_id))
+
+
+def _in_order(both: Comparison, vpc_id: str) -> Iterator[Change]:
     balancer, frontend = both.stack.load_balancer, both.stack.frontend
     yield from security_groups.security_group_changes(both, vpc_id)
     yield from target_groups.releases(both)
@@ -46,8 +52,8 @@ def _changes(both: Comparison, vpc_id: str) -> Iterator[Change]:
         yield from load_balancers.balancer_changes(both, balancer)
         yield from listeners.listener_changes(both, balancer)
     if balancer is not None and frontend is not None:
-        yield from load_balancers.frontend_changes(both, frontend)
-        yield from listeners.frontend_listener_changes(both, frontend)
+        yield from at(frontend.origin, load_balancers.frontend_changes(both, frontend))
+        yield from at(frontend.origin, listeners.frontend_listener_changes(both, frontend))
     yield from bindings.binding_changes(both)
     if balancer is not None:
         yield from addons.web_acl_changes(both)

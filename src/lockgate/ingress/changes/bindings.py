@@ -103,7 +103,8 @@ def _applications(both: Comparison) -> Iterator[tuple[ApplyBinding, elbv2.Target
     for desired in both.stack.bindings:
         group = both.id(desired.target_group)
         existing = current.get(group)
-        yield ApplyBinding(desired, group, existing.name if existing else desired.name, peer), existing
+        name = existing.name if existing else desired.name
+        yield ApplyBinding(desired, group, name, peer, origin=desired.origin), existing
 
 
 def _by_target_group(both: Comparison) -> dict[str, elbv2.TargetGroupBinding]:

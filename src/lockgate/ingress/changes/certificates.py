@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from lockgate.ingress import shapes
 from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
 from lockgate.ingress.existing import Existing, ExistingCertificate
 from lockgate.ingress.stack import CertificateRequest, Stack
 from lockgate.ingress.world import Settings
+
+RECORD_TTL: Final = 300  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class RequestCertificate(Creation):
 
 @dataclass(frozen=True, slots=True)
 class ValidateCertificate(Change):
-    """Writes ACM's validation records into the hosted zones, and waits until the certificate is issued."""
+    """Writes ACM's validation records into the hosted zones, and waits until the certificate is issued.
+
+    Its call is that for one hosted zone. Records and zone are pending: ACM tells the records after the request.
+    """
 
     service: ClassVar[str] = "route53"
     operation: ClassVar[str] = "change_resource_record_sets"
@@ -51,8 +56,19 @@ class ValidateCertificate(Change):
     names: tuple[str, ...]
 
     def parameters(self, resolved: Resolve) -> Json:
-        """The parameters are empty, because the records are in ACM's later answer."""
-        return {"CertificateArn": resolved(self.certificate), "DomainNames": list(self.names)}
+        changes = [
+            {
+                "Action": "CREATE",
+                "ResourceRecordSet": {
+                    "Name": resolved(f"ValidationRecord/{name}/Name"),
+                    "Type": "CNAME",
+                    "TTL": RECORD_TTL,
+                    "ResourceRecords": [{"Value": resolved(f"ValidationRecord/{name}/Value")}],
+                },
+            }
+            for name in self.names
+        ]
+        return {"HostedZoneId": resolved(f"HostedZone/{self.names[0]}"), "ChangeBatch": {"Changes": changes}}
 
     def __str__(self) -> str:
         return f"write validation records for {', '.join(self.names)}, and wait for {named(self.certificate)}"

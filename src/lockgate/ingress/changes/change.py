@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
 
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.stack import Stack
 from lockgate.ingress.world import Settings
+from lockgate.resources.faults import Locate, Origin
 
 Json: TypeAlias = dict[str, Any]
 Resolve: TypeAlias = Callable[[str], Any]
@@ -25,10 +26,13 @@ _SECRETS = frozenset({"ClientSecret"})
 
 @dataclass(frozen=True, slots=True)
 class Change(ABC):
-    """`str` returns one readable line, `as_json` the whole call."""
+    """`str` returns one readable line, `as_json` the whole call. `origin` is the part of the manifests that asks for
+    it: None for a deletion that no Ingress is left to ask for."""
 
     service: ClassVar[str] = "elbv2"  # boto3's name
     operation: ClassVar[str]  # boto3's method
+
+    origin: Origin | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @abstractmethod
     def parameters(self, resolved: Resolve) -> Json:
@@ -36,6 +40,9 @@ class Change(ABC):
 
     @abstractmethod
     def __str__(self) -> str: ...
+
+
+Changes: TypeAlias = Iterator[Change]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +80,26 @@ def named(reference: str) -> str:
     return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
 
 
-def as_json(change: Change) -> Json:
+def as_json(change: Change, locate: Locate = lambda origin: None) -> Json:
     """The change as data. Pending ids are ``{"Ref": resource id}``; secrets are masked."""
+    position = locate(change.origin) if change.origin else None
     found: Json = {
         "change": type(change).__name__,
         "summary": str(change),
+        "object": str(change.origin.key) if change.origin else None,
+        "path": list(change.origin.path) if change.origin else [],
+        "position": asdict(position) if position else None,
         "service": change.service,
         "operation": change.operation,
         "parameters": _masked(change.parameters(_printed)),
     }
     return found | ({"makes": change.makes} if isinstance(change, Creation) else {})
+
+
+def at(origin: Origin | None, found: Changes) -> Changes:
+    """The changes that a part of the manifests asks for. Those of one of its own parts keep their origin."""
+    for change in found:
+        yield change if change.origin is not None or origin is None else replace(change, origin=origin)
 
 
 def _printed(reference: str) -> Any:
@@ -97,6 +114,3 @@ def _masked(value: Any) -> Any:
             return [_masked(item) for item in value]
         case _:
             return value
-
-
-Changes: TypeAlias = Iterator[Change]

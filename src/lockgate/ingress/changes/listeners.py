@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from lockgate.ingress import shapes
-from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
+from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, at, named
 from lockgate.ingress.changes.load_balancers import matching
 from lockgate.ingress.changes.tags import ModifyListenerAttributes, attribute_changes, tag_changes
 from lockgate.ingress.changes.words import rule_words
@@ -204,15 +204,13 @@ def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
     for port in found.keys() - {listener.port for listener in listeners}:
         yield DeleteListener(found[port].arn, port)
     for listener in listeners:
-        if (before := found.get(listener.port)) is None:
-            yield from _creation(both, listener)
-        else:
-            yield from _modifications(both, listener, before)
+        before = found.get(listener.port)
+        made = _creation(both, listener) if before is None else _modifications(both, listener, before)
+        yield from at(listener.origin, made)
     for listener in listeners:
         before = found.get(listener.port)
-        yield from _rules(
-            both, listener, before.arn if before else _reference(listener), before.rules if before else ()
-        )
+        reference = before.arn if before else _reference(listener)
+        yield from at(listener.origin, _rules(both, listener, reference, before.rules if before else ()))
 
 
 def frontend_listener_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
@@ -223,13 +221,16 @@ def frontend_listener_changes(both: Comparison, desired: NetworkLoadBalancer) ->
         yield DeleteListener(found[port].arn, port)
     for listener in desired.listeners:
         listener = replace(listener, forward=_forward_by_id(listener.forward, both))
-        before = found.get(listener.port)
-        if before is None:
-            yield CreateListener(f"{FRONTEND}:{listener.port}", both.id(FRONTEND), listener)
-            continue
-        yield from tag_changes(both, before.arn, listener.tags)
-        if not same_actions((listener.forward,), (before.forward,)):
-            yield ModifyTcpListener(before.arn, listener)
+        yield from at(listener.origin, _tcp_listener_changes(both, listener, found.get(listener.port)))
+
+
+def _tcp_listener_changes(both: Comparison, desired: TcpListener, current: TcpListener | None) -> Changes:
+    if current is None:
+        yield CreateListener(f"{FRONTEND}:{desired.port}", both.id(FRONTEND), desired)
+        return
+    yield from tag_changes(both, current.arn, desired.tags)
+    if not same_actions((desired.forward,), (current.forward,)):
+        yield ModifyTcpListener(current.arn, desired)
 
 
 def _reference(listener: Listener) -> str:
@@ -268,13 +269,14 @@ def _rules(both: Comparison, listener: Listener, reference: str, current: tuple[
     if changes.priorities:
         yield SetRulePriorities(changes.priorities)
     for rule, found in changes.modify:
-        yield ModifyRule(found.arn, rule, reset_transforms=bool(found.transforms and not rule.transforms))
+        reset = bool(found.transforms and not rule.transforms)
+        yield ModifyRule(found.arn, rule, reset_transforms=reset, origin=rule.origin)
     for rule in changes.create:
-        yield CreateRule(f"{_reference(listener)}/{rule.priority}", reference, rule)
+        yield CreateRule(f"{_reference(listener)}/{rule.priority}", reference, rule, origin=rule.origin)
     for rule in changes.delete:
         yield DeleteRule(reference, rule.arn, rule.priority)
     for rule, arn in changes.kept if "ListenerRulesTagging" in both.settings.gates else ():
-        yield from tag_changes(both, arn, rule.tags)
+        yield from at(rule.origin, tag_changes(both, arn, rule.tags))
 
 
 def _differs(desired: Listener, current: Listener) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lockgate.ingress import shapes
-from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, is_pending, named
+from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, at, is_pending, named
 from lockgate.ingress.changes.tags import ModifyTargetGroupAttributes, attribute_changes, tag_changes
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.stack import LOAD_BALANCER, Stack
@@ -126,16 +126,17 @@ def releases(both: Comparison) -> Changes:
 def group_changes(both: Comparison) -> Changes:
     kept = kept_groups(both.stack, both.existing)
     for reference, desired in both.stack.target_groups.items():
-        current = kept.get(reference)
-        if current is None:
-            yield CreateTargetGroup(reference, desired)
-        else:
-            yield from tag_changes(both, current.reference, desired.tags)
-            if desired.health_check != current.health_check:
-                yield ModifyTargetGroup(
-                    current.reference, desired.health_check, grpc=desired.protocol_version == "GRPC"
-                )
-        yield from attribute_changes(both, ModifyTargetGroupAttributes, both.id(reference), desired.attributes)
+        yield from at(desired.origin, _group_changes(both, reference, desired, kept.get(reference)))
+
+
+def _group_changes(both: Comparison, reference: str, desired: TargetGroup, current: TargetGroup | None) -> Changes:
+    if current is None:
+        yield CreateTargetGroup(reference, desired)
+    else:
+        yield from tag_changes(both, current.reference, desired.tags)
+        if desired.health_check != current.health_check:
+            yield ModifyTargetGroup(current.reference, desired.health_check, grpc=desired.protocol_version == "GRPC")
+    yield from attribute_changes(both, ModifyTargetGroupAttributes, both.id(reference), desired.attributes)
 
 
 def group_deletions(both: Comparison) -> Changes:
@@ -150,7 +151,8 @@ def registrations(both: Comparison) -> Changes:
         reference = both.id(group.reference)
         target = None if is_pending(reference) else both.existing.frontend_targets.get(reference)
         if target is None or target.id != balancer:
-            yield RegisterTargets(reference, balancer, tuple(target.port for target in group.targets))
+            ports = tuple(target.port for target in group.targets)
+            yield RegisterTargets(reference, balancer, ports, origin=group.origin)
 
 
 def _needs_replacement(desired: TargetGroup, current: TargetGroup) -> bool:
