@@ -133,6 +133,10 @@ class Kind:
     categories: tuple[str, ...] = ()
     has_status: bool = True
     columns: tuple[Column, ...] = ()
+    selectable: tuple[str, ...] = ()
+    """Fields of a user's kind that field selectors may name."""
+    replicas: tuple[str, str, str] | None = None
+    """For a user's kind with ``/scale``: the paths of its desired and actual replicas, and of its selector."""
 
     @property
     def singular(self) -> str:

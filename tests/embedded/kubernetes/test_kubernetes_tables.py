@@ -20,7 +20,7 @@ from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
 
 CASES = Path(__file__).parents[2] / "cases/embedded/kubernetes"
-WIDGET = Kind("example.test", ("v1",), "Widget", "widgets")
+WIDGET = Kind("example.test", ("v1",), "Widget", "widgets", selectable=("spec.kind",))
 
 
 def rows(name: str) -> Any:

@@ -37,7 +37,7 @@ from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core
 from lockgate.resources.model import JsonObject
-from lockgate.resources.status import ApiError, NotFound
+from lockgate.resources.status import ApiError, Forbidden, NotFound
 
 # Clients read it: kubectl dispatchers run the kubectl of this version.
 VERSION = {
@@ -128,6 +128,10 @@ class KubernetesApi:
         """
         if request.path in _PUBLIC:
             return {}
+        if any(name.startswith("impersonate-") for name in request.headers):
+            raise Forbidden(
+                "impersonation is not served here: there are no roles, so whoever has a token may do everything"
+            )
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         token = credentials.strip()
         if scheme.lower() != "bearer":

@@ -191,7 +191,17 @@ def _kind(spec: JsonObject) -> Kind:
         categories=tuple(names.get("categories") or ()),
         has_status="status" in (stored.get("subresources") or {}),
         columns=tuple(_columns(stored.get("additionalPrinterColumns") or ())),
+        selectable=tuple(str(one.get("jsonPath", "")).lstrip(".") for one in stored.get("selectableFields") or ()),
+        replicas=_scale((stored.get("subresources") or {}).get("scale")),
     )
+
+
+def _scale(declared: JsonObject | None) -> tuple[str, str, str] | None:
+    if declared is None:
+        return None
+    names = ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
+    spec, status, selector = (str(declared.get(name) or "").lstrip(".") for name in names)
+    return spec, status, selector
 
 
 def _columns(listed: Any) -> list[Column]:

@@ -16,6 +16,7 @@ Matches: TypeAlias = Callable[[JsonObject], bool]
 
 _SET = re.compile(r"^(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)$")
 _EQUAL = re.compile(r"^(?P<key>[^\s=!<>]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s=!]*)$")
+_ORDER = re.compile(r"^(?P<key>[^\s=!<>]+)\s*(?P<operator>[<>])\s*(?P<value>\S+)$")
 _EXISTS = re.compile(r"^(?P<absent>!?)\s*(?P<key>[^\s=!()<>]+)$")
 _FIELD = re.compile(r"^(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>.*)$")
 
@@ -26,8 +27,46 @@ def label_selector(text: str) -> Matches:
     return lambda obj: all(met(obj["metadata"].get("labels") or {}) for met in requirements)
 
 
+_BOTH = ("metadata.name", "metadata.namespace")
+_SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "Pod"): (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+        "status.nominatedNodeName",
+    ),
+    ("", "Event"): (
+        *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion")),
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
+    ("", "Secret"): ("type",),
+    ("", "Namespace"): ("status.phase",),
+    ("", "Node"): ("spec.unschedulable",),
+    ("", "Service"): ("spec.clusterIP", "spec.type"),
+    ("", "ReplicationController"): ("status.replicas",),
+    ("apps", "ReplicaSet"): ("status.replicas",),
+    ("batch", "Job"): ("status.successful",),
+    ("certificates.k8s.io", "CertificateSigningRequest"): ("spec.signerName",),
+}
+"""The fields that kube-apiserver selects by, besides the name and namespace of every kind.
+
+Source: kubernetes/kubernetes `pkg/apis/*/v1/conversion.go`.
+"""
+
+
 def field_selector(text: str, kind: Kind) -> Matches:
-    """``metadata.name=x,type!=Normal``: any scalar field of the object. Raises `BadRequest`."""
+    """``metadata.name=x,type!=Normal``: by the fields that the kind can be selected by. Raises `BadRequest`."""
+    special = _SELECTABLE.get(kind.group_kind, ())
+    selectable = (*_BOTH, *special, *kind.selectable)
     requirements: list[tuple[tuple[str, ...], bool, str]] = []
     for part in text.split(","):
         if not part.strip():
@@ -35,6 +74,11 @@ def field_selector(text: str, kind: Kind) -> Matches:
         found = _FIELD.match(part.strip())
         if found is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
+        if found["field"] not in selectable:
+            if special:
+                raise BadRequest(f"field label not supported: {found['field']}")
+            known = ", ".join(f'"{each}"' for each in selectable)
+            raise BadRequest(f'"{found["field"]}" is not a known field selector: only {known}')
         path = tuple(found["field"].split("."))
         if kind.kind == "Event" and path[0] == "source" and len(path) == 1:
             path = ("source", "component")
@@ -63,10 +107,30 @@ def _label_requirement(part: str, text: str) -> Callable[[Mapping[str, str]], bo
         if found["operator"] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
+    if found := _ORDER.match(part):
+        return _ordered(found["key"], found["operator"], found["value"], text)
     if found := _EXISTS.match(part):
         key, present = found["key"], not found["absent"]
         return lambda labels: (key in labels) is present
     raise BadRequest(f"unable to parse requirement: found '{part}' in '{text}'")
+
+
+def _ordered(key: str, operator: str, value: str, text: str) -> Callable[[Mapping[str, str]], bool]:
+    """``cpus>4``: a label that is not a whole number is neither more nor less."""
+    try:
+        limit = int(value)
+    except ValueError:
+        why = "for 'Gt', 'Lt' operators, the value must be an integer"
+        raise BadRequest(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {why}') from None
+
+    def holds(labels: Mapping[str, str]) -> bool:
+        try:
+            found = int(labels.get(key, ""))
+        except ValueError:
+            return False
+        return found > limit if operator == ">" else found < limit
+
+    return holds
 
 
 def _text(obj: JsonObject, path: tuple[str, ...]) -> str:

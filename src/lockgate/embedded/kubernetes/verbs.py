@@ -184,22 +184,30 @@ class Verbs:
     def scale(self, call: Call) -> Answer:
         """Reads or changes the replicas of a workload."""
         by = replace(call.by, subresource="")
+        kind = call.model.KIND
+        change: Callable[[JsonObject], Any]
         match call.request.method, call.request.content_type:
             case "GET" | "HEAD", _:
-                return answer(scale_of(self._store.writes.existing(call.model.KIND, call.key).json))
+                return answer(scale_of(kind, self._store.writes.existing(kind, call.key).json))
             case "PUT", _:
                 sent = bodies.manifest(call.request)
-                updated = self._store.writes.update(call.model, call.key, partial(with_scale, scale=sent), by)
-            case "PATCH", "application/merge-patch+json":
-                patch = _object(bodies.patch(call.request))
-                updated = self._store.writes.update(
-                    call.model, call.key, lambda body: with_scale(body, merge_patch(scale_of(body), patch)), by
-                )
+                change = lambda _: sent  # noqa: E731
+            case "PATCH", "application/json-patch+json":
+                change = partial(json_patch, operations=bodies.patch(call.request))
+            case "PATCH", "application/merge-patch+json" | "application/strategic-merge-patch+json":
+                # A Scale has no lists, so both patches mean the same.
+                change = partial(merge_patch, patch=_object(bodies.patch(call.request)))
+            case "PATCH", "application/apply-patch+yaml":
+                change = partial(merge_patch, patch=_object(bodies.from_yaml(call.request.body)))
             case "PATCH", _:
-                raise bodies.unsupported("application/merge-patch+json")
+                raise bodies.unsupported(", ".join((*_PATCHES, _STRATEGIC, _APPLY)))
             case _:
                 raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        return answer(scale_of(updated))
+
+        def scaled(body: JsonObject) -> JsonObject:
+            return with_scale(kind, body, _object(change(scale_of(kind, body))))
+
+        return answer(scale_of(kind, self._store.writes.update(call.model, call.key, scaled, by)))
 
     def delete(self, call: Call) -> Answer:
         options = self._delete_options(call)
