@@ -22,10 +22,10 @@ from lockgate.resources.meta import LoadBalancerStatus
 from lockgate.resources.model import Resource
 
 
-def endpoints(objects: Objects, memo: Memo | None = None) -> tuple[Endpoint, ...]:
+def endpoints(objects: Objects, memo: Memo | None = None) -> Sequence[Endpoint]:
     """Endpoints in the order of their resources' names, independent of the order of objects.
 
-    With the same `memo`, the tuple stays the same object while no endpoint changes.
+    With the same `memo`, the list stays the same object while no endpoint changes.
     """
     memo = memo or Memo()
     memo.turn()
@@ -45,9 +45,9 @@ def endpoints(objects: Objects, memo: Memo | None = None) -> tuple[Endpoint, ...
     )
 
 
-def _in_order(*found: Sequence[tuple[Endpoint, ...]]) -> tuple[Endpoint, ...]:
+def _in_order(*found: Sequence[tuple[Endpoint, ...]]) -> list[Endpoint]:
     every = chain.from_iterable(chain.from_iterable(found))
-    return tuple(sorted(every, key=lambda endpoint: (endpoint.resource, endpoint.host)))
+    return sorted(every, key=lambda endpoint: (endpoint.resource, endpoint.host))
 
 
 def _of_ingress(ingress: networking.Ingress) -> tuple[Endpoint, ...]:

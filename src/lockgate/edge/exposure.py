@@ -6,7 +6,7 @@ of this machine can replace it, unless it terminates TLS or adds the PROXY proto
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from lockgate.edge.objects import Name, Objects
@@ -32,13 +32,9 @@ def exposed(resources: Objects | Iterable[Resource]) -> frozenset[Name]:
     return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
 
 
-def with_addresses(resources: Iterable[Resource]) -> Iterator[Resource]:
-    """The objects, with the addresses of gateways' Services in their status."""
-    resources = list(resources)
-    numbers = {name: number for number, name in enumerate(sorted(exposed(resources)))}
-    for each in resources:
-        number = numbers.get((each.namespace, each.name)) if isinstance(each, core.Service) else None
-        yield each if number is None else _addressed(each, address(number))
+def addresses(objects: Objects) -> dict[Name, str]:
+    """The addresses of gateways' Services."""
+    return {name: address(number) for number, name in enumerate(sorted(exposed(objects)))}
 
 
 def address(number: int) -> str:
@@ -46,8 +42,8 @@ def address(number: int) -> str:
     return f"127.1.{number // 254}.{number % 254 + 1}"
 
 
-def _addressed(service: Resource, ip: str) -> Resource:
-    assert isinstance(service, core.Service)
+def addressed(service: core.Service, ip: str) -> core.Service:
+    """The Service with an address in its status."""
     status = LoadBalancerStatus(ingress=(LoadBalancerIngress(ip=ip),))
     return service.model_copy(update={"status": service.status.model_copy(update={"load_balancer": status})})
 

@@ -6,27 +6,29 @@ and endpoints behind Services, load balancers' DNS names, their records, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from lockgate.dns.load_balancers import canonical_hosted_zone
 from lockgate.dns.model import RecordSet
 from lockgate.dns.model import Zone as HostedZone
+from lockgate.dns.plan import Endpoint
 from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.edge.endpoints import endpoints
-from lockgate.edge.exposure import with_addresses
+from lockgate.edge.exposure import addressed, addresses
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.network import SERVICE_NAME, Network, ServicePort, network
-from lockgate.edge.objects import Name, Objects
+from lockgate.edge.objects import Name, Objects, View
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, plan
 from lockgate.edge.supply import Supply
+from lockgate.edge.supply import Zone as SuppliedZone
 from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifests
-from lockgate.ingress.manifests import Stacks, stack_from_manifests, with_node_ports
+from lockgate.ingress.manifests import USED, Stacks, stack_from_manifests, with_node_ports
 from lockgate.ingress.stack import Stack
 from lockgate.ingress.world import Account
 from lockgate.ingress.world import Certificate as AcmCertificate
@@ -34,6 +36,7 @@ from lockgate.loadbalancer.model import Target, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources import core, istio, networking
 from lockgate.resources import workloads as apps
+from lockgate.resources.memo import Memo
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 
 NODE = "i-0000000000000000"
@@ -47,6 +50,8 @@ class Memory:
     plan: Plan
     stacks: Stacks
     gateways: Gateways = field(repr=False)
+    memo: Memo = field(repr=False)
+    names: Memo = field(repr=False)
 
 
 def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None = None) -> Edge:
@@ -57,37 +62,47 @@ def from_manifests(manifests: Manifests, options: Options, earlier: Edge | None 
 
 def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     memory = _memory(earlier)
-    objects = Objects(
-        with_node_ports(each) if isinstance(each, core.Service) else each for each in with_addresses(planned.resources)
+    memo, names = (memory.memo, memory.names) if memory else (Memo(), Memo())
+    memo.turn()
+    objects = _completed(planned.objects, memo)
+    services, deployments = objects.view(core.Service), objects.all(apps.Deployment)
+    stacks = _stacks(planned, memory, memo)
+    workloads = memo.depending(
+        "workloads",
+        [services, objects.view(istio.Gateway)],
+        lambda: gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway)),
     )
-    stacks = stack_from_manifests(
-        planned.resources,
-        account=_account(planned.supply),
-        earlier=memory.stacks if memory else None,
+    slices = memo.made(_slices, objects.view(core.EndpointSlice), services, memo)
+    bindings = memo.made(_bindings, stacks, services)
+    table = memo.depending(
+        "network",
+        [services, *workloads, slices, bindings],
+        lambda: network(services.listed, workloads, slices, bindings),
     )
-    workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
-    slices = tuple(_slices(objects))
-    bindings = dict(_bindings(stacks, objects))
-    table = network(objects.all(core.Service), workloads, slices, bindings)
-    balancers = tuple(_load_balancers(stacks, table, objects, planned.supply))
+    balancers = memo.depending(
+        "load balancers",
+        [stacks, services, table, planned.supply.place],
+        lambda: tuple(_load_balancers(stacks, table, objects, planned.supply)),
+    )
     gateways = built_gateways(
         objects,
-        [gateway_pod(each, NODE, objects.all(apps.Deployment)) for each in workloads],
+        [memo.made(gateway_pod, each, NODE, deployments) for each in workloads],
         slices,
         memory.gateways if memory else None,
     )
+    documents = planned.manifests.documents
     return Edge(
         objects=objects,
-        zones=_zones(planned.supply, objects, stacks, balancers),
+        zones=_zones(planned.supply, objects, stacks, balancers, memo, names),
         load_balancers=balancers,
         network=table,
         gateways=gateways.by_workload,
-        certificates=dict(_certificates(planned.supply, objects)),
+        certificates=dict(_certificates(planned.supply, objects, memo)),
         faults=(
             *planned.manifests.faults,
             *stacks.faults,
             *gateways.faults,
-            *without_effect(planned.manifests.documents, planned.resources, stacks.foreign),
+            *without_effect(documents, planned.objects, stacks.foreign, memo),
         ),
         unseen={
             stack.load_balancer.name: stack.web_acl.arn
@@ -101,7 +116,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
             for reference in stack.frontend.target_groups
         },
         supplied=planned.supplied,
-        memory=Memory(planned, stacks, gateways),
+        memory=Memory(planned, stacks, gateways, memo, names),
     )
 
 
@@ -114,31 +129,64 @@ def _account(supply: Supply) -> Account:
     return Account(certificates=tuple(AcmCertificate(each.arn, each.names) for each in supply.certificates))
 
 
+def _stacks(planned: Plan, memory: Memory | None, memo: Memo) -> Stacks:
+    account = memo.stable("account", _account(planned.supply))
+    used = [planned.objects.view(kind) for kind in (*USED, apps.Deployment)]
+    return memo.depending(
+        "stacks",
+        [account, *used],
+        lambda: stack_from_manifests(
+            (each for view in used for each in view.listed),
+            account=account,
+            earlier=memory.stacks if memory else None,
+        ),
+    )
+
+
+def _completed(objects: Objects, memo: Memo) -> Objects:
+    """The objects with what a cluster adds to Services: node ports, and the addresses of gateways."""
+    kinds = (core.Service, istio.Gateway, networking.Ingress)
+    given = memo.depending("addresses", [objects.view(kind) for kind in kinds], lambda: addresses(objects))
+    return objects.replacing(core.Service, memo.made(_services, objects.view(core.Service), given, memo))
+
+
+def _services(view: View[core.Service], given: Mapping[Name, str], memo: Memo) -> View[core.Service]:
+    return View({name: memo.made(_service, each, given.get(name, "")) for name, each in view.named.items()})
+
+
+def _service(service: core.Service, address: str) -> core.Service:
+    return with_node_ports(addressed(service, address) if address else service)
+
+
 # --- the network -------------------------------------------------------------------------------------------------
 
 
-def _slices(objects: Objects) -> Iterator[core.EndpointSlice]:
+def _slices(given: View[core.EndpointSlice], services: View[core.Service], memo: Memo) -> Sequence[core.EndpointSlice]:
     """The endpoints in the manifests, and one for each Service without endpoints: the echo backend or a program."""
-    given: set[Name] = set()
-    for each in objects.all(core.EndpointSlice):
-        given.add((each.namespace, each.metadata.labels.get(SERVICE_NAME, "")))
-        yield each
-    for service in objects.all(core.Service):
-        if (service.namespace, service.name) in given or service.spec.type == "ExternalName":
-            continue
-        ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
-        for manifest in slice_manifests(service, "stand-in", "127.0.0.1", ports):
-            yield core.EndpointSlice.model_validate(manifest)
+    names = {(each.namespace, each.metadata.labels.get(SERVICE_NAME, "")) for each in given.listed}
+    found = list(given.listed)
+    for name, service in services.named.items():
+        if name not in names and service.spec.type != "ExternalName":
+            found += memo.made(_stand_ins, service)
+    return found
 
 
-def _bindings(stacks: Stacks, objects: Objects) -> Iterator[tuple[str, ServicePort]]:
+def _stand_ins(service: core.Service) -> list[core.EndpointSlice]:
+    ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
+    manifests = slice_manifests(service, "stand-in", "127.0.0.1", ports)
+    return [core.EndpointSlice.model_validate(manifest) for manifest in manifests]
+
+
+def _bindings(stacks: Stacks, services: View[core.Service]) -> dict[str, ServicePort]:
+    found: dict[str, ServicePort] = {}
     for stack in stacks.stacks:
         for binding in stack.bindings:
-            service = objects.get(core.Service, binding.namespace, binding.service)
+            service = services.named.get((binding.namespace, binding.service))
             for port in service.spec.ports if service else ():
                 if binding.port in (port.port, port.name):
-                    yield binding.target_group, ServicePort(binding.namespace, binding.service, port.port)
+                    found[binding.target_group] = ServicePort(binding.namespace, binding.service, port.port)
                     break
+    return found
 
 
 # --- load balancers ----------------------------------------------------------------------------------------------
@@ -183,21 +231,22 @@ def _registered(group: TargetGroup, table: Network, objects: Objects) -> TargetG
 
 
 def _zones(
-    supply: Supply, objects: Objects, stacks: Stacks, balancers: Iterable[AnyLoadBalancer]
+    supply: Supply,
+    objects: Objects,
+    stacks: Stacks,
+    balancers: Sequence[AnyLoadBalancer],
+    memo: Memo,
+    names: Memo,
 ) -> tuple[HostedZone, ...]:
     """The hosted zones with the records that external-dns writes."""
-    empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in supply.zones]
-    published = _published(stacks, balancers)
-    wanted = endpoints(
-        Objects(
-            [
-                *(_with_status(each, published) for each in objects.all(networking.Ingress)),
-                *objects.all(istio.Gateway),
-                *objects.all(istio.VirtualService),
-                *objects.all(core.Service),
-            ]
-        )
-    )
+    ingresses = objects.view(networking.Ingress)
+    published = memo.stable("published", _published(stacks, balancers))
+    wanted = endpoints(objects.replacing(networking.Ingress, memo.made(_with_statuses, ingresses, published)), names)
+    return memo.made(_recorded, wanted, memo.stable("zones", list(supply.zones)))
+
+
+def _recorded(wanted: Sequence[Endpoint], zones: Sequence[SuppliedZone]) -> tuple[HostedZone, ...]:
+    empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in zones]
     changes = plan_records(wanted, empty, "default").changes
     return tuple(replace(zone, record_sets=tuple(_created(changes.get(zone.id, ())))) for zone in empty)
 
@@ -227,8 +276,11 @@ def _outer(stack: Stack) -> tuple[str, bool]:
     return (stack.frontend.name, True) if stack.frontend else (stack.load_balancer.name, False)
 
 
-def _with_status(ingress: networking.Ingress, published: Mapping[Name, str]) -> networking.Ingress:
-    name = published.get((ingress.namespace, ingress.name))
+def _with_statuses(ingresses: View[networking.Ingress], published: Mapping[Name, str]) -> View[networking.Ingress]:
+    return View({name: _with_status(each, published.get(name)) for name, each in ingresses.named.items()})
+
+
+def _with_status(ingress: networking.Ingress, name: str | None) -> networking.Ingress:
     if name is None:
         return ingress
     status = LoadBalancerStatus(ingress=(LoadBalancerIngress(hostname=name),))
@@ -238,9 +290,9 @@ def _with_status(ingress: networking.Ingress, published: Mapping[Name, str]) -> 
 # --- certificates ------------------------------------------------------------------------------------------------
 
 
-def _certificates(supply: Supply, objects: Objects) -> Iterator[tuple[str, Certificate]]:
+def _certificates(supply: Supply, objects: Objects, memo: Memo) -> Iterator[tuple[str, Certificate]]:
     for each in supply.certificates:
         yield each.arn, Certificate(each.names, "Amazon, by DNS validation")
     for pair in supply.key_pairs:
         yield secret_reference(pair.namespace, pair.name), Certificate(pair.names, "this edge's own CA")
-    yield from gateway_secrets(objects)
+    yield from gateway_secrets(objects, memo)

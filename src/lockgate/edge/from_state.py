@@ -21,6 +21,7 @@ from lockgate.loadbalancer.model import Listener, LoadBalancer, Rule
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import core, elbv2, istio
 from lockgate.resources.faults import Fault
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
 
 
@@ -50,7 +51,7 @@ def from_state(
         load_balancers=tuple(_placed(each, by_name.get(each.name), bindings) for each in load_balancers),
         network=network(objects.all(core.Service), workloads, slices, bindings),
         gateways=gateways.by_workload,
-        certificates={**certificates, **dict(gateway_secrets(objects))},
+        certificates={**certificates, **dict(gateway_secrets(objects, Memo()))},
         faults=(*faults, *gateways.faults),
         memory=gateways,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from lockgate.edge.edge import Certificate, secret_reference
 from lockgate.edge.mesh import installed_gateway, mesh_of
@@ -26,6 +27,7 @@ class Gateways:
     faults: tuple[Fault, ...]
     workloads: Mapping[str, Workload] = field(default_factory=dict, repr=False)
     memos: Mapping[str, Memo] = field(default_factory=dict, repr=False)
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
 
 def built_gateways(
@@ -35,41 +37,53 @@ def built_gateways(
     earlier: Gateways | None = None,
 ) -> Gateways:
     """`pods` run the gateways; `slices` are all EndpointSlices."""
-    operators = tuple(objects.all(istio.IstioOperator))
-    mesh = mesh_of(operators)
-    secrets = frozenset(_secret_names(objects))
+    memo = earlier.memo if earlier else Memo()
+    memo.turn()
+    operators, services = objects.view(istio.IstioOperator), objects.view(core.Service)
+    mesh = memo.depending("mesh", [operators], lambda: mesh_of(operators.listed))
+    secrets = memo.depending(
+        "secrets",
+        [objects.view(core.Secret), objects.view(cm.Certificate)],
+        lambda: frozenset(_secret_names(objects)),
+    )
     sources = Sources(
-        gateways=list(objects.all(istio.Gateway)),
-        virtual_services=list(objects.all(istio.VirtualService)),
-        destination_rules=list(objects.all(istio.DestinationRule)),
-        service_entries=list(objects.all(istio.ServiceEntry)),
-        services=list(objects.all(core.Service)),
-        endpoint_slices=list(slices),
-        pods=list(objects.all(core.Pod)),
-        nodes=list(objects.all(core.Node)),
-        workload_entries=list(objects.all(istio.WorkloadEntry)),
-        proxy_configs=list(objects.all(istio.ProxyConfig)),
+        gateways=objects.all(istio.Gateway),
+        virtual_services=objects.all(istio.VirtualService),
+        destination_rules=objects.all(istio.DestinationRule),
+        service_entries=objects.all(istio.ServiceEntry),
+        services=objects.all(core.Service),
+        endpoint_slices=slices,
+        pods=objects.all(core.Pod),
+        nodes=objects.all(core.Node),
+        workload_entries=objects.all(istio.WorkloadEntry),
+        proxy_configs=objects.all(istio.ProxyConfig),
         secrets=secrets,
-        authorization_policies=list(objects.all(istio.AuthorizationPolicy)),
+        authorization_policies=objects.all(istio.AuthorizationPolicy),
     )
     found: dict[str, Gateway] = {}
     workloads: dict[str, Workload] = {}
     memos: dict[str, Memo] = {}
     faults: list[Fault] = []
     for pod in pods:
-        runs = workload(pod, sources.services, installed_gateway(pod, operators))
-        memo = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
-        made = build(sources, runs, mesh=mesh, memo=memo)
+        made_for = partial(_workload, pod, objects)
+        runs = memo.stable(("workload", pod.key), memo.depending(pod.key, [pod, services, operators], made_for))
+        own = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
+        made = build(sources, runs, mesh=mesh, memo=own)
         found[runs.name], workloads[runs.name] = made.gateway, runs
         faults += made.faults
-    faults += analyse(sources, list(workloads.values()), mesh=mesh)
-    return Gateways(found, tuple(dict.fromkeys(faults)), workloads, memos)
+    faults += analyse(sources, list(workloads.values()), mesh=mesh, memo=memo)
+    return Gateways(found, tuple(dict.fromkeys(faults)), workloads, memos, memo)
 
 
-def gateway_secrets(objects: Objects) -> Iterator[tuple[str, Certificate]]:
+def _workload(pod: core.Pod, objects: Objects) -> Workload:
+    return workload(pod, objects.all(core.Service), installed_gateway(pod, objects.all(istio.IstioOperator)))
+
+
+def gateway_secrets(objects: Objects, memo: Memo) -> Iterator[tuple[str, Certificate]]:
     """The certificates in Secrets: those that cert-manager will write, and those in the manifests."""
-    for secret in objects.all(core.Secret):
-        if names := _names_in(secret):
+    secrets = objects.all(core.Secret)
+    for secret, names in zip(secrets, memo.facts("names in Secrets", _names_in, secrets), strict=True):
+        if names:
             yield secret_reference(secret.namespace, secret.name), Certificate(names, "the Secret", secret.key)
     for certificate in objects.all(cm.Certificate):
         ref = certificate.spec.issuer_ref

@@ -48,6 +48,12 @@ class Objects:
             kinds[kind] = View({**self.view(kind).named, **view.named})
         return Objects.of_views(kinds)
 
+    def replacing(self, kind: type[ResourceT], view: View[ResourceT]) -> Objects:
+        """An index with other objects of one kind."""
+        if not view.listed and kind not in self._kinds:
+            return self
+        return Objects.of_views({**self._kinds, kind: cast("View[Resource]", view)})
+
     def without(self, *kinds: type[Resource]) -> Objects:
         """An index without the objects of some kinds."""
         return Objects.of_views({kind: view for kind, view in self._kinds.items() if kind not in kinds})

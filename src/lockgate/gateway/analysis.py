@@ -6,15 +6,17 @@ Source: istio/istio `pkg/config/analysis/analyzers` for the checks and their cod
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from lockgate.gateway.build import Sources
 from lockgate.gateway.hosts import fully_qualified, gateway_name, within
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.registry import protocol
 from lockgate.gateway.workload import Workload
-from lockgate.resources import istio
+from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 
 
 def analyse(
@@ -22,15 +24,16 @@ def analyse(
     workloads: Sequence[Workload],
     *,
     mesh: Mesh | None = None,
+    memo: Memo | None = None,
 ) -> tuple[Fault, ...]:
     """Faults between resources; `workloads` are all gateway workloads."""
-    domain = (mesh or Mesh()).domain
+    domain, memo = (mesh or Mesh()).domain, memo or Memo()
     return (
         *_gateways_without_workload(sources.gateways, workloads),
-        *_missing_gateways(sources),
+        *_missing_gateways(sources, memo),
         *_shared_certificates(sources.gateways, workloads),
-        *_destination_rules(sources, domain),
-        *_port_names(sources, domain),
+        *memo.made(_destination_rules, sources.destination_rules, sources.services, sources.service_entries, domain),
+        *memo.made(_port_names, sources.services, _routed(sources, domain, memo), domain),
     )
 
 
@@ -42,13 +45,18 @@ def _gateways_without_workload(gateways: Iterable[istio.Gateway], workloads: Seq
             yield codes.NO_WORKLOAD.at(Origin(gateway.key).under("spec", "selector"), selector=labels)
 
 
-def _missing_gateways(sources: Sources) -> Iterable[Fault]:
-    known = {f"{gateway.namespace}/{gateway.name}" for gateway in sources.gateways}
-    for service in sources.virtual_services:
-        for index, text in enumerate(service.spec.gateways):
-            name = gateway_name(text, service.namespace)
-            if name != "mesh" and name not in known:
-                yield codes.GATEWAY_NOT_FOUND.at(Origin(service.key).under("spec", "gateways", index), gateway=name)
+def _missing_gateways(sources: Sources, memo: Memo) -> Iterable[Fault]:
+    known = memo.stable("known gateways", frozenset(f"{each.namespace}/{each.name}" for each in sources.gateways))
+    return chain.from_iterable(filter(None, memo.each("missing gateways", _missing, sources.virtual_services, known)))
+
+
+def _missing(service: istio.VirtualService, known: frozenset[str]) -> list[Fault]:
+    names = ((index, gateway_name(text, service.namespace)) for index, text in enumerate(service.spec.gateways))
+    return [
+        codes.GATEWAY_NOT_FOUND.at(Origin(service.key).under("spec", "gateways", index), gateway=name)
+        for index, name in names
+        if name != "mesh" and name not in known
+    ]
 
 
 def _shared_certificates(gateways: Iterable[istio.Gateway], workloads: Sequence[Workload]) -> Iterable[Fault]:
@@ -70,22 +78,32 @@ def _shared_certificates(gateways: Iterable[istio.Gateway], workloads: Sequence[
                 yield codes.SHARED_CERTIFICATE.at(Origin(gateway.key), name=name, others=others)
 
 
-def _destination_rules(sources: Sources, domain: str) -> Iterable[Fault]:
-    hosts = set(_service_hosts(sources, domain))
+def _destination_rules(
+    rules: Iterable[istio.DestinationRule],
+    services: Iterable[core.Service],
+    entries: Iterable[istio.ServiceEntry],
+    domain: str,
+) -> list[Fault]:
+    hosts = set(_service_hosts(services, entries, domain))
     wildcards = [host for host in hosts if host.startswith("*")]
-    for rule in sources.destination_rules:
-        origin = Origin(rule.key)
-        host = fully_qualified(rule.spec.host, rule.namespace, domain).lower()
-        if not _exists(host, hosts, wildcards):
-            yield codes.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host=host)
-        policy = rule.spec.traffic_policy
-        if policy and _unverified(policy.tls):
-            yield codes.UNVERIFIED_SERVER.at(origin.under("spec", "trafficPolicy", "tls"), host=host)
-        for index, setting in enumerate(policy.port_level_settings if policy else ()):
-            if _unverified(setting.tls):
-                path = ("spec", "trafficPolicy", "portLevelSettings", index, "tls")
-                number = setting.port.number if setting.port else 0
-                yield codes.UNVERIFIED_PORT.at(origin.under(*path), host=host, port=number)
+    return [fault for rule in rules for fault in _destination_rule(rule, hosts, wildcards, domain)]
+
+
+def _destination_rule(
+    rule: istio.DestinationRule, hosts: set[str], wildcards: list[str], domain: str
+) -> Iterable[Fault]:
+    origin = Origin(rule.key)
+    host = fully_qualified(rule.spec.host, rule.namespace, domain).lower()
+    if not _exists(host, hosts, wildcards):
+        yield codes.UNKNOWN_DESTINATION_HOST.at(origin.under("spec", "host"), host=host)
+    policy = rule.spec.traffic_policy
+    if policy and _unverified(policy.tls):
+        yield codes.UNVERIFIED_SERVER.at(origin.under("spec", "trafficPolicy", "tls"), host=host)
+    for index, setting in enumerate(policy.port_level_settings if policy else ()):
+        if _unverified(setting.tls):
+            path = ("spec", "trafficPolicy", "portLevelSettings", index, "tls")
+            number = setting.port.number if setting.port else 0
+            yield codes.UNVERIFIED_PORT.at(origin.under(*path), host=host, port=number)
 
 
 def _exists(host: str, hosts: set[str], wildcards: list[str]) -> bool:
@@ -100,28 +118,37 @@ def _unverified(tls: istio.ClientTLSSettings | None) -> bool:
     return not (tls.ca_certificates or tls.credential_name)
 
 
-def _service_hosts(sources: Sources, domain: str) -> Iterable[str]:
-    for service in sources.services:
+def _service_hosts(
+    services: Iterable[core.Service], entries: Iterable[istio.ServiceEntry], domain: str
+) -> Iterable[str]:
+    for service in services:
         yield f"{service.name}.{service.namespace}.svc.{domain}"
-    for entry in sources.service_entries:
+    for entry in entries:
         yield from (host.lower() for host in entry.spec.hosts)
 
 
-def _port_names(sources: Sources, domain: str) -> Iterable[Fault]:
+def _routed(sources: Sources, domain: str, memo: Memo) -> frozenset[str]:
+    """The hosts of destinations."""
+    return memo.made(_all, memo.facts("routed hosts", _hosts_of, sources.virtual_services, domain))
+
+
+def _hosts_of(service: istio.VirtualService, domain: str) -> frozenset[str]:
+    parts = (part for route in service.spec.http for part in route.route)
+    return frozenset(fully_qualified(part.destination.host, service.namespace, domain).lower() for part in parts)
+
+
+def _all(hosts: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*hosts)
+
+
+def _port_names(services: Iterable[core.Service], routed: frozenset[str], domain: str) -> list[Fault]:
     """Service ports with routes and without a known protocol: gateways use HTTP/1.1 for them."""
-    routed = {
-        fully_qualified(part.destination.host, service.namespace, domain).lower()
-        for service in sources.virtual_services
-        for route in service.spec.http
-        for part in route.route
-    }
-    for service in sources.services:
+    found: list[Fault] = []
+    for service in services:
         if f"{service.name}.{service.namespace}.svc.{domain}" not in routed:
             continue
         for index, port in enumerate(service.spec.ports):
             if port.protocol == "TCP" and not protocol(port.name, port.app_protocol, port.port):
-                yield codes.PORT_NAME.at(
-                    Origin(service.key).under(*("spec", "ports", index, "name")),
-                    name=port.name or "(none)",
-                    port=port.port,
-                )
+                origin = Origin(service.key, ("spec", "ports", index, "name"))
+                found.append(codes.PORT_NAME.at(origin, name=port.name or "(none)", port=port.port))
+    return found

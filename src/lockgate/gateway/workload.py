@@ -27,7 +27,7 @@ class WorkloadPort:
     translated: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Workload:
     """`unprivileged` Pods cannot listen below 1024; istiod skips such servers. `secret_volumes` maps mount paths to
     Secrets."""

@@ -67,9 +67,13 @@ class Checking:
         # Imported on demand: an edge starts without them.
         from lockgate.check.analyzers import ANALYZED
         from lockgate.check.outcome import outcome
-        from lockgate.edge.from_manifests import from_manifests
+        from lockgate.edge.from_manifests import from_manifests, from_plan
 
-        self._value = from_manifests(manifests, self._edge.options, self._value)
+        planned = self._edge.planned
+        if planned is not None and planned.manifests is manifests:
+            self._value = from_plan(planned, self._value)
+        else:  # the files are being loaded again
+            self._value = from_manifests(manifests, self._edge.options, self._value)
         found = outcome(self._value, manifests).findings
         return tuple(each.diagnostic for each in found if each.code in ANALYZED)
 

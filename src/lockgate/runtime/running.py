@@ -102,7 +102,7 @@ class RunningEdge:
         self.interruption: Fault | None = None  # while the files are incomplete
         self.refused: Mapping[ObjectKey, Fault] = {}
         self.supply: Supply | None = None
-        self._planned: Plan | None = None
+        self.planned: Plan | None = None
         self.stacks: Stacks | None = None
         self.manifests: Manifests | None = None
         self._positions = Positions(())
@@ -120,8 +120,8 @@ class RunningEdge:
         """
         self.binary = find_envoy()
         _import_shared()
-        self._planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
-        planned = self._planned.supply
+        self.planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
+        planned = self.planned.supply
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             self._places = places
             await self._start_places(places, planned)
@@ -146,9 +146,8 @@ class RunningEdge:
             self.options,
             settle=settle,
             secret_access_key=self._solver_secret,
-            earlier=self._planned,
+            earlier=self.planned,
         )
-        self._planned = planned
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = controller_flags(planned)
         self.store.writes.addresses.preferred_ports = {
@@ -156,7 +155,7 @@ class RunningEdge:
         }
         objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
-        self.supply, self.manifests = planned.supply, planned.manifests
+        self.planned, self.supply, self.manifests = planned, planned.supply, planned.manifests
         self._positions = planned.manifests.positions()
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()

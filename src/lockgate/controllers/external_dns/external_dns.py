@@ -44,7 +44,7 @@ class ExternalDns:
         self._memo = Memo()
         self._objects: Objects | None = None
         self._zones = Zones(aws)
-        self._achieved: tuple[Endpoint, ...] | None = None  # the endpoints that have their records
+        self._achieved: Sequence[Endpoint] | None = None  # the endpoints that have their records
         self._read_again = 0.0
 
     async def run(self) -> None:

@@ -21,6 +21,7 @@ from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Locate, Severity
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
 from lockgate.xds.snapshot import EMPTY, Snapshot
 
@@ -77,6 +78,7 @@ class Istiod:
         self._cache = Cache(_WATCHED, self._note)
         self._installer = Installer(kubernetes, self._cache)
         self._proxies: dict[str, Proxy] = {}
+        self._memo = Memo()
         self._wake = asyncio.Event()
         self._building = False
         self.faults: tuple[Fault, ...] = ()
@@ -139,7 +141,7 @@ class Istiod:
                 self._publish(node, proxy.snapshot)
         proxies = list(self._proxies.values())
         workloads = [proxy.workload for proxy in proxies if proxy.workload]
-        analysed = await asyncio.to_thread(_analysed, objects, workloads, mesh)
+        analysed = await asyncio.to_thread(_analysed, objects, workloads, mesh, self._memo)
         self._report(tuple(dict.fromkeys((*(fault for proxy in proxies for fault in proxy.faults), *analysed))))
 
     def _report(self, faults: tuple[Fault, ...]) -> None:
@@ -153,5 +155,6 @@ class Istiod:
                 log.log(_LEVELS[fault.severity], "%s", diagnose(fault, self._locate))
 
 
-def _analysed(objects: Objects, workloads: list[Workload], mesh: Mesh) -> tuple[Fault, ...]:
-    return tuple(analyse(sources(objects), workloads, mesh=mesh))
+def _analysed(objects: Objects, workloads: list[Workload], mesh: Mesh, memo: Memo) -> tuple[Fault, ...]:
+    memo.turn()
+    return tuple(analyse(sources(objects), workloads, mesh=mesh, memo=memo))

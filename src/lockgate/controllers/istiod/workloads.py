@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lockgate.edge.objects import Objects
@@ -10,7 +11,7 @@ from lockgate.gateway.credentials import Credential, credential
 from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.workload import Workload, workload
+from lockgate.gateway.workload import Workload, WorkloadPort, workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
@@ -48,7 +49,6 @@ class Proxy:
         self._system_ca = system_ca
         self._built = Memo()
         self._serialised = Memo()
-        self._same: object = None  # the inputs of the workload
         self.workload: Workload | None = None
         self._credentials: dict[str, Credential] = {}
         self.gateway: Gateway | None = None
@@ -68,7 +68,7 @@ class Proxy:
         broken = self._load_credentials(objects, built.gateway)
         made = snapshot(
             built.gateway,
-            binds=self._binds(objects, pod),
+            binds=self._built.made(_binds, self._workload_ports(objects, pod), objects.all(core.EndpointSlice)),
             credentials=self._credentials,
             access_log=self._access_log,
             system_ca=self._system_ca,
@@ -81,27 +81,12 @@ class Proxy:
 
     def _workload_of(self, objects: Objects, pod: core.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value as long as the Pod and its Services are unchanged, because much is cached by its identity."""
-        made = workload(pod, objects.all(core.Service), installed)
-        same = (made.name, made.labels, made.annotations, made.ports, made.unprivileged, made.secret_volumes)
-        if self.workload is None or self._same != same:
-            self._same = same
-            self.workload = made
+        services = objects.all(core.Service)
+        self.workload = self._built.stable("workload", self._built.made(workload, pod, services, installed))
         return self.workload
 
-    def _binds(self, objects: Objects, pod: core.Pod) -> dict[int, tuple[str, int]]:
-        """The addresses of the workload's ports on this machine, from its Services' EndpointSlices by port name."""
-        targets: dict[tuple[str, str], int] = {}
-        for port in workload(pod, objects.all(core.Service)).ports:
-            targets.setdefault((port.service, port.name), port.target)
-        binds: dict[int, tuple[str, int]] = {}
-        for one in objects.all(core.EndpointSlice):
-            service = f"{one.namespace}/{one.metadata.labels.get(SERVICE_NAME, '')}"
-            address = next((endpoint.addresses[0] for endpoint in one.endpoints if endpoint.addresses), None)
-            for local in one.ports:
-                target = targets.get((service, local.name or ""))
-                if target is not None and address is not None and local.port is not None:
-                    binds.setdefault(target, (address, local.port))
-        return dict(sorted(binds.items()))
+    def _workload_ports(self, objects: Objects, pod: core.Pod) -> tuple[WorkloadPort, ...]:
+        return self._built.made(workload, pod, objects.all(core.Service), None).ports
 
     def _load_credentials(self, objects: Objects, gateway: Gateway) -> tuple[Fault, ...]:
         """Reads the Secrets that the gateway references. An invalid one is reported, and the previous one stays
@@ -125,6 +110,22 @@ class Proxy:
                 loaded[name] = material
         self._credentials = loaded
         return tuple(broken)
+
+
+def _binds(ports: Iterable[WorkloadPort], slices: Iterable[core.EndpointSlice]) -> dict[int, tuple[str, int]]:
+    """The addresses of the workload's ports on this machine, from its Services' EndpointSlices by port name."""
+    targets: dict[tuple[str, str], int] = {}
+    for port in ports:
+        targets.setdefault((port.service, port.name), port.target)
+    binds: dict[int, tuple[str, int]] = {}
+    for one in slices:
+        service = f"{one.namespace}/{one.metadata.labels.get(SERVICE_NAME, '')}"
+        address = next((endpoint.addresses[0] for endpoint in one.endpoints if endpoint.addresses), None)
+        for local in one.ports:
+            target = targets.get((service, local.name or ""))
+            if target is not None and address is not None and local.port is not None:
+                binds.setdefault(target, (address, local.port))
+    return dict(sorted(binds.items()))
 
 
 def _material(name: str, secret: core.Secret) -> Credential | ValueError:
