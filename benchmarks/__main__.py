@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import changes, churn, cycles, ingresses, latency, memory, rules, scale, start, throughput
+from benchmarks import changes, churn, cycles, ingresses, keystroke, latency, memory, rules, scale, start, throughput
 from benchmarks.running import Figures
 
 BENCHMARKS: dict[str, Callable[[], Figures]] = {
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "scale": scale.run,
     "churn": churn.run,
     "latency": latency.run,
+    "keystroke": keystroke.run,
 }
 
 

@@ -37,6 +37,7 @@ _MODULES = {
     "trace": "trace",
     "diff": "diff",
     "explain": "explain",
+    "lsp": "lsp",
 }
 
 

@@ -33,27 +33,12 @@ def read_options(
     no_supply: bool = False,
 ) -> Options:
     """Raises `click.UsageError`, `BadSettings`, OSError."""
-    from lockgate.edge import options as reading
+    from lockgate.edge.options import BadOption
     from lockgate.runtime import settings
 
-    file = settings.find(paths)
-    given = settings.read(file) if file else settings.Settings()
-    programs = [*given.backend_options(), *backends]
     try:
-        return reading.Options(
-            paths,
-            name,
-            backends=reading.backends(programs),
-            functions=reading.functions(programs),
-            ports=reading.ports([*given.port_options(), *ports]),
-            open_proxy=open_proxy or given.open_proxy,
-            supply=given.supply and not no_supply,
-            account=given.account,
-            region=given.region,
-            hosted_zones=given.hosted_zones,
-            user_pool_clients=given.user_pool_clients,
-            quotas=given.quotas,
-            opened=given.opened(file) if file else (),
+        return settings.options(
+            paths, name=name, backends=backends, ports=ports, open_proxy=open_proxy, no_supply=no_supply
         )
-    except reading.BadOption as error:
+    except BadOption as error:
         raise click.UsageError(str(error)) from None

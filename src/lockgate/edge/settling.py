@@ -113,6 +113,12 @@ class Settling:
         return quiet if math.isinf(quiet) else min(max(disk.changed, since) + quiet, since + _LONGEST)
 
 
+def with_last_good(now: Manifests, before: Manifests) -> Manifests:
+    """The current manifests, with the earlier objects of files that are broken: a file that is being typed."""
+    _, held = _compare(now, before)
+    return _with(now, held, before, frozenset())
+
+
 def _compare(now: Manifests, before: Manifests) -> tuple[dict[str, list[Document]], list[Document]]:
     """The missing objects by file; and objects whose file is broken, or that exist but are refused."""
     kept = set(map(id, now.documents))

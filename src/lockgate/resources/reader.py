@@ -94,6 +94,11 @@ class Document:
         at = replace(self.position, line=self.position.line + chunk.line - self._chunk.line)
         return replace(self, position=at, definition=definition, _chunk=chunk)
 
+    def path_at(self, line: int, column: int) -> Path | None:
+        """The field at a position of its file, for example ``("spec", "hosts", 0)``; None in another object."""
+        path = source.path_at(self._chunk, line, column)
+        return path[len(self._path) :] if path[: len(self._path)] == self._path else None
+
     def instead(self, manifest: JsonObject) -> Document:
         """The document with another manifest; positions still refer to the text."""
         inspected = inspect(manifest, templated=False)

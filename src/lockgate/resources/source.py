@@ -78,6 +78,41 @@ def compose(chunk: Chunk) -> Node | None:
     return _compose(chunk)
 
 
+def path_at(chunk: Chunk, line: int, column: int) -> Path:
+    """The path of the field at a position in the file: the deepest one that begins there or before. Both count from 1.
+
+    It is the inverse of `locate`, for text that parses; else the path is empty.
+    """
+    node = _located(chunk) if len(chunk.text) < _LARGE else _located_large(chunk)
+    row = line - chunk.line - 1
+    place = (row, column - 1 - (chunk.column if row == 0 else 0))
+    path: list[str | int] = []
+    while node is not None and not isinstance(node, yaml.ScalarNode) and len(path) < MAX_DEPTH:
+        node = _next(node, place, path)
+    return tuple(path)
+
+
+def _next(node: Node, place: tuple[int, int], path: list[str | int]) -> Node | None:
+    """The child at or before the place, of which the part is added to the path."""
+    found: tuple[str | int, Node] | None = None
+    if isinstance(node, yaml.MappingNode):
+        for label, value in node.value:
+            if _start(label) <= place and isinstance(label, yaml.ScalarNode):
+                found = (label.value, value)
+    else:
+        for index, item in enumerate(node.value):
+            if _start(item) <= place or found is None:
+                found = (index, item)
+    if found is None or (isinstance(node, yaml.MappingNode) and _start(found[1]) < _start(node)):  # an alias
+        return None
+    path.append(found[0])
+    return found[1]
+
+
+def _start(node: Node) -> tuple[int, int]:
+    return (node.start_mark.line, node.start_mark.column)
+
+
 def forget() -> None:
     """Drops the nodes of large documents that `locate` caches."""
     _located_large.cache_clear()

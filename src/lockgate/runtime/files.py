@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -56,8 +56,15 @@ class Sources:
         """The names of what was rendered from any of these files."""
         return self._renderer.printed_from(files)
 
-    def load(self, earlier: Manifests | None = None, *, found: Tree | None = None) -> Manifests:
-        """Read the files, the folders (all below them) and what was piped in.
+    def load(
+        self,
+        earlier: Manifests | None = None,
+        *,
+        found: Tree | None = None,
+        instead: Mapping[str, bytes] | None = None,
+    ) -> Manifests:
+        """Read the files, the folders (all below them) and what was piped in. `instead` is the content of files that
+        an editor has changed, and not saved.
 
         Files that are as they were in `earlier` are not parsed again. Raises `NoManifests` where there is no file at
         all, and for a path that does not exist; with `found`, what is on disk now, such a path is passed over.
@@ -65,7 +72,7 @@ class Sources:
         self.tree = found or tree.read(self.paths, self.rendered)
         if self.tree.missing and not found:
             raise NoManifests(f"{min(self.tree.missing)} does not exist")
-        loading = _Loading(earlier)
+        loading = _Loading(earlier, instead or {})
         began = time.time_ns()
         self._renderer.begin()
         for path in self.paths:
@@ -78,7 +85,9 @@ class Sources:
         self._settled = {
             name: signature
             for name, signature in self.tree.files.items()
-            if signature is not None and max(signature.modified, signature.changed) + _UNSETTLED < began
+            if signature is not None
+            and max(signature.modified, signature.changed) + _UNSETTLED < began
+            and name not in loading.instead
         }
         if not loading.files:
             raise NoManifests(f"no manifests in {', '.join(self.paths)}: a folder needs .yaml, .yml or .json files")
@@ -107,6 +116,9 @@ class Sources:
             loading.add(fault.file, fault)
 
     def _add(self, file: str, loading: _Loading) -> None:
+        if (changed := loading.instead.get(file)) is not None:
+            loading.add(file, changed)
+            return
         signature = self.tree.files.get(file)
         if signature is None or self._settled.get(file) != signature or not loading.keep(file, signature.size):
             loading.add(file, content(Path(file)))
@@ -129,6 +141,7 @@ class _Loading:
     """The files that have been read so far."""
 
     earlier: Manifests | None
+    instead: Mapping[str, bytes]
     files: list[str] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)

@@ -31,6 +31,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from lockgate.edge import options as of_options
+from lockgate.edge.options import Options
 from lockgate.loadbalancer.quotas import ADJUSTABLE
 from lockgate.resources import source
 from lockgate.resources.arns import REGIONS
@@ -118,6 +120,36 @@ class Settings(BaseModel):
 def find(paths: Sequence[str]) -> Path | None:
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     return next((file for folder in (*folders, Path()) if (file := folder / NAME).is_file()), None)
+
+
+def options(
+    paths: tuple[str, ...],
+    *,
+    name: str = "default",
+    backends: Sequence[str] = (),
+    ports: Sequence[str] = (),
+    open_proxy: bool = False,
+    no_supply: bool = False,
+) -> Options:
+    """The options of an edge: those given, over those of the file. Raises `BadOption`, `BadSettings`, OSError."""
+    file = find(paths)
+    given = read(file) if file else Settings()
+    programs = [*given.backend_options(), *backends]
+    return Options(
+        paths,
+        name,
+        backends=of_options.backends(programs),
+        functions=of_options.functions(programs),
+        ports=of_options.ports([*given.port_options(), *ports]),
+        open_proxy=open_proxy or given.open_proxy,
+        supply=given.supply and not no_supply,
+        account=given.account,
+        region=given.region,
+        hosted_zones=given.hosted_zones,
+        user_pool_clients=given.user_pool_clients,
+        quotas=given.quotas,
+        opened=given.opened(file) if file else (),
+    )
 
 
 def read(file: Path) -> Settings:
