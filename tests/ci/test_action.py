@@ -59,7 +59,7 @@ def test_its_description_names_scripts_and_variables_that_exist() -> None:
 
 
 def test_findings_are_annotations_and_a_summary(job: Path) -> None:
-    done = step(job, "check.sh", LOCKGATE_PATH="k8s\n")
+    done = step(job, "check.sh", LOCKGATE_PATH="k8s\n", LOCKGATE_OPTIONS="--select LG5")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("::error file=k8s/40-gateway.yaml,line=15,col=7,title=LG5001 ")
     assert (job / "output").read_text() == "findings=1\n"
@@ -67,7 +67,7 @@ def test_findings_are_annotations_and_a_summary(job: Path) -> None:
 
 
 def test_options_reach_the_command(job: Path) -> None:
-    done = step(job, "check.sh", LOCKGATE_PATH="k8s", LOCKGATE_OPTIONS="--ignore LG5001")
+    done = step(job, "check.sh", LOCKGATE_PATH="k8s", LOCKGATE_OPTIONS="--select LG5 --ignore LG5001")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert (job / "output").read_text() == "findings=0\n"
     assert step(job, "check.sh", LOCKGATE_PATH="k8s", LOCKGATE_FAIL_ON="never").returncode == 0
