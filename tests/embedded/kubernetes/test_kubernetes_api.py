@@ -105,6 +105,16 @@ def test_without_the_token_nothing(header: str | None) -> None:
         ("PATCH", f"{MAPS}/a", {"content": b"{}"}, 415, "accepted media types include: application/json-patch+json"),
         ("GET", MAPS, {"params": {"labelSelector": "a=="}}, 200, ""),
         ("GET", MAPS, {"params": {"labelSelector": "=a"}}, 400, "unable to parse requirement"),
+        (
+            "GET",
+            "/apis/networking.k8s.io/v1/ingresses",
+            {"params": {"fieldSelector": "spec.ingressClassName=alb"}},
+            400,
+            '"spec.ingressClassName" is not a known field selector: only "metadata.name", "metadata.namespace"',
+        ),
+        ("GET", "/api/v1/pods", {"params": {"fieldSelector": "spec.image=a"}}, 400, "field label not supported"),
+        ("GET", "/api/v1/pods", {"params": {"fieldSelector": "status.phase!=Running"}}, 200, ""),
+        ("GET", MAPS, {"headers": {"Impersonate-User": "alice"}}, 403, "impersonation is not served here"),
         ("GET", MAPS, {"params": {"limit": "many"}}, 400, "invalid syntax"),
         ("GET", MAPS, {"params": {"limit": "9" * 5000}}, 400, "value out of range"),
         ("GET", MAPS, {"params": {"resourceVersion": "9" * 5000}}, 400, "value out of range"),
@@ -539,3 +549,31 @@ def test_the_server_stops_while_it_is_watched(tmp_path: Path) -> None:
             assert [line async for line in response.aiter_lines()] == []
 
     asyncio.run(asyncio.wait_for(story(), 20))
+
+
+SCALE = "/apis/apps/v1/namespaces/default/deployments/web/scale"
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("application/merge-patch+json", b'{"spec": {"replicas": 3}}'),
+        ("application/strategic-merge-patch+json", b'{"spec": {"replicas": 3}}'),
+        ("application/json-patch+json", b'[{"op": "replace", "path": "/spec/replicas", "value": 3}]'),
+        ("application/apply-patch+yaml", b"spec: {replicas: 3}"),
+    ],
+)
+def test_replicas_change_by_any_patch(media: str, body: bytes) -> None:
+    async def story() -> None:
+        store = Store()
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+        metadata = {"name": "web", "namespace": "default"}
+        await store.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+        async with client(store) as http:
+            params = {"fieldManager": "me"} if "apply" in media else {}
+            answer = await http.patch(SCALE, content=body, headers={"content-type": media}, params=params)
+            assert (answer.status_code, answer.json()["spec"]) == (200, {"replicas": 3})
+            assert (await http.get(SCALE)).json()["spec"] == {"replicas": 3}
+
+    asyncio.run(story())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import workloads
@@ -125,5 +127,34 @@ def test_a_typed_kind_keeps_its_model_whatever_is_defined() -> None:
             await store.create({**head, "spec": {"issuerRef": {"name": "x"}}})
         await store.create({**head, "spec": {"secretName": "s", "dnsNames": ["a.test"], "issuerRef": {"name": "x"}}})
         assert [one.spec.secret_name for one in await store.list(cm.Certificate)] == ["s"]
+
+    run(story())
+
+
+def test_a_kind_is_scaled_and_selected_by_the_fields_that_its_definition_names() -> None:
+    async def story() -> None:
+        store = Store()
+        scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        scaled = version(
+            schema=schema, subresources={"scale": scale, "status": {}}, selectableFields=[{"jsonPath": ".spec.color"}]
+        )
+        await store.create(definition(versions=[scaled]))
+        for name, color in (("one", "red"), ("two", "blue")):
+            body = {"apiVersion": "example.test/v1", "kind": "Widget", "spec": {"size": 2, "color": color}}
+            await store.create({**body, "metadata": {"name": name, "namespace": "default"}})
+        widgets = "/apis/example.test/v1/namespaces/default/widgets"
+        transport = httpx.ASGITransport(cast(Any, KubernetesApi(store, token="t")))
+        headers = {"authorization": "Bearer t"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://kubernetes.test", headers=headers) as http:
+            listed = (await http.get(widgets, params={"fieldSelector": "spec.color=red"})).json()
+            assert [each["metadata"]["name"] for each in listed["items"]] == ["one"]
+            refused = await http.get(widgets, params={"fieldSelector": "spec.size=2"})
+            assert refused.status_code == 400
+            assert (await http.get(f"{widgets}/one/scale")).json()["spec"] == {"replicas": 2}
+            media = {"content-type": "application/merge-patch+json"}
+            answer = await http.patch(f"{widgets}/one/scale", content=b'{"spec": {"replicas": 5}}', headers=media)
+            assert answer.json()["spec"] == {"replicas": 5}
+            assert (await http.get(f"{widgets}/one")).json()["spec"]["size"] == 5
 
     run(story())
