@@ -5,7 +5,7 @@ Source: istio/istio `pilot/pkg/model/push_context.go`, `virtualservice.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lockgate.gateway.delegates import merged, qualified
@@ -19,62 +19,90 @@ from lockgate.resources.memo import Memo
 
 
 class Bindings:
-    """VirtualServices by the Gateway (``namespace/name``) that they name, in the order of their routes."""
+    """VirtualServices by the Gateway (``namespace/name``) that they name, in the order of their routes.
+
+    The order hangs on few facts of each. While those stay, so does the order, whatever changes in the routes.
+    """
 
     def __init__(self, services: Sequence[istio.VirtualService], mesh: Mesh, viewer: str, memo: Memo) -> None:
+        self._rules: Sequence[Rules] = memo.each("rules", _rules, services, mesh)
+        self._order = memo.made(_ordered, memo.facts("bound", _facts, services, mesh, viewer))
         self._bound: dict[str, list[Rules]] = {}
-        delegates: dict[tuple[str, str], Rules] = {}
-        roots: list[tuple[int, str, str, str, _Facts]] = []
-        for facts in memo.each("VirtualServices", _facts, services, mesh, viewer):
-            if facts.rank is None:
-                continue
-            service = facts.rules.service
-            meta = service.metadata
-            if service.spec.hosts:
-                roots.append((facts.rank, meta.creation_timestamp, meta.name, meta.namespace, facts))
-            else:
-                delegates[meta.namespace, meta.name] = facts.rules
-        roots.sort(key=lambda root: root[:4])
-        for *_, facts in roots:
-            rules = facts.rules
-            if facts.delegates:
-                found = tuple(delegates.get(name) for name in facts.delegates)
-                rules = memo.made(_with_delegates, rules, facts.delegates, found, mesh.domain)
-            for name in facts.gateways:
-                self._bound.setdefault(name, []).append(rules)
+        if self._order.delegating:
+            self._rules = list(self._rules)
+            for at, names in self._order.delegating:
+                delegates = (self._order.delegates.get(name) for name in names)
+                found = tuple(None if each is None else self._rules[each] for each in delegates)
+                self._rules[at] = memo.made(_with_delegates, self._rules[at], names, found, mesh.domain)
 
     @property
     def gateways(self) -> Iterable[str]:
-        return self._bound
+        return self._order.bound
 
     def to(self, gateway: str) -> list[Rules]:
-        return self._bound.get(gateway, [])
+        if gateway not in self._bound:
+            self._bound[gateway] = list(map(self._rules.__getitem__, self._order.bound.get(gateway, ())))
+        return self._bound[gateway]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The facts about one VirtualService on which its place depends. `rank` None means that it is not visible."""
+
+    rank: int | None
+    created: str
+    name: str
+    namespace: str
+    has_hosts: bool
+    gateways: tuple[str, ...]
+    delegates: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Facts:
-    """The facts about one VirtualService that depend on no other. `rank` None means that it is not visible."""
+class _Order:
+    """The numbers of the VirtualServices that are bound, by Gateway; of delegates, by name; and who names which of them."""
 
-    rank: int | None
-    gateways: tuple[str, ...]
-    delegates: tuple[tuple[str, str], ...]
-    rules: Rules
+    bound: Mapping[str, Sequence[int]]
+    delegates: Mapping[tuple[str, str], int]
+    delegating: Sequence[tuple[int, tuple[tuple[str, str], ...]]]
 
 
 def _facts(service: istio.VirtualService, mesh: Mesh, viewer: str) -> _Facts:
     names = (gateway_name(name, service.namespace) for name in service.spec.gateways)
-    rules = tuple(
-        HttpRule(route, Origin(service.key, ("spec", "http", index))) for index, route in enumerate(service.spec.http)
-    )
+    meta = service.metadata
     return _Facts(
         rank=_rank(service, mesh, viewer),
+        created=meta.creation_timestamp,
+        name=meta.name,
+        namespace=meta.namespace,
+        has_hosts=bool(service.spec.hosts),
         gateways=tuple(dict.fromkeys(name for name in names if name != "mesh")),
         delegates=tuple(
             (route.delegate.namespace or service.namespace, route.delegate.name)
             for route in service.spec.http
             if route.delegate
         ),
-        rules=Rules(service, rules, named_hosts(rules, mesh.domain)),
+    )
+
+
+def _rules(service: istio.VirtualService, mesh: Mesh) -> Rules:
+    rules = tuple(
+        HttpRule(route, Origin(service.key, ("spec", "http", index))) for index, route in enumerate(service.spec.http)
+    )
+    return Rules(service, rules, named_hosts(rules, mesh.domain))
+
+
+def _ordered(every: Sequence[_Facts]) -> _Order:
+    visible = [(at, facts) for at, facts in enumerate(every) if facts.rank is not None]
+    roots = [(facts.rank, facts.created, facts.name, facts.namespace, at) for at, facts in visible if facts.has_hosts]
+    bound: dict[str, list[int]] = {}
+    for *_, at in sorted(roots):
+        for name in every[at].gateways:
+            bound.setdefault(name, []).append(at)
+    return _Order(
+        bound,
+        {(facts.namespace, facts.name): at for at, facts in visible if not facts.has_hosts},
+        [(at, facts.delegates) for at, facts in visible if facts.has_hosts and facts.delegates],
     )
 
 

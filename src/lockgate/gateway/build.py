@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain as chained
+from itertools import compress
+from operator import is_
+from typing import Final, TypeAlias
 
 from lockgate.gateway.binding import Bindings
 from lockgate.gateway.credentials import SCHEME, files, is_authority, secret_names
@@ -28,7 +33,7 @@ from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
 from lockgate.gateway.upstreams import Clusters, clusters, resolve
-from lockgate.gateway.virtual_hosts import Part, VirtualHosts, part
+from lockgate.gateway.virtual_hosts import Part, VirtualHosts, hosts_of, part
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import gateway as codes
@@ -92,8 +97,8 @@ class _Building:
         self._bindings = memo.made(Bindings, sources.virtual_services, mesh, viewer, memo)
         nodes = memo.stable("nodes", memo.made(of_nodes, sources.nodes))
         self._workloads: Workloads = memo.made(workloads, sources.pods, nodes)
-        self._references: dict[Reference, Origin] = {}
-        self._covered: set[tuple[str, int]] = set()  # pairs of Gateway and VirtualService with a common host
+        self._references: list[Sequence[References]] = []
+        self._uncovered: dict[str, list[Rules]] = {}  # by Gateway, those without a host of its HTTP servers
         self.faults: list[Fault] = list(self._servers.faults)
 
     def run(self) -> Gateway:
@@ -102,7 +107,7 @@ class _Building:
         listeners = self._listeners()
         self._check_bindings()
         http = self._http_settings()
-        references = memo.stable("references", self._references)
+        references = memo.stable("references", memo.made(_merged, *self._references))
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
         registered = memo.made(
@@ -140,7 +145,7 @@ class _Building:
     # --- HTTP routes ---------------------------------------------------------------------------------------------
 
     def _route_configurations(self) -> dict[str, RouteConfiguration]:
-        made = self._memo.made
+        memo = self._memo
         configurations: dict[str, VirtualHosts] = {}
         firsts: dict[tuple[str, str], BoundServer] = {}
         for server in self._servers.all():
@@ -151,21 +156,21 @@ class _Building:
             )
             # istiod translates a VirtualService once for all servers of a Gateway that share a route configuration.
             first = firsts.setdefault((server.routes, server.gateway), server)
-            side = made(_side, first, self._workload, self._mesh)
+            side = memo.made(_side, first, self._workload, self._mesh)
             bound = self._bindings.to(server.gateway)
-            context = (server, side, self._hosts, self._destinations, self._memo)
-            for rules, added in zip(bound, self._memo.each("parts", _part, bound, *context), strict=True):
-                if added is None:
-                    continue
-                self._covered.add((server.gateway, id(rules)))
-                for reference, origin in added.translated.references:
-                    self._references.setdefault(reference, origin)
-                self.faults += added.translated.faults
-                if added.translated.routes:
-                    found.add(added)
+            parts = memo.each("parts", _part, bound, server, side, self._hosts, self._destinations, memo)
+            self._note_uncovered(server.gateway, compress(bound, map(_IS_NONE, parts)))
+            self._references.append(memo.facts("references of parts", _references, parts, server))
+            self.faults += chained.from_iterable(memo.facts("faults of parts", _faults, parts, server))
+            found.add(parts, memo.facts("hosts of parts", hosts_of, parts, server))
             if server.redirects:
-                found.redirect((host.host.lower() for host in server.hosts), server.server.port.number)
-        return {name: found.configuration(self._memo) for name, found in configurations.items()}
+                found.redirect([host.host.lower() for host in server.hosts], server.server.port.number)
+        return {name: found.configuration(memo) for name, found in configurations.items()}
+
+    def _note_uncovered(self, gateway: str, rules: Iterable[Rules]) -> None:
+        before = self._uncovered.get(gateway)
+        now = list(rules)
+        self._uncovered[gateway] = now if before is None else [each for each in now if each in before]
 
     # --- listeners -----------------------------------------------------------------------------------------------
 
@@ -206,8 +211,7 @@ class _Building:
         passes = settings is not None and tls is None
         find = tls_chains if passes else tcp_chains
         found = find(server, _server_names(server), tls, bound, side, self._find)
-        for reference, origin in found.references.items():
-            self._references.setdefault(reference, origin)
+        self._references.append([tuple(found.references.items())])
         self.faults += found.faults
         yield from found.chains
 
@@ -233,9 +237,7 @@ class _Building:
         for server in self._servers.all():
             other.setdefault(server.gateway, []).extend(() if server.http else (server,))
         for name, without_http in other.items():
-            for rules in self._bindings.to(name):
-                if (name, id(rules)) in self._covered:
-                    continue
+            for rules in self._uncovered.get(name, self._bindings.to(name)):
                 if not any(covers(server, rules.service, self._mesh.domain) for server in without_http):
                     named = ", ".join(rules.service.spec.hosts)
                     origin = Origin(rules.service.key, ("spec", "hosts"))
@@ -274,6 +276,26 @@ class _Building:
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))
             self.faults.append(codes.PROXY_CONFIG_BROKEN.at(origin, reason=error))
             return self._mesh.http
+
+
+References: TypeAlias = tuple[tuple[Reference, Origin], ...]
+_IS_NONE: Final = partial(is_, None)
+
+
+def _references(part: Part | None, _server: BoundServer) -> References:
+    return part.translated.references if part is not None else ()
+
+
+def _faults(part: Part | None, _server: BoundServer) -> tuple[Fault, ...]:
+    return part.translated.faults if part is not None else ()
+
+
+def _merged(*found: Sequence[References]) -> dict[Reference, Origin]:
+    """Each reference with the first place that has it."""
+    merged: dict[Reference, Origin] = {}
+    for reference, origin in chained.from_iterable(chained.from_iterable(found)):
+        merged.setdefault(reference, origin)
+    return merged
 
 
 def _side(server: BoundServer, workload: Workload, mesh: Mesh) -> Server:
