@@ -281,28 +281,3 @@ ANY_NAMESPACE = Code(
         .replace("[edge]", "[shop/edge]"),
     ),
 )
-ADDRESS_OF_LOAD_BALANCER = Code(
-    "LG7020",
-    Severity.WARNING,
-    "A policy that compares the load balancer's address",
-    message="{field} is compared with the address that connects to the gateway, which is {balancer}'s",
-    fix="use {instead}, and set numTrustedProxies in the mesh configuration",
-    what="An AuthorizationPolicy at a gateway behind an Application Load Balancer uses ipBlocks or source.ip.",
-    why="Every request comes from one of the load balancer's addresses: a list of clients admits nobody, and a list of "
-    "the VPC's addresses admits everybody.",
-    example="""
-        apiVersion: security.istio.io/v1
-        kind: AuthorizationPolicy
-        metadata: {name: office, namespace: istio-system}
-        spec:
-          selector: {matchLabels: {istio: ingressgateway}}
-          rules: [{from: [{source: {ipBlocks: [198.51.100.0/24]}}]}]
-        ---
-        apiVersion: networking.k8s.io/v1
-        kind: Ingress
-        metadata: {name: edge, namespace: istio-system}
-        spec:
-          ingressClassName: alb
-          defaultBackend: {service: {name: istio-ingressgateway, port: {number: 80}}}
-        """,
-)
