@@ -5,6 +5,7 @@ A row's `codes` are the ones that it is about: other findings do not count. With
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
+from lockgate.resources.codes import CODES
 from lockgate.resources.faults import Severity
 from lockgate.resources.reader import read
 
@@ -62,3 +64,8 @@ def test_an_analyzer_finds_only_its_codes(analyzer: Any) -> None:
 def test_the_registry_is_in_the_order_of_the_alphabet() -> None:
     names = [analyzer.__name__ for analyzer in ANALYZERS]
     assert names == sorted(names)
+
+
+def test_the_table_of_problems_names_codes_that_exist() -> None:
+    named = set(re.findall(r"\b(?:LG|IST)\d{4}\b", (Path(__file__).parents[2] / "docs" / "check.md").read_text()))
+    assert named - set(CODES) == set()
