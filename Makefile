@@ -45,7 +45,7 @@ test: install-test lint
 # real Envoys.
 fuzz: install-test
 	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/fuzz tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py \
-	  tests/edge/test_tracing_property.py
+	  tests/edge/test_tracing_property.py tests/edge/test_comparing.py tests/trace/test_difference_property.py
 
 bench: install-test
 	$(BIN)/python -m benchmarks

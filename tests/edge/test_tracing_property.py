@@ -159,6 +159,11 @@ class Lab:
             while replay.send(Request.of(f"https://quay.example{path}"), self._about).status != status:
                 assert time.monotonic() < deadline, f"{path} is not served\n{self._edge.log()}"
 
+    def answer(self, request: Request) -> object:
+        """What a client sees of the answer, and which backend gave it."""
+        seen = replay.send(request, self._about)
+        return seen.status, seen.backend, seen.location, seen.error
+
     def differences(self, request: Request) -> list[str]:
         predicted = control.ask(self._state / "run" / "control.sock", as_question(request, follow=False))
         return list(replay.differences(predicted, replay.send(request, self._about)))

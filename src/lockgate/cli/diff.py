@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.terminal import paint, print_data, say
+from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
-    from lockgate.runtime.revisions import Revision
+    from lockgate.runtime.revisions import Place, Revision
 
+RUNNING = "running"
 _EPILOG = """\b
 Examples:
   lockgate diff git:main k8s/                       what this branch changes
   lockgate diff git:HEAD~1:k8s git:HEAD:k8s         one folder, in two commits
-  lockgate diff old/ new/ --output json
+  lockgate diff running k8s/                        what applying these files would change
   lockgate diff git:main k8s/ --output markdown     a comment for a pull request
 """
 
@@ -30,28 +32,32 @@ Examples:
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @no_supply_option
 @values_option
-def diff(old: str, new: str, output: str, no_supply: bool, values: tuple[str, ...]) -> int:
+@name_option
+def diff(old: str, new: str, output: str, no_supply: bool, values: tuple[str, ...], name: str) -> int:
     """Find which requests two revisions of manifests treat differently, with one example of each.
 
-    OLD and NEW are folders or files, as for `up`, or commits: git:REV has the files of the other side's path as of
-    that commit, and git:REV:PATH those of another path. Nothing runs and nothing is sent.
+    OLD and NEW are folders or files, as for `up`, commits, or `running`. git:REV has the files of the other side's path
+    as of that commit, git:REV:PATH those of another path. `running` is the edge of --name, as its APIs have it now.
+    Nothing is sent.
 
     The exit code is 0 if all requests are treated equally, 1 if some differ or something could not be decided, and 2
     for wrong usage.
     """
     from lockgate.runtime.files import NoManifests
-    from lockgate.runtime.revisions import NoRevision, revision
-    from lockgate.trace.difference import difference, text
+    from lockgate.runtime.revisions import NoRevision, placed
+    from lockgate.trace.difference import text
 
+    if RUNNING in (old, new) and (old == new or no_supply):
+        raise click.UsageError("with `running`, the other side are files, and --no-supply is the running edge's option")
     with ExitStack() as stack:
         try:
-            before = stack.enter_context(revision(old, values, beside=new))
-            after = stack.enter_context(revision(new, values, beside=old, earlier=before))
+            places = [stack.enter_context(placed(*each)) for each in ((old, new), (new, old)) if each[0] != RUNNING]
+            if len(places) == 2:
+                shown = _between(places[0], places[1], values, no_supply=no_supply)
+            else:
+                shown = _with_running(name, "old" if old == RUNNING else "new", places[0], values)
         except (NoRevision, NoManifests) as error:
             raise click.UsageError(f"{error} — {error.hint}") from None
-        first = _edge(before, no_supply)
-        found = difference(first, _edge(after, no_supply, first))
-        shown = text.as_json(found, before.locate(), after.locate())
     match output:
         case "json":
             print_data(json.dumps(shown, indent=2))
@@ -60,13 +66,32 @@ def diff(old: str, new: str, output: str, no_supply: bool, values: tuple[str, ..
         case _:
             for line in text.lines(shown, _style):
                 say(line)
-    return int(not found.is_equal)
+    return int(not shown["equal"])
+
+
+def _between(old: Place, new: Place, values: tuple[str, ...], *, no_supply: bool) -> dict[str, Any]:
+    from lockgate.runtime.revisions import read
+    from lockgate.trace.difference import difference
+    from lockgate.trace.difference.text import as_json
+
+    before = read(old, values)
+    after = read(new, values, earlier=before)
+    first = _edge(before, no_supply)
+    found = difference(first, _edge(after, no_supply, first))
+    return as_json(found, before.locate(), after.locate())
 
 
 def _edge(revision: Revision, no_supply: bool, earlier: Edge | None = None) -> Edge:
     from lockgate.edge.from_manifests import from_manifests
 
     return from_manifests(revision.manifests, read_options(revision.paths, no_supply=no_supply), earlier)
+
+
+def _with_running(name: str, side: Literal["old", "new"], place: Place, values: tuple[str, ...]) -> dict[str, Any]:
+    from lockgate.cli.running import folder_of
+    from lockgate.runtime.commands import compare
+
+    return compare(folder_of(name), place, values, running=side)
 
 
 def _style(text: str, role: str) -> str:

@@ -88,10 +88,10 @@ class Document:
         return at < len(lines) and lines[at] <= before + 1 + self._chunk.text.count("\n")
 
     def moved(self, chunk: Chunk, definition: tuple[str, int]) -> Document:
-        """The document of the same text elsewhere in its file."""
+        """The document of the same text elsewhere in its file, or in another file."""
         if (chunk, definition) == (self._chunk, self.definition):
             return self
-        at = replace(self.position, line=self.position.line + chunk.line - self._chunk.line)
+        at = replace(self.position, file=chunk.file, line=self.position.line + chunk.line - self._chunk.line)
         return replace(self, position=at, definition=definition, _chunk=chunk)
 
     def path_at(self, line: int, column: int) -> Path | None:

@@ -1,18 +1,22 @@
-"""What other commands do with a running edge: query its status, predict a request, and read its log."""
+"""What other commands do with a running edge: query its status, predict a request, compare it, and read its log."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from lockgate.runtime import control
 from lockgate.runtime.state import NotRunning, StateFolder
 
 if TYPE_CHECKING:
+    from lockgate.runtime.revisions import Place
     from lockgate.trace.model import Request
 
+_COMPARING = 120.0  # s
 _TAIL = 64 * 1024  # bytes of a log that are shown first
 
 
@@ -31,6 +35,24 @@ def as_question(request: Request, *, follow: bool) -> str:
     """One line for the control socket."""
     fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol")
     return "trace " + json.dumps({**{name: getattr(request, name) for name in fields}, "follow": follow})
+
+
+def compare(
+    folder: StateFolder, place: Place, values: Sequence[str], *, running: Literal["old", "new"]
+) -> dict[str, Any]:
+    """Which requests the running edge and the files of `place` treat differently; `running` is the edge's side.
+
+    The answer is `trace.difference.text.as_json`'s. Raises `NoAnswer`.
+    """
+    asked = {
+        "running": running,
+        "place": asdict(replace(place, path=str(Path(place.path).absolute()))),
+        "values": [str(Path(each).absolute()) for each in values],
+    }
+    answer = control.ask(folder.control_socket, f"diff {json.dumps(asked)}", timeout=_COMPARING)
+    if "error" in answer:
+        raise control.NoAnswer(answer["error"])
+    return answer
 
 
 def read_log(folder: StateFolder, *, follow: bool) -> Iterator[str]:

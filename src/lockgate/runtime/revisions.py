@@ -1,7 +1,8 @@
 """Two revisions of manifests: folders, files, or what a commit of the Git repository has (`git:REV`, `git:REV:PATH`).
 
 Git is asked for an archive of the commit, which is unpacked below a temporary folder; the repository and its working
-tree stay as they are. Text that both revisions have is parsed once, so that an edge built after the other reuses it.
+tree stay as they are. A document that both revisions have is parsed once, so that an edge built after the other reuses
+what hangs on it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,48 +34,80 @@ class NoRevision(CommandError):
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """Manifests, and the paths that they were read from. `folder` is the temporary one of a commit."""
+class Place:
+    """Where the files of a revision are. `folder` is the temporary one of `commit`."""
 
-    name: str
-    paths: tuple[str, ...]
-    manifests: Manifests
+    path: str
+    commit: str = ""
     folder: str = ""
 
+    def shown(self, position: Position) -> Position:
+        """Files of a commit are named as `git show` names them: ``REV:PATH``."""
+        if not self.commit:
+            return position
+        return replace(position, file=f"{self.commit}:{position.file.removeprefix(self.folder).removeprefix('/')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The manifests at a place."""
+
+    place: Place
+    manifests: Manifests
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.place.path,)
+
     def locate(self) -> Locate:
-        """Resolves origins to positions. Those of a commit are named as `git show` names them: ``REV:PATH``."""
-        positions = self.manifests.positions()
-        if not self.folder:
-            return positions
-        commit = self.name.removeprefix(GIT).partition(":")[0]
+        """Resolves origins to positions."""
+        positions = cache(self.manifests.positions)  # only if something differs
 
         def located(origin: Origin) -> Position | None:
-            found = positions(origin)
-            if found is None:
-                return None
-            return replace(found, file=f"{commit}:{found.file.removeprefix(self.folder).removeprefix('/')}")
+            found = positions()(origin)
+            return self.place.shown(found) if found is not None else None
 
         return located
 
 
 @contextmanager
-def revision(
-    name: str, values: Sequence[str] = (), *, beside: str = ".", earlier: Revision | None = None
-) -> Iterator[Revision]:
-    """Reads one revision. A commit without a path has that of `beside`, the revision that it is compared with.
+def placed(name: str, beside: str = ".") -> Iterator[Place]:
+    """The files of a revision. A commit without a path has that of `beside`, the revision that it is compared with.
 
-    Raises `NoRevision`, `files.NoManifests`, OSError.
+    Raises `NoRevision`, OSError.
     """
-    known = earlier.manifests if earlier else None
     if not name.startswith(GIT):
-        yield Revision(name, (name,), files.load((name,), values, earlier=known))
+        yield Place(name)
         return
     commit, _, path = name.removeprefix(GIT).partition(":")
     path = path or (beside.removeprefix(GIT).partition(":")[2] if beside.startswith(GIT) else beside)
     with TemporaryDirectory(prefix="lockgate-diff-") as folder:
-        prefix = _unpack(commit, path, Path(folder))
-        at = str(Path(folder) / prefix) if prefix else folder
-        yield Revision(name, (at,), files.load((at,), values, earlier=known), folder)
+        inside = _unpack(commit, path, Path(folder))
+        yield Place(str(Path(folder) / inside) if inside else folder, commit, folder)
+
+
+def read(place: Place, values: Sequence[str] = (), *, earlier: Revision | None = None) -> Revision:
+    """Raises `files.NoManifests`, OSError."""
+    return Revision(place, files.load((place.path,), values, earlier=_known(earlier, place.path)))
+
+
+def _known(earlier: Revision | None, path: str) -> Manifests | None:
+    """What was read of the earlier revision, under the names that its files have in another path."""
+    if earlier is None:
+        return None
+    before = earlier.place.path
+    readings = {
+        path + file.removeprefix(before): (_ANOTHER, reading)
+        for file, (_, reading) in earlier.manifests.readings.items()
+        if file.startswith(before)
+    }
+    return replace(earlier.manifests, readings=readings)
+
+
+_ANOTHER = b""  # no file's digest: every file is read, and only equal documents are taken over
+
+
+# --- git ---------------------------------------------------------------------------------------------------------
 
 
 def _unpack(commit: str, path: str, folder: Path) -> str:
@@ -83,8 +117,8 @@ def _unpack(commit: str, path: str, folder: Path) -> str:
     top = _git("rev-parse", "--show-toplevel").decode().strip()
     wanted = _inside(Path(top), Path(path or "."))
     _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}", what=f"no commit {commit}")
-    archive = _git("archive", "--format=tar", commit, *((wanted,) if wanted else ()), folder=top,
-                   what=f"{commit} has no {wanted}")  # fmt: skip
+    paths = (wanted,) if wanted else ()
+    archive = _git("archive", "--format=tar", commit, *paths, folder=top, what=f"{commit} has no {wanted}")
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(folder, filter=_inside_only)  # noqa: S202  the filter makes it safe
     return wanted

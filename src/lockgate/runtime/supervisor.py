@@ -126,6 +126,10 @@ class Supervisor:
                 from lockgate.runtime.tracing import traced
 
                 return await traced(self._edge, argument)
+            case "diff":
+                from lockgate.runtime.comparing import compared
+
+                return await compared(self._edge, argument)
             case "status":
                 return {
                     **await paced(status_in_steps(await self._observer.observe())),

@@ -35,6 +35,7 @@ from lockgate.loadbalancer.patterns import literal
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.routing import certificate_for
 from lockgate.loadbalancer.sessions import CALLBACK
+from lockgate.trace.difference.attributes import effective
 from lockgate.trace.difference.conditions import (
     FALSE,
     TRUE,
@@ -104,37 +105,38 @@ def listener_aspects(edge: Edge, balancer: LoadBalancer, listener: Listener, hos
         "certificate": f"{', '.join(known.names)}" if known and known.names else arn,
         "security policy": listener.ssl_policy,
         "client certificates": listener.mutual_authentication,
-        "listener attributes": dict(listener.attributes) or None,
-        **{name: value for name, value in sorted({**_DEFAULTS, **balancer.attributes}.items()) if _matters(name)},
+        "attributes": {**effective(balancer.attributes), **effective(listener.attributes)},
         "web ACL": edge.unseen.get(balancer.name) or (balancer.web_acl.name if balancer.web_acl else None),
-        "security groups": balancer.security_groups,
+        "security groups": SecurityGroups(balancer.security_groups),
         "scheme": balancer.scheme,
         "addresses": balancer.ip_address_type,
     }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SecurityGroups:
+    """The controller's own groups have names before they exist, and IDs in an account: those are not compared."""
+
+    groups: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecurityGroups) and (
+            self.groups == other.groups or not (self._are_known and other._are_known)
+        )
+
+    @property
+    def _are_known(self) -> bool:
+        return all(each.startswith("sg-") for each in self.groups)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        return ", ".join(self.groups)
+
+
 def certificate_names(edge: Edge, listener: Listener) -> dict[str, tuple[str, ...]]:
     return {arn: edge.certificates[arn].names for arn in listener.certificates if arn in edge.certificates}
-
-
-def _matters(name: str) -> bool:
-    """Whether an attribute changes what a client or a backend sees."""
-    return name.startswith(("routing.", "idle_timeout", "client_keep_alive", "waf."))
-
-
-# Source: "Edit attributes for your Application Load Balancer".
-_DEFAULTS = {
-    "routing.http.desync_mitigation_mode": "defensive",
-    "routing.http.drop_invalid_header_fields.enabled": "false",
-    "routing.http.preserve_host_header.enabled": "false",
-    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
-    "routing.http.xff_client_port.enabled": "false",
-    "routing.http.xff_header_processing.mode": "append",
-    "routing.http2.enabled": "true",
-    "idle_timeout.timeout_seconds": "60",
-    "client_keep_alive.seconds": "3600",
-    "waf.fail_open.enabled": "false",
-}
 
 
 def branches(edge: Edge, balancer: LoadBalancer, listener: Listener, host: str) -> Iterator[Branch[Taken]]:
@@ -289,11 +291,11 @@ def _forwarded(edge: Edge, balancer: LoadBalancer, action: Forward) -> tuple[Asp
         leads = edge.network.gateways.get(behind) if behind else None
         to = "the gateway" if leads else str(behind) if behind else f"no target ({group.name}): 503"
         weighted.append((weight, to))
-        settings[to] = tuple(_settings(group))
+        settings[f"connection to {to}"] = _settings(group)
         if leads is not None:
             arrivals.append((weight, Arrival(leads, group.protocol == "HTTPS", group, appends_client=appends)))
     sticky = {"stickiness": f"{action.stickiness_seconds} s"} if action.stickiness_seconds is not None else {}
-    aspects: dict[str, object] = {"targets": shares(weighted), "connection to the targets": settings, **sticky}
+    aspects: dict[str, object] = {"targets": shares(weighted), **settings, **sticky}
     if len(arrivals) > 1:
         aspects["gateways"] = _ports(arrivals)
     arrivals.sort(key=lambda each: -each[0])
@@ -305,12 +307,6 @@ def _ports(arrivals: list[tuple[int, Arrival]]) -> Shares:
     return shares([(weight, f"{each.leads.workload}:{each.leads.port}") for weight, each in arrivals])
 
 
-def _settings(group: TargetGroup) -> Iterator[str]:
-    yield group.protocol
-    if group.protocol_version != "HTTP1":
-        yield group.protocol_version
-    yield from (f"{name} {value}" for name, value in sorted(group.attributes.items()) if _shows(name))
-
-
-def _shows(attribute: str) -> bool:
-    return not attribute.startswith(("deregistration_delay", "target_group_health", "load_balancing.cross_zone"))
+def _settings(group: TargetGroup) -> dict[str, str]:
+    version = {} if group.protocol_version == "HTTP1" else {"version": group.protocol_version}
+    return {"protocol": group.protocol, **version, **effective(group.attributes)}

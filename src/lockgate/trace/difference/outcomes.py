@@ -66,8 +66,8 @@ def changes(old: Aspects, new: Aspects) -> tuple[Change, ...]:
     """The aspects that differ, in their order."""
     found = []
     for name in dict.fromkeys((*old, *new)):
-        before, after = old.get(name) or None, new.get(name) or None
-        if before == after:
+        before, after = old.get(name), new.get(name)
+        if before == after or not (before or after):
             continue
         texts = _sides(name, before, after)
         if texts[0] == texts[1]:
@@ -78,15 +78,22 @@ def changes(old: Aspects, new: Aspects) -> tuple[Change, ...]:
 
 def _sides(name: str, old: object, new: object) -> tuple[str, str]:
     """Both values in words; of two values with fields only the fields that differ."""
-    if is_dataclass(old) and type(old) is type(new) and type(old).__str__ is object.__str__:
-        before, after = dict(fields_of(old)), dict(fields_of(new))
-        same = [field for field in before if before[field] == after.get(field)]
-        for field in same:
+    before, after = _parts(old, new), _parts(new, old)
+    if before is not None and after is not None:
+        for field in [field for field in before if field in after and before[field] == after[field]]:
             del before[field], after[field]
         return _listed(before), _listed(after)
     if isinstance(old, float | int | None) and isinstance(new, float | int | None) and name.endswith("timeout"):
         return _seconds(old), _seconds(new)
     return said(old), said(new)
+
+
+def _parts(value: object, other: object) -> dict[str, object] | None:
+    if isinstance(value, Mapping) or (value is None and isinstance(other, Mapping)):
+        return dict(value or {})
+    if is_dataclass(value) and type(value).__str__ is object.__str__ and not isinstance(value, HeaderChanges):
+        return dict(fields_of(value))
+    return None
 
 
 def _seconds(value: float | None) -> str:
