@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from lockgate.certificates import ingress_shim
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.supply.hosts import covering, is_public
 from lockgate.edge.supply.pieces import KeyPair
@@ -62,13 +63,12 @@ def made_secrets(objects: Objects) -> Iterator[Name]:
         yield certificate.namespace, certificate.spec.secret_name
         if template := certificate.spec.secret_template:
             yield from _reflected(certificate.spec.secret_name, template.annotations)
-    for ingress in objects.all(networking.Ingress):  # ingress-shim
-        if any(key in ingress.metadata.annotations for key in _ISSUERS):
+    for ingress in objects.all(networking.Ingress):
+        if ingress_shim.asks(ingress):
             yield from ((ingress.namespace, tls.secret_name) for tls in ingress.spec.tls if tls.secret_name)
 
 
 _OF_REFLECTOR: Final = "reflector.v1.k8s.emberstack.com/"
-_ISSUERS: Final = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme")
 
 
 def _reflected(name: str, annotations: Mapping[str, str]) -> Iterator[Name]:
