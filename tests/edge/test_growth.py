@@ -74,11 +74,12 @@ def steps(work: Callable[[], object]) -> int:
         count += 1
         return trace
 
+    before = sys.gettrace()  # that of coverage, for example
     sys.settrace(trace)
     try:
         work()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return count
 
 
