@@ -73,7 +73,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *texts: str, announced: Callable[[], bo
     monkeypatch.setattr(checking, "_POLL", 0.0)
     monkeypatch.setattr(checking, "_REST", 0)
     heard = Watched()
-    edge: Any = SimpleNamespace(manifests=None, options=Options(()))
+    edge: Any = SimpleNamespace(planned=None, manifests=None, options=Options(()))
 
     async def follow() -> None:
         work = Checking(edge, heard, announced)

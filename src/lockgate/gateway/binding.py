@@ -60,7 +60,7 @@ class _Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Order:
-    """The numbers of the VirtualServices that are bound, by Gateway; of delegates, by name; and who names which of them."""
+    """The places of VirtualServices: bound ones by Gateway, delegates by name, and who names which of those."""
 
     bound: Mapping[str, Sequence[int]]
     delegates: Mapping[tuple[str, str], int]

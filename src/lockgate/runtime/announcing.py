@@ -15,8 +15,10 @@ from typing import TypeAlias
 
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Fault, Severity
+from lockgate.resources.memo import Memo
 from lockgate.runtime import garbage
 from lockgate.runtime.observe import Observer
+from lockgate.runtime.observed import State
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Line, Readiness, Report, Reporter
 from lockgate.runtime.report import report_in_steps
@@ -55,6 +57,8 @@ class Announcing:
         self._not_ready: frozenset[tuple[_Identity, Readiness]] | None = None  # as last reported
         self.became_ready = False
         self.last = Report((), (), ())
+        self._memo = Memo()
+        self._state: State | None = None  # of the last report
 
     async def run(self) -> None:
         """Until cancelled, once everything listens."""
@@ -105,7 +109,10 @@ class Announcing:
     async def _observe(self) -> float:
         """The CPU time that it took, in seconds: a busy machine does not count."""
         began, now = time.thread_time(), time.monotonic()
-        self.last = await paced(report_in_steps(await self._observer.observe()))
+        state = await self._observer.observe()
+        if state != self._state:  # on a large edge, that is found sooner than it is reported
+            self.last = await paced(report_in_steps(state, self._memo))
+            self._state = state
         self._since = {fault: self._since.get(fault, now) for fault in self.last.faults}
         if (states := _states(self.last)) != self._states:
             self._states, self._changed = states, now

@@ -71,12 +71,15 @@ class Loader:
         self._store = store
         self._memo = Memo()
         self._loaded: dict[ObjectKey, Wanted] = {}
+        self._applied: frozenset[ObjectKey] | None = None
         self.documents: Mapping[ObjectKey, Document] = {}
 
     @property
-    def applied(self) -> Set[ObjectKey]:
+    def applied(self) -> frozenset[ObjectKey]:
         """The objects that the API has accepted."""
-        return self._loaded.keys()
+        if self._applied is None:
+            self._applied = frozenset(self._loaded)
+        return self._applied
 
     async def load(self, manifests: Manifests, supplied: Sequence[Object], saved: Set[str] = frozenset()) -> Loaded:
         """Applies new and changed objects, and deletes removed ones. Objects that the API refuses stay as before.
@@ -108,6 +111,7 @@ class Loader:
 
     async def _apply(self, key: ObjectKey, wanted: Wanted, saved: Set[str], loaded: Loaded) -> None:
         before = self._loaded.get(key)
+        self._applied = self._applied if before else None
         verdict = loaded.created if before is None else loaded.changed
         if before is not None and before.manifest == wanted.manifest:
             self._loaded[key] = wanted  # its position may have changed
@@ -136,6 +140,7 @@ class Loader:
         return ObjectKey(kind.group, kind.kind, metadata.get("namespace", ""), metadata["name"])
 
     async def _delete(self, key: ObjectKey) -> None:
+        self._applied = None
         versions = self._loaded.pop(key).manifest["apiVersion"]
         try:
             await self._store.delete(self._store.model(versions, key.kind), key.name, key.namespace)

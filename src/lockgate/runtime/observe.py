@@ -30,6 +30,7 @@ class Observer:
         self._asked: tuple[tuple[str, ...], Mapping[str, str]] = ((), {})
         self._resolved: Mapping[str, tuple[str, ...]] = {}
         self._doubted = 0.0
+        self._cluster: Cluster | None = None
 
     async def observe(self) -> State:
         edge, supply = self._edge, self._edge.supply
@@ -37,17 +38,18 @@ class Observer:
         issued = [arn for arn in arns if await edge.aws_api.certificate_material(arn) is not None]
         zones = await edge.dns.zones()
         resolved = await self._which_resolve(supply.hosts if supply else (), zones)
+        self._cluster = Cluster(edge.store.storage.snapshot(), self._cluster)
         return State(
             about=edge.about(),
             files=edge.manifests.files if edge.manifests else (),
-            documents=dict(edge.loader.documents),
-            applied=frozenset(edge.loader.applied),
+            documents=edge.loader.documents,
+            applied=edge.loader.applied,
             refused=edge.refused,
             retried=edge.cert_manager.retried,
             supply=supply,
             notes=edge.notes,
             stacks=edge.stacks,
-            cluster=Cluster(edge.store.storage.snapshot()),
+            cluster=self._cluster,
             zones=tuple(zone.name.rstrip(".") for zone in zones),
             resolved=resolved,
             issued=frozenset(issued),

@@ -32,11 +32,23 @@ _SIDE_NOTES = frozenset({"NotServed"})  # about settings without effect, indepen
 class Cluster:
     """The Kubernetes API's objects at one time. Values are parsed on demand, once."""
 
-    def __init__(self, objects: Mapping[GroupKind, Mapping[tuple[str, str], Stored]]) -> None:
-        """`objects` are by kind, namespace and name; they must not change afterwards."""
+    def __init__(
+        self, objects: Mapping[GroupKind, Mapping[tuple[str, str], Stored]], earlier: Cluster | None = None
+    ) -> None:
+        """`objects` are by kind, namespace and name; they must not change afterwards. What was read of kinds that are
+        as in the `earlier` one is not read again."""
         self._objects = objects
         self._lists: dict[GroupKind, tuple[Resource, ...]] = {}
-        self._warnings: dict[str, str] | None = None
+        self._warnings: Mapping[str, str] | None = None
+        if earlier is not None:
+            same = {kind for kind, each in objects.items() if each is earlier._objects.get(kind)}
+            self._lists = {kind: listed for kind, listed in earlier._lists.items() if kind in same}
+            self._warnings = earlier._warnings if core.Event.KIND.group_kind in same else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cluster) and self._objects == other._objects
+
+    __hash__ = None  # type: ignore[assignment]  # like other mappings
 
     @staticmethod
     def of(resources: Iterable[Resource]) -> Cluster:
@@ -48,6 +60,11 @@ class Cluster:
 
     def __contains__(self, key: ObjectKey) -> bool:
         return (key.namespace, key.name) in self._objects.get((key.group, key.kind), {})
+
+    def without(self, keys: Iterable[ObjectKey]) -> list[ObjectKey]:
+        """Those of the keys that are no objects of the cluster."""
+        kinds, nothing = self._objects, dict[tuple[str, str], Stored]()
+        return [key for key in keys if (key[2], key[3]) not in kinds.get((key[0], key[1]), nothing)]
 
     def get(self, kind: type[ResourceT], name: str, namespace: str = "") -> ResourceT | None:
         stored = self._objects.get(kind.KIND.group_kind, {}).get((namespace, name))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from lockgate.edge.supply import AcmCertificate
 from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.memo import Memo
 from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.bindings import bindings
 from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
@@ -29,9 +30,12 @@ def report(state: State) -> Report:
     return at_once(report_in_steps(state))
 
 
-def report_in_steps(state: State) -> Steps[Report]:
+def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
+    """With the same `memo`, hosts and URLs are listed again only if one of them changed."""
+    memo = memo or Memo()
+    memo.turn()
     addresses = gateway_addresses(state)
-    unresolved = yield from why_unresolved(state, [host for host in hosts(state) if host not in state.resolved])
+    unresolved = yield from why_unresolved(state, memo.made(_unresolved, hosts(state), state.resolved), memo)
     lines: list[Line] = []
     for part in (
         _apis(state),
@@ -40,14 +44,14 @@ def report_in_steps(state: State) -> Steps[Report]:
         load_balancers(state),
         bindings(state),
         gateways(state),
-        _dns(state, addresses, unresolved),
+        _dns(state, addresses, unresolved, memo),
     ):
         for line in part:
             lines.append(line)
             yield
     faults = tuple(_faults(state))
     yield
-    urls = (*_urls(state, addresses.hosts), *addresses.urls)
+    urls = (*_urls(state, addresses.hosts, memo), *addresses.urls)
     yield
     own = tuple(str(key) for key, fault in sorted(state.refused.items()) if fault.subject in ("", str(key)))
     return Report(tuple(lines), faults, urls, tuple(_shortfall(len(own), lines, unresolved)), own)
@@ -67,8 +71,8 @@ def _shortfall(refused: int, lines: Iterable[Line], unresolved: Mapping[Why, Seq
 
 def _faults(state: State) -> Iterator[Fault]:
     yield from state.faults
-    for key in state.documents:
-        if key in state.applied and key not in state.cluster:
+    for key in state.cluster.without(state.documents):
+        if key in state.applied:
             yield codes.DELETED.at(Origin(key), object=key)
     yield from rejected.faults(state)
     yield from balancer_names.kept(state)
@@ -80,7 +84,7 @@ def _faults(state: State) -> Iterator[Fault]:
 
 def _apis(state: State) -> Iterator[Line]:
     addresses, aws = state.about["addresses"], state.about["aws"]
-    objects = sum(key in state.applied for key in state.documents)
+    objects = len(state.documents.keys() & state.applied)
     counted = f"{count(objects, 'object')} from {count(len(state.files), 'file')}"
     yield Line("kubernetes api", addresses["kubernetes"], Readiness.READY, counted)
     yield Line("aws api", addresses["aws"], Readiness.READY, f"{aws['region']} · {aws['account']}")
@@ -99,14 +103,24 @@ def _acm(state: State) -> Iterator[Line]:
         yield Line("certificate", f"acm  {_names(certificate)}", readiness, detail)
 
 
-def _dns(state: State, addresses: GatewayAddresses, unresolved: Mapping[Why, Sequence[str]]) -> Iterator[Line]:
-    resolved = [host for host in hosts(state) if host in state.resolved]
+def _dns(
+    state: State, addresses: GatewayAddresses, unresolved: Mapping[Why, Sequence[str]], memo: Memo
+) -> Iterator[Line]:
+    resolved = memo.made(_resolved, hosts(state), state.resolved)
     if aliases := [host for host in resolved if host not in addresses.hosts]:
         yield Line("dns", shortened(aliases), Readiness.READY, "alias to the load balancer")
     if addressed := [host for host in resolved if host in addresses.hosts]:
         yield Line("dns", shortened(addressed), Readiness.READY, "address of the gateway")
     for why, without in unresolved.items():
         yield Line("dns", shortened(without), why.state, why.text)
+
+
+def _resolved(hosts: Iterable[str], resolved: Container[str]) -> list[str]:
+    return [host for host in hosts if host in resolved]
+
+
+def _unresolved(hosts: Iterable[str], resolved: Container[str]) -> list[str]:
+    return [host for host in hosts if host not in resolved]
 
 
 def hosts(state: State) -> tuple[str, ...]:
@@ -116,26 +130,35 @@ def hosts(state: State) -> tuple[str, ...]:
 # --- where it serves ---------------------------------------------------------------------------------------------
 
 
-def _urls(state: State, elsewhere: AbstractSet[str]) -> Iterator[str]:
+def _urls(state: State, elsewhere: AbstractSet[str], memo: Memo) -> Sequence[str]:
     """The URLs of hosts that load balancers serve or, without any, of their DNS names, which no certificate covers.
 
     `elsewhere` are hosts that do not resolve to a load balancer.
     """
-    named = [host for host in hosts(state) if host not in elsewhere]
     balancing = state.balancing
-    at: dict[str, list[AnyLoadBalancer]] = {}
+    at: dict[str, list[tuple[str, int]]] = {}
     for balancer in balancing.all:
-        at.setdefault(balancing.addresses.get(balancer.dns_name.lower(), ""), []).append(balancer)
+        at.setdefault(balancing.addresses.get(balancer.dns_name.lower(), ""), []).extend(_ways(balancer))
+    named = memo.made(_unresolved, hosts(state), memo.stable("elsewhere", elsewhere))
+    if named:
+        return memo.made(_urls_of, named, state.resolved, memo.stable("ways", at))
+    found = ((balancer.dns_name.lower(), *way) for balancer in balancing.load_balancers for way in _ways(balancer))
+    return _ordered(dict.fromkeys(found), "HTTP")
+
+
+def _urls_of(
+    hosts: Iterable[str], resolved: Mapping[str, Sequence[str]], at: Mapping[str, Sequence[tuple[str, int]]]
+) -> list[str]:
     found: dict[tuple[str, str, int], None] = {}
-    for host in (host for host in named if not host.startswith("*")):
-        for address in state.resolved.get(host, ()):
-            found.update(((host, *way), None) for balancer in at.get(address, ()) for way in _ways(balancer))
-    if not named:
-        for balancer in balancing.load_balancers:
-            found.update(((balancer.dns_name.lower(), *way), None) for way in _ways(balancer))
-    first = "HTTPS" if named else "HTTP"
-    for host, protocol, port in sorted(found, key=lambda each: (each[1] != first, each[2])):
-        yield _url(protocol, host, port)
+    for host in (host for host in hosts if not host.startswith("*")):
+        for address in resolved.get(host, ()):
+            found.update(((host, *way), None) for way in at.get(address, ()))
+    return _ordered(found, "HTTPS")
+
+
+def _ordered(found: Iterable[tuple[str, str, int]], first: str) -> list[str]:
+    ordered = sorted(found, key=lambda each: (each[1] != first, each[2]))
+    return [_url(protocol, host, port) for host, protocol, port in ordered]
 
 
 def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,7 @@ same chain, with `edge.fronts`, and stops at the first missing link.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -21,7 +21,9 @@ from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import services_of
 from lockgate.ingress.world import Objects
 from lockgate.resources import core, eks, elbv2, istio, networking
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
+from lockgate.resources.reader import Document
 from lockgate.runtime.gateways import services
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps
@@ -42,13 +44,15 @@ _HOPE = (Readiness.WAITING, Readiness.FAILED, Readiness.UNSERVED)
 _RECORD = Why(Readiness.WAITING, "its record is being made")
 
 
-def why_unresolved(state: State, hosts: Sequence[str]) -> Steps[dict[Why, list[str]]]:
+def why_unresolved(state: State, hosts: Sequence[str], memo: Memo) -> Steps[dict[Why, list[str]]]:
     """The hosts by reason. If several objects have a host, the most hopeful reason counts."""
     found: dict[Why, list[str]] = {}
     if not hosts:
         return found
-    sources = _Sources(state)
-    yield from sources.read(frozenset(hosts))
+    documents = list(state.documents.values())
+    named = memo.facts("hosts of documents", _hosts, documents)
+    yield
+    sources = _Sources(state, memo.made(_by_host, documents, named))
     for number, host in enumerate(hosts):
         found.setdefault(sources.why(host), []).append(host)
         if number % _STEP == 0:
@@ -56,8 +60,24 @@ def why_unresolved(state: State, hosts: Sequence[str]) -> Steps[dict[Why, list[s
     return found
 
 
+def _hosts(document: Document) -> frozenset[str]:
+    if document.resource is None or not document.accepted:
+        return frozenset()
+    return frozenset(hosts_of(document.resource))
+
+
+def _by_host(documents: Sequence[Document], hosts: Sequence[frozenset[str]]) -> dict[str, list[Resource]]:
+    """The objects that have each host."""
+    found: dict[str, list[Resource]] = {}
+    for document, named in zip(documents, hosts, strict=True):
+        for host in named:
+            assert document.resource is not None
+            found.setdefault(host, []).append(document.resource)
+    return found
+
+
 class _Sources:
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, by_host: Mapping[str, Sequence[Resource]]) -> None:
         cluster = state.cluster
         self._state = state
         self._zones = frozenset(state.zones)
@@ -68,17 +88,8 @@ class _Sources:
             auto_params={each.name: each for each in cluster.all(eks.AutoIngressClassParams)},
             namespaces={each.name: each.metadata.labels for each in cluster.all(core.Namespace)},
         )
-        self._by_host: dict[str, list[Resource]] = {}
+        self._by_host = by_host
         self._gateways: dict[tuple[str, str], Why] = {}
-
-    def read(self, hosts: frozenset[str]) -> Steps[None]:
-        """Finds the objects that have the hosts."""
-        for number, document in enumerate(self._state.documents.values()):
-            if document.resource is not None and document.accepted:
-                for host in hosts.intersection(hosts_of(document.resource)):
-                    self._by_host.setdefault(host, []).append(document.resource)
-            if number % _STEP == 0:
-                yield
 
     def why(self, host: str) -> Why:
         if not self._has_zone(host.removeprefix("*.")):

@@ -48,8 +48,11 @@ class Storage:
         return collection.sorted(namespace) if collection else []
 
     def snapshot(self) -> dict[GroupKind, dict[tuple[str, str], Stored]]:
-        """A snapshot of all objects, by kind, and by namespace and name. Later writes do not change it."""
-        return {kind: dict(collection.objects) for kind, collection in self._collections.items()}
+        """A snapshot of all objects, by kind, and by namespace and name. Later writes do not change it.
+
+        The objects of a kind are the same dict as in the last snapshot if none of them was written since.
+        """
+        return {kind: collection.copied() for kind, collection in self._collections.items()}
 
     def count(self, kind: GroupKind) -> int:
         collection = self._collections.get(kind)
@@ -134,17 +137,25 @@ class _Collection:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}
         self._order: list[tuple[str, str]] = []
+        self._copy: dict[tuple[str, str], Stored] | None = None
 
     def put(self, stored: Stored) -> None:
         at = (stored.key.namespace, stored.key.name)
         if at not in self.objects:
             insort(self._order, at)
         self.objects[at] = stored
+        self._copy = None
 
     def remove(self, key: ObjectKey) -> Stored:
         at = (key.namespace, key.name)
         del self._order[bisect_left(self._order, at)]
+        self._copy = None
         return self.objects.pop(at)
+
+    def copied(self) -> dict[tuple[str, str], Stored]:
+        if self._copy is None:
+            self._copy = dict(self.objects)
+        return self._copy
 
     def sorted(self, namespace: str) -> list[Stored]:
         order = self._order
