@@ -81,11 +81,22 @@ class Editor:
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
         end = types.Position(line + old.count("\n"), column + len(old) if "\n" not in old else 0)
         self.texts[name] = before + new + after
+        return self._send(name, types.Range(types.Position(line, column), end), new)
+
+    def _send(self, name: str, where: types.Range, text: str) -> int:
         self.versions[name] += 1
-        where = types.VersionedTextDocumentIdentifier(version=self.versions[name], uri=self.uri(name))
-        change = types.TextDocumentContentChangePartial(range=types.Range(types.Position(line, column), end), text=new)
-        self.client.text_document_did_change(types.DidChangeTextDocumentParams(where, [change]))
+        document = types.VersionedTextDocumentIdentifier(version=self.versions[name], uri=self.uri(name))
+        change = types.TextDocumentContentChangePartial(range=where, text=text)
+        self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, [change]))
         return self.versions[name]
+
+    def apply(self, name: str, action: types.CodeAction) -> None:
+        assert action.edit and action.edit.changes
+        (edit,) = action.edit.changes[self.uri(name)]
+        lines = self.texts[name].splitlines(keepends=True)
+        assert edit.range.start.character == edit.range.end.character == 0
+        self.texts[name] = "".join((*lines[: edit.range.start.line], edit.new_text, *lines[edit.range.end.line :]))
+        self._send(name, edit.range, edit.new_text)
 
     def close(self, name: str) -> None:
         self.client.text_document_did_close(
@@ -250,15 +261,28 @@ def test_a_finding_can_be_ignored_with_a_reason(project: Path) -> None:
             vi.open(GATEWAY)
             vi.type(GATEWAY, STAR, NAMED)
             await vi.until(lambda: vi.codes(GATEWAY) == ["LG5001"], "reported")
-            (fix,) = await vi.fixes(GATEWAY)
-            assert (fix.title, fix.kind) == ("Ignore LG5001 here, with a reason", types.CodeActionKind.QuickFix)
-            assert fix.edit and fix.edit.changes
-            (edit,) = fix.edit.changes[vi.uri(GATEWAY)]
-            comment = "      # lockgate: ignore LG5001 because \n"
-            assert (edit.range.start, edit.new_text) == (types.Position(14, 0), comment)
-            vi.type(GATEWAY, NAMED, f"{comment}{NAMED}".removeprefix(""))
+            (ignore,) = [each for each in await vi.fixes(GATEWAY) if each.title.startswith("Ignore")]
+            assert (ignore.title, ignore.kind) == ("Ignore LG5001 here, with a reason", types.CodeActionKind.QuickFix)
+            vi.apply(GATEWAY, ignore)
+            assert f"      # lockgate: ignore LG5001 because \n{NAMED}\n" in vi.text(GATEWAY)
             await vi.until(lambda: bool(vi.codes(GATEWAY)) and "LG5001" not in vi.codes(GATEWAY), "without a reason")
             vi.type(GATEWAY, "because \n", "because it is not for the load balancer\n")
+            await vi.until(lambda: vi.codes(GATEWAY) == [], "cleared")
+
+    run(test)
+
+
+def test_a_finding_can_be_fixed(project: Path) -> None:
+    async def test() -> None:
+        async with editor(project) as vi:
+            vi.open(GATEWAY)
+            vi.type(GATEWAY, STAR, f"{NAMED}  # ours")
+            await vi.until(lambda: vi.codes(GATEWAY) == ["LG5001"], "reported")
+            first, *_ = await vi.fixes(GATEWAY)
+            assert first.title.startswith("Fix LG5001: set hosts: [")
+            assert first.is_preferred
+            vi.apply(GATEWAY, first)
+            assert f"{STAR}  # ours\n" in vi.text(GATEWAY)
             await vi.until(lambda: vi.codes(GATEWAY) == [], "cleared")
 
     run(test)

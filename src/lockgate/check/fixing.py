@@ -69,7 +69,7 @@ def _pass(
         place = (document.chunk.file, document.chunk.line, document.chunk.column)
         if place in taken:
             continue
-        text = _edited(document, edits)
+        text = edited(document, edits)
         if text is not None:
             taken.add(place)
             made.setdefault(document.chunk.file, []).append((document, text))
@@ -78,7 +78,7 @@ def _pass(
     return {file: text for file, text in new.items() if text != texts[file]}, fixed
 
 
-def _edited(document: Document, edits: Iterable[Edit]) -> str | None:
+def edited(document: Document, edits: Iterable[Edit]) -> str | None:
     """The new text of the document's part of the file; None if it cannot be changed so."""
     before = document.chunk
     try:

@@ -182,7 +182,10 @@ def _register(server: Server) -> None:
     async def offered(parameters: types.CodeActionParams) -> list[types.CodeAction]:
         uri = parameters.text_document.uri
         name = server.name_of(uri)
-        return [*actions(uri, name, server.lines(name), parameters.context.diagnostics)] if name else []
+        if name is None:
+            return []
+        checked = await server.checked()
+        return [*actions(checked, uri, name, server.lines(name), parameters.context.diagnostics)]
 
 
 def _follow_files(server: Server) -> None:
