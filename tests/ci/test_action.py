@@ -84,3 +84,94 @@ def test_wrong_usage_is_not_taken_for_findings(job: Path) -> None:
     assert done.returncode == 2
     assert "No such option" in done.stderr
     assert not (job / "output").exists()
+
+
+# --- the comment of a pull request -------------------------------------------------------------------------------
+
+GH = """\
+#!/bin/sh
+echo "$@" >>calls
+case "$*" in
+  *--paginate*) cat before ;;
+  *--method*) for last; do :; done; cp "${last#body=@}" posted ;;
+esac
+"""
+
+
+@pytest.fixture
+def pull_request(job: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A pull request that takes a route away, and a `gh` that writes down what it is asked."""
+    monkeypatch.delenv("GH_TOKEN", raising=False)
+    shutil.copy(ROOT / "examples" / "edge" / "40-gateway.yaml", job / "k8s")
+    _git(job, "init", "-q")
+    _git(job, "add", "k8s")
+    _git(job, "-c", "user.name=Test", "-c", "user.email=test@towpath.example", "commit", "-qm", "base")
+    base = _git(job, "rev-parse", "HEAD")
+    routes = job / "k8s" / "50-routes.yaml"
+    routes.write_text(routes.read_text().replace("prefix: /api/", "prefix: /v2/"))
+    (job / "before").write_text("")
+    (job / "bin").mkdir()
+    (job / "bin" / "gh").write_text(GH)
+    (job / "bin" / "gh").chmod(0o755)
+    return {
+        "LOCKGATE_PATH": "k8s\n",
+        "LOCKGATE_BASE": base,
+        "LOCKGATE_PULL_REQUEST": "7",
+        "GITHUB_REPOSITORY": "towpath/edge",
+        "GH_TOKEN": "token",
+        "PATH": f"{job / 'bin'}:{os.environ['PATH']}",
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_comment_says_which_requests_change(job: Path, pull_request: dict[str, str]) -> None:
+    done = step(job, "diff.sh", **pull_request)
+    assert done.returncode == 0, done.stdout + done.stderr
+    posted = (job / "posted").read_text()
+    assert posted.startswith("<!-- lockgate diff -->\n")
+    assert "/api/" in posted and "shop/web:3000" in posted
+    assert (job / "summary").read_text() == posted
+    assert (job / "output").read_text() == "differs=1\n"
+    assert "--method POST repos/towpath/edge/issues/7/comments" in (job / "calls").read_text()
+
+
+def test_the_comment_from_before_is_replaced(job: Path, pull_request: dict[str, str]) -> None:
+    (job / "before").write_text("11\n12\n")
+    step(job, "diff.sh", **pull_request)
+    assert "--method PATCH repos/towpath/edge/issues/comments/11" in (job / "calls").read_text()
+    assert "POST" not in (job / "calls").read_text()
+
+
+def test_where_nothing_changes_no_comment_is_made(job: Path, pull_request: dict[str, str]) -> None:
+    shutil.copy(ROOT / "examples" / "edge" / "50-routes.yaml", job / "k8s")
+    assert step(job, "diff.sh", **pull_request).returncode == 0
+    assert not (job / "posted").exists()
+    assert (job / "output").read_text() == "differs=0\n"
+
+
+@pytest.mark.parametrize("token", ["", "read-only"])
+def test_without_permission_the_summary_has_it(job: Path, pull_request: dict[str, str], token: str) -> None:
+    """As in a pull request from a fork."""
+    (job / "bin" / "gh").write_text("#!/bin/sh\necho 'HTTP 403: Resource not accessible by integration' >&2; exit 1\n")
+    done = step(job, "diff.sh", **{**pull_request, "GH_TOKEN": token})
+    assert done.returncode == 0, done.stderr
+    assert "::notice title=Lockgate::The changed requests are in the summary of the job: " in done.stdout
+    assert "/api/" in (job / "summary").read_text()
+
+
+def test_the_base_is_fetched_where_the_checkout_has_not_got_it(job: Path, pull_request: dict[str, str]) -> None:
+    clone = job / "clone"
+    _git(job, "-c", "user.name=Test", "-c", "user.email=test@towpath.example", "commit", "-qam", "change")
+    _git(job, "clone", "-q", "--depth=1", job.as_uri(), str(clone))
+    for name in ("temp", "bin", "before"):
+        (clone / name).symlink_to(job / name)
+    done = step(clone, "diff.sh", **pull_request)
+    assert done.returncode == 0, done.stderr
+    assert "/api/" in (clone / "posted").read_text()
+
+
+def test_what_cannot_be_compared_fails(job: Path, pull_request: dict[str, str]) -> None:
+    assert step(job, "diff.sh", **{**pull_request, "LOCKGATE_PATH": "nowhere"}).returncode == 2

@@ -115,6 +115,8 @@ class Settling:
 
 def with_last_good(now: Manifests, before: Manifests) -> Manifests:
     """The current manifests, with the earlier objects of files that are broken: a file that is being typed."""
+    if not now.broken:
+        return now
     _, held = _compare(now, before)
     return _with(now, held, before, frozenset())
 

@@ -21,7 +21,7 @@ from lockgate.lsp.workspace import Checked, Workspace
 
 log = logging.getLogger("lockgate.lsp")
 
-_PAUSE = 0.02  # s after a change, in which an editor sends what belongs to it
+_PAUSE = 0.01  # s after a change, in which an editor sends what belongs to it
 _PATIENCE = 5.0  # s that a question waits for a round
 _SUFFIXES = (".yaml", ".yml", ".json")
 
