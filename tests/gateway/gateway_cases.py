@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from gateway_tokens import jwks, token
 
 from lockgate.gateway import compare, model
 from lockgate.gateway.build import Built, Sources, build
 from lockgate.gateway.mesh import Mesh, mesh
-from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, NotAccepted, Outcome, Request
+from lockgate.gateway.policies.authenticate import TokenRuling
+from lockgate.gateway.request import Request
+from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, NotAccepted, Outcome
 from lockgate.gateway.workload import workload
 from lockgate.resources import core, istio
 from lockgate.resources.model import Resource
@@ -127,6 +130,9 @@ def _policy(given: dict[str, Any]) -> dict[str, Any]:
     metadata = {"namespace": "istio-system"} | {
         name: spec.pop(name) for name in ("name", "namespace", "annotations", "creationTimestamp") if name in spec
     }
+    for rule in spec.get("jwtRules", ()):
+        if rule.get("jwks") == "keys":
+            rule["jwks"] = jwks("secret")
     if labels is not None:
         spec["selector"] = {"matchLabels": labels}
     return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
@@ -169,6 +175,7 @@ def sources(objects: list[Resource]) -> Sources:
         proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
         authorization_policies=of(objects, istio.AuthorizationPolicy),
+        request_authentications=of(objects, istio.RequestAuthentication),
     )
 
 
@@ -261,7 +268,18 @@ def _weighted(clusters: tuple[model.WeightedCluster, ...]) -> str:
 
 
 def request(words: dict[str, Any]) -> Request:
-    """``get: https://host:port/path`` with optional `sni`, `method`, `headers`, `peer`. Ports are the listener's."""
+    """``get: https://host:port/path`` with optional `sni`, `method`, `headers`, `peer`. Ports are the listener's.
+
+    `jwt` are the claims of a token in the header Authorization; in other places ``JWT`` stands for it. It is signed
+    with the right key, or with `key`.
+    """
+    headers = dict(words.get("headers", {}))
+    signed = ""
+    if "jwt" in words:
+        claims = words["jwt"]
+        signed = token(claims, words.get("key", "secret")) if isinstance(claims, dict) else claims
+        if not any("JWT" in value for value in (*headers.values(), words["get"])):
+            headers["Authorization"] = "Bearer JWT"
     scheme, _, rest = words["get"].partition("://")
     authority, slash, path = rest.partition("/")
     name, _, port = authority.partition(":")
@@ -269,11 +287,11 @@ def request(words: dict[str, Any]) -> Request:
     return Request(
         port=int(port) if port else 8443 if tls else 8080,
         authority=words.get("host", name),
-        target=slash + path or "/",
+        target=(slash + path or "/").replace("JWT", signed),
         tls=tls,
         sni=words.get("sni", name) if tls else None,
         method=words.get("method", "GET"),
-        headers=tuple(words.get("headers", {}).items()),
+        headers=tuple((name, value.replace("JWT", signed)) for name, value in headers.items()),
         peer=words.get("peer", "127.0.0.1"),
     )
 
@@ -281,6 +299,8 @@ def request(words: dict[str, Any]) -> Request:
 def ruled(decision: Decision) -> str:
     """The rule that decided last, or the conditions that failed."""
     last = decision.rulings[-1]
+    if isinstance(last, TokenRuling):
+        return last.status
     if last.rule:
         return last.rule.name
     return "; ".join(each.reason for each in last.unmatched)

@@ -22,7 +22,7 @@ from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.gateway.credentials import Credential, KeyPair
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.routing import Request
+from lockgate.gateway.request import Request
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway import snapshot
 

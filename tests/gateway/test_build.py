@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_cases import CASES, Case, hosts, listeners, load, outcome, request, ruled
+from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
 from lockgate.gateway.routing import Forwarded, decide
@@ -32,7 +33,7 @@ def test_row(case: Case) -> None:
     for wanted in expected.pop("route", ()):
         _check_route(gateway, wanted)
     for row in expected.pop("requests", ()):
-        decision = decide(gateway, request(row))
+        decision = decide(gateway, request(row), now=NOW)
         assert outcome(decision.outcome) == row["is"], row
         if "sees" in row:
             assert isinstance(decision.outcome, Forwarded)

@@ -12,7 +12,7 @@ from gateway_envoy import Answer, Lab, lab
 
 from lockgate.gateway.build import build
 from lockgate.gateway.mesh import mesh
-from lockgate.gateway.routing import Request
+from lockgate.gateway.request import Request
 from lockgate.gateway.workload import workload
 from lockgate.resources import istio, validation
 

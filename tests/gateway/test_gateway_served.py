@@ -17,7 +17,7 @@ from lockgate.gateway.build import build
 from lockgate.gateway.credentials import Authority, Credential
 from lockgate.gateway.mesh import mesh
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.routing import Request
+from lockgate.gateway.request import Request
 from lockgate.gateway.workload import workload
 from lockgate.resources import core
 

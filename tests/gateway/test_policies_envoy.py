@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,15 +15,34 @@ import pytest
 import yaml
 from gateway_cases import GATEWAY_POD, GATEWAY_SERVICE, POLICED, Case, backend
 from gateway_envoy import Answer, Lab, key_pair, lab
+from gateway_tokens import jwks, token
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lockgate.gateway.mesh import mesh
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Request, decide
+from lockgate.gateway.request import Request
+from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, decide
 
 FUZZ = int(os.environ.get("LOCKGATE_FUZZ", "0"))
 PAIR = key_pair("a.example")
+NOW = int(time.time())
+NONE = '{"keys": []}'
+COMPARED = ("authorization", "x-jwt", "x-sub", "x-n", "x-a", "x-payload", "cookie")
+TO_BACKEND = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b, namespace: istio-system}
+spec:
+  hosts: [b.example]
+  gateways: [edge]
+  http:
+  - {match: [{headers: {"@request.auth.claims.words": {exact: y}}}], directResponse: {status: 201}}
+  - {match: [{headers: {"@request.auth.claims.a.b": {regex: "d.*"}}}], directResponse: {status: 202}}
+  - match: [{withoutHeaders: {"@request.auth.claims[aud]": {prefix: sh}}, headers: {x-sub: {exact: ann}}}]
+    directResponse: {status: 203}
+  - {route: [{destination: {host: a.default.svc.cluster.local}}]}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +154,107 @@ def test_prediction_is_what_envoy_does(envoy: Lab, drawn: list[dict[str, Any]], 
         envoy.run(_agrees(envoy, request, decide(gateway, request)))
 
 
+# --- JWTs --------------------------------------------------------------------------------------------------------
+
+_rules = st.fixed_dictionaries(
+    {"issuer": st.sampled_from(("a", "a", "b", "")), "jwks": st.sampled_from(("secret", "rsa", "ec", "okp", "none"))},
+    optional={
+        "audiences": _values("shop", "https://api/"),
+        "fromHeaders": st.lists(
+            st.sampled_from(({"name": "X-Jwt"}, {"name": "x-jwt", "prefix": "T "}, {"name": "authorization"})),
+            min_size=1,
+            max_size=2,
+            unique_by=str,
+        ),
+        "fromParams": _values("t", "access_token"),
+        "fromCookies": _values("session"),
+        "outputPayloadToHeader": st.just("x-payload"),
+        "outputClaimToHeaders": st.just(
+            [{"header": "X-Sub", "claim": "sub"}, {"header": "x-n", "claim": "n"}, {"header": "x-a", "claim": "a.b"}]
+        ),
+        "forwardOriginalToken": st.booleans(),
+        "spaceDelimitedClaims": st.just(["words"]),
+    },
+)
+_claims = st.fixed_dictionaries(
+    {},
+    optional={
+        "iss": st.sampled_from(("a", "a", "a", "b", 7)),
+        "sub": st.sampled_from(("ann", "", 7)),
+        "aud": st.sampled_from(("shop", ["api", "x"], "other", 7)),
+        "exp": st.sampled_from((NOW + 1000, NOW - 1000, -1, 1.5)),
+        "nbf": st.sampled_from((NOW - 1000, NOW + 1000)),
+        "n": st.sampled_from((1, -1, 1.5, 1e30, True, None, "x", ["a", {"b": 1}], {"c": []})),
+        "a": st.sampled_from(({"b": "deep"}, {"b": ["x", "y"]}, "flat")),
+        "words": st.sampled_from(("x y", "x", "")),
+    },
+)
+_tokens = st.one_of(
+    st.builds(
+        lambda claims, key, kid: token(claims, key, **kid),
+        _claims,
+        st.sampled_from(("secret", "secret", "other", "rsa", "ec", "okp")),
+        st.sampled_from(({}, {"kid": None})),
+    ),
+    st.sampled_from(("", "a.b.c", "x", "e30.e30.e30", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJIUzI1NiJ9.W10.AA")),
+)
+_places = st.sampled_from(
+    (
+        ((("Authorization", "Bearer {}"),), ""),
+        ((("Authorization", "{}"),), ""),
+        ((("X-JWT", "{}"),), "?y=2&x=1"),
+        ((("x-jwt", "T {}"),), ""),
+        ((), "?y=a%2Fb&t={}&x=1"),
+        ((), "?access_token={}"),
+        ((("cookie", "a=b; session={}"),), ""),
+        ((("Authorization", "Bearer {}"), ("x-jwt", "{}")), ""),
+        ((("Authorization", "Bearer {}"), ("x-sub", "forged"), ("x-payload", "forged")), ""),
+        ((), ""),
+    )
+)
+_claim_conditions = st.sampled_from(
+    (
+        {"key": "request.auth.claims[words]", "values": ["y"]},
+        {"key": "request.auth.claims[a][b]", "values": ["d*", "x"]},
+        {"key": "request.auth.audiences", "notValues": ["shop"]},
+        {"key": "request.auth.principal", "values": ["a/ann"]},
+        {"key": "request.auth.principal", "notValues": ["*"]},
+        {"key": "request.headers[x-sub]", "values": ["ann"]},
+        {"key": "request.headers[authorization]", "notValues": ["*"]},
+    )
+)
+
+
+@settings(
+    max_examples=FUZZ or 40,
+    derandomize=not FUZZ,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    st.lists(_rules, min_size=1, max_size=3),
+    st.lists(_claim_conditions, max_size=1),
+    st.lists(st.tuples(_tokens, _places, st.sampled_from(("GET", "OPTIONS"))), min_size=12, max_size=12),
+)
+def test_prediction_is_what_envoy_does_with_jwts(
+    envoy: Lab, drawn: list[dict[str, Any]], conditions: list[Any], sent: list[Any]
+) -> None:
+    rules = [{**one, "jwks": NONE if one["jwks"] == "none" else jwks(one["jwks"])} for one in drawn]
+    objects = [_object("RequestAuthentication", "jwt", {"jwtRules": rules})]
+    if conditions:
+        spec = {"action": "DENY", "rules": [{"when": conditions}]}
+        objects.append(_object("AuthorizationPolicy", "deny", spec))
+    gateway = _gateway(envoy, [*objects, *yaml.safe_load_all(TO_BACKEND)], 0)
+    envoy.run(envoy.serve(gateway, {"kubernetes://pair": PAIR}))
+    assert envoy.rejections == []
+    for signed, (headers, query), method in sent:
+        given = tuple((name, value.format(signed)) for name, value in headers)
+        request = Request(8080, "b.example", "/x" + query.format(signed), method=method, headers=given)
+        envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
+
+
 async def _agrees(envoy: Lab, request: Request, decision: Decision) -> None:
     """A worker may take a configuration a moment after it was acknowledged; a wrong prediction never comes true."""
     for attempt in range(20):
@@ -153,6 +274,8 @@ def _predicted(decision: Decision) -> object:
             return "closed"
         case Carried():
             return "carried"
+        case Forwarded((one,)):
+            return (one.target, {name: value for name, value in one.headers if name in COMPARED})
         case other:
             raise AssertionError(other)
 
@@ -160,7 +283,17 @@ def _predicted(decision: Decision) -> object:
 def _seen(answer: Answer | None) -> object:
     if answer is None:
         return "closed"
-    return (answer.status, answer.body) if answer.headers.get("server") == "istio-envoy" else "carried"
+    if answer.headers.get("server") != "istio-envoy":
+        return "carried"
+    if "x-envoy-upstream-service-time" in answer.headers:
+        told = answer.seen
+        return (told["target"], {name: value for name, value in told["headers"].items() if name in COMPARED})
+    return (answer.status, answer.body)
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "istio-system"}
+    return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _policy(index: int, spec: dict[str, Any]) -> dict[str, Any]:

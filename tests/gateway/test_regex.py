@@ -27,7 +27,7 @@ from lockgate.gateway.model import (
     WeightedCluster,
 )
 from lockgate.gateway.regex import full_match, mistake, rewritten
-from lockgate.gateway.routing import Request
+from lockgate.gateway.request import Request
 
 PATTERNS = yaml.safe_load((CASES / "regex" / "patterns.yaml").read_text())
 MATCHES = (

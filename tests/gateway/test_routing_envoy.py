@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from lockgate.gateway.mesh import mesh
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.routing import Answered, Closed, Decision, Forwarded, Request, decide
+from lockgate.gateway.request import Request
+from lockgate.gateway.routing import Answered, Closed, Decision, Forwarded, decide
 
 FUZZ = int(os.environ.get("LOCKGATE_FUZZ", "0"))
 COMPARED = ("x-set", "x-add", "x-gone", "x-forwarded-for", "x-forwarded-proto", "x-envoy-original-path")

@@ -59,6 +59,7 @@ def built_gateways(
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets=secrets,
         authorization_policies=objects.all(istio.AuthorizationPolicy),
+        request_authentications=objects.all(istio.RequestAuthentication),
     )
     found: dict[str, Gateway] = {}
     workloads: dict[str, Workload] = {}

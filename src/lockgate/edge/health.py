@@ -8,6 +8,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.network import GatewayPort
 from lockgate.gateway import routing
 from lockgate.gateway.model import Gateway
+from lockgate.gateway.request import Request as GatewayRequest
 from lockgate.loadbalancer.health import matcher_ranges
 from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup
 
@@ -53,7 +54,7 @@ def _of_gateway(check: HealthCheck, gateway: Gateway, leads: GatewayPort, *, grp
             return Health(False, None, f"{asked}: the status port speaks plain HTTP, so the TLS handshake fails")
         status = 200 if check.path.partition("?")[0] == READINESS_PATH else 404
         return _judged(check, status, f"{asked}: the gateway's readiness answers {status}")
-    request = routing.Request(leads.port, "10.0.0.10", check.path, tls=check.protocol == "HTTPS")
+    request = GatewayRequest(leads.port, "10.0.0.10", check.path, tls=check.protocol == "HTTPS")
     match routing.decide(gateway, request).outcome:
         case routing.NotAccepted():
             return Health(False, None, f"{asked}: the gateway does not listen there")

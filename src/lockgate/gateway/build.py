@@ -25,8 +25,8 @@ from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
 from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, proxy_settings
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
-from lockgate.gateway.policies.build import Policies, filters
-from lockgate.gateway.policies.model import Filters
+from lockgate.gateway.policies.build import Keys, Policies, filters
+from lockgate.gateway.policies.model import Filters, Jwt
 from lockgate.gateway.proxy_config import variables
 from lockgate.gateway.registry import Host, Hosts, hosts
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
@@ -62,6 +62,8 @@ class Sources:
     proxy_configs: Sequence[istio.ProxyConfig] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
     authorization_policies: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
+    request_authentications: Sequence[istio.RequestAuthentication] = field(default_factory=list)
+    keys: Keys = None  # by which JWTs are verified; None if nothing fetches them
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class _Building:
         self._workloads: Workloads = memo.made(workloads, sources.pods, nodes)
         self._references: list[Sequence[References]] = []
         self._uncovered: dict[str, list[Rules]] = {}  # by Gateway, those without a host of its HTTP servers
+        self._claims: list[tuple[str, Origin]] = []
         self.faults: list[Fault] = list(self._servers.faults)
 
     def run(self) -> Gateway:
@@ -162,6 +165,7 @@ class _Building:
             self._note_uncovered(server.gateway, compress(bound, map(_IS_NONE, parts)))
             self._references.append(memo.facts("references of parts", _references, parts, server))
             self.faults += chained.from_iterable(memo.facts("faults of parts", _faults, parts, server))
+            self._claims += chained.from_iterable(memo.facts("claims of parts", _claims, parts, server))
             found.add(parts, memo.facts("hosts of parts", hosts_of, parts, server))
             if server.redirects:
                 found.redirect([host.host.lower() for host in server.hosts], server.server.port.number)
@@ -260,8 +264,13 @@ class _Building:
                 self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
 
     def _filters(self) -> Filters:
-        policies = self._memo.made(Policies, self._sources.authorization_policies)
-        return self._memo.stable("filters", self._memo.made(filters, policies, self._workload, self._mesh))
+        sources = self._sources
+        policies = self._memo.made(Policies, sources.authorization_policies, sources.request_authentications)
+        found, faults = self._memo.made(filters, policies, self._workload, self._mesh, sources.keys)
+        self.faults += faults
+        if not any(isinstance(each, Jwt) for each in found.http):
+            self.faults += (istio_codes.CLAIM_NOT_READ.at(origin, claim=claim) for claim, origin in self._claims)
+        return self._memo.stable("filters", found)
 
     def _http_settings(self) -> HttpSettings:
         annotation = self._workload.annotations.get(PROXY_CONFIG, "")
@@ -288,6 +297,10 @@ def _references(part: Part | None, _server: BoundServer) -> References:
 
 def _faults(part: Part | None, _server: BoundServer) -> tuple[Fault, ...]:
     return part.translated.faults if part is not None else ()
+
+
+def _claims(part: Part | None, _server: BoundServer) -> tuple[tuple[str, Origin], ...]:
+    return part.translated.claims if part is not None else ()
 
 
 def _merged(*found: Sequence[References]) -> dict[Reference, Origin]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
 from urllib.parse import unquote
 
 from lockgate.gateway.model import (
+    ClaimMatch,
     Exact,
     HeaderMatch,
     Prefix,
@@ -27,8 +28,9 @@ def mismatch(
     scheme: str,
     target: str,
     header: Callable[[str], str | None],
+    payload: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """The first condition that does not match, in words; None if all match."""
+    """The first condition that does not match, in words; None if all match. `payload` is the claims of a JWT."""
     path, _, query = target.partition("?")
     if not holds(match.path, path):
         return f"path {path} {denied(match.path)}"
@@ -43,7 +45,18 @@ def mismatch(
             given = parameters.get(asked.name)
             if given is None or not (isinstance(asked.value, Present) or holds(asked.value, given)):
                 return f"query parameter {asked.name} {denied(asked.value)}"
+    for claim in match.claims:
+        if claim_holds(claim, payload) is claim.invert:
+            return f"JWT claim {'.'.join(claim.path)} {said(claim.value) if claim.invert else denied(claim.value)}"
     return None
+
+
+def claim_holds(match: ClaimMatch, payload: Mapping[str, Any] | None) -> bool:
+    value: Any = payload
+    for name in match.path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    texts = value if isinstance(value, list) else [value]
+    return any(isinstance(each, str) and holds(match.value, each) for each in texts)
 
 
 def holds(match: TextMatch, text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lockgate.gateway.model import (
+    ClaimMatch,
     Exact,
     HeaderMatch,
     Prefix,
@@ -40,7 +41,7 @@ def route_match(match: istio.HTTPMatchRequest | None) -> RouteMatch:
             headers.append(HeaderMatch(name, compared))
     path = text_match(match.uri, ignore_case=match.ignore_uri_case) if match.uri else None
     query = tuple(QueryMatch(name, value_match(text)) for name, text in sorted(match.query_params.items()))
-    return RouteMatch(path or Prefix("/"), tuple(headers), query)
+    return RouteMatch(path or Prefix("/"), tuple(headers), query, tuple(_claims(match)))
 
 
 def value_match(text: istio.StringMatch) -> ValueMatch:
@@ -63,8 +64,8 @@ def text_match(text: istio.StringMatch, *, ignore_case: bool = False) -> TextMat
 def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
     """The regular expressions that Envoy would reject, each with the reason."""
     match part:
-        case RouteMatch(path, headers, query):
-            for value in (path, *(h.value for h in headers), *(q.value for q in query)):
+        case RouteMatch(path, headers, query, claims):
+            for value in (path, *(h.value for h in headers), *(q.value for q in query), *(c.value for c in claims)):
                 if not isinstance(value, Present):
                     yield from regexes(value)
         case Regex(pattern):
@@ -74,10 +75,27 @@ def regexes(part: RouteMatch | TextMatch) -> Iterator[tuple[str, str]]:
             pass
 
 
-def claims(match: istio.HTTPMatchRequest) -> tuple[str, ...]:
-    """Headers that stand for JWT claims. Without a RequestAuthentication, which reads JWTs, they never match."""
-    return tuple(name for name in match.headers if _is_claim(name))
+def _claims(match: istio.HTTPMatchRequest) -> Iterator[ClaimMatch]:
+    """Headers that stand for JWT claims: ``@request.auth.claims.a.b`` or ``@request.auth.claims[a][b]``.
+
+    Source: istio/istio `pilot/pkg/util/…/jwt`, ToRoutingClaim.
+    """
+    for texts, invert in ((match.headers, False), (match.without_headers, True)):
+        for name, text in sorted(texts.items()):
+            if _is_claim(name):
+                yield ClaimMatch(_claim_path(name), text_match(text) or Regex(".*"), invert)
+
+
+def _claim_path(name: str) -> tuple[str, ...]:
+    rest = name[len(_CLAIMS) :]
+    return tuple(rest[1:].split(".") if rest.startswith(".") else rest[1:-1].split("]["))
 
 
 def _is_claim(name: str) -> bool:
-    return name.startswith("@request.auth.claims")
+    rest = name[len(_CLAIMS) :]
+    if not name.lower().startswith(_CLAIMS):
+        return False
+    return (rest.startswith(".") and len(rest) > 1) or (rest[:1] == "[" and rest[-1:] == "]" and len(rest) > 2)
+
+
+_CLAIMS = "@request.auth.claims"

@@ -75,16 +75,26 @@ class QueryMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimMatch:
+    """A claim of the request's JWT, by the names that lead to it: a text, or one in a list."""
+
+    path: tuple[str, ...]
+    value: TextMatch
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RouteMatch:
     """All parts must match. The path is compared without its query."""
 
     path: TextMatch
     headers: tuple[HeaderMatch, ...] = ()
     query: tuple[QueryMatch, ...] = ()
+    claims: tuple[ClaimMatch, ...] = ()
 
     @property
     def catches_all(self) -> bool:
-        if self.headers or self.query:
+        if self.headers or self.query or self.claims:
             return False
         return self.path in _EVERYTHING
 

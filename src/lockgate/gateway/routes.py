@@ -16,7 +16,7 @@ from lockgate.gateway.destinations import Rule
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.headers import authority, header_changes
 from lockgate.gateway.hosts import fully_qualified, gateway_name
-from lockgate.gateway.matches import claims, regexes, route_match, text_match
+from lockgate.gateway.matches import regexes, route_match, text_match
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import (
     UNCHANGED,
@@ -97,6 +97,7 @@ class Translated:
     routes: tuple[Route, ...]
     references: tuple[tuple[Reference, Origin], ...]
     faults: tuple[Fault, ...]
+    claims: tuple[tuple[str, Origin], ...] = ()  # of JWTs, which only a RequestAuthentication reads
 
 
 Lookup = tuple[tuple[str, Host | None, Rule | None], ...]  # the host's name, its service, its rule
@@ -124,6 +125,7 @@ class _Translation:
         self._lookup = lookup
         self._references: dict[Reference, Origin] = {}
         self._faults: list[Fault] = []
+        self._claims: list[tuple[str, Origin]] = []
 
     def run(self, rules: Rules) -> Translated:
         routes: list[Route] = []
@@ -134,7 +136,8 @@ class _Translation:
                 for later in rules.rules[index + 1 :] if _takes_everything(rule.route) else ():
                     self._faults.append(istio_codes.UNREACHABLE_RULE.at(later.origin))
                 break
-        return Translated(tuple(routes), tuple(self._references.items()), (*rules.faults, *self._faults))
+        faults = (*rules.faults, *self._faults)
+        return Translated(tuple(routes), tuple(self._references.items()), faults, tuple(self._claims))
 
     def _rule(self, rule: HttpRule) -> tuple[list[Route], bool]:
         """The routes of one rule, one per match, and whether later rules are unreachable."""
@@ -146,14 +149,12 @@ class _Translation:
             if base is None or not self._applies(match, rule.namespace):
                 continue
             origin = Origin(rule.origin.key, (*rule.origin.path, "match", index))
-            if claim := next(iter(claims(match)), None):
-                what, reason = f"the match of {claim}", "JWTs are not read, so it never matches"
-                self._faults.append(codes.NOT_SUPPORTED.at(origin.under("headers"), what=what, reason=reason))
-                continue
             made = route_match(match)
             if bad := next(regexes(made), None):
                 self._faults.append(codes.REGEX.at(origin, pattern=bad[0], reason=bad[1]))
                 continue
+            if made.claims:
+                self._claims.append((".".join(made.claims[0].path), origin.under("headers")))
             route = replace(
                 base,
                 match=made,

@@ -8,10 +8,9 @@ Source: Envoy's `source/common/router/config_impl.cc` and `source/common/http/co
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from lockgate.gateway import compare
 from lockgate.gateway.model import (
@@ -35,32 +34,9 @@ from lockgate.gateway.model import (
     WeightedCluster,
 )
 from lockgate.gateway.paths import Moved, canonical
-from lockgate.gateway.policies.evaluate import Ruling, Seen, rule_on
+from lockgate.gateway.policies.filtering import AnyRuling, filtered, filtered_bytes
 from lockgate.gateway.regex import rewritten
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as the gateway receives it.
-
-    `port` is the listener's as Istio sees it (8443); `target` is path and query; header names may be in any case. `sni`
-    None is a TLS connection without SNI; `peer` is the peer's address.
-    """
-
-    port: int
-    authority: str
-    target: str = "/"
-    tls: bool = False
-    sni: str | None = None
-    method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
-    peer: str = "127.0.0.1"
-
-    def header(self, name: str) -> str | None:
-        """The header's value. Repeated headers are joined with commas, as Envoy compares them."""
-        values = [value for own, value in self.headers if own.lower() == name]
-        return ",".join(values) if values else None
-
+from lockgate.gateway.request import Received, Request, received
 
 # --- outcomes ----------------------------------------------------------------------------------------------------
 
@@ -138,13 +114,16 @@ class Decision:
     virtual_host: VirtualHost | None = None
     route: Route | None = None
     passed: tuple[Passed, ...] = field(default=())
-    rulings: tuple[Ruling, ...] = field(default=())
+    rulings: tuple[AnyRuling, ...] = field(default=())
 
 
-def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None) -> Decision:
+def decide(
+    gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None, now: float | None = None
+) -> Decision:
     """The outcome of a request, and why. Random choices (weights, fault percentages) stay open in the outcome.
 
-    `credentials` are the SDS names that have material; if None, all have material.
+    `credentials` are the SDS names that have material; if None, all have material. `now` is Unix time, by which JWTs
+    expire; if None, times are not checked.
     """
     listener = next((one for one in gateway.listeners if one.port == request.port), None)
     if listener is None:
@@ -168,7 +147,7 @@ def decide(gateway: Gateway, request: Request, *, credentials: Collection[str] |
         case Tcp(clusters):
             return _tcp(gateway, request, listener, chain, clusters)
         case Http(name):
-            return _http(gateway, request, listener, chain, gateway.routes[name])
+            return _http(gateway, request, listener, chain, gateway.routes[name], now)
         case _:
             assert_never(chain.filter)
 
@@ -209,30 +188,14 @@ def host_of(authority: str) -> str:
     return host if colon and port.isdigit() and not authority.endswith("]") else authority
 
 
-def client_address(gateway: Gateway, request: Request) -> str:
-    """The address of the client. With trusted proxies it is the address that the outermost of them added to
-    X-Forwarded-For. Source: Envoy's `source/common/http/utility.cc`, getLastAddressFromXFF."""
-    entries = (request.header("x-forwarded-for") or "").split(",")
-    trusted = gateway.http.trusted_proxies
-    if not trusted or len(entries) < trusted:
-        return request.peer
-    try:
-        return str(ip_address(entries[-trusted].strip(" \t")))
-    except ValueError:
-        return request.peer
-
-
 def _tcp(
     gateway: Gateway, request: Request, listener: Listener, chain: FilterChain, clusters: tuple[WeightedCluster, ...]
 ) -> Decision:
-    seen = Seen(request.peer, request.peer, request.port, server_name=request.sni or "")
-    rulings: list[Ruling] = []
-    for each in gateway.filters.network if gateway.filters else ():
-        rulings.append(rule_on(each, seen))
-        if not rulings[-1].allowed:
-            closed = Closed("", "an AuthorizationPolicy refuses the connection")
-            return Decision(closed, listener, chain, rulings=tuple(rulings))
-    return Decision(_carried(gateway, clusters), listener, chain, rulings=tuple(rulings))
+    rulings = filtered_bytes(gateway, request)
+    if rulings and not rulings[-1].allowed:
+        closed = Closed("", "an AuthorizationPolicy refuses the connection")
+        return Decision(closed, listener, chain, rulings=rulings)
+    return Decision(_carried(gateway, clusters), listener, chain, rulings=rulings)
 
 
 def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome:
@@ -241,31 +204,13 @@ def _carried(gateway: Gateway, clusters: tuple[WeightedCluster, ...]) -> Outcome
     return Carried(clusters)
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """A request as Envoy's connection manager passes it to the router. `forwarded` is X-Forwarded-Proto."""
-
-    request: Request
-    target: str
-    scheme: str
-    forwarded: str
-
-
-def _received(gateway: Gateway, request: Request, target: str) -> _Received:
-    """X-Forwarded-Proto is the connection's scheme, unless proxies before the gateway are trusted: then the header is
-    kept, and if valid, it is the scheme."""
-    connection = "https" if request.tls else "http"
-    named = request.header("x-forwarded-proto") if gateway.http.trusted_proxies else None
-    scheme = named if named in ("http", "https") else connection
-    return _Received(request, target, scheme, connection if named is None else named)
-
-
 def _http(
     gateway: Gateway,
     request: Request,
     listener: Listener,
     chain: FilterChain,
     configuration: RouteConfiguration,
+    now: float | None,
 ) -> Decision:
     target = canonical(request.target, gateway.http)
     if target is None or (gateway.http.underscores == "REJECT_REQUEST" and _underscored(request)):
@@ -274,37 +219,21 @@ def _http(
         return Decision(Answered(307, location=target.target), listener, chain, configuration)
     if gateway.http.underscores == "DROP_HEADER" and _underscored(request):
         request = replace(request, headers=tuple(pair for pair in request.headers if "_" not in pair[0]))
-    received = _received(gateway, request, target)
-    rulings = _filtered(gateway, received)
-    if rulings and not rulings[-1].allowed:
-        refused = Answered(403, body=b"RBAC: access denied")
+    passed_on = filtered(gateway, received(gateway.http.trusted_proxies, request, target), now)
+    rulings = passed_on.rulings
+    if passed_on.refusal is not None:
+        refused = Answered(passed_on.refusal.status, body=passed_on.refusal.body)
         return Decision(refused, listener, chain, configuration, rulings=rulings)
-    decision = _routed(gateway, received, configuration)
+    decision = _routed(gateway, passed_on.received, configuration, passed_on.payload)
     return replace(decision, listener=listener, chain=chain, configuration=configuration, rulings=rulings)
 
 
-def _filtered(gateway: Gateway, received: _Received) -> tuple[Ruling, ...]:
-    """What the filters decide, up to the first that refuses the request."""
-    request = received.request
-    pseudo = {":method": request.method, ":authority": request.authority, ":scheme": received.scheme}
-    known = {**pseudo, ":path": received.target, "x-forwarded-proto": received.forwarded}
-    seen = Seen(
-        peer=request.peer,
-        client=client_address(gateway, request),
-        port=request.port,
-        server_name=request.sni or "",
-        path=received.target,
-        header=lambda name: known[name] if name in known else request.header(name),
-    )
-    rulings: list[Ruling] = []
-    for each in gateway.filters.http if gateway.filters else ():
-        rulings.append(rule_on(each, seen))
-        if not rulings[-1].allowed:
-            break
-    return tuple(rulings)
-
-
-def _routed(gateway: Gateway, received: _Received, configuration: RouteConfiguration) -> Decision:
+def _routed(
+    gateway: Gateway,
+    received: Received,
+    configuration: RouteConfiguration,
+    payload: Mapping[str, Any] | None,
+) -> Decision:
     request, target = received.request, received.target
     host = virtual_host(configuration, request.authority)
     if host is None or not received.forwarded:  # Envoy routes nothing whose X-Forwarded-Proto is empty
@@ -314,7 +243,7 @@ def _routed(gateway: Gateway, received: _Received, configuration: RouteConfigura
     passed: list[Passed] = []
     for route in host.routes:
         reason = compare.mismatch(
-            route.match, request.method, request.authority, received.scheme, target, request.header
+            route.match, request.method, request.authority, received.scheme, target, request.header, payload
         )
         if reason is None:
             outcome = _outcome(gateway, received, route)
@@ -327,7 +256,7 @@ def _underscored(request: Request) -> bool:
     return any("_" in name for name, _ in request.headers)
 
 
-def _outcome(gateway: Gateway, received: _Received, route: Route) -> Outcome:
+def _outcome(gateway: Gateway, received: Received, route: Route) -> Outcome:
     if route.abort and route.abort.percent >= 100 and route.abort.http_status:
         return Answered(route.abort.http_status, "FI")
     match route.action:
@@ -341,7 +270,7 @@ def _outcome(gateway: Gateway, received: _Received, route: Route) -> Outcome:
             assert_never(route.action)
 
 
-def _forwarded(gateway: Gateway, received: _Received, route: Route, action: Forward) -> Outcome:
+def _forwarded(gateway: Gateway, received: Received, route: Route, action: Forward) -> Outcome:
     known = [part for part in action.clusters if part.cluster in gateway.clusters]
     if not known:
         return Answered(503, "NC")
@@ -356,7 +285,7 @@ def _without_endpoints(gateway: Gateway, upstream: Upstream) -> bool:
     return discovery == "ORIGINAL_DST" or (discovery == "EDS" and not upstream.endpoints)
 
 
-def _upstream(gateway: Gateway, received: _Received, route: Route, action: Forward, part: WeightedCluster) -> Upstream:
+def _upstream(gateway: Gateway, received: Received, route: Route, action: Forward, part: WeightedCluster) -> Upstream:
     request = received.request
     rewritten = _rewritten(action, route, received.target)
     headers = [(name.lower(), value) for name, value in request.headers]
@@ -390,7 +319,7 @@ def _rewritten(action: Forward, route: Route, target: str) -> str:
             return prefix + path[compare.consumed(route.match.path, path) :] + mark + query
 
 
-def _location(action: Redirect, route: Route, received: _Received) -> str:
+def _location(action: Redirect, route: Route, received: Received) -> str:
     final = action.scheme or received.scheme
     port = f":{action.port}" if action.port is not None else ""
     host = action.host or _redirect_host(received, final, bool(port))
@@ -404,7 +333,7 @@ def _location(action: Redirect, route: Route, received: _Received) -> str:
     return f"{final}://{host}{port}{path}{mark}{query}"
 
 
-def _redirect_host(received: _Received, final: str, other_port: bool) -> str:
+def _redirect_host(received: Received, final: str, other_port: bool) -> str:
     """The requested Host, without a port that would be wrong for the new scheme."""
     authority = received.request.authority
     host = host_of(authority)

@@ -8,6 +8,7 @@ from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
 from lockgate.gateway.credentials import FILE_PAIR
 from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch, SetHeader
+from lockgate.gateway.request import Request as GatewayRequest
 from lockgate.trace import policy_hops
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
@@ -43,9 +44,9 @@ def decide(edge: Edge, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
     return tuple(hops), ending
 
 
-def gateway_request(arrival: AtGateway) -> routing.Request:
+def gateway_request(arrival: AtGateway) -> GatewayRequest:
     sent = arrival.request
-    return routing.Request(
+    return GatewayRequest(
         port=arrival.leads.port,
         authority=sent.host,
         target=sent.target,
@@ -107,7 +108,7 @@ def _presented(edge: Edge, gateway: Gateway, credentials: tuple[str, ...]) -> It
             yield Fact(f"presents Secret {shown}: {', '.join(secret.names[:3])} by {secret.issuer}")
 
 
-def _no_virtual_host(decision: routing.Decision, request: routing.Request) -> Hop:
+def _no_virtual_host(decision: routing.Decision, request: GatewayRequest) -> Hop:
     assert decision.configuration is not None
     domains = [domain for each in decision.configuration.virtual_hosts for domain in each.domains][:6]
     facts = (Fact(f"hosts of this server: {', '.join(domains)}"),) if domains else ()
@@ -142,6 +143,10 @@ def match_text(match: RouteMatch) -> str:
         for each in match.headers
     ]
     parts += [f"query parameter {each.name} {compare.said(each.value)}" for each in match.query]
+    parts += [
+        f"JWT claim {'.'.join(each.path)} {compare.denied(each.value) if each.invert else compare.said(each.value)}"
+        for each in match.claims
+    ]
     return " and ".join(parts)
 
 
@@ -149,7 +154,7 @@ def match_text(match: RouteMatch) -> str:
 
 
 def _ending(
-    edge: Edge, arrival: AtGateway, decision: routing.Decision, request: routing.Request, hops: list[Hop]
+    edge: Edge, arrival: AtGateway, decision: routing.Decision, request: GatewayRequest, hops: list[Hop]
 ) -> Ending:
     where = place(decision.route, decision.chain)
     match decision.outcome:
@@ -174,7 +179,7 @@ def _ending(
 def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:
     where = place(decision.listener)
     if refused := policy_hops.refusal(decision):
-        return _bad_gateway(arrival, *policy_hops.why_closed(refused), place(refused.rule, decision.chain))
+        return _bad_gateway(arrival, *policy_hops.why_closed(refused), place(decision.chain))
     if arrival.group is None:
         return _closed_to_client(arrival, decision, reason)
     if decision.chain is None:
@@ -216,7 +221,7 @@ def _bad_gateway(arrival: AtGateway, cause: str, fix: str, where: Where) -> Endi
 
 
 def _answered(
-    edge: Edge, decision: routing.Decision, request: routing.Request, status: int, flag: str
+    edge: Edge, decision: routing.Decision, request: GatewayRequest, status: int, flag: str
 ) -> tuple[str, str]:
     if status < 400:
         return "", ""

@@ -39,6 +39,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.WorkloadEntry,
     istio.ProxyConfig,
     istio.AuthorizationPolicy,
+    istio.RequestAuthentication,
     core.Service,
     core.EndpointSlice,
     core.Secret,

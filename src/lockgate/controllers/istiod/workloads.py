@@ -38,6 +38,7 @@ def sources(objects: Objects) -> Sources:
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
         authorization_policies=objects.all(istio.AuthorizationPolicy),
+        request_authentications=objects.all(istio.RequestAuthentication),
     )
 
 

@@ -68,7 +68,7 @@ class Authenticated:
 
 def authenticate(jwt: Jwt, method: str, headers: Headers, target: str, now: float | None) -> Authenticated:
     """`now` is Unix time; None leaves times unchecked."""
-    request = _Request(tuple((name.lower(), value) for name, value in headers), target, now)
+    request = _Request(tuple((name.lower(), value.strip(" \t")) for name, value in headers), target, now)
     if _is_preflight(method, request):
         return Authenticated(TokenRuling(jwt, _OK), headers, target)
     status = _required(jwt.providers, request)
@@ -178,8 +178,8 @@ def _accept(provider: JwtProvider, token: Token, location: _Location, request: _
 
 def _normalized(payload: Mapping[str, Any], space_delimited: tuple[str, ...]) -> Mapping[str, Any]:
     """With claims that are lists of words as lists."""
-    lists = {name: payload[name].split(" ") for name in space_delimited if isinstance(payload.get(name), str)}
-    return {**payload, **lists}
+    lists = {name: payload[name].split() for name in space_delimited if isinstance(payload.get(name), str)}
+    return {**payload, **{name: words for name, words in lists.items() if len(words) > 1}}
 
 
 def _nested(payload: Any, path: str) -> Any:

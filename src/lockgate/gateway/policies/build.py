@@ -7,17 +7,33 @@ Source: istio/istio `pilot/pkg/networking/core/listener_builder.go`, `pilot/pkg/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
+from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.policies.attach import attached
-from lockgate.gateway.policies.model import NEVER, NO_FILTERS, Filters, Predicate, Rbac, Rule
+from lockgate.gateway.policies.keys import NOBODYS, Fetched, KeyPlace, place_of
+from lockgate.gateway.policies.model import (
+    NEVER,
+    NO_FILTERS,
+    Filters,
+    Jwt,
+    JwtProvider,
+    Predicate,
+    Rbac,
+    Rule,
+    TokenHeader,
+)
 from lockgate.gateway.policies.predicates import Unusable, permissions_and_principals
+from lockgate.gateway.policies.tokens import is_readable
 from lockgate.gateway.workload import Workload
 from lockgate.resources import istio
-from lockgate.resources.faults import Origin
+from lockgate.resources.codes import policies as codes
+from lockgate.resources.faults import Fault, Origin
+
+Keys: TypeAlias = Mapping[KeyPlace, Fetched] | None
 
 DRY_RUN = "istio.io/dry-run"
 _ORDER: Final[tuple[Literal["AUDIT", "DENY", "ALLOW"], ...]] = ("AUDIT", "DENY", "ALLOW")
@@ -29,16 +45,86 @@ class Policies:
     """The policies of all workloads."""
 
     authorization: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
+    authentication: Sequence[istio.RequestAuthentication] = field(default_factory=list)
 
 
-def filters(policies: Policies, workload: Workload, mesh: Mesh) -> Filters:
+def filters(policies: Policies, workload: Workload, mesh: Mesh, keys: Keys) -> tuple[Filters, tuple[Fault, ...]]:
+    """`keys` are those that have been fetched; None if nothing fetches keys, so that signatures cannot be checked."""
     authorization = list(attached(policies.authorization, workload, mesh.root_namespace))
-    if not authorization:
-        return NO_FILTERS
+    authentication = list(attached(policies.authentication, workload, mesh.root_namespace))
+    providers = tuple(_providers(authentication, keys))
+    if not authorization and not providers:
+        return NO_FILTERS, ()
     return Filters(
-        http=tuple(_access_control(authorization, tcp=False)),
+        http=((Jwt(providers),) if providers else ()) + tuple(_access_control(authorization, tcp=False)),
         network=tuple(_access_control(authorization, tcp=True)),
-    )
+    ), tuple(_unfetched(authentication, keys))
+
+
+# --- JWTs --------------------------------------------------------------------------------------------------------
+
+
+def key_places(policies: Iterable[istio.RequestAuthentication]) -> Iterator[KeyPlace]:
+    """Where the keys of policies have to be fetched."""
+    for policy in policies:
+        for rule in policy.spec.jwt_rules:
+            if place := place_of(rule, seconds(rule.timeout)):
+                yield place
+
+
+def _providers(policies: Iterable[istio.RequestAuthentication], keys: Keys) -> Iterator[JwtProvider]:
+    """In the order of their issuers, as istiod names them."""
+    rules = [
+        (rule, policy, Origin(policy.key, ("spec", "jwtRules", index)))
+        for policy in policies
+        for index, rule in enumerate(policy.spec.jwt_rules)
+    ]
+    for rule, policy, origin in sorted(rules, key=lambda each: each[0].issuer):
+        place = place_of(rule, seconds(rule.timeout))
+        yield JwtProvider(
+            issuer=rule.issuer,
+            jwks=_own(rule) if place is None else _fetched(place, keys),
+            uri=place.uri if place else "",
+            audiences=rule.audiences,
+            headers=tuple(TokenHeader(each.name, each.prefix) for each in rule.from_headers),
+            params=rule.from_params,
+            cookies=rule.from_cookies,
+            payload_header=rule.output_payload_to_header,
+            claim_headers=tuple((each.header, each.claim) for each in rule.output_claim_to_headers),
+            forward=rule.forward_original_token,
+            space_delimited=tuple(sorted({"permission", "scope", *rule.space_delimited_claims})),
+            policy=f"{policy.namespace}/{policy.name}",
+            origin=origin,
+        )
+
+
+def _own(rule: istio.JWTRule) -> str:
+    """Envoy refuses a listener whose keys it cannot read."""
+    return rule.jwks if is_readable(rule.jwks) else NOBODYS
+
+
+def _fetched(place: KeyPlace, keys: Keys) -> str | None:
+    if keys is None:
+        return None
+    found = keys.get(place, Fetched()).jwks
+    return found if is_readable(found) else NOBODYS
+
+
+def _unfetched(policies: Iterable[istio.RequestAuthentication], keys: Keys) -> Iterator[Fault]:
+    for policy in policies:
+        for index, rule in enumerate(policy.spec.jwt_rules):
+            place = place_of(rule, seconds(rule.timeout))
+            if place is None:
+                if not is_readable(rule.jwks):
+                    yield codes.UNREADABLE_KEYS.at(Origin(policy.key, ("spec", "jwtRules", index, "jwks")))
+                continue
+            found = keys.get(place) if keys is not None else None
+            if found is not None and found.reason:
+                origin = Origin(policy.key, ("spec", "jwtRules", index, "issuer" if place.discovery else "jwksUri"))
+                yield codes.NO_KEYS.at(origin, uri=place.uri, reason=found.reason)
+
+
+# --- access control ----------------------------------------------------------------------------------------------
 
 
 def _access_control(policies: Iterable[istio.AuthorizationPolicy], *, tcp: bool) -> Iterator[Rbac]:

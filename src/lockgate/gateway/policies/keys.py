@@ -11,8 +11,8 @@ from lockgate.resources import istio
 
 DISCOVERY = "/.well-known/openid-configuration"
 
-# istiod gives Envoy a key that has signed nothing while it cannot fetch the real ones: every token is refused. The private
-# key of this one was thrown away.
+# While istiod cannot fetch the keys, it gives Envoy one that has signed nothing, so that every token is refused. The
+# private key of this one was thrown away.
 NOBODYS = (
     '{"keys": [{"kty": "RSA", "e": "AQAB", "n": '
     '"o3TngX43HzTSUc-oRw8KwUYwSwWa2N1y4ZUEAW2S3H-u5RFIvtJ5QCzz5CgHvkExMVpCsmaw3XIJnqdhz92aLv9jrc'

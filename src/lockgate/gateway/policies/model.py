@@ -191,7 +191,7 @@ class Jwt:
     providers: tuple[JwtProvider, ...]
 
 
-HttpFilter: TypeAlias = Rbac
+HttpFilter: TypeAlias = Jwt | Rbac
 
 
 @dataclass(frozen=True, slots=True)

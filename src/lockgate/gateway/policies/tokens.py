@@ -1,11 +1,12 @@
 """JSON web tokens as Envoy reads them, with the sentences that it answers with.
 
-Source: Envoy's `source/common/jwt` (jwt.cc, jwks.cc, verify.cc, status.cc). Unlike the ALB's, its keys may be of any kind.
+Source: Envoy's `source/common/jwt` (jwt.cc, jwks.cc, verify.cc, status.cc).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,26 +19,10 @@ CLOCK_SKEW = 60  # seconds
 MISSING: Final = "Jwt is missing"
 UNKNOWN_ISSUER: Final = "Jwt issuer is not configured"
 WRONG_AUDIENCE: Final = "Audiences in Jwt are not allowed"
-_NO_KEYS: Final = "Jwks doesn't have any valid public key"
 _NO_MATCH: Final = "Jwks doesn't have key to match kid or alg from Jwt"
 _UNVERIFIED: Final = "Jwt verification fails"
-_ALGORITHMS: Final = frozenset(
-    (
-        "ES256",
-        "ES384",
-        "ES512",
-        "HS256",
-        "HS384",
-        "HS512",
-        "RS256",
-        "RS384",
-        "RS512",
-        "PS256",
-        "PS384",
-        "PS512",
-        "EdDSA",
-    )
-)
+_SIZED = tuple(f"{kind}{size}" for kind in ("ES", "HS", "RS", "PS") for size in (256, 384, 512))
+_ALGORITHMS: Final = frozenset(("EdDSA", *_SIZED))
 
 
 class Refused(Exception):
@@ -108,10 +93,10 @@ def _check(payload: Json) -> None:
             raise Refused(f"Jwt payload [{name}] field is not a string")
     for name in ("iat", "nbf", "exp"):
         value = payload.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value >= 1 << 64:
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise Refused(f"Jwt payload [{name}] field is not an integer")
-        if value < 0:
-            raise Refused(f"Jwt payload [{name}] field is not a positive integer")
+        if not 0 <= value < 1 << 64:
+            raise Refused(f"Jwt payload [{name}] field is not a positive 64 bit integer")
     if not isinstance(payload.get("jti", ""), str):
         raise Refused("Jwt payload [jti] field is not a string")
     audiences = payload.get("aud", "")
@@ -141,10 +126,14 @@ def _plain(audience: str) -> str:
 
 
 def _decoded(text: str) -> bytes | None:
-    try:
-        return urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
-    except ValueError:
+    """White space counts for nothing, and padding may be left out (Abseil's WebSafeBase64Unescape)."""
+    plain = re.sub(r"[ \t\n\v\f\r]", "", text)
+    if not re.fullmatch(r"[A-Za-z0-9_-]*={0,2}", plain):
         return None
+    unpadded = plain.rstrip("=")
+    if len(unpadded) % 4 == 1 or (len(plain) != len(unpadded) and len(plain) % 4):
+        return None
+    return urlsafe_b64decode(unpadded + "=" * (-len(unpadded) % 4))
 
 
 # --- keys --------------------------------------------------------------------------------------------------------
@@ -160,19 +149,25 @@ class Key:
 
 def check_signature(token: Token, jwks: str) -> None:
     """Raises `Refused`."""
-    known = keys(jwks)
-    if not known:
-        raise Refused(_NO_KEYS)
     candidates = [
         key
-        for key in known
+        for key in keys(jwks)
         if (not token.key_id or not key.key_id or key.key_id == token.key_id)
         and (not key.algorithm or key.algorithm == token.algorithm)
     ]
     if not candidates:
         raise Refused(_NO_MATCH)
-    if not any(_is_signed(token, key) for key in candidates):
-        raise Refused(_UNVERIFIED)
+    for key in candidates:
+        if _is_signed(token, key):
+            return
+        if key.kind == "OKP" and len(token.signature) != 64:
+            raise Refused("Jwt ED25519 signature is wrong length")
+    raise Refused(_UNVERIFIED)
+
+
+def is_readable(jwks: str) -> bool:
+    """Whether Envoy finds a key in it."""
+    return bool(keys(jwks))
 
 
 @lru_cache(maxsize=64)

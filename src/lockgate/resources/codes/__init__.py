@@ -4,7 +4,7 @@ A code is a promise: its number never gets another meaning. The hundreds go by s
 
     LG00xx  reading files           reading, objects, suppressions
     LG01xx  refused by the Kubernetes API              admission
-    LG1xxx  load balancer           load_balancer, rules      LG2xxx  gateway                         gateway
+    LG1xxx  load balancer           load_balancer, rules      LG2xxx  gateway                         gateway, policies
     LG3xxx  certificates            certificates       LG4xxx  names and DNS                   names
     LG5xxx  across systems          across             LG6xxx  outdated and discouraged        guide
     LG7xxx  security                security           LG8xxx  operations and cost             operations
@@ -56,6 +56,7 @@ from lockgate.resources.codes import (
     names,
     objects,
     operations,
+    policies,
     reading,
     rules,
     security,
@@ -82,6 +83,7 @@ CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
     load_balancer,
     rules,
     gateway,
+    policies,
     istio,
     certificates,
     names,

@@ -429,3 +429,43 @@ UNKNOWN_DESTINATION_HOST = Code(
           trafficPolicy: {connectionPool: {http: {http2MaxRequests: 10}}}
         """,
 )
+
+CLAIM_NOT_READ = Code(
+    "IST0149",
+    Severity.ERROR,
+    "A route by a JWT claim that nothing reads",
+    message="no RequestAuthentication of this gateway reads JWTs, so a match of the claim {claim} never holds",
+    fix="add a RequestAuthentication that selects the gateway's Pods",
+    what="A VirtualService matches `@request.auth.claims`, and no RequestAuthentication applies to the gateway.",
+    why="The gateway reads tokens only for a RequestAuthentication. Without it no request has claims, and the route is "
+    "never taken.",
+    example="""
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http:
+            - match: [{headers: {"@request.auth.claims.group": {exact: staff}}}]
+              route: [{destination: {host: web}}]
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http:
+            - match: [{headers: {"@request.auth.claims.group": {exact: staff}}}]
+              route: [{destination: {host: web}}]
+        ---
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata: {name: jwt, namespace: istio-system}
+        spec:
+          selector: {matchLabels: {istio: ingressgateway}}
+          jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}]
+        """,
+)

@@ -1,6 +1,6 @@
-"""The filters that decide about requests before routes do: access control.
+"""The filters that decide about requests before routes do: JWTs and access control.
 
-Source: istio/istio `pilot/pkg/security/authz/builder/builder.go`.
+Source: istio/istio `pilot/pkg/security/authz/builder/builder.go`, `pilot/pkg/security/authn/policy_applier.go`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
 from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRbac
 from envoy.extensions.path.match.uri_template.v3.uri_template_match_pb2 import UriTemplateMatchConfig
-from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
 from envoy.type.matcher.v3.path_pb2 import PathMatcher
-from envoy.type.matcher.v3.value_pb2 import ListMatcher, OrMatcher, ValueMatcher
 
 from lockgate.gateway import model
 from lockgate.gateway.policies import model as policies
-from lockgate.xds.gateway.routes import text_matcher
+from lockgate.xds.gateway.authentication import authentication
+from lockgate.xds.gateway.texts import metadata_matcher, text_matcher
 from lockgate.xds.protobuf import Message, pack, uint32
 
 HTTP_RBAC = "envoy.filters.http.rbac"
@@ -34,7 +33,13 @@ _DRY_RUN = {"ALLOW": "istio_dry_run_allow_", "DENY": "istio_dry_run_deny_", "AUD
 def http_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[str, Message]]:
     """Names and configurations, in order. `port` is the listener's as Istio sees it."""
     for each in filters.http if filters else ():
-        yield HTTP_RBAC, _access_control(HttpRbac(), each, port)
+        match each:
+            case policies.Rbac():
+                yield HTTP_RBAC, _access_control(HttpRbac(), each, port)
+            case policies.Jwt():
+                yield policies.JWT_FILTER, authentication(each)
+            case _:
+                assert_never(each)
 
 
 def network_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[str, Message]]:
@@ -90,7 +95,7 @@ def _permission(predicate: policies.Predicate, port: int) -> Message:
             name = "envoy.path.match.uri_template.uri_template_matcher"
             return rbac.Permission(uri_template=TypedExtensionConfig(name=name, typed_config=config))
         case policies.Metadata():
-            return rbac.Permission(metadata=_metadata(predicate))
+            return rbac.Permission(metadata=metadata_matcher(predicate))
         case policies.DirectRemoteIp() | policies.RemoteIp() | policies.Authenticated():
             raise AssertionError(f"{predicate} is about who, not about what")
         case _:
@@ -116,7 +121,7 @@ def _principal(predicate: policies.Predicate, port: int) -> Message:
         case policies.RequestHeader():
             return rbac.Principal(header=_header(predicate))
         case policies.Metadata():
-            return rbac.Principal(metadata=_metadata(predicate))
+            return rbac.Principal(metadata=metadata_matcher(predicate))
         case (
             policies.DestinationIp()
             | policies.DestinationPort()
@@ -138,20 +143,3 @@ def _header(predicate: policies.RequestHeader) -> Message:
     if isinstance(predicate.match, model.Present):
         return HeaderMatcher(name=predicate.name, present_match=True)
     return HeaderMatcher(name=predicate.name, string_match=text_matcher(predicate.match))
-
-
-def _metadata(predicate: policies.Metadata) -> Message:
-    return metadata_matcher(predicate)
-
-
-def metadata_matcher(predicate: policies.Metadata, *, invert: bool = False) -> Message:
-    path = [MetadataMatcher.PathSegment(key=key) for key in predicate.path]
-    one = ValueMatcher(string_match=text_matcher(predicate.match))
-    in_list = ValueMatcher(list_match=ListMatcher(one_of=one))
-    if predicate.only_lists:
-        value = in_list
-    elif predicate.lists:
-        value = ValueMatcher(or_match=OrMatcher(value_matchers=[one, in_list]))
-    else:
-        value = one
-    return MetadataMatcher(filter=predicate.filter, path=path, value=value, invert=invert)

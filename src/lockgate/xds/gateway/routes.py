@@ -16,10 +16,11 @@ from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_
     PreviousPrioritiesConfig,
 )
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.policies import model as policies
+from lockgate.xds.gateway.texts import metadata_matcher, text_matcher
 from lockgate.xds.protobuf import Message, boolean, duration, field, pack, percent, serialised, uint32
 
 FAULT = "envoy.filters.http.fault"
@@ -112,6 +113,9 @@ def _match(match: model.RouteMatch) -> Message:
             parameter.present_match = True
         else:
             parameter.string_match.CopyFrom(text_matcher(query.value))
+    for claim in match.claims:
+        matcher = policies.Metadata(policies.JWT_FILTER, (policies.JWT_PAYLOAD, *claim.path), claim.value, lists=True)
+        message.dynamic_metadata.append(metadata_matcher(matcher, invert=claim.invert))
     return message
 
 
@@ -254,17 +258,3 @@ def _cors(cors: model.Cors) -> Message:
     if cors.allow_credentials is not None:
         policy.allow_credentials.value = cors.allow_credentials
     return policy
-
-
-def text_matcher(match: model.TextMatch) -> Message:
-    match match:
-        case model.Exact(value, ignore_case):
-            return StringMatcher(exact=value, ignore_case=ignore_case)
-        case model.Prefix(value, ignore_case):
-            return StringMatcher(prefix=value, ignore_case=ignore_case)
-        case model.Suffix(value, ignore_case):
-            return StringMatcher(suffix=value, ignore_case=ignore_case)
-        case model.Regex(pattern):
-            return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
-        case _:
-            assert_never(match)

@@ -1,0 +1,79 @@
+"""Takes a request through the filters of its chain, up to the first that refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, assert_never
+
+from lockgate.gateway.model import Gateway
+from lockgate.gateway.policies.authenticate import TokenRuling, authenticate
+from lockgate.gateway.policies.evaluate import Ruling, Seen, rule_on
+from lockgate.gateway.policies.model import JWT_FILTER, JWT_PAYLOAD, Jwt, Rbac
+from lockgate.gateway.request import Received, Request, client_address
+
+AnyRuling: TypeAlias = Ruling | TokenRuling
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A request after the filters, which may have changed it. `payload` is the claims of its JWT."""
+
+    received: Received
+    rulings: tuple[AnyRuling, ...] = ()
+    refusal: Refusal | None = None
+    payload: Mapping[str, Any] | None = None
+
+
+def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtered:
+    rulings: list[AnyRuling] = []
+    payload: Mapping[str, Any] | None = None
+    for each in gateway.filters.http if gateway.filters else ():
+        match each:
+            case Rbac():
+                rulings.append(rule_on(each, _seen(gateway, received, payload)))
+                refusal = Refusal(403, b"RBAC: access denied")
+            case Jwt():
+                request = received.request
+                read = authenticate(each, request.method, request.headers, received.target, now)
+                received = replace(received, request=replace(request, headers=read.headers), target=read.target)
+                payload = read.payload
+                rulings.append(read.ruling)
+                refusal = Refusal(read.ruling.code, read.ruling.status.encode())
+            case _:
+                assert_never(each)
+        if not rulings[-1].allowed:
+            return Filtered(received, tuple(rulings), refusal)
+    return Filtered(received, tuple(rulings), payload=payload)
+
+
+def filtered_bytes(gateway: Gateway, request: Request) -> tuple[Ruling, ...]:
+    """What the filters decide about a connection that carries bytes."""
+    seen = Seen(request.peer, request.peer, request.port, server_name=request.sni or "")
+    rulings: list[Ruling] = []
+    for each in gateway.filters.network if gateway.filters else ():
+        rulings.append(rule_on(each, seen))
+        if not rulings[-1].allowed:
+            break
+    return tuple(rulings)
+
+
+def _seen(gateway: Gateway, received: Received, payload: Mapping[str, Any] | None) -> Seen:
+    request = received.request
+    pseudo = {":method": request.method, ":authority": request.authority, ":scheme": received.scheme}
+    known = {**pseudo, ":path": received.target, "x-forwarded-proto": received.forwarded}
+    return Seen(
+        peer=request.peer,
+        client=client_address(gateway.http.trusted_proxies, request),
+        port=request.port,
+        server_name=request.sni or "",
+        path=received.target,
+        header=lambda name: known[name] if name in known else request.header(name),
+        metadata={JWT_FILTER: {JWT_PAYLOAD: payload}} if payload is not None else {},
+    )

@@ -1,0 +1,57 @@
+"""LG204x: what building the ingress gateway's policies shows."""
+
+from __future__ import annotations
+
+from lockgate.resources.faults import Code, Severity
+
+NO_KEYS = Code(
+    "LG2041",
+    Severity.WARNING,
+    "The keys of a RequestAuthentication cannot be fetched",
+    message="the keys for JWTs cannot be fetched from {uri}: {reason}; until they can, requests with a JWT get 401",
+    fix="correct the URL, or write the keys into `jwks`",
+    what="A RequestAuthentication takes its keys from a URL (`jwksUri`, or OpenID discovery from the issuer) that does "
+    "not answer with a JWKS.",
+    why="istiod gives the gateway a key that has signed nothing until it gets the real ones, so every token is refused "
+    "with `Jwt verification fails`. Requests without a token pass.",
+    example="""
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata: {name: jwt, namespace: istio-system}
+        spec:
+          jwtRules: [{issuer: "https://issuer.example", jwksUri: "http://127.0.0.1:1/jwks"}]
+        """,
+    instead="""
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata: {name: jwt, namespace: istio-system}
+        spec:
+          jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}]
+        """,
+)
+
+UNREADABLE_KEYS = Code(
+    "LG2042",
+    Severity.ERROR,
+    "Keys of a RequestAuthentication that Envoy refuses",
+    message="Envoy finds no valid key in this JWKS; here every request with a JWT gets 401",
+    fix='write a JWK set with a key: {{"keys": [{{"kty": "RSA", "n": …, "e": …}}]}}',
+    what="`jwks` is not a JWK set, or none of its keys is complete and of a kind that Envoy knows: RSA, EC, oct or "
+    "Ed25519. A single JWK without `keys` is not a set.",
+    why="In a cluster, Envoy refuses the gateway's whole listener: no change of any team reaches the gateway until "
+    "this one is corrected. Here only the tokens of this rule are refused.",
+    example="""
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata: {name: jwt, namespace: istio-system}
+        spec:
+          jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": []}'}]
+        """,
+    instead="""
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata: {name: jwt, namespace: istio-system}
+        spec:
+          jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}]
+        """,
+)
