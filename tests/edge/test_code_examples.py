@@ -87,6 +87,7 @@ SHOWN_ELSEWHERE = {
     "LG2005": "tests/cases/gateway/servers.yaml",
     "LG2009": "tests/cases/gateway/routes.yaml",
     "IST0161": "tests/controllers/test_istiod.py",
+    "LG2041": "tests/controllers/test_istiod_keys.py",
     "LG1104": "tests/ingress/test_ingress_stacks.py",
     "LG1111": "tests/edge/test_changing.py",
     "LG0019": "tests/runtime/test_rendering.py",

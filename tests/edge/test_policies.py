@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from tests.edge.conftest import Start, Up
 
@@ -55,3 +60,64 @@ def test_policies_decide_at_the_gateway_behind_the_load_balancer(up: Start, mani
     (manifests / "policies.yaml").write_text(POLICIES.partition("---")[0])
     edge.wait(until=lambda: answer(edge, "/") == "200", what="the policy is gone")
     assert answer(edge, "/admin") == "403 RBAC: access denied"
+
+
+JWT = """\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: jwt, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  jwtRules:
+    - issuer: https://issuer.example
+      audiences: [quay]
+      jwks: 'KEYS'
+      outputClaimToHeaders: [{header: x-user, claim: sub}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: members, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  rules:
+    - from: [{source: {requestPrincipals: ["https://issuer.example/*"]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: staff}
+spec:
+  hosts: [quay.example]
+  gateways: [istio-system/quay]
+  http:
+    - match: [{uri: {prefix: /staff}, headers: {"@request.auth.claims.group": {exact: staff}}}]
+      directResponse: {status: 299}
+    - match: [{uri: {prefix: /staff}}]
+      directResponse: {status: 404, body: {string: not for you}}
+"""
+
+
+def test_jwts_are_read_at_the_gateway(up: Start, manifests: Path) -> None:
+    key = OctKey.generate_key(256)
+    (manifests / "0-jwt.yaml").write_text(JWT.replace("KEYS", json.dumps({"keys": [key.as_dict(private=True)]})))
+    edge = up(manifests).ready()
+
+    def asked(path: str, **claims: object) -> str:
+        all_claims = {"iss": "https://issuer.example", "aud": "quay", "sub": "ann", **claims}
+        token = jwt.encode({"alg": "HS256"}, all_claims, key)
+        return answer(edge, path, "-H", f"Authorization: Bearer {token}")
+
+    assert answer(edge, "/") == "403 RBAC: access denied"
+    assert answer(edge, "/", "-H", "Authorization: Bearer x.y.z") == "401 Jwt header is an invalid Base64url encoded"
+    assert asked("/") == "200"
+    assert asked("/", exp=time.time() - 120) == "401 Jwt is expired"
+    assert asked("/", aud="other") == "403 Audiences in Jwt are not allowed"
+    assert asked("/", iss="https://other.example") == "401 Jwt issuer is not configured"
+    assert asked("/staff") == "404 not for you"
+    assert asked("/staff", group=["staff"]) == "299 "
+    token = jwt.encode({"alg": "HS256"}, {"iss": "https://issuer.example", "aud": "quay", "sub": "ann"}, key)
+    given = ("-H", f"Authorization: Bearer {token}", "-H", "x-user: forged")
+    seen = [tuple(each) for each in json.loads(edge.curl(*given, "https://quay.example/"))["headers"]]
+    assert [pair for pair in seen if pair[0] in ("x-user", "authorization")] == [("x-user", "ann")]
+
+    told = edge.lockgate("trace", "https://quay.example/", str(manifests), check=False).stdout
+    assert "RBAC: access denied" in told and "Send a valid JWT" in told

@@ -24,6 +24,7 @@ def test_how_a_request_ends(row: dict[str, Any]) -> None:
         headers=headers,
         source=row.get("source", "203.0.113.10"),
         http2=row.get("http2", False),
+        now=row.get("now"),
     )
     found = trace(edge(row.get("change")), request, follow=row.get("follow", False)).last
     for name, expected in row["ending"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -79,7 +80,9 @@ def trace(
         raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
     url, *paths = arguments
     try:
-        request = Request.of(url, method=method, headers=_headers(headers), source=_address(source), http2=http2)
+        request = Request.of(
+            url, method=method, headers=_headers(headers), source=_address(source), http2=http2, now=time.time()
+        )
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
     if against:

@@ -33,7 +33,7 @@ def ask_trace(folder: StateFolder, request: Request, *, follow: bool = False) ->
 
 def as_question(request: Request, *, follow: bool) -> str:
     """One line for the control socket."""
-    fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol")
+    fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol", "now")
     return "trace " + json.dumps({**{name: getattr(request, name) for name in fields}, "follow": follow})
 
 

@@ -289,6 +289,7 @@ class RunningEdge:
             backends=self.options.backends,
             free_port=self._ports.free,
         )
+        trust = ssl.create_default_context(cafile=str(self.folder.ca_bundle))
         self.load_balancing = ElasticLoadBalancing(
             aws,
             platform=self.aws_api,
@@ -297,7 +298,7 @@ class RunningEdge:
             free_port=self._listener_port,
             release_port=self._ports.release,
             serve=self._serve,
-            trust=ssl.create_default_context(cafile=str(self.folder.ca_bundle)),
+            trust=trust,
             proxy_to=self._proxy_to,
             logs=self._access_logs(),
             functions=self.options.functions,
@@ -305,7 +306,12 @@ class RunningEdge:
         )
         self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(
-            kubernetes, publish=self.ads.publish, locate=self.locate, system_ca=str(self.folder.ca_bundle)
+            kubernetes,
+            publish=self.ads.publish,
+            locate=self.locate,
+            system_ca=str(self.folder.ca_bundle),
+            trust=trust,
+            proxy_to=self._proxy_to,
         )
         self.cert_manager = CertManager(
             kubernetes,

@@ -16,8 +16,9 @@ from lockgate.trace.target_hops import AtGateway
 BY = "gateway"
 
 
-def decide(edge: Edge, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
-    """What the gateway does with the request that it gets from a load balancer."""
+def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tuple[Hop, ...], Ending]:
+    """What the gateway does with the request that it gets from a load balancer. `now` is Unix time, by which JWTs
+    expire."""
     gateway = edge.gateways.get(arrival.leads.workload)
     if gateway is None:
         cause = f"No Pod of {arrival.leads.workload} runs."
@@ -25,7 +26,7 @@ def decide(edge: Edge, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
     if arrival.leads.port == gateway.status_port:
         return _status_port(gateway, arrival)
     request = gateway_request(arrival)
-    decision = routing.decide(gateway, request, credentials=_credentials(edge, gateway))
+    decision = routing.decide(gateway, request, credentials=_credentials(edge, gateway), now=now)
     hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision)]
     refused = policy_hops.refusal(decision)
     if refused is not None and not isinstance(decision.outcome, routing.Closed):

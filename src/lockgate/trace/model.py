@@ -22,7 +22,10 @@ class BadUrl(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sends. `source` is the client's address as the load balancer sees it; `host` has no port."""
+    """What a client sends. `source` is the client's address as the load balancer sees it; `host` has no port.
+
+    `now` is Unix time, by which JWTs expire; None leaves their times unchecked.
+    """
 
     scheme: str
     host: str
@@ -32,6 +35,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     source: str = "203.0.113.10"
     protocol: HttpVersion = "HTTP/1.1"
+    now: float | None = None
 
     @staticmethod
     def of(
@@ -41,6 +45,7 @@ class Request:
         headers: tuple[tuple[str, str], ...] = (),
         source: str = "203.0.113.10",
         http2: bool = False,
+        now: float | None = None,
     ) -> Request:
         """Raises `BadUrl`."""
         try:
@@ -63,6 +68,7 @@ class Request:
             headers,
             source,
             "HTTP/2" if http2 else "HTTP/1.1",
+            now,
         )
 
     @property

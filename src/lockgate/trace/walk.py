@@ -60,7 +60,7 @@ def _ending(edge: Edge, request: Request, hops: list[Hop]) -> Ending:
     if isinstance(entrance, load_balancer_hops.ToTargets):
         entrance = _taken(hops, target_hops.arrive(edge, entrance))
     if isinstance(entrance, target_hops.AtGateway):
-        entrance = _taken(hops, gateway_hops.decide(edge, entrance))
+        entrance = _taken(hops, gateway_hops.decide(edge, entrance, request.now))
     assert isinstance(entrance, Ending)
     return entrance
 
@@ -79,7 +79,7 @@ def _redirected(request: Request, location: str) -> Request | None:
         made = Request.of(url, method=request.method, headers=host, source=request.source)
     except (BadUrl, ValueError):
         return None
-    return replace(made, protocol=request.protocol)
+    return replace(made, protocol=request.protocol, now=request.now)
 
 
 def _loop(chain: list[Trace], target: Request, seen: list[str]) -> Ending:

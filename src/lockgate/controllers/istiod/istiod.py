@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.cache import Cache
 from lockgate.controllers.istiod.installer import Installer
+from lockgate.controllers.istiod.keys import Keys, ProxyTo
 from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.edge.objects import Objects
@@ -17,6 +19,9 @@ from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.gateway.analysis import analyse
 from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.policies.attach import attached
+from lockgate.gateway.policies.build import key_places
+from lockgate.gateway.policies.keys import KeyPlace
 from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
 from lockgate.resources.diagnostics import diagnose
@@ -54,7 +59,7 @@ class Istiod:
     """`publish` is called with an Envoy's node ID and its desired configuration, when that changes.
 
     `locate` resolves the lines of faults for the log. `system_ca` is the file of the CAs that gateways trust by
-    default.
+    default. `trust` and `proxy_to` are for fetching the keys of JWTs: see `Keys`.
 
     Gateway workloads are Pods with the label ``lockgate.dev/proxy: istio``; the annotation ``lockgate.dev/node-id`` has
     their Envoy's node ID. Changes within `settle` seconds are built together.
@@ -68,6 +73,8 @@ class Istiod:
         access_log: AccessLog | None = None,
         locate: Locate = lambda origin: None,
         system_ca: str = SYSTEM_CA,
+        trust: ssl.SSLContext | None = None,
+        proxy_to: ProxyTo | None = None,
         settle: float = 0.02,
     ) -> None:
         self._kubernetes = kubernetes
@@ -81,6 +88,7 @@ class Istiod:
         self._proxies: dict[str, Proxy] = {}
         self._memo = Memo()
         self._wake = asyncio.Event()
+        self._keys = Keys(self._wake.set, objects=self._cache.now, trust=trust, proxy_to=proxy_to)
         self._building = False
         self.faults: tuple[Fault, ...] = ()
 
@@ -89,7 +97,7 @@ class Istiod:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._cache.run(self._kubernetes))
             tasks.create_task(self._installer.run())
-            tasks.create_task(self._build())
+            tasks.create_task(self._build(tasks))
 
     @property
     def proxies(self) -> dict[str, Proxy]:
@@ -106,7 +114,7 @@ class Istiod:
             self._installer.wake()
         self._wake.set()
 
-    async def _build(self) -> None:
+    async def _build(self, tasks: asyncio.TaskGroup) -> None:
         """A long build is followed by as long a rest: of a long burst of changes, not each is worth one."""
         rested = 0.0
         while True:
@@ -115,11 +123,11 @@ class Istiod:
             self._building = True
             self._wake.clear()
             began = time.monotonic()
-            await self._build_all()
+            await self._build_all(tasks)
             self._building = False
             rested = time.monotonic() + min(time.monotonic() - began, _LONGEST_REST)
 
-    async def _build_all(self) -> None:
+    async def _build_all(self, tasks: asyncio.TaskGroup) -> None:
         """On a thread, so that the edge keeps serving: ten thousand routes take half a second."""
         objects, mesh = self._cache.now(), self._installer.mesh
         nodes: dict[str, core.Pod] = {}
@@ -134,7 +142,7 @@ class Istiod:
             proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca))
             installed = self._installer.installed(pod)
             try:
-                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh)
+                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, self._keys.found)
             except Exception:  # the last good configuration stays served
                 log.exception("cannot build the configuration of %s", node)
                 continue
@@ -142,6 +150,7 @@ class Istiod:
                 self._publish(node, proxy.snapshot)
         proxies = list(self._proxies.values())
         workloads = [proxy.workload for proxy in proxies if proxy.workload]
+        self._keys.want(_key_places(objects, workloads, mesh), tasks)
         analysed = await asyncio.to_thread(_analysed, objects, workloads, mesh, self._memo)
         self._report(tuple(dict.fromkeys((*(fault for proxy in proxies for fault in proxy.faults), *analysed))))
 
@@ -154,6 +163,12 @@ class Istiod:
         for fault in faults:
             if fault not in before:
                 log.log(_LEVELS[fault.severity], "%s", diagnose(fault, self._locate))
+
+
+def _key_places(objects: Objects, workloads: list[Workload], mesh: Mesh) -> Iterator[KeyPlace]:
+    policies = objects.all(istio.RequestAuthentication)
+    for workload in workloads if policies else ():
+        yield from key_places(attached(policies, workload, mesh.root_namespace))
 
 
 def _analysed(objects: Objects, workloads: list[Workload], mesh: Mesh, memo: Memo) -> tuple[Fault, ...]:

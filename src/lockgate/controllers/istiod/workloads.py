@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.edge.objects import Objects
@@ -11,6 +11,7 @@ from lockgate.gateway.credentials import Credential, credential
 from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
+from lockgate.gateway.policies.keys import Fetched, KeyPlace
 from lockgate.gateway.workload import Workload, WorkloadPort, workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
-def sources(objects: Objects) -> Sources:
+def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) -> Sources:
     return Sources(
         gateways=objects.all(istio.Gateway),
         virtual_services=objects.all(istio.VirtualService),
@@ -39,6 +40,7 @@ def sources(objects: Objects) -> Sources:
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
         authorization_policies=objects.all(istio.AuthorizationPolicy),
         request_authentications=objects.all(istio.RequestAuthentication),
+        keys=keys,
     )
 
 
@@ -56,12 +58,20 @@ class Proxy:
         self.snapshot: Snapshot = EMPTY
         self.faults: tuple[Fault, ...] = ()
 
-    def build(self, objects: Objects, pod: core.Pod, installed: InstalledGateway | None, mesh: Mesh) -> bool:
-        """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs."""
+    def build(
+        self,
+        objects: Objects,
+        pod: core.Pod,
+        installed: InstalledGateway | None,
+        mesh: Mesh,
+        keys: Mapping[KeyPlace, Fetched],
+    ) -> bool:
+        """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs, `keys`
+        are those of JWTs."""
         from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
 
         built = build(
-            sources(objects),
+            sources(objects, keys),
             self._workload_of(objects, pod, installed),
             mesh=mesh,
             memo=self._built,

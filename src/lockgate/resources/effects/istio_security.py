@@ -64,25 +64,17 @@ ROWS = (
     *declare(
         _GROUP,
         "RequestAuthentication",
-        accepted(
-            "",
-            because="the gateway does not read JWTs, so requests with an invalid one (401 in a cluster) pass",
-            noticed=True,
-            code=codes.NOT_ENFORCED,
-            case="that selects the ingress gateway",
-            scope=Scope.GATEWAY,
-        ),
         _elsewhere("requests with an invalid JWT (401 in a cluster) reach them"),
-        accepted(
+        served(
+            "",
             "spec.selector.matchLabels",
             "spec.jwtRules.{issuer,audiences,jwks,jwksUri,jwks_uri,timeout}",
             "spec.jwtRules.fromHeaders.{name,prefix}",
             "spec.jwtRules.{fromParams,fromCookies}",
             "spec.jwtRules.outputClaimToHeaders.{header,claim}",
             "spec.jwtRules.{outputPayloadToHeader,forwardOriginalToken,spaceDelimitedClaims}",
-            _TARGETS,
-            because="the object as a whole has no effect here",
         ),
+        _targets(),
     ),
 )
 

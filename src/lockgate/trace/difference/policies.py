@@ -50,6 +50,11 @@ class Refusal:
 def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refusal]:
     """In the order of the filters."""
     for each in gateway.filters.http if gateway.filters else ():
+        if isinstance(each, policies.Jwt):
+            named = " or ".join(dict.fromkeys(provider.policy for provider in each.providers))
+            origin = next((provider.origin for provider in each.providers), None)
+            yield Refusal(assumed(f"it has a token that RequestAuthentication {named} refuses", each), origin)
+            continue
         if each.rules is None or each.action == "AUDIT":
             continue
         rules = [(_rule(rule, gateway, arrival, known), rule.origin) for rule in each.rules]
@@ -63,8 +68,8 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
 def authority_tests(gateway: Gateway, host: str) -> tuple[bool, ...]:
     """What the rules say of a host's name; hosts for which it is equal are refused alike."""
     found = []
-    for rbac in gateway.filters.http if gateway.filters else ():
-        for rule in rbac.rules or ():
+    for each in gateway.filters.http if gateway.filters else ():
+        for rule in (each.rules or ()) if isinstance(each, policies.Rbac) else ():
             for part in (*rule.permissions, *rule.principals):
                 found += [_names(leaf, host) for leaf in _leaves(part)]
     return tuple(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lockgate.gateway import compare
-from lockgate.gateway.model import Gateway, HeaderMatch, QueryMatch, RouteMatch
+from lockgate.gateway.model import ClaimMatch, Gateway, HeaderMatch, QueryMatch, RouteMatch
 from lockgate.gateway.model import Present as AnyValue
 from lockgate.trace.difference.conditions import (
     FALSE,
@@ -54,7 +54,13 @@ def route_formula(match: RouteMatch, known: Known) -> Formula:
             return FALSE
         parts.append(formula)
     parts += (_query(each) for each in match.query)
+    parts += (_claim(each) for each in match.claims)
     return Every(tuple(parts))
+
+
+def _claim(match: ClaimMatch) -> Formula:
+    holds = assumed(f"the token's claim {'.'.join(match.path)} {compare.said(match.value)}", (match.path, match.value))
+    return Not(holds) if match.invert else holds
 
 
 def _query(match: QueryMatch) -> Formula:
