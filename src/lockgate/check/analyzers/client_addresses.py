@@ -34,7 +34,7 @@ def analyze(edge: Edge) -> Iterator[Fault]:
 
 
 def _policies(each: Connection, gateway: Gateway) -> Iterator[Fault]:
-    for filter_ in gateway.filters.http if gateway.filters else ():
+    for filter_ in gateway.filters.access_control if gateway.filters else ():
         for rule in filter_.rules or ():
             for code, outside in _misread(rule, trusted=gateway.http.trusted_proxies > 0):
                 whom = "every client" if outside else "no client"

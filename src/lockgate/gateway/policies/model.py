@@ -201,5 +201,10 @@ class Filters:
     http: tuple[HttpFilter, ...] = ()
     network: tuple[Rbac, ...] = ()
 
+    @property
+    def access_control(self) -> tuple[Rbac, ...]:
+        """Those of chains that parse HTTP."""
+        return tuple(each for each in self.http if isinstance(each, Rbac))
+
 
 NO_FILTERS = Filters()

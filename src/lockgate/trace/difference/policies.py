@@ -68,8 +68,8 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
 def authority_tests(gateway: Gateway, host: str) -> tuple[bool, ...]:
     """What the rules say of a host's name; hosts for which it is equal are refused alike."""
     found = []
-    for each in gateway.filters.http if gateway.filters else ():
-        for rule in (each.rules or ()) if isinstance(each, policies.Rbac) else ():
+    for each in gateway.filters.access_control if gateway.filters else ():
+        for rule in each.rules or ():
             for part in (*rule.permissions, *rule.principals):
                 found += [_names(leaf, host) for leaf in _leaves(part)]
     return tuple(found)
