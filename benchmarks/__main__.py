@@ -8,7 +8,20 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import changes, churn, cycles, ingresses, keystroke, latency, memory, rules, scale, start, throughput
+from benchmarks import (
+    changes,
+    check,
+    churn,
+    cycles,
+    ingresses,
+    keystroke,
+    latency,
+    memory,
+    rules,
+    scale,
+    start,
+    throughput,
+)
 from benchmarks.running import Figures
 
 BENCHMARKS: dict[str, Callable[[], Figures]] = {
@@ -20,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "rules": rules.run,
     "ingresses": ingresses.run,
     "scale": scale.run,
+    "check": check.run,
     "churn": churn.run,
     "latency": latency.run,
     "keystroke": keystroke.run,
