@@ -9,9 +9,10 @@ from hashlib import sha256
 
 from lockgate.check.analyzers import ANALYZERS
 from lockgate.edge.edge import Edge
-from lockgate.resources.codes import load_balancer, objects
+from lockgate.resources.codes import load_balancer, objects, reading
 from lockgate.resources.diagnostics import Diagnostic, diagnose
 from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
+from lockgate.resources.recognition import NO_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,14 @@ def _faults(edge: Edge) -> Iterator[Fault]:
 def _diagnosed(fault: Fault, locate: Locate) -> Diagnostic:
     """What this machine does not do is good to know when the manifests run here, and not wrong in a cluster."""
     diagnostic = diagnose(fault, locate)
-    return replace(diagnostic, severity=Severity.INFO) if fault.code.id in _HERE else diagnostic
+    return replace(diagnostic, severity=Severity.INFO) if _is_harmless(fault) else diagnostic
+
+
+def _is_harmless(fault: Fault) -> bool:
+    """A file of another tool is no manifest, and nobody wants it to be one."""
+    if fault.code.id == reading.NOT_A_MANIFEST.id:
+        return dict(fault.values)["found"] != NO_HEADER.name
+    return fault.code.id in _HERE
 
 
 _HERE = frozenset(
@@ -86,6 +94,7 @@ _HERE = frozenset(
         objects.FIELD_WITHOUT_EFFECT.id,
         objects.UNKNOWN_KIND.id,
         objects.NOT_ENFORCED.id,
+        reading.MORE_OTHER_FILES.id,
     }
 )
 _CHOICES = frozenset({load_balancer.NODE_PORTS_OPEN.id})  # what AWS or a cluster chooses is not wrong

@@ -65,7 +65,7 @@ def _by_name(file: str) -> Other | None:
 def _by_keys(value: dict[str, Any]) -> Other:
     return next(
         (other for keys, other in _KEYS if keys <= value.keys()),
-        Other("it has no apiVersion and kind", "every object begins with apiVersion, kind and metadata"),
+        NO_HEADER,
     )
 
 
@@ -83,6 +83,7 @@ def _value(value: object) -> Other:
     return Other(what, "every object begins with apiVersion, kind and metadata")
 
 
+NO_HEADER = Other("it has no apiVersion and kind", "every object begins with apiVersion, kind and metadata")
 _KUSTOMIZATION = Other("a kustomization", "render it: kubectl kustomize FOLDER | lockgate up -")
 _CHART = Other("a Helm chart", "render it: helm template CHART | lockgate up -")
 _VALUES = Other("values for a Helm chart", "render the chart: helm template CHART --values FILE | lockgate up -")

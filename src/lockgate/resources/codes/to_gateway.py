@@ -85,6 +85,15 @@ spec:
 """
 
 
+_GRPC_SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: NodePort
+  selector: {app: web}
+  ports: [{name: grpc, port: 80}]
+"""
 _BY_ADDRESS = """\
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -149,6 +158,49 @@ PLAIN_TO_TLS = Code(
     "answers 502 to every request.",
     example=_manifests(_gateway(_https("*")), _ingress(443, _HEALTH)),
     instead=_manifests(_gateway(_https("*")), _ingress(443, {"backend-protocol": "HTTPS", **_HEALTH})),
+)
+
+GRPC_TO_HTTP1 = Code(
+    "LG5005",
+    Severity.WARNING,
+    "gRPC to a backend of HTTP/1.1",
+    message="{balancer} forwards gRPC, and the gateway speaks HTTP/1.1 with {host}:{port}: gRPC calls fail",
+    fix="name the Service's port grpc, or set its appProtocol: grpc",
+    what="A target group of protocol version GRPC leads to a gateway, and a route behind it to a Service port that is "
+    "not named for gRPC or HTTP/2. Istio then uses HTTP/1.1 to the backend.",
+    why="A gRPC call needs HTTP/2 on every hop: its status is in the trailers. The backend refuses the request, or the "
+    "client sees a response without a status.",
+    example=_manifests(
+        _gateway(_https("*")),
+        _routes("route: [{destination: {host: web}}]"),
+        _ingress(443, {**_CERTIFICATE, "backend-protocol": "HTTPS", "backend-protocol-version": "GRPC"}),
+    ),
+    instead=_manifests(
+        _gateway(_https("*")),
+        _routes("route: [{destination: {host: web}}]"),
+        _ingress(443, {**_CERTIFICATE, "backend-protocol": "HTTPS", "backend-protocol-version": "GRPC"}),
+        _GRPC_SERVICE,
+    ),
+)
+GRPC_BEHIND_HTTP1 = Code(
+    "LG5006",
+    Severity.WARNING,
+    "A gRPC backend behind HTTP/1.1",
+    message="{host}:{port} speaks gRPC, and {balancer} speaks HTTP/1.1 with the gateway: it answers gRPC calls with "
+    "464",
+    fix="set alb.ingress.kubernetes.io/backend-protocol-version: GRPC for a path of its own, on an HTTPS listener",
+    what="A route of a gateway leads to a Service port that is named for gRPC, and every target group that leads to "
+    "the gateway has the protocol version HTTP1, the default.",
+    why="The load balancer refuses gRPC calls for such a target group with 464, before they reach the gateway.",
+    example=_manifests(
+        _routes("route: [{destination: {host: web}}]"), _ingress(80, {**_CERTIFICATE, **_HEALTH}), _GRPC_SERVICE
+    ),
+    instead=_manifests(
+        _gateway(_https("*")),
+        _routes("route: [{destination: {host: web}}]"),
+        _ingress(443, {**_CERTIFICATE, "backend-protocol": "HTTPS", "backend-protocol-version": "GRPC"}),
+        _GRPC_SERVICE,
+    ),
 )
 
 UNHEALTHY = Code(
