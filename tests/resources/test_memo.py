@@ -57,5 +57,55 @@ def test_what_no_build_uses_is_forgotten() -> None:
     assert memo.stable("dropped", Item("dropped")) is not dropped
 
 
+def test_a_list_computes_only_what_is_new() -> None:
+    memo, items, calls = Memo(), [Item(text) for text in "abcdef"], list[str]()
+
+    def make(item: Item, suffix: str) -> str:
+        calls.append(item.text)
+        return item.text + suffix
+
+    def each(*subjects: Item) -> list[str]:
+        del calls[:]
+        return memo.each("items", make, list(subjects), "!")
+
+    a, b, c, d, e, f = items
+    assert each(a, b, c, d) == ["a!", "b!", "c!", "d!"]
+    assert (each(a, e, c, d), calls) == (["a!", "e!", "c!", "d!"], ["e"])
+    assert (each(a, c, d), calls) == (["a!", "c!", "d!"], [])
+    assert (each(d, c, a), calls) == (["d!", "c!", "a!"], [])
+    assert (each(f, d, c, a, f), calls) == (["f!", "d!", "c!", "a!", "f!"], ["f", "f"])
+    assert (each(), calls) == ([], [])
+
+
+def test_equal_facts_are_the_same_list() -> None:
+    memo = Memo()
+    a, b = Item("a"), Item("b")
+    before = memo.facts("texts", _length, [a, b])
+    assert memo.facts("texts", _length, [a, Item("c")]) is before, "the same length"
+    now = memo.facts("texts", _length, [a, Item("cc")])
+    assert now is not before
+    assert now[0] is before[0]
+
+
+def test_a_list_inside_of_what_is_found_again_is_kept() -> None:
+    memo, items, calls = Memo(), [Item("a"), Item("b")], list[str]()
+
+    def make(item: Item) -> str:
+        calls.append(item.text)
+        return item.text
+
+    memo.each("items", make, items)
+    for build in range(4):  # others ask for much else
+        memo.turn()
+        for number in range(1000):
+            memo.made(_upper, Item(""), 1000 * build + number)
+    memo.each("items", make, [*items, Item("c")])
+    assert calls == ["a", "b", "c"]
+
+
+def _length(item: Item) -> tuple[int]:
+    return (len(item.text),)
+
+
 def _upper(item: Item, number: int) -> list[str]:
     return [item.text.upper()] * number

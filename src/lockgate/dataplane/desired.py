@@ -69,6 +69,11 @@ class Desired:
         wanted = self._wanted(type_url, name)
         return wanted is not None and self._rejected.get((type_url, name)) == wanted.version
 
+    def unserved(self, type_url: str) -> frozenset[str]:
+        """The names of which Envoy has rejected every version."""
+        names = (name for kind, name in self._rejected if kind == type_url)
+        return frozenset(name for name in names if self.entry(type_url, name) is None)
+
     def accepted(self, type_url: str, entries: Mapping[str, Entry]) -> None:
         for name, entry in entries.items():
             self._accepted[type_url, name] = entry

@@ -178,7 +178,7 @@ class Stream:
         sent = clusters.sent if clusters else {}
         return any(
             name in sent and name not in asked and self._desired.entry(ENDPOINT, name)
-            for name in self._desired.snapshot.names(ENDPOINT)
+            for name in self._desired.snapshot.resources.get(ENDPOINT, ())
         )
 
     def _unanswered(self, type_url: str) -> bool:
@@ -191,12 +191,13 @@ class Stream:
         subscription = self._subscriptions.get(type_url)
         if subscription is None:
             return {}
+        sent, wanted = subscription.sent, self._desired.snapshot.resources.get(type_url, {})
         changed: dict[str, Entry] = {}
-        for name in self._desired.snapshot.names(type_url):
+        for name in [name for name, entry in wanted.items() if sent.get(name) != entry.version]:
             if not subscription.includes(name):
                 continue
             entry = self._desired.entry(type_url, name)
-            if entry is not None and subscription.sent.get(name) != entry.version:
+            if entry is not None and sent.get(name) != entry.version:
                 changed[name] = entry
         return dict(sorted(changed.items()))
 
@@ -204,4 +205,5 @@ class Stream:
         subscription = self._subscriptions.get(type_url)
         if subscription is None:
             return []
-        return sorted(name for name in subscription.sent if self._desired.entry(type_url, name) is None)
+        sent, wanted = subscription.sent, self._desired.snapshot.resources.get(type_url, {})
+        return sorted((sent.keys() - wanted.keys()) | (sent.keys() & self._desired.unserved(type_url)))

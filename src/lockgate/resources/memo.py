@@ -59,7 +59,10 @@ class Memo:
     def turn(self) -> None:
         if self._misses > len(self._now) // 2 + _SLACK:
             self._earlier, self._now, self._misses = self._now, {}, 0
-            self._old_tables, self._tables = self._tables, {}
+            # A list inside of a function that was found again has not been asked for; it may be the next time.
+            used = {key[:2] for key in self._tables}
+            kept = {key: table for key, table in self._old_tables.items() if key[:2] not in used}
+            self._old_tables, self._tables = kept | self._tables, {}
             self._old_stable, self._stable = self._stable, {}
 
     def made(self, make: Callable[Arguments, Made], *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:

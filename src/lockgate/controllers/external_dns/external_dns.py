@@ -2,7 +2,7 @@
 
 A large edge has thousands of records, and most changes of its objects concern none of them. So a change that leads to
 the same endpoints ends there, unless the zones have other numbers of records than this controller left behind; and the
-record sets of a zone are read again only then, or once a minute, as with external-dns' --provider-cache-time.
+record sets of a zone are read again only then, or after a while, as with external-dns' --provider-cache-time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ log = logging.getLogger("lockgate.controllers.external_dns")
 INTERVAL = 60.0  # seconds between reconciliations without changes; external-dns' default
 _ALL = "records"
 _KINDS: tuple[type[Resource], ...] = (networking.Ingress, istio.Gateway, istio.VirtualService, core.Service)
-_SPARE = 100  # times as long as a reading of all records took, nothing is read again
+_PER_HOST = 4  # record sets: A and AAAA, each with its TXT
+_A_MINUTE = 4000  # record sets that are read again in a minute, at most
 _LONG, _REST, _LONGEST_REST = 0.5, 2, 10.0  # s that are long; so many times as long is the rest, s at most
 
 
@@ -80,7 +81,8 @@ class ExternalDns:
             return
         zones = await self._zones.read(again=again)
         if again:
-            self._read_again = time.monotonic() + max(INTERVAL, _SPARE * (time.monotonic() - began))
+            records = sum(len(zone.record_sets) for zone in zones)
+            self._read_again = began + INTERVAL * max(1.0, records / _A_MINUTE)
         decided = await asyncio.to_thread(plan, wanted, zones, self._owner)
         self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
         failures: list[AwsError] = []
@@ -94,6 +96,7 @@ class ExternalDns:
             self._achieved = None
             raise ExceptionGroup("; ".join(error.message for error in failures), failures)
         self._achieved = wanted
+        self._read_again = max(self._read_again, began + INTERVAL * max(1.0, len(wanted) * _PER_HOST / _A_MINUTE))
         await self._zones.changed()
         self._queue.add_after(_ALL, self._read_again - time.monotonic())
 
