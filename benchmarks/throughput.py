@@ -208,6 +208,7 @@ def envoy(folder: Path, name: str, resources: dict[str, object]) -> Iterator[Non
         [str(find_envoy()), "-c", str(file), "--disable-hot-restart", "--concurrency", "1", "-l", "error"],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
+        start_new_session=True,  # as Lockgate starts its own: Linux shares the CPU among sessions
     )
     port = resources["listeners"][0]["address"]["socket_address"]["port_value"]  # type: ignore[index]
     try:
