@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lockgate.controllers.aws import Aws
-from lockgate.controllers.external_dns import ExternalDns
+from lockgate.controllers.external_dns import ExternalDns, external_dns
 from lockgate.dns.model import Alias
 from lockgate.edge.endpoints import endpoints
 from lockgate.edge.objects import Objects
@@ -220,3 +220,24 @@ def test_a_change_of_routes_reads_no_records_again() -> None:
         await lab.until(made)
 
     run(work)
+
+
+def test_only_the_first_reconciliation_may_take_long_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the AWS API to start: a pause after it would be one before the first records."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(external_dns, "_LONG", 0.0)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    controller: Any = ExternalDns(Store(), Aws(region="eu-west-1"))
+
+    async def synchronise() -> None:
+        controller._achieved = ()
+
+    monkeypatch.setattr(controller, "_synchronise", synchronise)
+    asyncio.run(controller._reconcile("records"))
+    assert pauses == []
+    asyncio.run(controller._reconcile("records"))
+    assert len(pauses) == 1

@@ -419,3 +419,11 @@ def test_instance_types_are_loaded_on_demand(running: Lab) -> None:
     )["InstanceTypeOfferings"]
     assert {(each["InstanceType"], each["LocationType"]) for each in found} == {("m5.large", "availability-zone")}
     assert {each["Location"] for each in found} >= {f"{REGION}a"}
+    (large,) = ec2.describe_instance_types(InstanceTypes=["m5.large"])["InstanceTypes"]
+    assert large["VCpuInfo"]["DefaultVCpus"] == 2
+    assert (
+        len(
+            [each for page in ec2.get_paginator("describe_instance_types").paginate() for each in page["InstanceTypes"]]
+        )
+        > 500
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from lockgate.embedded.aws import ec2, moto_services
+from lockgate.embedded.aws import ec2, moto_import, moto_services
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -19,7 +19,7 @@ def test_nothing_is_kept_of_a_closed_account() -> None:
         gc.collect()
         return sum(type(each) is Ami for each in gc.get_objects())
 
-    moto_services.load()
+    moto_import.load()
     assert images() == images()
 
 

@@ -61,12 +61,12 @@ class ExternalDns:
 
     async def _reconcile(self, _: str) -> None:
         """A long reconciliation is followed by a pause, so that a burst of changes does not read every zone for each
-        change."""
-        began = time.monotonic()
+        change. The first one may have waited for the AWS API to start, which says nothing about the next."""
+        first, began = self._achieved is None, time.monotonic()
         try:
             await self._synchronise()
         finally:
-            if (took := time.monotonic() - began) > _LONG:
+            if (took := time.monotonic() - began) > _LONG and not first:
                 await asyncio.sleep(min(_REST * took, _LONGEST_REST))
 
     async def _synchronise(self) -> None:

@@ -39,9 +39,9 @@ _READS = re.compile(r"(Describe|Get|List|Check|Test|Search|Assume|Decode|GET$|HE
 
 def preload() -> None:
     """Imports the API's modules (0.7 s): on a thread, while the rest of an edge starts."""
-    from lockgate.embedded.aws import moto_services
+    from lockgate.embedded.aws import moto_import
 
-    moto_services.load()
+    moto_import.load()
 
 
 class AwsApi:

@@ -13,9 +13,9 @@ SUBNET_TAGS = {"kubernetes.io/role/elb": "1", "kubernetes.io/role/internal-elb":
 
 def regions() -> frozenset[str]:
     """All AWS regions, of every partition."""
-    from lockgate.embedded.aws import moto_services
+    from lockgate.embedded.aws import moto_import
 
-    moto_services.load()
+    moto_import.load()
     from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 
     return frozenset(str(region.name) for region in RegionsAndZonesBackend.regions)
@@ -220,9 +220,9 @@ def _instances(backend: Any) -> list[Any]:
 
 
 def _backend(account: str, region: str) -> Any:
-    from lockgate.embedded.aws import moto_services
+    from lockgate.embedded.aws import moto_import
 
-    moto_services.load()
+    moto_import.load()
     from moto.ec2.models import ec2_backends
 
     fresh = region not in dict.keys(ec2_backends[account])

@@ -7,13 +7,9 @@ at a time.
 from __future__ import annotations
 
 import logging
-import sys
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from lockgate.embedded.aws.moto_import import load
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, moto_request
 
 log = logging.getLogger("lockgate.embedded.aws")
@@ -21,62 +17,6 @@ log = logging.getLogger("lockgate.embedded.aws")
 SERVICES = ("cognito-idp", "ec2", "s3", "shield", "wafv2")
 
 JSON = ("cognito-idp", "shield", "wafv2")
-
-_loading = threading.Lock()
-_loaded = threading.Event()
-
-
-def load() -> None:
-    """Imports moto for these services, in a third of the time and half of the memory of `import moto.server`."""
-    with _loading:
-        if _loaded.is_set():
-            return
-        with _quick_regions(), _offerings_later():
-            import moto.ec2.responses
-            import moto.wafv2.responses  # noqa: F401
-        _share_loader()
-        _images_later()
-        _forget_instances()
-        _loaded.set()
-
-
-def _share_loader() -> None:
-    """moto makes a loader for each service's model, and each lists the 400 folders of botocore's models (20 ms)."""
-    import moto.core.utils
-
-    utilities: Any = moto.core.utils
-    loader = utilities.create_loader()
-    utilities.create_loader = lambda: loader
-
-
-def _images_later() -> None:
-    """moto creates all known machine images, and a snapshot of each, with each region (40 ms, 4 MB). Here they are
-    created when first asked for."""
-    from moto.ec2.models.amis import AmiBackend
-
-    images: Any = AmiBackend
-    create = images._load_amis
-
-    def amis(backend: Any) -> Any:
-        if not backend.__dict__.get("_has_images"):
-            backend._has_images = True  # first, because `create` adds to `amis`
-            create(backend)
-        return backend._images
-
-    def set_amis(backend: Any, empty: Any) -> None:
-        backend._images = empty
-
-    images._load_amis = lambda backend: None
-    images.amis = property(amis, set_amis)
-
-
-def _forget_instances() -> None:
-    """moto keeps every object, even deleted ones, for its dashboard, which is not used here: 8 MB per account."""
-    from moto.core.model_instances import model_data
-
-    for models in model_data.values():
-        for model in models.values():
-            model.instances_tracked = deque(maxlen=0)  # type: ignore[attr-defined]
 
 
 def reset(account: str, region: str) -> None:
@@ -193,75 +133,3 @@ def _described(error: Exception) -> Refusal | None:
     if isinstance(code, str) and isinstance(message, str):
         return Refusal(code, message)
     return None
-
-
-@contextmanager
-def _quick_regions() -> Iterator[None]:
-    """While imported, moto.ec2 asks three new boto3 sessions for EC2's regions, and each loads EC2's whole service
-    model (0.6 s in total). Botocore's endpoints file alone has the list."""
-    import botocore.loaders
-    import botocore.regions
-    import moto.core.base_backend
-
-    resolver = botocore.regions.EndpointResolver(botocore.loaders.Loader().load_data("endpoints"))
-
-    class Regions:
-        def get_available_partitions(self) -> list[str]:
-            return list(resolver.get_available_partitions())
-
-        def get_available_regions(self, service: str, partition_name: str = "aws") -> list[str]:
-            return list(resolver.get_available_endpoints(service, partition_name))
-
-    boto3: Any = sys.modules["boto3"]  # moto has imported it
-    backends: Any = moto.core.base_backend
-    real = boto3.Session
-    boto3.Session = backends.Session = Regions
-    try:
-        yield
-    finally:
-        boto3.Session = real
-
-
-@contextmanager
-def _offerings_later() -> Iterator[None]:
-    """Defers moto.ec2's load of the instance type offerings of all zones: 40 MiB that are rarely needed."""
-    import moto.utilities.utils
-
-    utilities: Any = moto.utilities.utils
-    real = utilities.load_resource
-
-    def load_resource(path: str) -> Any:
-        return _Later(lambda: real(path)) if "instance_type_offerings" in path else real(path)
-
-    utilities.load_resource = load_resource
-    try:
-        yield
-    finally:
-        utilities.load_resource = real
-        _Later.importing = False
-
-
-class _Later(list[dict[str, Any]]):
-    """A list of objects that is read at its first use. During the import, moto writes fields into each object. A
-    placeholder receives these, and they are copied into the objects later."""
-
-    importing = True
-
-    def __init__(self, read: Callable[[], list[dict[str, Any]]]) -> None:
-        super().__init__()
-        self._read: Callable[[], list[dict[str, Any]]] | None = read
-        self._each: dict[str, Any] = {}
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        if _Later.importing:
-            return iter((self._each,))
-        return iter(self._filled())
-
-    def __len__(self) -> int:
-        return len(self._filled())
-
-    def _filled(self) -> tuple[dict[str, Any], ...]:
-        if self._read is not None:
-            read, self._read = self._read, None
-            self.extend(item | self._each for item in read())
-        return tuple(super().__iter__())

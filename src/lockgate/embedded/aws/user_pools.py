@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockgate.embedded.aws import moto_services
+from lockgate.embedded.aws import moto_import
 
 
 def client_secret(account: str, region: str, arn: str, client: str) -> str:
@@ -43,7 +43,7 @@ def create(account: str, arn: str, client: str, secret: str) -> None:
 
 
 def _pools(account: str, region: str) -> dict[str, Any]:
-    moto_services.load()
+    moto_import.load()
     from moto.cognitoidp.models import cognitoidp_backends
 
     pools: dict[str, Any] = cognitoidp_backends[account][region].user_pools
