@@ -6,9 +6,10 @@ Source: cert-manager's API reference, `KeyUsage`; RFC 5280 sections 4.2.1.3 and 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+if TYPE_CHECKING:
+    from cryptography import x509  # imported where it is used: readers of manifests need the names only
 
 DEFAULT = ("digital signature", "key encipherment")
 SERVER_AUTH = (*DEFAULT, "server auth")
@@ -26,20 +27,20 @@ _KEY_USAGES = {
     "decipher only": "decipher_only",
 }
 
-_EXTENDED: dict[str, ObjectIdentifier] = {
-    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
-    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
-    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
-    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
-    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
-    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
-    "ipsec end system": ObjectIdentifier("1.3.6.1.5.5.7.3.5"),
-    "ipsec tunnel": ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
-    "ipsec user": ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
-    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
-    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
-    "microsoft sgc": ObjectIdentifier("1.3.6.1.4.1.311.10.3.3"),
-    "netscape sgc": ObjectIdentifier("2.16.840.1.113730.4.1"),
+_EXTENDED = {  # RFC 5280, section 4.2.1.12, and the registries of the others
+    "any": "2.5.29.37.0",
+    "server auth": "1.3.6.1.5.5.7.3.1",
+    "client auth": "1.3.6.1.5.5.7.3.2",
+    "code signing": "1.3.6.1.5.5.7.3.3",
+    "email protection": "1.3.6.1.5.5.7.3.4",
+    "s/mime": "1.3.6.1.5.5.7.3.4",
+    "ipsec end system": "1.3.6.1.5.5.7.3.5",
+    "ipsec tunnel": "1.3.6.1.5.5.7.3.6",
+    "ipsec user": "1.3.6.1.5.5.7.3.7",
+    "timestamping": "1.3.6.1.5.5.7.3.8",
+    "ocsp signing": "1.3.6.1.5.5.7.3.9",
+    "microsoft sgc": "1.3.6.1.4.1.311.10.3.3",
+    "netscape sgc": "2.16.840.1.113730.4.1",
 }
 
 KNOWN = frozenset(_KEY_USAGES) | frozenset(_EXTENDED)
@@ -47,6 +48,8 @@ KNOWN = frozenset(_KEY_USAGES) | frozenset(_EXTENDED)
 
 def key_usage(usages: Iterable[str], *, is_ca: bool = False) -> x509.KeyUsage:
     """The key usage extension. As with cert-manager, a CA may always sign certificates, even if that is not listed."""
+    from cryptography import x509
+
     wanted = {_KEY_USAGES[name] for name in usages if name in _KEY_USAGES}
     if is_ca:
         wanted.add("key_cert_sign")
@@ -66,20 +69,25 @@ def key_usage(usages: Iterable[str], *, is_ca: bool = False) -> x509.KeyUsage:
 
 
 def extended_key_usage(usages: Iterable[str]) -> x509.ExtendedKeyUsage | None:
-    oids = list(dict.fromkeys(_EXTENDED[name] for name in usages if name in _EXTENDED))
-    return x509.ExtendedKeyUsage(oids) if oids else None
+    from cryptography import x509
+
+    oids = dict.fromkeys(_EXTENDED[name] for name in usages if name in _EXTENDED)
+    return x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in oids]) if oids else None
 
 
 def usage_names(extensions: x509.Extensions) -> frozenset[str]:
     """The usages of a request or certificate, by name. If two names mean the same usage, the first one above is
     used."""
+    from cryptography import x509
+
     names: set[str] = set()
     for extension in extensions:
         match extension.value:
             case x509.KeyUsage() as usage:
                 names |= {name for name, field in _KEY_USAGES.items() if _has(usage, field)} - {"signing"}
             case x509.ExtendedKeyUsage() as extended:
-                names |= {name for name, oid in _EXTENDED.items() if oid in extended} - {"s/mime"}
+                present = {oid.dotted_string for oid in extended}
+                names |= {name for name, oid in _EXTENDED.items() if oid in present} - {"s/mime"}
             case _:
                 pass
     return frozenset(names)
