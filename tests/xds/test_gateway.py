@@ -27,6 +27,7 @@ from lockgate.gateway.model import (
     Http,
     Listener,
     Prefix,
+    Retry,
     Route,
     RouteConfiguration,
     RouteMatch,
@@ -126,7 +127,23 @@ def test_the_peer_is_appended_before_the_routes_own_changes(changes: HeaderChang
     configuration = RouteConfiguration("http.8080", (VirtualHost("a", ("a.example",), (route,)),))
     of = made(replace(GATEWAY, routes={"http.8080": configuration}))
     message = RouteMessage.FromString(of.resources[ROUTE]["http.8080"].body)
-    assert [one.header.key for one in message.virtual_hosts[0].routes[0].request_headers_to_add] == keys
+    host = message.virtual_hosts[0]
+    added = (*host.routes[0].request_headers_to_add, *host.request_headers_to_add)  # in Envoy's order
+    assert [one.header.key for one in added] == keys
+
+
+def test_what_all_routes_have_in_common_is_said_once() -> None:
+    retry = Retry(2, "connect-failure")
+    forward, other = Forward((WeightedCluster("c"),), retry=retry), Forward((WeightedCluster("c"),), retry=None)
+    for actions, shared in (((forward, forward), True), ((forward, other), False)):
+        routes = tuple(Route(RouteMatch(Prefix(f"/{at}")), action) for at, action in enumerate(actions))
+        configuration = RouteConfiguration("http.8080", (VirtualHost("a", ("a.example",), routes),))
+        of = made(replace(GATEWAY, routes={"http.8080": configuration}))
+        (host,) = RouteMessage.FromString(of.resources[ROUTE]["http.8080"].body).virtual_hosts
+        assert host.HasField("retry_policy") is shared
+        assert [each.route.HasField("retry_policy") for each in host.routes] == [
+            not shared and action.retry is not None for action in actions
+        ]
 
 
 def test_secrets_are_those_that_are_there() -> None:
