@@ -13,6 +13,7 @@ from benchmarks import (
     check,
     churn,
     cycles,
+    differences,
     ingresses,
     keystroke,
     latency,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "check": check.run,
     "churn": churn.run,
     "latency": latency.run,
+    "diff": differences.run,
     "keystroke": keystroke.run,
 }
 

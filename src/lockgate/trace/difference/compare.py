@@ -20,7 +20,7 @@ from lockgate.trace.difference.space import Cell, Space, tests_of
 from lockgate.trace.difference.tree import Branch, Split, first, leaves
 from lockgate.trace.difference.witnesses import Way
 
-MOST_HOSTS = 300
+MOST_HOSTS = 1000
 """Virtual hosts that are compared in detail. Equal ones do not count, and those with equal routes count once."""
 
 Decided = TypeVar("Decided")

@@ -11,6 +11,7 @@ from lockgate.trace.difference.model import Difference, RequestClass, Side
 from lockgate.trace.model import Request
 from lockgate.trace.text import Json, Style, plain
 
+_MOST_SHOWN = 50
 _MOST_ROWS = 50  # of a table in a pull request
 
 
@@ -68,7 +69,7 @@ def curl(request: Request) -> str:
 
 
 def lines(found: Json, style: Style = plain) -> Iterator[str]:
-    for each in found["classes"]:
+    for each in found["classes"][:_MOST_SHOWN]:
         yield style(f"{_ports(each)} {each['requests']}", "bold")
         for side, role in (("old", "fail"), ("new", "pass")):
             mark = style({"old": "-", "new": "+"}[side], role)
@@ -77,6 +78,9 @@ def lines(found: Json, style: Style = plain) -> Iterator[str]:
         for change in each["changes"]:
             yield f"   {change['aspect']}: {change['old']} → {change['new']}"
         yield style(f"   {_asked(each)}", "dim")
+        yield ""
+    if len(found["classes"]) > _MOST_SHOWN:
+        yield style(f" … {len(found['classes']) - _MOST_SHOWN:,} more classes; --output json has all", "dim")
         yield ""
     for text in found["undecided"]:
         yield f" {style('?', 'open')} not decided: {text}"
