@@ -15,6 +15,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.manifests import Manifests
 from lockgate.resources.diagnostics import Diagnostic
 from lockgate.resources.faults import Severity
+from lockgate.runtime import garbage
 from lockgate.runtime.parts import Reporter, counted
 from lockgate.runtime.running import RunningEdge
 
@@ -75,6 +76,7 @@ class Checking:
         else:  # the files are being loaded again
             self._value = from_manifests(manifests, self._edge.options, self._value)
         found = outcome(self._value, manifests).findings
+        garbage.give_back()  # what the start or the load has freed, too
         return tuple(each.diagnostic for each in found if each.code in ANALYZED)
 
     def _report(self, findings: Iterable[Diagnostic]) -> None:
