@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import editor
 import terminal
 
 DOCS = Path(__file__).parent
@@ -36,6 +37,9 @@ def main() -> int:
         finally:
             lockgate("down")
         (DOCS / "pytest.svg").write_text(failed_test(Path(home) / "test"))
+        edited = Path(home) / "edited"
+        shutil.copytree(EXAMPLE, edited)
+        (DOCS / "editors.svg").write_text(editor.picture(edited))
         (DOCS / "pre-commit.svg").write_text(refused_commit(Path(home) / "commit"))
     return 0
 

@@ -246,6 +246,13 @@ def test_hover_shows_the_trace_of_a_request_that_gets_there(project: Path) -> No
             assert " ✓ route         path begins with /api/  k8s/50-routes.yaml:12:11\n" in shown
             assert " → shop/api:8080 answers\n```\n`lockgate trace https://towpath.example/api/`" in shown
             assert await vi.hover(ROUTES, "name: towpath") == ""
+            vi.open(ROUTES)
+            vi.type(
+                ROUTES,
+                "            prefix: /api/",
+                "            prefix: /api/\n          method:\n            exact: PUT",
+            )
+            assert "`lockgate trace https://towpath.example/api/ -X PUT`" in await vi.hover(ROUTES, "exact: PUT")
             vi.open(GATEWAY)
             vi.type(GATEWAY, STAR, NAMED)
             shown = await vi.hover(ROUTES, "prefix: /api/")  # waits for the text as it is now

@@ -99,3 +99,9 @@ def test_method_and_query_are_those_of_the_match(routes: Path) -> None:
     assert found is not None
     request = found.trace.request
     assert (request.method, request.target, request.headers, found.reaches) == ("PUT", "/q?v=2", (), True)
+
+
+def test_a_regular_expression_has_an_example(routes: Path) -> None:
+    found = at(routes, '- {uri: {regex: "/r/[0-9]+"}}')
+    assert found is not None
+    assert (found.trace.request.target, found.reaches) == ("/r/0", True)

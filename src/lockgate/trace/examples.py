@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from itertools import islice
 
 from lockgate.edge.edge import Edge
-from lockgate.gateway.model import Exact, Gateway, Http, Present, Regex, Route, TextMatch, ValueMatch
+from lockgate.gateway.model import Exact, Gateway, Http, Present, Regex, Route, ValueMatch
 from lockgate.loadbalancer import model as alb
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.resources import istio
@@ -54,7 +54,7 @@ class _Conditions:
 
 
 def example(edge: Edge, place: Origin) -> Example | None:
-    """None if nothing at `place` decides where requests go, or if its conditions have no simple example."""
+    """None if nothing at `place` decides where requests go, or if no request is found that meets its conditions."""
     tried: list[Example] = []
     for conditions, request in islice(_requests(edge, place), _MOST):
         found = trace(edge, request)
@@ -162,7 +162,13 @@ def _of_rule(rule: alb.Rule, origin: Origin, listener: alb.Listener) -> Iterator
                 query.append((_filled(pair.key or "", "any"), _filled(pair.value, "any")))
             case alb.SourceIp(values=(first, *_)):
                 source = str(ip_network(first, strict=False)[0])
-            case _:  # a regular expression
+            case alb.HostHeader(regex_values=(first, *_)):
+                host = _shortest(first, anywhere=True) or ""
+            case alb.PathPattern(regex_values=(first, *_)):
+                path = _shortest(first, path=True, anywhere=True) or "/"
+            case alb.HttpHeader(name=name, regex_values=(first, *_)):
+                headers.append((name, _shortest(first, anywhere=True) or ""))
+            case _:
                 return
     ports = ((listener.protocol.lower(), listener.port),)
     yield _Conditions(origin, host, path or "/", method, tuple(headers), tuple(query), source, ports)
@@ -195,14 +201,10 @@ def _host(domain: str) -> str:
 
 
 def _is_simple(route: Route) -> bool:
-    """Whether texts that match can be read off its conditions."""
+    """Whether a text is known for each of its conditions."""
     match = route.match
-    texts = (
-        match.path,
-        *(each.value for each in match.headers if not each.invert),
-        *(each.value for each in match.query),
-    )
-    return all(_text(each) is not None for each in texts)
+    values = [each.value for each in match.headers if not each.invert] + [each.value for each in match.query]
+    return _text(match.path, path=True) is not None and all(_text(each) is not None for each in values)
 
 
 def _of_route(route: Route, origin: Origin, domain: str) -> _Conditions:
@@ -212,18 +214,30 @@ def _of_route(route: Route, origin: Origin, domain: str) -> _Conditions:
     method, host = headers.pop(":method", "GET"), headers.pop(":authority", domain)
     scheme = headers.pop(":scheme", "")
     ports = ((scheme, 443 if scheme == "https" else 80),) if scheme else ()
-    path = _text(route.match.path) or "/"
+    path = _text(route.match.path, path=True) or "/"
     return _Conditions(origin, host, path, method, tuple(headers.items()), query, ports=ports)
 
 
-def _text(match: ValueMatch | TextMatch) -> str | None:
-    """A text that matches; None for most regular expressions."""
+def _text(match: ValueMatch, *, path: bool = False) -> str | None:
+    """A text that matches; None if none is found."""
     match match:
         case Present():
             return "any"
         case Regex(pattern):
-            return "/" if pattern in (".*", "/.*") else None
+            return _shortest(pattern, path=path)
         case Exact(value):
             return value
         case _:
             return match.value
+
+
+def _shortest(pattern: str, *, path: bool = False, anywhere: bool = False) -> str | None:
+    """The shortest text that a regular expression matches, as a whole or anywhere in it. Paths begin with a slash."""
+    from lockgate.resources.languages import TooLarge, Unsupported, classes, containing, matching, prefix
+
+    try:
+        language = containing(pattern) if anywhere else matching(pattern)
+        found = classes([language], within=prefix("/") if path else None)
+    except (TooLarge, Unsupported):
+        return None
+    return next((each.texts[0] for each in found if each.members), None)
