@@ -68,7 +68,7 @@ HOOK = """\
 repos:
   - repo: local
     hooks:
-      - {id: lockgate-check, name: lockgate check, language: system, entry: PYTHON -m lockgate check k8s,
+      - {id: lockgate-check, name: lockgate check, language: system, entry: PYTHON -m lockgate check k8s --select LG5,
          types: [yaml], pass_filenames: false}
 """
 

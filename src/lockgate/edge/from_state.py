@@ -39,7 +39,7 @@ def from_state(
     objects = Objects(resources)
     workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
     pods = [pod for pod in objects.all(core.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
-    slices = tuple(objects.all(core.EndpointSlice))
+    slices = objects.all(core.EndpointSlice)
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Gateways) else None
     gateways = built_gateways(objects, pods, slices, memory)
     built = stacks.stacks if stacks else ()
