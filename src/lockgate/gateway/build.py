@@ -348,8 +348,8 @@ def _covered(server: BoundServer, service: istio.VirtualService, domain: str) ->
 
 
 def _server_names(server: BoundServer) -> tuple[str, ...]:
-    """The SNI values that a chain matches; a host ``*`` matches any SNI and none."""
-    names = sorted({host.host for host in server.hosts})
+    """The SNI values that a chain matches, in lower case as in Envoy; a host ``*`` matches any SNI and none."""
+    names = sorted({host.host.lower() for host in server.hosts})
     return () if "*" in names else tuple(names)
 
 

@@ -123,7 +123,8 @@ class AddHeader:
 
 @dataclass(frozen=True, slots=True)
 class HeaderChanges:
-    """Envoy removes first, then applies `put` in its order. Names are lower-case."""
+    """`put` is in the order of istiod's configuration; Envoy removes first, then replaces, then appends. Names are
+    lower-case."""
 
     put: tuple[SetHeader | AddHeader, ...] = ()
     remove: tuple[str, ...] = ()

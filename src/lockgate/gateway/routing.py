@@ -344,15 +344,14 @@ def _redirect_host(received: Received, final: str, other_port: bool) -> str:
 def _change(headers: list[tuple[str, str]], changes: HeaderChanges) -> None:
     for name in changes.remove:
         headers[:] = [pair for pair in headers if pair[0] != name]
+    # Whatever their order in the configuration: Envoy overwrites before it appends.
     for change in changes.put:
-        match change:
-            case SetHeader(name, value):
-                headers[:] = [pair for pair in headers if pair[0] != name]
-                headers.append((name, value))
-            case AddHeader(name, value):
-                _append(headers, name, value)
-            case _:
-                assert_never(change)
+        if isinstance(change, SetHeader):
+            headers[:] = [pair for pair in headers if pair[0] != change.name]
+            headers.append((change.name, change.value))
+    for change in changes.put:
+        if isinstance(change, AddHeader):
+            _append(headers, change.name, change.value)
 
 
 def _append(headers: list[tuple[str, str]], name: str, value: str) -> None:
