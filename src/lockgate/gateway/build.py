@@ -110,6 +110,7 @@ class _Building:
         listeners = self._listeners()
         self._check_bindings()
         http = self._http_settings()
+        filters = self._filters()
         references = memo.stable("references", memo.made(_merged, *self._references))
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
@@ -134,7 +135,7 @@ class _Building:
             endpoints=served.endpoints,
             credentials=secrets,
             http=http,
-            filters=self._filters(),
+            filters=filters,
         )
 
     def _place(self) -> Place:
@@ -266,8 +267,9 @@ class _Building:
     def _filters(self) -> Filters:
         sources = self._sources
         policies = self._memo.made(Policies, sources.authorization_policies, sources.request_authentications)
-        found, faults = self._memo.made(filters, policies, self._workload, self._mesh, sources.keys)
+        found, faults = self._memo.made(filters, policies, self._workload, self._mesh, self._hosts, sources.keys)
         self.faults += faults
+        self._references.append([_asked(found)])
         if not any(isinstance(each, Jwt) for each in found.http):
             self.faults += (istio_codes.CLAIM_NOT_READ.at(origin, claim=claim) for claim, origin in self._claims)
         return self._memo.stable("filters", found)
@@ -301,6 +303,12 @@ def _faults(part: Part | None, _server: BoundServer) -> tuple[Fault, ...]:
 
 def _claims(part: Part | None, _server: BoundServer) -> tuple[tuple[str, Origin], ...]:
     return part.translated.claims if part is not None else ()
+
+
+def _asked(filters: Filters) -> References:
+    """The servers that policies ask."""
+    nowhere = Origin(ObjectKey("", "", "", ""))
+    return tuple((Reference(one.host, one.port, ""), origin or nowhere) for one, origin in filters.servers)
 
 
 def _merged(*found: Sequence[References]) -> dict[Reference, Origin]:

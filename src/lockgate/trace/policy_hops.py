@@ -72,8 +72,11 @@ def _facts(ruling: AnyRuling) -> Iterator[Fact]:
         yield from _token_facts(ruling)
         return
     if ruling.rule:
-        does = {"DENY": "denies", "ALLOW": "allows", "AUDIT": "audits"}[ruling.filter.action]
+        does = {"DENY": "denies", "ALLOW": "allows", "AUDIT": "audits", "CUSTOM": "matches"}[ruling.filter.action]
         yield Fact(f"{_named(ruling.rule)} {does} it", ruling.rule.origin)
+    if ruling.rule and ruling.filter.server:
+        server = ruling.filter.server
+        yield Fact(f"the gateway asks {server.provider} at {server.host}:{server.port}, which may refuse it")
     for each in ruling.unmatched[:FEW]:
         yield Fact(_skipped(ruling, each), each.rule.origin, skipped=True)
     if len(ruling.unmatched) > FEW:
@@ -168,4 +171,4 @@ def _named(rule: Rule) -> str:
 
 
 def _number(rule: Rule) -> str:
-    return rule.name.rpartition("rule[")[2].removesuffix("]")
+    return rule.name.rpartition("rule[")[2].partition("]")[0]

@@ -1,6 +1,7 @@
 """Builds the filters of a workload's chains from its policies.
 
-The order is istiod's: JWTs are read first, because rules refer to their claims. Then AUDIT, DENY and ALLOW decide.
+The order is istiod's: CUSTOM asks its server; JWTs are read, because rules refer to their claims; then AUDIT, DENY and
+ALLOW decide.
 
 Source: istio/istio `pilot/pkg/networking/core/listener_builder.go`, `pilot/pkg/security/authz/builder/builder.go`.
 """
@@ -8,16 +9,18 @@ Source: istio/istio `pilot/pkg/networking/core/listener_builder.go`, `pilot/pkg/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
+from lockgate.gateway.policies import external
 from lockgate.gateway.policies.attach import attached
 from lockgate.gateway.policies.keys import NOBODYS, Fetched, KeyPlace, place_of
 from lockgate.gateway.policies.model import (
     NEVER,
     NO_FILTERS,
+    AuthServer,
     Filters,
     Jwt,
     JwtProvider,
@@ -28,6 +31,7 @@ from lockgate.gateway.policies.model import (
 )
 from lockgate.gateway.policies.predicates import Unusable, permissions_and_principals
 from lockgate.gateway.policies.tokens import is_readable
+from lockgate.gateway.registry import Hosts
 from lockgate.gateway.workload import Workload
 from lockgate.resources import istio
 from lockgate.resources.codes import policies as codes
@@ -37,6 +41,8 @@ Keys: TypeAlias = Mapping[KeyPlace, Fetched] | None
 
 DRY_RUN = "istio.io/dry-run"
 _ORDER: Final[tuple[Literal["AUDIT", "DENY", "ALLOW"], ...]] = ("AUDIT", "DENY", "ALLOW")
+EXTERNAL = "istio-ext-authz"  # by which the names of CUSTOM's rules begin
+_UNUSABLE = "-deny-due-to-bad-CUSTOM-action"
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))  # Go's strconv.ParseBool
 
 
@@ -48,17 +54,24 @@ class Policies:
     authentication: Sequence[istio.RequestAuthentication] = field(default_factory=list)
 
 
-def filters(policies: Policies, workload: Workload, mesh: Mesh, keys: Keys) -> tuple[Filters, tuple[Fault, ...]]:
+def filters(
+    policies: Policies, workload: Workload, mesh: Mesh, hosts: Hosts, keys: Keys
+) -> tuple[Filters, tuple[Fault, ...]]:
     """`keys` are those that have been fetched; None if nothing fetches keys, so that signatures cannot be checked."""
     authorization = list(attached(policies.authorization, workload, mesh.root_namespace))
     authentication = list(attached(policies.authentication, workload, mesh.root_namespace))
     providers = tuple(_providers(authentication, keys))
     if not authorization and not providers:
         return NO_FILTERS, ()
+    asking = _Asking([policy for policy in authorization if policy.spec.action == "CUSTOM"], mesh, hosts)
     return Filters(
-        http=((Jwt(providers),) if providers else ()) + tuple(_access_control(authorization, tcp=False)),
-        network=tuple(_access_control(authorization, tcp=True)),
-    ), tuple(_unfetched(authentication, keys))
+        http=(
+            *asking.filters(tcp=False),
+            *((Jwt(providers),) if providers else ()),
+            *_access_control(authorization, tcp=False),
+        ),
+        network=(*asking.filters(tcp=True), *_access_control(authorization, tcp=True)),
+    ), (*asking.faults, *_unfetched(authentication, keys))
 
 
 # --- JWTs --------------------------------------------------------------------------------------------------------
@@ -140,6 +153,42 @@ def _access_control(policies: Iterable[istio.AuthorizationPolicy], *, tcp: bool)
                 rules=tuple(_rules(enforced, tcp, action == "ALLOW")) if enforced else None,
                 shadow=tuple(_rules(tried, tcp, action == "ALLOW")) if tried else None,
             )
+
+
+class _Asking:
+    """The CUSTOM policies of a workload. Without a server that can be asked, they refuse what they match."""
+
+    def __init__(self, policies: Iterable[istio.AuthorizationPolicy], mesh: Mesh, hosts: Hosts) -> None:
+        self._by_provider: dict[str, list[istio.AuthorizationPolicy]] = {}
+        for policy in policies:
+            name = policy.spec.provider.name if policy.spec.provider else ""
+            self._by_provider.setdefault(name, []).append(policy)
+        self._servers: dict[str, AuthServer] = {}
+        self.faults: list[Fault] = []
+        for name, asking in self._by_provider.items():
+            try:
+                if len(self._by_provider) > 1:
+                    several = ", ".join(sorted(self._by_provider))
+                    raise external.Unusable(f"a workload may have one provider only, and this has {several}")
+                self._servers[name] = external.server(name, mesh, hosts)
+            except external.Unusable as error:
+                for policy in asking:
+                    if policy.spec.rules and not is_dry_run(policy):
+                        origin = Origin(policy.key, ("spec", "provider", "name"))
+                        self.faults.append(codes.UNUSABLE_PROVIDER.at(origin, provider=name, reason=error))
+
+    def filters(self, *, tcp: bool) -> Iterator[Rbac]:
+        """Dry runs are left out: they ask nobody."""
+        for name, policies in sorted(self._by_provider.items()):
+            enforced = [policy for policy in policies if not is_dry_run(policy)]
+            rules = tuple(_rules(enforced, tcp, allow=False)) if enforced else None
+            server = self._servers.get(name)
+            if server is None:
+                refused = rules or ()
+                yield Rbac("DENY", tuple(replace(rule, name=f"{rule.name}{_UNUSABLE}") for rule in refused))
+            elif rules and (server.grpc or not tcp):  # a server over HTTP is not asked about bytes
+                named = tuple(replace(rule, name=f"{EXTERNAL}-{rule.name}") for rule in rules)
+                yield Rbac("CUSTOM", named, server=server)
 
 
 def is_dry_run(policy: istio.AuthorizationPolicy) -> bool:

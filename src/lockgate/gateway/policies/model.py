@@ -139,15 +139,46 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedBody:
+    """How much of a request's body a server of external authorization gets."""
+
+    most: int
+    partial: bool = False
+    as_bytes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthServer:
+    """A server of external authorization: over gRPC, or over HTTP with the request's path behind `path_prefix`."""
+
+    provider: str
+    host: str
+    port: int
+    grpc: bool = False
+    timeout: float = 600.0
+    fail_open: bool = False
+    status_on_error: int | None = None
+    clear_route_cache: bool = False
+    body: CheckedBody | None = None
+    path_prefix: str = ""
+    sent: tuple[TextMatch, ...] = ()  # headers of the request
+    added: tuple[tuple[str, str], ...] = ()
+    to_backend: tuple[TextMatch, ...] = ()  # headers of the server's answer
+    to_client_on_deny: tuple[TextMatch, ...] = ()
+    to_client_on_allow: tuple[TextMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rbac:
-    """DENY refuses what a rule matches, ALLOW what no rule matches, AUDIT nothing.
+    """DENY refuses what a rule matches, ALLOW what no rule matches, AUDIT nothing. CUSTOM asks `server` about it.
 
     `shadow` are the rules of dry runs, which only count. Without enforced policies `rules` is None.
     """
 
-    action: Literal["ALLOW", "DENY", "AUDIT"]
+    action: Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"]
     rules: tuple[Rule, ...] | None
     shadow: tuple[Rule, ...] | None = None
+    server: AuthServer | None = None
 
 
 # --- JSON web tokens ---------------------------------------------------------------------------------------------
@@ -205,6 +236,12 @@ class Filters:
     def access_control(self) -> tuple[Rbac, ...]:
         """Those of chains that parse HTTP."""
         return tuple(each for each in self.http if isinstance(each, Rbac))
+
+    @property
+    def servers(self) -> tuple[tuple[AuthServer, Origin | None], ...]:
+        """Those that are asked about requests, with a rule that does."""
+        asked = (each for each in (*self.access_control, *self.network) if each.server is not None)
+        return tuple((each.server, each.rules[0].origin if each.rules else None) for each in asked if each.server)
 
 
 NO_FILTERS = Filters()

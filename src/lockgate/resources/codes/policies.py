@@ -55,3 +55,32 @@ UNREADABLE_KEYS = Code(
           jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}]
         """,
 )
+
+UNUSABLE_PROVIDER = Code(
+    "LG2043",
+    Severity.ERROR,
+    "A provider of a CUSTOM policy that cannot be asked",
+    message="the extension provider {provider} cannot be asked, so requests that the policy matches get 403: {reason}",
+    fix="correct `extensionProviders` in meshConfig, or the provider's name here",
+    what="An AuthorizationPolicy with the action CUSTOM names an extension provider that meshConfig does not have, or "
+    "whose service does not exist; or policies of one workload name several.",
+    why="istiod replaces such a policy by one that denies: every request that a rule matches is refused with `RBAC: "
+    "access denied`. Only istiod's log says why.",
+    example="""
+        apiVersion: security.istio.io/v1
+        kind: AuthorizationPolicy
+        metadata: {name: ask, namespace: istio-system}
+        spec:
+          action: CUSTOM
+          provider: {name: nobody}
+          rules: [{to: [{operation: {paths: [/admin*], ports: ["8080"]}}]}]
+        """,
+    instead="""
+        apiVersion: security.istio.io/v1
+        kind: AuthorizationPolicy
+        metadata: {name: ask, namespace: istio-system}
+        spec:
+          action: DENY
+          rules: [{to: [{operation: {paths: [/admin*], ports: ["8080"]}}]}]
+        """,
+)

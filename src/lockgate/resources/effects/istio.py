@@ -309,6 +309,7 @@ ROWS = (
             f"{MESH}.default{{VirtualService,DestinationRule,Service}}ExportTo.**",
             f"{MESH}.defaultHttpRetryPolicy.**",
             f"{MESH}.pathNormalization.normalization",
+            f"{MESH}.extensionProviders.{{name,envoyExtAuthzHttp,envoyExtAuthzGrpc}}.**",
             f"{MESH}.tlsDefaults.{{minProtocolVersion,cipherSuites,ecdhCurves}}",
             f"{MESH}.tcpKeepalive.{{probes,time,interval}}",
             f"{MESH}.dnsRefreshRate",
@@ -348,7 +349,7 @@ ROWS = (
         ),
         accepted(
             f"{MESH}.meshMTLS",
-            f"{MESH}.{{extensionProviders,discoverySelectors}}",
+            f"{MESH}.{{extensionProviders,discoverySelectors}}.**",
             because="it is for kinds and workloads that are not served here",
         ),
         accepted(f"{MESH}.**", because="the gateway here does not go by it"),

@@ -58,7 +58,11 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
         if each.rules is None or each.action == "AUDIT":
             continue
         rules = [(_rule(rule, gateway, arrival, known), rule.origin) for rule in each.rules]
-        if each.action == "DENY":
+        if each.server:
+            refused = assumed(f"the server of {each.server.provider} refuses it", each)
+            matched = Any(tuple(condition for condition, _ in rules))
+            yield Refusal(Every((matched, refused)), next((origin for _, origin in rules), None))
+        elif each.action == "DENY":
             yield from (Refusal(condition, origin) for condition, origin in rules if condition != FALSE)
         else:
             allowed = Any(tuple(condition for condition, _ in rules))

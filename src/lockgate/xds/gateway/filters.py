@@ -1,4 +1,4 @@
-"""The filters that decide about requests before routes do: JWTs and access control.
+"""The filters that decide about requests before routes do: JWTs, access control, and servers that are asked.
 
 Source: istio/istio `pilot/pkg/security/authz/builder/builder.go`, `pilot/pkg/security/authn/policy_applier.go`.
 """
@@ -21,6 +21,13 @@ from envoy.type.matcher.v3.path_pb2 import PathMatcher
 from lockgate.gateway import model
 from lockgate.gateway.policies import model as policies
 from lockgate.xds.gateway.authentication import authentication
+from lockgate.xds.gateway.authorization import (
+    HTTP_EXT_AUTHZ,
+    NETWORK_EXT_AUTHZ,
+    SHADOW_PREFIX,
+    http_authorization,
+    network_authorization,
+)
 from lockgate.xds.gateway.texts import metadata_matcher, text_matcher
 from lockgate.xds.protobuf import Message, pack, uint32
 
@@ -36,6 +43,8 @@ def http_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[
         match each:
             case policies.Rbac():
                 yield HTTP_RBAC, _access_control(HttpRbac(), each, port)
+                if each.server:
+                    yield HTTP_EXT_AUTHZ, http_authorization(each.server, HTTP_RBAC)
             case policies.Jwt():
                 yield policies.JWT_FILTER, authentication(each)
             case _:
@@ -45,9 +54,15 @@ def http_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[
 def network_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[str, Message]]:
     for each in filters.network if filters else ():
         yield NETWORK_RBAC, _access_control(NetworkRbac(stat_prefix="tcp."), each, port)
+        if each.server:
+            yield NETWORK_EXT_AUTHZ, network_authorization(each.server, NETWORK_RBAC)
 
 
 def _access_control(message: Message, item: policies.Rbac, port: int) -> Message:
+    if item.server and item.rules:
+        message.shadow_rules.CopyFrom(_rules("DENY", item.rules, port))
+        message.shadow_rules_stat_prefix = SHADOW_PREFIX
+        return message
     if item.rules is not None:
         message.rules.CopyFrom(_rules(item.action, item.rules, port))
     if item.shadow is not None:
