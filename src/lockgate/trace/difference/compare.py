@@ -18,6 +18,7 @@ from lockgate.trace.difference.model import Difference
 from lockgate.trace.difference.requests import Known
 from lockgate.trace.difference.space import Cell, Space, tests_of
 from lockgate.trace.difference.tree import Branch, Split, first, leaves
+from lockgate.trace.difference.web_acl import named_requests
 from lockgate.trace.difference.witnesses import Way
 
 MOST_HOSTS = 1000
@@ -64,8 +65,9 @@ class _Comparison:
     def _port(self, group: tuple[str, ...], scheme: str, port: int) -> None:
         """One port of hosts that enter in the same way."""
         stages = [self._stage(index, group[0], scheme, port) for index in (0, 1)]
-        space = Space(_tests(stage.branches for stage in stages))
         place = Place(group, scheme, port)
+        self._web_acls(place, stages)
+        space = Space(_tests(stage.branches for stage in stages))
 
         def decide(cell: Cell) -> tuple[Taken, Taken] | Split:
             return _both(space, cell, *(stage.branches for stage in stages))
@@ -90,10 +92,20 @@ class _Comparison:
         for before, after in arrivals.values():
             self._gateways(group, scheme, port, (stages[0], stages[1]), before, after)
 
+    def _web_acls(self, place: Place, stages: list[_Stage]) -> None:
+        """Names requests to try where web ACLs differ, because what these do is not derived here."""
+        old, new = (each.entrance.balancer.web_acl if each.entrance.balancer else None for each in stages)
+        self._findings.examples = ()
+        if (old or new) and repr(old) != repr(new):
+            self._findings.examples = named_requests(old, new)
+            self._findings.undecided(f"the web ACLs of {place} differ: only requests that their rules name were tried")
+
     def _stage(self, index: int, host: str, scheme: str, port: int) -> _Stage:
         entrance = self._entrances[index].at(host, scheme, port)
         if entrance.balancer is not None and entrance.listener is not None:
-            made = load_balancer.branches(self._edges[index], entrance.balancer, entrance.listener, host)
+            made = load_balancer.branches(
+                self._edges[index], entrance.balancer, entrance.listener, host, ("old", "new")[index]
+            )
             return _Stage(entrance, tuple(made))
         arrivals = (entrance.arrival,) if entrance.arrival else ()
         return _Stage(entrance, (Branch(TRUE, Taken({}, arrivals=arrivals)),))
@@ -170,6 +182,11 @@ class _Comparison:
         ]
         if rules[0] == rules[1]:
             return
+        if policies.reads_tokens(gateways[0]) != policies.reads_tokens(gateways[1]):
+            self._findings.examples = (policies.INVALID_TOKEN,)
+            self._findings.undecided(
+                "the RequestAuthentications differ: what they make of valid tokens is not compared"
+            )
         alike: dict[object, list[str]] = {}
         for name in group:
             alike.setdefault(tuple(policies.authority_tests(each, name) for each in gateways), []).append(name)
@@ -242,7 +259,8 @@ def _refusals(at: Gateway, arrival: Arrival, place: Place) -> Iterator[Branch[Ta
     """The policies of a gateway as branches."""
     known = Known.of(at, arrival, place.authority, place.scheme)
     for each in policies.refusals(at, arrival, known):
-        yield Branch(each.condition, TakenRoute({"answer": gateway.REFUSED}, where=each.where, refused=True))
+        answer = gateway.REFUSED[each.status]
+        yield Branch(each.condition, TakenRoute({"answer": answer}, where=each.where, refused=True))
 
 
 def _both(

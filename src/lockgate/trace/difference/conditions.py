@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from lockgate.gateway.model import Exact, Prefix, Regex, Suffix, TextMatch
@@ -45,7 +45,7 @@ class Source:
 class Assumption:
     """Something that cannot be derived from the request here. `what` completes "whether …", `key` identifies it."""
 
-    what: str
+    what: str = field(compare=False)
     key: object
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from lockgate.edge.edge import Edge
 from lockgate.trace.difference import outcomes, words
+from lockgate.trace.difference.conditions import Part
 from lockgate.trace.difference.hosts import OWN_NAME
 from lockgate.trace.difference.model import Change, Covered, Difference, RequestClass, Side
 from lockgate.trace.difference.outcomes import Aspects
-from lockgate.trace.difference.space import Cell, Space
+from lockgate.trace.difference.space import Cell, Example, Space
 from lockgate.trace.difference.tree import merged
 from lockgate.trace.difference.witnesses import MOST_TRIED, Way, requests, visible, way
 from lockgate.trace.model import Request, Trace, Where
@@ -87,6 +88,8 @@ class Findings:
         self._undecided: dict[str, None] = {}
         self._left_out: list[str] = []
         self.described: Mapping[str, str] = {}
+        self.examples: tuple[Mapping[Part, Example], ...] = ()
+        """Parts of requests to try for what no condition tells."""
 
     def undecided(self, text: str) -> None:
         self._undecided[text] = None
@@ -119,15 +122,14 @@ class Findings:
         conditions = words.conditions(space, merged(found.cells), everything)
         key = changes, conditions
         known = self._classes.get(key)
-        if known is None:
+        if known is None or _must_show(changes):
             witness = self._witness(place, space, changes, found)
             if witness is None:
                 return
             request, traces = witness
             sides = tuple(Side(answer_of(each), at) for each, at in zip(traces, found.where, strict=True))
             breadth = words.breadth(found.cells, everything)
-            known = _Class(changes, conditions, breadth, request, (sides[0], sides[1]))
-            self._classes[key] = known
+            known = self._classes.setdefault(key, _Class(changes, conditions, breadth, request, (sides[0], sides[1])))
         known.covered.append(_Covered(place, space, tuple(found.cells)))
         known.hosts |= dict.fromkeys(self.described.get(each, each) for each in place.hosts)
         known.ports[f"{place.scheme} {place.port}"] = None
@@ -136,17 +138,16 @@ class Findings:
         self, place: Place, space: Space, changes: tuple[Change, ...], found: _Found
     ) -> tuple[Request, tuple[Trace, Trace]] | None:
         """A request of the class that both edges decide as predicted, and that shows the difference."""
-        must_show = {each.aspect for each in changes} <= _WRITTEN
         tried = equal = 0
         for cell, ways in zip(found.cells, found.ways, strict=True):
-            for request in requests(space, cell, place.scheme, place.hosts[0], place.port):
+            for request in requests(space, cell, place.scheme, place.hosts[0], place.port, self.examples):
                 if tried >= MOST_TRIED:
                     break
                 tried += 1
                 if not all(_goes(edge, request, each) for edge, each in zip(self._edges, ways, strict=True)):
                     continue
                 traces = trace(self._edges[0], request), trace(self._edges[1], request)
-                if not must_show or visible(traces[0]) != visible(traces[1]):
+                if not _must_show(changes) or visible(traces[0]) != visible(traces[1]):
                     return request, traces
                 equal += 1
         what = "; ".join(f"{each.aspect}: {each.old} → {each.new}" for each in changes[:2])
@@ -196,6 +197,10 @@ def _essential(changes: tuple[Change, ...]) -> tuple[Change, ...]:
         return (*kept, Change("outcome", old, new))
     moved = any(each.aspect == "backend" for each in ends)
     return tuple(each for each in changes if not (moved and each.aspect.startswith("connection to ")))
+
+
+def _must_show(changes: tuple[Change, ...]) -> bool:
+    return {each.aspect for each in changes} <= _WRITTEN
 
 
 def _goes(edge: Edge, request: Request, predicted: Way) -> bool:

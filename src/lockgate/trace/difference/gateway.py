@@ -33,7 +33,8 @@ from lockgate.trace.gateway_hops import backend_name
 from lockgate.trace.model import Where, place
 
 BY = "gateway"
-REFUSED = Answer(BY, 403, flag="RBAC: access denied")
+REFUSED = {403: Answer(BY, 403, flag="RBAC: access denied"), 401: Answer(BY, 401, flag="invalid token")}
+"""What policies answer, by the status."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

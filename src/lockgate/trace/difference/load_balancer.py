@@ -86,7 +86,6 @@ class Taken:
     rule: Rule | None = None
     arrivals: tuple[Arrival, ...] = ()
     where: Where = None
-    by_rule: bool = True
 
     @property
     def rewrites(self) -> bool:
@@ -139,28 +138,19 @@ def certificate_names(edge: Edge, listener: Listener) -> dict[str, tuple[str, ..
     return {arn: edge.certificates[arn].names for arn in listener.certificates if arn in edge.certificates}
 
 
-def branches(edge: Edge, balancer: LoadBalancer, listener: Listener, host: str) -> Iterator[Branch[Taken]]:
+def branches(edge: Edge, balancer: LoadBalancer, listener: Listener, host: str, side: str) -> Iterator[Branch[Taken]]:
     """The rules of a listener for one host, as they are evaluated; the default rule is the last."""
     if (acl := balancer.web_acl) is not None:
-        blocked = Taken({"answer": Answer(BY, "blocked", flag=f"web ACL {acl.name}")}, by_rule=False)
-        yield Branch(assumed(f"the web ACL {acl.name} blocks the request", _Acl(acl)), blocked)
+        blocked = Taken({"answer": Answer(BY, "blocked", flag=f"web ACL {acl.name}")})
+        # By its text: compiled expressions have no equality.
+        yield Branch(assumed(f"the {side} web ACL {acl.name} blocks the request", repr(acl)), blocked)
     if any(isinstance(each, AuthenticateOidc) for each in _actions(listener)):
-        yield Branch(Test(Path(), Text("exact", CALLBACK)), Taken({"answer": Answer(BY, 302)}, by_rule=False))
+        yield Branch(Test(Path(), Text("exact", CALLBACK)), Taken({"answer": Answer(BY, 302)}))
     for rule in listener.rules:
         condition = _all(rule, host)
         if condition != FALSE:
             yield Branch(condition, _taken(edge, balancer, listener, rule, rule.actions))
     yield Branch(TRUE, _taken(edge, balancer, listener, None, listener.default_actions))
-
-
-@dataclass(frozen=True, slots=True)
-class _Acl:
-    """A web ACL by its contents. Its expressions are not hashable by value, and rarely is there more than one."""
-
-    value: object
-
-    def __hash__(self) -> int:
-        return 0
 
 
 def _actions(listener: Listener) -> Iterator[Action]:

@@ -7,7 +7,7 @@ not named here are aspects under their own name, so a new field of a rule or a r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -54,12 +54,22 @@ def shares(weighted: Collection[tuple[int, str]]) -> Shares:
     return Shares(tuple(sorted(((share, name) for name, share in found.items()), reverse=True)))
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A secret: compared, and never shown."""
+
+    value: object = field(repr=False)
+
+    def __str__(self) -> str:
+        return "(hidden)"
+
+
 def fields_of(value: Any, skipped: Collection[str] = ()) -> Iterator[tuple[str, object]]:
     """The fields of a value that differ from their default, except those that only say where it comes from."""
-    for field in fields(value):
-        found = getattr(value, field.name)
-        if field.name not in skipped and not isinstance(found, Origin) and found != field.default:
-            yield field.name.replace("_", " "), found
+    for each in fields(value):
+        found = getattr(value, each.name)
+        if each.name not in skipped and not isinstance(found, Origin) and found != each.default:
+            yield each.name.replace("_", " "), found if each.repr else Hidden(found)
 
 
 def changes(old: Aspects, new: Aspects) -> tuple[Change, ...]:
@@ -71,7 +81,7 @@ def changes(old: Aspects, new: Aspects) -> tuple[Change, ...]:
             continue
         texts = _sides(name, before, after)
         if texts[0] == texts[1]:
-            texts = repr(before), repr(after)
+            texts = texts[0], f"{texts[1]}, changed"
         found.append(Change(name, *texts))
     return tuple(found)
 
@@ -80,8 +90,8 @@ def _sides(name: str, old: object, new: object) -> tuple[str, str]:
     """Both values in words; of two values with fields only the fields that differ."""
     before, after = _parts(old, new), _parts(new, old)
     if before is not None and after is not None:
-        for field in [field for field in before if field in after and before[field] == after[field]]:
-            del before[field], after[field]
+        for same in [name for name in before if name in after and before[name] == after[name]]:
+            del before[same], after[same]
         return _listed(before), _listed(after)
     if isinstance(old, float | int | None) and isinstance(new, float | int | None) and name.endswith("timeout"):
         return _seconds(old), _seconds(new)

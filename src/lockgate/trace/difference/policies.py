@@ -6,7 +6,7 @@ address of a load balancer. A claim of a JSON web token or a name in a client's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import assert_never
@@ -22,7 +22,9 @@ from lockgate.trace.difference.conditions import (
     Every,
     Formula,
     From,
+    Header,
     Not,
+    Part,
     Path,
     Source,
     Test,
@@ -33,6 +35,7 @@ from lockgate.trace.difference.conditions import (
 )
 from lockgate.trace.difference.load_balancer import Arrival
 from lockgate.trace.difference.requests import Known, header_formula
+from lockgate.trace.difference.space import Example
 from lockgate.trace.model import Where
 
 BALANCER = "10.0.0.10"  # as in `gateway_hops.gateway_request`
@@ -45,6 +48,7 @@ class Refusal:
 
     condition: Formula
     where: Where = None
+    status: int = 403
 
 
 def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refusal]:
@@ -53,7 +57,7 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
         if isinstance(each, policies.Jwt):
             named = " or ".join(dict.fromkeys(provider.policy for provider in each.providers))
             origin = next((provider.origin for provider in each.providers), None)
-            yield Refusal(assumed(f"it has a token that RequestAuthentication {named} refuses", each), origin)
+            yield Refusal(assumed(f"it has a token that RequestAuthentication {named} refuses", each), origin, 401)
             continue
         if each.rules is None or each.action == "AUDIT":
             continue
@@ -67,6 +71,14 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
         else:
             allowed = Any(tuple(condition for condition, _ in rules))
             yield Refusal(Not(allowed), next((origin for _, origin in rules), None))
+
+
+def reads_tokens(gateway: Gateway) -> tuple[policies.Jwt, ...]:
+    """The filters that read JSON web tokens. What they pass on to a backend depends on the token."""
+    return tuple(each for each in gateway.filters.http if isinstance(each, policies.Jwt)) if gateway.filters else ()
+
+
+INVALID_TOKEN: Mapping[Part, Example] = {Header("authorization"): ("Bearer none",)}
 
 
 def authority_tests(gateway: Gateway, host: str) -> tuple[bool, ...]:

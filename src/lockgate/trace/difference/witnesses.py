@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -29,15 +29,24 @@ class Way:
     route: gateway.Route | None = None
 
 
-def requests(space: Space, cell: Cell, scheme: str, host: str, port: int) -> Iterator[Request]:
-    """Requests of a cell, the simplest first; none if the cell needs an assumption to hold."""
+def requests(
+    space: Space,
+    cell: Cell,
+    scheme: str,
+    host: str,
+    port: int,
+    instead: Sequence[Mapping[Part, Example]] = (),
+) -> Iterator[Request]:
+    """Requests of a cell, the simplest first. If it needs an assumption to hold, the simplest with each of `instead`,
+    which may or may not be requests of the cell."""
     possible = [
         (part, [(choice, example) for choice in choices for example in choice.examples])
         for part, choices in space.possible(cell)
     ]
-    if any(not examples for _, examples in possible):
+    simplest = {part: examples[0][1] for part, examples in possible if examples}
+    if len(simplest) < len(possible):
+        yield from (_request({**simplest, **each}, scheme, host, port) for each in instead)
         return
-    simplest = {part: examples[0][1] for part, examples in possible}
     yield _request(simplest, scheme, host, port)
     for part, examples in possible:
         for _, example in examples[1:MOST_TRIED]:

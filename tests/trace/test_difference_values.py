@@ -1,0 +1,126 @@
+"""What difference finds in values that manifests rarely lead to, and that it looks at every field of the models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+
+import pytest
+from trace_cases import edge
+
+from lockgate.edge.edge import Edge
+from lockgate.gateway import model as gateway
+from lockgate.loadbalancer import model as alb
+from lockgate.loadbalancer.waf.model import (
+    Allow,
+    Block,
+    ByteMatch,
+    Component,
+    IpSet,
+    Networks,
+    Rule,
+    Statement,
+    UriPath,
+    WebAcl,
+)
+from lockgate.trace.difference import difference
+from lockgate.trace.walk import trace
+
+
+def with_acl(*rules: tuple[str, Statement]) -> Edge:
+    made = edge()
+    acl = WebAcl("prod", "arn", Allow(), tuple(Rule(name, 1, each, Block()) for name, each in rules))
+    (balancer,) = made.application_load_balancers
+    return replace(made, load_balancers=(replace(balancer, web_acl=acl),))
+
+
+def path(text: bytes) -> Statement:
+    return ByteMatch(Component(UriPath()), text, "CONTAINS")
+
+
+def test_equal_web_acls_are_equal() -> None:
+    assert difference(with_acl(("a", path(b"/x"))), with_acl(("a", path(b"/x")))).is_equal
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path_"),
+    [
+        ([("a", path(b"/x"))], [("a", path(b"/x")), ("b", path(b"/admin"))], "/admin"),
+        ([("a", path(b"/x"))], [("a", path(b"/y"))], "/x"),
+    ],
+)
+def test_web_acls_that_differ(old: list[tuple[str, Statement]], new: list[tuple[str, Statement]], path_: str) -> None:
+    before, after = with_acl(*old), with_acl(*new)
+    found = difference(before, after)
+    assert not found.is_equal
+    witnesses = [each.witness for each in found.classes if "outcome" in {change.aspect for change in each.changes}]
+    assert path_ in {each.target for each in witnesses}
+    for witness in witnesses:
+        assert trace(before, witness).ending.status != trace(after, witness).ending.status
+    assert any("only requests that their rules name were tried" in each for each in found.undecided)
+
+
+def test_addresses_that_a_web_acl_blocks() -> None:
+    blocks = IpSet("arn", Networks.of(["198.51.100.0/24"]))
+    found = difference(with_acl(), with_acl(("office", blocks)))
+    assert any(each.witness.source.startswith("198.51.100.") for each in found.classes)
+
+
+def test_a_secret_is_compared_and_not_shown() -> None:
+    sides = []
+    for secret in ("secret-of-old", "secret-of-new"):
+        made = edge()
+        (balancer,) = made.application_load_balancers
+        login = alb.AuthenticateOidc("https://id.example", "a", "t", "u", "client", secret)
+        listeners = tuple(
+            replace(each, rules=tuple(replace(rule, actions=(login, *rule.actions)) for rule in each.rules))
+            if each.protocol == "HTTPS"
+            else each
+            for each in balancer.listeners
+        )
+        sides.append(replace(made, load_balancers=(replace(balancer, listeners=listeners),)))
+    found = difference(*sides)
+    assert ["authentication" in {change.aspect for change in each.changes} for each in found.classes] == [True]
+    assert not re.search("secret-of", str(found.classes))
+
+
+# A field that is added to a model is compared under its own name where `fields_of` reads it. Where fields are read one
+# by one, whoever adds one decides here whether a request shows it.
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (
+            alb.LoadBalancer,
+            "name listeners target_groups scheme ip_address_type security_groups subnets attributes tags arn dns_name "
+            "canonical_hosted_zone_id web_acl origin",
+        ),
+        (
+            alb.Listener,
+            "port protocol default_actions rules certificates ssl_policy mutual_authentication attributes tags arn "
+            "origin",
+        ),
+        (alb.Rule, "priority conditions actions transforms tags arn origin"),
+        (alb.Forward, "target_groups stickiness_seconds"),
+        (alb.Redirect, "status_code protocol host port path query"),
+        (alb.FixedResponse, "status_code content_type message_body"),
+        (
+            alb.TargetGroup,
+            "reference name port protocol protocol_version target_type ip_address_type health_check attributes targets "
+            "tags vpc_id control_port origin",
+        ),
+        (
+            gateway.Gateway,
+            "workload namespace listeners routes clusters endpoints credentials filters http status_port",
+        ),
+        (gateway.Listener, "name bind port filter_chains origin"),
+        (gateway.VirtualHost, "name domains routes require_tls"),
+        (gateway.RouteMatch, "path headers query claims"),
+        (gateway.HeaderMatch, "name value invert"),
+        (gateway.Redirect, "status scheme host port path prefix"),
+        (gateway.DirectResponse, "status body"),
+        (Edge, "objects zones load_balancers network gateways certificates faults unseen fronts supplied memory"),
+    ],
+    ids=lambda each: each.__qualname__ if isinstance(each, type) else "",
+)
+def test_every_field_is_known(model: type, names: str) -> None:
+    assert {each.name for each in fields(model)} == set(names.split())
