@@ -22,7 +22,7 @@ from lockgate.resources.reader import read
         (
             "cron.yaml",
             "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\n"
-            "spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: [{name: a, image: a}]}}}}}",
+            "spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: []}}}}}",
             "LG0009",
             Severity.INFO,
         ),
