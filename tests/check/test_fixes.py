@@ -81,3 +81,13 @@ def test_each_code_with_a_fix_has_a_row() -> None:
     edges = [from_manifests(manifests(text), Options(())) for text in every]
     faults = (fault for edge in edges for analyzer in ANALYZERS for fault in analyzer.analyze(edge))
     assert {fault.code.id for fault in faults if fault.edits} <= {code for case in CASES for code in case["fixes"]}
+
+
+def test_of_two_definitions_the_one_that_counts_is_fixed() -> None:
+    """The second one is refused, so the first one is in the edge."""
+    refused = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge, namespace: istio-system}\n"
+    text = f"{CASES[0]['manifests']}---\n{refused}spec: {{servers: [{{hosts: [shop.example]}}]}}\n"
+    made = fix(manifests(text), {FILE: text}, check)
+    assert [each.code for each in made.fixed] == ["LG5001"]
+    assert made.texts[FILE].endswith("hosts: [shop.example]}]}\n")
+    assert made.texts[FILE].count('"*"') == 1

@@ -16,6 +16,7 @@ from lockgate.check.outcome import Outcome
 from lockgate.edge.manifests import Manifests
 from lockgate.resources.editing import CannotEdit
 from lockgate.resources.faults import Edit
+from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document, read
 
 Check: TypeAlias = Callable[[Manifests], Outcome]
@@ -38,11 +39,14 @@ def fix(manifests: Manifests, texts: Mapping[str, str], check: Check) -> Fixed:
     changed: dict[str, str] = {}
     fixed: list[Finding] = []
     outcome = check(manifests)
+    tried: set[str] = set()
     for _ in range(_MOST_PASSES):
-        made, found = _pass(manifests, {**texts, **changed}, outcome.findings)
+        left = [each for each in outcome.findings if each.fingerprint not in tried]
+        made, found = _pass(manifests, {**texts, **changed}, left)
         if not made:
             break
         fixed += found
+        tried.update(each.fingerprint for each in found)
         changed |= made
         manifests = _reread(manifests, made)
         outcome = check(manifests)
@@ -53,7 +57,11 @@ def _pass(
     manifests: Manifests, texts: Mapping[str, str], findings: Iterable[Finding]
 ) -> tuple[dict[str, str], list[Finding]]:
     """One change for each object: a second one is made in the next pass, in the text that the first one leaves."""
-    documents = {each.key: each for each in manifests.documents}
+    # Of several definitions of an object, the last one that is not refused counts.
+    documents: dict[ObjectKey, Document] = {}
+    for each in manifests.documents:
+        if each.accepted or each.key not in documents:
+            documents[each.key] = each
     taken: set[tuple[str, int, int]] = set()
     made: dict[str, list[tuple[Document, str]]] = {}
     fixed: list[Finding] = []

@@ -167,7 +167,7 @@ def _leaves(value: Any, pattern: tuple[str, ...], path: Path = ()) -> Iterator[t
 
 def _shown(path: Path) -> str:
     """A path such as ``spec.rules[0].host``; for an annotation its name without the common prefix."""
-    if path[:2] == ("metadata", "annotations"):
+    if path[:2] == ("metadata", "annotations") and len(path) > 2:
         return str(path[2])
     shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return shown.removeprefix(".")
