@@ -262,6 +262,31 @@ def test_hover_shows_the_trace_of_a_request_that_gets_there(project: Path) -> No
     run(test)
 
 
+def test_hover_says_why_a_finding_matters(project: Path) -> None:
+    async def test() -> None:
+        async with editor(project) as vi:
+            vi.open(GATEWAY)
+            vi.type(GATEWAY, STAR, NAMED)
+            shown = await vi.hover(GATEWAY, NAMED.strip())
+            assert shown.startswith("**LG5001** No Gateway server for a connection without SNI. The gateway closes ")
+            assert "```text\nGET https://towpath.example/" in shown
+
+    run(test)
+
+
+def test_a_workspace_may_be_behind_a_symbolic_link(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    link = tmp_path_factory.mktemp("links") / "link"
+    link.symlink_to(project)
+
+    async def test() -> None:
+        async with editor(link) as vi:
+            vi.open(GATEWAY)
+            vi.type(GATEWAY, STAR, NAMED)
+            await vi.until(lambda: vi.codes(GATEWAY) == ["LG5001"], "reported")
+
+    run(test)
+
+
 def test_a_finding_can_be_ignored_with_a_reason(project: Path) -> None:
     async def test() -> None:
         async with editor(project) as vi:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 from lsprotocol import types
 from pygls import uris
 from pygls.lsp.server import LanguageServer
@@ -32,6 +33,7 @@ class Server(LanguageServer):
     def __init__(self, paths: Sequence[str] = ()) -> None:
         super().__init__("lockgate", __version__, types.TextDocumentSyncKind.Incremental)
         self._paths = tuple(paths)
+        self._folder = Path.cwd()
         self._manifests = Workspace((".",))
         self._checked = Checked()
         self._published: Mapping[str, tuple[Sequence[types.Diagnostic], int | None]] = {}
@@ -51,7 +53,8 @@ class Server(LanguageServer):
         folders = [each.uri for each in parameters.workspace_folders or ()] or [parameters.root_uri or ""]
         roots = [path for uri in folders if (path := uris.to_fs_path(uri))]
         if roots:
-            os.chdir(roots[0])
+            self._folder = Path(roots[0])
+            os.chdir(self._folder)
         named = [str(each) for each in paths] if isinstance(paths, list) else self._paths
         self._manifests = Workspace(tuple(named) or (".", *roots[1:]))
 
@@ -109,17 +112,17 @@ class Server(LanguageServer):
         self._problem = checked.problem
 
     def _in_client_units(self, name: str, diagnostic: types.Diagnostic) -> types.Diagnostic:
-        lines, codec = self.lines(name), self.workspace.position_codec
-        related = diagnostic.related_information
-        return types.Diagnostic(
-            range=codec.range_to_client_units(lines, diagnostic.range),
-            message=diagnostic.message,
-            severity=diagnostic.severity,
-            code=diagnostic.code,
-            source=diagnostic.source,
-            related_information=related,
-            data=diagnostic.data,
-        )
+        related = [
+            types.DiagnosticRelatedInformation(
+                types.Location(each.location.uri, self._units(self.name_of(each.location.uri), each.location.range)),
+                each.message,
+            )
+            for each in diagnostic.related_information or ()
+        ]
+        return attrs.evolve(diagnostic, range=self._units(name, diagnostic.range), related_information=related or None)
+
+    def _units(self, name: str | None, where: types.Range) -> types.Range:
+        return self.workspace.position_codec.range_to_client_units(self.lines(name or ""), where)
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -128,11 +131,11 @@ class Server(LanguageServer):
         path = uris.to_fs_path(uri) if uri.startswith("file:") else None
         if path is None:
             return None
-        relative = os.path.relpath(path)
+        relative = os.path.relpath(path, self._folder)  # as the editor spells it, through symbolic links
         return path if relative.startswith("..") else relative
 
     def uri_of(self, name: str) -> str:
-        return uris.from_fs_path(str(Path(name).absolute())) or ""
+        return uris.from_fs_path(str(self._folder / name)) or ""
 
     def lines(self, name: str) -> Sequence[str]:
         """As the editor has them, if the file is open."""
