@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lockgate.cli.options import no_supply_option, read_options, values_option
+from lockgate.cli.show_gateway import envoy, gateway
 from lockgate.cli.terminal import paint, print_data, print_fault, print_note, say
 from lockgate.resources.faults import Severity
 
@@ -16,6 +17,10 @@ from lockgate.resources.faults import Severity
 @click.group()
 def show() -> None:
     """Show the results of manifests, without running anything."""
+
+
+show.add_command(gateway)
+show.add_command(envoy)
 
 
 @show.command("load-balancer", epilog="\b\nExample:\n  lockgate show load-balancer k8s/ --output yaml")
