@@ -31,6 +31,10 @@ def test_how_a_request_ends(row: dict[str, Any]) -> None:
         _holds(name, getattr(found.ending, name), expected)
     for name, expected in row.get("hops", {}).items():
         _hop_holds(found, name, expected)
+    for title in row.get("titles", ()):
+        assert any(title in hop.title for hop in found.hops), [hop.title for hop in found.hops]
+    facts = [fact.text for hop in found.hops for fact in hop.facts]
+    assert all(any(expected in fact for fact in facts) for expected in row.get("facts", ())), facts
 
 
 def _holds(name: str, found: object, expected: object) -> None:

@@ -1,0 +1,105 @@
+"""Certificates as a client sees them, and the route table, from an edge with one of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from trace_cases import edge
+
+from lockgate.edge.edge import Certificate
+from lockgate.trace.model import Request, Verdict
+from lockgate.trace.table import tables
+from lockgate.trace.text import table_json, table_lines
+from lockgate.trace.walk import trace
+
+ARN = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f0f0f"
+
+
+@pytest.mark.parametrize(
+    ("names", "title", "verdict"),
+    [
+        (("shop.example",), "acm shop.example covers shop.example", Verdict.PASSES),
+        (("other.example", "*.shop.example"), "acm other.example +1 does not cover shop.example", Verdict.FAILS),
+        ((), "its names are not known here", Verdict.UNDECIDED),
+    ],
+)
+def test_whether_the_certificate_covers_the_host(names: tuple[str, ...], title: str, verdict: Verdict) -> None:
+    base = edge()
+    changed = replace(base, certificates={**base.certificates, ARN: Certificate(names, "ACM", None)})
+    hop = trace(changed, Request.of("https://shop.example/")).hop("certificate")
+    assert hop is not None
+    assert title in hop.title
+    assert hop.verdict is verdict
+
+
+CHANGE: list[dict[str, Any]] = yaml.safe_load("""
+- kind: Ingress
+  metadata:
+    name: edge
+    namespace: istio-system
+    annotations:
+      alb.ingress.kubernetes.io/enable-frontend-nlb: "true"
+      alb.ingress.kubernetes.io/healthcheck-port: traffic-port
+      alb.ingress.kubernetes.io/healthcheck-protocol: HTTPS
+      alb.ingress.kubernetes.io/auth-type: cognito
+      alb.ingress.kubernetes.io/auth-idp-cognito: '{"userPoolARN": "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a", "userPoolClientID": "c", "userPoolDomain": "shop"}'
+      alb.ingress.kubernetes.io/actions.old: '{"type": "redirect", "redirectConfig": {"host": "new.example", "query": "a=b", "statusCode": "HTTP_302"}}'
+      alb.ingress.kubernetes.io/actions.split: >
+        {"type": "forward", "forwardConfig": {"targetGroups": [
+          {"serviceName": "istio-ingressgateway", "servicePort": "443", "weight": 90},
+          {"serviceName": "canary", "servicePort": "443", "weight": 10}]}}
+  spec:
+    rules:
+      - http:
+          paths:
+            - {path: /old, pathType: Exact, backend: {service: {name: old, port: {name: use-annotation}}}}
+            - {path: /, pathType: Prefix, backend: {service: {name: split, port: {name: use-annotation}}}}
+- {apiVersion: v1, kind: Service, metadata: {name: canary, namespace: istio-system}, spec: {type: NodePort, ports: [{port: 443}]}}
+- kind: Gateway
+  metadata: {name: edge, namespace: istio-system}
+  spec:
+    servers:
+      - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: shop-tls}}
+      - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}
+- kind: VirtualService
+  metadata: {name: shop, namespace: shop}
+  spec:
+    http:
+      - {name: gone, match: [{uri: {exact: /gone}}], directResponse: {status: 410}}
+      - {name: moved, match: [{uri: {prefix: /moved}}], redirect: {uri: /there, redirectCode: 308}}
+      - {name: web, route: [{destination: {host: web}, weight: 80}, {destination: {host: api}, weight: 20}]}
+      - {name: never, match: [{uri: {prefix: /x}}], route: [{destination: {host: api}}]}
+""")  # fmt: skip  # noqa: E501
+
+
+TABLE = """
+HTTP 80 of k8s-istiosys-edge-cab577c9d5
+   default rule  → 301 to https://#{host}:443/#{path}?#{query}
+HTTPS 443 of k8s-istiosys-edge-cab577c9d5
+   rule 1: path-pattern /old  → login, then 302 to #{protocol}://new.example:#{port}/#{path}?a=b
+   rule 2: path-pattern /*    → login, then 90 % istio-system/istio-ingressgateway:443, 10 % istio-system/canary:443
+   default rule               → answers 404
+network load balancer k8s-istiosys-edge-cab577c9d5-nlb
+   TCP 80   → k8s-istiosys-edge-ca579ab1b2
+   TCP 443  → k8s-istiosys-edge-35de832e1a
+shop.example on 8443 of istio-system/istio-ingressgateway
+   path is /gone            → answers 410
+   path begins with /moved  → 308 redirect
+   path begins with /       → 80 % shop/web:3000, 20 % shop/api:8080
+shop.example on 8080 of istio-system/istio-ingressgateway
+   plain HTTP               → 301 to https
+   path is /gone            → answers 410
+   path begins with /moved  → 308 redirect
+   path begins with /       → 80 % shop/web:3000, 20 % shop/api:8080
+* on 8080 of istio-system/istio-ingressgateway
+   plain HTTP  → 301 to https
+"""
+
+
+def test_the_route_table() -> None:
+    shown = table_json(tables(edge(CHANGE)), lambda origin: None)
+    lines = [line.rstrip() for line in table_lines(shown, lambda text, role: text)]
+    assert lines == TABLE.strip().split("\n")
