@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
+from functools import cache
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -17,8 +20,28 @@ Send: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapp
 
 
 def preload() -> None:
-    """Imports boto3 now instead of at the first call."""
+    """Imports boto3 now instead of at the first call, for a process that has other users of botocore.
+
+    Each of them, and each session, would read the service models again: EC2's takes 50 ms and 15 MiB. Here each file is
+    read once in the process.
+    """
     import boto3  # noqa: F401
+    from botocore.loaders import JSONFileLoader
+
+    files: Any = JSONFileLoader
+    if not isinstance(files.__dict__["load_file"], staticmethod):
+        files.load_file = staticmethod(_once(files().load_file))
+
+
+def _once(read: Callable[[str], JsonValue]) -> Callable[[str], JsonValue]:
+    """The users of a model may add shapes and metadata: each gets mappings of its own, with the same content."""
+    content = cache(read)
+
+    def load(path: str) -> JsonValue:
+        found = content(path)
+        return OrderedDict((key, copy(value)) for key, value in found.items()) if isinstance(found, dict) else found
+
+    return load
 
 
 class AwsError(Exception):
