@@ -27,6 +27,7 @@ from lockgate.controllers.certificate_manager import CertificateManager
 from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
 from lockgate.controllers.external_dns import ExternalDns
 from lockgate.controllers.istiod import Istiod
+from lockgate.controllers.keys import create_ahead
 from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
 from lockgate.controllers.reflector import Reflector
@@ -53,9 +54,10 @@ from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
+from lockgate.resources import cert_manager as cm
 from lockgate.resources import core
 from lockgate.resources.faults import Fault, Origin, Position
-from lockgate.resources.model import ObjectKey
+from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.key_pairs import KeyPairs
@@ -75,6 +77,7 @@ LETS_ENCRYPT = frozenset(
     }
 )
 ISTIO_DRAIN_SECONDS = 45  # `drainDuration` of Istio's ProxyConfig
+_KEYS_AHEAD = 4  # more are created when they are needed
 _NODE_ADDRESS = "172.31.0.10"
 _NODE = "ip-172-31-0-10"
 _FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # seconds, after a controller crashed
@@ -122,6 +125,7 @@ class RunningEdge:
         _import_shared()
         self.planned = plan(manifests, self.options, secret_access_key=self._solver_secret)
         planned = self.planned.supply
+        create_ahead(min(_keys_wanted(self.planned), _KEYS_AHEAD))
         async with AsyncExitStack() as places, asyncio.TaskGroup() as actors:
             self._places = places
             await self._start_places(places, planned)
@@ -467,6 +471,12 @@ class RunningEdge:
 
         pods = Mirror(core.Pod, changed)
         await pods.run(self.store)
+
+
+def _keys_wanted(planned: Plan) -> int:
+    """Private keys that ACM and cert-manager need: one for each certificate, and one for each issuer's account."""
+    kinds: tuple[type[Resource], ...] = (cm.Certificate, cm.Issuer, cm.ClusterIssuer)
+    return len(planned.supply.certificates) + sum(len(planned.objects.all(kind)) for kind in kinds)
 
 
 def _import_shared() -> None:

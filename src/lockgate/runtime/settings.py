@@ -83,7 +83,9 @@ class BadSettings(ValueError):
 class Settings(BaseModel):
     """All settings are optional."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
     account: Account | None = None
     region: Region | None = None
