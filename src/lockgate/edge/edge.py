@@ -21,6 +21,7 @@ from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import core
 from lockgate.resources.faults import Fault
+from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey
 
 
@@ -60,6 +61,9 @@ class Edge:
     """Maps the reference of a target group of type alb to the name of its Application Load Balancer."""
     supplied: frozenset[ObjectKey] = frozenset()
     """The objects that are in no manifest, and are supplied because the manifests take them for granted."""
+    remembered: Memo = field(default_factory=Memo, repr=False, compare=False)
+    """For readers that look at each of thousands of routes or objects: what they found in those that stay the same.
+    The next edge has the same one."""
     memory: object = field(default=None, repr=False, compare=False)
     """The state from which the next edge is built incrementally. Only the builders read it."""
 

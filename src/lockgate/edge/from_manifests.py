@@ -91,6 +91,8 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         memory.gateways if memory else None,
     )
     documents = planned.manifests.documents
+    remembered = earlier.remembered if earlier is not None else Memo()
+    remembered.turn()
     return Edge(
         objects=objects,
         zones=_zones(planned.supply, objects, stacks, balancers, memo, names),
@@ -116,6 +118,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
             for reference in stack.frontend.target_groups
         },
         supplied=planned.supplied,
+        remembered=remembered,
         memory=Memory(planned, stacks, gateways, memo, names),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from operator import attrgetter
 
 from lockgate.resources.faults import Origin, Position
 from lockgate.resources.model import ObjectKey
@@ -17,14 +19,9 @@ class Positions:
     """
 
     def __init__(self, documents: Iterable[Document]) -> None:
-        self._unread: Iterable[Document] | None = documents
-        self._documents: dict[ObjectKey, Document] = {}
-        self._definitions: dict[tuple[ObjectKey, tuple[str, int]], Document] = {}
+        self._every = documents
 
     def __call__(self, origin: Origin) -> Position | None:
-        if self._unread is not None:
-            self._index(self._unread)
-            self._unread = None
         document = self._documents.get(origin.key)
         if origin.definition is not None:
             document = self._definitions.get((origin.key, origin.definition), document)
@@ -34,7 +31,14 @@ class Positions:
             return document.position
         return document.key_at(*origin.path) if origin.at_key else document.at(*origin.path)
 
-    def _index(self, documents: Iterable[Document]) -> None:
-        for document in documents:
-            self._documents[document.key] = document
-            self._definitions[document.key, document.definition] = document
+    @cached_property
+    def _read(self) -> tuple[Document, ...]:
+        return tuple(self._every)
+
+    @cached_property
+    def _documents(self) -> Mapping[ObjectKey, Document]:
+        return dict(zip(map(attrgetter("key"), self._read), self._read, strict=True))
+
+    @cached_property
+    def _definitions(self) -> Mapping[tuple[ObjectKey, tuple[str, int]], Document]:
+        return dict(zip(map(attrgetter("key", "definition"), self._read), self._read, strict=True))

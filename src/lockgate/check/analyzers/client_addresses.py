@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import chain
 from typing import TypeAlias
 
 from lockgate.check.connections import Connection, connections
 from lockgate.edge.edge import Edge
-from lockgate.gateway.model import Forward, Gateway, HashSourceIp
+from lockgate.gateway.model import Forward, Gateway, HashSourceIp, VirtualHost
 from lockgate.gateway.policies.model import All, DirectRemoteIp, Not, OneOf, Predicate, RemoteIp, Rule
 from lockgate.resources.codes import to_gateway as codes
 from lockgate.resources.faults import Code, Fault, Origin
@@ -30,7 +31,7 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         if each.gateway is not None:
             yield from _policies(each, each.gateway)
             if not each.gateway.http.trusted_proxies:
-                yield from _hashes(each, each.gateway)
+                yield from _hashes(edge, each, each.gateway)
 
 
 def _policies(each: Connection, gateway: Gateway) -> Iterator[Fault]:
@@ -77,15 +78,23 @@ def _addresses(predicate: Predicate, outside: bool = False) -> Iterator[tuple[Ad
             yield predicate, outside
 
 
-def _hashes(each: Connection, gateway: Gateway) -> Iterator[Fault]:
+def _hashes(edge: Edge, each: Connection, gateway: Gateway) -> Iterator[Fault]:
     found: dict[Origin | None, None] = {}
-    for routes in gateway.routes.values():
-        for host in routes.virtual_hosts:
-            for route in host.routes:
-                if isinstance(route.action, Forward) and HashSourceIp() in route.action.hash_policies:
-                    clusters = (gateway.clusters.get(one.cluster) for one in route.action.clusters)
-                    origins = (cluster.origin for cluster in clusters if cluster is not None)
-                    rules = [one for one in origins if one is not None and one.key.kind == "DestinationRule"]
-                    found.update(dict.fromkeys(rules if rules else (route.origin,)))
+    for name, routes in gateway.routes.items():
+        hashing = edge.remembered.each("hashing", _hashing, routes.virtual_hosts, gateway.workload, name)
+        for place, action in chain.from_iterable(filter(None, hashing)):
+            clusters = (gateway.clusters.get(one.cluster) for one in action.clusters)
+            origins = (cluster.origin for cluster in clusters if cluster is not None)
+            rules = [one for one in origins if one is not None and one.key.kind == "DestinationRule"]
+            found.update(dict.fromkeys(rules if rules else (place,)))
     for origin in found:
         yield codes.SOURCE_HASH.at(origin, balancer=each.balancer.name)
+
+
+def _hashing(host: VirtualHost, _gateway: str, _routes: str) -> tuple[tuple[Origin | None, Forward], ...]:
+    """The routes that choose an endpoint by the client's address."""
+    return tuple(
+        (route.origin, route.action)
+        for route in host.routes
+        if isinstance(route.action, Forward) and HashSourceIp() in route.action.hash_policies
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from lockgate.edge.edge import Edge
-from lockgate.gateway.model import Forward
+from lockgate.gateway.model import Forward, Gateway, VirtualHost
 from lockgate.resources import core, istio
 from lockgate.resources.codes import across as codes
 from lockgate.resources.faults import Fault, Origin
@@ -15,17 +16,34 @@ CODES = (codes.PLAIN_TO_HTTPS,)
 
 def analyze(edge: Edge) -> Iterator[Fault]:
     protocols = _protocols(edge)
+    if not protocols:
+        return
     for gateway in edge.gateways.values():
-        for routes in gateway.routes.values():
-            for virtual_host in routes.virtual_hosts:
-                for route in virtual_host.routes:
-                    for each in route.action.clusters if isinstance(route.action, Forward) else ():
-                        cluster = gateway.clusters.get(each.cluster)
-                        _, port, _, host = each.cluster.split("|")
-                        protocol = protocols.get((host, int(port)))
-                        if cluster is not None and cluster.tls is None and protocol is not None:
-                            origin = Origin(route.origin.key, route.origin.path[:3]) if route.origin else None
-                            yield codes.PLAIN_TO_HTTPS.at(origin, host=host, port=port, protocol=protocol)
+        plain = dict(_plain(gateway, protocols))
+        for name, routes in gateway.routes.items() if plain else ():
+            found = edge.remembered.each("forwards", _forwards_of, routes.virtual_hosts, gateway.workload, name)
+            for origin, cluster in chain.from_iterable(found):
+                if cluster in plain:
+                    host, port, protocol = plain[cluster]
+                    origin = Origin(origin.key, origin.path[:3]) if origin else None
+                    yield codes.PLAIN_TO_HTTPS.at(origin, host=host, port=port, protocol=protocol)
+
+
+def _plain(gateway: Gateway, protocols: Mapping[tuple[str, int], str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """The clusters without TLS of ports that are named for it: host, port and protocol."""
+    for name, cluster in gateway.clusters.items():
+        _, port, _, host = name.split("|")
+        if cluster.tls is None and (protocol := protocols.get((host, int(port)))) is not None:
+            yield name, (host, port, protocol)
+
+
+def _forwards_of(host: VirtualHost, _gateway: str, _routes: str) -> tuple[tuple[Origin | None, str], ...]:
+    return tuple(
+        (route.origin, each.cluster)
+        for route in host.routes
+        if isinstance(route.action, Forward)
+        for each in route.action.clusters
+    )
 
 
 def _protocols(edge: Edge) -> dict[tuple[str, int], str]:

@@ -25,13 +25,12 @@ def analyze(edge: Edge) -> Iterator[Fault]:
             # Where clients also come with plain HTTP, somebody has to redirect them in another place.
             plain = any(entrance.protocol == "HTTP" for entrance in each.entrances)
             yield fault if plain else fault.fixed_by(Remove(place))
-        for host in each.routes.virtual_hosts:
-            if host not in looping:
-                for route in host.routes:
-                    if _returns(route, host):
-                        yield codes.REDIRECT_ROUTE_LOOP.at(
-                            route.origin, balancer=each.balancer.name, hosts=_named(host)
-                        )
+        loops = set(map(id, looping))
+        returning = edge.remembered.each("returning", _returning, each.routes.virtual_hosts, each.routes.name)
+        for host, routes in zip(each.routes.virtual_hosts, returning, strict=True):
+            if routes and id(host) not in loops:
+                for route in routes:
+                    yield codes.REDIRECT_ROUTE_LOOP.at(route.origin, balancer=each.balancer.name, hosts=_named(host))
 
 
 def _loops(each: Connection, host: VirtualHost) -> bool:
@@ -45,6 +44,10 @@ def _server(each: Connection) -> Origin | None:
     if chain is None or chain.origin is None:
         return None
     return chain.origin.under("tls", "httpsRedirect")
+
+
+def _returning(host: VirtualHost, _routes: str) -> tuple[Route, ...]:
+    return tuple(route for route in host.routes if _returns(route, host))
 
 
 def _returns(route: Route, host: VirtualHost) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from lockgate.check.ingresses import members
 from lockgate.edge.edge import Edge
@@ -10,6 +11,7 @@ from lockgate.gateway.hosts import gateway_name
 from lockgate.resources import istio
 from lockgate.resources.codes import names as codes
 from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.model import ObjectKey
 
 CODES = (codes.HOST_OF_TWO_BALANCERS, codes.HOST_OF_TWO_SERVICES)
 
@@ -23,12 +25,32 @@ def analyze(edge: Edge) -> Iterator[Fault]:
                 if rule.host and first != balancer.name:
                     origin = Origin(ingress.key, ("spec", "rules", index, "host"))
                     yield codes.HOST_OF_TWO_BALANCERS.at(origin, first=first, second=balancer.name, host=rule.host)
-    services: dict[tuple[str, str], istio.VirtualService] = {}
-    for service in edge.objects.all(istio.VirtualService):
-        gateways = {gateway_name(each, service.namespace) for each in service.spec.gateways} - {"mesh"}
-        for index, host in enumerate(service.spec.hosts):
-            others = [services.setdefault((gateway, host.lower()), service) for gateway in sorted(gateways)]
-            other = next((each for each in others if each is not service), None)
+    remembered = edge.remembered
+    yield from remembered.made(_twice, remembered.facts("claims", _claims, edge.objects.all(istio.VirtualService)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """The hosts of a VirtualService, and the Gateways at which it claims them."""
+
+    key: ObjectKey
+    hosts: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+def _claims(service: istio.VirtualService) -> _Claims:
+    gateways = {gateway_name(each, service.namespace) for each in service.spec.gateways} - {"mesh"}
+    return _Claims(service.key, service.spec.hosts, tuple(sorted(gateways)))
+
+
+def _twice(every: Iterable[_Claims]) -> list[Fault]:
+    found: list[Fault] = []
+    claimed: dict[tuple[str, str], _Claims] = {}
+    for each in every:
+        for index, host in enumerate(each.hosts):
+            others = [claimed.setdefault((gateway, host.lower()), each) for gateway in each.gateways]
+            other = next((one for one in others if one is not each), None)
             if other is not None:
-                origin = Origin(service.key, ("spec", "hosts", index))
-                yield codes.HOST_OF_TWO_SERVICES.at(origin, host=host, first=other.key)
+                origin = Origin(each.key, ("spec", "hosts", index))
+                found.append(codes.HOST_OF_TWO_SERVICES.at(origin, host=host, first=other.key))
+    return found
