@@ -6,8 +6,10 @@ As in `loadbalancer.shadowing`, reported routes are never reached, and others ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import assert_never
 
+from lockgate.gateway import compare
 from lockgate.gateway.model import (
     Exact,
     HeaderMatch,
@@ -21,6 +23,9 @@ from lockgate.gateway.model import (
     TextMatch,
     ValueMatch,
 )
+from lockgate.gateway.regex import mistake
+from lockgate.resources import languages
+from lockgate.resources.languages import Automaton
 
 
 def shadowed_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
@@ -34,7 +39,7 @@ def shadowed_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
 
 def route_takes_all(earlier: RouteMatch, later: RouteMatch) -> bool:
     """Whether all conditions of `earlier` match whenever those of `later` do."""
-    if not text_within(later.path, earlier.path):
+    if not path_within(later.path, earlier.path) or not set(earlier.claims) <= set(later.claims):
         return False
     headers = all(any(_header_within(each, wide) for each in later.headers) for wide in earlier.headers)
     return headers and all(any(_query_within(each, wide) for each in later.query) for wide in earlier.query)
@@ -56,26 +61,53 @@ def _value_within(narrow: ValueMatch, wide: ValueMatch) -> bool:
     return not isinstance(narrow, Present) and text_within(narrow, wide)
 
 
+@cache
+def path_within(narrow: TextMatch, wide: TextMatch) -> bool:
+    """Whether every path that `narrow` matches is matched by `wide`. Every path begins with a slash."""
+    return text_within(narrow, wide) or _decided(narrow, wide, languages.prefix("/"))
+
+
+@cache
 def text_within(narrow: TextMatch, wide: TextMatch) -> bool:
     """Whether every text that `narrow` matches is matched by `wide`."""
     if narrow == wide:
         return True
-    match wide:
-        case Exact(value, ignore_case):
-            return isinstance(narrow, Exact) and ignore_case and narrow.value.lower() == value.lower()
-        case Prefix(value, ignore_case):
-            if isinstance(narrow, Exact | Prefix):
-                return _starts(narrow.value, value, ignore_case, narrow.ignore_case)
-            return value in ("", "/")  # every path begins with a slash
-        case Suffix(value):
-            return isinstance(narrow, Exact | Suffix) and narrow.value.endswith(value)
-        case Regex(pattern):
-            return pattern in (".*", "/.*")
+    match narrow, wide:
+        case Exact(value), _ if not narrow.ignore_case:
+            return compare.holds(wide, value)
+        case ((Exact() | Prefix() | Suffix()), (Exact() | Prefix() | Suffix())) if not _comparable(narrow, wide):
+            return False
         case _:
-            assert_never(wide)
+            return _decided(narrow, wide)
 
 
-def _starts(narrow: str, wide: str, wide_folds: bool, narrow_folds: bool) -> bool:
-    if wide_folds:
-        return narrow.lower().startswith(wide.lower())
-    return not narrow_folds and narrow.startswith(wide)
+def _comparable(narrow: TextMatch, wide: TextMatch) -> bool:
+    """Whether plain texts may lie within each other: by far most pairs are told apart here."""
+    if isinstance(narrow, Regex) or isinstance(wide, Regex):
+        return True
+    return wide.value.lower() in narrow.value.lower()
+
+
+def _decided(narrow: TextMatch, wide: TextMatch, within: Automaton | None = None) -> bool:
+    try:
+        return languages.is_within(language(narrow), language(wide), within=within) is True
+    except (languages.Unsupported, languages.TooLarge):
+        return False
+
+
+@cache
+def language(match: TextMatch) -> Automaton:
+    """The texts that a condition matches. Raises `languages.Unsupported`, `languages.TooLarge`."""
+    match match:
+        case Exact(value, fold):
+            return languages.exact(value, fold=fold)
+        case Prefix(value, fold):
+            return languages.prefix(value, fold=fold)
+        case Suffix(value, fold):
+            return languages.suffix(value, fold=fold)
+        case Regex(pattern):
+            if mistake(pattern):
+                raise languages.Unsupported("Envoy rejects it")
+            return languages.matching(pattern)
+        case _:
+            assert_never(match)

@@ -7,8 +7,10 @@ cover together is not reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_network
+from itertools import takewhile
 
 from lockgate.loadbalancer.model import (
     Condition,
@@ -21,6 +23,8 @@ from lockgate.loadbalancer.model import (
     Rule,
     SourceIp,
 )
+from lockgate.loadbalancer.patterns import is_literal, literal, matches, parts
+from lockgate.resources import languages
 
 
 def shadowed_rules(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
@@ -54,7 +58,7 @@ def _implies(narrow: Condition, wide: Condition) -> bool:
         case HostHeader(), HostHeader():
             return _each(_folded(narrow.values), _folded(wide.values), narrow.regex_values, wide.regex_values)
         case PathPattern(), PathPattern():
-            return _each(narrow.values, wide.values, narrow.regex_values, wide.regex_values)
+            return _each(narrow.values, wide.values, narrow.regex_values, wide.regex_values, fold=False)
         case HttpHeader(), HttpHeader():
             same = narrow.name.lower() == wide.name.lower()
             return same and _each(_folded(narrow.values), _folded(wide.values), narrow.regex_values, wide.regex_values)
@@ -73,20 +77,32 @@ def _folded(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _each(
-    narrow: Iterable[str], wide: Sequence[str], narrow_regexes: Iterable[str], wide_regexes: Sequence[str]
+    narrow: Iterable[str],
+    wide: Sequence[str],
+    narrow_regexes: Iterable[str],
+    wide_regexes: Sequence[str],
+    *,
+    fold: bool = True,
 ) -> bool:
-    """Every narrow pattern lies within some wide one; regular expressions only within an equal or universal one."""
+    """Every narrow pattern and expression lies within some wide one."""
     if any(each in ("*", "/*") for each in wide):
         return True
-    inside = all(any(glob_within(value, each) for each in wide) for value in narrow)
-    return inside and all(each in wide_regexes for each in narrow_regexes)
+    outer = [Pattern(each, False, fold) for each in wide] + [Pattern(each, True, fold) for each in wide_regexes]
+    for value in narrow:
+        inside = any(glob_within(value, each) for each in wide)
+        if not inside and not any(_found_within(Pattern(value, False, fold), each) for each in outer if each.is_regex):
+            return False
+    return all(
+        each in wide_regexes or any(_found_within(Pattern(each, True, fold), other) for other in outer)
+        for each in narrow_regexes
+    )
 
 
 def _pair_implies(narrow: QueryPair, wide: QueryPair) -> bool:
-    if "\\" in f"{narrow}{wide}":  # an escaped wildcard: compared for equality
-        return narrow == wide
-    key = wide.key is None or (narrow.key is not None and glob_within(narrow.key.lower(), wide.key.lower()))
-    return key and glob_within(narrow.value.lower(), wide.value.lower())
+    key = wide.key is None or (
+        narrow.key is not None and glob_within(narrow.key.lower(), wide.key.lower(), escapes=True)
+    )
+    return key and glob_within(narrow.value.lower(), wide.value.lower(), escapes=True)
 
 
 def _within(narrow: str, wide: str) -> bool:
@@ -95,16 +111,43 @@ def _within(narrow: str, wide: str) -> bool:
 
 
 @cache
-def glob_within(narrow: str, wide: str) -> bool:
+def glob_within(narrow: str, wide: str, *, escapes: bool = False) -> bool:
     """Whether every text that `narrow` matches is matched by `wide`: ``*`` is any text, ``?`` any character.
 
     >>> glob_within("/api/*", "/*"), glob_within("/*", "/api/*")
     (True, False)
     """
-    if not wide:
-        return not narrow
-    if wide[0] == "*":
-        return glob_within(narrow, wide[1:]) or (bool(narrow) and glob_within(narrow[1:], wide))
-    if not narrow or narrow[0] == "*":
+    if not _beginning(narrow, escapes).startswith(_beginning(wide, escapes)):
+        return False  # by far most pairs of patterns
+    if is_literal(narrow, escapes=escapes):
+        return matches(wide, literal(narrow, escapes=escapes), case_sensitive=True, escapes=escapes)
+    inner, outer = (languages.glob(tuple(parts(each, escapes))) for each in (narrow, wide))
+    return languages.is_within(inner, outer) is True
+
+
+@cache
+def _beginning(pattern: str, escapes: bool) -> str:
+    """What every text that a pattern matches begins with."""
+    return "".join(char for char, _ in takewhile(lambda each: not each[1], parts(pattern, escapes)))
+
+
+@cache
+def _found_within(narrow: Pattern, wide: Pattern) -> bool:
+    """Whether a text that `narrow` is found in always matches `wide`, where one of them is a regular expression."""
+    try:
+        return languages.is_within(_language(narrow), _language(wide)) is True
+    except (languages.Unsupported, languages.TooLarge):
         return False
-    return (wide[0] == "?" or wide[0] == narrow[0]) and glob_within(narrow[1:], wide[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    text: str
+    is_regex: bool
+    fold: bool
+
+
+def _language(pattern: Pattern) -> languages.Automaton:
+    if pattern.is_regex:
+        return languages.containing(pattern.text, fold=pattern.fold)
+    return languages.glob(tuple(parts(pattern.text, False)), fold=pattern.fold)

@@ -58,12 +58,16 @@ def classes(
     return tuple(TextClass(frozenset(members), tuple(texts)) for members, texts in found.items())
 
 
-def is_within(narrow: Automaton, wide: Automaton, *, alphabet: int = PRINTABLE) -> bool | None:
-    """Whether `wide` accepts every text that `narrow` does; None if there are too many states to say."""
+def is_within(
+    narrow: Automaton, wide: Automaton, *, within: Automaton | None = None, alphabet: int = PRINTABLE
+) -> bool | None:
+    """Whether `wide` accepts every text that `narrow` does, of those that `within` accepts; None if there are too many
+    states to say."""
     try:
-        return all(each.members != {0} for each in classes((narrow, wide), alphabet=alphabet, most=5000))
+        found = classes((narrow, wide), within=within, alphabet=alphabet, most=5000)
     except TooLarge:
         return None
+    return all(each.members != {0} for each in found)
 
 
 def _characters(automata: Sequence[Automaton], states: tuple[int, ...], alphabet: int) -> list[int]:

@@ -182,11 +182,10 @@ class _Comparison:
         ]
         if rules[0] == rules[1]:
             return
+        before = self._findings.examples
         if policies.reads_tokens(gateways[0]) != policies.reads_tokens(gateways[1]):
-            self._findings.examples = (policies.INVALID_TOKEN,)
-            self._findings.undecided(
-                "the RequestAuthentications differ: what they make of valid tokens is not compared"
-            )
+            self._findings.examples = (*before, policies.INVALID_TOKEN)
+            self._findings.undecided("RequestAuthentications differ: what they make of valid tokens is not compared")
         alike: dict[object, list[str]] = {}
         for name in group:
             alike.setdefault(tuple(policies.authority_tests(each, name) for each in gateways), []).append(name)
@@ -197,6 +196,7 @@ class _Comparison:
                 for each, at in zip(gateways, arrival, strict=True)
             ]
             self._behind(place, stages, arrival, (refusing[0], refusing[1]))
+        self._findings.examples = before
 
     def _routes(
         self,
