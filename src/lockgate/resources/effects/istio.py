@@ -263,14 +263,6 @@ ROWS = (
     # --- security, telemetry, extensions -------------------------------------------------------------------------
     *istio_security.ROWS,
     *_policy(
-        "PeerAuthentication",
-        "security.istio.io",
-        gateway="the gateway asks no client for the mesh's certificate",
-        application="plain-text connections that STRICT refuses in a cluster reach them",
-        when=lambda policy: _is_strict(policy),
-        harmless="that is not STRICT",
-    ),
-    *_policy(
         "Telemetry",
         "telemetry.istio.io",
         gateway="the gateway's access log, metrics and traces stay as they are by default",
@@ -377,12 +369,6 @@ ROWS = (
 def _sets_other_variables(config: JsonObject) -> bool:
     variables = _object(_object(config.get("spec")).get("environmentVariables"))
     return bool(variables.keys() - {"ISTIO_META_HTTP10", "ISTIO_META_IDLE_TIMEOUT"})
-
-
-def _is_strict(policy: JsonObject) -> bool:
-    spec = _object(policy.get("spec"))
-    ports = _object(spec.get("portLevelMtls")).values()
-    return any(_object(mtls).get("mode") == "STRICT" for mtls in (spec.get("mtls"), *ports))
 
 
 def _is_for_sidecars(service: JsonObject) -> bool:

@@ -1,7 +1,11 @@
-"""AuthorizationPolicy and RequestAuthentication: enforced at the ingress gateway, and nowhere else."""
+"""AuthorizationPolicy and RequestAuthentication: enforced at the ingress gateway, and nowhere else.
+
+PeerAuthentication is for sidecars: Istio's gateways do not read it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lockgate.resources.codes import objects as codes
@@ -22,6 +26,19 @@ def _elsewhere(what: str, **limits: Any) -> Row:
         case="that selects applications alone",
         scope=Scope.APPLICATION,
         **limits,
+    )
+
+
+def _refuses_plain_text(case: str, scope: Scope, when: Callable[[JsonObject], bool]) -> Row:
+    return accepted(
+        "",
+        because=f"{_NO_SIDECAR}. The gateway's own requests satisfy it in a cluster; others in plain text, such as a "
+        "load balancer's to Pods as its targets, are refused there and pass here",
+        noticed=True,
+        code=codes.NOT_ENFORCED,
+        case=case,
+        scope=scope,
+        when=when,
     )
 
 
@@ -70,7 +87,41 @@ ROWS = (
         ),
         _targets(),
     ),
+    *declare(
+        _GROUP,
+        "PeerAuthentication",
+        _refuses_plain_text("that is STRICT for applications", Scope.APPLICATION, lambda policy: _is_strict(policy)),
+        _refuses_plain_text(
+            "that is STRICT for a namespace with the ingress gateway",
+            Scope.GATEWAY,
+            lambda policy: _is_strict(policy) and not _selects(policy),
+        ),
+        accepted(
+            "",
+            because="Istio's gateways do not read it, and one that is not STRICT refuses nothing",
+            case="that selects the ingress gateway, or is not STRICT",
+            when=lambda policy: _selects(policy) or not _is_strict(policy),
+        ),
+        accepted(
+            "spec.{selector.matchLabels,mtls.mode,portLevelMtls.*.mode}",
+            because="the object as a whole has no effect here",
+        ),
+    ),
 )
+
+
+def _is_strict(policy: JsonObject) -> bool:
+    spec = _object(policy.get("spec"))
+    ports = _object(spec.get("portLevelMtls")).values()
+    return any(_object(mtls).get("mode") == "STRICT" for mtls in (spec.get("mtls"), *ports))
+
+
+def _selects(policy: JsonObject) -> bool:
+    return bool(_object(_object(_object(policy.get("spec")).get("selector")).get("matchLabels")))
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _may_deny(policy: JsonObject) -> bool:

@@ -53,6 +53,7 @@ from lockgate.resources.istio.operator import (
     IstioOperator,
     IstioOperatorSpec,
 )
+from lockgate.resources.istio.peer_authentication import MutualTLS, PeerAuthentication, PeerAuthenticationSpec
 from lockgate.resources.istio.request_authentication import (
     ClaimToHeader,
     JWTHeader,
@@ -71,7 +72,6 @@ from lockgate.resources.istio.service_entry import (
 )
 from lockgate.resources.istio.stored import (
     EnvoyFilter,
-    PeerAuthentication,
     ProxyConfig,
     Sidecar,
     Telemetry,
@@ -158,9 +158,11 @@ __all__ = [
     "LocalityFailover",
     "LocalityLoadBalancerSetting",
     "MagLev",
+    "MutualTLS",
     "Operation",
     "OutlierDetection",
     "PeerAuthentication",
+    "PeerAuthenticationSpec",
     "Percent",
     "PolicySelector",
     "Port",

@@ -26,18 +26,6 @@ def _networking(
     )
 
 
-def _security(kind: str, plural: str, short: tuple[str, ...], columns: tuple[Column, ...] = (AGE,)) -> Kind:
-    return Kind(
-        "security.istio.io",
-        ("v1", "v1beta1"),
-        kind,
-        plural,
-        short_names=short,
-        categories=("istio-io", "security-istio-io"),
-        columns=columns,
-    )
-
-
 @register
 class Sidecar(Stored):
     KIND: ClassVar[Kind] = _networking("Sidecar", "sidecars")
@@ -56,13 +44,6 @@ class WorkloadGroup(Stored):
 @register
 class ProxyConfig(Stored):
     KIND: ClassVar[Kind] = _networking("ProxyConfig", "proxyconfigs", versions=("v1beta1",))
-
-
-@register
-class PeerAuthentication(Stored):
-    KIND: ClassVar[Kind] = _security(
-        "PeerAuthentication", "peerauthentications", ("pa",), (Column("Mode", ".spec.mtls.mode"), AGE)
-    )
 
 
 @register

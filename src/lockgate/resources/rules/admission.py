@@ -15,6 +15,7 @@ from lockgate.resources.rules import (
     istio_authorization_policy,
     istio_destination_rule,
     istio_gateway,
+    istio_peer_authentication,
     istio_request_authentication,
     istio_service_entry,
     istio_virtual_service,
@@ -47,6 +48,7 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.refusals,
     istio.AuthorizationPolicy: istio_authorization_policy.refusals,
     istio.RequestAuthentication: istio_request_authentication.refusals,
+    istio.PeerAuthentication: istio_peer_authentication.refusals,
     istio.WorkloadEntry: istio_service_entry.workload_entry,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
@@ -56,6 +58,7 @@ _WARNINGS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.warnings,
     istio.AuthorizationPolicy: istio_authorization_policy.warnings,
     istio.RequestAuthentication: istio_request_authentication.warnings,
+    istio.PeerAuthentication: istio_peer_authentication.warnings,
     istio.WorkloadEntry: istio_service_entry.workload_warnings,
 }
 
