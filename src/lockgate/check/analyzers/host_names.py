@@ -30,7 +30,9 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         for way in ways:
             for origin, host in _forwarded(way.balancer, way.group.reference):
                 forwarded.add(host)
-                if not any(_overlap(host, domain) for domain in domains):
+                if host == "*" and not domains:
+                    yield codes.NO_VIRTUAL_SERVICE.at(way.group.origin, balancer=way.balancer.name, service=way.service)
+                elif not any(_overlap(host, domain) for domain in domains):
                     yield codes.NO_VIRTUAL_HOST.at(origin, balancer=way.balancer.name, host=host, service=way.service)
         if "*" in forwarded:
             continue

@@ -51,6 +51,10 @@ NO_VIRTUAL_HOST = Code(
     example=together(_EDGE % "www.shop.example", _ROUTE % ("web", "shop.example", "")),
     instead=together(_EDGE % "shop.example", _ROUTE % ("web", "shop.example", "")),
 )
+NO_VIRTUAL_SERVICE = NO_VIRTUAL_HOST.variant(
+    "{balancer} forwards to {service}, and no VirtualService names a Gateway there: it answers 404 to every request",
+    "name the Gateway in a VirtualService, as namespace/name",
+)
 NOT_FORWARDED = Code(
     "LG4002",
     Severity.WARNING,
