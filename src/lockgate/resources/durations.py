@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _NANOSECONDS = {
     "ns": 1,
@@ -20,6 +21,7 @@ _DURATION = re.compile(rf"[-+]?(?:0|(?:{_PART})+)")
 _ONE = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
+@lru_cache(maxsize=1024)
 def nanoseconds(text: str) -> int | None:
     """As `time.ParseDuration`; None if the duration is not valid, or longer than Go supports (290 years)."""
     if len(text) > 100 or not _DURATION.fullmatch(text):

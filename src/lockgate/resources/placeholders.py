@@ -88,9 +88,34 @@ _FORMS: Final = (
 )
 _TOKEN: Final = re.compile("|".join(_FORMS))
 _SIGNS: Final = re.compile(r"[<${#(\[%@]|__|[A-Z]{2}|(?i:(?:replace|change|fill)[ _-]?me)")
+# Every manifest is searched, and nearly all in vain: so the first characters come first, and what follows each of them.
+_STARTS: Final = (
+    ("<", ""),
+    ("$", r"[\w{(]"),
+    ("{", r"\{"),
+    ("#", r"\{"),
+    ("(", r"\("),
+    ("[", r"\["),
+    ("[{", r"(?<=[\w.*/\-\"'][\[{])\w"),
+    ("%", "[A-Z]"),
+    ("@", "[@A-Z]"),
+    ("_", "_"),
+    ("rR", "(?i:eplace[ _-]?me)"),
+    ("cC", "(?i:hange[ _-]?me)"),
+    ("fF", "(?i:ill[ _-]?me)"),
+    ("R", "EPLACE[ _-]|(?<=R)EDACTED"),
+    ("C", "HANGE[ _-]|(?<=C)HANGEIT"),
+    ("F", "ILL[ _-]|(?<=F)IXME"),
+    ("I", "NSERT[ _-]"),
+    ("Y", "OUR[ _-]"),
+    ("M", "Y[ _-]"),
+    ("E", "NTER[ _-]"),
+    ("T", "ODO|(?<=T)BD"),
+    ("P", "LACEHOLDER"),
+)
 _SUSPICIOUS: Final = re.compile(
-    r"<|\$[\w{(]|\{\{|#\{|\(\(|[\w.*/\-\"'][\[{]\w|\[\[|%[A-Z]|@[@A-Z]|__|(?i:replace|change|fill)[ _-]?(?i:me)"
-    r"|(?:REPLACE|CHANGE|FILL|INSERT|YOUR|MY|ENTER)[ _-]|TODO|FIXME|TBD|PLACEHOLDER|REDACTED|CHANGEIT"
+    f"[{re.escape(''.join(first for first, _ in _STARTS))}]"
+    f"(?:{'|'.join(f'(?<=[{re.escape(first)}]){rest}' for first, rest in _STARTS)})"
 )
 _MASK: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:[xX]{2,}|[A-Z0-9]*[xX]{4,})(?![A-Za-z0-9])|\*{2,}|\.{3}|…|#{2,}|_{3,}|\?{2,}|(?<=:)\*(?=:)"
