@@ -125,3 +125,12 @@ def test_a_link_that_leads_outside_is_not_followed(repository: Path) -> None:
     (repository / "k8s" / "outside.yaml").symlink_to("/etc/hostname")
     _commit(repository)
     assert run("git:HEAD", "git:HEAD~1:k8s")[0] == 0
+
+
+def test_what_cannot_be_read_is_said(repository: Path) -> None:
+    (repository / "k8s" / "60-broken.yaml").write_text("kind: [\n")
+    code, done = run("git:HEAD", "k8s")
+    assert code == 0
+    assert "equal: no request" in done.stdout
+    assert "k8s/60-broken.yaml:" in done.stderr
+    assert "error: " in done.stderr

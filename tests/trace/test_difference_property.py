@@ -75,6 +75,7 @@ conditions = st.lists(
             {"field": "http-request-method", "httpRequestMethodConfig": {"values": ["POST", "PUT"]}},
             {"field": "source-ip", "sourceIpConfig": {"values": ["192.0.2.0/24", "198.51.100.7/32"]}},
             {"field": "query-string", "queryStringConfig": {"values": [{"key": "q", "value": "1*"}]}},
+            {"field": "query-string", "queryStringConfig": {"values": [{"value": "17"}, {"key": "r*", "value": "o*"}]}},
             {"field": "path-pattern", "pathPatternConfig": {"values": ["/a*", "*.css"]}},
         )
     ),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
+from test_trace_gateway_address import MANIFESTS
 from trace_cases import edge
 
 from lockgate.edge.edge import Edge
+from lockgate.edge.from_manifests import from_manifests
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.options import Options
 from lockgate.gateway import model as gateway
 from lockgate.loadbalancer import model as alb
 from lockgate.loadbalancer.waf.model import (
@@ -23,6 +28,7 @@ from lockgate.loadbalancer.waf.model import (
     UriPath,
     WebAcl,
 )
+from lockgate.resources.reader import read
 from lockgate.trace.difference import difference
 from lockgate.trace.walk import trace
 
@@ -64,6 +70,54 @@ def test_addresses_that_a_web_acl_blocks() -> None:
     blocks = IpSet("arn", Networks.of(["198.51.100.0/24"]))
     found = difference(with_acl(), with_acl(("office", blocks)))
     assert any(each.witness.source.startswith("198.51.100.") for each in found.classes)
+
+
+def test_a_gateway_at_an_address_of_its_own() -> None:
+    sides = []
+    for port in (8000, 8001):
+        text = MANIFESTS.replace("number: 8000", f"number: {port}")
+        reading = read(text, "edge.yaml")
+        manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
+        sides.append(from_manifests(manifests, Options(())))
+    found = difference(*sides)
+    assert [(each.requests, each.ports) for each in found.classes] == [
+        ("shop.example", ("http 80",)),
+        ("shop.example, path is not /page", ("https 443",)),
+    ]
+    assert found.undecided == ()
+
+
+def test_a_connection_that_is_no_longer_tls_reaches_other_routes() -> None:
+    https = {"match": [{"scheme": {"exact": "https"}}], "directResponse": {"status": 200}}
+    routes: dict[str, Any] = {"kind": "VirtualService", "metadata": {"name": "shop", "namespace": "shop"}}
+    routes["spec"] = {"http": [https, {"directResponse": {"status": 400}}]}
+    plain = {
+        "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "istio-system"},
+        "spec": {
+            "servers": [
+                {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]},
+                {
+                    "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                    "hosts": ["*"],
+                    "tls": {"mode": "SIMPLE", "credentialName": "shop-tls"},
+                },
+            ]
+        },
+    }
+    backend = {"service": {"name": "istio-ingressgateway", "port": {"number": 80}}}
+    ingress = {
+        "kind": "Ingress",
+        "metadata": {
+            "name": "edge",
+            "namespace": "istio-system",
+            "annotations": {"alb.ingress.kubernetes.io/backend-protocol": "HTTP"},
+        },
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]},
+    }
+    found = difference(edge([routes, plain]), edge([routes, plain, ingress]))
+    aspects = {(each.aspect, each.old, each.new) for found_ in found.classes for each in found_.changes}
+    assert ("answer", "200 from the gateway", "400 from the gateway") in aspects
 
 
 def test_a_secret_is_compared_and_not_shown() -> None:
@@ -118,7 +172,6 @@ def test_a_secret_is_compared_and_not_shown() -> None:
         (gateway.HeaderMatch, "name value invert"),
         (gateway.Redirect, "status scheme host port path prefix"),
         (gateway.DirectResponse, "status body"),
-        (Edge, "objects zones load_balancers network gateways certificates faults unseen fronts supplied memory"),
     ],
     ids=lambda each: each.__qualname__ if isinstance(each, type) else "",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from lockgate.cli.options import no_supply_option, read_options, values_option
-from lockgate.cli.terminal import paint, print_data, say
+from lockgate.cli.terminal import paint, print_data, print_fault, say
 from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lockgate.runtime.revisions import Place, Revision
 
 RUNNING = "running"
+_MOST_ERRORS = 10  # of a revision
 _EPILOG = """\b
 Examples:
   lockgate diff git:main k8s/                       what this branch changes
@@ -77,8 +78,24 @@ def _between(old: Place, new: Place, values: tuple[str, ...], *, no_supply: bool
     before = read(old, values)
     after = read(new, values, earlier=before)
     first = _edge(before, no_supply)
-    found = difference(first, _edge(after, no_supply, first))
-    return as_json(found, before.locate(), after.locate())
+    second = _edge(after, no_supply, first)
+    _print_errors(first, before, but=second)
+    _print_errors(second, after)
+    return as_json(difference(first, second), before.locate(), after.locate())
+
+
+def _print_errors(edge: Edge, revision: Revision, *, but: Edge | None = None) -> None:
+    """Prints what is left out of the comparison because it has errors, on standard error; not those that `but` has."""
+    from lockgate.resources.diagnostics import diagnose
+    from lockgate.resources.faults import Severity
+
+    known = {(each.code.id, each.message) for each in but.faults} if but else set()
+    errors = [each for each in edge.faults if each.severity is Severity.ERROR]
+    shown = [each for each in errors if (each.code.id, each.message) not in known]
+    for each in shown[:_MOST_ERRORS]:
+        print_fault(diagnose(each, revision.locate()))
+    if len(shown) > _MOST_ERRORS:
+        say(f"… {len(shown) - _MOST_ERRORS} more errors: lockgate check", err=True)
 
 
 def _edge(revision: Revision, no_supply: bool, earlier: Edge | None = None) -> Edge:

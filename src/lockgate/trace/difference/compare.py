@@ -47,6 +47,7 @@ class _Comparison:
         self._findings = Findings(old, new)
         self._same: dict[tuple[int, int], Same] = {}
         self._hosts: dict[int, Hosts] = {}
+        self._reached: set[str] = set()  # hosts whose requests come to a gateway in both edges
         self._compared: dict[object, int] = {}  # pairs of virtual hosts in detail
 
     def run(self) -> Difference:
@@ -57,7 +58,23 @@ class _Comparison:
         for group in hosts.groups(named, *self._entrances):
             for scheme, port in self._ports(group[0]):
                 self._port(group, scheme, port)
+        self._out_of_reach(named.described)
         return self._findings.result()
+
+    def _out_of_reach(self, names: Iterable[str]) -> None:
+        """Names hosts whose routes differ, but to which no request comes in either edge."""
+        old, new = (edge.gateways for edge in self._edges)
+        differ: set[str] = set()
+        for workload in old.keys() & new.keys():
+            before, after = old[workload], new[workload]
+            same = self._same.setdefault((id(before), id(after)), Same(before, after))
+            for routes in before.routes.keys() & after.routes.keys():
+                hosts_ = Hosts(before.routes[routes]), Hosts(after.routes[routes])
+                left = (each for each in names if each not in self._reached)
+                differ.update(each for each in left if not same(*(found.find(each) for found in hosts_)))
+        if differ:
+            shown = ", ".join(sorted(differ)[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+            self._findings.undecided(f"the routes of {shown} differ, but no DNS name or load balancer leads to them")
 
     def _ports(self, host: str) -> list[tuple[str, int]]:
         return list(dict.fromkeys(port for each in self._entrances for port in each.ports(host)))
@@ -145,10 +162,16 @@ class _Comparison:
                 self._findings.undecided(f"the gateways' {setting} differ, which is not compared yet")
             same = self._same.setdefault((id(one.gateway), id(other.gateway)), Same(one.gateway, other.gateway))
             found = self._known(one), self._known(other)
+            self._reached.update(group)
+            known = [
+                Known.of(at.gateway, came, "", scheme)
+                for at, came in zip(reached, arrival, strict=True)
+                if at.gateway is not None
+            ]
             pairs: dict[object, tuple[list[str], VirtualHost | None, VirtualHost | None]] = {}
             for name in group:
                 virtual = found[0].find(name), found[1].find(name)
-                if not same(*virtual):
+                if not same(*virtual) or (known[0] != known[1] and any(map(gateway.asks_for_scheme, virtual))):
                     pairs.setdefault(_alike(*virtual), ([], *virtual))[0].append(name)
             for key, (names, host, instead) in pairs.items():
                 if not self._is_too_much(key, names):

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, assert_never
 from lockgate.gateway.model import Exact, Prefix, Regex, Suffix, TextMatch
 from lockgate.gateway.regex import mistake
 from lockgate.loadbalancer import patterns
+from lockgate.loadbalancer.model import QueryPair
 from lockgate.resources import languages
 from lockgate.resources.languages import Automaton, TooLarge, Unsupported
 
@@ -37,6 +38,13 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class SomeQuery:
+    """Whether some query parameter, whatever its name, is as a load balancer's condition wants it."""
+
+    pair: QueryPair
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The client's address."""
 
@@ -49,7 +57,7 @@ class Assumption:
     key: object
 
 
-Part: TypeAlias = Path | Method | Header | Query | Source | Assumption
+Part: TypeAlias = Path | Method | Header | Query | SomeQuery | Source | Assumption
 
 
 # --- tests of one part -------------------------------------------------------------------------------------------
@@ -227,6 +235,8 @@ def said(part: Part) -> str:
             return f"header {name}"
         case Query(name):
             return f"query parameter {name}"
+        case SomeQuery(pair):
+            return f"query parameter {pair.key or 'of any name'} like {pair.value}"
         case Source():
             return "client's address"
         case Assumption(what):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lockgate.dns.answer import answer, zone_of
 from lockgate.dns.model import Alias, Records, RecordSet, Zone, parent
 from lockgate.edge.edge import Edge
+from lockgate.edge.network import GatewayPort
 from lockgate.gateway import model as gateway
 from lockgate.gateway.routing import filter_chain
 from lockgate.loadbalancer.model import Listener, LoadBalancer
@@ -68,11 +69,19 @@ class Entrances:
                 for each in balancer.listeners:
                     yield from (("http", each.port), ("https", each.port))
             case _ if (service := self.edge.gateway_service(_address(self.edge, host))) is not None:
-                for at in sorted(self.edge.network.gateways):
+                for at, leads in sorted(self.edge.network.gateways.items(), key=lambda each: each[0]):
                     if (at.namespace, at.service) == (service.namespace, service.name):
-                        yield from (("http", at.port), ("https", at.port))
+                        yield from ((scheme, at.port) for scheme in self._schemes(leads))
             case _:
                 pass
+
+    def _schemes(self, leads: GatewayPort) -> Iterator[str]:
+        """What a gateway speaks on a port: TLS where it ends or carries TLS, else plain HTTP."""
+        workload = self.edge.gateways.get(leads.workload)
+        for listener in workload.listeners if workload else ():
+            if listener.port == leads.port:
+                secure = {chain.tls is not None or chain.passthrough for chain in listener.filter_chains}
+                yield from ("https" if each else "http" for each in sorted(secure))
 
     def signature(self, host: str) -> object:
         """Equal for hosts that enter in the same way and that no rule of the load balancer tells apart."""

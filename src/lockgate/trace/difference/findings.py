@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from lockgate.edge.edge import Edge
 from lockgate.trace.difference import outcomes, words
+from lockgate.trace.difference.choices import Example
 from lockgate.trace.difference.conditions import Part
 from lockgate.trace.difference.hosts import OWN_NAME
 from lockgate.trace.difference.model import Change, Covered, Difference, RequestClass, Side
 from lockgate.trace.difference.outcomes import Aspects
-from lockgate.trace.difference.space import Cell, Example, Space
+from lockgate.trace.difference.space import Cell, Space
 from lockgate.trace.difference.tree import merged
 from lockgate.trace.difference.witnesses import MOST_TRIED, Way, requests, visible, way
 from lockgate.trace.model import Request, Trace, Where

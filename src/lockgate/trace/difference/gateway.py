@@ -204,6 +204,16 @@ def _changed_clusters(old: Gateway, new: Gateway) -> Iterator[str]:
             yield name
 
 
+def asks_for_scheme(host: VirtualHost | None) -> bool:
+    """Whether it matters for a host's requests if they come as http or https."""
+    return host is not None and (host.require_tls or any(map(_asks_for_scheme, host.routes)))
+
+
+def _asks_for_scheme(route: Route) -> bool:
+    named = any(each.name in (":scheme", "x-forwarded-proto") for each in route.match.headers)
+    return named or isinstance(route.action, Redirect)
+
+
 def branches(
     edge: Edge, at: Reached, arrival: Arrival, host: VirtualHost | None, authority: str, scheme: str
 ) -> Iterator[Branch[TakenRoute]]:

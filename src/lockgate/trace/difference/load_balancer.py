@@ -31,7 +31,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
 )
 from lockgate.loadbalancer.pages import fixed_content_type
-from lockgate.loadbalancer.patterns import literal
+from lockgate.loadbalancer.patterns import is_literal, literal
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.routing import certificate_for
 from lockgate.loadbalancer.sessions import CALLBACK
@@ -44,11 +44,13 @@ from lockgate.trace.difference.conditions import (
     Formula,
     From,
     Header,
+    Holds,
     Method,
     OneOf,
     Part,
     Path,
     Query,
+    SomeQuery,
     Source,
     Test,
     Text,
@@ -219,10 +221,8 @@ def _compiles(regex: str) -> bool:
 
 def _pair(pair: QueryPair) -> Formula:
     text = Text("escaped glob", pair.value, True, "load balancer")
-    if pair.key is None:
-        return assumed(f"some query parameter {text}", pair)
-    if any(wild for wild in "*?" if wild in pair.key):
-        return assumed(f"some query parameter like {pair.key} {text}", pair)
+    if pair.key is None or not is_literal(pair.key, escapes=True):
+        return Test(SomeQuery(pair), Holds())
     return tested(Query(literal(pair.key, escapes=True)), text)
 
 

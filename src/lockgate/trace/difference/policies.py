@@ -15,6 +15,7 @@ from lockgate.gateway import compare
 from lockgate.gateway.model import Gateway, HeaderMatch, Present
 from lockgate.gateway.policies import model as policies
 from lockgate.gateway.policies.evaluate import template_expression, value_of
+from lockgate.trace.difference.choices import Example
 from lockgate.trace.difference.conditions import (
     FALSE,
     TRUE,
@@ -35,7 +36,6 @@ from lockgate.trace.difference.conditions import (
 )
 from lockgate.trace.difference.load_balancer import Arrival
 from lockgate.trace.difference.requests import Known, header_formula
-from lockgate.trace.difference.space import Example
 from lockgate.trace.model import Where
 
 BALANCER = "10.0.0.10"  # as in `gateway_hops.gateway_request`

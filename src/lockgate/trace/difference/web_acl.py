@@ -30,8 +30,8 @@ from lockgate.loadbalancer.waf.model import (
     Method as MethodField,
 )
 from lockgate.resources.languages import TooLarge, Unsupported, classes, containing
+from lockgate.trace.difference.choices import Example
 from lockgate.trace.difference.conditions import Header, Method, Part, Path, Query, Source
-from lockgate.trace.difference.space import Example
 
 Parts: TypeAlias = Mapping[Part, Example]
 _MOST = 40  # of each web ACL

@@ -14,8 +14,9 @@ from lockgate.loadbalancer import routing
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, target_hops
-from lockgate.trace.difference.conditions import Assumption, Header, Method, Part, Path, Query, Source
-from lockgate.trace.difference.space import Cell, Example, Space
+from lockgate.trace.difference.choices import Example
+from lockgate.trace.difference.conditions import Assumption, Header, Method, Part, Path, Query, SomeQuery, Source
+from lockgate.trace.difference.space import Cell, Space
 from lockgate.trace.model import Request, Trace
 
 MOST_TRIED = 24
@@ -69,6 +70,8 @@ def _request(values: dict[Part, Example], scheme: str, host: str, port: int) -> 
                 headers += ((name, value) for value in example)
             case Query(name):
                 query += (f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}" for value in example)
+            case SomeQuery():
+                query += (f"{quote(example[0], safe=_PLAIN)}={quote(example[1], safe=_PLAIN)}" for _ in example[:1])
             case Assumption():
                 pass
     target = path + (f"?{'&'.join(query)}" if query else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lockgate.trace.difference.conditions import Assumption, Holds, Normal, Part, Present, said
+from lockgate.trace.difference.conditions import Assumption, Holds, Normal, Part, Path, Present, SomeQuery, said
 from lockgate.trace.difference.space import Cell, Space
 
 _MOST_ALTERNATIVES = 4
@@ -45,8 +45,12 @@ def _cell(space: Space, cell: Cell, everything: Cell) -> str:
 
 
 def _part(space: Space, part: Part, dimension: int, mask: int, whole: int) -> str:
+    if isinstance(part, SomeQuery):
+        return f"{'a' if mask == 2 else 'no'} {said(part)}"
     if isinstance(part, Assumption):
         return f"if {part.what}" if mask == 2 else f"unless {part.what}"
+    if isinstance(part, Path) and (sent := _only_normalized(space, dimension, mask)):
+        return f"path as a gateway normalizes it, such as {sent}"
     tests = list(_tests(space, part, dimension, whole))
     for test, among in tests:
         if among == mask:
@@ -71,6 +75,18 @@ def _part(space: Space, part: Part, dimension: int, mask: int, whole: int) -> st
     examples = [choice.examples[0] for index, choice in enumerate(space.choices[dimension]) if mask >> index & 1]
     texts = [", ".join(each) for each in examples if each][:3]
     return f"{said(part)} such as {' or '.join(texts)}{' or absent' if absent else ''}"
+
+
+def _only_normalized(space: Space, dimension: int, mask: int) -> str:
+    """An example, if a gateway normalizes all of these paths: nothing that tests say of them is of what is sent."""
+    normal = next((among for test, (of, among) in space.masks.items() if of == dimension and test.value in _NORMAL), 0)
+    if not normal or mask & normal:
+        return ""
+    choices = space.choices[dimension]
+    return next(each.examples[0][0] for index, each in enumerate(choices) if mask >> index & 1)
+
+
+_NORMAL = (Normal(keeps_slashes=True), Normal(keeps_slashes=False))
 
 
 def _narrowed(wider: list[tuple[object, int]], mask: int, whole: int) -> tuple[list[object], int]:
