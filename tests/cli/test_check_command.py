@@ -101,6 +101,8 @@ def test_codes_are_selected_by_their_beginning(folder: Path) -> None:
     assert {"LG5001", "LG1101"} <= codes(run("-o", "json"))
     assert codes(run("-o", "json", "--select", "lg5,LG11")) == {"LG5001", "LG1101"}
     assert "LG1101" not in codes(run("-o", "json", "--ignore", "LG1101"))
+    (folder / "edge.yaml").write_text(MANIFESTS.replace("[istio-system/edge]", "[istio-system/other]"))
+    assert codes(run("-o", "json", "--select", "KIA1102")) == {"IST0101"}  # Kiali's number for it
 
 
 def test_an_unknown_code_has_a_suggestion(folder: Path) -> None:

@@ -87,6 +87,11 @@ def test_a_code_as_json() -> None:
     assert len(done["messages"]) == len(CODES["IST0101"]) > 1
 
 
+def test_a_code_by_the_number_of_another_tool() -> None:
+    assert CliRunner().invoke(explain, ["kia1102"]).output.splitlines()[1].startswith("also known as ")
+    assert json.loads(CliRunner().invoke(explain, ["KIA0202", "-o", "json"]).output)["code"] == "IST0174"
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [

@@ -16,7 +16,7 @@ from lockgate.cli.terminal import paint
 from lockgate.resources.codes import CODES, codes
 from lockgate.resources.faults import Code
 
-_SHAPE = re.compile(r"(LG|IST)\d+", re.IGNORECASE)
+_SHAPE = re.compile(r"(LG|IST|KIA)\d+", re.IGNORECASE)
 _WIDTH = 100
 
 
@@ -26,10 +26,15 @@ def is_code(name: str) -> bool:
 
 
 def find(name: str) -> Code:
-    """Raises ClickException for an unknown code, with the nearest code."""
+    """A code by its id, or by the number that another tool has for it.
+
+    Raises ClickException for an unknown code, with the nearest code.
+    """
     if (found := CODES.get(name.upper())) is not None:
         return found[0]
     wanted = name.upper()
+    if found := tuple(code for code in codes() if wanted in code.aliases):
+        return found[0]
     near = [id for id in CODES if id.startswith(wanted)][:3] or get_close_matches(wanted, CODES, 3, 0.75)
     hint = f"did you mean {' or '.join(near)}?" if near else "`lockgate explain` lists all codes"
     raise click.ClickException(f"there is no code {wanted}; {hint}")
@@ -49,6 +54,8 @@ def listed() -> Iterator[str]:
 def lines(code: Code) -> Iterator[str]:
     """A code's page for a terminal."""
     yield paint(f"{code.id}: {code.title}", "bold") + f"  ({code.severity.value})"
+    if code.aliases:
+        yield f"also known as {', '.join(code.aliases)}"
     for text in (code.what, code.why):
         yield ""
         yield from wrap(text, _WIDTH, break_on_hyphens=False)
@@ -66,6 +73,7 @@ def as_json(code: Code) -> dict[str, Any]:
     return {
         "code": code.id,
         "severity": code.severity.value,
+        "aliases": list(code.aliases),
         "title": code.title,
         "what": code.what,
         "why": code.why,

@@ -34,6 +34,7 @@ GATEWAY_NOT_FOUND = Code(
           gateways: [istio-system/edge]
           http: [{route: [{destination: {host: web}}]}]
         """,
+    aliases=("KIA1101", "KIA1102", "KIA1107", "KIA0302"),
 )
 HOST_NOT_FOUND = GATEWAY_NOT_FOUND.variant(
     "no Service or ServiceEntry has the host {host}: requests get 503 (NC, no cluster)",
@@ -122,6 +123,7 @@ PORT_NAME = Code(
           selector: {app: web}
           ports: [{name: http-main, port: 8080}]
         """,
+    aliases=("KIA0601",),
 )
 
 UNVERIFIED_SERVER = Code(
@@ -349,6 +351,7 @@ CONFLICTING_GATEWAYS = Code(
               hosts: [other.example]
               tls: {mode: SIMPLE, credentialName: other-tls}
         """,
+    aliases=("KIA0301",),
 )
 
 INVALID_CREDENTIAL = Code(
@@ -428,6 +431,7 @@ UNKNOWN_DESTINATION_HOST = Code(
           host: web.shop.svc.cluster.local
           trafficPolicy: {connectionPool: {http: {http2MaxRequests: 10}}}
         """,
+    aliases=("KIA0202",),
 )
 
 CLAIM_NOT_READ = Code(
