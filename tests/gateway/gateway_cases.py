@@ -80,7 +80,8 @@ class Case:
 
     def build(self) -> Built:
         objects = load_objects(self.manifests)
-        return build(sources(objects), workload(the_pod(objects), of(objects, core.Service)), mesh=self.mesh)
+        services, namespaces = of(objects, core.Service), of(objects, core.Namespace)
+        return build(sources(objects), workload(the_pod(objects), services, None, namespaces), mesh=self.mesh)
 
 
 def load(file: str) -> list[Case]:

@@ -40,6 +40,7 @@ def built_gateways(
     memo = earlier.memo if earlier else Memo()
     memo.turn()
     operators, services = objects.view(istio.IstioOperator), objects.view(core.Service)
+    namespaces = objects.view(core.Namespace)
     mesh = memo.depending("mesh", [operators], lambda: mesh_of(operators.listed))
     secrets = memo.depending(
         "secrets",
@@ -66,8 +67,8 @@ def built_gateways(
     memos: dict[str, Memo] = {}
     faults: list[Fault] = []
     for pod in pods:
-        made_for = partial(_workload, pod, objects)
-        runs = memo.stable(("workload", pod.key), memo.depending(pod.key, [pod, services, operators], made_for))
+        inputs = [pod, services, operators, namespaces]
+        runs = memo.stable(("workload", pod.key), memo.depending(pod.key, inputs, partial(_workload, pod, objects)))
         own = memos[runs.name] = (earlier.memos.get(runs.name) if earlier else None) or Memo()
         made = build(sources, runs, mesh=mesh, memo=own)
         found[runs.name], workloads[runs.name] = made.gateway, runs
@@ -77,7 +78,8 @@ def built_gateways(
 
 
 def _workload(pod: core.Pod, objects: Objects) -> Workload:
-    return workload(pod, objects.all(core.Service), installed_gateway(pod, objects.all(istio.IstioOperator)))
+    installed = installed_gateway(pod, objects.all(istio.IstioOperator))
+    return workload(pod, objects.all(core.Service), installed, objects.all(core.Namespace))
 
 
 def gateway_secrets(objects: Objects, memo: Memo) -> Iterator[tuple[str, Certificate]]:

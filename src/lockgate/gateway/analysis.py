@@ -12,11 +12,14 @@ from lockgate.gateway.build import Sources
 from lockgate.gateway.hosts import fully_qualified, gateway_name, within
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.registry import protocol
+from lockgate.gateway.revisions import KINDS, LABEL, label
 from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
+from lockgate.resources.codes import gateway as gateway_codes
 from lockgate.resources.codes import istio as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
+from lockgate.resources.model import Resource
 
 
 def analyse(
@@ -30,6 +33,7 @@ def analyse(
     domain, memo = (mesh or Mesh()).domain, memo or Memo()
     return (
         *_gateways_without_workload(sources.gateways, workloads),
+        *_unread(sources, workloads, memo),
         *_missing_gateways(sources, memo),
         *_shared_certificates(sources.gateways, workloads),
         *memo.made(_destination_rules, sources.destination_rules, sources.services, sources.service_entries, domain),
@@ -43,6 +47,20 @@ def _gateways_without_workload(gateways: Iterable[istio.Gateway], workloads: Seq
         if selector and not any(workload.selected_by(selector) for workload in workloads):
             labels = ", ".join(f"{name}={value}" for name, value in selector.items())
             yield codes.NO_WORKLOAD.at(Origin(gateway.key).under("spec", "selector"), selector=labels)
+
+
+def _unread(sources: Sources, workloads: Sequence[Workload], memo: Memo) -> Iterable[Fault]:
+    """Objects of a revision that no gateway has."""
+    known = {workload.revision for workload in workloads}
+    for kind in KINDS if workloads else ():
+        objects: Sequence[Resource] = getattr(sources, kind)
+        labels = memo.facts(f"revisions of {kind}", label, objects)
+        if set(labels) <= known | {""}:
+            continue
+        for labelled, revision in zip(objects, labels, strict=True):
+            if revision and revision not in known:
+                origin = Origin(labelled.key).under("metadata", "labels", LABEL)
+                yield gateway_codes.NO_REVISION.at(origin, revision=revision, known=", ".join(sorted(known)))
 
 
 def _missing_gateways(sources: Sources, memo: Memo) -> Iterable[Fault]:

@@ -9,7 +9,7 @@ only what changed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain as chained
 from itertools import compress
@@ -29,6 +29,7 @@ from lockgate.gateway.policies.build import Keys, Policies, filters
 from lockgate.gateway.policies.model import Filters, Jwt
 from lockgate.gateway.proxy_config import variables
 from lockgate.gateway.registry import Host, Hosts, hosts
+from lockgate.gateway.revisions import of_revision
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
 from lockgate.gateway.tls import downstream_tls
@@ -88,6 +89,7 @@ def build(
 class _Building:
     def __init__(self, sources: Sources, workload: Workload, mesh: Mesh, memo: Memo) -> None:
         memo.turn()
+        sources = replace(sources, **of_revision(sources, workload.revision, memo))
         self._sources = sources
         self._workload = workload
         self._mesh = mesh

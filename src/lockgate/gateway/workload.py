@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lockgate.gateway.install import DEFAULT_SECRET_VOLUMES, InstalledGateway
+from lockgate.gateway.revisions import DEFAULT, revision
 from lockgate.resources import core
 
 _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
@@ -30,7 +31,7 @@ class WorkloadPort:
 @dataclass(frozen=True, slots=True)
 class Workload:
     """`unprivileged` Pods cannot listen below 1024; istiod skips such servers. `secret_volumes` maps mount paths to
-    Secrets."""
+    Secrets. `revision` is that of the istiod that configures it."""
 
     name: str
     namespace: str
@@ -39,6 +40,7 @@ class Workload:
     ports: tuple[WorkloadPort, ...] = ()
     unprivileged: bool = False
     secret_volumes: Mapping[str, str] = field(default_factory=lambda: DEFAULT_SECRET_VOLUMES)
+    revision: str = DEFAULT
 
     def selected_by(self, selector: Mapping[str, str] | None) -> bool:
         return all(self.labels.get(name) == value for name, value in (selector or {}).items())
@@ -52,7 +54,12 @@ class Workload:
         return port
 
 
-def workload(pod: core.Pod, services: Iterable[core.Service], installed: InstalledGateway | None = None) -> Workload:
+def workload(
+    pod: core.Pod,
+    services: Iterable[core.Service],
+    installed: InstalledGateway | None = None,
+    namespaces: Iterable[core.Namespace] = (),
+) -> Workload:
     """A Pod's workload, with the ports of the `services` that select it, oldest first. `installed` is the gateway of an
     IstioOperator that the Pod runs."""
     mine = [service for service in services if _selects(service, pod)]
@@ -76,6 +83,7 @@ def workload(pod: core.Pod, services: Iterable[core.Service], installed: Install
         annotations=pod.metadata.annotations,
         ports=ports,
         unprivileged=any(service.metadata.labels.get(label) == value for service in mine),
+        revision=revision(pod, mine, namespaces),
     )
     if installed is None:
         return found

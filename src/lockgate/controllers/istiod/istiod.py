@@ -50,6 +50,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     core.Secret,
     core.Pod,
     core.Node,
+    core.Namespace,
 )
 _LONGEST_REST = 2.0  # s
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}

@@ -92,12 +92,12 @@ class Proxy:
 
     def _workload_of(self, objects: Objects, pod: core.Pod, installed: InstalledGateway | None) -> Workload:
         """The same value as long as the Pod and its Services are unchanged, because much is cached by its identity."""
-        services = objects.all(core.Service)
-        self.workload = self._built.stable("workload", self._built.made(workload, pod, services, installed))
+        services, namespaces = objects.all(core.Service), objects.all(core.Namespace)
+        self.workload = self._built.stable("workload", self._built.made(workload, pod, services, installed, namespaces))
         return self.workload
 
     def _workload_ports(self, objects: Objects, pod: core.Pod) -> tuple[WorkloadPort, ...]:
-        return self._built.made(workload, pod, objects.all(core.Service), None).ports
+        return self._built.made(workload, pod, objects.all(core.Service), None, ()).ports
 
     def _load_credentials(self, objects: Objects, gateway: Gateway) -> tuple[Fault, ...]:
         """Reads the Secrets that the gateway references. An invalid one is reported, and the previous one stays

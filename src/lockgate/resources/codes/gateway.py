@@ -387,3 +387,46 @@ CA_CREDENTIAL_NAME = Code(
         metadata: {name: clients-cacert, namespace: istio-system}
         """,
 )
+NO_REVISION = Code(
+    "LG2012",
+    Severity.WARNING,
+    "An object of a revision that no gateway has",
+    message="no gateway has Istio's revision {revision} (they have: {known}), so nothing reads this object",
+    fix="remove the label istio.io/rev, or give the gateway's Pod or Service the same",
+    what="The label `istio.io/rev` of an Istio object names a revision of which no gateway is.",
+    why="An istiod skips objects that are labelled for another revision. The rest of the configuration is served as if "
+    "this object did not exist. A gateway's revision is the label `istio.io/rev` of its Pod, its Service or its "
+    "namespace, or `spec.revision` of its IstioOperator; without any of them it is `default`.",
+    example="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: istio-system, labels: {istio.io/rev: canary}}
+        spec:
+          hosts: [shop.example]
+          gateways: [edge]
+          http: [{directResponse: {status: 200}}]
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: istio-system}
+        spec:
+          hosts: [shop.example]
+          gateways: [edge]
+          http: [{directResponse: {status: 200}}]
+        """,
+)
