@@ -1,6 +1,7 @@
 """Makes the pictures of the documentation from a running example: `python docs/pictures.py`.
 
-The drawings come from Lockgate itself. Screenshots need Chromium on PATH; without it the ones in the repository stay.
+The drawings come from Lockgate itself. Screenshots need Chromium on PATH, and two drawings pytest and pre-commit;
+without them, those in the repository stay.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import editor
@@ -36,11 +38,14 @@ def main() -> int:
                 screenshot(browser, URL, DOCS / "echo.png", home)
         finally:
             lockgate("down")
-        (DOCS / "pytest.svg").write_text(failed_test(Path(home) / "test"))
         edited = Path(home) / "edited"
         shutil.copytree(EXAMPLE, edited)
         (DOCS / "editors.svg").write_text(editor.picture(edited))
-        (DOCS / "pre-commit.svg").write_text(refused_commit(Path(home) / "commit"))
+        for name, module, draw in (("pytest", "pytest", failed_test), ("pre-commit", "pre_commit", refused_commit)):
+            if find_spec(module) is None:
+                print(f"{name} is not installed: its picture stays as it is")
+            else:
+                (DOCS / f"{name}.svg").write_text(draw(Path(home) / name))
     return 0
 
 
