@@ -38,10 +38,11 @@ _MODULES = {
     "trace": "trace",
     "diff": "diff",
     "explain": "explain",
+    "convert": "convert",
     "lsp": "lsp",
 }
 
-_READING = ("check", "diff", "show", "trace")
+_READING = ("check", "convert", "diff", "show", "trace")
 """Commands that only read and print: when they are done, nothing is left to close."""
 
 

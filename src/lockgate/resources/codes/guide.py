@@ -49,7 +49,7 @@ OPERATOR_REMOVED = Code(
     Severity.INFO,
     "Istio's in-cluster operator is gone",
     message="nothing in a cluster reads this IstioOperator: the in-cluster operator was removed in Istio 1.24",
-    fix="install with Helm (base, istiod, gateway); only istioctl install -f still reads the file",
+    fix="install with Helm: `lockgate convert istio-operator FILE` prints the values of its charts",
     what="An IstioOperator among the manifests.",
     why="With kubectl apply it needs a CRD that nothing installs any more. Lockgate reads it as istioctl does.",
     example=_OPERATOR % "",
