@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, plan
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.resources import core
+from lockgate.resources import core, istio
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.reader import read
 from lockgate.resources.status import NotFound
@@ -172,5 +174,45 @@ def test_a_long_load_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
         await lab.save(a="", saved="a")
         assert turns >= before + 50
         task.cancel()
+
+    story(scenario)
+
+
+def test_an_object_shares_its_documents_spec_and_leaves_it_alone() -> None:
+    async def scenario(lab: Lab) -> None:
+        made = planned(a=ROUTES)
+        document = next(each for each in made.manifests.documents if each.key.name == "routes")
+        before = deepcopy(document.manifest)
+        await lab.loader.load(made.manifests, made.supply.objects)
+        stored = lab.store.storage.get(document.key)
+        assert stored is not None
+        assert stored.json["spec"] is document.manifest["spec"]
+        routes = await lab.store.get(istio.VirtualService, "routes", "default")
+        assert isinstance(document.resource, istio.VirtualService)
+        assert routes.spec == document.resource.spec
+        patch = {"spec": {"hosts": ["b.example"], "http": [{"directResponse": {"status": 503}}]}}
+        await lab.store.patch(istio.VirtualService, "routes", "default", patch)
+        await lab.store.patch_status(istio.VirtualService, "routes", "default", {"observedGeneration": 2})
+        assert (await lab.store.get(istio.VirtualService, "routes", "default")).spec.hosts == ("b.example",)
+        assert document.manifest == before
+
+    story(scenario)
+
+
+def test_a_saved_file_costs_one_write_of_thousands() -> None:
+    async def scenario(lab: Lab) -> None:
+        files = {f"f{number}": ROUTES.replace("name: routes", f"name: routes-{number}") for number in range(50)}
+        await lab.save(**files)
+        written: list[str] = []
+        apply = lab.store.apply
+
+        async def counted(manifest: JsonObject, **how: Any) -> JsonObject:
+            written.append(manifest["metadata"]["name"])
+            return await apply(manifest, **how)
+
+        lab.store.apply = counted  # type: ignore[method-assign]
+        files["f7"] = files["f7"].replace("a.example", "b.example")
+        await lab.save(saved="f7", **files)
+        assert written == ["routes-7"]
 
     story(scenario)

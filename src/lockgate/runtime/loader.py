@@ -130,6 +130,14 @@ class Loader:
         else:
             self._loaded[key] = wanted
             verdict.append(key)
+            self._share(key, wanted)
+
+    def _share(self, key: ObjectKey, wanted: Wanted) -> None:
+        """The API's object and the file's document hold the same spec."""
+        document, stored = self.documents.get(key), self._store.storage.get(key)
+        if stored is None or document is None or document.resource is None or document.manifest is not wanted.manifest:
+            return
+        stored.share(document.manifest, document.resource)
 
     def _key_of(self, document: Document) -> ObjectKey:
         return self._key(document.manifest)

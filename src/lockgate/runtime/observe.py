@@ -6,8 +6,9 @@ hosts, so DNS queries yield to the loop's other work.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lockgate.dns.model import Zone
 from lockgate.loadbalancer.network import AnyLoadBalancer
@@ -15,6 +16,7 @@ from lockgate.runtime.observed import Balancing, Cluster, Proxy, State
 from lockgate.runtime.pace import Pace
 from lockgate.runtime.running import RunningEdge
 
+_MANY = 100  # hosts, of which the names in the zones are looked up before any is asked for
 _DOUBTED_EVERY = 5.0  # seconds, after which resolved hosts are queried again
 
 
@@ -73,12 +75,31 @@ class Observer:
         if not found or len(found) == len(hosts):
             found.clear()
             self._doubted = time.monotonic()
+        published = await asyncio.to_thread(_Published, zones) if len(hosts) > _MANY else None
         for host in hosts:
+            if published is not None and not published.may_have(host):
+                continue
             if host not in found and (addresses := await edge.dns.addresses_of(host.replace("*", "any", 1))):
                 found[host] = tuple(addresses)
             await pace.keep()
         self._zones, self._asked, self._resolved = zones, asked, found
         return self._resolved
+
+
+class _Published:
+    """The names with records. Of thousands of hosts whose records are being made, only those are asked for."""
+
+    def __init__(self, zones: Iterable[Zone]) -> None:
+        self._names = frozenset(name for zone in zones for name in zone.by_name)
+
+    def may_have(self, host: str) -> bool:
+        name = host.lower() + "."
+        if name in self._names:
+            return True
+        while "." in (name := name.partition(".")[2]):
+            if f"*.{name}" in self._names:
+                return True
+        return False
 
 
 def _balancing(edge: RunningEdge) -> Balancing:

@@ -61,6 +61,10 @@ class Cluster:
     def __contains__(self, key: ObjectKey) -> bool:
         return (key.namespace, key.name) in self._objects.get((key.group, key.kind), {})
 
+    def objects_of(self, kind: type[Resource]) -> object:
+        """Identifies the objects of a kind: the same object while none of them changes."""
+        return self._objects.get(kind.KIND.group_kind)
+
     def without(self, keys: Iterable[ObjectKey]) -> list[ObjectKey]:
         """Those of the keys that are no objects of the cluster."""
         kinds, nothing = self._objects, dict[tuple[str, str], Stored]()

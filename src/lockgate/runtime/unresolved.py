@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from lockgate.edge import endpoint_annotations as annotation
 from lockgate.edge.exposure import may_have_address
@@ -52,12 +52,43 @@ def why_unresolved(state: State, hosts: Sequence[str], memo: Memo) -> Steps[dict
     documents = list(state.documents.values())
     named = memo.facts("hosts of documents", _hosts, documents)
     yield
+    known = _known(state, memo)
     sources = _Sources(state, memo.made(_by_host, documents, named))
     for number, host in enumerate(hosts):
-        found.setdefault(sources.why(host), []).append(host)
+        if (why := known.get(host)) is None:
+            why = known[host] = sources.why(host)
+        found.setdefault(why, []).append(host)
         if number % _STEP == 0:
             yield
     return found
+
+
+def _known(state: State, memo: Memo) -> dict[str, Why]:
+    """The reasons found before, if nothing that they hang on has changed."""
+    inputs: list[object] = [
+        memo.stable(name, value)
+        for name, value in (
+            ("zones", list(state.zones)),
+            ("refused", dict(state.refused)),
+            ("documents", list(state.documents.values())),
+            ("warnings", dict(state.cluster.warnings)),
+            ("settings", state.stacks.settings if state.stacks else None),
+        )
+    ]
+    return memo.depending("reasons", [*inputs, *map(state.cluster.objects_of, _KINDS)], dict[str, Why])
+
+
+_KINDS: Final[tuple[type[Resource], ...]] = (
+    networking.Ingress,
+    networking.IngressClass,
+    elbv2.IngressClassParams,
+    eks.AutoIngressClassParams,
+    istio.Gateway,
+    istio.VirtualService,
+    istio.IstioOperator,
+    core.Service,
+    core.Namespace,
+)
 
 
 def _hosts(document: Document) -> frozenset[str]:

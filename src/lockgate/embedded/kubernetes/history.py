@@ -59,6 +59,16 @@ class Stored:
             self._parsed = parsed
         return parsed
 
+    def share(self, manifest: JsonObject, resource: Resource) -> None:
+        """Holds the spec of an equal manifest and of its typed value instead of its own: of thousands of objects, one
+        copy is enough. Nobody modifies either."""
+        spec = manifest.get("spec")
+        if self._json is None or spec is None or self._json.get("spec") != spec:
+            return
+        self._json["spec"] = spec
+        if type(self._parsed) is type(resource):
+            self._parsed = self._parsed.model_copy(update={"spec": resource.spec})  # type: ignore[attr-defined]
+
     def encoded(self, api_version: str) -> bytes:
         """The object as JSON text, in the requested version of its group."""
         if self._encoded is not None and self._encoded[0] == api_version:
