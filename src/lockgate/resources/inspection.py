@@ -9,7 +9,7 @@ from typing import Any
 from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources import validation
 from lockgate.resources.codes import admission, objects, reading
-from lockgate.resources.faults import Code, Fault, Origin, Position
+from lockgate.resources.faults import Code, Fault, Origin, Position, Remove
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, kinds
 from lockgate.resources.scalars import plain_scalar
@@ -25,9 +25,11 @@ class Found:
     values: dict[str, object]
 
     def at(self, origin: Origin | Position) -> Fault:
-        if isinstance(origin, Origin):
-            origin = replace(origin, path=self.path, at_key=self.at_key)
-        return self.code.at(origin, **self.values)
+        if not isinstance(origin, Origin):
+            return self.code.at(origin, **self.values)
+        place = replace(origin, path=self.path, at_key=self.at_key)
+        fault = self.code.at(place, **self.values)
+        return fault.fixed_by(Remove(place)) if self.code is objects.CLUSTER_SCOPED else fault
 
 
 @dataclass(frozen=True, slots=True)

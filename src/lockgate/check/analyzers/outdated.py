@@ -11,9 +11,9 @@ from typing import Final
 
 from lockgate.check.ingresses import members
 from lockgate.edge.edge import Edge
-from lockgate.resources import istio, workloads
+from lockgate.resources import istio, networking, workloads
 from lockgate.resources.codes import guide as codes
-from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.faults import Fault, Origin, Remove, Set
 
 CODES = (codes.OUT_OF_SUPPORT, codes.OPERATOR_REMOVED, codes.CLASS_ANNOTATION)
 
@@ -37,7 +37,17 @@ def analyze(edge: Edge) -> Iterator[Fault]:
     for balancer in edge.application_load_balancers:
         for ingress in members(edge, balancer):
             if (name := ingress.metadata.annotations.get(_CLASS)) is not None:
-                yield codes.CLASS_ANNOTATION.at(Origin(ingress.key, ("metadata", "annotations", _CLASS)), name=name)
+                yield _class_annotation(edge, ingress, name)
+
+
+def _class_annotation(edge: Edge, ingress: networking.Ingress, name: str) -> Fault:
+    """The field needs an IngressClass; the annotation does not, so only one in the manifests makes it safe to move."""
+    origin = Origin(ingress.key, ("metadata", "annotations", _CLASS))
+    fault = codes.CLASS_ANNOTATION.at(origin, name=name)
+    known = edge.objects.get(networking.IngressClass, "", name)
+    if known is None or known.key in edge.supplied or ingress.spec.ingress_class_name:
+        return fault
+    return fault.fixed_by(Set(Origin(ingress.key, ("spec", "ingressClassName")), name), Remove(origin))
 
 
 def _version(tag: str, origin: Origin) -> Iterator[Fault]:
