@@ -65,6 +65,14 @@ def test_the_pytest_plugin_costs_a_run_without_edges_nothing() -> None:
     assert done.stdout.strip() == "['lockgate', 'lockgate.pytest']"
 
 
+def test_a_test_that_uses_an_edge_imports_little() -> None:
+    """pytest rewrites the assertions of every module of a plugin's distribution, which takes longer than a test."""
+    modules = ("lockgate.pytest.process", "lockgate.pytest.report", "lockgate.trace.text", "lockgate.runtime.replay")
+    code = f"import sys, {', '.join(modules)}; print(sum(m.startswith('lockgate') for m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 40
+
+
 def test_every_command_is_found_by_its_name() -> None:
     context = click.Context(commands)
     found = {name: commands.get_command(context, name) for name in commands.list_commands(context)}

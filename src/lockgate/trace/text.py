@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lockgate.resources.faults import Locate
 from lockgate.trace.model import Hop, Trace, Where
-from lockgate.trace.table import Table
+
+if TYPE_CHECKING:
+    from lockgate.trace.table import Table
 
 Json: TypeAlias = dict[str, Any]
 Style: TypeAlias = Callable[[str, str], str]
