@@ -40,6 +40,7 @@ matches = st.fixed_dictionaries(
         "uri": texts,
         "ignoreUriCase": st.booleans(),
         "method": st.sampled_from(({"exact": "GET"}, {"exact": "POST"}, {"regex": "GET|PUT"})),
+        "authority": st.sampled_from(({"exact": "shop.example"}, {"prefix": "www."}, {"regex": "any[.].*"})),
         "headers": st.dictionaries(st.sampled_from(("x-a", "x-b")), st.one_of(values, st.just({})), max_size=2),
         "withoutHeaders": st.dictionaries(st.sampled_from(("x-a", "x-c")), st.one_of(values, st.just({})), max_size=1),
         "queryParams": st.dictionaries(st.sampled_from(("q", "r")), values, max_size=1),

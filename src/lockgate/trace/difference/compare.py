@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lockgate.edge.edge import Edge
-from lockgate.gateway.model import Gateway, VirtualHost
+from lockgate.gateway.compare import holds
+from lockgate.gateway.model import Gateway, Present, ValueMatch, VirtualHost
 from lockgate.trace.difference import gateway, hosts, load_balancer, policies
 from lockgate.trace.difference.conditions import TRUE, Normal, Path, Test
 from lockgate.trace.difference.entrances import Entrance, Entrances
@@ -47,6 +48,7 @@ class _Comparison:
         self._findings = Findings(old, new)
         self._same: dict[tuple[int, int], Same] = {}
         self._hosts: dict[int, Hosts] = {}
+        self._asked: dict[int, tuple[ValueMatch, ...]] = {}  # of the Host header, by the id of a virtual host
         self._reached: set[str] = set()  # hosts whose requests come to a gateway in both edges
         self._compared: dict[object, int] = {}  # pairs of virtual hosts in detail
 
@@ -172,11 +174,21 @@ class _Comparison:
             for name in group:
                 virtual = found[0].find(name), found[1].find(name)
                 if not same(*virtual) or (known[0] != known[1] and any(map(gateway.asks_for_scheme, virtual))):
-                    pairs.setdefault(_alike(*virtual), ([], *virtual))[0].append(name)
+                    alike: object = _alike(*virtual), self._told_apart(virtual, Place((name,), scheme, port).authority)
+                    pairs.setdefault(alike, ([], *virtual))[0].append(name)
             for key, (names, host, instead) in pairs.items():
                 if not self._is_too_much(key, names):
                     place = Place(tuple(names), scheme, port)
                     self._routes(place, stages, (arrival[0], arrival[1]), (one, other), (host, instead))
+
+    def _told_apart(self, virtual: tuple[VirtualHost | None, VirtualHost | None], authority: str) -> tuple[bool, ...]:
+        """What the routes' conditions on the Host header say of one host."""
+        asked: list[ValueMatch] = []
+        for host in virtual:
+            if id(host) not in self._asked:
+                self._asked[id(host)] = gateway.asks_for_authority(host)
+            asked += self._asked[id(host)]
+        return tuple(isinstance(each, Present) or holds(each, authority) for each in asked)
 
     def _known(self, at: Reached) -> Hosts:
         assert at.configuration is not None
@@ -211,7 +223,8 @@ class _Comparison:
             self._findings.undecided("RequestAuthentications differ: what they make of valid tokens is not compared")
         alike: dict[object, list[str]] = {}
         for name in group:
-            alike.setdefault(tuple(policies.authority_tests(each, name) for each in gateways), []).append(name)
+            authority = Place((name,), scheme, port).authority
+            alike.setdefault(tuple(policies.authority_tests(each, authority) for each in gateways), []).append(name)
         for names in alike.values():
             place = Place(tuple(names), scheme, port)
             refusing = [

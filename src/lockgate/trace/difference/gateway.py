@@ -19,6 +19,7 @@ from lockgate.gateway.model import (
     Route,
     RouteConfiguration,
     Tcp,
+    ValueMatch,
     VirtualHost,
 )
 from lockgate.trace.difference.conditions import (
@@ -202,6 +203,12 @@ def _changed_clusters(old: Gateway, new: Gateway) -> Iterator[str]:
         before, after = old.clusters.get(name), new.clusters.get(name)
         if (before is not after and before != after) or bool(old.endpoints.get(name)) != bool(new.endpoints.get(name)):
             yield name
+
+
+def asks_for_authority(host: VirtualHost | None) -> tuple[ValueMatch, ...]:
+    """What routes ask of the Host header: hosts with the same virtual host may be told apart by it."""
+    routes = host.routes if host is not None else ()
+    return tuple(each.value for route in routes for each in route.match.headers if each.name == ":authority")
 
 
 def asks_for_scheme(host: VirtualHost | None) -> bool:

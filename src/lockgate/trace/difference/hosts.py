@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lockgate.edge.edge import Edge
+from lockgate.gateway.model import Exact, Present, TextMatch
 from lockgate.loadbalancer.model import HostHeader
 from lockgate.loadbalancer.patterns import is_literal
 from lockgate.resources import core
 from lockgate.resources.languages import Automaton, TooLarge, Unsupported, classes, matching, suffix
-from lockgate.trace.difference.conditions import Text
+from lockgate.trace.difference import policies
+from lockgate.trace.difference.conditions import Text, of_match
 from lockgate.trace.difference.entrances import Entrances
+from lockgate.trace.difference.gateway import asks_for_authority
 from lockgate.trace.difference.load_balancer import host_conditions
 
 OWN_NAME = "the DNS name of "
@@ -78,6 +81,7 @@ def _exact(edge: Edge) -> Iterator[str]:
         yield from (each.ip for each in service.status.load_balancer.ingress if each.ip)
     for condition in _conditions(edge):
         yield from (each for each in condition.values if is_literal(each))
+    yield from (each.value for each in _authorities(edge) if isinstance(each, Exact) and ":" not in each.value)
 
 
 def _wildcards(edge: Edge) -> Iterator[str]:
@@ -103,10 +107,20 @@ def _patterns(edge: Edge) -> Iterator[Text]:
         others = (each for each in condition.values if not (is_literal(each) or each == "*" or _is_wildcard(each)))
         yield from (Text("glob", each, True) for each in others)
         yield from (Text("search", each, True) for each in condition.regex_values)
+    yield from (of_match(each) for each in _authorities(edge) if not isinstance(each, Exact))
 
 
 def _is_wildcard(pattern: str) -> bool:
     return pattern.startswith("*.") and is_literal(pattern[2:])
+
+
+def _authorities(edge: Edge) -> Iterator[TextMatch]:
+    """What routes and policies compare the Host header with."""
+    for each in edge.gateways.values():
+        for configuration in each.routes.values():
+            for host in configuration.virtual_hosts:
+                yield from (match for match in asks_for_authority(host) if not isinstance(match, Present))
+        yield from policies.asks_for_authority(each)
 
 
 def _conditions(edge: Edge) -> Iterator[HostHeader]:

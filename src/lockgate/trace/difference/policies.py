@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from typing import assert_never
 
 from lockgate.gateway import compare
-from lockgate.gateway.model import Gateway, HeaderMatch, Present
+from lockgate.gateway.model import Gateway, HeaderMatch, Present, TextMatch
 from lockgate.gateway.policies import model as policies
 from lockgate.gateway.policies.evaluate import template_expression, value_of
 from lockgate.trace.difference.choices import Example
@@ -81,22 +81,37 @@ def reads_tokens(gateway: Gateway) -> tuple[policies.Jwt, ...]:
 INVALID_TOKEN: Mapping[Part, Example] = {Header("authorization"): ("Bearer none",)}
 
 
-def authority_tests(gateway: Gateway, host: str) -> tuple[bool, ...]:
+def authority_tests(gateway: Gateway, authority: str) -> tuple[bool, ...]:
     """What the rules say of a host's name; hosts for which it is equal are refused alike."""
     found = []
     for each in gateway.filters.access_control if gateway.filters else ():
         for rule in each.rules or ():
             for part in (*rule.permissions, *rule.principals):
-                found += [_names(leaf, host) for leaf in _leaves(part)]
+                found += [_names(leaf, authority) for leaf in _leaves(part)]
     return tuple(found)
 
 
-def _names(leaf: policies.Leaf, host: str) -> bool:
+def asks_for_authority(gateway: Gateway) -> Iterator[TextMatch]:
+    """What the rules ask of the Host header."""
+    for each in gateway.filters.access_control if gateway.filters else ():
+        for rule in each.rules or ():
+            for part in (*rule.permissions, *rule.principals):
+                for leaf in _leaves(part):
+                    match leaf:
+                        case policies.RequestHeader(":authority", match) if not isinstance(match, Present):
+                            yield match
+                        case policies.ServerName(match):
+                            yield match
+                        case _:
+                            pass
+
+
+def _names(leaf: policies.Leaf, authority: str) -> bool:
     match leaf:
         case policies.RequestHeader(":authority", match):
-            return not isinstance(match, Present) and compare.holds(match, host)
+            return not isinstance(match, Present) and compare.holds(match, authority)
         case policies.ServerName(match):
-            return compare.holds(match, host)
+            return compare.holds(match, authority.partition(":")[0])
         case _:
             return False
 
