@@ -46,6 +46,8 @@ def test_fix(case: dict[str, Any]) -> None:
     assert [line for line in lines if not line.startswith("@@")] == case["changes"]
     assert _sent(text, case["request"]) == case["before"]
     assert _sent(after, case["request"]) == case["after"]
+    if "healthy" in case:
+        assert [_healthy(text, case["request"]), _healthy(after, case["request"])] == case["healthy"]
     known = {each.code for each in check(before).findings}
     left = check(manifests(after))
     assert {each.code for each in left.findings} <= known
@@ -54,6 +56,11 @@ def test_fix(case: dict[str, Any]) -> None:
     assert not again.texts
     assert not again.fixed
     assert made.outcome == left
+
+
+def _healthy(text: str, url: str) -> object:
+    hop = trace(from_manifests(manifests(text), Options(())), Request.of(url)).hop("target group")
+    return hop.data["healthy"] if hop else None
 
 
 def _sent(text: str, url: str) -> str:

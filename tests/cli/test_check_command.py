@@ -183,6 +183,10 @@ def test_a_trace_names_the_finding_at_its_hop(folder: Path) -> None:
     assert lines[at].endswith("edge.yaml:17:7")
     hops = json.loads(CliRunner().invoke(lockgate, [*arguments, "-o", "json"], standalone_mode=False).stdout)["hops"]
     assert [hop["hop"] for hop in hops if "LG5001" in str(hop.get("findings"))] == ["gateway"]
+    plain = MANIFESTS.replace("backend-protocol: HTTPS", "backend-protocol: HTTP")
+    (folder / "edge.yaml").write_text(plain)
+    hops = json.loads(CliRunner().invoke(lockgate, [*arguments, "-o", "json"], standalone_mode=False).stdout)["hops"]
+    assert [hop["hop"] for hop in hops if "LG5004" in str(hop.get("findings"))] == ["target group"]
     (folder / "edge.yaml").write_text(MANIFESTS.replace("hosts: [shop.example]\n      tls", 'hosts: ["*"]\n      tls'))
     assert "LG5001" not in CliRunner().invoke(lockgate, arguments, standalone_mode=False).stdout
 

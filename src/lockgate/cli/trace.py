@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockgate.cli.noted import noted
 from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.terminal import paint, print_data, say
 from lockgate.cli.up import name_option
-from lockgate.resources.faults import Origin, Position, Severity
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
     from lockgate.edge.manifests import Manifests
     from lockgate.resources.faults import Locate
-    from lockgate.trace.model import Hop, Request
-    from lockgate.trace.text import Noted
+    from lockgate.trace.model import Request
 
 _EPILOG = """\b
 Examples:
@@ -114,7 +113,7 @@ def _print_trace(
     locate = manifests.positions()
     match output:
         case "json":
-            print_data(json.dumps(text.as_json(found, locate, _noted(edge, manifests)), indent=2))
+            print_data(json.dumps(text.as_json(found, locate, noted(edge, manifests)), indent=2))
         case "mermaid":
             from lockgate.trace import picture
 
@@ -127,38 +126,9 @@ def _print_trace(
         case "junit":
             raise click.UsageError("--output junit goes with --cases")
         case _:
-            for line in text.lines(text.as_json(found, locate, _noted(edge, manifests)), _style, verbose=verbose):
+            for line in text.lines(text.as_json(found, locate, noted(edge, manifests)), _style, verbose=verbose):
                 say(line)
     return int(found.last.ending.is_error)
-
-
-def _noted(edge: Edge, manifests: Manifests) -> Noted:
-    """What `check` finds, at the first hop that it concerns."""
-    from lockgate.check.analyzers import ANALYZED
-    from lockgate.check.outcome import finding_json, outcome
-
-    left = [
-        each
-        for each in outcome(edge, manifests).findings
-        if each.severity is not Severity.INFO and each.code in ANALYZED
-    ]
-
-    def noted(hop: Hop) -> list[dict[str, Any]]:
-        places = (hop.where, *(fact.where for fact in hop.facts if not fact.skipped))
-        here = [each for each in left if any(_concerns(each.fault.origin, place) for place in places)]
-        for each in here:
-            left.remove(each)
-        return [finding_json(each) for each in here]
-
-    return noted
-
-
-def _concerns(found: Origin | Position | None, place: Origin | None) -> bool:
-    """Whether a finding is in the part of a manifest that decides a hop, or about a field around it."""
-    if not isinstance(found, Origin) or place is None or found.key != place.key:
-        return False
-    inner, outer = (found.path, place.path) if len(found.path) > len(place.path) else (place.path, found.path)
-    return inner[: len(outer)] == outer and (bool(outer) or not inner)
 
 
 def _print_table(edge: Edge, locate: Locate, output: str) -> int:
