@@ -33,7 +33,7 @@ MESH = {
     "tcpKeepalive": {"probes": 3, "time": "60s"},
     "tlsDefaults": {"cipherSuites": ["ECDHE-ECDSA-AES128-GCM-SHA256"], "ecdhCurves": ["P-256", "X25519"]},
     "defaultConfig": {
-        "proxyHeaders": {"preserveHttp1HeaderCase": True},
+        "proxyHeaders": {"preserveHttp1HeaderCase": True, "xForwardedHost": {"enabled": True}},
         "connectionSettings": {
             "profile": "EDGE",
             "httpMaxConnectionDuration": "1h",
@@ -183,6 +183,11 @@ def test_envoy_takes_all_fields(envoy: Lab) -> None:
 def test_headers_are_replaced_before_they_are_appended_to(envoy: Lab) -> None:
     seen = ask(envoy, "/headers").seen["headers"]
     assert (seen["x-both"], seen["x-more"]) == ("route,destination", "two,one")
+
+
+def test_a_rewritten_host_is_told(envoy: Lab) -> None:
+    seen = ask(envoy, "/rewritten").seen["headers"]
+    assert (seen["host"], seen["x-forwarded-host"]) == ("inner.example", "a.example")
 
 
 def test_a_copy_keeps_its_host(envoy: Lab, others: Backends) -> None:

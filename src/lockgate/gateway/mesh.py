@@ -64,6 +64,7 @@ class HttpSettings:
     attempt_count: bool = True
     preserve_header_case: bool = False
     x_forwarded_port: bool = False
+    x_forwarded_host: bool = False  # the earlier host, where a route rewrites it
     http10: bool = False
     limits: Limits = Limits()
     tcp_idle_timeout: float | None = None  # of servers without HTTP
@@ -186,6 +187,7 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
         attempt_count=_object(headers, "attemptCount").get("disabled") is not True,
         preserve_header_case=headers.get("preserveHttp1HeaderCase") is True,
         x_forwarded_port=_object(headers, "xForwardedPort").get("enabled") is True,
+        x_forwarded_host=_object(headers, "xForwardedHost").get("enabled") is True,
         http10=_text(metadata, "ISTIO_META_HTTP10") == "1",
         limits=Limits(
             idle_timeout=seconds(http_settings.get("httpIdleTimeout") or idle),

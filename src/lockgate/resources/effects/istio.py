@@ -307,7 +307,8 @@ ROWS = (
             f"{MESH}.dnsRefreshRate",
             f"{MESH}.localityLbSetting.**",
             f"{MESH}.defaultConfig.gatewayTopology.**",
-            f"{MESH}.defaultConfig.proxyHeaders.{{server,requestId,envoyDebugHeaders,attemptCount,xForwardedPort}}.**",
+            f"{MESH}.defaultConfig.proxyHeaders.{{server,requestId,envoyDebugHeaders,attemptCount}}.**",
+            f"{MESH}.defaultConfig.proxyHeaders.{{xForwardedPort,xForwardedHost}}.enabled",
             f"{MESH}.defaultConfig.proxyHeaders.preserveHttp1HeaderCase",
             f"{MESH}.defaultConfig.proxyMetadata.{{ISTIO_META_HTTP10,ISTIO_META_IDLE_TIMEOUT}}",
             f"{MESH}.defaultConfig.connectionSettings.{{profile,httpIdleTimeout,httpStreamIdleTimeout}}",
@@ -329,15 +330,19 @@ ROWS = (
         accepted(f"{_INSTALLED}.k8s.overlays.apiVersion", because="kind and name say which object is patched"),
         accepted(
             f"{MESH}.defaultTrafficPolicy",
-            because="services without a DestinationRule are balanced as Istio does by default",
+            because="istiod does not read it either",
             noticed=True,
             fix="write a DestinationRule",
         ),
         accepted(
-            f"{MESH}.defaultConfig.proxyHeaders.{{forwardedClientCert,setCurrentClientCertDetails,xForwardedHost}}",
-            f"{MESH}.defaultConfig.proxyHeaders.metadataExchangeHeaders",
-            because="the gateway writes these headers as Istio does by default",
+            f"{MESH}.defaultConfig.proxyHeaders.{{forwardedClientCert,setCurrentClientCertDetails}}",
+            because="Istio's gateways do not read it either",
             noticed=True,
+            fix="use gatewayTopology.forwardClientCertDetails",
+        ),
+        accepted(
+            f"{MESH}.defaultConfig.proxyHeaders.metadataExchangeHeaders",
+            because="the gateway here never sends headers about itself",
         ),
         accepted(
             f"{MESH}.meshMTLS",

@@ -101,6 +101,7 @@ def _route(route: model.Route, http: HttpSettings, shared: _Shared) -> Message:
     match route.action:
         case model.Forward():
             message.route.CopyFrom(_forward(route.action, shared))
+            message.route.append_x_forwarded_host = http.x_forwarded_host
         case model.Redirect():
             message.redirect.CopyFrom(_redirect(route.action))
         case model.DirectResponse(status, body):
