@@ -89,6 +89,7 @@ SHOWN_ELSEWHERE = {
     "IST0161": "tests/controllers/test_istiod.py",
     "LG2041": "tests/controllers/test_istiod_keys.py",
     "LG1104": "tests/ingress/test_ingress_stacks.py",
+    "LG3011": "tests/check/test_public_names.py",
     "LG1111": "tests/edge/test_changing.py",
     "LG0019": "tests/runtime/test_rendering.py",
     "LG0020": "tests/runtime/test_rendering.py",

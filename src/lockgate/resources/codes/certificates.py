@@ -228,3 +228,13 @@ stringData: {secret: ""}
 """,
     ),
 )
+HOST_NOT_COVERED = Code(
+    "LG3011",
+    Severity.ERROR,
+    "A host that the load balancer's certificate does not have",
+    message="port {port} of {balancer} presents {names}, not {host}: clients refuse the connection",
+    fix="request a certificate with the host, or name one more in certificate-arn",
+    what="An Ingress has a rule for a host that none of the listener's ACM certificates covers.",
+    why="The load balancer presents its default certificate, and browsers report a name mismatch. A wildcard covers "
+    "one label: *.shop.example covers www.shop.example, not a.www.shop.example.",
+)

@@ -102,3 +102,15 @@ HOST_OF_TWO_SERVICES = Code(
     instead=_ROUTE % ("web", "shop.example", ""),
     aliases=("KIA1106",),
 )
+NO_RECORD = Code(
+    "LG4005",
+    Severity.WARNING,
+    "A host without a DNS record",
+    message="{host} has no record in its hosted zone: nobody finds the load balancer by this name",
+    fix="let external-dns write it, or create an alias record",
+    what="An Ingress has a rule for a host whose hosted zone is known, and neither external-dns nor anybody else makes "
+    "a record for it.",
+    why="external-dns skips an object whose annotations say so, or whose controller annotation names another one.",
+    example=ingress().replace(" {}", "\n    external-dns.alpha.kubernetes.io/controller: another"),
+    instead=ingress(),
+)
