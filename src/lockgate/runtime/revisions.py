@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -117,11 +116,22 @@ def _unpack(commit: str, path: str, folder: Path) -> str:
     top = _git("rev-parse", "--show-toplevel").decode().strip()
     wanted = _inside(Path(top), Path(path or "."))
     _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}", what=f"no commit {commit}")
-    paths = (wanted,) if wanted else ()
-    archive = _git("archive", "--format=tar", commit, *paths, folder=top, what=f"{commit} has no {wanted}")
-    with tarfile.open(fileobj=BytesIO(archive)) as tar:
-        tar.extractall(folder, filter=_inside_only)  # noqa: S202  the filter makes it safe
+    _extract(commit, wanted, top, folder)
     return wanted
+
+
+def _extract(commit: str, wanted: str, top: str, folder: Path) -> None:
+    """Unpacks while git packs: a repository may be larger than memory."""
+    command = ("git", "archive", "--format=tar", commit, *((wanted,) if wanted else ()))
+    with subprocess.Popen(command, cwd=top, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:  # noqa: S603
+        assert git.stdout is not None
+        assert git.stderr is not None
+        try:
+            with tarfile.open(fileobj=git.stdout, mode="r|") as tar:
+                tar.extractall(folder, filter=_inside_only)  # noqa: S202  the filter makes it safe
+        except tarfile.ReadError:
+            said = git.stderr.read().decode(errors="replace").strip().splitlines()
+            raise NoRevision(f"{commit} has no {wanted}{': ' + said[0] if said else ''}") from None
 
 
 def _inside_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:

@@ -94,6 +94,8 @@ def summary(found: Json) -> str:
         text = f"{count} {'class of requests differs' if count == 1 else 'classes of requests differ'}, of {names}"
     elif found["undecided"]:
         text = f"no difference found, of {names}"
+    elif not found["hosts"]:
+        text = "equal: neither side serves a host"
     else:
         text = f"equal: no request to {names} is treated differently"
     more = len(found["undecided"])
