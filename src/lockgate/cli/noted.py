@@ -47,7 +47,7 @@ def _concerns(found: Origin | Position | None, hop: Hop) -> bool:
 
 
 def _is_about(found: Origin, place: Origin, hop: str) -> bool:
-    """Whether a finding is in the part of a manifest that decides a hop, about a field around it, or about an annotation
+    """Whether a finding is in the part of a manifest that decides a hop, or about a field around it, or an annotation
     that decides it."""
     if found.key != place.key:
         return False

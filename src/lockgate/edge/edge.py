@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from lockgate.dns.model import Zone
 from lockgate.edge.network import Network
-from lockgate.edge.objects import Objects
+from lockgate.edge.objects import Name, Objects
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
@@ -59,6 +59,8 @@ class Edge:
     unseen: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, str] = field(default_factory=dict)
     """Maps the reference of a target group of type alb to the name of its Application Load Balancer."""
+    members: Mapping[str, tuple[Name, ...]] = field(default_factory=dict)
+    """The Ingresses of each Application Load Balancer that Ingresses make, by its name."""
     supplied: frozenset[ObjectKey] = frozenset()
     """The objects that are in no manifest, and are supplied because the manifests take them for granted."""
     remembered: Memo = field(default_factory=Memo, repr=False, compare=False)

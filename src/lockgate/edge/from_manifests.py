@@ -117,6 +117,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
             if stack.load_balancer and stack.frontend
             for reference in stack.frontend.target_groups
         },
+        members={stack.load_balancer.name: stack.members for stack in stacks.stacks if stack.load_balancer},
         supplied=planned.supplied,
         remembered=remembered,
         memory=Memory(planned, stacks, gateways, memo, names),

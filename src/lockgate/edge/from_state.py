@@ -53,6 +53,7 @@ def from_state(
         gateways=gateways.by_workload,
         certificates={**certificates, **dict(gateway_secrets(objects, Memo()))},
         faults=(*faults, *gateways.faults),
+        members={stack.load_balancer.name: stack.members for stack in built if stack.load_balancer},
         memory=gateways,
     )
 
