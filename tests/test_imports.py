@@ -48,7 +48,10 @@ def test_what_takes_long_is_not_imported_with_the_edge() -> None:
 
 def test_a_trace_imports_no_more_than_it_needs() -> None:
     """A short command imports neither the other commands nor what only a running edge needs."""
-    heavy = ("asyncio", "ssl", "cryptography", "lockgate.embedded", "lockgate.controllers", "lockgate.cli.explain")
+    heavy = (
+        *("asyncio", "ssl", "cryptography", "importlib.metadata"),
+        *("lockgate.embedded", "lockgate.controllers", "lockgate.cli.explain"),
+    )
     code = "import sys; from lockgate.cli.main import main; main()"
     asked = ("trace", "https://towpath.example/", str(SOURCE.parents[1] / "examples" / "edge"))
     # The command ends at once, without what is registered for the exit.

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from lockgate import __version__
-from lockgate.cli import BEGAN, lazy_dataclasses
+from lockgate.cli import BEGAN, lazy_dataclasses, without_plugins
 from lockgate.cli.terminal import paint, say
 from lockgate.errors import CommandError
 
@@ -77,6 +77,7 @@ def main() -> None:
     # commands end soon, and `up` enables it when the edge is ready.
     gc.disable()
     lazy_dataclasses.install()
+    without_plugins.install()
     arguments, debug = _without_debug(sys.argv[1:])
     try:
         code = lockgate(arguments, standalone_mode=False)
