@@ -19,8 +19,9 @@ from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import Envoy, find_envoy
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.resources.memo import Memo
 from lockgate.runtime.ports import Ports
-from lockgate.xds.loadbalancer import Built, Endpoint, Material, Socket, TrustStore, snapshot
+from lockgate.xds.loadbalancer import Endpoint, Material, Socket, TrustStore, snapshot
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Lab:
     ads: AdsServer
     rejections: list[Rejection]
     envoy: Envoy
-    built: Built = field(default_factory=Built)
+    memo: Memo = field(default_factory=Memo)
     sockets: dict[tuple[str, int], Socket] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
     servers: list[asyncio.Server] = field(default_factory=list)
@@ -103,7 +104,7 @@ class Lab:
             authentication=self.authentication,
             waf_socket=self.waf_socket,
             records=self.records,
-            built=self.built,
+            memo=self.memo,
         )
         self.rejections.clear()
         self.ads.publish("alb", made)

@@ -17,7 +17,8 @@ from lockgate.loadbalancer.model import (
     Rule,
     SourceIp,
 )
-from lockgate.xds.loadbalancer import Built, Material, Socket, TrustStore, snapshot
+from lockgate.resources.memo import Memo
+from lockgate.xds.loadbalancer import Material, Socket, TrustStore, snapshot
 from lockgate.xds.loadbalancer.generations import KEPT
 from lockgate.xds.snapshot import LISTENER
 
@@ -28,7 +29,7 @@ LOGIN = AuthenticateOidc("https://id.test", "https://id.test/a", "https://id.tes
 
 class Listening:
     def __init__(self) -> None:
-        self._built = Built()
+        self._memo = Memo()
 
     def chains(self, listener: Listener, **attributes: str) -> list[str]:
         """The names of the chains of a listener that becomes this one, that of new connections first."""
@@ -40,7 +41,7 @@ class Listening:
             certificates=certificates,
             endpoints={},
             trust_stores={"arn:store": TrustStore("bundle")},
-            built=self._built,
+            memo=self._memo,
         )
         (entry,) = made.resources[LISTENER].values()
         message = EnvoyListener.FromString(entry.body)

@@ -55,6 +55,8 @@ class Memo:
         self._old_tables = self._tables
         self._stable: dict[Hashable, Any] = {}
         self._old_stable = self._stable
+        self._successive: dict[Hashable, tuple[Any, Any]] = {}
+        self._old_successive = self._successive
 
     def turn(self) -> None:
         if self._misses > len(self._now) // 2 + _SLACK:
@@ -64,6 +66,7 @@ class Memo:
             kept = {key: table for key, table in self._old_tables.items() if key[:2] not in used}
             self._old_tables, self._tables = kept | self._tables, {}
             self._old_stable, self._stable = self._stable, {}
+            self._old_successive, self._successive = self._successive, {}
 
     def made(self, make: Callable[Arguments, Made], *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
         """`make(*arguments)`, or its earlier result."""
@@ -154,6 +157,17 @@ class Memo:
         results = table.results[changed.first : changed.last]
         kept = dict(zip(map(id, changed.removed), results, strict=True))
         return [kept[id(subject)] if id(subject) in kept else make(subject, *context) for subject in changed.added]
+
+    def succeeding(self, name: Hashable, inputs: Subject, make: Callable[[Subject, Made | None], Made]) -> Made:
+        """`make(inputs, earlier)`, where `earlier` is the previous result of this name; that result itself if the
+        inputs equal the previous ones. For results that open connections go on with."""
+        kept = self._successive.get(name) or self._old_successive.get(name)
+        if kept is None or (kept[0] is not inputs and kept[0] != inputs):
+            self._misses += 1
+            kept = (inputs, make(inputs, kept[1] if kept is not None else None))
+        self._successive[name] = kept
+        made: Made = kept[1]
+        return made
 
     def stable(self, name: Hashable, value: Made) -> Made:
         """The previous value of this name if the new one equals it, so that results that depend on it are found

@@ -40,11 +40,12 @@ from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.loadbalancer.without_effect import without_effect
+from lockgate.resources.memo import Memo
 
 if TYPE_CHECKING:
     from lockgate.loadbalancer.waf.evaluate import Verdict
     from lockgate.loadbalancer.waf.fields import Inspected
-    from lockgate.xds.loadbalancer import Built, Material, TrustStore
+    from lockgate.xds.loadbalancer import Material, TrustStore
     from lockgate.xds.snapshot import Snapshot
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
@@ -117,7 +118,7 @@ class ElasticLoadBalancing:
         self._addresses: dict[str, str] = {}
         self._ports: dict[tuple[str, int], int] = {}
         self._published: Snapshot | None = None
-        self._built: Built | None = None
+        self._memo = Memo()
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -386,7 +387,7 @@ class ElasticLoadBalancing:
         return next(address for address in numbers if address not in taken)
 
     def _act(self) -> None:
-        from lockgate.xds.loadbalancer import Built, Socket, snapshot
+        from lockgate.xds.loadbalancer import Socket, snapshot
 
         sockets = {
             (balancer.arn, listener.port): Socket(
@@ -400,7 +401,6 @@ class ElasticLoadBalancing:
             for balancer in self._discovered.all
             for reference, group in balancer.target_groups.items()
         }
-        self._built = self._built or Built()
         made = snapshot(
             tuple(map(self._web_acls.protecting, self._discovered.all)),
             sockets=sockets,
@@ -410,7 +410,7 @@ class ElasticLoadBalancing:
             authentication=Socket(*self._authentication_at) if self._authentication_at else None,
             waf_socket=self._web_acls.socket,
             endpoints=endpoints,
-            built=self._built,
+            memo=self._memo,
         )
         if made != self._published:
             self._published = made

@@ -103,7 +103,11 @@ def _secret(item: Credential, name: str) -> Entry:
 
 def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
     parts = memo.each(item.name, virtual_host, item.virtual_hosts, http)
-    return Entry.of(route_configuration(item.name, parts), _source(item.origin), RoutePieces(item, http))
+    return memo.depending(
+        ("routes", item.name),
+        [parts, http, item.origin],
+        lambda: Entry.of(route_configuration(item.name, parts), _source(item.origin), RoutePieces(item, http)),
+    )
 
 
 def _source(origin: Origin | None) -> Source:

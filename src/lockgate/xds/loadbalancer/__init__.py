@@ -8,12 +8,13 @@ rules.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, TcpListener
+from lockgate.resources.memo import Memo
 from lockgate.xds.loadbalancer import waf as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
 from lockgate.xds.loadbalancer.clients import TrustStore
@@ -28,7 +29,6 @@ from lockgate.xds.protobuf import Message, serialised
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
 __all__ = [
-    "Built",
     "Endpoint",
     "Material",
     "Socket",
@@ -44,16 +44,6 @@ __all__ = [
 Entries: TypeAlias = dict[str, dict[str, Entry]]
 
 
-@dataclass(slots=True)
-class Built:
-    """The inputs and results of earlier snapshots, so that only what changed is built again.
-
-    The caller keeps one and passes it each time; entries of deleted objects are dropped.
-    """
-
-    parts: dict[str, tuple[object, Entries]] = field(default_factory=dict)
-
-
 def snapshot(
     load_balancers: Sequence[AnyLoadBalancer],
     *,
@@ -64,7 +54,7 @@ def snapshot(
     authentication: Socket | None = None,
     waf_socket: str = "",
     records: str = "",
-    built: Built | None = None,
+    memo: Memo | None = None,
 ) -> Snapshot:
     """The complete Envoy configuration for `load_balancers`.
 
@@ -73,17 +63,13 @@ def snapshot(
     or that verifies clients with a trust store that is not in `trust_stores`; `unserved` gives the reason.
     `authentication` is the service that rules with authenticate actions call; without it they answer 500. `waf_socket`
     is the unix socket of WAF, which is called for load balancers with a web ACL; without it their requests get 500.
-    `records` is the file for request records, if an access log is enabled.
+    `records` is the file for request records, if an access log is enabled. With the same `memo`, unchanged parts are
+    reused.
     """
-    earlier = built.parts if built is not None else {}
-    parts: dict[str, tuple[object, Entries]] = {}
-    for key, inputs in _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, records):
-        known = earlier.get(key)
-        if known is None or known[0] != inputs:
-            known = (inputs, _build(inputs, known[1] if known is not None else {}))
-        parts[key] = known
-    if built is not None:
-        built.parts = parts
+    memo = memo or Memo()
+    memo.turn()
+    found = _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, records)
+    parts = {name: memo.succeeding(name, inputs, _build) for name, inputs in found}
     merged: Entries = {}
     if authentication is not None:
         asked = serialised(cluster_of(authentication.address, authentication.port))
@@ -91,7 +77,7 @@ def snapshot(
     if waf_socket:
         asked = serialised(waf.cluster_of(waf_socket))
         merged.setdefault(CLUSTER, {})[waf.CLUSTER_NAME] = Entry.of(asked, "WAF")
-    for _, entries in parts.values():
+    for entries in parts.values():
         for type_url, named in entries.items():
             merged.setdefault(type_url, {}).update(named)
     return Snapshot(merged)
@@ -156,11 +142,11 @@ def _parts(
             yield f"secret {arn}", _Secret(arn, certificates[arn])
 
 
-def _build(inputs: _Part, earlier: Entries) -> Entries:
+def _build(inputs: _Part, earlier: Entries | None) -> Entries:
     match inputs:
         case _Listeners(balancer, sockets, served, stores, records):
             made = _listeners(balancer, sockets, frozenset(served), stores, records)
-            return _going_on(made, earlier.get(LISTENER, {}))
+            return _going_on(made, (earlier or {}).get(LISTENER, {}))
         case _TcpListeners(network, sockets):
             return _tcp_listeners(network, sockets)
         case _Cluster(owner, group):
