@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.check.findings import check
+from lockgate.check.findings import check, findings
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
+from lockgate.resources.codes import reading
 from lockgate.resources.faults import Severity
 from lockgate.resources.reader import read
 
@@ -35,3 +36,8 @@ def test_severity(file: str, text: str, code: str, severity: Severity) -> None:
     found = check(from_manifests(manifests, Options(())), manifests.positions())
     assert {each.code: each.severity for each in found}.get(code) is severity, [str(each.diagnostic) for each in found]
     assert all(each.severity is each.diagnostic.severity for each in found)
+
+
+def test_many_files_of_other_tools_are_told_as_one() -> None:
+    found = findings([reading.MORE_OTHER_FILES.at(None, count="12")], lambda origin: None)
+    assert [(each.code, each.severity) for each in found] == [("LG0006", Severity.INFO)]

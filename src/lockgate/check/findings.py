@@ -84,7 +84,7 @@ def _diagnosed(fault: Fault, locate: Locate) -> Diagnostic:
 def _is_harmless(fault: Fault) -> bool:
     """A file of another tool is no manifest, and nobody wants it to be one."""
     if fault.code.id == reading.NOT_A_MANIFEST.id:
-        return dict(fault.values)["found"] != NO_HEADER.name
+        return dict(fault.values).get("found") != NO_HEADER.name  # many such files are told as one
     return fault.code.id in _HERE
 
 
@@ -94,7 +94,6 @@ _HERE = frozenset(
         objects.FIELD_WITHOUT_EFFECT.id,
         objects.UNKNOWN_KIND.id,
         objects.NOT_ENFORCED.id,
-        reading.MORE_OTHER_FILES.id,
     }
 )
 _CHOICES = frozenset({load_balancer.NODE_PORTS_OPEN.id})  # what AWS or a cluster chooses is not wrong

@@ -345,8 +345,13 @@ ROWS = (
             because="the gateway here never sends headers about itself",
         ),
         accepted(
+            f"{MESH}.discoverySelectors.**",
+            because="istiod's part reads all namespaces here, and in a cluster those that are selected",
+            noticed=True,
+        ),
+        accepted(
             f"{MESH}.meshMTLS",
-            f"{MESH}.{{extensionProviders,discoverySelectors}}.**",
+            f"{MESH}.extensionProviders.**",
             because="it is for kinds and workloads that are not served here",
         ),
         accepted(f"{MESH}.**", because="the gateway here does not go by it"),
