@@ -26,7 +26,7 @@ def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tu
     if arrival.leads.port == gateway.status_port:
         return _status_port(gateway, arrival)
     request = gateway_request(arrival)
-    decision = routing.decide(gateway, request, credentials=_credentials(edge, gateway), now=now)
+    decision = routing.decide(gateway, request, credentials=credentials_of(edge, gateway), now=now)
     hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision)]
     refused = policy_hops.refusal(decision)
     if refused is not None and not isinstance(decision.outcome, routing.Closed):
@@ -59,11 +59,11 @@ def gateway_request(arrival: AtGateway) -> GatewayRequest:
     )
 
 
-def _credentials(edge: Edge, gateway: Gateway) -> frozenset[str]:
-    return frozenset(name for name in gateway.credentials if _secret(edge, gateway, name))
+def credentials_of(edge: Edge, gateway: Gateway) -> frozenset[str]:
+    return frozenset(name for name in gateway.credentials if secret_of(edge, gateway, name))
 
 
-def _secret(edge: Edge, gateway: Gateway, credential: str) -> Certificate | None:
+def secret_of(edge: Edge, gateway: Gateway, credential: str) -> Certificate | None:
     for name in gateway.credentials.get(credential, ()):
         if found := edge.certificates.get(secret_reference(gateway.namespace, name)):
             return found
@@ -101,7 +101,7 @@ def _listener(edge: Edge, gateway: Gateway, arrival: AtGateway, decision: routin
 
 def _presented(edge: Edge, gateway: Gateway, credentials: tuple[str, ...]) -> Iterator[Fact]:
     for each in credentials:
-        secret = _secret(edge, gateway, each)
+        secret = secret_of(edge, gateway, each)
         shown = next(iter(gateway.credentials.get(each, ())), each.removeprefix(FILE_PAIR))
         if secret is None:
             yield Fact(f"the certificate {shown} does not exist")

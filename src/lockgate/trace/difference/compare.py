@@ -48,6 +48,7 @@ class _Comparison:
         self._findings = Findings(old, new)
         self._same: dict[tuple[int, int], Same] = {}
         self._hosts: dict[int, Hosts] = {}
+        self._connections: dict[object, Reached] = {}
         self._asked: dict[int, tuple[ValueMatch, ...]] = {}  # of the Host header, by the id of a virtual host
         self._reached: set[str] = set()  # hosts whose requests come to a gateway in both edges
         self._compared: dict[object, int] = {}  # pairs of virtual hosts in detail
@@ -138,7 +139,13 @@ class _Comparison:
 
     def _arrival(self, index: int, taken: Taken) -> dict[str, object]:
         """What the first gateway that a rule leads to is like, whatever is requested."""
-        return dict(gateway.reached(self._edges[index], taken.arrivals[0]).aspects) if taken.arrivals else {}
+        return dict(self._at_gateway(index, taken.arrivals[0]).aspects) if taken.arrivals else {}
+
+    def _at_gateway(self, index: int, arrival: Arrival) -> Reached:
+        key = index, arrival.key, arrival.server_name
+        if key not in self._connections:
+            self._connections[key] = gateway.reached(self._edges[index], arrival)
+        return self._connections[key]
 
     # --- gateways ------------------------------------------------------------------------------------------------
 
@@ -153,7 +160,7 @@ class _Comparison:
     ) -> None:
         """The routes of every host whose virtual hosts differ."""
         for arrival in zip(before.arrivals, after.arrivals, strict=False):
-            reached = [gateway.reached(edge, each) for edge, each in zip(self._edges, arrival, strict=True)]
+            reached = [self._at_gateway(index, each) for index, each in enumerate(arrival)]
             one, other = reached
             if one.gateway is None or other.gateway is None:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from lockgate.edge.edge import Certificate, Edge, secret_reference
+from lockgate.edge.edge import Edge
 from lockgate.gateway import compare, routing
 from lockgate.gateway.model import (
     Cluster,
@@ -22,6 +22,7 @@ from lockgate.gateway.model import (
     ValueMatch,
     VirtualHost,
 )
+from lockgate.gateway.request import Request as GatewayRequest
 from lockgate.trace.difference.conditions import (
     FALSE,
     TRUE,
@@ -30,7 +31,7 @@ from lockgate.trace.difference.load_balancer import Arrival
 from lockgate.trace.difference.outcomes import Answer, Aspects, fields_of, said, shares
 from lockgate.trace.difference.requests import Known, route_formula
 from lockgate.trace.difference.tree import Branch
-from lockgate.trace.gateway_hops import backend_name
+from lockgate.trace.gateway_hops import backend_name, credentials_of, secret_of
 from lockgate.trace.model import Where, place
 
 BY = "gateway"
@@ -67,52 +68,37 @@ class TakenRoute:
 
 
 def reached(edge: Edge, arrival: Arrival) -> Reached:
-    """Follows `gateway.routing.decide` up to the route configuration."""
+    """What `gateway.routing.decide` says of any request on a connection, up to its route configuration."""
     gateway = edge.gateways.get(arrival.leads.workload)
     if gateway is None:
         return Reached(None, {"answer": Answer("load balancer", 502, flag="no Pod of the gateway runs")})
     if arrival.leads.port == gateway.status_port:
         return Reached(gateway, {"answer": Answer(BY, "status port")})
-    listener = next((each for each in gateway.listeners if each.port == arrival.leads.port), None)
-    if listener is None:
+    probe = GatewayRequest(arrival.leads.port, "", tls=arrival.tls, sni=arrival.server_name)
+    decision = routing.decide(gateway, probe, credentials=credentials_of(edge, gateway))
+    listener, chain = decision.listener, decision.chain
+    if isinstance(decision.outcome, routing.NotAccepted):
         return Reached(gateway, _closed("the gateway does not listen on the port"))
-    chain = routing.filter_chain(listener, arrival.server_name if arrival.tls else None)
-    if chain is None:
-        return Reached(gateway, _closed("no server takes a connection without this server name"), listener)
-    if chain.tls and not arrival.tls:
-        return Reached(gateway, _closed("plain HTTP to a port that speaks TLS"), listener, chain)
-    missing = [name for name in _required(chain) if _secret(edge, gateway, name) is None]
-    if missing:
-        return Reached(gateway, _closed(f"no certificate in {', '.join(missing)}"), listener, chain)
+    if chain is None or (isinstance(decision.outcome, routing.Closed) and isinstance(chain.filter, Http)):
+        why = decision.outcome.reason if isinstance(decision.outcome, routing.Closed) else ""
+        return Reached(gateway, _closed(why), listener, chain)
     aspects = dict(_connection(edge, gateway, chain))
-    match chain.filter:
-        case Tcp(clusters):
-            aspects["backend"] = shares([(each.weight, backend_name(each.cluster)) for each in clusters])
-            aspects["policies of connections"] = gateway.filters.network if gateway.filters else None
-            aspects |= dict(fields_of(chain.filter, ("clusters",)))
-            return Reached(gateway, aspects, listener, chain)
-        case Http(name):
-            return Reached(gateway, aspects, listener, chain, gateway.routes[name])
+    if isinstance(chain.filter, Tcp):
+        if isinstance(decision.outcome, routing.Closed):
+            aspects |= _closed(decision.outcome.reason)
+        aspects["backend"] = shares([(each.weight, backend_name(each.cluster)) for each in chain.filter.clusters])
+        aspects["policies of connections"] = gateway.filters.network if gateway.filters else None
+        aspects |= dict(fields_of(chain.filter, ("clusters",)))
+    return Reached(gateway, aspects, listener, chain, decision.configuration)
 
 
 def _closed(why: str) -> Aspects:
     return {"answer": Answer(BY, "connection closed", flag=why)}
 
 
-def _required(chain: FilterChain) -> tuple[str, ...]:
-    return routing.required_credentials(chain.tls) if chain.tls else ()
-
-
-def _secret(edge: Edge, gateway: Gateway, credential: str) -> Certificate | None:
-    for name in gateway.credentials.get(credential, ()):
-        if found := edge.certificates.get(secret_reference(gateway.namespace, name)):
-            return found
-    return None
-
-
 def _connection(edge: Edge, gateway: Gateway, chain: FilterChain) -> Iterator[tuple[str, object]]:
     if chain.tls:
-        presented = [_secret(edge, gateway, each) for each in chain.tls.credentials]
+        presented = [secret_of(edge, gateway, each) for each in chain.tls.credentials]
         yield "gateway certificate", tuple(", ".join(each.names) for each in presented if each)
         yield from ((f"gateway TLS {name}", value) for name, value in fields_of(chain.tls, ("credentials",)))
     for name, value in fields_of(chain, ("filter", "server_names", "tls", "stat_prefix", "origin")):
