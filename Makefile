@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Start-up time hangs on bytecode: an environment that forbids it would compile every import again, every time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up install install-test test lint bench fuzz docs clean
+.PHONY: up install install-test test lint bench coverage fuzz docs clean
 
 up: install
 	@exec $(BIN)/lockgate up examples/edge
@@ -46,6 +46,10 @@ test: install-test lint
 fuzz: install-test
 	LOCKGATE_FUZZ=3000 $(BIN)/pytest tests/fuzz tests/xds/test_loadbalancer_routing.py tests/gateway/test_routing_envoy.py \
 	  tests/edge/test_tracing_property.py tests/edge/test_comparing.py tests/trace/test_difference_property.py
+
+# How much of each pure room its own tests run.
+coverage: install-test
+	$(BIN)/python -m benchmarks.coverage
 
 bench: install-test
 	$(BIN)/python -m benchmarks
