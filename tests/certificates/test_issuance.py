@@ -185,8 +185,8 @@ def test_a_failure_is_waited_out_and_then_tried_with_a_new_request() -> None:
 def test_a_changed_spec_is_tried_at_once() -> None:
     failed_at = write_time(START)
     old = request(certificate(), status=ready("Failed", failureTime=failed_at))
-    mended = certificate({"dnsNames": ["b.example.com"]}, {"lastFailureTime": failed_at, "failedIssuanceAttempts": 5})
-    assert isinstance(decide(looks(mended, requests=(old,))), Start)
+    fixed = certificate({"dnsNames": ["b.example.com"]}, {"lastFailureTime": failed_at, "failedIssuanceAttempts": 5})
+    assert isinstance(decide(looks(fixed, requests=(old,))), Start)
 
 
 def test_a_request_for_other_names_or_another_key_is_dropped() -> None:

@@ -300,9 +300,9 @@ def test_what_comes_after_a_rejected_route_is_served() -> None:
             await edge.served(host("good.test", route("one")), host("bad.test", bad))
             assert await edge.answer("good.test") == "one"
             assert await edge.answer("bad.test") == "404"
-            ((told,), now) = edge.rejections, edge.ads.rejections("gateway")
-            assert (told.source.origin, told.left_out) == (origin("bad"), True)
-            assert now == (told,)
+            ((reported,), now) = edge.rejections, edge.ads.rejections("gateway")
+            assert (reported.source.origin, reported.left_out) == (origin("bad"), True)
+            assert now == (reported,)
 
             hosts = (host("good.test", route("two")), host("bad.test", bad), host("new.test", route("new")))
             await edge.served(*hosts)

@@ -8,7 +8,7 @@ from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, Entry, Sna
 
 
 class Playbook:
-    """One Envoy at the other end: it answers as told, and records what it was sent."""
+    """One Envoy at the other end: it answers as the test says, and records what it was sent."""
 
     def __init__(self, desired: Desired | None = None) -> None:
         self.desired = desired or Desired("alb")
@@ -114,7 +114,7 @@ def test_a_rejected_resource_is_reported_with_its_origin_and_the_last_good_one_s
 
     (rejection,) = envoy.rejections
     assert str(rejection) == "Envoy (alb) rejects Object 443: no such filter"
-    # The last good one is confirmed, and serves an Envoy that starts anew, too.
+    # The last good one is confirmed, and serves an Envoy that starts again, too.
     assert envoy.sent() == ["Listener +443"]
     again = Playbook(envoy.desired)
     again.subscribe(LISTENER)

@@ -51,9 +51,9 @@ def test_policies_decide_at_the_gateway_behind_the_load_balancer(up: Start, mani
     assert answer(edge, "/no-admin", *office) == "200"
     assert not [line for line in edge.lines if "[LG0016]" in line]
 
-    told = edge.lockgate("trace", "https://quay.example/admin", str(manifests), check=False).stdout
-    assert "rule 0 of AuthorizationPolicy istio-system/no-admin denies the request" in told
-    assert "policies.yaml:7" in told
+    reported = edge.lockgate("trace", "https://quay.example/admin", str(manifests), check=False).stdout
+    assert "rule 0 of AuthorizationPolicy istio-system/no-admin denies the request" in reported
+    assert "policies.yaml:7" in reported
     edge.lockgate("trace", "https://quay.example/admin", "--against", "running")
     edge.lockgate("trace", "https://quay.example/", "-H", "X-Forwarded-For: 198.51.100.7", "--against", "running")
 
@@ -119,5 +119,5 @@ def test_jwts_are_read_at_the_gateway(up: Start, manifests: Path) -> None:
     seen = [tuple(each) for each in json.loads(edge.curl(*given, "https://quay.example/"))["headers"]]
     assert [pair for pair in seen if pair[0] in ("x-user", "authorization")] == [("x-user", "ann")]
 
-    told = edge.lockgate("trace", "https://quay.example/", str(manifests), check=False).stdout
-    assert "RBAC: access denied" in told and "Send a valid JWT" in told
+    reported = edge.lockgate("trace", "https://quay.example/", str(manifests), check=False).stdout
+    assert "RBAC: access denied" in reported and "Send a valid JWT" in reported

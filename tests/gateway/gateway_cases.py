@@ -1,4 +1,4 @@
-"""Manifests in, gateway out: how the tables in `tests/cases/gateway` are read, and a gateway told in their words."""
+"""Manifests in, gateway out: how the tables in `tests/cases/gateway` are read, and a gateway in their words."""
 
 from __future__ import annotations
 
@@ -223,13 +223,13 @@ def _chain(chain: model.FilterChain) -> str:
 def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
     return {
         f"{host.name} {' '.join(host.domains)}{' -> https' if host.require_tls else ''}": [
-            told(route) for route in host.routes
+            described(route) for route in host.routes
         ]
         for host in configuration.virtual_hosts
     }
 
 
-def told(route: model.Route) -> str:
+def described(route: model.Route) -> str:
     words = [_text(route.match.path)]
     words += [f"{'not ' if h.invert else ''}{h.name}={_text(h.value)}" for h in route.match.headers]
     words += [f"?{q.name}={_text(q.value)}" for q in route.match.query]
@@ -321,4 +321,4 @@ def outcome(found: Outcome) -> str:
             return " + ".join(f"{one.cluster} {one.authority}{one.target}" for one in upstreams)
 
 
-__all__ = ["Case", "compare", "hosts", "listeners", "load", "outcome", "request", "ruled", "told"]
+__all__ = ["Case", "compare", "described", "hosts", "listeners", "load", "outcome", "request", "ruled"]

@@ -38,8 +38,8 @@ class Answer:
     @property
     def seen(self) -> dict[str, Any]:
         """What a backend got: `port`, `method`, `target`, `authority`, `headers`."""
-        told: dict[str, Any] = json.loads(self.body)
-        return told
+        described: dict[str, Any] = json.loads(self.body)
+        return described
 
 
 class Lab:

@@ -1,4 +1,4 @@
-"""A gateway that is told everything at once, served by a real Envoy: it takes all of it, and does what it is told."""
+"""A gateway with everything at once, served by a real Envoy, which accepts and does all of it."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ async def _backends() -> tuple[int, int]:
         context.load_cert_chain(file.name)
     context.sni_callback = lambda connection, name, _: setattr(connection, "asked_for", name)
 
-    async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def described(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = getattr(writer.get_extra_info("ssl_object"), "asked_for", "").encode()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
@@ -238,6 +238,6 @@ async def _backends() -> tuple[int, int]:
         await reader.read()
         writer.close()
 
-    secure = await asyncio.start_server(told, "127.0.0.1", 0, ssl=context)
+    secure = await asyncio.start_server(described, "127.0.0.1", 0, ssl=context)
     slow = await asyncio.start_server(silent, "127.0.0.1", 0)
     return secure.sockets[0].getsockname()[1], slow.sockets[0].getsockname()[1]

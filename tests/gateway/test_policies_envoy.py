@@ -1,6 +1,6 @@
 """What `decide` says of policies and what a real Envoy does with them must agree.
 
-`LOCKGATE_FUZZ` is the number of gateways to try, drawn anew; without it a small, fixed set is.
+`LOCKGATE_FUZZ` is the number of gateways to try, drawn at random; without it a small, fixed set is.
 """
 
 from __future__ import annotations
@@ -286,8 +286,8 @@ def _seen(answer: Answer | None) -> object:
     if answer.headers.get("server") != "istio-envoy":
         return "carried"
     if "x-envoy-upstream-service-time" in answer.headers:
-        told = answer.seen
-        return (told["target"], {name: value for name, value in told["headers"].items() if name in COMPARED})
+        described = answer.seen
+        return (described["target"], {name: value for name, value in described["headers"].items() if name in COMPARED})
     return (answer.status, answer.body)
 
 

@@ -1,4 +1,4 @@
-"""RE2's syntax: what Envoy would refuse is told before, what it takes is not, and both match alike."""
+"""RE2's syntax: what Envoy would refuse is reported before, what it takes is not, and both match alike."""
 
 from __future__ import annotations
 

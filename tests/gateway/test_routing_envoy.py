@@ -1,6 +1,6 @@
 """What `decide` says and what a real Envoy does with the same gateway must agree.
 
-`LOCKGATE_FUZZ` is the number of gateways to try, drawn anew; without it a small, fixed set is.
+`LOCKGATE_FUZZ` is the number of gateways to try, drawn at random; without it a small, fixed set is.
 """
 
 from __future__ import annotations
@@ -283,10 +283,16 @@ def _seen(envoy: Lab, answer: Answer | None, decision: Decision) -> object:
         return ("answered", answer.status, answer.headers.get("location", ""), body)
     if not answer.body:
         return _predicted(decision)[0]  # HEAD: the backend cannot tell
-    told = answer.seen
-    name = ("one", "two")[envoy.backends.index(told["port"])]
-    found = {key: value for key, value in told["headers"].items() if key in COMPARED}
-    return ("forwarded", f"outbound|80||{name}.default.svc.cluster.local", told["authority"], told["target"], found)
+    described = answer.seen
+    name = ("one", "two")[envoy.backends.index(described["port"])]
+    found = {key: value for key, value in described["headers"].items() if key in COMPARED}
+    return (
+        "forwarded",
+        f"outbound|80||{name}.default.svc.cluster.local",
+        described["authority"],
+        described["target"],
+        found,
+    )
 
 
 PAIR = key_pair("a.example")

@@ -121,4 +121,4 @@ def test_an_unknown_name_is_reported_at_its_place() -> None:
 
 def test_the_reference_page_is_current() -> None:
     written = (ROOT / "docs/reference/annotations.md").read_text()
-    assert written == page(), "write it anew: python -m lockgate.ingress.annotations.document > docs/reference/…"
+    assert written == page(), "write it again: python -m lockgate.ingress.annotations.document > docs/reference/…"

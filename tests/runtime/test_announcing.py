@@ -1,4 +1,4 @@
-"""What `up` reports from start to ready, told as the states that an edge goes through."""
+"""What `up` reports from start to ready, as the states that an edge goes through."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.runtime.test_report import STANDING, TABLE
 
 @dataclass
 class Heard:
-    """A `Reporter` that keeps what it is told, a word or two each."""
+    """A `Reporter` that keeps what is reported, a word or two each."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -78,10 +78,10 @@ def story(states: Sequence[State], *, patient: bool = True) -> list[str]:
             raise Over from None
 
     async def follow() -> None:
-        told = Announcing(edge, cast(Any, SimpleNamespace(observe=observe)), heard, Progress(0.0))
+        announcing = Announcing(edge, cast(Any, SimpleNamespace(observe=observe)), heard, Progress(0.0))
         if not patient:
-            told.out_of_patience()
-        await told.run()
+            announcing.out_of_patience()
+        await announcing.run()
 
     with pytest.raises(Over):
         asyncio.run(follow())

@@ -40,9 +40,9 @@ def test_report(case: dict[str, Any]) -> None:
 
 
 def test_status_holds_no_secret() -> None:
-    told = status(state({}, STANDING))
-    assert "secret" not in str(told["aws"])
-    assert told["aws"]["access_key_id"] == "AKIA"
+    reported = status(state({}, STANDING))
+    assert "secret" not in str(reported["aws"])
+    assert reported["aws"]["access_key_id"] == "AKIA"
 
 
 def test_hosts_below_others_are_shown_by_their_first_part() -> None:
@@ -138,10 +138,10 @@ SQL = {
 
 
 def test_an_object_deleted_by_another_client_is_not_applied() -> None:
-    told = status(state({"gone": ["VirtualService shop/v"]}, STANDING))
-    (fault,) = (each for each in told["faults"] if each["code"] == "LG9007")
+    reported = status(state({"gone": ["VirtualService shop/v"]}, STANDING))
+    (fault,) = (each for each in reported["faults"] if each["code"] == "LG9007")
     assert fault["message"].startswith("VirtualService shop/v was deleted")
-    assert {each["name"]: each["state"] for each in told["objects"]} == {
+    assert {each["name"]: each["state"] for each in reported["objects"]} == {
         "g": "served",
         "gateway": "applied",
         "v": "deleted",
@@ -164,8 +164,8 @@ def test_what_the_api_refuses_is_one_fault() -> None:
     ],
 )
 def test_complete(case: dict[str, Any], complete: bool) -> None:
-    told = status(state(case, STANDING))
-    assert (told["ready"], told["complete"]) == (True, complete)
+    reported = status(state(case, STANDING))
+    assert (reported["ready"], reported["complete"]) == (True, complete)
 
 
 def test_a_rejected_rule_of_a_load_balancer_is_found_in_its_ingress() -> None:

@@ -74,12 +74,12 @@ def shim(ingress: networking.Ingress, certificates: Iterable[cm.Certificate]) ->
             errors = [required(("spec", "tls", index, field)) for field in missing]
             skipped.append(f"Skipped a TLS block: {_aggregate(errors)}")
             continue
-        wanted = _certificate(ingress, tls.secret_name, tls.hosts, issuer)
+        desired = _certificate(ingress, tls.secret_name, tls.hosts, issuer)
         existing = there.get(tls.secret_name)
         if existing is None:
-            create.append(wanted)
-        elif _owned(existing, ingress) and _differs(existing, wanted):
-            update.append(wanted)
+            create.append(desired)
+        elif _owned(existing, ingress) and _differs(existing, desired):
+            update.append(desired)
     used = {tls.secret_name for tls in ingress.spec.tls}
     gone = [each.name for each in there.values() if _owned(each, ingress) and each.spec.secret_name not in used]
     return Shimmed(tuple(create), tuple(update), tuple(gone), tuple(skipped))
@@ -176,9 +176,9 @@ def _owned(certificate: cm.Certificate, ingress: networking.Ingress) -> bool:
     )
 
 
-def _differs(existing: cm.Certificate, wanted: JsonObject) -> bool:
+def _differs(existing: cm.Certificate, desired: JsonObject) -> bool:
     """Compares what cert-manager compares: a change of only usages, subject or annotations is not a difference."""
-    other = cm.Certificate.model_validate(wanted)
+    other = cm.Certificate.model_validate(desired)
     return existing.metadata.labels != other.metadata.labels or _compared(existing) != _compared(other)
 
 

@@ -170,9 +170,9 @@ def _watch(seen: Seen) -> Act:
     assert seen.secret is not None
     material = stored(seen.secret)
     assert material is not None  # the first policy checks it
-    wanted = target(seen.certificate, material, existing_type=seen.secret.type)
-    if not is_up_to_date(seen.secret, wanted):
-        return Restore(wanted)
+    desired = target(seen.certificate, material, existing_type=seen.secret.type)
+    if not is_up_to_date(seen.secret, desired):
+        return Restore(desired)
     times = (policy.renewal_time(seen.certificate.spec, given.leaf), given.leaf.not_valid_after_utc)
     return Rest(next((time for time in times if time > seen.now), None))
 
@@ -203,9 +203,9 @@ def _stale_requests(seen: Seen) -> tuple[str, ...]:
 
 def _issue(seen: Seen, issuing: Condition) -> Act:
     spec = seen.certificate.spec
-    wanted = key_spec(spec)
+    desired = key_spec(spec)
     if not seen.next_keys:
-        return _first_key(seen, wanted)
+        return _first_key(seen, desired)
     named = seen.certificate.status.next_private_key_secret_name
     chosen = next((each for each in seen.next_keys if each.name == named), None)
     if chosen is None:
@@ -216,7 +216,7 @@ def _issue(seen: Seen, issuing: Condition) -> Act:
         key = load_key(chosen.decoded.get("tls.key", b""))
     except UnreadableKey:
         return _drop([chosen])
-    if fields := wanted.mismatches(key):
+    if fields := desired.mismatches(key):
         return DropKeys((chosen.name,), fields)
 
     revision = seen.revision + 1
@@ -229,19 +229,19 @@ def _issue(seen: Seen, issuing: Condition) -> Act:
     return _judge(seen, request, key, chosen.decoded["tls.key"], revision)
 
 
-def _first_key(seen: Seen, wanted: KeySpec) -> Act:
+def _first_key(seen: Seen, desired: KeySpec) -> Act:
     """rotationPolicy Never reuses the existing key; Always, the default since 1.18, makes a new one."""
     private = seen.certificate.spec.private_key
     if private is None or private.rotation_policy != "Never" or seen.secret is None:
-        return MakeKey(wanted)
+        return MakeKey(desired)
     text = seen.secret.decoded.get("tls.key", b"")
     if not text:
-        return MakeKey(wanted)
+        return MakeKey(desired)
     try:
         key = load_key(text)
     except UnreadableKey:
-        return MakeKey(wanted, undecodable=seen.secret.name)
-    if fields := wanted.mismatches(key):
+        return MakeKey(desired, undecodable=seen.secret.name)
+    if fields := desired.mismatches(key):
         return Stuck(
             "CannotRegenerateKey",
             f'User intervention required: existing private key in Secret "{seen.secret.name}" does not match '
@@ -250,7 +250,7 @@ def _first_key(seen: Seen, wanted: KeySpec) -> Act:
             "To allow cert-manager to create a new private key you can set .spec.privateKey.rotationPolicy to "
             "'Always' (this will result in the private key being regenerated every time a cert is renewed) ",
         )
-    return MakeKey(wanted, reuse=text)
+    return MakeKey(desired, reuse=text)
 
 
 def _is_unfit(request: cm.CertificateRequest, seen: Seen, key: PrivateKey, issuing: Condition) -> bool:

@@ -73,9 +73,9 @@ def renewal_time(spec: cm.CertificateSpec, leaf: x509.Certificate) -> datetime:
     lifetime = end - start
     before = lifetime / 3
     if spec.renew_before:
-        wanted = parse_duration(spec.renew_before)
-        if timedelta(0) < wanted < lifetime:
-            before = wanted
+        desired = parse_duration(spec.renew_before)
+        if timedelta(0) < desired < lifetime:
+            before = desired
     elif spec.renew_before_percentage is not None and 0 < spec.renew_before_percentage < 100:
         before = lifetime * spec.renew_before_percentage / 100
     return (end - before).replace(microsecond=0)
@@ -118,11 +118,11 @@ def _other_issuer(given: Input) -> Violation | None:
     assert given.secret is not None
     found = given.secret.metadata.annotations
     name, kind, group = (found.get(key, "") for key in (ISSUER_NAME, ISSUER_KIND, ISSUER_GROUP))
-    wanted = given.certificate.spec.issuer_ref
+    desired = given.certificate.spec.issuer_ref
     if (
-        (not name or name == wanted.name)
-        and (kind or "Issuer") == wanted.kind
-        and (group or "cert-manager.io") == wanted.group
+        (not name or name == desired.name)
+        and (kind or "Issuer") == desired.kind
+        and (group or "cert-manager.io") == desired.group
     ):
         return None
     was = f"{kind or 'Issuer'}.{group or 'cert-manager.io'}/{name}"

@@ -54,9 +54,9 @@ _FIELD = {
 
 def key_spec(spec: cm.CertificateSpec) -> KeySpec:
     """The private key that a Certificate requests, with defaults. Raises `ValueError` for an unsupported size."""
-    wanted = spec.private_key
-    algorithm = (wanted.algorithm if wanted else None) or "RSA"
-    size = wanted.size if wanted else 0
+    desired = spec.private_key
+    algorithm = (desired.algorithm if desired else None) or "RSA"
+    size = desired.size if desired else 0
     match algorithm:
         case "RSA":
             if size and not 2048 <= size <= 8192:
@@ -79,18 +79,18 @@ def content(spec: cm.CertificateSpec) -> Content:
 
 def signing_request(spec: cm.CertificateSpec, key: PrivateKey) -> bytes:
     """PEM, signed by the key. Raises `ValueError`."""
-    wanted = content(spec)
-    builder = x509.CertificateSigningRequestBuilder().subject_name(wanted.subject)
-    if wanted.names:
-        critical = not list(wanted.subject)
-        builder = builder.add_extension(x509.SubjectAlternativeName(wanted.names), critical=critical)
+    desired = content(spec)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(desired.subject)
+    if desired.names:
+        critical = not list(desired.subject)
+        builder = builder.add_extension(x509.SubjectAlternativeName(desired.names), critical=critical)
     if spec.encode_usages_in_request is not False:
-        builder = builder.add_extension(key_usage(wanted.usages, is_ca=wanted.is_ca), critical=True)
-        if extended := extended_key_usage(wanted.usages):
+        builder = builder.add_extension(key_usage(desired.usages, is_ca=desired.is_ca), critical=True)
+        if extended := extended_key_usage(desired.usages):
             builder = builder.add_extension(extended, critical=False)
-    if wanted.is_ca:
+    if desired.is_ca:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    for extension, critical in wanted.extensions:
+    for extension, critical in desired.extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(key, digest(key)).public_bytes(Encoding.PEM)
 
@@ -99,15 +99,15 @@ def request_manifest(certificate: cm.Certificate, request: bytes, revision: int,
     """The CertificateRequest to create for a revision of a Certificate."""
     metadata, spec = certificate.metadata, certificate.spec
     annotations = {name: value for name, value in metadata.annotations.items() if not name.startswith(_NOT_COPIED)}
-    wanted: JsonObject = {
+    desired: JsonObject = {
         "issuerRef": issuer_document(spec),
         "request": base64.b64encode(request).decode(),
         "usages": list(spec.usages or DEFAULT),
     }
     if spec.is_ca:
-        wanted["isCA"] = True
+        desired["isCA"] = True
     if spec.duration:
-        wanted["duration"] = spec.duration
+        desired["duration"] = spec.duration
     return {
         "apiVersion": cm.CertificateRequest.KIND.api_version,
         "kind": "CertificateRequest",
@@ -118,7 +118,7 @@ def request_manifest(certificate: cm.Certificate, request: bytes, revision: int,
             "annotations": annotations | {NAME: metadata.name, REVISION: str(revision), PRIVATE_KEY: key_secret},
             "ownerReferences": [owner_reference(certificate)],
         },
-        "spec": wanted,
+        "spec": desired,
     }
 
 
@@ -151,8 +151,8 @@ def load_request(request: cm.CertificateRequest) -> x509.CertificateSigningReque
 def request_mismatches(spec: cm.CertificateSpec, request: cm.CertificateRequest) -> tuple[str, ...]:
     """The fields of a Certificate in which an existing CertificateRequest differs. Raises `ValueError`."""
     found = load_request(request)
-    wanted = content(spec)
-    fields = [*_subject_mismatches(spec, wanted, found.subject), *_name_mismatches(wanted, found.extensions)]
+    desired = content(spec)
+    fields = [*_subject_mismatches(spec, desired, found.subject), *_name_mismatches(desired, found.extensions)]
     if request.spec.is_ca != spec.is_ca:
         fields.append("spec.isCA")
     if canonical(request.spec.usages or DEFAULT) != canonical(spec.usages or DEFAULT):
@@ -169,11 +169,11 @@ def certificate_mismatches(spec: cm.CertificateSpec, certificate: x509.Certifica
 
     A CA may move the common name to the alternative names, or omit it (RFC 6125 section 6.4.4).
     """
-    wanted = content(spec)
+    desired = content(spec)
     found = _by_kind(_alternatives(certificate.extensions))
-    expected = _by_kind(wanted.names)
+    expected = _by_kind(desired.names)
     fields = []
-    common_name = _first(wanted.subject, NameOID.COMMON_NAME)
+    common_name = _first(desired.subject, NameOID.COMMON_NAME)
     if common_name and common_name not in (
         *_values(certificate.subject, NameOID.COMMON_NAME),
         *found["spec.dnsNames"],
@@ -267,14 +267,14 @@ def _other_name(other: cm.OtherName) -> x509.OtherName:
     return x509.OtherName(ObjectIdentifier(other.oid), b"\x0c" + length + text)
 
 
-def _constraints(wanted: cm.NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+def _constraints(desired: cm.NameConstraints | None) -> tuple[tuple[x509.ExtensionType, bool], ...]:
     """RFC 5280 4.2.1.10: the names that CAs below may issue for."""
-    if wanted is None:
+    if desired is None:
         return ()
-    permitted, excluded = (_subtrees(each) for each in (wanted.permitted, wanted.excluded))
+    permitted, excluded = (_subtrees(each) for each in (desired.permitted, desired.excluded))
     if not permitted and not excluded:
         return ()
-    return ((x509.NameConstraints(permitted or None, excluded or None), wanted.critical),)
+    return ((x509.NameConstraints(permitted or None, excluded or None), desired.critical),)
 
 
 def _subtrees(item: cm.NameConstraintItem | None) -> list[x509.GeneralName]:
@@ -320,14 +320,14 @@ def _by_kind(names: Iterable[x509.GeneralName]) -> dict[str, tuple[str, ...]]:
     return {field: tuple(values) for field, values in kinds.items()}
 
 
-def _name_mismatches(wanted: Content, found: x509.Extensions) -> list[str]:
+def _name_mismatches(desired: Content, found: x509.Extensions) -> list[str]:
     have = _by_kind(_alternatives(found))
-    return [field for field, values in _by_kind(wanted.names).items() if set(values) != set(have[field])]
+    return [field for field, values in _by_kind(desired.names).items() if set(values) != set(have[field])]
 
 
-def _subject_mismatches(spec: cm.CertificateSpec, wanted: Content, found: x509.Name) -> list[str]:
+def _subject_mismatches(spec: cm.CertificateSpec, desired: Content, found: x509.Name) -> list[str]:
     if spec.literal_subject:
-        return [] if wanted.subject == found else ["spec.literalSubject"]
+        return [] if desired.subject == found else ["spec.literalSubject"]
     fields = []
     if spec.common_name != _first(found, NameOID.COMMON_NAME):
         fields.append("spec.commonName")

@@ -107,13 +107,13 @@ def stored(secret: core.Secret) -> Material | None:
     return Material(data["tls.crt"], data["tls.key"], data.get("ca.crt", b""))
 
 
-def is_up_to_date(secret: core.Secret, wanted: JsonObject) -> bool:
-    """Whether applying `wanted` would change nothing. Additional content from others does not count."""
-    metadata = wanted["metadata"]
+def is_up_to_date(secret: core.Secret, desired: JsonObject) -> bool:
+    """Whether applying `desired` would change nothing. Additional content from others does not count."""
+    metadata = desired["metadata"]
     return bool(
         metadata["labels"].items() <= secret.metadata.labels.items()
         and metadata["annotations"].items() <= secret.metadata.annotations.items()
-        and wanted["data"].items() <= secret.data.items()
+        and desired["data"].items() <= secret.data.items()
     )
 
 
@@ -126,8 +126,8 @@ def split_authority(chain: bytes) -> tuple[bytes, bytes]:
 
 
 def _stored_key(certificate: cm.Certificate, key: bytes) -> bytes:
-    wanted = certificate.spec.private_key
-    return encode_key(load_key(key), (wanted.encoding if wanted else None) or "PKCS1")
+    desired = certificate.spec.private_key
+    return encode_key(load_key(key), (desired.encoding if desired else None) or "PKCS1")
 
 
 def _der(text: bytes) -> bytes:

@@ -50,21 +50,21 @@ def key_usage(usages: Iterable[str], *, is_ca: bool = False) -> x509.KeyUsage:
     """The key usage extension. As with cert-manager, a CA may always sign certificates, even if that is not listed."""
     from cryptography import x509
 
-    wanted = {_KEY_USAGES[name] for name in usages if name in _KEY_USAGES}
+    desired = {_KEY_USAGES[name] for name in usages if name in _KEY_USAGES}
     if is_ca:
-        wanted.add("key_cert_sign")
+        desired.add("key_cert_sign")
     # RFC 5280: the last two are meaningful only with key agreement, and refused without it.
-    agreement = "key_agreement" in wanted
+    agreement = "key_agreement" in desired
     return x509.KeyUsage(
-        digital_signature="digital_signature" in wanted,
-        content_commitment="content_commitment" in wanted,
-        key_encipherment="key_encipherment" in wanted,
-        data_encipherment="data_encipherment" in wanted,
+        digital_signature="digital_signature" in desired,
+        content_commitment="content_commitment" in desired,
+        key_encipherment="key_encipherment" in desired,
+        data_encipherment="data_encipherment" in desired,
         key_agreement=agreement,
-        key_cert_sign="key_cert_sign" in wanted,
-        crl_sign="crl_sign" in wanted,
-        encipher_only=agreement and "encipher_only" in wanted,
-        decipher_only=agreement and "decipher_only" in wanted,
+        key_cert_sign="key_cert_sign" in desired,
+        crl_sign="crl_sign" in desired,
+        encipher_only=agreement and "encipher_only" in desired,
+        decipher_only=agreement and "decipher_only" in desired,
     )
 
 

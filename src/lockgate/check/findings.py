@@ -108,7 +108,7 @@ def _order(diagnostic: Diagnostic) -> tuple[object, ...]:
 
 
 def _findings(placed: Iterable[tuple[Fault, Diagnostic]]) -> Iterator[Finding]:
-    """Faults that differ only in the file, or in the index of a list, are told apart by their order."""
+    """Faults that differ only in the file, or in the index of a list, are distinguished by their order."""
     seen: Counter[str] = Counter()
     shown: set[tuple[object, ...]] = set()
     for fault, diagnostic in placed:

@@ -32,17 +32,17 @@ def find(name: str) -> Code:
     """
     if (found := CODES.get(name.upper())) is not None:
         return found[0]
-    wanted = name.upper()
-    if found := tuple(code for code in codes() if wanted in code.aliases):
+    desired = name.upper()
+    if found := tuple(code for code in codes() if desired in code.aliases):
         return found[0]
-    near = [id for id in CODES if id.startswith(wanted)][:3] or get_close_matches(wanted, CODES, 3, 0.75)
+    near = [id for id in CODES if id.startswith(desired)][:3] or get_close_matches(desired, CODES, 3, 0.75)
     hint = f"did you mean {' or '.join(near)}?" if near else "`lockgate explain` lists all codes"
-    raise click.ClickException(f"there is no code {wanted}; {hint}")
+    raise click.ClickException(f"there is no code {desired}; {hint}")
 
 
 def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    wanted = incomplete.upper()
-    return [CompletionItem(code.id, help=code.title) for code in codes() if code.id.startswith(wanted)]
+    desired = incomplete.upper()
+    return [CompletionItem(code.id, help=code.title) for code in codes() if code.id.startswith(desired)]
 
 
 def listed() -> Iterator[str]:

@@ -87,9 +87,9 @@ def _text(release: Release, version: str) -> str:
 
 
 def _command(release: Release, version: str) -> str:
-    wanted = f" --version {version}" if version else ""
+    desired = f" --version {version}" if version else ""
     place = f"-n {release.namespace}{' --create-namespace' if release.chart == 'base' else ''}"
-    return f"helm upgrade --install {release.name} istio/{release.chart} {place}{wanted} -f {release.name}.yaml"
+    return f"helm upgrade --install {release.name} istio/{release.chart} {place}{desired} -f {release.name}.yaml"
 
 
 def _write(folder: Path, conversion: Conversion) -> None:

@@ -93,7 +93,7 @@ class Reflector:
             if not _is_auto(mirror):
                 await self._copy_if_allowed(source, mirror)
         namespaces = await self._kubernetes.list(core.Namespace)
-        wanted = {
+        desired = {
             each.name
             for each in namespaces
             if each.name != source.namespace
@@ -104,10 +104,10 @@ class Reflector:
         }
         tally = {"Created": 0, "Updated": 0, "Deleted": 0, "Validated": 0}
         for mirror in mirrors:
-            if _is_auto(mirror) and mirror.namespace not in wanted:
+            if _is_auto(mirror) and mirror.namespace not in desired:
                 await self._delete(mirror, source.key)
                 tally["Deleted"] += 1
-        for namespace in sorted(wanted):
+        for namespace in sorted(desired):
             tally[await self._make(source, namespace)] += 1
         if permission.auto:
             counts = " - ".join(f"{what} {count}" for what, count in tally.items())

@@ -58,7 +58,7 @@ class Plan:
 def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Plan:
     """If several endpoints have the same name, the one that already has the record wins, else the first."""
     registry = _Registry(zones, owner)
-    wanted: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
+    desired: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
     left: list[tuple[Endpoint, str]] = []
     for endpoint in endpoints:
         name = endpoint.host.lower().rstrip(".") + "."
@@ -71,17 +71,17 @@ def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Pl
             left.append((endpoint, f"a CNAME is not possible at the apex of {zone.name}"))
             continue
         for record_set in sets:
-            known = wanted.get(record_set.key)
+            known = desired.get(record_set.key)
             if known is None or registry.resource(zone, record_set) == endpoint.resource != known[1].resource:
-                wanted[record_set.key] = (zone, endpoint, record_set)
+                desired[record_set.key] = (zone, endpoint, record_set)
     changes: dict[str, list[tuple[Change, ...]]] = {}
     for zone, record_set in registry.owned():
-        if record_set.key not in wanted:
+        if record_set.key not in desired:
             changes.setdefault(zone.id, []).append(registry.deletion(zone, record_set))
-    for zone, endpoint, record_set in wanted.values():
+    for zone, endpoint, record_set in desired.values():
         current = registry.current(zone, record_set)
         if current is None:
-            if _blocked(zone, record_set, wanted, registry):
+            if _blocked(zone, record_set, desired, registry):
                 left.append((endpoint, f"{record_set.name} has records of another owner"))
                 continue
             changes.setdefault(zone.id, []).append(registry.creation(zone, record_set, endpoint.resource))
@@ -177,21 +177,21 @@ def _record_sets(endpoint: Endpoint, name: str) -> list[RecordSet]:
 def _blocked(
     zone: Zone,
     record_set: RecordSet,
-    wanted: Mapping[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]],
+    desired: Mapping[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]],
     registry: _Registry,
 ) -> bool:
     """A CNAME excludes other types; record sets of one type must have the same routing policy."""
     for other in zone.by_name.get(record_set.name, ()):
-        ours = registry.resource(zone, other) is not None and other.key not in wanted
+        ours = registry.resource(zone, other) is not None and other.key not in desired
         clash = "CNAME" in (other.type, record_set.type) or other.type == record_set.type
         if clash and not ours and not (other.type == record_set.type and other.policy != SIMPLE != record_set.policy):
             return True
     return False
 
 
-def _alike(current: RecordSet, wanted: RecordSet) -> bool:
+def _alike(current: RecordSet, desired: RecordSet) -> bool:
     """AWS's console adds ``dualstack.`` to aliases; values have no order."""
-    match current.data, wanted.data:
+    match current.data, desired.data:
         case Records(ttl, values), Records(other_ttl, other_values):
             same = ttl == other_ttl and sorted(values) == sorted(other_values)
         case Alias() as one, Alias() as other:
@@ -202,7 +202,7 @@ def _alike(current: RecordSet, wanted: RecordSet) -> bool:
             )
         case _:
             same = False
-    return same and current.policy == wanted.policy
+    return same and current.policy == desired.policy
 
 
 def _version(target: str) -> int | None:

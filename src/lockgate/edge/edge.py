@@ -74,8 +74,8 @@ class Edge:
         return (each for each in self.load_balancers if isinstance(each, LoadBalancer))
 
     def load_balancer(self, dns_name: str) -> AnyLoadBalancer | None:
-        wanted = dns_name.rstrip(".").lower().removeprefix("dualstack.")
-        return next((each for each in self.load_balancers if each.dns_name.lower() == wanted), None)
+        desired = dns_name.rstrip(".").lower().removeprefix("dualstack.")
+        return next((each for each in self.load_balancers if each.dns_name.lower() == desired), None)
 
     def gateway_service(self, address: str) -> core.Service | None:
         """The Service of a gateway with this address."""

@@ -245,13 +245,13 @@ def _zones(
     """The hosted zones with the records that external-dns writes."""
     ingresses = objects.view(networking.Ingress)
     published = memo.stable("published", _published(stacks, balancers))
-    wanted = endpoints(objects.replacing(networking.Ingress, memo.made(_with_statuses, ingresses, published)), names)
-    return memo.made(_recorded, wanted, memo.stable("zones", list(supply.zones)))
+    desired = endpoints(objects.replacing(networking.Ingress, memo.made(_with_statuses, ingresses, published)), names)
+    return memo.made(_recorded, desired, memo.stable("zones", list(supply.zones)))
 
 
-def _recorded(wanted: Sequence[Endpoint], zones: Sequence[SuppliedZone]) -> tuple[HostedZone, ...]:
+def _recorded(desired: Sequence[Endpoint], zones: Sequence[SuppliedZone]) -> tuple[HostedZone, ...]:
     empty = [HostedZone(each.zone_id or each.name, f"{each.name}.", ()) for each in zones]
-    changes = plan_records(wanted, empty, "default").changes
+    changes = plan_records(desired, empty, "default").changes
     return tuple(replace(zone, record_sets=tuple(_created(changes.get(zone.id, ())))) for zone in empty)
 
 

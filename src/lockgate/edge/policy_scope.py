@@ -47,13 +47,13 @@ class GatewayPods:
         contexts = {str(_object(patch.get("match")).get("context")) for patch in _objects(spec.get("configPatches"))}
         if contexts and all(context.startswith("SIDECAR_") for context in contexts):
             return Scope.APPLICATION
-        wanted = {
+        desired = {
             **_object(_object(spec.get("selector")).get("matchLabels")),
             **_object(_object(spec.get("workloadSelector")).get("labels")),
         }
         namespace = policy["metadata"].get("namespace", "")
         selected = any(
-            namespace in (home, self.root) and wanted.items() <= labels.items() for home, labels in self.pods
+            namespace in (home, self.root) and desired.items() <= labels.items() for home, labels in self.pods
         )
         return Scope.GATEWAY if selected else Scope.APPLICATION
 

@@ -59,8 +59,8 @@ def is_candidate(service: core.Service, gateways: Iterable[istio.Gateway]) -> bo
     """Whether a Service may be a gateway's: made as one, or of labels that a Gateway asks for."""
     if _installed(service):
         return True
-    wanted = (gateway.spec.selector for gateway in gateways)
-    return any(bool(each) and each.items() <= service.spec.selector.items() for each in wanted)
+    desired = (gateway.spec.selector for gateway in gateways)
+    return any(bool(each) and each.items() <= service.spec.selector.items() for each in desired)
 
 
 def _installed(service: core.Service) -> bool:

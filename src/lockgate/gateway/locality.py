@@ -147,11 +147,11 @@ def _distributed(
 
 def _covers(pattern: str, locality: Locality) -> bool:
     """``*`` and an omitted part cover any value."""
-    wanted = parsed(pattern)
+    desired = parsed(pattern)
     return (
-        wanted.region in ("*", locality.region)
-        and wanted.zone in ("*", "", locality.zone)
-        and wanted.subzone in ("*", "", locality.subzone)
+        desired.region in ("*", locality.region)
+        and desired.zone in ("*", "", locality.zone)
+        and desired.subzone in ("*", "", locality.subzone)
     )
 
 

@@ -82,7 +82,7 @@ def text_within(narrow: TextMatch, wide: TextMatch) -> bool:
 
 
 def _comparable(narrow: TextMatch, wide: TextMatch) -> bool:
-    """Whether plain texts may lie within each other: by far most pairs are told apart here."""
+    """Whether plain texts may lie within each other: most pairs are ruled out here."""
     if isinstance(narrow, Regex) or isinstance(wide, Regex):
         return True
     return wide.value.lower() in narrow.value.lower()

@@ -31,8 +31,8 @@ def matching_certificates(hosts: Iterable[str], certificates: Sequence[Certifica
 def covers(domain: str, host: str) -> bool:
     """Whether a certificate's domain covers the host; ``*`` matches one label. Comparison is case-sensitive."""
     if domain.startswith("*."):
-        labels, wanted = host.split("."), domain.split(".")
-        return len(labels) == len(wanted) and labels[1:] == wanted[1:]
+        labels, desired = host.split("."), domain.split(".")
+        return len(labels) == len(desired) and labels[1:] == desired[1:]
     return domain == host
 
 

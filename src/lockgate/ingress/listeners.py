@@ -105,7 +105,7 @@ def _port_configs(member: Member, account: Account, request: str | None) -> list
         if protocol == "HTTP":
             found.append(PortConfig(member, port, protocol, cidrs=cidrs, prefix_lists=prefix_lists))
         else:
-            wanted, advertised = mutual.get(port, (None, None))
+            desired, advertised = mutual.get(port, (None, None))
             found.append(
                 PortConfig(
                     member,
@@ -116,7 +116,7 @@ def _port_configs(member: Member, account: Account, request: str | None) -> list
                     ssl_policy,
                     cidrs,
                     prefix_lists,
-                    wanted,
+                    desired,
                     advertised,
                 )
             )

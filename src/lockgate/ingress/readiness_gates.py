@@ -33,14 +33,14 @@ def with_gates(
 ) -> tuple[str, ...]:
     """The condition types of a Pod's gates, including those in its spec. `bindings` and `services`, by name, are those
     of its namespace. A Service without a selector has no Pods."""
-    wanted = [
+    desired = [
         gate_of(binding)
         for binding in bindings
         if binding.spec.target_type == "ip" and _selects(services.get(binding.spec.service_ref.name), pod_labels)
     ]
-    if not wanted:
+    if not desired:
         return tuple(gates)
-    return tuple(dict.fromkeys((*(gate for gate in gates if not gate.startswith(_LEGACY)), *wanted)))
+    return tuple(dict.fromkeys((*(gate for gate in gates if not gate.startswith(_LEGACY)), *desired)))
 
 
 def _selects(service: core.Service | None, labels: Mapping[str, str]) -> bool:

@@ -28,11 +28,11 @@ class Mismatch:
 
     condition: Condition
     found: str
-    wanted: tuple[str, ...]
+    desired: tuple[str, ...]
 
     def __str__(self) -> str:
-        wanted = self.wanted[0] if len(self.wanted) == 1 else "one of " + ", ".join(self.wanted)
-        return f"{field_of(self.condition)} is {self.found}, not {wanted}"
+        desired = self.desired[0] if len(self.desired) == 1 else "one of " + ", ".join(self.desired)
+        return f"{field_of(self.condition)} is {self.found}, not {desired}"
 
 
 def mismatches(rule: Rule, request: Request) -> Iterable[Mismatch]:
@@ -81,8 +81,8 @@ def _mismatch(condition: Condition, request: Request) -> Mismatch | None:
             return None if request.method in values else Mismatch(condition, request.method, values)
         case QueryString(pairs):
             holds = any(_in_query(pair, request.query) for pair in pairs)
-            wanted = tuple(f"{pair.key}={pair.value}" if pair.key else pair.value for pair in pairs)
-            return None if holds else Mismatch(condition, request.query or "absent", wanted)
+            desired = tuple(f"{pair.key}={pair.value}" if pair.key else pair.value for pair in pairs)
+            return None if holds else Mismatch(condition, request.query or "absent", desired)
         case SourceIp(values):
             source = ip_address(request.source)
             holds = any(source in ip_network(value, strict=False) for value in values)
@@ -90,12 +90,12 @@ def _mismatch(condition: Condition, request: Request) -> Mismatch | None:
     assert_never(condition)
 
 
-def _in_query(wanted: QueryPair, query: str | None) -> bool:
+def _in_query(desired: QueryPair, query: str | None) -> bool:
     """Compares parameters as sent: nothing is decoded, and each occurrence of a repeated key counts."""
     for parameter in (query or "").split("&"):
         key, equals, value = parameter.partition("=")
-        if not equals or not matches(wanted.value, value, case_sensitive=False, escapes=True):
+        if not equals or not matches(desired.value, value, case_sensitive=False, escapes=True):
             continue
-        if wanted.key is None or matches(wanted.key, key, case_sensitive=False, escapes=True):
+        if desired.key is None or matches(desired.key, key, case_sensitive=False, escapes=True):
             return True
     return False

@@ -46,16 +46,16 @@ def _claims_refusal(claims: Json, validation: JwtValidation, now: float) -> str 
     return next((why for claim in validation.additional_claims if (why := _claim_refusal(claim, claims))), None)
 
 
-def _claim_refusal(wanted: JwtClaim, claims: Json) -> str | None:
-    found = claims.get(wanted.name)
-    match wanted.format:
+def _claim_refusal(desired: JwtClaim, claims: Json) -> str | None:
+    found = claims.get(desired.name)
+    match desired.format:
         case "single-string":
             held = {found} if isinstance(found, str) else set()
         case "string-array":
             held = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
         case "space-separated-values":
             held = set(found.split()) if isinstance(found, str) else set()
-    return None if held & set(wanted.values) else f"its claim {wanted.name} is {found}"
+    return None if held & set(desired.values) else f"its claim {desired.name} is {found}"
 
 
 def _is_signed(key: Json, signed: bytes, signature: str) -> bool:

@@ -358,9 +358,9 @@ def certificate_for(listener: Listener, server_name: str | None, names: Mapping[
     """
     if listener.protocol != "HTTPS" or not listener.certificates:
         return None
-    wanted = (server_name or "").lower()
-    for pattern in (wanted, f"*.{wanted.partition('.')[2]}"):
+    desired = (server_name or "").lower()
+    for pattern in (desired, f"*.{desired.partition('.')[2]}"):
         for arn in listener.certificates:
-            if wanted and pattern in (name.lower() for name in names.get(arn, ())):
+            if desired and pattern in (name.lower() for name in names.get(arn, ())):
                 return arn
     return listener.certificates[0]

@@ -22,7 +22,7 @@ from lockgate.errors import CommandError
 from lockgate.pytest.edge import Edge
 from lockgate.runtime.state import StateFolder
 
-_PATIENCE = 120.0  # s: twice what `up` waits for its parts, unless it is told otherwise
+_PATIENCE = 120.0  # s: twice what `up` waits for its parts, unless `--timeout` sets another limit
 _ORDERLY = 15.0  # s for an orderly end
 
 

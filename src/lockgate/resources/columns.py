@@ -108,8 +108,8 @@ def node_address(type: str) -> Any:
 
 
 def workload_ready(workload: JsonObject) -> str:
-    wanted = (workload.get("spec") or {}).get("replicas", 1)
-    return f"{_status(workload).get('readyReplicas', 0)}/{wanted}"
+    desired = (workload.get("spec") or {}).get("replicas", 1)
+    return f"{_status(workload).get('readyReplicas', 0)}/{desired}"
 
 
 def status_number(field: str) -> Any:

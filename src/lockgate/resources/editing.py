@@ -45,15 +45,15 @@ def edited(chunk: Chunk, path: Path, edit: Edit) -> Chunk:
         raise CannotEdit("it cannot be read") from error
     if root is None or not path:
         raise CannotEdit("there is no such field")
-    wanted = _changed(before, path, edit)
-    if wanted == before:
+    desired = _changed(before, path, edit)
+    if desired == before:
         return chunk
     made = replace(chunk, text=_Text(chunk.text).changed(root, path, edit))
     try:
         after = source.load(made, [])
     except Unreadable as error:
         raise CannotEdit("the text has a form that is not understood") from error
-    if after != wanted:
+    if after != desired:
         raise CannotEdit("the value is shared through an alias or a merge")
     return made
 

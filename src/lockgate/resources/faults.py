@@ -114,8 +114,8 @@ class Code:
     def at(self, origin: Origin | Position | None, **values: object) -> Fault:
         """A fault with this code. Raises TypeError unless `values` match the templates' names."""
         if values.keys() != _names(self.message, self.fix):
-            wanted = ", ".join(sorted(_names(self.message, self.fix)))
-            raise TypeError(f"{self.id} takes the values {wanted}, not {', '.join(sorted(values))}")
+            desired = ", ".join(sorted(_names(self.message, self.fix)))
+            raise TypeError(f"{self.id} takes the values {desired}, not {', '.join(sorted(values))}")
         shown = ((name, value if isinstance(value, Origin) else _short(str(value))) for name, value in values.items())
         return Fault(self, origin, tuple(shown))
 

@@ -74,11 +74,11 @@ def nearest(model: type[Resource], path: Path) -> str:
         shape = _step(shape, part)
     if not isinstance(shape, Object):
         return ""
-    wanted = str(path[-1])
-    if len(wanted) > _LONGEST_NAME:
+    desired = str(path[-1])
+    if len(desired) > _LONGEST_NAME:
         return ""
     by_lower = {name.lower(): name for name in shape.names}
-    close = difflib.get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(desired.lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[close[0]] if close else ""
 
 

@@ -14,7 +14,7 @@ def allow_many_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return
-    wanted = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
-    if wanted > soft:
+    desired = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
+    if desired > soft:
         with suppress(OSError, ValueError):  # macOS has another limit below the hard one
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))

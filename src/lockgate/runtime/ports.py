@@ -26,11 +26,11 @@ class Ports:
         self._taken: set[tuple[str, int]] = set()
         self._count = min(_COUNT, max(_ephemeral_floor() - _FIRST, 1000))
 
-    def free(self, address: str, wanted: int, purpose: str = "") -> int:
+    def free(self, address: str, desired: int, purpose: str = "") -> int:
         """A free port on `address`: the wanted one if an unprivileged user may use it, else one of Lockgate's range."""
-        if wanted >= 1024 and self._take(address, wanted):
-            return wanted
-        seed = int.from_bytes(blake2b(f"{self._edge}/{purpose or wanted}".encode(), digest_size=8).digest())
+        if desired >= 1024 and self._take(address, desired):
+            return desired
+        seed = int.from_bytes(blake2b(f"{self._edge}/{purpose or desired}".encode(), digest_size=8).digest())
         for step in range(self._count):
             port = _FIRST + (seed + step) % self._count
             if self._take(address, port):

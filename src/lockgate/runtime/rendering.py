@@ -80,8 +80,8 @@ class Renderer:
 
     def printed_from(self, files: Collection[str]) -> frozenset[str]:
         """The labels of what was rendered from any of these files."""
-        wanted = {each for file in files for each in (file, *map(str, PurePath(file).parents))}
-        return frozenset(each.label for each in self._renderings if each.sources & wanted)
+        desired = {each for file in files for each in (file, *map(str, PurePath(file).parents))}
+        return frozenset(each.label for each in self._renderings if each.sources & desired)
 
     def begin(self) -> None:
         self._renderings = []

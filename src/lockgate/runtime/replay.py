@@ -92,7 +92,7 @@ def differences(predicted: Mapping[str, Any], observed: Observed) -> Iterator[st
         named = {name.partition(" ")[0] for name in shares}
         if observed.backend not in named:
             yield f"predicted backend {ending['backend']}, observed {observed.backend}"
-        elif (wanted := hops.get("backend", {}).get("target")) and wanted != observed.target:
-            yield f"predicted that the backend sees {wanted}, observed {observed.target}"
+        elif (desired := hops.get("backend", {}).get("target")) and desired != observed.target:
+            yield f"predicted that the backend sees {desired}, observed {observed.target}"
     elif ending["backend"] and observed.status >= 500:
         yield f"predicted backend {ending['backend']}, observed {observed.status}"

@@ -45,7 +45,7 @@ def _chosen(section: str, name: str, filters: tuple[str, ...]) -> bool:
     if not filters:
         return True
     for each in filters:
-        wanted, slash, glob = each.partition("/")
-        if wanted == section and (not slash or fnmatchcase(name, glob)):
+        desired, slash, glob = each.partition("/")
+        if desired == section and (not slash or fnmatchcase(name, glob)):
             return True
     return False

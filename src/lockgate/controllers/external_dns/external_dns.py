@@ -73,17 +73,17 @@ class ExternalDns:
         # Listed, not taken from the watches: an incomplete cache would delete records.
         listed = [each for kind in _KINDS for each in await self._kubernetes.list(kind)]
         self._objects = Objects(listed, self._objects)
-        wanted = await asyncio.to_thread(endpoints, self._objects, self._memo)
+        desired = await asyncio.to_thread(endpoints, self._objects, self._memo)
         began = time.monotonic()
         again = began >= self._read_again
-        if not await self._zones.changed() and not again and wanted is self._achieved:
+        if not await self._zones.changed() and not again and desired is self._achieved:
             self._queue.add_after(_ALL, self._read_again - began)
             return
         zones = await self._zones.read(again=again)
         if again:
             records = sum(len(zone.record_sets) for zone in zones)
             self._read_again = began + INTERVAL * max(1.0, records / _A_MINUTE)
-        decided = await asyncio.to_thread(plan, wanted, zones, self._owner)
+        decided = await asyncio.to_thread(plan, desired, zones, self._owner)
         self._tell(f"{endpoint.resource}: {endpoint.host}: {why}" for endpoint, why in decided.left)
         failures: list[AwsError] = []
         for zone_id, groups in decided.changes.items():
@@ -95,8 +95,8 @@ class ExternalDns:
         if failures:
             self._achieved = None
             raise ExceptionGroup("; ".join(error.message for error in failures), failures)
-        self._achieved = wanted
-        self._read_again = max(self._read_again, began + INTERVAL * max(1.0, len(wanted) * _PER_HOST / _A_MINUTE))
+        self._achieved = desired
+        self._read_again = max(self._read_again, began + INTERVAL * max(1.0, len(desired) * _PER_HOST / _A_MINUTE))
         await self._zones.changed()
         self._queue.add_after(_ALL, self._read_again - time.monotonic())
 

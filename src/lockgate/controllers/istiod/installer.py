@@ -71,15 +71,15 @@ class Installer:
 
     async def _reconcile(self) -> None:
         self._memo.turn()
-        wanted = {
+        desired = {
             (gateway.service["metadata"]["namespace"], gateway.service["metadata"]["name"]): gateway.service
             for gateway in self._gateways()
         }
-        for manifest in wanted.values():
+        for manifest in desired.values():
             await self._apply(manifest)
         for service in self._cache.all(core.Service):
             key = (service.namespace, service.name)
-            if OWNER_LABEL in service.metadata.labels and key not in wanted:
+            if OWNER_LABEL in service.metadata.labels and key not in desired:
                 try:
                     await self._kubernetes.delete(core.Service, service.name, service.namespace)
                 except NotFound:

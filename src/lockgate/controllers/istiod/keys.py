@@ -57,12 +57,12 @@ class Keys:
 
     def want(self, places: Iterable[KeyPlace], tasks: asyncio.TaskGroup) -> None:
         """Fetches the keys of these places from now on, and of no others."""
-        wanted = set(places)
-        for place in self._tasks.keys() - wanted:
+        desired = set(places)
+        for place in self._tasks.keys() - desired:
             self._tasks.pop(place).cancel()
-        if self.found.keys() - wanted:
-            self.found = {place: found for place, found in self.found.items() if place in wanted}
-        for place in wanted - self._tasks.keys():
+        if self.found.keys() - desired:
+            self.found = {place: found for place, found in self.found.items() if place in desired}
+        for place in desired - self._tasks.keys():
             self._tasks[place] = tasks.create_task(self._follow(place), name=f"keys at {place.uri}")
 
     async def _follow(self, place: KeyPlace) -> None:

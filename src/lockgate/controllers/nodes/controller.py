@@ -251,11 +251,11 @@ class Nodes:
         workload = next((each for each in self._workloads if each.serves(service)), None)
         if workload is not None:
             await self._expose(service)
-            wanted = await self._gateway(service, workload)
+            desired = await self._gateway(service, workload)
         else:
-            wanted = await self._applications(service)
-        kept = {manifest["metadata"]["name"] for manifest in wanted}
-        for manifest in wanted:
+            desired = await self._applications(service)
+        kept = {manifest["metadata"]["name"] for manifest in desired}
+        for manifest in desired:
             await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
         for name in [slice_.name for slice_ in self._of(service, ours=True) if slice_.name not in kept]:
             await self._delete(core.EndpointSlice, name, service.namespace)

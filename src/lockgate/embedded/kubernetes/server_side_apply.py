@@ -86,15 +86,15 @@ def apply(
 ) -> JsonObject:
     """`live` with the applied configuration merged in, managedFields included.
 
-    A field that `manager` applied before and now leaves out is removed unless somebody else owns it too.
-    Raises `Conflict` when another manager owns a field with another value, unless `force`.
+    A field that `manager` applied before and now omits is removed, unless another manager owns it, too. Raises
+    `Conflict` if another manager owns a field with another value, unless `force`.
     """
     entries = list(live.get("metadata", {}).get("managedFields") or ())
-    wanted = _without_nulls(_owned_part(applied))
+    desired = _without_nulls(_owned_part(applied))
     held = _owned_part(live)
-    merged = _merge(held, wanted, (), keys)
+    merged = _merge(held, desired, (), keys)
     changed = _changes(held, merged, (), keys)
-    configured = _fields(wanted, (), keys)
+    configured = _fields(desired, (), keys)
     others = [entry for entry in entries if not _is_by(entry, manager, "Apply")]
     earlier = next((entry for entry in entries if _is_by(entry, manager, "Apply")), None)
     clashes = [(entry, both) for entry in others if (both := _intersection(_read(entry), changed))]
@@ -135,11 +135,11 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-# Lists as maps from an item's name to the item, where the schema says how items are told apart.
+# Lists as maps from an item's name to the item, where the schema says how items are distinguished.
 
 
 def _items(value: list[Any], path: Path, keys: ListKeys) -> dict[str, Any] | None:
-    """None when the list is atomic, or when its items cannot be told apart."""
+    """None when the list is atomic, or if its items cannot be distinguished."""
     names = keys(path)
     if names is None or not value:
         return None
@@ -163,7 +163,7 @@ def _compact(value: Any) -> str:
 
 
 def _children(value: Any, path: Path, keys: ListKeys) -> Iterator[tuple[str, Any, Path]]:
-    """What a value is made of, as (name, part, the part's path); nothing for scalars and atomic lists."""
+    """The parts of a value, as (name, part, path of the part). Scalars and atomic lists have none."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield f"f:{name}", part, (*path, name)
@@ -221,12 +221,12 @@ def _merge(live: Any, applied: Any, path: Path, keys: ListKeys) -> Any:
                 for name in order
             ]
         if keys(path) is not None and not applied:
-            return live  # an empty list says nothing about others' items
+            return live  # an empty list does not remove the items of others
     return applied
 
 
 def _order(have: list[str], want: list[str], live: Container[str], applied: Container[str]) -> list[str]:
-    """The applied order for what is in both, the others where they stood, live ones ahead of new ones."""
+    """Items of both lists in the applied order; the others keep their place, live ones before new ones."""
     order: list[str] = []
     at = next_ = 0
     while at < len(have) or next_ < len(want):
@@ -239,12 +239,12 @@ def _order(have: list[str], want: list[str], live: Container[str], applied: Cont
             order.append(want[next_])
             next_ += 1
         else:
-            at += 1  # in both, and told already where the applied order has it
+            at += 1  # in both: it is already in the order, where the applied list has it
     return order
 
 
 def _prune(value: Any, dropped: Tree, configured: Tree, others: list[Tree], path: Path, keys: ListKeys) -> Any:
-    """`value` without the fields in `dropped`; a container that empties because of it goes too."""
+    """`value` without the fields in `dropped`, and without the containers that this empties."""
 
     def keep(name: str, part: Any, at: Path) -> tuple[bool, Any]:
         gone = dropped.get(name)
@@ -253,7 +253,7 @@ def _prune(value: Any, dropped: Tree, configured: Tree, others: list[Tree], path
         mine = configured.get(name, {})
         theirs = [tree[name] for tree in others if name in tree]
         if not mine and not theirs:
-            # An item of a list goes whole with its last owner, fields that nobody owns included.
+            # The last owner of a list's item removes all of it, including fields that nobody owns.
             if "." in gone or not any(_children(part, at, keys)):
                 return False, None
             inside = _prune(part, gone, mine, theirs, at, keys)
@@ -274,7 +274,7 @@ def _prune(value: Any, dropped: Tree, configured: Tree, others: list[Tree], path
 
 
 def _present(tree: Tree, value: Any, path: Path, keys: ListKeys) -> Tree:
-    """The part of a set that `value` still has."""
+    """The fields of a set that `value` still has."""
     parts = {name: (part, at) for name, part, at in _children(value, path, keys)}
     result: Tree = {}
     for name, inside in tree.items():
@@ -372,7 +372,7 @@ def _conflict(clashes: list[tuple[JsonObject, Tree]], kind: Kind, name: str) -> 
         for entry, path in paths
     ]
     if len(paths) == 1:
-        told = f"1 conflict: conflict with {_who(paths[0][0])}: {paths[0][1]}"
+        summary = f"1 conflict: conflict with {_who(paths[0][0])}: {paths[0][1]}"
     else:
         by_manager: dict[str, list[str]] = {}
         for entry, path in paths:
@@ -381,9 +381,9 @@ def _conflict(clashes: list[tuple[JsonObject, Tree]], kind: Kind, name: str) -> 
             f"conflicts with {who}:\n" + "\n".join(f"- {field}" for field in fields)
             for who, fields in sorted(by_manager.items())
         ]
-        told = f"{len(paths)} conflicts: " + "\n".join(lines)
+        summary = f"{len(paths)} conflicts: " + "\n".join(lines)
     details = {"causes": causes, "name": name, "group": kind.group, "kind": kind.plural}
-    return Conflict(f"Apply failed with {told}", details=details)
+    return Conflict(f"Apply failed with {summary}", details=details)
 
 
 def _who(entry: Mapping[str, Any]) -> str:

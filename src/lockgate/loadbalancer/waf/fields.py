@@ -176,11 +176,11 @@ def _json(inspected: Inspected, field: JsonBody) -> Texts:
     parsed = json_body.parse(found[0])
     if not parsed.is_whole and field.fallback is not None:
         return found if field.fallback == "EVALUATE_AS_STRING" else Decided(_holds(field.fallback))
-    wanted = None if field.paths is None else [json_body.pointer(path) for path in field.paths]
+    desired = None if field.paths is None else [json_body.pointer(path) for path in field.paths]
     return _some(
         element.text
         for element in parsed.elements
-        if field.scope in ("ALL", element.kind) and (wanted is None or _is_under(element, wanted))
+        if field.scope in ("ALL", element.kind) and (desired is None or _is_under(element, desired))
     )
 
 

@@ -120,7 +120,7 @@ STICKY_WITHOUT_GROUP = Code(
     "LG1211",
     Severity.WARNING,
     "Sticky targets behind a weighted choice that is not sticky",
-    message="each request chooses between {count} target groups anew, so stickiness of their targets has no effect",
+    message="every request chooses between {count} target groups, so stickiness of their targets has no effect",
     fix="add targetGroupStickinessConfig to the forwardConfig",
     what="A weighted forward action has target groups with stickiness.enabled, and no targetGroupStickinessConfig.",
     why="A client is stuck to a target in each group, and switches groups by weight: its session is lost now and then.",

@@ -192,7 +192,7 @@ def _changed_clusters(old: Gateway, new: Gateway) -> Iterator[str]:
 
 
 def asks_for_authority(host: VirtualHost | None) -> tuple[ValueMatch, ...]:
-    """What routes ask of the Host header: hosts with the same virtual host may be told apart by it."""
+    """What routes ask of the Host header: hosts with the same virtual host may differ by it."""
     routes = host.routes if host is not None else ()
     return tuple(each.value for route in routes for each in route.match.headers if each.name == ":authority")
 

@@ -47,10 +47,10 @@ REDIRECT: Final = "redirect"
 
 def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     """The source of a script of `listener`. Names are those above, joined by ``+`` if a rule needs several."""
-    wanted = name.split("+")
+    desired = name.split("+")
     marked = everywhere(balancer, listener) or name in (REFUSALS, REDIRECT)
     parts = [lua.PAGES % _pages(400, 414, 463, 464, 500, marked=marked), lua.TRACE]
-    fresh = wanted == [FRESH]
+    fresh = desired == [FRESH]
     calls = [] if fresh else ["if too_long(handle, headers) then return end"]
     parts.append(lua.LIMITS % {"most": MOST_FORWARDED})
     if fresh:
@@ -65,12 +65,12 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     for part, call in _desync(balancer, fresh=fresh):
         parts.append(part)
         calls.extend([f"if {call} then return end"] if call else [])
-    if wanted == [REFUSALS]:
+    if desired == [REFUSALS]:
         return "".join(parts) + _request(calls)
-    if wanted == [REDIRECT]:
+    if desired == [REDIRECT]:
         parts.append(lua.REDIRECT)
         return "".join(parts) + _request([*calls, "redirect(handle, headers, context)"])
-    if wanted not in ([PLAIN], [FRESH]):
+    if desired not in ([PLAIN], [FRESH]):
         parts += [lua.NO_GRPC, lua.VERSIONS]
         calls.append("if incompatible(handle, headers, context) then return end")
     elif speaks_http2(balancer, listener) and not fresh:
@@ -84,14 +84,14 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
     if mutual is not None and mutual.mode == "passthrough":
         parts.append(lua.CLIENT_CHAIN % {"name": lua.quoted(client_chain_header(listener).lower())})
         calls.append("client_chain(handle, headers)")
-    if REWRITE in wanted:
+    if REWRITE in desired:
         parts.append(lua.REWRITE)
         calls.append("if rewrite(handle, headers) then return end")
     if listener.port not in DEFAULT_PORTS and not keeps_host(balancer):
         parts.append(lua.HOST_PORT % listener.port)
         calls.append("host(headers)")
     response = ""
-    if STICKY in wanted:
+    if STICKY in desired:
         parts.append(lua.STICKY)
         calls.insert(0, "stick(handle, headers, context)")  # first, because the route is chosen again
         response = lua.STICKY_RESPONSE
