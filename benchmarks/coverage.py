@@ -24,6 +24,7 @@ ROOMS = (
     "edge",
     "xds",
 )
+_FOLDERS = {"xds": ("xds", "gateway")}  # the gateway's configuration is tested beside its routing, by real Envoys
 
 
 def measured(room: str) -> tuple[int, int]:
@@ -31,7 +32,8 @@ def measured(room: str) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "COVERAGE_FILE": str(Path(folder) / "data")}
         coverage = [sys.executable, "-m", "coverage"]
-        tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not edge", f"tests/{room}"]
+        tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not edge"]
+        tests += [f"tests/{folder}" for folder in _FOLDERS.get(room, (room,))]
         done = subprocess.run(
             [*coverage, "run", f"--source=src/lockgate/{room}", *tests],
             env=environment,
