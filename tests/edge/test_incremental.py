@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -317,3 +321,60 @@ def test_an_incremental_build_equals_a_full_one(seed: int) -> None:
             binds = {8443: ("127.0.0.1", 8443), 8080: ("127.0.0.1", 8080)}
             made = snapshot(gateway, binds=binds, credentials={}, memo=memo)
             assert made == snapshot(fresh.edge.gateways[name], binds=binds, credentials={}), edit.__name__
+
+
+# --- how much is done ----------------------------------------------------------------------------------------------
+
+
+def calls(work: Callable[[], object]) -> Counter[str]:
+    """The Python functions that `work` calls. Not seconds: a busy machine is no reason to fail."""
+    found: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            found[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"] += 1
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def of_a_changed_route(teams: int) -> Counter[str]:
+    """What one changed route of ten a team makes the edge and its Envoy's configuration do."""
+    folder = a_folder()
+    for team in range(teams):
+        documents = [service(100 + team), *(route(1000 + team * 10 + each, backend=100 + team) for each in range(10))]
+        folder.documents[f"team-{team}.yaml"] = documents
+    memo, built = Memo(), build(folder.manifests(incrementally=True))
+    counted: Counter[str] = Counter()
+
+    def again() -> None:
+        nonlocal built
+        built = build(manifests, built)
+        planned, edge = built.planned, built.edge
+        without_effect(planned.manifests.documents, planned.objects, built.stacks.foreign, planned.memo)
+        for gateway in edge.gateways.values():
+            snapshot(gateway, binds={8443: ("127.0.0.1", 8443)}, credentials={}, memo=memo)
+
+    for status in (201, 202, 203):  # the first has nothing to go on with
+        folder.documents["team-1.yaml"][3] = route(1012, backend=101, status=status)
+        manifests = folder.manifests(incrementally=True)
+        counted = calls(again)
+    return counted
+
+
+def test_a_changed_route_costs_the_same_among_few_and_among_many() -> None:
+    few, many = of_a_changed_route(5), of_a_changed_route(50)
+    more = {name: (few[name], count) for name, count in many.items() if count > few[name] + 5}
+    # Services and target groups are few: what looks at each of them is allowed to.
+    assert sum(many.values()) < sum(few.values()) + 10 * 50, more
+    for once in (
+        "routes.py:translate",
+        "routes.py:virtual_host",
+        "routed.py:routed",
+        "endpoints.py:_of_virtual_service",
+    ):
+        assert many[once] <= 2, (once, many[once])
