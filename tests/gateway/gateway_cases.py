@@ -175,6 +175,7 @@ def sources(objects: list[Resource]) -> Sources:
         workload_entries=of(objects, istio.WorkloadEntry),
         proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
+        envoy_filters=of(objects, istio.EnvoyFilter),
         authorization_policies=of(objects, istio.AuthorizationPolicy),
         request_authentications=of(objects, istio.RequestAuthentication),
     )

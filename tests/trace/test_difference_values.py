@@ -120,6 +120,18 @@ def test_a_connection_that_is_no_longer_tls_reaches_other_routes() -> None:
     assert ("answer", "200 from the gateway", "400 from the gateway") in aspects
 
 
+def test_patches_are_not_compared() -> None:
+    patches = [{"applyTo": "HTTP_FILTER", "patch": {"operation": "INSERT_FIRST", "value": {"name": "a"}}}]
+    lua = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "lua", "namespace": "istio-system"},
+        "spec": {"configPatches": patches},
+    }
+    assert "EnvoyFilters differ: what their patches change is not compared" in difference(edge(), edge([lua])).undecided
+    assert not difference(edge([lua]), edge([lua])).undecided
+
+
 def test_a_secret_is_compared_and_not_shown() -> None:
     sides = []
     for secret in ("secret-of-old", "secret-of-new"):
@@ -164,7 +176,7 @@ def test_a_secret_is_compared_and_not_shown() -> None:
         ),
         (
             gateway.Gateway,
-            "workload namespace listeners routes clusters endpoints credentials filters http status_port",
+            "workload namespace listeners routes clusters endpoints credentials filters patches http status_port",
         ),
         (gateway.Listener, "name bind port filter_chains origin"),
         (gateway.VirtualHost, "name domains routes require_tls"),

@@ -60,6 +60,7 @@ def built_gateways(
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets=secrets,
         authorization_policies=objects.all(istio.AuthorizationPolicy),
+        envoy_filters=objects.all(istio.EnvoyFilter),
         request_authentications=objects.all(istio.RequestAuthentication),
     )
     found: dict[str, Gateway] = {}

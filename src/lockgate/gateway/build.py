@@ -25,6 +25,7 @@ from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
 from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, proxy_settings
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
+from lockgate.gateway.patches import Patch, clusters_of, patches
 from lockgate.gateway.policies.build import Keys, Policies, filters
 from lockgate.gateway.policies.model import Filters, Jwt
 from lockgate.gateway.proxy_config import variables
@@ -64,6 +65,7 @@ class Sources:
     secrets: Collection[tuple[str, str]] = ()
     authorization_policies: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
     request_authentications: Sequence[istio.RequestAuthentication] = field(default_factory=list)
+    envoy_filters: Sequence[istio.EnvoyFilter] = field(default_factory=list)
     keys: Keys = None  # by which JWTs are verified; None if nothing fetches them
 
 
@@ -113,6 +115,7 @@ class _Building:
         self._check_bindings()
         http = self._http_settings()
         filters = self._filters()
+        patched = self._patches()
         references = memo.stable("references", memo.made(_merged, *self._references))
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
@@ -138,6 +141,7 @@ class _Building:
             credentials=secrets,
             http=http,
             filters=filters,
+            patches=patched,
         )
 
     def _place(self) -> Place:
@@ -266,6 +270,11 @@ class _Building:
                 paths = " and ".join(files(name))
                 self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
 
+    def _patches(self) -> tuple[Patch, ...]:
+        found = self._memo.made(patches, self._sources.envoy_filters, self._workload, self._mesh.root_namespace)
+        self._references.append(self._memo.made(_patched, found, self._hosts))
+        return self._memo.stable("patches", found)
+
     def _filters(self) -> Filters:
         sources = self._sources
         policies = self._memo.made(Policies, sources.authorization_policies, sources.request_authentications)
@@ -311,6 +320,19 @@ def _asked(filters: Filters) -> References:
     """The servers that policies ask."""
     nowhere = Origin(ObjectKey("", "", "", ""))
     return tuple((Reference(one.host, one.port, ""), origin or nowhere) for one, origin in filters.servers)
+
+
+def _patched(found: tuple[Patch, ...], known: Hosts) -> Sequence[References]:
+    """The clusters of services that patches name, such as that of a rate limit service."""
+    nowhere = Origin(ObjectKey("", "", "", ""))
+    return [
+        tuple(
+            (Reference(*named), patch.origin or nowhere)
+            for named in clusters_of(patch)
+            if (host := known.by_name.get(named[0])) and host.port(named[1])
+        )
+        for patch in found
+    ]
 
 
 def _merged(*found: Sequence[References]) -> dict[Reference, Origin]:

@@ -18,6 +18,7 @@ from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
 from lockgate.resources.faults import Origin
 
 if TYPE_CHECKING:
+    from lockgate.gateway.patches import Patch
     from lockgate.gateway.policies.model import Filters
 
 # --- conditions on a request -------------------------------------------------------------------------------------
@@ -550,5 +551,6 @@ class Gateway:
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     filters: Filters | None = None
+    patches: tuple[Patch, ...] = ()  # of EnvoyFilters
     http: HttpSettings = ISTIO_DEFAULTS
     status_port: int = 15021

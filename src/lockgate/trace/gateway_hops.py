@@ -27,7 +27,7 @@ def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tu
         return _status_port(gateway, arrival)
     request = gateway_request(arrival)
     decision = routing.decide(gateway, request, credentials=credentials_of(edge, gateway), now=now)
-    hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision)]
+    hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision), *policy_hops.patched(gateway)]
     refused = policy_hops.refusal(decision)
     if refused is not None and not isinstance(decision.outcome, routing.Closed):
         return tuple(hops), policy_hops.ending(refused)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lockgate.gateway import routing
+from lockgate.gateway.model import Gateway
 from lockgate.gateway.policies.authenticate import Attempt, TokenRuling
 from lockgate.gateway.policies.evaluate import Ruling, Unmatched
 from lockgate.gateway.policies.filtering import AnyRuling
@@ -29,6 +30,15 @@ def hops(decision: routing.Decision) -> Iterator[Hop]:
     else:
         verdict = Verdict.FAILS if isinstance(decision.outcome, routing.Closed) else Verdict.ANSWERS
         yield Hop("policy", _title(last), verdict, _where(last), facts, _data(last))
+
+
+def patched(gateway: Gateway) -> Iterator[Hop]:
+    """A warning: what patches change is not followed."""
+    found = {patch.filter: patch.origin for patch in reversed(gateway.patches)}
+    if found:
+        title = "EnvoyFilters patch this gateway, and what they change is not followed here"
+        facts = tuple(Fact(f"EnvoyFilter {name}", origin) for name, origin in reversed(found.items()))
+        yield Hop("patches", title, facts=facts)
 
 
 def refusal(decision: routing.Decision) -> AnyRuling | None:

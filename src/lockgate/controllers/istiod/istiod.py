@@ -43,6 +43,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.ServiceEntry,
     istio.WorkloadEntry,
     istio.ProxyConfig,
+    istio.EnvoyFilter,
     istio.AuthorizationPolicy,
     istio.RequestAuthentication,
     core.Service,

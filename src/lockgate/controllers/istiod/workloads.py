@@ -39,6 +39,7 @@ def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) ->
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
         authorization_policies=objects.all(istio.AuthorizationPolicy),
+        envoy_filters=objects.all(istio.EnvoyFilter),
         request_authentications=objects.all(istio.RequestAuthentication),
         keys=keys,
     )

@@ -84,3 +84,32 @@ UNUSABLE_PROVIDER = Code(
           rules: [{to: [{operation: {paths: [/admin*], ports: ["8080"]}}]}]
         """,
 )
+
+UNSERVED_PATCH = Code(
+    "LG2044",
+    Severity.WARNING,
+    "A patch of an EnvoyFilter that is not applied",
+    message="the patch is not applied: {reason}",
+    fix="correct the patch's value, or write the change with another kind",
+    what="The value of a patch cannot be read as the part of Envoy's configuration that `applyTo` names, or the patch "
+    "is for a part that has no place at this gateway.",
+    why="Requests here do not get what the patch adds or changes. Istio's webhook refuses a value that cannot be read.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: timeout, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: CLUSTER
+              patch: {operation: MERGE, value: {connect_timeout: soon}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: timeout, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: CLUSTER
+              patch: {operation: MERGE, value: {connect_timeout: 5s}}
+        """,
+)

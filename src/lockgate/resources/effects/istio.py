@@ -21,6 +21,7 @@ POLICY = (
 POLICY_TOP = "spec.{trafficPolicy,subsets.trafficPolicy}"
 _INSTALLED = "spec.components.{ingressGateways,egressGateways}"
 _VALUES = "spec.{values,unvalidatedValues}"
+_PATCHED = "spec.configPatches.match"
 MESH = "spec.{meshConfig,values.meshConfig}"
 
 
@@ -210,11 +211,46 @@ ROWS = (
         accepted("spec.endpoints.serviceAccount", because="there are no mesh certificates here to check it against"),
     ),
     # --- networking.istio.io: stored -----------------------------------------------------------------------------
-    *_policy(
-        "EnvoyFilter",
+    *declare(
         "networking.istio.io",
-        gateway="the gateway's Envoy is not patched, so what it adds, limits or refuses does not happen",
-        application="there is no Envoy of theirs",
+        "EnvoyFilter",
+        accepted(
+            "",
+            because=f"{_NO_SIDECAR}, so there is no Envoy of theirs",
+            noticed=True,
+            case="that selects applications alone",
+            scope=Scope.APPLICATION,
+        ),
+        served(
+            "",
+            "spec.priority",
+            "spec.workloadSelector.labels",
+            "spec.configPatches.{applyTo,patch.operation,match.context,match.proxy.proxyVersion}",
+            f"{_PATCHED}.listener.{{name,portNumber,listenerFilter}}",
+            f"{_PATCHED}.listener.filterChain.{{name,sni,transportProtocol,applicationProtocols,destinationPort}}",
+            f"{_PATCHED}.listener.filterChain.filter.{{name,subFilter.name}}",
+            f"{_PATCHED}.routeConfiguration.{{name,portNumber,portName,gateway}}",
+            f"{_PATCHED}.routeConfiguration.vhost.{{name,domainName,route.name,route.action}}",
+            f"{_PATCHED}.cluster.{{name,service,subset,portNumber}}",
+            "spec.configPatches.patch.value.**",
+        ),
+        accepted(
+            f"{_PATCHED}.proxy.metadata",
+            because="the gateway's node has no metadata of a cluster, so the patch is not applied",
+            noticed=True,
+        ),
+        accepted(
+            f"{_PATCHED}.listener.portName",
+            "spec.configPatches.patch.filterClass",
+            because="istiod does not read it either",
+        ),
+        accepted(f"{_PATCHED}.waypoint.**", because="waypoints are of the ambient mesh"),
+        accepted(
+            "spec.targetRefs.{group,kind,name,namespace}",
+            because="Istio ignores an EnvoyFilter with targets at a gateway of networking.istio.io",
+            noticed=True,
+            fix="select the gateway's Pods with spec.workloadSelector",
+        ),
     ),
     *declare(
         "networking.istio.io",

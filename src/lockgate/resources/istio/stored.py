@@ -32,11 +32,6 @@ class Sidecar(Stored):
 
 
 @register
-class EnvoyFilter(Stored):
-    KIND: ClassVar[Kind] = _networking("EnvoyFilter", "envoyfilters", versions=("v1alpha3",))
-
-
-@register
 class WorkloadGroup(Stored):
     KIND: ClassVar[Kind] = _networking("WorkloadGroup", "workloadgroups", ("wg",))
 

@@ -14,6 +14,7 @@ from lockgate.resources.rules import (
     cert_manager,
     istio_authorization_policy,
     istio_destination_rule,
+    istio_envoy_filter,
     istio_gateway,
     istio_peer_authentication,
     istio_request_authentication,
@@ -48,6 +49,7 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.refusals,
     istio.AuthorizationPolicy: istio_authorization_policy.refusals,
     istio.RequestAuthentication: istio_request_authentication.refusals,
+    istio.EnvoyFilter: istio_envoy_filter.refusals,
     istio.PeerAuthentication: istio_peer_authentication.refusals,
     istio.WorkloadEntry: istio_service_entry.workload_entry,
 }
@@ -58,6 +60,7 @@ _WARNINGS: dict[type[Resource], Rule] = {
     istio.ServiceEntry: istio_service_entry.warnings,
     istio.AuthorizationPolicy: istio_authorization_policy.warnings,
     istio.RequestAuthentication: istio_request_authentication.warnings,
+    istio.EnvoyFilter: istio_envoy_filter.warnings,
     istio.PeerAuthentication: istio_peer_authentication.warnings,
     istio.WorkloadEntry: istio_service_entry.workload_warnings,
 }

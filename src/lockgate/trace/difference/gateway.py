@@ -121,6 +121,7 @@ _KNOWN = frozenset(
         "namespace",
         "listeners",
         "filters",
+        "patches",
         "routes",
         "clusters",
         "endpoints",

@@ -17,6 +17,7 @@ from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway.clusters import cluster, load_assignment
 from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
+from lockgate.xds.gateway.patched import patched
 from lockgate.xds.gateway.pieces import ListenerPieces, RoutePieces
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
 from lockgate.xds.gateway.secrets import secret
@@ -52,7 +53,7 @@ def snapshot(
     }
     if status := binds.get(gateway.status_port):
         listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
-    return Snapshot(
+    made = Snapshot(
         {
             CLUSTER: memo.made(_clusters, gateway.clusters, system_ca, memo),
             ENDPOINT: memo.made(_load_assignments, gateway.endpoints, memo),
@@ -65,6 +66,7 @@ def snapshot(
             ROUTE: {name: _routes(item, gateway.http, memo) for name, item in gateway.routes.items()},
         }
     )
+    return patched(made, gateway, memo) if gateway.patches else made
 
 
 def _listener(

@@ -1,0 +1,310 @@
+"""Applies the patches of EnvoyFilters to listeners, route configurations and clusters, as istiod does.
+
+Source: istio/istio `pilot/pkg/networking/core/envoyfilter`: `listener_patch.go`, `rc_patch.go`, `cluster_patch.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+
+from lockgate.gateway.patches import Patch
+from lockgate.xds.gateway.patch_values import merge, merge_filter, merged, value_of
+from lockgate.xds.protobuf import Message, pack, serialised
+
+Patches: TypeAlias = Sequence[Patch]
+
+LISTENERS: Final = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER")
+ROUTES: Final = ("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE")
+_MANAGER: Final = "envoy.filters.network.http_connection_manager"
+_ACTIONS: Final = {"route": "ROUTE", "redirect": "REDIRECT", "direct_response": "DIRECT_RESPONSE"}
+# Filters of a real gateway that are not served here, each with the next one: patches may be relative to them.
+_ABSENT: Final = (
+    ("istio.metadata_exchange", None),
+    ("envoy.filters.http.grpc_stats", "envoy.filters.http.fault"),
+    ("istio.alpn", "envoy.filters.http.fault"),
+    ("istio.stats", "envoy.filters.http.router"),
+)
+
+
+# --- listeners ---------------------------------------------------------------------------------------------------
+
+
+def listener(body: bytes, patches: Patches, port: int) -> bytes | None:
+    """`port` is the listener's as Istio sees it. None if a patch removes the listener."""
+    message = Listener.FromString(body)
+    mine = [patch for patch in patches if _listener_matches(patch, message.name, port)]
+    for patch in mine:
+        if patch.apply_to == "LISTENER" and patch.operation == "REMOVE":
+            return None
+        if patch.apply_to == "LISTENER" and patch.operation == "MERGE":
+            merge(message, value_of(patch))
+    for patch in mine:
+        if patch.apply_to == "LISTENER_FILTER":
+            wanted = patch.listener.listener_filter if patch.listener else ""
+            _positioned(message.listener_filters, patch, wanted)
+    kept = [chain for chain in message.filter_chains if _chain(chain, mine)]
+    kept += [value_of(patch) for patch in mine if (patch.apply_to, patch.operation) == ("FILTER_CHAIN", "ADD")]
+    _replace(message.filter_chains, kept)
+    return serialised(message)
+
+
+def _chain(chain: Message, patches: Patches) -> bool:
+    """Whether the chain stays."""
+    mine = [patch for patch in patches if _chain_matches(patch, chain)]
+    for patch in mine:
+        if patch.apply_to == "FILTER_CHAIN" and patch.operation == "REMOVE":
+            return False
+        if patch.apply_to == "FILTER_CHAIN" and patch.operation == "MERGE":
+            _merge_with_socket(chain, value_of(patch))
+    own = [patch for patch in mine if patch.apply_to == "NETWORK_FILTER"]
+    for patch in own:
+        _positioned(chain.filters, patch, _filter_name(patch))
+    for each in chain.filters:
+        for patch in own:
+            if patch.operation == "MERGE" and _filter_name(patch) in ("", each.name):
+                merge_filter(each, value_of(patch))
+        if each.name == _MANAGER:
+            of_http = [p for p in mine if p.apply_to == "HTTP_FILTER" and _filter_name(p) in ("", each.name)]
+            if of_http:
+                _http_filters(each, of_http)
+    return True
+
+
+def _http_filters(each: Message, patches: Patches) -> None:
+    manager = HttpConnectionManager()
+    each.typed_config.Unpack(manager)
+    _replace(manager.http_filters, _with_absent(manager.http_filters))
+    for patch in patches:
+        _positioned(manager.http_filters, patch, _sub_filter_name(patch))
+    for one in manager.http_filters:
+        for patch in patches:
+            if patch.operation == "MERGE" and _sub_filter_name(patch) in ("", one.name):
+                merge_filter(one, value_of(patch))
+    absent = {name for name, _ in _ABSENT}
+    _replace(manager.http_filters, [one for one in manager.http_filters if one.name not in absent or _is_real(one)])
+    each.typed_config.CopyFrom(pack(manager))
+
+
+def _with_absent(filters: Iterable[Message]) -> list[Message]:
+    found: list[Message] = []
+    for each in filters:
+        found += (HttpFilter(name=name) for name, after in _ABSENT if after == each.name)
+        found.append(each)
+    return [*(HttpFilter(name=name) for name, after in _ABSENT if after is None), *found]
+
+
+def _is_real(one: Message) -> bool:
+    return bool(one.WhichOneof("config_type"))
+
+
+def _listener_matches(patch: Patch, name: str, port: int) -> bool:
+    match = patch.listener
+    return match is None or (match.name in ("", name) and match.port_number in (0, port))
+
+
+def _chain_matches(patch: Patch, chain: Message) -> bool:
+    match = patch.listener.filter_chain if patch.listener else None
+    if match is None:
+        return True
+    own = chain.filter_chain_match
+    protocols = match.application_protocols.split(",") if match.application_protocols else ()
+    return (
+        match.name in ("", chain.name)
+        and (not match.sni or match.sni in own.server_names)
+        and match.transport_protocol in ("", own.transport_protocol)
+        and all(each in own.application_protocols for each in protocols)
+        and match.destination_port in (0, own.destination_port.value)
+    )
+
+
+def _filter_name(patch: Patch) -> str:
+    chain = patch.listener.filter_chain if patch.listener else None
+    return chain.filter.name if chain and chain.filter else ""
+
+
+def _sub_filter_name(patch: Patch) -> str:
+    chain = patch.listener.filter_chain if patch.listener else None
+    found = chain.filter.sub_filter if chain and chain.filter else None
+    return found.name if found else ""
+
+
+def _positioned(parts: Any, patch: Patch, wanted: str) -> None:
+    """Adds, replaces or removes a part of a list; `wanted` is the name of the part that the patch is relative to."""
+    placed = _placed(list(parts), patch, lambda each: each.name == wanted if wanted else None)
+    if placed is not None:
+        _replace(parts, placed)
+
+
+def _placed(parts: list[Message], patch: Patch, is_wanted: Callable[[Message], bool | None]) -> list[Message] | None:
+    """The list after a patch; None if it stays. `is_wanted` says None if the patch is relative to no part."""
+    if patch.operation in ("MERGE", "INVALID"):
+        return None
+    relative = is_wanted(parts[0]) is not None if parts else False
+    place = next((index for index, each in enumerate(parts) if is_wanted(each)), None)
+    match patch.operation:
+        case "ADD":
+            return [*parts, value_of(patch)]
+        case "INSERT_FIRST":
+            return [value_of(patch), *parts]
+        case "INSERT_AFTER" if not relative:
+            return [*parts, value_of(patch)]
+        case "INSERT_BEFORE" if not relative:
+            return [value_of(patch), *parts]
+    if place is None:
+        return None
+    match patch.operation:
+        case "INSERT_AFTER":
+            return [*parts[: place + 1], value_of(patch), *parts[place + 1 :]]
+        case "INSERT_BEFORE":
+            return [*parts[:place], value_of(patch), *parts[place:]]
+        case "REPLACE":
+            return [value_of(patch) if is_wanted(each) else each for each in parts]
+        case _:
+            return [each for each in parts if not is_wanted(each)]
+
+
+def _replace(parts: Any, new: Iterable[Message]) -> None:
+    copies = [type(each).FromString(each.SerializeToString(deterministic=True)) for each in new]
+    del parts[:]
+    parts.extend(copies)
+
+
+def _merge_with_socket(into: Message, other: Message) -> None:
+    """Where both have a transport socket of one name, only its configuration is merged, as istiod does."""
+    if not other.HasField("transport_socket") or not into.HasField("transport_socket"):
+        merge(into, other)
+    elif into.transport_socket.name == other.transport_socket.name:
+        new = merged(into.transport_socket.typed_config, other.transport_socket.typed_config)
+        into.transport_socket.typed_config.CopyFrom(new)
+    else:
+        merge(into, other)
+
+
+# --- routes ------------------------------------------------------------------------------------------------------
+
+
+def routes(body: bytes, patches: Patches, port: int) -> bytes:
+    """`port` is the Gateway's, 80 for the route configuration ``http.8080``."""
+    message = RouteConfiguration.FromString(body)
+    mine = [patch for patch in patches if _routes_match(patch, message.name, port)]
+    for patch in mine:
+        if (patch.apply_to, patch.operation) == ("ROUTE_CONFIGURATION", "MERGE"):
+            merge(message, value_of(patch))
+    hosts = [found for host in message.virtual_hosts if (found := _host(host, mine)) is not None]
+    hosts += [value_of(patch) for patch in mine if (patch.apply_to, patch.operation) == ("VIRTUAL_HOST", "ADD")]
+    _replace(message.virtual_hosts, hosts)
+    return serialised(message)
+
+
+def _host(host: Message, patches: Patches) -> Message | None:
+    for patch in patches:
+        if patch.apply_to == "VIRTUAL_HOST" and _host_matches(patch, host):
+            if patch.operation == "REMOVE":
+                return None
+            if patch.operation == "MERGE":
+                merge(host, value_of(patch))
+            elif patch.operation == "REPLACE":
+                host = type(host).FromString(serialised(value_of(patch)))
+    own = [patch for patch in patches if patch.apply_to == "HTTP_ROUTE" and _host_matches(patch, host)]
+    if own:
+        kept = [route for route in host.routes if _route(route, own)]
+        for patch in own:
+            if patch.operation.startswith(("ADD", "INSERT")):
+                kept = _route_placed(kept, patch)
+        _replace(host.routes, kept)
+    return host
+
+
+def _route(route: Message, patches: Patches) -> bool:
+    """Whether the route stays."""
+    for patch in patches:
+        if _route_matches(patch, route) is not False:
+            if patch.operation == "REMOVE":
+                return False
+            if patch.operation == "MERGE":
+                merge(route, value_of(patch))
+    return True
+
+
+def _route_placed(kept: list[Message], patch: Patch) -> list[Message]:
+    """INSERT_FIRST of a route that is relative to another needs the other."""
+    if patch.operation == "INSERT_FIRST" and patch.route and patch.route.vhost and patch.route.vhost.route:
+        return [value_of(patch), *kept] if any(_route_matches(patch, each) for each in kept) else kept
+    placed = _placed(kept, patch, lambda route: _route_matches(patch, route))
+    return kept if placed is None else placed
+
+
+def _routes_match(patch: Patch, name: str, port: int) -> bool:
+    match = patch.route
+    if match is None:
+        return True
+    # Names of HTTPS servers tell the Gateway: https.<port>.<port's name>.<name>.<namespace>.
+    parts = name.split(".")
+    told = (parts[2], f"{parts[4]}/{parts[3]}") if parts[0] == "https" and len(parts) == 5 else ("", "")
+    return (
+        match.name in ("", name)
+        and match.port_number in (0, port)
+        and match.port_name in ("", told[0])
+        and match.gateway in ("", told[1])
+    )
+
+
+def _host_matches(patch: Patch, host: Message) -> bool:
+    match = patch.route.vhost if patch.route else None
+    if match is None:
+        return True
+    return match.name in ("", host.name) and (not match.domain_name or match.domain_name in host.domains)
+
+
+def _route_matches(patch: Patch, route: Message) -> bool | None:
+    """None if the patch is about every route."""
+    match = patch.route.vhost.route if patch.route and patch.route.vhost else None
+    if match is None:
+        return None
+    action = _ACTIONS.get(route.WhichOneof("action") or "", "ANY")
+    return match.name in ("", route.name) and (match.action == "ANY" or match.action == action)
+
+
+# --- clusters ----------------------------------------------------------------------------------------------------
+
+
+def cluster(body: bytes, patches: Patches) -> bytes | None:
+    """None if a patch removes the cluster."""
+    message = Cluster.FromString(body)
+    for patch in patches:
+        if not _cluster_matches(patch, message.name):
+            continue
+        if patch.operation == "REMOVE":
+            return None
+        if patch.operation == "MERGE":
+            value = value_of(patch)
+            both = message.HasField("transport_socket") and value.HasField("transport_socket")
+            if both and message.transport_socket.name != value.transport_socket.name:
+                message.transport_socket.CopyFrom(value.transport_socket)
+            else:
+                _merge_with_socket(message, value)
+    return serialised(message)
+
+
+def _cluster_matches(patch: Patch, name: str) -> bool:
+    match = patch.cluster
+    if match is None:
+        return True
+    if match.name:
+        return match.name == name
+    parts = name.split("|")
+    _, port, subset, host = parts if len(parts) == 4 else ("", "0", "", name)
+    return (
+        match.subset in ("", subset)
+        and match.service in ("", host)
+        and (match.port_number == 0 or str(match.port_number) == port)
+    )
