@@ -9,7 +9,8 @@ import ssl
 import httpx
 import pytest
 
-from lockgate.embedded.echo import Echo, ServicePort
+from lockgate.edge.network import ServicePort
+from lockgate.embedded.echo import Echo
 from lockgate.runtime.trust import Trust
 
 WEB = ServicePort("shop", "web", 8080)

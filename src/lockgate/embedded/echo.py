@@ -14,22 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lockgate.edge.network import ServicePort
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.tls import KeyPair, any_host_context
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ServicePort:
-    namespace: str
-    service: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.service}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

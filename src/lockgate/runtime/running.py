@@ -36,6 +36,7 @@ from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.edge.manifests import Manifests
+from lockgate.edge.network import ServicePort
 from lockgate.edge.options import Options
 from lockgate.edge.plan import Plan, Settle, controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
@@ -45,7 +46,7 @@ from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.asgi import Application
 from lockgate.embedded.aws import AwsApi
 from lockgate.embedded.dns_server import DnsServer
-from lockgate.embedded.echo import Echo, ServicePort
+from lockgate.embedded.echo import Echo
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig

@@ -14,6 +14,21 @@ _NO_RBAC = "whoever has the kubeconfig may do everything here, as a cluster's ad
 
 EXTERNAL_DNS = "metadata.annotations[external-dns.{alpha.,}kubernetes.io/"
 
+# The fields of whatever runs Pods.
+_WORKLOAD = (
+    "spec.replicas",
+    "spec.selector.matchLabels",
+    "spec.selector.matchExpressions.{key,operator,values}",
+    "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
+    "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
+    "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
+    "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
+    "spec.template.spec.**",
+    "spec.template.**",
+    "spec.**",
+    "**",
+)
+
 ROWS = (
     # --- core ----------------------------------------------------------------------------------------------------
     *declare(
@@ -189,17 +204,7 @@ ROWS = (
             when=is_component,
         ),
         accepted(
-            "spec.replicas",
-            "spec.selector.matchLabels",
-            "spec.selector.matchExpressions.{key,operator,values}",
-            "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
-            "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
-            "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
-            "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
-            "spec.template.spec.**",
-            "spec.template.**",
-            "spec.**",
-            "**",
+            *_WORKLOAD,
             because="no container runs here; of the AWS Load Balancer Controller's Deployment the arguments count",
         ),
     ),
@@ -209,17 +214,7 @@ ROWS = (
         accepted("", because="no container runs here", noticed=True, when=runs_an_application),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
         accepted(
-            "spec.replicas",
-            "spec.selector.matchLabels",
-            "spec.selector.matchExpressions.{key,operator,values}",
-            "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
-            "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
-            "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
-            "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
-            "spec.template.spec.**",
-            "spec.template.**",
-            "spec.**",
-            "**",
+            *_WORKLOAD,
             because="no container runs here",
         ),
     ),
