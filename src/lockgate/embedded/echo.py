@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.edge.network import ServicePort
-from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.tls import KeyPair, any_host_context
 
@@ -74,21 +74,13 @@ def _application(stands_for: ServicePort) -> Any:
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "lifespan":
-                await _lifespan(receive, send)
+                await lifespan(receive, send)
             case "http":
                 await _answer(stands_for, scope, receive, send)
             case "websocket":
                 await _websocket(receive, send)
 
     return echo
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send: Send) -> None:

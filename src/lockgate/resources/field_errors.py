@@ -12,11 +12,21 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lockgate.resources.model import JsonObject
 
 Path: TypeAlias = tuple[str | int, ...]
+
+
+def value_at(value: Any, path: Path) -> Any:
+    """The value at a path of a manifest; None if there is none."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 class Key(str):

@@ -10,7 +10,7 @@ from lockgate.resources import kinds as _kinds  # noqa: F401  # registers them
 from lockgate.resources import validation
 from lockgate.resources.codes import admission, objects, reading
 from lockgate.resources.faults import Code, Fault, Origin, Position, Remove
-from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type
+from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type, value_at
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, kinds
 from lockgate.resources.scalars import plain_scalar
 
@@ -153,7 +153,7 @@ class _Inspection:
             self._report(admission.REFUSED_BY_WEBHOOK, error.path, refusal=error, webhook=error.webhook)
         elif error.reason is Reason.TYPE:
             expected = error.message.partition(" must be of type ")[2].partition(":")[0]
-            self._wrong_type(error.path, expected, _value_at(self._manifest, error.path))
+            self._wrong_type(error.path, expected, value_at(self._manifest, error.path))
         else:
             self._report(_CODE_OF[error.reason], error.path, refusal=error)
 
@@ -220,12 +220,3 @@ def _moved(group: str, kind: str) -> type[Resource] | None:
 def _versions(model: type[Resource]) -> list[str]:
     group = f"{model.KIND.group}/" if model.KIND.group else ""
     return [group + version for version in model.KIND.versions]
-
-
-def _value_at(value: Any, path: Path) -> Any:
-    for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value

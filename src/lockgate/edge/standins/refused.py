@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from lockgate.edge.objects import Name
 from lockgate.edge.standins.references import named
 from lockgate.edge.standins.replaced import Replaced, put, text_of
 from lockgate.resources import validation
-from lockgate.resources.field_errors import Path, Reason
+from lockgate.resources.field_errors import Path, Reason, value_at
 from lockgate.resources.model import JsonObject, kinds
 from lockgate.resources.placeholders import tokens
 from lockgate.resources.reader import Document
@@ -33,7 +33,7 @@ class Ports:
 def first_port(document: Document) -> tuple[Name, int] | None:
     """A Service's name and first port."""
     manifest = document.manifest
-    if manifest["kind"] != "Service" or not isinstance(port := _at(manifest, ("spec", "ports", 0, "port")), int):
+    if manifest["kind"] != "Service" or not isinstance(port := value_at(manifest, ("spec", "ports", 0, "port")), int):
         return None
     metadata = manifest["metadata"]
     return (named(metadata.get("namespace")), named(metadata.get("name"))), port
@@ -46,7 +46,7 @@ def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports)
         assert model is not None
         found = False
         for error in validation.examine(model, manifest).refusals:
-            text = text_of(_at(manifest, error.path))
+            text = text_of(value_at(manifest, error.path))
             if error.reason is Reason.REQUIRED or text is None or not tokens(text):
                 continue
             made = _stand_in(manifest, error.path, ports)
@@ -61,7 +61,7 @@ def replaced_refusals(group: str, kind: str, manifest: JsonObject, ports: Ports)
 def _stand_in(manifest: JsonObject, path: Path, ports: Ports) -> str | int | None:
     match path:
         case ("spec", "servers", _, "port", ("protocol" | "number") as field):
-            port, protocol = (443, "HTTPS") if _at(manifest, (*path[:3], "tls", "mode")) else (_PORT, "HTTP")
+            port, protocol = (443, "HTTPS") if value_at(manifest, (*path[:3], "tls", "mode")) else (_PORT, "HTTP")
             return port if field == "number" else protocol
         case ("spec", "servers", _, "tls", "mode"):
             return "SIMPLE"
@@ -73,16 +73,7 @@ def _stand_in(manifest: JsonObject, path: Path, ports: Ports) -> str | int | Non
 
 
 def _port(manifest: JsonObject, path: Path, ports: Ports) -> int:
-    leads = _at(manifest, path[:-2])  # a backend's Service, or a route's destination
+    leads = value_at(manifest, path[:-2])  # a backend's Service, or a route's destination
     host = str(leads.get("name") or leads.get("host") or "") if isinstance(leads, dict) else ""
     name, _, rest = host.partition(".")
     return ports.of(rest.partition(".")[0] or named(manifest["metadata"].get("namespace")), name)
-
-
-def _at(value: Any, path: Path) -> Any:
-    for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value

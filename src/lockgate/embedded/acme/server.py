@@ -29,7 +29,7 @@ from lockgate.embedded.acme.orders import Orders
 from lockgate.embedded.acme.problems import Problem
 from lockgate.embedded.acme.revocation import Revocations
 from lockgate.embedded.acme.state import Account, State
-from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.http import Server, serve
 
 log = logging.getLogger("lockgate.acme")
@@ -130,7 +130,7 @@ class AcmeServer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         method, path = scope["method"], scope["path"]
         try:
@@ -289,11 +289,3 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
             status=415,
         )
     return bytes(body)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lockgate.embedded.asgi import Application, Receive, Scope, Send
+from lockgate.embedded.asgi import Application, Receive, Scope, Send, lifespan
 from lockgate.embedded.aws import constraints, ec2, moto_services, protocol, shield, signature, sts, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.credentials import AccessKey
@@ -49,7 +49,7 @@ def application(perform: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> Appl
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -157,11 +157,3 @@ async def _read(scope: Scope, receive: Receive) -> HttpRequest | Refusal:
         headers=tuple((key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]),
         body=bytes(body),
     )
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
@@ -101,7 +101,7 @@ class KubernetesApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -263,11 +263,3 @@ async def _send_stream(
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects.row import Row
 from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.faults import Fault, Origin
-from lockgate.resources.field_errors import Path, field_name
+from lockgate.resources.field_errors import Path, field_name, value_at
 from lockgate.resources.model import JsonObject, Resource
 
 FEW = 3  # objects that a combined report names
@@ -40,7 +39,7 @@ class Use:
         parents = {field.rpartition(".")[0] for field in fields}
         if len(fields) > 1 and len(parents) == 1:
             return f"{parents.pop()}.{{{','.join(field.rpartition('.')[2] for field in fields)}}}"
-        value = _value_at(self.manifest, first)
+        value = value_at(self.manifest, first)
         named = any(pattern.value and pattern.value == value for pattern in self.row.patterns)
         more = f" and {len(fields) - 1} more" if len(fields) > 1 else ""
         return f"{next(iter(fields))}{f' {value}' if named else ''}{more}"
@@ -104,9 +103,3 @@ def _plural(kind: str) -> str:
     if kind == "Endpoints":
         return kind
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
-
-
-def _value_at(value: Any, path: Path) -> Any:
-    for part in path:
-        value = value[part]
-    return value
