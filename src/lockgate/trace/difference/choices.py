@@ -16,8 +16,9 @@ from lockgate.loadbalancer.conditions import mismatches
 from lockgate.loadbalancer.model import QueryString, Rule
 from lockgate.loadbalancer.patterns import parts
 from lockgate.loadbalancer.request import Request as AlbRequest
-from lockgate.resources.languages import PRINTABLE, Automaton, TextClass, classes, matching
+from lockgate.resources.languages import PRINTABLE, Automaton, TextClass, TooLarge, classes, matching
 from lockgate.trace.difference.conditions import (
+    Alone,
     Assumption,
     From,
     Header,
@@ -65,10 +66,28 @@ def choices_of(part: Part, values: tuple[ValueTest, ...]) -> tuple[Choice, ...]:
             return tuple(_sources(values))
         case SomeQuery(pair):
             return _ABSENT, Choice(frozenset((Holds(),)), ((_example(pair.key or "*", "q"), _example(pair.value, "")),))
+        case Alone(of, test):
+            return _ABSENT, Choice(frozenset((Holds(),)), tuple(_alone(of, test)))
         case Assumption():
             return (Choice(frozenset(), ((),)), Choice(frozenset((Holds(),)), ()))
         case _:
             assert_never(part)
+
+
+def _alone(part: Part, test: Text) -> Iterator[Example]:
+    """Values of a part for which a test holds, whatever its other tests say."""
+    match part:
+        case Path():
+            within = NORMAL[Normal(keeps_slashes=False)]
+        case Method():
+            within = _TOKEN
+        case _:
+            within = _TRIMMED
+    try:
+        found = classes([test.automaton()], within=within, most=5000)
+    except TooLarge:
+        return
+    yield from ((text,) for each in found if each.members for text in each.texts)
 
 
 def _example(pattern: str, instead: str) -> str:
@@ -253,6 +272,8 @@ def is_met(part: Part, value: ValueTest, request: Request) -> bool:
             rule = Rule(1, (QueryString((part.pair,)),), ())
             asked = AlbRequest(target=request.target)
             return next(iter(mismatches(rule, asked)), None) is None
+        case Holds() if isinstance(part, Alone):
+            return is_met(part.part, part.test, request)
         case Holds() | Normal():
             raise AssertionError("not a test of a request's value")
         case _:

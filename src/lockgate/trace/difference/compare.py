@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -64,7 +64,7 @@ class _Comparison:
         self._out_of_reach(named.described)
         return self._findings.result()
 
-    def _out_of_reach(self, names: Iterable[str]) -> None:
+    def _out_of_reach(self, names: Mapping[str, str]) -> None:
         """Names hosts whose routes differ, but to which no request comes in either edge."""
         old, new = (edge.gateways for edge in self._edges)
         differ: set[str] = set()
@@ -74,7 +74,7 @@ class _Comparison:
             for routes in before.routes.keys() & after.routes.keys():
                 hosts_ = Hosts(before.routes[routes]), Hosts(after.routes[routes])
                 left = (each for each in names if each not in self._reached)
-                differ.update(each for each in left if not same(*(found.find(each) for found in hosts_)))
+                differ.update(names[each] for each in left if not same(*(found.find(each) for found in hosts_)))
         if differ:
             shown = ", ".join(sorted(differ)[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
             self._findings.undecided(f"the routes of {shown} differ, but no DNS name or load balancer leads to them")

@@ -57,7 +57,15 @@ class Assumption:
     key: object
 
 
-Part: TypeAlias = Path | Method | Header | Query | SomeQuery | Source | Assumption
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Whether one test of a part holds, apart from the part's other tests: together they have too many states."""
+
+    part: Part
+    test: Text
+
+
+Part: TypeAlias = Path | Method | Header | Query | SomeQuery | Source | Assumption | Alone
 
 
 # --- tests of one part -------------------------------------------------------------------------------------------
@@ -241,5 +249,7 @@ def said(part: Part) -> str:
             return "client's address"
         case Assumption(what):
             return what
+        case Alone(of, test):
+            return f"{said(of)} {test}"
         case _:
             assert_never(part)

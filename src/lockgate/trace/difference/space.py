@@ -8,6 +8,7 @@ from typing import TypeAlias, assert_never
 from lockgate.resources.languages import TooLarge
 from lockgate.trace.difference.choices import NORMAL, Choice, choices_of, is_met
 from lockgate.trace.difference.conditions import (
+    Alone,
     Any,
     Assumption,
     Every,
@@ -18,7 +19,6 @@ from lockgate.trace.difference.conditions import (
     Test,
     Text,
     ValueTest,
-    said,
 )
 from lockgate.trace.model import Request
 
@@ -41,7 +41,7 @@ class Space:
         self.whole: Cell = tuple((1 << len(each)) - 1 for each in self.choices)
 
     def _add(self, part: Part, values: tuple[ValueTest, ...]) -> None:
-        """Adds a part. Tests that lead to too many states become assumptions of their own."""
+        """Adds a part. Tests that lead to too many states become parts of their own."""
         kept = values
         for simple in (_ANY_KIND, _SIMPLE, frozenset[str]()):
             kept = tuple(each for each in kept if not isinstance(each, Text) or each.kind in simple)
@@ -55,9 +55,10 @@ class Space:
         self._dimension(part, kept, choices)
         for each in values:
             if each not in kept:
-                assumption = Assumption(f"{said(part)} {each}", (part, each))
-                self._dimension(assumption, (Holds(),), choices_of(assumption, ()))
-                self.masks[Test(part, each)] = self.masks[Test(assumption, Holds())]
+                assert isinstance(each, Text)
+                alone = Alone(part, each)
+                self._dimension(alone, (Holds(),), choices_of(alone, ()))
+                self.masks[Test(part, each)] = self.masks[Test(alone, Holds())]
 
     def _dimension(self, part: Part, values: Sequence[ValueTest], choices: tuple[Choice, ...]) -> None:
         for each in values:

@@ -15,7 +15,7 @@ from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, target_hops
 from lockgate.trace.difference.choices import Example
-from lockgate.trace.difference.conditions import Assumption, Header, Method, Part, Path, Query, SomeQuery, Source
+from lockgate.trace.difference.conditions import Alone, Assumption, Header, Method, Part, Path, Query, SomeQuery, Source
 from lockgate.trace.difference.space import Cell, Space
 from lockgate.trace.model import Request, Trace
 
@@ -54,7 +54,9 @@ def requests(
             yield _request({**simplest, part: example}, scheme, host, port)
 
 
-def _request(values: dict[Part, Example], scheme: str, host: str, port: int) -> Request:
+def _request(given: Mapping[Part, Example], scheme: str, host: str, port: int) -> Request:
+    alone = {part.part: example for part, example in given.items() if isinstance(part, Alone) and example}
+    values = {**given, **alone}
     path, method, source = "/", "GET", "203.0.113.10"
     headers: list[tuple[str, str]] = []
     query: list[str] = []
@@ -72,7 +74,7 @@ def _request(values: dict[Part, Example], scheme: str, host: str, port: int) -> 
                 query += (f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}" for value in example)
             case SomeQuery():
                 query += (f"{quote(example[0], safe=_PLAIN)}={quote(example[1], safe=_PLAIN)}" for _ in example[:1])
-            case Assumption():
+            case Assumption() | Alone():
                 pass
     target = path + (f"?{'&'.join(query)}" if query else "")
     return Request(scheme, host, port, target, method, tuple(headers), source)

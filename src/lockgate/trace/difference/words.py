@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lockgate.trace.difference.conditions import Assumption, Holds, Normal, Part, Path, Present, SomeQuery, said
+from lockgate.trace.difference.conditions import Alone, Assumption, Holds, Normal, Part, Path, Present, SomeQuery, said
 from lockgate.trace.difference.space import Cell, Space
 
 _MOST_ALTERNATIVES = 4
 _MOST_EXCEPTIONS = 3
+_MOST_PARTS = 6
 
 
 def conditions(space: Space, cells: Sequence[Cell], everything: Cell) -> tuple[str, ...]:
@@ -41,12 +42,16 @@ def _cell(space: Space, cell: Cell, everything: Cell) -> str:
         for dimension, part in enumerate(space.parts)
         if cell[dimension] != everything[dimension]
     ]
+    if len(parts) > _MOST_PARTS:
+        parts = [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more conditions"]
     return " and ".join(parts) or "every request"
 
 
 def _part(space: Space, part: Part, dimension: int, mask: int, whole: int) -> str:
     if isinstance(part, SomeQuery):
         return f"{'a' if mask == 2 else 'no'} {said(part)}"
+    if isinstance(part, Alone):
+        return said(part) if mask == 2 else f"{said(part.part)} {negated(part.test)}"
     if isinstance(part, Assumption):
         return f"if {part.what}" if mask == 2 else f"unless {part.what}"
     if isinstance(part, Path) and (sent := _only_normalized(space, dimension, mask)):
