@@ -147,6 +147,11 @@ def test_detached_it_returns_when_ready_and_reports_why_it_is_not(tmp_path: Path
         asked = run(tmp_path, "exec", "--name", "back", "--", "curl", "-sS", "https://quay.example/")
         assert "quay-service" in asked.stdout
         assert "start of back" in run(tmp_path, "logs", "--name", "back").stdout
+        assert run(tmp_path, "logs", "--name", "back", "--envoy", "gateway").returncode == 0
+        assert (
+            "no Envoy is called 'other': there is alb, gateway"
+            in run(tmp_path, "logs", "--name", "back", "--envoy", "other").stderr
+        )
     finally:
         assert run(tmp_path, "down", "--name", "back").returncode == 0
     failed = run(tmp_path, "up", "-d", tmp_path / "missing", "--name", "back")

@@ -46,11 +46,12 @@ def status(name: str, output: str) -> int:
 @click.command()
 @name_option
 @click.option("--follow", "-f", is_flag=True, help="Continue until the edge ends.")
-def logs(name: str, follow: bool) -> None:
+@click.option("--envoy", metavar="NODE", help="That of an Envoy: alb or gateway, with a gateway's access log.")
+def logs(name: str, follow: bool, envoy: str | None) -> None:
     """Print the supervisor's log."""
     from lockgate.runtime import commands
 
-    for line in commands.read_log(folder_of(name), follow=follow):
+    for line in commands.read_log(folder_of(name), follow=follow, envoy=envoy):
         say(line.removesuffix("\n"))
 
 

@@ -151,9 +151,10 @@ class Envoy:
                 # The previous version of a listener serves its open connections: each ends with its next response.
                 *("--drain-strategy", "immediate"),
                 *("--drain-time-s", str(self._drain_seconds)),
+                *("--file-flush-interval-msec", "1000"),
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
+                stdout=output,  # the access logs of gateways
                 stderr=output,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,  # only the supervisor handles Ctrl-C, and stops Envoy in order

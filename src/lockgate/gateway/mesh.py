@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
+from lockgate.gateway.access_log import LogFormat, log_format
 from lockgate.gateway.durations import seconds
 from lockgate.resources import istio, source
 from lockgate.resources.chunks import Chunk
@@ -68,6 +69,7 @@ class HttpSettings:
     http10: bool = False
     limits: Limits = Limits()
     tcp_idle_timeout: float | None = None  # of servers without HTTP
+    access_log: LogFormat | None = None  # of what Envoy writes to its standard output
 
 
 ISTIO_DEFAULTS = HttpSettings()
@@ -188,6 +190,7 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
         preserve_header_case=headers.get("preserveHttp1HeaderCase") is True,
         x_forwarded_port=_object(headers, "xForwardedPort").get("enabled") is True,
         x_forwarded_host=_object(headers, "xForwardedHost").get("enabled") is True,
+        access_log=log_format(config),
         http10=_text(metadata, "ISTIO_META_HTTP10") == "1",
         limits=Limits(
             idle_timeout=seconds(http_settings.get("httpIdleTimeout") or idle),

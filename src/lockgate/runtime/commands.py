@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lockgate.errors import CommandError
 from lockgate.runtime import control
 from lockgate.runtime.state import NotRunning, StateFolder
 
@@ -55,14 +56,25 @@ def compare(
     return answer
 
 
-def read_log(folder: StateFolder, *, follow: bool) -> Iterator[str]:
-    """The log's last lines and, with `follow`, new ones until the edge ends. Raises `NotRunning`."""
+class NoSuchEnvoy(CommandError):
+    """The edge has no Envoy of that name."""
+
+    def __init__(self, asked: str, known: Sequence[str]) -> None:
+        super().__init__(f"no Envoy is called {asked!r}: there is {', '.join(known)}")
+
+
+def read_log(folder: StateFolder, *, follow: bool, envoy: str | None = None) -> Iterator[str]:
+    """The last lines of the log, or of that of an Envoy, and, with `follow`, new ones until the edge ends.
+
+    Raises `NotRunning` and `NoSuchEnvoy`.
+    """
+    path = folder.log if envoy is None else _envoy_log(folder, envoy)
     try:
-        file = folder.log.open(errors="replace")
+        file = path.open(errors="replace")
     except FileNotFoundError:
         raise NotRunning(folder.name) from None
     with file:
-        size = folder.log.stat().st_size
+        size = path.stat().st_size
         if size > _TAIL:
             file.seek(size - _TAIL)
             file.readline()
@@ -75,3 +87,12 @@ def read_log(folder: StateFolder, *, follow: bool) -> Iterator[str]:
             else:
                 yield from file  # what it wrote in the end
                 return
+
+
+def _envoy_log(folder: StateFolder, node: str) -> Path:
+    logs = {path.stem.removeprefix("envoy-"): path for path in sorted(folder.run.glob("envoy-*.log"))}
+    if not logs:
+        raise NotRunning(folder.name)
+    if node not in logs:
+        raise NoSuchEnvoy(node, list(logs))
+    return logs[node]

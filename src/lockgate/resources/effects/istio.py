@@ -334,6 +334,7 @@ ROWS = (
             f"{_VALUES}.gateways.*.{{labels,type,ports,serviceAnnotations,podAnnotations,secretVolumes}}.**",
             f"{_VALUES}.gateways.*.{{externalTrafficPolicy,loadBalancerClass,ipFamilies,ipFamilyPolicy,externalIPs}}",
             f"{MESH}.{{rootNamespace,connectTimeout,h2UpgradePolicy}}",
+            f"{MESH}.{{accessLogFile,accessLogFormat,accessLogEncoding}}",
             f"{MESH}.default{{VirtualService,DestinationRule,Service}}ExportTo.**",
             f"{MESH}.defaultHttpRetryPolicy.**",
             f"{MESH}.pathNormalization.normalization",

@@ -5,6 +5,7 @@ Source: istio/istio `pilot/pkg/networking/core/listener_builder.go` and `gateway
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
@@ -16,6 +17,7 @@ from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
     CommonGrpcAccessLogConfig,
     HttpGrpcAccessLogConfig,
@@ -38,6 +40,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
+from lockgate.gateway.access_log import LogFormat
 from lockgate.gateway.mesh import HttpSettings, Limits
 from lockgate.gateway.policies.model import Filters
 from lockgate.xds.gateway.filters import http_filters, network_filters
@@ -89,6 +92,10 @@ def listener(
             name="envoy.access_loggers.tcp_grpc",
             typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
+        config.filter.response_flag_filter.flags.append("NR")
+        message.access_log.append(config)
+    if http.access_log:
+        config = _file_log(http.access_log)
         config.filter.response_flag_filter.flags.append("NR")
         message.access_log.append(config)
     return serialised(message) + b"".join(field(3, chain) for chain in chains)
@@ -218,6 +225,8 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
             name="envoy.access_loggers.http_grpc",
             typed_config=pack(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
+    if http.access_log:
+        manager.access_log.append(_file_log(http.access_log))
     if item.grpc_web:
         manager.http_filters.add(name="envoy.filters.http.grpc_web", typed_config=pack(GrpcWeb()))
     # A request passes these filters only if its route configures them. Most do not, and would pay for both.
@@ -275,7 +284,18 @@ def _tcp_proxy(item: model.Tcp, http: HttpSettings, log: AccessLog | None) -> Me
             name="envoy.access_loggers.tcp_grpc",
             typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
+    if http.access_log:
+        proxy.access_log.append(_file_log(http.access_log))
     return proxy
+
+
+def _file_log(log: LogFormat) -> Message:
+    config = FileAccessLog(path="/dev/stdout")
+    if log.fields:
+        config.log_format.json_format.update(json.loads(log.fields))
+    else:
+        config.log_format.text_format_source.inline_string = log.text
+    return AccessLogConfig(name="envoy.access_loggers.file", typed_config=pack(config))
 
 
 def _log_service(log: AccessLog) -> Message:

@@ -1,0 +1,80 @@
+"""The format of a gateway's access log, by the mesh's configuration.
+
+Source: istio/istio `pilot/pkg/model/telemetry_logging.go`; istio/api `mesh/v1alpha1/config.proto`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.resources.model import JsonObject
+
+_TEXT_PARTS: Final = (
+    "[%START_TIME%]",
+    '"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%"',
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS%",
+    '"%UPSTREAM_TRANSPORT_FAILURE_REASON%"',
+    "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    '"%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%"',
+    '"%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS%',
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%",
+)
+_SAME_NAME: Final = (
+    "start_time",
+    "route_name",
+    "protocol",
+    "response_code",
+    "response_flags",
+    "response_code_details",
+    "connection_termination_details",
+    "bytes_received",
+    "bytes_sent",
+    "duration",
+    "upstream_host",
+    "upstream_local_address",
+    "downstream_local_address",
+    "downstream_remote_address",
+    "requested_server_name",
+    "upstream_transport_failure_reason",
+)
+TEXT: Final = " ".join(_TEXT_PARTS) + "\n"
+FIELDS: Final = {name: f"%{name.upper()}%" for name in _SAME_NAME} | {
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """A line of text, or the JSON object (as text) of a line's fields."""
+
+    text: str = ""
+    fields: str = ""
+
+
+def log_format(config: JsonObject) -> LogFormat | None:
+    """The format that `meshConfig` sets; None if it turns the log off, which is Istio's default."""
+    if not config.get("accessLogFile"):
+        return None
+    given = config.get("accessLogFormat") or ""
+    if config.get("accessLogEncoding") == "JSON":
+        return LogFormat(fields=json.dumps(_object(given) or FIELDS))
+    text = given if isinstance(given, str) and given else TEXT
+    return LogFormat(text if text.endswith("\n") else text + "\n")
+
+
+def _object(text: Any) -> JsonObject | None:
+    """istiod keeps its own fields if it cannot read those that are given."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
