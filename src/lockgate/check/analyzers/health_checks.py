@@ -10,7 +10,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.health import READINESS_PATH, health
 from lockgate.ingress.annotations import registry as a
 from lockgate.loadbalancer.health import matcher_ranges
-from lockgate.resources import core
+from lockgate.resources import core, istio
 from lockgate.resources.codes import to_gateway as codes
 from lockgate.resources.faults import Fault, Set
 
@@ -20,7 +20,7 @@ CODES = (codes.UNHEALTHY,)
 def analyze(edge: Edge) -> Iterator[Fault]:
     for each in connections(edge):
         checked = health(edge, each.group, each.target)
-        if checked.passes is not False or each.gateway is None:
+        if checked.passes is not False or each.gateway is None or _is_elsewhere(edge, each):
             continue
         ready = _readiness(edge, each)
         code = codes.UNHEALTHY if ready else codes.UNHEALTHY_WITHOUT_STATUS_PORT
@@ -29,6 +29,20 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         names = {"balancer": each.balancer.name, "service": each.service, "why": checked.why}
         fault = code.at(place, **names, **({"port": ready} if ready else {}))
         yield fault.fixed_by(*_edits(edge, each, ready)) if ready else fault
+
+
+def _is_elsewhere(edge: Edge, each: Connection) -> bool:
+    """Whether what would answer the check is in other files: teams keep Gateways and VirtualServices apart."""
+    check = each.group.health_check
+    port = None if check.port == "traffic-port" else int(check.port)
+    asked = edge.network.behind(each.group, each.target, port)
+    leads = edge.network.gateways.get(asked) if asked else None
+    if leads is None or each.gateway is None or leads.port == each.gateway.status_port:
+        return False
+    if not edge.objects.among(istio.Gateway):
+        return True
+    listens = any(listener.port == leads.port for listener in each.gateway.listeners)
+    return listens and each.chain is not None and not edge.objects.among(istio.VirtualService)
 
 
 def _readiness(edge: Edge, each: Connection) -> str:

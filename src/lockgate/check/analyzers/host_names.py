@@ -19,6 +19,8 @@ CODES = (codes.NO_VIRTUAL_HOST, codes.NOT_FORWARDED)
 
 
 def analyze(edge: Edge) -> Iterator[Fault]:
+    if not edge.objects.among(istio.VirtualService):
+        return  # they are in other files: teams keep them with their applications
     by_gateway: defaultdict[str, list[Connection]] = defaultdict(list)
     for each in connections(edge):
         if each.gateway is not None:
