@@ -6,6 +6,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import hypothesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,8 +61,15 @@ def check(given_: Manifests) -> Outcome:
     return outcome(from_manifests(given_, Options(())), given_)
 
 
+_DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
+_INGRESS = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(damaged(), min_size=1, max_size=7))
+@hypothesis.example([_DEPLOYMENT | {"spec": {"template": {"spec": {"containers": "a"}}}}])
+@hypothesis.example([_DEPLOYMENT | {"spec": {"template": {"spec": {"containers": [1, {"image": [], "args": 1}]}}}}])
+@hypothesis.example([_INGRESS | {"metadata": {"name": "web", "annotations": "${X}"}}])
 def test_any_manifests_are_checked_and_fixed_once(objects: list[Any]) -> None:
     text = "\n---\n".join(json.dumps(each) for each in objects)
     before = manifests(text)

@@ -96,12 +96,12 @@ def _workloads(manifest: JsonObject) -> Pairs:
     if manifest["kind"] not in ("Deployment", "DaemonSet", "StatefulSet"):
         return
     pod = _map(_map(_map(manifest.get("spec")).get("template")).get("spec"))
-    containers = pod.get("containers")
-    for container in map(_map, containers if isinstance(containers, list) else ()):
-        for text in (each for key in ("command", "args") for each in container.get(key) or () if isinstance(each, str)):
+    for container in map(_map, _list(pod.get("containers"))):
+        words = (*_list(container.get("command")), *_list(container.get("args")))
+        for text in (each for each in words if isinstance(each, str)):
             if text.startswith("--aws-region="):
                 yield text.partition("=")[2], ""
-        for variable in map(_map, container.get("env") or ()):
+        for variable in map(_map, _list(container.get("env"))):
             if variable.get("name") in ("AWS_REGION", "AWS_DEFAULT_REGION"):
                 yield str(variable.get("value", "")), ""
         if image := _ECR.match(str(container.get("image", ""))):
@@ -117,6 +117,10 @@ _KINDS: Final = {
 
 def _annotations(manifest: JsonObject) -> JsonObject:
     return _map(_map(manifest.get("metadata")).get("annotations"))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _map(value: Any) -> JsonObject:

@@ -121,7 +121,9 @@ def containers(field: str) -> Any:
 
     def cell(workload: JsonObject) -> str:
         template = (workload.get("spec") or {}).get("template") or {}
-        return ",".join(str(one.get(field, "")) for one in (template.get("spec") or {}).get("containers") or ())
+        found = (template.get("spec") or {}).get("containers")
+        listed = found if isinstance(found, list) else []
+        return ",".join(str(one.get(field, "")) for one in listed if isinstance(one, dict))
 
     return cell
 

@@ -68,10 +68,12 @@ def installed_namespaces(objects: Objects) -> Iterator[Object]:
 def cluster_resource_namespace(objects: Objects) -> str:
     """cert-manager's namespace for ClusterIssuers' Secrets: its own, unless a flag sets another."""
     for deployment in objects.all(workloads.Deployment):
-        for container in deployment.spec.template.spec.get("containers") or ():
-            if "cert-manager-controller" not in str(container.get("image", "")):
+        containers = deployment.spec.template.spec.get("containers")
+        for container in containers if isinstance(containers, list) else ():
+            if not isinstance(container, dict) or "cert-manager-controller" not in str(container.get("image", "")):
                 continue
-            for text in map(str, container.get("args") or ()):
+            arguments = container.get("args")
+            for text in map(str, arguments if isinstance(arguments, list) else ()):
                 flag, _, value = text.partition("=")
                 if flag == "--cluster-resource-namespace" and value and "$(" not in value:
                     return value
