@@ -34,6 +34,7 @@ def _policy(
     fix: str = "",
     when: Callable[[JsonObject], bool] | None = None,
     harmless: str = "",
+    fields: tuple[str, ...] = ("spec.**", "**"),
 ) -> tuple[Row, ...]:
     """A kind that selects workloads: its effect at the gateway differs from that at an application.
 
@@ -64,7 +65,7 @@ def _policy(
             when=when,
         ),
         *beyond,
-        accepted("spec.**", "**", because="the object as a whole has no effect here"),
+        accepted(*fields, because="the object as a whole has no effect here"),
     )
 
 
@@ -303,6 +304,20 @@ ROWS = (
         "telemetry.istio.io",
         gateway="the gateway's access log, metrics and traces stay as they are by default",
         application="they write no access log, metrics or traces",
+        fields=(
+            "spec.selector.matchLabels",
+            "spec.{targetRef,targetRefs}.{group,kind,name,namespace}",
+            "spec.{tracing,accessLogging}.match.mode",
+            "spec.{tracing,metrics,accessLogging}.providers.name",
+            "spec.tracing.{randomSamplingPercentage,disableSpanReporting,useRequestIdForTraceSampling}",
+            "spec.tracing.{enableIstioTags,disableContextPropagation}",
+            "spec.tracing.customTags.*.{literal,formatter}.value",
+            "spec.tracing.customTags.*.{environment,header}.{name,defaultValue}",
+            "spec.metrics.overrides.match.{metric,customMetric,mode}",
+            "spec.metrics.overrides.{disabled,tagOverrides.*.operation,tagOverrides.*.value}",
+            "spec.metrics.reportingInterval",
+            "spec.accessLogging.{disabled,filter.expression}",
+        ),
     ),
     *_policy(
         "WasmPlugin",

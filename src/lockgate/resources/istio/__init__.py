@@ -85,10 +85,10 @@ from lockgate.resources.istio.service_entry import (
 from lockgate.resources.istio.stored import (
     ProxyConfig,
     Sidecar,
-    Telemetry,
     WasmPlugin,
     WorkloadGroup,
 )
+from lockgate.resources.istio.telemetry import TagOverride, Telemetry, TelemetrySpec, Tracing
 from lockgate.resources.istio.virtual_service import (
     CorsPolicy,
     Delegate,
@@ -212,9 +212,12 @@ __all__ = [
     "TLSCertificate",
     "TLSMatchAttributes",
     "TLSRoute",
+    "TagOverride",
     "TargetReference",
     "Telemetry",
+    "TelemetrySpec",
     "To",
+    "Tracing",
     "TrafficPolicy",
     "TunnelSettings",
     "VirtualService",

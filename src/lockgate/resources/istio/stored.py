@@ -42,19 +42,6 @@ class ProxyConfig(Stored):
 
 
 @register
-class Telemetry(Stored):
-    KIND: ClassVar[Kind] = Kind(
-        "telemetry.istio.io",
-        ("v1", "v1alpha1"),
-        "Telemetry",
-        "telemetries",
-        short_names=("telemetry",),
-        categories=("istio-io", "telemetry-istio-io"),
-        columns=(AGE,),
-    )
-
-
-@register
 class WasmPlugin(Stored):
     KIND: ClassVar[Kind] = Kind(
         "extensions.istio.io",

@@ -19,6 +19,7 @@ from lockgate.resources.rules import (
     istio_peer_authentication,
     istio_request_authentication,
     istio_service_entry,
+    istio_telemetry,
     istio_virtual_service,
     metadata,
     networking,
@@ -50,6 +51,7 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.AuthorizationPolicy: istio_authorization_policy.refusals,
     istio.RequestAuthentication: istio_request_authentication.refusals,
     istio.EnvoyFilter: istio_envoy_filter.refusals,
+    istio.Telemetry: istio_telemetry.refusals,
     istio.PeerAuthentication: istio_peer_authentication.refusals,
     istio.WorkloadEntry: istio_service_entry.workload_entry,
 }
@@ -61,6 +63,7 @@ _WARNINGS: dict[type[Resource], Rule] = {
     istio.AuthorizationPolicy: istio_authorization_policy.warnings,
     istio.RequestAuthentication: istio_request_authentication.warnings,
     istio.EnvoyFilter: istio_envoy_filter.warnings,
+    istio.Telemetry: istio_telemetry.warnings,
     istio.PeerAuthentication: istio_peer_authentication.warnings,
     istio.WorkloadEntry: istio_service_entry.workload_warnings,
 }
