@@ -214,7 +214,7 @@ def test_a_folder_of_too_many_files_is_read_up_to_the_limit(tmp_path: Path) -> N
         (tmp_path / f"{number:05}.yaml").touch()
     manifests = load([str(tmp_path)])
     assert len(manifests.files) == MAX_FILES + 1
-    assert manifests.faults[-1].message == "the file is not read, because there are more than 10,000 files"
+    assert manifests.faults[-1].message == "the file is not read, because there are more than 20,000 files"
 
 
 def test_invalid_utf_8_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

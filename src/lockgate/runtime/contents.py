@@ -20,7 +20,7 @@ from lockgate.resources.faults import Fault, Position
 from lockgate.runtime import settings
 
 CHART = "Chart.yaml"
-MAX_FILES = 10_000
+MAX_FILES = 20_000
 _MAX_ENTRIES = 200_000  # of all folders
 _SUFFIXES = (".yaml", ".yml", ".json")
 
