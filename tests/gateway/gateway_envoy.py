@@ -68,6 +68,7 @@ class Lab:
             self.backends.append(server.sockets[0].getsockname()[1])
         envoy = Envoy("gateway", runtime=self._folder, ads_socket=self._folder / "ads.sock", binary=find_envoy())
         self._tasks.append(asyncio.create_task(envoy.run()))
+        self.log = envoy.log_file
 
     async def stop(self) -> None:
         for task in self._tasks:

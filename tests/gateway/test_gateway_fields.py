@@ -30,6 +30,7 @@ PAIR, SECURE = key_pair("upper.example"), key_pair("secure.example")
 CA = "file-root:/etc/istio/ingressgateway-ca-certs/ca.pem"
 LISTED = f"{CA}~/etc/istio/ingressgateway-ca-certs/list.pem"
 MESH = {
+    "accessLogFile": "/dev/stdout",
     "tcpKeepalive": {"probes": 3, "time": "60s"},
     "tlsDefaults": {"cipherSuites": ["ECDHE-ECDSA-AES128-GCM-SHA256"], "ecdhCurves": ["P-256", "X25519"]},
     "defaultConfig": {
@@ -103,6 +104,7 @@ def gateway(envoy: Lab, others: Backends) -> Gateway:
         slice_["endpoints"], slice_["ports"] = [{"addresses": ["127.0.0.1"]}], [{"name": "http", "port": port}]
         manifests += [service, slice_]
     manifests += [
+        _places("refused", [("127.0.0.1", 1, "r1/r1a")]),
         _places("near", [("127.0.0.1", two, "r2/r2a"), ("127.0.0.1", one, "r1/r1a")]),
         _places("far", [("127.0.0.1", 1, "r1/r1a"), ("127.0.0.1", two, "r2/r2a")]),
         _places("shared", [("127.0.0.1", one, "r1/r1a"), ("127.0.0.1", two, "r2/r2a"), ("127.0.0.1", 1, "r3/r3a")]),
@@ -190,6 +192,20 @@ def test_a_rewritten_host_is_told(envoy: Lab) -> None:
     assert (seen["host"], seen["x-forwarded-host"]) == ("inner.example", "a.example")
 
 
+def test_the_access_log_has_istios_response_flags(envoy: Lab) -> None:
+    assert ask(envoy, "/refused").status == 503
+    assert envoy.run(_logged(envoy, '"GET /refused HTTP/1.1" 503 UF upstream_reset_before_response_started'))
+
+
+async def _logged(envoy: Lab, text: str) -> bool:
+    """Envoy writes its log once a second."""
+    for _ in range(100):
+        if text in envoy.log.read_text():
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 def test_a_copy_keeps_its_host(envoy: Lab, others: Backends) -> None:
     others.lines.clear()
     assert ask(envoy, "/mirrored").status == 200
@@ -213,6 +229,7 @@ def test_passthrough_has_no_endpoint(envoy: Lab) -> None:
     assert ask(envoy, "/passed").status == 503
     outcome = decide(envoy.served[-1][0], Request(80, "a.example", "/passed")).outcome
     assert outcome == Answered(503, "UH")
+    assert envoy.run(_logged(envoy, '"GET /passed HTTP/1.1" 503 UH no_healthy_upstream - "-" 0 19 '))
 
 
 def test_the_hash_cookie_has_its_attributes(envoy: Lab) -> None:
