@@ -61,6 +61,11 @@ class Cluster:
     def __contains__(self, key: ObjectKey) -> bool:
         return (key.namespace, key.name) in self._objects.get((key.group, key.kind), {})
 
+    @property
+    def parts(self) -> Iterable[object]:
+        """Identifies all objects: one for each kind, as `objects_of`."""
+        return self._objects.values()
+
     def objects_of(self, kind: type[Resource]) -> object:
         """Identifies the objects of a kind: the same object while none of them changes."""
         return self._objects.get(kind.KIND.group_kind)

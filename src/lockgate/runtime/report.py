@@ -11,6 +11,8 @@ from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
+from lockgate.resources.model import ObjectKey
+from lockgate.resources.reader import Document
 from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.bindings import bindings
 from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
@@ -38,7 +40,7 @@ def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
     unresolved = yield from why_unresolved(state, memo.made(_unresolved, hosts(state), state.resolved), memo)
     lines: list[Line] = []
     for part in (
-        _apis(state),
+        _apis(state, memo),
         _acm(state),
         certificates(state),
         load_balancers(state),
@@ -49,7 +51,7 @@ def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
         for line in part:
             lines.append(line)
             yield
-    faults = tuple(_faults(state))
+    faults = tuple(_faults(state, memo))
     yield
     urls = (*_urls(state, addresses.hosts, memo), *addresses.urls)
     yield
@@ -69,11 +71,16 @@ def _shortfall(refused: int, lines: Iterable[Line], unresolved: Mapping[Why, Seq
         yield f"{count(never, 'certificate')} that cannot be issued"
 
 
-def _faults(state: State) -> Iterator[Fault]:
+def _deleted(state: State) -> list[ObjectKey]:
+    """The user's objects that somebody deleted in the API."""
+    return [key for key in state.cluster.without(state.documents) if key in state.applied]
+
+
+def _faults(state: State, memo: Memo) -> Iterator[Fault]:
     yield from state.faults
-    for key in state.cluster.without(state.documents):
-        if key in state.applied:
-            yield codes.DELETED.at(Origin(key), object=key)
+    inputs = [state.documents, state.applied, *state.cluster.parts]
+    for key in memo.depending("deleted", inputs, lambda: _deleted(state)):
+        yield codes.DELETED.at(Origin(key), object=key)
     yield from rejected.faults(state)
     yield from balancer_names.kept(state)
     yield from not_evaluated(state.balancing.load_balancers)
@@ -82,9 +89,13 @@ def _faults(state: State) -> Iterator[Fault]:
 # --- lines -------------------------------------------------------------------------------------------------------
 
 
-def _apis(state: State) -> Iterator[Line]:
+def _common(documents: Mapping[ObjectKey, Document], applied: AbstractSet[ObjectKey]) -> int:
+    return len(documents.keys() & applied)
+
+
+def _apis(state: State, memo: Memo) -> Iterator[Line]:
     addresses, aws = state.about["addresses"], state.about["aws"]
-    objects = len(state.documents.keys() & state.applied)
+    objects = memo.made(_common, state.documents, state.applied)
     counted = f"{count(objects, 'object')} from {count(len(state.files), 'file')}"
     yield Line("kubernetes api", addresses["kubernetes"], Readiness.READY, counted)
     yield Line("aws api", addresses["aws"], Readiness.READY, f"{aws['region']} · {aws['account']}")
