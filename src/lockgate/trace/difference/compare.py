@@ -50,7 +50,7 @@ class _Comparison:
         self._hosts: dict[int, Hosts] = {}
         self._connections: dict[object, Reached] = {}
         self._asked: dict[int, tuple[ValueMatch, ...]] = {}  # of the Host header, by the id of a virtual host
-        self._reached: set[str] = set()  # hosts whose requests come to a gateway in both edges
+        self._unknown: set[str] = set()  # hosts to which neither edge leads
         self._compared: dict[object, int] = {}  # pairs of virtual hosts in detail
 
     def run(self) -> Difference:
@@ -59,7 +59,10 @@ class _Comparison:
         for each in named.undecided:
             self._findings.undecided(each)
         for group in hosts.groups(named, *self._entrances):
-            for scheme, port in self._ports(group[0]):
+            ports = self._ports(group[0])
+            if not ports:
+                self._unknown.update(group)
+            for scheme, port in ports:
                 self._port(group, scheme, port)
         self._out_of_reach(named.described)
         return self._findings.result()
@@ -73,7 +76,7 @@ class _Comparison:
             same = self._same.setdefault((id(before), id(after)), Same(before, after))
             for routes in before.routes.keys() & after.routes.keys():
                 hosts_ = Hosts(before.routes[routes]), Hosts(after.routes[routes])
-                left = (each for each in names if each not in self._reached)
+                left = (each for each in names if each in self._unknown)
                 differ.update(names[each] for each in left if not same(*(found.find(each) for found in hosts_)))
         if differ:
             shown = ", ".join(sorted(differ)[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
@@ -173,7 +176,6 @@ class _Comparison:
                 self._findings.undecided(f"the gateways' {setting} differ, which is not compared yet")
             same = self._same.setdefault((id(one.gateway), id(other.gateway)), Same(one.gateway, other.gateway))
             found = self._known(one), self._known(other)
-            self._reached.update(group)
             known = [
                 Known.of(at.gateway, came, "", scheme)
                 for at, came in zip(reached, arrival, strict=True)
