@@ -21,8 +21,8 @@ from lockgate.resources.codes import CODES
         ("vs.spec.http.match.headers.exact", ["VirtualService.spec.http.match.headers.exact: served"]),
         ("vs.spec.http.fault", ["  delay  3 served, 1 accepted"]),
         ("Service.spec", ["  type                           served, but for LoadBalancer"]),
-        ("PeerAuthentication", ["  that selects the ingress gateway: accepted"]),
-        ("EnvoyFilter.spec.configPatches", ["EnvoyFilter.spec.configPatches: accepted"]),
+        ("PeerAuthentication", ["  that is STRICT for applications: accepted"]),
+        ("EnvoyFilter.spec.configPatches", ["  applyTo  served"]),
         ("IngressClassParams", ["  every field: served"]),
         (
             "gateway",

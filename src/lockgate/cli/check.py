@@ -41,7 +41,7 @@ To accept a finding, write a comment with a reason on its line, on the line abov
 @click.option("--ignore", multiple=True, metavar="CODES", help="None of these codes or beginnings of codes.")
 @click.option("--fail-on", type=click.Choice([*(each.value for each in Severity), "never"]), metavar="SEVERITY",
               help="What makes the exit code 1, or worse: error (the default), warning, info; or never.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Fail on warnings too, heed no suppression without a reason, and fail if "
+@click.option("--strict", is_flag=True, help="Fail on warnings too, ignore suppressions without a reason, and fail if "
               "the baseline has findings that are gone.")  # fmt: skip
 @click.option(
     "--baseline", type=click.Path(dir_okay=False), metavar="FILE", help="Leave out the findings of this file."
