@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from lockgate.check.analyzers import ANALYZERS
 from lockgate.edge.edge import Edge
-from lockgate.resources.codes import load_balancer, objects, reading
+from lockgate.resources.codes import gateway, load_balancer, objects, reading
 from lockgate.resources.diagnostics import Diagnostic, diagnose
 from lockgate.resources.faults import Fault, Locate, Origin, Position, Severity
 from lockgate.resources.recognition import NO_HEADER
@@ -94,6 +94,7 @@ _HERE = frozenset(
         objects.FIELD_WITHOUT_EFFECT.id,
         objects.UNKNOWN_KIND.id,
         objects.NOT_ENFORCED.id,
+        gateway.NO_SELECTED_WORKLOAD.id,
     }
 )
 _CHOICES = frozenset({load_balancer.NODE_PORTS_OPEN.id})  # what AWS or a cluster chooses is not wrong

@@ -124,6 +124,7 @@ class _Building:
         )
         self.faults += registered.faults
         served = memo.made(resolve, used, registered, memo.stable("place", self._place()), memo)
+        self.faults += served.faults
         credentials = _credentials(listeners, used, self._memo)
         secrets = {name: secret_names(name, self._workload.secret_volumes) for name in credentials}
         self._check_credentials(credentials, secrets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lockgate.gateway.clusters import cluster
@@ -15,7 +15,7 @@ from lockgate.gateway.registry import Host, HostPort, Hosts
 from lockgate.gateway.routes import Reference
 from lockgate.resources import istio
 from lockgate.resources.codes import istio as codes
-from lockgate.resources.codes.gateway import LOCAL_ENDPOINT
+from lockgate.resources.codes.gateway import LOCAL_ENDPOINT, NO_SELECTED_WORKLOAD
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
 
@@ -41,6 +41,7 @@ class Clusters:
 class Served:
     clusters: Mapping[str, Cluster]
     endpoints: Mapping[str, tuple[Endpoint, ...]]
+    faults: tuple[Fault, ...]
 
 
 def clusters(
@@ -86,8 +87,12 @@ def resolve(used: Clusters, registered: Endpoints, place: Place, memo: Memo) -> 
     """The clusters with their endpoints. As in Istio, a DNS cluster without endpoints is omitted."""
     found: dict[str, Cluster] = {}
     served: dict[str, tuple[Endpoint, ...]] = {}
+    faults: list[Fault] = []
     for use in used.uses:
-        endpoints = memo.made(_endpoints, use, registered.workloads, place, *registered.of(use.host))
+        sources = registered.of(use.host)
+        endpoints = memo.made(_endpoints, use, registered.workloads, place, *sources)
+        if not sources and not endpoints:
+            faults += _nothing_selected(use.host)
         if use.cluster.discovery == "EDS":
             found[use.cluster.name] = use.cluster
             served[use.cluster.name] = endpoints
@@ -95,7 +100,15 @@ def resolve(used: Clusters, registered: Endpoints, place: Place, memo: Memo) -> 
             found[use.cluster.name] = use.cluster
         elif endpoints:
             found[use.cluster.name] = memo.made(_with_names, use.cluster, endpoints)
-    return Served(memo.stable("clusters", found), memo.stable("endpoints", served))
+    return Served(memo.stable("clusters", found), memo.stable("endpoints", served), tuple(faults))
+
+
+def _nothing_selected(host: Host) -> Iterator[Fault]:
+    for each in host.members:
+        if each.selector is not None:
+            labels = ", ".join(f"{name}={value}" for name, value in each.selector.items())
+            origin = each.origin.under("spec", "workloadSelector")
+            yield NO_SELECTED_WORKLOAD.at(origin, labels=labels, host=each.hostname)
 
 
 def _endpoints(use: Use, workloads: Workloads, place: Place, *sources: Source) -> tuple[Endpoint, ...]:

@@ -430,3 +430,69 @@ NO_REVISION = Code(
           http: [{directResponse: {status: 200}}]
         """,
 )
+NO_SELECTED_WORKLOAD = Code(
+    "LG2013",
+    Severity.WARNING,
+    "A ServiceEntry that selects nothing here",
+    message="no WorkloadEntry has the labels {labels}, and no Pod runs here: requests to {host} get 503",
+    fix="write a WorkloadEntry with the address of a program",
+    what="A ServiceEntry that a route leads to selects its endpoints by labels that no WorkloadEntry has.",
+    why="In a cluster, Pods may have these labels. No Pod runs here, so the host has no endpoint.",
+    example="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: legacy, namespace: shop}
+        spec:
+          hosts: [legacy.shop.example]
+          location: MESH_INTERNAL
+          resolution: STATIC
+          ports: [{number: 80, name: http, protocol: HTTP}]
+          workloadSelector: {labels: {app: legacy}}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http: [{route: [{destination: {host: legacy.shop.example}}]}]
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1
+        kind: Gateway
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          selector: {istio: ingressgateway}
+          servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: legacy, namespace: shop}
+        spec:
+          hosts: [legacy.shop.example]
+          location: MESH_INTERNAL
+          resolution: STATIC
+          ports: [{number: 80, name: http, protocol: HTTP}]
+          workloadSelector: {labels: {app: legacy}}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: WorkloadEntry
+        metadata: {name: legacy-1, namespace: shop}
+        spec: {address: 10.20.30.40, labels: {app: legacy}}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: web, namespace: shop}
+        spec:
+          hosts: [shop.example]
+          gateways: [istio-system/edge]
+          http: [{route: [{destination: {host: legacy.shop.example}}]}]
+        """,
+)
