@@ -135,3 +135,34 @@ def test_requests_that_a_statement_names(statement: dict[str, Any], parts: list[
     acl = web_acl({"Name": "a", "DefaultAction": {"Allow": {}}, "Rules": [rule], "ARN": "arn:a"}, References())
     named = [value for each in named_requests(acl, None) for example in each.values() for value in example]
     assert named == parts
+
+
+PRINCIPAL = "if the client's certificate has the name spiffe://a/b"
+
+
+@pytest.mark.parametrize(
+    ("rule", "requests"),
+    [
+        ({"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}, "shop.example"),  # the load balancer's address
+        ({"from": [{"source": {"ipBlocks": ["203.0.113.0/24"]}}]}, ""),  # a client's
+        ({"to": [{"operation": {"ports": ["8443"]}}]}, "shop.example"),
+        ({"to": [{"operation": {"ports": ["80"]}}]}, ""),
+        ({"to": [{"operation": {"notPaths": ["/a*"]}}]}, "shop.example, path does not begin with /a"),
+        ({"to": [{"operation": {"paths": ["/a/{*}/b"]}}]}, "shop.example, path matches /a/"),
+        ({"to": [{"operation": {"notHosts": ["shop.example"]}}]}, "the DNS name of k8s-istiosys-edge-cab577c9d5"),
+        ({"when": [{"key": "request.headers[x-a]", "values": ["1"]}]}, "shop.example, header x-a is 1"),
+        ({"when": [{"key": "connection.sni", "values": ["shop.example"]}]}, ""),  # a load balancer sends none
+        ({"from": [{"source": {"principals": ["a/b"]}}]}, PRINCIPAL),
+    ],
+)
+def test_which_requests_a_policy_denies(rule: dict[str, Any], requests: str) -> None:
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "p", "namespace": "istio-system"},
+        "spec": {"action": "DENY", "rules": [rule]},
+    }
+    shown = text.as_json(difference(edge(), edge([policy])), lambda _: None, lambda _: None)
+    changed = [each["requests"] for each in shown["classes"]] or shown["undecided"]
+    assert bool(changed) is bool(requests)
+    assert all(requests in each for each in changed)

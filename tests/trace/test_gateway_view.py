@@ -8,7 +8,7 @@ import yaml
 from trace_cases import edge
 
 from lockgate.resources.faults import Origin, Position
-from lockgate.trace.gateway_view import gateway_json
+from lockgate.trace.gateway_view import gateway_json, lines
 
 CHANGE: list[dict[str, Any]] = yaml.safe_load("""
 - kind: Gateway
@@ -53,3 +53,20 @@ def test_every_part_of_a_gateway_is_shown_with_its_line() -> None:
     kinds = {origin.key.kind for origin in asked}
     assert {"Gateway", "VirtualService", "DestinationRule"} <= kinds
     assert "edge.yaml" in text
+
+
+def test_the_same_as_lines() -> None:
+    (gateway,) = edge(CHANGE).gateways.values()
+    shown = [text for text, _ in lines(gateway_json(gateway, lambda _: None))]
+    assert shown[0] == "istio-system/istio-ingressgateway-0"
+    text = "\n".join(shown)
+    for part in (
+        "├ listener 0.0.0.0_8443",
+        "│   SNI * TLS kubernetes://shop-tls client certificate required  →  ",
+        "│   SNI vault.example  →  outbound|3000||web.shop.svc.cluster.local",
+        "→  answers 410",
+        "→  301 to ",
+        "→  outbound|3000|v1|web.shop.svc.cluster.local (80), outbound|8080||api.shop.svc.cluster.local (20)",
+        "└ cluster outbound|3000|v1|web.shop.svc.cluster.local  EDS HTTP1 TLS  ",
+    ):
+        assert part in text, f"{part} is not in\n{text}"

@@ -10,9 +10,10 @@ import yaml
 from trace_cases import edge
 
 from lockgate.edge.edge import Certificate
+from lockgate.trace.examples import example
 from lockgate.trace.model import Request, Verdict
 from lockgate.trace.table import tables
-from lockgate.trace.text import table_json, table_lines
+from lockgate.trace.text import as_json, lines, table_json, table_lines
 from lockgate.trace.walk import trace
 
 ARN = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f0f0f"
@@ -101,5 +102,52 @@ shop.example on 8080 of istio-system/istio-ingressgateway
 
 def test_the_route_table() -> None:
     shown = table_json(tables(edge(CHANGE)), lambda origin: None)
-    lines = [line.rstrip() for line in table_lines(shown, lambda text, role: text)]
-    assert lines == TABLE.strip().split("\n")
+    found = [line.rstrip() for line in table_lines(shown, lambda text, role: text)]
+    assert found == TABLE.strip().split("\n")
+
+
+RULE: list[dict[str, Any]] = yaml.safe_load("""
+- kind: Ingress
+  metadata:
+    name: edge
+    namespace: istio-system
+    annotations:
+      alb.ingress.kubernetes.io/conditions.istio-ingressgateway: >
+        [{"field": "http-request-method", "httpRequestMethodConfig": {"Values": ["PUT"]}},
+         {"field": "http-header", "httpHeaderConfig": {"httpHeaderName": "x-a", "values": ["1*"]}},
+         {"field": "query-string", "queryStringConfig": {"values": [{"key": "q", "value": "2"}]}},
+         {"field": "source-ip", "sourceIpConfig": {"values": ["198.51.100.0/24"]}}]
+  spec:
+    rules:
+      - host: "*.shop.example"
+        http:
+          paths: [{path: /a, pathType: Exact, backend: {service: {name: istio-ingressgateway, port: {number: 443}}}}]
+""")
+
+
+def test_an_example_of_a_rule_meets_all_of_its_conditions() -> None:
+    base = edge(RULE)
+    (balancer,) = base.application_load_balancers
+    rule = balancer.listeners[-1].rules[0]
+    assert rule.origin is not None
+    found = example(base, rule.origin)
+    assert found is not None
+    request = found.trace.request
+    assert found.reaches
+    assert (request.method, request.url, request.source) == ("PUT", "https://any.shop.example/a?q=2", "198.51.100.0")
+    assert request.headers == (("x-a", "1any"),)
+
+
+def test_a_followed_redirect_as_lines() -> None:
+    found = trace(edge(), Request.of("http://shop.example/api/x"), follow=True)
+    shown = list(lines(as_json(found, lambda origin: None), lambda text, role: text))
+    assert shown[0] == "GET http://shop.example/api/x   HTTP/1.1 from 203.0.113.10"
+    assert " → 301 to https://shop.example:443/api/x" in shown
+    assert shown[-1] == " → shop/api:8080 answers"
+
+
+def test_an_answer_of_the_gateway_with_its_headers_as_lines() -> None:
+    change = [{"kind": "VirtualService", "metadata": {"name": "shop", "namespace": "shop"}, "spec": {"http": [
+        {"directResponse": {"status": 204}, "headers": {"response": {"set": {"x-a": "1"}}}}]}}]  # fmt: skip
+    shown = list(lines(as_json(trace(edge(change), Request.of("https://shop.example/")), lambda origin: None)))
+    assert " → 204 from the gateway" in shown
