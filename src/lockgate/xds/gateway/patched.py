@@ -59,8 +59,10 @@ def _resources(
 
 def _entry(kind: str, entry: Entry, patches: tuple[Patch, ...], port: int) -> Entry | None:
     body = _apply(kind, entry.body, patches, port)
-    if body is None or body == entry.body:
-        return entry if body is not None else None
+    if body is None:
+        return None
+    if body == _apply(kind, entry.body, (), port):  # the same fields, in the same order
+        return entry
     return Entry.of(body, entry.source, PatchedPieces(kind, entry, patches, port))
 
 

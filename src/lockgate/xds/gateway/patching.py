@@ -81,7 +81,8 @@ def _chain(chain: Message, patches: Patches) -> bool:
 
 def _http_filters(each: Message, patches: Patches) -> None:
     manager = HttpConnectionManager()
-    each.typed_config.Unpack(manager)
+    if not each.typed_config.Unpack(manager):
+        return
     _replace(manager.http_filters, _with_absent(manager.http_filters))
     for patch in patches:
         _positioned(manager.http_filters, patch, _sub_filter_name(patch))
