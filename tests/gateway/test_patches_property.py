@@ -30,14 +30,12 @@ _configs = st.sampled_from(
     )
 )
 _values: st.SearchStrategy[Any] = st.dictionaries(
-    st.sampled_from(
-        ("name", "typed_config", "filters", "routes", "domains", "match", "route", "nope")
-    ),
+    st.sampled_from(("name", "typed_config", "filters", "routes", "domains", "match", "route", "nope")),
     st.one_of(_names, _configs, st.lists(st.fixed_dictionaries({"name": _names}), max_size=2), st.integers()),
     max_size=3,
 )
 _filter = st.fixed_dictionaries({}, optional={"name": _names, "subFilter": st.fixed_dictionaries({"name": _names})})
-_matches = st.one_of(
+_matches: st.SearchStrategy[Any] = st.one_of(
     st.just({}),
     st.fixed_dictionaries(
         {

@@ -51,7 +51,7 @@ def value_of(patch: Patch) -> Message:
     written = json.loads(patch.value or "{}")
     try:
         found = json_format.ParseDict(_known(written), _KINDS[patch.apply_to](), ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+    except (json_format.ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise Unreadable(str(error)) from error
     _name_unknown(found)
     return found
