@@ -391,6 +391,22 @@ def test_client_secrets_are_read_only_after_changes_of_elbv2(monkeypatch: pytest
     story(work)
 
 
+def test_a_target_that_is_elsewhere_counts_as_served_once_that_is_published() -> None:
+    async def work(here: Edge) -> None:
+        _, group = await make(here)
+        await register(here, group, "172.31.0.5", 8080, await here.answering(200))
+        await here.until_health(group, ("healthy", ""))
+        await here.until(lambda: here.controller.current)
+        here.places[Target("172.31.0.5", 8080)] = (("127.0.0.1", 9),)
+        here.controller.targets_changed()
+        async with asyncio.timeout(20):
+            while not here.controller.current:
+                await asyncio.sleep(0)
+        assert here.endpoints(group) == [(9, False)]
+
+    story(work)
+
+
 def test_each_load_balancer_has_an_address_of_its_own() -> None:
     async def work(here: Edge) -> None:
         _, subnets, _ = await here.api.default_vpc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -12,16 +13,22 @@ import textwrap
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from lockgate.certificates.authority import dns_content, self_signed
+from lockgate.certificates.keys import encode_key
 from lockgate.dataplane import envoy, health
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.embedded.http import listen
+from lockgate.gateway.credentials import KeyPair
+from lockgate.gateway.model import DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
 from lockgate.xds.snapshot import EMPTY, LISTENER, Entry, Snapshot, Source
 
 
@@ -110,6 +117,42 @@ def test_a_snapshot_is_served_and_replaced_and_survives_envoys_death() -> None:
             assert edge.envoy.restarts == 1
 
     asyncio.run(story())
+
+
+def test_a_secret_that_is_acknowledged_is_served_however_late_it_came() -> None:
+    """A listener without its secret opens a quarter of a second later, and then closes connections."""
+    from lockgate.xds.gateway import snapshot
+
+    chain = FilterChain(Http("all"), tls=DownstreamTls(("pair",)))
+    listeners = (Listener("443", "0.0.0.0", 443, (chain,)),)
+    gateway = Gateway(
+        "gateway", "default", listeners, {"all": RouteConfiguration("all", ())}, credentials={"pair": ("pair",)}
+    )
+
+    async def story() -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        async with running() as edge:
+            edge.ads.publish("alb", answering(free_port(), "one"))  # from here on, a health check would pass
+            async with asyncio.timeout(30):
+                await edge.ads.settled("alb")
+                for late in (0.0, 0.2, 0.3):
+                    at = {443: ("127.0.0.1", free_port())}
+                    edge.ads.publish("alb", snapshot(gateway, binds=at, credentials={}))
+                    await edge.ads.settled("alb")
+                    await asyncio.sleep(late)
+                    edge.ads.publish("alb", snapshot(gateway, binds=at, credentials={"pair": key_pair()}))
+                    await edge.ads.settled("alb")
+                    _, writer = await asyncio.open_connection(*at[443], ssl=context)
+                    writer.close()
+
+    asyncio.run(story())
+
+
+def key_pair() -> KeyPair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    times = {"not_before": datetime.now(UTC), "not_after": datetime.now(UTC) + timedelta(days=1)}
+    return KeyPair(self_signed(key, dns_content(["x.example"]), serial=1, **times).encode(), encode_key(key))
 
 
 def test_an_envoy_that_is_frozen_or_dead_is_in_trouble_until_it_answers_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockgate.dataplane.desired import Desired, Rejection
 from lockgate.dataplane.stream import Stream
-from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, Entry, Snapshot
+from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot
 
 
 class Playbook:
@@ -17,7 +17,13 @@ class Playbook:
         self.open: dict[str, str] = {}  # what was pushed, to its nonce
 
     def publish(self, **resources: dict[str, str]) -> None:
-        types = {"clusters": CLUSTER, "endpoints": ENDPOINT, "listeners": LISTENER, "routes": ROUTE}
+        types = {
+            "clusters": CLUSTER,
+            "endpoints": ENDPOINT,
+            "secrets": SECRET,
+            "listeners": LISTENER,
+            "routes": ROUTE,
+        }
         self.desired.publish(
             Snapshot(
                 {
@@ -88,6 +94,21 @@ def settled(**resources: dict[str, str]) -> Playbook:
             envoy.accept(line)
     assert envoy.stream.settled
     return envoy
+
+
+def test_an_envoy_is_settled_once_it_has_acknowledged_a_listeners_secret() -> None:
+    envoy = settled(listeners={"80": "1"})
+    envoy.publish(listeners={"80": "1", "443": "1"})
+    assert envoy.sent() == ["Listener +443"]
+    envoy.subscribe(SECRET, names=["cert"])  # before it acknowledges the listener
+    envoy.accept("Listener +443")
+    assert envoy.stream.settled  # the listener serves without a certificate, as it should until there is one
+    envoy.publish(listeners={"80": "1", "443": "1"}, secrets={"cert": "1"})
+    assert not envoy.stream.settled
+    assert envoy.sent() == ["Secret +cert"]
+    assert not envoy.stream.settled
+    envoy.accept("Secret +cert")
+    assert envoy.stream.settled
 
 
 def test_a_change_sends_only_what_changed() -> None:

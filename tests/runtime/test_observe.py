@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from lockgate.certificates.authority import dns_content, self_signed
+from lockgate.certificates.keys import encode_key
+from lockgate.controllers.istiod import Istiod
 from lockgate.dns.model import Zone
-from lockgate.runtime.observe import Observer
+from lockgate.embedded.kubernetes.store import Store
+from lockgate.resources.model import JsonObject
+from lockgate.runtime.observe import Observer, proxy
+from lockgate.xds.snapshot import EMPTY, SECRET, Snapshot
 
 
 class Dns:
@@ -67,3 +77,73 @@ def test_another_load_balancer_address_is_a_reason_to_ask_again() -> None:
     dns.resolving = {"c.example"}
     edge.addresses = {}
     assert set(asyncio.run(observer._which_resolve(HOSTS, current))) == {"c.example"}
+
+
+# --- what is not built yet ---------------------------------------------------------------------------------------
+
+GATEWAY = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: gateway
+  namespace: istio-system
+  labels: {istio: ingressgateway, lockgate.dev/proxy: istio}
+  annotations: {lockgate.dev/node-id: gateway}
+spec: {containers: [{name: istio-proxy, image: proxyv2}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: edge-cert}}
+"""
+
+
+def test_a_gateway_is_settled_only_once_its_configuration_has_the_secret_that_was_just_written() -> None:
+    """A watch delivers a Secret some turns of the loop after it is written: a report in between must not be ready."""
+
+    async def story() -> None:
+        store, published = Store(), {"gateway": EMPTY}
+        await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
+        for manifest in yaml.safe_load_all(GATEWAY):
+            await store.apply(manifest, manager="test")
+        istiod = Istiod(store, publish=published.__setitem__, settle=0.0)
+        running = asyncio.create_task(istiod.run())
+        edge = cast(Any, edge_of(store, istiod, published))
+        async with asyncio.timeout(20):
+            while not (istiod.proxies and proxy(edge, "gateway").settled):
+                await asyncio.sleep(0)
+            await store.create(secret())
+            while not proxy(edge, "gateway").settled:
+                await asyncio.sleep(0)
+        assert published["gateway"].names(SECRET) == {"kubernetes://edge-cert"}
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def edge_of(store: Store, istiod: Istiod, published: dict[str, Snapshot]) -> SimpleNamespace:
+    """An edge whose Envoy accepts everything at once."""
+    return SimpleNamespace(
+        store=store,
+        istiod=istiod,
+        envoys={"gateway": SimpleNamespace(pid=1, restarts=0, trouble="")},
+        ads=SimpleNamespace(is_settled=lambda _: True, rejections=lambda _: (), snapshot=published.__getitem__),
+    )
+
+
+def secret() -> JsonObject:
+    key = ec.generate_private_key(ec.SECP256R1())
+    times = {"not_before": datetime.now(UTC), "not_after": datetime.now(UTC) + timedelta(days=1)}
+    certificate = self_signed(key, dns_content(["edge.example"]), serial=1, **times)
+    data = {"tls.crt": certificate.encode(), "tls.key": encode_key(key)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "edge-cert", "namespace": "istio-system"},
+        "type": "kubernetes.io/tls",
+        "data": {name: base64.b64encode(pem).decode() for name, pem in data.items()},
+    }

@@ -10,11 +10,13 @@ import pytest
 import yaml
 
 from lockgate.dataplane.desired import Rejection
+from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.waf.reader import References, web_acl
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import ObjectKey
 from lockgate.runtime.observed import Balancing, Proxy, State
+from lockgate.runtime.parts import Readiness
 from lockgate.runtime.report import report, shortened
 from lockgate.runtime.status import status
 from lockgate.xds.snapshot import Source
@@ -94,6 +96,22 @@ def test_an_envoy_that_does_not_answer_fails_what_it_serves() -> None:
         ("load balancer", "edge", "its Envoy (pid 7) does not answer"),
         ("gateway", "gateway", "its Envoy ended"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settled", "current", "waiting"),
+    [(True, True, []), (False, True, ["gateway"]), (True, False, ["load balancer"])],
+)
+def test_nothing_is_ready_before_its_envoy_serves_the_latest_change(
+    settled: bool, current: bool, waiting: list[str]
+) -> None:
+    served = Gateway("istio-system/gateway", "istio-system")
+    envoys = {"alb": Proxy(settled=True), "gateway": Proxy(settled=settled, gateway=served)}
+    balancer = LoadBalancer("edge", (), {}, dns_name="edge.elb.example")
+    balancing = Balancing((balancer,), addresses={"edge.elb.example": "127.0.0.2"}, current=current)
+    seen = report(replace(state({}, ""), envoys=envoys, balancing=balancing))
+    assert [line.part for line in seen.lines if line.state is Readiness.WAITING] == waiting
+    assert seen.ready is not bool(waiting)
 
 
 OPERATOR = """

@@ -15,6 +15,9 @@ endpoints, so endpoints do not wait for that acknowledgement. A changed cluster 
 Envoy already has and does not request, so they are sent again. Envoy delays listeners until it has had a response for
 all clusters, so an empty set of clusters is sent, too.
 
+Once all is acknowledged, it is served. Envoy requests a listener's secrets and routes before it acknowledges the
+listener, and acknowledges them after the listener uses them. So the next connection is accepted, with the new secret.
+
 A rejection does not say which resource is at fault, so a rejected response is repeated one resource at a time. A
 rejected resource keeps its last accepted version, on this connection and after a restart (see `desired`).
 

@@ -56,7 +56,7 @@ class Observer:
             resolved=resolved,
             issued=frozenset(issued),
             balancing=_balancing(edge),
-            envoys={node: _proxy(edge, node) for node in edge.envoys},
+            envoys={node: proxy(edge, node) for node in edge.envoys},
             ports=edge.nodes.table,
             faults=(*edge.faults, *edge.istiod.faults, *([edge.interruption] if edge.interruption else [])),
             locate=edge.locate,
@@ -115,17 +115,19 @@ def _balancing(edge: RunningEdge) -> Balancing:
         targets={reference: serving.target_states(reference) for reference in groups},
         complaints={reference: serving.complaints(reference) for reference in groups},
         unserved=dict(serving.unserved),
-        current=serving.current,
+        current=edge.store.followed and edge.nodes.current and serving.current,
     )
 
 
-def _proxy(edge: RunningEdge, node: str) -> Proxy:
+def proxy(edge: RunningEdge, node: str) -> Proxy:
+    """One Envoy, as it is now. Of a Secret that was just written, istiod does not know yet: what Envoy then has
+    acknowledged is not what it should serve."""
     envoy, gateway = edge.envoys[node], edge.istiod.proxies.get(node)
     return Proxy(
         pid=envoy.pid,
         restarts=envoy.restarts,
         trouble=envoy.trouble,
-        settled=edge.ads.is_settled(node) and (gateway is None or edge.istiod.current),
+        settled=edge.ads.is_settled(node) and (gateway is None or (edge.store.followed and edge.istiod.current)),
         rejections=edge.ads.rejections(node),
         snapshot=edge.ads.snapshot(node),
         gateway=gateway.gateway if gateway else None,

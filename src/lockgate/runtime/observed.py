@@ -107,8 +107,8 @@ class Balancing:
     """The load balancers that are served, and their state.
 
     `addresses` are by DNS name in lower case, `ports` by that and the listener's port. `targets` (``id:port`` to state)
-    and `complaints` (of health checks) are by target group. `current` is False while the AWS API has changes that are
-    not read yet. `unserved` says why a listener, ``NAME:PORT``, is not served.
+    and `complaints` (of health checks) are by target group. `current` is False while an API has changes that Envoy's
+    configuration does not have yet. `unserved` says why a listener, ``NAME:PORT``, is not served.
     """
 
     load_balancers: tuple[LoadBalancer, ...] = ()
@@ -127,8 +127,8 @@ class Balancing:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One Envoy. `trouble` describes the fault of its process. `settled` means that it has accepted all of `snapshot`;
-    `gateway` is None for the load balancers' Envoy."""
+    """One Envoy. `trouble` describes the fault of its process. `settled` means that it has accepted all of `snapshot`,
+    and that no change is on its way into it; `gateway` is None for the load balancers' Envoy."""
 
     pid: int | None = None
     restarts: int = 0

@@ -157,6 +157,36 @@ def test_a_watch_sends_existing_objects_then_changes() -> None:
     run(story())
 
 
+def test_a_change_is_followed_once_every_watch_has_acted_on_it() -> None:
+    async def work() -> None:
+        store = Store()
+        seen: list[str] = []
+
+        async def follow() -> None:
+            async for change in store.watch(core.ConfigMap):
+                seen.append(change.type)
+
+        assert store.followed
+        watches = [asyncio.create_task(follow()) for _ in range(2)]
+        while len(seen) < 2:
+            await asyncio.sleep(0)
+        assert store.followed
+        await store.create(config_map("a"))
+        assert not store.followed
+        while not store.followed:
+            await asyncio.sleep(0)
+        assert seen.count("ADDED") == 2
+        await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})
+        assert store.followed, "nobody watches that kind"
+        await store.create(config_map("b"))
+        for each in watches:
+            each.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        assert store.followed, "nobody watches any more"
+
+    run(work())
+
+
 def test_a_watch_that_is_cancelled_leaves_the_others_alone() -> None:
     async def story() -> None:
         store = Store()

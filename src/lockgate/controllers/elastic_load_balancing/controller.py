@@ -103,9 +103,9 @@ class ElasticLoadBalancing:
         self._stale: set[str] = set(SERVICES)
         self._doubted: set[str] = set()  # ARNs without a notification, to be read again by `_resync`
         self._noticed = 0.0
+        self._notices = self._served = 0  # changes so far, with the first read; those that are published
         self._took = 0.0
         self._rested = 0.0  # when the pauses for all reads so far are over
-        self._reconciling = False
         self._resolve = resolve
         probed = self._logs.probed if self._logs else lambda _: None
         self._functions = LambdaFunctions(functions, serve)
@@ -142,8 +142,8 @@ class ElasticLoadBalancing:
 
     @property
     def current(self) -> bool:
-        """Whether all notified changes have been read and published."""
-        return not (self._stale or self._reconciling)
+        """Whether all notified changes, of the API and of targets, have been read and published."""
+        return not self._stale and self._served == self._notices
 
     def evaluate(self, balancer: str, inspected: Inspected) -> Verdict | None:
         """Evaluates the web ACL of a load balancer, by its ARN, for a request; None if it has no web ACL."""
@@ -176,6 +176,7 @@ class ElasticLoadBalancing:
     async def run(self) -> None:
         """Runs until cancelled."""
         self._stale = set(SERVICES)
+        self._notices += 1
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_changes(self._platform.changes()))
@@ -194,6 +195,7 @@ class ElasticLoadBalancing:
                 self._notice()
 
     def _notice(self) -> None:
+        self._notices += 1
         self._noticed = time.monotonic()
         self._wake.set()
 
@@ -228,8 +230,7 @@ class ElasticLoadBalancing:
         while True:
             await self._wake.wait()
             await self._quiet()
-            self._reconciling = bool(self._stale)
-            began = time.monotonic()
+            began, notices = time.monotonic(), self._notices
             try:
                 await self._reconcile()
             except Exception as error:  # level-triggered: retrying is safe
@@ -240,13 +241,13 @@ class ElasticLoadBalancing:
                 asyncio.get_running_loop().call_later(delay, self._wake.set)
             else:
                 failures = 0
+                self._served = notices
             finally:
                 now = time.monotonic()
                 self._took = now - began
                 # After long reads, the debt is capped, so that a short read is not delayed for long.
                 owed = max(self._rested, began) + (1 + REST) * self._took
                 self._rested = min(owed, now + DEBT_SECONDS + REST * self._took)
-                self._reconciling = False
 
     async def _reconcile(self) -> None:
         stale, self._stale = self._stale, set()

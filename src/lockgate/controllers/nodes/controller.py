@@ -105,6 +105,11 @@ class Nodes:
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
 
     @property
+    def current(self) -> bool:
+        """Whether `table` has all changes that the watches delivered."""
+        return not self._scheduled
+
+    @property
     def exposed(self) -> Mapping[Address, Address]:
         """The ports of gateways' Services at their addresses, with the gateways' real addresses."""
         found: dict[Address, Address] = {}

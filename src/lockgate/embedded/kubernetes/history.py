@@ -203,6 +203,11 @@ class Reader:
         self.revision = revision
         self._history = history
 
+    @property
+    def behind(self) -> bool:
+        """Whether there are changes that it has not processed."""
+        return self._history.latest > self.revision
+
     def events(self) -> list[Event]:
         """The changes since then, oldest first. Raises `Expired` if the reader is too far behind."""
         return self._history.since(self.revision)
@@ -214,6 +219,6 @@ class Reader:
 
     async def changed(self, timeout: float | None = None) -> None:
         """Returns as soon as there is a change, or after `timeout` seconds."""
-        if self._history.latest <= self.revision:
+        if not self.behind:
             # `asyncio.wait` does not cancel the future, which all readers of this kind share.
             await asyncio.wait([self._history.next_change()], timeout=timeout)

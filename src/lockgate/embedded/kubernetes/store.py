@@ -7,7 +7,8 @@ readers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,12 +16,12 @@ from typing import Any
 import lockgate.resources.kinds  # noqa: F401  registers the typed kinds
 from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
 from lockgate.embedded.kubernetes.definitions import Definitions
-from lockgate.embedded.kubernetes.history import Stored
+from lockgate.embedded.kubernetes.history import Reader, Stored
 from lockgate.embedded.kubernetes.patch import merge_patch
 from lockgate.embedded.kubernetes.refusals import not_found
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.selectors import equal_labels
-from lockgate.embedded.kubernetes.storage import Storage
+from lockgate.embedded.kubernetes.storage import GroupKind, Storage
 from lockgate.embedded.kubernetes.token_requests import TokenRequests
 from lockgate.embedded.kubernetes.writes import By, Writes
 from lockgate.embedded.service_accounts import ServiceAccountTokens
@@ -59,6 +60,7 @@ class Store:
         self.storage = Storage(first_revision=int(clock().timestamp() * 1000), history=history)
         self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
         Definitions(self.catalogue, self.schemas, self.writes, clock)
+        self._watching: set[Reader] = set()
         self.clock = clock
         self.tokens = TokenRequests(self.storage, tokens or ServiceAccountTokens(), clock)
         for name in _FIRST_NAMESPACES:
@@ -74,6 +76,11 @@ class Store:
         while True:
             await asyncio.sleep(_EXPIRY_SECONDS)
             self.writes.expire_events()
+
+    @property
+    def followed(self) -> bool:
+        """Whether every watch of this process has acted on all changes. A write returns before they have."""
+        return not any(reader.behind for reader in self._watching)
 
     async def get(self, kind: type[ResourceT], name: str, namespace: str = "") -> ResourceT:
         stored = self.storage.get(_key(kind, name, namespace))
@@ -97,7 +104,7 @@ class Store:
         A reader that is too far behind for the history gets the difference between its last state and the current one.
         """
         at = kind.KIND.group_kind
-        with self.storage.reading(at, self.storage.revision) as reader:
+        with self._following(at) as reader:
             seen: dict[ObjectKey, Stored] = {}
             for stored in self.storage.all(at):
                 seen[stored.key] = stored
@@ -121,6 +128,15 @@ class Store:
                     reader.done(event.revision)
                     if number % _AT_ONCE == 0:
                         await asyncio.sleep(0)
+
+    @contextmanager
+    def _following(self, kind: GroupKind) -> Iterator[Reader]:
+        with self.storage.reading(kind, self.storage.revision) as reader:
+            self._watching.add(reader)
+            try:
+                yield reader
+            finally:
+                self._watching.remove(reader)
 
     async def create(self, manifest: JsonObject) -> JsonObject:
         return _copy(self.writes.create(self._model_of(manifest), manifest, By()))
