@@ -45,6 +45,8 @@ class Network:
     addresses: Mapping[tuple[str, int], ServicePort] = field(default_factory=dict)
     """Cluster IPs and Pod IPs, each with a port."""
     gateways: Mapping[ServicePort, GatewayPort] = field(default_factory=dict)
+    without_endpoints: frozenset[ServicePort] = frozenset()
+    """Service ports behind which no endpoint is ready."""
 
     def behind(self, group: TargetGroup, target: Target | None = None, port: int | None = None) -> ServicePort | None:
         """The Service port of a target, on its own port or on another (for a health check).
@@ -62,6 +64,12 @@ class Network:
             return bound
         return next((each for each in self.gateways if self._same(each, bound, port)), None)
 
+    def served(self, group: TargetGroup) -> ServicePort | None:
+        """The Service port that takes a group's requests. None if the group has no target: with target type `ip`, the
+        controller registers only ready endpoints."""
+        found = self.behind(group, group.targets[0] if group.targets else None)
+        return None if group.target_type == "ip" and found in self.without_endpoints else found
+
     def _same(self, each: ServicePort, bound: ServicePort, port: int) -> bool:
         """Whether `each` is the port of the bound Service whose Pods listen on `port`."""
         return (each.namespace, each.service) == (bound.namespace, bound.service) and self.gateways[each].port == port
@@ -78,6 +86,7 @@ def network(
     addresses: dict[tuple[str, int], ServicePort] = {}
     gateways: dict[ServicePort, GatewayPort] = {}
     named: dict[tuple[str, str, str], ServicePort] = {}
+    ready: set[ServicePort] = set()
     for service in services:
         workload = next((each for each in workloads if each.serves(service)), None)
         for port in service.spec.ports:
@@ -92,8 +101,11 @@ def network(
                 gateways[here] = GatewayPort(name, target_port(service, port.name or ""))
     for each in slices:
         for port_ in each.ports:
-            name_ = (each.namespace, each.metadata.labels.get(SERVICE_NAME, ""), port_.name or "")
-            if port_.port and (found := named.get(name_)):
+            of = each.namespace, each.metadata.labels.get(SERVICE_NAME, "")
+            # As the controller: a Service port without a name takes every port of a slice.
+            if port_.port and (found := named.get((*of, port_.name or "")) or named.get((*of, ""))):
                 for endpoint in each.endpoints:
                     addresses.update(((address, port_.port), found) for address in endpoint.addresses)
-    return Network(bindings or {}, node_ports, addresses, gateways)
+                    if endpoint.conditions.ready is not False:
+                        ready.add(found)
+    return Network(bindings or {}, node_ports, addresses, gateways, frozenset(named.values()) - ready)

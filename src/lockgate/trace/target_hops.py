@@ -63,7 +63,7 @@ def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway
     share = max(forwarded.shares, key=lambda each: each.weight)
     group = forwarded.balancer.target_groups[share.target_group]
     target = group.targets[0] if group.targets else None
-    behind = edge.network.behind(group, target)
+    behind = edge.network.served(group)
     checked = health(edge, group, target) if behind else None
     hops = [_group(forwarded, share.weight, group, behind, checked)]
     if behind is None:

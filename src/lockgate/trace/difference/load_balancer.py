@@ -277,11 +277,12 @@ def _forwarded(edge: Edge, balancer: LoadBalancer, action: Forward) -> tuple[Asp
     weighted: list[tuple[int, str]] = []
     settings: dict[str, object] = {}
     for weight, group in known:
-        behind = edge.network.behind(group, group.targets[0] if group.targets else None)
+        behind = edge.network.served(group)
         leads = edge.network.gateways.get(behind) if behind else None
         to = "the gateway" if leads else str(behind) if behind else f"no target ({group.name}): 503"
         weighted.append((weight, to))
-        settings[f"connection to {to}"] = _settings(group)
+        if behind is not None:
+            settings[f"connection to {to}"] = _settings(group)
         if leads is not None:
             arrivals.append((weight, Arrival(leads, group.protocol == "HTTPS", group, appends_client=appends)))
     sticky = {"stickiness": f"{action.stickiness_seconds} s"} if action.stickiness_seconds is not None else {}
