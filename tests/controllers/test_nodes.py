@@ -361,6 +361,28 @@ def test_endpoints_of_the_users_own_are_left_alone_and_left_to_answer() -> None:
     asyncio.run(story())
 
 
+def test_the_port_table_is_current_once_it_has_the_services_that_were_just_written() -> None:
+    async def story() -> None:
+        edge = service_manifest("edge", selector={"app": "edge"}, ports=GATEWAY_PORTS, clusterIP="10.100.1.1")
+        async with lab(service_manifest("web")) as there:
+            await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
+
+            async def current() -> bool:
+                return there.store.followed and there.nodes.current
+
+            def behind() -> tuple[tuple[str, int], ...]:
+                return there.nodes.table.cluster_addresses["10.100.1.1", 443]
+
+            await there.store.create(edge)
+            await asyncio.wait_for(there.until(current), 10)
+            assert behind() == (("127.0.0.1", ECHO + 443),)
+            await there.store.create(gateway_manifest("edge", app="edge"))
+            await asyncio.wait_for(there.until(current), 10)
+            assert behind() != (("127.0.0.1", ECHO + 443),), "a gateway is there now, and no longer the echo"
+
+    asyncio.run(story())
+
+
 def test_a_service_of_both_families_has_endpoints_of_both() -> None:
     async def story() -> None:
         both = service_manifest("web", ipFamilies=["IPv6", "IPv4"], ipFamilyPolicy="PreferDualStack")

@@ -38,6 +38,11 @@ class Queue(Generic[Key]):
         self._running: set[Key] = set()
         self._wake = asyncio.Event()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be reconciled now. Keys that wait for their back-off do not count."""
+        return not self._waiting and not self._running
+
     def add(self, key: Key) -> None:
         if timer := self._timers.pop(key, None):
             timer.cancel()

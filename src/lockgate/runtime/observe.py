@@ -115,20 +115,25 @@ def _balancing(edge: RunningEdge) -> Balancing:
         targets={reference: serving.target_states(reference) for reference in groups},
         complaints={reference: serving.complaints(reference) for reference in groups},
         unserved=dict(serving.unserved),
-        current=edge.store.followed and edge.nodes.current and serving.current,
+        current=_followed(edge) and serving.current,
     )
 
 
 def proxy(edge: RunningEdge, node: str) -> Proxy:
-    """One Envoy, as it is now. Of a Secret that was just written, istiod does not know yet: what Envoy then has
-    acknowledged is not what it should serve."""
+    """One Envoy, as it is now."""
     envoy, gateway = edge.envoys[node], edge.istiod.proxies.get(node)
     return Proxy(
         pid=envoy.pid,
         restarts=envoy.restarts,
         trouble=envoy.trouble,
-        settled=edge.ads.is_settled(node) and (gateway is None or (edge.store.followed and edge.istiod.current)),
+        settled=edge.ads.is_settled(node) and (gateway is None or (_followed(edge) and edge.istiod.current)),
         rejections=edge.ads.rejections(node),
         snapshot=edge.ads.snapshot(node),
         gateway=gateway.gateway if gateway else None,
     )
+
+
+def _followed(edge: RunningEdge) -> bool:
+    """Whether the controllers know all that is in the Kubernetes API. They do not know of a Secret that was just
+    written, so what they made and Envoy acknowledged before is not what Envoy should serve."""
+    return edge.store.followed and edge.nodes.current

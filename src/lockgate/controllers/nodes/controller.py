@@ -106,8 +106,8 @@ class Nodes:
 
     @property
     def current(self) -> bool:
-        """Whether `table` has all changes that the watches delivered."""
-        return not self._scheduled
+        """Whether `table` has all changes that the watches delivered, except what is tried again later."""
+        return self._queue.idle and not self._scheduled
 
     @property
     def exposed(self) -> Mapping[Address, Address]:
