@@ -10,6 +10,8 @@ import yaml
 from trace_cases import edge
 
 from lockgate.edge.edge import Certificate
+from lockgate.loadbalancer import model as alb
+from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.trace.examples import example
 from lockgate.trace.model import Request, Verdict
 from lockgate.trace.table import tables
@@ -151,3 +153,79 @@ def test_an_answer_of_the_gateway_with_its_headers_as_lines() -> None:
         {"directResponse": {"status": 204}, "headers": {"response": {"set": {"x-a": "1"}}}}]}}]  # fmt: skip
     shown = list(lines(as_json(trace(edge(change), Request.of("https://shop.example/")), lambda origin: None)))
     assert " → 204 from the gateway" in shown
+
+
+def test_a_gateway_without_a_pod_is_502() -> None:
+    found = trace(replace(edge(), gateways={}), Request.of("https://shop.example/"))
+    assert (found.ending.status, found.ending.by) == (502, "load balancer")
+    assert found.ending.cause == "No Pod of istio-system/istio-ingressgateway-0 runs."
+
+
+@pytest.mark.parametrize("location", ["shop://app/", "https://shop.example:port/"])
+def test_a_redirect_to_what_is_not_http_is_not_followed(location: str) -> None:
+    base = edge()
+    (balancer,) = base.application_load_balancers
+    scheme, _, rest = location.partition("://")
+    host, _, _ = rest.partition("/")
+    action = alb.Redirect("HTTP_301", scheme, host.partition(":")[0], host.partition(":")[2] or "443", "/", "")
+    listeners = tuple(replace(each, rules=(), default_actions=(action,)) for each in balancer.listeners)
+    changed = replace(base, load_balancers=(replace(balancer, listeners=listeners),))
+    found = trace(changed, Request.of("https://shop.example/"), follow=True)
+    assert found.followed is None
+    assert found.ending.location.startswith(scheme)
+
+
+def test_what_a_network_load_balancer_forwards_to_nothing_known() -> None:
+    base = edge([{"kind": "Ingress", "metadata": {"name": "edge", "namespace": "istio-system", "annotations": {
+        "alb.ingress.kubernetes.io/enable-frontend-nlb": "true"}}}])  # fmt: skip
+    front = next(each for each in base.load_balancers if isinstance(each, NetworkLoadBalancer))
+    request = Request.of("https://shop.example/")
+    assert trace(base, request).ending.by == "backend"
+    others = tuple(each for each in base.load_balancers if each is front)
+    ending = trace(replace(base, load_balancers=others), request).ending
+    assert (ending.status, ending.by) == (None, "network load balancer")
+    assert ending.cause == f"{front.name} forwards port 443 to nothing that is known here."
+
+
+TCP: list[dict[str, Any]] = yaml.safe_load("""
+- kind: Gateway
+  metadata: {name: edge, namespace: istio-system}
+  spec:
+    servers:
+      - {port: {number: 443, name: tls, protocol: TLS}, hosts: [vault.example], tls: {mode: PASSTHROUGH}}
+      - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ["*"]}
+- kind: VirtualService
+  metadata: {name: shop, namespace: shop}
+  spec:
+    hosts: [vault.example]
+    http: []
+    tls: [{match: [{sniHosts: [vault.example]}], route: [{destination: {host: web, port: {number: 3000}}}]}]
+    tcp: [{match: [{port: 80}], route: [{destination: {host: api, port: {number: 8080}}}]}]
+- kind: Ingress
+  metadata:
+    name: edge
+    namespace: istio-system
+    annotations:
+      alb.ingress.kubernetes.io/jwt-validation: '{"jwksEndpoint": "https://id.example/keys", "issuer": "https://id.example"}'
+""")  # fmt: skip
+
+
+def test_the_route_table_of_connections_and_tokens() -> None:
+    rows = {(each.title, row.match): row.leads for each in tables(edge(TCP)) for row in each.rows}
+    name = "istio-system/istio-ingressgateway"
+    assert rows[f"TCP 8443 of {name}", "TLS for vault.example"] == "shop/web:3000"
+    assert rows[f"TCP 8080 of {name}", "every connection"] == "shop/api:8080"
+    (leads,) = (leads for (_, match), leads in rows.items() if match.startswith("rule 1:") and "JWT" in leads)
+    assert leads == f"JWT validation, then {name}:443"
+
+
+def test_findings_of_a_hop_as_lines() -> None:
+    shown = as_json(trace(edge(), Request.of("https://shop.example/")), lambda origin: None)
+    finding = {"severity": "error", "message": "no such host", "code": "LG0001"}
+    shown["hops"][0]["findings"] = [
+        {**finding, "position": {"file": "edge.yaml", "line": 3, "column": 5}},
+        {**finding, "severity": "warning", "position": None},
+    ]
+    found = [line.strip() for line in lines(shown)]
+    assert "error: no such host [LG0001]  edge.yaml:3:5" in found
+    assert "warning: no such host [LG0001]" in found
