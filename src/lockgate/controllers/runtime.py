@@ -85,6 +85,9 @@ class Queue(Generic[Key]):
                 self._running.discard(key)
                 if key in self._waiting:
                     self._wake.set()
+            # Before Python 3.12, `asyncio.wait_for` swallows a cancellation if what it waits for ends at that moment.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
 
     async def _take(self) -> Key:
         while True:
