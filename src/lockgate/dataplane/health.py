@@ -1,8 +1,8 @@
 """Whether an Envoy works. A stopped process keeps its sockets, so only a response counts.
 
-Envoy's admin interface is probed once a second. One response may be late because this process was busy, so only two
-consecutive missing responses count. An Envoy that has not answered for half a minute is killed, as kubelet kills a
-container whose liveness probe fails.
+Envoy's admin interface is probed once a second, and more often until its first response. One response may be late
+because this process was busy, so only two consecutive missing responses count. An Envoy that has not answered for half
+a minute is killed, as kubelet kills a container whose liveness probe fails.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 _EVERY = 1.0  # seconds
+_FIRST = 0.2  # seconds, until a new process has answered: one that freezes before counts as starting
 _PATIENCE = 2.0  # seconds for a response
 _MISSED = 2  # consecutive responses
 _GIVEN_UP = 10
@@ -42,7 +43,7 @@ class Health:
 
     async def follow(self) -> NoReturn:
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_EVERY if self.answered else _FIRST)
             pid = self._pid()
             answered = await _answers(self._admin_socket)
             if answered:
