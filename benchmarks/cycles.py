@@ -15,7 +15,7 @@ from benchmarks.memory import private
 from benchmarks.running import EXAMPLE, Figures, edge
 from lockgate.resources.model import JsonObject
 
-WARM_UP, CYCLES = 40, 100
+WARM_UP, CYCLES = 320, 100  # histories are full after about 300: the CA keeps orders for two minutes
 _SETTLED = 15.0  # s, in which drained listeners close and caches are tidied
 _PATIENCE = 60.0
 
