@@ -20,7 +20,7 @@ from lockgate.edge.plan import load_balancers, plan
 from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifest
 from lockgate.loadbalancer.model import LoadBalancer, Target
 from lockgate.resources import core, elbv2, istio
-from lockgate.runtime.files import load
+from lockgate.runtime.reading.files import load
 from lockgate.trace.model import Request
 from lockgate.trace.walk import trace
 

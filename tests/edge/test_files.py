@@ -13,9 +13,9 @@ import pytest
 
 from lockgate.edge.settling import Disk, Settling
 from lockgate.resources.faults import Fault, Position
-from lockgate.runtime import files
-from lockgate.runtime.contents import MAX_FILES, content
-from lockgate.runtime.files import NoManifests, Sources, load
+from lockgate.runtime.reading import files
+from lockgate.runtime.reading.contents import MAX_FILES, content
+from lockgate.runtime.reading.files import NoManifests, Sources, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
 

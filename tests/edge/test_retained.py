@@ -28,7 +28,7 @@ from lockgate.resources import core, istio, memo, networking
 from lockgate.resources.meta import condition
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import NotFound
-from lockgate.runtime import files
+from lockgate.runtime.reading import files
 from lockgate.runtime.running import Progress, RunningEdge
 from lockgate.runtime.state import StateFolder
 

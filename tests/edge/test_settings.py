@@ -11,7 +11,7 @@ from lockgate.edge.location import locate
 from lockgate.edge.options import Options
 from lockgate.edge.supply import supply
 from lockgate.ingress.manifests import DEFAULTS
-from lockgate.runtime.files import load
+from lockgate.runtime.reading.files import load
 from lockgate.runtime.settings import BadSettings, Settings, find, read
 from tests.edge.conftest import Start
 

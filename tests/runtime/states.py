@@ -17,10 +17,10 @@ from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import Resource, kinds
 from lockgate.resources.reader import read
-from lockgate.runtime.gateways import services
 from lockgate.runtime.loader import Loaded
 from lockgate.runtime.observed import Cluster, Proxy, State
-from lockgate.runtime.refused import of_stacks, refused
+from lockgate.runtime.reports.gateways import services
+from lockgate.runtime.reports.refused import of_stacks, refused
 
 ABOUT = {
     "name": "demo",

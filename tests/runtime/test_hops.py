@@ -7,8 +7,8 @@ from dataclasses import replace
 from lockgate.edge.port_table import PortTable
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
-from lockgate.runtime.hops import hops
 from lockgate.runtime.observed import Balancing, Proxy
+from lockgate.runtime.reports.hops import hops
 from lockgate.xds.snapshot import LISTENER, Entry, Snapshot
 from tests.runtime.states import state
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from lockgate.resources.faults import Severity
-from lockgate.runtime import tools
-from lockgate.runtime.files import Sources, load
+from lockgate.runtime.reading import tools
+from lockgate.runtime.reading.files import Sources, load
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
 HELM = """#!{python}

@@ -17,8 +17,8 @@ from lockgate.resources.faults import Origin
 from lockgate.resources.model import ObjectKey
 from lockgate.runtime.observed import Balancing, Proxy, State
 from lockgate.runtime.parts import Readiness
-from lockgate.runtime.report import report, shortened
-from lockgate.runtime.status import status
+from lockgate.runtime.reports.report import report, shortened
+from lockgate.runtime.reports.status import status
 from lockgate.xds.snapshot import Source
 from tests.runtime.states import ABOUT, state
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.runtime import tree
+from lockgate.runtime.reading import tree
 
 
 def fill(folder: Path) -> None:
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_manifests_are_named_as_files_load_names_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
 
     monkeypatch.chdir(folder)
     (folder / "a.yaml").write_text("kind: [")

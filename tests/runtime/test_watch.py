@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.runtime import watch
-from lockgate.runtime.watch import Watcher
+from lockgate.runtime.reading import watch
+from lockgate.runtime.reading.watch import Watcher
 
 PATIENCE = 20.0  # s
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.runtime.writers import is_open_for_writing
+from lockgate.runtime.reading.writers import is_open_for_writing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
 

@@ -10,7 +10,7 @@ from lockgate.edge.edge import Edge
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.options import Options
 from lockgate.resources.faults import Severity
-from lockgate.runtime.files import load
+from lockgate.runtime.reading.files import load
 from lockgate.trace.cases import cases, run
 from lockgate.trace.model import Request
 from lockgate.trace.walk import trace

@@ -9,7 +9,7 @@ import pytest
 from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.options import Options
 from lockgate.resources.faults import Origin
-from lockgate.runtime.files import load
+from lockgate.runtime.reading.files import load
 from lockgate.trace.examples import Example, example
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

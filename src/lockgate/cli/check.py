@@ -74,7 +74,7 @@ def check(
     """
     from lockgate.check.outcome import outcome
     from lockgate.edge.from_manifests import from_manifests
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
 
     if write_baseline and baseline is None:
         raise click.UsageError("--write-baseline needs --baseline FILE")

@@ -64,7 +64,7 @@ def istio_operator(file: str, out: str | None, output: str) -> None:
 
 def _operator(file: str) -> tuple[Document, Locate]:
     """The IstioOperator of a file. Raises `CommandError`."""
-    from lockgate.runtime.files import load
+    from lockgate.runtime.reading.files import load
 
     manifests = load([file])
     for document in manifests.documents:

@@ -14,7 +14,7 @@ from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
     from lockgate.edge.edge import Edge
-    from lockgate.runtime.revisions import Place, Revision
+    from lockgate.runtime.reading.revisions import Place, Revision
 
 RUNNING = "running"
 _MOST_ERRORS = 10  # of a revision
@@ -44,8 +44,8 @@ def diff(old: str, new: str, output: str, no_supply: bool, values: tuple[str, ..
     The exit code is 0 if all requests are treated equally, 1 if some differ or something could not be decided, and 2
     for wrong usage.
     """
-    from lockgate.runtime.files import NoManifests
-    from lockgate.runtime.revisions import NoRevision, placed
+    from lockgate.runtime.reading.files import NoManifests
+    from lockgate.runtime.reading.revisions import NoRevision, placed
     from lockgate.trace.difference import text
 
     if RUNNING in (old, new) and (old == new or no_supply):
@@ -71,7 +71,7 @@ def diff(old: str, new: str, output: str, no_supply: bool, values: tuple[str, ..
 
 
 def _between(old: Place, new: Place, values: tuple[str, ...], *, no_supply: bool) -> dict[str, Any]:
-    from lockgate.runtime.revisions import read
+    from lockgate.runtime.reading.revisions import read
     from lockgate.trace.difference import difference
     from lockgate.trace.difference.text import as_json
 

@@ -37,7 +37,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: 
     from lockgate.edge.without_effect import without_effect
     from lockgate.ingress.show import stack_json
     from lockgate.resources.diagnostics import diagnose
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
 
     manifests = files.load(paths, values)
     planned = plan(manifests, read_options(paths, no_supply=no_supply))

@@ -77,7 +77,7 @@ def _edge(paths: tuple[str, ...], no_supply: bool, values: tuple[str, ...], outp
     from lockgate.edge.from_manifests import from_plan
     from lockgate.edge.plan import plan
     from lockgate.resources.diagnostics import diagnose
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
 
     planned = plan(files.load(paths, values), read_options(paths, no_supply=no_supply))
     edge = from_plan(planned)

@@ -96,7 +96,7 @@ def trace(
 
 def _read(paths: tuple[str, ...], values: tuple[str, ...], *, no_supply: bool) -> tuple[Edge, Manifests]:
     from lockgate.edge.from_manifests import from_manifests
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
 
     paths = paths or (".",)
     manifests = files.load(paths, values)
@@ -189,7 +189,7 @@ def _request_of(step: dict[str, Any], first: Request) -> Request:
 
 
 def _run_cases(edge: Edge, file: str, output: str) -> int:
-    from lockgate.runtime.contents import limited
+    from lockgate.runtime.reading.contents import limited
     from lockgate.trace import cases
 
     with Path(file).open("rb") as stream:

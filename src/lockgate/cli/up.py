@@ -107,7 +107,7 @@ def _run(
     timeout: float,
 ) -> int:
     from lockgate.edge.plan import filled
-    from lockgate.runtime import files
+    from lockgate.runtime.reading import files
     from lockgate.runtime.running import Progress
     from lockgate.runtime.supervisor import Supervisor
 

@@ -21,7 +21,8 @@ from lockgate.edge.settling import with_last_good
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
-from lockgate.runtime import files, settings
+from lockgate.runtime import settings
+from lockgate.runtime.reading import files
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from lockgate.runtime.observe import Observer
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Line, Readiness, Report, Reporter
-from lockgate.runtime.report import report_in_steps
+from lockgate.runtime.reports.report import report_in_steps
 from lockgate.runtime.running import Progress, RunningEdge
 
 log = logging.getLogger("lockgate.runtime")

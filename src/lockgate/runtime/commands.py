@@ -14,7 +14,7 @@ from lockgate.runtime import control
 from lockgate.runtime.state import NotRunning, StateFolder
 
 if TYPE_CHECKING:
-    from lockgate.runtime.revisions import Place
+    from lockgate.runtime.reading.revisions import Place
     from lockgate.trace.model import Request
 
 _COMPARING = 120.0  # s

@@ -15,7 +15,7 @@ from lockgate.edge.from_manifests import from_manifests
 from lockgate.edge.options import Options
 from lockgate.errors import CommandError
 from lockgate.resources.faults import Locate
-from lockgate.runtime.revisions import Place, read
+from lockgate.runtime.reading.revisions import Place, read
 from lockgate.runtime.running import RunningEdge
 from lockgate.runtime.value import edge_value
 from lockgate.trace.difference import difference

@@ -17,12 +17,13 @@ from lockgate.edge.manifests import NOTHING, Manifests
 from lockgate.edge.settling import Absence, Disk, Settling
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Severity
-from lockgate.runtime import files, garbage, settings
+from lockgate.runtime import garbage, settings
 from lockgate.runtime.loader import describe
+from lockgate.runtime.reading import files
+from lockgate.runtime.reading.tree import is_stream
+from lockgate.runtime.reading.watch import Watcher
+from lockgate.runtime.reading.writers import is_open_for_writing
 from lockgate.runtime.running import RunningEdge
-from lockgate.runtime.tree import is_stream
-from lockgate.runtime.watch import Watcher
-from lockgate.runtime.writers import is_open_for_writing
 
 log = logging.getLogger("lockgate.runtime")
 

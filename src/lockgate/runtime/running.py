@@ -65,7 +65,7 @@ from lockgate.runtime.key_pairs import KeyPairs
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
 from lockgate.runtime.ports import Ports
-from lockgate.runtime.refused import of_stacks, refused
+from lockgate.runtime.reports.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
 from lockgate.runtime.trust import Trust
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.runtime import control, files
+from lockgate.runtime import control
 from lockgate.runtime.announcing import Announcing
 from lockgate.runtime.checking import Checking
 from lockgate.runtime.following import Following
@@ -24,9 +24,10 @@ from lockgate.runtime.observe import Observer
 from lockgate.runtime.open_files import allow_many_open_files
 from lockgate.runtime.pace import paced
 from lockgate.runtime.parts import Reporter
+from lockgate.runtime.reading import files
+from lockgate.runtime.reports.status import status_in_steps
 from lockgate.runtime.running import Progress, RunningEdge
 from lockgate.runtime.state import StateFolder
-from lockgate.runtime.status import status_in_steps
 
 log = logging.getLogger("lockgate.runtime")
 

@@ -20,8 +20,8 @@ from lockgate.resources.chunks import Chunk, split
 from lockgate.resources.codes import reading as codes
 from lockgate.resources.faults import Fault, Position
 from lockgate.resources.model import kinds
-from lockgate.runtime import tools
-from lockgate.runtime.contents import CHART, Folder, Signature, content, signature
+from lockgate.runtime.reading import tools
+from lockgate.runtime.reading.contents import CHART, Folder, Signature, content, signature
 
 _MOST = 20  # renderings per path
 _LONGEST = 60.0  # seconds for all of them together

@@ -24,10 +24,10 @@ from lockgate.resources import core, eks, elbv2, istio, networking
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
 from lockgate.resources.reader import Document
-from lockgate.runtime.gateways import services
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps
 from lockgate.runtime.parts import Readiness
+from lockgate.runtime.reports.gateways import services
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,17 @@ from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
-from lockgate.runtime import balancer_names, rejected
-from lockgate.runtime.bindings import bindings
-from lockgate.runtime.gateway_addresses import GatewayAddresses, gateway_addresses
-from lockgate.runtime.gateways import gateways
-from lockgate.runtime.issuance import certificates
-from lockgate.runtime.load_balancers import load_balancers
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps, at_once
 from lockgate.runtime.parts import Line, Readiness, Report, count
-from lockgate.runtime.unresolved import Why, why_unresolved
-from lockgate.runtime.waf import not_evaluated
+from lockgate.runtime.reports import balancer_names, rejected
+from lockgate.runtime.reports.bindings import bindings
+from lockgate.runtime.reports.gateway_addresses import GatewayAddresses, gateway_addresses
+from lockgate.runtime.reports.gateways import gateways
+from lockgate.runtime.reports.issuance import certificates
+from lockgate.runtime.reports.load_balancers import load_balancers
+from lockgate.runtime.reports.unresolved import Why, why_unresolved
+from lockgate.runtime.reports.waf import not_evaluated
 
 _WELL_KNOWN = {80: "HTTP", 443: "HTTPS"}
 

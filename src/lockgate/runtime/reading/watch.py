@@ -24,7 +24,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from lockgate.runtime import tree
+from lockgate.runtime.reading import tree
 
 log = logging.getLogger("lockgate.runtime")
 

@@ -17,10 +17,10 @@ from lockgate.errors import CommandError
 from lockgate.resources.codes import reading
 from lockgate.resources.faults import Fault, Position, Severity
 from lockgate.resources.reader import Document, Reading, read
-from lockgate.runtime import tree
-from lockgate.runtime.contents import Folder, Signature, content, in_order, limited, too_much
-from lockgate.runtime.rendering import Renderer
-from lockgate.runtime.tree import Tree
+from lockgate.runtime.reading import tree
+from lockgate.runtime.reading.contents import Folder, Signature, content, in_order, limited, too_much
+from lockgate.runtime.reading.rendering import Renderer
+from lockgate.runtime.reading.tree import Tree
 
 MAX_BYTES = 128 * 1024 * 1024  # of all files
 MAX_OBJECTS = 30_000

@@ -10,9 +10,9 @@ from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources import networking
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.model import ObjectKey
-from lockgate.runtime import balancer_names, rejected
 from lockgate.runtime.observed import State
 from lockgate.runtime.parts import Line, Readiness, count
+from lockgate.runtime.reports import balancer_names, rejected
 
 _PART = "load balancer"
 

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from lockgate.edge.manifests import Manifests
 from lockgate.errors import CommandError
 from lockgate.resources.faults import Locate, Origin, Position
-from lockgate.runtime import files
+from lockgate.runtime.reading import files
 
 GIT = "git:"
 _SECONDS = 60

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from lockgate.edge.workloads import gateway_workloads
 from lockgate.gateway.install import install
 from lockgate.resources import core, istio
-from lockgate.runtime import rejected
 from lockgate.runtime.observed import Cluster, Proxy, State
 from lockgate.runtime.parts import Line, Readiness, count
+from lockgate.runtime.reports import rejected
 
 _PART = "gateway"
 

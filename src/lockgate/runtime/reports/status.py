@@ -12,11 +12,11 @@ from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.effects.table import acted_on
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.reader import Document
-from lockgate.runtime.hops import hops
 from lockgate.runtime.observed import State
 from lockgate.runtime.pace import Steps, at_once
 from lockgate.runtime.parts import Readiness
-from lockgate.runtime.report import report_in_steps
+from lockgate.runtime.reports.hops import hops
+from lockgate.runtime.reports.report import report_in_steps
 
 _STEP = 100  # objects
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from lockgate.edge import kustomization
 from lockgate.runtime import settings
-from lockgate.runtime.contents import CHART, Folder, Signature, below, signature
+from lockgate.runtime.reading.contents import CHART, Folder, Signature, below, signature
 
 STDIN = "-"
 _MOST = 50_000  # files and folders that are rendered from

@@ -10,8 +10,8 @@ from lockgate.loadbalancer.model import Listener
 from lockgate.resources import networking
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
-from lockgate.runtime import balancer_names
 from lockgate.runtime.observed import State
+from lockgate.runtime.reports import balancer_names
 from lockgate.xds.snapshot import LISTENER, ROUTE, Source
 
 

@@ -1,0 +1,1 @@
+"""What a running edge says of itself: pure readers of its `State`, tested without processes."""
