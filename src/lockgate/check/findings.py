@@ -84,7 +84,7 @@ def _diagnosed(fault: Fault, locate: Locate) -> Diagnostic:
 def _is_harmless(fault: Fault) -> bool:
     """A file of another tool is no manifest, and nobody wants it to be one."""
     if fault.code.id == reading.NOT_A_MANIFEST.id:
-        return dict(fault.values).get("found") != NO_HEADER.name  # many such files are told as one
+        return dict(fault.values).get("found") != NO_HEADER.name  # many such files are reported as one
     return fault.code.id in _HERE
 
 
