@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lockgate.check.issuers import AnyIssuer, route53_solvers
+from lockgate.check.issuers import issuers, route53_solvers
 from lockgate.edge.edge import Edge
 from lockgate.edge.supply.namespaces import cluster_resource_namespace
-from lockgate.resources import cert_manager as cm
 from lockgate.resources import core
 from lockgate.resources.codes import certificates as codes
 from lockgate.resources.faults import Fault, Origin
@@ -37,7 +36,6 @@ def _references(edge: Edge) -> Iterator[tuple[Origin, str]]:
         ):
             if reference is not None:
                 yield origin.under(field, "name"), reference.name
-    issuers: tuple[AnyIssuer, ...] = (*edge.objects.all(cm.Issuer), *edge.objects.all(cm.ClusterIssuer))
-    for issuer in issuers:
+    for issuer in issuers(edge):
         if issuer.spec.ca is not None:
             yield Origin(issuer.key, ("spec", "ca", "secretName")), issuer.spec.ca.secret_name

@@ -1,4 +1,4 @@
-"""Target groups of plain HTTP behind HTTPS listeners (Security Hub's ELB.18 and ELB.21)."""
+"""Target groups of plain HTTP behind HTTPS listeners (Security Hub's ELB.22)."""
 
 from __future__ import annotations
 

@@ -25,19 +25,17 @@ def analyze(edge: Edge) -> Iterator[Fault]:
                     yield rules.STICKY_WITHOUT_GROUP.at(origin, count=len(groups))
     for each in connections(edge):
         if _sticky(each.group) and each.gateway is not None:
-            for origin, host in _weighted(each.gateway):
-                yield operations.STICKY_GATEWAY.at(origin, host=host)
+            yield from map(operations.STICKY_GATEWAY.at, _weighted(each.gateway))
 
 
 def _sticky(group: TargetGroup | None) -> bool:
     return group is not None and group.attributes.get("stickiness.enabled") == "true"
 
 
-def _weighted(gateway: Gateway) -> Iterator[tuple[Origin | None, str]]:
-    """The routes with several destinations that no hash policy decides between."""
+def _weighted(gateway: Gateway) -> Iterator[Origin | None]:
+    """The routes with several destinations. Envoy chooses between them by chance, with a hash policy too."""
     for routes in gateway.routes.values():
         for host in routes.virtual_hosts:
             for route in host.routes:
-                action = route.action
-                if isinstance(action, Forward) and len(action.clusters) > 1:
-                    yield route.origin, action.clusters[0].cluster.rpartition("|")[2]
+                if isinstance(route.action, Forward) and len(route.action.clusters) > 1:
+                    yield route.origin

@@ -112,7 +112,7 @@ STICKY_GATEWAY = Code(
     Severity.WARNING,
     "Stickiness that ends at the gateway",
     message="stickiness keeps a client on one gateway Pod, and the weights there choose again for every request",
-    fix="use a consistentHash in the DestinationRule of {host}, and turn the load balancer's stickiness off",
+    fix="choose the version by a header or cookie in the route's match, and turn the load balancer's stickiness off",
     what="A target group with stickiness leads to a gateway, and a route there has weights.",
     why="A client changes versions from request to request although the load balancer is sticky.",
     example=together(_EDGE % _STICKY, _SERVICE % ("web", ""), _SUBSETS, _route(_SPLIT)),

@@ -121,7 +121,7 @@ PLAIN_TARGETS = Code(
     message="{balancer} takes TLS and forwards to {service} over plain HTTP",
     fix="set alb.ingress.kubernetes.io/backend-protocol: HTTPS, and serve TLS there",
     what="An HTTPS listener forwards to a target group of protocol HTTP.",
-    why="Requests cross the VPC in clear text. Security Hub reports it as ELB.18 and ELB.21.",
+    why="Requests cross the VPC in clear text. Security Hub reports it as ELB.22.",
     example=ingress(CERTIFICATE, HTTPS),
     instead=ingress(CERTIFICATE, HTTPS, "backend-protocol: HTTPS"),
 )
