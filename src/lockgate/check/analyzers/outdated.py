@@ -18,7 +18,7 @@ from lockgate.resources.faults import Fault, Origin, Remove, Set
 CODES = (codes.OUT_OF_SUPPORT, codes.OPERATOR_REMOVED, codes.CLASS_ANNOTATION)
 
 _CLASS: Final = "kubernetes.io/ingress.class"
-_ENDED: Final = {17: "October 2023", 24: "June 2025", 26: "January 2026", 27: "April 2026", 28: "July 2026"}
+_ENDED: Final = {17: "October 2023", 27: "April 2026", 28: "July 2026"}
 _OLDEST_SUPPORTED: Final = 29
 _IMAGE: Final = re.compile(r"(?:^|/)(?:proxyv2|pilot|install-cni|ztunnel):v?(\d+\.\d+[\w.-]*)")
 
