@@ -46,6 +46,7 @@ def account() -> Account:
         keys=keys,
         tokens=ServiceAccountTokens(),
         quotas={},
+        cluster=lambda: None,
         is_endpoint=lambda address, port: address == "127.0.0.1" and port == 80,
     )
 

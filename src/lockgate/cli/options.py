@@ -31,6 +31,9 @@ def read_options(
     ports: Sequence[str] = (),
     open_proxy: bool = False,
     no_supply: bool = False,
+    empty: bool = False,
+    latency: float = 0.0,
+    failures: tuple[str, ...] = (),
 ) -> Options:
     """Raises `click.UsageError`, `BadSettings`, OSError."""
     from lockgate.edge.options import BadOption
@@ -38,7 +41,15 @@ def read_options(
 
     try:
         return settings.options(
-            paths, name=name, backends=backends, ports=ports, open_proxy=open_proxy, no_supply=no_supply
+            paths,
+            name=name,
+            backends=backends,
+            ports=ports,
+            open_proxy=open_proxy,
+            no_supply=no_supply,
+            empty=empty,
+            latency=latency,
+            failures=failures,
         )
     except BadOption as error:
         raise click.UsageError(str(error)) from None

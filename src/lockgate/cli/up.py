@@ -25,6 +25,7 @@ Examples:
   lockgate up k8s/ --backend lambda:orders=http://127.0.0.1:3001   # sam local start-lambda
   lockgate up k8s/ --detach --name review && lockgate exec --name review -- pytest
   kustomize build overlays/prod | lockgate up -
+  lockgate up --empty k8s/ --latency 50 --fail 'acm:*=ThrottlingException%20'   # to try `lockgate apply` on
 """
 
 name_option = click.option(
@@ -36,7 +37,7 @@ output_option = click.option(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.argument("paths", nargs=-1, metavar="PATH…")
 @name_option
 @click.option("--detach", "-d", is_flag=True, help="Run in the background, and return with the outcome.")
 @click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
@@ -45,6 +46,11 @@ output_option = click.option(
               help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
+@click.option("--empty", is_flag=True, help="Start with what there is before PATH is applied; PATH may be left out.")
+@click.option("--latency", default=0, metavar="MS", type=click.IntRange(0, 60_000),
+              help="Answer each call of the AWS and Kubernetes APIs so much later.")  # fmt: skip
+@click.option("--fail", "rules", multiple=True, metavar="RULE",
+              help="Fail calls: SERVICE:OPERATION=ERROR[*TIMES][%PERCENT]; or slow:S, stale:S.")  # fmt: skip
 @values_option
 @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report unready parts.")
 @output_option
@@ -58,6 +64,9 @@ def up(
     ports: tuple[str, ...],
     open_proxy: bool,
     no_supply: bool,
+    empty: bool,
+    latency: int,
+    rules: tuple[str, ...],
     values: tuple[str, ...],
     timeout: float,
     output: str,
@@ -72,13 +81,23 @@ def up(
     serves, is reported, but not waited for. With --detach the exit code is 0 if the edge is ready. It is 1, with the
     reasons, if something fails or takes longer than --timeout; the edge keeps running and serves the rest. `lockgate
     status` returns the same codes.
+
+    With --empty the edge is an account and a cluster with running controllers, to which nothing has been applied. Of
+    PATH only what a team has before is there: hosted zones, access keys, namespaces, and what IstioOperators install.
     """
+    from lockgate.embedded.faults import BadRule, rule
     from lockgate.runtime import detached
     from lockgate.runtime.state import BadName, StateFolder
 
     try:
         folder = StateFolder.of(name)
     except BadName as error:
+        raise click.UsageError(str(error)) from None
+    if not (paths or empty):
+        raise click.UsageError("Missing argument 'PATH…'.")
+    try:
+        list(map(rule, rules))
+    except BadRule as error:
         raise click.UsageError(str(error)) from None
     parent = detached.parent(os.environ)
     if detach and parent is None:
@@ -89,7 +108,15 @@ def up(
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with folder.hold(parent.lock if parent else None):
         options = read_options(
-            paths, name=name, backends=backends, ports=ports, open_proxy=open_proxy, no_supply=no_supply
+            paths,
+            name=name,
+            backends=backends,
+            ports=ports,
+            open_proxy=open_proxy,
+            no_supply=no_supply,
+            empty=empty,
+            latency=latency / 1000,
+            failures=rules,
         )
         stops = "^C stops" if parent is None else f"lockgate down --name {name} stops"
         reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()
@@ -106,15 +133,16 @@ def _run(
     began: float,
     timeout: float,
 ) -> int:
+    from lockgate.edge.manifests import NOTHING
     from lockgate.edge.plan import filled
     from lockgate.runtime.reading import files
     from lockgate.runtime.running import Progress
     from lockgate.runtime.supervisor import Supervisor
 
     sources = files.Sources(options.paths, values)
-    manifests = sources.load()
+    manifests = sources.load() if options.paths else NOTHING
     seen = manifests if manifests.usable else filled(manifests, options)
-    if not seen.usable:
+    if not (seen.usable or options.empty):
         from lockgate.resources.diagnostics import diagnose
 
         locate = seen.positions()

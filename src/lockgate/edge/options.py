@@ -34,6 +34,10 @@ class Options:
     hosted_zones: Mapping[str, str] = field(default_factory=dict)  # IDs by name
     user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets by client ID
     quotas: Mapping[str, int] = field(default_factory=dict)  # ELBv2's, by the names of DescribeAccountLimits
+    empty: bool = False
+    """Whether to start without the manifests: with what an account and a cluster have before they are applied."""
+    latency: float = 0.0  # seconds that each call of the AWS and Kubernetes APIs takes besides
+    failures: tuple[str, ...] = ()  # rules of `embedded.faults`
     opened: tuple[str, ...] = ()
     """One sentence for each setting of lockgate.yaml that exposes or redirects something: the file may be another
     person's."""

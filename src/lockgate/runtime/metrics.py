@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lockgate.embedded.asgi import Receive, Scope, Send
+from lockgate.embedded.faults import exposition as of_calls
 from lockgate.loadbalancer.waf.metrics import exposition as of_web_acls
 from lockgate.xds.loadbalancer.metrics import cloudwatch, counted, exposition, response_times
 from lockgate.xds.loadbalancer.tcp_metrics import flows
@@ -40,7 +41,9 @@ class Metrics:
             *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
         times = response_times(await _answer(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
-        return exposition(metrics, times) + of_web_acls(balancing.waf_counts)
+        apis = (("aws", edge.aws_api.faults.calls), ("kubernetes", edge.kubernetes_api.faults.calls))
+        counts = "".join(of_calls(name, calls) for name, calls in apis)
+        return exposition(metrics, times) + of_web_acls(balancing.waf_counts) + counts
 
 
 async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:

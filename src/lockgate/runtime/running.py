@@ -35,6 +35,7 @@ from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy, find_envoy
 from lockgate.dataplane.refusals import EnvoyTrial
+from lockgate.edge.empty import CONTROLLERS, emptied
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.network import ServicePort
 from lockgate.edge.options import Options
@@ -45,8 +46,10 @@ from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.asgi import Application
 from lockgate.embedded.aws import AwsApi
+from lockgate.embedded.aws.eks import Cluster
 from lockgate.embedded.dns_server import DnsServer
 from lockgate.embedded.echo import Echo
+from lockgate.embedded.faults import Faults, rule
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
@@ -57,6 +60,7 @@ from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core
+from lockgate.resources import workloads as apps
 from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.positions import Positions
@@ -153,6 +157,9 @@ class RunningEdge:
             secret_access_key=self._solver_secret,
             earlier=self.planned,
         )
+        self.planned = planned
+        if self.options.empty:
+            planned = emptied(planned, self.options.name)
         missing = await self.provisioner.provide(planned.supply)
         flags = self.store.writes.webhooks.settings = controller_flags(planned)
         self.store.writes.addresses.preferred_ports = {
@@ -160,8 +167,12 @@ class RunningEdge:
         }
         objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
-        self.planned, self.supply, self.manifests = planned, planned.supply, planned.manifests
+        self.supply, self.manifests = planned.supply, planned.manifests
         self._positions = planned.manifests.positions()
+        if self.options.empty:
+            for namespace, name in CONTROLLERS:
+                status = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1}
+                await self.store.patch_status(apps.Deployment, name, namespace, status)
         if self.stacks is not None and self.stacks.settings != flags:
             self._flags_changed.set()
         self.stacks = await asyncio.to_thread(load_balancers, planned, self.stacks, instead=loaded.refused)
@@ -217,6 +228,7 @@ class RunningEdge:
     async def _start_places(self, places: AsyncExitStack, planned: Supply) -> None:
         run = self.folder.run
         named = self.options.ports
+        rules = tuple(map(rule, self.options.failures))
         tokens = ServiceAccountTokens(issuer_of(planned.place.region))
         self.aws_api = AwsApi(
             planned.place.account,
@@ -226,6 +238,7 @@ class RunningEdge:
             tokens=tokens,
             is_endpoint=lambda address, port: (address, port) in self.nodes.table.endpoints,
             quotas=self.options.quotas,
+            faults=Faults(rules, self.options.latency),
         )
         await self.aws_api.start(named.get("aws", 0))
         places.push_async_callback(self.aws_api.stop)
@@ -245,10 +258,17 @@ class RunningEdge:
         self.store = Store(tokens=tokens)
         self.loader = Loader(self.store)
         token = secrets.token_urlsafe(32)
-        self.kubernetes_api = KubernetesApi(self.store, token=token)
+        self.kubernetes_api = KubernetesApi(self.store, token=token, faults=Faults(rules, self.options.latency))
         await self.kubernetes_api.start(named.get("kubernetes", 0), certificate=certificate)
         places.push_async_callback(self.kubernetes_api.stop)
-        config = kubeconfig(self.kubernetes_api.url, self.trust.root.root_pem, token)
+        place = planned.place
+        cluster = f"arn:aws:eks:{place.region}:{place.account}:cluster/{self.options.name}"
+        self.aws_api.cluster = Cluster(
+            self.options.name, self.kubernetes_api.url, self.trust.root.root_pem, tokens.issuer
+        )
+        config = kubeconfig(
+            self.kubernetes_api.url, self.trust.root.root_pem, token, name=cluster if self.options.empty else "lockgate"
+        )
         write_private(self.folder.kubeconfig, config)
 
         self.dns = DnsServer(self.aws_api.hosted_zones, self._load_balancer_addresses, self.aws_api.changes)
@@ -325,7 +345,7 @@ class RunningEdge:
             dns_server=dns_server,
             cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
         )
-        actors: Mapping[str, Callable[[], Awaitable[None]]] = {
+        actors: dict[str, Callable[[], Awaitable[None]]] = {
             "nodes": self.nodes.run,
             "elastic-load-balancing": self.load_balancing.run,
             "istiod": self.istiod.run,
@@ -334,11 +354,12 @@ class RunningEdge:
                 self.aws_api, authority=self.trust.acm, dns_server=dns_server
             ).run,
             "aws-load-balancer-controller": self._run_load_balancer_controller,
-            "external-dns": ExternalDns(kubernetes, aws).run,
             "reflector": Reflector(kubernetes).run,
             "pods": self._run_pods,
             "kubernetes": self.store.run,
         }
+        if not self.options.empty:
+            actors["external-dns"] = ExternalDns(kubernetes, aws).run
         for name, run in actors.items():
             self._actors.create_task(_keep_running(name, run), name=name)
 

@@ -132,6 +132,9 @@ def options(
     ports: Sequence[str] = (),
     open_proxy: bool = False,
     no_supply: bool = False,
+    empty: bool = False,
+    latency: float = 0.0,
+    failures: tuple[str, ...] = (),
 ) -> Options:
     """The options of an edge: those given, over those of the file. Raises `BadOption`, `BadSettings`, OSError."""
     file = find(paths)
@@ -150,6 +153,9 @@ def options(
         hosted_zones=given.hosted_zones,
         user_pool_clients=given.user_pool_clients,
         quotas=given.quotas,
+        empty=empty,
+        latency=latency,
+        failures=failures,
         opened=given.opened(file) if file else (),
     )
 

@@ -10,6 +10,7 @@ from lockgate.dns.model import Alias
 from lockgate.embedded.aws import ec2, moto_services, web_acls
 from lockgate.embedded.aws.certificate_manager import CertificateManager, PendingCertificate
 from lockgate.embedded.aws.credentials import AccessKeys
+from lockgate.embedded.aws.eks import Cluster, ElasticKubernetesService
 from lockgate.embedded.aws.elbv2.service import ElasticLoadBalancing
 from lockgate.embedded.aws.protocol import Call, Result
 from lockgate.embedded.aws.route53.service import Route53
@@ -29,7 +30,8 @@ class Account:
 
     `presign` returns a presigned URL for an object in S3. `keys` are the accepted access keys, and `tokens` verifies
     the service account tokens for STS. `is_endpoint` returns whether a Pod of the edge listens on a loopback address
-    and port. `quotas` overrides AWS's defaults for ELBv2, by the names of DescribeAccountLimits.
+    and port. `quotas` overrides AWS's defaults for ELBv2, by the names of DescribeAccountLimits. `cluster` is
+    EKS's.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Account:
         keys: AccessKeys,
         tokens: ServiceAccountTokens | None,
         quotas: Mapping[str, int],
+        cluster: Callable[[], Cluster | None],
         is_endpoint: Callable[[str, int], bool],
     ) -> None:
         self.id = account
@@ -57,6 +60,7 @@ class Account:
         ec2.prepare(account, region)  # every start of an edge has the same VPC and subnets
         moto_services.randomise()
         self.route53 = Route53(self._alias_fault)
+        self._eks = ElasticKubernetesService(account, region, cluster, lambda: ec2.default_vpc(account, region))
         self._certificates: dict[str, CertificateManager] = {}
         self._balancing: dict[str, ElasticLoadBalancing] = {}
 
@@ -67,6 +71,8 @@ class Account:
                 return self.route53
             case "elbv2":
                 return self.balancing(region)
+            case "eks":
+                return self._eks
             case _:
                 return self.certificates(region)
 

@@ -18,12 +18,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lockgate.dns.model import Zone
-from lockgate.embedded.aws import front, signature
+from lockgate.embedded.aws import denials, front, protocol, signature
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.certificate_manager import PendingCertificate
 from lockgate.embedded.aws.changes import Changes
 from lockgate.embedded.aws.credentials import AccessKeys, unique_id
+from lockgate.embedded.aws.eks import Cluster
 from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal
+from lockgate.embedded.faults import Faults
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.service_accounts import ServiceAccountTokens
 
@@ -63,6 +65,7 @@ class AwsApi:
         tokens: ServiceAccountTokens | None = None,
         is_endpoint: Callable[[str, int], bool] = lambda address, port: False,
         quotas: Mapping[str, int] | None = None,
+        faults: Faults[HttpAnswer] | None = None,
     ) -> None:
         self.account = account
         self.region = region
@@ -73,6 +76,8 @@ class AwsApi:
         self._tokens = tokens
         self._is_endpoint = is_endpoint
         self._quotas = quotas or {}
+        self.faults = faults or Faults()
+        self.cluster: Cluster | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws-api")
         self._turn = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -246,10 +251,17 @@ class AwsApi:
         return done.answer.status, dict(done.answer.headers), done.answer.body
 
     async def _perform(self, request: HttpRequest) -> HttpAnswer:
-        done = await self._run(lambda account: front.perform(account, request))
-        if news := _news(done):
-            self._changes.publish(*news)
-        return done.answer
+        service, operation = await self._run(lambda account: front.named(request))
+        if code := await self.faults.meet(service, operation):
+            answer = protocol.failure(service, denials.injected(service, operation, code, self.account))
+        else:
+            done = await self._run(lambda account: front.perform(account, request))
+            news, asked = _news(done), f"{request.path}?{request.query}".encode() + request.body
+            answer = self.faults.seen(service, operation, asked, done.answer, changes=bool(news))
+            if news:
+                self._changes.publish(*news)
+        self.faults.count(service, operation, answer.status)
+        return answer
 
     async def _run(self, action: Callable[[Account], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._alone, action)
@@ -265,6 +277,7 @@ class AwsApi:
                     tokens=self._tokens,
                     is_endpoint=self._is_endpoint,
                     quotas=self._quotas,
+                    cluster=lambda: self.cluster,
                 )
             return action(self._state)
 

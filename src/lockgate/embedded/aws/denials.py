@@ -84,10 +84,28 @@ _OF_SERVICE = {
     "acm": _JSON,
     "cognito-idp": _JSON,
     "ec2": _EC2,
+    "eks": _JSON,
     "s3": _S3,
     "shield": _JSON,
     "wafv2": _JSON,
 }
+
+
+_ACCESS_DENIED = {"acm": "AccessDeniedException", "ec2": "UnauthorizedOperation", "eks": "AccessDeniedException"}
+_STATUS = {"AccessDenied": 403, "InternalFailure": 500, "ServiceUnavailable": 503}
+
+
+def injected(service: str, operation: str, code: str, account: str) -> Refusal:
+    """An error that a rule of `embedded.faults` asks for. AccessDenied has the text of a policy without the action."""
+    if code == "AccessDenied":
+        action = f"{'elasticloadbalancing' if service == 'elbv2' else service}:{operation}"
+        text = (
+            f"User: arn:aws:iam::{account}:user/lockgate is not authorized to perform: {action} on resource: * "
+            f"because no identity-based policy allows the {action} action"
+        )
+        return Refusal(_ACCESS_DENIED.get(service, code), text, 403)
+    text = "Rate exceeded" if "Throttl" in code else f"A rule of --fail asks for this {code}."
+    return Refusal(code, text, _STATUS.get(code, 400))
 
 
 def refusal(service: str, cause: Cause, text: str = "") -> Refusal:

@@ -25,6 +25,7 @@ SERVICES = {
     "acm": "acm",
     "cognito-idp": "cognito-idp",
     "ec2": "ec2",
+    "eks": "eks",
     "elasticloadbalancing": "elbv2",
     "route53": "route53",
     "s3": "s3",
@@ -88,6 +89,16 @@ def perform(account: Account, request: HttpRequest) -> Done:
         log.exception("%s %r of %s failed", request.method, request.path, service or "an unknown service")
         fault = Refusal("InternalFailure", "The request could not be answered: a fault of Lockgate's.", 500)
         return Done(protocol.failure(service or _framed(request), fault), service)
+
+
+def named(request: HttpRequest) -> tuple[str, str]:
+    """The service and operation of a request, as far as they can be read: boto3's name and the model's."""
+    try:
+        signed = signature.scope(request)
+        service = _service(signed.service) if signed is not None else _unsigned(request)
+        return service, request.method if service == "s3" else protocol.operation(service, request)
+    except Refusal:
+        return "", ""
 
 
 def _done(account: Account, call: Call, caller: AccessKey | None, request: HttpRequest) -> Done:

@@ -74,7 +74,7 @@ def operation(service: str, request: HttpRequest) -> str:
     spoken = model(service)
     if spoken.resolved_protocol == "json":
         name = request.header("x-amz-target").rpartition(".")[2]
-    elif spoken.resolved_protocol == "rest-xml":
+    elif spoken.resolved_protocol in _ROUTED:
         return _routed(service, request)[0]
     else:
         form = parse_qs(request.body.decode("utf-8", "replace")) or parse_qs(request.query)
@@ -90,6 +90,8 @@ def operation(service: str, request: HttpRequest) -> str:
         )
     return name
 
+
+_ROUTED = ("rest-json", "rest-xml")
 
 UNREADABLE = "The request could not be read as its operation's input"
 
@@ -116,7 +118,7 @@ def parse(service: str, name: str, region: str, request: HttpRequest) -> Call:
     _check_body(service, request)
     spoken = model(service)
     sent = moto_request(service, region, request)
-    uri = _routed(service, request)[1] if spoken.resolved_protocol == "rest-xml" else {}
+    uri = _routed(service, request)[1] if spoken.resolved_protocol in _ROUTED else {}
     try:
         parsed = PROTOCOL_PARSERS[str(spoken.resolved_protocol)](spoken.operation_model(name), map_type=dict).parse(
             {
@@ -142,6 +144,8 @@ def success(call: Call, result: Result) -> HttpAnswer:
     match str(spoken.resolved_protocol):
         case "json":
             body, kind = _json(done, result), "application/x-amz-json-1.1"
+        case "rest-json":
+            body, kind = _json(done, result), "application/json"
         case "rest-xml":
             body, kind = _writer(call.service).rest(done, result, _NAMESPACE[call.service]), "text/xml"
             for name, member in (done.output_shape.members if done.output_shape else {}).items():
@@ -160,6 +164,13 @@ def failure(service: str, refusal: Refusal) -> HttpAnswer:
         case "json":
             body = json.dumps({"__type": refusal.code, "message": refusal.message})
             content = "application/x-amz-json-1.1"
+        case "rest-json":
+            body, content = json.dumps({"message": refusal.message}), "application/json"
+            return HttpAnswer(
+                refusal.status,
+                (("content-type", content), ("x-amzn-requestid", request_id), ("x-amzn-errortype", refusal.code)),
+                body.encode(),
+            )
         case "ec2":
             body = (
                 '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
@@ -201,6 +212,7 @@ _PROTOCOL = {
     "wafv2": "json",
     "shield": "json",
     "ec2": "ec2",
+    "eks": "rest-json",
     "route53": "rest-xml",
 }
 _NAMESPACE = {
@@ -224,7 +236,8 @@ def _routed(service: str, request: HttpRequest) -> tuple[str, dict[str, Any]]:
 def _json(done: Any, result: Result) -> str:
     from moto.core.serialize import get_serializer_class
 
-    serializer = get_serializer_class(done.service_model.service_name, "json")(operation_model=done)
+    spoken = str(done.service_model.resolved_protocol)
+    serializer = get_serializer_class(done.service_model.service_name, spoken)(operation_model=done)
     return str(serializer.serialize(dict(result))["body"])
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
+from lockgate.embedded.faults import Faults
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
@@ -71,8 +72,9 @@ _PUBLIC = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 class KubernetesApi:
     """One API over one store. Every request must have the bearer token `token`."""
 
-    def __init__(self, store: Store, *, token: str) -> None:
+    def __init__(self, store: Store, *, token: str, faults: Faults[Answer] | None = None) -> None:
         self._store = store
+        self.faults = faults or Faults()
         self._token = token
         self._verbs = Verbs(store)
         self._discovery = Discovery(store.catalogue)
@@ -108,6 +110,9 @@ class KubernetesApi:
         request: Request | None = None
         try:
             request = await read(scope, receive)
+            asked = _asked(request)
+            if code := await self.faults.meet("kubernetes", asked):
+                raise _injected(code, asked)
             result = self._answer(request, self._authenticate(request))
             if isinstance(result, Watch):
                 await self._stream(result, receive, send)
@@ -119,6 +124,8 @@ class KubernetesApi:
         except Exception as error:  # an internal error: the client gets its summary, the log its traceback
             logging.getLogger("lockgate.kubernetes").exception("%s %r", scope.get("method"), scope.get("path"))
             result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
+        if request is not None:
+            self.faults.count("kubernetes", _asked(request), result.status)
         await send_answer(send, request, result)
 
     def _authenticate(self, request: Request) -> JsonObject:
@@ -249,6 +256,31 @@ class KubernetesApi:
         if not gone.done() or gone.cancelled():
             with suppress(Exception):  # a client that is still connected sees the end of the stream
                 await send({"type": "http.response.body", "body": b""})
+
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def _asked(request: Request) -> str:
+    """The verb and the resource as RBAC names them: ``patch/ingresses``; for other paths ``get/version``."""
+    found = target(request.path)
+    if found is None:
+        return f"{_VERBS.get(request.method, 'get')}{request.path.rstrip('/') or '/'}"
+    reading = "watch" if request.query.get("watch") else "get" if found.name else "list"
+    return f"{_VERBS.get(request.method, reading)}/{found.plural}"
+
+
+def _injected(code: str, asked: str) -> ApiError:
+    """The error that a rule of `embedded.faults` asks for, by its reason."""
+    verb, _, resource = asked.partition("/")
+    text = f'{resource} is forbidden: User "lockgate" cannot {verb} resource "{resource}"'
+    error = ApiError(text if code == "Forbidden" else f"a rule of --fail asks for this {code}")
+    error.reason, error.code = code, _CODES.get(code, 500)
+    return error
+
+
+_CODES = {"Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "Conflict": 409, "TooManyRequests": 429,
+          "ServiceUnavailable": 503, "Timeout": 504}  # fmt: skip
 
 
 async def _send_stream(
