@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -26,6 +27,7 @@ from lockgate.loadbalancer.model import (
     WeightedTargetGroup,
 )
 from lockgate.xds.loadbalancer import Endpoint, TrustStore
+from lockgate.xds.watched import RUNTIME_KEY
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:"
 WEB = TargetGroup(f"{ARN}targetgroup/web/0123456789abcdef", "web", 80)
@@ -304,4 +306,21 @@ def test_nothing_is_written_where_the_log_is_off(tmp_path: Path) -> None:
         lab.ask(one, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         lab.flush_records()
         logs.collect()
-    assert list(tmp_path.iterdir()) == []
+    (watched,) = tmp_path.iterdir()  # Envoy creates the file of `xds.watched`
+    assert watched.read_bytes() == b""
+
+
+def test_requests_are_recorded_for_as_long_as_somebody_watches(tmp_path: Path) -> None:
+    one = balancer()
+    with laboratory() as lab:
+        lab.records = str(tmp_path / "records")
+        lab.serve(one)
+        lab.ask(one, "GET /unwatched HTTP/1.1\r\nHost: a\r\n\r\n")
+        lab.admin("POST", f"/runtime_modify?{RUNTIME_KEY}=100")
+        lab.ask(one, "GET /web HTTP/1.1\r\nHost: a\r\n\r\n")
+        lab.admin("POST", f"/runtime_modify?{RUNTIME_KEY}=0")
+        lab.ask(one, "GET /again HTTP/1.1\r\nHost: a\r\n\r\n")
+        lab.flush_records()
+    (record,) = map(json.loads, (tmp_path / "watched-alb.jsonl").read_text().splitlines())
+    assert (record["path"], record["rule"], record["status"]) == ("/web", "9", 200)
+    assert record["balancer"] == one.arn

@@ -101,14 +101,14 @@ class Envoy:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
-    async def admin(self, path: str) -> str:
+    async def admin(self, path: str, *, method: str = "GET") -> str:
         """A response of Envoy's admin interface. Raises OSError if there is none."""
         import httpx
 
         transport = httpx.AsyncHTTPTransport(uds=str(self.admin_socket))
         async with httpx.AsyncClient(transport=transport, timeout=5.0) as client:
             try:
-                return (await client.get(f"http://envoy{path}")).raise_for_status().text
+                return (await client.request(method, f"http://envoy{path}")).raise_for_status().text
             except httpx.HTTPError as error:
                 raise OSError(f"Envoy ({self.node}) does not answer: {error}") from error
 
@@ -151,7 +151,7 @@ class Envoy:
                 # The previous version of a listener serves its open connections: each ends with its next response.
                 *("--drain-strategy", "immediate"),
                 *("--drain-time-s", str(self._drain_seconds)),
-                *("--file-flush-interval-msec", "1000"),
+                *("--file-flush-interval-msec", "250"),
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,  # the access logs of gateways
@@ -230,7 +230,10 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
         },
         # Envoy rejects regexes of a size that Istio's proxies accept; this is Istio's setting.
         "layered_runtime": {
-            "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE}}]
+            "layers": [
+                {"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE}},
+                {"name": "admin", "admin_layer": {}},  # for keys that are set while it runs, see `xds.watched`
+            ]
         },
         # Without a limit of downstream connections, Envoy logs a warning at every start.
         "overload_manager": {

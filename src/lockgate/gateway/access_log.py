@@ -51,6 +51,15 @@ FIELDS: Final = {name: f"%{name.upper()}%" for name in _SAME_NAME} | {
     "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
 }
 
+WATCHED: Final = FIELDS | {
+    "start_time": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",
+    "trace_id": "%REQ(X-AMZN-TRACE-ID)%",
+    "sent": "%REQUEST_TX_DURATION%",
+    "first": "%RESPONSE_DURATION%",
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+}
+"""The fields of the log for those who watch an edge (`xds.watched`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogFormat:

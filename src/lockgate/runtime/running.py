@@ -333,6 +333,7 @@ class RunningEdge:
         self.istiod = Istiod(
             kubernetes,
             publish=self.ads.publish,
+            watched=self.watched_file,
             locate=self.locate,
             system_ca=str(self.folder.ca_bundle),
             trust=trust,
@@ -389,6 +390,10 @@ class RunningEdge:
         folder = self.folder.path / "access-logs"
         folder.mkdir(exist_ok=True)  # Envoy creates files there, but no folders
         return folder
+
+    def watched_file(self, node: str) -> str:
+        """An Envoy's log of requests while somebody watches (`xds.watched`)."""
+        return str(self._access_logs() / f"watched-{node}.jsonl")
 
     async def _serve(self, application: Application, host: str) -> Server:
         certificate = self.trust.server_certificate(self.folder.run, host, host) if host else None

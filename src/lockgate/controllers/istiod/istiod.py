@@ -60,6 +60,7 @@ _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Sev
 class Istiod:
     """`publish` is called with an Envoy's node ID and its desired configuration, when that changes.
 
+    `watched` returns the file of an Envoy's log for those who watch the edge (`xds.watched`), by its node ID.
     `locate` resolves the lines of faults for the log. `system_ca` is the file of the CAs that gateways trust by
     default. `trust` and `proxy_to` are for fetching the keys of JWTs: see `Keys`.
 
@@ -73,6 +74,7 @@ class Istiod:
         *,
         publish: Callable[[str, Snapshot], None],
         access_log: AccessLog | None = None,
+        watched: Callable[[str], str] = lambda node: "",
         locate: Locate = lambda origin: None,
         system_ca: str = SYSTEM_CA,
         trust: ssl.SSLContext | None = None,
@@ -82,6 +84,7 @@ class Istiod:
         self._kubernetes = kubernetes
         self._publish = publish
         self._access_log = access_log
+        self._watched = watched
         self._locate = locate
         self._settle = settle
         self._system_ca = system_ca
@@ -141,7 +144,7 @@ class Istiod:
             del self._proxies[node]
             self._publish(node, EMPTY)
         for node, pod in nodes.items():
-            proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca))
+            proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca, self._watched(node)))
             installed = self._installer.installed(pod)
             try:
                 changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, self._keys.found)

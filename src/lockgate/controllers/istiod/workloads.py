@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lockgate.edge.objects import Objects
@@ -48,8 +49,10 @@ def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) ->
 class Proxy:
     """`gateway` was built last, `snapshot` is its Envoy's desired configuration, and `faults` are its faults."""
 
-    def __init__(self, access_log: AccessLog | None, system_ca: str) -> None:
+    def __init__(self, access_log: AccessLog | None, system_ca: str, watched: str = "") -> None:
+        """`watched` is the file for requests that somebody watches."""
         self._access_log = access_log
+        self._watched = watched
         self._system_ca = system_ca
         self._built = Memo()
         self._serialised = Memo()
@@ -69,7 +72,7 @@ class Proxy:
     ) -> bool:
         """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs, `keys`
         are those of JWTs."""
-        from lockgate.xds.gateway import snapshot  # Envoy's types take a third of a second to import
+        from lockgate.xds.gateway import AccessLog, snapshot  # Envoy's types take a third of a second to import
 
         built = build(
             sources(objects, keys),
@@ -82,7 +85,7 @@ class Proxy:
             built.gateway,
             binds=self._built.made(_binds, self._workload_ports(objects, pod), objects.all(core.EndpointSlice)),
             credentials=self._credentials,
-            access_log=self._access_log,
+            access_log=replace(self._access_log or AccessLog(), watched=self._watched),
             system_ca=self._system_ca,
             memo=self._serialised,
         )

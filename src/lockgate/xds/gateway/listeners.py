@@ -40,12 +40,13 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
-from lockgate.gateway.access_log import LogFormat
+from lockgate.gateway.access_log import WATCHED, LogFormat
 from lockgate.gateway.mesh import HttpSettings, Limits
 from lockgate.gateway.policies.model import Filters
 from lockgate.xds.gateway.filters import http_filters, network_filters
 from lockgate.xds.gateway.routes import CORS, FAULT
 from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
+from lockgate.xds.watched import watched_log
 
 _HCM = "envoy.filters.network.http_connection_manager"
 # Istio's matchers name no type, which Envoy reads as each of these.
@@ -59,11 +60,12 @@ _SECRET_FETCH_TIMEOUT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """The destination of streamed access logs: a cluster in Envoy's bootstrap with its log service, and the log's
-    name."""
+    """The destinations of a gateway's logs beside the one that the mesh configures: a cluster in Envoy's bootstrap with
+    its log service, and the log's name; and the file for requests that somebody watches. Empty ones are left out."""
 
-    cluster: str
-    name: str
+    cluster: str = ""
+    name: str = ""
+    watched: str = ""
 
 
 def listener(
@@ -86,7 +88,7 @@ def listener(
         message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=pack(ProxyProtocol()))
     if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
         message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
-    if log:
+    if log and log.cluster:
         # Only this log sees a connection that matches no chain, for example because of its SNI.
         config = AccessLogConfig(
             name="envoy.access_loggers.tcp_grpc",
@@ -135,7 +137,7 @@ def _chain(
         message.transport_socket.CopyFrom(TransportSocket(name=_TLS, typed_config=pack(_downstream_tls(chain.tls))))
     match chain.filter:
         case model.Http():
-            manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", log)
+            manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", port, log)
             for place, (name, config) in enumerate(http_filters(filters, port)):
                 manager.http_filters.insert(place, hcm_pb2.HttpFilter(name=name, typed_config=pack(config)))
             message.filters.add(name=_HCM, typed_config=pack(manager))
@@ -180,7 +182,7 @@ def _sds(name: str) -> Message:
     return secret_pb2.SdsSecretConfig(name=name, sds_config=ads(fetch_timeout=_SECRET_FETCH_TIMEOUT))
 
 
-def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: AccessLog | None) -> Message:
+def _connection_manager(item: model.Http, http: HttpSettings, stat: str, port: int, log: AccessLog | None) -> Message:
     manager = hcm_pb2.HttpConnectionManager(
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         stat_prefix=stat,
@@ -220,11 +222,13 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, log: Ac
         formatter = manager.http_protocol_options.header_key_format.stateful_formatter
         formatter.name = "preserve_case"
         formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig()))
-    if log:
+    if log and log.cluster:
         manager.access_log.add(
             name="envoy.access_loggers.http_grpc",
             typed_config=pack(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
         )
+    if log and log.watched:
+        manager.access_log.append(watched_log({**WATCHED, "port": str(port)}, log.watched))
     if http.access_log:
         manager.access_log.append(_file_log(http.access_log))
     if item.grpc_web:
@@ -279,7 +283,7 @@ def _tcp_proxy(item: model.Tcp, http: HttpSettings, log: AccessLog | None) -> Me
         proxy.idle_timeout.CopyFrom(duration(idle))
     if item.max_duration is not None:
         proxy.max_downstream_connection_duration.CopyFrom(duration(item.max_duration))
-    if log:
+    if log and log.cluster:
         proxy.access_log.add(
             name="envoy.access_loggers.tcp_grpc",
             typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),

@@ -1,7 +1,8 @@
 """Envoy's records for a load balancer's logs, one JSON object per line: a record per request if its access log is on,
-and per connection if its connection log is on.
+and per connection if its connection log is on. `loadbalancer.access_log` and `loadbalancer.connection_log` format them
+as AWS does.
 
-`loadbalancer.access_log` and `loadbalancer.connection_log` format them as AWS does.
+A second file gets the record of each request while somebody watches (`xds.watched`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lockgate.xds.loadbalancer.authorization import FILTER
 from lockgate.xds.loadbalancer.names import FUNCTIONS
 from lockgate.xds.loadbalancer.waf import logged
 from lockgate.xds.protobuf import Message, pack
+from lockgate.xds.watched import watched_log
 
 RECORD: Final = {
     "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",
@@ -76,23 +78,32 @@ CONNECTION: Final = {
 
 
 def access_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
-    """The request log, written to the file `path`, which the supervisor reads. Empty if the access log is off."""
-    return _log(RECORD | logged(balancer), balancer, listener, path) if _is_on(balancer, "access_logs") else []
+    """The request log, written to the file `path`, which the supervisor reads, if the access log is on; and the log of
+    watched requests."""
+    if not path:
+        return []
+    record = _record(RECORD | logged(balancer), balancer, listener)
+    kept = [_file_log(record, path)] if _is_on(balancer, "access_logs") else []
+    return [*kept, watched_log(record, f"{path.rpartition('/')[0]}/watched-alb.jsonl")]
 
 
 def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
     """The log of closed connections, written likewise. Empty if the connection log is off."""
-    return _log(CONNECTION, balancer, listener, path) if _is_on(balancer, "connection_logs") else []
+    if not path or not _is_on(balancer, "connection_logs"):
+        return []
+    return [_file_log(_record(CONNECTION, balancer, listener), path)]
 
 
 def _is_on(balancer: LoadBalancer, log: str) -> bool:
     return balancer.attributes.get(f"{log}.s3.enabled") == "true"
 
 
-def _log(fields: Mapping[str, str], balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
-    if not path:
-        return []
+def _record(fields: Mapping[str, str], balancer: LoadBalancer, listener: Listener) -> Mapping[str, str]:
+    return {**fields, "balancer": balancer.arn, "listener_port": str(listener.port)}
+
+
+def _file_log(fields: Mapping[str, str], path: str) -> Message:
     record = Struct()
-    record.update({**fields, "balancer": balancer.arn, "listener_port": str(listener.port)})
+    record.update(dict(fields))
     config = FileAccessLog(path=path, log_format={"json_format": record})
-    return [AccessLog(name="envoy.access_loggers.file", typed_config=pack(config))]
+    return AccessLog(name="envoy.access_loggers.file", typed_config=pack(config))
