@@ -36,6 +36,7 @@ _MODULES = {
     "show": "show",
     "check": "check",
     "trace": "trace",
+    "probe": "probe",
     "diff": "diff",
     "explain": "explain",
     "convert": "convert",

@@ -53,3 +53,13 @@ def read_options(
         )
     except BadOption as error:
         raise click.UsageError(str(error)) from None
+
+
+def request_headers(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise click.UsageError(f"{text!r} is not 'NAME: VALUE'")
+        pairs.append((name.strip(), value.strip()))
+    return tuple(pairs)

@@ -137,3 +137,8 @@ def _row(line: Line) -> str:
 def _colour(err: bool = False) -> bool | None:
     """None lets click decide."""
     return False if os.environ.get("NO_COLOR") else None
+
+
+def style(text: str, role: str) -> str:
+    """The colour of a role in a report: `pass`, `fail`, `answer`, `open`, `dim`, `bold`."""
+    return paint(text, {"bold": "bold", "dim": "dim", "pass": "green", "fail": "red"}.get(role, "yellow"))

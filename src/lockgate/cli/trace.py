@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate.cli.noted import noted
-from lockgate.cli.options import no_supply_option, read_options, values_option
-from lockgate.cli.terminal import paint, print_data, say
+from lockgate.cli.options import no_supply_option, read_options, request_headers, values_option
+from lockgate.cli.terminal import print_data, say, style
 from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def trace(
     url, *paths = arguments
     try:
         request = Request.of(
-            url, method=method, headers=_headers(headers), source=_address(source), http2=http2, now=time.time()
+            url, method=method, headers=request_headers(headers), source=_address(source), http2=http2, now=time.time()
         )
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
@@ -126,7 +126,7 @@ def _print_trace(
         case "junit":
             raise click.UsageError("--output junit goes with --cases")
         case _:
-            for line in text.lines(text.as_json(found, locate, noted(edge, manifests)), _style, verbose=verbose):
+            for line in text.lines(text.as_json(found, locate, noted(edge, manifests)), style, verbose=verbose):
                 say(line)
     return int(found.last.ending.is_error)
 
@@ -139,7 +139,7 @@ def _print_table(edge: Edge, locate: Locate, output: str) -> int:
     if output == "json":
         print_data(json.dumps(found, indent=2))
     elif output == "text":
-        for line in text.table_lines(found, _style):
+        for line in text.table_lines(found, style):
             say(line)
     else:
         raise click.UsageError("--all prints text or json")
@@ -162,13 +162,13 @@ def _compare(name: str, request: Request, *, follow: bool, verbose: bool, output
         shown = {"predicted": predicted, "observed": [asdict(each) for each in observed], "differences": differ}
         print_data(json.dumps(shown, indent=2))
         return int(bool(differ))
-    for line in text.lines(predicted, _style, verbose=verbose):
+    for line in text.lines(predicted, style, verbose=verbose):
         say(line)
     for each in observed:
         seen = each.error if each.status is None else f"{each.status} {each.backend or each.location}".rstrip()
-        say(f" {_style('=', 'fail' if differ else 'pass')} observed      {seen}")
+        say(f" {style('=', 'fail' if differ else 'pass')} observed      {seen}")
     for difference in differ:
-        say(f" {_style('✗', 'fail')} {difference}")
+        say(f" {style('✗', 'fail')} {difference}")
     return int(bool(differ))
 
 
@@ -206,7 +206,7 @@ def _run_cases(edge: Edge, file: str, output: str) -> int:
             print_data(json.dumps(shown, indent=2))
         case _:
             for each in results:
-                say(f" {_style('✓', 'pass') if each.passed else _style('✗', 'fail')} {each.case.name}")
+                say(f" {style('✓', 'pass') if each.passed else style('✗', 'fail')} {each.case.name}")
                 for difference in each.differences:
                     say(f"     {difference}")
             say(f"{len(results) - len(failed)} passed, {len(failed)} failed")
@@ -220,17 +220,3 @@ def _address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise click.UsageError(f"--from: {text!r} is not an IP address") from None
-
-
-def _headers(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon or not name.strip():
-            raise click.UsageError(f"{text!r} is not 'NAME: VALUE'")
-        pairs.append((name.strip(), value.strip()))
-    return tuple(pairs)
-
-
-def _style(text: str, role: str) -> str:
-    return paint(text, {"bold": "bold", "dim": "dim", "pass": "green", "fail": "red"}.get(role, "yellow"))

@@ -81,6 +81,25 @@ class Aws:
         self._session: Any = None
         self._making = threading.Lock()  # boto3 sessions are not thread-safe
 
+    @staticmethod
+    def of_profile(profile: str | None, region: str | None) -> Aws | None:
+        """The account of botocore's own chain of credentials; None if it has none or no region.
+
+        Raises `ValueError` if there is no such profile.
+        """
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            session = boto3.session.Session(profile_name=profile, region_name=region)
+            if session.get_credentials() is None or not session.region_name:
+                return None
+        except BotoCoreError as error:
+            raise ValueError(str(error)) from error
+        made = Aws(region=session.region_name)
+        made._session = session
+        return made
+
     async def call(self, service: str, operation: str, **parameters: JsonValue) -> JsonValue:
         """`operation` is boto3's method name (``describe_listeners``). Raises `AwsError`."""
         loop = asyncio.get_running_loop()

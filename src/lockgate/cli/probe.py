@@ -1,0 +1,161 @@
+"""`lockgate probe`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockgate.cli.options import request_headers
+from lockgate.cli.running import folder_of
+from lockgate.cli.terminal import print_data, say, style
+from lockgate.cli.up import name_option, output_option
+
+if TYPE_CHECKING:
+    from lockgate.probe.probing import Result
+    from lockgate.probe.target import Target
+    from lockgate.trace.model import Request
+
+_EPILOG = """\b
+Examples:
+  lockgate probe https://towpath.example/api/orders
+  lockgate probe https://towpath.example/ --live --profile production
+  lockgate probe https://towpath.example/chat --websocket
+  lockgate probe https://towpath.example/ --every 1s --until-fails
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("url")
+@click.option("--method", "-X", default="GET", show_default=True, metavar="METHOD")
+@click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A request header; repeatable.")
+@click.option("--http", "protocol", type=click.Choice(["auto", "1.1", "2", "3"]), default="auto", show_default=True,
+              help="The version of HTTP; by default the server chooses.")  # fmt: skip
+@click.option("--websocket", is_flag=True, help="Open a WebSocket instead.")
+@click.option("--grpc", is_flag=True, help="Call a gRPC method, /package.Service/Method, with an empty message.")
+@click.option("--live", is_flag=True, help="Probe the internet and AWS, even if an edge runs here.")
+@click.option("--resolver", metavar="IP[:PORT]", help="The DNS resolver to ask instead of the system's.")
+@click.option("--profile", metavar="NAME", help="AWS profile, for the evidence.")
+@click.option("--region", metavar="REGION", help="AWS region, for the evidence.")
+@click.option("--every", metavar="SECONDS", help="Repeat, such as 1s or 500ms, and print percentiles at the end.")
+@click.option("--until-fails", is_flag=True, help="With --every: stop at the first answer that fails, and explain it.")
+@click.option("--count", type=click.IntRange(1, 100_000), help="With --every: stop after so many requests.")
+@click.option("--verbose", "-v", is_flag=True, help="Show all headers of the answer.")
+@output_option
+@name_option
+def probe(
+    url: str,
+    method: str,
+    headers: tuple[str, ...],
+    protocol: str,
+    websocket: bool,
+    grpc: bool,
+    live: bool,
+    resolver: str | None,
+    profile: str | None,
+    region: str | None,
+    every: str | None,
+    until_fails: bool,
+    count: int | None,
+    verbose: bool,
+    output: str,
+    name: str,
+) -> int:
+    """Send a real request to a live edge, and say who answered and why.
+
+    The edge is the one that `lockgate up` runs here, or else what the URL's host leads to on the internet. Names are
+    asked at every authoritative server, each address is connected to, and both the answer and the APIs of AWS tell the
+    cause of a failure. Without credentials it says what it could not see. The exit code is 1 if something is wrong.
+    """
+    from lockgate.trace.model import BadUrl, Request
+
+    if protocol == "3":
+        raise click.UsageError("an Application Load Balancer serves no HTTP/3: use --http 2")
+    if websocket and grpc:
+        raise click.UsageError("--websocket and --grpc exclude each other")
+    if not every and (until_fails or count):
+        raise click.UsageError("--until-fails and --count go with --every")
+    try:
+        request = Request.of(
+            url, method=method, headers=request_headers(headers), http2=protocol == "2", now=time.time()
+        )
+    except BadUrl as error:
+        raise click.UsageError(str(error)) from None
+    kind = "websocket" if websocket else "grpc" if grpc else "http"
+    interval = _interval(every) if every else None
+    target = _target(name, live=live, resolver=resolver, profile=profile, region=region)
+    if interval is None:
+        result = asyncio.run(_once(target, request, protocol, kind, name))
+        _print(result, verbose=verbose, output=output)
+        return int(result.failed)
+    from lockgate.probe import repeat
+
+    series = repeat.Series(count, until_fails=until_fails)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(repeat.run(target.place, request, protocol, kind, interval, series, _tell(output)))
+    failed = series.failed
+    if output == "json":
+        print_data(json.dumps(series.as_json(), indent=2))
+    else:
+        for line in series.lines():
+            say(line)
+    if failed and until_fails:
+        _print(asyncio.run(_once(target, request, protocol, kind, name)), verbose=verbose, output="text")
+    return int(failed)
+
+
+async def _once(target: Target, request: Request, protocol: str, kind: str, name: str) -> Result:
+    from lockgate.probe import probing
+    from lockgate.probe.observing import asked
+    from lockgate.runtime import commands
+
+    predicted = commands.ask_trace(folder_of(name), request) if target.running else None
+    sent = asked(request, protocol=protocol, kind=kind, now=time.time())
+    return await probing.probe(target.place, sent, aws=target.aws, predicted=predicted)
+
+
+def _target(name: str, *, live: bool, resolver: str | None, profile: str | None, region: str | None) -> Target:
+    """The edge that runs here, if one does and nothing else is asked for."""
+    from lockgate.probe import target
+    from lockgate.runtime.state import NotRunning, StateFolder
+
+    folder: StateFolder = folder_of(name)
+    if not (live or resolver or profile):
+        try:
+            return target.running(folder.read())
+        except NotRunning:
+            if name != "default":
+                raise
+    try:
+        return target.live(resolver, profile=profile, region=region)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _interval(text: str) -> float:
+    from lockgate.resources.durations import nanoseconds
+
+    found = nanoseconds(text)
+    if found is None or not 10**7 <= found <= 3600 * 10**9:
+        raise click.UsageError(f"--every: {text!r} is not a duration from 10ms to 1h, such as 1s")
+    return found / 10**9
+
+
+def _tell(output: str) -> Any:
+    return (lambda _: None) if output == "json" else say
+
+
+def _print(result: Result, *, verbose: bool, output: str) -> None:
+    from lockgate.probe import report
+
+    now = datetime.now(UTC)
+    if output == "json":
+        print_data(json.dumps(report.as_json(result, now), indent=2))
+        return
+    for line in report.lines(result, style, now, verbose=verbose):
+        say(line)

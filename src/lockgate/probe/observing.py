@@ -1,0 +1,91 @@
+"""Makes an observation: names, a connection to each address, and the request at each, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from dataclasses import dataclass, replace
+
+from lockgate import __version__
+from lockgate.probe.connections import connect
+from lockgate.probe.names import Server, look_up
+from lockgate.probe.observed import Asked, Connection, Exchange, Names, Observation
+from lockgate.probe.reach import Reach
+from lockgate.probe.requests import send
+from lockgate.trace.model import Request
+
+_MOST_ADDRESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a probe looks. `dns` is the only name server there is, for a running edge; `resolver` replaces the
+    system's."""
+
+    reach: Reach
+    dns: Server | None = None
+    resolver: Server | None = None
+
+
+def asked(request: Request, *, protocol: str, kind: str, now: float) -> Asked:
+    """`now` is Unix time: X-Amzn-Trace-Id starts with it, so that the load balancer's log can be searched by both."""
+    assert kind in ("http", "websocket", "grpc")
+    trace_id = f"1-{int(now):08x}-{secrets.token_hex(12)}"
+    return Asked(
+        request.url,
+        request.scheme,
+        request.host,
+        request.port,
+        request.target,
+        request.method,
+        request.headers,
+        protocol,
+        kind,  # type: ignore[arg-type]
+        trace_id,
+        f"lockgate-probe/{__version__} ({trace_id[-8:]})",
+    )
+
+
+async def observe(place: Place, asked: Asked) -> Observation:
+    names = await _names(place, asked)
+    secure = asked.scheme == "https"
+    alpn = {"auto": ("h2", "http/1.1"), "1.1": ("http/1.1",), "2": ("h2",)}[asked.protocol]
+    named = None if _is_address(asked.host) else asked.host
+    addresses = names.addresses[:_MOST_ADDRESSES] if names.asked else (asked.host,)
+    connections = await asyncio.gather(
+        *(connect(place.reach, each, asked.port, server_name=named, secure=secure, alpn=alpn) for each in addresses)
+    )
+    open_to = [each.address for each in connections if not each.error and not each.tls_error]
+    exchanges = await asyncio.gather(*(send(place.reach, asked, each, protocol=asked.protocol) for each in open_to))
+    return Observation(asked, names, tuple(connections), tuple(exchanges), again=await _again(place, asked, exchanges))
+
+
+async def _names(place: Place, asked: Asked) -> Names:
+    if _is_address(asked.host):
+        return Names(asked.host, asked=False)
+    return await look_up(asked.host, only=place.dns, resolver=place.resolver)
+
+
+async def _again(place: Place, asked: Asked, exchanges: list[Exchange] | tuple[Exchange, ...]) -> Exchange | None:
+    """By HTTP/1.1, if HTTP/2 was not asked for, was taken, and failed: some limits are HTTP/2's alone."""
+    failed = next((each for each in exchanges if each.protocol == "2" and (each.status or 500) in (400, 500)), None)
+    if failed is None or asked.protocol != "auto" or asked.kind != "http":
+        return None
+    return await send(place.reach, replace(asked, protocol="1.1"), failed.address, protocol="1.1")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def direct(place: Place, addresses: tuple[tuple[str, int], ...], *, secure: bool) -> dict[str, Connection]:
+    """The connection that a load balancer makes to a gateway, without a server name; only where it is reachable."""
+    found = await asyncio.gather(
+        *(connect(place.reach, address, port, server_name=None, secure=secure) for address, port in addresses)
+    )
+    return {f"{each.address}:{each.port}": each for each in found}
