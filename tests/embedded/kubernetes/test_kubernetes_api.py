@@ -15,6 +15,8 @@ import pytest
 from kubernetes_rig import TOKEN, Cluster, cluster
 
 from lockgate.embedded.kubernetes.api import KubernetesApi
+from lockgate.embedded.kubernetes.exchange import Request
+from lockgate.embedded.kubernetes.forms import Form
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.resources import core
@@ -502,7 +504,8 @@ def test_a_streamed_list_ends_with_its_bookmark(tmp_path: Path) -> None:
 def test_a_watch_ends_when_its_time_is_up() -> None:
     async def story() -> None:
         store = Store()
-        watch = Watch(core.ConfigMap.KIND, "v1", "", lambda _: True, lambda stored: b"{}", revision=None, timeout=0.001)
+        form = Form.of(Request("GET", MAPS, {}, {}), core.ConfigMap.KIND, "v1", store.clock)
+        watch = Watch(form, "", lambda _: True, revision=None, timeout=0.001)
         assert [chunk async for chunk in lines(store.storage, watch)] == [b""]
 
     asyncio.run(asyncio.wait_for(story(), 20))

@@ -21,12 +21,11 @@ from lockgate.embedded.kubernetes.exchange import (
     Request,
     TooManyRequests,
     Unauthorized,
-    answer,
     encoded,
     read,
-    refusal,
     send_answer,
 )
+from lockgate.embedded.kubernetes.forms import answered, refused
 from lockgate.embedded.kubernetes.negotiation import prefers_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
 from lockgate.embedded.kubernetes.scale import is_scaled
@@ -39,6 +38,7 @@ from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, Forbidden, NotFound
+from lockgate.resources.unicode import visible
 
 # Clients read it: kubectl dispatchers run the kubectl of this version.
 VERSION = {
@@ -120,10 +120,12 @@ class KubernetesApi:
             if isinstance(result, Listing):
                 result = await result.answer()
         except ApiError as error:
-            result = refusal(error)
+            result = _refusal(request, error)
         except Exception as error:  # an internal error: the client gets its summary, the log its traceback
             logging.getLogger("lockgate.kubernetes").exception("%s %r", scope.get("method"), scope.get("path"))
-            result = refusal(ApiError(f"an error on the server has prevented the request from succeeding: {error!r}"))
+            result = _refusal(
+                request, ApiError(f"an error on the server has prevented the request from succeeding: {error!r}")
+            )
         if request is not None:
             self.faults.count("kubernetes", _asked(request), result.status)
         await send_answer(send, request, result)
@@ -157,18 +159,18 @@ class KubernetesApi:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         match request.path:
             case "/version":
-                return answer(VERSION)
+                return Answer(encoded(VERSION))
             case "/healthz" | "/livez" | "/readyz":
                 return Answer(b"ok", content_type="text/plain; charset=utf-8")
             case "/openapi/v3":
-                return answer(self._documents.index())
+                return Answer(encoded(self._documents.index()))
             case "/.well-known/openid-configuration":
-                return answer(self._store.tokens.tokens.discovery(f"{self.url}/openid/v1/jwks"))
+                return Answer(encoded(self._store.tokens.tokens.discovery(f"{self.url}/openid/v1/jwks")))
             case "/openid/v1/jwks":
                 keys = self._store.tokens.tokens.public_keys()
                 return Answer(encoded(keys), content_type="application/jwk-set+json")
             case "/":
-                return answer({"paths": list(_PATHS)})
+                return Answer(encoded({"paths": list(_PATHS)}))
         if request.path.startswith("/openapi/v3/"):
             document = self._documents.document(request.path.removeprefix("/openapi/v3/"))
             if document is not None:
@@ -192,7 +194,8 @@ class KubernetesApi:
             case "scale" if is_scaled(model.KIND):
                 return self._verbs.scale(call)
             case "token" if model is core.ServiceAccount and request.method == "POST":
-                return answer(self._store.tokens.create(found.namespace, found.name, bodies.manifest(request)), 201)
+                token = self._store.tokens.create(found.namespace, found.name, bodies.manifest(request))
+                return answered(request, token, 201)
             case _:
                 raise NotFound("the server could not find the requested resource")
         match request.method:
@@ -231,14 +234,14 @@ class KubernetesApi:
             case _:
                 status = {"userInfo": asking}
         head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
-        return answer({**head, "spec": body.get("spec") or {}, "status": status}, 201)
+        return answered(request, {**head, "spec": body.get("spec") or {}, "status": status}, 201)
 
     async def _stream(self, watch: Watch, receive: Receive, send: Send) -> None:
         if self.watches >= _WATCHES:
             raise TooManyRequests("too many watches, please try again later")
         chunks = lines(self._store.storage, watch)
         first = await anext(chunks)  # an expired revision is refused before the answer starts
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
+        headers = [(b"content-type", watch.form.stream_type.encode()), (b"cache-control", b"no-cache, private")]
         self.watches += 1
         gone = asyncio.ensure_future(_gone(receive))
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -246,7 +249,7 @@ class KubernetesApi:
         try:
             await asyncio.wait({sending, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and (error := sending.exception()):  # too late for an error response
-                logging.getLogger("lockgate.kubernetes").error("a watch of %s", watch.kind.plural, exc_info=error)
+                logging.getLogger("lockgate.kubernetes").error("a watch of %s", watch.form.kind.plural, exc_info=error)
         finally:
             self.watches -= 1
             for task in (gone, stopping, sending):
@@ -256,6 +259,13 @@ class KubernetesApi:
         if not gone.done() or gone.cancelled():
             with suppress(Exception):  # a client that is still connected sees the end of the stream
                 await send({"type": "http.response.body", "body": b""})
+
+
+def _refusal(request: Request | None, error: ApiError) -> Answer:
+    """Messages repeat what a client has sent, and kubectl prints them: terminal escapes are shown escaped."""
+    headers = (("retry-after", "1"),) if error.code == 429 else ()
+    status = error.status()
+    return refused(request, {**status, "message": visible(status["message"], kept="\n\t")}, error.code, headers)
 
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -1,4 +1,4 @@
-"""Decodes request bodies: JSON, YAML, and the protobuf that kubectl's typed commands send."""
+"""Decodes request bodies: JSON, YAML and protobuf."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lockgate.embedded.asgi import Receive, Scope, Send
-from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, BadRequest
 from lockgate.resources.unicode import visible
 
@@ -82,8 +81,6 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is JSON text."""
-
     body: bytes
     status: int = 200
     content_type: str = "application/json"
@@ -92,14 +89,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An answer that may be long: `items` are encoded one by one, and inserted as `name` into `head`.
+    """An answer that may be long: `items` are encoded one by one, and joined by `finish`."""
 
-    `head` is called after the last item.
-    """
-
-    head: Callable[[], JsonObject]
-    name: str
     items: Iterable[bytes]
+    finish: Callable[[list[bytes]], Answer]
 
     async def answer(self) -> Answer:
         """Pauses regularly, so that other requests are served in between."""
@@ -108,19 +101,7 @@ class Listing:
             made.append(item)
             if len(made) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return Answer(b'%s,"%s":[%s]}' % (encoded(self.head())[:-1], self.name.encode(), b",".join(made)))
-
-
-def answer(value: Any, status: int = 200, warnings: Sequence[str] = ()) -> Answer:
-    return Answer(encoded(value), status, headers=tuple(("warning", text) for text in _warnings(warnings)))
-
-
-def refusal(error: ApiError) -> Answer:
-    """Messages repeat what a client has sent, and kubectl prints them: terminal escapes are shown escaped."""
-    headers = (("retry-after", "1"),) if error.code == 429 else ()
-    status = error.status()
-    shown = {**status, "message": visible(status["message"], kept="\n\t")}
-    return Answer(encoded(shown), error.code, headers=headers)
+        return self.finish(made)
 
 
 def encoded(value: Any) -> bytes:
@@ -172,6 +153,10 @@ async def send_answer(send: Send, request: Request | None, result: Answer) -> No
         await send({"type": "http.response.body", "body": body[start : start + _CHUNK], "more_body": more})
         if more:
             await asyncio.sleep(0)
+
+
+def warning_headers(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("warning", text) for text in _warnings(texts))
 
 
 def _warnings(texts: Sequence[str]) -> Iterator[str]:

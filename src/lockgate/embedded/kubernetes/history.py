@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Final, Literal
@@ -29,7 +29,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class Stored:
     """One revision of an object. Its parsed value and its JSON text are created once and cached."""
 
-    __slots__ = ("_encoded", "_json", "_parsed", "_text", "key", "revision")
+    __slots__ = ("_encoded", "_json", "_message", "_parsed", "_text", "key", "revision")
 
     def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
         self.key = key
@@ -37,6 +37,7 @@ class Stored:
         self._json: JsonObject | None = json
         self._parsed = parsed
         self._encoded: tuple[str, bytes] | None = None
+        self._message: tuple[str, bytes] | None = None
         self._text: Stored | None = None
 
     @property
@@ -81,6 +82,12 @@ class Stored:
         if self._json is not None:
             self._encoded = (api_version, text)
         return text
+
+    def message(self, api_version: str, encode: Callable[[JsonObject], bytes]) -> bytes:
+        """The object as a protobuf message, in the requested version of its group."""
+        if self._message is None or self._message[0] != api_version:
+            self._message = (api_version, encode(self.json))
+        return self._message[1]
 
     def as_text(self) -> Stored:
         """The same revision, with only the text kept. Everything else is created again on demand."""

@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 from lockgate.embedded.kubernetes.exchange import NotAcceptable
 
 Shape: TypeAlias = Literal["object", "table", "metadata"]
+Media: TypeAlias = Literal["json", "yaml", "protobuf"]
 
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+YAML: Final = "application/yaml"
 _SHAPES: dict[str, Shape] = {
     "Table": "table",
     "PartialObjectMetadata": "metadata",
     "PartialObjectMetadataList": "metadata",
 }
+_MEDIA: dict[str, Media] = {
+    "application/json": "json",
+    "application/*": "json",
+    "*/*": "json",
+    YAML: "yaml",
+    PROTOBUF: "protobuf",
+}
 
 
-def shape(accept: str) -> Shape:
-    """The first acceptable form. All are JSON. Raises `NotAcceptable`."""
+@dataclass(frozen=True, slots=True)
+class Acceptable:
+    """What a client accepts. A Table is never protobuf."""
+
+    media: Media = "json"
+    shape: Shape = "object"
+
+
+def acceptable(accept: str) -> Acceptable:
+    """The form that the client prefers. Raises `NotAcceptable`."""
     if not accept:
-        return "object"
-    for offer in accept.split(","):
-        media, parameters = _parsed(offer)
-        if media not in ("application/json", "application/*", "*/*"):
+        return Acceptable()
+    for media_type, parameters in _offers(accept):
+        media = _MEDIA.get(media_type)
+        shape: Shape | None = "object"
+        if requested := parameters.get("as", ""):
+            known = parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1"
+            shape = _SHAPES.get(requested) if known else None
+        if media is None or shape is None or (media, shape) == ("protobuf", "table"):
             continue
-        requested = parameters.get("as", "")
-        if not requested:
-            return "object"
-        if requested in _SHAPES and parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
-            return _SHAPES[requested]
-    raise NotAcceptable("only the following media types are accepted: application/json")
+        return Acceptable(media, shape)
+    raise NotAcceptable(f"only the following media types are accepted: application/json, {YAML}, {PROTOBUF}")
 
 
 def prefers_aggregated(accept: str) -> bool:
     """Whether the client prefers an aggregated discovery document."""
-    for offer in accept.split(","):
-        media, parameters = _parsed(offer)
+    for media, parameters in _offers(accept):
         if media in ("application/json", "*/*"):
             return parameters.get("as") == "APIGroupDiscoveryList" and parameters.get("v") in ("v2", "v2beta1")
     return False
 
 
-def _parsed(offer: str) -> tuple[str, dict[str, str]]:
-    media, *parameters = (part.strip() for part in offer.split(";"))
-    return media.lower(), dict(part.partition("=")[::2] for part in parameters)
+def _offers(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Media types with their parameters, by preference."""
+    offers = []
+    for offer in accept.split(","):
+        media, *rest = (part.strip() for part in offer.split(";"))
+        parameters = dict(part.partition("=")[::2] for part in rest)
+        offers.append((_quality(parameters.get("q", "")), media.lower(), parameters))
+    offers.sort(key=lambda offer: -offer[0])
+    return ((media, parameters) for quality, media, parameters in offers if quality > 0)
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text or 1)
+    except ValueError:
+        return 1

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from lockgate.embedded.kubernetes import advice, bodies, tables
+from lockgate.embedded.kubernetes import advice, bodies
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request, Timeout, answer, encoded
+from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request, Timeout, encoded
+from lockgate.embedded.kubernetes.forms import Form, answered
 from lockgate.embedded.kubernetes.history import Stored
-from lockgate.embedded.kubernetes.negotiation import shape
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
 from lockgate.embedded.kubernetes.scale import scale_of, with_scale
@@ -70,7 +70,7 @@ class Verbs:
         stored = self._store.storage.get(call.key)
         if stored is None:
             raise not_found(call.model.KIND, call.target.name)
-        return self._shown(call, stored)
+        return self._form(call).answer(stored)
 
     def list(self, call: Call) -> Listing:
         storage = self._store.storage
@@ -88,19 +88,7 @@ class Verbs:
             metadata["remainingItemCount"] = len(found) - limit
             found = found[:limit]
             metadata["continue"] = _token(metadata["resourceVersion"], found[-1].key)
-        kind, version = call.model.KIND, call.target.api_version
-        match shape(call.request.headers.get("accept", "")):
-            case "table":
-                now, include = self._store.clock(), call.request.query.get("includeObject", "Metadata")
-                objects = ({**stored.json, "apiVersion": version} for stored in found)
-                rows = tables.rows(kind, objects, include=include, now=now)
-                return Listing(lambda: tables.head(kind, metadata), "rows", map(encoded, rows))
-            case "metadata":
-                head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-                return Listing(lambda: head, "items", (encoded(_metadata_only(stored.json)) for stored in found))
-            case "object":
-                head = {"kind": f"{kind.kind}List", "apiVersion": version, "metadata": metadata}
-                return Listing(lambda: head, "items", (stored.encoded(version) for stored in found))
+        return self._form(call).listing(found, lambda: metadata)
 
     def watch(self, call: Call) -> Watch:
         query = call.request.query
@@ -121,11 +109,9 @@ class Verbs:
             matches = partial(_named, name=name, matches=matches)
         timeout = call.request.number("timeoutSeconds")
         return Watch(
-            kind=call.model.KIND,
-            api_version=call.target.api_version,
+            form=self._form(call),
             namespace=call.target.namespace,
             matches=matches,
-            show=self._shows(call),
             revision=revision,
             bookmarks=call.request.flag("allowWatchBookmarks"),
             initial_end=initial and call.request.flag("allowWatchBookmarks"),
@@ -188,7 +174,7 @@ class Verbs:
         change: Callable[[JsonObject], Any]
         match call.request.method, call.request.content_type:
             case "GET" | "HEAD", _:
-                return answer(scale_of(kind, self._store.writes.existing(kind, call.key).json))
+                return answered(call.request, scale_of(kind, self._store.writes.existing(kind, call.key).json))
             case "PUT", _:
                 sent = bodies.manifest(call.request)
                 change = lambda _: sent  # noqa: E731
@@ -207,7 +193,7 @@ class Verbs:
         def scaled(body: JsonObject) -> JsonObject:
             return with_scale(kind, body, _object(change(scale_of(kind, body))))
 
-        return answer(scale_of(kind, self._store.writes.update(call.model, call.key, scaled, by)))
+        return answered(call.request, scale_of(kind, self._store.writes.update(call.model, call.key, scaled, by)))
 
     def delete(self, call: Call) -> Answer:
         options = self._delete_options(call)
@@ -219,7 +205,8 @@ class Verbs:
         details = {"name": call.target.name, "kind": kind.plural, "uid": body["metadata"]["uid"]}
         if kind.group:
             details["group"] = kind.group
-        return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        return answered(call.request, status)
 
     def delete_collection(self, call: Call) -> Listing:
         options = self._delete_options(call)
@@ -227,18 +214,13 @@ class Verbs:
         found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
         chosen = [stored for stored in found if matches(stored.json)]
 
-        def deleted() -> Iterator[bytes]:
+        def deleted() -> Iterator[Stored]:
             for stored in chosen:
                 if self._store.storage.get(stored.key) is not None:  # it may have been deleted with an earlier owner
                     self._delete(call, stored.key, options)
-                yield stored.encoded(call.target.api_version)
+                yield stored
 
-        def head() -> JsonObject:
-            metadata = {"resourceVersion": str(self._store.storage.revision)}
-            kind = f"{call.model.KIND.kind}List"
-            return {"kind": kind, "apiVersion": call.target.api_version, "metadata": metadata}
-
-        return Listing(head, "items", deleted())
+        return self._form(call).listing(deleted(), lambda: {"resourceVersion": str(self._store.storage.revision)})
 
     def _apply(self, call: Call) -> Answer:
         body = bodies.from_yaml(call.request.body)
@@ -333,36 +315,15 @@ class Verbs:
             dry_run=bool(options.get("dryRun")),
         )
 
-    def _shown(self, call: Call, stored: Stored) -> Answer:
-        return Answer(self._shows(call)(stored))
-
-    def _shows(self, call: Call) -> Callable[[Stored], bytes]:
-        """The writer of objects, in a form that the client accepts."""
-        version = call.target.api_version
-        match shape(call.request.headers.get("accept", "")):
-            case "object":
-                return lambda stored: stored.encoded(version)
-            case "metadata":
-                return lambda stored: encoded(_metadata_only(stored.json))
-            case "table":
-                return partial(self._row, call)
-
-    def _row(self, call: Call, stored: Stored) -> bytes:
-        return encoded(
-            tables.table(
-                call.model.KIND,
-                [{**stored.json, "apiVersion": call.target.api_version}],
-                list_metadata={"resourceVersion": str(stored.revision)},
-                include=call.request.query.get("includeObject", "Metadata"),
-                now=self._store.clock(),
-            )
-        )
+    def _form(self, call: Call) -> Form:
+        return Form.of(call.request, call.model.KIND, call.target.api_version, self._store.clock)
 
     def _written(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
         if call.request.method != "DELETE":
             subresource = bool(call.target.subresource)
             warnings = (*warnings, *advice.warnings(self._store.storage, call.model, body, subresource=subresource))
-        return answer({**body, "apiVersion": call.target.api_version}, status, warnings)
+        shown = Stored(call.key, body, int(body["metadata"].get("resourceVersion") or 0))
+        return self._form(call).answer(shown, status, warnings)
 
 
 def _selected(call: Call) -> Matches:
@@ -386,10 +347,6 @@ def _at_revision(request: Request, current: int) -> int:
     if request.query.get("resourceVersionMatch") == "Exact" and requested != current:
         raise Expired("The provided resource version is too old")
     return current
-
-
-def _metadata_only(body: JsonObject) -> JsonObject:
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": body["metadata"]}
 
 
 def _token(revision: str, key: ObjectKey) -> str:

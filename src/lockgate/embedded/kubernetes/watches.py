@@ -1,4 +1,6 @@
-"""A watch over HTTP: one JSON line per change, until the client leaves, the timeout expires, or the history overflows.
+"""A watch over HTTP: one JSON line or protobuf frame per change.
+
+It ends when the client leaves, the timeout expires, or the history overflows.
 
 Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Streaming lists".
 """
@@ -6,16 +8,16 @@ Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Stre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lockgate.embedded.kubernetes.exchange import encoded
+from lockgate.embedded.kubernetes.forms import Form
 from lockgate.embedded.kubernetes.history import Event, Stored
 from lockgate.embedded.kubernetes.refusals import too_old
 from lockgate.embedded.kubernetes.selectors import Matches
 from lockgate.embedded.kubernetes.storage import Storage
-from lockgate.resources.model import JsonObject, Kind
+from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError
 
 _BOOKMARK_SECONDS = 60.0  # the period of the API server's watch cache
@@ -28,15 +30,12 @@ _Item = TypeVar("_Item")
 class Watch:
     """A client's watch. With `revision` None, it starts now, with all existing objects as ADDED.
 
-    `show` returns an object's JSON in the requested form, which may differ for the first object. `initial_end` requests
-    a bookmark after the existing objects (WatchList).
+    `initial_end` requests a bookmark after the existing objects (WatchList).
     """
 
-    kind: Kind
-    api_version: str
+    form: Form
     namespace: str
     matches: Matches
-    show: Callable[[Stored], bytes]
     revision: int | None
     bookmarks: bool = False
     initial_end: bool = False
@@ -44,15 +43,15 @@ class Watch:
 
 
 async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
-    """Yields chunks of whole lines. Raises `Expired` before the first if `revision` is no longer kept."""
-    at = watch.kind.group_kind
+    """Yields chunks of whole events. Raises `Expired` before the first if `revision` is no longer kept."""
+    at = watch.form.kind.group_kind
     loop = asyncio.get_running_loop()
     ends = loop.time() + watch.timeout if watch.timeout is not None else None
     start = storage.revision if watch.revision is None else watch.revision
     with storage.reading(at, start) as reader:
         existing = storage.all(at, watch.namespace) if watch.revision is None else []
         for some in _batches(existing):
-            yield b"".join(_line("ADDED", watch.show(each)) for each in some if watch.matches(each.json))
+            yield b"".join(watch.form.event("ADDED", each) for each in some if watch.matches(each.json))
             await asyncio.sleep(0)
         if watch.initial_end:
             yield _bookmark(watch, start, {"k8s.io/initial-events-end": "true"})
@@ -68,7 +67,7 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
             try:
                 events = reader.events()
             except ApiError:
-                yield _line("ERROR", encoded(too_old(reader.revision, storage.revision).status()))
+                yield watch.form.error(too_old(reader.revision, storage.revision).status())
                 return
             for happened in _batches(events):
                 lines = b"".join(_lines(watch, happened))
@@ -89,13 +88,13 @@ def _lines(watch: Watch, events: list[Event]) -> Iterator[bytes]:
         now = event.type != "DELETED" and watch.matches(stored.json)
         before = event.previous is not None and watch.matches(event.previous.json)
         if now:
-            yield _line("MODIFIED" if before else "ADDED", watch.show(stored))
+            yield watch.form.event("MODIFIED" if before else "ADDED", stored)
         elif before:
             # Deleted, or no longer selected: the client last saw the previous state.
             assert event.previous is not None
             metadata = {**event.previous.json["metadata"], "resourceVersion": str(event.revision)}
             last = {**event.previous.json, "metadata": metadata}
-            yield _line("DELETED", watch.show(Stored(stored.key, last, event.revision)))
+            yield watch.form.event("DELETED", Stored(stored.key, last, event.revision))
 
 
 def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
@@ -103,15 +102,8 @@ def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
     return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 
-def _line(type_: str, body: bytes) -> bytes:
-    return b'{"type":"%s","object":%s}\n' % (type_.encode(), body)
-
-
 def _bookmark(watch: Watch, revision: int, annotations: dict[str, str]) -> bytes:
     metadata: JsonObject = {"resourceVersion": str(revision), "creationTimestamp": None}
     if annotations:
         metadata["annotations"] = annotations
-    return _line(
-        "BOOKMARK",
-        encoded({"kind": watch.kind.kind, "apiVersion": watch.api_version, "metadata": metadata}),
-    )
+    return watch.form.bookmark(metadata)
