@@ -2,8 +2,8 @@
 
 A line has the name of a message and its fields, each as number, JSON name and type. A field without a name is inlined:
 its fields belong to the outer object in JSON. Types are ``s`` (string), ``b`` (bytes), ``i`` (integer), ``z``
-(boolean), ``d`` (double), or a message; ``*`` marks a list, ``%`` a map with string keys. The last character tells how Go writes a
-zero value:
+(boolean), ``d`` (double), or a message; ``*`` marks a list, ``%`` a map with string keys. The last character tells how
+Go writes a zero value:
 
 - ``?`` is a pointer. It is absent if unset, and a zero is a value.
 - ``!`` is a plain field that JSON always contains.
