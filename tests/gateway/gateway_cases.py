@@ -176,6 +176,7 @@ def sources(objects: list[Resource]) -> Sources:
         proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
         envoy_filters=of(objects, istio.EnvoyFilter),
+        telemetries=of(objects, istio.Telemetry),
         authorization_policies=of(objects, istio.AuthorizationPolicy),
         request_authentications=of(objects, istio.RequestAuthentication),
     )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.envoy import Envoy, find_envoy
+from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.gateway.credentials import Credential, KeyPair
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.request import Request
@@ -45,7 +46,9 @@ class Answer:
 class Lab:
     """`binds` are the gateway's listeners on this machine; `backends` the ports of the echo backends."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, folder: Path, ports: tuple[int, ...]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, folder: Path, ports: tuple[int, ...], trial: EnvoyTrial | None
+    ) -> None:
         self._loop = loop
         self._folder = folder
         self._memo = Memo()
@@ -55,7 +58,7 @@ class Lab:
         self.served: list[tuple[Gateway, dict[str, Credential]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.Server] = []
-        self._ads = AdsServer(lambda rejection: self.rejections.append(str(rejection)))
+        self._ads = AdsServer(lambda rejection: self.rejections.append(str(rejection)), trial)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(asyncio.wait_for(work, 10))
@@ -127,10 +130,13 @@ class Lab:
 
 
 @contextmanager
-def lab(*, ports: tuple[int, ...] = (8080, 8443, 15021), backends: int = 2) -> Iterator[Lab]:
+def lab(
+    *, ports: tuple[int, ...] = (8080, 8443, 15021), backends: int = 2, finds_culprits: bool = False
+) -> Iterator[Lab]:
+    """With `finds_culprits`, pieces that Envoy rejects are left out alone."""
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory(prefix="gw", dir="/tmp") as folder:
-        made = Lab(loop, Path(folder), ports)
+        made = Lab(loop, Path(folder), ports, EnvoyTrial(find_envoy()) if finds_culprits else None)
         made.run(made.start(backends))
         try:
             yield made

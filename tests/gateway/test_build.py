@@ -55,6 +55,8 @@ def test_row(case: Case) -> None:
         assert {name: list(found) for name, found in gateway.credentials.items()} == wanted
     if (wanted := expected.pop("http", None)) is not None:
         _check_parts(gateway.http, wanted)
+    if (wanted := expected.pop("telemetry", None)) is not None:
+        _check_parts(gateway.telemetry, wanted)
     codes = expected.pop("faults", [])
     assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"

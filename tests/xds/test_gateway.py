@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from envoy.config.listener.v3.listener_pb2 import Listener as ListenerMessage
 from envoy.config.route.v3.route_pb2 import RouteConfiguration as RouteMessage
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -35,6 +36,9 @@ from lockgate.gateway.model import (
     VirtualHost,
     WeightedCluster,
 )
+from lockgate.gateway.telemetry.formats import LogFormat
+from lockgate.gateway.telemetry.model import AccessLog as TelemetryLog
+from lockgate.gateway.telemetry.model import FileLog, Telemetry
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway import AccessLog, snapshot
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
@@ -112,6 +116,25 @@ def test_access_logs_are_streamed_to_the_configured_cluster() -> None:
     message = manager(made(access_log=AccessLog("ads", "gateway")))
     assert [log.name for log in message.access_log] == ["envoy.access_loggers.http_grpc"]
     assert not manager(made()).access_log
+
+
+def test_a_listener_logs_connections_that_match_no_chain() -> None:
+    logs = (TelemetryLog(FileLog(LogFormat("a")), expression="true"), TelemetryLog(FileLog(LogFormat("b"))))
+    for telemetry, filters in ((Telemetry(logs), [["NR", "true"], ["NR"]]), (Telemetry(logs, unmatched=False), [])):
+        body = made(replace(GATEWAY, telemetry=telemetry)).resources[LISTENER]["0.0.0.0_8080"].body
+        found = [each.filter for each in ListenerMessage.FromString(body).access_log]
+        assert [_words(each) for each in found] == filters
+        assert len(manager(made(replace(GATEWAY, telemetry=telemetry))).access_log) == 2
+
+
+def _words(given: Any) -> list[str]:
+    if given.HasField("and_filter"):
+        return [word for each in given.and_filter.filters for word in _words(each)]
+    if given.HasField("extension_filter"):
+        expression = ExpressionFilter()
+        given.extension_filter.typed_config.Unpack(expression)
+        return [expression.expression]
+    return list(given.response_flag_filter.flags)
 
 
 @pytest.mark.parametrize(

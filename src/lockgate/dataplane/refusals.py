@@ -25,9 +25,9 @@ _LINK: Final = re.compile(r"\w+ValidationError\.(?P<field>[\w\[\]]+): (?P<reason
 
 
 def readable(message: str) -> str:
-    """Envoy's message without the configuration dump before the reason."""
+    """Envoy's message in one line, without the configuration dump before the reason."""
     if (found := _CONSTRAINT.search(message)) is None:
-        return message.strip()
+        return " ".join(message.split())
     links = [_LINK.fullmatch(each.strip()) for each in found["chain"].split("| caused by")]
     fields = [link["field"] for link in links if link]
     last = links[-1]["reason"] if links[-1] else found["chain"].rpartition("| caused by")[2].strip()

@@ -61,6 +61,7 @@ def built_gateways(
         secrets=secrets,
         authorization_policies=objects.all(istio.AuthorizationPolicy),
         envoy_filters=objects.all(istio.EnvoyFilter),
+        telemetries=objects.all(istio.Telemetry),
         request_authentications=objects.all(istio.RequestAuthentication),
     )
     found: dict[str, Gateway] = {}

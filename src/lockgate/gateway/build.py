@@ -23,7 +23,7 @@ from lockgate.gateway.endpoints import Workloads, endpoints, workloads
 from lockgate.gateway.hosts import fully_qualified, narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
-from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, proxy_settings
+from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, http_settings, proxy_config
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
 from lockgate.gateway.patches import Patch, clusters_of, patches
 from lockgate.gateway.policies.build import Keys, Policies, filters
@@ -33,6 +33,8 @@ from lockgate.gateway.registry import Host, Hosts, hosts
 from lockgate.gateway.revisions import of_revision
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
 from lockgate.gateway.servers import BoundServer, Servers, servers
+from lockgate.gateway.telemetry.build import telemetry
+from lockgate.gateway.telemetry.model import Telemetry
 from lockgate.gateway.tls import downstream_tls
 from lockgate.gateway.upstreams import Clusters, clusters, resolve
 from lockgate.gateway.virtual_hosts import Part, VirtualHosts, hosts_of, part
@@ -42,7 +44,7 @@ from lockgate.resources.codes import gateway as codes
 from lockgate.resources.codes import istio as istio_codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
-from lockgate.resources.model import ObjectKey
+from lockgate.resources.model import JsonObject, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Sources:
     authorization_policies: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
     request_authentications: Sequence[istio.RequestAuthentication] = field(default_factory=list)
     envoy_filters: Sequence[istio.EnvoyFilter] = field(default_factory=list)
+    telemetries: Sequence[istio.Telemetry] = field(default_factory=list)
     keys: Keys = None  # by which JWTs are verified; None if nothing fetches them
 
 
@@ -113,8 +116,10 @@ class _Building:
         routes = self._route_configurations()
         listeners = self._listeners()
         self._check_bindings()
-        http = self._http_settings()
+        proxy = self._proxy_config()
+        http = self._http_settings(proxy)
         filters = self._filters()
+        telemetry = self._telemetry(proxy)
         patched = self._patches()
         references = memo.stable("references", memo.made(_merged, *self._references))
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
@@ -142,6 +147,7 @@ class _Building:
             credentials=secrets,
             http=http,
             filters=filters,
+            telemetry=telemetry,
             patches=patched,
         )
 
@@ -281,24 +287,38 @@ class _Building:
         policies = self._memo.made(Policies, sources.authorization_policies, sources.request_authentications)
         found, faults = self._memo.made(filters, policies, self._workload, self._mesh, self._hosts, sources.keys)
         self.faults += faults
-        self._references.append([_asked(found)])
+        self._references.append([_named((one.host, one.port, origin) for one, origin in found.servers)])
         if not any(isinstance(each, Jwt) for each in found.http):
             self.faults += (istio_codes.CLAIM_NOT_READ.at(origin, claim=claim) for claim, origin in self._claims)
         return self._memo.stable("filters", found)
 
-    def _http_settings(self) -> HttpSettings:
+    def _telemetry(self, proxy: JsonObject) -> Telemetry:
+        found, faults = self._memo.made(
+            telemetry, self._sources.telemetries, self._workload, self._mesh, proxy, self._hosts
+        )
+        self.faults += faults
+        self._references.append([_named(found.services)])
+        return self._memo.stable("telemetry", found)
+
+    def _http_settings(self, proxy: JsonObject) -> HttpSettings:
+        if proxy is self._mesh.proxy:
+            return self._mesh.http
+        return self._memo.made(http_settings, self._mesh.config, proxy)
+
+    def _proxy_config(self) -> JsonObject:
+        """The same object as the mesh's if nothing overrides it."""
         annotation = self._workload.annotations.get(PROXY_CONFIG, "")
         configs, root = self._sources.proxy_configs, self._mesh.root_namespace
         found = self._memo.stable("variables", self._memo.made(variables, configs, self._workload, root))
         if not annotation and found == Variables({}, {}):
-            return self._mesh.http
+            return self._mesh.proxy
         try:
-            return self._memo.made(proxy_settings, self._mesh.config, annotation, found)
+            return self._memo.made(proxy_config, self._mesh.config, annotation, found)
         except ValueError as error:
             namespace, _, name = self._workload.name.partition("/")
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))
             self.faults.append(codes.PROXY_CONFIG_BROKEN.at(origin, reason=error))
-            return self._mesh.http
+            return self._mesh.proxy
 
 
 References: TypeAlias = tuple[tuple[Reference, Origin], ...]
@@ -317,10 +337,10 @@ def _claims(part: Part | None, _server: BoundServer) -> tuple[tuple[str, Origin]
     return part.translated.claims if part is not None else ()
 
 
-def _asked(filters: Filters) -> References:
-    """The servers that policies ask."""
+def _named(services: Iterable[tuple[str, int, Origin | None]]) -> References:
+    """The services that policies ask, and that get logs."""
     nowhere = Origin(ObjectKey("", "", "", ""))
-    return tuple((Reference(one.host, one.port, ""), origin or nowhere) for one, origin in filters.servers)
+    return tuple((Reference(host, port, ""), origin or nowhere) for host, port, origin in services)
 
 
 def _patched(found: tuple[Patch, ...], known: Hosts) -> Sequence[References]:

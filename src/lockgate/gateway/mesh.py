@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from lockgate.gateway.access_log import LogFormat, log_format
 from lockgate.gateway.durations import seconds
 from lockgate.resources import istio, source
 from lockgate.resources.chunks import Chunk
@@ -69,7 +68,6 @@ class HttpSettings:
     http10: bool = False
     limits: Limits = Limits()
     tcp_idle_timeout: float | None = None  # of servers without HTTP
-    access_log: LogFormat | None = None  # of what Envoy writes to its standard output
 
 
 ISTIO_DEFAULTS = HttpSettings()
@@ -86,7 +84,8 @@ class TlsDefaults:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """The mesh settings that affect gateways. `config` is the meshConfig that they come from."""
+    """The mesh settings that affect gateways. `config` is the meshConfig that they come from,
+    and `proxy` its defaultConfig."""
 
     root_namespace: str = "istio-system"
     domain: str = "cluster.local"
@@ -104,6 +103,7 @@ class Mesh:
     export_services: tuple[str, ...] = ("*",)
     http: HttpSettings = ISTIO_DEFAULTS
     config: JsonObject = field(default_factory=dict)
+    proxy: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,14 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
         export_virtual_services=_names(config, "defaultVirtualServiceExportTo"),
         export_destination_rules=_names(config, "defaultDestinationRuleExportTo"),
         export_services=_names(config, "defaultServiceExportTo"),
-        http=_http(config, _object(config, "defaultConfig")),
+        http=http_settings(config, _object(config, "defaultConfig")),
         config=config,
+        proxy=_object(config, "defaultConfig"),
     )
 
 
-def proxy_settings(config: JsonObject, annotation: str, variables: Variables | None = None) -> HttpSettings:
-    """The HTTP settings of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults, and the
+def proxy_config(config: JsonObject, annotation: str, variables: Variables | None = None) -> JsonObject:
+    """The ProxyConfig of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults, and the
     variables of ProxyConfigs under and over it.
 
     Raises `ValueError` if the annotation is not a YAML mapping.
@@ -155,12 +156,13 @@ def proxy_settings(config: JsonObject, annotation: str, variables: Variables | N
         raise ValueError("not a mapping")
     proxy = _object(config, "defaultConfig")
     if variables is None:
-        return _http(config, _merge(proxy, own))
+        return _merge(proxy, own)
     proxy = _merge(_merge(proxy, {"proxyMetadata": variables.general}), own)
-    return _http(config, _merge(proxy, {"proxyMetadata": variables.selected}))
+    return _merge(proxy, {"proxyMetadata": variables.selected})
 
 
-def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
+def http_settings(config: JsonObject, proxy: JsonObject) -> HttpSettings:
+    """The HTTP settings of a workload with this ProxyConfig, in a mesh with this meshConfig."""
     topology = _object(proxy, "gatewayTopology")
     headers = _object(proxy, "proxyHeaders")
     metadata = _object(proxy, "proxyMetadata")
@@ -168,7 +170,7 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
     server = _object(headers, "server")
     normalization = _text(_object(config, "pathNormalization"), "normalization")
     forward = _FORWARD_CLIENT_CERT.get(_text(topology, "forwardClientCertDetails"), "SANITIZE_SET")
-    http_settings = {**_EDGE, **connection} if _text(connection, "profile") == "EDGE" else connection
+    settings = {**_EDGE, **connection} if _text(connection, "profile") == "EDGE" else connection
     decodes = normalization == "DECODE_AND_MERGE_SLASHES"
     idle = metadata.get("ISTIO_META_IDLE_TIMEOUT") or None
     hops = topology.get("numTrustedProxies", 0)
@@ -178,32 +180,31 @@ def _http(config: JsonObject, proxy: JsonObject) -> HttpSettings:
         forward_client_cert=forward,
         proxy_protocol="proxyProtocol" in topology,
         normalize_path=normalization != "NONE",
-        merge_slashes=_flag(http_settings, "httpMergeSlashes", decodes or normalization == "MERGE_SLASHES"),
+        merge_slashes=_flag(settings, "httpMergeSlashes", decodes or normalization == "MERGE_SLASHES"),
         escaped_slashes=_ESCAPED_SLASHES.get(
-            _text(http_settings, "httpPathWithEscapedSlashesAction"),
+            _text(settings, "httpPathWithEscapedSlashesAction"),
             "UNESCAPE_AND_FORWARD" if decodes else "KEEP_UNCHANGED",
         ),
-        underscores=_UNDERSCORES.get(_text(http_settings, "httpHeadersWithUnderscoresAction"), "ALLOW"),
+        underscores=_UNDERSCORES.get(_text(settings, "httpHeadersWithUnderscoresAction"), "ALLOW"),
         request_id=_object(headers, "requestId").get("disabled") is not True,
         envoy_headers=_object(headers, "envoyDebugHeaders").get("disabled") is not True,
         attempt_count=_object(headers, "attemptCount").get("disabled") is not True,
         preserve_header_case=headers.get("preserveHttp1HeaderCase") is True,
         x_forwarded_port=_object(headers, "xForwardedPort").get("enabled") is True,
         x_forwarded_host=_object(headers, "xForwardedHost").get("enabled") is True,
-        access_log=log_format(config),
         http10=_text(metadata, "ISTIO_META_HTTP10") == "1",
         limits=Limits(
-            idle_timeout=seconds(http_settings.get("httpIdleTimeout") or idle),
-            stream_idle_timeout=seconds(http_settings.get("httpStreamIdleTimeout")) or 0.0,
-            connection_duration=seconds(http_settings.get("httpMaxConnectionDuration")),
-            stream_duration=seconds(http_settings.get("httpMaxStreamDuration")),
-            request_timeout=seconds(http_settings.get("httpRequestTimeout")),
-            headers_timeout=seconds(http_settings.get("httpRequestHeadersTimeout")),
-            drain_timeout=seconds(http_settings.get("httpDrainTimeout")),
-            concurrent_streams=_size(http_settings, "httpMaxConcurrentStreams"),
-            stream_window=_size(http_settings, "http2InitialStreamWindowSize"),
-            connection_window=_size(http_settings, "http2InitialConnectionWindowSize"),
-            connection_buffer=_size(http_settings, "listenerPerConnectionBufferLimitBytes"),
+            idle_timeout=seconds(settings.get("httpIdleTimeout") or idle),
+            stream_idle_timeout=seconds(settings.get("httpStreamIdleTimeout")) or 0.0,
+            connection_duration=seconds(settings.get("httpMaxConnectionDuration")),
+            stream_duration=seconds(settings.get("httpMaxStreamDuration")),
+            request_timeout=seconds(settings.get("httpRequestTimeout")),
+            headers_timeout=seconds(settings.get("httpRequestHeadersTimeout")),
+            drain_timeout=seconds(settings.get("httpDrainTimeout")),
+            concurrent_streams=_size(settings, "httpMaxConcurrentStreams"),
+            stream_window=_size(settings, "http2InitialStreamWindowSize"),
+            connection_window=_size(settings, "http2InitialConnectionWindowSize"),
+            connection_buffer=_size(settings, "listenerPerConnectionBufferLimitBytes"),
         ),
         tcp_idle_timeout=seconds(idle),
     )

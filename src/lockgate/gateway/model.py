@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
+from lockgate.gateway.telemetry.model import NO_TELEMETRY, Telemetry
 from lockgate.resources.faults import Origin
 
 if TYPE_CHECKING:
@@ -551,6 +552,7 @@ class Gateway:
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     filters: Filters | None = None
+    telemetry: Telemetry = NO_TELEMETRY
     patches: tuple[Patch, ...] = ()  # of EnvoyFilters
     http: HttpSettings = ISTIO_DEFAULTS
     status_port: int = 15021

@@ -26,6 +26,8 @@ KINDS = (
     "proxy_configs",
     "authorization_policies",
     "request_authentications",
+    "envoy_filters",
+    "telemetries",
 )  # the fields of `Sources` that istiod reads by revision
 
 Labelled = TypeVar("Labelled", bound=Resource)

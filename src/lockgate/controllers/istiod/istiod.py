@@ -44,6 +44,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.WorkloadEntry,
     istio.ProxyConfig,
     istio.EnvoyFilter,
+    istio.Telemetry,
     istio.AuthorizationPolicy,
     istio.RequestAuthentication,
     core.Service,

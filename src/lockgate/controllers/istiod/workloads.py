@@ -41,6 +41,7 @@ def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) ->
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
         authorization_policies=objects.all(istio.AuthorizationPolicy),
         envoy_filters=objects.all(istio.EnvoyFilter),
+        telemetries=objects.all(istio.Telemetry),
         request_authentications=objects.all(istio.RequestAuthentication),
         keys=keys,
     )

@@ -39,7 +39,7 @@ PolicyT = TypeVar("PolicyT", bound=_Policy)
 
 def attached(policies: Iterable[PolicyT], workload: Workload, root: str) -> Iterator[PolicyT]:
     """Those of the root namespace first, and older ones before younger ones."""
-    ordered = sorted(policies, key=_age)
+    ordered = sorted(policies, key=age)
     for namespace in dict.fromkeys((root, workload.namespace)):
         for policy in ordered:
             if policy.metadata.namespace == namespace and applies(policy, workload):
@@ -64,6 +64,6 @@ def targets_of(policy: _Policy) -> tuple[istio.TargetReference, ...]:
     return (policy.spec.target_ref,) if policy.spec.target_ref else ()
 
 
-def _age(policy: _Policy) -> tuple[str, str, str]:
+def age(policy: _Policy) -> tuple[str, str, str]:
     metadata = policy.metadata
     return metadata.creation_timestamp, metadata.name, metadata.namespace

@@ -31,6 +31,7 @@ from lockgate.gateway.policies.model import (
 )
 from lockgate.gateway.policies.predicates import Unusable, permissions_and_principals
 from lockgate.gateway.policies.tokens import is_readable
+from lockgate.gateway.providers import Unusable as UnusableProvider
 from lockgate.gateway.registry import Hosts
 from lockgate.gateway.workload import Workload
 from lockgate.resources import istio
@@ -169,9 +170,9 @@ class _Asking:
             try:
                 if len(self._by_provider) > 1:
                     several = ", ".join(sorted(self._by_provider))
-                    raise external.Unusable(f"a workload may have one provider only, and this has {several}")
+                    raise UnusableProvider(f"a workload may have one provider only, and this has {several}")
                 self._servers[name] = external.server(name, mesh, hosts)
-            except external.Unusable as error:
+            except UnusableProvider as error:
                 for policy in asking:
                     if policy.spec.rules and not is_dry_run(policy):
                         origin = Origin(policy.key, ("spec", "provider", "name"))

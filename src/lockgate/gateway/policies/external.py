@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
-
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Exact, Prefix, Suffix, TextMatch
 from lockgate.gateway.policies.model import AuthServer, CheckedBody
-from lockgate.gateway.registry import Host, Hosts
-from lockgate.resources.istio.extension_provider import ExtAuthzGrpc, ExtAuthzHttp, ExtensionProvider
+from lockgate.gateway.providers import Unusable, named, service
+from lockgate.gateway.registry import Hosts
+from lockgate.resources.istio.extension_provider import ExtAuthzGrpc, ExtAuthzHttp
 
 _STATUSES = frozenset(
     (
@@ -25,32 +24,14 @@ _STATUSES = frozenset(
 )  # Envoy's `type/v3/http_status.proto`
 
 
-class Unusable(Exception):
-    """istiod cannot use the provider, so what its policies match is refused. The text says why."""
-
-
 def server(name: str, mesh: Mesh, hosts: Hosts) -> AuthServer:
-    """The server of the extension provider `name`. Raises `Unusable`."""
-    given = mesh.config.get("extensionProviders")
-    written = next((each for each in given if _name(each) == name), None) if isinstance(given, list) else None
-    if written is None:
-        known = ", ".join(filter(None, map(_name, given))) if isinstance(given, list) else ""
-        raise Unusable(f"meshConfig.extensionProviders has only {known}" if known else "meshConfig has none")
-    try:
-        provider = ExtensionProvider.model_validate(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Unusable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    """The server of the extension provider `name`. Raises `Unusable`: then what its policies match is refused."""
+    provider = named(name, mesh)
     if provider.envoy_ext_authz_http:
         return _http(name, provider.envoy_ext_authz_http, hosts)
     if provider.envoy_ext_authz_grpc:
         return _common(name, provider.envoy_ext_authz_grpc, hosts, grpc=True)
     raise Unusable("it is neither envoyExtAuthzHttp nor envoyExtAuthzGrpc")
-
-
-def _name(provider: Any) -> str:
-    found = provider.get("name") if isinstance(provider, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _http(name: str, settings: ExtAuthzHttp, hosts: Hosts) -> AuthServer:
@@ -70,11 +51,7 @@ def _http(name: str, settings: ExtAuthzHttp, hosts: Hosts) -> AuthServer:
 
 
 def _common(name: str, settings: ExtAuthzGrpc, hosts: Hosts, **fields: Any) -> AuthServer:
-    if not 1 <= settings.port <= 65535:
-        raise Unusable(f"port {settings.port} is not between 1 and 65535")
-    host = _host(settings.service, hosts)
-    if host.port(settings.port) is None:
-        raise Unusable(f"{host.hostname} has no port {settings.port}")
+    host = service(settings.service, settings.port, hosts)
     body = settings.include_request_body_in_check
     timeout = seconds(settings.timeout)
     return AuthServer(
@@ -88,14 +65,6 @@ def _common(name: str, settings: ExtAuthzGrpc, hosts: Hosts, **fields: Any) -> A
         body=CheckedBody(body.max_request_bytes, body.allow_partial_message, body.pack_as_bytes) if body else None,
         **fields,
     )
-
-
-def _host(service: str, hosts: Hosts) -> Host:
-    namespace, _, name = service.rpartition("/")
-    host = hosts.by_name.get(name)
-    if host is None or (namespace and host.namespace != namespace):
-        raise Unusable(f"there is no service {service}: it is named by its host, such as auth.shop.svc.cluster.local")
-    return host
 
 
 def _status(written: str) -> int | None:

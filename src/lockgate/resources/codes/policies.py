@@ -113,3 +113,27 @@ UNSERVED_PATCH = Code(
               patch: {operation: MERGE, value: {connect_timeout: 5s}}
         """,
 )
+
+UNUSABLE_TELEMETRY = Code(
+    "LG2045",
+    Severity.WARNING,
+    "A provider of a Telemetry that cannot be used",
+    message="istiod leaves the extension provider {provider} out, so the gateway sends it no {what}: {reason}",
+    fix="correct `extensionProviders` in meshConfig, or the provider's name here",
+    what="A Telemetry, or `defaultProviders` of meshConfig, names an extension provider that meshConfig does not have, "
+    "that is of another type, or whose service does not exist.",
+    why="Only istiod's log says so. If no other provider is left, the gateway writes the access log of meshConfig's "
+    "`accessLogFile`, or none.",
+    example="""
+        apiVersion: telemetry.istio.io/v1
+        kind: Telemetry
+        metadata: {name: logs, namespace: istio-system}
+        spec: {accessLogging: [{providers: [{name: nobody}]}]}
+        """,
+    instead="""
+        apiVersion: telemetry.istio.io/v1
+        kind: Telemetry
+        metadata: {name: logs, namespace: istio-system}
+        spec: {accessLogging: [{providers: [{name: envoy}]}]}
+        """,
+)

@@ -15,11 +15,11 @@ from lockgate.resources.effects.row import Effect, Row
 from lockgate.resources.model import Kind, kinds
 
 _PAGES: Mapping[str, tuple[str, tuple[Row, ...]]] = {
-    "kubernetes": ("Kubernetes", kubernetes.ROWS),
-    "istio": ("Istio", istio.ROWS),
-    "cert-manager": ("cert-manager", cert_manager.ROWS),
-    "elbv2": ("The AWS Load Balancer Controller", elbv2.ROWS),
-}
+    "kinds/kubernetes.md": ("Kubernetes", kubernetes.ROWS),
+    "istio.md": ("Istio", istio.ROWS),
+    "kinds/cert-manager.md": ("cert-manager", cert_manager.ROWS),
+    "kinds/elbv2.md": ("The AWS Load Balancer Controller", elbv2.ROWS),
+}  # by their paths under docs/reference
 _SHORT = {
     istio.POLICY: "*policy*",
     istio.POLICY_TOP: "*policy*",
@@ -60,8 +60,7 @@ Of every kind: {common}.
 
 def pages() -> dict[str, str]:
     """The pages by their paths under docs/reference."""
-    fields = {f"kinds/{name}.md": _fields(title, rows) for name, (title, rows) in _PAGES.items()}
-    return {"kinds.md": _kinds_page(), **fields}
+    return {"kinds.md": _kinds_page()} | {path: _fields(title, rows) for path, (title, rows) in _PAGES.items()}
 
 
 # --- kinds -------------------------------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ def _served_kinds() -> Iterator[str]:
             place = (kind.group or "core", ", ".join(kind.versions), _page_of(kind))
             by_place.setdefault(place, []).append(kind.kind)
     for (group, versions, page), names in sorted(by_place.items()):
-        yield f"| {group} | {versions} | {', '.join(sorted(names))} | [{page}](kinds/{page}.md) |\n"
+        yield f"| {group} | {versions} | {', '.join(sorted(names))} | [{Path(page).stem}]({page}) |\n"
 
 
 def _page_of(kind: Kind) -> str:

@@ -88,7 +88,7 @@ from lockgate.resources.istio.stored import (
     WasmPlugin,
     WorkloadGroup,
 )
-from lockgate.resources.istio.telemetry import TagOverride, Telemetry, TelemetrySpec, Tracing
+from lockgate.resources.istio.telemetry import CustomTag, TagOverride, Telemetry, TelemetrySpec, Tracing, TracingMatch
 from lockgate.resources.istio.virtual_service import (
     CorsPolicy,
     Delegate,
@@ -133,6 +133,7 @@ __all__ = [
     "ConnectionPoolSettings",
     "ConsistentHash",
     "CorsPolicy",
+    "CustomTag",
     "Delegate",
     "Destination",
     "DestinationRule",
@@ -218,6 +219,7 @@ __all__ = [
     "TelemetrySpec",
     "To",
     "Tracing",
+    "TracingMatch",
     "TrafficPolicy",
     "TunnelSettings",
     "VirtualService",

@@ -1,10 +1,13 @@
-"""Extension providers of meshConfig that decide about requests (istio/api `mesh/v1alpha1/config.proto`)."""
+"""Extension providers of meshConfig: servers that decide about requests, access logs, and tracers.
+
+Source: istio/api `mesh/v1alpha1/config.proto`.
+"""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from lockgate.resources.model import Flag, Integer, Model
+from lockgate.resources.model import Flag, Integer, JsonObject, Model
 
 
 class CheckedBody(Model):
@@ -33,9 +36,50 @@ class ExtAuthzHttp(ExtAuthzGrpc):
     headers_to_downstream_on_allow: tuple[str, ...] = ()
 
 
+class AccessLogFormat(Model):
+    text: str = ""
+    labels: JsonObject | None = None
+
+
+class FileAccessLog(Model):
+    path: str = ""
+    log_format: AccessLogFormat | None = None
+    omit_empty_values: Flag = False
+
+
+class TcpAccessLogService(Model):
+    service: str = ""
+    port: Integer = 0
+    log_name: str = ""
+    filter_state_objects_to_log: tuple[str, ...] = ()
+
+
+class HttpAccessLogService(TcpAccessLogService):
+    additional_request_headers_to_log: tuple[str, ...] = ()
+    additional_response_headers_to_log: tuple[str, ...] = ()
+    additional_response_trailers_to_log: tuple[str, ...] = ()
+
+
+class OpenTelemetryAccessLog(Model):
+    service: str = ""
+    port: Integer = 0
+    log_name: str = ""
+    log_format: AccessLogFormat | None = None
+
+
 class ExtensionProvider(Model):
-    """Other types, such as those for tracing and logs, are not read here."""
+    """Tracers are kept as written."""
 
     name: str = ""
     envoy_ext_authz_http: ExtAuthzHttp | None = None
     envoy_ext_authz_grpc: ExtAuthzGrpc | None = None
+    envoy_file_access_log: FileAccessLog | None = None
+    envoy_http_als: HttpAccessLogService | None = None
+    envoy_tcp_als: TcpAccessLogService | None = None
+    envoy_otel_als: OpenTelemetryAccessLog | None = None
+    opentelemetry: JsonObject | None = None
+    zipkin: JsonObject | None = None
+    datadog: JsonObject | None = None
+    skywalking: JsonObject | None = None
+    lightstep: JsonObject | None = None
+    prometheus: JsonObject | None = None

@@ -12,11 +12,11 @@ from lockgate.gateway import model
 from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.mesh import HttpSettings
-from lockgate.gateway.policies.model import Filters
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway.clusters import cluster, load_assignment
-from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener, readiness
+from lockgate.xds.gateway.listeners import Settings, filter_chain, listener, readiness
+from lockgate.xds.gateway.logs import AccessLog
 from lockgate.xds.gateway.patched import patched
 from lockgate.xds.gateway.pieces import ListenerPieces, RoutePieces
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
@@ -46,10 +46,9 @@ def snapshot(
     """
     memo = memo or Memo()
     memo.turn()
+    settings = memo.made(Settings, gateway.http, gateway.filters, gateway.telemetry, access_log)
     listeners = {
-        item.name: _listener(item, binds[item.port], gateway.http, gateway.filters, access_log, memo)
-        for item in gateway.listeners
-        if item.port in binds
+        item.name: _listener(item, binds[item.port], settings, memo) for item in gateway.listeners if item.port in binds
     }
     if status := binds.get(gateway.status_port):
         listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
@@ -69,18 +68,10 @@ def snapshot(
     return patched(made, gateway, memo) if gateway.patches else made
 
 
-def _listener(
-    item: model.Listener,
-    address: tuple[str, int],
-    http: HttpSettings,
-    filters: Filters | None,
-    access_log: AccessLog | None,
-    memo: Memo,
-) -> Entry:
-    context = (item.name, item.port, http, filters, access_log)
-    chains = [memo.made(filter_chain, chain, *context) for chain in item.filter_chains]
-    body = listener(item, address, chains, http, access_log)
-    return Entry.of(body, _source(item.origin), ListenerPieces(item, address, http, filters, access_log))
+def _listener(item: model.Listener, address: tuple[str, int], settings: Settings, memo: Memo) -> Entry:
+    chains = [memo.made(filter_chain, chain, item.name, item.port, settings) for chain in item.filter_chains]
+    body = listener(item, address, chains, settings)
+    return Entry.of(body, _source(item.origin), ListenerPieces(item, address, settings))
 
 
 def _clusters(items: Mapping[str, model.Cluster], system_ca: str, memo: Memo) -> dict[str, Entry]:

@@ -5,24 +5,15 @@ Source: istio/istio `pilot/pkg/networking/core/listener_builder.go` and `gateway
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog as AccessLogConfig
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.core.v3.base_pb2 import TransportSocket
-from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
-from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
-    CommonGrpcAccessLogConfig,
-    HttpGrpcAccessLogConfig,
-    TcpGrpcAccessLogConfig,
-)
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
@@ -40,13 +31,13 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from lockgate.gateway import model
-from lockgate.gateway.access_log import WATCHED, LogFormat
 from lockgate.gateway.mesh import HttpSettings, Limits
 from lockgate.gateway.policies.model import Filters
+from lockgate.gateway.telemetry.model import Telemetry
 from lockgate.xds.gateway.filters import http_filters, network_filters
+from lockgate.xds.gateway.logs import AccessLog, of_connections, of_requests, of_unmatched
 from lockgate.xds.gateway.routes import CORS, FAULT
 from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
-from lockgate.xds.watched import watched_log
 
 _HCM = "envoy.filters.network.http_connection_manager"
 # Istio's matchers name no type, which Envoy reads as each of these.
@@ -59,23 +50,23 @@ _SECRET_FETCH_TIMEOUT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class AccessLog:
-    """The destinations of a gateway's logs beside the one that the mesh configures: a cluster in Envoy's bootstrap with
-    its log service, and the log's name; and the file for requests that somebody watches. Empty ones are left out."""
+class Settings:
+    """What all listeners of a gateway have in common. `own` are this edge's own access logs."""
 
-    cluster: str = ""
-    name: str = ""
-    watched: str = ""
+    http: HttpSettings
+    filters: Filters | None
+    telemetry: Telemetry
+    own: AccessLog | None
 
 
 def listener(
     item: model.Listener,
     address: tuple[str, int],
     chains: Iterable[bytes],
-    http: HttpSettings,
-    log: AccessLog | None,
+    settings: Settings,
 ) -> bytes:
     """A `Listener`, built from its serialised filter chains (field 3)."""
+    http = settings.http
     message = Listener(
         name=item.name,
         address=_address(address),
@@ -88,26 +79,13 @@ def listener(
         message.listener_filters.add(name="envoy.filters.listener.proxy_protocol", typed_config=pack(ProxyProtocol()))
     if any(chain.tls or chain.passthrough or chain.server_names for chain in item.filter_chains):
         message.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
-    if log and log.cluster:
-        # Only this log sees a connection that matches no chain, for example because of its SNI.
-        config = AccessLogConfig(
-            name="envoy.access_loggers.tcp_grpc",
-            typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
-        )
-        config.filter.response_flag_filter.flags.append("NR")
-        message.access_log.append(config)
-    if http.access_log:
-        config = _file_log(http.access_log)
-        config.filter.response_flag_filter.flags.append("NR")
-        message.access_log.append(config)
+    message.access_log.extend(of_unmatched(settings.telemetry, settings.own))
     return serialised(message) + b"".join(field(3, chain) for chain in chains)
 
 
-def filter_chain(
-    chain: model.FilterChain, stat: str, port: int, http: HttpSettings, filters: Filters | None, log: AccessLog | None
-) -> bytes:
+def filter_chain(chain: model.FilterChain, stat: str, port: int, settings: Settings) -> bytes:
     """A serialised `FilterChain`; `stat` names its listener, and `port` is its port as Istio sees it."""
-    return serialised(_chain(chain, http, stat, port, filters, log))
+    return serialised(_chain(chain, stat, port, settings))
 
 
 def readiness(address: tuple[str, int]) -> bytes:
@@ -127,9 +105,7 @@ def _address(address: tuple[str, int]) -> Message:
     return Address(socket_address=SocketAddress(address=address[0], port_value=address[1]))
 
 
-def _chain(
-    chain: model.FilterChain, http: HttpSettings, stat: str, port: int, filters: Filters | None, log: AccessLog | None
-) -> Message:
+def _chain(chain: model.FilterChain, stat: str, port: int, settings: Settings) -> Message:
     message = components.FilterChain(transport_socket_connect_timeout=duration(15))
     if chain.server_names:
         message.filter_chain_match.server_names.extend(chain.server_names)
@@ -137,14 +113,14 @@ def _chain(
         message.transport_socket.CopyFrom(TransportSocket(name=_TLS, typed_config=pack(_downstream_tls(chain.tls))))
     match chain.filter:
         case model.Http():
-            manager = _connection_manager(chain.filter, http, chain.stat_prefix or f"outbound_{stat};", port, log)
-            for place, (name, config) in enumerate(http_filters(filters, port)):
+            manager = _connection_manager(chain.filter, chain.stat_prefix or f"outbound_{stat};", port, settings)
+            for place, (name, config) in enumerate(http_filters(settings.filters, port)):
                 manager.http_filters.insert(place, hcm_pb2.HttpFilter(name=name, typed_config=pack(config)))
             message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
-            for name, config in network_filters(filters, port):
+            for name, config in network_filters(settings.filters, port):
                 message.filters.add(name=name, typed_config=pack(config))
-            proxy = _tcp_proxy(chain.filter, http, log)
+            proxy = _tcp_proxy(chain.filter, settings)
             message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)
@@ -182,7 +158,8 @@ def _sds(name: str) -> Message:
     return secret_pb2.SdsSecretConfig(name=name, sds_config=ads(fetch_timeout=_SECRET_FETCH_TIMEOUT))
 
 
-def _connection_manager(item: model.Http, http: HttpSettings, stat: str, port: int, log: AccessLog | None) -> Message:
+def _connection_manager(item: model.Http, stat: str, port: int, settings: Settings) -> Message:
+    http = settings.http
     manager = hcm_pb2.HttpConnectionManager(
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         stat_prefix=stat,
@@ -222,15 +199,7 @@ def _connection_manager(item: model.Http, http: HttpSettings, stat: str, port: i
         formatter = manager.http_protocol_options.header_key_format.stateful_formatter
         formatter.name = "preserve_case"
         formatter.typed_config.CopyFrom(pack(PreserveCaseFormatterConfig()))
-    if log and log.cluster:
-        manager.access_log.add(
-            name="envoy.access_loggers.http_grpc",
-            typed_config=pack(HttpGrpcAccessLogConfig(common_config=_log_service(log))),
-        )
-    if log and log.watched:
-        manager.access_log.append(watched_log({**WATCHED, "port": str(port)}, log.watched))
-    if http.access_log:
-        manager.access_log.append(_file_log(http.access_log))
+    manager.access_log.extend(of_requests(settings.telemetry.access_logs, settings.own, port))
     if item.grpc_web:
         manager.http_filters.add(name="envoy.filters.http.grpc_web", typed_config=pack(GrpcWeb()))
     # A request passes these filters only if its route configures them. Most do not, and would pay for both.
@@ -266,7 +235,7 @@ def _limits(manager: Message, limits: Limits) -> None:
             getattr(manager.http2_protocol_options, name).value = number
 
 
-def _tcp_proxy(item: model.Tcp, http: HttpSettings, log: AccessLog | None) -> Message:
+def _tcp_proxy(item: model.Tcp, settings: Settings) -> Message:
     proxy = TcpProxy(stat_prefix=item.clusters[0].cluster)
     if len(item.clusters) == 1:
         proxy.cluster = item.clusters[0].cluster
@@ -278,32 +247,10 @@ def _tcp_proxy(item: model.Tcp, http: HttpSettings, log: AccessLog | None) -> Me
     if item.tunnel:
         proxy.tunneling_config.hostname = f"{item.tunnel.host}:{item.tunnel.port}"
         proxy.tunneling_config.use_post = item.tunnel.post
-    idle = item.idle_timeout if item.idle_timeout is not None else http.tcp_idle_timeout
+    idle = item.idle_timeout if item.idle_timeout is not None else settings.http.tcp_idle_timeout
     if idle is not None:
         proxy.idle_timeout.CopyFrom(duration(idle))
     if item.max_duration is not None:
         proxy.max_downstream_connection_duration.CopyFrom(duration(item.max_duration))
-    if log and log.cluster:
-        proxy.access_log.add(
-            name="envoy.access_loggers.tcp_grpc",
-            typed_config=pack(TcpGrpcAccessLogConfig(common_config=_log_service(log))),
-        )
-    if http.access_log:
-        proxy.access_log.append(_file_log(http.access_log))
+    proxy.access_log.extend(of_connections(settings.telemetry.access_logs, settings.own))
     return proxy
-
-
-def _file_log(log: LogFormat) -> Message:
-    config = FileAccessLog(path="/dev/stdout")
-    if log.fields:
-        config.log_format.json_format.update(json.loads(log.fields))
-    else:
-        config.log_format.text_format_source.inline_string = log.text
-    return AccessLogConfig(name="envoy.access_loggers.file", typed_config=pack(config))
-
-
-def _log_service(log: AccessLog) -> Message:
-    config = CommonGrpcAccessLogConfig(log_name=log.name, transport_api_version=ApiVersion.V3)
-    config.grpc_service.envoy_grpc.cluster_name = log.cluster
-    config.buffer_flush_interval.CopyFrom(duration(1))
-    return config

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
-from lockgate.gateway.policies.model import Filters
 from lockgate.resources.faults import Origin
-from lockgate.xds.gateway.listeners import AccessLog, filter_chain, listener
+from lockgate.xds.gateway.listeners import Settings, filter_chain, listener
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
 from lockgate.xds.snapshot import Piece, Source
 
@@ -43,24 +42,29 @@ class RoutePieces:
 
 @dataclass(frozen=True, slots=True)
 class ListenerPieces:
-    """A listener's filter chains."""
+    """A listener's filter chains, and the access logs of all of them."""
 
     item: model.Listener
     address: tuple[str, int]
-    http: HttpSettings
-    filters: Filters | None
-    log: AccessLog | None
+    settings: Settings
 
     def all(self) -> list[Piece]:
-        return [Piece(chain, _source("server", chain.origin)) for chain in self.item.filter_chains]
+        logs = self.settings.telemetry.access_logs
+        return [
+            *(Piece(chain, _source("server", chain.origin)) for chain in self.item.filter_chains),
+            *(Piece(log, _source("access log", log.origin)) for log in logs),
+        ]
 
     def body(self, kept: Set[int]) -> bytes | None:
-        chains = [chain for place, chain in enumerate(self.item.filter_chains) if place in kept]
+        chains = tuple(chain for place, chain in enumerate(self.item.filter_chains) if place in kept)
         if not chains:
             return None
-        context = (self.item.name, self.item.port, self.http, self.filters, self.log)
-        bodies = [filter_chain(chain, *context) for chain in chains]
-        return listener(replace(self.item, filter_chains=tuple(chains)), self.address, bodies, self.http, self.log)
+        telemetry = self.settings.telemetry
+        others = len(self.item.filter_chains)
+        logs = tuple(log for place, log in enumerate(telemetry.access_logs, others) if place in kept)
+        settings = replace(self.settings, telemetry=replace(telemetry, access_logs=logs))
+        bodies = [filter_chain(chain, self.item.name, self.item.port, settings) for chain in chains]
+        return listener(replace(self.item, filter_chains=chains), self.address, bodies, settings)
 
 
 def _source(what: str, origin: Origin | None) -> Source:

@@ -1,4 +1,4 @@
-"""The format of a gateway's access log, by the mesh's configuration.
+"""The formats of access logs in files: Istio's own, the mesh's, and those of extension providers.
 
 Source: istio/istio `pilot/pkg/model/telemetry_logging.go`; istio/api `mesh/v1alpha1/config.proto`.
 """
@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.resources.istio.extension_provider import AccessLogFormat
 from lockgate.resources.model import JsonObject
 
 _TEXT_PARTS: Final = (
@@ -67,17 +68,26 @@ class LogFormat:
 
     text: str = ""
     fields: str = ""
+    omit_empty: bool = False  # values that are not known, instead of "-" and null
 
 
-def log_format(config: JsonObject) -> LogFormat | None:
-    """The format that `meshConfig` sets; None if it turns the log off, which is Istio's default."""
-    if not config.get("accessLogFile"):
-        return None
+def of_mesh(config: JsonObject) -> LogFormat:
+    """The format that `meshConfig` sets."""
     given = config.get("accessLogFormat") or ""
     if config.get("accessLogEncoding") == "JSON":
         return LogFormat(fields=json.dumps(_object(given) or FIELDS))
-    text = given if isinstance(given, str) and given else TEXT
-    return LogFormat(text if text.endswith("\n") else text + "\n")
+    return LogFormat(_line(given if isinstance(given, str) else ""))
+
+
+def of_provider(given: AccessLogFormat | None, *, omit_empty: bool) -> LogFormat:
+    """Text unless labels are given, of which an empty object stands for Istio's own."""
+    if given is None or given.labels is None:
+        return LogFormat(_line(given.text if given else ""), omit_empty=omit_empty)
+    return LogFormat(fields=json.dumps(given.labels or FIELDS), omit_empty=omit_empty)
+
+
+def _line(text: str) -> str:
+    return TEXT if not text else text if text.endswith("\n") else text + "\n"
 
 
 def _object(text: Any) -> JsonObject | None:
