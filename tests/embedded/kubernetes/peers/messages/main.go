@@ -1,8 +1,8 @@
 // Writes the field numbers of Kubernetes' protobuf messages, as the struct tags of k8s.io/api have them, in the form
 // that `embedded/kubernetes/protobuf` reads:
 //
-//	go run . > ../../../../../src/lockgate/embedded/kubernetes/protobuf/messages.txt
-//	go run . samples > ../../../../cases/embedded/kubernetes/protobuf.tsv
+//	go run ./messages > ../../../../src/lockgate/embedded/kubernetes/protobuf/messages.txt
+//	go run ./messages samples > ../../../cases/embedded/kubernetes/protobuf.tsv
 package main
 
 import (
