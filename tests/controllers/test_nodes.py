@@ -194,7 +194,9 @@ class Lab:
         )
         self.nodes.on_change(self._changed)
 
-    async def _echo(self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None) -> tuple[str, int]:
+    async def _echo(
+        self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None, workload: str
+    ) -> tuple[str, int]:
         return "127.0.0.1", (ECHO if names is None else TLS_ECHO) + port
 
     def _free_port(self, address: str, wanted: int, purpose: str) -> int:

@@ -50,7 +50,9 @@ def config_map(name: str) -> JsonObject:
 
 
 def nodes(store: Store) -> Callable[[], Awaitable[None]]:
-    async def echo(namespace: str, service: str, port: int, names: tuple[str, ...] | None) -> tuple[str, int]:
+    async def echo(
+        namespace: str, service: str, port: int, names: tuple[str, ...] | None, workload: str
+    ) -> tuple[str, int]:
         return "127.0.0.1", 20000 + port
 
     return Nodes(store, machine=MACHINE, echo=echo, backends={}, free_port=lambda address, port, purpose: port).run

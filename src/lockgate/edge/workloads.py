@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lockgate.edge.port_table import LOCAL_IPV4
+from lockgate.edge.service_pods import endpoint
 from lockgate.gateway.reach import LOCAL_IPV6
 from lockgate.resources import core, istio, workloads
+from lockgate.resources.model import JsonObject
 
 PROXY_LABEL = "lockgate.dev/proxy"
 NODE_ID = "lockgate.dev/node-id"
@@ -101,16 +103,19 @@ def target_port(service: core.Service, name: str) -> int:
 
 
 def slice_manifests(
-    service: core.Service, suffix: str, address: str, ports: Mapping[str, int]
-) -> Iterator[dict[str, object]]:
+    service: core.Service, suffix: str, address: str, ports: Mapping[str, int], pods: Sequence[core.Pod] = ()
+) -> Iterator[JsonObject]:
     """The EndpointSlices for an address of this machine. An IPv6 Service has one more, for target groups of IPv6."""
-    yield slice_manifest(service, suffix, address, ports)
+    yield slice_manifest(service, suffix, address, ports, pods)
     if "IPv6" in service.spec.ip_families and address == LOCAL_IPV4:
-        yield slice_manifest(service, f"{suffix}-ipv6", LOCAL_IPV6, ports)
+        yield slice_manifest(service, f"{suffix}-ipv6", LOCAL_IPV6, ports, pods)
 
 
-def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapping[str, int]) -> dict[str, object]:
-    """An EndpointSlice with one address for ports of a Service, by port name."""
+def slice_manifest(
+    service: core.Service, suffix: str, address: str, ports: Mapping[str, int], pods: Sequence[core.Pod] = ()
+) -> JsonObject:
+    """An EndpointSlice with one address for ports of a Service, by port name. Each of the `pods` is an endpoint."""
+    program = {"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -121,12 +126,12 @@ def slice_manifest(service: core.Service, suffix: str, address: str, ports: Mapp
             "ownerReferences": [owner(service)],
         },
         "addressType": "IPv6" if ":" in address else "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}],
+        "endpoints": [endpoint(pod, service, address) for pod in pods] or [program],
         "ports": [{"name": name, "port": port, "protocol": "TCP"} for name, port in sorted(ports.items())],
     }
 
 
-def owner(service: core.Service) -> dict[str, object]:
+def owner(service: core.Service) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "Service",

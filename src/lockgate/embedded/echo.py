@@ -35,23 +35,29 @@ class Echo:
     def __init__(self, key_pair: Callable[[Sequence[str]], KeyPair], host: str = "127.0.0.1") -> None:
         self._key_pair = key_pair
         self._host = host
-        self._listeners: dict[tuple[str, str], dict[int, _Listener]] = {}  # by Service, and by port
+        # By Service, and by port and workload.
+        self._listeners: dict[tuple[str, str], dict[tuple[int, str], _Listener]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def listen(self, stands_for: ServicePort, names: tuple[str, ...] | None = None) -> tuple[str, int]:
-        """The address that answers for a Service port: the same one in every call with the same `names`.
+    async def listen(
+        self, stands_for: ServicePort, names: tuple[str, ...] | None = None, workload: str = ""
+    ) -> tuple[str, int]:
+        """The address that answers for a Service port, or for one of the workloads behind it: the same one in every
+        call with the same `names`.
 
         With `names`, it expects TLS. Its certificate has these names and the one that the client asks for.
         """
         listeners = self._listeners.setdefault((stands_for.namespace, stands_for.service), {})
-        there = listeners.get(stands_for.port)
+        slot = (stands_for.port, workload)
+        there = listeners.get(slot)
         if there is None or there.names != names:
             tls = None if names is None else any_host_context(self._key_pair, names)
-            server = await serve(_application(stands_for), host=self._host, tls=tls, hosts=None, websockets=True)
-            listeners[stands_for.port] = _Listener(server, names)
+            application = _application(stands_for, workload)
+            server = await serve(application, host=self._host, tls=tls, hosts=None, websockets=True)
+            listeners[slot] = _Listener(server, names)
             if there is not None:
                 self._end(there)
-        return self._host, listeners[stands_for.port].server.port
+        return self._host, listeners[slot].server.port
 
     def close(self, namespace: str, service: str) -> None:
         """Stops the servers of a Service."""
@@ -70,20 +76,20 @@ class Echo:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
 
-def _application(stands_for: ServicePort) -> Any:
+def _application(stands_for: ServicePort, workload: str) -> Any:
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "lifespan":
                 await lifespan(receive, send)
             case "http":
-                await _answer(stands_for, scope, receive, send)
+                await _answer(stands_for, workload, scope, receive, send)
             case "websocket":
                 await _websocket(receive, send)
 
     return echo
 
 
-async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(stands_for: ServicePort, workload: str, scope: Scope, receive: Receive, send: Send) -> None:
     body, size = await _body(receive)
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     grpc = any(name == "content-type" and value.startswith("application/grpc") for name, value in headers)
@@ -92,6 +98,7 @@ async def _answer(stands_for: ServicePort, scope: Scope, receive: Receive, send:
         return
     request = {
         "service": str(stands_for),
+        **({"workload": workload} if workload else {}),
         "method": scope["method"],
         "path": scope["raw_path"].decode("latin-1"),
         "query": scope["query_string"].decode("latin-1"),

@@ -101,8 +101,8 @@ def backends(host: Host, port: HostPort, sources: Sequence[Source], found: Workl
 
 
 def _of_slices(sources: Iterable[Source], port_name: str, only_port: bool, found: Workloads) -> Iterator[Backend]:
-    """Every address once, even if several slices have it."""
-    seen = {LOCAL_IPV6}
+    """Every address once, even if several slices have it. The Pods of this machine share one, and differ by port."""
+    seen: set[tuple[str, int]] = set()
     for one in sources:
         if not isinstance(one, core.EndpointSlice):
             continue
@@ -118,8 +118,9 @@ def _of_slices(sources: Iterable[Source], port_name: str, only_port: bool, found
             locality = _locality(endpoint, pod, found.nodes)
             node = (pod.spec.node_name if pod else "") or endpoint.node_name or ""
             for address in endpoint.addresses:
-                if address not in seen:
-                    seen.add(address)
+                place = (address, (number or 0) if is_local(address) else 0)
+                if address != LOCAL_IPV6 and place not in seen:
+                    seen.add(place)
                     yield Backend(Endpoint(address, number or 0), labels, locality, node)
 
 

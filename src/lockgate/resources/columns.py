@@ -5,6 +5,7 @@ The texts follow Kubernetes' `pkg/printers/internalversion/printers.go`.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from lockgate.resources.model import JsonObject
@@ -114,6 +115,27 @@ def workload_ready(workload: JsonObject) -> str:
 
 def status_number(field: str) -> Any:
     return lambda manifest: int(_status(manifest).get(field) or 0)
+
+
+def job_status(job: JsonObject) -> str:
+    held = {each.get("type") for each in _status(job).get("conditions") or () if each.get("status") == "True"}
+    return next((each for each in ("Complete", "Failed", "Suspended") if each in held), "Running")
+
+
+def job_completions(job: JsonObject) -> str:
+    spec, succeeded = job.get("spec") or {}, int(_status(job).get("succeeded") or 0)
+    if spec.get("completions") is not None:
+        return f"{succeeded}/{spec['completions']}"
+    parallelism = int(spec.get("parallelism") or 1)
+    return f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
+
+
+def job_duration(job: JsonObject) -> str:
+    """Of a finished Job; one that runs has no time here, because cells have no clock."""
+    began, ended = (_status(job).get(name) for name in ("startTime", "completionTime"))
+    if not began or not ended:
+        return ""
+    return f"{(datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds():.0f}s"
 
 
 def containers(field: str) -> Any:

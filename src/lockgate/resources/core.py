@@ -250,12 +250,20 @@ class ContainerPort(Model):
     host_ip: str = ""
 
 
+class ResourceRequirements(Model):
+    OPEN: ClassVar[bool] = True
+
+    limits: dict[str, IntOrString] = Field(default_factory=dict)
+    requests: dict[str, IntOrString] = Field(default_factory=dict)
+
+
 class Container(Model):
     OPEN: ClassVar[bool] = True
 
     name: str
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
+    resources: ResourceRequirements = Field(default_factory=ResourceRequirements)
 
 
 class PodReadinessGate(Model):
@@ -268,6 +276,7 @@ class PodSpec(Model):
     containers: tuple[Container, ...]
     init_containers: tuple[Container, ...] = ()
     node_name: str = ""
+    restart_policy: str = ""
     host_network: Flag = False
     hostname: str = ""
     subdomain: str = ""

@@ -1,4 +1,4 @@
-"""Kinds that are stored and listed but do not run here; only their Pod labels are read."""
+"""Workloads, which roll out without running a container, and kinds that are only stored and listed."""
 
 from typing import ClassVar
 
@@ -8,6 +8,7 @@ from lockgate.resources import columns
 from lockgate.resources.meta import AGE, LabelSelector
 from lockgate.resources.model import (
     Column,
+    Flag,
     Integer,
     JsonObject,
     Kind,
@@ -60,6 +61,18 @@ _CONTAINERS = (
 )
 
 
+class DeploymentStrategy(Model):
+    OPEN: ClassVar[bool] = True
+
+    type: str = "RollingUpdate"
+
+
+class DeploymentSpec(WorkloadSpec):
+    paused: Flag = False
+    strategy: DeploymentStrategy = Field(default_factory=DeploymentStrategy)
+    revision_history_limit: Integer | None = None
+
+
 @register
 class Deployment(Workload):
     KIND: ClassVar[Kind] = Kind(
@@ -77,6 +90,8 @@ class Deployment(Workload):
             *_CONTAINERS,
         ),
     )
+
+    spec: DeploymentSpec = Field(default_factory=DeploymentSpec)
 
 
 @register
@@ -98,6 +113,29 @@ class ReplicaSet(Workload):
     )
 
 
+class StatefulSetOrdinals(Model):
+    start: Integer = 0
+
+
+class RollingUpdate(Model):
+    OPEN: ClassVar[bool] = True
+
+    partition: Integer = 0
+
+
+class UpdateStrategy(Model):
+    OPEN: ClassVar[bool] = True
+
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate = Field(default_factory=RollingUpdate)
+
+
+class StatefulSetSpec(WorkloadSpec):
+    service_name: str = ""
+    ordinals: StatefulSetOrdinals = Field(default_factory=StatefulSetOrdinals)
+    update_strategy: UpdateStrategy = Field(default_factory=UpdateStrategy)
+
+
 @register
 class StatefulSet(Workload):
     KIND: ClassVar[Kind] = Kind(
@@ -109,6 +147,12 @@ class StatefulSet(Workload):
         categories=("all",),
         columns=(Column("Ready", cell=columns.workload_ready), AGE, *_CONTAINERS[:2]),
     )
+
+    spec: StatefulSetSpec = Field(default_factory=StatefulSetSpec)
+
+
+class DaemonSetSpec(WorkloadSpec):
+    update_strategy: UpdateStrategy = Field(default_factory=UpdateStrategy)
 
 
 @register
@@ -131,10 +175,34 @@ class DaemonSet(Workload):
         ),
     )
 
+    spec: DaemonSetSpec = Field(default_factory=DaemonSetSpec)
+
+
+class JobSpec(WorkloadSpec):
+    completions: Integer | None = None
+    parallelism: Integer = 1
+    suspend: Flag = False
+    ttl_seconds_after_finished: Integer | None = None
+
 
 @register
 class Job(Workload):
-    KIND: ClassVar[Kind] = Kind("batch", ("v1",), "Job", "jobs", categories=("all",), columns=(AGE, *_CONTAINERS))
+    KIND: ClassVar[Kind] = Kind(
+        "batch",
+        ("v1",),
+        "Job",
+        "jobs",
+        categories=("all",),
+        columns=(
+            Column("Status", cell=columns.job_status),
+            Column("Completions", cell=columns.job_completions),
+            Column("Duration", cell=columns.job_duration),
+            AGE,
+            *_CONTAINERS,
+        ),
+    )
+
+    spec: JobSpec = Field(default_factory=JobSpec)
 
 
 @register

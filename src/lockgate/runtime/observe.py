@@ -136,4 +136,4 @@ def proxy(edge: RunningEdge, node: str) -> Proxy:
 def _followed(edge: RunningEdge) -> bool:
     """Whether the controllers know all that is in the Kubernetes API. They do not know of a Secret that was just
     written, so what they made and Envoy acknowledged before is not what Envoy should serve."""
-    return edge.store.followed and edge.nodes.current
+    return edge.store.followed and edge.nodes.current and edge.workloads.current

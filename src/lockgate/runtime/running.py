@@ -28,6 +28,7 @@ from lockgate.controllers.elastic_load_balancing import ElasticLoadBalancing
 from lockgate.controllers.external_dns import ExternalDns
 from lockgate.controllers.istiod import Istiod
 from lockgate.controllers.keys import create_ahead
+from lockgate.controllers.kube_controller_manager import KubeControllerManager
 from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
 from lockgate.controllers.reflector import Reflector
@@ -309,7 +310,9 @@ class RunningEdge:
         self.nodes = Nodes(
             kubernetes,
             machine=machine,
-            echo=lambda namespace, service, port, names: self.echo.listen(ServicePort(namespace, service, port), names),
+            echo=lambda namespace, service, port, names, workload: self.echo.listen(
+                ServicePort(namespace, service, port), names, workload
+            ),
             silence=self.echo.close,
             backends=self.options.backends,
             free_port=self._ports.free,
@@ -346,8 +349,10 @@ class RunningEdge:
             dns_server=dns_server,
             cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
         )
+        self.workloads = KubeControllerManager(kubernetes, node=machine.node)
         actors: dict[str, Callable[[], Awaitable[None]]] = {
             "nodes": self.nodes.run,
+            "kube-controller-manager": self.workloads.run,
             "elastic-load-balancing": self.load_balancing.run,
             "istiod": self.istiod.run,
             "cert-manager": self.cert_manager.run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -13,6 +13,8 @@ from itertools import count
 from lockgate import __version__
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.controllers.nodes.applications import Applications, OpenEcho
+from lockgate.controllers.nodes.kubelet import Kubelet
 from lockgate.controllers.runtime import Queue
 from lockgate.edge.exposure import address, is_exposed
 from lockgate.edge.port_table import Address, PortTable
@@ -52,24 +54,21 @@ class Machine:
 
 
 class Nodes:
-    """`echo` opens a listener for a Service port, with the names of its certificate if it is reached with TLS;
-    `backends` are the user's programs."""
+    """`echo` and `backends` answer for applications: see `Applications`."""
 
     def __init__(
         self,
         kubernetes: Kubernetes,
         *,
         machine: Machine,
-        echo: Callable[[str, str, int, tuple[str, ...] | None], Awaitable[Address]],
+        echo: OpenEcho,
         backends: Mapping[tuple[str, str, int], Address],
         free_port: Callable[[str, int, str], int],
         silence: Callable[[str, str], None] = lambda namespace, service: None,
     ) -> None:
         self._kubernetes = kubernetes
         self._machine = machine
-        self._echo = echo
         self._silence = silence
-        self._backends = backends
         self._free_port = free_port
         self._services = Mirror(core.Service, self._service_changed)
         self._gateways = Mirror(istio.Gateway, self._gateway_changed)
@@ -92,22 +91,37 @@ class Nodes:
         self._scheduled = False
         self._took = 0.0  # seconds that the last join of tables took
         self._queue: Queue[ServiceKey] = Queue()
+        self._applications = Applications(echo=echo, backends=backends, again=self._queue.add)
+        self._workloads_of = (
+            self._deployments,
+            Mirror(workloads.ReplicaSet, self._applications.workload_changed),
+            Mirror(workloads.StatefulSet, self._applications.workload_changed),
+            Mirror(workloads.DaemonSet, self._applications.workload_changed),
+        )
+        self._kubelet = Kubelet(
+            kubernetes,
+            node=machine.node,
+            host=machine.private_ip,
+            stands_in=self._applications.stands_in,
+            changed=self._applications.pod_changed,
+        )
         self._listeners: list[Callable[[], None]] = []
         self.table = PortTable(frozenset())
 
     async def run(self) -> None:
         await self._register()
         async with asyncio.TaskGroup() as tasks:
-            for mirror in (self._services, self._gateways, self._slices, self._deployments, *self._using):
+            for mirror in (self._services, self._gateways, self._slices, *self._workloads_of, *self._using):
                 tasks.create_task(mirror.run(self._kubernetes))
-            for each in self._using:  # how a Service is served depends on all of them
+            tasks.create_task(self._kubelet.run())
+            for each in (*self._using, *self._workloads_of):  # how a Service is served depends on all of them
                 await each.synced.wait()
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
 
     @property
     def current(self) -> bool:
         """Whether `table` has all changes that the watches delivered, except what is tried again later."""
-        return self._queue.idle and not self._scheduled
+        return self._queue.idle and self._kubelet.idle and not self._scheduled
 
     @property
     def exposed(self) -> Mapping[Address, Address]:
@@ -128,6 +142,7 @@ class Nodes:
 
     def _service_changed(self, earlier: core.Service | None, current: core.Service | None) -> None:
         key = _key(current or earlier)
+        self._applications.service_changed(earlier, current)
         before = self._candidates.pop(key, None)
         if current is not None and is_candidate(current, self._gateways.objects.values()):
             self._candidates[key] = current
@@ -150,6 +165,7 @@ class Nodes:
 
     def _deployment_changed(self, before: workloads.Deployment | None, current: workloads.Deployment | None) -> None:
         """The Pods of a gateway have the labels of its Deployment."""
+        self._applications.workload_changed(before, current)
         found = [each for each in (before, current) if each is not None]
         for workload in self._workloads:
             if pod_labels(workload, found) != pod_labels(workload, ()):
@@ -258,7 +274,7 @@ class Nodes:
             await self._expose(service)
             desired = await self._gateway(service, workload)
         else:
-            desired = await self._applications(service)
+            desired = await self._of_application(service)
         kept = {manifest["metadata"]["name"] for manifest in desired}
         for manifest in desired:
             await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
@@ -333,31 +349,10 @@ class Nodes:
             if (pod.namespace, pod.name) not in running:
                 await self._delete(core.Pod, pod.name, pod.namespace)
 
-    async def _applications(self, service: core.Service) -> list[JsonObject]:
-        """Endpoints of the user's programs, and the echo for ports without one."""
+    async def _of_application(self, service: core.Service) -> list[JsonObject]:
         if service.spec.type == "ExternalName" or self._of(service, ours=False):
             return []
-        echoed: dict[str, int] = {}
-        address = "127.0.0.1"
-        named: dict[str, dict[str, int]] = {}
-        tls = tls_ports(service, self._users.of(service))
-        for port in service.spec.ports:
-            if port.protocol not in ("", "TCP", None):
-                continue
-            backend = self._backends.get((service.namespace, service.name, port.port))
-            if backend is not None:
-                named.setdefault(backend[0], {})[port.name or ""] = backend[1]
-            else:
-                slot = (service.namespace, service.name, port.port)
-                address, echoed[port.name or ""] = await self._echo(*slot, tls.get(port.port))
-        slices = [
-            each
-            for index, (host, ports) in enumerate(sorted(named.items()))
-            for each in slice_manifests(service, f"backend-{index}", host, ports)
-        ]
-        if echoed:
-            slices += slice_manifests(service, "echo", address, echoed)
-        return slices
+        return await self._applications.slices(service, tls_ports(service, self._users.of(service)))
 
     def _of(self, service: core.Service, *, ours: bool) -> list[core.EndpointSlice]:
         slices = self._slices_of.get((service.namespace, service.name), {}).values()

@@ -15,13 +15,16 @@ _NO_RBAC = "whoever has the kubeconfig may do everything here, as a cluster's ad
 EXTERNAL_DNS = "metadata.annotations[external-dns.{alpha.,}kubernetes.io/"
 
 # The fields of whatever runs Pods.
-_WORKLOAD = (
+_ROLLED_OUT = (
     "spec.replicas",
     "spec.selector.matchLabels",
     "spec.selector.matchExpressions.{key,operator,values}",
+    "spec.template.metadata.{labels,annotations,finalizers}",
+)
+_WORKLOAD = (
     "spec.template.metadata.{name,generateName,namespace,uid,resourceVersion,generation,selfLink}",
     "spec.template.metadata.{creationTimestamp,deletionTimestamp,deletionGracePeriodSeconds}",
-    "spec.template.metadata.{labels,annotations,finalizers,managedFields.**}",
+    "spec.template.metadata.managedFields.**",
     "spec.template.metadata.ownerReferences.{apiVersion,kind,name,uid,controller,blockOwnerDeletion}",
     "spec.template.spec.**",
     "spec.template.**",
@@ -101,7 +104,9 @@ ROWS = (
         accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND, when=runs_an_application),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
         served("spec.containers.ports.{containerPort,name}", "spec.nodeName", "spec.readinessGates.conditionType"),
+        served("spec.restartPolicy", "spec.{containers,initContainers}.resources.{limits,requests}"),
         accepted(
+            "spec.{containers,initContainers}.resources.**",
             "spec.containers.{name,image,**}",
             "spec.containers.ports.{protocol,hostPort,hostIP}",
             "spec.initContainers.{name,image,**}",
@@ -203,21 +208,36 @@ ROWS = (
             case="of a gateway",
             when=is_component,
         ),
+        served(*_ROLLED_OUT),
         accepted(
             *_WORKLOAD,
             because="no container runs here; of the AWS Load Balancer Controller's Deployment the arguments count",
         ),
+    ),
+    *declare("apps", "Deployment", served("spec.{paused,revisionHistoryLimit}", "spec.strategy.type")),
+    *declare(
+        "apps",
+        "StatefulSet",
+        served("spec.serviceName", "spec.ordinals.start", "spec.updateStrategy.{type,rollingUpdate.partition}"),
+    ),
+    *declare(
+        "apps",
+        "DaemonSet",
+        served("spec.updateStrategy.type"),
+        accepted("spec.updateStrategy.rollingUpdate.partition", because="it belongs to StatefulSets"),
     ),
     *declare(
         "batch",
         "Job CronJob",
         accepted("", because="no container runs here", noticed=True, when=runs_an_application),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
+        served(*_ROLLED_OUT),
         accepted(
             *_WORKLOAD,
             because="no container runs here",
         ),
     ),
+    *declare("batch", "Job", served("spec.{completions,parallelism,suspend,ttlSecondsAfterFinished}")),
     *declare(
         "",
         "ReplicationController",

@@ -1,0 +1,167 @@
+"""Follows workloads and their Pods, and performs what `edge.rollout` decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lockgate.controllers.cache import Mirror
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.controllers.runtime import EventRecorder, Queue
+from lockgate.edge.rollout import deployment
+from lockgate.edge.rollout.changes import Change, Create, Delete, Patch, SetStatus
+from lockgate.edge.rollout.pods import completions, desired_pods, limit, lives, status
+from lockgate.resources import core, workloads
+from lockgate.resources.model import ObjectKey, Resource
+from lockgate.resources.status import ApiError, NotFound
+
+COMPONENT: Final = "kube-controller-manager"
+_RETRY_SECONDS: Final = 30.0  # after a Pod was refused: its namespace or a webhook may change
+_KINDS: Final[tuple[type[workloads.Workload], ...]] = (
+    workloads.Deployment,
+    workloads.ReplicaSet,
+    workloads.StatefulSet,
+    workloads.DaemonSet,
+    workloads.Job,
+)
+
+
+class KubeControllerManager:
+    """`node` is the name of the node on which all Pods run."""
+
+    def __init__(self, kubernetes: Kubernetes, *, node: str) -> None:
+        self._kubernetes = kubernetes
+        self._node = node
+        self._events = EventRecorder(kubernetes, COMPONENT)
+        self._queue: Queue[ObjectKey] = Queue()
+        self._mirrors: Mapping[str, Mirror[Any]] = {kind.KIND.kind: Mirror(kind, self._changed) for kind in _KINDS}
+        self._pods = Mirror(core.Pod, self._dependent_changed)
+        # Dependents by the uid of their controller, and by name. Writes of this controller are entered at once, because
+        # the watch reports them later.
+        self._owned: dict[str, dict[str, Any]] = {}
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        mirrors = (*self._mirrors.values(), self._pods)
+        async with asyncio.TaskGroup() as tasks:
+            for mirror in mirrors:
+                tasks.create_task(mirror.run(self._kubernetes))
+            for mirror in mirrors:
+                await mirror.synced.wait()
+            tasks.create_task(self._queue.run(self._reconcile, name=COMPONENT))
+
+    @property
+    def current(self) -> bool:
+        return self._queue.idle
+
+    # --- observe -------------------------------------------------------------------------------------------------
+
+    def _changed(self, before: workloads.Workload | None, current: workloads.Workload | None) -> None:
+        workload = current or before
+        assert workload is not None
+        if isinstance(workload, workloads.ReplicaSet):
+            self._dependent_changed(before, current)
+        if current is not None:
+            self._queue.add(current.key)
+
+    def _dependent_changed(self, before: Resource | None, current: Resource | None) -> None:
+        dependent = current or before
+        assert dependent is not None
+        for owner in dependent.metadata.owner_references:
+            if owner.controller:
+                self._enter(owner.uid, dependent, gone=current is None)
+                group = owner.api_version.rpartition("/")[0]
+                self._queue.add(ObjectKey(group, owner.kind, dependent.namespace, owner.name))
+
+    def _enter(self, uid: str, dependent: Resource, *, gone: bool) -> None:
+        owned = self._owned.setdefault(uid, {})
+        if not gone:
+            owned[dependent.name] = dependent
+        elif (there := owned.get(dependent.name)) and there.metadata.uid == dependent.metadata.uid:
+            del owned[dependent.name]
+        if not owned:
+            del self._owned[uid]
+
+    # --- act -----------------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, key: ObjectKey) -> None:
+        mirror = self._mirrors.get(key.kind)
+        workload = mirror.objects.get((key.namespace, key.name)) if mirror else None
+        if workload is None or workload.metadata.deletion_timestamp:
+            return  # its dependents go with it
+        dependents = list(self._owned.get(workload.metadata.uid, {}).values())
+        if isinstance(workload, workloads.Deployment):
+            await self._perform(workload, deployment.rolled_out(workload, dependents, _now()))
+            return
+        failure = await self._scale(workload, dependents)
+        pods = list(self._owned.get(workload.metadata.uid, {}).values())
+        await self._perform(workload, [SetStatus(workload, status(workload, pods, failure, _now()))])
+        if isinstance(workload, workloads.Job):
+            await self._expire(workload)
+
+    async def _scale(self, workload: workloads.Workload, pods: list[core.Pod]) -> str:
+        """Returns why Pods are missing, "" if none are."""
+        most = limit(sum(map(lives, self._pods.objects.values())) - len(pods))
+        desired = completions(workload) if isinstance(workload, workloads.Job) else workload.spec.replicas or 0
+        try:
+            await self._perform(workload, desired_pods(workload, pods, self._node, most.pods))
+        except ApiError as error:
+            await self._events.event(workload, "Warning", "FailedCreate", f"Error creating: {error.message}")
+            self._queue.add_after(workload.key, _RETRY_SECONDS)
+            return error.message
+        if desired > most.pods:
+            failure = f"{most.why}, and {desired} are asked for"
+            await self._events.event(workload, "Warning", "FailedCreate", failure)
+            return failure
+        return ""
+
+    async def _perform(self, about: workloads.Workload, changes: Iterable[Change]) -> None:
+        for change in changes:
+            match change:
+                case Create(manifest):
+                    made = await self._kubernetes.create(manifest)
+                    kind = core.Pod if manifest["kind"] == "Pod" else workloads.ReplicaSet
+                    created = kind.model_validate(made)
+                    self._enter(about.metadata.uid, created, gone=False)
+                    await self._report(about, created, "SuccessfulCreate", "Created")
+                case Delete(of):
+                    self._enter(about.metadata.uid, of, gone=True)
+                    try:
+                        await self._kubernetes.delete(type(of), of.name, of.namespace)
+                    except NotFound:
+                        continue
+                    await self._report(about, of, "SuccessfulDelete", "Deleted")
+                case Patch(of, patch):
+                    await self._kubernetes.patch(type(of), of.name, of.namespace, patch)
+                    if isinstance(of, workloads.ReplicaSet) and "replicas" in patch.get("spec", {}):
+                        before, after = of.spec.replicas, patch["spec"]["replicas"]
+                        way = "up" if after > (before or 0) else "down"
+                        message = f"Scaled {way} replica set {of.name} from {before} to {after}"
+                        await self._events.event(about, "Normal", "ScalingReplicaSet", message)
+                case SetStatus(of, content):
+                    await self._kubernetes.patch_status(type(of), of.name, of.namespace, content)
+
+    async def _report(self, about: workloads.Workload, made: Resource, reason: str, verb: str) -> None:
+        if isinstance(made, workloads.ReplicaSet):
+            if reason == "SuccessfulCreate":
+                message = f"Scaled up replica set {made.name} from 0 to {made.spec.replicas}"
+                await self._events.event(about, "Normal", "ScalingReplicaSet", message)
+        else:
+            await self._events.event(about, "Normal", reason, f"{verb} pod: {made.name}")
+
+    async def _expire(self, job: workloads.Job) -> None:
+        """Deletes a finished Job after its `ttlSecondsAfterFinished`."""
+        finished, seconds = job.status.get("completionTime"), job.spec.ttl_seconds_after_finished
+        if not finished or seconds is None:
+            return
+        rest = seconds - (datetime.now(UTC) - datetime.fromisoformat(finished)).total_seconds()
+        if rest > 0:
+            self._queue.add_after(job.key, rest)
+        else:
+            await self._perform(job, [Delete(job)])
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
