@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import ReferenceType, ref
 
 from lockgate.resources.memo import Memo
 
@@ -57,6 +58,18 @@ def test_what_no_build_uses_is_forgotten() -> None:
     assert memo.stable("dropped", Item("dropped")) is not dropped
 
 
+def test_each_function_forgets_for_itself() -> None:
+    memo, items, indexes = Memo(), [Item(str(number)) for number in range(1000)], list[ReferenceType[Index]]()
+    for number in range(20):
+        memo.turn()
+        for item in items:
+            memo.made(_upper, item, 0)
+        indexes.append(ref(memo.made(_index, [Item(str(number))])))
+        memo.each("indexes", _one, items, [Item(str(number))])
+    assert sum(index() is not None for index in indexes) <= 2, "of those made again in each build, only the last"
+    assert sum(len(recent.now) + len(recent.earlier) for recent in memo._tables.values()) <= 2
+
+
 def test_a_list_computes_only_what_is_new() -> None:
     memo, items, calls = Memo(), [Item(text) for text in "abcdef"], list[str]()
 
@@ -101,6 +114,18 @@ def test_a_list_inside_of_what_is_found_again_is_kept() -> None:
             memo.made(_upper, Item(""), 1000 * build + number)
     memo.each("items", make, [*items, Item("c")])
     assert calls == ["a", "b", "c"]
+
+
+class Index(dict[str, Item]):
+    """One that can be referenced weakly."""
+
+
+def _index(items: list[Item]) -> Index:
+    return Index((item.text, item) for item in items)
+
+
+def _one(item: Item, _context: list[Item]) -> str:
+    return item.text
 
 
 def _length(item: Item) -> tuple[int]:

@@ -9,6 +9,8 @@ arguments. So no argument is freed while its entry exists, and no new object can
 There is no invalidation, because entries cannot become wrong; they only become unused. Two generations remove those:
 `made` looks in the current generation, then in the earlier one, and moves what it finds to the current one. `turn`
 starts a new generation once enough new results have been made, and drops the entries that no build used meanwhile.
+Each function has generations of its own: an index of ten thousand objects, of which each change makes another one, must
+not wait until the routes of half of them have changed.
 
 `each` does the same for a list of subjects with one shared context. It keeps the previous list with its results, and
 compares the two lists by identity. This comparison runs in C: among ten thousand subjects, one changed subject is found
@@ -27,13 +29,14 @@ takes such inputs as a list of their own, apart from the function that uses them
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from lockgate.resources.differences import Difference, difference
 
 Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
 Subject = TypeVar("Subject")
+Kept = TypeVar("Kept")
 
 _BY_VALUE = frozenset((str, int, bool, float, tuple, type(None)))
 _SLACK = 200  # unused results that are kept before any is dropped
@@ -48,51 +51,54 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        self._earlier: dict[tuple[object, ...], tuple[object, Any]] = {}
-        self._now: dict[tuple[object, ...], tuple[object, Any]] = {}
+        self._results: dict[Hashable, _Recent[tuple[object, Any]]] = {}  # by function or name
+        self._tables: dict[tuple[str, Hashable], _Recent[_Table]] = {}
         self._misses = 0
-        self._tables: dict[tuple[object, ...], _Table] = {}
-        self._old_tables = self._tables
         self._stable: dict[Hashable, Any] = {}
         self._old_stable = self._stable
         self._successive: dict[Hashable, tuple[Any, Any]] = {}
         self._old_successive = self._successive
 
     def turn(self) -> None:
-        if self._misses > len(self._now) // 2 + _SLACK:
-            self._earlier, self._now, self._misses = self._now, {}, 0
-            # A list inside of a function that was found again has not been asked for; it may be the next time.
-            used = {key[:2] for key in self._tables}
-            kept = {key: table for key, table in self._old_tables.items() if key[:2] not in used}
-            self._old_tables, self._tables = kept | self._tables, {}
+        every = self._misses > sum(len(each.now) for each in self._results.values()) // 2 + _SLACK
+        for name, recent in list(self._results.items()):
+            recent.turn(every)
+            if not recent.earlier and not recent.now:
+                del self._results[name]
+        for table in self._tables.values():
+            # Not always: a list inside of a function that was found again has not been asked for; it may be next time.
+            table.turn(False)
+        if every:
+            self._misses = 0
             self._old_stable, self._stable = self._stable, {}
             self._old_successive, self._successive = self._successive, {}
 
     def made(self, make: Callable[Arguments, Made], *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
         """`make(*arguments)`, or its earlier result."""
         assert not named
-        key = (make, *[one if type(one) in _BY_VALUE else id(one) for one in arguments])
-        kept = self._now.get(key)
+        recent = self._results.get(make) or self._recent(make)
+        key = tuple([one if type(one) in _BY_VALUE else id(one) for one in arguments])
+        kept = recent.get(key)
         if kept is None:
-            kept = self._earlier.get(key)
-            if kept is None:
-                self._misses += 1
-                # With the arguments, so that their ids stay theirs.
-                kept = (arguments, make(*arguments, **named))
-            self._now[key] = kept
+            self._misses += 1
+            # With the arguments, so that their ids stay theirs.
+            kept = recent.add(key, (arguments, make(*arguments, **named)))
         made: Made = kept[1]
         return made
 
     def depending(self, name: Hashable, inputs: Sequence[object], make: Callable[[], Made]) -> Made:
         """`make()`, or its earlier result of this name if the inputs are the same; `make` may use nothing else."""
-        key = (name, *[one if type(one) in _BY_VALUE else id(one) for one in inputs])
-        kept = self._now.get(key) or self._earlier.get(key)
+        recent = self._results.get(name) or self._recent(name)
+        key = tuple([one if type(one) in _BY_VALUE else id(one) for one in inputs])
+        kept = recent.get(key)
         if kept is None:
             self._misses += 1
-            kept = (inputs, make())
-        self._now[key] = kept
+            kept = recent.add(key, (inputs, make()))
         made: Made = kept[1]
         return made
+
+    def _recent(self, name: Hashable) -> _Recent[tuple[object, Any]]:
+        return self._results.setdefault(name, _Recent())
 
     def each(
         self,
@@ -129,13 +135,12 @@ class Memo:
         named: dict[str, object],
     ) -> list[Made]:
         assert not named
-        key = (table_name, make, *[one if type(one) in _BY_VALUE else id(one) for one in context])
-        table = self._tables.get(key) or self._old_tables.get(key)
+        recent = self._tables.get((table_name, make)) or self._tables.setdefault((table_name, make), _Recent())
+        key = tuple([one if type(one) in _BY_VALUE else id(one) for one in context])
+        table = recent.get(key)
         if table is None:
             self._misses += len(subjects)
-            self._tables[key] = _Table(context, subjects, [make(subject, *context) for subject in subjects])
-            return self._tables[key].results
-        self._tables[key] = table
+            return recent.add(key, _Table(context, subjects, [make(subject, *context) for subject in subjects])).results
         if (changed := difference(table.subjects, subjects)) is not None:
             self._misses += len(changed.added)
             made = self._made_again(table, changed, make, context)
@@ -146,7 +151,7 @@ class Memo:
             else:
                 same = False
             table = _Table(context, subjects, table.results if same else changed.applied(table.results, made))
-            self._tables[key] = table
+            recent.now[key] = table
         results: list[Made] = table.results
         return results
 
@@ -181,6 +186,32 @@ class Memo:
             self._misses += 1
         self._stable[name] = value
         return value
+
+
+class _Recent(Generic[Kept]):
+    """What was kept of one function or name: in the current generation, and in the earlier one."""
+
+    __slots__ = ("earlier", "misses", "now")
+
+    def __init__(self) -> None:
+        self.earlier: dict[tuple[object, ...], Kept] = {}
+        self.now: dict[tuple[object, ...], Kept] = {}
+        self.misses = 0
+
+    def get(self, key: tuple[object, ...]) -> Kept | None:
+        kept = self.now.get(key)
+        if kept is None and (kept := self.earlier.get(key)) is not None:
+            self.now[key] = kept
+        return kept
+
+    def add(self, key: tuple[object, ...], kept: Kept) -> Kept:
+        self.misses += 1
+        self.now[key] = kept
+        return kept
+
+    def turn(self, always: bool) -> None:
+        if always or self.misses > max(len(self.now), len(self.earlier)) // 2:
+            self.earlier, self.now, self.misses = self.now, {}, 0
 
 
 class _Table:
