@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.dataplane import guard
+from lockgate.dataplane.admin import admin
 from lockgate.dataplane.health import Health
 from lockgate.errors import CommandError
 from lockgate.gateway.regex import MAX_PROGRAM_SIZE
+from lockgate.xds import flows
 
 log = logging.getLogger("lockgate.dataplane")
 
@@ -103,14 +105,7 @@ class Envoy:
 
     async def admin(self, path: str, *, method: str = "GET") -> str:
         """A response of Envoy's admin interface. Raises OSError if there is none."""
-        import httpx
-
-        transport = httpx.AsyncHTTPTransport(uds=str(self.admin_socket))
-        async with httpx.AsyncClient(transport=transport, timeout=5.0) as client:
-            try:
-                return (await client.request(method, f"http://envoy{path}")).raise_for_status().text
-            except httpx.HTTPError as error:
-                raise OSError(f"Envoy ({self.node}) does not answer: {error}") from error
+        return await admin(self.admin_socket, path, method)
 
     async def run(self) -> None:
         """Keeps Envoy running until cancelled, then stops it."""
@@ -195,7 +190,10 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
     ads = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": node, "cluster": "lockgate"},
-        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "admin": {
+            "address": {"pipe": {"path": str(admin_socket), "mode": 0o600}},
+            "access_log": [flows.anchor()],
+        },
         "stats_flush_on_admin": True,  # histograms are merged on request, not every five seconds
         "dynamic_resources": {
             "lds_config": ads,

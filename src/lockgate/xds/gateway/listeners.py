@@ -38,6 +38,7 @@ from lockgate.xds.gateway.filters import http_filters, network_filters
 from lockgate.xds.gateway.logs import AccessLog, of_connections, of_requests, of_unmatched
 from lockgate.xds.gateway.routes import CORS, FAULT
 from lockgate.xds.protobuf import Message, ads, boolean, duration, field, pack, serialised, uint32
+from lockgate.xds.telemetry import connection_logs, ended, request_log
 
 _HCM = "envoy.filters.network.http_connection_manager"
 # Istio's matchers name no type, which Envoy reads as each of these.
@@ -114,13 +115,14 @@ def _chain(chain: model.FilterChain, stat: str, port: int, settings: Settings) -
     match chain.filter:
         case model.Http():
             manager = _connection_manager(chain.filter, chain.stat_prefix or f"outbound_{stat};", port, settings)
+            manager.access_log.append(request_log(stat))
             for place, (name, config) in enumerate(http_filters(settings.filters, port)):
                 manager.http_filters.insert(place, hcm_pb2.HttpFilter(name=name, typed_config=pack(config)))
             message.filters.add(name=_HCM, typed_config=pack(manager))
         case model.Tcp():
             for name, config in network_filters(settings.filters, port):
                 message.filters.add(name=name, typed_config=pack(config))
-            proxy = _tcp_proxy(chain.filter, settings)
+            proxy = _tcp_proxy(chain.filter, stat, settings)
             message.filters.add(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
         case _:
             assert_never(chain.filter)
@@ -235,7 +237,7 @@ def _limits(manager: Message, limits: Limits) -> None:
             getattr(manager.http2_protocol_options, name).value = number
 
 
-def _tcp_proxy(item: model.Tcp, settings: Settings) -> Message:
+def _tcp_proxy(item: model.Tcp, stat: str, settings: Settings) -> Message:
     proxy = TcpProxy(stat_prefix=item.clusters[0].cluster)
     if len(item.clusters) == 1:
         proxy.cluster = item.clusters[0].cluster
@@ -252,5 +254,7 @@ def _tcp_proxy(item: model.Tcp, settings: Settings) -> Message:
         proxy.idle_timeout.CopyFrom(duration(idle))
     if item.max_duration is not None:
         proxy.max_downstream_connection_duration.CopyFrom(duration(item.max_duration))
-    proxy.access_log.extend(of_connections(settings.telemetry.access_logs, settings.own))
+    proxy.access_log.extend(map(ended, of_connections(settings.telemetry.access_logs, settings.own)))
+    proxy.access_log.extend(connection_logs(stat))
+    proxy.access_log_options.flush_access_log_on_connected = True
     return proxy

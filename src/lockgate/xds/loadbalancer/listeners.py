@@ -40,6 +40,7 @@ from lockgate.xds.loadbalancer.script import FRESH, PLAIN, REFUSALS, source, spe
 from lockgate.xds.loadbalancer.tls import parameters, preserved_case
 from lockgate.xds.loadbalancer.waf import waf_filters
 from lockgate.xds.protobuf import Message, boolean, duration, header, pack, uint32
+from lockgate.xds.telemetry import request_log
 
 REQUEST_HEADERS_KB: Final = 64
 STREAMS: Final = 128  # concurrent streams of one HTTP/2 connection
@@ -156,7 +157,11 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         http_filters=_http_filters(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(balancer, listener),
-        access_log=[*access_logs(balancer, listener, records), *counters(balancer, listener)],
+        access_log=[
+            *access_logs(balancer, listener, records),
+            *counters(balancer, listener),
+            request_log(listener_name(balancer, listener.port)),
+        ],
     )
     # Set before a route is chosen, so that only requests with large headers have each header line checked.
     size = header(SIZE_HEADER, "%REQUEST_HEADERS_BYTES%%REQ(TRANSFER-ENCODING)%")

@@ -22,11 +22,13 @@ from lockgate.xds.loadbalancer.clusters import plain_cluster
 from lockgate.xds.loadbalancer.listeners import Socket
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.protobuf import Message, pack
+from lockgate.xds.telemetry import connection_logs
 
 
 def tcp_listener(balancer: NetworkLoadBalancer, listener: TcpListener, at: Socket) -> Message:
     name = listener_name(balancer, listener.port)
-    proxy = TcpProxy(stat_prefix=name)
+    proxy = TcpProxy(stat_prefix=name, access_log=connection_logs(name))
+    proxy.access_log_options.flush_access_log_on_connected = True
     proxy.idle_timeout.FromSeconds(int(listener.attributes.get("tcp.idle_timeout.seconds", "350")))
     shares = [each for each in listener.forward.target_groups if each.weight]
     for each in shares:

@@ -1,0 +1,146 @@
+"""What Envoys count, and totals that outlive them.
+
+An Envoy counts completed requests by their `Flow`. Its counts only grow until it ends; the next Envoy begins at zero. A
+`Ledger` adds up the last counts of all of them, so a total never falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The way of a request or connection through one Envoy, and how it ended.
+
+    `node` is the Envoy, `listener` its listener. `code` is 0 if there was no response, `flags` are Envoy's response
+    flags (``UF``, ``-`` if there are none). `grpc` is the status of a gRPC request, "" of others. `cluster` and
+    `upstream` (address:port) are "" if no cluster or endpoint was chosen. `route` is the name of the route, or of the
+    load balancer's rule. Connections have neither code nor route.
+    """
+
+    node: str
+    listener: str
+    code: int = 0
+    flags: str = "-"
+    grpc: str = ""
+    cluster: str = ""
+    upstream: str = ""
+    route: str = ""
+
+
+Bin: TypeAlias = tuple[float, float]  # its lower bound, and its width
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How often which values occurred. Bins are Envoy's: two significant digits."""
+
+    bins: Mapping[Bin, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return sum(self.bins.values())
+
+    @property
+    def sum(self) -> float:
+        """Values are whole numbers, so a bin of width 1 or less has one value. Others count as their bin's middle."""
+        return sum((low + max(width - 1, 0) / 2) * count for (low, width), count in self.bins.items())
+
+    def until(self, bounds: Iterable[float]) -> list[int]:
+        """For each bound, how many values are not above it. A bin that contains a bound counts."""
+        ordered = sorted((low, count) for (low, _), count in self.bins.items())
+        return [sum(count for low, count in ordered if low <= bound) for bound in bounds]
+
+    def quantile(self, share: float) -> float | None:
+        """The lower bound of the bin that holds this share of the values."""
+        rank, seen = share * self.count, 0
+        for (low, _), count in sorted(self.bins.items()):
+            seen += count
+            if seen >= rank:
+                return low
+        return None
+
+    def __add__(self, other: Distribution) -> Distribution:
+        return _merged((self, other))
+
+
+def _merged(parts: Iterable[Distribution]) -> Distribution:
+    bins: dict[Bin, int] = {}
+    for part in parts:
+        for at, count in part.bins.items():
+            bins[at] = bins.get(at, 0) + count
+    return Distribution(bins)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The completed requests of a flow: their durations in milliseconds, and their bytes on the client's side."""
+
+    durations: Distribution = Distribution()
+    received: Distribution = Distribution()
+    sent: Distribution = Distribution()
+
+    @property
+    def count(self) -> int:
+        return self.durations.count
+
+    def __add__(self, other: Requests) -> Requests:
+        return Requests(self.durations + other.durations, self.received + other.received, self.sent + other.sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The TCP connections of a flow. Bytes are on the client's side."""
+
+    opened: int = 0
+    closed: int = 0
+    received: int = 0
+    sent: int = 0
+
+    def __add__(self, other: Connections) -> Connections:
+        return Connections(
+            self.opened + other.opened,
+            self.closed + other.closed,
+            self.received + other.received,
+            self.sent + other.sent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """All that one Envoy has counted, or all of them."""
+
+    requests: Mapping[Flow, Requests] = field(default_factory=dict)
+    connections: Mapping[Flow, Connections] = field(default_factory=dict)
+
+    def __add__(self, other: Counts) -> Counts:
+        requests, connections = dict(self.requests), dict(self.connections)
+        for flow, more in other.requests.items():
+            requests[flow] = requests[flow] + more if flow in requests else more
+        for flow, others in other.connections.items():
+            connections[flow] = connections[flow] + others if flow in connections else others
+        return Counts(requests, connections)
+
+
+class Ledger:
+    """The totals of all Envoys since the edge started."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, Counts] = {}
+        self._current: dict[str, tuple[object, Counts]] = {}
+
+    def note(self, node: str, process: object, counts: Counts) -> None:
+        """`counts` are those of the Envoy `process` of this node, as it says now."""
+        earlier = self._current.get(node)
+        if earlier is not None and earlier[0] != process:
+            self._ended[node] = self._ended.get(node, Counts()) + earlier[1]
+        self._current[node] = (process, counts)
+
+    def total(self) -> Counts:
+        made = Counts()
+        for counts in (*self._ended.values(), *(counts for _, counts in self._current.values())):
+            made = made + counts
+        return made
