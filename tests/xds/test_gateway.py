@@ -40,6 +40,7 @@ from lockgate.gateway.telemetry.formats import LogFormat
 from lockgate.gateway.telemetry.model import AccessLog as TelemetryLog
 from lockgate.gateway.telemetry.model import FileLog, Telemetry
 from lockgate.resources.memo import Memo
+from lockgate.xds.flows import LOGGER
 from lockgate.xds.gateway import AccessLog, snapshot
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
 
@@ -114,8 +115,8 @@ def test_the_mesh_changes_the_connection_manager() -> None:
 
 def test_access_logs_are_streamed_to_the_configured_cluster() -> None:
     message = manager(made(access_log=AccessLog("ads", "gateway")))
-    assert [log.name for log in message.access_log] == ["envoy.access_loggers.http_grpc"]
-    assert not manager(made()).access_log
+    assert [log.name for log in message.access_log] == ["envoy.access_loggers.http_grpc", LOGGER]
+    assert [log.name for log in manager(made()).access_log] == [LOGGER]
 
 
 def test_a_listener_logs_connections_that_match_no_chain() -> None:
@@ -124,7 +125,7 @@ def test_a_listener_logs_connections_that_match_no_chain() -> None:
         body = made(replace(GATEWAY, telemetry=telemetry)).resources[LISTENER]["0.0.0.0_8080"].body
         found = [each.filter for each in ListenerMessage.FromString(body).access_log]
         assert [_words(each) for each in found] == filters
-        assert len(manager(made(replace(GATEWAY, telemetry=telemetry))).access_log) == 2
+        assert len(manager(made(replace(GATEWAY, telemetry=telemetry))).access_log) == 3
 
 
 def _words(given: Any) -> list[str]:

@@ -64,15 +64,15 @@ class Distribution:
         return None
 
     def __add__(self, other: Distribution) -> Distribution:
-        return _merged((self, other))
-
-
-def _merged(parts: Iterable[Distribution]) -> Distribution:
-    bins: dict[Bin, int] = {}
-    for part in parts:
-        for at, count in part.bins.items():
+        bins = dict(self.bins)
+        for at, count in other.bins.items():
             bins[at] = bins.get(at, 0) + count
-    return Distribution(bins)
+        return Distribution(bins)
+
+    def since(self, earlier: Distribution) -> Distribution:
+        """What was added to an earlier state of the same distribution."""
+        more = {at: count - earlier.bins.get(at, 0) for at, count in self.bins.items()}
+        return Distribution({at: count for at, count in more.items() if count > 0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,13 @@ class Requests:
 
     def __add__(self, other: Requests) -> Requests:
         return Requests(self.durations + other.durations, self.received + other.received, self.sent + other.sent)
+
+    def since(self, earlier: Requests) -> Requests:
+        return Requests(
+            self.durations.since(earlier.durations),
+            self.received.since(earlier.received),
+            self.sent.since(earlier.sent),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,14 @@ class Connections:
             self.sent + other.sent,
         )
 
+    def since(self, earlier: Connections) -> Connections:
+        return Connections(
+            self.opened - earlier.opened,
+            self.closed - earlier.closed,
+            self.received - earlier.received,
+            self.sent - earlier.sent,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -124,23 +139,33 @@ class Counts:
             connections[flow] = connections[flow] + others if flow in connections else others
         return Counts(requests, connections)
 
+    def since(self, earlier: Counts) -> Counts:
+        """The flows that changed, and by how much."""
+        requests = {
+            flow: now.since(earlier.requests.get(flow, Requests()))
+            for flow, now in self.requests.items()
+            if now != earlier.requests.get(flow)
+        }
+        connections = {
+            flow: now.since(earlier.connections.get(flow, Connections()))
+            for flow, now in self.connections.items()
+            if now != earlier.connections.get(flow)
+        }
+        return Counts(requests, connections)
+
 
 class Ledger:
     """The totals of all Envoys since the edge started."""
 
     def __init__(self) -> None:
-        self._ended: dict[str, Counts] = {}
+        self.total = Counts()
         self._current: dict[str, tuple[object, Counts]] = {}
 
-    def note(self, node: str, process: object, counts: Counts) -> None:
-        """`counts` are those of the Envoy `process` of this node, as it says now."""
-        earlier = self._current.get(node)
-        if earlier is not None and earlier[0] != process:
-            self._ended[node] = self._ended.get(node, Counts()) + earlier[1]
+    def note(self, node: str, process: object, counts: Counts) -> Counts:
+        """Adds what is new in `counts`, which are those of the Envoy `process` of this node as it says now, and returns
+        that."""
+        known, earlier = self._current.get(node, (process, Counts()))
         self._current[node] = (process, counts)
-
-    def total(self) -> Counts:
-        made = Counts()
-        for counts in (*self._ended.values(), *(counts for _, counts in self._current.values())):
-            made = made + counts
-        return made
+        new = counts.since(earlier) if known == process else counts
+        self.total = self.total + new
+        return new

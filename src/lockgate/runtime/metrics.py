@@ -1,4 +1,4 @@
-"""`/metrics`: CloudWatch metrics of load balancers, and Envoy's counters of gateways under their own names."""
+"""`/metrics`: CloudWatch's metrics of load balancers, and Istio's of gateways."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Metrics:
         times = response_times(await _answer(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
         apis = (("aws", edge.aws_api.faults.calls), ("kubernetes", edge.kubernetes_api.faults.calls))
         counts = "".join(of_calls(name, calls) for name, calls in apis)
-        return exposition(metrics, times) + of_web_acls(balancing.waf_counts) + counts
+        await edge.traffic.read()
+        traffic = edge.traffic.totals.exposition()
+        return exposition(metrics, times) + of_web_acls(balancing.waf_counts) + counts + traffic
 
 
 async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:

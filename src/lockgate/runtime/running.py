@@ -67,11 +67,13 @@ from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.key_pairs import KeyPairs
+from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
 from lockgate.runtime.ports import Ports
 from lockgate.runtime.reports.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
+from lockgate.runtime.traffic import Traffic
 from lockgate.runtime.trust import Trust
 
 log = logging.getLogger("lockgate.runtime")
@@ -342,6 +344,7 @@ class RunningEdge:
             trust=trust,
             proxy_to=self._proxy_to,
         )
+        self.traffic = Traffic(self.envoys, Labelling(self.istiod))
         self.cert_manager = CertManager(
             kubernetes,
             route53=self._route53,
@@ -362,6 +365,7 @@ class RunningEdge:
             "aws-load-balancer-controller": self._run_load_balancer_controller,
             "reflector": Reflector(kubernetes).run,
             "pods": self._run_pods,
+            "traffic": self.traffic.run,
             "kubernetes": self.store.run,
         }
         if not self.options.empty:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol
 
 from lockgate.metrics.flows import Counts, Ledger
-from lockgate.metrics.store import Samples, Store
+from lockgate.metrics.standard import Totals
+from lockgate.metrics.store import Store
 from lockgate.xds.flows import CONNECTIONS, REQUESTS, read
 
 STEP: Final = 5.0  # seconds between samples
@@ -27,41 +28,46 @@ class Process(Protocol):
 
 
 class Traffic:
-    """`counts` are the totals, and `store` has their samples, which `sampled` makes.
+    """`counts` are the totals by flow, `totals` are Istio's metrics, and `store` has samples of these.
 
-    `lock` is held while samples are added: whoever reads `store` on a thread must hold it.
+    `label` adds new counts to `totals` under their labels. `lock` is held while samples are added: whoever reads
+    `store` on a thread must hold it.
     """
 
-    def __init__(self, envoys: Mapping[str, Process], sampled: Callable[[Counts], Samples]) -> None:
+    def __init__(self, envoys: Mapping[str, Process], label: Callable[[Counts, Totals], None]) -> None:
         self._envoys = envoys
-        self._sampled = sampled
+        self._label = label
         self._ledger = Ledger()
-        self.counts = Counts()
+        self._reading = asyncio.Lock()
+        self.totals = Totals()
         self.store = Store()
         self.lock = asyncio.Lock()
+
+    @property
+    def counts(self) -> Counts:
+        return self._ledger.total
 
     async def run(self) -> NoReturn:
         """Adds samples until cancelled."""
         while True:
             await self._read()
             async with self.lock:
-                self.store.append(time.time(), self._sampled(self.counts))
+                self.store.append(time.time(), self.totals.changed())
             await asyncio.sleep(STEP)
 
-    async def now(self) -> Counts:
-        """The totals, read now. Envoy brings its histograms up to date when it is asked, but after its response, so
-        this asks twice."""
+    async def read(self) -> None:
+        """Brings `counts` and `totals` up to date. Envoy updates its histograms when it is asked, but after its
+        response, so this asks twice."""
         await self._read()
         await self._read()
-        return self.counts
 
     async def _read(self) -> None:
-        for node, envoy in list(self._envoys.items()):
-            pid = envoy.pid
-            try:
-                requests, connections = await envoy.admin(REQUESTS), await envoy.admin(CONNECTIONS)
-            except OSError:
-                continue  # it starts or ends; its last counts stay
-            if pid is not None and pid == envoy.pid:
-                self._ledger.note(node, pid, read(node, requests, connections))
-        self.counts = self._ledger.total()
+        async with self._reading:  # two readings at once could add the same counts twice
+            for node, envoy in list(self._envoys.items()):
+                pid = envoy.pid
+                try:
+                    requests, connections = await envoy.admin(REQUESTS), await envoy.admin(CONNECTIONS)
+                except OSError:
+                    continue  # it starts or ends; its last counts stay
+                if pid is not None and pid == envoy.pid:
+                    self._label(self._ledger.note(node, pid, read(node, requests, connections)), self.totals)

@@ -111,6 +111,15 @@ class Istiod:
         return dict(self._proxies)
 
     @property
+    def objects(self) -> Objects:
+        """All objects that it watches, as they are now."""
+        return self._cache.now()
+
+    @property
+    def mesh(self) -> Mesh:
+        return self._installer.mesh
+
+    @property
     def current(self) -> bool:
         """Whether all known changes are built, and `faults` includes theirs."""
         return not self._building and not self._wake.is_set()
