@@ -134,8 +134,15 @@ class Store:
                     full = labels_of((*labels, ("le", name.le))) if name.le else labels
                     yield Series(name.metric, full, self._times, changes.at, changes.values, self._first)
 
-    def names(self) -> list[str]:
-        return sorted({name.metric for known in self._sets.values() for name in known})
+    def values(self, label: str) -> list[str]:
+        """The values of a label, sorted. That of ``__name__`` are the metrics' names."""
+        if label == "__name__":
+            found = {name.metric for known in self._sets.values() for name in known}
+        elif label == "le":
+            found = {name.le for known in self._sets.values() for name in known if name.le}
+        else:
+            found = {value for labels in self._sets for name, value in labels if name == label}
+        return sorted(found)
 
     @property
     def span(self) -> float:

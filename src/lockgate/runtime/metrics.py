@@ -25,8 +25,13 @@ class Metrics:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["path"].startswith(("/api/", "/-/")):
+            from lockgate.runtime.prometheus import PrometheusApi  # only for edges that are asked
+
+            await PrometheusApi(self._edge.traffic)(scope, receive, send)
+            return
         found = scope["path"] == "/metrics"
-        body = (await self._text() if found else "only /metrics is here\n").encode()
+        body = (await self._text() if found else "only /metrics and Prometheus' API are here\n").encode()
         headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
         await send({"type": "http.response.body", "body": body})

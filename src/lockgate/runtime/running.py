@@ -207,6 +207,7 @@ class RunningEdge:
                 "dns": f"{self.dns.host}:{self.dns.port}",
                 "proxy": self.proxy.url,
                 "metrics": f"http://{self.metrics.host}:{self.metrics.port}/metrics",
+                "prometheus": f"http://{self.metrics.host}:{self.metrics.port}",
             },
             "files": {
                 "kubeconfig": str(self.folder.kubeconfig),

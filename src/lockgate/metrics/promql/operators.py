@@ -155,8 +155,19 @@ def _by_labels(rows: list[Row], matching: Matching) -> dict[Labels, Row]:
 def _set(name: str, left: list[Row], right: list[Row], matching: Matching) -> list[Row]:
     there, here = _present(right, matching), _present(left, matching)
     if name == "or":
-        return [*left, *(_where(row, here.get(matching.of(row)), wanted=False) for row in right)]
+        return _joined([*left, *(_where(row, here.get(matching.of(row)), wanted=False) for row in right)])
     return [_where(row, there.get(matching.of(row)), wanted=name == "and") for row in left]
+
+
+def _joined(rows: list[Row]) -> list[Row]:
+    """One row for rows with the same labels, which have values at different steps."""
+    found: dict[Labels, Row] = {}
+    for row in rows:
+        earlier = found.setdefault(row.labels, row)
+        if earlier is not row:
+            pairs = zip(earlier.values, row.values, strict=True)
+            found[row.labels] = Row(row.labels, [other if one is None else one for one, other in pairs])
+    return list(found.values())
 
 
 def _present(rows: list[Row], matching: Matching) -> dict[Labels, list[bool]]:

@@ -14,8 +14,7 @@ Window = Callable[[list[int], list[float], int, int], float | None]  # samples, 
 
 
 def rate(times: list[int], values: list[float], start: int, end: int) -> float | None:
-    found = increase(times, values, start, end)
-    return None if found is None else found / ((end - start) / 1000)
+    return _extrapolated(times, values, start, end, counter=True, seconds=(end - start) / 1000)
 
 
 def increase(times: list[int], values: list[float], start: int, end: int) -> float | None:
@@ -36,7 +35,11 @@ def irate(times: list[int], values: list[float], start: int, end: int) -> float 
 WINDOWS: Final[Mapping[str, Window]] = {"rate": rate, "increase": increase, "delta": delta, "irate": irate}
 
 
-def _extrapolated(times: list[int], values: list[float], start: int, end: int, *, counter: bool) -> float | None:
+def _extrapolated(
+    times: list[int], values: list[float], start: int, end: int, *, counter: bool, seconds: float = 1.0
+) -> float | None:
+    """The change over the whole range, divided by `seconds`. The order of operations is Prometheus', because Kiali
+    rounds the result."""
     if len(times) < 2:
         return None
     change = values[-1] - values[0]
@@ -47,7 +50,7 @@ def _extrapolated(times: list[int], values: list[float], start: int, end: int, *
     to_start, to_end = (times[0] - start) / 1000, (end - times[-1]) / 1000
     if counter and change > 0 and values[0] >= 0:
         to_start = min(to_start, sampled * (values[0] / change))
+    whole = sampled
     for distance in (to_start, to_end):
-        sampled_to = distance if distance < gap * 1.1 else gap / 2
-        sampled += sampled_to
-    return change * (sampled / ((times[-1] - times[0]) / 1000))
+        whole += distance if distance < gap * 1.1 else gap / 2
+    return change * (whole / sampled / seconds)
