@@ -44,7 +44,7 @@ def _ask(url: str, host: str, ca: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-@pytest.mark.parametrize("part", ["kubernetes", "aws", "acme", "metrics", "proxy"])
+@pytest.mark.parametrize("part", ["kubernetes", "aws", "acme", "metrics", "console", "proxy"])
 def test_no_port_answers_for_another_host(guide: Up, part: str) -> None:
     """A page whose name resolves to 127.0.0.1 carries its own name in Host."""
     about = _about(guide)

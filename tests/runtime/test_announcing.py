@@ -42,7 +42,7 @@ class Heard:
     def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None:
         self.lines.append(summary)
 
-    def ready(self, report: Report, seconds: float, proxy: str) -> None:
+    def ready(self, report: Report, seconds: float, proxy: str, console: str) -> None:
         self.lines.append(" · ".join(("ready", *report.shortfall)))
 
     def not_ready(self, report: Report, seconds: float) -> None:
@@ -66,7 +66,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def story(states: Sequence[State], *, patient: bool = True) -> list[str]:
     """What is reported while the edge goes through the states, each seen once."""
     heard, coming = Heard(), iter(states)
-    edge = cast(Any, SimpleNamespace(locate=lambda origin: None, proxy=SimpleNamespace(url="")))
+    edge = cast(Any, SimpleNamespace(locate=lambda origin: None, proxy=SimpleNamespace(url=""), console_url=""))
 
     class Over(Exception):
         pass

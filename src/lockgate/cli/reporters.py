@@ -23,7 +23,8 @@ class JsonLines(Terminal):
     def __init__(self) -> None:
         super().__init__(quiet=True)
 
-    def ready(self, report: Report, seconds: float, proxy: str) -> None:
+    def ready(self, report: Report, seconds: float, proxy: str, console: str) -> None:
+        del console  # its address has a secret
         self._print(report, seconds, proxy=proxy)
 
     def not_ready(self, report: Report, seconds: float) -> None:
@@ -68,8 +69,8 @@ class Detached:
     def checked(self, summary: str, findings: tuple[Diagnostic, ...]) -> None:
         self._pass_on(lambda reporter: reporter.checked(summary, findings))
 
-    def ready(self, report: Report, seconds: float, proxy: str) -> None:
-        self._pass_on(lambda reporter: reporter.ready(report, seconds, proxy))
+    def ready(self, report: Report, seconds: float, proxy: str, console: str) -> None:
+        self._pass_on(lambda reporter: reporter.ready(report, seconds, proxy, console))
         self._report(READY)
 
     def not_ready(self, report: Report, seconds: float) -> None:

@@ -74,7 +74,7 @@ class Terminal:
     def note(self, text: str) -> None:
         self._say(_note(text))
 
-    def ready(self, report: Report, seconds: float, proxy: str) -> None:
+    def ready(self, report: Report, seconds: float, proxy: str, console: str) -> None:
         self._say(paint(f" {' · '.join((f'ready in {seconds:.1f} s', *report.shortfall))}", "bold"))
         if report.urls:
             url = report.urls[0]
@@ -82,6 +82,8 @@ class Terminal:
         else:
             self._say(" no host is served")
         self._say(f" {self._stops} · files are watched · proxy {proxy}")
+        if console:
+            self._say(f" console {console}")
 
     def not_ready(self, report: Report, seconds: float) -> None:
         missing = [line for line in report.lines if line.state == "waiting"]

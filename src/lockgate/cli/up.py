@@ -15,8 +15,10 @@ from lockgate.cli.terminal import Terminal, print_fault
 
 if TYPE_CHECKING:
     from lockgate.edge.options import Options
+    from lockgate.embedded.asgi import Application
     from lockgate.runtime.parts import Reporter
     from lockgate.runtime.state import StateFolder
+    from lockgate.runtime.watching import Watched
 
 _EPILOG = """\b
 Examples:
@@ -43,7 +45,7 @@ output_option = click.option(
 @click.option("--backend", "backends", multiple=True, metavar="NS/SERVICE:PORT=URL",
               help="Your own program for a Service, instead of the echo; or lambda:NAME=URL, a function.")  # fmt: skip
 @click.option("--port", "ports", multiple=True, metavar="NAME=PORT",
-              help="Where to listen: kubernetes, aws, acme, dns, proxy, metrics, or a listener (443=…).")  # fmt: skip
+              help="Where: kubernetes, aws, acme, dns, proxy, metrics, console, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
 @click.option("--empty", is_flag=True, help="Start with what there is before PATH is applied; PATH may be left out.")
@@ -157,7 +159,16 @@ def _run(
         progress=Progress(began),
         sources=sources,
         patience=timeout,
+        console=_console,
     ).run()
+
+
+def _console(watched: Watched) -> Application:
+    """Imported when it is first asked."""
+    from lockgate.console.live import Live
+    from lockgate.console.server import application
+
+    return application(Live(watched), token=watched.edge.console_token)
 
 
 def _unwind_on(*numbers: signal.Signals) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics")
+NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics", "console")
 
 _BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
 _FUNCTION = re.compile(r"lambda:(?P<name>[\w-]{1,64})=(?P<url>.+)")

@@ -106,7 +106,9 @@ class Progress:
 class RunningEdge:
     """One edge, from its manifests to its two Envoys. `run` starts it and runs it until cancelled."""
 
-    def __init__(self, options: Options, folder: StateFolder, progress: Progress) -> None:
+    def __init__(
+        self, options: Options, folder: StateFolder, progress: Progress, console: Application | None = None
+    ) -> None:
         self.options = options
         self.folder = folder
         self.progress = progress
@@ -124,6 +126,9 @@ class RunningEdge:
         self._flags_changed = asyncio.Event()
         self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._solver_secret = secrets.token_urlsafe(30)
+        self._console = console
+        self.console_token = secrets.token_urlsafe(12)
+        self.console_url = ""
 
     async def run(self, manifests: Manifests, started: Callable[[], Awaitable[None]]) -> None:
         """`started` runs once everything listens; `report` decides when it is ready.
@@ -208,6 +213,7 @@ class RunningEdge:
                 "proxy": self.proxy.url,
                 "metrics": f"http://{self.metrics.host}:{self.metrics.port}/metrics",
                 "prometheus": f"http://{self.metrics.host}:{self.metrics.port}",
+                "console": self.console_url.partition("?")[0],
             },
             "files": {
                 "kubeconfig": str(self.folder.kubeconfig),
@@ -224,9 +230,13 @@ class RunningEdge:
         }
 
     def about_with_key(self) -> dict[str, Any]:
-        """The same with the dummy AWS key, for the file that only the owner may read."""
+        """The same with the dummy AWS key and the console's token, for the file that only the owner may read."""
         about = self.about()
-        return {**about, "aws": {**about["aws"], "secret_access_key": self._access_key[1]}}
+        return {
+            **about,
+            "console_token": self.console_token,
+            "aws": {**about["aws"], "secret_access_key": self._access_key[1]},
+        }
 
     # --- start ---------------------------------------------------------------------------------------------------
 
@@ -296,6 +306,10 @@ class RunningEdge:
 
         self.metrics = await serve(Metrics(self), port=named.get("metrics", 0))
         places.push_async_callback(self.metrics.stop)
+        if self._console is not None:
+            console = await serve(self._console, port=named.get("console", 0))
+            places.push_async_callback(console.stop)
+            self.console_url = f"http://{console.host}:{console.port}/?token={self.console_token}"
         self.progress.mark("apis")
 
     async def _machine(self, region: str) -> Machine:

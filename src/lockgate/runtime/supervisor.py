@@ -28,6 +28,8 @@ from lockgate.runtime.reading import files
 from lockgate.runtime.reports.status import status_in_steps
 from lockgate.runtime.running import Progress, RunningEdge
 from lockgate.runtime.state import StateFolder
+from lockgate.runtime.timeline import Timeline
+from lockgate.runtime.watching import Console, Watched, WhenAsked
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -37,7 +39,8 @@ _TURN = 0.0005  # seconds for which a busy thread may block the loop
 
 
 class Supervisor:
-    """`patience` is the time in seconds after which missing parts are reported."""
+    """`patience` is the time in seconds after which missing parts are reported. `console` makes the application that
+    shows the edge, when it is first asked."""
 
     def __init__(
         self,
@@ -49,15 +52,18 @@ class Supervisor:
         progress: Progress,
         sources: files.Sources,
         patience: float,
+        console: Console | None = None,
     ) -> None:
         self._options = options
         self._folder = folder
         self._manifests = manifests
-        self._reporter = reporter
+        self._reporter = reporter = Timeline(reporter)
         self._progress = progress
         self._sources = sources
         self._patience = patience
-        self._edge = RunningEdge(options, folder, progress)
+        self._edge = RunningEdge(
+            options, folder, progress, WhenAsked(lambda: console(self._watched())) if console else None
+        )
         self._observer = Observer(self._edge)
         self._announcing = Announcing(self._edge, self._observer, reporter, progress)
         self._checking = Checking(self._edge, reporter, lambda: self._announcing.announced)
@@ -72,6 +78,14 @@ class Supervisor:
         except Exception as error:
             log.error("ended: %s", error, exc_info=error)
             raise
+
+    def _watched(self) -> Watched:
+        return Watched(
+            self._edge,
+            self._reporter,
+            lambda: self._announcing.last,
+            lambda: self._checking.findings or (),
+        )
 
     async def _supervise(self) -> int:
         loop = asyncio.get_running_loop()

@@ -68,10 +68,10 @@ def _rules(edge: Edge, balancer: alb.LoadBalancer, listener: alb.Listener) -> It
 
 
 def _actions(edge: Edge, balancer: alb.LoadBalancer, actions: tuple[alb.Action, ...]) -> str:
-    return ", then ".join(_action(edge, balancer, action) for action in actions)
+    return ", then ".join(action_text(edge, balancer, action) for action in actions)
 
 
-def _action(edge: Edge, balancer: alb.LoadBalancer, action: alb.Action) -> str:
+def action_text(edge: Edge, balancer: alb.LoadBalancer, action: alb.Action) -> str:
     match action:
         case alb.Forward():
             return _groups(edge, balancer, action)
@@ -126,14 +126,14 @@ def _routes(routes: tuple[Route, ...], require_tls: bool) -> Iterator[Row]:
         taker = taken.get(id(route))
         yield Row(
             match_text(route.match),
-            _leads(route),
+            route_leads(route),
             route.origin,
             match_text(taker.match) if taker else "",
             taker.origin if taker else None,
         )
 
 
-def _leads(route: Route) -> str:
+def route_leads(route: Route) -> str:
     match route.action:
         case Forward(clusters):
             total = sum(each.weight for each in clusters) or 1
