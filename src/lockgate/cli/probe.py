@@ -36,6 +36,7 @@ Examples:
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A request header; repeatable.")
 @click.option("--http", "protocol", type=click.Choice(["auto", "1.1", "2", "3"]), default="auto", show_default=True,
               help="The version of HTTP; by default the server chooses.")  # fmt: skip
+@click.option("--tls-max", type=click.Choice(["1.2", "1.3"]), help="The newest version of TLS that the client offers.")
 @click.option("--websocket", is_flag=True, help="Open a WebSocket instead.")
 @click.option("--grpc", is_flag=True, help="Call a gRPC method, /package.Service/Method, with an empty message.")
 @click.option("--live", is_flag=True, help="Probe the internet and AWS, even if an edge runs here.")
@@ -53,6 +54,7 @@ def probe(
     method: str,
     headers: tuple[str, ...],
     protocol: str,
+    tls_max: str | None,
     websocket: bool,
     grpc: bool,
     live: bool,
@@ -90,7 +92,7 @@ def probe(
     interval = _interval(every) if every else None
     target = _target(name, live=live, resolver=resolver, profile=profile, region=region)
     if interval is None:
-        result = asyncio.run(_once(target, request, protocol, kind, name))
+        result = asyncio.run(_once(target, request, protocol, kind, name, tls_max or ""))
         _print(result, verbose=verbose, output=output)
         return int(result.failed)
     from lockgate.probe import repeat
@@ -105,17 +107,17 @@ def probe(
         for line in series.lines():
             say(line)
     if failed and until_fails:
-        _print(asyncio.run(_once(target, request, protocol, kind, name)), verbose=verbose, output="text")
+        _print(asyncio.run(_once(target, request, protocol, kind, name, tls_max or "")), verbose=verbose, output="text")
     return int(failed)
 
 
-async def _once(target: Target, request: Request, protocol: str, kind: str, name: str) -> Result:
+async def _once(target: Target, request: Request, protocol: str, kind: str, name: str, newest_tls: str) -> Result:
     from lockgate.probe import probing
     from lockgate.probe.observing import asked
     from lockgate.runtime import commands
 
     predicted = commands.ask_trace(folder_of(name), request) if target.running else None
-    sent = asked(request, protocol=protocol, kind=kind, now=time.time())
+    sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
     return await probing.probe(target.place, sent, aws=target.aws, predicted=predicted)
 
 

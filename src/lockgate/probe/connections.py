@@ -16,7 +16,14 @@ from lockgate.probe.reach import CONNECT_SECONDS, NoConnection, Reach, context
 
 
 async def connect(
-    reach: Reach, address: str, port: int, *, server_name: str | None, secure: bool, alpn: tuple[str, ...] = ()
+    reach: Reach,
+    address: str,
+    port: int,
+    *,
+    server_name: str | None,
+    secure: bool,
+    alpn: tuple[str, ...] = (),
+    newest: str = "",
 ) -> Connection:
     """`server_name` is the SNI, and None sends none, as a load balancer does; then the name is not verified."""
     began = time.monotonic()
@@ -29,21 +36,21 @@ async def connect(
         await stream.aclose()
         return Connection(address, port, seconds)
     try:
-        tls = await _handshake(stream, server_name, context(reach, verify=False, alpn=alpn))
+        tls = await _handshake(stream, server_name, context(reach, verify=False, alpn=alpn, newest=newest))
     except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
         return Connection(address, port, seconds, tls_error=said(error))
     if server_name is None:
         return Connection(address, port, seconds, tls=tls)
-    distrust = await _distrust(reach, address, port, server_name, alpn)
+    distrust = await _distrust(reach, address, port, server_name, alpn, newest)
     return Connection(
         address, port, seconds, tls=Handshake(tls.version, tls.cipher, tls.alpn, tls.certificate, distrust)
     )
 
 
-async def _distrust(reach: Reach, address: str, port: int, server_name: str, alpn: tuple[str, ...]) -> str:
+async def _distrust(reach: Reach, address: str, port: int, server_name: str, alpn: tuple[str, ...], newest: str) -> str:
     try:
         stream = await reach.connect(address, port)
-        await _handshake(stream, server_name, context(reach, verify=True, alpn=alpn))
+        await _handshake(stream, server_name, context(reach, verify=True, alpn=alpn, newest=newest))
     except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
         cause = error.__cause__ or error.__context__ or error
         while not isinstance(cause, ssl.SSLCertVerificationError) and (cause.__cause__ or cause.__context__):

@@ -37,8 +37,8 @@ async def look_up(host: str, *, only: Server | None = None, resolver: Server | N
     """With `only`, every zone is at that server, as for a running edge. `resolver` replaces the system's."""
     if only is not None:
         zone, served = await _zone_at(host, only)
-        servers = [Server(served[0], only.address, only.port)] if served else []
-        return Names(host, zone, tuple(await asyncio.gather(*(ask(each, host) for each in servers))))
+        answer = await ask(Server(served[0] if served else "", only.address, only.port), host)
+        return Names(host, zone, (answer,) if served or answer.addresses else ())
     client = _resolver(resolver)
     zone, servers = await _delegation(host, client)
     recursive = resolver or Server("resolver", str(client.nameservers[0]), client.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -139,6 +140,7 @@ class Asked:
     kind: Literal["http", "websocket", "grpc"]
     trace_id: str
     agent: str
+    newest_tls: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +160,14 @@ class Observation:
         """The answer that a client most needs explained: the first that failed, else the first."""
         failed = (each for each in self.exchanges if each.status is None or each.status >= 400)
         return next(failed, next(iter(self.exchanges), None))
+
+
+_PRIVATE = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
+)
+
+
+def in_a_vpc(address: str) -> bool:
+    """Whether it is an address of a private network: RFC 1918, RFC 6598, RFC 4193."""
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in _PRIVATE)

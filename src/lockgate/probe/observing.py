@@ -28,7 +28,7 @@ class Place:
     resolver: Server | None = None
 
 
-def asked(request: Request, *, protocol: str, kind: str, now: float) -> Asked:
+def asked(request: Request, *, protocol: str, kind: str, now: float, newest_tls: str = "") -> Asked:
     """`now` is Unix time: X-Amzn-Trace-Id starts with it, so that the load balancer's log can be searched by both."""
     assert kind in ("http", "websocket", "grpc")
     trace_id = f"1-{int(now):08x}-{secrets.token_hex(12)}"
@@ -44,6 +44,7 @@ def asked(request: Request, *, protocol: str, kind: str, now: float) -> Asked:
         kind,  # type: ignore[arg-type]
         trace_id,
         f"lockgate-probe/{__version__} ({trace_id[-8:]})",
+        newest_tls,
     )
 
 
@@ -54,7 +55,18 @@ async def observe(place: Place, asked: Asked) -> Observation:
     named = None if _is_address(asked.host) else asked.host
     addresses = names.addresses[:_MOST_ADDRESSES] if names.asked else (asked.host,)
     connections = await asyncio.gather(
-        *(connect(place.reach, each, asked.port, server_name=named, secure=secure, alpn=alpn) for each in addresses)
+        *(
+            connect(
+                place.reach,
+                each,
+                asked.port,
+                server_name=named,
+                secure=secure,
+                alpn=alpn,
+                newest=asked.newest_tls,
+            )
+            for each in addresses
+        )
     )
     open_to = [each.address for each in connections if not each.error and not each.tls_error]
     exchanges = await asyncio.gather(*(send(place.reach, asked, each, protocol=asked.protocol) for each in open_to))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import httpcore
 
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 75.0  # an ALB's idle timeout is 60 s by default, and its 504 comes then
 
@@ -108,11 +109,14 @@ class Backend(httpcore.AsyncNetworkBackend):
         await httpcore.AnyIOBackend().sleep(seconds)
 
 
-def context(reach: Reach, *, verify: bool, alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """Without `verify` any certificate is taken, so that what comes after it can be seen."""
+def context(reach: Reach, *, verify: bool, alpn: tuple[str, ...], newest: str = "") -> ssl.SSLContext:
+    """Without `verify` any certificate is taken, so that what comes after it can be seen. `newest` is a version of TLS,
+    such as ``1.2``."""
     made = ssl.create_default_context(cafile=reach.trust)
     if not verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
+    if newest:
+        made.maximum_version = VERSIONS[newest]
     made.set_alpn_protocols(list(alpn))
     return made

@@ -21,7 +21,7 @@ async def send(reach: Reach, asked: Asked, address: str, *, protocol: str) -> Ex
     http2 = protocol != "1.1" and asked.kind != "websocket"
     http1 = protocol != "2" and asked.kind != "grpc"
     alpn = (*(("h2",) if http2 else ()), *(("http/1.1",) if http1 else ()))
-    settings = context(reach, verify=False, alpn=alpn)
+    settings = context(reach, verify=False, alpn=alpn, newest=asked.newest_tls)
     url = httpcore.URL(
         scheme=asked.scheme.encode(), host=asked.host.encode(), port=asked.port, target=asked.target.encode()
     )

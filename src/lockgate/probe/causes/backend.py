@@ -20,7 +20,19 @@ def diagnose(seen: Observation, known: Evidence) -> Iterator[Cause]:
     yield from _upgrade(seen, known, answer)
     if answer.speaker != "backend":
         return
-    if answer.status >= 400:
+    policy = known.hop("policy")
+    flags = known.gateway_log.flags if known.gateway_log else ""
+    if "UAEX" in flags or (answer.status in (401, 403) and policy is not None and policy.get("action") == "CUSTOM"):
+        yield Cause(
+            "ext-authz",
+            "gateway",
+            f"the external authorization service answers {answer.status}",
+            "Look at its log. An AuthorizationPolicy of action CUSTOM names it.",
+            confirmed="UAEX" in flags,
+            because=((policy or {}).get("title") or "an AuthorizationPolicy of action CUSTOM",),
+            at=(policy or {}).get("at") or "",
+        )
+    elif answer.status >= 400:
         took = answer.header("x-envoy-upstream-service-time")
         yield Cause(
             "application",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import datetime
 
 from lockgate.probe.causes.model import Cause
-from lockgate.probe.evidence import AcmCertificate, Evidence
-from lockgate.probe.observed import Connection, Exchange, Handshake, Observation
+from lockgate.probe.evidence import AcmCertificate, Evidence, Json
+from lockgate.probe.observed import Connection, Exchange, Handshake, Observation, in_a_vpc
 
 
 def diagnose(seen: Observation, known: Evidence) -> Iterator[Cause]:
-    failed = [each for each in seen.connections if each.error and "no load balancer" not in each.error]
+    yield from _without_http2(seen, known)
+    failed = [each for each in seen.connections if each.error]
     if failed:
         yield from _not_connected(seen, known, failed)
     for each in seen.connections:
@@ -31,9 +31,11 @@ def trust(seen: Observation, known: Evidence, now: datetime) -> Iterator[Cause]:
         if each.tls is not None and each.tls.distrust:
             yield _distrusted(seen, known, each.tls, now)
             return
-    asked_http2 = seen.asked.protocol == "2"
+
+
+def _without_http2(seen: Observation, known: Evidence) -> Iterator[Cause]:
     for each in seen.connections:
-        if asked_http2 and each.tls is not None and each.tls.alpn != "h2":
+        if seen.asked.protocol == "2" and each.tls is not None and each.tls.alpn != "h2":
             yield Cause(
                 "http2-off",
                 "load balancer",
@@ -83,9 +85,7 @@ def _not_connected(seen: Observation, known: Evidence, failed: list[Connection])
             confirmed=six and balancer is not None and balancer.ip_address_type == "ipv4",
             because=because,
         )
-    elif all(ipaddress.ip_address(each.address).is_private for each in failed) and (
-        balancer is None or balancer.scheme == "internal"
-    ):
+    elif all(in_a_vpc(each.address) for each in failed) and (balancer is None or balancer.scheme == "internal"):
         yield Cause(
             "internal-scheme",
             "load balancer",
@@ -133,6 +133,8 @@ def _handshake_failed(seen: Observation, known: Evidence, connection: Connection
         )
     if "certificate required" in error or "unknown ca" in error.lower() or "bad certificate" in error:
         return _client_certificate(listener, because)
+    if _mutual(listener):
+        return _client_certificate(listener, because)
     policy = listener.get("SslPolicy") if listener else ""
     if any(each in error.lower() for each in ("protocol version", "handshake failure", "unsupported protocol")):
         return Cause(
@@ -147,17 +149,21 @@ def _handshake_failed(seen: Observation, known: Evidence, connection: Connection
     return Cause("handshake-failed", "certificate", f"the TLS handshake fails: {error}", because=because)
 
 
-def _client_certificate(listener: object, because: tuple[str, ...]) -> Cause:
-    mode = ""
-    if isinstance(listener, dict):
-        mode = (listener.get("MutualAuthentication") or {}).get("Mode", "")
+def _mutual(listener: Json | None) -> str:
+    """The mode of mutual TLS, if the listener verifies clients."""
+    mode = ((listener or {}).get("MutualAuthentication") or {}).get("Mode", "")
+    return mode if mode == "verify" else ""
+
+
+def _client_certificate(listener: Json | None, because: tuple[str, ...]) -> Cause:
+    mode = _mutual(listener)
     return Cause(
         "client-certificate",
         "load balancer",
         "the listener wants a client certificate" + (f" (mutual TLS, mode {mode})" if mode else ""),
         "Send a certificate of the trust store's authorities, or change "
         "`alb.ingress.kubernetes.io/mutual-authentication`.",
-        confirmed=mode == "verify",
+        confirmed=bool(mode),
         because=because,
     )
 
@@ -167,10 +173,7 @@ def _no_answer(seen: Observation, known: Evidence, exchange: Exchange) -> Iterat
     balancer = known.entered
     listener = balancer.listener(seen.asked.port) if balancer else None
     because = (f"{exchange.address}: {exchange.error}",)
-    if "certificate required" in error or "unknown ca" in error or "bad certificate" in error:
-        yield _client_certificate(listener, because)
-        return
-    if listener is not None and (listener.get("MutualAuthentication") or {}).get("Mode") == "verify":
+    if "certificate required" in error or "unknown ca" in error or "bad certificate" in error or _mutual(listener):
         yield _client_certificate(listener, because)
         return
     if "no answer in" in error:

@@ -294,14 +294,9 @@ def _bad_gateway(
     if group is not None and any("refused" in each.description.lower() for each in group.targets):
         return _refusing(group, because, confirmed=True)
     if seen.direct and not closed:
-        return Cause(
-            "target-answer",
-            "backend",
-            "the target connects, and its answer is malformed, too large (headers over 32 K), or cut",
-            "Send the request to the gateway itself, and look at the headers of its answer. The target's keep-alive "
-            "timeout must be longer than the load balancer's idle timeout.",
-            because=(*because, *shown),
-        )
+        return _odd_answer((*because, *shown))
+    if group is not None and any(each.state == "healthy" for each in group.targets) and not secure:
+        return _odd_answer((*because, *shown))
     if answer.seconds < 1.0 and not secure:
         return _refusing(group, because, confirmed=False)
     return Cause(
@@ -310,6 +305,17 @@ def _bad_gateway(
         "the target refuses or closes the connection" + (", or TLS with it fails" if secure else ""),
         "Look at the gateway's log for NR filter_chain_not_found, and at TargetTLSNegotiationErrorCount and "
         "TargetConnectionErrorCount in CloudWatch.",
+        because=because,
+    )
+
+
+def _odd_answer(because: tuple[str, ...]) -> Cause:
+    return Cause(
+        "target-answer",
+        "backend",
+        "the target connects, and its answer is malformed, too large (headers over 32 K), or cut",
+        "Send the request to the gateway itself, and look at the headers of its answer. The target's keep-alive "
+        "timeout must be longer than the load balancer's idle timeout.",
         because=because,
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from lockgate.probe.causes.model import Cause
 from lockgate.probe.evidence import Evidence
-from lockgate.probe.observed import NameAnswer, Names, Observation
+from lockgate.probe.observed import NameAnswer, Names, Observation, in_a_vpc
 
 
 def diagnose(seen: Observation, known: Evidence) -> Iterator[Cause]:
@@ -32,7 +31,7 @@ def _delegation(names: Names) -> Iterator[Cause]:
             confirmed=True,
             because=tuple(f"{each.server} answers {each.rcode}" for each in lame),
         )
-    if not names.zone and (names.resolver is None or not names.resolver.addresses):
+    if not (names.zone or names.servers) and (names.resolver is None or not names.resolver.addresses):
         yield Cause(
             "not-delegated",
             "DNS",
@@ -122,7 +121,7 @@ def _difference(names: Names) -> Iterator[Cause]:
 
 
 def _private(answer: NameAnswer) -> bool:
-    return any(ipaddress.ip_address(each).is_private for each in answer.addresses)
+    return any(in_a_vpc(each) for each in answer.addresses)
 
 
 def _direction(seen: Observation, known: Evidence) -> Iterator[Cause]:
@@ -140,7 +139,9 @@ def _direction(seen: Observation, known: Evidence) -> Iterator[Cause]:
     if not seen.connections:
         return
     elsewhere = [each for each in seen.connections if "no load balancer of this edge" in each.error]
-    foreign = [each for each in records if each.type in ("A", "AAAA") and not each.alias]
+    if len(elsewhere) < len(seen.connections):
+        elsewhere = []  # the other family's addresses are right
+    foreign = [each for each in records if each.type in ("A", "AAAA") and not each.alias and not targets]
     unknown = known.balancers is not None and targets and not any(known.balancer_of([each]) for each in targets)
     if elsewhere or unknown or (foreign and known.balancers is not None and _failing(seen)):
         where = elsewhere[0].address if elsewhere else ", ".join(targets) or ", ".join(foreign[0].values)
