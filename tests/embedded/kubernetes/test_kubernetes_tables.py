@@ -15,6 +15,7 @@ from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategi
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import Manager, apply, record_update
 from lockgate.embedded.kubernetes.tables import age
+from lockgate.embedded.kubernetes.topology import OfSchema
 from lockgate.resources.field_errors import field_name
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
@@ -78,26 +79,41 @@ def test_patch(case: JsonObject) -> None:
     assert yaml.safe_dump(case["before"]) == before, "a patch changes nothing in place"
 
 
+# `ports` is a list with a key, `tags` a set, `selector` an atomic map, and every other list is atomic.
+SCHEMA: JsonObject = {
+    "properties": {
+        "spec": {
+            "properties": {
+                "ports": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], "type": "array"},
+                "tags": {"x-kubernetes-list-type": "set", "type": "array"},
+                "selector": {"x-kubernetes-map-type": "atomic", "type": "object"},
+            }
+        }
+    }
+}
+
+
 @pytest.mark.parametrize("case", rows("server_side_apply.yaml"), ids=lambda case: case["name"])
 def test_server_side_apply(case: JsonObject) -> None:
-    def keys(path: tuple[str, ...]) -> tuple[str, ...] | None:
-        return {"ports": ("name",), "tags": ()}.get(path[-1])
-
+    topology = OfSchema(SCHEMA)
     live: JsonObject = {"metadata": {"name": "one"}}
     for number, step in enumerate(case["steps"]):
+        if "unowned" in step:
+            live = {**step["unowned"], "metadata": {"name": "one"}}
+            continue
         manager = Manager(step["by"], "example.test/v1", "", f"2030-01-01T00:00:0{number}Z")
         before = live
         if "update" in step:
             after = {**step["update"], "metadata": {"name": "one", **step["update"].get("metadata", {})}}
             entries = live["metadata"].get("managedFields", [])
-            after["metadata"]["managedFields"] = record_update(live, after, entries, manager, keys)
+            after["metadata"]["managedFields"] = record_update(live, after, entries, manager, topology)
             live = after
         elif "conflict" in step:
             with pytest.raises(ApiError) as refused:
-                apply(live, step["apply"], manager, keys, force=False, kind=WIDGET)
+                apply(live, step["apply"], manager, topology, force=False, kind=WIDGET)
             assert refused.value.message == step["conflict"]
         else:
-            live = apply(live, step["apply"], manager, keys, force=step.get("force", False), kind=WIDGET)
+            live = apply(live, step["apply"], manager, topology, force=step.get("force", False), kind=WIDGET)
         assert (live != before) is (step.get("writes", True) and "conflict" not in step)
     managed = live["metadata"].pop("managedFields")
     expected = {"metadata": {"name": "one", **case["object"].get("metadata", {})}}
@@ -118,10 +134,10 @@ def test_a_list_is_distinguished_by_its_schema() -> None:
     ports = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "port"], "items": {}}
     inner = {"items": {"properties": {"ports": {**ports, "items": {"properties": {"tags": _SET}}}}}, "type": "array"}
     schema = {"properties": {"spec": {"properties": {"servers": inner, "hosts": {"type": "array"}}}}}
-    assert structural.list_keys(schema, ("spec", "servers")) is None
-    assert structural.list_keys(schema, ("spec", "servers", "ports")) == ("name", "port")
-    assert structural.list_keys(schema, ("spec", "hosts")) is None
-    assert structural.list_keys(schema, ("spec", "nothing", "there")) is None
+    assert OfSchema(schema).list_keys(("spec", "servers")) is None
+    assert OfSchema(schema).list_keys(("spec", "servers", "ports")) == ("name", "port")
+    assert OfSchema(schema).list_keys(("spec", "hosts")) is None
+    assert OfSchema(schema).list_keys(("spec", "nothing", "there")) is None
 
 
 _SET = {"type": "array", "x-kubernetes-list-type": "set"}

@@ -12,8 +12,8 @@ from lockgate.embedded.kubernetes import immutable, structural
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
-from lockgate.embedded.kubernetes.server_side_apply import ListKeys
 from lockgate.embedded.kubernetes.storage import GroupKind
+from lockgate.embedded.kubernetes.topology import OfModel, OfSchema, Topology, of_built_in
 from lockgate.resources import merge_keys, schema, validation
 from lockgate.resources.defaults import with_defaults
 from lockgate.resources.field_errors import FieldError, field_name
@@ -92,17 +92,16 @@ class Schemas:
         shape["x-kubernetes-group-version-kind"] = [{"group": kind.group, "version": version, "kind": kind.kind}]
         return name, {name: shape}
 
-    def list_keys(self, model: type[Resource]) -> ListKeys:
-        """The merge keys of a kind's lists for server-side apply."""
-        if (own := self._schema(model)) is None:
-            return partial(merge_keys.list_keys, model)
-        return lambda path: (
-            merge_keys.list_keys(model, path) if path[0] == "metadata" else structural.list_keys(own, path)
-        )
+    def topology(self, model: type[Resource]) -> Topology:
+        """How a kind's maps and lists are merged by server-side apply."""
+        if (own := self._schema(model)) is not None:
+            return OfSchema(own)
+        return of_built_in(model.KIND.api_version, model.KIND.kind) or OfModel(model)
 
     def merge_key(self, model: type[Resource]) -> MergeKey:
         """The merge keys of a kind's lists for strategic merge patches."""
-        return partial(merge_keys.merge_key, model)
+        built_in = of_built_in(model.KIND.api_version, model.KIND.kind)
+        return built_in.patch_key if built_in else partial(merge_keys.merge_key, model)
 
     def _schema(self, model: type[Resource], version: str = "") -> JsonObject | None:
         defined = self._defined.get(model.KIND.group_kind)

@@ -13,36 +13,35 @@ manager wants to own, and nothing else. The API compares this set with the owner
 Other writes (create, update, patch) have no such set. `record_update` derives it: the fields whose value changed become
 the writer's, and every other manager loses them.
 
-List items are fields, too, if the list has keys (`merge_keys`): ``k:{"name":"web"}`` for a map item, ``v:"a"`` for a
-set item. A list without keys is atomic, and owned as a whole.
+Items of a list are fields, too, if the list has keys (`topology`). Other lists, and atomic maps, are owned as a whole.
 
-A set of fields is a tree of FieldsV1 names (``f:spec``, ``k:{"name":"web"}``, ``v:"a"``). The name ``.`` in a node
-means that the node itself is in the set; the written form omits a lone ``.``.
-
-Sources: kubernetes.io "Server-Side Apply"; the FieldsV1 format of structured-merge-diff (`fieldpath/serialize.go`).
+Sources: kubernetes.io "Server-Side Apply"; structured-merge-diff, `merge/update.go`, with which
+`tests/embedded/kubernetes/peers/apply` compares.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from lockgate.embedded.kubernetes.patch import Path
+from lockgate.embedded.kubernetes import field_sets as sets
+from lockgate.embedded.kubernetes.field_sets import Tree
+from lockgate.embedded.kubernetes.topology import Path, Topology
 from lockgate.resources.model import JsonObject, Kind
-from lockgate.resources.status import Conflict
+from lockgate.resources.status import ApiError, Conflict
 
-Tree: TypeAlias = dict[str, Any]
-# The keys of the list at a path: field names, () for a set of scalars, None for an atomic list.
-ListKeys: TypeAlias = Callable[[Path], tuple[str, ...] | None]
-
-_ITSELF: Tree = {".": {}}
 # Set by the server; no manager owns them.
 _SYSTEM_METADATA = {
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "selfLink", "managedFields", "generateName",
 }  # fmt: skip
+
+
+class UntypedPatch(ApiError):
+    """A configuration does not fit the schema. As in a cluster, the answer has the code 500 and no reason."""
+
+    reason = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +59,16 @@ def record_update(
     after: JsonObject,
     entries: Sequence[JsonObject],
     manager: Manager,
-    keys: ListKeys,
+    topology: Topology,
 ) -> list[JsonObject]:
     """The managedFields after `after` has replaced `before`: only the writer owns the changed fields."""
     old, new = _owned_part(before or {}), _owned_part(after)
-    changed = _changes(old, new, (), keys)
+    changed = sets.changes(old, new, (), topology)
     result: list[JsonObject] = []
     own: Tree = {}
     time = manager.time
     for entry in entries:
-        fields = _present(_difference(_read(entry), changed), new, (), keys)
+        fields = sets.remaining(sets.difference(sets.read(entry), changed), old, new, (), topology)
         if _is_by(entry, manager, "Update"):
             own = fields
             if not changed:
@@ -77,50 +76,85 @@ def record_update(
         elif fields:
             result.append(_rewritten(entry, fields))
     if own or changed:
-        result.append(_entry(manager, "Update", _union(own, changed), time))
-    return result
+        result.append(_entry(manager, "Update", sets.union(own, changed), time))
+    return _sorted(result)
 
 
 def apply(
-    live: JsonObject, applied: JsonObject, manager: Manager, keys: ListKeys, *, force: bool, kind: Kind
+    live: JsonObject, applied: JsonObject, manager: Manager, topology: Topology, *, force: bool, kind: Kind
 ) -> JsonObject:
     """`live` with the applied configuration merged in, managedFields included.
 
     A field that `manager` applied before and now omits is removed, unless another manager owns it, too. Raises
     `Conflict` if another manager owns a field with another value, unless `force`.
     """
-    entries = list(live.get("metadata", {}).get("managedFields") or ())
+    entries = _entries(live, manager, topology)
     desired = _without_nulls(_owned_part(applied))
     held = _owned_part(live)
-    merged = _merge(held, desired, (), keys)
-    changed = _changes(held, merged, (), keys)
-    configured = _fields(desired, (), keys)
-    others = [entry for entry in entries if not _is_by(entry, manager, "Apply")]
+    if found := next(_duplicates(desired, (), topology, ""), None):
+        raise UntypedPatch(f"failed to create typed patch object ({_named(live, kind)}): errors:\n  {found}")
+    configured = sets.fields(desired, (), topology)
+    others = [(entry, sets.read(entry)) for entry in entries if not _is_by(entry, manager, "Apply")]
     earlier = next((entry for entry in entries if _is_by(entry, manager, "Apply")), None)
-    clashes = [(entry, both) for entry in others if (both := _intersection(_read(entry), changed))]
+    merged = _merge(held, desired, (), topology)
+    if earlier is not None:
+        owned = configured
+        for _, fields in others:
+            owned = sets.union(owned, fields)
+        merged = _prune(merged, sets.read(earlier), owned, topology)
+    changed = sets.changes(held, merged, (), topology)
+    clashes = [(entry, both) for entry, fields in others if (both := sets.intersection(fields, changed))]
     if clashes and not force:
         raise _conflict(clashes, kind, live["metadata"]["name"])
 
-    remaining = [(entry, _difference(_read(entry), changed)) for entry in others]
-    dropped = _difference(_read(earlier), configured) if earlier else {}
-    for _, fields in remaining:
-        dropped = _difference(dropped, fields)
-    merged = _prune(merged, dropped, configured, [fields for _, fields in remaining], (), keys)
-
     kept: list[JsonObject] = []
-    for entry, fields in remaining:
-        if still := _present(fields, merged, (), keys):
+    for entry, fields in others:
+        if still := sets.remaining(sets.difference(fields, changed), held, merged, (), topology):
             kept.append(_rewritten(entry, still))
+    merged = _without_nulls(merged)
     time = manager.time
-    if earlier is not None and merged == held and _read(earlier) == configured:
+    if earlier is not None and merged == held and sets.read(earlier) == configured:
         time = earlier.get("time", time)
     own = _entry(manager, "Apply", configured, time)
     metadata = {
         **{name: value for name, value in live.get("metadata", {}).items() if name in _SYSTEM_METADATA},
         **merged.get("metadata", {}),
-        "managedFields": [*kept, own],
+        "managedFields": _sorted([*kept, own] if configured else kept),
     }
     return {**{name: live[name] for name in ("apiVersion", "kind") if name in live}, **merged, "metadata": metadata}
+
+
+def _duplicates(value: Any, path: Path, topology: Topology, shown: str) -> Iterator[str]:
+    """Items of lists in a configuration that have the same keys. Stored objects may have some."""
+    if isinstance(value, list) and (names := topology.list_keys(path)) is not None:
+        seen: set[str] = set()
+        for item in value:
+            if not names or isinstance(item, dict):
+                name = (
+                    f"v:{sets.compact(item)}"
+                    if not names
+                    else f"k:{sets.compact(sets.identity(item, names, path, topology))}"
+                )
+                if name in seen:
+                    yield f"{shown}: duplicate entries for key {sets.step(name)}"
+                seen.add(name)
+                yield from _duplicates(item, path, topology, shown + sets.step(name)) if names else ()
+    elif isinstance(value, dict) and not topology.is_atomic(path):
+        for name, part in value.items():
+            yield from _duplicates(part, (*path, name), topology, f"{shown}.{name}")
+
+
+def _named(obj: JsonObject, kind: Kind) -> str:
+    metadata = obj["metadata"]
+    return f"{metadata.get('namespace', '')}/{metadata['name']}; {kind.api_version}, Kind={kind.kind}"
+
+
+def _entries(live: JsonObject, manager: Manager, topology: Topology) -> list[JsonObject]:
+    """The entries of an object. One without any belongs to a manager of its own, so that nobody's fields are lost."""
+    entries = list(live.get("metadata", {}).get("managedFields") or ())
+    if entries or not _owned_part(live):
+        return entries
+    return record_update(None, live, (), replace(manager, name="before-first-apply"), topology)
 
 
 def _owned_part(obj: JsonObject) -> JsonObject:
@@ -138,89 +172,23 @@ def _without_nulls(value: Any) -> Any:
 # Lists as maps from an item's name to the item, where the schema says how items are distinguished.
 
 
-def _items(value: list[Any], path: Path, keys: ListKeys) -> dict[str, Any] | None:
-    """None when the list is atomic, or if its items cannot be distinguished."""
-    names = keys(path)
-    if names is None or not value:
-        return None
-    if names == ():
-        items = {f"v:{_compact(item)}": item for item in value}
-    else:
-        if not all(isinstance(item, dict) for item in value):
-            return None
-        items = {f"k:{_compact(_identity(item, names))}": item for item in value}
-    return items if len(items) == len(value) else None
-
-
-def _identity(item: JsonObject, names: tuple[str, ...]) -> JsonObject:
-    # A port without a protocol is a TCP port: the one key that has a default in the API's schema.
-    identity = {name: item.get(name, "TCP" if name == "protocol" else None) for name in names}
-    return {name: value for name, value in identity.items() if value is not None}
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-
-
-def _children(value: Any, path: Path, keys: ListKeys) -> Iterator[tuple[str, Any, Path]]:
-    """The parts of a value, as (name, part, path of the part). Scalars and atomic lists have none."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield f"f:{name}", part, (*path, name)
-    elif isinstance(value, list):
-        for name, part in (_items(value, path, keys) or {}).items():
-            yield name, part, path
-
-
-def _fields(value: Any, path: Path, keys: ListKeys) -> Tree:
-    tree: Tree = {}
-    for name, part, at in _children(value, path, keys):
-        inside = _fields(part, at, keys)
-        if not inside:
-            tree[name] = _ITSELF
-        else:
-            tree[name] = {**_ITSELF, **inside} if name.startswith("k:") else inside
-    return tree
-
-
-def _changes(old: Any, new: Any, path: Path, keys: ListKeys) -> Tree:
-    """The fields of `new` that `old` lacks or has with another value."""
-    if old is new:
-        return {}
-    before = {name: part for name, part, _ in _children(old, path, keys)}
-    tree: Tree = {}
-    for name, part, at in _children(new, path, keys):
-        if name not in before:
-            inside = _fields(part, at, keys)
-            tree[name] = {**_ITSELF, **inside} if name.startswith("k:") else inside or _ITSELF
-            continue
-        earlier = before[name]
-        if earlier == part:
-            continue
-        if inside := _changes(earlier, part, at, keys):
-            tree[name] = inside
-        elif not any(_children(part, at, keys)):
-            tree[name] = _ITSELF
-    return tree
-
-
-def _merge(live: Any, applied: Any, path: Path, keys: ListKeys) -> Any:
-    if isinstance(live, dict) and isinstance(applied, dict):
+def _merge(live: Any, applied: Any, path: Path, topology: Topology) -> Any:
+    if isinstance(live, dict) and isinstance(applied, dict) and not topology.is_atomic(path):
         result = dict(live)
         for name, value in applied.items():
-            result[name] = _merge(live[name], value, (*path, name), keys) if name in live else value
+            result[name] = _merge(live[name], value, (*path, name), topology) if name in live else value
         return result
     if isinstance(live, list) and isinstance(applied, list):
-        have, want = _items(live, path, keys), _items(applied, path, keys)
+        have, want = sets.items(live, path, topology), sets.items(applied, path, topology)
         if have is not None and want is not None:
             order = _order(list(have), list(want), have, want)
             return [
-                _merge(have[name], want[name], path, keys)
+                _merge(have[name], want[name], path, topology)
                 if name in have and name in want
                 else want.get(name, have.get(name))
                 for name in order
             ]
-        if keys(path) is not None and not applied:
+        if topology.list_keys(path) is not None and not applied:
             return live  # an empty list does not remove the items of others
     return applied
 
@@ -243,81 +211,19 @@ def _order(have: list[str], want: list[str], live: Container[str], applied: Cont
     return order
 
 
-def _prune(value: Any, dropped: Tree, configured: Tree, others: list[Tree], path: Path, keys: ListKeys) -> Any:
-    """`value` without the fields in `dropped`, and without the containers that this empties."""
+def _prune(merged: Any, last: Tree, owned: Tree, topology: Topology) -> Any:
+    """`merged` without the fields of `last`, the manager's last configuration, that are not in `owned`: those of its
+    new configuration and of all other managers. A container that this empties is null.
 
-    def keep(name: str, part: Any, at: Path) -> tuple[bool, Any]:
-        gone = dropped.get(name)
-        if gone is None:
-            return True, part
-        mine = configured.get(name, {})
-        theirs = [tree[name] for tree in others if name in tree]
-        if not mine and not theirs:
-            # The last owner of a list's item removes all of it, including fields that nobody owns.
-            if "." in gone or not any(_children(part, at, keys)):
-                return False, None
-            inside = _prune(part, gone, mine, theirs, at, keys)
-            return bool(inside), inside
-        return True, _prune(part, {n: t for n, t in gone.items() if n != "."}, mine, theirs, at, keys)
-
-    if isinstance(value, dict):
-        result: JsonObject = {}
-        for name, part in value.items():
-            stays, inside = keep(f"f:{name}", part, (*path, name))
-            if stays:
-                result[name] = inside
-        return result
-    if isinstance(value, list) and (items := _items(value, path, keys)) is not None:
-        kept = [keep(name, part, path) for name, part in items.items()]
-        return [inside for stays, inside in kept if stays]
-    return value
-
-
-def _present(tree: Tree, value: Any, path: Path, keys: ListKeys) -> Tree:
-    """The fields of a set that `value` still has."""
-    parts = {name: (part, at) for name, part, at in _children(value, path, keys)}
-    result: Tree = {}
-    for name, inside in tree.items():
-        if name == ".":
-            result["."] = inside
-        elif name in parts:
-            part, at = parts[name]
-            if still := _present(inside, part, at, keys):
-                result[name] = still
-    return result
-
-
-def _union(one: Tree, other: Tree) -> Tree:
-    result = dict(one)
-    for name, inside in other.items():
-        result[name] = _union(one[name], inside) if name in one else inside
-    return result
-
-
-def _difference(one: Tree, other: Tree) -> Tree:
-    if not other:
-        return one
-    result: Tree = {}
-    for name, inside in one.items():
-        if name == ".":
-            if name not in other:
-                result[name] = inside
-        elif name not in other:
-            result[name] = inside
-        elif left := _difference(inside, other[name]):
-            result[name] = left
-    return result
-
-
-def _intersection(one: Tree, other: Tree) -> Tree:
-    result: Tree = {}
-    for name, inside in one.items():
-        if name in other:
-            if name == ".":
-                result[name] = inside
-            elif both := _intersection(inside, other[name]):
-                result[name] = both
-    return result
+    A field of a struct goes with all that it contains, and an item of a list, too, including what nobody owns.
+    """
+    last, owned = sets.with_structs(last, (), topology), sets.with_structs(owned, (), topology)
+    everything = sets.with_structs(sets.fields(merged, (), topology), (), topology)
+    pruned = sets.without(merged, last, (), topology)
+    left = sets.with_structs(sets.fields(pruned, (), topology), (), topology)
+    pruned = sets.without(merged, sets.difference(everything, sets.union(left, owned)), (), topology)
+    left = sets.with_structs(sets.fields(pruned, (), topology), (), topology)
+    return sets.without(merged, sets.intersection(sets.difference(everything, left), last), (), topology) or {}
 
 
 # managedFields entries
@@ -331,6 +237,11 @@ def _is_by(entry: Mapping[str, Any], manager: Manager, operation: str) -> bool:
     )
 
 
+def _sorted(entries: list[JsonObject]) -> list[JsonObject]:
+    names = ("operation", "time", "manager", "apiVersion", "subresource")
+    return sorted(entries, key=lambda entry: [entry.get(name, "") for name in names])
+
+
 def _entry(manager: Manager, operation: str, fields: Tree, time: str) -> JsonObject:
     result: JsonObject = {
         "manager": manager.name,
@@ -338,7 +249,7 @@ def _entry(manager: Manager, operation: str, fields: Tree, time: str) -> JsonObj
         "apiVersion": manager.api_version,
         "time": time,
         "fieldsType": "FieldsV1",
-        "fieldsV1": _written(fields),
+        "fieldsV1": sets.written(fields),
     }
     if manager.subresource:
         result["subresource"] = manager.subresource
@@ -346,27 +257,13 @@ def _entry(manager: Manager, operation: str, fields: Tree, time: str) -> JsonObj
 
 
 def _rewritten(entry: JsonObject, fields: Tree) -> JsonObject:
-    written = _written(fields)
+    written = sets.written(fields)
     return entry if entry.get("fieldsV1") == written else {**entry, "fieldsV1": written}
-
-
-def _read(entry: Mapping[str, Any]) -> Tree:
-    return {name: _read_node(inside) for name, inside in (entry.get("fieldsV1") or {}).items()}
-
-
-def _read_node(node: Any) -> Tree:
-    if not node:
-        return _ITSELF
-    return {name: {} if name == "." else _read_node(inside) for name, inside in node.items()}
-
-
-def _written(tree: Tree) -> Tree:
-    return {name: {} if name == "." or inside == _ITSELF else _written(inside) for name, inside in tree.items()}
 
 
 def _conflict(clashes: list[tuple[JsonObject, Tree]], kind: Kind, name: str) -> Conflict:
     """In the words of apimachinery's `managedfields/internal/conflict.go`."""
-    paths = [(entry, path) for entry, tree in clashes for path in _paths(tree, "")]
+    paths = [(entry, path) for entry, tree in clashes for path in sets.paths(tree, "")]
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {_who(entry)}", "field": path}
         for entry, path in paths
@@ -390,21 +287,3 @@ def _who(entry: Mapping[str, Any]) -> str:
     subresource = f' with subresource "{entry["subresource"]}"' if entry.get("subresource") else ""
     using = f" using {entry.get('apiVersion', '')}" if entry.get("operation") == "Update" else ""
     return f'"{entry.get("manager")}"{subresource}{using}'
-
-
-def _paths(tree: Tree, prefix: str) -> Iterator[str]:
-    for name, inside in sorted(tree.items()):
-        if name == ".":
-            if prefix:
-                yield prefix
-            continue
-        mark, _, rest = name.partition(":")
-        match mark:
-            case "f":
-                step = f".{rest}"
-            case "k":
-                identity = json.loads(rest)
-                step = f"[{','.join(f'{key}={_compact(value)}' for key, value in identity.items())}]"
-            case _:
-                step = f"[={rest}]"
-        yield from _paths(inside, prefix + step)

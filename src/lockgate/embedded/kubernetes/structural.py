@@ -1,4 +1,4 @@
-"""Evaluates a CRD's OpenAPI v3 schema: faults of objects, unknown fields, defaults, and merge keys of lists.
+"""Evaluates a CRD's OpenAPI v3 schema: faults of objects, unknown fields, and defaults.
 
 Source: kubernetes.io "Extend the Kubernetes API with CustomResourceDefinitions", "Specifying a structural schema".
 CEL rules (`x-kubernetes-validations`) and formats are not evaluated.
@@ -47,22 +47,6 @@ def defaulted(schema: JsonObject, value: Any) -> Any:
     if isinstance(value, list):
         return [defaulted(schema.get("items") or {}, item) for item in value]
     return value
-
-
-def list_keys(schema: JsonObject, path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The merge keys of the list at `path`: field names, () for a set, None for an atomic list."""
-    for name in path:
-        while schema.get("type") == "array":
-            schema = schema.get("items") or {}
-        properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
-        schema = properties.get(name) or (more if isinstance(more, dict) else {})
-    match schema.get("x-kubernetes-list-type"):
-        case "map":
-            return tuple(schema.get("x-kubernetes-list-map-keys") or ()) or None
-        case "set":
-            return ()
-        case _:
-            return None
 
 
 def _refusals(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:

@@ -18,6 +18,7 @@ from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategi
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
 from lockgate.embedded.kubernetes.scale import scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
+from lockgate.embedded.kubernetes.server_side_apply import UntypedPatch
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
@@ -278,7 +279,7 @@ class Verbs:
             # Server-side apply never drops fields silently, in any mode.
             where = f"{call.target.namespace}/{call.target.name}; {call.target.api_version}, Kind={kind.kind}"
             fields = ", ".join(f".{field}: field not declared in schema" for field in unknown)
-            raise BadRequest(f"failed to create typed patch object ({where}): {fields}")
+            raise UntypedPatch(f"failed to create typed patch object ({where}): {fields}")
         if mode == "Strict":
             why = f"strict decoding error: {', '.join(texts)}"
             if patch:

@@ -126,7 +126,7 @@ class Writes:
             live,
             _part(kind, body, by),
             self._manager(kind, by),
-            self._schemas.list_keys(model),
+            self._schemas.topology(model),
             force=force,
             kind=kind,
         )
@@ -280,8 +280,8 @@ class Writes:
             metadata = {**body["metadata"], "generation": old["metadata"].get("generation", 0) + 1}
             body = {**body, "metadata": metadata}
         if managed is None:
-            keys = self._schemas.list_keys(model)
-            managed = server_side_apply.record_update(old, body, entries, self._manager(kind, by), keys)
+            topology = self._schemas.topology(model)
+            managed = server_side_apply.record_update(old, body, entries, self._manager(kind, by), topology)
         revision = old["metadata"]["resourceVersion"] if old else ""
         if not by.dry_run:
             revision = str(self._storage.revision + 1)

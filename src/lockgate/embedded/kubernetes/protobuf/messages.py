@@ -8,10 +8,15 @@ Go writes a zero value:
 - ``?`` is a pointer. It is absent if unset, and a zero is a value.
 - ``!`` is a plain field that JSON always contains.
 - Other plain fields are not in JSON if they are zero.
+
+Then follows how the field is merged, if it is not merged as usual: ``#`` for an atomic map, ``&`` with the keys of a
+list for server-side apply (none for a set), ``^`` with the key for strategic merge patches (none for scalars), ``~``
+for the strategy ``retainKeys``. A message with ``#`` is atomic, too.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -29,6 +34,12 @@ class Field:
     many: Many
     pointer: bool
     always: bool
+    atomic: bool
+    keys: tuple[str, ...] | None
+    """The keys of a list's items: () for a set, None for an atomic list."""
+    patch_key: str | None
+    """For strategic merge patches: "" for scalars, None if they replace the list."""
+    retain_keys: bool
 
 
 def message_of(api_version: str, kind: str) -> str | None:
@@ -50,16 +61,38 @@ def fields_of(message: str) -> tuple[Field, ...]:
 
 
 def _field(text: str) -> Field:
-    number, name, of = text.split(":", 2)
-    many: Many = "*" if of[0] == "*" else "%" if of[0] == "%" else ""
-    return Field(int(number), name, of.strip("*%?!"), many, pointer=of.endswith("?"), always=of.endswith("!"))
+    found = _FIELD.fullmatch(text)
+    assert found, text
+    number, name, marked, of, zero, atomic, keys, patch_key, retain = found.groups()
+    many: Many = "*" if marked == "*" else "%" if marked == "%" else ""
+    return Field(
+        int(number),
+        name,
+        of,
+        many,
+        pointer=zero == "?",
+        always=zero == "!",
+        atomic=bool(atomic),
+        keys=None if keys is None else tuple(filter(None, keys.split(","))),
+        patch_key=patch_key,
+        retain_keys=bool(retain),
+    )
+
+
+_FIELD = re.compile(r"(\d+):([^:]*):([*%]?)([^?!#&^~]+)([?!]?)(#?)(?:&([^^~]*))?(?:\^([^~]*))?(~?)")
 
 
 @cache
-def _lines() -> tuple[dict[str, str], dict[str, str]]:
-    """Messages by API version and kind, and the unread fields of each message."""
+def is_atomic(message: str) -> bool:
+    return message in _lines()[2]
+
+
+@cache
+def _lines() -> tuple[dict[str, str], dict[str, str], set[str]]:
+    """Messages by API version and kind, the unread fields of each message, and the atomic messages."""
     kinds: dict[str, str] = {}
     messages: dict[str, str] = {}
+    atomic: set[str] = set()
     for line in files(__package__).joinpath("messages.txt").read_text().splitlines():
         if line.startswith("#"):
             continue
@@ -68,5 +101,7 @@ def _lines() -> tuple[dict[str, str], dict[str, str]]:
             kinds[kind] = message
         else:
             name, _, rest = line.partition(" ")
-            messages[name] = rest
-    return kinds, messages
+            messages[name.rstrip("#")] = rest
+            if name.endswith("#"):
+                atomic.add(name[:-1])
+    return kinds, messages, atomic

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"sort"
 	"strings"
@@ -21,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistration "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	smd "sigs.k8s.io/structured-merge-diff/v6/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 )
 
 var served = []schema.GroupVersion{
@@ -55,11 +59,14 @@ var special = map[string]bool{
 }
 
 type field struct {
-	name, of string
-	number   int
+	name, of, merge string
+	number          int
 }
 
-var messages = map[string][]field{}
+var (
+	messages   = map[string][]field{}
+	topologies = readTopologies()
+)
 
 func main() {
 	types := runtime.NewScheme()
@@ -137,11 +144,59 @@ func message(of reflect.Type) string {
 		case !strings.Contains(options, "omit") && called != "" && of != "b" && !strings.HasPrefix(of, "*") && !strings.HasPrefix(of, "%"):
 			mark = "!"
 		}
-		fields = append(fields, field{called, of + mark, number})
+		fields = append(fields, field{called, of + mark, merging(topologies[name], called, each.Tag), number})
 	}
 	sort.Slice(fields, func(i, j int) bool { return fields[i].number < fields[j].number })
 	messages[name] = fields
 	return name
+}
+
+// How a field is merged: `#` for an atomic map, `&` with the keys of a list for server-side apply (none for a set), `^`
+// with the key for strategic merge patches (none for scalars), `~` if patches retain only the keys that they name.
+func merging(of smd.Map, name string, tag reflect.StructTag) string {
+	result := ""
+	if own, found := of.FindField(name); found {
+		if own.Type.Inlined.Map != nil && own.Type.Inlined.Map.ElementRelationship == smd.Atomic {
+			result += "#"
+		}
+		if list := own.Type.Inlined.List; list != nil && list.ElementRelationship == smd.Associative {
+			result += "&" + strings.Join(list.Keys, ",")
+		}
+	}
+	strategy := tag.Get("patchStrategy")
+	if strings.Contains(strategy, "merge") {
+		result += "^" + tag.Get("patchMergeKey")
+	}
+	if strings.Contains(strategy, "retainKeys") {
+		result += "~"
+	}
+	return result
+}
+
+// The types of client-go's apply configurations, which are not exported.
+func readTopologies() map[string]smd.Map {
+	found, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/client-go").Output()
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(found)), "applyconfigurations/internal/internal.go"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, literal, _ := strings.Cut(string(text), "typed.YAMLObject(`")
+	literal, _, _ = strings.Cut(literal, "`)")
+	parsed, err := typed.NewParser(typed.YAMLObject(literal))
+	if err != nil {
+		log.Fatal(err)
+	}
+	result := map[string]smd.Map{}
+	for _, each := range parsed.Schema.Types {
+		parts := strings.Split(each.Name, ".")
+		if each.Map != nil && len(parts) > 3 {
+			result[strings.Join(parts[len(parts)-3:len(parts)-1], "/")+"."+parts[len(parts)-1]] = *each.Map
+		}
+	}
+	return result
 }
 
 func typeOf(of reflect.Type) string {
@@ -182,8 +237,11 @@ func write(kinds map[string]string) {
 	}
 	for _, name := range sorted(messages) {
 		fmt.Fprint(out, name)
+		if topologies[name].ElementRelationship == smd.Atomic {
+			fmt.Fprint(out, "#")
+		}
 		for _, each := range messages[name] {
-			fmt.Fprintf(out, " %d:%s:%s", each.number, each.name, each.of)
+			fmt.Fprintf(out, " %d:%s:%s%s", each.number, each.name, each.of, each.merge)
 		}
 		fmt.Fprintln(out)
 	}
