@@ -204,13 +204,13 @@ def test_a_saved_file_costs_one_write_of_thousands() -> None:
         files = {f"f{number}": ROUTES.replace("name: routes", f"name: routes-{number}") for number in range(50)}
         await lab.save(**files)
         written: list[str] = []
-        apply = lab.store.apply
+        load = lab.store.load
 
-        async def counted(manifest: JsonObject, **how: Any) -> JsonObject:
+        async def counted(manifest: JsonObject, *how: Any, **named: Any) -> None:
             written.append(manifest["metadata"]["name"])
-            return await apply(manifest, **how)
+            await load(manifest, *how, **named)
 
-        lab.store.apply = counted  # type: ignore[method-assign]
+        lab.store.load = counted  # type: ignore[method-assign]
         files["f7"] = files["f7"].replace("a.example", "b.example")
         await lab.save(saved="f7", **files)
         assert written == ["routes-7"]

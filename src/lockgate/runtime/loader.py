@@ -39,10 +39,11 @@ _FIRST = {kind: rank for rank, kind in enumerate(_ORDER)}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A desired object. `position` is None for a supplied one."""
+    """A desired object. `position` is None for a supplied one. `resource` is its typed value."""
 
     manifest: JsonObject
     position: Position | None
+    resource: Resource | None = None
 
     def is_from(self, saved: Set[str]) -> bool:
         """Whether its file has been saved; what is supplied counts as in any file."""
@@ -119,7 +120,7 @@ class Loader:
                 return
             verdict = loaded.restored
         try:
-            await self._store.apply(wanted.manifest, manager=MANAGER, outside=True)
+            await self._store.load(wanted.manifest, wanted.resource, manager=MANAGER)
         except ApiError as error:
             origin = Origin(key, tuple(error.path))
             loaded.faults.append(codes.REFUSED.at(origin, object=key, refusal=error.message))
@@ -130,14 +131,6 @@ class Loader:
         else:
             self._loaded[key] = wanted
             verdict.append(key)
-            self._share(key, wanted)
-
-    def _share(self, key: ObjectKey, wanted: Wanted) -> None:
-        """The API's object and the file's document hold the same spec."""
-        document, stored = self.documents.get(key), self._store.storage.get(key)
-        if stored is None or document is None or document.resource is None or document.manifest is not wanted.manifest:
-            return
-        stored.share(document.manifest, document.resource)
 
     def _key_of(self, document: Document) -> ObjectKey:
         return self._key(document.manifest)
@@ -161,7 +154,9 @@ def _supplied(piece: Object) -> Wanted:
 
 
 def _wanted(document: Document) -> Wanted | None:
-    return Wanted(document.manifest, document.position) if document.accepted else None
+    if not document.accepted:
+        return None
+    return Wanted(document.manifest, document.position, document.resource)
 
 
 def describe(loaded: Loaded) -> str:

@@ -96,9 +96,11 @@ def test_a_reader_beyond_the_limit_has_to_list_again() -> None:
 
 
 def test_seen_changes_are_text_and_say_the_same() -> None:
-    past = History(0, 4096)
-    past.append(Event("ADDED", 1, stored(1), None))
-    (event,) = past.since(0)
+    past, first = History(0, 4096), stored(1)
+    past.append(Event("ADDED", 1, first, None))
+    assert past.since(0)[0].object is first, "while it is the current revision, which storage has"
+    past.append(Event("MODIFIED", 2, stored(2), first))
+    event, _ = past.since(0)
     assert event.object.parsed(core.ConfigMap) is not event.object.parsed(core.ConfigMap)  # made again each time
     assert event.object.json == stored(1).json
     assert json.loads(event.object.encoded("v1")) == stored(1).json

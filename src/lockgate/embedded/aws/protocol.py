@@ -202,7 +202,10 @@ def moto_request(service: str, region: str, request: HttpRequest) -> Any:
     host = "route53.amazonaws.com" if service == "route53" else f"{service}.{region}.amazonaws.com"
     headers = {key: value for key, value in request.headers if not key.startswith("x-moto-") and key != "host"}
     query = f"?{request.query}" if request.query else ""
-    return Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
+    made = Request.from_primitives(request.method, f"https://{host}{request.path}{query}", headers, request.body)
+    # The environment refers to the request, which refers to it: such a cycle would outlive the call with its body.
+    made.environ.pop("werkzeug.request", None)
+    return made
 
 
 _PROTOCOL = {

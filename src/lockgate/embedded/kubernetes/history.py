@@ -2,7 +2,8 @@
 
 Each reader has a position in the history and moves forward. Changes that some reader has not seen yet are kept as they
 were written, with typed values, and shared by all readers. Changes that all readers have seen are needed only by
-clients that return with an old resourceVersion. So they are kept as JSON text, up to `KEPT_CHANGES` and `KEPT_BYTES`.
+clients that return with an old resourceVersion. So they are kept as JSON text, up to `KEPT_CHANGES` and `KEPT_BYTES`,
+once a later revision of their object exists: until then, the object is in memory anyway.
 A client that is further behind must list again, as with a real API server's watch cache.
 """
 
@@ -29,11 +30,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class Stored:
     """One revision of an object. Its parsed value and its JSON text are created once and cached."""
 
-    __slots__ = ("_encoded", "_json", "_message", "_parsed", "_text", "key", "revision")
+    __slots__ = ("_encoded", "_json", "_message", "_parsed", "_text", "is_current", "key", "revision")
 
     def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
         self.key = key
         self.revision = revision
+        self.is_current = True  # in storage, as this very value
         self._json: JsonObject | None = json
         self._parsed = parsed
         self._encoded: tuple[str, bytes] | None = None
@@ -59,16 +61,6 @@ class Stored:
         if self._json is not None:
             self._parsed = parsed
         return parsed
-
-    def share(self, manifest: JsonObject, resource: Resource) -> None:
-        """Holds the spec of an equal manifest and of its typed value instead of its own: of thousands of objects, one
-        copy is enough. Nobody modifies either."""
-        spec = manifest.get("spec")
-        if self._json is None or spec is None or self._json.get("spec") != spec:
-            return
-        self._json["spec"] = spec
-        if type(self._parsed) is type(resource):
-            self._parsed = self._parsed.model_copy(update={"spec": resource.spec})  # type: ignore[attr-defined]
 
     def encoded(self, api_version: str) -> bytes:
         """The object as JSON text, in the requested version of its group."""
@@ -120,8 +112,11 @@ class Event:
         self.previous = previous
 
     def keep_as_text(self) -> int:
-        """Drops everything except the JSON text, and returns its size in bytes. An earlier event has the old text."""
+        """Drops everything except the JSON text of what has been replaced, and returns its size in bytes. An earlier
+        event has the old text."""
         self.previous = self.previous.as_text() if self.previous else None
+        if self.object.is_current:
+            return 0
         self.object = self.object.as_text()
         return self.object.size
 
@@ -147,6 +142,8 @@ class History:
         self._events.append(event)
         if len(self._events) > 2 * self._limit:  # half at a time, since dropping one would move all others
             self._forget(self._limit)
+        if event.previous is not None:
+            self._replaced(event.previous)
         self.tidy()
         if self._next is not None:
             future, self._next = self._next, None
@@ -191,6 +188,18 @@ class History:
                 rest -= self._sizes[count]
                 count += 1
             self._forget(count)
+
+    def _replaced(self, stored: Stored) -> None:
+        """Converts its event, too, if all readers have seen it."""
+        stored.is_current = False
+        at = self._position(stored.revision) - 1
+        if at < 0 or self._events[at].revision != stored.revision:
+            return
+        self._events[at].object.is_current = False
+        if at < self._seen:
+            self._bytes -= self._sizes[at]
+            self._sizes[at] = self._events[at].keep_as_text()
+            self._bytes += self._sizes[at]
 
     def _forget(self, count: int) -> None:
         self._forgotten = self._events[count - 1].revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,34 @@ from lockgate.embedded.kubernetes.topology import OfModel, OfSchema, Topology, o
 from lockgate.resources import merge_keys, schema, validation
 from lockgate.resources.defaults import with_defaults
 from lockgate.resources.field_errors import FieldError, field_name
-from lockgate.resources.model import JsonObject, Resource
+from lockgate.resources.model import JsonObject, ObjectMeta, Resource
 from lockgate.resources.status import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A valid manifest and its typed value. Of thousands of objects, reading each once is enough, and so is
+    one copy of what they say: the API's object and the file's document share it. Nobody modifies either."""
+
+    manifest: JsonObject
+    resource: Resource
+
+    def shared(self, body: JsonObject) -> JsonObject:
+        """`body` with the manifest's values, where they are equal."""
+        content = {name: value for name, value in self.manifest.items() if name not in _ENVELOPE}
+        return {**body, **{name: value for name, value in content.items() if body.get(name) == value}}
+
+    def typed(self, model: type[Resource], body: JsonObject) -> Resource | None:
+        """The typed value of `body`, if it says what the manifest says; after `shared`."""
+        manifest = self.manifest
+        names = (body.keys() | manifest.keys()) - _ENVELOPE
+        if type(self.resource) is not model or any(body.get(name) is not manifest.get(name) for name in names):
+            return None
+        metadata = ObjectMeta.model_validate(body["metadata"])
+        return self.resource.model_copy(update={"api_version": body["apiVersion"], "metadata": metadata})
+
+
+_ENVELOPE = frozenset({"apiVersion", "kind", "metadata"})
 
 
 class Schemas:
@@ -36,25 +63,31 @@ class Schemas:
     def forget(self, kind: GroupKind) -> None:
         self._defined.pop(kind, None)
 
-    def checked(self, model: type[Resource], body: JsonObject, old: JsonObject | None = None) -> Resource:
+    def checked(
+        self, model: type[Resource], body: JsonObject, old: JsonObject | None = None, given: Given | None = None
+    ) -> Resource:
         """The object as a typed value. Raises `Invalid` with all faults, or an admission webhook's error.
 
-        `old` is the replaced object, some of whose fields are immutable.
+        `old` is the replaced object, some of whose fields are immutable. What `given` says was checked before.
         """
+        if given is not None and (known := given.typed(model, body)) is not None:
+            if found := self._beyond_schema(model, body, old):
+                raise refusal(model, body, found)
+            return known
         if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
             raise refusal(model, body, found)
         try:
             parsed = model.model_validate(body)
         except ValidationError as error:
             raise refusal(model, body, validation.validate(model, body)) from error
-        found = validation.refusals(parsed, body)
-        if check := self.checks.get(model.KIND.group_kind):
-            found += check(body)
-        if old is not None:
-            found += immutable.refusals(model.KIND, old, body)
-        if found:
+        if found := [*validation.refusals(parsed, body), *self._beyond_schema(model, body, old)]:
             raise refusal(model, body, found)
         return parsed
+
+    def _beyond_schema(self, model: type[Resource], body: JsonObject, old: JsonObject | None) -> list[FieldError]:
+        check = self.checks.get(model.KIND.group_kind)
+        found = check(body) if check else []
+        return found if old is None else [*found, *immutable.refusals(model.KIND, old, body)]
 
     def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
         return [field_name(path) for path in self._unknown(model, version, body)]

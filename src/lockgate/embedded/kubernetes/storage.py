@@ -67,7 +67,8 @@ class Storage:
         previous = self.get(key)
         stored = self._next(key, body, parsed)
         collection = self._collections.setdefault(kind, _Collection())
-        collection.put(stored.as_text() if kind in _KEPT_AS_TEXT else stored)
+        stored.is_current = kind not in _KEPT_AS_TEXT
+        collection.put(stored if stored.is_current else stored.as_text())
         self._index(previous, stored)
         self._history_of(kind).append(Event("MODIFIED" if previous else "ADDED", stored.revision, stored, previous))
         return stored
@@ -76,6 +77,7 @@ class Storage:
         kind = (key.group, key.kind)
         previous = self._collections[kind].remove(key)
         gone = self._next(key, previous.json, previous.parsed_already)
+        gone.is_current = False
         self._index(previous, None)
         self._history_of(kind).append(Event("DELETED", gone.revision, gone, previous))
         return gone

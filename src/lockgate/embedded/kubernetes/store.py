@@ -19,7 +19,7 @@ from lockgate.embedded.kubernetes.definitions import Definitions
 from lockgate.embedded.kubernetes.history import Reader, Stored
 from lockgate.embedded.kubernetes.patch import merge_patch
 from lockgate.embedded.kubernetes.refusals import not_found
-from lockgate.embedded.kubernetes.schemas import Schemas
+from lockgate.embedded.kubernetes.schemas import Given, Schemas
 from lockgate.embedded.kubernetes.selectors import equal_labels
 from lockgate.embedded.kubernetes.storage import GroupKind, Storage
 from lockgate.embedded.kubernetes.token_requests import TokenRequests
@@ -148,6 +148,12 @@ class Store:
         """
         by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=outside)
         return _copy(self.writes.apply(self._model_of(manifest), manifest, by, force=True))
+
+    async def load(self, manifest: JsonObject, resource: Resource | None, *, manager: str) -> None:
+        """The same for a manifest that is kept. `resource` is its typed value, if it was found valid."""
+        given = Given(manifest, resource) if resource is not None else None
+        by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=True, given=given)
+        self.writes.apply(self._model_of(manifest), manifest, by, force=True)
 
     async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:
         """A JSON merge patch of everything except `status`."""

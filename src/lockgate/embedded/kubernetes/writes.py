@@ -34,7 +34,7 @@ from lockgate.embedded.kubernetes.refusals import (
     not_found,
     undecodable,
 )
-from lockgate.embedded.kubernetes.schemas import Schemas, refusal
+from lockgate.embedded.kubernetes.schemas import Given, Schemas, refusal
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.embedded.kubernetes.webhooks import Webhooks
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
@@ -61,13 +61,15 @@ _EVENTS = ("", "Event")
 @dataclass(frozen=True, slots=True)
 class By:
     """The writer and the kind of write. `api_version` is the client's; `subresource` is "" or ``status``. `outside` is
-    True for a client or a manifest, False for a component of the edge."""
+    True for a client or a manifest, False for a component of the edge. `given` is the typed value of the written
+    manifest, if the writer has it and found it valid."""
 
     manager: str = "lockgate"
     api_version: str = ""
     subresource: str = ""
     dry_run: bool = False
     outside: bool = False
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +284,14 @@ class Writes:
         if managed is None:
             topology = self._schemas.topology(model)
             managed = server_side_apply.record_update(old, body, entries, self._manager(kind, by), topology)
+        if by.given is not None:
+            body = by.given.shared(body)
         revision = old["metadata"]["resourceVersion"] if old else ""
         if not by.dry_run:
             revision = str(self._storage.revision + 1)
         metadata = {**body["metadata"], "resourceVersion": revision, "managedFields": managed}
         body = {**body, "metadata": metadata}
-        parsed = self._schemas.checked(model, body, old)
+        parsed = self._schemas.checked(model, body, old, by.given)
         former = before.parsed(model) if before and not by.subresource else None
         if by.outside and (found := list(endpoint_addresses(parsed, former))):
             raise refusal(model, body, found)
