@@ -40,10 +40,12 @@ _MODULES = {
     "diff": "diff",
     "explain": "explain",
     "convert": "convert",
+    "plan": "deploy",
+    "apply": "deploy",
     "lsp": "lsp",
 }
 
-_READING = ("check", "convert", "diff", "show", "trace")
+_READING = ("check", "convert", "diff", "plan", "show", "trace")
 """Commands that only read and print: when they are done, nothing is left to close."""
 
 

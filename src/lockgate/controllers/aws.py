@@ -44,6 +44,15 @@ def _once(read: Callable[[str], JsonValue]) -> Callable[[str], JsonValue]:
     return load
 
 
+def default_region(profile: str | None) -> str | None:
+    """The region of the environment or the profile. Raises `AwsError` for a profile that does not exist."""
+    import boto3
+
+    with _errors("sts", "session"):
+        found: str | None = boto3.session.Session(profile_name=profile).region_name
+    return found
+
+
 class AwsError(Exception):
     """An error response: `code` and `message` are the service's, for example ``CertificateNotFound``."""
 
@@ -58,7 +67,8 @@ class AwsError(Exception):
 class Aws:
     """An account in a region. `endpoint` is the embedded API's address, or None for AWS itself.
 
-    With `send`, requests are passed to it, in wire format, instead of being sent to the endpoint.
+    With `send`, requests are passed to it, in wire format, instead of being sent to the endpoint. Without keys, boto3
+    finds credentials as every AWS program does, with those of `profile` first.
     """
 
     def __init__(
@@ -70,8 +80,12 @@ class Aws:
         secret_access_key: str | None = None,
         workers: int = 4,
         send: Send | None = None,
+        profile: str | None = None,
+        tries: int = 3,
     ) -> None:
         self.region = region
+        self._profile = profile
+        self._tries = tries
         self._endpoint = endpoint
         self._send = send
         self._credentials = (access_key_id, secret_access_key)
@@ -146,7 +160,10 @@ class Aws:
         if self._session is None:
             key, secret = self._credentials
             self._session = boto3.session.Session(
-                region_name=self.region, aws_access_key_id=key, aws_secret_access_key=secret
+                region_name=self.region,
+                aws_access_key_id=key,
+                aws_secret_access_key=secret,
+                profile_name=self._profile,
             )
         client = self._session.client(
             service,
@@ -154,7 +171,7 @@ class Aws:
             # The service validates parameters, as for the components' own SDKs.
             config=Config(
                 max_pool_connections=16,
-                retries={"mode": "standard", "max_attempts": 3},
+                retries={"mode": "standard", "max_attempts": self._tries},
                 parameter_validation=False,
             ),
         )

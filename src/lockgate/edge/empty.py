@@ -14,7 +14,7 @@ from lockgate.edge.plan import Plan
 from lockgate.edge.supply.namespaces import STANDING
 from lockgate.edge.supply.pieces import Object
 from lockgate.gateway.patches import ISTIO_VERSION
-from lockgate.resources import istio
+from lockgate.resources import istio, workloads
 from lockgate.resources.model import JsonObject
 
 # The releases whose behaviour the controllers have, by namespace and name of their Deployments.
@@ -29,11 +29,11 @@ def emptied(planned: Plan, cluster_name: str) -> Plan:
     """Without the manifests, except for IstioOperators: `istioctl install` runs before `kubectl apply`."""
     kept = tuple(each for each in planned.manifests.documents if isinstance(each.resource, istio.IstioOperator))
     manifests = replace(planned.manifests, documents=kept, faults=(), broken=frozenset())
-    there = STANDING | {
+    spaces_there = STANDING | {
         each.manifest["metadata"]["name"] for each in planned.supply.objects if each.manifest["kind"] == "Namespace"
     }
-    spaces = (_namespace(name) for name in dict.fromkeys(space for space, _ in CONTROLLERS) if name not in there)
-    controllers = (_controller(*name, image, cluster_name) for name, image in CONTROLLERS.items())
+    spaces = (_namespace(name) for name in dict.fromkeys(space for space, _ in CONTROLLERS) if name not in spaces_there)
+    controllers = tuple(_controller(*name, image, cluster_name) for name, image in CONTROLLERS.items())
     supply = replace(
         planned.supply,
         hosts=(),
@@ -41,7 +41,9 @@ def emptied(planned: Plan, cluster_name: str) -> Plan:
         objects=(*spaces, *planned.supply.objects, *controllers),
     )
     documents = {each.key: each for each in kept}
-    resources = tuple(each for each in planned.resources if each.key not in planned.documents or each.key in documents)
+    there = [each for each in planned.resources if each.key not in planned.documents or each.key in documents]
+    running = (workloads.Deployment.model_validate(each.manifest) for each in controllers)
+    resources = (*there, *running)
     return replace(
         planned,
         manifests=manifests,

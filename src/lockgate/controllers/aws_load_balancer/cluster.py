@@ -49,14 +49,14 @@ class Cluster:
     async def follow(self, kubernetes: Kubernetes, changed: Changed) -> None:
         """Runs until cancelled: caches each change, then calls `changed` with the object before and after it."""
 
-        def take(before: Resource | None, after: Resource | None) -> None:
+        def note(before: Resource | None, after: Resource | None) -> None:
             if (now := after or before) is not None:
-                self._take(now, gone=after is None)
+                self.take(now, gone=after is None)
             changed(before, after)
             self._moved.set()
             self._moved = asyncio.Event()
 
-        mirrors: list[Mirror[Any]] = [Mirror(kind, take) for kind in WATCHED]
+        mirrors: list[Mirror[Any]] = [Mirror(kind, note) for kind in WATCHED]
         async with asyncio.TaskGroup() as tasks:
             for mirror in mirrors:
                 tasks.create_task(mirror.run(kubernetes))
@@ -74,7 +74,7 @@ class Cluster:
             return False
         return True
 
-    def _take(self, now: Resource, *, gone: bool) -> None:
+    def take(self, now: Resource, *, gone: bool = False) -> None:
         name = (now.namespace, now.name)
         match now:
             case networking.Ingress():

@@ -50,23 +50,15 @@ class Zones:
 
     async def read(self, *, again: bool) -> tuple[Zone, ...]:
         """The zones with all their record sets, without asking for those that are known unless `again`."""
-        for id_ in self._counts:
+        for id_, (name, _) in self._counts.items():
             if again or id_ not in self._sets:
-                found = await self._aws.list(
-                    "route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=id_
-                )
-                records = (_read(item) for item in found)
-                self._sets[id_] = {record.key: record for record in records if record}
+                zone = await read_zone(self._aws, id_, name)
+                self._sets[id_] = {record.key: record for record in zone.record_sets}
         return tuple(Zone(id_, name, tuple(self._sets[id_].values())) for id_, (name, _) in self._counts.items())
 
     async def write(self, zone_id: str, changes: Sequence[Change]) -> None:
         """One batch: all or nothing. Raises `AwsError`."""
-        await self._aws.call(
-            "route53",
-            "change_resource_record_sets",
-            HostedZoneId=zone_id,
-            ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": shape(c.record_set)} for c in changes]},
-        )
+        await write_records(self._aws, zone_id, changes)
         sets, (name, count) = self._sets[zone_id], self._counts[zone_id]
         before = len(sets)
         for change in changes:
@@ -75,6 +67,23 @@ class Zones:
             else:
                 sets[change.record_set.key] = change.record_set
         self._counts[zone_id] = (name, count + len(sets) - before)
+
+
+async def read_zone(aws: Aws, zone_id: str, name: str) -> Zone:
+    """A zone with all its record sets. Raises `AwsError`."""
+    found = await aws.list("route53", "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone_id)
+    return Zone(zone_id, absolute(name), tuple(record for record in map(_read, found) if record))
+
+
+async def write_records(aws: Aws, zone_id: str, changes: Sequence[Change]) -> str:
+    """One batch: all or nothing. Returns the change's ID. Raises `AwsError`."""
+    answer = await aws.call(
+        "route53",
+        "change_resource_record_sets",
+        HostedZoneId=zone_id,
+        ChangeBatch={"Changes": [{"Action": c.action, "ResourceRecordSet": shape(c.record_set)} for c in changes]},
+    )
+    return str(answer["ChangeInfo"]["Id"])
 
 
 def _read(item: Mapping[str, Any]) -> RecordSet | None:

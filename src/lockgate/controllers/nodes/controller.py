@@ -295,9 +295,7 @@ class Nodes:
                 purpose = f"{workload.namespace}/{workload.pod}/{number}"
                 self._pod_ports[slot] = self._free_port("127.0.0.1", number, purpose)
             ports[port.name or ""] = self._pod_ports[slot]
-        pod = self._kubelet.pods.objects.get((workload.namespace, workload.pod))
-        pods = (pod,) if pod is not None and pod.status.phase == "Running" else ()
-        return list(slice_manifests(service, "gateway", "127.0.0.1", ports, pods))
+        return list(slice_manifests(service, "gateway", "127.0.0.1", ports))
 
     async def _expose(self, service: core.Service) -> None:
         """Writes the address of a gateway's Service into its status, as a load balancer controller does."""

@@ -1,0 +1,499 @@
+"""Reads a cluster and an account for a plan: everything that is independent at the same time, and each thing once.
+
+What the credentials may not read is noted with what the plan lacks because of it. Only a plan that would be wrong
+without it fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from lockgate.controllers import elbv2
+from lockgate.controllers.aws import AwsError
+from lockgate.controllers.aws_load_balancer.account import KEY_TYPES, AccountReader
+from lockgate.controllers.aws_load_balancer.cluster import Cluster as Cache
+from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
+from lockgate.controllers.aws_load_balancer.observe import observe as observe_group
+from lockgate.controllers.aws_load_balancer.observe import observe_addons
+from lockgate.controllers.aws_load_balancer.site import Site
+from lockgate.controllers.external_dns.route53 import read_zone
+from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.deploy.account import Account, Denied, Failed, NoAccount, is_denied
+from lockgate.deploy.cluster import Cluster, Refused
+from lockgate.deploy.planning import edges
+from lockgate.deploy.planning.certificates import LIVE, choose
+from lockgate.deploy.planning.intent import Intent, intend, labelled
+from lockgate.deploy.planning.objects import merged
+from lockgate.deploy.planning.seen import (
+    Acm,
+    DryRun,
+    GroupSeen,
+    Health,
+    Place,
+    Seen,
+    Served,
+    Unread,
+)
+from lockgate.dns.model import Alias, Zone
+from lockgate.edge.manifests import Manifests
+from lockgate.edge.options import Options
+from lockgate.edge.supply.hosts import zone_of
+from lockgate.errors import CommandError
+from lockgate.ingress.build import build
+from lockgate.ingress.changes import changes
+from lockgate.ingress.flags import controller
+from lockgate.ingress.group import Owned, assemble, ownership
+from lockgate.ingress.manifests import DEFAULTS
+from lockgate.ingress.references import lookups
+from lockgate.ingress.refusal import Refused as NotBuilt
+from lockgate.ingress.stack import GroupId
+from lockgate.ingress.world import Settings
+from lockgate.loadbalancer.discovered import Discovered
+from lockgate.loadbalancer.elbv2 import UnknownShape
+from lockgate.loadbalancer.quotas import LOAD_BALANCERS, TARGET_GROUPS
+from lockgate.resources import cert_manager, core, eks, istio, networking, workloads
+from lockgate.resources import elbv2 as bindings
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
+
+READ: Final[tuple[type[Resource], ...]] = (
+    core.Namespace,
+    core.Node,
+    core.Pod,
+    core.Secret,
+    core.Service,
+    core.EndpointSlice,
+    workloads.Deployment,
+    networking.Ingress,
+    networking.IngressClass,
+    bindings.IngressClassParams,
+    bindings.TargetGroupBinding,
+    eks.AutoIngressClassParams,
+    cert_manager.Certificate,
+    cert_manager.Issuer,
+    cert_manager.ClusterIssuer,
+    istio.Gateway,
+    istio.VirtualService,
+    istio.DestinationRule,
+    istio.ServiceEntry,
+    istio.WorkloadEntry,
+    istio.ProxyConfig,
+    istio.AuthorizationPolicy,
+    istio.RequestAuthentication,
+    istio.EnvoyFilter,
+    istio.IstioOperator,
+)
+_CORE: Final = {kind.KIND.kind for kind in READ if not kind.KIND.group}
+
+
+class Observer:
+    """Reads for one edge. `place` and `zones` are read first, because the manifests' placeholders need them."""
+
+    def __init__(
+        self, cluster: Cluster, account: Account, manifests: Manifests, options: Options, *, identity: bool = False
+    ) -> None:
+        """With `identity`, the roles of service accounts are read, too."""
+        self._identity = identity
+        self._cluster = cluster
+        self._account = account
+        self._manifests = manifests
+        self._options = options
+        self._unread: list[Unread] = []
+        self.intent: Intent | None = None
+
+    async def observe(self) -> tuple[Intent, Seen]:
+        """Raises `NoAccount`, `Denied`, `Unreachable`."""
+        self._account.forget()
+        self._unread = []
+        place, zone_names = await asyncio.gather(self._place(), self._zone_names())
+        intent = self._intent(place, zone_names)
+        (served, resources, raw), zones, certificates, described, limits = await asyncio.gather(
+            self._objects(intent),
+            self._zones(intent, zone_names),
+            self._certificates(),
+            self._described(place),
+            self._limits(),
+        )
+        seen = Seen(described, served, resources, raw, zones, certificates, limits=limits)
+        identities, dry_runs = await asyncio.gather(self._identities(described), self._dry_runs(intent, seen))
+        seen = replace(seen, identities=identities, dry_runs=dry_runs)
+        groups = await self._groups(intent, seen)
+        seen = await self._balancers(replace(seen, groups=groups))
+        return intent, replace(seen, unread=tuple(self._unread))
+
+    # --- where -------------------------------------------------------------------------------------------------------
+
+    async def _place(self) -> Place:
+        # The cluster's first call is alone, so that an exec plugin runs once.
+        version, identity = await asyncio.gather(self._cluster.version(), self._caller())
+        context = self._cluster.context
+        return Place(
+            account=identity["Account"],
+            region=self._account.region,
+            caller=identity["Arn"],
+            context=context.name,
+            server=context.server,
+            version=version,
+            cluster=context.cluster,
+        )
+
+    async def _caller(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = await self._account.call("sts", "get_caller_identity")
+        except AwsError as error:
+            raise NoAccount(f"{error.code}: {error.message}") from error
+        return found
+
+    async def _described(self, place: Place) -> Place:
+        if not place.cluster:
+            lacks = "the cluster's VPC, and with it subnets and security groups"
+            self._unread.append(Unread("the cluster's name in EKS", "the kubeconfig does not have it", lacks))
+            return place
+        try:
+            found = (await self._account.call("eks", "describe_cluster", name=place.cluster))["cluster"]
+        except AwsError as error:
+            self._unread.append(Unread(f"eks:DescribeCluster {place.cluster}", error.message, "the cluster's VPC"))
+            return place
+        if (there := found.get("endpoint", "")) and there.rstrip("/").lower() != place.server.rstrip("/").lower():
+            lacks = "nothing, but the context and the account may not belong together"
+            self._unread.append(Unread("the cluster", f"EKS has {there}, and the context {place.server}", lacks))
+        return replace(
+            place,
+            vpc_id=(found.get("resourcesVpcConfig") or {}).get("vpcId", ""),
+            issuer=((found.get("identity") or {}).get("oidc") or {}).get("issuer", ""),
+            auto_mode=bool((found.get("computeConfig") or {}).get("enabled")),
+        )
+
+    def _intent(self, place: Place, zones: Sequence[tuple[str, str]]) -> Intent:
+        """The account's zones decide the names of certificates, so those of the edge's hosts count as named."""
+        first = intend(self._manifests, self._options, account=place.account, region=place.region)
+        hosts = first.planned.supply.hosts
+        ids = {each.zone_id for each in first.planned.supply.zones if each.zone_id}
+        names = dict(reversed(zones))
+        names.update({name: id_ for name, id_ in zones if id_ in ids})
+        used = {found: names[found] for host in hosts if (found := zone_of(host.removeprefix("*."), names))}
+        options = replace(self._options, hosted_zones={**used, **self._options.hosted_zones})
+        self.intent = intend(self._manifests, options, account=place.account, region=place.region)
+        return self.intent
+
+    # --- the cluster -------------------------------------------------------------------------------------------------
+
+    async def _objects(
+        self, intent: Intent
+    ) -> tuple[dict[tuple[str, str], Served], tuple[Resource, ...], dict[ObjectKey, JsonObject]]:
+        served = await self._cluster.served()
+        kinds = [kind for kind in READ if kind.KIND.kind in _CORE or kind.KIND.group_kind in served]
+        listed = await asyncio.gather(*(self._listed(kind, served) for kind in kinds))
+        raw: dict[ObjectKey, JsonObject] = {}
+        resources: list[Resource] = []
+        for kind, items in zip(kinds, listed, strict=True):
+            for item in items:
+                made = kind.model_validate({**item, "apiVersion": kind.KIND.api_version, "kind": kind.KIND.kind})
+                raw[made.key] = item
+                resources.append(made)
+        others = [each for each in intent.documents if each.resource is None or type(each.resource) not in READ]
+        for document, found in zip(
+            others, await asyncio.gather(*(self._one(each.key, each.manifest, served) for each in others)), strict=True
+        ):
+            if found is not None:
+                raw[document.key] = found
+                if document.resource is not None:
+                    resources.append(type(document.resource).model_validate(found))
+        return served, tuple(resources), raw
+
+    async def _listed(self, kind: type[Resource], served: dict[tuple[str, str], Served]) -> list[JsonObject]:
+        """Of Secrets only names and annotations: their values are never read."""
+        described = served.get(kind.KIND.group_kind)
+        version = next((each for each in kind.KIND.versions if described is None or each in described.versions), "")
+        if not version:
+            return []
+        api_version = f"{kind.KIND.group}/{version}" if kind.KIND.group else version
+        try:
+            return await self._cluster.objects(api_version, kind.KIND.plural, metadata_only=kind is core.Secret)
+        except Refused as error:
+            if error.code in (401, 404):
+                raise Denied(f"the cluster does not accept the credentials: {error.message}") from error
+            self._unread.append(
+                Unread(f"list {kind.KIND.plural}", error.message, f"all that {kind.KIND.plural} decide")
+            )
+            return []
+
+    async def _one(
+        self, key: ObjectKey, manifest: JsonObject, served: dict[tuple[str, str], Served]
+    ) -> JsonObject | None:
+        plural = plural_of(key, served)
+        if plural is None:
+            return None
+        try:
+            return await self._cluster.get(manifest["apiVersion"], plural, key.name, key.namespace)
+        except Refused as error:
+            self._unread.append(Unread(f"get {key}", error.message, "whether it exists"))
+            return None
+
+    async def _dry_runs(self, intent: Intent, seen: Seen) -> dict[ObjectKey, DryRun]:
+        arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
+        spaces = {key.name for key in seen.raw if key.kind == "Namespace"}
+        keys, tasks = [], []
+        for document in intent.documents:
+            if document.key.namespace and document.key.namespace not in spaces:
+                continue  # the namespace is created first
+            plural = plural_of(document.key, seen.served)
+            keys.append(document.key)
+            manifest = labelled(document.manifest, intent.name, arns)
+            tasks.append(self._dry_run(manifest, plural, seen.raw.get(document.key)))
+        found = dict(zip(keys, await asyncio.gather(*tasks), strict=True))
+        if any(each.local for each in found.values()):
+            lacks = "defaults, and what admission webhooks would refuse: a dry run needs the right to patch"
+            self._unread.append(Unread("server-side dry runs", "the credentials may not patch", lacks))
+        return found
+
+    async def _dry_run(self, manifest: JsonObject, plural: str | None, before: JsonObject | None) -> DryRun:
+        if plural is None:
+            kind = manifest["kind"]
+            return DryRun(None, f"the cluster does not serve {kind} of {manifest['apiVersion']}: its CRD is missing")
+        try:
+            return DryRun(await self._cluster.apply(manifest, plural, dry_run=True))
+        except Refused as error:
+            if error.code == 403 and error.reason == "Forbidden" and "admission webhook" not in error.message:
+                return DryRun(merged(before, manifest) if before else None, local=True)
+            conflicts = tuple(
+                (each.get("field", ""), _manager(each.get("message", "")))
+                for each in error.causes
+                if each.get("reason") == "FieldManagerConflict"
+            )
+            if conflicts:
+                forced = await self._cluster.apply(manifest, plural, dry_run=True, force=True)
+                return DryRun(forced, conflicts=conflicts)
+            return DryRun(None, error.message)
+
+    # --- the account -------------------------------------------------------------------------------------------------
+
+    async def _zone_names(self) -> list[tuple[str, str]]:
+        """Name and ID of the account's public zones."""
+        try:
+            listed = await self._account.list("route53", "list_hosted_zones", "HostedZones")
+        except AwsError as error:
+            raise _denied(error) from error
+        return [
+            (each["Name"].rstrip("."), each["Id"].rpartition("/")[2])
+            for each in listed
+            if not each.get("Config", {}).get("PrivateZone")
+        ]
+
+    async def _zones(self, intent: Intent, names: Sequence[tuple[str, str]]) -> tuple[Zone, ...]:
+        """Those of the edge, with all their records."""
+        used = {(each.name, each.zone_id) for each in intent.planned.supply.zones}
+        wanted = [(name, id_) for name, id_ in names if {(name, id_), (name, None)} & used]
+        try:
+            return tuple(await asyncio.gather(*(read_zone(self._account, id_, name) for name, id_ in wanted)))
+        except AwsError as error:
+            raise _denied(error) from error
+
+    async def _certificates(self) -> tuple[Acm, ...]:
+        try:
+            listed = await self._account.list(
+                "acm",
+                "list_certificates",
+                "CertificateSummaryList",
+                CertificateStatuses=[*LIVE, "FAILED", "VALIDATION_TIMED_OUT"],
+                Includes={"keyTypes": list(KEY_TYPES)},
+            )
+        except AwsError as error:
+            raise _denied(error) from error
+        return tuple(await asyncio.gather(*map(self._certificate, listed)))
+
+    async def _certificate(self, item: Any) -> Acm:
+        found = Acm(
+            item["CertificateArn"],
+            tuple(item.get("SubjectAlternativeNameSummaries") or (item.get("DomainName", ""),)),
+            item.get("Status", "ISSUED"),
+            in_use=bool(item.get("InUse")),
+            not_after=str(item.get("NotAfter", "")),
+            imported=item.get("Type") == "IMPORTED",
+        )
+        if found.status == "ISSUED" and not item.get("HasAdditionalSubjectAlternativeNames"):
+            return found
+        try:
+            answer = await self._account.call("acm", "describe_certificate", CertificateArn=found.arn)
+        except AwsError as error:
+            raise _denied(error) from error
+        described = answer["Certificate"]
+        return replace(
+            found,
+            names=tuple(described.get("SubjectAlternativeNames") or found.names),
+            failure=str(described.get("FailureReason") or ""),
+            records=tuple(
+                dict.fromkeys(
+                    (option["ResourceRecord"]["Name"], option["ResourceRecord"]["Value"])
+                    for option in described.get("DomainValidationOptions", ())
+                    if "ResourceRecord" in option
+                )
+            ),
+        )
+
+    async def _limits(self) -> dict[str, int]:
+        answer = await self._optional(
+            "elasticloadbalancing:DescribeAccountLimits",
+            self._account.list("elbv2", "describe_account_limits", "Limits"),
+            "quotas",
+        )
+        return {each["Name"]: int(each["Max"]) for each in answer or ()}
+
+    async def _identities(self, place: Place) -> dict[tuple[str, str], str]:
+        if not (place.cluster and self._identity):
+            return {}
+        try:
+            listed = await self._account.list(
+                "eks", "list_pod_identity_associations", "associations", clusterName=place.cluster
+            )
+            described = await asyncio.gather(
+                *(
+                    self._account.call(
+                        "eks",
+                        "describe_pod_identity_association",
+                        clusterName=place.cluster,
+                        associationId=each["associationId"],
+                    )
+                    for each in listed
+                )
+            )
+        except AwsError as error:
+            raise _denied(error) from error
+        found = (each["association"] for each in described)
+        return {(each["namespace"], each["serviceAccount"]): each["roleArn"] for each in found}
+
+    async def _groups(self, intent: Intent, seen: Seen) -> tuple[GroupSeen, ...]:
+        """The groups that an Ingress of the manifests is in, as the AWS Load Balancer Controller will build them."""
+        arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
+        overlay = edges.overlaid(intent, seen, arns)
+        settings = controller(overlay.all(workloads.Deployment), DEFAULTS).settings
+        if seen.place.cluster and settings.cluster_name == DEFAULTS.cluster_name:
+            settings = replace(settings, cluster_name=seen.place.cluster)
+        cache = Cache()
+        for resource in overlay:
+            cache.take(resource)
+        groups: dict[GroupId, list[networking.Ingress]] = {}
+        for ingress in overlay.all(networking.Ingress):
+            match ownership(ingress, cache.objects, settings):
+                case Owned(group):
+                    groups.setdefault(group, []).append(ingress)
+        ours = [
+            (group, members)
+            for group, members in sorted(groups.items())
+            if any(each.key in intent.keys for each in members)
+        ]
+        if not ours:
+            return ()
+        inventory = Inventory(self._account, cluster_name=settings.cluster_name)
+        kubernetes = cast("Kubernetes", None)  # reading calls nothing of it
+        site = Site(kubernetes, self._account, cache, inventory, settings, seen.place.vpc_id, lambda: datetime.now(UTC))
+        reader = AccountReader(self._account, settings, vpc_id=seen.place.vpc_id)
+        try:
+            return tuple([await self._group(group, members, site, reader, settings) for group, members in ours])
+        except AwsError as error:
+            raise _denied(error) from error
+
+    async def _group(
+        self,
+        group_id: GroupId,
+        members: Iterable[networking.Ingress],
+        site: Site,
+        reader: AccountReader,
+        settings: Settings,
+    ) -> GroupSeen:
+        try:
+            existing = await site.inventory.of(group_id)
+        except (Unexpected, UnknownShape) as error:
+            raise Denied(str(error)) from error
+        try:
+            group = assemble(group_id, members, site.cluster.objects, settings)
+            account = await reader.choices(lookups(group, settings, existing.summary), existing)
+            built = build(group, site.cluster.objects, account, settings)
+        except NotBuilt as refused:
+            return GroupSeen(group_id, None, existing, refused=refused.message)
+        if isinstance(built, NotBuilt):
+            return GroupSeen(group_id, None, existing, refused=built.message)
+        stack, existing, _ = await observe_addons(site, built, await observe_group(site, built, existing))
+        found = changes(stack, existing, settings, vpc_id=site.vpc_id)
+        return GroupSeen(group_id, stack, existing, found)
+
+    async def _balancers(self, seen: Seen) -> Seen:
+        """The load balancers of our groups, and those that our zones' records lead to, with all their settings."""
+        names = {
+            record.data.dns_name.rstrip(".").removeprefix("dualstack.").lower()
+            for zone in seen.zones
+            for record in zone.record_sets
+            if isinstance(record.data, Alias)
+        }
+        try:
+            listed = await self._account.list("elbv2", "describe_load_balancers", "LoadBalancers")
+            groups = await self._account.list("elbv2", "describe_target_groups", "TargetGroups")
+        except AwsError as error:
+            raise _denied(error) from error
+        arns = {each["LoadBalancerArn"] for each in listed if each["DNSName"].lower() in names}
+        for group in seen.groups:
+            arns |= {balancer.arn for _, balancer in group.existing.balancers}
+            arns |= {balancer.arn for _, balancer in group.existing.networks}
+        attached = {each["TargetGroupArn"] for each in groups if arns & set(each.get("LoadBalancerArns", ()))} | {
+            found.reference for group in seen.groups for _, found in group.existing.target_groups
+        }
+        counts = {
+            LOAD_BALANCERS: sum(each.get("Type") == "application" for each in listed),
+            TARGET_GROUPS: len(groups),
+        }
+        if not arns:
+            return replace(seen, counts=counts)
+        answers = await elbv2.read(self._account, arns | attached)
+        return replace(
+            seen,
+            counts=counts,
+            balancers=Discovered().after(answers, None, lambda arn, fault: None),
+            states={each["LoadBalancerArn"]: each["State"]["Code"] for each in answers.load_balancers},
+            health={
+                arn: tuple(
+                    Health(
+                        each["Target"]["Id"],
+                        each["Target"]["Port"],
+                        each["TargetHealth"]["State"],
+                        each["TargetHealth"].get("Reason", ""),
+                    )
+                    for each in items
+                )
+                for arn, items in answers.target_health.items()
+            },
+        )
+
+    async def _optional(self, action: str, read: Awaitable[list[Any]], lacks: str) -> list[Any] | None:
+        try:
+            return await read
+        except AwsError as error:
+            if not is_denied(error):
+                raise
+            self._unread.append(Unread(action, error.message, lacks))
+            return None
+
+    def _chosen(self, intent: Intent, seen: Seen) -> list[Any]:
+        return [choose(each.arn, each.names, seen.certificates) for each in intent.planned.supply.certificates]
+
+
+def _denied(error: AwsError) -> CommandError:
+    return Denied(error.message) if is_denied(error) else Failed(str(error))
+
+
+def _manager(message: str) -> str:
+    match = re.search(r'conflict with "([^"]*)"', message)
+    return match[1] if match else "another manager"
+
+
+def plural_of(key: ObjectKey, served: Mapping[tuple[str, str], Served]) -> str | None:
+    """None for a kind that the cluster does not serve."""
+    from lockgate.resources.model import kinds
+
+    if (found := served.get((key.group, key.kind))) is not None:
+        return found.plural
+    model = kinds().get((key.group, key.kind))
+    return model.KIND.plural if model is not None and not key.group else None

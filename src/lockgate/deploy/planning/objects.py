@@ -1,0 +1,159 @@
+"""What applying the manifests changes in the cluster: field by field, as the API server's dry run says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final
+
+from lockgate.deploy.planning.intent import Intent, labelled
+from lockgate.deploy.planning.seen import OWNER_LABEL, DryRun, Seen, managers
+from lockgate.resources.faults import Origin
+from lockgate.resources.model import JsonObject, ObjectKey
+
+# They change with every write, or are not the manifest's.
+_LEFT_OUT: Final = frozenset({"generation", "resourceVersion", "managedFields", "uid", "creationTimestamp"})
+_MISSING: Final = object()
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field before and after. None means that it is not set; values of Secrets are only hashes."""
+
+    path: tuple[str | int, ...]
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """`manifest` is what is sent. `foreign` names who made an object that is not this edge's: it is adopted first.
+    `refused` is the API server's reason. `local` as in `DryRun`."""
+
+    key: ObjectKey
+    action: Action
+    manifest: JsonObject
+    origin: Origin
+    fields: tuple[FieldChange, ...] = ()
+    foreign: str = ""
+    refused: str = ""
+    conflicts: tuple[tuple[str, str], ...] = ()
+    local: bool = False
+
+
+def object_changes(intent: Intent, seen: Seen, arns: Mapping[str, str]) -> tuple[ObjectChange, ...]:
+    """In the order in which they are applied."""
+    documents = sorted(intent.documents, key=lambda each: rank(each.key))
+    return tuple(
+        _change(each.key, labelled(each.manifest, intent.name, dict(arns)), intent.name, seen) for each in documents
+    )
+
+
+def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> ObjectChange:
+    origin, before = Origin(key), seen.raw.get(key)
+    dry_run = seen.dry_runs.get(key)
+    if before is None:
+        refused = dry_run.refused if dry_run else ""
+        fields = tuple(field_changes({}, _shown(manifest), secret=key.kind == "Secret"))
+        return ObjectChange(key, Action.CREATE, manifest, origin, fields, refused=refused)
+    if dry_run is None:
+        dry_run = DryRun(merged(before, manifest), local=True)
+    foreign = owner_of(before, edge)
+    after = dry_run.result if dry_run.result is not None else merged(before, manifest)
+    fields = tuple(field_changes(_shown(before), _shown(after), secret=key.kind == "Secret"))
+    action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts else Action.NONE
+    return ObjectChange(
+        key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local
+    )
+
+
+def owner_of(raw: JsonObject, edge: str) -> str:
+    """Who made an object, "" if this edge did."""
+    metadata = raw.get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if labels.get(OWNER_LABEL) == edge:
+        return ""
+    if other := labels.get(OWNER_LABEL):
+        return f"lockgate's edge {other}"
+    if release := annotations.get("meta.helm.sh/release-name"):
+        return f"Helm release {release}"
+    if tracked := annotations.get("argocd.argoproj.io/tracking-id") or labels.get("argocd.argoproj.io/instance"):
+        return f"Argo CD ({tracked})"
+    if flux := labels.get("kustomize.toolkit.fluxcd.io/name"):
+        return f"Flux ({flux})"
+    found = [name for name in managers(raw) if name != "lockgate"]
+    return found[0] if found else "another client"
+
+
+def field_changes(before: JsonObject, after: JsonObject, *, secret: bool = False) -> Iterator[FieldChange]:
+    for change in _changes((), before, after):
+        if secret and change.path[:1] in (("data",), ("stringData",)):
+            yield FieldChange(change.path, _hashed(change.before), _hashed(change.after))
+        else:
+            yield change
+
+
+def _changes(path: tuple[str | int, ...], before: Any, after: Any) -> Iterator[FieldChange]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in (*before, *(each for each in after if each not in before)):
+            yield from _changes((*path, key), before.get(key, _MISSING), after.get(key, _MISSING))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _changes((*path, index), one, other)
+    elif before is _MISSING and isinstance(after, dict) and after:
+        for key, value in after.items():
+            yield from _changes((*path, key), _MISSING, value)
+    elif before != after:
+        yield FieldChange(path, None if before is _MISSING else before, None if after is _MISSING else after)
+
+
+def _shown(raw: JsonObject) -> JsonObject:
+    metadata = {key: value for key, value in raw["metadata"].items() if key not in _LEFT_OUT}
+    return {**{key: value for key, value in raw.items() if key != "status"}, "metadata": metadata}
+
+
+def _hashed(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return f"sha256:{sha256(text.encode()).hexdigest()[:12]} ({len(text)} characters)"
+
+
+def merged(before: Any, manifest: Any) -> Any:
+    """The manifest laid over an object: maps by key, lists as a whole."""
+    if isinstance(before, dict) and isinstance(manifest, dict):
+        return {**before, **{key: merged(before.get(key), value) for key, value in manifest.items()}}
+    return manifest
+
+
+_ORDER: Final = (
+    "CustomResourceDefinition",
+    "Namespace",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "Deployment",
+    "Service",
+    "IngressClassParams",
+    "IngressClass",
+    "ClusterIssuer",
+    "Issuer",
+    "Certificate",
+    "Gateway",
+)
+_RANK: Final = {kind: number for number, kind in enumerate(_ORDER)}
+
+
+def rank(key: ObjectKey) -> tuple[int, str, str, str]:
+    """Kinds that others depend on come first, and Ingresses last, because with them a load balancer is made."""
+    at = len(_ORDER) + 1 if key.kind == "Ingress" else _RANK.get(key.kind, len(_ORDER))
+    return at, key.kind, key.namespace, key.name

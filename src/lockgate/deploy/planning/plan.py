@@ -1,0 +1,301 @@
+"""The whole plan as one value: what is to do, what it changes, what it costs, and what prevents it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lockgate.check.findings import Finding
+from lockgate.check.outcome import outcome
+from lockgate.deploy.planning import cost, edges, iam, limits, problems, releases, versions
+from lockgate.deploy.planning.certificates import Choice, choose
+from lockgate.deploy.planning.intent import Intent
+from lockgate.deploy.planning.objects import ObjectChange, object_changes
+from lockgate.deploy.planning.problems import Problem
+from lockgate.deploy.planning.releases import Release
+from lockgate.deploy.planning.seen import Seen
+from lockgate.deploy.planning.steps import Associate, Inputs, Readiness, State, Step, steps
+from lockgate.dns.model import Records
+from lockgate.dns.plan import Plan as RecordPlan
+from lockgate.edge.edge import Edge
+from lockgate.edge.objects import Objects
+from lockgate.edge.supply import Supply, supply
+from lockgate.ingress.flags import controller
+from lockgate.ingress.manifests import DEFAULTS
+from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.resources import cert_manager as cm
+from lockgate.resources import networking, workloads
+from lockgate.resources.model import ObjectKey
+from lockgate.trace.difference import Difference, difference
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Options that decide what a plan does. `identity` is the ARN of the issuer's IAM role, or ""."""
+
+    install: bool = False
+    identity: str = ""
+    force_conflicts: bool = False
+    adopt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`problems` prevent `apply`. `misfits` and `warnings` do not."""
+
+    intent: Intent
+    seen: Seen
+    steps: tuple[Step, ...]
+    objects: tuple[ObjectChange, ...]
+    choices: tuple[Choice, ...]
+    records: RecordPlan
+    requests: Difference
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+    misfits: tuple[str, ...]
+    costs: tuple[cost.Cost, ...]
+    quotas: tuple[limits.Quota, ...]
+    needs: iam.Needs
+    edge: Edge = field(repr=False)
+    releases: tuple[Release, ...] = ()
+
+    @property
+    def todo(self) -> tuple[Step, ...]:
+        return tuple(each for each in self.steps if each.state is State.TODO)
+
+    @property
+    def changes(self) -> bool:
+        """Whether `apply` would write anything, or the controller has still to."""
+        return bool(self.todo) or any(group.changes for group in self.seen.groups)
+
+
+def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
+    choices = chosen(intent, seen)
+    arns = {each.reference: each.arn for each in choices if each.found}
+    objects = object_changes(intent, seen, arns)
+    overlay = edges.overlaid(intent, seen, arns)
+    before, after = edges.before(seen), edges.after(intent, seen, choices)
+    there = versions.installed(overlay.all(workloads.Deployment))
+    lacking = _lacking(overlay, intent, seen)
+    wanted = frozenset(_needed(intent))
+    new_zones = [each.name.rstrip(".") for each in edges.missing_zones(intent, seen)]
+    zones = [*seen.zones, *edges.missing_zones(intent, seen)]
+    records = edges.records(_published(overlay, after), zones, intent.name)
+    locate = intent.planned.manifests.positions()
+    findings = outcome(after, intent.planned.manifests).findings
+    gateways = [
+        f"{namespace}/{each.manifest['metadata']['name']}"
+        for each in lacking.objects
+        if each.manifest["kind"] == "Service" and _is_gateway(each.manifest)
+        for namespace in (each.manifest["metadata"]["namespace"],)
+    ]
+    helm = tuple(
+        releases.missing(
+            there,
+            gateways,
+            [each.manifest for each in intent.operators],
+            cluster=seen.place.cluster,
+            region=seen.place.region,
+            vpc_id=seen.place.vpc_id,
+            needed=wanted,
+        )
+        if wishes.install
+        else ()
+    )
+    stacks = [group.stack for group in seen.groups if group.stack is not None]
+    names = [each.name for each in seen.balancers.all]
+    quotas = tuple(limits.used(stacks, names, seen.counts, seen.limits))
+    counted = [each for each in findings if each.position is not None]
+    found = (
+        *problems.of_manifests(intent, counted, locate),
+        *problems.of_cluster(
+            there,
+            wanted,
+            list(_taken_for_granted(lacking, seen, wishes)),
+            install=wishes.install,
+            has_releases=bool(helm),
+        ),
+        *problems.of_account(seen, intent, choices, records),
+        *problems.of_objects(objects, locate, force=wishes.force_conflicts, adopt=wishes.adopt),
+        *problems.of_quotas(quotas),
+    )
+    return Plan(
+        intent,
+        seen,
+        steps(
+            Inputs(
+                choices,
+                objects,
+                new_zones,
+                namespaces=_namespaces(lacking, seen),
+                releases=helm,
+                association=_association(overlay, seen, wishes),
+                validated=frozenset(each.reference for each in choices if _is_validated(each, seen)),
+                readiness=_readiness(intent, seen, overlay),
+                records=[
+                    (zone.name, zone.id, tuple(change for group in records.changes[zone.id] for change in group))
+                    for zone in zones
+                    if zone.id in records.changes
+                ],
+                records_known=_are_known(after, seen),
+                waited_certificates=_keys(intent, cm.Certificate),
+                waited_ingresses=[key for key in _keys(intent, networking.Ingress) if _is_member(key, after)],
+            )
+        ),
+        objects,
+        choices,
+        records,
+        difference(before, after),
+        tuple(counted),
+        found,
+        tuple(versions.misfits(there, seen.place.version)),
+        tuple(cost.costs(stacks, new_zones)),
+        quotas,
+        _needs(intent, seen, choices, new_zones, wishes),
+        after,
+        helm,
+    )
+
+
+def chosen(intent: Intent, seen: Seen) -> tuple[Choice, ...]:
+    return tuple(choose(each.arn, each.names, seen.certificates) for each in intent.planned.supply.certificates)
+
+
+def _lacking(overlay: Objects, intent: Intent, seen: Seen) -> Supply:
+    """What neither the manifests nor the cluster have."""
+    place = intent.planned.supply.place
+    flags = controller(overlay.all(workloads.Deployment), DEFAULTS).settings
+    from lockgate.edge.options import Options
+
+    given = overlay.adding(each.resource for each in intent.operators if each.resource is not None)
+    return supply(given, Options(()), place, flags, secret_access_key="")
+
+
+def _taken_for_granted(lacking: Supply, seen: Seen, wishes: Wishes) -> Iterator[str]:
+    for each in lacking.objects:
+        manifest = each.manifest
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        key = ObjectKey(
+            manifest["apiVersion"].rpartition("/")[0], kind, metadata.get("namespace", ""), metadata["name"]
+        )
+        if key in seen.raw or kind in ("Namespace", "IngressClass"):
+            continue
+        if kind == "Secret" and wishes.identity:
+            continue
+        yield f"the cluster has no {key}, which the manifests refer to"
+    for pair in lacking.key_pairs:
+        if ObjectKey("", "Secret", pair.namespace, pair.name) not in seen.raw:
+            yield f"the cluster has no Secret {pair.namespace}/{pair.name}, which the manifests refer to"
+
+
+def _is_gateway(manifest: Mapping[str, object]) -> bool:
+    spec = manifest.get("spec")
+    return isinstance(spec, dict) and "istio" in (spec.get("selector") or {})
+
+
+def _needed(intent: Intent) -> Iterator[str]:
+    """The controllers without which the manifests do nothing."""
+    kinds = {each.key.kind for each in intent.documents if each.key.group or each.key.kind == "Service"}
+    for each in versions.CONTROLLERS:
+        if each.needed_for in kinds:
+            yield each.name
+
+
+def _namespaces(lacking: Supply, seen: Seen) -> list[str]:
+    names = [each.manifest["metadata"]["name"] for each in lacking.objects if each.manifest["kind"] == "Namespace"]
+    return [name for name in names if ObjectKey("", "Namespace", "", name) not in seen.raw]
+
+
+def _association(overlay: Objects, seen: Seen, wishes: Wishes) -> Associate | None:
+    if not wishes.identity:
+        return None
+    there = versions.installed(overlay.all(workloads.Deployment)).get("cert-manager")
+    namespace, account = there.namespace if there else "cert-manager", "cert-manager"
+    if there is not None:
+        deployment = overlay.get(workloads.Deployment, there.namespace, there.name)
+        named = deployment.spec.template.spec.get("serviceAccountName") if deployment else None
+        account = str(named or account)
+    if seen.identities.get((namespace, account)) == wishes.identity:
+        return None
+    return Associate(namespace, account, wishes.identity)
+
+
+def _is_validated(choice: Choice, seen: Seen) -> bool:
+    """Whether the account's zones have the records that ACM waits for."""
+    if choice.found is None or not choice.found.records:
+        return False
+    values = {
+        (each.name.rstrip("."), value.rstrip("."))
+        for zone in seen.zones
+        for each in zone.record_sets
+        if each.type == "CNAME" and isinstance(each.data, Records)
+        for value in each.data.values
+    }
+    return all((name.rstrip("."), value.rstrip(".")) in values for name, value in choice.found.records)
+
+
+def _readiness(intent: Intent, seen: Seen, overlay: Objects) -> Readiness:
+    balancers = {each.dns_name.lower(): each for each in seen.balancers.all}
+    certificates, made, healthy = set(), set(), set()
+    for key in _keys(intent, cm.Certificate):
+        if (found := overlay.get(cm.Certificate, key.namespace, key.name)) is not None and is_ready(found):
+            certificates.add(key)
+    for key in _keys(intent, networking.Ingress):
+        ingress = overlay.get(networking.Ingress, key.namespace, key.name)
+        names = [each.hostname for each in ingress.status.load_balancer.ingress if each.hostname] if ingress else []
+        found_balancers = [balancers[name.lower()] for name in names if name.lower() in balancers]
+        if not found_balancers or any(seen.states.get(each.arn) != "active" for each in found_balancers):
+            continue
+        made.add(key)
+        if all(map(_serves, (seen.health.get(arn, ()) for each in found_balancers for arn in each.target_groups))):
+            healthy.add(key)
+    return Readiness(frozenset(certificates), frozenset(made), frozenset(healthy))
+
+
+def is_ready(certificate: cm.Certificate) -> bool:
+    """Whether it is issued as it is now, and not as it was before an edit."""
+    for condition in certificate.status.conditions:
+        if condition.type == "Ready":
+            current = condition.observed_generation in (None, 0, certificate.metadata.generation)
+            return condition.status == "True" and current
+    return False
+
+
+def _serves(targets: Sequence[object]) -> bool:
+    states = [getattr(each, "state", "") for each in targets]
+    return "healthy" in states and "initial" not in states
+
+
+def _are_known(after: Edge, seen: Seen) -> bool:
+    names = {each.dns_name for each in seen.balancers.all}
+    return all(each.dns_name in names for each in after.load_balancers)
+
+
+def _published(overlay: Objects, after: Edge) -> Objects:
+    by_name: dict[str, AnyLoadBalancer] = {each.name: each for each in after.load_balancers}
+    return edges.with_statuses(overlay, after, list(by_name.values()))
+
+
+def _is_member(key: ObjectKey, after: Edge) -> bool:
+    return any((key.namespace, key.name) in members for members in after.members.values())
+
+
+def _keys(intent: Intent, kind: type[cm.Certificate] | type[networking.Ingress]) -> list[ObjectKey]:
+    return [each.key for each in intent.documents if isinstance(each.resource, kind)]
+
+
+def _needs(
+    intent: Intent, seen: Seen, choices: Sequence[Choice], new_zones: Sequence[str], wishes: Wishes
+) -> iam.Needs:
+    role = wishes.identity.partition(":role")[2]
+    return iam.Needs(
+        seen.place.account,
+        seen.place.region,
+        intent.name,
+        seen.place.cluster,
+        zones=tuple(each.id for each in seen.zones),
+        names=tuple(name for choice in choices for name in choice.names),
+        new_zones=tuple(new_zones),
+        web_acl=any(group.stack is not None and group.stack.web_acl is not None for group in seen.groups),
+        identity_role=role,
+    )

@@ -1,0 +1,302 @@
+"""The steps from what is there to the edge, as a graph of values.
+
+A step says what must be done before it. `applying` performs each step once those are done, in parallel where the graph
+allows it. What a step needs and nobody knows yet, such as the name of a load balancer that is still to be made, makes
+it `deferred`: it becomes known when the plan is made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from lockgate.deploy.planning.certificates import Choice
+from lockgate.deploy.planning.objects import Action as Verb
+from lockgate.deploy.planning.objects import ObjectChange, rank
+from lockgate.deploy.planning.releases import Release
+from lockgate.dns.plan import Change as RecordChange
+from lockgate.resources.model import ObjectKey
+
+
+class State(StrEnum):
+    DONE = "done"
+    TODO = "todo"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateZone:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCertificate:
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateCertificate:
+    """Writes the validation records that ACM asks for."""
+
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitIssued:
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNamespace:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRelease:
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """Lets cert-manager use an IAM role by EKS Pod Identity."""
+
+    namespace: str
+    service_account: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyObject:
+    change: ObjectChange
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitCertificate:
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitLoadBalancer:
+    """Waits until the controller has published a load balancer in an Ingress's status, and AWS has made it."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitTargets:
+    """Waits until a target of each target group is healthy."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecords:
+    zone: str
+    changes: tuple[RecordChange, ...]
+
+
+Action: TypeAlias = (
+    CreateZone
+    | RequestCertificate
+    | ValidateCertificate
+    | AwaitIssued
+    | CreateNamespace
+    | InstallRelease
+    | Associate
+    | ApplyObject
+    | AwaitCertificate
+    | AwaitLoadBalancer
+    | AwaitTargets
+    | WriteRecords
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`minutes` is how long it usually takes, at least and at most."""
+
+    id: str
+    title: str
+    action: Action
+    after: tuple[str, ...] = ()
+    state: State = State.TODO
+    minutes: tuple[float, float] = (0, 0.1)
+    deferred: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything, and does not only wait."""
+        return not isinstance(self.action, AwaitIssued | AwaitCertificate | AwaitLoadBalancer | AwaitTargets)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What waits are over: certificates of cert-manager, Ingresses with a load balancer, and those with healthy
+    targets."""
+
+    certificates: frozenset[ObjectKey] = frozenset()
+    balancers: frozenset[ObjectKey] = frozenset()
+    healthy: frozenset[ObjectKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the steps are made of. `validated` are the references of certificates whose records are written."""
+
+    choices: Sequence[Choice]
+    objects: Sequence[ObjectChange]
+    new_zones: Sequence[str] = ()
+    namespaces: Sequence[str] = ()
+    releases: Sequence[Release] = ()
+    association: Associate | None = None
+    validated: frozenset[str] = frozenset()
+    readiness: Readiness = Readiness()
+    records: Sequence[tuple[str, str, tuple[RecordChange, ...]]] = ()
+    """Of each zone its name, its ID and the changes."""
+    records_known: bool = True
+    waited_certificates: Sequence[ObjectKey] = ()
+    waited_ingresses: Sequence[ObjectKey] = ()
+
+
+def steps(given: Inputs) -> tuple[Step, ...]:
+    """In an order in which they can be performed one after the other."""
+    zones = [Step(f"zone {name}", f"create the hosted zone {name}", CreateZone(name)) for name in given.new_zones]
+    issuing = [step for choice in given.choices for step in _certificate(choice, given, [each.id for each in zones])]
+    cluster = list(_cluster(given, [each.id for each in issuing if isinstance(each.action, AwaitIssued)]))
+    waits = list(_waits(given, {each.id for each in cluster}))
+    last = [each.id for each in waits] or [each.id for each in cluster]
+    records = list(_records(given, [*(each.id for each in zones), *last]))
+    return (*zones, *issuing, *cluster, *waits, *records)
+
+
+def _certificate(choice: Choice, given: Inputs, zones: Sequence[str]) -> Iterator[Step]:
+    names = ", ".join(choice.names)
+    request = f"certificate {choice.reference}"
+    found = State.DONE if choice.found else State.TODO
+    verb = f"use {choice.arn} of ACM" if choice.found else "request a certificate of ACM"
+    yield Step(request, f"{verb} for {names}", RequestCertificate(choice), tuple(zones), found)
+    if choice.issued:
+        return
+    written = State.DONE if choice.reference in given.validated else State.TODO
+    validation = f"validation {choice.reference}"
+    yield Step(
+        validation, f"write its validation records for {names}", ValidateCertificate(choice), (request,), written
+    )
+    yield Step(
+        f"issued {choice.reference}",
+        f"wait until ACM has issued it for {names}",
+        AwaitIssued(choice),
+        (validation,),
+        minutes=(1, 5),
+    )
+
+
+def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
+    before: list[str] = []
+    for name in given.namespaces:
+        step = Step(f"namespace {name}", f"create the namespace {name}", CreateNamespace(name))
+        before.append(step.id)
+        yield step
+    for release in given.releases:
+        step = Step(
+            f"release {release.name}",
+            f"install {release.chart} {release.version or '(newest)'} as {release.namespace}/{release.name}",
+            InstallRelease(release),
+            tuple(before),
+            minutes=(0.5, 3),
+        )
+        before = [step.id]
+        yield step
+    if given.association is not None:
+        name = f"{given.association.namespace}/{given.association.service_account}"
+        step = Step(
+            f"identity {name}", f"let {name} use the role {given.association.role}", given.association, tuple(before)
+        )
+        before = [step.id]
+        yield step
+    for level in _levels(given.objects):
+        after = [*before, *issued] if any(each.key.kind == "Ingress" for each in level) else before
+        made = [_applied(change, after) for change in level]
+        yield from made
+        before = [each.id for each in made] or before
+
+
+def _levels(objects: Sequence[ObjectChange]) -> Iterator[list[ObjectChange]]:
+    """Objects of one rank are applied in parallel."""
+    level: list[ObjectChange] = []
+    for each in objects:
+        if level and rank(each.key)[0] != rank(level[0].key)[0]:
+            yield level
+            level = []
+        level.append(each)
+    if level:
+        yield level
+
+
+def _applied(change: ObjectChange, after: Sequence[str]) -> Step:
+    done = change.action is Verb.NONE
+    verb = "create" if change.action is Verb.CREATE else "keep" if done else "change"
+    state = State.DONE if done else State.TODO
+    return Step(f"object {change.key}", f"{verb} {change.key}", ApplyObject(change), tuple(after), state)
+
+
+def _waits(given: Inputs, applied: set[str]) -> Iterator[Step]:
+    ready: list[str] = []
+    for key in given.waited_certificates:
+        after = (f"object {key}",) if f"object {key}" in applied else ()
+        state = _state(key in given.readiness.certificates)
+        step = Step(f"ready {key}", f"wait until {key} is ready", AwaitCertificate(key), after, state, (2, 4))
+        ready.append(step.id)
+        yield step
+    for key in given.waited_ingresses:
+        after = (f"object {key}",) if f"object {key}" in applied else ()
+        made = Step(
+            f"balancer {key}",
+            f"wait for the load balancer of {key}",
+            AwaitLoadBalancer(key),
+            after,
+            _state(key in given.readiness.balancers),
+            (2, 4),
+        )
+        yield made
+        yield Step(
+            f"healthy {key}",
+            f"wait until the targets of {key} are healthy",
+            AwaitTargets(key),
+            (made.id, *ready),
+            _state(key in given.readiness.healthy),
+            (0.3, 1),
+        )
+
+
+def _records(given: Inputs, after: Sequence[str]) -> Iterator[Step]:
+    for name, zone, changes in given.records:
+        if not changes:
+            continue
+        hosts = dict.fromkeys(each.record_set.name.rstrip(".") for each in changes if each.record_set.type != "TXT")
+        yield Step(
+            f"records {name}",
+            f"write the records of {', '.join(hosts)} in {name.rstrip('.')}",
+            WriteRecords(zone, changes),
+            tuple(after),
+            minutes=(0.2, 1),
+            deferred=not given.records_known,
+        )
+
+
+def _state(done: bool) -> State:
+    return State.DONE if done else State.TODO
+
+
+def minutes(every: Sequence[Step]) -> tuple[float, float]:
+    """How long what is to do usually takes: the longest way through the graph."""
+    ends: dict[str, tuple[float, float]] = {}
+    for step in every:
+        begins = [ends.get(each, (0.0, 0.0)) for each in step.after]
+        low, high = (0.0, 0.0) if step.state is State.DONE else step.minutes
+        ends[step.id] = (
+            low + max((each[0] for each in begins), default=0.0),
+            high + max((each[1] for each in begins), default=0.0),
+        )
+    return max((each[0] for each in ends.values()), default=0), max((each[1] for each in ends.values()), default=0)

@@ -1,0 +1,1 @@
+"""A plan in words: for people, for pull requests, and for programs."""
