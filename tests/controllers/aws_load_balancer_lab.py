@@ -59,7 +59,7 @@ class Lab:
     async def quiet(self) -> None:
         """Wait until the controller has seen all there is, and has nothing in hand and nothing waiting."""
         assert self.controller is not None
-        queues = (self.controller._groups, self.controller._binding_names)
+        queues = (self.controller._groups, self.controller._service_names, self.controller._binding_names)
         cluster = self.controller._cluster
         mirrors: tuple[tuple[type[Resource], Mapping[tuple[str, str], Resource]], ...] = (
             (networking.Ingress, cluster.ingresses),

@@ -10,7 +10,7 @@ from aws_load_balancer_lab import CERTIFICATE, Lab, ingress, lab, service
 
 from lockgate.controllers.aws_load_balancer.inventory import Inventory
 from lockgate.ingress.flags import read_arguments
-from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.ingress.stack import CLUSTER_TAG, GroupId
 from lockgate.ingress.world import Settings
 from lockgate.resources import core, networking
 
@@ -114,7 +114,7 @@ def test_changes_during_the_listing_of_the_account_are_not_lost(monkeypatch: pyt
             inventory, group, real = Inventory(there.aws, cluster_name="lockgate"), GroupId("", "edge"), there.aws.list
 
             async def make(name: str) -> str:
-                tags = {CLUSTER_TAG: "lockgate", STACK_TAG: str(group), RESOURCE_TAG: name}
+                tags = {CLUSTER_TAG: "lockgate", GroupId.STACK_TAG: str(group), GroupId.RESOURCE_TAG: name}
                 answer = await there.aws.call(
                     "elbv2",
                     "create_target_group",

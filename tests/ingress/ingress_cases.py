@@ -95,7 +95,7 @@ class Row:
         objects = [_typed(manifest) for manifest in _manifests(self.data)]
         flags = read_arguments(["--cluster-name=lockgate", *self.data.get("flags", ())], Settings())
         assert not flags.faults, flags.faults
-        return stack_from_manifests(objects, settings=flags.settings, account=_account(self.data.get("aws", {})))
+        return stack_from_manifests(objects, settings=flags.settings, account=account(self.data.get("aws", {})))
 
     def check(self) -> None:
         """Raises AssertionError, with what is and what ought to be."""
@@ -286,14 +286,17 @@ def _typed(manifest: JsonObject) -> Resource:
     return model.model_validate(manifest)
 
 
-def _account(aws: dict[str, Any]) -> Account:
+def account(aws: dict[str, Any]) -> Account:
     subnets = aws.get("subnets")
     certificates = aws.get("certificates")
     existing = aws.get("existing")
     groups = aws.get("security_groups")
     return Account(
         vpc_id="vpc-1",
-        subnets=tuple(Subnet(**subnet) for subnet in subnets) if subnets is not None else None,
+        vpc_blocks=aws.get("vpc_blocks"),
+        subnets=tuple(Subnet(**{**subnet, "blocks": tuple(subnet.get("blocks", ()))}) for subnet in subnets)
+        if subnets is not None
+        else None,
         certificates=tuple(Certificate(arn, tuple(names)) for arn, names in certificates.items())
         if certificates is not None
         else None,
@@ -301,5 +304,9 @@ def _account(aws: dict[str, Any]) -> Account:
         trust_stores=aws.get("trust_stores"),
         target_groups=aws.get("target_groups"),
         web_acls=aws.get("web_acls"),
-        existing=ExistingLoadBalancer(existing["scheme"], tuple(existing["subnets"])) if existing else None,
+        existing=ExistingLoadBalancer(
+            existing["scheme"], tuple(existing["subnets"]), tuple(existing.get("security_groups", ()))
+        )
+        if existing
+        else None,
     )

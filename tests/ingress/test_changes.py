@@ -252,25 +252,25 @@ def _forward(forward: Forward, ids: Mapping[str, str]) -> Forward:
 
 
 def _with_frontend(found: Existing, stack: Stack, ids: Mapping[str, str]) -> Existing:
-    if stack.frontend is None:
+    if stack.network is None:
         return found
-    arn = f"{_ARN}:loadbalancer/net/{stack.frontend.name}/1"
+    arn = f"{_ARN}:loadbalancer/net/{stack.network.name}/1"
     listeners = tuple(
         replace(
-            each, arn=f"{_ARN}:listener/net/{stack.frontend.name}/1/{each.port}", forward=_forward(each.forward, ids)
+            each, arn=f"{_ARN}:listener/net/{stack.network.name}/1/{each.port}", forward=_forward(each.forward, ids)
         )
-        for each in stack.frontend.listeners
+        for each in stack.network.listeners
     )
-    groups = tuple(ids.get(each, each) for each in stack.frontend.security_groups)
-    network = replace(stack.frontend, arn=arn, dns_name="front.example", listeners=listeners, security_groups=groups)
+    groups = tuple(ids.get(each, each) for each in stack.network.security_groups)
+    network = replace(stack.network, arn=arn, dns_name="front.example", listeners=listeners, security_groups=groups)
     balancer = found.balancers[0][1].arn
     return replace(
         found,
         networks=((FRONTEND, network),),
-        tags={**found.tags, arn: stack.frontend.tags, **{each.arn: each.tags for each in listeners}},
+        tags={**found.tags, arn: stack.network.tags, **{each.arn: each.tags for each in listeners}},
         frontend_targets={
             ids[reference]: Target(balancer, group.targets[0].port)
-            for reference, group in stack.frontend.target_groups.items()
+            for reference, group in stack.network.target_groups.items()
         },
     )
 

@@ -187,7 +187,7 @@ def test_a_faulty_group_leaves_others_alone() -> None:
     )
     resources[-1] = faulty.model_copy(update={"metadata": metadata})
     outcome = stack_from_manifests(resources, settings=Settings(cluster_name="c"))
-    assert [str(stack.group) for stack in outcome.stacks] == ["g0"]
+    assert [str(stack.id) for stack in outcome.stacks] == ["g0"]
     assert [fault.message for fault in outcome.faults if fault.code.id == "LG1102"] == [
         "Failed build model due to unknown scheme: public"
     ]

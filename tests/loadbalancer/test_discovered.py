@@ -62,7 +62,7 @@ def test_network_load_balancers_are_known_apart_and_use_their_target_groups() ->
     assert [each.arn for each in both.all] == ["one", "two", "net"]
     again = both.after(made, {"net"}, no_fault)
     assert again.network_load_balancers["net"] is both.network_load_balancers["net"]
-    faulty = replace(made, listeners={"net": [{**made.listeners["net"][0], "Protocol": "TLS"}]})
+    faulty = replace(made, listeners={"net": [{**made.listeners["net"][0], "Protocol": "QUIC"}]})
     reported: list[str] = []
     assert both.after(faulty, {"net"}, lambda arn, _: reported.append(arn)).network_load_balancers == (
         both.network_load_balancers

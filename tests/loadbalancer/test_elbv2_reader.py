@@ -61,8 +61,8 @@ def test_a_network_load_balancer() -> None:
 @pytest.mark.parametrize(
     ("listener", "fault"),
     [
-        ({"Protocol": "TLS"}, "listener with the protocol 'TLS'"),
-        ({"DefaultActions": []}, r"actions of a TCP listener: \(\)"),
+        ({"Protocol": "QUIC"}, "listener with the protocol 'QUIC'"),
+        ({"DefaultActions": []}, r"actions of a network load balancer's listener: \(\)"),
     ],
 )
 def test_a_network_listener_of_another_kind_is_not_guessed_at(listener: dict[str, Any], fault: str) -> None:

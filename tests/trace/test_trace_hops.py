@@ -184,7 +184,8 @@ def test_what_a_network_load_balancer_forwards_to_nothing_known() -> None:
     others = tuple(each for each in base.load_balancers if each is front)
     ending = trace(replace(base, load_balancers=others), request).ending
     assert (ending.status, ending.by) == (None, "network load balancer")
-    assert ending.cause == f"{front.name} forwards port 443 to nothing that is known here."
+    (group,) = (each for each in front.target_groups.values() if each.port == 443)
+    assert ending.cause == f"The target of {group.name} is no load balancer that is known here."
 
 
 TCP: list[dict[str, Any]] = yaml.safe_load("""

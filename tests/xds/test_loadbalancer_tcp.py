@@ -11,7 +11,7 @@ import pytest
 from alb_lab import Lab, laboratory
 
 from lockgate.loadbalancer.model import Forward, TargetGroup, TargetState, WeightedTargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 from lockgate.xds.loadbalancer import Endpoint
 from lockgate.xds.loadbalancer.metrics import exposition
 from lockgate.xds.loadbalancer.tcp_metrics import flows
@@ -36,7 +36,7 @@ def balancer(*groups: TargetGroup, weights: tuple[int, ...] = ()) -> NetworkLoad
     forward = Forward(tuple(WeightedTargetGroup(each.reference, weight) for each, weight in shares))
     return NetworkLoadBalancer(
         name="lab",
-        listeners=(TcpListener(80, forward),),
+        listeners=(NetworkListener(80, forward),),
         target_groups={each.reference: each for each in groups},
         arn=f"{ARN}loadbalancer/net/lab/0123456789abcdef",
         dns_name="lab-0123456789abcdef.elb.us-east-1.amazonaws.com",

@@ -38,7 +38,7 @@ async def read(aws: Aws, arns: Collection[str] | None = None, *, whole: bool = T
     )
     flat = [each for items in listeners.values() for each in items]
     arns = [each["ListenerArn"] for each in flat]
-    secure = [each["ListenerArn"] for each in flat if each.get("Protocol") == "HTTPS"]
+    secure = [each["ListenerArn"] for each in flat if each.get("Protocol") in ("HTTPS", "TLS")]
     rules, attributes, certificates = await asyncio.gather(
         _each(aws, "describe_rules", "Rules", "ListenerArn", arns),
         _each(aws, "describe_listener_attributes", "Attributes", "ListenerArn", arns if whole else ()),

@@ -1,7 +1,8 @@
-"""Gateways that are reached without an Application Load Balancer, by an address of their Service.
+"""Gateways that are reached without a load balancer of this edge, by an address of their Service.
 
-On AWS, a Service of type LoadBalancer has a Network Load Balancer, which forwards connections unchanged. So an address
-of this machine can replace it, unless it terminates TLS or adds the PROXY protocol.
+On AWS, a Service of type LoadBalancer that the AWS Load Balancer Controller leaves alone has a load balancer of the
+in-tree provider, which forwards connections unchanged. So an address of this machine can replace it, unless it ends TLS
+or adds the PROXY protocol.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Final
 
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.workloads import GatewayWorkload, gateway_workloads
+from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import services_of
+from lockgate.ingress.services.ownership import is_ours
 from lockgate.resources import core, istio, networking
 from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource
@@ -30,6 +33,13 @@ def exposed(resources: Objects | Iterable[Resource]) -> frozenset[Name]:
     fronted = led_to(objects.all(networking.Ingress))
     services = [each for each in objects.all(core.Service) if may_have_address(each)] if workloads else ()
     return frozenset((each.namespace, each.name) for each in services if is_exposed(each, workloads, fronted))
+
+
+def reached(resources: Objects | Iterable[Resource]) -> frozenset[Name]:
+    """The Services that get an address or a load balancer."""
+    objects = resources if isinstance(resources, Objects) else Objects(resources)
+    ours = ((each.namespace, each.name) for each in objects.all(core.Service) if is_ours(each, DEFAULTS))
+    return exposed(objects) | frozenset(ours)
 
 
 def addresses(objects: Objects) -> dict[Name, str]:
@@ -64,5 +74,6 @@ def is_exposed(service: core.Service, workloads: Iterable[GatewayWorkload], fron
 
 def may_have_address(service: core.Service) -> bool:
     """Whether an address can replace the Service's load balancer."""
-    annotations = service.metadata.annotations
-    return service.spec.type == "LoadBalancer" and not any(name in annotations for name in _CHANGES_BYTES)
+    if service.spec.type != "LoadBalancer" or is_ours(service, DEFAULTS):
+        return False
+    return not any(name in service.metadata.annotations for name in _CHANGES_BYTES)

@@ -29,7 +29,7 @@ from lockgate.edge.supply import Zone as SuppliedZone
 from lockgate.edge.without_effect import without_effect
 from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifests
 from lockgate.ingress.manifests import USED, Stacks, stack_from_manifests, with_node_ports
-from lockgate.ingress.stack import Stack
+from lockgate.ingress.stack import GroupId, ServiceId
 from lockgate.ingress.world import Account
 from lockgate.ingress.world import Certificate as AcmCertificate
 from lockgate.loadbalancer.model import Target, TargetGroup
@@ -114,8 +114,8 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         fronts={
             reference: stack.load_balancer.name
             for stack in stacks.stacks
-            if stack.load_balancer and stack.frontend
-            for reference in stack.frontend.target_groups
+            if stack.load_balancer and stack.network
+            for reference in stack.network.target_groups
         },
         members={stack.load_balancer.name: stack.members for stack in stacks.stacks if stack.load_balancer},
         supplied=planned.supplied,
@@ -198,18 +198,22 @@ def _bindings(stacks: Stacks, services: View[core.Service]) -> dict[str, Service
 
 def _load_balancers(stacks: Stacks, table: Network, objects: Objects, supply: Supply) -> Iterator[AnyLoadBalancer]:
     for stack in stacks.stacks:
-        if stack.load_balancer is None:
-            continue
-        made = stack.load_balancer
+        for made in (stack.load_balancer, stack.network):
+            if made is not None:
+                yield _placed(made, table, objects, supply.place.region)
+
+
+def _placed(made: AnyLoadBalancer, table: Network, objects: Objects, region: str) -> AnyLoadBalancer:
+    """The load balancer with its DNS name and its targets."""
+    if isinstance(made, NetworkLoadBalancer):
+        name = f"{made.name}-{_digits(made.name)}.elb.{region}.amazonaws.com"
+    else:
         prefix = "internal-" if made.scheme == "internal" else ""
-        name = f"{prefix}{made.name}-{_digits(made.name)}.{supply.place.region}.elb.amazonaws.com"
-        groups = {each.reference: _registered(each, table, objects) for each in made.target_groups.values()}
-        yield replace(
-            made, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "", target_groups=groups
-        )
-        if stack.frontend is not None:
-            name = f"{stack.frontend.name}-{_digits(stack.frontend.name)}.elb.{supply.place.region}.amazonaws.com"
-            yield replace(stack.frontend, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "")
+        name = f"{prefix}{made.name}-{_digits(made.name)}.{region}.elb.amazonaws.com"
+    groups = {each.reference: _registered(each, table, objects) for each in made.target_groups.values()}
+    return replace(
+        made, dns_name=name, canonical_hosted_zone_id=canonical_hosted_zone(name) or "", target_groups=groups
+    )
 
 
 def _digits(name: str) -> int:
@@ -243,9 +247,12 @@ def _zones(
     names: Memo,
 ) -> tuple[HostedZone, ...]:
     """The hosted zones with the records that external-dns writes."""
-    ingresses = objects.view(networking.Ingress)
-    published = memo.stable("published", _published(stacks, balancers))
-    desired = endpoints(objects.replacing(networking.Ingress, memo.made(_with_statuses, ingresses, published)), names)
+    published = memo.stable("published", _published(stacks, balancers, GroupId))
+    of_services = memo.stable("published by Services", _published(stacks, balancers, ServiceId))
+    ingresses = memo.made(_with_statuses, objects.view(networking.Ingress), published)
+    services = memo.made(_with_service_statuses, objects.view(core.Service), of_services)
+    shown = objects.replacing(networking.Ingress, ingresses).replacing(core.Service, services)
+    desired = endpoints(shown, names)
     return memo.made(_recorded, desired, memo.stable("zones", list(supply.zones)))
 
 
@@ -264,24 +271,32 @@ def _created(groups: Iterable[Iterable[object]]) -> Iterator[RecordSet]:
             yield change.record_set
 
 
-def _published(stacks: Stacks, balancers: Iterable[AnyLoadBalancer]) -> dict[Name, str]:
-    """The DNS name that the controller writes into each Ingress's status: the frontend's, if there is one."""
+def _published(
+    stacks: Stacks, balancers: Iterable[AnyLoadBalancer], kind: type[GroupId] | type[ServiceId]
+) -> dict[Name, str]:
+    """The DNS name that the controller writes into each object's status: the one of the load balancer in front."""
     by_name = {(each.name, isinstance(each, NetworkLoadBalancer)): each.dns_name for each in balancers}
     return {
-        member: by_name[_outer(stack)]
+        member: by_name[stack.outer.name, stack.network is not None]
         for stack in stacks.stacks
-        if stack.load_balancer is not None
-        for member in stack.members
+        if isinstance(stack.id, kind) and stack.outer is not None
+        for member in (stack.members if isinstance(stack.id, GroupId) else ((stack.id.namespace, stack.id.name),))
     }
-
-
-def _outer(stack: Stack) -> tuple[str, bool]:
-    assert stack.load_balancer is not None
-    return (stack.frontend.name, True) if stack.frontend else (stack.load_balancer.name, False)
 
 
 def _with_statuses(ingresses: View[networking.Ingress], published: Mapping[Name, str]) -> View[networking.Ingress]:
     return View({name: _with_status(each, published.get(name)) for name, each in ingresses.named.items()})
+
+
+def _with_service_statuses(services: View[core.Service], published: Mapping[Name, str]) -> View[core.Service]:
+    return View({name: _with_service_status(each, published.get(name)) for name, each in services.named.items()})
+
+
+def _with_service_status(service: core.Service, name: str | None) -> core.Service:
+    if name is None:
+        return service
+    status = LoadBalancerStatus(ingress=(LoadBalancerIngress(hostname=name),))
+    return service.model_copy(update={"status": service.status.model_copy(update={"load_balancer": status})})
 
 
 def _with_status(ingress: networking.Ingress, name: str | None) -> networking.Ingress:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from lockgate.edge.exposure import exposed
+from lockgate.edge import exposure
 from lockgate.edge.objects import Name, Objects
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.gateway.install import install
@@ -47,7 +47,9 @@ def without_effect(
 def _surroundings(objects: Objects, memo: Memo) -> tuple[GatewayPods, frozenset[Name]]:
     kinds = (core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator, networking.Ingress)
     return memo.depending(
-        "surroundings", [objects.view(kind) for kind in kinds], lambda: (GatewayPods.of(objects), exposed(objects))
+        "surroundings",
+        [objects.view(kind) for kind in kinds],
+        lambda: (GatewayPods.of(objects), exposure.reached(objects)),
     )
 
 

@@ -17,7 +17,14 @@ from lockgate.ingress.frontend_health import hopeless_checks
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import Port, ports
 from lockgate.ingress.refusal import Refused, about
-from lockgate.ingress.stack import LOAD_BALANCER, Permission, SecurityGroup, Stack
+from lockgate.ingress.stack import (
+    LOAD_BALANCER,
+    MANAGED_SECURITY_GROUP,
+    Permission,
+    SecurityGroup,
+    Stack,
+    tracked,
+)
 from lockgate.ingress.subnets import Demand
 from lockgate.ingress.target_groups import TargetGroups
 from lockgate.ingress.world import Account, Objects, Settings
@@ -96,14 +103,14 @@ class _Build:
             security_groups=security.ids,
             subnets=subnets or (),
             attributes=attributes,
-            tags=load_balancer.tracked(tags, group.id, LOAD_BALANCER, settings),
+            tags=tracked(tags, group.id, LOAD_BALANCER, settings.cluster_name),
             origin=Origin(first.key),
         )
         return Stack(
-            group=group.id,
+            id=group.id,
             members=tuple((each.ingress.namespace, each.ingress.name) for each in group.members),
             load_balancer=made,
-            frontend=self._frontend(frontend.Behind(made, open_ports, demand, tags)),
+            network=self._frontend(frontend.Behind(made, open_ports, demand, tags)),
             security_group=self._security_group(open_ports, family != "ipv4", tags) if security.managed else None,
             bindings=tuple(target_groups.bindings.values()),
             certificates=certificates.requests(group, settings),
@@ -192,7 +199,7 @@ class _Build:
         """The tags of a listener or rule; empty without the feature gate."""
         if "ListenerRulesTagging" not in self.settings.gates:
             return {}
-        return load_balancer.tracked(tags, self.group.id, resource, self.settings)
+        return tracked(tags, self.group.id, resource, self.settings.cluster_name)
 
     def _actions(self, candidate: _Candidate) -> tuple[Action, ...]:
         """The actions on an HTTPS listener: authentication comes first."""
@@ -256,7 +263,7 @@ class _Build:
             name=load_balancer.managed_security_group_name(self.group.id, self.settings),
             description="[k8s] Managed SecurityGroup for LoadBalancer",
             permissions=tuple(permissions),
-            tags=load_balancer.tracked(tags, self.group.id, "ManagedLBSecurityGroup", self.settings),
+            tags=tracked(tags, self.group.id, MANAGED_SECURITY_GROUP, self.settings.cluster_name),
         )
 
     def _annotation_faults(self) -> list[Fault]:

@@ -10,9 +10,9 @@ from hashlib import sha256
 
 from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.group import Group, Member
-from lockgate.ingress.load_balancer import ingress_tags, tracked
+from lockgate.ingress.load_balancer import ingress_tags
 from lockgate.ingress.refusal import Refused
-from lockgate.ingress.stack import CertificateRequest
+from lockgate.ingress.stack import CertificateRequest, tracked
 from lockgate.ingress.world import Certificate, Settings
 from lockgate.resources.faults import Origin
 
@@ -72,7 +72,7 @@ def requests(group: Group, settings: Settings) -> tuple[CertificateRequest, ...]
                     reference,
                     tuple(sorted(hosts_of(member))),
                     _authority(member, settings),
-                    tracked(tags, group.id, reference, settings),
+                    tracked(tags, group.id, reference, settings.cluster_name),
                 )
             )
     return tuple(found)

@@ -81,6 +81,10 @@ class Existing:
         for resource, balancer in self.balancers:
             if resource == LOAD_BALANCER:
                 return ExistingLoadBalancer(balancer.scheme, balancer.subnets)
+        for resource, network in self.networks:
+            if resource == LOAD_BALANCER:
+                subnets = tuple(each.subnet for each in network.subnets)
+                return ExistingLoadBalancer(network.scheme, subnets, network.security_groups)
         return None
 
 
@@ -93,7 +97,7 @@ def permissions(answer: Iterable[Mapping[str, Any]]) -> Iterable[Permission | Fo
         sources += [("prefix-list", entry["PrefixListId"]) for entry in item.get("PrefixListIds", ())]
         sources += [("group", entry["GroupId"]) for entry in item.get("UserIdGroupPairs", ())]
         for kind, value in sources:
-            if protocol == "tcp" and first == last and kind != "group":
-                yield Permission(first, kind, value)  # type: ignore[arg-type]  # one of the three literals
+            if protocol in ("tcp", "udp") and first == last and kind != "group":
+                yield Permission(first, kind, value, protocol)  # type: ignore[arg-type]  # one of the literals
             else:
                 yield ForeignPermission(protocol, first, last, kind, value)

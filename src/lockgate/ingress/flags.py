@@ -18,8 +18,8 @@ from lockgate.ingress.annotations.values import Malformed, quote, read_bool, rea
 from lockgate.ingress.stack import (
     BACKEND_RESOURCE_TAG,
     CLUSTER_TAG,
-    RESOURCE_TAG,
-    STACK_TAG,
+    GroupId,
+    ServiceId,
 )
 from lockgate.ingress.world import GATES, Settings
 from lockgate.resources import durations, workloads
@@ -222,7 +222,11 @@ def _pointless(raw: str) -> Iterator[str]:
 # --- checks of the controller at start ---------------------------------------------------------------------------
 
 _TRACKING: Final = frozenset(
-    {CLUSTER_TAG, BACKEND_RESOURCE_TAG, STACK_TAG, RESOURCE_TAG, "service.k8s.aws/stack", "service.k8s.aws/resource"}
+    {
+        CLUSTER_TAG,
+        BACKEND_RESOURCE_TAG,
+        *(tag for each in (GroupId, ServiceId) for tag in (each.STACK_TAG, each.RESOURCE_TAG)),
+    }
 )
 
 
@@ -320,12 +324,12 @@ FLAGS: Final[Mapping[str, Flag]] = {
         Flag("enable-wafv2", "bool", read_bool, "enable_wafv2"),
         Flag("targetgroupbinding-requeue-duration", "duration", _period, "requeue_seconds"),
         Flag("sync-period", "duration", _resync, "sync_seconds"),
+        Flag("load-balancer-class", "string", _text, "load_balancer_class"),
         Flag("feature-gates", "mapStringBool", _gates, "gates"),
         Flag("enable-waf", "bool", read_bool, why="AWS has retired WAF Classic"),
         Flag("enable-endpoint-slices", "bool", read_bool, why="endpoints are read from EndpointSlices"),
         Flag("quic-environment-variable-name", "string", _text, why=_NLB),
         Flag("service-target-eni-security-group-tags", "stringToString", _map, why=_NLB),
-        Flag("load-balancer-class", "string", _text, why=_NLB),
         *(Flag(name, "int", read_int64, why=_PACE) for name in (
             "ingress-max-concurrent-reconciles", "service-max-concurrent-reconciles",
             "targetgroupbinding-max-concurrent-reconciles", "globalaccelerator-max-concurrent-reconciles",

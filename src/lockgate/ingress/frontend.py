@@ -15,10 +15,10 @@ from lockgate.ingress.annotations.spec import Annotation, AnyAnnotation
 from lockgate.ingress.annotations.values import Malformed, read_int32, read_int_or_text
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import Port
-from lockgate.ingress.load_balancer import security_group_ids, tracked
+from lockgate.ingress.load_balancer import security_group_ids
 from lockgate.ingress.names import frontend_name, frontend_target_group_name
 from lockgate.ingress.refusal import Refused, about
-from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, GroupId
+from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, GroupId, tracked
 from lockgate.ingress.subnets import Demand, discovered_subnets, named_subnets
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import (
@@ -30,7 +30,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
-from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, TcpListener
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer, SubnetMapping
 from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
 
@@ -61,7 +61,10 @@ def frontend(
         return None
     scheme = _scheme(group, settings)
     groups = _same(group, a.FRONTEND_NLB_SECURITY_GROUPS, "conflicting securityGroups: {} | {}")
-    security = security_group_ids(groups[1], account, groups[0], a.FRONTEND_NLB_SECURITY_GROUPS) if groups else None
+    security = None
+    if groups:
+        origin = Origin(groups[0].ingress.key, a.FRONTEND_NLB_SECURITY_GROUPS.path())
+        security = security_group_ids(groups[1], account, origin)
     subnets = _subnets(group, replace(behind.demand, scheme=scheme, single=True), account)
     tags = _same_map(group, a.FRONTEND_NLB_TAGS, "conflicting frontend NLB tags: {} | {}")
     attributes = _attributes(group)
@@ -72,10 +75,10 @@ def frontend(
     return NetworkLoadBalancer(
         name=frontend_name(behind.load_balancer.name),
         listeners=tuple(
-            TcpListener(
+            NetworkListener(
                 each.port,
                 Forward((WeightedTargetGroup(each.reference),)),
-                tags=tracked(tags, group.id, f"{FRONTEND}-ls-TCP-{each.port}", settings),
+                tags=tracked(tags, group.id, f"{FRONTEND}-ls-TCP-{each.port}", settings.cluster_name),
                 origin=each.origin,
             )
             for each in target_groups
@@ -86,7 +89,7 @@ def frontend(
         security_groups=behind.load_balancer.security_groups if security is None else security,
         subnets=subnets,
         attributes=attributes,
-        tags=tracked(tags, group.id, FRONTEND, settings),
+        tags=tracked(tags, group.id, FRONTEND, settings.cluster_name),
         origin=Origin(first.ingress.key, a.ENABLE_FRONTEND_NLB.path()),
     )
 
@@ -254,7 +257,7 @@ def _target_group(
         target_type="alb",
         health_check=check,
         targets=(Target(LOAD_BALANCER, config.target_port),),
-        tags=tracked(tags, group, resource, settings),
+        tags=tracked(tags, group, resource, settings.cluster_name),
         vpc_id=account.vpc_id,
         origin=Origin(ingress.key, (mapping if mapped else a.ENABLE_FRONTEND_NLB).path()),
     )

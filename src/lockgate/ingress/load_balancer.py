@@ -11,17 +11,14 @@ from typing import cast
 
 from lockgate.ingress.agreement import as_set, listed, one, refused, said, with_commas
 from lockgate.ingress.annotations import registry as a
-from lockgate.ingress.annotations.spec import Annotation, AnyAnnotation
+from lockgate.ingress.annotations.spec import Annotation
 from lockgate.ingress.annotations.values import Malformed, read_int32, read_int_or_text
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.names import load_balancer_name, security_group_name
 from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.stack import (
     BACKEND_SECURITY_GROUP,
-    CLUSTER_TAG,
     MANAGED_SECURITY_GROUP,
-    RESOURCE_TAG,
-    STACK_TAG,
     GroupId,
     WebAcl,
 )
@@ -96,7 +93,7 @@ def security_groups(group: Group, account: Account, settings: Settings) -> Secur
         if settings.enable_backend_security_group:
             return SecurityGroups((MANAGED_SECURITY_GROUP, backend), True, backend)
         return SecurityGroups((MANAGED_SECURITY_GROUP,), True, MANAGED_SECURITY_GROUP)
-    ids = security_group_ids(named[0][1], account, named[0][0], a.SECURITY_GROUPS)
+    ids = security_group_ids(named[0][1], account, Origin(named[0][0].ingress.key, a.SECURITY_GROUPS.path()))
     if not _manages_backend_rules(group, settings):
         return SecurityGroups(ids, False, None)
     if not settings.enable_backend_security_group:
@@ -279,15 +276,6 @@ def _own_tags(member: Member, settings: Settings, service: core.Service | None =
     return own | of_service | params
 
 
-def tracked(tags: Mapping[str, str], group: GroupId, resource: str, settings: Settings) -> dict[str, str]:
-    """Adds the tags by which the controller finds its resources."""
-    return dict(tags) | {
-        CLUSTER_TAG: settings.cluster_name,
-        STACK_TAG: str(group),
-        RESOURCE_TAG: resource,
-    }
-
-
 def merged_maps(
     members: Iterable[Member], annotation: Annotation[Mapping[str, str]], fixed: Mapping[str, str], conflict: str
 ) -> dict[str, str]:
@@ -352,9 +340,7 @@ def _subnet_selection(
     return by_params or by_annotation or (None, None)
 
 
-def security_group_ids(
-    written: tuple[str, ...], account: Account, member: Member, annotation: AnyAnnotation
-) -> tuple[str, ...]:
+def security_group_ids(written: tuple[str, ...], account: Account, origin: Origin) -> tuple[str, ...]:
     """IDs first, then the groups with a listed Name, in upstream's order. A repeated name counts once; a repeated ID is
     refused, because EC2 finds fewer groups than IDs."""
     ids = [item for item in written if item.startswith("sg-")]
@@ -365,12 +351,12 @@ def security_group_ids(
     if any(item not in known for item in ids) or len(set(ids)) < len(ids):
         found = [item for item in dict.fromkeys(ids) if item in known]
         message = f"couldn't find all security groups: requested ids {with_commas(ids)} but found {with_commas(found)}"
-        raise refused(message, member, annotation)
+        raise Refused(message, origin)
     if any(item not in known for item in names):
         found = [item for item in names if item in known]
         asked = with_commas(names)
         message = f"couldn't find all security groups: requested names {asked} but found {with_commas(found)}"
-        raise refused(message, member, annotation)
+        raise Refused(message, origin)
     return (*ids, *(identifier for item in names for identifier in known[item]))
 
 

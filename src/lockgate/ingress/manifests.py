@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from zlib import crc32
 
@@ -24,6 +25,8 @@ from lockgate.ingress.group import (
 )
 from lockgate.ingress.references import secrets_of, services_of
 from lockgate.ingress.refusal import Refused
+from lockgate.ingress.services.build import build as build_service
+from lockgate.ingress.services.ownership import is_ours
 from lockgate.ingress.stack import GroupId, Stack
 from lockgate.ingress.world import Account, Name, Objects, Settings
 from lockgate.resources import core, eks, elbv2, networking
@@ -47,14 +50,15 @@ USED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """A stack for each group that builds, and all faults. Pass it as `earlier` to rebuild only what changed."""
+    """A stack for each group and Service that builds, and all faults. Pass it as `earlier` to rebuild only what
+    changed."""
 
     stacks: tuple[Stack, ...]
     faults: tuple[Fault, ...]
     settings: Settings
     """The controller's settings for these stacks."""
     refused: Mapping[ObjectKey, Fault] = field(default_factory=dict)
-    """Ingresses without a load balancer, each with the fault, which may be another member's."""
+    """Ingresses and Services without a load balancer, each with the fault, which may be another member's."""
     foreign: frozenset[ObjectKey] = frozenset()
     """Ingresses of other controllers, or of none."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
@@ -67,8 +71,8 @@ def stack_from_manifests(
     account: Account | None = None,
     earlier: Stacks | None = None,
 ) -> Stacks:
-    """All groups of the Ingresses in `resources`. Without `settings`, the flags come from the controller's Deployment.
-    Groups that have not changed since `earlier` are not rebuilt."""
+    """All groups of the Ingresses in `resources`, and all Services that get a load balancer of their own. Without
+    `settings`, the flags come from the controller's Deployment. What has not changed since `earlier` is not rebuilt."""
     found: list[Fault] = []
     refusals: dict[ObjectKey, Fault] = {}
     if settings is None:
@@ -98,6 +102,17 @@ def stack_from_manifests(
         if isinstance(result, Refused):
             found.append(fault := faults.refused(result))
             refusals |= dict.fromkeys((ingress.key for ingress in groups[group_id]), fault)
+        else:
+            stacks.append(result)
+            found += [*result.faults, *_substituted_node_ports(result, substituted)]
+    for name in sorted(name for name, each in objects.services.items() if is_ours(each, settings)):
+        service = objects.services[name]
+        result = memo.depending(
+            ("service", *name), [account, settings, service], partial(build_service, service, account, settings)
+        )
+        if isinstance(result, Refused):
+            found.append(fault := faults.refused(result))
+            refusals[service.key] = fault
         else:
             stacks.append(result)
             found += [*result.faults, *_substituted_node_ports(result, substituted)]
@@ -194,7 +209,10 @@ def _objects(resources: Iterable[Resource], memo: Memo) -> tuple[Objects, frozen
 def with_node_ports(service: core.Service) -> core.Service:
     """A Service that needs node ports gets stable ones if the manifest leaves them to the cluster."""
     ports = service.spec.ports
-    if service.spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
+    spec = service.spec
+    if spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
+        return service
+    if spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is False:
         return service
     taken = {port.node_port for port in ports}
     found = []

@@ -57,6 +57,34 @@ def frontend_target_group_name(
     return _readable(namespace, name, _digest(cluster, group, str(port), "alb", "TCP", check_port, check_protocol))
 
 
+def service_load_balancer_name(cluster: str, *, namespace: str, name: str, uid: str, scheme: str) -> str:
+    """The Network Load Balancer of a Service."""
+    return _readable(namespace, name, _digest(cluster, uid, scheme))
+
+
+def service_security_group_name(cluster: str, *, namespace: str, name: str, uid: str) -> str:
+    return _readable(namespace, name, _digest(cluster, name, namespace, uid))
+
+
+def service_target_group_name(
+    cluster: str,
+    *,
+    namespace: str,
+    name: str,
+    uid: str,
+    owner_uid: str,
+    target_port: int,
+    port: int,
+    target_type: str,
+    protocol: str,
+    check_protocol: str,
+    check_interval: int,
+) -> str:
+    """`owner_uid` is the UID of the Service that has the load balancer, if that is another one, else empty."""
+    parts = (str(target_port), str(port), target_type, protocol, check_protocol, str(check_interval))
+    return _readable(namespace, name, _digest(cluster, owner_uid, uid, *parts))
+
+
 def backend_security_group_name(cluster: str) -> str:
     return f"k8s-traffic-{_plain(cluster)[:232]}-{_digest(cluster)}"
 

@@ -14,11 +14,13 @@ from typing import TypeVar
 from lockgate.ingress import load_balancer
 from lockgate.ingress.actions import Destination, ForwardTo, ToArn, ToName, ToService, read_action
 from lockgate.ingress.annotations import registry as a
+from lockgate.ingress.annotations import services as s
 from lockgate.ingress.authentication import CognitoProvider, oidc_secret, user_pool
 from lockgate.ingress.certificates import hosts_of, requested
 from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import parse_listen_ports, trust_stores
 from lockgate.ingress.refusal import Refused
+from lockgate.ingress.services.ownership import is_ours
 from lockgate.ingress.world import ExistingLoadBalancer, Settings
 from lockgate.resources import core, elbv2, networking
 from lockgate.resources.model import ObjectKey
@@ -98,9 +100,20 @@ def of_binding(binding: elbv2.TargetGroupBinding) -> References:
     return References(binding.key, target_groups=(named,) if named else ())
 
 
-def of_service(service: core.Service) -> References:
-    """A Service's annotations override those of the Ingresses that reference it."""
-    return References(service.key, user_pool=user_pool(service))
+def of_service(service: core.Service, settings: Settings) -> References:
+    """A Service's annotations override those of the Ingresses that reference it, or are about its own load balancer."""
+    if not is_ours(service, settings):
+        return References(service.key, user_pool=user_pool(service))
+    listed = _read(lambda: s.SUBNETS.read(service))
+    return References(
+        service.key,
+        certificates=(*(_read(lambda: s.SSL_CERT.read(service)) or ()),),
+        subnets=(listed,) if listed else (),
+        security_groups=(*(_read(lambda: s.SECURITY_GROUPS.read(service)) or ()),),
+        ipv6=service.metadata.annotations.get(s.IP_ADDRESS_TYPE.key) == "dualstack",
+        elastic_ips=(*(_read(lambda: s.EIP_ALLOCATIONS.read(service)) or ()),),
+        user_pool=user_pool(service),
+    )
 
 
 def _read(read: Callable[[], T]) -> T | None:
@@ -132,6 +145,7 @@ class Lookup(StrEnum):
     TARGET_GROUPS = "target groups by name"
     WEB_ACLS = "web ACLs by name"
     SUBNETS = "subnets"
+    VPC = "VPC"
 
 
 def lookups(group: Group, settings: Settings, existing: ExistingLoadBalancer | None) -> frozenset[Lookup]:
@@ -157,6 +171,20 @@ def lookups(group: Group, settings: Settings, existing: ExistingLoadBalancer | N
             found.add(Lookup.WEB_ACLS)
         if any("argetgroupname" in text.lower() for text in _action_texts(member.ingress)):
             found.add(Lookup.TARGET_GROUPS)
+    return frozenset(found)
+
+
+def service_lookups(service: core.Service, existing: ExistingLoadBalancer | None) -> frozenset[Lookup]:
+    """The lookups for a Service's own load balancer. Without security groups, CIDRs are opened."""
+    found, has = set(), service.metadata.annotations.keys()
+    closed = existing.security_groups if existing is not None else s.DISABLE_SECURITY_GROUPS.key not in has
+    placed = (s.SUBNETS, s.SCHEME, s.INTERNAL, s.PRIVATE_IPV4_ADDRESSES, s.IPV6_ADDRESSES)
+    if existing is None or not closed or any(each.key in has for each in placed):
+        found.add(Lookup.SUBNETS)
+    if not closed:
+        found.add(Lookup.VPC)
+    if s.SECURITY_GROUPS.key in has:
+        found.add(Lookup.SECURITY_GROUPS)
     return frozenset(found)
 
 

@@ -154,7 +154,7 @@ def target_group(group: TargetGroup) -> Json:
     return {
         "Name": group.name,
         "Protocol": group.protocol,
-        **({} if group.protocol == "TCP" else {"ProtocolVersion": group.protocol_version}),
+        **({"ProtocolVersion": group.protocol_version} if group.protocol in ("HTTP", "HTTPS") else {}),
         "Port": group.port,
         **({"VpcId": group.vpc_id} if group.vpc_id else {}),
         **health_check(group.health_check, grpc=group.protocol_version == "GRPC"),
@@ -172,6 +172,7 @@ def subnet_mappings(items: Iterable[SubnetMapping]) -> list[Json]:
                 "SubnetId": item.subnet or None,
                 "AllocationId": item.allocation_id or None,
                 "PrivateIPv4Address": item.private_ipv4_address or None,
+                "IPv6Address": item.ipv6_address or None,
             }
         )
         for item in items

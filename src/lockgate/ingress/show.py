@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias, cast
 
 from lockgate.ingress import shapes
-from lockgate.ingress.stack import SecurityGroup, Stack, TargetGroupBinding
+from lockgate.ingress.stack import SecurityGroup, ServiceId, Stack, TargetGroupBinding
 from lockgate.loadbalancer.model import Action, Listener, LoadBalancer, Rule, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 from lockgate.resources.faults import Locate, Origin
 
 Json: TypeAlias = dict[str, Any]
@@ -20,12 +20,13 @@ def stack_json(stack: Stack, locate: Locate) -> Json:
 
 
 def _stack(stack: Stack) -> Json:
-    shown: Json = {"IngressGroup": str(stack.group)}
+    of_service = isinstance(stack.id, ServiceId)
+    shown: Json = {"Service" if of_service else "IngressGroup": str(stack.id)}
     if stack.load_balancer is not None:
         shown["LoadBalancer"] = _balancer(stack, stack.load_balancer)
         shown["Listeners"] = [_listener(listener) for listener in stack.load_balancer.listeners]
-    if stack.frontend is not None:
-        shown["FrontendNlb"] = _frontend(stack.frontend)
+    if stack.network is not None:
+        shown["NetworkLoadBalancer" if of_service else "FrontendNlb"] = _network(stack, stack.network)
     if stack.security_group is not None:
         shown["SecurityGroup"] = _security_group(stack.security_group)
     shown["TargetGroups"] = [_target_group(group) for group in stack.target_groups.values()]
@@ -63,7 +64,7 @@ def _balancer(stack: Stack, balancer: LoadBalancer) -> Json:
     return shown | _from(balancer.origin)
 
 
-def _frontend(balancer: NetworkLoadBalancer) -> Json:
+def _network(stack: Stack, balancer: NetworkLoadBalancer) -> Json:
     shown: Json = {
         "LoadBalancerName": balancer.name,
         "Type": "network",
@@ -73,13 +74,26 @@ def _frontend(balancer: NetworkLoadBalancer) -> Json:
         "SubnetMappings": shapes.subnet_mappings(balancer.subnets),
         "Attributes": shapes.attributes(balancer.attributes),
         "Tags": shapes.tags(balancer.tags),
-        "Listeners": [_tcp_listener(listener) for listener in balancer.listeners],
+        "Listeners": [_network_listener(listener) for listener in balancer.listeners],
     }
+    if isinstance(stack.id, ServiceId) and stack.capacity_units is not None:
+        shown["MinimumLoadBalancerCapacity"] = {"CapacityUnits": stack.capacity_units}
     return shown | _from(balancer.origin)
 
 
-def _tcp_listener(listener: TcpListener) -> Json:
-    shown = {"Port": listener.port, "Protocol": "TCP", "DefaultActions": _actions([listener.forward])}
+def _network_listener(listener: NetworkListener) -> Json:
+    shown: Json = {
+        "Port": listener.port,
+        "Protocol": listener.protocol,
+        "DefaultActions": _actions([listener.forward]),
+    }
+    if listener.protocol == "TLS":
+        shown["SslPolicy"] = listener.ssl_policy
+        shown["Certificates"] = [{"CertificateArn": arn} for arn in listener.certificates]
+        if listener.alpn_policy:
+            shown["AlpnPolicy"] = [listener.alpn_policy]
+    if listener.attributes:
+        shown["Attributes"] = shapes.attributes(listener.attributes)
     shown["Tags"] = shapes.tags(listener.tags)
     return shown | _from(listener.origin)
 
@@ -139,6 +153,11 @@ def _binding(binding: TargetGroupBinding) -> Json:
         "TargetType": binding.target_type,
         "ServiceRef": {"Name": binding.service, "Port": binding.port},
     }
+    if binding.openings is not None and any(each.sources for each in binding.openings):
+        shown["Networking"] = [
+            {"From": list(each.sources), "Ports": [f"{port.protocol} {port.port}" for port in each.ports]}
+            for each in binding.openings
+        ]
     if binding.node_selector:
         shown["NodeSelector"] = dict(binding.node_selector)
     if binding.multi_cluster:
@@ -151,7 +170,7 @@ def _security_group(group: SecurityGroup) -> Json:
         "GroupName": group.name,
         "Description": group.description,
         "IpPermissions": [
-            {"IpProtocol": "tcp", "FromPort": item.port, "ToPort": item.port, "Source": item.value}
+            {"IpProtocol": item.protocol, "FromPort": item.port, "ToPort": item.port, "Source": item.value}
             for item in group.permissions
         ],
         "Tags": shapes.tags(group.tags),

@@ -1,4 +1,4 @@
-"""The result of an IngressGroup: the load balancer and all other resources of the controller, as values.
+"""What an IngressGroup or a Service leads to: its load balancer and all other resources of the controller, as values.
 
 Resources that do not exist yet are referenced by tokens: target groups and the load balancer by their resource IDs, the
 two security groups by the constants below.
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from lockgate.loadbalancer.model import EMPTY, LoadBalancer, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources.faults import Fault, Origin
 
 LOAD_BALANCER: Final = "LoadBalancer"
@@ -22,8 +22,6 @@ MANAGED_SECURITY_GROUP: Final = "ManagedLBSecurityGroup"
 BACKEND_SECURITY_GROUP: Final = "backend-sg"
 
 CLUSTER_TAG: Final = "elbv2.k8s.aws/cluster"
-STACK_TAG: Final = "ingress.k8s.aws/stack"
-RESOURCE_TAG: Final = "ingress.k8s.aws/resource"
 BACKEND_RESOURCE_TAG: Final = "elbv2.k8s.aws/resource"
 
 
@@ -31,6 +29,9 @@ BACKEND_RESOURCE_TAG: Final = "elbv2.k8s.aws/resource"
 class GroupId:
     """An IngressGroup: explicit, with a name only, or implicit, for its one Ingress. `str` is the value of the stack
     tag."""
+
+    STACK_TAG: ClassVar[str] = "ingress.k8s.aws/stack"
+    RESOURCE_TAG: ClassVar[str] = "ingress.k8s.aws/resource"
 
     namespace: str
     name: str
@@ -42,14 +43,51 @@ class GroupId:
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of its bindings."""
+        return {self.STACK_TAG: self.name} if self.explicit else _labels(self)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceId:
+    """A Service with a Network Load Balancer. `str` is the value of the stack tag."""
+
+    STACK_TAG: ClassVar[str] = "service.k8s.aws/stack"
+    RESOURCE_TAG: ClassVar[str] = "service.k8s.aws/resource"
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of its bindings."""
+        return _labels(self)
+
+
+StackId: TypeAlias = GroupId | ServiceId
+
+
+def _labels(stack: StackId) -> dict[str, str]:
+    return {f"{stack.STACK_TAG}-namespace": stack.namespace, f"{stack.STACK_TAG}-name": stack.name}
+
+
+def tracked(tags: Mapping[str, str], stack: StackId, resource: str, cluster: str) -> dict[str, str]:
+    """Adds the tags by which the controller finds its resources."""
+    return {**tags, CLUSTER_TAG: cluster, stack.STACK_TAG: str(stack), stack.RESOURCE_TAG: resource}
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Permission:
-    """One TCP port that a security group opens to one kind of source."""
+    """One port that a security group opens to one kind of source."""
 
     port: int
     source: Literal["cidr", "cidr-v6", "prefix-list"]
     value: str
+    protocol: Literal["tcp", "udp"] = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +99,28 @@ class SecurityGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPort:
+    """A port of the targets, by number or name; None for every port."""
+
+    port: int | str | None
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Ports of the targets that the controller opens to CIDRs. Without `sources`, to the load balancer's security
+    group."""
+
+    ports: tuple[OpenPort, ...]
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TargetGroupBinding:
     """Registers a Service's endpoints in a target group, whose name it has.
 
-    `port` is the Service's as the Ingress writes it, a number or a name. `open_ports` are the targets' ports that the
-    backend security group may reach, None if the controller opens none.
+    `port` is the Service's, a number, or a name where an Ingress writes one. `openings` is None if the controller
+    opens nothing.
     """
 
     namespace: str
@@ -79,7 +134,7 @@ class TargetGroupBinding:
     vpc_id: str = ""
     labels: Mapping[str, str] = EMPTY
     node_selector: Mapping[str, str] = EMPTY
-    open_ports: tuple[int | str, ...] | None = None
+    openings: tuple[Opening, ...] | None = None
     multi_cluster: bool = False
     origin: Origin | None = None
 
@@ -106,19 +161,20 @@ class WebAcl:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All resources of one group. Without members there is no load balancer, and existing resources are deleted.
+    """All resources of one group or Service. Without a load balancer, existing resources are deleted.
 
-    `listener_attributes` are in the listeners; `capacity_units`, `coip_pool` and `ipam_pool` are applied at the load
-    balancer's creation. `shield` None leaves its protection unchanged. `faults` are warnings for the user: the stack
-    still builds.
+    A group has a `load_balancer`, and a `network` load balancer in front of it if an annotation requests one: the
+    target of that one's target groups is the resource ID of the other. A Service has a `network` load balancer only.
+
+    `capacity_units`, `coip_pool` and `ipam_pool` are applied at the load balancer's creation. `shield` None leaves its
+    protection unchanged. `faults` are warnings for the user: the stack still builds.
     """
 
-    group: GroupId
+    id: StackId
     members: tuple[tuple[str, str], ...] = ()
     """Namespace and name of each Ingress, in the order of their rules."""
     load_balancer: LoadBalancer | None = None
-    frontend: NetworkLoadBalancer | None = None
-    """The Network Load Balancer in front. Its target groups' target is the load balancer's resource ID."""
+    network: NetworkLoadBalancer | None = None
     security_group: SecurityGroup | None = None
     bindings: tuple[TargetGroupBinding, ...] = ()
     certificates: tuple[CertificateRequest, ...] = ()
@@ -130,10 +186,25 @@ class Stack:
     faults: tuple[Fault, ...] = ()
 
     @property
+    def outer(self) -> AnyLoadBalancer | None:
+        """The load balancer that clients connect to."""
+        return self.network or self.load_balancer
+
+    @property
+    def inner(self) -> AnyLoadBalancer | None:
+        """The load balancer that forwards to Services."""
+        return self.load_balancer or self.network
+
+    @property
+    def network_resource(self) -> str:
+        """The resource ID of the Network Load Balancer."""
+        return LOAD_BALANCER if isinstance(self.id, ServiceId) else FRONTEND
+
+    @property
     def target_groups(self) -> Mapping[str, TargetGroup]:
-        in_front = self.frontend.target_groups if self.frontend else {}
-        return {**self.load_balancer.target_groups, **in_front} if self.load_balancer else {}
+        made = (self.load_balancer, self.network)
+        return {key: group for each in made if each is not None for key, group in each.target_groups.items()}
 
     @property
     def needs_backend_security_group(self) -> bool:
-        return self.load_balancer is not None and BACKEND_SECURITY_GROUP in self.load_balancer.security_groups
+        return self.inner is not None and BACKEND_SECURITY_GROUP in self.inner.security_groups

@@ -30,6 +30,8 @@ class Subnet:
     has_ipv6: bool = False
     locale: Locale = "availability-zone"
     public: bool = True
+    blocks: tuple[str, ...] = ()
+    """Its CIDRs, of both families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Demand:
     cluster_tags: bool = True
     """The cluster's name: subnets that are tagged for other clusters are not used."""
     by_reachability: bool = True
+    free_addresses: int = MINIMUM_ADDRESSES
     single: bool = False
     """One subnet is enough, as for a Network Load Balancer, or for accounts with that feature enabled."""
 
@@ -94,8 +97,8 @@ def _choose(candidates: Sequence[Subnet], demand: Demand) -> tuple[str, ...]:
     own = f"{_CLUSTER_TAG}/{demand.cluster}"
     foreign = [subnet for subnet in candidates if demand.cluster_tags and _for_others(subnet, own)]
     rest = [subnet for subnet in candidates if subnet not in foreign]
-    full = [subnet for subnet in rest if subnet.free_addresses < MINIMUM_ADDRESSES]
-    rest = [subnet for subnet in rest if subnet.free_addresses >= MINIMUM_ADDRESSES]
+    full = [subnet for subnet in rest if subnet.free_addresses < demand.free_addresses]
+    rest = [subnet for subnet in rest if subnet.free_addresses >= demand.free_addresses]
     without_ipv6 = [subnet for subnet in rest if demand.dualstack and not subnet.has_ipv6]
     rest = [subnet for subnet in rest if not demand.dualstack or subnet.has_ipv6]
     if not rest:

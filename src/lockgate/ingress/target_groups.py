@@ -13,10 +13,10 @@ from lockgate.ingress.annotations import registry as a
 from lockgate.ingress.annotations.spec import Annotation
 from lockgate.ingress.annotations.values import read_int_or_text
 from lockgate.ingress.group import Member
-from lockgate.ingress.load_balancer import ingress_tags, tracked
+from lockgate.ingress.load_balancer import ingress_tags
 from lockgate.ingress.names import pseudo_uid, target_group_name
 from lockgate.ingress.refusal import Refused, about
-from lockgate.ingress.stack import GroupId, TargetGroupBinding
+from lockgate.ingress.stack import GroupId, Opening, OpenPort, TargetGroupBinding, tracked
 from lockgate.ingress.world import Account, Settings
 from lockgate.loadbalancer.model import HealthCheck, Protocol, ProtocolVersion, TargetGroup
 from lockgate.resources import core, networking
@@ -77,7 +77,7 @@ class TargetGroups:
             ip_address_type=shared.ip_address_type,
             health_check=shared.health_check,
             attributes=shared.attributes,
-            tags=tracked(shared.tags, self.group, reference, self.settings),
+            tags=tracked(shared.tags, self.group, reference, self.settings.cluster_name),
             vpc_id=self.account.vpc_id,
             control_port=control_port,
             origin=origin,
@@ -92,9 +92,9 @@ class TargetGroups:
             protocol=shared.protocol,
             ip_address_type=shared.ip_address_type,
             vpc_id=self.account.vpc_id,
-            labels=binding_labels(self.group),
+            labels=self.group.labels,
             node_selector=shared.node_selector,
-            open_ports=self._open_ports(service_port, shared, control_port),
+            openings=self._openings(service_port, shared, control_port),
             multi_cluster=shared.multi_cluster,
             origin=origin,
         )
@@ -106,19 +106,17 @@ class TargetGroups:
             self._shared[key] = _read(member, service, self.settings, self.dualstack)
         return self._shared[key]
 
-    def _open_ports(
-        self, port: core.ServicePort, shared: _Settings, control: int | None
-    ) -> tuple[int | str, ...] | None:
+    def _openings(self, port: core.ServicePort, shared: _Settings, control: int | None) -> tuple[Opening, ...] | None:
         if not self.opens_targets:
             return None
         if self.settings.disable_restricted_sg_rules:
-            return ()
+            return (Opening((OpenPort(None),)),)
         ports: list[int | str] = [port.node_port or 0 if shared.target_type == "instance" else target_port(port)]
         if shared.health_check.port != "traffic-port":
             ports.append(int(shared.health_check.port))
         if control is not None:
             ports.append(control)
-        return tuple(dict.fromkeys(ports))
+        return tuple(Opening((OpenPort(each),)) for each in dict.fromkeys(ports))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +163,6 @@ def _read(member: Member, service: core.Service, settings: Settings, dualstack: 
         multi_cluster=bool(a.MULTI_CLUSTER_TARGET_GROUP.read(ingress) or a.MULTI_CLUSTER_TARGET_GROUP.read(service)),
         service_uid=service.metadata.uid or pseudo_uid(service.namespace, service.name),
     )
-
-
-def binding_labels(group: GroupId) -> dict[str, str]:
-    if group.explicit:
-        return {"ingress.k8s.aws/stack": group.name}
-    return {"ingress.k8s.aws/stack-namespace": group.namespace, "ingress.k8s.aws/stack-name": group.name}
 
 
 def find_port(service: core.Service, port: int | str) -> core.ServicePort:

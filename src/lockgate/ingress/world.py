@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from lockgate.ingress.subnets import Subnet
-from lockgate.loadbalancer.model import EMPTY
+from lockgate.loadbalancer.model import EMPTY, Scheme
 from lockgate.resources import core, eks, elbv2, networking
 
 Name: TypeAlias = tuple[str, str]  # namespace, name
@@ -38,10 +38,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ExistingLoadBalancer:
-    """The group's existing load balancer. Its subnets are kept while its scheme is unchanged."""
+    """The existing load balancer of the group or Service. Its subnets are kept while its scheme is unchanged."""
 
-    scheme: str
+    scheme: Scheme
     subnets: tuple[str, ...]
+    security_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Account:
     """The account as read. None means not read: such a choice stays open and is reported."""
 
     vpc_id: str = ""
+    vpc_blocks: tuple[str, ...] | None = None
+    """The CIDRs of the VPC, of both families."""
     subnets: tuple[Subnet, ...] | None = None
     certificates: tuple[Certificate, ...] | None = None
     security_groups: Mapping[str, tuple[str, ...]] | None = None
@@ -82,15 +85,15 @@ GATES: Final[Mapping[str, Gate]] = {
     "EnableDefaultTagsLowPriority": Gate(False, counts=True),
     "EnableCertificateManagement": Gate(False, counts=True),
     "WeightedTargetGroups": Gate(True),
-    "EnableServiceController": Gate(True),
-    "NLBHealthCheckAdvancedConfig": Gate(True),
-    "NLBSecurityGroup": Gate(True),
+    "EnableServiceController": Gate(True, counts=True),
+    "NLBHealthCheckAdvancedConfig": Gate(True, counts=True),
+    "NLBSecurityGroup": Gate(True, counts=True),
     "NLBGatewayAPI": Gate(True),
     "ALBGatewayAPI": Gate(True),
     "GatewayListenerSet": Gate(True),
-    "ServiceTypeLoadBalancerOnly": Gate(False),
+    "ServiceTypeLoadBalancerOnly": Gate(False, counts=True),
+    "EnableTCPUDPListener": Gate(False, counts=True),
     "EnableRGTAPI": Gate(False),
-    "EnableTCPUDPListener": Gate(False),
     "ALBTargetControlAgent": Gate(False),
     "IngressPlanAnnotation": Gate(False),
     "GlobalAcceleratorController": Gate(False),
@@ -128,5 +131,6 @@ class Settings:
     watch_namespace: str = ""
     requeue_seconds: float = 15.0
     sync_seconds: float = 36000.0
+    load_balancer_class: str = "service.k8s.aws/nlb"
     gates: frozenset[str] = frozenset(name for name, gate in GATES.items() if gate.default)
     """The enabled feature gates of GATES."""

@@ -160,20 +160,25 @@ def _health_check(answer: Json) -> HealthCheck:
 
 def _listener(answer: Json, answers: Answers) -> Listener:
     arn = answer["ListenerArn"]
-    default = [item["CertificateArn"] for item in answer.get("Certificates", ()) if item.get("CertificateArn")]
-    others = [item["CertificateArn"] for item in answers.listener_certificates.get(arn, ())]
     rules = [item for item in answers.rules.get(arn, ()) if item["Priority"] != "default"]
     return Listener(
         port=int(answer["Port"]),
         protocol=answer["Protocol"],
         default_actions=actions_of(arn, answer.get("DefaultActions", ())),
         rules=tuple(sorted((_rule(item) for item in rules), key=lambda rule: rule.priority)),
-        certificates=tuple(dict.fromkeys(default + others)),
+        certificates=certificates_of(answer, answers),
         ssl_policy=answer.get("SslPolicy", ""),
         mutual_authentication=_mutual_authentication(answer.get("MutualAuthentication")),
         attributes=attributes_of(answers.listener_attributes.get(arn, ())),
         arn=arn,
     )
+
+
+def certificates_of(listener: Json, answers: Answers) -> tuple[str, ...]:
+    """A listener's certificates, the default first."""
+    default = [item["CertificateArn"] for item in listener.get("Certificates", ()) if item.get("CertificateArn")]
+    others = [item["CertificateArn"] for item in answers.listener_certificates.get(listener["ListenerArn"], ())]
+    return tuple(dict.fromkeys(default + others))
 
 
 def _mutual_authentication(answer: Json | None) -> MutualAuthentication | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape, actions_of, attributes_of
+from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape, actions_of, attributes_of, certificates_of
 from lockgate.loadbalancer.model import Forward, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer, SubnetMapping, TcpListener
+from lockgate.loadbalancer.network import PROTOCOLS, NetworkListener, NetworkLoadBalancer, SubnetMapping
 
 
 def is_network(answer: Json) -> bool:
@@ -33,23 +33,36 @@ def network_load_balancer(answer: Json, groups: Mapping[str, TargetGroup], answe
     )
 
 
-def forwarded(listeners: Iterable[TcpListener]) -> tuple[str, ...]:
+def forwarded(listeners: Iterable[NetworkListener]) -> tuple[str, ...]:
     """The target groups that listeners forward to, in order, without duplicates."""
     return tuple(dict.fromkeys(each.target_group for item in listeners for each in item.forward.target_groups))
 
 
-def _listener(answer: Json, answers: Answers) -> TcpListener:
+def _listener(answer: Json, answers: Answers) -> NetworkListener:
     arn = answer["ListenerArn"]
-    if answer["Protocol"] != "TCP":
+    if answer["Protocol"] not in PROTOCOLS:
         raise UnknownShape(arn, f"listener with the protocol {answer['Protocol']!r}")
     match actions_of(arn, answer.get("DefaultActions", ())):
         case (Forward() as forward,):
-            attributes = attributes_of(answers.listener_attributes.get(arn, ()))
-            return TcpListener(int(answer["Port"]), forward, attributes, arn=arn)
+            return NetworkListener(
+                int(answer["Port"]),
+                forward,
+                answer["Protocol"],
+                certificates_of(answer, answers),
+                answer.get("SslPolicy", ""),
+                "".join(answer.get("AlpnPolicy") or ()),
+                attributes=attributes_of(answers.listener_attributes.get(arn, ())),
+                arn=arn,
+            )
         case other:
-            raise UnknownShape(arn, f"actions of a TCP listener: {other!r}")
+            raise UnknownShape(arn, f"actions of a network load balancer's listener: {other!r}")
 
 
 def _mapping(zone: Json) -> SubnetMapping:
     address: Json = next(iter(zone.get("LoadBalancerAddresses") or ()), {})
-    return SubnetMapping(zone["SubnetId"], address.get("AllocationId", ""), address.get("PrivateIPv4Address", ""))
+    return SubnetMapping(
+        zone["SubnetId"],
+        address.get("AllocationId", ""),
+        address.get("PrivateIPv4Address", ""),
+        address.get("IPv6Address", ""),
+    )

@@ -44,7 +44,8 @@ Protocol: TypeAlias = Literal["HTTP", "HTTPS"]
 ProtocolVersion: TypeAlias = Literal["HTTP1", "HTTP2", "GRPC"]
 Scheme: TypeAlias = Literal["internal", "internet-facing"]
 IpAddressType: TypeAlias = Literal["ipv4", "dualstack", "dualstack-without-public-ipv4"]
-TargetProtocol: TypeAlias = Literal["HTTP", "HTTPS", "TCP"]  # TCP behind Network Load Balancers
+NetworkProtocol: TypeAlias = Literal["TCP", "TLS", "UDP", "TCP_UDP"]  # of Network Load Balancers
+TargetProtocol: TypeAlias = Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"]
 TargetType: TypeAlias = Literal["instance", "ip", "lambda", "alb"]
 
 
@@ -259,7 +260,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """`protocol_version` has no meaning if the protocol is TCP."""
+    """`protocol_version` has no meaning behind Network Load Balancers."""
 
     reference: str
     name: str

@@ -25,6 +25,7 @@ from lockgate.loadbalancer.model import (
     Redirect,
     Rule,
 )
+from lockgate.loadbalancer.network import NetworkListener
 from lockgate.loadbalancer.pages import fixed_content_type, page
 from lockgate.loadbalancer.request import Request
 from lockgate.loadbalancer.rewrites import RewriteFailed, rewritten
@@ -352,11 +353,13 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     return made
 
 
-def certificate_for(listener: Listener, server_name: str | None, names: Mapping[str, tuple[str, ...]]) -> str | None:
+def certificate_for(
+    listener: Listener | NetworkListener, server_name: str | None, names: Mapping[str, tuple[str, ...]]
+) -> str | None:
     """The first certificate whose name equals the server name, else the first with a matching wildcard, else the
     default certificate. A load balancer never rejects a server name.
     """
-    if listener.protocol != "HTTPS" or not listener.certificates:
+    if listener.protocol not in ("HTTPS", "TLS") or not listener.certificates:
         return None
     desired = (server_name or "").lower()
     for pattern in (desired, f"*.{desired.partition('.')[2]}"):

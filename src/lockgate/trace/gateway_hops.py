@@ -25,6 +25,8 @@ def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tu
         return (Hop("gateway", cause, Verdict.FAILS),), Ending(502, "load balancer", cause=cause)
     if arrival.leads.port == gateway.status_port:
         return _status_port(gateway, arrival)
+    if gateway.http.proxy_protocol != arrival.proxied:
+        return _proxy_protocol(gateway, arrival)
     request = gateway_request(arrival)
     decision = routing.decide(gateway, request, credentials=credentials_of(edge, gateway), now=now)
     hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision), *policy_hops.patched(gateway)]
@@ -55,7 +57,7 @@ def gateway_request(arrival: AtGateway) -> GatewayRequest:
         sni=arrival.sni,
         method=sent.method,
         headers=sent.headers,
-        peer="10.0.0.10" if arrival.group is not None else sent.source,
+        peer=sent.source if arrival.proxied else arrival.peer,
     )
 
 
@@ -74,6 +76,20 @@ def _status_port(gateway: Gateway, arrival: AtGateway) -> tuple[tuple[Hop, ...],
     ready = arrival.request.path == "/healthz/ready"
     title = f"the status port {gateway.status_port} of {gateway.workload}"
     return (Hop("gateway", title),), Ending(200 if ready else 404, BY)
+
+
+def _proxy_protocol(gateway: Gateway, arrival: AtGateway) -> tuple[tuple[Hop, ...], Ending]:
+    """One side speaks the PROXY protocol and the other does not: the gateway closes the connection."""
+    port = f"port {arrival.leads.port} of {gateway.workload.removesuffix('-0')}"
+    if arrival.proxied:
+        cause = f"The load balancer sends the PROXY protocol, and {port} does not expect it."
+        fix = "Set `gatewayTopology.proxyProtocol` in meshConfig.defaultConfig, or remove the annotation."
+    else:
+        cause = f"{port[0].upper()}{port[1:]} expects the PROXY protocol, and the connection comes without."
+        fix = "Set `service.beta.kubernetes.io/aws-load-balancer-proxy-protocol: '*'` on the gateway's Service."
+        if arrival.group is not None:
+            fix = "Remove `gatewayTopology.proxyProtocol`: an Application Load Balancer does not send it."
+    return (Hop("gateway", cause.rstrip("."), Verdict.FAILS),), _bad_gateway(arrival, cause, fix, place(arrival.front))
 
 
 # --- hops --------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def decide(edge: Edge, balancer: LoadBalancer, request: Request) -> tuple[tuple[
     if decision.listener.protocol != ("HTTPS" if request.scheme == "https" else "HTTP"):
         return tuple(hops), _wrong_protocol(decision, request)
     if decision.certificate is not None:
-        hops.append(_certificate(edge, decision.certificate, request))
+        hops.append(certificate_hop(edge, decision.certificate, request))
     hops += _web_acl(edge, balancer, decision)
     if decision.action is not None:
         hops.append(_rule(decision))
@@ -87,7 +87,8 @@ def _listener(balancer: LoadBalancer, request: Request, decision: routing.Decisi
     return Hop("listener", title, where=place(listener, balancer), facts=facts, data=data)
 
 
-def _certificate(edge: Edge, arn: str, request: Request) -> Hop:
+def certificate_hop(edge: Edge, arn: str, request: Request) -> Hop:
+    """The certificate that a listener presents."""
     known = edge.certificates.get(arn)
     short = arn.rpartition("/")[2]
     if known is None or not known.names:

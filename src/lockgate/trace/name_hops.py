@@ -51,7 +51,7 @@ def _at_gateway(
     hop = Hop("dns", title, where=Origin(service.key), data={"service": f"{service.namespace}/{service.name}"})
     tls = request.scheme == "https"
     name = request.host if tls and names else None  # clients send no server name for an address
-    return (hop,), AtGateway(leads, alb_request(request), tls, None, name)
+    return (hop,), AtGateway(leads, alb_request(request), tls, None, name, peer=request.source)
 
 
 def _addresses(edge: Edge, dns_name: str) -> Sequence[str]:
@@ -68,7 +68,7 @@ def _missing(edge: Edge, request: Request, has_zone: bool, has_address: bool) ->
         return f"No hosted zone holds {host}.", "Check the host name, or create the zone in Route 53."
     if not edge.load_balancers:
         return (
-            f"{host} has no record: no Ingress makes a load balancer.",
+            f"{host} has no record: no Ingress or Service makes a load balancer.",
             "Add an Ingress of class `alb` that leads to the gateway.",
         )
     return (

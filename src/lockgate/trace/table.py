@@ -41,7 +41,7 @@ def tables(edge: Edge) -> Iterator[Table]:
     for balancer in edge.load_balancers:
         if isinstance(balancer, NetworkLoadBalancer):
             rows = tuple(
-                Row(f"TCP {each.port}", _groups(edge, balancer, each.forward), each.origin)
+                Row(f"{each.protocol} {each.port}", _groups(edge, balancer, each.forward), each.origin)
                 for each in balancer.listeners
             )
             yield Table(f"network load balancer {balancer.name}", rows, balancer.origin)

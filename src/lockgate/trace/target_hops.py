@@ -3,59 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.health import Health, health
 from lockgate.edge.network import GatewayPort, ServicePort
-from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.request import Request as AlbRequest
 from lockgate.trace.load_balancer_hops import ToTargets
-from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict, place
+from lockgate.trace.model import Ending, Fact, Hop, Verdict
 
 BY = "load balancer"
 
 
+OWN_ADDRESS: Final = "10.0.0.10"
+"""An address of a load balancer, which its targets see. AWS chooses it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AtGateway:
-    """A connection to a port of a gateway workload, with its request. `tls` has no SNI, because an ALB sends none."""
+    """A connection to a port of a gateway workload, with its request.
+
+    `group` is the target group of an Application Load Balancer, which sends no `sni`. `front` is the one of a Network
+    Load Balancer. `peer` is the source address that the gateway sees, and `proxied` says whether the PROXY protocol
+    tells it the client's.
+    """
 
     leads: GatewayPort
     request: AlbRequest
     tls: bool
     group: TargetGroup | None
     sni: str | None = None
-
-
-def through(
-    edge: Edge, balancer: NetworkLoadBalancer, request: Request
-) -> tuple[tuple[Hop, ...], LoadBalancer | AtGateway | Ending]:
-    """Through a Network Load Balancer, which forwards the connection without reading it."""
-    listener = next((each for each in balancer.listeners if each.port == request.port), None)
-    if listener is None:
-        title = f"{balancer.name} does not listen on {request.port}"
-        cause = f"The connection times out: {balancer.name} has no listener on port {request.port}."
-        return (Hop("listener", title, Verdict.FAILS, balancer.origin),), Ending(
-            None, "network load balancer", cause=cause, where=balancer.origin
-        )
-    hop = Hop("listener", f"TCP {listener.port} of {balancer.name}", where=place(listener, balancer))
-    for weighted in listener.forward.target_groups:
-        group = balancer.target_groups.get(weighted.target_group)
-        behind = _application(edge, group) if group else None
-        if behind is not None:
-            return (hop, Hop("target group", f"the load balancer {behind.name}")), behind
-    cause = f"{balancer.name} forwards port {request.port} to nothing that is known here."
-    return (hop,), Ending(None, "network load balancer", cause=cause, where=balancer.origin)
-
-
-def _application(edge: Edge, group: TargetGroup) -> LoadBalancer | None:
-    """The Application Load Balancer that is the target of a group of type alb, by ARN or by the group's stack."""
-    if group.target_type != "alb" or not group.targets:
-        return None
-    named = group.targets[0].id
-    balancers = list(edge.application_load_balancers)
-    found = next((each for each in balancers if each.arn and each.arn == named), None)
-    return found or next((each for each in balancers if edge.fronts.get(group.reference) == each.name), None)
+    peer: str = OWN_ADDRESS
+    proxied: bool = False
+    front: TargetGroup | None = None
 
 
 def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway | Ending]:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from lockgate.edge.edge import Edge
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, target_hops
+from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, network_hops, target_hops
 from lockgate.trace.model import BadUrl, Ending, Hop, Request, Trace
 
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ def _ending(edge: Edge, request: Request, hops: list[Hop]) -> Ending:
     """Walks until something ends the request, and appends every hop to `hops`."""
     entrance: Reached = _taken(hops, name_hops.resolve(edge, request))
     if isinstance(entrance, NetworkLoadBalancer):
-        entrance = _taken(hops, target_hops.through(edge, entrance, request))
+        entrance = _taken(hops, network_hops.through(edge, entrance, request))
     if isinstance(entrance, LoadBalancer):
         entrance = _taken(hops, load_balancer_hops.decide(edge, entrance, request))
     if isinstance(entrance, load_balancer_hops.ToTargets):

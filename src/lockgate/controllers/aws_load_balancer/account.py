@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.elbv2 import read_tags
@@ -25,6 +26,19 @@ KEY_TYPES: Final = (
 )
 
 
+async def vpc_blocks(aws: Aws, vpc_id: str) -> tuple[str, ...]:
+    """The VPC's address blocks, of both families."""
+    found = await aws.list("ec2", "describe_vpcs", "Vpcs", VpcIds=[vpc_id])
+    return tuple(
+        block
+        for item in found
+        for block in (
+            *(each["CidrBlock"] for each in item.get("CidrBlockAssociationSet", ())),
+            *(each["Ipv6CidrBlock"] for each in item.get("Ipv6CidrBlockAssociationSet", ())),
+        )
+    )
+
+
 class AccountReader:
     def __init__(self, aws: Aws, settings: Settings, *, vpc_id: str) -> None:
         self._aws = aws
@@ -40,12 +54,14 @@ class AccountReader:
             Lookup.TRUST_STORES: self._trust_stores() if Lookup.TRUST_STORES in lookups else None,
             Lookup.TARGET_GROUPS: self._target_groups() if Lookup.TARGET_GROUPS in lookups else None,
             Lookup.WEB_ACLS: self._web_acls() if Lookup.WEB_ACLS in lookups else None,
+            Lookup.VPC: vpc_blocks(self._aws, self._vpc_id) if Lookup.VPC in lookups else None,
         }
         asked = [lookup for lookup, read in reads.items() if read is not None]
         answers = dict(zip(asked, await asyncio.gather(*(read for read in reads.values() if read)), strict=True))
         return Account(
             vpc_id=self._vpc_id,
-            subnets=answers.get(Lookup.SUBNETS, ()),  # type: ignore[arg-type]  # one dict for six types
+            vpc_blocks=answers.get(Lookup.VPC),  # type: ignore[arg-type]  # one dict for seven types
+            subnets=answers.get(Lookup.SUBNETS, ()),  # type: ignore[arg-type]
             certificates=answers.get(Lookup.CERTIFICATES),  # type: ignore[arg-type]
             security_groups=answers.get(Lookup.SECURITY_GROUPS),  # type: ignore[arg-type]
             trust_stores=answers.get(Lookup.TRUST_STORES),  # type: ignore[arg-type]
@@ -78,6 +94,7 @@ class AccountReader:
                 has_ipv6=bool(item.get("Ipv6CidrBlockAssociationSet")),
                 locale="outpost" if item.get("OutpostArn") else "availability-zone",
                 public=public.get(item["SubnetId"], main),
+                blocks=(item["CidrBlock"], *_sixth(item)),
             )
             for item in subnets
         )
@@ -121,3 +138,7 @@ class AccountReader:
     async def _web_acls(self) -> dict[str, str]:
         answer = await self._aws.call("wafv2", "list_web_acls", Scope="REGIONAL")
         return {item["Name"]: item["ARN"] for item in answer["WebACLs"]}
+
+
+def _sixth(subnet: Mapping[str, Any]) -> Iterator[str]:
+    return (each["Ipv6CidrBlock"] for each in subnet.get("Ipv6CidrBlockAssociationSet", ()))

@@ -14,7 +14,7 @@ from lockgate.controllers.aws_load_balancer.site import Site, retrying
 from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.changes.certificates import RECORD_TTL, manages_certificates
 from lockgate.ingress.existing import ExistingCertificate
-from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, CertificateRequest, Stack
+from lockgate.ingress.stack import CLUSTER_TAG, CertificateRequest, Stack
 
 Json = Mapping[str, Any]
 
@@ -35,10 +35,12 @@ async def owned(site: Site, stack: Stack) -> tuple[tuple[str, ExistingCertificat
     for item in listed:
         arn = item["CertificateArn"]
         tags = read_tags(await site.aws.call("acm", "list_tags_for_certificate", CertificateArn=arn))
-        if (tags.get(CLUSTER_TAG), tags.get(STACK_TAG)) == (site.settings.cluster_name, str(stack.group)):
+        if (tags.get(CLUSTER_TAG), tags.get(stack.id.STACK_TAG)) == (site.settings.cluster_name, str(stack.id)):
             answer = (await site.aws.call("acm", "describe_certificate", CertificateArn=arn))["Certificate"]
             names = frozenset(answer["SubjectAlternativeNames"])
-            found.append((tags.get(RESOURCE_TAG, ""), ExistingCertificate(arn, names, answer["Status"] == "ISSUED")))
+            found.append(
+                (tags.get(stack.id.RESOURCE_TAG, ""), ExistingCertificate(arn, names, answer["Status"] == "ISSUED"))
+            )
     return tuple(found)
 
 

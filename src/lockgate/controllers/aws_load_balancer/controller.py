@@ -1,4 +1,4 @@
-"""The controller: reconciles groups of Ingresses to load balancers, and bindings to registered targets.
+"""The controller: reconciles groups of Ingresses and Services to load balancers, and bindings to registered targets.
 
 Source: aws-load-balancer-controller `controllers/ingress/group_controller.go`, `eventhandlers/`.
 """
@@ -20,6 +20,7 @@ from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
 from lockgate.controllers.aws_load_balancer.perform import TooManyAttached
+from lockgate.controllers.aws_load_balancer.services import Services
 from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, sdk_message
 from lockgate.controllers.aws_load_balancer.targets import Bindings
 from lockgate.controllers.aws_load_balancer.triggers import Triggers
@@ -72,12 +73,21 @@ class AwsLoadBalancerController:
         self._inventory = Inventory(aws, cluster_name=cluster_name)
         self._site = Site(kubernetes, aws, self._cluster, self._inventory, self._settings, vpc_id, now)
         self._events = EventRecorder(kubernetes, "ingress")
+        self._services = Services(
+            self._site, self._reader, EventRecorder(kubernetes, "service"), lambda stack: self._triggers.others(stack)
+        )
         self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
         self._groups: Queue[GroupId] = Queue(max_delay=5.0)
+        self._service_names: Queue[Name] = Queue(max_delay=5.0)
         self._binding_names: Queue[Name] = Queue(max_delay=5.0)
         self._ungrouped: Queue[Name] = Queue()
         self._triggers = Triggers(
-            self._cluster, self._settings, self._groups.add, self._binding_names.add, self._ungrouped.add
+            self._cluster,
+            self._settings,
+            self._groups.add,
+            self._service_names.add,
+            self._binding_names.add,
+            self._ungrouped.add,
         )
 
     async def run(self) -> None:
@@ -87,6 +97,7 @@ class AwsLoadBalancerController:
             await self._cluster.synced.wait()
             self._triggers.everything()
             tasks.create_task(self._groups.run(self._reconcile_group, name="ingress group", workers=3))
+            tasks.create_task(self._service_names.run(self._reconcile_service, name="service", workers=3))
             tasks.create_task(self._binding_names.run(self._reconcile_binding, name="target group binding", workers=3))
             tasks.create_task(self._ungrouped.run(self._report_ungrouped, name="ingress"))
             while self._settings.sync_seconds:
@@ -194,7 +205,12 @@ class AwsLoadBalancerController:
             case Owned() | NotOurs():
                 pass
 
-    # --- bindings ------------------------------------------------------------------------------------------------
+    # --- Services and bindings ---------------------------------------------------------------------------------------
+
+    async def _reconcile_service(self, name: Name) -> None:
+        again = await self._services.reconcile(name)
+        if again:
+            self._service_names.add_after(name, again)
 
     async def _reconcile_binding(self, name: Name) -> None:
         again = await self._bindings.reconcile(name)

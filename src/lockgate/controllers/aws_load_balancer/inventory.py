@@ -1,20 +1,22 @@
-"""A group's existing AWS resources: everything with its tags."""
+"""The existing AWS resources of a group or Service: everything with its tags."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from lockgate.controllers import elbv2
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.elbv2 import read_tags
 from lockgate.ingress.existing import Existing, ExistingSecurityGroup, permissions
-from lockgate.ingress.stack import CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, GroupId
+from lockgate.ingress.stack import CLUSTER_TAG, GroupId, ServiceId, StackId
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape
 from lockgate.loadbalancer.model import Listener
 
+_Owner: TypeAlias = tuple[str, str]  # the stack tag and its value
 _GONE = ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "InvalidGroup.NotFound")
 
 
@@ -23,48 +25,48 @@ class Unexpected(Exception):
 
 
 class _Gone(Unexpected):
-    """A resource of the group was deleted by another client."""
+    """A resource of the stack was deleted by another client."""
 
 
 class Inventory:
-    """Caches which group owns what, by ARN or security group ID, so that a group is read without listing the account.
+    """Caches which stack owns what, by ARN or security group ID, so that one is read without listing the account.
 
     Ownership is set only at creation; upstream caches it, too. The account is listed at the start, when a resource of
-    ours no longer exists, and after `forget`. `backend` is the shared security group of all groups, once found.
+    ours no longer exists, and after `forget`. `backend` is the security group that all stacks share, once found.
     """
 
     def __init__(self, aws: Aws, *, cluster_name: str) -> None:
         self._aws = aws
         self._cluster_name = cluster_name
-        self._owned: defaultdict[str, set[str]] = defaultdict(set)
+        self._owned: defaultdict[_Owner, set[str]] = defaultdict(set)
         self.backend: str | None = None
         self._learned = False
         self._turn = asyncio.Lock()
 
-    def made(self, what: str, group: GroupId) -> None:
-        self._owned[str(group)].add(what)
+    def made(self, what: str, stack: StackId) -> None:
+        self._owned[_owner(stack)].add(what)
 
-    def gone(self, what: str, group: GroupId) -> None:
-        owned = self._owned[str(group)]
+    def gone(self, what: str, stack: StackId) -> None:
+        owned = self._owned[_owner(stack)]
         owned.discard(what)
         if not owned:
-            del self._owned[str(group)]
+            del self._owned[_owner(stack)]
 
     def forget(self) -> None:
         self._learned = False
 
-    async def of(self, group: GroupId) -> Existing:
-        """All resources of the group. Raises `Unexpected`, `UnknownShape` and `AwsError`."""
+    async def of(self, stack: StackId) -> Existing:
+        """All resources of the stack. Raises `Unexpected`, `UnknownShape` and `AwsError`."""
         try:
-            return await self._read(group)
+            return await self._read(stack)
         except _Gone:  # a resource was deleted by another client: list the account again
             self.forget()
-            return await self._read(group)
+            return await self._read(stack)
 
-    async def _read(self, group: GroupId) -> Existing:
+    async def _read(self, stack: StackId) -> Existing:
         try:
             await self._learn()
-            owned = self._owned.get(str(group), set())
+            owned = self._owned.get(_owner(stack), set())
             arns = {each for each in owned if each.startswith("arn:")}
             answers, security_groups = await asyncio.gather(
                 elbv2.read(self._aws, arns, whole=False), self._security_groups(sorted(owned - arns))
@@ -73,7 +75,8 @@ class Inventory:
             if gone := arns - found - {each["TargetGroupArn"] for each in answers.target_groups}:
                 raise _Gone(f"deleted meanwhile: {', '.join(sorted(gone))}")
             state = Discovered().after(answers, None, _refuse)
-            return _existing(state, answers, security_groups, await elbv2.tags(self._aws, list(_tagged(state))))
+            tags = await elbv2.tags(self._aws, list(_tagged(state)))
+            return _existing(state, answers, security_groups, tags, stack.RESOURCE_TAG)
         except AwsError as error:
             if error.code in _GONE:
                 raise _Gone(str(error)) from error
@@ -83,40 +86,56 @@ class Inventory:
         async with self._turn:
             if self._learned:
                 return
-            before = {stack: frozenset(owned) for stack, owned in self._owned.items()}
-            ours = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]}]
+            before = {owner: frozenset(owned) for owner, owned in self._owned.items()}
+            filters = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]}]
             arns, security_groups = await asyncio.gather(
                 elbv2.listed(self._aws),
-                self._aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=ours),
+                self._aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=filters),
             )
             tags = await elbv2.tags(self._aws, arns)
             tags |= {item["GroupId"]: read_tags(item) for item in security_groups}
-            learned: defaultdict[str, set[str]] = defaultdict(set)
+            learned: defaultdict[_Owner, set[str]] = defaultdict(set)
             for what, found in tags.items():
-                if found.get(CLUSTER_TAG) == self._cluster_name and STACK_TAG in found:
-                    learned[found[STACK_TAG]].add(what)
-            for stack, owned in self._owned.items():  # other groups were reconciled in the meantime
-                known = before.get(stack, frozenset())
-                learned[stack] = (learned[stack] | (owned - known)) - (known - owned)
+                ours = found.get(CLUSTER_TAG) == self._cluster_name
+                for tag in (GroupId.STACK_TAG, ServiceId.STACK_TAG):
+                    if ours and tag in found:
+                        learned[tag, found[tag]].add(what)
+            for owner, owned in self._owned.items():  # other stacks were reconciled in the meantime
+                known = before.get(owner, frozenset())
+                learned[owner] = (learned[owner] | (owned - known)) - (known - owned)
             self._owned, self._learned = learned, True
 
     async def _security_groups(self, ids: Sequence[str]) -> list[Json]:
         return await self._aws.list("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
 
 
+def _owner(stack: StackId) -> _Owner:
+    return stack.STACK_TAG, str(stack)
+
+
 def _existing(
-    state: Discovered, answers: Answers, security_groups: Iterable[Json], tags: Mapping[str, Mapping[str, str]]
+    state: Discovered,
+    answers: Answers,
+    security_groups: Iterable[Json],
+    tags: Mapping[str, Mapping[str, str]],
+    resource_tag: str,
 ) -> Existing:
     """Without targets, which bindings reconcile."""
+
+    def resource(tags: Mapping[str, str], what: str, arn: str) -> str:
+        if resource_tag not in tags:
+            raise Unexpected(f"unexpected {what} with no resourceID: {arn}")
+        return tags[resource_tag]
+
     balancers, networks = state.load_balancers.items(), state.network_load_balancers.items()
     return Existing(
-        balancers=tuple((_resource(tags[arn], "loadBalancer", arn), item) for arn, item in balancers),
-        networks=tuple((_resource(tags[arn], "loadBalancer", arn), item) for arn, item in networks),
+        balancers=tuple((resource(tags[arn], "loadBalancer", arn), item) for arn, item in balancers),
+        networks=tuple((resource(tags[arn], "loadBalancer", arn), item) for arn, item in networks),
         target_groups=tuple(
-            (_resource(tags[arn], "targetGroup", arn), item) for arn, item in state.target_groups.items()
+            (resource(tags[arn], "targetGroup", arn), item) for arn, item in state.target_groups.items()
         ),
         security_groups=tuple(
-            (_resource(group.tags, "securityGroup", group.id), group) for group in map(_security_group, security_groups)
+            (resource(group.tags, "securityGroup", group.id), group) for group in map(_security_group, security_groups)
         ),
         tags=tags,
         listener_certificates={
@@ -148,9 +167,3 @@ def _refuse(arn: str, fault: UnknownShape) -> None:
 
 def _security_group(item: Json) -> ExistingSecurityGroup:
     return ExistingSecurityGroup(item["GroupId"], tuple(permissions(item.get("IpPermissions", ()))), read_tags(item))
-
-
-def _resource(tags: Mapping[str, str], what: str, arn: str) -> str:
-    if RESOURCE_TAG not in tags:
-        raise Unexpected(f"unexpected {what} with no resourceID: {arn}")
-    return tags[RESOURCE_TAG]

@@ -18,10 +18,10 @@ from lockgate.ingress.changes import addons, load_balancers
 from lockgate.ingress.changes.compared import compared_attributes
 from lockgate.ingress.changes.tags import AttributeChange
 from lockgate.ingress.existing import Existing, Protection
-from lockgate.ingress.stack import LOAD_BALANCER, Stack
-from lockgate.ingress.target_groups import binding_labels
+from lockgate.ingress.stack import LOAD_BALANCER, ServiceId, Stack
 from lockgate.loadbalancer.elbv2 import attributes_of
 from lockgate.loadbalancer.model import Target
+from lockgate.loadbalancer.network import AnyLoadBalancer
 
 log = logging.getLogger("lockgate.controllers.aws_load_balancer")
 
@@ -36,7 +36,7 @@ async def observe(site: Site, stack: Stack, existing: Existing) -> Existing:
         certificates.owned(site, stack),
         _frontend_targets(site, existing),
     )
-    labels = binding_labels(stack.group).items()
+    labels = stack.id.labels.items()
     return replace(
         existing,
         attributes=attributes,
@@ -67,7 +67,7 @@ async def observe_addons(site: Site, stack: Stack, existing: Existing) -> tuple[
         try:
             if not (subscribed := await _subscribed(site)):
                 log.info(
-                    "%s: Shield protection is unchanged: the account has no Shield Advanced subscription", stack.group
+                    "%s: Shield protection is unchanged: the account has no Shield Advanced subscription", stack.id
                 )
             protection = await _protection(site, arn) if subscribed and arn else None
             existing = replace(existing, shield_subscribed=subscribed, protection=protection)
@@ -82,7 +82,12 @@ async def observe_addons(site: Site, stack: Stack, existing: Existing) -> tuple[
 
 
 def _balancer(stack: Stack, existing: Existing) -> str:
-    found = load_balancers.matching(stack.load_balancer, existing.balancers, LOAD_BALANCER)
+    network = isinstance(stack.id, ServiceId)
+    found: AnyLoadBalancer | None = (
+        load_balancers.matching(stack.network, existing.networks, LOAD_BALANCER)
+        if network
+        else load_balancers.matching(stack.load_balancer, existing.balancers, LOAD_BALANCER)
+    )
     return found.arn if found is not None else ""
 
 

@@ -23,7 +23,7 @@ from lockgate.ingress.changes.listeners import AddListenerCertificates, CreateRu
 from lockgate.ingress.changes.load_balancers import CreateLoadBalancer, DeleteLoadBalancer
 from lockgate.ingress.changes.security_groups import CreateSecurityGroup, DeleteSecurityGroup
 from lockgate.ingress.changes.target_groups import CreateTargetGroup, DeleteTargetGroup, RegisterTargets
-from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, GroupId
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, StackId
 from lockgate.resources import elbv2
 from lockgate.resources.status import ApiError
 
@@ -42,15 +42,15 @@ class Performed:
     dns_names: dict[str, str] = field(default_factory=dict)
 
 
-async def perform(site: Site, group: GroupId, changes: Iterable[Change]) -> Performed:
+async def perform(site: Site, stack: StackId, changes: Iterable[Change]) -> Performed:
     """Raises `AwsError`, `ApiError`, `NotIssued`, `TooManyAttached`, `TimeoutError` and `LookAgain`."""
-    return await _Performance(site, group, deque(changes)).run()
+    return await _Performance(site, stack, deque(changes)).run()
 
 
 @dataclass(slots=True)
 class _Performance:
     site: Site
-    group: GroupId
+    stack: StackId
     pending: deque[Change]
     done: Performed = field(default_factory=Performed)
     full: bool = False
@@ -79,20 +79,20 @@ class _Performance:
             case CreateSecurityGroup() if change.makes == BACKEND_SECURITY_GROUP:
                 self.done.ids[change.makes] = await security_groups.create_backend(self.site, change)
             case CreateSecurityGroup() | CreateTargetGroup() | CreateLoadBalancer():
-                self.site.inventory.made(await self._create(change), self.group)
+                self.site.inventory.made(await self._create(change), self.stack)
             case CreateRule():
                 await self._create_rule(change)
             case Creation():
                 await self._create(change)
             case DeleteLoadBalancer(arn):
                 await self._call(change)
-                self.site.inventory.gone(arn, self.group)
+                self.site.inventory.gone(arn, self.stack)
             case DeleteTargetGroup(arn):
                 await retrying(lambda: self._call(change), "ResourceInUse", every=2, within=20)
-                self.site.inventory.gone(arn, self.group)
+                self.site.inventory.gone(arn, self.stack)
             case DeleteSecurityGroup(identifier):
                 await security_groups.delete(self.site, identifier, within=10)
-                self.site.inventory.gone(identifier, self.group)
+                self.site.inventory.gone(identifier, self.stack)
             case RegisterTargets():
                 await self._register(change)
             case _:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from lockgate.controllers.aws import AwsError
+from lockgate.controllers.aws_load_balancer.account import vpc_blocks
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.gates import Gates
 from lockgate.controllers.aws_load_balancer.node_rules import NodeRules
 from lockgate.controllers.aws_load_balancer.site import MANAGER, Site, sdk_message
 from lockgate.controllers.runtime import EventRecorder
 from lockgate.ingress.refusal import Refused
+from lockgate.ingress.stack import GroupId, ServiceId
 from lockgate.ingress.targets import (
     find_service_port,
     instance_targets,
@@ -121,15 +123,7 @@ class Bindings:
     async def _blocks_of(self, vpc_id: str) -> tuple[str, ...]:
         """The VPC's address blocks. Targets outside of them need the zone `all`."""
         if vpc_id not in self._blocks:
-            found = await self._site.aws.list("ec2", "describe_vpcs", "Vpcs", VpcIds=[vpc_id])
-            self._blocks[vpc_id] = tuple(
-                block
-                for item in found
-                for block in (
-                    *(each["CidrBlock"] for each in item.get("CidrBlockAssociationSet", ())),
-                    *(each["Ipv6CidrBlock"] for each in item.get("Ipv6CidrBlockAssociationSet", ())),
-                )
-            )
+            self._blocks[vpc_id] = await vpc_blocks(self._site.aws, vpc_id)
         return self._blocks[vpc_id]
 
     async def _complete(self, binding: elbv2.TargetGroupBinding) -> bool:
@@ -279,8 +273,9 @@ class Bindings:
 
 
 def _is_ours(binding: elbv2.TargetGroupBinding) -> bool:
-    """Whether the controller created the binding for an Ingress. Its fields then match the target group."""
-    return any(label.startswith("ingress.k8s.aws/stack") for label in binding.metadata.labels)
+    """Whether the controller created the binding. Its fields then match the target group."""
+    prefixes = (GroupId.STACK_TAG, ServiceId.STACK_TAG)
+    return any(label.startswith(prefixes) for label in binding.metadata.labels)
 
 
 def _check(binding: elbv2.TargetGroupBinding, known: Mapping[str, str]) -> None:

@@ -1,17 +1,20 @@
-"""Finds the groups and bindings that a change in the cluster affects. The controller's own writes affect none.
+"""Finds what a change in the cluster affects: groups, Services and bindings. The controller's own writes affect none.
 
-Source: aws-load-balancer-controller `controllers/ingress/eventhandlers/`, `controllers/elbv2/eventhandlers/`.
+Source: aws-load-balancer-controller `controllers/ingress/eventhandlers/`, `controllers/service/eventhandlers/`,
+`controllers/elbv2/eventhandlers/`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from lockgate.controllers.aws_load_balancer.cluster import Cluster, service_of
 from lockgate.ingress.group import InvalidClass, InvalidGroup, Owned, groups_held, ownership
 from lockgate.ingress.references import secrets_of, services_of
-from lockgate.ingress.stack import GroupId
+from lockgate.ingress.services.ownership import has_resources, is_ours
+from lockgate.ingress.stack import GroupId, ServiceId, StackId
 from lockgate.ingress.world import Name, Settings
 from lockgate.resources import core, eks, elbv2, networking
 from lockgate.resources.meta import condition
@@ -26,6 +29,7 @@ class Triggers:
         cluster: Cluster,
         settings: Settings,
         group: Callable[[GroupId], None],
+        service: Callable[[Name], None],
         binding: Callable[[Name], None],
         ungrouped: Callable[[Name], None],
     ) -> None:
@@ -33,12 +37,14 @@ class Triggers:
         self._cluster = cluster
         self._settings = settings
         self._group = group
+        self._service = service
         self._wake = binding
         self._ungrouped = ungrouped
         self._groups_of: dict[Name, frozenset[GroupId]] = {}
         self._members: defaultdict[GroupId, set[Name]] = defaultdict(set)
         self._service_users: defaultdict[Name, set[Name]] = defaultdict(set)
         self._services_of: dict[Name, tuple[str, ...]] = {}
+        self._balanced: set[Name] = set()  # Services that have, or need, a load balancer of their own
 
     def _binding(self, name: Name) -> None:
         if self._settings.watch_namespace in ("", name[0]):
@@ -49,15 +55,18 @@ class Triggers:
         ingresses = self._cluster.ingresses
         return [ingresses[name] for name in sorted(self._members.get(group, ())) if name in ingresses]
 
-    def others(self, group: GroupId) -> bool:
-        """Whether another group has, or needs, a load balancer."""
-        return any(other != group for other in self._members)
+    def others(self, stack: StackId) -> bool:
+        """Whether another group or Service has, or needs, a load balancer."""
+        balanced = (ServiceId(*name) for name in self._balanced)
+        return any(other != stack for other in chain[StackId](self._members, balanced))
 
     def everything(self) -> None:
         for name in list(self._cluster.ingresses):
             self._index(name)
         for group in list(self._members):
             self._group(group)
+        for name in list(self._cluster.services):
+            self._service_changed(name)
         for name in self._cluster.bindings:
             self._binding(name)
 
@@ -73,6 +82,7 @@ class Triggers:
                     self._enqueue(groups)
             case core.Service():
                 if _asked(before) != _asked(after):
+                    self._service_changed(name)
                     self._enqueue_users(self._service_users.get(name, ()))
                     self._enqueue_bindings(name)
             case core.Secret():
@@ -127,6 +137,14 @@ class Triggers:
             for service in services:
                 self._service_users[(name[0], service)].add(name)
         return frozenset(groups)
+
+    def _service_changed(self, name: Name) -> None:
+        service = self._cluster.services.get(name)
+        if service is not None and (has_resources(service) or is_ours(service, self._settings)):
+            self._balanced.add(name)
+            self._service(name)
+        else:
+            self._balanced.discard(name)
 
     def _enqueue(self, groups: Iterable[GroupId]) -> None:
         for group in groups:

@@ -287,7 +287,7 @@ class ElasticLoadBalancing:
         from lockgate.xds.loadbalancer import Material
 
         in_use = dict.fromkeys(
-            arn for each in self.load_balancers for listener in each.listeners for arn in listener.certificates
+            arn for each in self._discovered.all for listener in each.listeners for arn in listener.certificates
         )
         found = {}
         for arn in in_use:
@@ -319,7 +319,7 @@ class ElasticLoadBalancing:
         from lockgate.xds.loadbalancer import unserved
 
         reasons = {}
-        for balancer in self.load_balancers:
+        for balancer in self._discovered.all:
             for listener in balancer.listeners:
                 if why := unserved(listener, self._certificates, self._trust_stores):
                     reasons[f"{balancer.name}:{listener.port}"] = why

@@ -139,7 +139,7 @@ def _references(objects: Objects, settings: Settings) -> Iterator[References]:
     yield from map(of_params, objects.all(elbv2.IngressClassParams))
     yield from map(of_params, map(auto_mode.as_params, objects.all(eks.AutoIngressClassParams)))
     yield from map(of_binding, objects.all(elbv2.TargetGroupBinding))
-    yield from map(of_service, objects.all(core.Service))
+    yield from (of_service(each, settings) for each in objects.all(core.Service))
 
 
 def _params_of(ingress: networking.Ingress, objects: Objects) -> elbv2.IngressClassParams | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lockgate.edge.exposure import exposed
+from lockgate.edge.exposure import reached
 from lockgate.edge.objects import Objects
 from lockgate.edge.policy_scope import GatewayPods
 from lockgate.embedded.kubernetes.storage import Storage
@@ -35,7 +35,7 @@ def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
         case Scope.PENDING:
             service = core.Service.model_validate(body)
             there = [*_all(storage, core.Service, istio.Gateway, networking.Ingress), service]
-            return (service.namespace, service.name) not in exposed(there)
+            return (service.namespace, service.name) not in reached(there)
         case _:
             used = (core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator)
             return GatewayPods.of(Objects(_all(storage, *used))).scope(body) is scope

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 
 from lockgate.ingress.annotations.registry import REGISTRY
-from lockgate.ingress.annotations.spec import PREFIX, AnyAnnotation
+from lockgate.ingress.annotations.services import SERVICES
+from lockgate.ingress.annotations.spec import PREFIX, SERVICE_PREFIX, AnyAnnotation
 from lockgate.ingress.flags import FLAGS
-from lockgate.ingress.world import GATES
+from lockgate.ingress.world import GATES, Settings
+
+DEFAULT_CLASS = Settings().load_balancer_class
 
 _HEAD = f"""# Annotations
 
@@ -25,6 +28,18 @@ generated from the registry in `src/lockgate/ingress/annotations/registry.py` by
 
 | Annotation | Type | Default | On | Class | In a group | What it does | Sets |
 | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+_SERVICES = f"""
+## Services with a Network Load Balancer
+
+Every annotation `{SERVICE_PREFIX}…` that Lockgate reads from a Service, as the controller reads it. The registry is
+`src/lockgate/ingress/annotations/services.py`. The controller makes a load balancer for a Service of its class
+(`spec.loadBalancerClass: {DEFAULT_CLASS}`, or another with the flag `--load-balancer-class`). Without a class, the
+annotations `aws-load-balancer-type` and `aws-load-balancer-nlb-target-type` decide.
+
+| Annotation | Type | Default | What it does | Sets |
+| --- | --- | --- | --- | --- |
 """
 
 _LIMITS = """
@@ -61,7 +76,9 @@ These feature gates have an effect: {gates}. `LG1109` reports the others.
 def page() -> str:
     """The whole of docs/reference/annotations.md."""
     rows = "".join(_row(annotation) for annotation in REGISTRY.values())
-    limits = "".join(f"| `{item.name}` | {item.limits} |\n" for item in REGISTRY.values() if item.limits)
+    services = "".join(_service_row(annotation) for annotation in SERVICES.values())
+    every = (*REGISTRY.values(), *SERVICES.values())
+    limits = "".join(f"| `{item.name}` | {item.limits} |\n" for item in every if item.limits)
     whys = dict.fromkeys(flag.why for flag in FLAGS.values() if flag.why)
     flags = _FLAGS.format(
         counting=", ".join(f"`--{flag.name}`" for flag in FLAGS.values() if flag.setting),
@@ -71,7 +88,7 @@ def page() -> str:
         ),
         gates=", ".join(f"`{name}`" for name, gate in GATES.items() if gate.counts),
     )
-    return _HEAD + rows + _LIMITS + limits + flags
+    return _HEAD + rows + _SERVICES + services + _LIMITS + limits + flags
 
 
 def _row(item: AnyAnnotation) -> str:
@@ -86,6 +103,12 @@ def _row(item: AnyAnnotation) -> str:
         item.effect,
         item.fields or "–",
     )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _service_row(item: AnyAnnotation) -> str:
+    shape = ", ".join(f"`{value}`" for value in item.values) or item.type.shape
+    cells = (f"`{item.name}`", shape.replace("|", "\\|"), item.default or "–", item.effect or "–", item.fields or "–")
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from lockgate.resources.faults import Origin
 from lockgate.resources.model import Resource
 
 PREFIX: Final = "alb.ingress.kubernetes.io/"
+SERVICE_PREFIX: Final = "service.beta.kubernetes.io/"
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -77,11 +78,12 @@ class Annotation(Generic[T]):
     params: str = ""
     fields: str = ""
     limits: str = ""
+    prefix: str = PREFIX
     key: str = field(init=False, repr=False)
     """The whole annotation, computed once, because it is looked up for every backend."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", PREFIX + self.name)
+        object.__setattr__(self, "key", self.prefix + self.name)
 
     @property
     def stem(self) -> str:
@@ -90,7 +92,7 @@ class Annotation(Generic[T]):
 
     def of(self, suffix: str) -> Annotation[T]:
         """The family's member for `suffix`."""
-        return Annotation(self.stem + suffix, self.type, self.effect, self.merge, self.scope)
+        return replace(self, name=self.stem + suffix)
 
     def read(self, *resources: Resource) -> T | None:
         """The value on the first of `resources` that has the annotation, or None. Raises `Refused`."""

@@ -27,7 +27,7 @@ from lockgate.ingress.changes import (
 )
 from lockgate.ingress.changes.change import Change, Comparison, at
 from lockgate.ingress.existing import Existing
-from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, FRONTEND, LOAD_BALANCER, MANAGED_SECURITY_GROUP, Stack
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, LOAD_BALANCER, MANAGED_SECURITY_GROUP, Stack
 from lockgate.ingress.world import Settings
 
 
@@ -37,12 +37,12 @@ def changes(stack: Stack, existing: Existing, settings: Settings, *, vpc_id: str
 
 
 def _changes(both: Comparison, vpc_id: str) -> Iterator[Change]:
-    balancer = both.stack.load_balancer
+    balancer = both.stack.inner
     yield from at(balancer.origin if balancer else None, _in_order(both, vpc_id))
 
 
 def _in_order(both: Comparison, vpc_id: str) -> Iterator[Change]:
-    balancer, frontend = both.stack.load_balancer, both.stack.frontend
+    balancer, network = both.stack.load_balancer, both.stack.network
     yield from security_groups.security_group_changes(both, vpc_id)
     yield from target_groups.releases(both)
     yield from certificates.certificate_changes(both)
@@ -51,15 +51,16 @@ def _in_order(both: Comparison, vpc_id: str) -> Iterator[Change]:
     if balancer is not None:
         yield from load_balancers.balancer_changes(both, balancer)
         yield from listeners.listener_changes(both, balancer)
-    if balancer is not None and frontend is not None:
-        yield from at(frontend.origin, load_balancers.frontend_changes(both, frontend))
-        yield from at(frontend.origin, listeners.frontend_listener_changes(both, frontend))
+    if network is not None:
+        yield from at(network.origin, load_balancers.network_changes(both, network))
+        yield from at(network.origin, listeners.network_listener_changes(both, network))
     yield from bindings.binding_changes(both)
     if balancer is not None:
         yield from addons.web_acl_changes(both)
+    if both.stack.inner is not None:
         yield from addons.protection_changes(both)
     yield from bindings.binding_deletions(both)
-    if balancer is not None:
+    if both.stack.inner is not None:
         yield from addons.capacity_changes(both)
     yield from target_groups.group_deletions(both)
     yield from certificates.certificate_deletions(both)
@@ -79,6 +80,7 @@ def _ids(stack: Stack, existing: Existing) -> dict[str, str]:
         found[BACKEND_SECURITY_GROUP] = existing.backend_security_group
     if (balancer := load_balancers.matching(stack.load_balancer, existing.balancers, LOAD_BALANCER)) is not None:
         found[LOAD_BALANCER] = balancer.arn
-    if (frontend := load_balancers.matching(stack.frontend, existing.networks, FRONTEND)) is not None:
-        found[FRONTEND] = frontend.arn
+    resource = stack.network_resource
+    if (network := load_balancers.matching(stack.network, existing.networks, resource)) is not None:
+        found[resource] = network.arn
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lockgate.ingress.changes.change import Change, Changes, Comparison, Json, Resolve, named
-from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, TargetGroupBinding
+from lockgate.ingress.stack import BACKEND_SECURITY_GROUP, MANAGED_SECURITY_GROUP, Opening, TargetGroupBinding
 from lockgate.resources import elbv2
 
 FINALIZER = "elbv2.k8s.aws/resources"
@@ -44,11 +44,8 @@ class ApplyBinding(Change):
             spec["nodeSelector"] = {"matchLabels": dict(binding.node_selector)}
         if binding.multi_cluster:
             spec["multiClusterTargetGroup"] = True
-        if binding.open_ports is not None and self.peer is not None:
-            source = [{"securityGroup": {"groupID": resolved(self.peer)}}]
-            ports: list[Json] = [{"protocol": "TCP", "port": port} for port in binding.open_ports]
-            rules = [{"from": source, "ports": [port]} for port in ports or [{"protocol": "TCP"}]]
-            spec["networking"] = {"ingress": rules}
+        if binding.openings is not None:
+            spec["networking"] = {"ingress": [self._rule(each, resolved) for each in binding.openings]}
         return {
             "apiVersion": "elbv2.k8s.aws/v1beta1",
             "kind": "TargetGroupBinding",
@@ -60,6 +57,15 @@ class ApplyBinding(Change):
             },
             "spec": spec,
         }
+
+    def _rule(self, opening: Opening, resolved: Resolve) -> Json:
+        source: list[Json] = [{"ipBlock": {"cidr": each}} for each in opening.sources]
+        if not source and self.peer is not None:
+            source = [{"securityGroup": {"groupID": resolved(self.peer)}}]
+        ports = [
+            {"protocol": each.protocol} | ({} if each.port is None else {"port": each.port}) for each in opening.ports
+        ]
+        return {"from": source, "ports": ports}
 
     def __str__(self) -> str:
         binding = f"{self.binding.namespace}/{self.name}"

@@ -13,7 +13,8 @@ from lockgate.ingress.changes.tags import (
 )
 from lockgate.ingress.changes.target_groups import kept_groups
 from lockgate.ingress.existing import Existing
-from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, Stack
+from lockgate.ingress.stack import LOAD_BALANCER, Stack
+from lockgate.loadbalancer.network import AnyLoadBalancer
 
 
 def compared_attributes(stack: Stack, existing: Existing) -> tuple[tuple[type[AttributeChange], str], ...]:
@@ -27,10 +28,14 @@ def _compared(stack: Stack, existing: Existing) -> Iterator[tuple[type[Attribute
     for reference, group in kept_groups(stack, existing).items():
         if stack.target_groups[reference].attributes:
             yield ModifyTargetGroupAttributes, group.reference
-    frontend = matching(stack.frontend, existing.networks, FRONTEND)
-    if frontend is not None and stack.frontend is not None and stack.frontend.attributes:
-        yield ModifyLoadBalancerAttributes, frontend.arn
-    current, desired = matching(stack.load_balancer, existing.balancers, LOAD_BALANCER), stack.load_balancer
+    network = matching(stack.network, existing.networks, stack.network_resource)
+    yield from _of_balancer(stack.network, network)
+    yield from _of_balancer(stack.load_balancer, matching(stack.load_balancer, existing.balancers, LOAD_BALANCER))
+
+
+def _of_balancer(
+    desired: AnyLoadBalancer | None, current: AnyLoadBalancer | None
+) -> Iterator[tuple[type[AttributeChange], str]]:
     if current is None or desired is None:
         return
     if desired.attributes:

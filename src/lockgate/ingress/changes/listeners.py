@@ -6,7 +6,7 @@ Source: aws-load-balancer-controller `pkg/deploy/elbv2/listener_synthesizer.go`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,9 +16,9 @@ from lockgate.ingress.changes.load_balancers import matching
 from lockgate.ingress.changes.tags import ModifyListenerAttributes, attribute_changes, tag_changes
 from lockgate.ingress.changes.words import rule_words
 from lockgate.ingress.rule_changes import rule_changes, same_actions
-from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER
+from lockgate.ingress.stack import LOAD_BALANCER
 from lockgate.loadbalancer.model import Action, Forward, Listener, LoadBalancer, MutualAuthentication, Rule
-from lockgate.loadbalancer.network import NetworkLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CreateListener(Creation):
     operation: ClassVar[str] = "create_listener"
 
     load_balancer: str
-    listener: Listener | TcpListener
+    listener: Listener | NetworkListener
 
     def parameters(self, resolved: Resolve) -> Json:
         return {
@@ -42,7 +42,7 @@ class CreateListener(Creation):
         return str(answer["Listeners"][0]["ListenerArn"])
 
     def __str__(self) -> str:
-        return f"create listener {_protocol(self.listener)}:{self.listener.port} of {named(self.load_balancer)}"
+        return f"create listener {self.listener.protocol}:{self.listener.port} of {named(self.load_balancer)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,19 @@ class ModifyListener(Change):
 
 
 @dataclass(frozen=True, slots=True)
-class ModifyTcpListener(Change):
-    """Sets its default action, the target group of its connections."""
+class ModifyNetworkListener(Change):
+    """Sets its protocol, certificate and default action, the target group of its connections."""
 
     operation: ClassVar[str] = "modify_listener"
 
     arn: str
-    listener: TcpListener
+    listener: NetworkListener
 
     def parameters(self, resolved: Resolve) -> Json:
-        return {"ListenerArn": self.arn, "DefaultActions": shapes.actions((self.listener.forward,), resolved)}
+        return {"ListenerArn": self.arn, **_network_settings(self.listener, resolved)}
 
     def __str__(self) -> str:
-        return f"modify listener TCP:{self.listener.port} ({named(self.arn)})"
+        return f"modify listener {self.listener.protocol}:{self.listener.port} ({named(self.arn)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,24 +213,44 @@ def listener_changes(both: Comparison, desired: LoadBalancer) -> Changes:
         yield from at(listener.origin, _rules(both, listener, reference, before.rules if before else ()))
 
 
-def frontend_listener_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
-    """For the network load balancer in front."""
-    current = matching(desired, both.existing.networks, FRONTEND)
+def network_listener_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
+    """For the network load balancer."""
+    current = matching(desired, both.existing.networks, both.stack.network_resource)
     found = {listener.port: listener for listener in (current.listeners if current else ())}
     for port in found.keys() - {listener.port for listener in desired.listeners}:
         yield DeleteListener(found[port].arn, port)
     for listener in desired.listeners:
         listener = replace(listener, forward=_forward_by_id(listener.forward, both))
-        yield from at(listener.origin, _tcp_listener_changes(both, listener, found.get(listener.port)))
+        yield from at(listener.origin, _network_listener_changes(both, listener, found.get(listener.port)))
 
 
-def _tcp_listener_changes(both: Comparison, desired: TcpListener, current: TcpListener | None) -> Changes:
+def _network_listener_changes(both: Comparison, desired: NetworkListener, current: NetworkListener | None) -> Changes:
+    """As upstream, a policy for ALPN that is no longer requested is kept, except with EnhancedDefaultBehavior."""
+    balancer = both.stack.network_resource
     if current is None:
-        yield CreateListener(f"{FRONTEND}:{desired.port}", both.id(FRONTEND), desired)
-        return
-    yield from tag_changes(both, current.arn, desired.tags)
-    if not same_actions((desired.forward,), (current.forward,)):
-        yield ModifyTcpListener(current.arn, desired)
+        reference = f"{balancer}:{desired.port}"
+        yield CreateListener(reference, both.id(balancer), desired)
+    else:
+        reference = current.arn
+        yield from tag_changes(both, current.arn, desired.tags)
+        resets = "EnhancedDefaultBehavior" in both.settings.gates and desired.protocol == "TLS"
+        if resets and current.alpn_policy and not desired.alpn_policy:
+            desired = replace(desired, alpn_policy="None")
+        if _network_differs(desired, current):
+            yield ModifyNetworkListener(current.arn, desired)
+    if desired.protocol == "TLS":
+        yield from _certificates(both, reference, desired.certificates)
+    yield from attribute_changes(both, ModifyListenerAttributes, reference, desired.attributes)
+
+
+def _network_differs(desired: NetworkListener, current: NetworkListener) -> bool:
+    return (
+        desired.protocol != current.protocol
+        or not same_actions((desired.forward,), (current.forward,))
+        or desired.certificates[:1] != current.certificates[:1]
+        or desired.ssl_policy not in ("", current.ssl_policy)
+        or desired.alpn_policy not in ("", current.alpn_policy)
+    )
 
 
 def _reference(listener: Listener) -> str:
@@ -240,8 +260,7 @@ def _reference(listener: Listener) -> str:
 def _creation(both: Comparison, listener: Listener) -> Changes:
     reference = _reference(listener)
     yield CreateListener(reference, both.id(LOAD_BALANCER), listener)
-    for certificate in sorted(set(listener.certificates)):
-        yield AddListenerCertificates(reference, certificate)
+    yield from _certificates(both, reference, listener.certificates)
     yield from attribute_changes(both, ModifyListenerAttributes, reference, listener.attributes)
 
 
@@ -254,13 +273,17 @@ def _modifications(both: Comparison, desired: Listener, current: Listener) -> Ch
     if _differs(desired, current):
         yield ModifyListener(arn, desired)
     if desired.protocol == "HTTPS":
-        extra = set(both.existing.listener_certificates.get(arn, ()))
-        needed = set(desired.certificates)  # with the default one, which is still served if another becomes the default
-        for certificate in sorted(extra - needed):
-            yield RemoveListenerCertificates(arn, certificate)
-        for certificate in sorted(needed - extra):
-            yield AddListenerCertificates(arn, certificate)
+        yield from _certificates(both, arn, desired.certificates)
     yield from attribute_changes(both, ModifyListenerAttributes, arn, desired.attributes)
+
+
+def _certificates(both: Comparison, listener: str, desired: Sequence[str]) -> Changes:
+    """With the default one, which is still served if another becomes the default."""
+    extra, needed = set(both.existing.listener_certificates.get(listener, ())), set(desired)
+    for certificate in sorted(extra - needed):
+        yield RemoveListenerCertificates(listener, certificate)
+    for certificate in sorted(needed - extra):
+        yield AddListenerCertificates(listener, certificate)
 
 
 def _rules(both: Comparison, listener: Listener, reference: str, current: tuple[Rule, ...]) -> Changes:
@@ -318,13 +341,9 @@ def _forward_by_id(forward: Forward, both: Comparison) -> Forward:
     return replace(forward, target_groups=tuple(groups))
 
 
-def _protocol(listener: Listener | TcpListener) -> str:
-    return "TCP" if isinstance(listener, TcpListener) else listener.protocol
-
-
-def _settings(listener: Listener | TcpListener, resolved: Resolve) -> Json:
-    if isinstance(listener, TcpListener):
-        return {"Protocol": "TCP", "DefaultActions": shapes.actions((listener.forward,), resolved)}
+def _settings(listener: Listener | NetworkListener, resolved: Resolve) -> Json:
+    if isinstance(listener, NetworkListener):
+        return _network_settings(listener, resolved)
     found: Json = {
         "Protocol": listener.protocol,
         "DefaultActions": shapes.actions(listener.default_actions, resolved),
@@ -334,6 +353,19 @@ def _settings(listener: Listener | TcpListener, resolved: Resolve) -> Json:
         found["Certificates"] = [{"CertificateArn": resolved(each)} for each in listener.certificates[:1]]
         if listener.mutual_authentication is not None:
             found["MutualAuthentication"] = shapes.mutual_authentication(listener.mutual_authentication)
+    return found
+
+
+def _network_settings(listener: NetworkListener, resolved: Resolve) -> Json:
+    found: Json = {
+        "Protocol": listener.protocol,
+        "DefaultActions": shapes.actions((listener.forward,), resolved),
+    }
+    if listener.protocol == "TLS":
+        found["SslPolicy"] = listener.ssl_policy
+        found["Certificates"] = [{"CertificateArn": resolved(each)} for each in listener.certificates[:1]]
+        if listener.alpn_policy:
+            found["AlpnPolicy"] = [listener.alpn_policy]
     return found
 
 
@@ -347,6 +379,6 @@ def _content(rule: Rule, resolved: Resolve) -> Json:
     return found
 
 
-def _tags(item: Listener | TcpListener | Rule) -> Json:
+def _tags(item: Listener | NetworkListener | Rule) -> Json:
     """ELBv2 does not accept an empty list."""
     return {"Tags": shapes.tags(item.tags)} if item.tags else {}

@@ -13,7 +13,7 @@ from lockgate.ingress import shapes
 from lockgate.ingress.changes.change import Change, Changes, Comparison, Creation, Json, Resolve, named
 from lockgate.ingress.changes.tags import ModifyLoadBalancerAttributes, attribute_changes, tag_changes
 from lockgate.ingress.existing import Existing
-from lockgate.ingress.stack import FRONTEND, LOAD_BALANCER, Stack
+from lockgate.ingress.stack import LOAD_BALANCER, Stack
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, SubnetMapping
 
@@ -138,7 +138,7 @@ def spare_balancers(stack: Stack, existing: Existing) -> tuple[AnyLoadBalancer, 
     there: list[AnyLoadBalancer] = [balancer for _, balancer in existing.networks]
     there += [balancer for _, balancer in existing.balancers]
     kept = (
-        matching(stack.frontend, existing.networks, FRONTEND),
+        matching(stack.network, existing.networks, stack.network_resource),
         matching(stack.load_balancer, existing.balancers, LOAD_BALANCER),
     )
     return tuple(balancer for balancer in there if not any(balancer is each for each in kept))
@@ -168,11 +168,12 @@ def balancer_changes(both: Comparison, desired: LoadBalancer) -> Changes:
         yield ModifyIpPools(current.arn, stack.ipam_pool)
 
 
-def frontend_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
+def network_changes(both: Comparison, desired: NetworkLoadBalancer) -> Changes:
     """The network load balancer itself. As upstream, its addresses never change after creation."""
-    current = matching(desired, both.existing.networks, FRONTEND)
+    resource = both.stack.network_resource
+    current = matching(desired, both.existing.networks, resource)
     if current is None:
-        yield from _creation(both, FRONTEND, desired)
+        yield from _creation(both, resource, desired)
         return
     moved = {each.subnet for each in desired.subnets} != {each.subnet for each in current.subnets}
     yield from _modifications(both, desired, current, desired.subnets if moved else ())

@@ -174,14 +174,14 @@ def _tag_changes(both: Comparison, current: ExistingSecurityGroup, desired: Mapp
 
 def _words(item: Permission | ForeignPermission) -> str:
     if isinstance(item, Permission):
-        return f"tcp {item.port} from {item.value}"
+        return f"{item.protocol} {item.port} from {item.value}"
     return f"{item.protocol} {item.first_port}-{item.last_port} from {item.value}"
 
 
 def _shape(item: Permission | ForeignPermission) -> Json:
     match item:
-        case Permission(port, source, value):
-            protocol, first, last, kind = "tcp", port, port, str(source)
+        case Permission(port, source, value, protocol):
+            first, last, kind = port, port, str(source)
         case ForeignPermission(protocol, first, last, kind, value):
             pass
     shape: Json = {"IpProtocol": protocol}

@@ -146,8 +146,8 @@ def group_deletions(both: Comparison) -> Changes:
 
 def registrations(both: Comparison) -> Changes:
     """Compares only whether the load balancer is the target, not the port."""
-    balancer = both.id(LOAD_BALANCER)
-    for group in both.stack.frontend.target_groups.values() if both.stack.frontend else ():
+    balancer, network = both.id(LOAD_BALANCER), both.stack.network
+    for group in network.target_groups.values() if network is not None else ():
         reference = both.id(group.reference)
         target = None if is_pending(reference) else both.existing.frontend_targets.get(reference)
         if target is None or target.id != balancer:

@@ -60,6 +60,7 @@ from lockgate.resources.codes import (
     reading,
     rules,
     security,
+    service_load_balancers,
     suppressions,
     to_gateway,
 )
@@ -81,6 +82,7 @@ CODES: Final[Mapping[str, tuple[Code, ...]]] = _defined(
     suppressions,
     admission,
     load_balancer,
+    service_load_balancers,
     rules,
     gateway,
     policies,

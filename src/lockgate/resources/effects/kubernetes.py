@@ -134,20 +134,19 @@ ROWS = (
         ),
         accepted(
             "spec.type=LoadBalancer",
-            because="no network load balancer is made for a Service, so its EXTERNAL-IP stays pending",
+            because="no controller that runs here makes its load balancer, so its EXTERNAL-IP stays pending; on EKS, "
+            "without a class, the in-tree provider makes a Classic Load Balancer",
             noticed=True,
             scope=Scope.PENDING,
-            fix="put an Ingress of class alb in front of it",
+            fix="set spec.loadBalancerClass: service.k8s.aws/nlb, or put an Ingress of class alb in front of it",
         ),
         accepted(
             "spec.ports.protocol={UDP,SCTP}",
             because="only TCP is carried: no program or echo answers on this port",
             noticed=True,
         ),
-        accepted(
-            "spec.{loadBalancerIP,loadBalancerClass,loadBalancerSourceRanges,healthCheckNodePort}",
-            because="no network load balancer is made for a Service",
-        ),
+        served("spec.{loadBalancerClass,loadBalancerSourceRanges,healthCheckNodePort}"),
+        accepted("spec.loadBalancerIP", because="a network load balancer on AWS has no such setting"),
         accepted(
             "spec.{externalTrafficPolicy,internalTrafficPolicy}",
             "spec.sessionAffinity",
@@ -172,10 +171,7 @@ ROWS = (
             noticed=True,
             fix="annotate the Ingress, or name the host in it",
         ),
-        accepted(
-            "metadata.annotations[service.beta.kubernetes.io/*]",
-            because="no network load balancer is made for a Service",
-        ),
+        served("metadata.annotations[service.beta.kubernetes.io/*]"),  # `ingress.services.faults` has the exceptions
     ),
     *declare(
         "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from lockgate.gateway.model import Gateway
 from lockgate.loadbalancer.model import Listener, TargetGroup
-from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener
 from lockgate.runtime.observed import Balancing, Proxy, State
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE
 
@@ -48,8 +48,8 @@ def _load_balancer(balancing: Balancing, balancer: AnyLoadBalancer) -> dict[str,
     }
 
 
-def _listener(listener: Listener | TcpListener) -> dict[str, Any]:
-    if isinstance(listener, TcpListener):
+def _listener(listener: Listener | NetworkListener) -> dict[str, Any]:
+    if isinstance(listener, NetworkListener):
         return {"protocol": "TCP"}
     rules = len(listener.rules)
     return {"protocol": listener.protocol, "certificates": list(listener.certificates), "rules": rules}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lockgate.ingress.group import groups_held
-from lockgate.ingress.stack import GroupId
+from lockgate.ingress.stack import StackId
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
-from lockgate.resources import networking
+from lockgate.resources import core, networking
+from lockgate.resources.codes import load_balancer as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.model import ObjectKey
 from lockgate.runtime.observed import State
@@ -18,20 +18,20 @@ _PART = "load balancer"
 
 
 def load_balancers(state: State) -> Iterator[Line]:
-    ingresses = state.cluster.all(networking.Ingress)
-    published = {each.hostname.lower() for ingress in ingresses for each in ingress.status.load_balancer.ingress}
-    names = balancer_names.live(state.balancing.all, ingresses)
+    owners = balancer_names.owners(state)
+    published = {each.hostname.lower() for owner in owners for each in owner.status.load_balancer.ingress}
+    names = balancer_names.live(state)
     failing = _failing(state)
     wanted = {
         names.get(owner, made.name): owner[0]
         for stack in (state.stacks.stacks if state.stacks else ())
         for owner, made in balancer_names.desired(stack)
     }
-    stuck = {group for ingress, _ in failing.values() for group in groups_held(ingress)}
+    stuck = {stack for owner, _ in failing.values() for stack in balancer_names.stacks_held(owner)}
     for balancer in state.balancing.all:
-        # The controller writes an Ingress's status when all of the load balancer is made; scripts make theirs alone.
+        # The controller writes a status when all of the load balancer is made; scripts make theirs alone.
         made = balancer.name not in wanted or balancer.dns_name.lower() in published
-        if made or wanted[balancer.name] not in stuck:  # else the Ingress says why it is half made
+        if made or wanted[balancer.name] not in stuck:  # else its owner says why it is half made
             yield _served(state, balancer, made=made)
     there = {balancer.name for balancer in state.balancing.all}
     for name, group in wanted.items():
@@ -40,7 +40,7 @@ def load_balancers(state: State) -> Iterator[Line]:
     for name, (_, message) in failing.items():
         yield Line(_PART, name, Readiness.FAILED, message)
     for key, fault in sorted(state.refused.items()):
-        if key.kind == networking.Ingress.KIND.kind:
+        if key.kind == networking.Ingress.KIND.kind or fault.code.id == codes.NOT_BUILT.id:
             yield _refused(state, key, fault)
 
 
@@ -74,19 +74,19 @@ def _served(state: State, balancer: AnyLoadBalancer, *, made: bool) -> Line:
     return Line(_PART, balancer.name, Readiness.READY if ready else Readiness.WAITING, detail)
 
 
-def _failing(state: State) -> Mapping[str, tuple[networking.Ingress, str]]:
-    """The Ingresses whose latest event is a warning: the controller tries them again. By name, one of those that have
+def _failing(state: State) -> Mapping[str, tuple[networking.Ingress | core.Service, str]]:
+    """The objects whose latest event is a warning: the controller tries them again. By name, one of those that have
     the same message: a warning about a group is on all of its members."""
-    found: dict[str, tuple[networking.Ingress, str]] = {}
-    messages: set[tuple[tuple[GroupId, ...], str]] = set()
-    for ingress in state.cluster.all(networking.Ingress) if state.cluster.warnings else ():
-        message = state.cluster.warnings.get(ingress.metadata.uid)
-        if message is None or ingress.key in state.refused:
+    found: dict[str, tuple[networking.Ingress | core.Service, str]] = {}
+    messages: set[tuple[tuple[StackId, ...], str]] = set()
+    for owner in balancer_names.owners(state) if state.cluster.warnings else ():
+        message = state.cluster.warnings.get(owner.metadata.uid)
+        if message is None or owner.key in state.refused:
             continue
-        alike = groups_held(ingress), message
+        alike = balancer_names.stacks_held(owner), message
         if alike not in messages:
             messages.add(alike)
-            found[f"{ingress.namespace}/{ingress.name}"] = ingress, message
+            found[f"{owner.namespace}/{owner.name}"] = owner, message
     return found
 
 

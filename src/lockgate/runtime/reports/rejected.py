@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from lockgate.dataplane.desired import Rejection
 from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.model import Listener
-from lockgate.resources import networking
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.runtime.observed import State
@@ -36,7 +35,7 @@ def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | 
 
 def _in_stacks(state: State, source: Source) -> Origin | None:
     """The Ingress rule of a live load balancer. None for a load balancer of another client."""
-    names = balancer_names.live(state.balancing.all, state.cluster.all(networking.Ingress))
+    names = balancer_names.live(state)
     for stack in state.stacks.stacks if state.stacks else ():
         for owner, made in balancer_names.desired(stack):
             if names.get(owner, made.name) == source.balancer:
@@ -45,9 +44,9 @@ def _in_stacks(state: State, source: Source) -> Origin | None:
 
 
 def _in_stack(stack: Stack, source: Source) -> Origin | None:
-    listeners: tuple[Listener, ...] = stack.load_balancer.listeners if stack.load_balancer else ()
+    listeners = stack.inner.listeners if stack.inner is not None else ()
     listener = next((each for each in listeners if each.port == source.port), None)
-    if listener is None:
-        return None
+    if not isinstance(listener, Listener):
+        return listener.origin if listener is not None else None
     rule = next((each for each in listener.rules if each.priority == source.priority), None)
     return rule.origin if rule else listener.origin

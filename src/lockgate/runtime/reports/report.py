@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from lockgate.edge.supply import AcmCertificate
-from lockgate.loadbalancer.network import AnyLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener
 from lockgate.resources.codes import machine as codes
 from lockgate.resources.faults import Fault, Origin
 from lockgate.resources.memo import Memo
@@ -175,7 +175,7 @@ def _ordered(found: Iterable[tuple[str, str, int]], first: str) -> list[str]:
 def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:
     """Protocol and port of each listener; for TCP listeners, those of the load balancer behind."""
     for listener in balancer.listeners:
-        if not isinstance(listener, TcpListener):
+        if not isinstance(listener, NetworkListener):
             yield listener.protocol, listener.port
         elif listener.port in _WELL_KNOWN:
             yield _WELL_KNOWN[listener.port], listener.port

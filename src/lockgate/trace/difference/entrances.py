@@ -17,7 +17,7 @@ from lockgate.gateway.routing import filter_chain
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.loadbalancer.routing import certificate_for
-from lockgate.trace import name_hops, target_hops
+from lockgate.trace import name_hops, network_hops, target_hops
 from lockgate.trace.difference.load_balancer import (
     Arrival,
     certificate_names,
@@ -119,7 +119,7 @@ class Entrances:
         if balancer is None:
             _, reached = name_hops.resolve(self.edge, request)
         elif isinstance(balancer, NetworkLoadBalancer):
-            _, reached = target_hops.through(self.edge, balancer, request)
+            _, reached = network_hops.through(self.edge, balancer, request)
         if isinstance(reached, target_hops.AtGateway):
             return Entrance(named, arrival=Arrival(reached.leads, reached.tls, reached.group, reached.sni))
         if not isinstance(reached, LoadBalancer):

@@ -13,7 +13,7 @@ from lockgate.loadbalancer import model as alb
 from lockgate.loadbalancer import routing
 from lockgate.loadbalancer.model import LoadBalancer
 from lockgate.loadbalancer.network import NetworkLoadBalancer
-from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, target_hops
+from lockgate.trace import gateway_hops, load_balancer_hops, name_hops, network_hops, target_hops
 from lockgate.trace.difference.choices import Example
 from lockgate.trace.difference.conditions import Alone, Assumption, Header, Method, Part, Path, Query, SomeQuery, Source
 from lockgate.trace.difference.space import Cell, Space
@@ -87,7 +87,7 @@ def way(edge: Edge, request: Request) -> Way | None:
     """What `trace` decides for a request; None if it ends before a rule is looked at."""
     _, at = name_hops.resolve(edge, request)
     if isinstance(at, NetworkLoadBalancer):
-        _, at = target_hops.through(edge, at, request)
+        _, at = network_hops.through(edge, at, request)
     rule: alb.Rule | None = None
     if isinstance(at, LoadBalancer):
         decision = routing.decide(at, load_balancer_hops.alb_request(request), names=edge.certificate_names())

@@ -1,8 +1,8 @@
 """Load balancers as the configuration of one Envoy.
 
 Listeners bind to the sockets that represent them on this machine. Rules become routes in strict priority order. Target
-groups become clusters, with the targets' real addresses as endpoints. `tcp` has Network Load Balancers, which have no
-rules.
+groups become clusters, with the targets' real addresses as endpoints. `tcp` and `udp` have Network Load Balancers,
+which have no rules.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeAlias
 
 from lockgate.loadbalancer.model import Listener, LoadBalancer, TargetGroup
-from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer, TcpListener
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener, NetworkLoadBalancer
 from lockgate.resources.memo import Memo
 from lockgate.xds.loadbalancer import waf as waf
 from lockgate.xds.loadbalancer.authorization import CLUSTER_NAME, authentication_of, cluster_of, rule_key
@@ -21,10 +21,11 @@ from lockgate.xds.loadbalancer.clients import TrustStore
 from lockgate.xds.loadbalancer.clusters import Endpoint, assignment, cluster
 from lockgate.xds.loadbalancer.generations import with_earlier
 from lockgate.xds.loadbalancer.listeners import Material, Socket, listener, secret
-from lockgate.xds.loadbalancer.names import cluster_name, listener_name
+from lockgate.xds.loadbalancer.names import cluster_name, datagram_listener_name, listener_name
 from lockgate.xds.loadbalancer.pieces import RulePieces
 from lockgate.xds.loadbalancer.routes import route_configuration
 from lockgate.xds.loadbalancer.tcp import tcp_cluster, tcp_listener
+from lockgate.xds.loadbalancer.udp import udp_listener
 from lockgate.xds.protobuf import Message, serialised
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
@@ -93,9 +94,10 @@ class _Listeners:
 
 
 @dataclass(frozen=True, slots=True)
-class _TcpListeners:
+class _NetworkListeners:
     load_balancer: NetworkLoadBalancer
     sockets: Mapping[int, Socket]
+    served: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class _Secret:
     material: Material
 
 
-_Part: TypeAlias = _Listeners | _TcpListeners | _Cluster | _Endpoints | _Secret
+_Part: TypeAlias = _Listeners | _NetworkListeners | _Cluster | _Endpoints | _Secret
 
 
 def _parts(
@@ -132,12 +134,13 @@ def _parts(
         for reference, group in balancer.target_groups.items():
             yield f"cluster {reference}", _Cluster(balancer, group)
             yield f"endpoints {reference}", _Endpoints(reference, tuple(endpoints.get(reference, ())))
-        if isinstance(balancer, NetworkLoadBalancer):
-            yield f"listeners {balancer.arn}", _TcpListeners(balancer, here)
-            continue
         named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
         served = tuple(arn for arn in named if arn in certificates)
-        yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, _stores(balancer, trust_stores), records)
+        if isinstance(balancer, NetworkLoadBalancer):
+            yield f"listeners {balancer.arn}", _NetworkListeners(balancer, here, served)
+        else:
+            stores = _stores(balancer, trust_stores)
+            yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, stores, records)
         for arn in served:
             yield f"secret {arn}", _Secret(arn, certificates[arn])
 
@@ -147,10 +150,10 @@ def _build(inputs: _Part, earlier: Entries | None) -> Entries:
         case _Listeners(balancer, sockets, served, stores, records):
             made = _listeners(balancer, sockets, frozenset(served), stores, records)
             return _going_on(made, (earlier or {}).get(LISTENER, {}))
-        case _TcpListeners(network, sockets):
-            return _tcp_listeners(network, sockets)
+        case _NetworkListeners(network, sockets, served):
+            return _network_listeners(network, sockets, frozenset(served))
         case _Cluster(owner, group):
-            made = tcp_cluster(group) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
+            made = tcp_cluster(group, owner) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
             body = serialised(made)
             source = Source(f"target group {group.name}", balancer=owner.name)
             return {CLUSTER: {cluster_name(group.reference): Entry.of(body, source)}}
@@ -168,13 +171,15 @@ def _stores(balancer: LoadBalancer, stores: Mapping[str, TrustStore]) -> dict[st
     return {arn: stores[arn] for arn in named if arn in stores}
 
 
-def unserved(listener: Listener, certificates: Collection[str], trust_stores: Collection[str]) -> str | None:
+def unserved(
+    listener: Listener | NetworkListener, certificates: Collection[str], trust_stores: Collection[str]
+) -> str | None:
     """Why a listener cannot be served with the available certificates and trust stores; None if it can."""
-    if listener.protocol != "HTTPS":
+    if listener.protocol not in ("HTTPS", "TLS"):
         return None
     if not listener.certificates or listener.certificates[0] not in certificates:
         return f"its certificate {next(iter(listener.certificates), '')} is not issued"
-    mutual = listener.mutual_authentication
+    mutual = listener.mutual_authentication if isinstance(listener, Listener) else None
     if mutual is not None and mutual.mode == "verify" and mutual.trust_store not in trust_stores:
         return f"its trust store {mutual.trust_store} cannot be read"
     return None
@@ -209,13 +214,18 @@ def _going_on(made: Entries, earlier: Mapping[str, Entry]) -> Entries:
     return made
 
 
-def _tcp_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket]) -> Entries:
+def _network_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket], served: frozenset[str]) -> Entries:
     entries: Entries = {LISTENER: {}}
     for each in balancer.listeners:
-        if (at := sockets.get(each.port)) is not None:
-            made = serialised(tcp_listener(balancer, each, at))
-            name = listener_name(balancer, each.port)
-            entries[LISTENER][name] = Entry.of(made, _source(balancer, each))
+        at = sockets.get(each.port)
+        if at is None or unserved(each, served, ()):
+            continue
+        if each.protocol != "UDP":
+            made = serialised(tcp_listener(balancer, each, at, served))
+            entries[LISTENER][listener_name(balancer, each.port)] = Entry.of(made, _source(balancer, each))
+        if each.protocol in ("UDP", "TCP_UDP"):
+            made = serialised(udp_listener(balancer, each, at))
+            entries[LISTENER][datagram_listener_name(balancer, each.port)] = Entry.of(made, _source(balancer, each))
     return entries
 
 
@@ -230,5 +240,5 @@ def _listener(
     return listener(balancer, each, at, served, store, records)
 
 
-def _source(balancer: AnyLoadBalancer, each: Listener | TcpListener) -> Source:
+def _source(balancer: AnyLoadBalancer, each: Listener | NetworkListener) -> Source:
     return Source(f"listener {balancer.name}:{each.port}", balancer=balancer.name, port=each.port)

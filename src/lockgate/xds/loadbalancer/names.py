@@ -23,6 +23,11 @@ def cluster_name(reference: str) -> str:
     return reference.rpartition(":")[2] if reference.startswith("arn:") else reference
 
 
+def datagram_listener_name(load_balancer: AnyLoadBalancer, port: int) -> str:
+    """The listener of a port's datagrams, beside the one of its connections."""
+    return f"{listener_name(load_balancer, port)}/udp"
+
+
 def listener_name(load_balancer: AnyLoadBalancer, port: int) -> str:
     """``app/NAME/ID:PORT`` or ``net/NAME/ID:PORT``; also the name of the listener's route configuration, if any."""
     short = load_balancer.arn.partition(":loadbalancer/")[2] or load_balancer.name

@@ -14,6 +14,7 @@ from lockgate.embedded.aws.elbv2.state import Shape, State, target_groups
 from lockgate.embedded.aws.protocol import Refusal
 from lockgate.loadbalancer import quotas
 from lockgate.loadbalancer.cognito import POOL
+from lockgate.loadbalancer.network import PROTOCOLS
 
 CONFIGS = {
     "forward": "ForwardConfig",
@@ -46,7 +47,7 @@ def complete(
     Raises `Refusal`."""
     actions = [_completed(state, action, protocol, current) for action in _ordered(given)]
     types = [action["Type"] for action in actions]
-    if protocol == "TCP":
+    if protocol in PROTOCOLS:
         _check_network(actions)
     if not types or types[-1] not in FINAL:
         raise _invalid("The last action must be of type 'forward', 'redirect' or 'fixed-response'")
@@ -69,7 +70,7 @@ def _check_network(actions: Sequence[Shape]) -> None:
                 f"Action type '{action['Type']}' is not valid for network load balancers; it must be 'forward'"
             )
         if action["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]:
-            raise Refusal("OperationNotPermitted", "Target group stickiness of TCP listeners is not served here")
+            raise Refusal("OperationNotPermitted", "Target group stickiness of listeners is not served here")
 
 
 def shown(actions: Sequence[Shape]) -> list[Shape]:
@@ -277,6 +278,15 @@ def _check_endpoint(name: str, url: str) -> None:
         raise _invalid(f"The {name} '{url}' is not a valid URL")
 
 
+# Source: "Target groups for your Network Load Balancers", "Routing configuration".
+_BEHIND = {
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+}
+
+
 def _check_target_groups(
     state: State, actions: Sequence[Shape], load_balancer: str, protocol: str, current: Sequence[Shape]
 ) -> None:
@@ -287,7 +297,7 @@ def _check_target_groups(
             raise Refusal("TargetGroupNotFound", f"Target group '{arn}' not found")
         settings = state.target_groups[arn].settings
         other = settings.get("Protocol", "HTTP")
-        if (other == "TCP") != (protocol == "TCP"):
+        if other not in _BEHIND.get(protocol, ("HTTP", "HTTPS")):
             raise Refusal(
                 "IncompatibleProtocols",
                 f"The listener and its associated target group '{arn}' have incompatible protocols: '{protocol}' and "

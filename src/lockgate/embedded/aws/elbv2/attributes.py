@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.embedded.aws.protocol import Refusal
+from lockgate.loadbalancer.network import PROTOCOLS
 
 Check = Callable[[str], bool]
 
@@ -119,7 +120,14 @@ HTTPS_LISTENER: dict[str, Attribute] = LISTENER | {
 }
 
 TCP_LISTENER: dict[str, Attribute] = {"tcp.idle_timeout.seconds": Attribute(whole(60, 6000), "350")}
-LISTENERS: dict[str, dict[str, Attribute]] = {"HTTP": LISTENER, "HTTPS": HTTPS_LISTENER, "TCP": TCP_LISTENER}
+LISTENERS: dict[str, dict[str, Attribute]] = {
+    "HTTP": LISTENER,
+    "HTTPS": HTTPS_LISTENER,
+    "TCP": TCP_LISTENER,
+    "TLS": {},
+    "UDP": {},
+    "TCP_UDP": {},
+}
 
 _FOR_ALL: dict[str, Attribute] = {
     "stickiness.enabled": Attribute(SWITCH, "false"),
@@ -148,6 +156,7 @@ TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
 LAMBDA_TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
     "lambda.multi_value_headers.enabled": Attribute(SWITCH, "false"),
 }
+# Source: "Edit target group attributes for your Network Load Balancer".
 _NETWORK_TARGET_GROUP: dict[str, Attribute] = _FOR_ALL | {
     "deregistration_delay.timeout_seconds": Attribute(whole(0, 3600), "300"),
     "deregistration_delay.connection_termination.enabled": Attribute(SWITCH, "false"),
@@ -164,7 +173,9 @@ NETWORK_TARGET_GROUPS: dict[str, dict[str, Attribute]] = {  # by target type
 
 
 def of_target_group(protocol: str | None, target_type: str) -> Mapping[str, Attribute]:
-    if protocol == "TCP":
+    if protocol in ("UDP", "TCP_UDP"):  # the client's address cannot be hidden
+        return NETWORK_TARGET_GROUPS[target_type] | {"preserve_client_ip.enabled": Attribute(one_of("true"), "true")}
+    if protocol in PROTOCOLS:
         return NETWORK_TARGET_GROUPS[target_type]
     return LAMBDA_TARGET_GROUP if target_type == "lambda" else TARGET_GROUP
 

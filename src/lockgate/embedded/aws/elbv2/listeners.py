@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from lockgate.embedded.aws.elbv2 import actions, attributes, policies, tags
 from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Listener, LoadBalancer, Shape, State
 from lockgate.embedded.aws.protocol import Refusal, Result
 from lockgate.loadbalancer import quotas
+
+SECURE: Final = ("HTTPS", "TLS")
+ALPN_POLICIES: Final = ("HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None")
 
 
 def create(state: State, given: Shape) -> Result:
@@ -27,7 +31,7 @@ def create(state: State, given: Shape) -> Result:
     certificates = _certificates(state, protocol, given.get("Certificates") or [])
     policy = _policy(protocol, given.get("SslPolicy"))
     mutual = _mutual_authentication(state, balancer.arn, protocol, given.get("MutualAuthentication"), None)
-    _check_alpn(given)
+    alpn = _alpn(protocol, given.get("AlpnPolicy"))
     default = actions.complete(state, given["DefaultActions"], load_balancer=balancer.arn, protocol=protocol)
     made_of_tags = tags.read(given.get("Tags", ()))
     path = balancer.arn.rpartition("loadbalancer/")[2]
@@ -42,6 +46,7 @@ def create(state: State, given: Shape) -> Result:
         default_actions=default,
         ssl_policy=policy,
         certificates=certificates,
+        alpn_policy=alpn,
         mutual_authentication=mutual,
         attributes=attributes.defaults(attributes.LISTENERS[protocol]),
         tags=made_of_tags,
@@ -70,8 +75,8 @@ def modify(state: State, given: Shape) -> Result:
     _check_port(state, listener.load_balancer, port, listener)
     if port != listener.port:
         _check_registered(state, listener)
-    _check_alpn(given)
-    secure, was_secure = protocol == "HTTPS", listener.protocol == "HTTPS"
+    secure, was_secure = protocol in SECURE, listener.protocol in SECURE
+    alpn = _alpn(protocol, given.get("AlpnPolicy")) if "AlpnPolicy" in given else listener.alpn_policy if secure else ""
     certificates = listener.certificates if secure else ()
     if given.get("Certificates") or secure != was_secure:
         chosen = _certificates(state, protocol, given.get("Certificates") or [])
@@ -97,12 +102,12 @@ def modify(state: State, given: Shape) -> Result:
             protocol=protocol,
             current=default,
         )
-    if secure != was_secure:
+    if protocol != listener.protocol:
         table = attributes.LISTENERS[protocol]
         kept = {key: value for key, value in listener.attributes.items() if key in table}
         listener.attributes = attributes.defaults(table) | kept
     listener.protocol, listener.port, listener.certificates = protocol, port, certificates
-    listener.ssl_policy, listener.mutual_authentication = policy, mutual
+    listener.ssl_policy, listener.alpn_policy, listener.mutual_authentication = policy, alpn, mutual
     state.set_actions(listener, default)
     return {"Listeners": [shown(listener)]}
 
@@ -137,8 +142,8 @@ def describe_certificates(state: State, given: Shape) -> Result:
 
 def add_certificates(state: State, given: Shape) -> Result:
     listener = state.listener(given["ListenerArn"])
-    if listener.protocol != "HTTPS":
-        raise Refusal("ValidationError", "Certificates can be added to HTTPS listeners only")
+    if listener.protocol not in SECURE:
+        raise Refusal("ValidationError", "Certificates can be added to HTTPS and TLS listeners only")
     added = _arns(given["Certificates"])
     for arn in added:
         _check_certificate(state, arn)
@@ -170,10 +175,13 @@ def shown(listener: Listener) -> Shape:
         "Protocol": listener.protocol,
         "DefaultActions": actions.shown(listener.default_actions),
     }
-    if listener.protocol == "HTTPS":
+    if listener.protocol in SECURE:
         answer["SslPolicy"] = listener.ssl_policy
         answer["Certificates"] = [{"CertificateArn": arn} for arn in listener.certificates[:1]]
+    if listener.protocol == "HTTPS":
         answer["MutualAuthentication"] = listener.mutual_authentication or {"Mode": "off"}
+    if listener.alpn_policy:
+        answer["AlpnPolicy"] = [listener.alpn_policy]
     return answer
 
 
@@ -203,12 +211,12 @@ def _check_certificate(state: State, arn: str) -> None:
 
 
 def _certificates(state: State, protocol: str, given: Sequence[Shape]) -> tuple[str, ...]:
-    if protocol != "HTTPS":
+    if protocol not in SECURE:
         if given:
             raise Refusal("ValidationError", f"A certificate cannot be specified for {protocol} listeners")
         return ()
     if not given:
-        raise Refusal("ValidationError", "A certificate must be specified for HTTPS listeners")
+        raise Refusal("ValidationError", f"A certificate must be specified for {protocol} listeners")
     if len(given) > 1:
         raise Refusal("ValidationError", "Only one certificate can be specified, the default one of the listener")
     (arn,) = _arns(given)
@@ -217,7 +225,7 @@ def _certificates(state: State, protocol: str, given: Sequence[Shape]) -> tuple[
 
 
 def _policy(protocol: str, given: str | None) -> str:
-    if protocol != "HTTPS":
+    if protocol not in SECURE:
         if given:
             raise Refusal("ValidationError", f"An SSL policy cannot be specifed for {protocol} listeners")  # sic
         return ""
@@ -256,9 +264,16 @@ def _check_registered(state: State, listener: Listener) -> None:
         )
 
 
-def _check_alpn(given: Shape) -> None:
-    if given.get("AlpnPolicy"):
+def _alpn(protocol: str, given: Sequence[str] | None) -> str:
+    if not given:
+        return ""
+    if protocol != "TLS":
         raise Refusal("ValidationError", "An ALPN policy can be specified for TLS listeners only")
+    if len(given) > 1 or given[0] not in ALPN_POLICIES:
+        raise Refusal(
+            "ALPNPolicyNotSupported", f"ALPN policy '{', '.join(given)}' must be one of '{', '.join(ALPN_POLICIES)}'"
+        )
+    return given[0]
 
 
 def _mutual_authentication(

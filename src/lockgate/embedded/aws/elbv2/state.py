@@ -98,6 +98,7 @@ class Listener:
     protocol: str
     default_actions: list[Shape]
     ssl_policy: str
+    alpn_policy: str
     certificates: tuple[str, ...]  # the default one first
     mutual_authentication: Shape | None
     attributes: dict[str, str]

@@ -10,8 +10,9 @@ from lockgate.embedded.aws.elbv2.load_balancers import paged
 from lockgate.embedded.aws.elbv2.state import Shape, State, TargetGroup, target_groups
 from lockgate.embedded.aws.protocol import Refusal, Result
 from lockgate.loadbalancer import quotas
+from lockgate.loadbalancer.network import PROTOCOLS as NETWORK_PROTOCOLS
 
-PROTOCOLS = ("HTTP", "HTTPS", "TCP")  # TCP is for network load balancers
+PROTOCOLS = ("HTTP", "HTTPS", *NETWORK_PROTOCOLS)
 VERSIONS = ("HTTP1", "HTTP2", "GRPC")
 
 
@@ -129,7 +130,7 @@ def _settings(state: State, given: Shape) -> Shape:
     else:
         settings |= _network(state, given, kind)
         settings |= {
-            "HealthCheckProtocol": "TCP" if settings["Protocol"] == "TCP" and kind != "alb" else "HTTP",
+            "HealthCheckProtocol": "TCP" if settings["Protocol"] in NETWORK_PROTOCOLS and kind != "alb" else "HTTP",
             "HealthCheckPort": "traffic-port",
             "HealthCheckEnabled": True,
             "HealthCheckIntervalSeconds": 30,
@@ -148,7 +149,7 @@ def _settings(state: State, given: Shape) -> Shape:
 def _with_health(settings: Shape, given: Shape) -> Shape:
     """`settings`, updated with the given health check and its protocol's defaults. Raises `Refusal`."""
     settings = settings | {key: value for key, value in given.items() if value != {}}
-    network = settings.get("Protocol") == "TCP"
+    network = settings.get("Protocol") in NETWORK_PROTOCOLS
     if settings.get("HealthCheckProtocol") == "TCP" and network:
         for name, called in (("HealthCheckPath", "paths"), ("Matcher", "matchers")):
             if given.get(name):
@@ -182,10 +183,11 @@ def _network(state: State, given: Shape, kind: str) -> Shape:
     if given["VpcId"] not in state.neighbours.vpcs():
         raise Refusal("ValidationError", f"The VPC ID '{given['VpcId']}' is not found")
     place = {"Protocol": protocol, "Port": given["Port"], "VpcId": given["VpcId"]}
-    if protocol == "TCP":
+    if protocol in NETWORK_PROTOCOLS:
         if "ProtocolVersion" in given:
             raise Refusal(
-                "ValidationError", "A protocol version cannot be specified for target groups with the protocol 'TCP'"
+                "ValidationError",
+                f"A protocol version cannot be specified for target groups with the protocol '{protocol}'",
             )
         return place
     version = given.get("ProtocolVersion", "HTTP1")
@@ -200,7 +202,7 @@ def _check_health(settings: Shape) -> None:
         raise Refusal(
             "ValidationError", f"Health checks cannot be disabled for target groups with target type '{kind}'"
         )
-    network = settings.get("Protocol") == "TCP"
+    network = settings.get("Protocol") in NETWORK_PROTOCOLS
     protocol = settings.get("HealthCheckProtocol", "HTTP")
     allowed = ("HTTPS", "HTTP", "TCP") if network and kind != "alb" else ("HTTPS", "HTTP")
     if protocol not in allowed:
@@ -211,11 +213,9 @@ def _check_health(settings: Shape) -> None:
             "ValidationError", f"Health check port '{port}' must be 'traffic-port' or between '1' and '65535'"
         )
     interval, timeout = settings["HealthCheckIntervalSeconds"], settings["HealthCheckTimeoutSeconds"]
-    if timeout >= interval:
-        raise Refusal(
-            "ValidationError",
-            "Health check interval must be greater than the timeout.",
-        )
+    if timeout > interval or (timeout == interval and not network):
+        least = "greater than or equal to" if network else "greater than"
+        raise Refusal("ValidationError", f"Health check interval must be {least} the timeout.")
     if protocol != "TCP":
         _check_answer(settings, network)
 

@@ -12,6 +12,7 @@ from typing import Final
 from lockgate.embedded.aws.elbv2 import attributes
 from lockgate.embedded.aws.protocol import Refusal
 from lockgate.loadbalancer import quotas
+from lockgate.loadbalancer.network import PROTOCOLS as NETWORK_PROTOCOLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ APPLICATION: Final = Type(
 NETWORK: Final = Type(
     "network",
     "net",
-    ("TLS", "TCP", "TCP_UDP", "UDP"),
-    ("TCP",),
+    ("TLS", "TCP", "TCP_UDP", "UDP", "QUIC", "TCP_QUIC"),
+    NETWORK_PROTOCOLS,
     attributes.NETWORK_LOAD_BALANCER,
     ("access_logs",),
     quotas.NETWORK_LOAD_BALANCERS,

@@ -1,0 +1,1 @@
+"""What the AWS Load Balancer Controller decides for a Service: its Network Load Balancer, as a `Stack`."""
