@@ -45,9 +45,9 @@ def costs(stacks: Iterable[Stack], new_zones: Iterable[str]) -> Iterator[Cost]:
             yield Cost(
                 f"{zones} public IPv4 addresses", zones * _HOURS * _ADDRESS, f"one per zone × ${_ADDRESS} an hour"
             )
-        if stack.frontend is not None:
+        if stack.network is not None:
             yield Cost(
-                f"load balancer {stack.frontend.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}"
+                f"load balancer {stack.network.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}"
             )
         if stack.web_acl is not None and stack.web_acl.arn:
             yield Cost("web ACL", _WEB_ACL, f"${_WEB_ACL:.2f}, plus $1 a rule")
