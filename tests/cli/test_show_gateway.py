@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from lockgate.cli.main import lockgate
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "edge")
-GATEWAY = "istio-system/istio-ingressgateway-0"
+GATEWAY = "istio-system/istio-ingressgateway"
 
 
 def run(*arguments: str) -> Result:

@@ -14,6 +14,7 @@ from lockgate.controllers.nodes import Nodes
 from lockgate.controllers.nodes.controller import Machine
 from lockgate.edge.rollout.pods import MOST_PODS
 from lockgate.edge.service_pods import workload_of
+from lockgate.edge.workloads import NODE_ID
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources import core, workloads
 from lockgate.resources.meta import condition
@@ -57,7 +58,7 @@ class Cluster:
             backends=backends,
             free_port=lambda _address, wanted, _purpose: 10000 + wanted,
         )
-        self.manager = KubeControllerManager(self.store, node=MACHINE.node)
+        self.manager = KubeControllerManager(self.store, node=MACHINE.node, inject=self.nodes.injected)
 
     async def _echo(
         self, _namespace: str, _service: str, port: int, _names: tuple[str, ...] | None, workload: str
@@ -335,5 +336,55 @@ def test_more_replicas_than_pods_fit_are_capped_and_it_says_so() -> None:
             assert deployment.status["readyReplicas"] == MOST_PODS
             failure = next(each for each in deployment.status["conditions"] if each["type"] == "ReplicaFailure")
             assert failure["message"] == "Lockgate keeps at most 100 Pods of one workload, and 10000 are asked for"
+
+    story(act)
+
+
+def test_a_gateway_has_a_deployment_and_its_pods_the_marks_of_its_envoy() -> None:
+    async def act() -> None:
+        async with cluster(service("istio-ingressgateway", istio="ingressgateway")) as there:
+            deployment = await there.get(workloads.Deployment, "istio-ingressgateway")
+            assert deployment.status["readyReplicas"] == 1
+            (pod,) = await there.pods(istio="ingressgateway")
+            assert str(workload_of(pod)) == "Deployment istio-ingressgateway"
+            assert pod.metadata.labels["operator.istio.io/component"] == "IngressGateways"
+            assert pod.metadata.labels["service.istio.io/canonical-name"] == "istio-ingressgateway"
+            assert pod.metadata.annotations[NODE_ID] == "gateway"
+            assert '"containers": ["istio-proxy"]' in pod.metadata.annotations["sidecar.istio.io/status"]
+            ports = [port.container_port for port in pod.spec.containers[0].ports]
+            assert ports == [80, 15021, 15090]
+            assert await there.endpoints("istio-ingressgateway") == {"127.0.0.1:10080": [(pod.name, True)]}
+            await there.store.delete(core.Service, "istio-ingressgateway", "default")
+            assert await there.pods() == []
+            assert await there.store.list(workloads.Deployment, "default") == []
+
+    story(act)
+
+
+def test_a_gateways_own_deployment_stays_and_all_its_pods_have_one_envoy() -> None:
+    async def act() -> None:
+        own = workload("Deployment", "mine", {"istio": "ingressgateway", "team": "edge"}, replicas=2)
+        async with cluster(own, service("istio-ingressgateway", istio="ingressgateway")) as there:
+            pods = await there.pods(istio="ingressgateway")
+            assert [each.name for each in await there.store.list(workloads.Deployment, "default")] == ["mine"]
+            assert [pod.metadata.annotations[NODE_ID] for pod in pods] == ["gateway", "gateway"]
+            assert [pod.metadata.labels["team"] for pod in pods] == ["edge", "edge"]
+            found = await there.endpoints("istio-ingressgateway")
+            assert found == {"127.0.0.1:10080": [(pod.name, True) for pod in pods]}
+            await there.patch(workloads.Deployment, "mine", replicas=0)
+            assert await there.endpoints("istio-ingressgateway") == {}, "as in a cluster, nothing listens"
+
+    story(act)
+
+
+def test_a_deployment_that_appears_takes_the_place_of_the_made_one() -> None:
+    async def act() -> None:
+        async with cluster(service("edge", istio="edge")) as there:
+            (before,) = await there.pods(istio="edge")
+            await there.store.create(workload("Deployment", "mine", {"istio": "edge"}))
+            (after,) = await there.pods(istio="edge")
+            assert after.name != before.name
+            assert [each.name for each in await there.store.list(workloads.Deployment, "default")] == ["mine"]
+            assert await there.endpoints("edge") == {"127.0.0.1:10080": [(after.name, True)]}
 
     story(act)

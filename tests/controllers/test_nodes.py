@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from lockgate.controllers.kube_controller_manager import KubeControllerManager
 from lockgate.controllers.nodes import Nodes, PortTable
 from lockgate.controllers.nodes.controller import Machine
-from lockgate.edge.workloads import NODE_ID, gateway_workloads, slice_manifest, target_port
+from lockgate.edge.service_pods import workload_of
+from lockgate.edge.workloads import NODE_ID, PROXY_LABEL, gateway_workloads, slice_manifest, target_port
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.resources import core, istio, networking
@@ -71,7 +73,7 @@ def test_a_service_whose_pods_a_gateway_selects_is_a_workload() -> None:
     edge = service("edge", "ingress", selector={"app": "edge", "tier": "front"})
     other = service("web", selector={"app": "web"})
     (found,) = gateway_workloads([other, edge], [gateway(app="edge")])
-    assert (found.namespace, found.pod, found.node_id) == ("ingress", "edge-0", "gateway")
+    assert (found.namespace, found.name, found.node_id) == ("ingress", "edge", "gateway")
     assert dict(found.labels) == {"app": "edge", "tier": "front"}
     assert found.serves(edge)
     assert not found.serves(other)
@@ -193,6 +195,7 @@ class Lab:
             silence=lambda namespace, service: self.silenced.append((namespace, service)),
         )
         self.nodes.on_change(self._changed)
+        self.manager = KubeControllerManager(self.store, node=MACHINE.node, inject=self.nodes.injected)
 
     async def _echo(
         self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None, workload: str
@@ -215,7 +218,12 @@ class Lab:
         }
 
     async def pods(self) -> list[str]:
-        return [pod.name for pod in await self.store.list(core.Pod)]
+        """The workloads of the Pods that an Envoy runs for."""
+        return [workload_of(pod).name for pod in await self.store.list(core.Pod, labels={PROXY_LABEL: "istio"})]
+
+    async def pod(self) -> core.Pod:
+        (pod,) = await self.store.list(core.Pod, labels={PROXY_LABEL: "istio"})
+        return pod
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         while not await holds():
@@ -247,7 +255,7 @@ async def lab(
     there = Lab(backends or {})
     for manifest in manifests:
         await there.store.create(manifest)
-    running = asyncio.create_task(there.nodes.run())
+    running = asyncio.ensure_future(asyncio.gather(there.nodes.run(), there.manager.run()))
     try:
         yield there
     finally:
@@ -370,7 +378,7 @@ def test_the_port_table_is_current_once_it_has_the_services_that_were_just_writt
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
 
             async def current() -> bool:
-                return there.store.followed and there.nodes.current
+                return there.store.followed and there.nodes.current and there.manager.current
 
             def behind() -> tuple[tuple[str, int], ...]:
                 return there.nodes.table.cluster_addresses["10.100.1.1", 443]
@@ -418,14 +426,14 @@ def test_a_gateway_runs_as_a_pod_on_ports_of_this_machine() -> None:
                 "edge", {"edge-gateway": {"http2": ("127.0.0.1", 18080), "https": ("127.0.0.1", 18443)}}
             )
             await there.until_slices("internal", {"internal-gateway": {"tls": ("127.0.0.1", 18443)}})
-            pod = await there.store.get(core.Pod, "edge-0", "default")
+            pod = await there.pod()
             assert pod.metadata.labels["app"] == "edge"
             assert pod.metadata.annotations[NODE_ID] == "gateway"
             assert (pod.spec.node_name, pod.status.phase) == ("node-1", "Running")
             assert sorted(wanted for _, wanted, _ in there.asked) == [8080, 8443]  # one Envoy, each port once
             await there.store.delete(core.Service, "internal", "default")
             await there.until_slices("internal", {})
-            await there.until_pods("edge-0")
+            await there.until_pods("edge")
 
     asyncio.run(story())
 
@@ -481,13 +489,13 @@ def test_a_pod_goes_with_its_service_and_follows_its_selector() -> None:
     async def story() -> None:
         edge = service_manifest("edge", selector={"istio": "edge"})
         async with lab(edge) as there:
-            await there.until_pods("edge-0")
+            await there.until_pods("edge")
             await there.store.patch(
                 core.Service, "edge", "default", {"spec": {"selector": {"istio": "edge", "v": "2"}}}
             )
 
             async def relabelled() -> bool:
-                return (await there.store.get(core.Pod, "edge-0", "default")).metadata.labels.get("v") == "2"
+                return any(pod.metadata.labels.get("v") == "2" for pod in await there.store.list(core.Pod))
 
             await asyncio.wait_for(there.until(relabelled), 10)
             await there.store.delete(core.Service, "edge", "default")
@@ -505,6 +513,6 @@ def test_a_service_beside_a_new_gateway_is_answered_by_its_pod() -> None:
             await there.until_slices("wide", {"wide-echo": {"http": ("127.0.0.1", ECHO + 80)}})
             await there.store.create(service_manifest("edge", selector={"app": "edge", "istio": "edge"}))
             await there.until_slices("wide", {"wide-gateway": {"http": ("127.0.0.1", 18080)}})
-            await there.until_pods("edge-0")
+            await there.until_pods("edge")
 
     asyncio.run(story())

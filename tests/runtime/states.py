@@ -62,7 +62,7 @@ def state(case: Mapping[str, Any], standing: str = "") -> State:
         notes=planned.supply.notes,
         stacks=stacks,
         cluster=cluster,
-        envoys={each.node_id: Proxy(settled=True, gateway=Gateway(each.pod, each.namespace)) for each in workloads},
+        envoys={each.node_id: Proxy(settled=True, gateway=Gateway(each.name, each.namespace)) for each in workloads},
         zones=tuple(case.get("zones", (zone.name for zone in planned.supply.zones))),
         resolved=dict.fromkeys(_resolved(case, planned.supply.hosts), ("127.0.0.2",)),
         issued=frozenset(each.arn for each in planned.supply.certificates),

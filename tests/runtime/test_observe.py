@@ -131,6 +131,7 @@ def edge_of(store: Store, istiod: Istiod, published: dict[str, Snapshot]) -> Sim
         store=store,
         istiod=istiod,
         nodes=SimpleNamespace(current=True),
+        workloads=SimpleNamespace(current=True),
         envoys={"gateway": SimpleNamespace(pid=1, restarts=0, trouble="")},
         ads=SimpleNamespace(is_settled=lambda _: True, rejections=lambda _: (), snapshot=published.__getitem__),
     )

@@ -42,7 +42,7 @@ def test_every_part_of_a_gateway_is_shown_with_its_line() -> None:
         return Position("edge.yaml", len(asked), 1)
 
     shown = gateway_json(gateway, locate)
-    assert shown["workload"] == "istio-system/istio-ingressgateway-0"
+    assert shown["workload"] == "istio-system/istio-ingressgateway"
     chains = {sni: chain for each in shown["listeners"] for chain in each["chains"] for sni in chain["sni"]}
     assert chains["*"]["clientCertificates"] == "required"
     assert chains["*"]["credentials"] == ["kubernetes://shop-tls"]
@@ -58,7 +58,7 @@ def test_every_part_of_a_gateway_is_shown_with_its_line() -> None:
 def test_the_same_as_lines() -> None:
     (gateway,) = edge(CHANGE).gateways.values()
     shown = [text for text, _ in lines(gateway_json(gateway, lambda _: None))]
-    assert shown[0] == "istio-system/istio-ingressgateway-0"
+    assert shown[0] == "istio-system/istio-ingressgateway"
     text = "\n".join(shown)
     for part in (
         "├ listener 0.0.0.0_8443",

@@ -158,7 +158,7 @@ def test_an_answer_of_the_gateway_with_its_headers_as_lines() -> None:
 def test_a_gateway_without_a_pod_is_502() -> None:
     found = trace(replace(edge(), gateways={}), Request.of("https://shop.example/"))
     assert (found.ending.status, found.ending.by) == (502, "load balancer")
-    assert found.ending.cause == "No Pod of istio-system/istio-ingressgateway-0 runs."
+    assert found.ending.cause == "No Pod of istio-system/istio-ingressgateway runs."
 
 
 @pytest.mark.parametrize("location", ["shop://app/", "https://shop.example:port/"])

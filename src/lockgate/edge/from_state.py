@@ -14,7 +14,7 @@ from lockgate.edge.edge import Certificate, Edge
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
 from lockgate.edge.network import ServicePort, network
 from lockgate.edge.objects import Objects
-from lockgate.edge.workloads import PROXY_LABEL, gateway_workloads
+from lockgate.edge.workloads import NODE_ID, PROXY_LABEL, gateway_workloads
 from lockgate.ingress.manifests import Stacks
 from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.model import Listener, LoadBalancer, Rule
@@ -38,7 +38,8 @@ def from_state(
     """`resources` are the cluster's objects, `certificates` are ACM's by ARN, `stacks` are built from the manifests."""
     objects = Objects(resources)
     workloads = gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway))
-    pods = [pod for pod in objects.all(core.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
+    marked = [pod for pod in objects.all(core.Pod) if pod.metadata.labels.get(PROXY_LABEL) == "istio"]
+    pods = list({pod.metadata.annotations.get(NODE_ID): pod for pod in marked}.values())
     slices = objects.all(core.EndpointSlice)
     memory = earlier.memory if earlier is not None and isinstance(earlier.memory, Gateways) else None
     gateways = built_gateways(objects, pods, slices, memory)

@@ -97,7 +97,7 @@ def network(
             if service.spec.cluster_ip not in ("", "None"):
                 addresses[service.spec.cluster_ip, port.port] = here
             if workload is not None:
-                name = f"{workload.namespace}/{workload.pod}"
+                name = f"{workload.namespace}/{workload.name}"
                 gateways[here] = GatewayPort(name, target_port(service, port.name or ""))
     for each in slices:
         for port_ in each.ports:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lockgate.edge.istio_install import installed_labels
 from lockgate.edge.port_table import LOCAL_IPV4
 from lockgate.edge.service_pods import endpoint
 from lockgate.gateway.reach import LOCAL_IPV6
+from lockgate.gateway.workload import WORKLOAD
 from lockgate.resources import core, istio, workloads
 from lockgate.resources.model import JsonObject
 
@@ -19,16 +21,23 @@ MANAGER = "nodes.lockgate.dev"
 
 @dataclass(frozen=True, slots=True)
 class GatewayWorkload:
-    """A Pod that runs an Istio ingress gateway. Its labels are those that a gateway Service selects."""
+    """Pods that run an Istio ingress gateway. Their labels are those that a gateway Service selects."""
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
     name: str  # the Service's name
     node_id: str
 
-    @property
-    def pod(self) -> str:
-        return f"{self.name}-0"
+    def runs(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Whether Pods with these labels are the workload's."""
+        return namespace == self.namespace and dict(self.labels).items() <= labels.items()
+
+    def marked(self, pod: JsonObject) -> JsonObject:
+        """The manifest of a Pod, with the marks by which its Envoy is found. All Pods of a workload have one Envoy."""
+        metadata = pod["metadata"]
+        labels = {**metadata.get("labels", {}), PROXY_LABEL: "istio"}
+        annotations = {**metadata.get("annotations", {}), NODE_ID: self.node_id, WORKLOAD: self.name}
+        return {**pod, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
 
     def serves(self, service: core.Service) -> bool:
         selector = service.spec.selector
@@ -72,28 +81,27 @@ def _installed(service: core.Service) -> bool:
     return value != "pilot" and "egress" not in value
 
 
-def pod_labels(workload: GatewayWorkload, deployments: Iterable[workloads.Deployment]) -> dict[str, str]:
-    """The labels of a workload's Pod, by which policies select it: those that its Deployment gives it, and those that
-    Istio's charts give it in addition to the Service's selector."""
-    selected = dict(workload.labels)
-    labels = {"app": workload.name, "istio": workload.name.removeprefix("istio-")} | selected
+def pod_labels(workload: GatewayWorkload, deployments: Iterable[workloads.Workload]) -> dict[str, str]:
+    """The labels of a workload's Pods, by which policies select them: those of its Deployment, or without one those
+    that Istio's charts give them in addition to the Service's selector."""
     for deployment in deployments:
-        if deployment.namespace == workload.namespace and selected.items() <= deployment.pod_labels.items():
-            labels |= deployment.pod_labels
-    return labels
+        if workload.runs(deployment.namespace, deployment.pod_labels):
+            return deployment.pod_labels
+    return {**installed_labels(workload.name), **dict(workload.labels)}
 
 
-def gateway_pod(workload: GatewayWorkload, node: str, deployments: Iterable[workloads.Deployment] = ()) -> core.Pod:
-    """The Pod of a workload, as the nodes controller runs it."""
+def gateway_pod(workload: GatewayWorkload, node: str, deployments: Iterable[workloads.Workload] = ()) -> core.Pod:
+    """A Pod of a workload, as it runs here."""
+    brought = [each for each in deployments if workload.runs(each.namespace, each.pod_labels)]
+    containers = brought[0].spec.template.spec.get("containers") if brought else None
     metadata = {
-        "name": workload.pod,
+        "name": workload.name,
         "namespace": workload.namespace,
-        "labels": {**pod_labels(workload, deployments), PROXY_LABEL: "istio"},
-        "annotations": {NODE_ID: workload.node_id},
+        "labels": pod_labels(workload, brought),
+        "annotations": brought[0].spec.template.metadata.annotations if brought else {},
     }
-    return core.Pod.model_validate(
-        {"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "istio-proxy"}]}}
-    )
+    spec = {"nodeName": node, "containers": containers or [{"name": "istio-proxy"}]}
+    return core.Pod.model_validate(workload.marked({"metadata": metadata, "spec": spec}))
 
 
 def target_port(service: core.Service, name: str) -> int:

@@ -15,6 +15,8 @@ from lockgate.resources import core
 _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
 _COMPONENT = ("operator.istio.io/component", "IngressGateways")
 PROXY_CONFIG = "proxy.istio.io/config"
+WORKLOAD = "lockgate.dev/gateway"
+"""The annotation with the name of a gateway workload, all of whose Pods have one Envoy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def workload(
     )
     label, value = _COMPONENT
     found = Workload(
-        name=f"{pod.namespace}/{pod.name}",
+        name=f"{pod.namespace}/{pod.metadata.annotations.get(WORKLOAD, pod.name)}",
         namespace=pod.namespace,
         labels=pod.metadata.labels,
         annotations=pod.metadata.annotations,

@@ -367,7 +367,7 @@ class RunningEdge:
             dns_server=dns_server,
             cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
         )
-        self.workloads = KubeControllerManager(kubernetes, node=machine.node)
+        self.workloads = KubeControllerManager(kubernetes, node=machine.node, inject=self.nodes.injected)
         actors: dict[str, Callable[[], Awaitable[None]]] = {
             "nodes": self.nodes.run,
             "kube-controller-manager": self.workloads.run,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from lockgate.edge.rollout import deployment
 from lockgate.edge.rollout.changes import Change, Create, Delete, Patch, SetStatus
 from lockgate.edge.rollout.pods import completions, desired_pods, limit, lives, status
 from lockgate.resources import core, workloads
-from lockgate.resources.model import ObjectKey, Resource
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import ApiError, NotFound
 
 COMPONENT: Final = "kube-controller-manager"
@@ -29,11 +30,14 @@ _KINDS: Final[tuple[type[workloads.Workload], ...]] = (
 
 
 class KubeControllerManager:
-    """`node` is the name of the node on which all Pods run."""
+    """`node` is the name of the node on which all Pods run. `inject` completes the manifest of each new Pod."""
 
-    def __init__(self, kubernetes: Kubernetes, *, node: str) -> None:
+    def __init__(
+        self, kubernetes: Kubernetes, *, node: str, inject: Callable[[JsonObject], JsonObject] = lambda pod: pod
+    ) -> None:
         self._kubernetes = kubernetes
         self._node = node
+        self._inject = inject
         self._events = EventRecorder(kubernetes, COMPONENT)
         self._queue: Queue[ObjectKey] = Queue()
         self._mirrors: Mapping[str, Mirror[Any]] = {kind.KIND.kind: Mirror(kind, self._changed) for kind in _KINDS}
@@ -119,37 +123,40 @@ class KubeControllerManager:
 
     async def _perform(self, about: workloads.Workload, changes: Iterable[Change]) -> None:
         for change in changes:
-            match change:
-                case Create(manifest):
-                    made = await self._kubernetes.create(manifest)
-                    kind = core.Pod if manifest["kind"] == "Pod" else workloads.ReplicaSet
-                    created = kind.model_validate(made)
-                    self._enter(about.metadata.uid, created, gone=False)
-                    await self._report(about, created, "SuccessfulCreate", "Created")
-                case Delete(of):
-                    self._enter(about.metadata.uid, of, gone=True)
-                    try:
-                        await self._kubernetes.delete(type(of), of.name, of.namespace)
-                    except NotFound:
-                        continue
-                    await self._report(about, of, "SuccessfulDelete", "Deleted")
-                case Patch(of, patch):
-                    await self._kubernetes.patch(type(of), of.name, of.namespace, patch)
-                    if isinstance(of, workloads.ReplicaSet) and "replicas" in patch.get("spec", {}):
-                        before, after = of.spec.replicas, patch["spec"]["replicas"]
-                        way = "up" if after > (before or 0) else "down"
-                        message = f"Scaled {way} replica set {of.name} from {before} to {after}"
-                        await self._events.event(about, "Normal", "ScalingReplicaSet", message)
-                case SetStatus(of, content):
-                    await self._kubernetes.patch_status(type(of), of.name, of.namespace, content)
+            if isinstance(change, Create):
+                await self._create(about, change.manifest)
+                continue
+            with suppress(NotFound):  # it was deleted meanwhile
+                await self._change(about, change)
 
-    async def _report(self, about: workloads.Workload, made: Resource, reason: str, verb: str) -> None:
-        if isinstance(made, workloads.ReplicaSet):
-            if reason == "SuccessfulCreate":
-                message = f"Scaled up replica set {made.name} from 0 to {made.spec.replicas}"
-                await self._events.event(about, "Normal", "ScalingReplicaSet", message)
+    async def _create(self, about: workloads.Workload, manifest: JsonObject) -> None:
+        kind = core.Pod if manifest["kind"] == "Pod" else workloads.ReplicaSet
+        made = await self._kubernetes.create(self._inject(manifest) if kind is core.Pod else manifest)
+        created = kind.model_validate(made)
+        self._enter(about.metadata.uid, created, gone=False)
+        if isinstance(created, workloads.ReplicaSet):
+            message = f"Scaled up replica set {created.name} from 0 to {created.spec.replicas}"
+            await self._events.event(about, "Normal", "ScalingReplicaSet", message)
         else:
-            await self._events.event(about, "Normal", reason, f"{verb} pod: {made.name}")
+            await self._events.event(about, "Normal", "SuccessfulCreate", f"Created pod: {created.name}")
+
+    async def _change(self, about: workloads.Workload, change: Patch | SetStatus | Delete) -> None:
+        of = change.of
+        match change:
+            case Delete():
+                self._enter(about.metadata.uid, of, gone=True)
+                await self._kubernetes.delete(type(of), of.name, of.namespace)
+                if isinstance(of, core.Pod):
+                    await self._events.event(about, "Normal", "SuccessfulDelete", f"Deleted pod: {of.name}")
+            case Patch(patch=patch):
+                await self._kubernetes.patch(type(of), of.name, of.namespace, patch)
+                if isinstance(of, workloads.ReplicaSet) and "replicas" in patch.get("spec", {}):
+                    before, after = of.spec.replicas or 0, patch["spec"]["replicas"]
+                    way = "up" if after > before else "down"
+                    message = f"Scaled {way} replica set {of.name} from {before} to {after}"
+                    await self._events.event(about, "Normal", "ScalingReplicaSet", message)
+            case SetStatus(status=status):
+                await self._kubernetes.patch_status(type(of), of.name, of.namespace, status)
 
     async def _expire(self, job: workloads.Job) -> None:
         """Deletes a finished Job after its `ttlSecondsAfterFinished`."""

@@ -133,5 +133,9 @@ class Applications:
         programs = ", ".join(f"{host}:{port} for Service {name}" for name, (host, port) in sorted(found.items()))
         return next(iter(found.values()))[0], f"Lockgate runs no containers. Your program answers: {programs}."
 
-    def pods_behind(self, service: core.Service) -> Iterable[core.Pod]:
-        return self._pods.selected(service.namespace, service.spec.selector)
+    def pods(self, namespace: str, labels: Mapping[str, str]) -> Iterable[core.Pod]:
+        return self._pods.selected(namespace, labels)
+
+    def workloads(self, namespace: str, labels: Mapping[str, str]) -> Iterable[workloads.Workload]:
+        """Those whose Pods have these labels."""
+        return self._templates.selected(namespace, labels)

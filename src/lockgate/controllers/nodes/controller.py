@@ -14,6 +14,7 @@ from lockgate import __version__
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.nodes.applications import Applications, OpenEcho
+from lockgate.controllers.nodes.gateways import GatewayPods
 from lockgate.controllers.nodes.kubelet import Kubelet
 from lockgate.controllers.runtime import Queue
 from lockgate.edge.exposure import address, is_exposed
@@ -22,15 +23,8 @@ from lockgate.edge.tls_backends import ANY, User, Users, tls_ports
 from lockgate.edge.workloads import (
     MANAGED_BY,
     MANAGER,
-    NODE_ID,
-    PROXY_LABEL,
-    GatewayWorkload,
     gateway_workloads,
     is_candidate,
-    owner,
-    pod_labels,
-    slice_manifests,
-    target_port,
 )
 from lockgate.resources import core, elbv2, istio, networking, workloads
 from lockgate.resources.model import JsonObject, Resource
@@ -69,11 +63,9 @@ class Nodes:
         self._kubernetes = kubernetes
         self._machine = machine
         self._silence = silence
-        self._free_port = free_port
         self._services = Mirror(core.Service, self._service_changed)
         self._gateways = Mirror(istio.Gateway, self._gateway_changed)
         self._slices = Mirror(core.EndpointSlice, self._slice_changed)
-        self._deployments = Mirror(workloads.Deployment, self._deployment_changed)
         self._users = Users()
         self._using = (
             Mirror(networking.Ingress, self._user_changed),
@@ -82,10 +74,8 @@ class Nodes:
             Mirror(istio.DestinationRule, self._user_changed),
         )
         self._addresses: dict[ServiceKey, str] = {}
-        self._pod_ports: dict[tuple[str, str, int], int] = {}
         self._slices_of: dict[ServiceKey, dict[str, core.EndpointSlice]] = {}
         self._candidates: dict[ServiceKey, core.Service] = {}  # for a gateway's
-        self._workloads: tuple[GatewayWorkload, ...] = ()
         self._tables: dict[ServiceKey, PortTable] = {}
         self._changed: set[ServiceKey] = set()  # Services whose table may have changed
         self._scheduled = False
@@ -93,11 +83,12 @@ class Nodes:
         self._queue: Queue[ServiceKey] = Queue()
         self._applications = Applications(echo=echo, backends=backends, again=self._queue.add)
         self._workloads_of = (
-            self._deployments,
+            Mirror(workloads.Deployment, self._applications.workload_changed),
             Mirror(workloads.ReplicaSet, self._applications.workload_changed),
             Mirror(workloads.StatefulSet, self._applications.workload_changed),
             Mirror(workloads.DaemonSet, self._applications.workload_changed),
         )
+        self._gateway_pods = GatewayPods(kubernetes, self._applications, free_port=free_port, manager=_FIELD_MANAGER)
         self._kubelet = Kubelet(
             kubernetes,
             node=machine.node,
@@ -117,6 +108,10 @@ class Nodes:
             for each in (*self._using, *self._workloads_of):  # how a Service is served depends on all of them
                 await each.synced.wait()
             tasks.create_task(self._queue.run(self._reconcile, name="nodes"))
+
+    def injected(self, pod: JsonObject) -> JsonObject:
+        """A new Pod's manifest, with the marks of a gateway's Envoy if it is a gateway's."""
+        return self._gateway_pods.injected(pod)
 
     @property
     def current(self) -> bool:
@@ -163,14 +158,6 @@ class Nodes:
         for service in self._services.objects if ANY in changed else changed:
             self._queue.add(service)
 
-    def _deployment_changed(self, before: workloads.Deployment | None, current: workloads.Deployment | None) -> None:
-        """The Pods of a gateway have the labels of its Deployment."""
-        self._applications.workload_changed(before, current)
-        found = [each for each in (before, current) if each is not None]
-        for workload in self._workloads:
-            if pod_labels(workload, found) != pod_labels(workload, ()):
-                self._queue.add((workload.namespace, workload.name))
-
     def _slice_changed(self, before: core.EndpointSlice | None, current: core.EndpointSlice | None) -> None:
         slice_ = current or before
         assert slice_ is not None
@@ -191,8 +178,9 @@ class Nodes:
 
     def _find_workloads(self) -> None:
         candidates = self._candidates.values()
-        before, self._workloads = self._workloads, gateway_workloads(candidates, self._gateways.objects.values())
-        if self._workloads != before:
+        before, found = self._gateway_pods.workloads, gateway_workloads(candidates, self._gateways.objects.values())
+        self._gateway_pods.workloads = found
+        if found != before:
             for key in (*self._services.objects, _PODS):
                 self._queue.add(key)
 
@@ -263,16 +251,17 @@ class Nodes:
 
     async def _reconcile(self, key: ServiceKey) -> None:
         if key == _PODS:
-            await self._stop_pods()
+            await self._gateway_pods.tidy()
             return
         service = self._services.objects.get(key)
         if service is None:  # it owns its slices and Pods, which are deleted with it
             self._silence(*key)
             return
-        workload = next((each for each in self._workloads if each.serves(service)), None)
+        workload = next((each for each in self._gateway_pods.workloads if each.serves(service)), None)
         if workload is not None:
             await self._expose(service)
-            desired = await self._gateway(service, workload)
+            same = [each for each in self._services.objects.values() if workload.serves(each)]
+            desired = await self._gateway_pods.slices(service, workload, same)
         else:
             desired = await self._of_application(service)
         kept = {manifest["metadata"]["name"] for manifest in desired}
@@ -281,27 +270,11 @@ class Nodes:
         for name in [slice_.name for slice_ in self._of(service, ours=True) if slice_.name not in kept]:
             await self._delete(core.EndpointSlice, name, service.namespace)
 
-    async def _gateway(self, service: core.Service, workload: GatewayWorkload) -> list[JsonObject]:
-        """The Pod, and the local ports that its Envoy uses for the ports that Istio names."""
-        if service.name == workload.name:  # others that select the Pod do not own it
-            await self._run_pod(workload, service)
-        ports: dict[str, int] = {}
-        for port in service.spec.ports:
-            if port.protocol not in ("", "TCP", None):
-                continue
-            number = target_port(service, port.name or "")
-            slot = (workload.namespace, workload.pod, number)
-            if slot not in self._pod_ports:
-                purpose = f"{workload.namespace}/{workload.pod}/{number}"
-                self._pod_ports[slot] = self._free_port("127.0.0.1", number, purpose)
-            ports[port.name or ""] = self._pod_ports[slot]
-        return list(slice_manifests(service, "gateway", "127.0.0.1", ports))
-
     async def _expose(self, service: core.Service) -> None:
         """Writes the address of a gateway's Service into its status, as a load balancer controller does."""
         key = (service.namespace, service.name)
         before = self._addresses.get(key)
-        if is_exposed(service, self._workloads, {key} if self._users.ingresses(key) else ()):
+        if is_exposed(service, self._gateway_pods.workloads, {key} if self._users.ingresses(key) else ()):
             self._addresses[key] = before or self._next_address()
             entries: list[JsonObject] | None = [{"ip": self._addresses[key], "ipMode": "Proxy"}]
         elif before is not None:
@@ -315,39 +288,6 @@ class Nodes:
     def _next_address(self) -> str:
         taken = set(self._addresses.values())
         return next(found for found in map(address, count()) if found not in taken)
-
-    async def _run_pod(self, workload: GatewayWorkload, service: core.Service) -> None:
-        metadata = {
-            "name": workload.pod,
-            "namespace": workload.namespace,
-            "labels": {**pod_labels(workload, self._deployments.objects.values()), PROXY_LABEL: "istio"},
-            "annotations": {NODE_ID: workload.node_id},
-            "ownerReferences": [owner(service)],
-        }
-        spec = {"nodeName": self._machine.node, "containers": [{"name": "istio-proxy", "image": "envoy"}]}
-        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        await self._kubernetes.apply(manifest, manager=_FIELD_MANAGER)
-        if (await self._kubernetes.get(core.Pod, workload.pod, workload.namespace)).status.phase == "Running":
-            return
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "hostIP": self._machine.private_ip,
-            "startTime": now,
-            "containerStatuses": [{"name": "istio-proxy", "ready": True, "restartCount": 0, "image": "envoy"}],
-            "conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": now},
-                {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
-            ],
-        }
-        await self._kubernetes.patch_status(core.Pod, workload.pod, workload.namespace, status)
-
-    async def _stop_pods(self) -> None:
-        running = {(workload.namespace, workload.pod) for workload in self._workloads}
-        for pod in await self._kubernetes.list(core.Pod, labels={PROXY_LABEL: "istio"}):
-            if (pod.namespace, pod.name) not in running:
-                await self._delete(core.Pod, pod.name, pod.namespace)
 
     async def _of_application(self, service: core.Service) -> list[JsonObject]:
         if service.spec.type == "ExternalName" or self._of(service, ours=False):
