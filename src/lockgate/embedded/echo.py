@@ -10,23 +10,58 @@ from __future__ import annotations
 import asyncio
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from lockgate.edge.network import ServicePort
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.tls import KeyPair, any_host_context
+from lockgate.resources.unicode import visible
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
+JOURNAL_LINES = 500
+_LINE_SHOWN = 1000  # characters
+
+
+class Journal:
+    """The last requests of a listener, each as a time and a line."""
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[datetime, str]] = deque(maxlen=JOURNAL_LINES)
+        self._written = 0
+        self._wake = asyncio.Event()
+
+    def write(self, line: str) -> None:
+        self._lines.append((datetime.now(UTC), line))
+        self._written += 1
+        self._wake.set()
+
+    async def follow(self) -> AsyncIterator[tuple[datetime, str] | None]:
+        """The lines that are kept, None, and then new ones. A reader that is too slow misses some."""
+        seen = self._written
+        for line in list(self._lines):
+            yield line
+        yield None
+        while True:
+            if seen == self._written:
+                self._wake.clear()
+                await self._wake.wait()
+            new = min(self._written - seen, len(self._lines))
+            seen = self._written
+            for line in list(self._lines)[len(self._lines) - new :]:
+                yield line
 
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
     server: Server
     names: tuple[str, ...] | None  # of its certificate; None without TLS
+    journal: Journal
 
 
 class Echo:
@@ -52,12 +87,18 @@ class Echo:
         there = listeners.get(slot)
         if there is None or there.names != names:
             tls = None if names is None else any_host_context(self._key_pair, names)
-            application = _application(stands_for, workload)
+            journal = there.journal if there is not None else Journal()
+            application = _application(stands_for, workload, journal)
             server = await serve(application, host=self._host, tls=tls, hosts=None, websockets=True)
-            listeners[slot] = _Listener(server, names)
+            listeners[slot] = _Listener(server, names, journal)
             if there is not None:
                 self._end(there)
         return self._host, listeners[slot].server.port
+
+    def journal(self, port: int) -> Journal | None:
+        """The requests of the listener on a local port."""
+        listeners = (each for of_service in self._listeners.values() for each in of_service.values())
+        return next((each.journal for each in listeners if each.server.port == port), None)
 
     def close(self, namespace: str, service: str) -> None:
         """Stops the servers of a Service."""
@@ -76,17 +117,30 @@ class Echo:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
 
-def _application(stands_for: ServicePort, workload: str) -> Any:
+def _application(stands_for: ServicePort, workload: str, journal: Journal) -> Any:
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "lifespan":
                 await lifespan(receive, send)
             case "http":
+                journal.write(_line(scope))
                 await _answer(stands_for, workload, scope, receive, send)
             case "websocket":
+                journal.write(_line(scope))
                 await _websocket(receive, send)
 
     return echo
+
+
+def _line(scope: Scope) -> str:
+    """A request as a line. Clients choose its parts, and terminals print it."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    target = scope["raw_path"].decode("latin-1")
+    if scope["query_string"]:
+        target += f"?{scope['query_string'].decode('latin-1')}"
+    method = scope.get("method", "WEBSOCKET")
+    line = f"{method} {target} HTTP/{scope['http_version']} host={host} client={_address(scope.get('client'))}"
+    return visible(line[:_LINE_SHOWN])
 
 
 async def _answer(stands_for: ServicePort, workload: str, scope: Scope, receive: Receive, send: Send) -> None:

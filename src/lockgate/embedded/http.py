@@ -18,6 +18,7 @@ from typing import Any
 from lockgate.embedded.asgi import Application, Receive, Scope, Send
 from lockgate.embedded.hosts import only_for
 from lockgate.embedded.refusals import without_websockets
+from lockgate.embedded.upgrades import TakeOver, serve_with_upgrades
 from lockgate.errors import CommandError
 
 IDLE = 120.0  # s that a connection may be open without a complete request head
@@ -84,11 +85,13 @@ async def serve(
     hosts: Collection[str] | None = (),
     websockets: bool = False,
     idle: float | None = None,
+    upgrade: tuple[str, TakeOver] | None = None,
 ) -> Server:
     """Serve until `stop`. HTTPS needs `tls`, or a `certificate` as (chain file, key file). Raises `PortInUse`.
 
     Requests are refused unless they are for this machine's loopback names or `hosts`; None accepts any host. The
-    application gets WebSockets only with `websockets`. A connection may be open without a request for `idle` seconds;
+    application gets WebSockets only with `websockets`. `upgrade` takes over connections that upgrade to a protocol, for
+    whose host it must look itself. A connection may be open without a request for `idle` seconds;
     the default depends on whether any host is accepted.
     """
     from hypercorn.asyncio import serve as hypercorn_serve
@@ -97,7 +100,6 @@ async def serve(
     sock = listen(host, port)
     chosen = sock.getsockname()[1]
     config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
     config.graceful_timeout = 0.2
     config.shutdown_timeout = 0.5
     config.keep_alive_timeout = (IDLE if hosts is not None else IDLE_BEHIND_ENVOY) if idle is None else idle
@@ -119,11 +121,12 @@ async def serve(
     if loop.get_exception_handler() is None:
         loop.set_exception_handler(_without_slow_closings)
     stopping = asyncio.Event()
-    task = asyncio.create_task(
-        hypercorn_serve(application, config, shutdown_trigger=stopping.wait),  # type: ignore[arg-type]
-        name=f"http:{chosen}",
-    )
-    return Server(host, chosen, task, stopping)
+    if upgrade is not None:
+        serving = serve_with_upgrades(application, config, sock, tls, *upgrade, stopping)
+    else:
+        config.bind = [f"fd://{sock.detach()}"]
+        serving = hypercorn_serve(application, config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
+    return Server(host, chosen, asyncio.create_task(serving, name=f"http:{chosen}"), stopping)
 
 
 def _within_time(application: Application) -> Application:

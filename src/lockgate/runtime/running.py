@@ -70,6 +70,7 @@ from lockgate.runtime.key_pairs import KeyPairs
 from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.metrics import Metrics
+from lockgate.runtime.pods import Pods
 from lockgate.runtime.ports import Ports
 from lockgate.runtime.reports.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
@@ -272,7 +273,9 @@ class RunningEdge:
         self.store = Store(tokens=tokens)
         self.loader = Loader(self.store)
         token = secrets.token_urlsafe(32)
-        self.kubernetes_api = KubernetesApi(self.store, token=token, faults=Faults(rules, self.options.latency))
+        self.kubernetes_api = KubernetesApi(
+            self.store, token=token, faults=Faults(rules, self.options.latency), pods=Pods(self)
+        )
         await self.kubernetes_api.start(named.get("kubernetes", 0), certificate=certificate)
         places.push_async_callback(self.kubernetes_api.stop)
         place = planned.place

@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.streaming.streams import PodAccess
 
 TOKEN = "sesame"
 
@@ -51,13 +52,13 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(home: Path) -> AsyncIterator[Cluster]:
+async def cluster(home: Path, pods: PodAccess | None = None) -> AsyncIterator[Cluster]:
     certificate = _certificate()
     chain, key = home / "chain.pem", home / "key.pem"
     chain.write_bytes(certificate[0])
     key.write_bytes(certificate[1])
     store = Store()
-    api = KubernetesApi(store, token=TOKEN)
+    api = KubernetesApi(store, token=TOKEN, pods=pods)
     await api.start(certificate=(chain, key))
     (home / "config").write_text(kubeconfig(api.url, certificate[0], TOKEN))
     controllers = asyncio.create_task(store.run())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
@@ -30,6 +31,7 @@ from lockgate.embedded.kubernetes.negotiation import prefers_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
 from lockgate.embedded.kubernetes.scale import is_scaled
 from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.streaming.streams import SPDY, PodAccess, Streams
 from lockgate.embedded.kubernetes.targets import Target, target
 from lockgate.embedded.kubernetes.token_requests import user
 from lockgate.embedded.kubernetes.verbs import Call, Verbs
@@ -54,6 +56,7 @@ VERSION = {
 }
 _ADMINISTRATOR: JsonObject = {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}
 _WATCHES = 1000
+_TEXT = "text/plain"
 _PATHS = (
     "/.well-known/openid-configuration",
     "/api",
@@ -69,11 +72,21 @@ _PATHS = (
 _PUBLIC = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 
 
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An answer that is the text of a Pod's log."""
+
+    lines: AsyncGenerator[bytes, None]
+
+
 class KubernetesApi:
     """One API over one store. Every request must have the bearer token `token`."""
 
-    def __init__(self, store: Store, *, token: str, faults: Faults[Answer] | None = None) -> None:
+    def __init__(
+        self, store: Store, *, token: str, faults: Faults[Answer] | None = None, pods: PodAccess | None = None
+    ) -> None:
         self._store = store
+        self._streams = Streams(store, pods, self._authenticate)
         self.faults = faults or Faults()
         self._token = token
         self._verbs = Verbs(store)
@@ -88,7 +101,14 @@ class KubernetesApi:
         self, port: int = 0, certificate: tuple[Path, Path] | None = None, *, host: str = "127.0.0.1"
     ) -> None:
         """Serves until `stop`, over TLS if given (chain, key). Raises `embedded.http.PortInUse`."""
-        self._server = await serve(self, host=host, port=port, certificate=certificate)
+        self._server = await serve(
+            self,
+            host=host,
+            port=port,
+            certificate=certificate,
+            websockets=True,
+            upgrade=(SPDY, self._streams.take_over),
+        )
         self._scheme = "https" if certificate else "http"
 
     @property
@@ -105,7 +125,8 @@ class KubernetesApi:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
             return
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._streams.websocket(scope, receive, send)
             return
         request: Request | None = None
         try:
@@ -115,7 +136,10 @@ class KubernetesApi:
                 raise _injected(code, asked)
             result = self._answer(request, self._authenticate(request))
             if isinstance(result, Watch):
-                await self._stream(result, receive, send)
+                await self._watch(result, receive, send)
+                return
+            if isinstance(result, Log):
+                await self._stream(result.lines, _TEXT, receive, send)
                 return
             if isinstance(result, Listing):
                 result = await result.answer()
@@ -153,7 +177,7 @@ class KubernetesApi:
         except InvalidToken as error:
             raise Unauthorized("Unauthorized") from error
 
-    def _answer(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch:
+    def _answer(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch | Log:
         if (found := target(request.path)) is not None:
             return self._on_objects(request, found, asking)
         if request.method not in ("GET", "HEAD"):
@@ -182,7 +206,7 @@ class KubernetesApi:
             raise NotFound("the server could not find the requested resource")
         return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
 
-    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Listing | Watch:
+    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Listing | Watch | Log:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
             return self._question(request, found, asking)
@@ -197,6 +221,10 @@ class KubernetesApi:
             case "token" if model is core.ServiceAccount and request.method == "POST":
                 token = self._store.tokens.create(found.namespace, found.name, bodies.manifest(request))
                 return answered(request, token, 201)
+            case "log" if model is core.Pod:
+                return Log(self._streams.log(request, found))
+            case "portforward" | "exec" | "attach" if model is core.Pod:
+                raise self._streams.refuse(found)
             case _:
                 raise NotFound("the server could not find the requested resource")
         match request.method:
@@ -237,22 +265,28 @@ class KubernetesApi:
         head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
         return answered(request, {**head, "spec": body.get("spec") or {}, "status": status}, 201)
 
-    async def _stream(self, watch: Watch, receive: Receive, send: Send) -> None:
+    async def _watch(self, watch: Watch, receive: Receive, send: Send) -> None:
         if self.watches >= _WATCHES:
             raise TooManyRequests("too many watches, please try again later")
-        chunks = lines(self._store.storage, watch)
-        first = await anext(chunks)  # an expired revision is refused before the answer starts
-        headers = [(b"content-type", watch.form.stream_type.encode()), (b"cache-control", b"no-cache, private")]
         self.watches += 1
+        try:
+            await self._stream(lines(self._store.storage, watch), watch.form.stream_type, receive, send)
+        finally:
+            self.watches -= 1
+
+    async def _stream(
+        self, chunks: AsyncGenerator[bytes, None], content_type: str, receive: Receive, send: Send
+    ) -> None:
+        first = await anext(chunks, b"")  # an expired revision is refused before the answer starts
+        headers = [(b"content-type", content_type.encode()), (b"cache-control", b"no-cache, private")]
         gone = asyncio.ensure_future(_gone(receive))
         stopping = asyncio.ensure_future(self._stopping.wait())
         sending = asyncio.ensure_future(_send_stream(first, chunks, send, headers))
         try:
             await asyncio.wait({sending, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and (error := sending.exception()):  # too late for an error response
-                logging.getLogger("lockgate.kubernetes").error("a watch of %s", watch.form.kind.plural, exc_info=error)
+                logging.getLogger("lockgate.kubernetes").error("a stream of %s", content_type, exc_info=error)
         finally:
-            self.watches -= 1
             for task in (gone, stopping, sending):
                 task.cancel()
             await asyncio.gather(gone, stopping, sending, return_exceptions=True)
