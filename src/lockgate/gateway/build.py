@@ -23,12 +23,12 @@ from lockgate.gateway.endpoints import Workloads, endpoints, workloads
 from lockgate.gateway.hosts import fully_qualified, narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
-from lockgate.gateway.mesh import HttpSettings, Mesh, Variables, http_settings, proxy_config
+from lockgate.gateway.mesh import HttpSettings, Mesh, http_settings
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
 from lockgate.gateway.patches import Patch, clusters_of, patches
 from lockgate.gateway.policies.build import Keys, Policies, filters
 from lockgate.gateway.policies.model import Filters, Jwt
-from lockgate.gateway.proxy_config import variables
+from lockgate.gateway.proxy_config import Variables, proxy_config, variables
 from lockgate.gateway.registry import Host, Hosts, hosts
 from lockgate.gateway.revisions import of_revision
 from lockgate.gateway.routes import Lookup, Reference, Rules, Server, translate
@@ -313,7 +313,7 @@ class _Building:
         if not annotation and found == Variables({}, {}):
             return self._mesh.proxy
         try:
-            return self._memo.made(proxy_config, self._mesh.config, annotation, found)
+            return self._memo.made(proxy_config, self._mesh.proxy, annotation, found)
         except ValueError as error:
             namespace, _, name = self._workload.name.partition("/")
             origin = Origin(ObjectKey("", "Pod", namespace, name), ("metadata", "annotations", PROXY_CONFIG))

@@ -1,4 +1,4 @@
-"""Mesh-wide settings of a gateway: meshConfig, and the `proxy.istio.io/config` annotation that overrides it.
+"""Settings of a gateway: those of the mesh, and those of a ProxyConfig.
 
 Source: istio/istio `pkg/config/mesh/mesh.go` for defaults, `pilot/pkg/networking/core/listener_builder.go` for effects.
 """
@@ -12,8 +12,7 @@ from typing import Literal, TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from lockgate.gateway.durations import seconds
-from lockgate.resources import istio, source
-from lockgate.resources.chunks import Chunk
+from lockgate.resources import istio
 from lockgate.resources.model import JsonObject, Model
 
 _Kind = TypeVar("_Kind", bound=Model)
@@ -106,15 +105,6 @@ class Mesh:
     proxy: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
-    """Environment variables of a proxy from ProxyConfigs: those of whole namespaces, which the Pod's annotation
-    overrides, and those that select the workload, which override the annotation."""
-
-    general: JsonObject
-    selected: JsonObject
-
-
 def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = "istio-system") -> Mesh:
     """The mesh from `meshConfig`, with Istio's defaults for omitted fields."""
     return Mesh(
@@ -140,25 +130,6 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
         config=config,
         proxy=_object(config, "defaultConfig"),
     )
-
-
-def proxy_config(config: JsonObject, annotation: str, variables: Variables | None = None) -> JsonObject:
-    """The ProxyConfig of one workload: the Pod's `proxy.istio.io/config` over `meshConfig`'s defaults, and the
-    variables of ProxyConfigs under and over it.
-
-    Raises `ValueError` if the annotation is not a YAML mapping.
-    """
-    try:
-        own = source.load(Chunk("proxy.istio.io/config", 0, annotation), []) or {}
-    except source.Unreadable as error:
-        raise ValueError(error.fault.message) from error
-    if not isinstance(own, dict):
-        raise ValueError("not a mapping")
-    proxy = _object(config, "defaultConfig")
-    if variables is None:
-        return _merge(proxy, own)
-    proxy = _merge(_merge(proxy, {"proxyMetadata": variables.general}), own)
-    return _merge(proxy, {"proxyMetadata": variables.selected})
 
 
 def http_settings(config: JsonObject, proxy: JsonObject) -> HttpSettings:
@@ -276,11 +247,3 @@ def _text(config: JsonObject, name: str) -> str:
 def _names(config: JsonObject, name: str) -> tuple[str, ...]:
     value = config.get(name)
     return tuple(str(item) for item in value) if isinstance(value, list) and value else ("*",)
-
-
-def _merge(base: JsonObject, over: JsonObject) -> JsonObject:
-    merged = dict(base)
-    for name, value in over.items():
-        earlier = merged.get(name)
-        merged[name] = _merge(earlier, value) if isinstance(earlier, dict) and isinstance(value, dict) else value
-    return merged

@@ -295,7 +295,6 @@ ROWS = (
         ),
         accepted("spec.concurrency", because="the gateway's Envoy has as many workers as it needs", noticed=True),
         accepted("spec.image.imageType", because="the gateway's Envoy comes with Lockgate, not as an image"),
-        accepted("spec.**", "**", because="Istio does not know this field"),
     ),
     # --- security, telemetry, extensions -------------------------------------------------------------------------
     *istio_security.ROWS,
@@ -436,6 +435,31 @@ ROWS = (
             f"{MESH}.meshMTLS",
             f"{MESH}.extensionProviders.**",
             because="it is for kinds and workloads that are not served here",
+        ),
+        accepted(
+            f"{MESH}.defaultConfig.{{drainDuration,terminationDrainDuration,holdApplicationUntilProxyStarts}}",
+            f"{MESH}.defaultConfig.{{concurrency,image,binaryPath,configPath,customConfigFile,runtimeValues}}.**",
+            f"{MESH}.defaultConfig.{{proxyBootstrapTemplatePath,proxyAdminPort,statusPort,readinessProbe}}.**",
+            f"{MESH}.defaultConfig.{{discoveryAddress,controlPlaneAuthPolicy,caCertificatesPem,privateKeyProvider}}.**",
+            because="the gateway's Envoy runs on this machine, started and configured by Lockgate",
+        ),
+        accepted(
+            f"{MESH}.defaultConfig.{{proxyStatsMatcher,extraStatTags,statNameLength,statsdUdpAddress}}.**",
+            f"{MESH}.defaultConfig.{{envoyMetricsService,statsCompression}}.**",
+            because="the gateway's metrics are made from its access log here",
+        ),
+        accepted(
+            f"{MESH}.defaultConfig.{{fileFlushInterval,fileFlushMinSizeKb}}",
+            because="the gateway's Envoy writes its log once a second",
+        ),
+        accepted(
+            f"{MESH}.defaultConfig.proxyMetadata",
+            because="of the variables, the gateway reads ISTIO_META_HTTP10 and ISTIO_META_IDLE_TIMEOUT",
+        ),
+        accepted(
+            f"{MESH}.{{outboundTrafficPolicy,inboundTrafficPolicy,proxyHttpPort,proxyListenPort}}.**",
+            f"{MESH}.{{proxyInboundListenPort,defaultConfig.interceptionMode}}.**",
+            because="it is for sidecars",
         ),
         accepted(f"{MESH}.**", because="the gateway here does not go by it"),
         accepted(

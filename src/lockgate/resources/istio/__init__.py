@@ -66,6 +66,7 @@ from lockgate.resources.istio.operator import (
     IstioOperatorSpec,
 )
 from lockgate.resources.istio.peer_authentication import MutualTLS, PeerAuthentication, PeerAuthenticationSpec
+from lockgate.resources.istio.proxy_config import ProxyConfig, ProxyConfigSpec
 from lockgate.resources.istio.request_authentication import (
     ClaimToHeader,
     JWTHeader,
@@ -82,12 +83,7 @@ from lockgate.resources.istio.service_entry import (
     WorkloadEndpoint,
     WorkloadEntry,
 )
-from lockgate.resources.istio.stored import (
-    ProxyConfig,
-    Sidecar,
-    WasmPlugin,
-    WorkloadGroup,
-)
+from lockgate.resources.istio.stored import Sidecar, WorkloadGroup
 from lockgate.resources.istio.telemetry import CustomTag, TagOverride, Telemetry, TelemetrySpec, Tracing, TracingMatch
 from lockgate.resources.istio.virtual_service import (
     CorsPolicy,
@@ -119,6 +115,7 @@ from lockgate.resources.istio.virtual_service import (
     VirtualService,
     VirtualServiceSpec,
 )
+from lockgate.resources.istio.wasm_plugin import TrafficSelector, WasmPlugin, WasmPluginSpec
 
 __all__ = [
     "AuthorizationPolicy",
@@ -188,6 +185,7 @@ __all__ = [
     "PortSelector",
     "PortTrafficPolicy",
     "ProxyConfig",
+    "ProxyConfigSpec",
     "ProxyMatch",
     "ProxyProtocol",
     "RegexRewrite",
@@ -221,11 +219,13 @@ __all__ = [
     "Tracing",
     "TracingMatch",
     "TrafficPolicy",
+    "TrafficSelector",
     "TunnelSettings",
     "VirtualService",
     "VirtualServiceSpec",
     "Warmup",
     "WasmPlugin",
+    "WasmPluginSpec",
     "WorkloadEndpoint",
     "WorkloadEntry",
     "WorkloadGroup",

@@ -34,20 +34,3 @@ class Sidecar(Stored):
 @register
 class WorkloadGroup(Stored):
     KIND: ClassVar[Kind] = _networking("WorkloadGroup", "workloadgroups", ("wg",))
-
-
-@register
-class ProxyConfig(Stored):
-    KIND: ClassVar[Kind] = _networking("ProxyConfig", "proxyconfigs", versions=("v1beta1",))
-
-
-@register
-class WasmPlugin(Stored):
-    KIND: ClassVar[Kind] = Kind(
-        "extensions.istio.io",
-        ("v1alpha1",),
-        "WasmPlugin",
-        "wasmplugins",
-        categories=("istio-io", "extensions-istio-io"),
-        columns=(AGE,),
-    )
