@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -82,6 +84,7 @@ BACKEND = "outbound|8072||storefront.default.svc.cluster.local"
 @dataclass
 class Lab:
     store: Store
+    modules: Path
     istiod: Istiod | None = None
     published: list[tuple[str, Snapshot]] = field(default_factory=list)
 
@@ -113,15 +116,17 @@ class Lab:
 
 @asynccontextmanager
 async def running(*manifests: str) -> AsyncIterator[Lab]:
-    lab = Lab(Store())
+    folder = tempfile.TemporaryDirectory()
+    lab = Lab(Store(), Path(folder.name))
     await lab.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
     for manifest in manifests:
         await lab.apply(manifest)
-    lab.istiod = Istiod(lab.store, publish=lab.publish, settle=0.0)
+    lab.istiod = Istiod(lab.store, publish=lab.publish, modules_folder=lab.modules, settle=0.0)
     task = asyncio.create_task(lab.istiod.run())
     try:
         yield lab
     finally:
+        folder.cleanup()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -12,7 +12,9 @@ from gateway_tokens import jwks, token
 from lockgate.gateway import compare, model
 from lockgate.gateway.build import Built, Sources, build
 from lockgate.gateway.mesh import Mesh, mesh
+from lockgate.gateway.policies import model as policies
 from lockgate.gateway.policies.authenticate import TokenRuling
+from lockgate.gateway.policies.filtering import ModuleRuling
 from lockgate.gateway.request import Request
 from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, NotAccepted, Outcome
 from lockgate.gateway.workload import workload
@@ -177,6 +179,7 @@ def sources(objects: list[Resource]) -> Sources:
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},
         envoy_filters=of(objects, istio.EnvoyFilter),
         telemetries=of(objects, istio.Telemetry),
+        wasm_plugins=of(objects, istio.WasmPlugin),
         authorization_policies=of(objects, istio.AuthorizationPolicy),
         request_authentications=of(objects, istio.RequestAuthentication),
     )
@@ -220,6 +223,20 @@ def _chain(chain: model.FilterChain) -> str:
     else:
         words.append("tcp " + _weighted(chain.filter.clusters))
     return " | ".join(words)
+
+
+def filters(gateway: model.Gateway) -> list[str]:
+    """The filters of chains that parse HTTP: actions of access control, JWT, and names of modules."""
+    named: list[str] = []
+    for each in gateway.filters.http if gateway.filters else ():
+        match each:
+            case policies.Rbac():
+                named.append(each.action)
+            case policies.Jwt():
+                named.append("JWT")
+            case policies.Wasm():
+                named.append(each.name)
+    return named
 
 
 def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
@@ -304,6 +321,8 @@ def ruled(decision: Decision) -> str:
     last = decision.rulings[-1]
     if isinstance(last, TokenRuling):
         return last.status
+    if isinstance(last, ModuleRuling):
+        return last.module.name
     if last.rule:
         return last.rule.name
     return "; ".join(each.reason for each in last.unmatched)
@@ -323,4 +342,4 @@ def outcome(found: Outcome) -> str:
             return " + ".join(f"{one.cluster} {one.authority}{one.target}" for one in upstreams)
 
 
-__all__ = ["Case", "compare", "described", "hosts", "listeners", "load", "outcome", "request", "ruled"]
+__all__ = ["Case", "compare", "described", "filters", "hosts", "listeners", "load", "outcome", "request", "ruled"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_cases import CASES, Case, hosts, listeners, load, outcome, request, ruled
+from gateway_cases import CASES, Case, filters, hosts, listeners, load, outcome, request, ruled
 from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
@@ -55,6 +55,8 @@ def test_row(case: Case) -> None:
         assert {name: list(found) for name, found in gateway.credentials.items()} == wanted
     if (wanted := expected.pop("http", None)) is not None:
         _check_parts(gateway.http, wanted)
+    if (wanted := expected.pop("filters", None)) is not None:
+        assert filters(gateway) == wanted
     if (wanted := expected.pop("telemetry", None)) is not None:
         _check_parts(gateway.telemetry, wanted)
     codes = expected.pop("faults", [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -109,7 +110,7 @@ def test_a_gateway_is_settled_only_once_its_configuration_has_the_secret_that_wa
         await store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})
         for manifest in yaml.safe_load_all(GATEWAY):
             await store.apply(manifest, manager="test")
-        istiod = Istiod(store, publish=published.__setitem__, settle=0.0)
+        istiod = Istiod(store, publish=published.__setitem__, modules_folder=Path("/nowhere"), settle=0.0)
         running = asyncio.create_task(istiod.run())
         edge = cast(Any, edge_of(store, istiod, published))
         async with asyncio.timeout(20):

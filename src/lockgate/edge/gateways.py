@@ -62,6 +62,7 @@ def built_gateways(
         authorization_policies=objects.all(istio.AuthorizationPolicy),
         envoy_filters=objects.all(istio.EnvoyFilter),
         telemetries=objects.all(istio.Telemetry),
+        wasm_plugins=objects.all(istio.WasmPlugin),
         request_authentications=objects.all(istio.RequestAuthentication),
     )
     found: dict[str, Gateway] = {}

@@ -38,6 +38,7 @@ from lockgate.gateway.telemetry.model import Telemetry
 from lockgate.gateway.tls import downstream_tls
 from lockgate.gateway.upstreams import Clusters, clusters, resolve
 from lockgate.gateway.virtual_hosts import Part, VirtualHosts, hosts_of, part
+from lockgate.gateway.wasm import Modules
 from lockgate.gateway.workload import PROXY_CONFIG, Workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import gateway as codes
@@ -69,7 +70,9 @@ class Sources:
     request_authentications: Sequence[istio.RequestAuthentication] = field(default_factory=list)
     envoy_filters: Sequence[istio.EnvoyFilter] = field(default_factory=list)
     telemetries: Sequence[istio.Telemetry] = field(default_factory=list)
+    wasm_plugins: Sequence[istio.WasmPlugin] = field(default_factory=list)
     keys: Keys = None  # by which JWTs are verified; None if nothing fetches them
+    modules: Modules = None  # of WasmPlugins; None if nothing fetches them
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +287,11 @@ class _Building:
 
     def _filters(self) -> Filters:
         sources = self._sources
-        policies = self._memo.made(Policies, sources.authorization_policies, sources.request_authentications)
-        found, faults = self._memo.made(filters, policies, self._workload, self._mesh, self._hosts, sources.keys)
+        policies = self._memo.made(
+            Policies, sources.authorization_policies, sources.request_authentications, sources.wasm_plugins
+        )
+        context = (self._workload, self._mesh, self._hosts, sources.keys, sources.modules)
+        found, faults = self._memo.made(filters, policies, *context)
         self.faults += faults
         self._references.append([_named((one.host, one.port, origin) for one, origin in found.servers)])
         if not any(isinstance(each, Jwt) for each in found.http):

@@ -28,6 +28,7 @@ KINDS = (
     "request_authentications",
     "envoy_filters",
     "telemetries",
+    "wasm_plugins",
 )  # the fields of `Sources` that istiod reads by revision
 
 Labelled = TypeVar("Labelled", bound=Resource)

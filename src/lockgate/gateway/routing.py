@@ -193,7 +193,7 @@ def _tcp(
 ) -> Decision:
     rulings = filtered_bytes(gateway, request)
     if rulings and not rulings[-1].allowed:
-        closed = Closed("", "an AuthorizationPolicy refuses the connection")
+        closed = Closed("", "a policy refuses the connection")
         return Decision(closed, listener, chain, rulings=rulings)
     return Decision(_carried(gateway, clusters), listener, chain, rulings=rulings)
 

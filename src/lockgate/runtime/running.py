@@ -356,6 +356,7 @@ class RunningEdge:
         self.istiod = Istiod(
             kubernetes,
             publish=self.ads.publish,
+            modules_folder=self.folder.run / "modules",
             watched=self.watched_file,
             locate=self.locate,
             system_ca=str(self.folder.ca_bundle),

@@ -9,7 +9,7 @@ from lockgate.gateway import routing
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.policies.authenticate import Attempt, TokenRuling
 from lockgate.gateway.policies.evaluate import Ruling, Unmatched
-from lockgate.gateway.policies.filtering import AnyRuling
+from lockgate.gateway.policies.filtering import AnyRuling, ModuleRuling
 from lockgate.gateway.policies.keys import NOBODYS
 from lockgate.gateway.policies.model import Rule
 from lockgate.gateway.policies.tokens import UNKNOWN_ISSUER, WRONG_AUDIENCE
@@ -51,18 +51,25 @@ def ending(ruling: AnyRuling) -> Ending:
     if isinstance(ruling, TokenRuling):
         cause = f"The gateway answers {ruling.code} ({ruling.status}): {_why_not_accepted(ruling)}."
         return Ending(ruling.code, "gateway", cause=cause, fix=_token_fix(ruling), where=_where(ruling))
+    if isinstance(ruling, ModuleRuling):
+        cause = f"The gateway answers 403 (RBAC: access denied): {_why_unloaded(ruling)}."
+        return Ending(403, "gateway", cause=cause, fix=_MODULE_FIX, where=_where(ruling))
     cause = f"The gateway answers 403 (RBAC: access denied): {_why(ruling)}."
     return Ending(403, "gateway", cause=cause, fix=_fix(ruling), where=_where(ruling))
 
 
 def why_closed(ruling: AnyRuling) -> tuple[str, str]:
-    assert isinstance(ruling, Ruling), "bytes have no tokens"
+    assert not isinstance(ruling, TokenRuling), "bytes have no tokens"
+    if isinstance(ruling, ModuleRuling):
+        return f"The gateway closes the connection: {_why_unloaded(ruling)}.", _MODULE_FIX
     return f"The gateway closes the connection: {_why(ruling)}.", _fix(ruling)
 
 
 def _title(ruling: AnyRuling) -> str:
     if isinstance(ruling, TokenRuling):
         return f"the request's JWT is refused: {ruling.status}"
+    if isinstance(ruling, ModuleRuling):
+        return _why_unloaded(ruling)
     if ruling.rule:
         return f"{_named(ruling.rule)} denies the request"
     return "no ALLOW policy allows the request"
@@ -72,6 +79,8 @@ def _where(ruling: AnyRuling) -> Origin | None:
     if isinstance(ruling, TokenRuling):
         telling = _telling(ruling)
         return telling.provider.origin if telling else None
+    if isinstance(ruling, ModuleRuling):
+        return ruling.module.origin
     if ruling.rule:
         return ruling.rule.origin
     return ruling.unmatched[0].rule.origin if ruling.unmatched and not ruling.allowed else None
@@ -80,6 +89,10 @@ def _where(ruling: AnyRuling) -> Origin | None:
 def _facts(ruling: AnyRuling) -> Iterator[Fact]:
     if isinstance(ruling, TokenRuling):
         yield from _token_facts(ruling)
+        return
+    if isinstance(ruling, ModuleRuling):
+        title = f"the module of WasmPlugin {_plugin(ruling)} sees it, and may refuse or change it"
+        yield Fact(title if ruling.allowed else _why_unloaded(ruling), ruling.module.origin)
         return
     if ruling.rule:
         does = {"DENY": "denies", "ALLOW": "allows", "AUDIT": "audits", "CUSTOM": "matches"}[ruling.filter.action]
@@ -98,6 +111,8 @@ def _facts(ruling: AnyRuling) -> Iterator[Fact]:
 def _data(ruling: AnyRuling) -> dict[str, Any]:
     if isinstance(ruling, TokenRuling):
         return {"action": "JWT", "status": ruling.status}
+    if isinstance(ruling, ModuleRuling):
+        return {"action": "WASM", "plugin": _plugin(ruling)}
     return {"action": ruling.filter.action, "rule": ruling.rule.name if ruling.rule else None}
 
 
@@ -143,6 +158,19 @@ def _token_facts(ruling: TokenRuling) -> Iterator[Fact]:
             yield Fact(f"its signature was not checked: the keys at {each.provider.uri} have not been fetched")
     if ruling.allowed and not ruling.accepted:
         yield Fact("the request has no JWT")
+
+
+# --- modules -----------------------------------------------------------------------------------------------------
+
+_MODULE_FIX = "Make `url` lead to the module, or let requests pass without it: `failStrategy: FAIL_OPEN`."
+
+
+def _plugin(ruling: ModuleRuling) -> str:
+    return ruling.module.name.replace(".", "/", 1)
+
+
+def _why_unloaded(ruling: ModuleRuling) -> str:
+    return f"the module of WasmPlugin {_plugin(ruling)} is not loaded"
 
 
 # --- rules -------------------------------------------------------------------------------------------------------

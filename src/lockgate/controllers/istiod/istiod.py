@@ -7,11 +7,14 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate.controllers.cache import Cache
+from lockgate.controllers.istiod.fetching import Network, ProxyTo
 from lockgate.controllers.istiod.installer import Installer
-from lockgate.controllers.istiod.keys import Keys, ProxyTo
+from lockgate.controllers.istiod.keys import keys
+from lockgate.controllers.istiod.modules import modules
 from lockgate.controllers.istiod.workloads import Proxy, sources
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.edge.objects import Objects
@@ -22,6 +25,7 @@ from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.policies.attach import attached
 from lockgate.gateway.policies.build import key_places
 from lockgate.gateway.policies.keys import KeyPlace
+from lockgate.gateway.wasm import ModulePlace, places
 from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
 from lockgate.resources.diagnostics import diagnose
@@ -45,6 +49,7 @@ _WATCHED: tuple[type[Resource], ...] = (
     istio.ProxyConfig,
     istio.EnvoyFilter,
     istio.Telemetry,
+    istio.WasmPlugin,
     istio.AuthorizationPolicy,
     istio.RequestAuthentication,
     core.Service,
@@ -63,7 +68,8 @@ class Istiod:
 
     `watched` returns the file of an Envoy's log for those who watch the edge (`xds.watched`), by its node ID.
     `locate` resolves the lines of faults for the log. `system_ca` is the file of the CAs that gateways trust by
-    default. `trust` and `proxy_to` are for fetching the keys of JWTs: see `Keys`.
+    default. `trust` and `proxy_to` are for fetching the keys of JWTs and the modules of WasmPlugins, which are kept in
+    `modules_folder`: see `Network`.
 
     Gateway workloads are Pods with the label ``lockgate.dev/proxy: istio``; the annotation ``lockgate.dev/node-id`` has
     their Envoy's node ID. Changes within `settle` seconds are built together.
@@ -74,6 +80,7 @@ class Istiod:
         kubernetes: Kubernetes,
         *,
         publish: Callable[[str, Snapshot], None],
+        modules_folder: Path,
         access_log: AccessLog | None = None,
         watched: Callable[[str], str] = lambda node: "",
         locate: Locate = lambda origin: None,
@@ -94,7 +101,9 @@ class Istiod:
         self._proxies: dict[str, Proxy] = {}
         self._memo = Memo()
         self._wake = asyncio.Event()
-        self._keys = Keys(self._wake.set, objects=self._cache.now, trust=trust, proxy_to=proxy_to)
+        network = Network(self._cache.now, trust, proxy_to)
+        self._keys = keys(self._wake.set, network)
+        self._modules = modules(self._wake.set, network, modules_folder)
         self._building = False
         self.faults: tuple[Fault, ...] = ()
 
@@ -153,11 +162,12 @@ class Istiod:
         for node in self._proxies.keys() - nodes.keys():
             del self._proxies[node]
             self._publish(node, EMPTY)
+        fetched = (self._keys.found, self._modules.found)
         for node, pod in nodes.items():
             proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca, self._watched(node)))
             installed = self._installer.installed(pod)
             try:
-                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, self._keys.found)
+                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, fetched)
             except Exception:  # the last good configuration stays served
                 log.exception("cannot build the configuration of %s", node)
                 continue
@@ -166,6 +176,7 @@ class Istiod:
         proxies = list(self._proxies.values())
         workloads = [proxy.workload for proxy in proxies if proxy.workload]
         self._keys.want(_key_places(objects, workloads, mesh), tasks)
+        self._modules.want(_module_places(objects, workloads, mesh), tasks)
         analysed = await asyncio.to_thread(_analysed, objects, workloads, mesh, self._memo)
         self._report(tuple(dict.fromkeys((*(fault for proxy in proxies for fault in proxy.faults), *analysed))))
 
@@ -184,6 +195,12 @@ def _key_places(objects: Objects, workloads: list[Workload], mesh: Mesh) -> Iter
     policies = objects.all(istio.RequestAuthentication)
     for workload in workloads if policies else ():
         yield from key_places(attached(policies, workload, mesh.root_namespace))
+
+
+def _module_places(objects: Objects, workloads: list[Workload], mesh: Mesh) -> Iterator[ModulePlace]:
+    plugins = objects.all(istio.WasmPlugin)
+    for workload in workloads if plugins else ():
+        yield from places(attached(plugins, workload, mesh.root_namespace))
 
 
 def _analysed(objects: Objects, workloads: list[Workload], mesh: Mesh, memo: Memo) -> tuple[Fault, ...]:

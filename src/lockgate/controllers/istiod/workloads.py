@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lockgate.edge.objects import Objects
 from lockgate.gateway.build import Sources, build
@@ -12,7 +12,8 @@ from lockgate.gateway.credentials import Credential, credential
 from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
-from lockgate.gateway.policies.keys import Fetched, KeyPlace
+from lockgate.gateway.policies.build import Keys
+from lockgate.gateway.wasm import Modules
 from lockgate.gateway.workload import Workload, WorkloadPort, workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import istio as codes
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
-def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) -> Sources:
+FetchedOnes: TypeAlias = tuple[Keys, Modules]
+
+
+def sources(objects: Objects, fetched: FetchedOnes = (None, None)) -> Sources:
+    """`fetched` are keys of JWTs, and modules."""
     return Sources(
         gateways=objects.all(istio.Gateway),
         virtual_services=objects.all(istio.VirtualService),
@@ -42,8 +47,10 @@ def sources(objects: Objects, keys: Mapping[KeyPlace, Fetched] | None = None) ->
         authorization_policies=objects.all(istio.AuthorizationPolicy),
         envoy_filters=objects.all(istio.EnvoyFilter),
         telemetries=objects.all(istio.Telemetry),
+        wasm_plugins=objects.all(istio.WasmPlugin),
         request_authentications=objects.all(istio.RequestAuthentication),
-        keys=keys,
+        keys=fetched[0],
+        modules=fetched[1],
     )
 
 
@@ -69,14 +76,14 @@ class Proxy:
         pod: core.Pod,
         installed: InstalledGateway | None,
         mesh: Mesh,
-        keys: Mapping[KeyPlace, Fetched],
+        fetched: FetchedOnes,
     ) -> bool:
-        """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs, `keys`
-        are those of JWTs."""
+        """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs,
+        `fetched` are keys of JWTs, and modules."""
         from lockgate.xds.gateway import AccessLog, snapshot  # Envoy's types take a third of a second to import
 
         built = build(
-            sources(objects, keys),
+            sources(objects, fetched),
             self._workload_of(objects, pod, installed),
             mesh=mesh,
             memo=self._built,

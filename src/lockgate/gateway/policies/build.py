@@ -1,7 +1,7 @@
 """Builds the filters of a workload's chains from its policies.
 
 The order is istiod's: CUSTOM asks its server; JWTs are read, because rules refer to their claims; then AUDIT, DENY and
-ALLOW decide.
+ALLOW decide. WebAssembly modules stand before JWTs, before access control or after it, by their phase.
 
 Source: istio/istio `pilot/pkg/networking/core/listener_builder.go`, `pilot/pkg/security/authz/builder/builder.go`.
 """
@@ -19,7 +19,6 @@ from lockgate.gateway.policies.attach import attached
 from lockgate.gateway.policies.keys import NOBODYS, Fetched, KeyPlace, place_of
 from lockgate.gateway.policies.model import (
     NEVER,
-    NO_FILTERS,
     AuthServer,
     Filters,
     Jwt,
@@ -33,6 +32,7 @@ from lockgate.gateway.policies.predicates import Unusable, permissions_and_princ
 from lockgate.gateway.policies.tokens import is_readable
 from lockgate.gateway.providers import Unusable as UnusableProvider
 from lockgate.gateway.registry import Hosts
+from lockgate.gateway.wasm import Modules, plugins
 from lockgate.gateway.workload import Workload
 from lockgate.resources import istio
 from lockgate.resources.codes import policies as codes
@@ -53,26 +53,38 @@ class Policies:
 
     authorization: Sequence[istio.AuthorizationPolicy] = field(default_factory=list)
     authentication: Sequence[istio.RequestAuthentication] = field(default_factory=list)
+    wasm_plugins: Sequence[istio.WasmPlugin] = field(default_factory=list)
 
 
 def filters(
-    policies: Policies, workload: Workload, mesh: Mesh, hosts: Hosts, keys: Keys
+    policies: Policies, workload: Workload, mesh: Mesh, hosts: Hosts, keys: Keys, modules: Modules
 ) -> tuple[Filters, tuple[Fault, ...]]:
     """`keys` are those that have been fetched; None if nothing fetches keys, so that signatures cannot be checked."""
+    wasm, unloaded = plugins(policies.wasm_plugins, workload, mesh.root_namespace, modules)
     authorization = list(attached(policies.authorization, workload, mesh.root_namespace))
     authentication = list(attached(policies.authentication, workload, mesh.root_namespace))
     providers = tuple(_providers(authentication, keys))
-    if not authorization and not providers:
-        return NO_FILTERS, ()
     asking = _Asking([policy for policy in authorization if policy.spec.action == "CUSTOM"], mesh, hosts)
-    return Filters(
+    found = Filters(
         http=(
             *asking.filters(tcp=False),
+            *wasm.http.get("AUTHN", ()),
             *((Jwt(providers),) if providers else ()),
+            *wasm.http.get("AUTHZ", ()),
             *_access_control(authorization, tcp=False),
+            *wasm.http.get("STATS", ()),
+            *wasm.http.get("UNSPECIFIED_PHASE", ()),
         ),
-        network=(*asking.filters(tcp=True), *_access_control(authorization, tcp=True)),
-    ), (*asking.faults, *_unfetched(authentication, keys))
+        network=(
+            *asking.filters(tcp=True),
+            *wasm.network.get("AUTHN", ()),
+            *wasm.network.get("AUTHZ", ()),
+            *_access_control(authorization, tcp=True),
+            *wasm.network.get("STATS", ()),
+            *wasm.network.get("UNSPECIFIED_PHASE", ()),
+        ),
+    )
+    return found, (*asking.faults, *unloaded, *_unfetched(authentication, keys))
 
 
 # --- JWTs --------------------------------------------------------------------------------------------------------

@@ -9,10 +9,22 @@ from typing import Any, TypeAlias, assert_never
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.policies.authenticate import TokenRuling, authenticate
 from lockgate.gateway.policies.evaluate import Ruling, Seen, rule_on
-from lockgate.gateway.policies.model import JWT_FILTER, JWT_PAYLOAD, Jwt, Rbac
+from lockgate.gateway.policies.model import JWT_FILTER, JWT_PAYLOAD, Jwt, Rbac, Wasm
 from lockgate.gateway.request import Received, Request, client_address
 
-AnyRuling: TypeAlias = Ruling | TokenRuling
+
+@dataclass(frozen=True, slots=True)
+class ModuleRuling:
+    """What becomes of a request at a WebAssembly module: it passes, unless the module is missing."""
+
+    module: Wasm
+
+    @property
+    def allowed(self) -> bool:
+        return self.module.module != ""
+
+
+AnyRuling: TypeAlias = Ruling | TokenRuling | ModuleRuling
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,11 @@ def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtere
                 payload = read.payload
                 rulings.append(read.ruling)
                 refusal = Refusal(read.ruling.code, read.ruling.status.encode())
+            case Wasm():
+                if not each.on(received.request.port):
+                    continue
+                rulings.append(ModuleRuling(each))
+                refusal = Refusal(403, b"RBAC: access denied")
             case _:
                 assert_never(each)
         if not rulings[-1].allowed:
@@ -53,12 +70,17 @@ def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtere
     return Filtered(received, tuple(rulings), payload=payload)
 
 
-def filtered_bytes(gateway: Gateway, request: Request) -> tuple[Ruling, ...]:
+def filtered_bytes(gateway: Gateway, request: Request) -> tuple[AnyRuling, ...]:
     """What the filters decide about a connection that carries bytes."""
     seen = Seen(request.peer, request.peer, request.port, server_name=request.sni or "")
-    rulings: list[Ruling] = []
+    rulings: list[AnyRuling] = []
     for each in gateway.filters.network if gateway.filters else ():
-        rulings.append(rule_on(each, seen))
+        if isinstance(each, Rbac):
+            rulings.append(rule_on(each, seen))
+        elif each.on(request.port):
+            rulings.append(ModuleRuling(each))
+        else:
+            continue
         if not rulings[-1].allowed:
             break
     return tuple(rulings)

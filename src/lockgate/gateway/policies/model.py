@@ -8,7 +8,7 @@ Source: Envoy's v3 API, `config/rbac/v3/rbac.proto`, `extensions/filters/http/jw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from lockgate.gateway.model import TextMatch, ValueMatch
@@ -222,7 +222,36 @@ class Jwt:
     providers: tuple[JwtProvider, ...]
 
 
-HttpFilter: TypeAlias = Jwt | Rbac
+# --- WebAssembly -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wasm:
+    """A WebAssembly module. What it does with a request is not known.
+
+    `module` is its file: empty if it cannot be loaded, None if nothing has tried. On failure it refuses all (CLOSE, and
+    RELOAD, which then tries again), or lets all pass (OPEN). `ports` are the listeners that have it; None is all.
+    """
+
+    name: str  # namespace.name of the WasmPlugin
+    url: str
+    module: str | None = None
+    sha256: str = ""
+    root: str = ""
+    config: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    on_failure: Literal["CLOSE", "OPEN", "RELOAD"] = "CLOSE"
+    ports: tuple[int, ...] | None = None
+    origin: Origin | None = field(default=None, compare=False)
+
+    def on(self, port: int) -> bool:
+        """Whether the listener at this port, as Istio sees it, has the module in its chains."""
+        open_without = self.module == "" and self.on_failure == "OPEN"
+        return not open_without and (self.ports is None or port in self.ports)
+
+
+HttpFilter: TypeAlias = Jwt | Rbac | Wasm
+NetworkFilter: TypeAlias = Rbac | Wasm
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +259,7 @@ class Filters:
     """The filters of a chain in order: of those that parse HTTP, and of those that carry bytes."""
 
     http: tuple[HttpFilter, ...] = ()
-    network: tuple[Rbac, ...] = ()
+    network: tuple[NetworkFilter, ...] = ()
 
     @property
     def access_control(self) -> tuple[Rbac, ...]:
@@ -240,8 +269,20 @@ class Filters:
     @property
     def servers(self) -> tuple[tuple[AuthServer, Origin | None], ...]:
         """Those that are asked about requests, with a rule that does."""
-        asked = (each for each in (*self.access_control, *self.network) if each.server is not None)
+        asked = (each for each in (*self.http, *self.network) if isinstance(each, Rbac) and each.server)
         return tuple((each.server, each.rules[0].origin if each.rules else None) for each in asked if each.server)
+
+    @property
+    def modules(self) -> tuple[Wasm, ...]:
+        return tuple(each for each in (*self.http, *self.network) if isinstance(each, Wasm))
+
+    def without(self, module: Wasm) -> Filters:
+        """The filters if a module cannot be loaded."""
+        unloaded = replace(module, module="")
+        return Filters(
+            tuple(unloaded if each == module else each for each in self.http),
+            tuple(unloaded if each == module else each for each in self.network),
+        )
 
 
 NO_FILTERS = Filters()

@@ -137,3 +137,27 @@ UNUSABLE_TELEMETRY = Code(
         spec: {accessLogging: [{providers: [{name: envoy}]}]}
         """,
 )
+
+UNLOADED_MODULE = Code(
+    "LG2046",
+    Severity.WARNING,
+    "A WebAssembly module that cannot be loaded",
+    message="the module at {url} cannot be loaded, so {effect}: {reason}",
+    fix="make `url` lead to a module, or set `failStrategy: FAIL_OPEN` to do without it",
+    what="The `url` of a WasmPlugin does not lead to a WebAssembly module with the checksum of `sha256`. Files are "
+    "looked up on this machine, and images of registries (oci://) are not pulled.",
+    why="Istio's agent puts a filter in the module's place that refuses every request with 403, or none with "
+    "`failStrategy: FAIL_OPEN`. Only the agent's log says why.",
+    example="""
+        apiVersion: extensions.istio.io/v1alpha1
+        kind: WasmPlugin
+        metadata: {name: filter, namespace: istio-system}
+        spec: {url: "oci://registry.example/filter:v1"}
+        """,
+    instead="""
+        apiVersion: extensions.istio.io/v1alpha1
+        kind: WasmPlugin
+        metadata: {name: filter, namespace: istio-system}
+        spec: {url: "https://modules.example/filter.wasm"}
+        """,
+)

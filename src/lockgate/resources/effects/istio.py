@@ -337,11 +337,44 @@ ROWS = (
             fix="select the gateway's Pods with spec.selector",
         ),
     ),
-    *_policy(
-        "WasmPlugin",
+    *declare(
         "extensions.istio.io",
-        gateway="the gateway's Envoy does not load it, so what it adds, changes or refuses does not happen",
-        application="there is no Envoy of theirs",
+        "WasmPlugin",
+        accepted(
+            "",
+            because=f"{_NO_SIDECAR}, so there is no Envoy of theirs",
+            noticed=True,
+            case="that selects applications alone",
+            scope=Scope.APPLICATION,
+        ),
+        served(
+            "",
+            "spec.selector.matchLabels",
+            "spec.{url,sha256,phase,priority,type,failStrategy,pluginName,pluginConfig,imagePullPolicy}",
+            "spec.match.{mode,ports.number}",
+            "spec.vmConfig.env.{name,value,valueFrom}",
+        ),
+        accepted(
+            "spec.match.ports",
+            because="istiod compares it with no port of a gateway's HTTP listeners, so this entry matches nothing",
+            noticed=True,
+            fix="leave ports out",
+            when=lambda plugin: _object(plugin.get("spec")).get("type") != "NETWORK",
+        ),
+        accepted(
+            "spec.vmConfig.env.valueFrom=HOST",
+            because="the gateway's Envoy has no environment of a Pod",
+            noticed=True,
+            fix="write the value",
+        ),
+        accepted("spec.imagePullSecret", because="images of registries are not pulled here (LG2046)"),
+        accepted("spec.verificationKey", because="Istio does not read it either", noticed=True),
+        accepted(
+            "spec.{targetRef,targetRefs}.{group,kind,name,namespace}",
+            because="Istio ignores a WasmPlugin with targets at a gateway of networking.istio.io",
+            noticed=True,
+            fix="select the gateway's Pods with spec.selector",
+        ),
     ),
     *_policy(
         "TrafficExtension",

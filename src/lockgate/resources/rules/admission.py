@@ -17,10 +17,12 @@ from lockgate.resources.rules import (
     istio_envoy_filter,
     istio_gateway,
     istio_peer_authentication,
+    istio_proxy_config,
     istio_request_authentication,
     istio_service_entry,
     istio_telemetry,
     istio_virtual_service,
+    istio_wasm_plugin,
     metadata,
     networking,
 )
@@ -53,6 +55,8 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.EnvoyFilter: istio_envoy_filter.refusals,
     istio.Telemetry: istio_telemetry.refusals,
     istio.PeerAuthentication: istio_peer_authentication.refusals,
+    istio.ProxyConfig: istio_proxy_config.refusals,
+    istio.WasmPlugin: istio_wasm_plugin.refusals,
     istio.WorkloadEntry: istio_service_entry.workload_entry,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
@@ -65,6 +69,8 @@ _WARNINGS: dict[type[Resource], Rule] = {
     istio.EnvoyFilter: istio_envoy_filter.warnings,
     istio.Telemetry: istio_telemetry.warnings,
     istio.PeerAuthentication: istio_peer_authentication.warnings,
+    istio.ProxyConfig: istio_proxy_config.warnings,
+    istio.WasmPlugin: istio_wasm_plugin.warnings,
     istio.WorkloadEntry: istio_service_entry.workload_warnings,
 }
 

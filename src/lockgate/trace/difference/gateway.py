@@ -128,6 +128,7 @@ _KNOWN = frozenset(
         "credentials",
         "http",
         "status_port",
+        "telemetry",  # moves no request
     )
 )
 

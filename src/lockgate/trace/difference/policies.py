@@ -59,6 +59,11 @@ def refusals(gateway: Gateway, arrival: Arrival, known: Known) -> Iterator[Refus
             origin = next((provider.origin for provider in each.providers), None)
             yield Refusal(assumed(f"it has a token that RequestAuthentication {named} refuses", each), origin, 401)
             continue
+        if isinstance(each, policies.Wasm):
+            if each.on(arrival.leads.port):
+                refused = assumed(f"the module of WasmPlugin {each.name} refuses it", each)
+                yield Refusal(refused if each.module != "" else TRUE, each.origin)
+            continue
         if each.rules is None or each.action == "AUDIT":
             continue
         rules = [(_rule(rule, gateway, arrival, known), rule.origin) for rule in each.rules]

@@ -1,4 +1,4 @@
-"""The filters that decide about requests before routes do: JWTs, access control, and servers that are asked.
+"""The filters that decide about requests before routes do: JWTs, access control, servers that are asked, and modules.
 
 Source: istio/istio `pilot/pkg/security/authz/builder/builder.go`, `pilot/pkg/security/authn/policy_applier.go`.
 """
@@ -14,7 +14,9 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.rbac.v3 import rbac_pb2 as rbac
 from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
+from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm as HttpWasm
 from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRbac
+from envoy.extensions.filters.network.wasm.v3.wasm_pb2 import Wasm as NetworkWasm
 from envoy.extensions.path.match.uri_template.v3.uri_template_match_pb2 import UriTemplateMatchConfig
 from envoy.type.matcher.v3.path_pb2 import PathMatcher
 
@@ -28,6 +30,7 @@ from lockgate.xds.gateway.authorization import (
     http_authorization,
     network_authorization,
 )
+from lockgate.xds.gateway.modules import module
 from lockgate.xds.gateway.texts import metadata_matcher, text_matcher
 from lockgate.xds.protobuf import Message, pack, uint32
 
@@ -47,12 +50,20 @@ def http_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[
                     yield HTTP_EXT_AUTHZ, http_authorization(each.server, HTTP_RBAC)
             case policies.Jwt():
                 yield policies.JWT_FILTER, authentication(each)
+            case policies.Wasm():
+                if each.on(port):
+                    yield each.name, module(each, HttpWasm) if each.module != "" else HttpRbac(rules=rbac.RBAC())
             case _:
                 assert_never(each)
 
 
 def network_filters(filters: policies.Filters | None, port: int) -> Iterator[tuple[str, Message]]:
     for each in filters.network if filters else ():
+        if isinstance(each, policies.Wasm):
+            if each.on(port):
+                refusal = NetworkRbac(stat_prefix="wasm-default-deny", rules=rbac.RBAC())
+                yield each.name, module(each, NetworkWasm) if each.module != "" else refusal
+            continue
         yield NETWORK_RBAC, _access_control(NetworkRbac(stat_prefix="tcp."), each, port)
         if each.server:
             yield NETWORK_EXT_AUTHZ, network_authorization(each.server, NETWORK_RBAC)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.policies.model import Wasm
+from lockgate.gateway.telemetry.model import AccessLog
 from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.listeners import Settings, filter_chain, listener
 from lockgate.xds.gateway.routes import route_configuration, virtual_host
@@ -42,29 +44,38 @@ class RoutePieces:
 
 @dataclass(frozen=True, slots=True)
 class ListenerPieces:
-    """A listener's filter chains, and the access logs of all of them."""
+    """A listener's filter chains, and what all of them have: access logs, and WebAssembly modules. Without a module the
+    chains refuse requests or let them pass, as its plugin says."""
 
     item: model.Listener
     address: tuple[str, int]
     settings: Settings
 
     def all(self) -> list[Piece]:
-        logs = self.settings.telemetry.access_logs
         return [
             *(Piece(chain, _source("server", chain.origin)) for chain in self.item.filter_chains),
-            *(Piece(log, _source("access log", log.origin)) for log in logs),
+            *(Piece(log, _source("access log", log.origin)) for log in self.settings.telemetry.access_logs),
+            *(Piece(module, _source("module", module.origin)) for module in self._modules()),
         ]
 
     def body(self, kept: Set[int]) -> bytes | None:
-        chains = tuple(chain for place, chain in enumerate(self.item.filter_chains) if place in kept)
+        left = [piece.value for place, piece in enumerate(self.all()) if place in kept]
+        chains = tuple(each for each in left if isinstance(each, model.FilterChain))
         if not chains:
             return None
-        telemetry = self.settings.telemetry
-        others = len(self.item.filter_chains)
-        logs = tuple(log for place, log in enumerate(telemetry.access_logs, others) if place in kept)
-        settings = replace(self.settings, telemetry=replace(telemetry, access_logs=logs))
+        logs = tuple(each for each in left if isinstance(each, AccessLog))
+        filters = self.settings.filters
+        for module in self._modules():
+            if filters and module not in left:
+                filters = filters.without(module)
+        telemetry = replace(self.settings.telemetry, access_logs=logs)
+        settings = replace(self.settings, telemetry=telemetry, filters=filters)
         bodies = [filter_chain(chain, self.item.name, self.item.port, settings) for chain in chains]
         return listener(replace(self.item, filter_chains=chains), self.address, bodies, settings)
+
+    def _modules(self) -> tuple[Wasm, ...]:
+        filters = self.settings.filters
+        return tuple(module for module in filters.modules if module.module) if filters else ()
 
 
 def _source(what: str, origin: Origin | None) -> Source:
