@@ -57,6 +57,34 @@ def test_head_has_headers_and_no_body() -> None:
     assert answer.content == b""
 
 
+def test_its_server_starts_with_the_first_connection() -> None:
+    async def story() -> None:
+        echo = Echo(TRUST.key_pair)
+        tasks = asyncio.all_tasks()
+        host, port = await echo.listen(WEB)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == tasks
+        async with httpx.AsyncClient(trust_env=False) as client:
+            both = await asyncio.gather(*(client.get(f"http://{host}:{port}/") for _ in range(2)))
+        assert [answer.status_code for answer in both] == [200, 200]
+        await echo.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, port)
+
+    asyncio.run(story())
+
+
+def test_a_listener_that_nobody_used_ends() -> None:
+    async def story() -> None:
+        echo = Echo(TRUST.key_pair)
+        host, port = await echo.listen(WEB)
+        await echo.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, port)
+
+    asyncio.run(story())
+
+
 def test_a_service_port_keeps_its_listener() -> None:
     async def story() -> None:
         echo = Echo(TRUST.key_pair)
@@ -137,7 +165,7 @@ def test_a_deleted_service_is_no_longer_answered_for() -> None:
             while True:
                 try:
                     _, writer = await asyncio.open_connection(host, port)
-                except ConnectionRefusedError:
+                except ConnectionError:
                     break
                 writer.close()
                 await asyncio.sleep(0.02)

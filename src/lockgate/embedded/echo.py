@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from typing import Any
 
 from lockgate.edge.network import ServicePort
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
-from lockgate.embedded.http import Server, serve
+from lockgate.embedded.http import Server, listen, serve
 from lockgate.embedded.tls import KeyPair, any_host_context
 from lockgate.resources.unicode import visible
 
@@ -57,11 +58,34 @@ class Journal:
                 yield line
 
 
-@dataclass(frozen=True, slots=True)
 class _Listener:
-    server: Server
-    names: tuple[str, ...] | None  # of its certificate; None without TLS
-    journal: Journal
+    """`names` are those of its certificate; None without TLS. `start` makes its server when somebody connects: at rest,
+    the server of one of a thousand Services would cost more than all objects of that Service."""
+
+    def __init__(
+        self, sock: socket.socket, names: tuple[str, ...] | None, start: Callable[[_Listener], Awaitable[Server]]
+    ) -> None:
+        self.names = names
+        self.port: int = sock.getsockname()[1]
+        self.socket = sock
+        self._start = start
+        self._server: asyncio.Task[Server] | None = None
+        asyncio.get_running_loop().add_reader(sock, self._connected)
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal()
+
+    def _connected(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self._server = asyncio.ensure_future(self._start(self))
+
+    async def stop(self) -> None:
+        if self._server is None:
+            asyncio.get_running_loop().remove_reader(self.socket)
+            self.socket.close()
+        else:
+            await (await self._server).stop()
 
 
 class Echo:
@@ -86,19 +110,22 @@ class Echo:
         slot = (stands_for.port, workload)
         there = listeners.get(slot)
         if there is None or there.names != names:
-            tls = None if names is None else any_host_context(self._key_pair, names)
-            journal = there.journal if there is not None else Journal()
-            application = _application(stands_for, workload, journal)
-            server = await serve(application, host=self._host, tls=tls, hosts=None, websockets=True)
-            listeners[slot] = _Listener(server, names, journal)
+            start = partial(self._serve, stands_for, workload)
+            listeners[slot] = now = _Listener(listen(self._host, 0), names, start)
             if there is not None:
+                now.journal = there.journal
                 self._end(there)
-        return self._host, listeners[slot].server.port
+        return self._host, listeners[slot].port
+
+    async def _serve(self, stands_for: ServicePort, workload: str, listener: _Listener) -> Server:
+        tls = None if listener.names is None else any_host_context(self._key_pair, listener.names)
+        application = _application(stands_for, workload, listener.journal)
+        return await serve(application, sock=listener.socket, tls=tls, hosts=None, websockets=True)
 
     def journal(self, port: int) -> Journal | None:
         """The requests of the listener on a local port."""
         listeners = (each for of_service in self._listeners.values() for each in of_service.values())
-        return next((each.journal for each in listeners if each.server.port == port), None)
+        return next((each.journal for each in listeners if each.port == port), None)
 
     def close(self, namespace: str, service: str) -> None:
         """Stops the servers of a Service."""
@@ -107,7 +134,7 @@ class Echo:
 
     def _end(self, listener: _Listener) -> None:
         """Requests in progress get a short time to end, in the background."""
-        ending = asyncio.create_task(listener.server.stop())
+        ending = asyncio.create_task(listener.stop())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 

@@ -86,8 +86,10 @@ async def serve(
     websockets: bool = False,
     idle: float | None = None,
     upgrade: tuple[str, TakeOver] | None = None,
+    sock: socket.socket | None = None,
 ) -> Server:
-    """Serve until `stop`. HTTPS needs `tls`, or a `certificate` as (chain file, key file). Raises `PortInUse`.
+    """Serve until `stop`, on `sock` if it listens already. HTTPS needs `tls`, or a `certificate` as (chain file, key
+    file). Raises `PortInUse`.
 
     Requests are refused unless they are for this machine's loopback names or `hosts`; None accepts any host. The
     application gets WebSockets only with `websockets`. `upgrade` takes over connections that upgrade to a protocol, for
@@ -97,7 +99,7 @@ async def serve(
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
-    sock = listen(host, port)
+    sock = sock or listen(host, port)
     chosen = sock.getsockname()[1]
     config = Config()
     config.graceful_timeout = 0.2
