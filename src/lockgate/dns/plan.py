@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Literal
 
 from lockgate.dns.answer import zone_of
@@ -61,7 +62,7 @@ def plan(endpoints: Iterable[Endpoint], zones: Sequence[Zone], owner: str) -> Pl
     desired: dict[tuple[str, str, str], tuple[Zone, Endpoint, RecordSet]] = {}
     left: list[tuple[Endpoint, str]] = []
     for endpoint in endpoints:
-        name = endpoint.host.lower().rstrip(".") + "."
+        name = intern(endpoint.host.lower().rstrip(".") + ".")
         zone = zone_of(zones, name)
         if zone is None:
             left.append((endpoint, f"no hosted zone holds {endpoint.host}"))
@@ -139,7 +140,7 @@ class _Registry:
         return RecordSet(
             ownership_name(record_set, zone),
             "TXT",
-            Records(TTL, (value,)),
+            Records(TTL, (intern(value),)),
             record_set.policy,
             record_set.set_identifier,
         )
@@ -152,7 +153,7 @@ def ownership_name(record_set: RecordSet, zone: Zone) -> str:
     ``--txt-prefix=%{record_type}-edns.`` makes.
     """
     kind = record_set.type.lower()
-    return f"{kind}-edns.{zone.name}" if record_set.name == zone.name else f"{kind}-{record_set.name}"
+    return intern(f"{kind}-edns.{zone.name}" if record_set.name == zone.name else f"{kind}-{record_set.name}")
 
 
 def _record_sets(endpoint: Endpoint, name: str) -> list[RecordSet]:
@@ -161,7 +162,7 @@ def _record_sets(endpoint: Endpoint, name: str) -> list[RecordSet]:
     names = [target for target in endpoint.targets if not _version(target)]
     ttl = endpoint.ttl or TTL
     if names and not addresses:
-        target = names[0].lower().rstrip(".") + "."
+        target = intern(names[0].lower().rstrip(".") + ".")
         zone = canonical_hosted_zone(target)
         if zone is not None and endpoint.alias:
             made = dict.fromkeys(("A", "AAAA"), Alias(target, zone, endpoint.evaluate_target_health))

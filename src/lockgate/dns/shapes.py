@@ -6,6 +6,7 @@ Source: Route 53 API Reference, ResourceRecordSet; developer guide, "DNS domain 
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import Any
 
 from lockgate.dns.model import (
@@ -57,7 +58,7 @@ def shape(record_set: RecordSet) -> dict[str, Any]:
 def absolute(name: str) -> str:
     """A name as zones store it: lower-case, with the final dot, octal escapes decoded."""
     plain = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name)
-    return plain.lower().rstrip(".") + "."
+    return intern(plain.lower().rstrip(".") + ".")
 
 
 def escaped(name: str) -> str:

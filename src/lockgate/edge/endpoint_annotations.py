@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lockgate.dns.model import Failover, Geolocation, Latency, MultiValue, Policy, Simple, Weighted
+from lockgate.dns.model import SIMPLE, Failover, Geolocation, Latency, MultiValue, Policy, Weighted
 from lockgate.resources import networking
 from lockgate.resources.model import Resource
 
@@ -67,7 +67,7 @@ def routing(annotations: Mapping[str, str]) -> tuple[str, Policy]:
     """The set identifier and the Route 53 routing policy. Without an identifier, the policy is simple routing."""
     identifier = value(annotations, "set-identifier")
     if not identifier:
-        return "", Simple()
+        return "", SIMPLE
     if (weight := value(annotations, "aws-weight")).isdecimal():
         return identifier, Weighted(int(weight))
     if region := value(annotations, "aws-region"):
@@ -86,4 +86,4 @@ def routing(annotations: Mapping[str, str]) -> tuple[str, Policy]:
         return identifier, place
     if value(annotations, "aws-multi-value-answer"):
         return identifier, MultiValue()
-    return "", Simple()
+    return "", SIMPLE

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import chain as chained
 from itertools import compress
 from operator import is_
+from sys import intern
 from typing import Final, TypeAlias
 
 from lockgate.gateway.binding import Bindings
@@ -402,7 +403,7 @@ def _covered(server: BoundServer, service: istio.VirtualService, domain: str) ->
             continue
         for own in service.spec.hosts:
             if (both := narrower(fully_qualified(own, service.namespace, domain), host.host)) is not None:
-                found[both.lower()] = None
+                found[intern(both.lower())] = None
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ Source: istio/istio `pilot/pkg/networking/core/cluster_builder.go`, `cluster_tra
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Literal
 
 from lockgate.gateway.credentials import CA_SUFFIX, FILE_CA, SCHEME, SYSTEM
@@ -32,7 +33,7 @@ from lockgate.resources import istio
 
 
 def cluster_name(host: str, port: int, subset: str = "") -> str:
-    return f"outbound|{port}|{subset}|{host}"
+    return intern(f"outbound|{port}|{subset}|{host}")
 
 
 def cluster(

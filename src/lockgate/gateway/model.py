@@ -132,6 +132,8 @@ class HeaderChanges:
     remove: tuple[str, ...] = ()
 
     def then(self, other: HeaderChanges) -> HeaderChanges:
+        if self == UNCHANGED or other == UNCHANGED:  # as most are: they share the one value
+            return other if self == UNCHANGED else self
         return HeaderChanges(self.put + other.put, self.remove + other.remove)
 
 

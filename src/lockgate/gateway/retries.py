@@ -5,12 +5,16 @@ Source: istio/istio `pilot/pkg/networking/core/route/retry/retry.go`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from lockgate.gateway.durations import seconds
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Retry
 from lockgate.resources import istio
 
 DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+_DEFAULT: Final = Retry(2, DEFAULT_RETRY_ON)
+_DEFAULT_WITH_HASHING: Final = Retry(2, DEFAULT_RETRY_ON, previous_hosts=False)
 
 
 def retry(own: istio.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None:
@@ -18,7 +22,7 @@ def retry(own: istio.HTTPRetry | None, mesh: Mesh, hashed: bool) -> Retry | None
     says so."""
     policy = own if own is not None else mesh.default_retries
     if policy is None:
-        return Retry(2, DEFAULT_RETRY_ON, previous_hosts=not hashed)
+        return _DEFAULT_WITH_HASHING if hashed else _DEFAULT
     if policy.attempts <= 0:
         return None
     retry_on, statuses = _retry_on(policy.retry_on)

@@ -11,6 +11,7 @@ from lockgate.resources import validation
 from lockgate.resources.codes import admission, objects, reading
 from lockgate.resources.faults import Code, Fault, Origin, Position, Remove
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, json_type, value_at
+from lockgate.resources.interning import interned
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, kinds
 from lockgate.resources.scalars import plain_scalar
 
@@ -96,6 +97,7 @@ class _Inspection:
         if more := len(seen.refusals[_MOST:]):
             self._report(admission.MORE_INVALID, (), count=more)
         if seen.resource is not None:
+            interned(seen.resource)
             for warning in validation.warnings(seen.resource):
                 self._report(admission.WARNED_BY_WEBHOOK, warning.path, warning=warning)
         return seen.resource

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from lockgate.controllers.aws import Aws
 from lockgate.dns.model import (
+    SIMPLE,
     Alias,
     Data,
     Failover,
@@ -16,7 +18,6 @@ from lockgate.dns.model import (
     Policy,
     Records,
     RecordSet,
-    Simple,
     Weighted,
     Zone,
 )
@@ -92,7 +93,7 @@ def _read(item: Mapping[str, Any]) -> RecordSet | None:
         alias = item["AliasTarget"]
         data: Data = Alias(absolute(alias["DNSName"]), alias["HostedZoneId"], bool(alias["EvaluateTargetHealth"]))
     elif "TTL" in item:
-        data = Records(item["TTL"], tuple(record["Value"] for record in item.get("ResourceRecords", ())))
+        data = Records(item["TTL"], tuple(intern(record["Value"]) for record in item.get("ResourceRecords", ())))
     else:
         return None
     return RecordSet(absolute(item["Name"]), item["Type"], data, _policy(item), item.get("SetIdentifier", ""))
@@ -110,4 +111,4 @@ def _policy(item: Mapping[str, Any]) -> Policy:
         return Geolocation(
             place.get("ContinentCode", ""), place.get("CountryCode", ""), place.get("SubdivisionCode", "")
         )
-    return MultiValue() if item.get("MultiValueAnswer") else Simple()
+    return MultiValue() if item.get("MultiValueAnswer") else SIMPLE

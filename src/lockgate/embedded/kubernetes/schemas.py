@@ -18,6 +18,7 @@ from lockgate.embedded.kubernetes.topology import OfModel, OfSchema, Topology, o
 from lockgate.resources import merge_keys, schema, validation
 from lockgate.resources.defaults import with_defaults
 from lockgate.resources.field_errors import FieldError, field_name
+from lockgate.resources.interning import share_names
 from lockgate.resources.model import JsonObject, ObjectMeta, Resource
 from lockgate.resources.status import ApiError
 
@@ -41,8 +42,13 @@ class Given:
         names = (body.keys() | manifest.keys()) - _ENVELOPE
         if type(self.resource) is not model or any(body.get(name) is not manifest.get(name) for name in names):
             return None
-        metadata = ObjectMeta.model_validate(body["metadata"])
-        return self.resource.model_copy(update={"api_version": body["apiVersion"], "metadata": metadata})
+        own = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+        managed = tuple(body["metadata"]["managedFields"])  # not validated, because that copies them
+        metadata = ObjectMeta.model_validate(own).model_copy(update={"managed_fields": managed})
+        found = self.resource.model_copy(update={"api_version": body["apiVersion"], "metadata": metadata})
+        share_names(metadata)
+        share_names(found)
+        return found
 
 
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata"})

@@ -6,9 +6,11 @@ Source: Route 53 API Reference, ResourceRecordSet; developer guide, "Supported D
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from lockgate.dns.model import (
+    SIMPLE,
     Alias,
     Data,
     Failover,
@@ -18,7 +20,6 @@ from lockgate.dns.model import (
     Policy,
     Records,
     RecordSet,
-    Simple,
     Weighted,
 )
 from lockgate.dns.shapes import absolute
@@ -65,7 +66,7 @@ def _data(given: Mapping[str, Any]) -> Data:
             bool(alias["EvaluateTargetHealth"]),
         )
     if alias is None and values and ttl is not None:
-        return Records(int(ttl), tuple(item["Value"] for item in values))
+        return Records(int(ttl), tuple(intern(item["Value"]) for item in values))
     found = [name for name in ("AliasTarget", "TTL", "ResourceRecords") if given.get(name) is not None]
     raise Refusal(
         "InvalidInput",
@@ -86,7 +87,7 @@ def _policy(given: Mapping[str, Any]) -> Policy:
         )
     match named:
         case []:
-            return Simple()
+            return SIMPLE
         case ["Weight"]:
             return Weighted(int(given["Weight"]))
         case ["Region"]:
