@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from lockgate.cli.terminal import print_data, say, style
 from lockgate.cli.up import name_option, output_option
 
 if TYPE_CHECKING:
+    from lockgate.deploy.cluster import Cluster
     from lockgate.probe.probing import Result
     from lockgate.probe.target import Target
     from lockgate.trace.model import Request
@@ -41,6 +43,7 @@ Examples:
 @click.option("--grpc", is_flag=True, help="Call a gRPC method, /package.Service/Method, with an empty message.")
 @click.option("--live", is_flag=True, help="Probe the internet and AWS, even if an edge runs here.")
 @click.option("--resolver", metavar="IP[:PORT]", help="The DNS resolver to ask instead of the system's.")
+@click.option("--context", metavar="NAME", help="The kubeconfig's context of the cluster, for the evidence.")
 @click.option("--profile", metavar="NAME", help="AWS profile, for the evidence.")
 @click.option("--region", metavar="REGION", help="AWS region, for the evidence.")
 @click.option("--every", metavar="SECONDS", help="Repeat, such as 1s or 500ms, and print percentiles at the end.")
@@ -59,6 +62,7 @@ def probe(
     grpc: bool,
     live: bool,
     resolver: str | None,
+    context: str | None,
     profile: str | None,
     region: str | None,
     every: str | None,
@@ -90,7 +94,7 @@ def probe(
         raise click.UsageError(str(error)) from None
     kind = "websocket" if websocket else "grpc" if grpc else "http"
     interval = _interval(every) if every else None
-    target = _target(name, live=live, resolver=resolver, profile=profile, region=region)
+    target = _target(name, live=live, resolver=resolver, context=context, profile=profile, region=region)
     if interval is None:
         result = asyncio.run(_once(target, request, protocol, kind, name, tls_max or ""))
         _print(result, verbose=verbose, output=output)
@@ -118,23 +122,48 @@ async def _once(target: Target, request: Request, protocol: str, kind: str, name
 
     predicted = commands.ask_trace(folder_of(name), request) if target.running else None
     sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
-    return await probing.probe(target.place, sent, aws=target.aws, predicted=predicted)
+    async with _cluster(target) as cluster:
+        return await probing.probe(target.place, sent, aws=target.aws, cluster=cluster, predicted=predicted)
 
 
-def _target(name: str, *, live: bool, resolver: str | None, profile: str | None, region: str | None) -> Target:
+@asynccontextmanager
+async def _cluster(target: Target) -> AsyncIterator[Cluster | None]:
+    from lockgate.deploy.cluster import Cluster
+    from lockgate.deploy.kubeconfig import NoCluster, context
+
+    try:
+        found = context(target.context, target.kubeconfig)
+    except NoCluster:
+        if target.context:
+            raise
+        yield None
+        return
+    async with Cluster(found) as cluster:
+        yield cluster
+
+
+def _target(
+    name: str,
+    *,
+    live: bool,
+    resolver: str | None,
+    context: str | None,
+    profile: str | None,
+    region: str | None,
+) -> Target:
     """The edge that runs here, if one does and nothing else is asked for."""
     from lockgate.probe import target
     from lockgate.runtime.state import NotRunning, StateFolder
 
     folder: StateFolder = folder_of(name)
-    if not (live or resolver or profile):
+    if not (live or resolver or context or profile):
         try:
             return target.running(folder.read())
         except NotRunning:
             if name != "default":
                 raise
     try:
-        return target.live(resolver, profile=profile, region=region)
+        return target.live(resolver, context=context, profile=profile, region=region)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

@@ -86,11 +86,11 @@ class Cluster:
         return found
 
     async def objects(
-        self, api_version: str, plural: str, *, namespace: str = "", metadata_only: bool = False
+        self, api_version: str, plural: str, *, namespace: str = "", labels: str = "", metadata_only: bool = False
     ) -> list[JsonObject]:
-        """All objects of a kind, in one or all namespaces. Raises `Refused`."""
+        """All objects of a kind, in one or all namespaces; `labels` is a selector. Raises `Refused`."""
         found: list[JsonObject] = []
-        query: dict[str, str] = {"limit": str(_PAGE)}
+        query: dict[str, str] = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
         headers = {"Accept": _METADATA} if metadata_only else {}
         while True:
             path = f"{_root(api_version)}{_within(namespace)}/{plural}"
@@ -108,6 +108,12 @@ class Cluster:
             if error.code == 404:
                 return None
             raise
+
+    async def log(self, namespace: str, pod: str, container: str, *, since_seconds: int, lines: int) -> str:
+        """The last lines of a container's log. Raises `Refused`."""
+        query = {"container": container, "sinceSeconds": str(since_seconds), "tailLines": str(lines)}
+        path = f"{_path('v1', 'pods', pod, namespace)}/log"
+        return (await self._send("get/pods/log", "GET", path, query=query)).text
 
     async def apply(
         self, manifest: JsonObject, plural: str, *, dry_run: bool = False, force: bool = False
@@ -150,6 +156,19 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> JsonObject:
+        read: JsonObject = (await self._send(what, method, path, query=query, headers=headers, body=body)).json()
+        return read
+
+    async def _send(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> httpx2.Response:
         import httpx2
         from lightkube.core.exceptions import ConfigError
 
@@ -170,8 +189,7 @@ class Cluster:
             await asyncio.sleep(random.uniform(0, min(0.2 * 2**attempt, 5.0)))  # noqa: S311  jitter is no secret
         if answer.status_code >= 400:
             raise _refused(answer)
-        read: JsonObject = answer.json()
-        return read
+        return answer
 
 
 def _refused(answer: httpx2.Response) -> Refused:

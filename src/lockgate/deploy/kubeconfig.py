@@ -44,12 +44,12 @@ class Context:
     config: SingleConfig
 
 
-def context(name: str | None = None) -> Context:
-    """The context of this name, or the current one. Raises `NoCluster`, OSError."""
+def context(name: str | None = None, files: str | None = None) -> Context:
+    """The context of this name, or the current one. `files` are KUBECONFIG's by default. Raises `NoCluster`, OSError."""
     from lightkube.config.kubeconfig import KubeConfig
     from lightkube.core.exceptions import ConfigError
 
-    merged = _merged(os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser()))
+    merged = _merged(files or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser()))
     try:
         found = KubeConfig.from_dict(merged).get(name)
         assert found is not None

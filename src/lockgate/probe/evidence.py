@@ -101,6 +101,16 @@ class GatewayLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A Certificate of cert-manager: ``namespace/name``, and when what is in its Secret ends."""
+
+    name: str
+    ready: bool
+    message: str
+    not_after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """`predicted` is `trace.text.as_json`'s. `balancers` is None where the account could not be read.
 
@@ -114,6 +124,7 @@ class Evidence:
     gateway_log: GatewayLog | None = None
     balancer_log: Json | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    issuances: tuple[Certificate, ...] = ()
     unseen: tuple[str, ...] = ()
 
     def balancer_of(self, names: Sequence[str]) -> Balancer | None:

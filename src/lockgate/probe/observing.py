@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lockgate import __version__
 from lockgate.probe.connections import connect
+from lockgate.probe.grpc import call
 from lockgate.probe.names import Server, look_up
 from lockgate.probe.observed import Asked, Connection, Exchange, Names, Observation
-from lockgate.probe.reach import Reach
+from lockgate.probe.reach import Direct, Reach
 from lockgate.probe.requests import send
 from lockgate.trace.model import Request
 
@@ -69,8 +71,14 @@ async def observe(place: Place, asked: Asked) -> Observation:
         )
     )
     open_to = [each.address for each in connections if not each.error and not each.tls_error]
-    exchanges = await asyncio.gather(*(send(place.reach, asked, each, protocol=asked.protocol) for each in open_to))
+    exchanges = await asyncio.gather(*(_exchange(place.reach, asked, each) for each in open_to))
     return Observation(asked, names, tuple(connections), tuple(exchanges), again=await _again(place, asked, exchanges))
+
+
+async def _exchange(reach: Reach, asked: Asked, address: str) -> Exchange:
+    if asked.kind == "grpc":
+        return await call(reach, asked, address)
+    return await send(reach, asked, address, protocol=asked.protocol)
 
 
 async def _names(place: Place, asked: Asked) -> Names:
@@ -95,9 +103,13 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def direct(place: Place, addresses: tuple[tuple[str, int], ...], *, secure: bool) -> dict[str, Connection]:
-    """The connection that a load balancer makes to a gateway, without a server name; only where it is reachable."""
+async def behind_the_load_balancer(addresses: Sequence[tuple[str, int]]) -> dict[str, Connection]:
+    """TLS without a server name, as a load balancer connects. Addresses that cannot be reached are left out."""
     found = await asyncio.gather(
-        *(connect(place.reach, address, port, server_name=None, secure=secure) for address, port in addresses)
+        *(
+            connect(Direct(), address, port, server_name=None, secure=True)
+            for address, port in addresses[:_MOST_ADDRESSES]
+        )
     )
-    return {f"{each.address}:{each.port}": each for each in found}
+    reached = (each for each in found if each.error in ("", "refused"))
+    return {f"{each.address}:{each.port}": each for each in reached}

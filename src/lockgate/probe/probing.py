@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from lockgate.controllers.aws import Aws, AwsError
+from lockgate.probe import cluster as in_cluster
 from lockgate.probe import reading
 from lockgate.probe.causes import Cause, causes
+from lockgate.probe.cluster import Cluster
 from lockgate.probe.evidence import Evidence, Json
-from lockgate.probe.observed import Asked, Observation
-from lockgate.probe.observing import Place, observe
+from lockgate.probe.observed import Asked, Connection, Observation
+from lockgate.probe.observing import Place, behind_the_load_balancer, observe
+from lockgate.resources.status import ApiError
 
 Part = TypeVar("Part")
 
@@ -28,14 +31,22 @@ class Result:
         return any(not cause.warning for cause in self.causes)
 
 
-async def probe(place: Place, asked: Asked, *, aws: Aws | None, predicted: Json | None) -> Result:
-    """`aws` is the account that the load balancer is in, if there are credentials; `predicted` is what `trace` says."""
+async def probe(
+    place: Place, asked: Asked, *, aws: Aws | None, cluster: Cluster | None, predicted: Json | None
+) -> Result:
+    """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them;
+    `predicted` is what `trace` says."""
     seen = await observe(place, asked)
-    known = await evidence(asked, aws, predicted)
+    known = await _of_account(asked, aws, predicted)
+    if cluster is None:
+        known = replace(known, unseen=(*known.unseen, "the cluster: no kubeconfig"))
+    else:
+        known, behind = await _of_cluster(seen, known, cluster)
+        seen = replace(seen, direct=behind)
     return Result(seen, known, causes(seen, known, datetime.now(UTC)))
 
 
-async def evidence(asked: Asked, aws: Aws | None, predicted: Json | None) -> Evidence:
+async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None) -> Evidence:
     if aws is None:
         return Evidence(predicted, unseen=("the AWS account: no credentials",))
     unseen: list[str] = []
@@ -56,3 +67,39 @@ async def evidence(asked: Asked, aws: Aws | None, predicted: Json | None) -> Evi
         found = await part("acm:DescribeCertificate", lambda: reading.certificates(aws, balancer, asked.port))
         known = replace(known, certificates=found or ())
     return replace(known, unseen=tuple(unseen))
+
+
+async def _of_cluster(seen: Observation, known: Evidence, cluster: Cluster) -> tuple[Evidence, dict[str, Connection]]:
+    unseen: list[str] = []
+
+    async def part(what: str, read: Callable[[], Awaitable[Part]]) -> Part | None:
+        try:
+            return await read()
+        except ApiError as error:
+            unseen.append(f"{what}: {error}")
+            return None
+
+    asked, answer = seen.asked, seen.answer
+    gateways = await part("Gateways", lambda: in_cluster.gateways(cluster)) or []
+    pods = await part("the gateway's Pods", lambda: in_cluster.pods(cluster, gateways)) or []
+    if answer is not None and answer.speaker in ("gateway", "backend") and (answer.status or 0) >= 400:
+        log = await part("the gateway's log", lambda: in_cluster.logged(cluster, pods, asked.agent))
+        if log is None and pods:
+            unseen.append("the gateway's log: it has no line of the request; `meshConfig.accessLogFile` turns it on")
+        known = replace(known, gateway_log=log)
+    if known.entered is None and any(each.tls is not None for each in seen.connections):
+        keys = await part("Secrets of Gateways", lambda: in_cluster.secret_keys(cluster, gateways, pods))
+        known = replace(known, secrets=keys or {})
+    issuances = await part("Certificates", lambda: in_cluster.certificates(cluster, asked.host))
+    behind = await part("the gateway's addresses", lambda: _behind(known, cluster))
+    known = replace(known, issuances=issuances or (), unseen=(*known.unseen, *unseen))
+    return known, behind or {}
+
+
+async def _behind(known: Evidence, cluster: Cluster) -> dict[str, Connection]:
+    """The connection that the load balancer makes to the gateway, where it is reachable from here."""
+    hop, group = known.hop("target group"), known.group
+    if hop is None or group is None or not hop.get("backend") or group.protocol not in ("HTTPS", "TLS"):
+        return {}
+    service, _, port = str(hop["backend"]).rpartition(":")
+    return await behind_the_load_balancer(await in_cluster.addresses(cluster, service, int(port)))

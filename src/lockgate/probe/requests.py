@@ -1,4 +1,4 @@
-"""Sends the request to one address, over HTTP/1.1, HTTP/2, WebSocket or gRPC, and reads the answer."""
+"""Sends the request to one address, over HTTP/1.1 or HTTP/2 or as a WebSocket's handshake, and reads the answer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from lockgate.probe.observed import Asked, Exchange
 from lockgate.probe.reach import CONNECT_SECONDS, READ_SECONDS, Backend, Reach, context
 
 _MOST_BODY = 64 * 1024
-_GRPC_MESSAGE = b"\0\0\0\0\0"  # uncompressed, no bytes: an empty message of any type
 
 
 async def send(reach: Reach, asked: Asked, address: str, *, protocol: str) -> Exchange:
     """`protocol` is ``auto``, ``1.1`` or ``2``; with ``auto`` the server chooses, as for a browser."""
     http2 = protocol != "1.1" and asked.kind != "websocket"
-    http1 = protocol != "2" and asked.kind != "grpc"
+    http1 = protocol != "2"
     alpn = (*(("h2",) if http2 else ()), *(("http/1.1",) if http1 else ()))
     settings = context(reach, verify=False, alpn=alpn, newest=asked.newest_tls)
     url = httpcore.URL(
         scheme=asked.scheme.encode(), host=asked.host.encode(), port=asked.port, target=asked.target.encode()
     )
-    method, headers, content = _message(asked)
+    method, headers = _message(asked)
     times = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": None}
     began = time.monotonic()
     named = protocol
@@ -36,7 +35,7 @@ async def send(reach: Reach, asked: Asked, address: str, *, protocol: str) -> Ex
             http2=http2 and (asked.scheme == "https" or not http1),
             network_backend=Backend(reach, address),
         ) as pool:
-            request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": times})
+            request = httpcore.Request(method, url, headers=headers, extensions={"timeout": times})
             answer = await pool.handle_async_request(request)
             first_byte = time.monotonic() - began
             named = answer.extensions.get("http_version", b"").decode().removeprefix("HTTP/")
@@ -48,7 +47,6 @@ async def send(reach: Reach, asked: Asked, address: str, *, protocol: str) -> Ex
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
         return Exchange(address, named, None, seconds=time.monotonic() - began, error=_reason(error))
     read = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers)
-    grpc = next((int(value) for name, value in read if name == "grpc-status" and value.isdecimal()), None)
     return Exchange(
         address,
         named,
@@ -58,7 +56,6 @@ async def send(reach: Reach, asked: Asked, address: str, *, protocol: str) -> Ex
         first_byte,
         time.monotonic() - began,
         incomplete=incomplete,
-        grpc_status=grpc,
     )
 
 
@@ -75,7 +72,7 @@ async def _body(answer: httpcore.Response) -> tuple[bytes, str]:
     return body[:_MOST_BODY], ""
 
 
-def _message(asked: Asked) -> tuple[str, list[tuple[str, str]], bytes | None]:
+def _message(asked: Asked) -> tuple[str, list[tuple[str, str]]]:
     headers = list(asked.headers)
     names = {name.lower() for name, _ in headers}
     if "host" not in names:
@@ -92,11 +89,8 @@ def _message(asked: Asked) -> tuple[str, list[tuple[str, str]], bytes | None]:
         key = base64.b64encode(os.urandom(16)).decode()
         headers += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
         headers += [("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]
-        return "GET", headers, None
-    if asked.kind == "grpc":
-        headers += [("Content-Type", "application/grpc"), ("TE", "trailers")]
-        return "POST", headers, _GRPC_MESSAGE
-    return asked.method, headers, None
+        return "GET", headers
+    return asked.method, headers
 
 
 def _reason(error: BaseException) -> str:

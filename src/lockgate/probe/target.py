@@ -16,11 +16,14 @@ from lockgate.probe.reach import Direct, ThroughProxy
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`running` says whether it is an edge of this machine, which predicts requests itself."""
+    """`running` says whether it is an edge of this machine, which predicts requests itself. `kubeconfig` are files, and
+    None those of the environment; `context` is one of their contexts, and None the current one."""
 
     place: Place
     aws: Aws | None
     running: bool
+    kubeconfig: str | None = None
+    context: str | None = None
 
 
 def running(about: Mapping[str, Any]) -> Target:
@@ -36,13 +39,15 @@ def running(about: Mapping[str, Any]) -> Target:
         access_key_id=account["access_key_id"],
         secret_access_key=account["secret_access_key"],
     )
-    return Target(Place(reach, dns=Server("", host, int(port))), aws, running=True)
+    return Target(
+        Place(reach, dns=Server("", host, int(port))), aws, running=True, kubeconfig=about["files"]["kubeconfig"]
+    )
 
 
-def live(resolver: str | None, *, profile: str | None, region: str | None) -> Target:
+def live(resolver: str | None, *, context: str | None, profile: str | None, region: str | None) -> Target:
     """Raises ValueError if `resolver` is not an address with an optional port."""
     server = _server(resolver) if resolver else None
-    return Target(Place(Direct(), resolver=server), Aws.of_profile(profile, region), running=False)
+    return Target(Place(Direct(), resolver=server), Aws.of_profile(profile, region), running=False, context=context)
 
 
 def _server(text: str) -> Server:

@@ -25,6 +25,7 @@ def _found(seen: Observation, known: Evidence, now: datetime) -> Iterator[Cause]
     if not any(cause.name == "not-this-load-balancer" for cause in of_names):
         yield from connections.diagnose(seen, known)
     yield from connections.trust(seen, known, now)
+    yield from connections.issuances(known)
     yield from load_balancer.diagnose(seen, known)
     yield from gateway.diagnose(seen, known)
     yield from backend.diagnose(seen, known)

@@ -25,9 +25,30 @@ def diagnose(seen: Observation, known: Evidence) -> Iterator[Cause]:
             break
 
 
+def issuances(known: Evidence) -> Iterator[Cause]:
+    """Certificates of gateways that are not renewed: a load balancer does not verify them, so requests pass until then
+    and after."""
+    for each in known.issuances:
+        if not each.ready:
+            yield Cause(
+                "certificate-not-ready",
+                "certificate",
+                f"Certificate {each.name} is not ready: {each.message or 'no reason is given'}",
+                "See its CertificateRequest, Order and Challenge. A load balancer does not verify its targets, so its "
+                "requests pass even after the certificate has ended.",
+                confirmed=True,
+                because=(f"the certificate in its Secret ends at {each.not_after}",) if each.not_after else (),
+                warning=True,
+            )
+
+
 def trust(seen: Observation, known: Evidence, now: datetime) -> Iterator[Cause]:
     """A client that verifies refuses the connection, whatever is answered to one that does not."""
     for each in seen.connections:
+        found = each.tls.certificate if each.tls is not None else None
+        if found is not None and found.key in known.secrets:
+            yield _past_the_load_balancer(seen, known.secrets[found.key])
+            return
         if each.tls is not None and each.tls.distrust:
             yield _distrusted(seen, known, each.tls, now)
             return
@@ -187,19 +208,21 @@ def _no_answer(seen: Observation, known: Evidence, exchange: Exchange) -> Iterat
     )
 
 
+def _past_the_load_balancer(seen: Observation, secret: str) -> Cause:
+    return Cause(
+        "past-the-load-balancer",
+        "DNS",
+        f"the certificate is the gateway's ({secret}): {seen.asked.host} leads past the load balancer",
+        "Make the record an alias of the load balancer.",
+        confirmed=True,
+        because=("the public key is that of the Secret",),
+    )
+
+
 def _distrusted(seen: Observation, known: Evidence, tls: Handshake, now: datetime) -> Cause:
     host, found = seen.asked.host, tls.certificate
     acm = next(iter(known.certificates), None)
     because = (f"OpenSSL: {tls.distrust}",)
-    if found is not None and found.key in known.secrets:
-        return Cause(
-            "past-the-load-balancer",
-            "DNS",
-            f"the certificate is the gateway's ({known.secrets[found.key]}): {host} leads past the load balancer",
-            "Make the record an alias of the load balancer.",
-            confirmed=True,
-            because=because,
-        )
     if found is not None and found.not_after < now:
         return Cause(
             "expired",
