@@ -120,10 +120,12 @@ async def _once(target: Target, request: Request, protocol: str, kind: str, name
     from lockgate.probe.observing import asked
     from lockgate.runtime import commands
 
-    predicted = commands.ask_trace(folder_of(name), request) if target.running else None
+    def predict(sent: Request) -> Any:
+        return commands.ask_trace(folder_of(name), sent) if target.running else None
+
     sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
     async with _cluster(target) as cluster:
-        return await probing.probe(target.place, sent, aws=target.aws, cluster=cluster, predicted=predicted)
+        return await probing.probe(target.place, request, sent, aws=target.aws, cluster=cluster, predict=predict)
 
 
 @asynccontextmanager

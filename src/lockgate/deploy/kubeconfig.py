@@ -45,7 +45,7 @@ class Context:
 
 
 def context(name: str | None = None, files: str | None = None) -> Context:
-    """The context of this name, or the current one. `files` are KUBECONFIG's by default. Raises `NoCluster`, OSError."""
+    """The context of this name, or the current one, of `files` or else KUBECONFIG's. Raises `NoCluster`, OSError."""
     from lightkube.config.kubeconfig import KubeConfig
     from lightkube.core.exceptions import ConfigError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.probe import cluster as in_cluster
@@ -16,8 +16,11 @@ from lockgate.probe.evidence import Evidence, Json
 from lockgate.probe.observed import Asked, Connection, Observation
 from lockgate.probe.observing import Place, behind_the_load_balancer, observe
 from lockgate.resources.status import ApiError
+from lockgate.trace.model import Request
 
 Part = TypeVar("Part")
+Predict: TypeAlias = Callable[[Request], Json | None]
+"""What `trace` says of a request, as `trace.text.as_json`; None where nobody can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,31 @@ class Result:
 
 
 async def probe(
-    place: Place, asked: Asked, *, aws: Aws | None, cluster: Cluster | None, predicted: Json | None
+    place: Place, request: Request, asked: Asked, *, aws: Aws | None, cluster: Cluster | None, predict: Predict
 ) -> Result:
-    """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them;
-    `predicted` is what `trace` says."""
+    """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them."""
     seen = await observe(place, asked)
-    known = await _of_account(asked, aws, predicted)
+    known = await _of_account(asked, aws, predict(_as_sent(request, seen)))
     if cluster is None:
         known = replace(known, unseen=(*known.unseen, "the cluster: no kubeconfig"))
     else:
         known, behind = await _of_cluster(seen, known, cluster)
         seen = replace(seen, direct=behind)
     return Result(seen, known, causes(seen, known, datetime.now(UTC)))
+
+
+def _as_sent(request: Request, seen: Observation) -> Request:
+    """The request with the protocol that the server chose, and what the kind of request adds."""
+    protocol = next((each.protocol for each in seen.exchanges), "1.1")
+    sent = replace(request, protocol="HTTP/2" if protocol == "2" else "HTTP/1.1")
+    match seen.asked.kind:
+        case "grpc":
+            return replace(sent, method="POST", headers=(*sent.headers, ("content-type", "application/grpc")))
+        case "websocket":
+            upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+            return replace(sent, headers=(*sent.headers, *upgrade))
+        case _:
+            return sent
 
 
 async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None) -> Evidence:
