@@ -108,6 +108,7 @@ def _evidence(case: dict[str, Any]) -> Evidence:
         "balancers": balancers and [_balancer(each) for each in balancers],
         "certificates": case.get("certificates", []),
         "secrets": case.get("secrets", {}),
+        "issuances": case.get("issuances", []),
         "gateway_log": gateway_log(case["log"]) if "log" in case else None,
     }
     return TypeAdapter(Evidence).validate_python(made)

@@ -118,7 +118,8 @@ def _of(
             f"the destination{to} has no ready endpoint",
             "Check the Service's selector and its Pods' readiness; outlier detection may have ejected all.",
         )
-    if "TLS_error" in text or "TLS error" in text:
+    failure = known.gateway_log.transport_failure if known.gateway_log else ""
+    if "TLS_error" in text or failure.startswith("TLS_error"):
         return (
             "backend-tls",
             "gateway",
