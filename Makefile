@@ -25,11 +25,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.python
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
-$(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/package-lock.json $(VENV)/.installed
+$(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/package-lock.json tests/edge/browser/package-lock.json \
+  $(VENV)/.installed
 	@echo "installing what only tests need (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
-	@mkdir -p $(VENV)/identity_provider && cp tests/edge/identity_provider/package*.json $(VENV)/identity_provider
-	@cd $(VENV)/identity_provider && ../bin/npm ci --silent --ignore-scripts --no-audit --no-fund
+	@for each in identity_provider browser; do \
+	  mkdir -p $(VENV)/$$each && cp tests/edge/$$each/package*.json $(VENV)/$$each && \
+	  (cd $(VENV)/$$each && ../bin/npm ci --silent --ignore-scripts --no-audit --no-fund) || exit 1; done
 	@touch $@
 
 lint: install-test

@@ -19,7 +19,7 @@ from lockgate.resources.reader import read
 
 CASES = Path(__file__).parents[1] / "cases" / "console"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edge"
-GATEWAY = "istio-system/istio-ingressgateway-0"
+GATEWAY = "istio-system/istio-ingressgateway"
 NODES = {GATEWAY: "gateway"}
 
 Seen = tuple[Edge, Graph, Ways]

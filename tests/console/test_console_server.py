@@ -135,4 +135,10 @@ def test_every_module_of_the_page_is_exported() -> None:
     from lockgate.console.export import MODULES
 
     assert {path.name for path in server.PAGE.glob("*.js")} == set(MODULES)
+    names = [
+        name
+        for path in server.PAGE.glob("*.js")
+        for name in re.findall(r"^(?:export )?(?:async )?(?:const|let|function) (\w+)", path.read_text(), re.MULTILINE)
+    ]
+    assert sorted(names) == sorted(set(names))  # in an export they are one script
     assert (Path(server.PAGE) / "vendor" / "uPlot.LICENSE").exists()

@@ -29,6 +29,7 @@ _HELP = """Run an AWS load balancer in front of an Istio ingress gateway on this
 _MODULES = {
     "up": "up",
     "status": "running",
+    "console": "console",
     "logs": "running",
     "down": "running",
     "env": "running",

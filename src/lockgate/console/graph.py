@@ -287,14 +287,13 @@ class _Building:
         self._built.add(here)
         listener = next((each for each in gateway.listeners if each.port == port), None)
         if listener is None:
-            self.nodes.append(Node(here, Kind.GATEWAY, workload.removesuffix("-0"), f"does not listen on {port}"))
+            self.nodes.append(Node(here, Kind.GATEWAY, workload, f"does not listen on {port}"))
             return
         credentials = [each for chain in listener.filter_chains if chain.tls for each in chain.tls.credentials]
         secrets = [f"Secret {gateway.namespace}/{name}" for each in credentials for name in gateway.credentials[each]]
         origin = next((chain.origin for chain in listener.filter_chains if chain.origin), listener.origin)
         envoy = (self._envoys.get(workload, ""), (f"listeners/{listener.name}",))
-        namespace, _, pod = workload.partition("/")
-        name = pod.removesuffix("-0")
+        namespace, _, name = workload.partition("/")
         secure = "HTTPS" if credentials else "HTTP"
         self.nodes.append(
             Node(

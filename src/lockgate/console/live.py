@@ -106,7 +106,8 @@ class Live:
         view = await self._started()
         nodes = list(view.graph.nodes)[:MOST_NODES]
         details = {node.id: await node_details(self._watched, view, node, most=20_000) for node in nodes}
-        return [*self._all(view), Message("details", details)]
+        about = {**self._about(), "live": False, "until": time.time()}
+        return [Message("hello", about), *self._all(view)[1:], Message("details", details)]
 
     # --- following -----------------------------------------------------------------------------------------------
 
@@ -230,11 +231,13 @@ class Live:
 
     # --- messages ------------------------------------------------------------------------------------------------
 
+    def _about(self) -> dict[str, Any]:
+        urls = self._watched.report().urls[:50]
+        return {"name": self._watched.edge.options.name, "since": self._since, "live": True, "urls": list(urls)}
+
     def _all(self, view: View) -> list[Message]:
-        edge = self._watched.edge
-        about = {"name": edge.options.name, "since": self._since, "live": True, "urls": list(self._urls())}
         return [
-            Message("hello", about),
+            Message("hello", self._about()),
             Message("graph", self._graph(view, "")),
             Message("states", {node: state.as_json() for node, state in view.states.items()}),
             Message("locks", [each.as_json() for each in view.locks.values()]),
@@ -243,9 +246,6 @@ class Live:
             Message("requests", [request.as_json(number) for number, request in self._requests]),
             Message("timeline", [each.as_json() for each in self._watched.timeline.events]),
         ]
-
-    def _urls(self) -> tuple[str, ...]:
-        return self._watched.report().urls[:50]
 
     def _graph(self, view: View, text: str) -> dict[str, Any]:
         shown = view.graph.around(text, MOST_NODES)

@@ -9,6 +9,7 @@ parts     the parts of the edge, and whether it is ready
 figures   `series` of the whole edge by the second, and `of` each node and link over the last minute
 requests  new ones, the oldest first
 timeline  new events, the oldest first
+details   by node: what `Source.node` returns; only in exports and recordings
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+NAMES: Final = ("hello", "graph", "states", "locks", "parts", "figures", "requests", "timeline", "details")
 
 
 @dataclass(frozen=True, slots=True)

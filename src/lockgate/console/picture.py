@@ -83,12 +83,13 @@ def _node(node: Node, at: Point, *, first: bool) -> str:
     x, y = at
     label = f"{node.kind.label} {node.title}, {node.detail}" if node.detail else f"{node.kind.label} {node.title}"
     return (
-        f'<g class="node" data-node={quoteattr(node.id)} data-label={quoteattr(label)} aria-label={quoteattr(label)} '
+        f'<g class="node" data-node={quoteattr(node.id)} data-label={quoteattr(label)} '
         f'role="button" tabindex="{0 if first else -1}" transform="translate({x:g} {y:g})">'
         f"<title>{escape(label)}</title>"
         f'<rect class="box" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
         f'<rect class="state" width="4" height="{HEIGHT}" rx="2"/>'
-        f'<g clip-path="url(#inside)"><text class="title" x="12" y="18">{escape(shortened(node.title))}</text>'
+        '<g clip-path="url(#inside)">'
+        f'<text class="title" x="12" y="18">{escape(shortened(node.title))}</text>'
         f'<text class="detail" x="12" y="34">{escape(shortened(node.detail, _LONGEST_DETAIL))}</text>'
         f'<text class="figures" x="12" y="51"></text></g>'
         f'<text class="lock" x="{WIDTH - 22}" y="51" text-anchor="end"></text>'

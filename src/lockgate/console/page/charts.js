@@ -2,7 +2,7 @@
 
 import { byId, milliseconds, rate, share } from "./format.js";
 
-const SHOWN = 300; // seconds
+const SECONDS = 300; // that are shown
 const series = []; // [second, requests, errors, p50, p99]
 let plots = [];
 
@@ -10,7 +10,7 @@ export function addSeries(points) {
   for (const point of points) {
     if (!series.length || series.at(-1)[0] < point[0]) series.push(point);
   }
-  while (series.length && series[0][0] < series.at(-1)[0] - SHOWN) series.shift();
+  while (series.length && series[0][0] < series.at(-1)[0] - SECONDS) series.shift();
 }
 
 export function resetSeries() {

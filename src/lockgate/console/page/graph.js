@@ -46,7 +46,6 @@ export function updateStates(changed) {
     found.shape.classList.remove("ok", "warn", "bad", "idle");
     found.shape.classList.add(level);
     const label = found.shape.dataset.label + (level === "bad" || level === "warn" ? `, ${level === "bad" ? "fault" : "warning"}` : "") + (text ? `: ${text}` : "");
-    found.shape.setAttribute("aria-label", label);
     found.title.textContent = label;
     found.lock.textContent = lock;
     if (text.endsWith("healthy")) found.detail.textContent = `${nodes.get(id).detail} · ${text}`;

@@ -24,12 +24,12 @@ const handlers = {
     document.title = `${data.name} · Lockgate`;
     byId("urls").replaceChildren(...data.urls.map((url) => element("option", { value: url })));
     if (!byId("url").value && data.urls.length) byId("url").value = data.urls[0];
-    byId("try").hidden = !data.live;
+    byId("try").hidden = byId("filter-graph").hidden = !data.live;
     byId("export").hidden = recorded;
     byId("pause").hidden = recorded;
   },
   graph(data) {
-    if (filter && !recorded) return search();
+    if (filter) return search();
     drawGraph(data);
   },
   states: updateStates,
@@ -68,7 +68,7 @@ function showStatus(connected, words) {
   const said = showStatus.words ?? [];
   const bad = said[0] !== "ready";
   if (!connected) byId("status").replaceChildren(element("b", { class: "bad" }, "Not connected."), " Trying again.");
-  else if (recorded || !hello.live) byId("status").replaceChildren(element("b", {}, "Recording"), ` of ${new Date((hello.until ?? hello.since) * 1000).toLocaleString([], { hour12: false })}`);
+  else if (!hello.live) byId("status").replaceChildren(element("b", {}, "Recording"), ` of ${new Date((hello.until ?? hello.since) * 1000).toLocaleString([], { hour12: false })}`);
   else byId("status").replaceChildren(element("b", { class: bad ? "warn" : "ok" }, said.join(" · ")), ` · watching since ${clock(hello.since)}`);
 }
 
@@ -90,7 +90,7 @@ async function openRequest(id) {
   chooseRequest(id);
   let raw = null;
   try {
-    if (hello.live && !recorded) raw = await ask(`api/request?id=${id}`);
+    if (hello.live) raw = await ask(`api/request?id=${id}`);
   } catch {
     // it is no longer among the last ones; its hops are still here
   }
@@ -147,7 +147,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 let typing = 0;
-byId("filter-graph").hidden = recorded;
 byId("filter-graph").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(search, 200);
