@@ -17,8 +17,7 @@ class Flow:
 
     `node` is the Envoy, `listener` its listener. `code` is 0 if there was no response, `flags` are Envoy's response
     flags (``UF``, ``-`` if there are none). `grpc` is the status of a gRPC request, "" of others. `cluster` and
-    `upstream` (address:port) are "" if no cluster or endpoint was chosen. `route` is the name of the route, or of the
-    load balancer's rule. Connections have neither code nor route.
+    `upstream` (address:port) are "" if no cluster or endpoint was chosen. Connections have no code.
     """
 
     node: str
@@ -28,7 +27,6 @@ class Flow:
     grpc: str = ""
     cluster: str = ""
     upstream: str = ""
-    route: str = ""
 
 
 Bin: TypeAlias = tuple[float, float]  # its lower bound, and its width

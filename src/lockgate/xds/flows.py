@@ -28,11 +28,11 @@ SCOPE: Final[Mapping[str, Any]] = {
     "max_counters": 4 * MAX_FLOWS,
 }
 
-# Values are separated by semicolons; the one that may contain a semicolon comes last.
-_REQUEST: Final = (
-    "%RESPONSE_CODE%;%RESPONSE_FLAGS%;%GRPC_STATUS_NUMBER%;%UPSTREAM_CLUSTER_RAW%;%UPSTREAM_HOST%;%ROUTE_NAME%"
-)
+# Values are separated by semicolons, which only the name of a cluster could contain.
+_REQUEST: Final = "%RESPONSE_CODE%;%RESPONSE_FLAGS%;%GRPC_STATUS_NUMBER%;%UPSTREAM_CLUSTER_RAW%;%UPSTREAM_HOST%"
 _CONNECTION: Final = "%RESPONSE_FLAGS%;%UPSTREAM_CLUSTER_RAW%;%UPSTREAM_HOST%"
+# Requests of load balancers are counted once this is 100: every count costs as much as a small filter.
+LOAD_BALANCERS: Final = "lockgate.count_load_balancers"
 # Flags of connections that never reached an endpoint.
 _UNCONNECTED: Final = frozenset({"UF", "UH", "UO", "NR", "NC", "URX"})
 
@@ -66,8 +66,8 @@ def _tag(listener: str, values: str) -> dict[str, str]:
 def _requests(node: str, text: str) -> dict[Flow, Requests]:
     found: dict[Flow, dict[str, Distribution]] = {}
     for name, values, detail in _stats(text):
-        listener, code, flags, grpc, cluster, upstream, route = values.split(";", 6)
-        flow = Flow(node, listener, _number(code), flags or "-", grpc, cluster, upstream, route)
+        listener, code, flags, grpc, *cluster, upstream = values.split(";")
+        flow = Flow(node, listener, _number(code), flags or "-", grpc, ";".join(cluster), upstream)
         found.setdefault(flow, {})[name] = Distribution(dict(_bins(detail["totals"])))
     return {flow: Requests(**parts) for flow, parts in found.items()}
 
@@ -81,9 +81,9 @@ def _connections(node: str, text: str) -> dict[Flow, Connections]:
     """As in Istio, a connection has the flags with which it failed to open, and not those with which it ended."""
     found: dict[Flow, dict[str, int]] = {}
     for name, values, stat in _stats(text):
-        listener, flags, cluster, upstream = values.split(";", 3)
+        listener, flags, *cluster, upstream = values.split(";")
         failed = not _UNCONNECTED.isdisjoint(flags.split(","))
-        flow = Flow(node, listener, flags=flags if failed else "-", cluster=cluster, upstream=upstream)
+        flow = Flow(node, listener, flags=flags if failed else "-", cluster=";".join(cluster), upstream=upstream)
         counts = found.setdefault(flow, {})
         for count in (name, "opened") if name == "closed" and failed else (name,):
             counts[count] = counts.get(count, 0) + int(stat["value"])

@@ -11,6 +11,7 @@ from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from lockgate.xds.flows import CONFIG, LOGGER, SCOPE, connection_tag, request_tag
 from lockgate.xds.protobuf import Message, pack
+from lockgate.xds.watched import while_set
 
 ENDED: Final = "TcpConnectionEnd"
 _HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
@@ -25,14 +26,15 @@ _CLOSED: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def request_log(listener: str) -> Message:
-    """An access logger for the HTTP connections of a listener."""
+def request_log(listener: str, only_if: str = "") -> Message:
+    """An access logger for the HTTP connections of a listener, which counts only while the runtime key `only_if` is
+    100."""
     tags = [request_tag(listener)]
     histograms: list[Mapping[str, Any]] = [
         {"stat": {"name": name, "tags": tags}, "unit": unit, "value_format": value}
         for name, (unit, value) in _HISTOGRAMS.items()
     ]
-    return _logger({"histograms": histograms})
+    return _logger({"histograms": histograms}, while_set(only_if) if only_if else None)
 
 
 def connection_logs(listener: str) -> Iterator[Message]:

@@ -23,11 +23,10 @@ def watched_log(fields: Mapping[str, str], path: str) -> Message:
     record = Struct()
     record.update(dict(fields))
     config = FileAccessLog(path=path, log_format={"json_format": record})
-    only = AccessLogFilter(
-        runtime_filter={
-            "runtime_key": RUNTIME_KEY,
-            "percent_sampled": {"numerator": 0},
-            "use_independent_randomness": True,
-        }
-    )
-    return AccessLog(name="envoy.access_loggers.file", typed_config=pack(config), filter=only)
+    return AccessLog(name="envoy.access_loggers.file", typed_config=pack(config), filter=while_set(RUNTIME_KEY))
+
+
+def while_set(key: str) -> Message:
+    """A filter of access logs: only while this runtime key is 100."""
+    asked = {"runtime_key": key, "percent_sampled": {"numerator": 0}, "use_independent_randomness": True}
+    return AccessLogFilter(runtime_filter=asked)

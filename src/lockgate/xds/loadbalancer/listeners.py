@@ -26,6 +26,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.forwarding import DEFAULT_PORTS, desync_mode, keeps_host
 from lockgate.loadbalancer.model import Listener, LoadBalancer
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy
+from lockgate.xds.flows import LOAD_BALANCERS
 from lockgate.xds.loadbalancer.access_log import access_logs, connection_logs
 from lockgate.xds.loadbalancer.actions import calls_functions, final_action, script_of
 from lockgate.xds.loadbalancer.answers import own_answers_filter
@@ -160,7 +161,7 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
         access_log=[
             *access_logs(balancer, listener, records),
             *counters(balancer, listener),
-            request_log(listener_name(balancer, listener.port)),
+            request_log(listener_name(balancer, listener.port), only_if=LOAD_BALANCERS),
         ],
     )
     # Set before a route is chosen, so that only requests with large headers have each header line checked.
