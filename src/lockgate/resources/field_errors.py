@@ -44,6 +44,7 @@ class Reason(StrEnum):
     FORBIDDEN = "FieldValueForbidden"
     DUPLICATE = "FieldValueDuplicate"
     TOO_LONG = "FieldValueTooLong"
+    TOO_MANY = "FieldValueTooMany"
     TYPE = "FieldValueTypeInvalid"
 
 

@@ -30,14 +30,14 @@ class ApiError(Exception):
 
     def status(self) -> JsonObject:
         """The `Status` object that clients receive."""
+        told = {"reason": self.reason, "details": self.details}
         return {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
+            **{name: value for name, value in told.items() if value},
             "code": self.code,
         }
 

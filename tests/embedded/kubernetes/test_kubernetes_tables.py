@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lockgate.embedded.kubernetes import structural
+from lockgate.embedded.kubernetes import cel, structural
 from lockgate.embedded.kubernetes.jsonpath import first
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector
@@ -125,9 +126,33 @@ def test_server_side_apply(case: JsonObject) -> None:
 @pytest.mark.parametrize("case", rows("structural.yaml"), ids=lambda case: case["name"])
 def test_structural_schema(case: JsonObject) -> None:
     schema, body = case["schema"], case["object"]
-    assert [str(fault) for fault in structural.refusals(schema, body)] == case.get("faults", [])
+    faults = [str(fault) for fault in structural.refusals(schema, body)]
+    expected = case.get("faults", [])
+    assert len(faults) == len(expected), faults
+    for fault, text in zip(faults, expected, strict=True):
+        assert re.match(text.strip("/"), fault) if text.startswith("/") else fault == text
     assert [field_name(path) for path in structural.unknown_fields(schema, body)] == case.get("unknown", [])
     assert structural.defaulted(schema, body) == case.get("defaulted", body)
+    if "stored" in case:
+        assert structural.without_nulls(schema, body) == case["stored"]
+
+
+@pytest.mark.parametrize("case", rows("cel.yaml"), ids=lambda case: case["name"])
+def test_rules(case: JsonObject) -> None:
+    found = cel.refusals(case["schema"], case["object"], case.get("old"))
+    assert [f"{fault.reason} {fault}" for fault in found] == case.get("faults", [])
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["self.foo(1)", "format.dns1123Label()", "1 + 'a' == 2", "authorizer.group('')", "self ==", "[1].indexOf(1)"],
+)
+def test_what_is_not_served_does_not_compile(expression: str) -> None:
+    with pytest.raises(cel.CelError) as refused:
+        if cel.Program(expression).evaluate({"self": 1}):
+            pass
+    name = re.search(r"[a-zA-Z0-9]+(?=\()|_\+_", expression)
+    assert not name or name[0] in str(refused.value)
 
 
 def test_a_list_is_distinguished_by_its_schema() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 from lockgate.embedded.kubernetes import protobuf
 from lockgate.embedded.kubernetes.exchange import Request, UnsupportedMediaType
+from lockgate.resources.field_errors import Path, field_name
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import BadRequest
 from lockgate.resources.unicode import ESCAPED_SURROGATE, without_surrogates
@@ -68,22 +70,51 @@ def _json(text: bytes) -> Any:
     """Decodes like Go: invalid UTF-8 and lone surrogates become U+FFFD."""
     decoded = text.decode("utf-8", "replace")
     try:
-        value = json.loads(decoded, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(decoded, parse_constant=_no_constant, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
     check_depth(value)
     return without_surrogates(value) if ESCAPED_SURROGATE.search(decoded) else value
 
 
+def repeated_fields(request: Request) -> list[str]:
+    """The fields that a JSON body has more than once. The last one counts."""
+    if request.content_type not in ("application/json", ""):
+        return []
+    try:
+        value = json.loads(request.body.decode("utf-8", "replace"), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return []
+    return [field_name(path) for path in _repeated(value, ())]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object, with repeated names."""
+
+
+def _repeated(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for name, part in value:
+            if name in seen:
+                yield (*path, name)
+            seen.add(name)
+            yield from _repeated(part, (*path, name))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _repeated(part, (*path, index))
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float | int:
+    """Go writes a float that is a whole number, such as 50.0 from Python, without its fraction."""
     number = float(text)
     if not isfinite(number):
         raise ValueError(f"cannot unmarshal number {text[:40]} into Go value of type float64")
-    return number
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
 
 
 def check_depth(value: Any) -> None:

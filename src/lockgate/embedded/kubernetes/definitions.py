@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -10,11 +10,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from lockgate.embedded.kubernetes import cel
 from lockgate.embedded.kubernetes.catalogue import Catalogue, Unstructured, is_built_in, unstructured
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.writes import By, Writes
 from lockgate.resources import field_errors
-from lockgate.resources.field_errors import FieldError
+from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.model import Column, Flag, Integer, JsonObject, Kind, Model, ObjectKey, Resource
 
 _DEFINITIONS = ("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -135,6 +136,9 @@ def refusals(body: JsonObject) -> list[FieldError]:
     found: list[FieldError] = []
     if is_built_in(spec.group):
         found.append(field_errors.forbidden(("spec", "group"), f"{spec.group} is one of the API's own groups"))
+    for index, version in enumerate(body["spec"]["versions"]):
+        at = ("spec", "versions", index, "schema", "openAPIV3Schema")
+        found += _uncompiled(version["schema"]["openAPIV3Schema"], at)
     name = body["metadata"]["name"]
     if name != f"{spec.names.plural}.{spec.group}":
         found.append(field_errors.invalid(("metadata", "name"), name, 'must be spec.names.plural+"."+spec.group'))
@@ -145,6 +149,17 @@ def refusals(body: JsonObject) -> list[FieldError]:
         why = "must contain unique version names"
         found.append(field_errors.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
     return found
+
+
+def _uncompiled(schema: JsonObject, at: Path) -> Iterator[FieldError]:
+    """The rules that do not compile. Those of a cluster's functions that are not served here are among them."""
+    for path, rule in cel.rules(schema, at):
+        for name in ("rule", "messageExpression"):
+            if expression := rule.get(name):
+                try:
+                    cel.program(str(expression))
+                except cel.CelError as error:
+                    yield field_errors.invalid((*path, name), expression, f"compilation failed: {error}")
 
 
 def _fault(error: ErrorDetails) -> FieldError:

@@ -63,7 +63,7 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
     return Invalid(
         f'{subject} "{name}" is invalid: {listed}',
         details={
-            "name": name,
+            **({"name": name} if name else {}),
             "group": kind.group,
             "kind": kind.kind,
             "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes],

@@ -6,10 +6,12 @@ number is only stored.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from lockgate.embedded.kubernetes.refusals import Cause, invalid
 from lockgate.resources.model import JsonObject, Kind
-from lockgate.resources.status import BadRequest
+from lockgate.resources.status import ApiError
 
 SCALE = Kind("autoscaling", ("v1",), "Scale", "scales")
 _SCALED = {("", "ReplicationController"), ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "StatefulSet")}
@@ -20,9 +22,16 @@ def is_scaled(kind: Kind) -> bool:
     return kind.group_kind in _SCALED or kind.replicas is not None
 
 
+def check_scalable(kind: Kind, body: JsonObject) -> None:
+    """Raises `ApiError` for an object of a user's kind without the field that its definition names."""
+    if kind.replicas is not None and _at(body, kind.replicas[0]) is None:
+        raise ApiError(f'Internal error occurred: the spec replicas field ".{kind.replicas[0]}" does not exist')
+
+
 def scale_of(kind: Kind, body: JsonObject) -> JsonObject:
     metadata = body["metadata"]
     desired, actual, selector = kind.replicas or _WORKLOAD
+    chosen = _selector(body) if kind.replicas is None else str(_at(body, selector) or "")
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
         "apiVersion": SCALE.api_version,
@@ -31,7 +40,7 @@ def scale_of(kind: Kind, body: JsonObject) -> JsonObject:
         "spec": {"replicas": _at(body, desired) or (0 if kind.replicas else 1)},
         "status": {
             "replicas": _at(body, actual) or 0,
-            "selector": _selector(body) if kind.replicas is None else str(_at(body, selector) or ""),
+            **({"selector": chosen} if chosen else {}),
         },
     }
 
@@ -40,7 +49,10 @@ def with_scale(kind: Kind, body: JsonObject, scale: JsonObject) -> JsonObject:
     """The object with the replicas of a client's Scale. Raises `BadRequest`."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-        raise BadRequest(f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0")
+        path, why = ("spec.replicas", "must be greater than or equal to 0")
+        if kind.replicas is not None:
+            path, why = f".{kind.replicas[0]}", "should be a non-negative integer"
+        raise invalid(kind, body["metadata"]["name"], [Cause(path, f"Invalid value: {json.dumps(replicas)}: {why}")])
     version = (scale.get("metadata") or {}).get("resourceVersion") or body["metadata"]["resourceVersion"]
     desired, _, _ = kind.replicas or _WORKLOAD
     changed = _with(body, desired.split("."), replicas)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lockgate.embedded.kubernetes import immutable, structural
+from lockgate.embedded.kubernetes import cel, immutable, structural
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
@@ -17,10 +17,13 @@ from lockgate.embedded.kubernetes.storage import GroupKind
 from lockgate.embedded.kubernetes.topology import OfModel, OfSchema, Topology, of_built_in
 from lockgate.resources import merge_keys, schema, validation
 from lockgate.resources.defaults import with_defaults
-from lockgate.resources.field_errors import FieldError, field_name
+from lockgate.resources.field_errors import FieldError, Reason, field_name
 from lockgate.resources.interning import share_names
 from lockgate.resources.model import JsonObject, ObjectMeta, Resource
 from lockgate.resources.status import ApiError
+
+# Faults for which rules are not evaluated, because they rely on the shape.
+_BLOCKING = (Reason.REQUIRED, Reason.TYPE, Reason.TOO_LONG, Reason.TOO_MANY, Reason.UNSUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Schemas:
             if found := self._beyond_schema(model, body, old):
                 raise refusal(model, body, found)
             return known
-        if (own := self._schema(model)) is not None and (found := structural.refusals(own, body)):
+        if (own := self._schema(model)) is not None and (found := self._refusals(own, body, old)):
             raise refusal(model, body, found)
         try:
             parsed = model.model_validate(body)
@@ -95,8 +98,33 @@ class Schemas:
         found = check(body) if check else []
         return found if old is None else [*found, *immutable.refusals(model.KIND, old, body)]
 
+    @staticmethod
+    def _refusals(schema: JsonObject, body: JsonObject, old: JsonObject | None) -> list[FieldError]:
+        found = structural.refusals(schema, body)
+        if old is not None:  # what was stored before the schema may stay
+            found = [fault for fault in found if not structural.unchanged(schema, body, old, fault.path)]
+        if not cel.has_rules(schema):
+            return found
+        if any(fault.reason in _BLOCKING for fault in found):
+            why = "some validation rules were not checked because the object was invalid"
+            found.append(
+                FieldError(
+                    (),
+                    Reason.INVALID,
+                    f"Invalid value: null: {why}; correct the existing errors to complete validation",
+                )
+            )
+            return found
+        return [*found, *cel.refusals(schema, body, old)]
+
+    def untyped(self, model: type[Resource], body: JsonObject) -> list[str]:
+        """The values that have another type than their fields, in the words of server-side apply."""
+        own = self._schema(model)
+        return list(structural.untyped(own, body)) if own is not None else []
+
     def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
-        return [field_name(path) for path in self._unknown(model, version, body)]
+        names = [field_name(path) for path in self._unknown(model, version, body)]
+        return sorted(names) if self._schema(model, version) is not None else names
 
     def pruned(self, model: type[Resource], version: str, body: JsonObject) -> JsonObject:
         """The object without unknown fields."""
@@ -106,8 +134,9 @@ class Schemas:
 
     def defaulted(self, model: type[Resource], body: JsonObject) -> JsonObject:
         if (own := self._schema(model)) is not None:
-            result: JsonObject = structural.defaulted(own, body)
-            return result
+            content = {name: value for name, value in body.items() if name != "metadata"}
+            filled: JsonObject = structural.without_nulls(own, structural.defaulted(own, content))
+            return {**filled, "metadata": body["metadata"]}
         try:
             return with_defaults(body)
         except (TypeError, AttributeError, KeyError, ValueError):
@@ -164,7 +193,7 @@ def refusal(model: type[Resource], body: JsonObject, faults: list[FieldError]) -
 
 
 def _own_refusal(model: type[Resource], body: JsonObject, faults: list[FieldError]) -> ApiError:
-    causes = [Cause(fault.field, fault.message, fault.reason) for fault in faults]
+    causes = [Cause(fault.field or "<nil>", fault.message, fault.reason) for fault in faults]
     return invalid(model.KIND, body["metadata"].get("name", ""), causes)
 
 

@@ -75,7 +75,7 @@ def field_selector(text: str, kind: Kind) -> Matches:
         if found is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
         if found["field"] not in selectable:
-            if special:
+            if special or kind.selectable:
                 raise BadRequest(f"field label not supported: {found['field']}")
             known = ", ".join(f'"{each}"' for each in selectable)
             raise BadRequest(f'"{found["field"]}" is not a known field selector: only {known}')

@@ -91,8 +91,8 @@ def apply(
     entries = _entries(live, manager, topology)
     desired = _without_nulls(_owned_part(applied))
     held = _owned_part(live)
-    if found := next(_duplicates(desired, (), topology, ""), None):
-        raise UntypedPatch(f"failed to create typed patch object ({_named(live, kind)}): errors:\n  {found}")
+    if found := list(_duplicates(desired, (), topology, "")):
+        raise untyped(applied, kind, found)
     configured = sets.fields(desired, (), topology)
     others = [(entry, sets.read(entry)) for entry in entries if not _is_by(entry, manager, "Apply")]
     earlier = next((entry for entry in entries if _is_by(entry, manager, "Apply")), None)
@@ -105,7 +105,7 @@ def apply(
     changed = sets.changes(held, merged, (), topology)
     clashes = [(entry, both) for entry, fields in others if (both := sets.intersection(fields, changed))]
     if clashes and not force:
-        raise _conflict(clashes, kind, live["metadata"]["name"])
+        raise _conflict(clashes)
 
     kept: list[JsonObject] = []
     for entry, fields in others:
@@ -144,9 +144,13 @@ def _duplicates(value: Any, path: Path, topology: Topology, shown: str) -> Itera
             yield from _duplicates(part, (*path, name), topology, f"{shown}.{name}")
 
 
-def _named(obj: JsonObject, kind: Kind) -> str:
-    metadata = obj["metadata"]
-    return f"{metadata.get('namespace', '')}/{metadata['name']}; {kind.api_version}, Kind={kind.kind}"
+def untyped(applied: JsonObject, kind: Kind, faults: Sequence[str]) -> UntypedPatch:
+    """The error for a configuration with faults, each a path and a text."""
+    metadata = applied.get("metadata") or {}
+    named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+    texts = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
+    version = applied.get("apiVersion") or kind.api_version
+    return UntypedPatch(f"failed to create typed patch object ({named}; {version}, Kind={kind.kind}): {texts}")
 
 
 def _entries(live: JsonObject, manager: Manager, topology: Topology) -> list[JsonObject]:
@@ -261,7 +265,7 @@ def _rewritten(entry: JsonObject, fields: Tree) -> JsonObject:
     return entry if entry.get("fieldsV1") == written else {**entry, "fieldsV1": written}
 
 
-def _conflict(clashes: list[tuple[JsonObject, Tree]], kind: Kind, name: str) -> Conflict:
+def _conflict(clashes: list[tuple[JsonObject, Tree]]) -> Conflict:
     """In the words of apimachinery's `managedfields/internal/conflict.go`."""
     paths = [(entry, path) for entry, tree in clashes for path in sets.paths(tree, "")]
     causes = [
@@ -279,8 +283,7 @@ def _conflict(clashes: list[tuple[JsonObject, Tree]], kind: Kind, name: str) -> 
             for who, fields in sorted(by_manager.items())
         ]
         summary = f"{len(paths)} conflicts: " + "\n".join(lines)
-    details = {"causes": causes, "name": name, "group": kind.group, "kind": kind.plural}
-    return Conflict(f"Apply failed with {summary}", details=details)
+    return Conflict(f"Apply failed with {summary}", details={"causes": causes})
 
 
 def _who(entry: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Evaluates a CRD's OpenAPI v3 schema: faults of objects, unknown fields, and defaults.
 
 Source: kubernetes.io "Extend the Kubernetes API with CustomResourceDefinitions", "Specifying a structural schema".
-CEL rules (`x-kubernetes-validations`) and formats are not evaluated.
+The texts are those of kube-openapi's `pkg/validation`. `cel` evaluates the rules (`x-kubernetes-validations`).
 """
 
 from __future__ import annotations
@@ -12,21 +12,89 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from lockgate.embedded.kubernetes import formats
 from lockgate.resources import field_errors
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, quoted
 from lockgate.resources.model import JsonObject
+from lockgate.resources.rules import metadata
 
 # The API server validates these itself, regardless of the schema.
 _ENVELOPE = ("apiVersion", "kind", "metadata")
 
 
 def refusals(schema: JsonObject, body: JsonObject) -> list[FieldError]:
+    """The faults of an object without its metadata."""
     return list(_refusals(schema, {name: value for name, value in body.items() if name not in _ENVELOPE}, ()))
+
+
+def untyped(schema: JsonObject, value: Any, path: str = "") -> Iterator[str]:
+    """Values of another type than the schema's, in the words of structured-merge-diff."""
+    found = "list" if isinstance(value, list) else "map" if isinstance(value, dict) else ""
+    expected = {"array": "list", "object": "map"}.get(schema.get("type", ""), "")
+    if value is None or schema.get("x-kubernetes-int-or-string") or "type" not in schema:
+        return
+    if found != expected:
+        shown = json.dumps(value, separators=(",", ":")) if found else _GO_NAMES.get(type(value), "string")
+        wanted = expected or _SCALARS.get(schema["type"], schema["type"])
+        yield f"{path}: expected {wanted}, got {shown if not expected else json.dumps(value)}"
+        return
+    if not found and not _is(schema["type"], value) and not (schema["type"] == "integer" and isinstance(value, float)):
+        wanted = _SCALARS.get(schema["type"], schema["type"])
+        yield f"{path}: expected {wanted}, got {_GO_NAMES.get(type(value), 'string')}"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from untyped(schema.get("items") or {}, item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+        for name, item in value.items():
+            if (inner := properties.get(name) or (more if isinstance(more, dict) else None)) and name not in _ENVELOPE:
+                yield from untyped(inner, item, f"{path}.{name}")
+
+
+_SCALARS = {"integer": "numeric (int or float)", "number": "numeric (int or float)"}
+_GO_NAMES: dict[type, str] = {bool: "boolean", int: "int", float: "float"}
 
 
 def unknown_fields(schema: JsonObject, body: JsonObject) -> list[Path]:
     content = {name: value for name, value in body.items() if name not in _ENVELOPE}
     return list(_unknown(schema, content, ()))
+
+
+def unchanged(schema: JsonObject, new: Any, old: Any, path: Path) -> bool:
+    """Whether the value at a path, or one around it, is the same as before. Items of a list are known by their keys."""
+    for part in path:
+        if not isinstance(part, int):
+            schema = (schema.get("properties") or {}).get(part) or schema.get("additionalProperties") or {}
+            new, old = (each.get(part) if isinstance(each, dict) else None for each in (new, old))
+        else:
+            keys = schema.get("x-kubernetes-list-map-keys")
+            if not keys or not isinstance(new, list) or not isinstance(old, list) or not isinstance(new[part], dict):
+                return False
+            new = new[part]
+            same = [each for each in old if isinstance(each, dict) and all(each.get(k) == new.get(k) for k in keys)]
+            schema, old = schema.get("items") or {}, same[0] if same else None
+        if new is None or old is None:
+            return False
+        if new == old:
+            return True
+    return False
+
+
+def without_nulls(schema: JsonObject, value: Any) -> Any:
+    """`value` without nulls for fields that may not be null, such as an empty value of a Helm template."""
+    if isinstance(value, list):
+        items = schema.get("items") or {}
+        return [without_nulls(items, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
+    result: JsonObject = {}
+    for name, item in value.items():
+        inner = properties.get(name) or (more if isinstance(more, dict) else None)
+        if item is None and inner is not None and not inner.get("nullable"):
+            continue
+        result[name] = item if inner is None else without_nulls(inner, item)
+    return result
 
 
 def defaulted(schema: JsonObject, value: Any) -> Any:
@@ -97,16 +165,26 @@ def _is(type_: str, value: Any) -> bool:
 
 
 def _text(schema: JsonObject, value: str, path: Path) -> Iterator[FieldError]:
-    if (least := schema.get("minLength")) is not None and len(value) < least:
-        yield _in_body(path, value, f"should be at least {least} chars long")
+    format_, pattern = schema.get("format"), schema.get("pattern")
+    if format_ and not formats.fits(format_, value):
+        yield FieldError(
+            path,
+            Reason.TYPE,
+            f"Invalid value: {quoted(value)}: {field_name(path)} in body must be of type {format_}: {quoted(value)}",
+        )
     if (most := schema.get("maxLength")) is not None and len(value) > most:
         yield FieldError(path, Reason.TOO_LONG, f"Too long: may not be more than {most} bytes")
-    pattern = schema.get("pattern")
-    if pattern and (compiled := _compiled(pattern)) and not compiled.search(value):
+    elif (least := schema.get("minLength")) is not None and len(value) < least:
+        yield _in_body(path, value, f"should be at least {least} chars long")
+    elif pattern and (compiled := _compiled(pattern)) and not compiled.search(value):
         yield _in_body(path, value, f"should match '{pattern}'")
 
 
 def _number(schema: JsonObject, value: float, path: Path) -> Iterator[FieldError]:
+    format_ = schema.get("format")
+    if format_ in _SIZES and not -(1 << _SIZES[format_]) <= value < 1 << _SIZES[format_]:
+        why = f"Checked value must be of type {schema.get('type')} with format {format_} in {field_name(path)}"
+        yield FieldError((), Reason.INVALID, f'Invalid value: "": {why}')
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
         bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
@@ -118,11 +196,14 @@ def _number(schema: JsonObject, value: float, path: Path) -> Iterator[FieldError
         yield _in_body(path, value, f"should be a multiple of {step}")
 
 
+_SIZES = {"int32": 31, "int64": 63}
+
+
 def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[FieldError]:
     if (least := schema.get("minItems")) is not None and len(value) < least:
         yield _in_body(path, len(value), f"should have at least {least} items")
     if (most := schema.get("maxItems")) is not None and len(value) > most:
-        yield FieldError(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(path, Reason.TOO_MANY, f"Too many: {len(value)}: must have at most {most} items")
     unique = schema.get("uniqueItems") or schema.get("x-kubernetes-list-type") == "set"
     keys = schema.get("x-kubernetes-list-map-keys") if schema.get("x-kubernetes-list-type") == "map" else None
     seen: set[str] = set()
@@ -130,39 +211,58 @@ def _list(schema: JsonObject, value: list[Any], path: Path) -> Iterator[FieldErr
     for index, item in enumerate(value):
         if unique or (keys and isinstance(item, dict)):
             shown = {key: item.get(key) for key in keys} if keys else item
-            mark = json.dumps(shown, sort_keys=True)
+            mark = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             if mark in seen:
-                yield field_errors.duplicate((*path, index), shown)
+                yield FieldError((*path, index), Reason.DUPLICATE, f"Duplicate value: {mark}")
             seen.add(mark)
         yield from _refusals(inner, item, (*path, index))
 
 
 def _object(schema: JsonObject, value: JsonObject, path: Path) -> Iterator[FieldError]:
+    if schema.get("x-kubernetes-embedded-resource"):
+        yield from _embedded(value, path)
     for name in schema.get("required") or ():
         if name not in value:
             yield field_errors.required((*path, name))
     if (least := schema.get("minProperties")) is not None and len(value) < least:
         yield _in_body(path, len(value), f"should have at least {least} properties")
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
-        yield FieldError(path, Reason.INVALID, f"Too many: {len(value)}: must have at most {most} items")
+        yield FieldError(path, Reason.TOO_MANY, f"Too many: {len(value)}: must have at most {most} items")
     properties, more = schema.get("properties") or {}, schema.get("additionalProperties")
     for name, item in value.items():
         if inner := properties.get(name) or (more if isinstance(more, dict) else None):
             yield from _refusals(inner, item, (*path, name))
 
 
+def _embedded(value: JsonObject, path: Path) -> Iterator[FieldError]:
+    for name in ("apiVersion", "kind"):
+        if not value.get(name):
+            yield field_errors.required((*path, name))
+    given = value.get("metadata")
+    if isinstance(given, dict) and isinstance(given.get("labels"), dict):
+        yield from metadata.labels((*path, "metadata", "labels"), given["labels"])
+
+
 def _combined(schema: JsonObject, value: Any, path: Path) -> Iterator[FieldError]:
     """The logical junctors. In structural schemas, they only restrict values."""
     for part in schema.get("allOf") or ():
         yield from _refusals(part, value, path)
+    shown = f'"{field_name(path)}"'
     if (choices := schema.get("anyOf")) and not any(_fits(part, value) for part in choices):
-        yield _in_body(path, value, "must validate at least one schema (anyOf)")
-    if (choices := schema.get("oneOf")) and sum(_fits(part, value) for part in choices) != 1:
-        found = sum(_fits(part, value) for part in choices)
+        yield _nowhere(f"{shown} must validate at least one schema (anyOf)")
+        yield from _refusals(choices[0], value, path)
+    if (choices := schema.get("oneOf")) and (found := sum(_fits(part, value) for part in choices)) != 1:
         which = "Found none valid" if not found else f"Found {found} valid alternatives"
-        yield _in_body(path, value, f"must validate one and only one schema (oneOf). {which}")
+        yield _nowhere(f"{shown} must validate one and only one schema (oneOf). {which}")
+        if not found:
+            yield from _refusals(choices[0], value, path)
     if (excluded := schema.get("not")) is not None and _fits(excluded, value):
-        yield _in_body(path, value, "must not validate the schema (not)")
+        yield _nowhere(f"{shown} must not validate the schema (not)")
+
+
+def _nowhere(why: str) -> FieldError:
+    """The validator reports some faults without their field."""
+    return FieldError((), Reason.INVALID, f'Invalid value: "": {why}')
 
 
 def _fits(schema: JsonObject, value: Any) -> bool:

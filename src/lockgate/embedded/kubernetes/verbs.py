@@ -16,19 +16,20 @@ from lockgate.embedded.kubernetes.forms import Form, answered
 from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
-from lockgate.embedded.kubernetes.scale import scale_of, with_scale
+from lockgate.embedded.kubernetes.scale import check_scalable, scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
-from lockgate.embedded.kubernetes.server_side_apply import UntypedPatch
+from lockgate.embedded.kubernetes.server_side_apply import untyped
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
 from lockgate.embedded.kubernetes.writes import By, Preconditions
-from lockgate.resources.model import JsonObject, ObjectKey, Resource
+from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 from lockgate.resources.status import BadRequest, Expired
 
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_PATCH_OPTIONS = Kind("meta.k8s.io", ("v1",), "PatchOptions", "patchoptions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Verbs:
         kind = call.model.KIND
         if not body["metadata"].get("resourceVersion") and not is_built_in(kind.group):
             cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
-            raise invalid(kind, call.target.name, [cause])
+            raise invalid(replace(kind, kind=kind.plural), call.target.name, [cause])
         updated = self._store.writes.update(call.model, call.key, lambda _: body, call.by)
         return self._written(call, updated, 200, warnings)
 
@@ -155,6 +156,9 @@ class Verbs:
             case _:
                 accepted = (*_PATCHES, _STRATEGIC, _APPLY) if built_in else (*_PATCHES, _APPLY)
                 raise bodies.unsupported(", ".join(accepted))
+        if call.request.flag("force"):
+            cause = Cause("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden")
+            raise invalid(_PATCH_OPTIONS, "", [cause])
         warnings: list[str] = []
 
         def checked(before: JsonObject) -> JsonObject:
@@ -175,19 +179,24 @@ class Verbs:
         change: Callable[[JsonObject], Any]
         match call.request.method, call.request.content_type:
             case "GET" | "HEAD", _:
-                return answered(call.request, scale_of(kind, self._store.writes.existing(kind, call.key).json))
+                body = self._store.writes.existing(kind, call.key).json
+                check_scalable(kind, body)
+                return answered(call.request, scale_of(kind, body))
             case "PUT", _:
                 sent = bodies.manifest(call.request)
                 change = lambda _: sent  # noqa: E731
             case "PATCH", "application/json-patch+json":
                 change = partial(json_patch, operations=bodies.patch(call.request))
-            case "PATCH", "application/merge-patch+json" | "application/strategic-merge-patch+json":
+            case "PATCH", "application/merge-patch+json" | "application/strategic-merge-patch+json" as media if (
+                kind.replicas is None or media != _STRATEGIC
+            ):
                 # A Scale has no lists, so both patches mean the same.
                 change = partial(merge_patch, patch=_object(bodies.patch(call.request)))
             case "PATCH", "application/apply-patch+yaml":
                 change = partial(merge_patch, patch=_object(bodies.from_yaml(call.request.body)))
             case "PATCH", _:
-                raise bodies.unsupported(", ".join((*_PATCHES, _STRATEGIC, _APPLY)))
+                strategic = () if kind.replicas else (_STRATEGIC,)
+                raise bodies.unsupported(", ".join((*_PATCHES, *strategic, _APPLY)))
             case _:
                 raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
@@ -229,18 +238,33 @@ class Verbs:
             raise BadRequest("error decoding YAML: an object is expected")
         if not call.request.query.get("fieldManager"):
             cause = Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
-            raise invalid(call.model.KIND, "", [cause])
+            raise invalid(_PATCH_OPTIONS, "", [cause])
+        if not body.get("apiVersion") or not body.get("kind"):
+            group, _, version = str(body.get("apiVersion") or "").rpartition("/")
+            raise BadRequest(f"invalid object type: {group}/{version}, Kind={body.get('kind') or ''}")
+        if not (body.get("metadata") or {}).get("name") and not call.target.subresource:
+            why = "was undeterminable: name must be provided"
+            raise BadRequest(f"the name of the object ({call.target.name} based on URL) {why}")
         self._check_identity(call, body)
         metadata = {**(body.get("metadata") or {}), "name": call.target.name}
         if metadata.get("managedFields"):
             raise BadRequest("metadata.managedFields must be nil")
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
-        body, warnings = self._pruned(call, {**body, "metadata": metadata}, applied=True)
+        self._check_applied(call, body)
+        body = {**body, "metadata": metadata}
         existed = self._store.storage.get(call.key) is not None
         force = call.request.flag("force")
         applied = self._store.writes.apply(call.model, body, call.by, force=force)
-        return self._written(call, applied, 200 if existed else 201, warnings)
+        return self._written(call, applied, 200 if existed else 201)
+
+    def _check_applied(self, call: Call, body: JsonObject) -> None:
+        """Server-side apply never drops fields silently, in any mode."""
+        schemas = self._store.schemas
+        if unknown := schemas.unknown_fields(call.model, call.target.version, body):
+            raise untyped(body, call.model.KIND, [f".{field}: field not declared in schema" for field in unknown])
+        if faults := schemas.untyped(call.model, body):
+            raise untyped(body, call.model.KIND, faults)
 
     def _manifest(self, call: Call) -> JsonObject:
         body = bodies.manifest(call.request)
@@ -265,21 +289,21 @@ class Verbs:
         if kind.namespaced and namespace and namespace != target.namespace:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
-    def _pruned(
-        self, call: Call, body: JsonObject, *, patch: bool = False, applied: bool = False
-    ) -> tuple[JsonObject, tuple[str, ...]]:
+    def _pruned(self, call: Call, body: JsonObject, *, patch: bool = False) -> tuple[JsonObject, tuple[str, ...]]:
         """The body without unknown fields, and warnings about these. Raises under ``Strict``."""
         mode = call.request.query.get("fieldValidation") or "Warn"
+        if mode not in ("Ignore", "Warn", "Strict"):
+            options = "PatchOptions" if patch else "CreateOptions" if call.request.method == "POST" else "UpdateOptions"
+            supported = 'supported values: "Ignore", "Strict", "Warn"'
+            cause = Cause("fieldValidation", f'Unsupported value: "{mode}": {supported}', "FieldValueNotSupported")
+            raise invalid(Kind("meta.k8s.io", ("v1",), options, options.lower()), "", [cause])
         unknown = self._store.schemas.unknown_fields(call.model, call.target.version, body)
-        if not unknown:
+        repeated = bodies.repeated_fields(call.request) if not patch and mode != "Ignore" else []
+        if not unknown and not repeated:
             return body, ()
         kind = call.model.KIND
-        texts = [f'unknown field "{field}"' for field in unknown]
-        if applied:
-            # Server-side apply never drops fields silently, in any mode.
-            where = f"{call.target.namespace}/{call.target.name}; {call.target.api_version}, Kind={kind.kind}"
-            fields = ", ".join(f".{field}: field not declared in schema" for field in unknown)
-            raise UntypedPatch(f"failed to create typed patch object ({where}): {fields}")
+        texts = [f'duplicate field "{field}"' for field in repeated]
+        texts += [f'unknown field "{field}"' for field in unknown]
         if mode == "Strict":
             why = f"strict decoding error: {', '.join(texts)}"
             if patch:
@@ -366,5 +390,7 @@ def _position(token: str) -> tuple[str, tuple[str, str]]:
 
 def _object(value: Any) -> JsonObject:
     if not isinstance(value, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+        raise BadRequest(
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+        )
     return value
