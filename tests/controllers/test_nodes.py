@@ -134,6 +134,16 @@ def table(*slices: JsonObject) -> PortTable:
     )
 
 
+def test_connections_to_ports_that_take_no_plain_text_are_reset() -> None:
+    web = core.Service.model_validate(service_manifest("web", clusterIP="10.100.1.1"))
+    resets = ("127.0.0.1", 4)
+    slices = [core.EndpointSlice.model_validate(web_slice(9001))]
+    for refused, at in (((80,), resets), ((81,), ("127.0.0.1", 9001))):
+        found = PortTable.joined((), [PortTable.of_service(web, slices, refused, resets)])
+        for target in (Target("127.0.0.1", 9001), Target("10.100.1.1", 80)):
+            assert found.resolve(target, "ip") == (at,)
+
+
 def web_slice(port: int, name: str = "http", **endpoint: Any) -> JsonObject:
     manifest: JsonObject = dict(slice_manifest(service("web"), "echo", "127.0.0.1", {name: port}))
     manifest["endpoints"] = [{"addresses": ["127.0.0.1"], **endpoint}]

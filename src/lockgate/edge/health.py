@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lockgate.edge.edge import Edge
+from lockgate.edge.mutual_tls import refusing
 from lockgate.edge.network import GatewayPort
 from lockgate.gateway import routing
 from lockgate.gateway.model import Gateway
@@ -37,6 +38,10 @@ def health(edge: Edge, group: TargetGroup, target: Target | None) -> Health:
         return Health(False, None, f"nothing is known to listen on port {port}" if port else "no Service is behind it")
     leads = edge.network.gateways.get(found)
     if leads is None:
+        if policy := refusing(edge, found):
+            named = f"{policy.namespace}/{policy.name}"
+            why = f"the sidecar of {found} resets the connection, by PeerAuthentication {named}"
+            return Health(False, None, why)
         return Health(None, None, f"{found} decides")
     gateway = edge.gateways.get(leads.workload)
     if gateway is None:

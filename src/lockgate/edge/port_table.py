@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +26,7 @@ class PortTable:
     node_ports: dict[int, tuple[Address, ...]] = field(default_factory=dict)
     cluster_addresses: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
     endpoints: set[Address] = field(default_factory=set)  # of any Service, ready or not
+    refused: dict[Address, Address] = field(default_factory=dict)  # endpoints that take no plain text, and what resets
 
     @staticmethod
     def of(
@@ -41,8 +42,14 @@ class PortTable:
         return PortTable.joined(instances, tables)
 
     @staticmethod
-    def of_service(service: core.Service, slices: Iterable[core.EndpointSlice]) -> PortTable:
-        """What stands behind one Service, by the slices that are its own."""
+    def of_service(
+        service: core.Service,
+        slices: Iterable[core.EndpointSlice],
+        refused: Collection[int] = (),
+        resets: Address | None = None,
+    ) -> PortTable:
+        """What stands behind one Service, by the slices that are its own. Connections to the `refused` ports go to the
+        address that `resets` them."""
         table = PortTable()
         table.endpoints.update(
             (address, port.port)
@@ -54,6 +61,9 @@ class PortTable:
         )
         for port in service.spec.ports:
             found = tuple(dict.fromkeys(_endpoints(slices, port.name)))
+            if resets is not None and port.port in refused:
+                table.refused.update(dict.fromkeys(found, resets))
+                found = (resets,)
             if port.node_port:
                 table.node_ports[port.node_port] = found
             if service.spec.cluster_ip not in ("", "None"):
@@ -67,6 +77,7 @@ class PortTable:
             made.node_ports.update(table.node_ports)
             made.cluster_addresses.update(table.cluster_addresses)
             made.endpoints.update(table.endpoints)
+            made.refused.update(table.refused)
         return made
 
     def resolve(self, target: Target, target_type: TargetType) -> tuple[Address, ...]:
@@ -78,7 +89,8 @@ class PortTable:
         if through_service := self.cluster_addresses.get((target.id, target.port)):
             return through_service
         # A Pod's. Nothing else on this machine can be reached by its loopback address.
-        return (_on_ipv4(target.id, target.port),) if (target.id, target.port) in self.endpoints else ()
+        place = _on_ipv4(target.id, target.port)
+        return (self.refused.get(place, place),) if (target.id, target.port) in self.endpoints else ()
 
 
 def _endpoints(slices: Iterable[core.EndpointSlice], port_name: str) -> Iterable[Address]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.health import Health, health
+from lockgate.edge.mutual_tls import refusing
 from lockgate.edge.network import ServicePort
 from lockgate.loadbalancer.model import LoadBalancer, TargetGroup
 from lockgate.loadbalancer.network import (
@@ -15,7 +16,7 @@ from lockgate.loadbalancer.network import (
 from lockgate.loadbalancer.routing import certificate_for
 from lockgate.trace.load_balancer_hops import alb_request, certificate_hop
 from lockgate.trace.model import Ending, Fact, Hop, Request, Verdict, place
-from lockgate.trace.target_hops import OWN_ADDRESS, AtGateway, backend
+from lockgate.trace.target_hops import FIX, OWN_ADDRESS, AtGateway, backend, refused
 
 BY = "network load balancer"
 
@@ -65,6 +66,9 @@ def _targets(
     secure = request.scheme == "https" if listener.protocol != "TLS" else group.protocol == "TLS"
     sent = alb_request(request)
     leads = edge.network.gateways.get(served)
+    if leads is None and (policy := refusing(edge, served)):
+        hop, cause = refused(served, policy)
+        return (*hops, hop), Ending(None, "backend", cause=cause, fix=FIX, where=hop.where)
     if leads is None:
         hops.append(backend(served, sent, group))
         return tuple(hops), Ending(None, "backend", backend=str(served))

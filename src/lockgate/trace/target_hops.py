@@ -7,9 +7,12 @@ from typing import Final
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.health import Health, health
+from lockgate.edge.mutual_tls import refusing
 from lockgate.edge.network import GatewayPort, ServicePort
 from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.request import Request as AlbRequest
+from lockgate.resources import istio
+from lockgate.resources.faults import Origin
 from lockgate.trace.load_balancer_hops import ToTargets
 from lockgate.trace.model import Ending, Fact, Hop, Verdict
 
@@ -54,8 +57,27 @@ def arrive(edge: Edge, forwarded: ToTargets) -> tuple[tuple[Hop, ...], AtGateway
     if leads is not None:
         hops.append(_connection(group, str(behind)))
         return tuple(hops), AtGateway(leads, forwarded.request, tls, group)
+    if policy := refusing(edge, behind):
+        hop, cause = refused(behind, policy)
+        return (*hops, hop), Ending(502, BY, cause=f"{cause} The load balancer answers 502.", fix=FIX, where=hop.where)
     hops.append(backend(behind, forwarded.request, group))
     return tuple(hops), Ending(None, "backend", backend=str(behind))
+
+
+FIX: Final = (
+    "Send the load balancer's requests to Istio's gateway, or make the port PERMISSIVE or DISABLE in `portLevelMtls`."
+)
+
+
+def refused(port: ServicePort, policy: istio.PeerAuthentication) -> tuple[Hop, str]:
+    """The connection to a sidecar that takes no plain text, and the cause in words."""
+    named = f"PeerAuthentication {policy.namespace}/{policy.name}"
+    title = f"the sidecar of {port} resets the connection"
+    hop = Hop("backend", title, Verdict.FAILS, Origin(policy.key), (Fact(f"{named} is STRICT"),))
+    return (
+        hop,
+        f"The sidecar of {port} takes the mesh's mutual TLS alone ({named} is STRICT), and resets the connection.",
+    )
 
 
 def backend(port: ServicePort, request: AlbRequest, group: TargetGroup) -> Hop:

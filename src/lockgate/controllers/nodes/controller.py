@@ -16,8 +16,11 @@ from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.nodes.applications import Applications, OpenEcho
 from lockgate.controllers.nodes.gateways import GatewayPods
 from lockgate.controllers.nodes.kubelet import Kubelet
+from lockgate.controllers.nodes.resetting import resetting_server
 from lockgate.controllers.runtime import Queue
 from lockgate.edge.exposure import address, is_exposed
+from lockgate.edge.mesh import mesh_of
+from lockgate.edge.mutual_tls import PlainTextRules
 from lockgate.edge.port_table import Address, PortTable
 from lockgate.edge.tls_backends import ANY, User, Users, tls_ports
 from lockgate.edge.workloads import (
@@ -83,11 +86,17 @@ class Nodes:
         self._queue: Queue[ServiceKey] = Queue()
         self._applications = Applications(echo=echo, backends=backends, again=self._queue.add)
         self._workloads_of = (
-            Mirror(workloads.Deployment, self._applications.workload_changed),
-            Mirror(workloads.ReplicaSet, self._applications.workload_changed),
-            Mirror(workloads.StatefulSet, self._applications.workload_changed),
-            Mirror(workloads.DaemonSet, self._applications.workload_changed),
+            Mirror(workloads.Deployment, self._workload_changed),
+            Mirror(workloads.ReplicaSet, self._workload_changed),
+            Mirror(workloads.StatefulSet, self._workload_changed),
+            Mirror(workloads.DaemonSet, self._workload_changed),
         )
+        self._mesh = (
+            Mirror(istio.PeerAuthentication, self._mesh_changed),
+            Mirror(core.Namespace, self._mesh_changed),
+            Mirror(istio.IstioOperator, self._mesh_changed),
+        )
+        self._resets: Address | None = None
         self._gateway_pods = GatewayPods(kubernetes, self._applications, free_port=free_port, manager=_FIELD_MANAGER)
         self._kubelet = Kubelet(
             kubernetes,
@@ -101,8 +110,11 @@ class Nodes:
 
     async def run(self) -> None:
         await self._register()
-        async with asyncio.TaskGroup() as tasks:
-            for mirror in (self._services, self._gateways, self._slices, *self._workloads_of, *self._using):
+        resetting = await resetting_server()
+        self._resets = resetting.sockets[0].getsockname()[:2]
+        async with resetting, asyncio.TaskGroup() as tasks:
+            mirrors = (self._services, self._gateways, self._slices, *self._workloads_of, *self._using, *self._mesh)
+            for mirror in mirrors:
                 tasks.create_task(mirror.run(self._kubernetes))
             tasks.create_task(self._kubelet.run())
             for each in (*self._using, *self._workloads_of):  # how a Service is served depends on all of them
@@ -158,6 +170,18 @@ class Nodes:
         for service in self._services.objects if ANY in changed else changed:
             self._queue.add(service)
 
+    def _mesh_changed(self, before: Resource | None, after: Resource | None) -> None:
+        """What decides whether Pods take plain text. Labels of namespaces and policies rarely change."""
+        if self._mesh[0].objects or isinstance(before or after, istio.PeerAuthentication):
+            for key in self._services.objects:
+                self._table_changed(key)
+
+    def _workload_changed(self, before: workloads.Workload | None, after: workloads.Workload | None) -> None:
+        self._applications.workload_changed(before, after)
+        if self._mesh[0].objects:
+            for key in self._services.objects:
+                self._table_changed(key)
+
     def _slice_changed(self, before: core.EndpointSlice | None, current: core.EndpointSlice | None) -> None:
         slice_ = current or before
         assert slice_ is not None
@@ -195,13 +219,15 @@ class Nodes:
         began = time.monotonic()
         self._scheduled = False
         changed, self._changed = self._changed, set()
+        rules = self._plain_text_rules()
         differs = False
         for key in changed:
             service = self._services.objects.get(key)
             if service is None:
                 differs |= self._tables.pop(key, None) is not None
             else:
-                table = PortTable.of_service(service, self._slices_of.get(key, {}).values())
+                refused = [port.port for port in service.spec.ports if self._refuses(rules, service, port)]
+                table = PortTable.of_service(service, self._slices_of.get(key, {}).values(), refused, self._resets)
                 differs |= self._tables.get(key) != table
                 self._tables[key] = table
         if differs:
@@ -210,6 +236,22 @@ class Nodes:
             for listener in self._listeners:
                 listener()
         self._took = time.monotonic() - began
+
+    def _plain_text_rules(self) -> PlainTextRules:
+        policies, namespaces, operators = self._mesh
+        if not policies.objects:
+            return PlainTextRules((), {}, (), "")
+        return PlainTextRules(
+            list(policies.objects.values()),
+            {each.name: each for each in namespaces.objects.values()},
+            [each for mirror in self._workloads_of for each in mirror.objects.values()],
+            mesh_of(operators.objects.values()).root_namespace,
+        )
+
+    def _refuses(self, rules: PlainTextRules, service: core.Service, port: core.ServicePort) -> bool:
+        if not rules.policies or any(each.serves(service) for each in self._gateway_pods.workloads):
+            return False
+        return rules.refusing(service, port) is not None
 
     # --- act -----------------------------------------------------------------------------------------------------
 

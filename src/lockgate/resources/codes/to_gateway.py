@@ -309,3 +309,53 @@ NO_RULE_ON_HTTPS = Code(
         _ingress(80, {"group.name": "shop", **_CERTIFICATE, **_HEALTH}, host="shop.example"),
     ),
 )
+
+_STRICT_SHOP = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web, ports: [{containerPort: 3000}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 3000}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  namespace: shop
+  annotations: {alb.ingress.kubernetes.io/target-type: ip}
+spec:
+  ingressClassName: alb
+  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+"""
+
+STRICT_TARGETS = Code(
+    "LG5050",
+    Severity.ERROR,
+    "A load balancer in front of Pods that demand the mesh's mutual TLS",
+    message="{balancer} sends requests to {service}, whose sidecars reset its connections, because PeerAuthentication "
+    "{policy} is STRICT: health checks fail, and clients get 502",
+    fix="route to Istio's gateway, or set the port to PERMISSIVE in `portLevelMtls` of a policy with a selector",
+    what="The targets of an Application Load Balancer are Pods with an Istio sidecar, and their PeerAuthentication is "
+    "STRICT.",
+    why="A load balancer has no certificate of the mesh. The sidecar closes its connections, with TLS and without, "
+    "so no target gets healthy.",
+    example=_STRICT_SHOP,
+    instead=_STRICT_SHOP.replace("mode: STRICT", "mode: PERMISSIVE"),
+)

@@ -1,6 +1,6 @@
 """AuthorizationPolicy and RequestAuthentication: enforced at the ingress gateway, and nowhere else.
 
-PeerAuthentication is for sidecars: Istio's gateways do not read it.
+PeerAuthentication is for sidecars, of which one part is played here: they reset connections of load balancers.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def _elsewhere(what: str, **limits: Any) -> Row:
 def _refuses_plain_text(case: str, scope: Scope, when: Callable[[JsonObject], bool]) -> Row:
     return accepted(
         "",
-        because=f"{_NO_SIDECAR}. The gateway's own requests satisfy it in a cluster; others in plain text, such as a "
-        "load balancer's to Pods as its targets, are refused there and pass here",
+        because=f"{_NO_SIDECAR}. The gateway's requests satisfy it in a cluster, and are not checked here. A load "
+        "balancer's to Pods are refused as in a cluster; plain text of others passes",
         noticed=True,
         code=codes.NOT_ENFORCED,
         case=case,
