@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,79 @@ def resource_versions(edge: Up) -> str:
 
 def test_files_are_not_edited(shipped: Up, tmp_path: Path) -> None:
     assert "5f1d6c1e" in (EDGE / "30-load-balancer.yaml").read_text()
+
+
+def test_every_call_is_in_the_printed_policy_and_the_policy_has_no_more(shipped: Up) -> None:
+    policies = planned(shipped, EDGE)["iam"]
+    allowed = {action for each in policies["apply"]["Statement"] for action in each["Action"]}
+    called = {
+        name.replace("elbv2:", "elasticloadbalancing:")
+        for name in calls(shipped)
+        if not name.startswith(("kubernetes:", "sts:"))
+    }
+    assert called <= allowed
+    # Tags are set with the request of a certificate, and IAM asks for a right of its own.
+    assert allowed - called <= {"acm:AddTagsToCertificate", *DESTROY_READS}
+
+
+DESTROY_READS = ("acm:ListTagsForCertificate", "route53:ListTagsForResource")
+
+
+def test_a_plan_asks_little_more_than_it_must(shipped: Up) -> None:
+    """Of AWS each question once: the least calls for one Ingress, by ship's table, are these."""
+    before = calls(shipped)
+    planned(shipped, EDGE, check=0)
+    made = calls(shipped) - before
+    least = LEAST_AWS + LEAST_CLUSTER + 7  # dry runs of seven objects
+    assert sum(made.values()) <= 1.2 * least, sorted(made.items())
+
+
+# sts, eks, zones, records, certificates, limits; load balancers, groups and tags listed; of one load balancer itself,
+# its listeners, the rules of two, one's certificates, attributes of each and of the group, health; two kinds of EC2.
+LEAST_AWS = 6 + 3 + 1 + 1 + 2 + 1 + 1 + 2 + 1 + 1 + 1 + 2
+LEAST_CLUSTER = 2 + 25  # version, discovery, and one list for each kind that decides
+
+
+def test_verify_finds_no_drift_and_then_each(shipped: Up) -> None:
+    rows = json.loads(ship(shipped, "verify", EDGE, "--output", "json").stdout)
+    assert {each["verdict"] for each in rows} == {"fine"}
+    assert {each["name"] for each in rows if each["part"] == "host"} == {
+        "https://towpath.example/",
+        "https://www.towpath.example/",
+    }
+    shipped.exec("kubectl", "delete", "virtualservice", "-n", "shop", "towpath")
+    drifted = json.loads(ship(shipped, "verify", EDGE, "--no-probe", "--output", "json", check=1).stdout)
+    assert [each["name"] for each in drifted if each["verdict"] == "drift"] == ["VirtualService shop/towpath"]
+    ship(shipped, "apply", EDGE, "--yes")
+    ship(shipped, "verify", EDGE, "--no-probe")
+
+
+def test_a_field_that_somebody_else_took_is_a_conflict(shipped: Up) -> None:
+    path = "alb.ingress.kubernetes.io/healthcheck-path=/other"
+    shipped.exec("kubectl", "annotate", "--overwrite", "ingress", "edge", "-n", "istio-system", path)
+    problems = [each["text"] for each in planned(shipped, EDGE, check=1)["problems"]]
+    assert len(problems) == 1
+    assert "kubectl-annotate" in problems[0]
+    assert "problem" in ship(shipped, "apply", EDGE, "--yes", check=1).stderr
+    ship(shipped, "apply", EDGE, "--yes", "--force-conflicts")
+    assert planned(shipped, EDGE, check=0)["requests"]["equal"]
+
+
+def test_destroy_leaves_nothing_behind_and_nothing_of_others_is_lost(shipped: Up) -> None:
+    others = shipped.exec("kubectl", "get", "service,deployment", "-A", "-o", "name").splitlines()
+    ship(shipped, "destroy", EDGE, "--yes")
+    left = shipped.exec("kubectl", "get", "service,deployment", "-A", "-o", "name").splitlines()
+    assert set(others) - set(left) == {"service/api", "service/web"}
+    kinds = "ingress,certificate,clusterissuer,gateway,virtualservice,targetgroupbinding"
+    assert shipped.exec("kubectl", "get", kinds, "-A", "-o", "name") == ""
+    records = shipped.exec(
+        *("aws", "route53", "list-resource-record-sets", "--hosted-zone-id", "Z08765432TOWPATH0001"),
+        *("--query", "ResourceRecordSets[].Type", "--output", "text"),
+    )
+    assert records.split() == ["NS", "SOA"]
+    for command, key in (("describe-load-balancers", "LoadBalancers"), ("describe-target-groups", "TargetGroups")):
+        assert json.loads(shipped.exec("aws", "elbv2", command))[key] == []
+    assert json.loads(shipped.exec("aws", "acm", "list-certificates"))["CertificateSummaryList"] == []
+    groups = json.loads(shipped.exec("aws", "ec2", "describe-security-groups"))["SecurityGroups"]
+    assert [each["GroupName"] for each in groups] == ["default"]
+    assert "Nothing to delete" in ship(shipped, "destroy", EDGE, "--yes").stdout

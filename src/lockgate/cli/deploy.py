@@ -36,6 +36,16 @@ Examples:
   git worktree add /tmp/old v41 && lockgate apply /tmp/old/k8s --yes      the way back
 """
 
+_ADOPT = """\b
+Example:
+  lockgate adopt k8s/ --name shop
+"""
+
+_DESTROY = """\b
+Example:
+  lockgate destroy k8s/ --context staging
+"""
+
 Command = Callable[..., Any]
 
 
@@ -79,7 +89,7 @@ def plan(paths: tuple[str, ...], policy: bool, out: str | None, output: str, **g
     from lockgate.deploy.reports import text
     from lockgate.deploy.reports.as_json import as_json
 
-    found = asyncio.run(_planned(*_given(paths, given)))
+    found = asyncio.run(_planned(*given_to(paths, given)))
     if out is not None:
         Path(out).write_text(json.dumps(as_json(found), indent=2), "utf-8")
     match output:
@@ -105,7 +115,7 @@ def apply(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
     validation, objects by server-side apply, load balancer, healthy targets, records. Stops at the first failure. Run
     it again to go on: what is done stays done, and nothing is stored but in the account and the cluster.
     """
-    asyncio.run(_applied(*_given(paths, given), Lines(), (lambda _: True) if yes else _confirmed))
+    asyncio.run(_applied(*given_to(paths, given), Lines(), (lambda _: True) if yes else _confirmed))
     return 0
 
 
@@ -128,6 +138,59 @@ async def _applied(
         await applied(opened, progress, confirm=confirm)
 
 
+@click.command(epilog=_ADOPT)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@target_options
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def adopt(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
+    """Take over an edge that exists: what the manifests describe belongs to --name from then on.
+
+    Objects that kubectl, Helm or others made get this edge's label, and its field manager owns the fields that the
+    manifests have. An Ingress keeps its load balancer. The plan that is shown says which requests change: for an edge
+    that is as its manifests say, none.
+    """
+    arguments = given_to(paths, {**given, "adopt": True})
+    asyncio.run(_applied(*arguments, Lines(), (lambda _: True) if yes else _confirmed))
+    return 0
+
+
+@click.command(epilog=_DESTROY)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@target_options
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def destroy(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
+    """Delete the edge of --name from an AWS account and a cluster of EKS: what `apply` created, and nothing else.
+
+    Records first, then Ingresses with their load balancers, other objects, certificates, and zones. What others own
+    stays, and is listed with the reason. Helm releases and namespaces stay. Run it again to go on after a failure.
+    """
+    return asyncio.run(_destroyed(*given_to(paths, given), yes=yes))
+
+
+async def _destroyed(target: Target, manifests: Manifests, options: Options, wishes: Wishes, *, yes: bool) -> int:
+    from lockgate.deploy.destroying import destroy as destroyed
+    from lockgate.deploy.destroying import planned
+    from lockgate.deploy.session import session
+
+    async with session(target, manifests, options, wishes) as opened:
+        plan, wanted = await planned(opened)
+        for line in wanted.lines():
+            say(styled(f"- {line}", "remove"))
+        for line in wanted.kept:
+            say(f"  {line}")
+        if not wanted.anything:
+            say("Nothing to delete: the account and the cluster have nothing of this edge.")
+            return 0
+        where = f"{plan.seen.place.account} and {plan.seen.place.cluster or plan.seen.place.context}"
+        if not yes and click.prompt(f"This deletes it from {where}. Type {options.name} to go on") != options.name:
+            raise click.ClickException("not confirmed")
+        await destroyed(opened, plan, wanted, Lines())
+        _, left = await planned(opened)
+    for line in left.lines():
+        say(f"{line} is still there", err=True)
+    return int(left.anything)
+
+
 async def _planned(target: Target, manifests: Manifests, options: Options, wishes: Wishes) -> Plan:
     from lockgate.deploy.session import session
 
@@ -135,7 +198,7 @@ async def _planned(target: Target, manifests: Manifests, options: Options, wishe
         return await opened.plan()
 
 
-def _given(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Manifests, Options, Wishes]:
+def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Manifests, Options, Wishes]:
     from lockgate.deploy.planning.plan import Wishes
     from lockgate.deploy.session import Target
     from lockgate.runtime.reading import files
@@ -144,5 +207,10 @@ def _given(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Manif
         Target(given["context"], given["profile"], given["region"]),
         files.load(paths, given["values"]),
         read_options(paths, name=given["name"]),
-        Wishes(given["install"], given["identity"], given["force_conflicts"], given.get("adopt", False)),
+        Wishes(
+            given.get("install", False),
+            given.get("identity", ""),
+            given.get("force_conflicts", False),
+            given.get("adopt", False),
+        ),
     )

@@ -43,6 +43,9 @@ _MODULES = {
     "convert": "convert",
     "plan": "deploy",
     "apply": "deploy",
+    "adopt": "deploy",
+    "destroy": "deploy",
+    "verify": "verify",
     "lsp": "lsp",
 }
 

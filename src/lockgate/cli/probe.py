@@ -94,9 +94,9 @@ def probe(
         raise click.UsageError(str(error)) from None
     kind = "websocket" if websocket else "grpc" if grpc else "http"
     interval = _interval(every) if every else None
-    target = _target(name, live=live, resolver=resolver, context=context, profile=profile, region=region)
+    target = target_of(name, live=live, resolver=resolver, context=context, profile=profile, region=region)
     if interval is None:
-        result = asyncio.run(_once(target, request, protocol, kind, name, tls_max or ""))
+        result = asyncio.run(once(target, request, protocol, kind, name, tls_max or ""))
         _print(result, verbose=verbose, output=output)
         return int(result.failed)
     from lockgate.probe import repeat
@@ -111,11 +111,11 @@ def probe(
         for line in series.lines():
             say(line)
     if failed and until_fails:
-        _print(asyncio.run(_once(target, request, protocol, kind, name, tls_max or "")), verbose=verbose, output="text")
+        _print(asyncio.run(once(target, request, protocol, kind, name, tls_max or "")), verbose=verbose, output="text")
     return int(failed)
 
 
-async def _once(target: Target, request: Request, protocol: str, kind: str, name: str, newest_tls: str) -> Result:
+async def once(target: Target, request: Request, protocol: str, kind: str, name: str, newest_tls: str) -> Result:
     from lockgate.probe import probing
     from lockgate.probe.observing import asked
     from lockgate.runtime import commands
@@ -144,7 +144,7 @@ async def _cluster(target: Target) -> AsyncIterator[Cluster | None]:
         yield cluster
 
 
-def _target(
+def target_of(
     name: str,
     *,
     live: bool,

@@ -38,6 +38,9 @@ class Lines:
     def done(self, step: Step, seconds: float) -> None:
         self._say(paint("✓", "green"), f"{step.title} ({seconds:.1f} s)")
 
+    def gone(self, text: str) -> None:
+        self._say(paint("-", "red"), text)
+
     def failed(self, step: Step, reason: str) -> None:
         self._say(paint("✗", "red"), f"{step.title}: {reason}")
 

@@ -1,0 +1,136 @@
+"""`lockgate verify`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockgate.cli.deploy import given_to, target_options
+from lockgate.cli.terminal import paint, print_data, say
+from lockgate.errors import CommandError
+
+if TYPE_CHECKING:
+    from lockgate.deploy.planning.drift import Row
+    from lockgate.deploy.planning.plan import Plan
+    from lockgate.deploy.session import Session, Target
+    from lockgate.edge.manifests import Manifests
+    from lockgate.edge.options import Options
+
+_EPILOG = """\b
+Examples:
+  lockgate verify k8s/
+  lockgate verify k8s/ --watch
+  lockgate verify k8s/ --no-probe --output json     in a pipeline without a way to the edge
+"""
+_PART, _NAME = 14, 46  # characters of a column
+_MARKS = {"fine": ("✓", "green"), "warning": ("!", "yellow"), "drift": ("✗", "red")}
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@target_options
+@click.option("--no-probe", is_flag=True, help="Send no requests to the hosts.")
+@click.option("--watch", is_flag=True, help="Again and again; print what changes.")
+@click.option("--every", default=60.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def verify(paths: tuple[str, ...], no_probe: bool, watch: bool, every: float, output: str, **given: Any) -> int:
+    """Compare an account and a cluster with the manifests, and send a request to every host.
+
+    Objects, load balancers, records and certificates are compared, and what expires soon is named. Nothing is written.
+    The exit code is 0 if all is as the manifests say, 1 if something differs or fails.
+    """
+    arguments = given_to(paths, given)
+    if watch and output == "json":
+        raise click.UsageError("--watch prints text")
+    with suppress(KeyboardInterrupt):
+        return asyncio.run(_verified(*arguments[:3], probe=not no_probe, every=every if watch else None, output=output))
+    return 130
+
+
+async def _verified(
+    target: Target, manifests: Manifests, options: Options, *, probe: bool, every: float | None, output: str
+) -> int:
+    from lockgate.deploy.planning.plan import Wishes
+    from lockgate.deploy.session import session
+
+    async with session(target, manifests, options, Wishes()) as opened:
+        shown: list[Row] = []
+        while True:
+            found = await _rows(opened, target, probe=probe)
+            if output == "json":
+                print_data(json.dumps([asdict(each) for each in found], indent=2))
+            elif found != shown:
+                _print(found, shown, watching=every is not None)
+            shown = found
+            if every is None:
+                return int(any(each.verdict.value == "drift" for each in found))
+            await asyncio.sleep(every)
+
+
+async def _rows(opened: Session, target: Target, *, probe: bool) -> list[Row]:
+    from lockgate.deploy.planning.drift import Row, Verdict, rows
+
+    plan = await opened.plan()
+    found = list(rows(plan, datetime.now(UTC)))
+    if probe:
+        for url in _urls(plan):
+            try:
+                found.append(await _probed(url, target, opened.options.name))
+            except CommandError as error:
+                found.append(Row("host", url, Verdict.DRIFT, str(error)))
+    return found
+
+
+def _urls(plan: Plan) -> list[str]:
+    """One for each host that the edge serves: HTTPS where a load balancer listens for it."""
+    secure = any(each.protocol == "HTTPS" for one in plan.edge.application_load_balancers for each in one.listeners)
+    hosts = plan.intent.planned.supply.hosts
+    return [f"{'https' if secure else 'http'}://{host}/" for host in hosts if not host.startswith("*")]
+
+
+async def _probed(url: str, target: Target, name: str) -> Row:
+    from lockgate.cli.probe import once, target_of
+    from lockgate.cli.running import folder_of
+    from lockgate.deploy.planning.drift import Row, Verdict
+    from lockgate.trace.model import Request
+
+    live = not folder_of(name).held()
+    aimed = target_of(
+        name, live=live, resolver=None, context=target.context, profile=target.profile, region=target.region
+    )
+    result = await once(aimed, Request.of(url, now=time.time()), "auto", "http", name, "")
+    answers = [each.status for each in result.observation.exchanges if each.status is not None]
+    shown = ", ".join(str(status) for status in dict.fromkeys(answers)) or "no answer"
+    if result.causes:
+        cause = result.causes[0]
+        verdict = Verdict.WARNING if cause.warning else Verdict.DRIFT
+        return Row("host", url, verdict, f"{shown}: {cause.says}")
+    return Row("host", url, Verdict.FINE, shown)
+
+
+def _print(found: list[Row], before: list[Row], *, watching: bool) -> None:
+    """The whole table at first; then only the rows that have changed."""
+    when = f"{datetime.now():%H:%M:%S} " if watching else ""
+    for row in found:
+        if row not in before:
+            say(when + _line(row))
+    names = {(each.part, each.name) for each in found}
+    for row in before:
+        if (row.part, row.name) not in names:
+            say(f"{when} {paint('✓', 'green')} {row.part:<{_PART}} {row.name:<{_NAME}} no longer: {row.detail}")
+    if not before:
+        bad = sum(each.verdict.value == "drift" for each in found)
+        say(paint(f"{bad} of {len(found)} rows differ." if bad else "All is as the manifests say.", "bold"))
+
+
+def _line(row: Row) -> str:
+    mark, colour = _MARKS[row.verdict.value]
+    name = row.name if len(row.name) <= _NAME else row.name[: _NAME - 1] + "…"
+    return f" {paint(mark, colour)} {row.part:<{_PART}} {name:<{_NAME}} {row.detail}"

@@ -1,0 +1,176 @@
+"""Deletes an edge from an account and a cluster. What is gone already is passed over, so a second run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from lockgate.controllers.aws import AwsError
+from lockgate.controllers.elbv2 import read_tags
+from lockgate.controllers.external_dns.route53 import read_zone, write_records
+from lockgate.deploy.account import is_denied
+from lockgate.deploy.cluster import Refused
+from lockgate.deploy.observing import plural_of
+from lockgate.deploy.performing import StepFailed
+from lockgate.deploy.planning.destruction import Destruction, destruction
+from lockgate.deploy.planning.plan import Plan
+from lockgate.deploy.planning.seen import OWNER_LABEL, Acm
+from lockgate.deploy.session import Session
+from lockgate.dns.plan import Change
+from lockgate.resources.model import ObjectKey, kinds
+
+_LONG: Final = 20 * 60.0  # seconds; ACM calls a certificate in use for ten minutes after its load balancer has gone
+
+
+class Progress(Protocol):
+    def noted(self, text: str) -> None: ...
+
+    def gone(self, text: str) -> None: ...
+
+
+async def planned(session: Session) -> tuple[Plan, Destruction]:
+    plan = await session.plan()
+    edge = session.options.name
+    choices = []
+    for choice in plan.choices:
+        found = choice.found
+        choices.append(choice if found is None else replace(choice, found=await _tagged(session, found, edge)))
+    zones = [each.id for each in plan.seen.zones if await _zone_is_ours(session, each.id, edge)]
+    return plan, destruction(plan.intent, plan.seen, choices, zones)
+
+
+async def destroy(session: Session, plan: Plan, wanted: Destruction, progress: Progress) -> None:
+    """Raises `StepFailed`, `Unreachable`."""
+    work = _Work(session, plan, progress)
+    try:
+        for zone, changes in wanted.records:
+            await work.delete_records(zone, changes)
+        for key in wanted.ingresses:
+            await work.delete_object(key)
+        for key in wanted.ingresses:
+            await work.wait_gone(key)
+        for arn in wanted.load_balancers:
+            await work.wait_balancer(arn)
+        for key in wanted.objects:
+            await work.delete_object(key)
+        for key in wanted.objects:
+            await work.wait_gone(key)
+        for certificate in wanted.certificates:
+            await work.delete_certificate(certificate)
+        for zone, changes in wanted.validations:
+            await work.delete_records(zone, changes)
+        for each in wanted.zones:
+            await session.account.call("route53", "delete_hosted_zone", Id=each.id)
+            progress.gone(f"hosted zone {each.name.rstrip('.')}: its delegation in the zone above is lame now")
+    except AwsError as error:
+        raise StepFailed(error.message if is_denied(error) else str(error)) from error
+    except Refused as error:
+        raise StepFailed(error.message) from error
+
+
+class _Work:
+    def __init__(self, session: Session, plan: Plan, progress: Progress) -> None:
+        self._cluster = session.cluster
+        self._account = session.account
+        self._plan = plan
+        self._progress = progress
+
+    async def delete_records(self, zone: str, changes: Sequence[Change]) -> None:
+        """With exactly their current values; those that have gone are passed over."""
+        self._account.forget()
+        there = {each.key: each for each in (await read_zone(self._account, zone, "")).record_sets}
+        current = [Change("DELETE", there[each.record_set.key]) for each in changes if each.record_set.key in there]
+        if not current:
+            return
+        await write_records(self._account, zone, current)
+        for change in current:
+            self._progress.gone(f"record {change.record_set.name.rstrip('.')} {change.record_set.type}")
+
+    async def delete_object(self, key: ObjectKey) -> None:
+        if await self._cluster.delete(self._version(key), self._plural(key), key.name, key.namespace):
+            self._progress.gone(str(key))
+
+    async def wait_gone(self, key: ObjectKey) -> None:
+        async def there() -> str:
+            raw = await self._cluster.get(self._version(key), self._plural(key), key.name, key.namespace)
+            if raw is None:
+                return ""
+            finalizers = raw["metadata"].get("finalizers") or ()
+            return f"held by {', '.join(finalizers)}" if finalizers else "not deleted yet"
+
+        await self._until(there, str(key))
+
+    async def wait_balancer(self, arn: str) -> None:
+        async def there() -> str:
+            self._account.forget()
+            listed = await self._account.list("elbv2", "describe_load_balancers", "LoadBalancers")
+            return "still there" if any(each["LoadBalancerArn"] == arn for each in listed) else ""
+
+        await self._until(there, f"load balancer {arn.rpartition('loadbalancer/')[2]}")
+
+    async def delete_certificate(self, certificate: Acm) -> None:
+        async def deleted() -> str:
+            self._account.forget()
+            try:
+                await self._account.call("acm", "delete_certificate", CertificateArn=certificate.arn)
+            except AwsError as error:
+                if error.code == "ResourceNotFoundException":
+                    return ""
+                if error.code != "ResourceInUseException":
+                    raise
+                return error.message
+            return ""
+
+        await self._until(deleted, f"ACM certificate {certificate.arn}")
+        self._progress.gone(f"ACM certificate {certificate.arn}")
+
+    async def _until(self, open_: Callable[[], Awaitable[str]], what: str) -> None:
+        loop = asyncio.get_running_loop()
+        end, pause, said = loop.time() + _LONG, 0.5, ""
+        while reason := await open_():
+            if loop.time() > end:
+                raise StepFailed(f"waited {_LONG / 60:.0f} minutes for {what}: {reason}")
+            if reason != said:
+                self._progress.noted(f"{what}: {reason}")
+                said = reason
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  jitter
+            pause = min(pause * 1.5, 10.0)
+
+    def _plural(self, key: ObjectKey) -> str:
+        found = plural_of(key, self._plan.seen.served)
+        assert found is not None, "it was listed"
+        return found
+
+    def _version(self, key: ObjectKey) -> str:
+        served = self._plan.seen.served.get((key.group, key.kind))
+        if served is not None:
+            return f"{key.group}/{served.versions[0]}"
+        return kinds()[key.group, key.kind].KIND.api_version
+
+
+async def _tagged(session: Session, found: Acm, edge: str) -> Acm:
+    try:
+        tags = read_tags(await session.account.call("acm", "list_tags_for_certificate", CertificateArn=found.arn))
+        answer = await session.account.call("acm", "describe_certificate", CertificateArn=found.arn)
+    except AwsError as error:
+        raise StepFailed(error.message) from error
+    options = answer["Certificate"].get("DomainValidationOptions", ())
+    records = [
+        (each["ResourceRecord"]["Name"], each["ResourceRecord"]["Value"])
+        for each in options
+        if "ResourceRecord" in each
+    ]
+    return replace(found, ours=tags.get(OWNER_LABEL) == edge, records=tuple(dict.fromkeys(records)))
+
+
+async def _zone_is_ours(session: Session, zone: str, edge: str) -> bool:
+    try:
+        answer = await session.account.call(
+            "route53", "list_tags_for_resource", ResourceType="hostedzone", ResourceId=zone
+        )
+    except AwsError as error:
+        raise StepFailed(error.message) from error
+    return read_tags(answer["ResourceTagSet"]).get(OWNER_LABEL) == edge
