@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from envoy.config.cluster.v3.cluster_pb2 import Cluster as ClusterMessage
 from envoy.config.listener.v3.listener_pb2 import Listener as ListenerMessage
 from envoy.config.route.v3.route_pb2 import RouteConfiguration as RouteMessage
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
@@ -40,6 +41,7 @@ from lockgate.gateway.telemetry.formats import LogFormat
 from lockgate.gateway.telemetry.model import AccessLog as TelemetryLog
 from lockgate.gateway.telemetry.model import FileLog, Telemetry
 from lockgate.resources.memo import Memo
+from lockgate.resources.model import ObjectKey
 from lockgate.xds.flows import LOGGER
 from lockgate.xds.gateway import AccessLog, snapshot
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
@@ -78,6 +80,26 @@ def manager(of: Snapshot, name: str = "0.0.0.0_8080") -> Any:
     message = HttpConnectionManager()
     listener.filter_chains[0].filters[0].typed_config.Unpack(message)
     return message
+
+
+def test_routes_and_clusters_name_what_they_were_made_from() -> None:
+    service = ObjectKey("networking.istio.io", "VirtualService", "shop", "orders")
+    rule = ObjectKey("networking.istio.io", "DestinationRule", "shop", "a")
+    route = replace(FORWARD, virtual_service=service)
+    routes = {"https": RouteConfiguration("https", (VirtualHost("a.example:80", ("a.example",), (FORWARD, route)),))}
+    made = snapshot(
+        replace(GATEWAY, routes=routes, clusters={BACKEND: Cluster(BACKEND, destination_rule=rule)}),
+        binds=BINDS,
+        credentials={},
+        memo=Memo(),
+    )
+    plain, named = RouteMessage.FromString(made.resources[ROUTE]["https"].body).virtual_hosts[0].routes
+    assert not plain.HasField("metadata")
+    cluster = ClusterMessage.FromString(made.resources[CLUSTER][BACKEND].body)
+    assert [dict(each.metadata.filter_metadata["istio"]) for each in (named, cluster)] == [
+        {"config": "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/orders"},
+        {"config": "/apis/networking.istio.io/v1/namespaces/shop/destination-rule/a"},
+    ]
 
 
 def test_listeners_bind_this_machines_ports_under_istios_names() -> None:

@@ -60,6 +60,7 @@ def cluster(
         preserve_header_case=keeps_case,
         dns_refresh=mesh.dns_refresh,
         origin=rule.origin if rule and blocks != NO_BLOCKS else host.origin,
+        destination_rule=rule.origin.key if rule else None,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from lockgate.gateway.mesh import ISTIO_DEFAULTS, HttpSettings
 from lockgate.gateway.telemetry.model import NO_TELEMETRY, Telemetry
 from lockgate.resources.faults import Origin
+from lockgate.resources.model import ObjectKey
 
 if TYPE_CHECKING:
     from lockgate.gateway.patches import Patch
@@ -275,6 +276,7 @@ class Route:
     cors: Cors | None = None
     stat_prefix: str = ""
     origin: Origin | None = field(default=None, compare=False)
+    virtual_service: ObjectKey | None = field(default=None, compare=False)  # the root, if a delegate has the rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,6 +533,7 @@ class Cluster:
     dns_refresh: float = 60.0
     dns_endpoints: tuple[Endpoint, ...] = ()
     origin: Origin | None = field(default=None, compare=False)
+    destination_rule: ObjectKey | None = None
 
 
 # --- the gateway -------------------------------------------------------------------------------------------------

@@ -116,19 +116,22 @@ class Server:
 
 def translate(rules: Rules, server: Server, lookup: Lookup) -> Translated:
     """The routes of a VirtualService on a server. Rules after one that matches everything are dropped."""
-    return _Translation(server, {name: (host, rule) for name, host, rule in lookup}).run(rules)
+    return _Translation(server, {name: (host, rule) for name, host, rule in lookup}, rules).run()
 
 
 class _Translation:
-    def __init__(self, server: Server, lookup: Mapping[str, tuple[Host | None, Rule | None]]) -> None:
+    def __init__(self, server: Server, lookup: Mapping[str, tuple[Host | None, Rule | None]], rules: Rules) -> None:
         self._server = server
+        self._rules = rules
+        self._virtual_service = rules.service.key
         self._lookup = lookup
         self._references: dict[Reference, Origin] = {}
         self._faults: list[Fault] = []
         self._claims: list[tuple[str, Origin]] = []
 
-    def run(self, rules: Rules) -> Translated:
+    def run(self) -> Translated:
         routes: list[Route] = []
+        rules = self._rules
         for index, rule in enumerate(rules.rules):
             found, last = self._rule(rule)
             routes += found
@@ -196,6 +199,7 @@ class _Translation:
             abort=abort,
             cors=self._cors(route.cors_policy, origin),
             origin=origin,
+            virtual_service=self._virtual_service,
         )
 
     # --- actions -------------------------------------------------------------------------------------------------

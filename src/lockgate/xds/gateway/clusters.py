@@ -27,6 +27,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from lockgate.gateway import model
 from lockgate.gateway.credentials import FILE_CA, SYSTEM
 from lockgate.xds.gateway.listeners import SAN_TYPES
+from lockgate.xds.gateway.metadata import made_from
 from lockgate.xds.protobuf import Message, ads, duration, pack, serialised, uint32
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -40,6 +41,8 @@ def cluster(item: model.Cluster, system_ca: str) -> bytes:
         connect_timeout=duration(pool.connect_timeout),
         circuit_breakers=_circuit_breakers(pool),
     )
+    if item.destination_rule:
+        message.metadata.CopyFrom(made_from(item.destination_rule))
     match item.discovery:
         case "EDS":
             message.type = cluster_pb2.Cluster.EDS

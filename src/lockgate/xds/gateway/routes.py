@@ -21,6 +21,7 @@ from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatche
 from lockgate.gateway import model
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.gateway.policies import model as policies
+from lockgate.xds.gateway.metadata import made_from
 from lockgate.xds.gateway.texts import metadata_matcher, text_matcher
 from lockgate.xds.protobuf import Message, boolean, duration, field, pack, percent, serialised, uint32
 
@@ -98,6 +99,8 @@ def _changes_request(route: model.Route, action: model.Forward) -> bool:
 
 def _route(route: model.Route, http: HttpSettings, shared: _Shared) -> Message:
     message = rc.Route(name=route.name, match=_match(route.match), stat_prefix=route.stat_prefix)
+    if route.virtual_service:
+        message.metadata.CopyFrom(made_from(route.virtual_service))
     match route.action:
         case model.Forward():
             message.route.CopyFrom(_forward(route.action, shared))
