@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.gateway.standard_metrics import Destinations, Peer, connection_labels, destinations, peer, request_labels
+from lockgate.gateway.standard_metrics import Destinations, destinations, peer, report
 from lockgate.metrics.flows import Flow
+from lockgate.metrics.labels import Peer, Service
 from lockgate.resources import core, istio
 
 GATEWAY = Peer("istio-ingressgateway", "istio-system")
+WEB_SERVICE = Service("web.shop.svc.cluster.local", "web", "shop")
 WEB = "outbound|80|v1|web.shop.svc.cluster.local"
 
 
@@ -56,14 +58,20 @@ def test_destinations() -> None:
     ]
     one = core.EndpointSlice.model_validate(
         {
-            "metadata": {"name": "web-x", "namespace": "shop"},
+            "metadata": {
+                "name": "web-x",
+                "namespace": "shop",
+                "labels": {"kubernetes.io/service-name": "web"},
+            },
             "addressType": "IPv4",
             "endpoints": endpoints,
             "ports": [{"name": "http", "port": 8080}],
         }
     )
     found = destinations([service], [entry], [one], [pod({"app": "web"})], "cluster.local")
-    assert found.services == {"web.shop.svc.cluster.local": ("web", "shop"), "api.example": ("api.example", "shop")}
+    web = Service("web.shop.svc.cluster.local", "web", "shop")
+    assert found.services == {web.host: web, "api.example": Service("api.example", "api.example", "shop")}
+    assert found.behind == {"127.0.0.1:8080": web, "127.0.0.2:8080": web}
     assert {at: each.workload for at, each in found.workloads.items()} == {"127.0.0.1:8080": "web-1"}
 
 
@@ -77,8 +85,8 @@ def test_destinations() -> None:
     ],
 )
 def test_a_destination(flow: Flow, service: tuple[str, str], workload: str) -> None:
-    to = Destinations({"web.shop.svc.cluster.local": ("web", "shop")}, {"127.0.0.1:8080": Peer("web", "shop")})
-    labels = dict(request_labels(flow, GATEWAY, to))
+    to = Destinations({WEB_SERVICE.host: WEB_SERVICE}, {"127.0.0.1:8080": Peer("web", "shop")})
+    labels = dict(report(flow, GATEWAY, to).request(flow))
     assert (labels["destination_service_name"], labels["destination_service_namespace"]) == service
     assert labels["destination_workload"] == workload
     assert "grpc_response_status" not in labels
@@ -86,7 +94,9 @@ def test_a_destination(flow: Flow, service: tuple[str, str], workload: str) -> N
 
 
 def test_protocols() -> None:
-    grpc = dict(request_labels(Flow("g", "l", 200, grpc="14", cluster=WEB), GATEWAY, Destinations()))
+    flow = Flow("g", "l", 200, grpc="14", cluster=WEB)
+    grpc = dict(report(flow, GATEWAY, Destinations()).request(flow))
     assert (grpc["request_protocol"], grpc["grpc_response_status"], grpc["response_code"]) == ("grpc", "14", "200")
-    tcp = dict(connection_labels(Flow("g", "l", flags="UF", cluster=WEB), GATEWAY, Destinations()))
+    flow = Flow("g", "l", flags="UF", cluster=WEB)
+    tcp = dict(report(flow, GATEWAY, Destinations()).connection(flow))
     assert (tcp["request_protocol"], tcp["response_flags"], tcp.get("response_code")) == ("tcp", "UF", None)

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from lockgate.gateway.standard_metrics import CLUSTER, Destinations, Peer, connection_labels, request_labels
+from lockgate.gateway.standard_metrics import Destinations, report
 from lockgate.metrics.flows import Connections, Distribution, Flow, Requests
+from lockgate.metrics.labels import CLUSTER, Peer, Service
 from lockgate.metrics.standard import Totals, escaped
 from lockgate.metrics.store import Store
 from lockgate.runtime.prometheus import PrometheusApi
@@ -34,7 +35,10 @@ STEP, STEPS = 5.0, 130
 NOW = BEGAN + STEP * (STEPS - 1)
 GATEWAY = Peer("istio-ingressgateway", "istio-system", "gw", "v0", "istio-ingressgateway", "latest", CLUSTER)
 DESTINATIONS = Destinations(
-    {f"{name}.shop.svc.cluster.local": (name, "shop") for name in ("web", "api", "db")},
+    {
+        host: Service(host, host.partition(".")[0], "shop")
+        for host in ("web.shop.svc.cluster.local", "api.shop.svc.cluster.local", "db.shop.svc.cluster.local")
+    },
     {
         f"127.0.0.1:{port}": Peer(name, "shop", "web", version, "web", version, CLUSTER)
         for port, (name, version) in {1: ("web", "v1"), 2: ("web", "v2")}.items()
@@ -94,11 +98,11 @@ def store() -> Store:
             if count:
                 took = Distribution({(random.choice((0, 3, 12, 40, 700)), 1): count})
                 size = Distribution({(random.choice((90, 250, 8000)), 1): count})
-                totals.add_requests(request_labels(flow, GATEWAY, DESTINATIONS), Requests(took, size, size))
+                totals.add_requests(report(flow, GATEWAY, DESTINATIONS).request(flow), Requests(took, size, size))
         if number % 7 == 0:
             tcp = Flow("gateway", "l", cluster=db, upstream="127.0.0.1:4")
             totals.add_connections(
-                connection_labels(tcp, GATEWAY, DESTINATIONS), Connections(1, number // 9 % 2, 10 * number, number)
+                report(tcp, GATEWAY, DESTINATIONS).connection(tcp), Connections(1, number // 9 % 2, 10 * number, number)
             )
         made.append(BEGAN + STEP * number, totals.changed())
     return made

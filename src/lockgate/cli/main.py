@@ -30,6 +30,7 @@ _MODULES = {
     "up": "up",
     "status": "running",
     "console": "console",
+    "kiali": "kiali",
     "logs": "running",
     "down": "running",
     "env": "running",

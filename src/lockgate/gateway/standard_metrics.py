@@ -1,10 +1,5 @@
-"""The labels of Istio's standard metrics, as an ingress gateway reports them.
-
-A gateway reports as the source: itself, and the service and workload that it chose. Istio's proxies know workloads from
-their endpoints; without one they say "unknown". The metrics have no empty labels but for the status of gRPC.
-
-Source: Istio's documentation, "Istio Standard Metrics"; istio/proxy
-`source/extensions/filters/http/istio_stats/istio_stats.cc`.
+"""What Istio's standard metrics say of a gateway's requests: itself as the source, and the service and workload that it
+chose. Istio's proxies know a workload from its endpoint; without one they say "unknown".
 """
 
 from __future__ import annotations
@@ -14,41 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lockgate.metrics.flows import Flow
-from lockgate.metrics.store import Labels, labels_of
+from lockgate.metrics.labels import CLUSTER, NOBODY, UNKNOWN, Peer, Report, Service
 from lockgate.resources import core, istio
 
-UNKNOWN: Final = "unknown"
-CLUSTER: Final = "lockgate"  # the kubeconfig's name of the cluster
 _APP: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 _VERSION: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A workload, as metrics name it."""
-
-    workload: str = UNKNOWN
-    namespace: str = UNKNOWN
-    app: str = UNKNOWN
-    version: str = UNKNOWN
-    canonical_service: str = UNKNOWN
-    canonical_revision: str = "latest"
-    cluster: str = UNKNOWN
-
-    def labels(self, side: str) -> dict[str, str]:
-        return {
-            f"{side}_workload": self.workload,
-            f"{side}_workload_namespace": self.namespace,
-            f"{side}_app": self.app,
-            f"{side}_version": self.version,
-            f"{side}_canonical_service": self.canonical_service,
-            f"{side}_canonical_revision": self.canonical_revision,
-            f"{side}_cluster": self.cluster,
-            f"{side}_principal": UNKNOWN,  # a gateway without a mesh has no certificate of its own for its backends
-        }
-
-
-NOBODY: Final = Peer()
+_SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 
 def peer(pod: core.Pod) -> Peer:
@@ -72,11 +38,11 @@ def peer(pod: core.Pod) -> Peer:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """What a gateway's clusters and endpoints stand for: names and namespaces of services by host, and workloads by
-    ``address:port``."""
+    """What clusters and endpoints stand for: services by host, and workloads and services by ``address:port``."""
 
-    services: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
     workloads: Mapping[str, Peer] = field(default_factory=dict)
+    behind: Mapping[str, Service] = field(default_factory=dict)
 
 
 def destinations(
@@ -87,58 +53,38 @@ def destinations(
     domain: str,
 ) -> Destinations:
     """`domain` is the mesh's, such as cluster.local. An endpoint's workload is known if it names its Pod."""
-    hosts = {host: (host, entry.namespace) for entry in entries for host in entry.spec.hosts}
+    hosts = {host: Service(host, host, entry.namespace) for entry in entries for host in entry.spec.hosts}
+    named: dict[tuple[str, str], Service] = {}
     for service in services:
-        hosts[f"{service.name}.{service.namespace}.svc.{domain}"] = (service.name, service.namespace)
-    by_name = {(pod.namespace, pod.name): pod for pod in pods}
+        found = Service(f"{service.name}.{service.namespace}.svc.{domain}", service.name, service.namespace)
+        hosts[found.host] = named[service.namespace, service.name] = found
+    peers = {(pod.namespace, pod.name): peer(pod) for pod in pods}
     workloads: dict[str, Peer] = {}
+    behind: dict[str, Service] = {}
     for one in slices:
+        of = named.get((one.namespace, one.metadata.labels.get(_SERVICE_NAME, "")))
         for endpoint in one.endpoints:
             target = endpoint.target_ref
-            pod = by_name.get((one.namespace, target.name)) if target and target.kind == "Pod" else None
-            for address in endpoint.addresses if pod else ():
-                at = f"[{address}]" if ":" in address else address
-                workloads.update({f"{at}:{port.port}": peer(pod) for port in one.ports if pod and port.port})
-    return Destinations(hosts, workloads)
+            at = peers.get((one.namespace, target.name)) if target and target.kind == "Pod" else None
+            for where in _addresses(endpoint, one):
+                if at:
+                    workloads[where] = at
+                if of:
+                    behind.setdefault(where, of)
+    return Destinations(hosts, workloads, behind)
 
 
-def request_labels(flow: Flow, source: Peer, to: Destinations) -> Labels:
-    """The labels of requests that passed a gateway."""
-    return labels_of(
-        {
-            **_common(flow, source, to),
-            "request_protocol": "grpc" if flow.grpc else "http",
-            "response_code": str(flow.code),
-            "grpc_response_status": flow.grpc,
-        }.items()
-    )
+def report(flow: Flow, gateway: Peer, to: Destinations) -> Report:
+    """The report of a gateway."""
+    host = flow.cluster.rpartition("|")[2]  # of outbound|port|subset|host
+    service = to.services.get(host) or Service(host or UNKNOWN, host.partition(".")[0] or UNKNOWN)
+    return Report("source", gateway, to.workloads.get(flow.upstream, NOBODY), service)
 
 
-def connection_labels(flow: Flow, source: Peer, to: Destinations) -> Labels:
-    """The labels of TCP connections that passed a gateway."""
-    return labels_of({**_common(flow, source, to), "request_protocol": "tcp"}.items())
-
-
-def _common(flow: Flow, source: Peer, to: Destinations) -> dict[str, str]:
-    destination = to.workloads.get(flow.upstream, NOBODY)
-    host, name, namespace = _service(flow.cluster, to)
-    return {
-        "reporter": "source",
-        **source.labels("source"),
-        **destination.labels("destination"),
-        "destination_service": host,
-        "destination_service_name": name,
-        "destination_service_namespace": namespace if destination is NOBODY else destination.namespace,
-        "response_flags": flow.flags,
-        "connection_security_policy": UNKNOWN,  # only a destination can report mutual TLS
-    }
-
-
-def _service(cluster: str, to: Destinations) -> tuple[str, str, str]:
-    """The host of a cluster, ``outbound|port|subset|host``, and the name and namespace of its service."""
-    host = cluster.rpartition("|")[2]
-    name, namespace = to.services.get(host, (host.partition(".")[0], UNKNOWN))
-    return host or UNKNOWN, name or UNKNOWN, namespace
+def _addresses(endpoint: core.Endpoint, one: core.EndpointSlice) -> Iterable[str]:
+    for address in endpoint.addresses:
+        host = f"[{address}]" if ":" in address else address
+        yield from (f"{host}:{port.port}" for port in one.ports if port.port)
 
 
 def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str:

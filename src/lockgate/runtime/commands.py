@@ -32,6 +32,11 @@ def ask_trace(folder: StateFolder, request: Request, *, follow: bool = False) ->
     return control.ask(folder.control_socket, as_question(request, follow=follow))
 
 
+def show_load_balancers(folder: StateFolder) -> None:
+    """Adds load balancers to the edge's metrics of Istio. Raises `control.NoAnswer`."""
+    control.ask(folder.control_socket, "with-alb")
+
+
 def as_question(request: Request, *, follow: bool) -> str:
     """One line for the control socket."""
     fields = ("scheme", "host", "port", "target", "method", "headers", "source", "protocol", "now")

@@ -59,6 +59,7 @@ from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
+from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core
 from lockgate.resources import workloads as apps
@@ -76,6 +77,7 @@ from lockgate.runtime.reports.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
 from lockgate.runtime.traffic import Traffic
 from lockgate.runtime.trust import Trust
+from lockgate.xds.loadbalancer.names import listener_name
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -363,7 +365,8 @@ class RunningEdge:
             trust=trust,
             proxy_to=self._proxy_to,
         )
-        self.traffic = Traffic(self.envoys, Labelling(self.istiod))
+        self._labelling = Labelling(self.istiod, kubernetes)
+        self.traffic = Traffic(self.envoys, self._labelling)
         self.cert_manager = CertManager(
             kubernetes,
             route53=self._route53,
@@ -411,6 +414,14 @@ class RunningEdge:
                 running.cancel()
                 changed.cancel()
                 await asyncio.gather(running, changed, return_exceptions=True)
+
+    async def show_load_balancers(self) -> None:
+        """Adds load balancers to Istio's metrics, for `lockgate kiali --with-alb`."""
+        serving = self.load_balancing
+        balancers: tuple[AnyLoadBalancer, ...] = (*serving.load_balancers, *serving.network_load_balancers)
+        names = [listener_name(each, listener.port) for each in balancers for listener in each.listeners]
+        await self._labelling.show_load_balancers(names)
+        await self.traffic.count_load_balancers()
 
     # --- dependencies of controllers -----------------------------------------------------------------------------
 

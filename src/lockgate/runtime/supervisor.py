@@ -152,6 +152,9 @@ class Supervisor:
                     "announced": self._announcing.became_ready,
                     "findings": [each.as_json() for each in self._checking.findings or ()],
                 }
+            case "with-alb":
+                await self._edge.show_load_balancers()
+                return {}
             case _:
                 return {"error": f"no such question: {question}"}
 

@@ -13,7 +13,7 @@ from typing import Final, NoReturn, Protocol
 from lockgate.metrics.flows import Counts, Ledger
 from lockgate.metrics.standard import Totals
 from lockgate.metrics.store import Store
-from lockgate.xds.flows import CONNECTIONS, REQUESTS, read
+from lockgate.xds.flows import CONNECTIONS, LOAD_BALANCERS, REQUESTS, read
 
 STEP: Final = 5.0  # seconds between samples
 
@@ -24,7 +24,7 @@ class Process(Protocol):
     @property
     def pid(self) -> int | None: ...
 
-    async def admin(self, path: str) -> str: ...
+    async def admin(self, path: str, *, method: str = "GET") -> str: ...
 
 
 class Traffic:
@@ -39,6 +39,8 @@ class Traffic:
         self._label = label
         self._ledger = Ledger()
         self._reading = asyncio.Lock()
+        self._load_balancers = False
+        self._told: dict[str, int] = {}  # the Envoys that know so, by node
         self.totals = Totals()
         self.store = Store()
         self.lock = asyncio.Lock()
@@ -55,6 +57,11 @@ class Traffic:
                 self.store.append(time.time(), self.totals.changed())
             await asyncio.sleep(STEP)
 
+    async def count_load_balancers(self) -> None:
+        """From now on requests of load balancers are counted, too."""
+        self._load_balancers = True
+        await self._read()
+
     async def read(self) -> None:
         """Brings `counts` and `totals` up to date. Envoy updates its histograms when it is asked, but after its
         response, so this asks twice."""
@@ -66,6 +73,9 @@ class Traffic:
             for node, envoy in list(self._envoys.items()):
                 pid = envoy.pid
                 try:
+                    if self._load_balancers and pid is not None and self._told.get(node) != pid:
+                        await envoy.admin(f"/runtime_modify?{LOAD_BALANCERS}=100", method="POST")
+                        self._told[node] = pid
                     requests, connections = await envoy.admin(REQUESTS), await envoy.admin(CONNECTIONS)
                 except OSError:
                     continue  # it starts or ends; its last counts stay
