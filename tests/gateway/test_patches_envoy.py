@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import grpc
 import pytest
 import yaml
+from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from gateway_cases import GATEWAY_POD, GATEWAY_SERVICE, POLICED, Case, backend
 from gateway_envoy import Answer, Lab, key_pair, lab
 
@@ -37,7 +41,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def envoy() -> Iterator[Lab]:
-    with lab(ports=(8080, 8443, 9000, 15021), backends=1) as running:
+    with lab(ports=(8080, 8443, 9000, 9090, 15021), backends=1) as running:
         yield running
 
 
@@ -66,17 +70,22 @@ def envoy_filter(patches: list[Any], name: str = "f", namespace: str = "istio-sy
     }
 
 
-def serve(envoy: Lab, *filters: dict[str, Any], rejected: bool = False) -> None:
+def serve(
+    envoy: Lab, *filters: dict[str, Any], rejected: bool = False, limiter: int = 1, proxy: dict[str, Any] | None = None
+) -> None:
+    """`limiter` is the port of a rate limit service, `proxy` the gateway's ProxyConfig."""
     service, endpoints = backend("default/a", {"tcp": 80})
+    limits, limiters = backend("default/limits", {"grpc": 8081})
+    limiters["endpoints"], limiters["ports"] = [{"addresses": ["127.0.0.1"]}], [{"name": "grpc", "port": limiter}]
     endpoints["endpoints"] = [{"addresses": ["127.0.0.1"]}]
     endpoints["ports"] = [{"name": "tcp", "port": envoy.backends[0]}]
     manifests = [
         *(yaml.safe_load(text) for text in (GATEWAY_POD, GATEWAY_SERVICE, TO_BACKEND)),
         *yaml.safe_load_all(POLICED),
         *filters,
-        *(service, endpoints),
+        *(service, endpoints, limits, limiters),
     ]
-    built = Case("", manifests, mesh({}), {}).build()
+    built = Case("", manifests, mesh({"defaultConfig": proxy or {}}), {}).build()
     envoy.run(envoy.serve(built.gateway, {"kubernetes://pair": PAIR}))
     assert bool(envoy.rejections) == rejected, envoy.rejections
 
@@ -232,6 +241,20 @@ def test_compression(envoy: Lab) -> None:
     eventually(envoy, "/", with_header("content-encoding", "gzip"), ("accept-encoding", "gzip"))
 
 
+def test_a_header_filter(envoy: Lab) -> None:
+    config = {
+        "@type": f"{TYPE}.http.header_mutation.v3.HeaderMutation",
+        "mutations": {
+            "request_mutations": [{"remove": "x-secret"}, {"append": {"header": {"key": "x-own", "value": "1"}}}],
+            "response_mutations": [{"append": {"header": {"key": "x-back", "value": "%RESPONSE_CODE%"}}}],
+        },
+    }
+    named = {"name": "envoy.filters.http.header_mutation", "typed_config": config}
+    serve(envoy, one("HTTP_FILTER", "INSERT_BEFORE", named, BEFORE_ROUTER))
+    seen = eventually(envoy, "/", with_header("x-back", "200"), ("x-secret", "1")).seen["headers"]
+    assert seen["x-own"] == "1" and "x-secret" not in seen
+
+
 def test_virtual_hosts_and_routes(envoy: Lab) -> None:
     answer = {"match": {"prefix": "/own"}, "direct_response": {"status": 299}}
     host = {"name": "own", "domains": ["own.example"], "routes": [answer]}
@@ -277,3 +300,160 @@ def test_clusters(envoy: Lab) -> None:
     assert eventually(envoy, "/own", lambda found: found.status == 200).seen["target"] == "/own"
     serve(envoy, one("CLUSTER", "REMOVE", None, {"cluster": {"name": name}}))
     eventually(envoy, "/", lambda found: found.status == 503)
+
+
+DISCOVERED = {
+    "name": "found",
+    "config_discovery": {
+        "config_source": {"ads": {}, "initial_fetch_timeout": "0s"},
+        "type_urls": [f"{TYPE}.http.lua.v3.Lua"],
+    },
+}
+
+
+def test_a_filter_that_discovers_its_configuration(envoy: Lab) -> None:
+    code = "function envoy_on_response(h) h:headers():add('x-found', '1') end"
+    serve(
+        envoy,
+        one("HTTP_FILTER", "INSERT_BEFORE", DISCOVERED, BEFORE_ROUTER),
+        one("EXTENSION_CONFIG", "ADD", lua(code, "found"), name="g"),
+    )
+    eventually(envoy, "/", with_header("x-found"))
+
+
+def test_a_listener_of_its_own(envoy: Lab) -> None:
+    manager = {
+        "@type": f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "own",
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "own",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 299}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {"name": "router", "typed_config": {"@type": f"{TYPE}.http.router.v3.Router"}},
+        ],
+    }
+    listener = {
+        "name": "own",
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 9090}},
+        "filter_chains": [{"filters": [{"name": MANAGER, "typed_config": manager}]}],
+    }
+    serve(envoy, one("LISTENER", "ADD", listener, {"context": "GATEWAY"}))
+    for attempt in range(50):
+        answer = envoy.run(envoy.send(Request(9090, "own.example")))
+        if answer is not None:
+            break
+        envoy.run(asyncio.sleep(0.01 * attempt))
+    assert answer is not None and answer.status == 299
+
+
+@pytest.mark.parametrize(
+    ("wanted", "applies"),
+    [
+        ({"TEAM": "edge"}, True),
+        ({"TEAM": "other"}, False),
+        ({"NAMESPACE": "istio-system", "CLUSTER_ID": "Kubernetes"}, True),
+    ],
+)
+def test_metadata_of_the_node_select_patches(envoy: Lab, wanted: dict[str, str], applies: bool) -> None:
+    patch = {**BEFORE_ROUTER, "proxy": {"metadata": wanted, "proxyVersion": r"^1\.\d+.*"}}
+    header = f"x-{len(wanted)}-{applies}".lower()
+    mark = one("HTTP_FILTER", "INSERT_BEFORE", adding(f"{header}-served"), BEFORE_ROUTER, name="z")
+    serve(
+        envoy,
+        one("HTTP_FILTER", "INSERT_BEFORE", adding(header), patch),
+        mark,
+        proxy={"proxyMetadata": {"ISTIO_META_TEAM": "edge"}},
+    )
+    answer = eventually(envoy, "/", with_header(f"{header}-served"))
+    assert (header in answer.headers) is applies
+
+
+class Limiter:
+    """A rate limit service: two requests for each value of a descriptor, then no more."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, str]]] = []
+
+    def limit(self, request: Any, _context: Any) -> Any:
+        (descriptor,) = request.descriptors
+        entry = request.domain, {each.key: each.value for each in descriptor.entries}
+        self.seen.append(entry)
+        over = self.seen.count(entry) > 2
+        code = RateLimitResponse.OVER_LIMIT if over else RateLimitResponse.OK
+        answer = RateLimitResponse(overall_code=code)
+        if over:
+            answer.response_headers_to_add.add(key="x-limited", value="yes")
+        return answer
+
+
+@contextmanager
+def limiting() -> Iterator[tuple[Limiter, int]]:
+    limiter = Limiter()
+    server = grpc.server(ThreadPoolExecutor(2))
+    method = grpc.unary_unary_rpc_method_handler(
+        limiter.limit, RateLimitRequest.FromString, RateLimitResponse.SerializeToString
+    )
+    handler = grpc.method_handlers_generic_handler(
+        "envoy.service.ratelimit.v3.RateLimitService", {"ShouldRateLimit": method}
+    )
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield limiter, port
+    server.stop(None)
+
+
+def rate_limit(**more: Any) -> list[dict[str, Any]]:
+    """A global limit by the header x-user, as Istio's task shows it: a filter, and actions on the virtual host."""
+    cluster = "outbound|8081||limits.default.svc.cluster.local"
+    config = {
+        "@type": f"{TYPE}.http.ratelimit.v3.RateLimit",
+        "domain": "edge",
+        "rate_limit_service": {
+            "grpc_service": {"envoy_grpc": {"cluster_name": cluster}, "timeout": "5s"},
+            "transport_api_version": "V3",
+        },
+        **more,
+    }
+    actions = [{"request_headers": {"header_name": "x-user", "descriptor_key": "user"}}]
+    return [
+        one(
+            "HTTP_FILTER",
+            "INSERT_BEFORE",
+            {"name": "envoy.filters.http.ratelimit", "typed_config": config},
+            BEFORE_ROUTER,
+        ),
+        one(
+            "VIRTUAL_HOST",
+            "MERGE",
+            {"rate_limits": [{"actions": actions}]},
+            {"context": "GATEWAY", "routeConfiguration": {"vhost": {"name": "b.example:80"}}},
+            name="g",
+        ),
+    ]
+
+
+def test_a_global_rate_limit_asks_its_service(envoy: Lab) -> None:
+    with limiting() as (limiter, port):
+        serve(envoy, *rate_limit(), limiter=port)
+        eventually(envoy, "/", lambda _: bool(limiter.seen), ("x-user", "warm"))
+        assert limiter.seen[0] == ("edge", {"user": "warm"})
+        statuses = [ask(envoy, "/", ("x-user", "ann")).status for _ in range(4)]
+        assert statuses == [200, 200, 429, 429]
+        limited = ask(envoy, "/", ("x-user", "ann"))
+        assert limited.headers["x-limited"] == "yes" and limited.headers["x-envoy-ratelimited"] == "true"
+        assert ask(envoy, "/", ("x-user", "bob")).status == 200
+        before = len(limiter.seen)
+        assert ask(envoy, "/").status == 200 and len(limiter.seen) == before  # without the header, nobody is asked
+
+
+@pytest.mark.parametrize(("more", "status"), [({}, 200), ({"failure_mode_deny": True}, 500)])
+def test_a_rate_limit_service_that_does_not_answer(envoy: Lab, more: dict[str, Any], status: int) -> None:
+    serve(envoy, *rate_limit(**more), limiter=1)
+    eventually(envoy, "/", lambda found: found.status == status, ("x-user", "ann"))

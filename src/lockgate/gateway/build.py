@@ -26,7 +26,7 @@ from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
 from lockgate.gateway.locality import Place, of_nodes, of_pod
 from lockgate.gateway.mesh import HttpSettings, Mesh, http_settings
 from lockgate.gateway.model import NOWHERE, DownstreamTls, FilterChain, Gateway, Http, Listener, RouteConfiguration
-from lockgate.gateway.patches import Patch, clusters_of, patches
+from lockgate.gateway.patches import Patch, clusters_of, metadata, patches
 from lockgate.gateway.policies.build import Keys, Policies, filters
 from lockgate.gateway.policies.model import Filters, Jwt
 from lockgate.gateway.proxy_config import Variables, proxy_config, variables
@@ -124,7 +124,7 @@ class _Building:
         http = self._http_settings(proxy)
         filters = self._filters()
         telemetry = self._telemetry(proxy)
-        patched = self._patches()
+        patched = self._patches(proxy)
         references = memo.stable("references", memo.made(_merged, *self._references))
         used = memo.made(clusters, references, self._hosts, self._destinations, self._mesh, http, memo)
         self.faults += used.faults
@@ -281,8 +281,10 @@ class _Building:
                 paths = " and ".join(files(name))
                 self.faults.append(istio_codes.FILE_NOT_FOUND.at(place, paths=paths))
 
-    def _patches(self) -> tuple[Patch, ...]:
-        found = self._memo.made(patches, self._sources.envoy_filters, self._workload, self._mesh.root_namespace)
+    def _patches(self, proxy: JsonObject) -> tuple[Patch, ...]:
+        filters = self._sources.envoy_filters
+        node = self._memo.made(metadata, self._workload, proxy, self._mesh.trust_domain) if filters else {}
+        found = self._memo.made(patches, filters, self._workload, self._mesh.root_namespace, node) if filters else ()
         self._references.append(self._memo.made(_patched, found, self._hosts))
         return self._memo.stable("patches", found)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lockgate.gateway.regex import full_match
 from lockgate.gateway.workload import Workload
 from lockgate.resources import istio
 from lockgate.resources.faults import Origin
+from lockgate.resources.model import JsonObject
 
 ISTIO_VERSION = "1.30.1"  # for `match.proxy.proxyVersion`
+_VARIABLE = "ISTIO_META_"
 _CONTEXTS = ("ANY", "GATEWAY")
 _POSITIONED = ("HTTP_FILTER", "NETWORK_FILTER", "HTTP_ROUTE", "LISTENER_FILTER")
 _CLUSTER = re.compile(r"outbound\|(\d+)\|([^|\"]*)\|([A-Za-z0-9.-]+)")
@@ -37,8 +39,25 @@ class Patch:
     origin: Origin | None = field(default=None, compare=False)
 
 
-def patches(filters: Iterable[istio.EnvoyFilter], workload: Workload, root: str) -> tuple[Patch, ...]:
-    """By priority; of the same, those of the root namespace first, and older ones before younger ones."""
+def metadata(workload: Workload, proxy: JsonObject, trust_domain: str) -> dict[str, str]:
+    """The metadata of the gateway's node, as far as they are texts that manifests decide: ``ISTIO_META_A`` of its
+    ProxyConfig is ``A``."""
+    variables = proxy.get("proxyMetadata")
+    given = variables.items() if isinstance(variables, dict) else ()
+    return {
+        "CLUSTER_ID": "Kubernetes",
+        "ISTIO_VERSION": ISTIO_VERSION,
+        "MESH_ID": str(proxy.get("meshId") or trust_domain),
+        "NAMESPACE": workload.namespace,
+        **{name.removeprefix(_VARIABLE): str(value) for name, value in given if name.startswith(_VARIABLE)},
+    }
+
+
+def patches(
+    filters: Iterable[istio.EnvoyFilter], workload: Workload, root: str, node: Mapping[str, str]
+) -> tuple[Patch, ...]:
+    """By priority; of the same, those of the root namespace first, and older ones before younger ones. `node` are the
+    metadata of the gateway's node."""
 
     def order(one: istio.EnvoyFilter) -> tuple[int, bool, str, str]:
         return one.spec.priority, one.namespace != root, one.metadata.creation_timestamp, one.name
@@ -47,7 +66,7 @@ def patches(filters: Iterable[istio.EnvoyFilter], workload: Workload, root: str)
         patch
         for one in sorted(filters, key=order)
         if one.namespace in (root, workload.namespace) and _selects(one.spec, workload)
-        for patch in _patches(one)
+        for patch in _patches(one, node)
     )
 
 
@@ -64,10 +83,10 @@ def _selects(spec: istio.EnvoyFilterSpec, workload: Workload) -> bool:
     return spec.workload_selector is None or workload.selected_by(spec.workload_selector.labels)
 
 
-def _patches(one: istio.EnvoyFilter) -> Iterator[Patch]:
+def _patches(one: istio.EnvoyFilter, node: Mapping[str, str]) -> Iterator[Patch]:
     for index, each in enumerate(one.spec.config_patches):
         match = each.match or istio.ObjectMatch()
-        if each.patch is None or match.context not in _CONTEXTS or not _is_of_proxy(match.proxy):
+        if each.patch is None or match.context not in _CONTEXTS or not _is_of_proxy(match.proxy, node):
             continue
         operation = each.patch.operation
         inserts = operation in ("INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST")
@@ -84,9 +103,8 @@ def _patches(one: istio.EnvoyFilter) -> Iterator[Patch]:
         )
 
 
-def _is_of_proxy(proxy: istio.ProxyMatch | None) -> bool:
-    """The proxy's metadata are those of a node that no manifest describes: a condition on them does not hold."""
+def _is_of_proxy(proxy: istio.ProxyMatch | None, node: Mapping[str, str]) -> bool:
     if proxy is None:
         return True
-    found = not proxy.proxy_version or full_match(f".*(?:{proxy.proxy_version}).*", ISTIO_VERSION)
-    return found and not proxy.metadata
+    found = not proxy.proxy_version or full_match(f".*(?:{proxy.proxy_version}).*", node["ISTIO_VERSION"])
+    return found and all(node.get(name) == value for name, value in proxy.metadata.items())

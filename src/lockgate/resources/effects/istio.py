@@ -7,7 +7,7 @@ from typing import Any
 
 from lockgate.resources.codes import objects as codes
 from lockgate.resources.effects import istio_security
-from lockgate.resources.effects.row import Row, Scope, accepted, declare, served
+from lockgate.resources.effects.row import Row, Scope, accepted, declare, refused, served
 from lockgate.resources.model import JsonObject
 
 _NO_SIDECAR = "applications have no sidecar here"
@@ -227,6 +227,7 @@ ROWS = (
             "spec.priority",
             "spec.workloadSelector.labels",
             "spec.configPatches.{applyTo,patch.operation,match.context,match.proxy.proxyVersion}",
+            f"{_PATCHED}.proxy.metadata",
             f"{_PATCHED}.listener.{{name,portNumber,listenerFilter}}",
             f"{_PATCHED}.listener.filterChain.{{name,sni,transportProtocol,applicationProtocols,destinationPort}}",
             f"{_PATCHED}.listener.filterChain.filter.{{name,subFilter.name}}",
@@ -235,10 +236,9 @@ ROWS = (
             f"{_PATCHED}.cluster.{{name,service,subset,portNumber}}",
             "spec.configPatches.patch.value.**",
         ),
-        accepted(
-            f"{_PATCHED}.proxy.metadata",
-            because="the gateway's node has no metadata of a cluster, so the patch is not applied",
-            noticed=True,
+        refused(
+            "spec.configPatches.applyTo=BOOTSTRAP",
+            because="the bootstrap of the gateway's Envoy is Lockgate's own, and the patch is reported (LG2044)",
         ),
         accepted(
             f"{_PATCHED}.listener.portName",

@@ -65,7 +65,7 @@ def snapshot(
             ROUTE: {name: _routes(item, gateway.http, memo) for name, item in gateway.routes.items()},
         }
     )
-    return patched(made, gateway, memo) if gateway.patches else made
+    return patched(made, gateway, binds, memo) if gateway.patches else made
 
 
 def _listener(item: model.Listener, address: tuple[str, int], settings: Settings, memo: Memo) -> Entry:

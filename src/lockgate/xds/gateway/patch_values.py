@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
@@ -34,6 +35,7 @@ _KINDS: Final = {
     "VIRTUAL_HOST": VirtualHost,
     "HTTP_ROUTE": Route,
     "CLUSTER": Cluster,
+    "EXTENSION_CONFIG": TypedExtensionConfig,
 }
 _UNKNOWN: Final = "lockgate unknown type "
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from lockgate.gateway import model
 from lockgate.gateway.patches import Patch
@@ -13,11 +14,22 @@ from lockgate.xds.gateway.patch_values import Unreadable, value_of
 from lockgate.xds.protobuf import serialised
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE, Entry, Piece, Snapshot, Source
 
-PATCHED = {**dict.fromkeys(patching.LISTENERS, LISTENER), **dict.fromkeys(patching.ROUTES, ROUTE), "CLUSTER": CLUSTER}
+PATCHED = {
+    **dict.fromkeys((*patching.LISTENERS, "EXTENSION_CONFIG"), LISTENER),
+    **dict.fromkeys(patching.ROUTES, ROUTE),
+    "CLUSTER": CLUSTER,
+}
+_UNSERVED = {
+    "BOOTSTRAP": "the bootstrap of the gateway's Envoy is Lockgate's own",
+    "INVALID": "applyTo is missing",
+}
+
+Binds: TypeAlias = Mapping[int, tuple[str, int]]
 
 
-def patched(made: Snapshot, gateway: model.Gateway, memo: Memo) -> Snapshot:
-    """The snapshot after the patches. The readiness probe's listener is not istiod's, and stays."""
+def patched(made: Snapshot, gateway: model.Gateway, binds: Binds, memo: Memo) -> Snapshot:
+    """The snapshot after the patches. The readiness probe's listener is not istiod's, and stays. A listener that a
+    patch adds opens the port of this machine that stands for its own; without one, nothing leads to it."""
     readable = [patch for patch in gateway.patches if unreadable(patch) is None]
     by_type = {kind: tuple(patch for patch in readable if PATCHED[patch.apply_to] == kind) for kind in PATCHED.values()}
     ports = {
@@ -29,21 +41,36 @@ def patched(made: Snapshot, gateway: model.Gateway, memo: Memo) -> Snapshot:
     for kind, patches in by_type.items():
         if patches:
             resources[kind] = _resources(kind, made.resources[kind], patches, ports[kind], memo)
+    resources[LISTENER] = {**resources[LISTENER], **dict(_added_listeners(by_type[LISTENER], binds))}
     return replace(made, resources=resources)
 
 
 def unreadable(patch: Patch) -> str | None:
     """Why a patch cannot be applied here."""
-    if patch.apply_to not in PATCHED or (patch.apply_to, patch.operation) == ("LISTENER", "ADD"):
-        what = "a listener of its own" if patch.apply_to == "LISTENER" else f"applyTo {patch.apply_to}"
-        return f"{what} is not served here"
+    if patch.apply_to in _UNSERVED:
+        return f"applyTo {patch.apply_to} is not served here: {_UNSERVED[patch.apply_to]}"
     if not patch.value:
         return None
     try:
-        value_of(patch)
+        value = value_of(patch)
     except Unreadable as error:
         return f"its value is no part of Envoy's configuration: {error}"
+    if _adds_listener(patch) and not value.address.socket_address.port_value:
+        return "the listener has no port in address.socketAddress.portValue"
     return None
+
+
+def _adds_listener(patch: Patch) -> bool:
+    return (patch.apply_to, patch.operation) == ("LISTENER", "ADD")
+
+
+def _added_listeners(patches: Iterable[Patch], binds: Binds) -> Iterator[tuple[str, Entry]]:
+    for patch in filter(_adds_listener, patches):
+        listener = type(value := value_of(patch)).FromString(serialised(value))
+        address = listener.address.socket_address
+        if (bind := binds.get(address.port_value)) is not None:
+            address.address, address.port_value = bind
+            yield listener.name, Entry.of(serialised(listener), _source(patch))
 
 
 def _resources(

@@ -5,7 +5,7 @@ Source: istio/istio `pilot/pkg/networking/core/envoyfilter`: `listener_patch.go`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -52,6 +52,7 @@ def listener(body: bytes, patches: Patches, port: int) -> bytes | None:
             wanted = patch.listener.listener_filter if patch.listener else ""
             _positioned(message.listener_filters, patch, wanted)
     kept = [chain for chain in message.filter_chains if _chain(chain, mine)]
+    _discover(kept, [value_of(patch) for patch in patches if patch.apply_to == "EXTENSION_CONFIG"])
     kept += [value_of(patch) for patch in mine if (patch.apply_to, patch.operation) == ("FILTER_CHAIN", "ADD")]
     _replace(message.filter_chains, kept)
     return serialised(message)
@@ -77,6 +78,24 @@ def _chain(chain: Message, patches: Patches) -> bool:
             if of_http:
                 _http_filters(each, of_http)
     return True
+
+
+def _discover(chains: Iterable[Message], extensions: Iterable[Message]) -> None:
+    """Gives filters the configuration that they would discover, as istiod serves it under their names (ECDS)."""
+    known = {each.name: each.typed_config for each in extensions}
+    for each in (found for chain in chains for found in chain.filters) if known else ():
+        manager = HttpConnectionManager()
+        if each.name == _MANAGER and each.typed_config.Unpack(manager):
+            for one in manager.http_filters:
+                _discovered(one, known)
+            each.typed_config.CopyFrom(pack(manager))
+        else:
+            _discovered(each, known)
+
+
+def _discovered(one: Message, known: Mapping[str, Message]) -> None:
+    if one.HasField("config_discovery") and one.name in known:
+        one.typed_config.CopyFrom(known[one.name])
 
 
 def _http_filters(each: Message, patches: Patches) -> None:
