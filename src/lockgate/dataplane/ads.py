@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ class AdsServer:
 
     def snapshot(self, node: str) -> Snapshot:
         return self._node(node).desired.snapshot
+
+    def nonces(self, node: str) -> Mapping[str, tuple[str, str]]:
+        """By type, the nonces of what a connected node was sent last, and of what it accepted last."""
+        streams = self._node(node).streams
+        return dict(streams[-1].nonces) if streams else {}
 
     def is_settled(self, node: str) -> bool:
         """Whether the node is connected and has acknowledged its whole snapshot."""

@@ -66,6 +66,8 @@ class Stream:
         self._unacknowledged: dict[str, Push] = {}
         self._retries: list[Push] = []
         self._nonce = 0
+        self.nonces: dict[str, tuple[str, str]] = {}
+        """By type, the nonce of the last response, and of the last one that Envoy accepted."""
 
     # --- requests from Envoy -------------------------------------------------------------------------------------
 
@@ -88,6 +90,7 @@ class Stream:
         if push is None:
             return
         if error is None:
+            self.nonces[push.type_url] = (self.nonces[push.type_url][0], nonce)
             self._desired.accepted(push.type_url, push.entries)
         elif len(push.entries) > 1:
             # Envoy does not say which resource is at fault, or only in prose: send them one by one.
@@ -107,6 +110,7 @@ class Stream:
             self._nonce += 1
             nonce = str(self._nonce)
             self._unacknowledged[nonce] = push
+            self.nonces[push.type_url] = (nonce, self.nonces.get(push.type_url, ("", ""))[1])
             yield nonce, push
 
     @property

@@ -33,7 +33,12 @@ def emptied(planned: Plan, cluster_name: str) -> Plan:
         each.manifest["metadata"]["name"] for each in planned.supply.objects if each.manifest["kind"] == "Namespace"
     }
     spaces = (_namespace(name) for name in dict.fromkeys(space for space, _ in CONTROLLERS) if name not in spaces_there)
-    controllers = tuple(_controller(*name, image, cluster_name) for name, image in CONTROLLERS.items())
+    supplied = {(each.manifest["kind"], each.manifest["metadata"]["name"]) for each in planned.supply.control_plane}
+    controllers = tuple(
+        _controller(*name, image, cluster_name)
+        for name, image in CONTROLLERS.items()
+        if ("Deployment", name[1]) not in supplied
+    )
     supply = replace(
         planned.supply,
         hosts=(),

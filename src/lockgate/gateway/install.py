@@ -80,7 +80,7 @@ def install(operator: istio.IstioOperator) -> Installation:
     spec = operator.spec
     values = _merged(spec.values, spec.unvalidated_values)
     network = _object(values, "global")
-    namespace = spec.namespace or str(network.get("istioNamespace") or "istio-system")
+    namespace = installed_in(operator)
     domain = str(_object(network, "proxy").get("clusterDomain") or "cluster.local")
     gateways = [
         _gateway(component, chart, values, namespace, operator)
@@ -89,8 +89,20 @@ def install(operator: istio.IstioOperator) -> Installation:
             *((_EGRESS, one) for one in _components(spec.components.egress_gateways, _EGRESS, spec.profile)),
         )
     ]
-    config = _merged(_object(values, "meshConfig"), spec.mesh_config)
+    config = mesh_config(operator)
     return Installation(tuple(gateways), mesh(config, domain=domain, namespace=namespace))
+
+
+def installed_in(operator: istio.IstioOperator) -> str:
+    """The namespace of the control plane."""
+    network = _object(_merged(operator.spec.values, operator.spec.unvalidated_values), "global")
+    return operator.spec.namespace or str(network.get("istioNamespace") or "istio-system")
+
+
+def mesh_config(operator: istio.IstioOperator) -> JsonObject:
+    """The mesh configuration as the operator has it, without Istio's defaults."""
+    values = _merged(operator.spec.values, operator.spec.unvalidated_values)
+    return _merged(_object(values, "meshConfig"), operator.spec.mesh_config)
 
 
 def _components(

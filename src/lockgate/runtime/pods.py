@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lockgate.dataplane.envoy import Envoy
+from lockgate.edge.istio_install import CONTROL_PLANE
 from lockgate.edge.port_table import LOCAL_IPV4, SERVICE_NAME, Address
 from lockgate.edge.workloads import NODE_ID
 from lockgate.embedded.kubernetes.streaming.logs import Line
 from lockgate.resources import core
+from lockgate.runtime.control_plane import PAGES, XDS, ControlPlane
 
 if TYPE_CHECKING:
     from lockgate.runtime.running import RunningEdge
@@ -29,15 +31,19 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Pods:
     def __init__(self, edge: RunningEdge) -> None:
         self._edge = edge
+        self._control_plane = ControlPlane(edge)
 
     async def connect(self, pod: core.Pod, port: int) -> Pair:
         """Raises OSError, with the reason in words."""
         envoy = self._envoy(pod)
         if envoy is not None and port == ADMIN:
             return await asyncio.open_unix_connection(str(envoy.admin_socket))
+        if CONTROL_PLANE in pod.metadata.labels and (own := await self._control_plane.port(port, pod.name)):
+            return await asyncio.open_connection(LOCAL_IPV4, own)
         ports = dict(await self._ports(pod))
         if port not in ports:
-            there = sorted({*ports, *((ADMIN,) if envoy else ())})
+            own_ports = (*PAGES, XDS) if CONTROL_PLANE in pod.metadata.labels else ()
+            there = sorted({*ports, *own_ports, *((ADMIN,) if envoy else ())})
             listed = f"it has {', '.join(map(str, there))}" if there else "no Service leads to any port of it"
             raise OSError(f"nothing listens on port {port} of Pod {pod.namespace}/{pod.name}: {listed}")
         host, number = ports[port]

@@ -176,7 +176,8 @@ class RunningEdge:
         self.store.writes.addresses.preferred_ports = {
             (each.namespace, each.service, each.port): each.number for each in planned.supply.node_ports
         }
-        objects = (*planned.supply.objects, *self.key_pairs.secrets(planned.supply.key_pairs))
+        supplied = (*planned.supply.objects, *planned.supply.control_plane)
+        objects = (*supplied, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests
         self._positions = planned.manifests.positions()
@@ -239,6 +240,10 @@ class RunningEdge:
             "console_token": self.console_token,
             "aws": {**about["aws"], "secret_access_key": self._access_key[1]},
         }
+
+    def closing(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Calls `close` when the edge stops."""
+        self._places.push_async_callback(close)
 
     # --- start ---------------------------------------------------------------------------------------------------
 

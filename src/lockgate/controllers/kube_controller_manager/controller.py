@@ -16,7 +16,7 @@ from lockgate.edge.rollout.changes import Change, Create, Delete, Patch, SetStat
 from lockgate.edge.rollout.pods import completions, desired_pods, limit, lives, status
 from lockgate.resources import core, workloads
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
-from lockgate.resources.status import ApiError, NotFound
+from lockgate.resources.status import AlreadyExists, ApiError, Forbidden, NotFound
 
 COMPONENT: Final = "kube-controller-manager"
 _RETRY_SECONDS: Final = 30.0  # after a Pod was refused: its namespace or a webhook may change
@@ -42,13 +42,14 @@ class KubeControllerManager:
         self._queue: Queue[ObjectKey] = Queue()
         self._mirrors: Mapping[str, Mirror[Any]] = {kind.KIND.kind: Mirror(kind, self._changed) for kind in _KINDS}
         self._pods = Mirror(core.Pod, self._dependent_changed)
+        self._namespaces = Mirror(core.Namespace, self._namespace_changed)
         # Dependents by the uid of their controller, and by name. Writes of this controller are entered at once, because
         # the watch reports them later.
         self._owned: dict[str, dict[str, Any]] = {}
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        mirrors = (*self._mirrors.values(), self._pods)
+        mirrors = (*self._mirrors.values(), self._pods, self._namespaces)
         async with asyncio.TaskGroup() as tasks:
             for mirror in mirrors:
                 tasks.create_task(mirror.run(self._kubernetes))
@@ -68,6 +69,10 @@ class KubeControllerManager:
         if isinstance(workload, workloads.ReplicaSet):
             self._dependent_changed(before, current)
         if current is not None:
+            self._queue.add(current.key)
+
+    def _namespace_changed(self, before: core.Namespace | None, current: core.Namespace | None) -> None:
+        if before is None and current is not None:
             self._queue.add(current.key)
 
     def _dependent_changed(self, before: Resource | None, current: Resource | None) -> None:
@@ -91,6 +96,9 @@ class KubeControllerManager:
     # --- act -----------------------------------------------------------------------------------------------------
 
     async def _reconcile(self, key: ObjectKey) -> None:
+        if key.kind == "Namespace":
+            await self._create_account(key.name)
+            return
         mirror = self._mirrors.get(key.kind)
         workload = mirror.objects.get((key.namespace, key.name)) if mirror else None
         if workload is None or workload.metadata.deletion_timestamp:
@@ -104,6 +112,12 @@ class KubeControllerManager:
         await self._perform(workload, [SetStatus(workload, status(workload, pods, failure, _now()))])
         if isinstance(workload, workloads.Job):
             await self._expire(workload)
+
+    async def _create_account(self, namespace: str) -> None:
+        """Every namespace has the ServiceAccount ``default``."""
+        metadata = {"name": "default", "namespace": namespace}
+        with suppress(AlreadyExists, NotFound, Forbidden):  # the namespace may be going
+            await self._kubernetes.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
     async def _scale(self, workload: workloads.Workload, pods: list[core.Pod]) -> str:
         """Returns why Pods are missing, "" if none are."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from lockgate.edge.istio_install import CONTROL_PLANE
 from lockgate.edge.port_table import LOCAL_IPV4, Address
 from lockgate.edge.rollout.pod_status import ends
 from lockgate.edge.service_pods import MOST_GROUPS, Labelled, Selecting, WorkloadName, serves, workload_of
-from lockgate.edge.workloads import slice_manifests
+from lockgate.edge.workloads import NODE_ID, slice_manifests
 from lockgate.resources import core, workloads
 from lockgate.resources.model import JsonObject
 
@@ -69,6 +70,8 @@ class Applications:
 
     async def slices(self, service: core.Service, tls: Mapping[int, tuple[str, ...]]) -> list[JsonObject]:
         """The EndpointSlices of a Service; `tls` has the names of certificates by port."""
+        if CONTROL_PLANE in service.metadata.labels:
+            return []  # the istiod in this process has a stream to each gateway, and its Pod the ports for tools
         selector = service.spec.selector
         pods = [pod for pod in self._pods.selected(service.namespace, selector) if serves(pod)]
         expected = bool(pods) or any(True for _ in self._templates.selected(service.namespace, selector))
@@ -121,6 +124,10 @@ class Applications:
         """A Pod's address, and the sentence that says what answers for it."""
         if ends(pod):
             return LOCAL_IPV4, "Lockgate runs no containers. This Pod counts as completed."
+        if CONTROL_PLANE in pod.metadata.labels:
+            return LOCAL_IPV4, "The istiod in Lockgate's own process answers for this Pod."
+        if NODE_ID in pod.metadata.annotations:
+            return LOCAL_IPV4, "An Envoy of this machine runs for this Pod, without a container."
         leading = list(self._selecting.of(pod.namespace, pod.metadata.labels))
         found = {
             f"{service.namespace}/{service.name}:{port.port}": backend

@@ -151,8 +151,8 @@ class Object:
 @dataclass(frozen=True, slots=True)
 class Supply:
     """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves,
-    `rendered` says what was rendered, `opened` what lockgate.yaml opens, and `addressed` which gateways get an
-    address."""
+    `control_plane` is what tools read of istiod, `rendered` says what was rendered, `opened` what lockgate.yaml opens,
+    and `addressed` which gateways get an address."""
 
     place: Place
     rendered: tuple[str, ...] = ()
@@ -171,6 +171,7 @@ class Supply:
     web_acls: tuple[EmptyWebAcl, ...] = ()
     credentials: tuple[Credential, ...] = ()
     objects: tuple[Object, ...] = ()
+    control_plane: tuple[Object, ...] = ()
     key_pairs: tuple[KeyPair, ...] = ()
     node_ports: tuple[NodePort, ...] = ()
     addressed: tuple[str, ...] = ()

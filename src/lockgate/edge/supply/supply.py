@@ -11,6 +11,7 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.options import Options
 from lockgate.edge.supply.certificates import certificates
 from lockgate.edge.supply.classes import ingress_classes
+from lockgate.edge.supply.control_plane import istiods
 from lockgate.edge.supply.gateway import gateway_services
 from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
@@ -87,6 +88,7 @@ def _decided(
     with_gateways = objects.adding(core.Service.model_validate(each.manifest) for each in gateways)
     zone_names = [zone.name for zone in made_zones]
     pairs = (*key_pairs(with_gateways, routed, named, zone_names), *authorities(objects, cluster_namespace))
+    made_spaces = list(namespaces(objects, inside, made, pairs, cluster_namespace))
     return Supply(
         place,
         opened=options.opened,
@@ -103,7 +105,8 @@ def _decided(
         user_pool_clients=tuple(user_pool_clients(references, options.user_pool_clients, secret_access_key)),
         web_acls=tuple(web_acls(references)),
         credentials=credentials,
-        objects=(*namespaces(objects, inside, made, pairs, cluster_namespace), *made),
+        objects=(*made_spaces, *made),
+        control_plane=tuple(istiods(objects, made_spaces)),
         key_pairs=pairs,
         node_ports=tuple(node_ports(with_gateways)),
         addressed=tuple(_addressed(with_gateways)),
@@ -116,6 +119,7 @@ def _named_only(
 ) -> Supply:
     """Only what lockgate.yaml names and what istioctl creates. All else fails as in production."""
     clients = user_pool_clients(_references(objects, DEFAULTS), options.user_pool_clients, secret_access_key)
+    spaces = list(installed_namespaces(objects))
     return Supply(
         place,
         opened=options.opened,
@@ -123,7 +127,8 @@ def _named_only(
         zones=zones(Objects(), (), options.hosted_zones),
         addressed=tuple(_addressed(objects)),
         user_pool_clients=tuple(each for each in clients if each.client_id in options.user_pool_clients),
-        objects=tuple(installed_namespaces(objects)),
+        objects=tuple(spaces),
+        control_plane=tuple(istiods(objects, spaces)) if objects.all(istio.IstioOperator) else (),
         cluster_resource_namespace=cluster_resource_namespace(objects),
     )
 
