@@ -61,7 +61,7 @@ class Cluster:
         self.manager = KubeControllerManager(self.store, node=MACHINE.node, inject=self.nodes.injected)
 
     async def _echo(
-        self, _namespace: str, _service: str, port: int, _names: tuple[str, ...] | None, workload: str
+        self, _namespace: str, _service: str, port: int, _names: tuple[str, ...] | None, workload: str, _datagrams: bool
     ) -> tuple[str, int]:
         if workload not in self.echoes:
             self.echoes.append(workload)

@@ -208,7 +208,7 @@ class Lab:
         self.manager = KubeControllerManager(self.store, node=MACHINE.node, inject=self.nodes.injected)
 
     async def _echo(
-        self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None, workload: str
+        self, _namespace: str, _service: str, port: int, names: tuple[str, ...] | None, workload: str, _datagrams: bool
     ) -> tuple[str, int]:
         return "127.0.0.1", (ECHO if names is None else TLS_ECHO) + port
 
@@ -415,14 +415,14 @@ def test_a_service_of_both_families_has_endpoints_of_both() -> None:
     asyncio.run(story())
 
 
-def test_nothing_answers_for_a_name_elsewhere_or_for_udp() -> None:
+def test_nothing_answers_for_a_name_elsewhere_or_for_sctp() -> None:
     async def story() -> None:
         outside = service_manifest("outside", type="ExternalName", externalName="db.example")
-        dns = service_manifest("dns")
-        dns["spec"]["ports"] = [{"name": "dns", "port": 53, "protocol": "UDP"}]
-        async with lab(outside, dns, service_manifest("web")) as there:
+        calls = service_manifest("calls")
+        calls["spec"]["ports"] = [{"name": "calls", "port": 3868, "protocol": "SCTP"}]
+        async with lab(outside, calls, service_manifest("web")) as there:
             await there.until_slices("web", {"web-echo": {"http": ("127.0.0.1", ECHO + 80)}})
-            assert await there.slices("outside") == await there.slices("dns") == {}
+            assert await there.slices("outside") == await there.slices("calls") == {}
 
     asyncio.run(story())
 

@@ -51,7 +51,7 @@ def config_map(name: str) -> JsonObject:
 
 def nodes(store: Store) -> Callable[[], Awaitable[None]]:
     async def echo(
-        namespace: str, service: str, port: int, names: tuple[str, ...] | None, workload: str
+        namespace: str, service: str, port: int, names: tuple[str, ...] | None, workload: str, datagrams: bool
     ) -> tuple[str, int]:
         return "127.0.0.1", 20000 + port
 

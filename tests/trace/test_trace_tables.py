@@ -17,6 +17,23 @@ CASES = Path(__file__).parents[1] / "cases" / "trace"
 
 @pytest.mark.parametrize("row", yaml.safe_load((CASES / "endings.yaml").read_text()), ids=lambda row: row["name"])
 def test_how_a_request_ends(row: dict[str, Any]) -> None:
+    _check(row, row.get("change"))
+
+
+@pytest.mark.parametrize("row", yaml.safe_load((CASES / "network.yaml").read_text()), ids=lambda row: row["name"])
+def test_how_a_request_through_a_network_load_balancer_ends(row: dict[str, Any]) -> None:
+    nobody = {"kubernetes.io/ingress.class": "nginx"}
+    ingress = {"kind": "Ingress", "metadata": {"name": "edge", "namespace": "istio-system", "annotations": nobody}}
+    own = {"type": "external", "nlb-target-type": "instance", "scheme": "internet-facing", **row.get("annotations", {})}
+    noted = {f"service.beta.kubernetes.io/aws-load-balancer-{key}": each for key, each in own.items()}
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
+    kubernetes = {"service": {"type": "LoadBalancer", "ports": row.get("ports", ports)}, "serviceAnnotations": noted}
+    gateways = {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": True, "k8s": kubernetes}]}
+    operator = {"kind": "IstioOperator", "metadata": {"name": "istio"}, "spec": {"components": gateways}}
+    _check(row, [ingress, operator, *row.get("change", ())])
+
+
+def _check(row: dict[str, Any], change: list[dict[str, Any]] | None) -> None:
     headers = tuple((name, value) for name, value in row.get("headers", {}).items())
     request = Request.of(
         row["url"],
@@ -26,7 +43,7 @@ def test_how_a_request_ends(row: dict[str, Any]) -> None:
         http2=row.get("http2", False),
         now=row.get("now"),
     )
-    found = trace(edge(row.get("change")), request, follow=row.get("follow", False)).last
+    found = trace(edge(change), request, follow=row.get("follow", False)).last
     for name, expected in row["ending"].items():
         _holds(name, getattr(found.ending, name), expected)
     for name, expected in row.get("hops", {}).items():

@@ -29,7 +29,7 @@ show.add_command(envoy)
 @no_supply_option
 @values_option
 def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: tuple[str, ...]) -> int:
-    """The load balancers of the Ingresses: listeners, rules, target groups, bindings, each with its line.
+    """The load balancers of Ingresses and Services: listeners, rules, target groups, bindings, each with its line.
 
     The exit code is 1 if something is refused or cannot be built, or if nothing is left.
     """
@@ -56,7 +56,7 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: 
                 for line in _lines(stack):
                     say(line)
             if not shown:
-                say("no Ingress here is the AWS Load Balancer Controller's")
+                say("no Ingress or Service here is the AWS Load Balancer Controller's")
     if output == "text":
         for note in planned.supply.notes:
             print_note(note)
@@ -69,17 +69,19 @@ def load_balancer(paths: tuple[str, ...], output: str, no_supply: bool, values: 
 
 
 def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
-    balancer = stack.get("LoadBalancer", {})
+    balancer = stack.get("LoadBalancer") or stack.get("NetworkLoadBalancer", {})
+    owner = f"Service {stack['Service']}" if "Service" in stack else f"group {stack['IngressGroup']}"
     yield paint(balancer.get("LoadBalancerName", "no load balancer"), "bold") + (
-        f"  {balancer.get('Scheme', '')}  group {stack['IngressGroup']}{_origin(balancer)}"
+        f"  {balancer.get('Scheme', '')}  {owner}{_origin(balancer)}"
     )
     for listener in stack.get("Listeners", ()):
-        certificates = [each["CertificateArn"] for each in listener.get("Certificates", ())]
-        yield f"├ {listener['Protocol']} {listener['Port']}  {' '.join(certificates)}{_origin(listener)}"
+        yield _listener(listener)
         for rule in listener.get("Rules", ()):
             conditions = " and ".join(_condition(each) for each in rule["Conditions"])
             yield f"│   {rule['Priority']:>5}  {conditions}  →  {_actions(rule['Actions'])}{_origin(rule)}"
         yield f"│ default  →  {_actions(listener['DefaultActions'])}"
+    for listener in balancer.get("Listeners", ()):
+        yield f"{_listener(listener)}  →  {_actions(listener['DefaultActions'])}"
     if in_front := stack.get("FrontendNlb"):
         yield f"├ in front: {in_front['LoadBalancerName']}  {in_front['Scheme']}{_origin(in_front)}"
         for listener in in_front["Listeners"]:
@@ -92,6 +94,11 @@ def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
             f"└ {group['TargetGroupName']}  {group['TargetType']}  {group['Protocol']} {group['Port']}  check {check}"
             + (_origin(group))
         )
+
+
+def _listener(listener: Mapping[str, Any]) -> str:
+    certificates = [each["CertificateArn"] for each in listener.get("Certificates", ())]
+    return f"├ {listener['Protocol']} {listener['Port']}  {' '.join(certificates)}{_origin(listener)}"
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

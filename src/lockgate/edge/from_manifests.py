@@ -176,7 +176,7 @@ def _slices(given: View[core.EndpointSlice], services: View[core.Service], memo:
 
 
 def _stand_ins(service: core.Service) -> list[core.EndpointSlice]:
-    ports = {port.name or "": port.port for port in service.spec.ports if port.protocol in ("", "TCP", None)}
+    ports = {port.name or "": port.port for port in service.spec.ports if port.protocol != "SCTP"}
     manifests = slice_manifests(service, "stand-in", "127.0.0.1", ports)
     return [core.EndpointSlice.model_validate(manifest) for manifest in manifests]
 

@@ -54,9 +54,10 @@ def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]
         if match is None:
             raise BadOption(f"{text!r} is not NAMESPACE/SERVICE:PORT=URL, as in shop/web:80=http://127.0.0.1:3000")
         url = _url(match["url"])
-        if url is None or url.scheme != "http" or not url.port or url.path not in ("", "/"):
+        if url is None or url.scheme not in ("http", "udp") or not url.port or url.path not in ("", "/"):
             raise BadOption(
-                f"{match['url']!r} is not http://HOST:PORT; configure TLS to a backend with a DestinationRule"
+                f"{match['url']!r} is not http://HOST:PORT or udp://HOST:PORT; configure TLS to a backend with a "
+                "DestinationRule"
             )
         host = "127.0.0.1" if url.hostname == "localhost" else url.hostname or ""
         found[match["namespace"], match["service"], int(match["port"])] = (host, url.port)

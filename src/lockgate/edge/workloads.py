@@ -123,6 +123,7 @@ def slice_manifest(
     service: core.Service, suffix: str, address: str, ports: Mapping[str, int], pods: Sequence[core.Pod] = ()
 ) -> JsonObject:
     """An EndpointSlice with one address for ports of a Service, by port name. Each of the `pods` is an endpoint."""
+    datagrams = {port.name or "" for port in service.spec.ports if port.protocol == "UDP"}
     program = {"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -135,7 +136,10 @@ def slice_manifest(
         },
         "addressType": "IPv6" if ":" in address else "IPv4",
         "endpoints": [endpoint(pod, service, address) for pod in pods] or [program],
-        "ports": [{"name": name, "port": port, "protocol": "TCP"} for name, port in sorted(ports.items())],
+        "ports": [
+            {"name": name, "port": port, "protocol": "UDP" if name in datagrams else "TCP"}
+            for name, port in sorted(ports.items())
+        ],
     }
 
 

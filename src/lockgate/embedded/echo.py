@@ -1,7 +1,7 @@
 """The built-in backend: echoes each request, for Services whose application does not run here.
 
 Each Service port has its own listener, so an answer can name the Service that it stands for. It serves HTTP/1.1 and
-HTTP/2, with TLS where the manifests expect it.
+HTTP/2, with TLS where the manifests expect it, and answers datagrams on UDP ports.
 gRPC calls are answered UNIMPLEMENTED, which load balancers consider healthy by default.
 """
 
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from lockgate.edge.network import ServicePort
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
@@ -25,6 +25,7 @@ from lockgate.resources.unicode import visible
 
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
+_DATAGRAM_SHOWN = 256
 JOURNAL_LINES = 500
 _LINE_SHOWN = 1000  # characters
 
@@ -70,6 +71,7 @@ class _Listener:
         self.socket = sock
         self._start = start
         self._server: asyncio.Task[Server] | None = None
+        self.datagrams: asyncio.DatagramTransport | None = None  # on the same port
         asyncio.get_running_loop().add_reader(sock, self._connected)
 
     @cached_property
@@ -81,6 +83,8 @@ class _Listener:
         self._server = asyncio.ensure_future(self._start(self))
 
     async def stop(self) -> None:
+        if self.datagrams is not None:
+            self.datagrams.close()
         if self._server is None:
             asyncio.get_running_loop().remove_reader(self.socket)
             self.socket.close()
@@ -99,15 +103,21 @@ class Echo:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def listen(
-        self, stands_for: ServicePort, names: tuple[str, ...] | None = None, workload: str = ""
+        self,
+        stands_for: ServicePort,
+        names: tuple[str, ...] | None = None,
+        workload: str = "",
+        *,
+        datagrams: bool = False,
     ) -> tuple[str, int]:
         """The address that answers for a Service port, or for one of the workloads behind it: the same one in every
         call with the same `names`.
 
-        With `names`, it expects TLS. Its certificate has these names and the one that the client asks for.
+        With `names`, it expects TLS. Its certificate has these names and the one that the client asks for. With
+        `datagrams`, it answers those too; connections to the same port pass a load balancer's health check.
         """
         listeners = self._listeners.setdefault((stands_for.namespace, stands_for.service), {})
-        slot = (stands_for.port, workload)
+        slot = (stands_for.port, workload + (" udp" if datagrams else ""))
         there = listeners.get(slot)
         if there is None or there.names != names:
             start = partial(self._serve, stands_for, workload)
@@ -115,6 +125,10 @@ class Echo:
             if there is not None:
                 now.journal = there.journal
                 self._end(there)
+            if datagrams:
+                now.datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                    lambda: _Datagrams(stands_for, workload, now.journal), local_addr=(self._host, now.port)
+                )
         return self._host, listeners[slot].port
 
     async def _serve(self, stands_for: ServicePort, workload: str, listener: _Listener) -> Server:
@@ -142,6 +156,23 @@ class Echo:
         for service in list(self._listeners):
             self.close(*service)
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Answers each datagram with one that describes it."""
+
+    def __init__(self, stands_for: ServicePort, workload: str, journal: Journal) -> None:
+        self._named = {"service": str(stands_for), **({"workload": workload} if workload else {})}
+        self._journal = journal
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own does not inherit it
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._journal.write(f"UDP {len(data)} bytes client={_address(addr)}")
+        body = {"bytes": len(data), "text": data[:_DATAGRAM_SHOWN].decode("utf-8", "replace")}
+        answer = {**self._named, "body": body, "connection": {"client": _address(addr)}}
+        self._transport.sendto(json.dumps(answer).encode() + b"\n", addr)
 
 
 def _application(stands_for: ServicePort, workload: str, journal: Journal) -> Any:

@@ -337,8 +337,8 @@ class RunningEdge:
         self.nodes = Nodes(
             kubernetes,
             machine=machine,
-            echo=lambda namespace, service, port, names, workload: self.echo.listen(
-                ServicePort(namespace, service, port), names, workload
+            echo=lambda namespace, service, port, names, workload, datagrams: self.echo.listen(
+                ServicePort(namespace, service, port), names, workload, datagrams=datagrams
             ),
             silence=self.echo.close,
             backends=self.options.backends,

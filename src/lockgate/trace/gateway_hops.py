@@ -9,6 +9,7 @@ from lockgate.gateway import compare, routing
 from lockgate.gateway.credentials import FILE_PAIR
 from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch, SetHeader
 from lockgate.gateway.request import Request as GatewayRequest
+from lockgate.ingress.annotations.services import PROXY_PROTOCOL
 from lockgate.trace import policy_hops
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
@@ -86,7 +87,7 @@ def _proxy_protocol(gateway: Gateway, arrival: AtGateway) -> tuple[tuple[Hop, ..
         fix = "Set `gatewayTopology.proxyProtocol` in meshConfig.defaultConfig, or remove the annotation."
     else:
         cause = f"{port[0].upper()}{port[1:]} expects the PROXY protocol, and the connection comes without."
-        fix = "Set `service.beta.kubernetes.io/aws-load-balancer-proxy-protocol: '*'` on the gateway's Service."
+        fix = f"Set `{PROXY_PROTOCOL.key}: '*'` on the gateway's Service."
         if arrival.group is not None:
             fix = "Remove `gatewayTopology.proxyProtocol`: an Application Load Balancer does not send it."
     return (Hop("gateway", cause.rstrip("."), Verdict.FAILS),), _bad_gateway(arrival, cause, fix, place(arrival.front))
@@ -218,6 +219,12 @@ def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Endi
 
 
 def _closed_to_client(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:
+    if arrival.front is not None and arrival.tls is False and arrival.request.server_name is not None:
+        cause = "The load balancer ends TLS, and the gateway's port speaks TLS."
+        fix = (
+            "Set `service.beta.kubernetes.io/aws-load-balancer-backend-protocol: ssl`, or lead the port to plain HTTP."
+        )
+        return _bad_gateway(arrival, cause, fix, place(arrival.front))
     if not arrival.tls:
         cause, fix = "The client speaks HTTP, and the gateway's port speaks TLS.", "Use https."
         return _bad_gateway(arrival, cause, fix, place(decision.chain, decision.listener))

@@ -17,8 +17,9 @@ from lockgate.edge.workloads import NODE_ID, slice_manifests
 from lockgate.resources import core, workloads
 from lockgate.resources.model import JsonObject
 
-# Opens a listener for a Service port and a workload, with the names of its certificate if it is reached with TLS.
-OpenEcho: TypeAlias = Callable[[str, str, int, tuple[str, ...] | None, str], Awaitable[Address]]
+# Opens a listener for a Service port and a workload, with the names of its certificate if it is reached with TLS, and
+# whether it takes datagrams.
+OpenEcho: TypeAlias = Callable[[str, str, int, tuple[str, ...] | None, str, bool], Awaitable[Address]]
 _ServiceKey = tuple[str, str]
 
 
@@ -103,14 +104,15 @@ class Applications:
         address = LOCAL_IPV4
         named: dict[str, dict[str, int]] = {}
         for port in service.spec.ports:
-            if port.protocol not in ("", "TCP", None):
+            if port.protocol == "SCTP":
                 continue
             backend = self._backends.get((service.namespace, service.name, port.port))
             if backend is not None:
                 named.setdefault(backend[0], {})[port.name or ""] = backend[1]
             else:
                 slot = (service.namespace, service.name, port.port)
-                address, echoed[port.name or ""] = await self._echo(*slot, tls.get(port.port), workload)
+                datagrams = port.protocol == "UDP"
+                address, echoed[port.name or ""] = await self._echo(*slot, tls.get(port.port), workload, datagrams)
         slices = [
             each
             for index, (host, ports) in enumerate(sorted(named.items()))

@@ -141,8 +141,8 @@ ROWS = (
             fix="set spec.loadBalancerClass: service.k8s.aws/nlb, or put an Ingress of class alb in front of it",
         ),
         accepted(
-            "spec.ports.protocol={UDP,SCTP}",
-            because="only TCP is carried: no program or echo answers on this port",
+            "spec.ports.protocol=SCTP",
+            because="only TCP and UDP are carried: no program or echo answers on this port",
             noticed=True,
         ),
         served("spec.{loadBalancerClass,loadBalancerSourceRanges,healthCheckNodePort}"),

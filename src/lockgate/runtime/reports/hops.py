@@ -50,7 +50,7 @@ def _load_balancer(balancing: Balancing, balancer: AnyLoadBalancer) -> dict[str,
 
 def _listener(listener: Listener | NetworkListener) -> dict[str, Any]:
     if isinstance(listener, NetworkListener):
-        return {"protocol": "TCP"}
+        return {"protocol": listener.protocol, "certificates": list(listener.certificates)}
     rules = len(listener.rules)
     return {"protocol": listener.protocol, "certificates": list(listener.certificates), "rules": rules}
 

@@ -173,11 +173,13 @@ def _ordered(found: Iterable[tuple[str, str, int]], first: str) -> list[str]:
 
 
 def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:
-    """Protocol and port of each listener; for TCP listeners, those of the load balancer behind."""
+    """Protocol and port of each listener that may speak HTTP; for TCP listeners, by the port."""
     for listener in balancer.listeners:
         if not isinstance(listener, NetworkListener):
             yield listener.protocol, listener.port
-        elif listener.port in _WELL_KNOWN:
+        elif listener.protocol == "TLS":
+            yield "HTTPS", listener.port
+        elif listener.port in _WELL_KNOWN and listener.protocol != "UDP":
             yield _WELL_KNOWN[listener.port], listener.port
 
 
