@@ -14,6 +14,8 @@ from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.faults import Faults
 from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
+from lockgate.embedded.kubernetes.admitting.admission import Admission, Question
+from lockgate.embedded.kubernetes.admitting.caller import Callers
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
@@ -38,6 +40,7 @@ from lockgate.embedded.kubernetes.verbs import Call, Verbs
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core
+from lockgate.resources.effects.components import WEBHOOKS
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError, Forbidden, NotFound
 from lockgate.resources.unicode import visible
@@ -56,6 +59,7 @@ VERSION = {
 }
 _ADMINISTRATOR: JsonObject = {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}
 _WATCHES = 1000
+_WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 _TEXT = "text/plain"
 _PATHS = (
     "/.well-known/openid-configuration",
@@ -90,6 +94,7 @@ class KubernetesApi:
         self.faults = faults or Faults()
         self._token = token
         self._verbs = Verbs(store)
+        self.webhooks = Callers(store.storage, WEBHOOKS)
         self._discovery = Discovery(store.catalogue)
         self._documents = Documents(store.catalogue, store.schemas)
         self.watches = 0  # open ones
@@ -134,7 +139,7 @@ class KubernetesApi:
             asked = _asked(request)
             if code := await self.faults.meet("kubernetes", asked):
                 raise _injected(code, asked)
-            result = self._answer(request, self._authenticate(request))
+            result = await self._admitted(request, self._authenticate(request))
             if isinstance(result, Watch):
                 await self._watch(result, receive, send)
                 return
@@ -177,9 +182,21 @@ class KubernetesApi:
         except InvalidToken as error:
             raise Unauthorized("Unauthorized") from error
 
-    def _answer(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch | Log:
+    async def _admitted(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch | Log:
+        """The answer to a request, once the webhooks that have a say in it were asked."""
+        admission = self.webhooks.admission(asking) if request.method in _WRITES else None
+        while True:
+            try:
+                return self._answer(request, asking, admission)
+            except Question as question:
+                assert admission is not None
+                await self.webhooks.ask(admission, question, _options(request))
+
+    def _answer(
+        self, request: Request, asking: JsonObject, admission: Admission | None
+    ) -> Answer | Listing | Watch | Log:
         if (found := target(request.path)) is not None:
-            return self._on_objects(request, found, asking)
+            return self._on_objects(request, found, asking, admission)
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         match request.path:
@@ -206,11 +223,13 @@ class KubernetesApi:
             raise NotFound("the server could not find the requested resource")
         return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
 
-    def _on_objects(self, request: Request, found: Target, asking: JsonObject) -> Answer | Listing | Watch | Log:
+    def _on_objects(
+        self, request: Request, found: Target, asking: JsonObject, admission: Admission | None
+    ) -> Answer | Listing | Watch | Log:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
             return self._question(request, found, asking)
-        call = Call(request, found, model)
+        call = Call(request, found, model, admission)
         match found.subresource:
             case "":
                 pass
@@ -340,3 +359,12 @@ async def _send_stream(
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _options(request: Request) -> JsonObject:
+    """The options of a write, as a webhook sees them."""
+    options: JsonObject = {"kind": _WRITES[request.method], "apiVersion": "meta.k8s.io/v1"}
+    if request.query.get("dryRun"):
+        options["dryRun"] = ["All"]
+    options |= {name: request.query[name] for name in ("fieldManager", "fieldValidation") if request.query.get(name)}
+    return options

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from lockgate.embedded.kubernetes import advice, bodies
+from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request, Timeout, encoded
 from lockgate.embedded.kubernetes.forms import Form, answered
@@ -22,7 +23,7 @@ from lockgate.embedded.kubernetes.server_side_apply import untyped
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
-from lockgate.embedded.kubernetes.writes import By, Preconditions
+from lockgate.embedded.kubernetes.writes import By, Preconditions, deletion
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 from lockgate.resources.status import BadRequest, Expired
 
@@ -39,6 +40,7 @@ class Call:
     request: Request
     target: Target
     model: type[Resource]
+    admission: Admission | None = None
 
     @property
     def key(self) -> ObjectKey:
@@ -59,6 +61,7 @@ class Call:
             subresource=self.target.subresource,
             dry_run=query.get("dryRun") == "All",
             outside=True,
+            admission=self.admission,
         )
 
 
@@ -223,6 +226,9 @@ class Verbs:
         matches = _selected(call)
         found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
         chosen = [stored for stored in found if matches(stored.json)]
+        if call.admission is not None:  # before the first is deleted
+            for stored in chosen:
+                call.admission.validated(deletion(stored, call.model.KIND, dry_run=bool(options.get("dryRun"))))
 
         def deleted() -> Iterator[Stored]:
             for stored in chosen:
@@ -338,12 +344,14 @@ class Verbs:
             preconditions=Preconditions(given.get("uid") or "", given.get("resourceVersion") or ""),
             orphan=orphans or options.get("propagationPolicy") == "Orphan",
             dry_run=bool(options.get("dryRun")),
+            admission=call.admission,
         )
 
     def _form(self, call: Call) -> Form:
         return Form.of(call.request, call.model.KIND, call.target.api_version, self._store.clock)
 
     def _written(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
+        warnings = (*warnings, *(call.admission.warnings if call.admission else ()))
         if call.request.method != "DELETE":
             subresource = bool(call.target.subresource)
             warnings = (*warnings, *advice.warnings(self._store.storage, call.model, body, subresource=subresource))

@@ -21,6 +21,8 @@ from lockgate.embedded.kubernetes.admission import (
     namespace_key,
     require_namespace,
 )
+from lockgate.embedded.kubernetes.admitting.admission import Admission
+from lockgate.embedded.kubernetes.admitting.configurations import Write
 from lockgate.embedded.kubernetes.catalogue import Catalogue
 from lockgate.embedded.kubernetes.garbage import Expiry, Garbage
 from lockgate.embedded.kubernetes.history import Stored
@@ -62,7 +64,7 @@ _EVENTS = ("", "Event")
 class By:
     """The writer and the kind of write. `api_version` is the client's; `subresource` is "" or ``status``. `outside` is
     True for a client or a manifest, False for a component of the edge. `given` is the typed value of the written
-    manifest, if the writer has it and found it valid."""
+    manifest, if the writer has it and found it valid. `admission` has the answers of webhooks to a client's write."""
 
     manager: str = "lockgate"
     api_version: str = ""
@@ -70,6 +72,7 @@ class By:
     dry_run: bool = False
     outside: bool = False
     given: Given | None = None
+    admission: Admission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ class Writes:
         preconditions: Preconditions = Preconditions(),
         orphan: bool = False,
         dry_run: bool = False,
+        admission: Admission | None = None,
     ) -> tuple[JsonObject, bool]:
         """The object's state, and whether it was deleted. With finalizers, it is marked, and deleted with the last one.
 
@@ -159,6 +163,8 @@ class Writes:
         is_namespace = key.group == "" and key.kind == "Namespace"
         if is_namespace and key.name in UNDELETABLE_NAMESPACES:
             raise forbidden(kind, key.name, "this namespace may not be deleted")
+        if admission is not None:
+            admission.validated(deletion(before, kind, dry_run=dry_run))
         if dry_run:
             return before.json, not metadata.get("finalizers")
         if orphan:
@@ -272,8 +278,11 @@ class Writes:
         kind = model.KIND
         old = before.json if before else None
         is_service = kind.group_kind == ("", "Service")
+        complete = partial(self._completed, model, key, old)
         if not by.subresource:
-            body = self._completed(model, key, old, body)
+            body = complete(body)
+        if by.admission is not None:
+            body = by.admission.mutated(_written(kind, key, old, body, by), _as_is if by.subresource else complete)
         entries = body["metadata"].get("managedFields", [])
         if old is not None and _same(old, body):
             if (entries if managed is None else managed) == old["metadata"].get("managedFields"):
@@ -297,6 +306,8 @@ class Writes:
             raise refusal(model, body, found)
         if not by.subresource and (denied := self.webhooks.refusals(parsed, former)):
             raise refusal(model, body, denied)
+        if by.admission is not None:
+            by.admission.validated(_written(kind, key, old, body, by))
         if by.dry_run:
             return body
         stored = self._storage.put(key, body, parsed)
@@ -388,6 +399,32 @@ class Writes:
 
     def _now(self) -> str:
         return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _written(kind: Kind, key: ObjectKey, old: JsonObject | None, body: JsonObject, by: By) -> Write:
+    """A creation or an update, as webhooks see it: in the version of the client."""
+    api_version = by.api_version or body["apiVersion"]
+    return Write(
+        kind=kind,
+        version=api_version.rpartition("/")[2],
+        operation="CREATE" if old is None else "UPDATE",
+        namespace=key.namespace,
+        name="" if old is None and body["metadata"].get("generateName") else key.name,
+        subresource=by.subresource,
+        body={**body, "apiVersion": api_version},
+        before={**old, "apiVersion": api_version} if old is not None else None,
+        dry_run=by.dry_run,
+    )
+
+
+def deletion(before: Stored, kind: Kind, *, dry_run: bool) -> Write:
+    version = before.json["apiVersion"].rpartition("/")[2]
+    key = before.key
+    return Write(kind, version, "DELETE", key.namespace, key.name, "", None, before.json, dry_run)
+
+
+def _as_is(body: JsonObject) -> JsonObject:
+    return body
 
 
 def _head(kind: Kind) -> JsonObject:

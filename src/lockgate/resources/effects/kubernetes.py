@@ -366,17 +366,11 @@ ROWS = (
         "ValidatingWebhookConfiguration MutatingWebhookConfiguration",
         accepted(
             "",
-            because="its webhooks are not called, so the API takes objects that they refuse or change in a cluster",
-            noticed=True,
-            when=calls_another_webhook,
-        ),
-        accepted(
-            "",
-            because="the checks of these webhooks are built into the API here",
+            because="the checks of these webhooks are built into the API here, so they are not called",
             case="of the AWS Load Balancer Controller, cert-manager or Istio",
             when=lambda configuration: not calls_another_webhook(configuration),
         ),
-        accepted("**", because="its webhooks are not called"),
+        served("", "**"),
     ),
     *declare(
         "admissionregistration.k8s.io",
