@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.changes import client_of
 from benchmarks.memory import pss
@@ -33,6 +34,7 @@ def run(sizes: tuple[int, ...] = SIZES) -> Figures:
         with tempfile.TemporaryDirectory() as folder:
             manifests = Path(folder) / "manifests"
             write(manifests, size)
+            _break(manifests, size // 3)
             for what, figure in _measured(manifests, size).items():
                 figures[f"{size:,} VirtualServices: {what}"] = figure
     return figures
@@ -47,6 +49,24 @@ def write(manifests: Path, size: int, per_service: int = _PER_SERVICE) -> None:
         services = [_service(number // per_service)]
         apps = [virtual_service(each, number // per_service) for each in range(number, min(number + per_service, size))]
         file.write_text("---\n".join(services + apps))
+
+
+def _break(manifests: Path, number: int) -> None:
+    """One VirtualService that Istio refuses: all others are to be served, and this one is to be named."""
+    file = app_file(manifests, number)
+    text = file.read_text().split("---\n")
+    at = 1 + number % _PER_SERVICE
+    text[at] = text[at].replace("timeout: 5s", "timeout: never")
+    file.write_text("---\n".join(text))
+
+
+def _unbroken(client: http.client.HTTPSConnection, status: dict[str, Any], size: int) -> str:
+    served = sum(_answer(client, number) == 410 for number in range(size))
+    named = [fault for fault in status["faults"] if fault["severity"] == "error"]
+    places = [f"{Path(each['position']['file']).name}:{each['position']['line']}" for each in named]
+    if served != size - 1 or len(places) != 1:
+        raise SystemExit(f"{served} of {size} VirtualServices are served, and {named} is reported")
+    return f"{served:,} served, {places[0]} named"
 
 
 def app_file(manifests: Path, number: int, per_service: int = _PER_SERVICE) -> Path:
@@ -87,6 +107,7 @@ def _measured(manifests: Path, size: int) -> Figures:
         figures["memory of all processes"] = f"{sum(map(pss, processes(running))):.0f} MiB"
         served, used = [], []
         client = client_of(status)
+        figures["with one that is broken"] = _unbroken(client, status, size)
         for change in range(_CHANGES):
             milliseconds, seconds = change_one(running, client, manifests, size // 2, 420 + change)
             served.append(milliseconds)
@@ -125,10 +146,10 @@ def _answer(client: http.client.HTTPSConnection, number: int) -> int:
 
 def cpu(running: Running) -> float:
     """Seconds of CPU time of the supervisor and its children."""
-    return sum(map(_cpu_of, processes(running)))
+    return sum(map(cpu_of, processes(running)))
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
