@@ -135,10 +135,10 @@ def test_events_expire_after_an_hour() -> None:
         now += timedelta(minutes=59)
         await store.patch(core.Event, "counted", "default", {"count": 2})
         now += timedelta(minutes=1)
-        store.writes.expire_events()
+        store.writes.deletions.expire_events(store.clock())
         assert [each.name for each in await store.list(core.Event)] == ["counted"]
         now += timedelta(minutes=60)
-        store.writes.expire_events()
+        store.writes.deletions.expire_events(store.clock())
         assert await store.list(core.Event) == []
 
     run(story())

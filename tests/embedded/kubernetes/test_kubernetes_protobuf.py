@@ -17,8 +17,8 @@ from test_kubernetes_api import client
 
 from lockgate.embedded.kubernetes import protobuf
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.discovery import QUESTIONS
 from lockgate.embedded.kubernetes.protobuf.wire import fields
+from lockgate.embedded.kubernetes.reviews import REVIEWS
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources.model import JsonObject
 
@@ -61,7 +61,7 @@ def test_every_field_of_every_kind(raw: bytes, text: JsonObject) -> None:
 
 
 def test_every_built_in_kind_has_messages() -> None:
-    for kind in (*(model.KIND for model in Store().catalogue), *QUESTIONS):
+    for kind in (*(model.KIND for model in Store().catalogue), *REVIEWS):
         for version in kind.versions:
             api_version = f"{kind.group}/{version}" if kind.group else version
             found = protobuf.Encoder.of(api_version, kind.kind) is not None

@@ -12,11 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from kubernetes_rig import TOKEN, cluster, kubectls
+from test_kubernetes_api import client as connect
 
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.service_accounts import ServiceAccountTokens
 from lockgate.resources import core
+from lockgate.resources.model import JsonObject
 
 ROBOT = "/api/v1/namespaces/default/serviceaccounts/robot/token"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -204,3 +206,34 @@ def test_others_can_verify_tokens(tmp_path: Path) -> None:
                 assert (code, err.strip()) == (1, 'error: failed to create token: serviceaccounts "nobody" not found')
 
     asyncio.run(asyncio.wait_for(story(), 120))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "expected"),
+    [
+        ("subjectaccessreviews", {"user": "a", "resourceAttributes": {"verb": "get"}}, 201, '"allowed":true'),
+        (
+            "namespaces/default/localsubjectaccessreviews",
+            {"user": "a", "resourceAttributes": {}},
+            422,
+            "exactly one of",
+        ),
+        (
+            "namespaces/default/localsubjectaccessreviews",
+            {"groups": ["g"], "resourceAttributes": {"verb": "get"}},
+            201,
+            "true",
+        ),
+        ("localsubjectaccessreviews", {}, 404, "could not find"),
+        ("subjectaccessreviews", {"resourceAttributes": {"verb": "get"}}, 422, "at least one of user or group"),
+        ("selfsubjectaccessreviews", {}, 422, "exactly one of nonResourceAttributes or resourceAttributes"),
+        ("selfsubjectrulesreviews", {"namespace": "default"}, 201, '"verbs":["*"]'),
+    ],
+)
+def test_access_reviews(path: str, body: JsonObject, code: int, expected: str) -> None:
+    async def story() -> None:
+        async with connect(Store()) as http:
+            answer = await http.post(f"/apis/authorization.k8s.io/v1/{path}", json={"spec": body})
+            assert (answer.status_code, expected in answer.text) == (code, True), answer.text
+
+    asyncio.run(story())

@@ -33,11 +33,19 @@ def require_namespace(storage: Storage, kind: Kind, key: ObjectKey) -> None:
     if namespace is None:
         raise not_found(NAMESPACES, key.namespace)
     if namespace.json["metadata"].get("deletionTimestamp"):
-        raise forbidden(
+        error = forbidden(
             kind,
             key.name,
             f"unable to create new content in namespace {key.namespace} because it is being terminated",
         )
+        error.details["causes"] = [
+            {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {key.namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+        ]
+        raise error
 
 
 class ServiceAddresses:

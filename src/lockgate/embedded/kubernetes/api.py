@@ -16,7 +16,7 @@ from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.admitting.admission import Admission, Question
 from lockgate.embedded.kubernetes.admitting.caller import Callers
-from lockgate.embedded.kubernetes.discovery import AGGREGATED, QUESTIONS, Discovery
+from lockgate.embedded.kubernetes.discovery import AGGREGATED, Discovery
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
     Listing,
@@ -31,6 +31,7 @@ from lockgate.embedded.kubernetes.exchange import (
 from lockgate.embedded.kubernetes.forms import answered, refused
 from lockgate.embedded.kubernetes.negotiation import prefers_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
+from lockgate.embedded.kubernetes.reviews import review_of, reviewed
 from lockgate.embedded.kubernetes.scale import is_scaled
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.streaming.streams import SPDY, PodAccess, Streams
@@ -228,7 +229,9 @@ class KubernetesApi:
     ) -> Answer | Listing | Watch | Log:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
-            return self._question(request, found, asking)
+            kind = review_of(found, request.method)
+            body = reviewed(kind, bodies.manifest(request), asking, self._store.tokens)
+            return answered(request, body, 201)
         call = Call(request, found, model, admission)
         match found.subresource:
             case "":
@@ -260,29 +263,6 @@ class KubernetesApi:
             case "DELETE" if not found.subresource:
                 return self._verbs.delete(call) if found.name else self._verbs.delete_collection(call)
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
-
-    def _question(self, request: Request, found: Target, asking: JsonObject) -> Answer:
-        """Answers reviews of identity and access. Every holder of a token may do everything."""
-        kind = next((kind for kind in QUESTIONS if (kind.group, kind.plural) == (found.group, found.plural)), None)
-        if kind is None or found.version not in kind.versions or found.name:
-            raise NotFound("the server could not find the requested resource")
-        if request.method != "POST":
-            raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        body = bodies.manifest(request)
-        status: JsonObject
-        match kind.kind:
-            case "SelfSubjectAccessReview":
-                status = {"allowed": True}
-            case "SelfSubjectRulesReview":
-                everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-                urls = {"verbs": ["*"], "nonResourceURLs": ["*"]}
-                status = {"resourceRules": [everything], "nonResourceRules": [urls], "incomplete": False}
-            case "TokenReview":
-                status = self._store.tokens.review(body)
-            case _:
-                status = {"userInfo": asking}
-        head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
-        return answered(request, {**head, "spec": body.get("spec") or {}, "status": status}, 201)
 
     async def _watch(self, watch: Watch, receive: Receive, send: Send) -> None:
         if self.watches >= _WATCHES:

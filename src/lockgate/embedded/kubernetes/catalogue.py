@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from lockgate.embedded.kubernetes.conversions import EVENTS
 from lockgate.resources.model import Kind, Resource
 
 
@@ -70,6 +71,8 @@ class Catalogue:
         return self._models.get((group, kind))
 
     def by_path(self, group: str, version: str, plural: str) -> type[Resource] | None:
+        if (group, plural) == (EVENTS.group, EVENTS.plural):  # the same objects as in the core group
+            group = ""
         return self._paths.get((group, version, plural))
 
 

@@ -33,7 +33,7 @@ class Definitions:
         self._clock = clock
         schemas.checks[_DEFINITIONS] = refusals
         writes.observers.append(self._stored)
-        writes.removal_observers.append(self._removed)
+        writes.deletions.observers.append(self._removed)
 
     def _stored(self, model: type[Resource], body: JsonObject) -> None:
         if model.KIND.group_kind != _DEFINITIONS or body["metadata"].get("deletionTimestamp"):
@@ -54,7 +54,7 @@ class Definitions:
         if (body["apiVersion"].partition("/")[0], body["kind"]) != _DEFINITIONS:
             return
         kind = _kind(body["spec"])
-        self._writes.drop_kind(*kind.group_kind)
+        self._writes.deletions.drop_kind(*kind.group_kind)
         known = self._catalogue.by_kind(*kind.group_kind)
         if known is not None and issubclass(known, Unstructured):
             self._catalogue.remove(*kind.group_kind)

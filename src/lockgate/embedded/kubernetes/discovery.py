@@ -6,6 +6,8 @@ Sources: kubernetes.io "API Discovery"; apidiscovery.k8s.io/v2 and meta/v1 of th
 from __future__ import annotations
 
 from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.conversions import EVENTS
+from lockgate.embedded.kubernetes.reviews import REVIEWS
 from lockgate.embedded.kubernetes.scale import SCALE, is_scaled
 from lockgate.embedded.kubernetes.token_requests import TOKEN_REQUEST
 from lockgate.resources import core
@@ -14,14 +16,6 @@ from lockgate.resources.model import JsonObject, Kind, Resource
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _ON_SUBRESOURCES = ("get", "patch", "update")
-
-# Review kinds: they are created and answered, but not stored.
-QUESTIONS = (
-    Kind("authentication.k8s.io", ("v1",), "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
-    Kind("authentication.k8s.io", ("v1",), "TokenReview", "tokenreviews", namespaced=False),
-    Kind("authorization.k8s.io", ("v1",), "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
-    Kind("authorization.k8s.io", ("v1",), "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False),
-)
 
 
 class Discovery:
@@ -68,7 +62,7 @@ class Discovery:
     def _groups(self) -> dict[str, list[Kind]]:
         """Kinds by group, in the order of clients' preference: built-in groups, then the others."""
         found: dict[str, list[Kind]] = {}
-        for kind in [*(model.KIND for model in self._catalogue), *QUESTIONS]:
+        for kind in [*(model.KIND for model in self._catalogue), EVENTS, *REVIEWS]:
             found.setdefault(kind.group, []).append(kind)
         ordered = sorted(found, key=lambda group: (group != "", "." in group and not group.endswith(".k8s.io"), group))
         return {group: sorted(found[group], key=lambda kind: kind.plural) for group in ordered}
@@ -89,7 +83,7 @@ def served(catalogue: Catalogue) -> dict[tuple[str, str], list[type[Resource]]]:
 
 
 def _verbs(kind: Kind) -> list[str]:
-    return ["create"] if kind in QUESTIONS else list(VERBS)
+    return ["create"] if kind in REVIEWS else list(VERBS)
 
 
 def _aggregated(groups: dict[str, list[Kind]]) -> JsonObject:
@@ -128,7 +122,7 @@ def _resource(kind: Kind, version: str) -> JsonObject:
     if kind.categories:
         result["categories"] = list(kind.categories)
     subresources: list[JsonObject] = []
-    if kind.has_status and kind not in QUESTIONS:
+    if kind.has_status and kind not in REVIEWS:
         subresources.append({"subresource": "status", "responseKind": response, "verbs": list(_ON_SUBRESOURCES)})
     if is_scaled(kind):
         scale = {"group": SCALE.group, "version": SCALE.versions[0], "kind": SCALE.kind}
@@ -162,7 +156,7 @@ def _resource_list(group: str, version: str, kinds: list[Kind]) -> JsonObject | 
                 **({"categories": list(kind.categories)} if kind.categories else {}),
             }
         )
-        if kind.has_status and kind not in QUESTIONS:
+        if kind.has_status and kind not in REVIEWS:
             resources.append(
                 {
                     "name": f"{kind.plural}/status",

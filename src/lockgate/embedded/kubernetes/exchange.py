@@ -64,14 +64,16 @@ class Request:
             raise BadRequest(f'strconv.ParseBool: parsing "{self.query[name]}": invalid syntax')
         return value in ("1", "t", "true")
 
-    def number(self, name: str) -> int | None:
+    def number(self, name: str, *, signed: bool = False) -> int | None:
         value = self.query.get(name)
         if not value:
             return None
-        if not value.isascii() or not value.isdigit():
-            raise BadRequest(f'strconv.ParseUint: parsing "{value}": invalid syntax')
-        if len(value) > 20 or int(value) >= 1 << 64:
-            raise BadRequest(f'strconv.ParseUint: parsing "{value[:64]}": value out of range')
+        go = "ParseInt" if signed else "ParseUint"
+        digits = value.removeprefix("-") if signed else value
+        if not digits.isascii() or not digits.isdigit():
+            raise BadRequest(f'strconv.{go}: parsing "{value[:64]}": invalid syntax')
+        if len(digits) > 20 or int(digits) >= 1 << (63 if signed else 64):
+            raise BadRequest(f'strconv.{go}: parsing "{value[:64]}": value out of range')
         return int(value)
 
     @property

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import Final, Literal
 
+from lockgate.embedded.kubernetes.conversions import shown
 from lockgate.embedded.kubernetes.refusals import too_old
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 
@@ -66,9 +67,7 @@ class Stored:
         """The object as JSON text, in the requested version of its group."""
         if self._encoded is not None and self._encoded[0] == api_version:
             return self._encoded[1]
-        body = self.json
-        if body.get("apiVersion") != api_version:
-            body = {**body, "apiVersion": api_version}
+        body = shown(self.json, api_version)
         # See `exchange.encoded`: one object that cannot be encoded must not break the whole list.
         text = _encode(body).encode("utf-8", "replace")
         if self._json is not None:
@@ -78,7 +77,7 @@ class Stored:
     def message(self, api_version: str, encode: Callable[[JsonObject], bytes]) -> bytes:
         """The object as a protobuf message, in the requested version of its group."""
         if self._message is None or self._message[0] != api_version:
-            self._message = (api_version, encode(self.json))
+            self._message = (api_version, encode(shown(self.json, api_version)))
         return self._message[1]
 
     def as_text(self) -> Stored:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from lockgate.embedded.kubernetes import built_in_schemas
 from lockgate.embedded.kubernetes.catalogue import Catalogue
+from lockgate.embedded.kubernetes.conversions import EVENTS
 from lockgate.embedded.kubernetes.discovery import served
 from lockgate.embedded.kubernetes.exchange import encoded
 from lockgate.embedded.kubernetes.schemas import Schemas
@@ -26,7 +28,7 @@ class Documents:
 
     def index(self) -> JsonObject:
         paths = {}
-        for group, version in served(self._catalogue):
+        for group, version in (*served(self._catalogue), (EVENTS.group, EVENTS.versions[0])):
             at = f"apis/{group}/{version}" if group else f"api/{version}"
             # The hash only has to change with the content. Hashing the content would require all documents, which is
             # slow.
@@ -54,11 +56,16 @@ class Documents:
                 pass
             case _:
                 return None
-        models = served(self._catalogue).get((group, version))
-        if not models:
-            return None
+        models = served(self._catalogue).get((group, version), [])
         paths: JsonObject = {}
         components: JsonObject = {}
+        if (group, version) == (EVENTS.group, EVENTS.versions[0]):
+            found = built_in_schemas.component(EVENTS.api_version, EVENTS.kind)
+            assert found is not None
+            components.update(found[1])
+            paths |= _paths(EVENTS, version, f"#/components/schemas/{found[0]}")
+        elif not models:
+            return None
         for model in models:
             name, schemas = self._schemas.open_api(model, version)
             components.update(schemas)

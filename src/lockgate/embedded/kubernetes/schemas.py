@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lockgate.embedded.kubernetes import cel, immutable, structural
+from lockgate.embedded.kubernetes import built_in_schemas, cel, immutable, structural
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
@@ -21,6 +21,7 @@ from lockgate.resources.field_errors import FieldError, Reason, field_name
 from lockgate.resources.interning import share_names
 from lockgate.resources.model import JsonObject, ObjectMeta, Resource
 from lockgate.resources.status import ApiError
+from lockgate.resources.workloads import Stored
 
 # Faults for which rules are not evaluated, because they rely on the shape.
 _BLOCKING = (Reason.REQUIRED, Reason.TYPE, Reason.TOO_LONG, Reason.TOO_MANY, Reason.UNSUPPORTED)
@@ -144,9 +145,11 @@ class Schemas:
 
     def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
         """The name of a kind's schema, and all schemas that it references."""
-        if not issubclass(model, Unstructured):
-            return schema.component(model, version)
         kind = model.KIND
+        if not issubclass(model, (Unstructured, Stored)):
+            return schema.component(model, version)
+        if known_kind := built_in_schemas.component(f"{kind.group}/{version}" if kind.group else version, kind.kind):
+            return known_kind
         name = f"{schema.component_prefix(kind.group)}.{version}.{kind.kind}"
         known = self._schema(model, version)
         shape: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

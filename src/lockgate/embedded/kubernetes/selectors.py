@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from lockgate.resources.model import JsonObject, Kind
+from lockgate.resources.rules import metadata
 from lockgate.resources.status import BadRequest
 
 Matches: TypeAlias = Callable[[JsonObject], bool]
@@ -98,21 +99,27 @@ def _split(text: str) -> list[str]:
 
 def _label_requirement(part: str, text: str) -> Callable[[Mapping[str, str]], bool]:
     if found := _SET.match(part):
-        key, values = found["key"], {value.strip() for value in found["values"].split(",")}
+        key, values = _checked(found["key"]), {value.strip() for value in found["values"].split(",")}
         if found["operator"] == "in":
             return lambda labels: labels.get(key) in values
         return lambda labels: labels.get(key) not in values
     if found := _EQUAL.match(part):
-        key, value = found["key"], found["value"]
+        key, value = _checked(found["key"]), found["value"]
         if found["operator"] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
     if found := _ORDER.match(part):
         return _ordered(found["key"], found["operator"], found["value"], text)
     if found := _EXISTS.match(part):
-        key, present = found["key"], not found["absent"]
+        key, present = _checked(found["key"]), not found["absent"]
         return lambda labels: (key in labels) is present
     raise BadRequest(f"unable to parse requirement: found '{part}' in '{text}'")
+
+
+def _checked(key: str) -> str:
+    for fault in metadata.labels((), {key: ""}):
+        raise BadRequest(f"unable to parse requirement: <nil>: {fault.message}")
+    return key
 
 
 def _ordered(key: str, operator: str, value: str, text: str) -> Callable[[Mapping[str, str]], bool]:

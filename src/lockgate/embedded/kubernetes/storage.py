@@ -54,6 +54,11 @@ class Storage:
         """
         return {kind: collection.copied() for kind, collection in self._collections.items()}
 
+    def latest(self, kind: GroupKind) -> int:
+        """The revision of the last change of a kind."""
+        history = self._histories.get(kind)
+        return history.latest if history else self._first
+
     def count(self, kind: GroupKind) -> int:
         collection = self._collections.get(kind)
         return len(collection.objects) if collection else 0

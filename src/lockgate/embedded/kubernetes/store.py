@@ -69,13 +69,13 @@ class Store:
     async def run(self) -> None:
         """Runs the API's own controllers until cancelled. Without it, large deletions are not completed."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.writes.garbage.run())
+            tasks.create_task(self.writes.deletions.garbage.run())
             tasks.create_task(self._expire())
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(_EXPIRY_SECONDS)
-            self.writes.expire_events()
+            self.writes.deletions.expire_events(self.clock())
 
     @property
     def followed(self) -> bool:
@@ -166,7 +166,7 @@ class Store:
         return _copy(self.writes.update(kind, _key(kind, name, namespace), change, By(subresource="status")))
 
     async def delete(self, kind: type[Resource], name: str, namespace: str = "") -> None:
-        self.writes.delete(kind, _key(kind, name, namespace))
+        self.writes.deletions.delete(kind, _key(kind, name, namespace))
 
     async def create_token(self, name: str, namespace: str, audiences: Sequence[str], seconds: int) -> str:
         """A token of a service account, as from TokenRequest; `seconds` is at least 600."""

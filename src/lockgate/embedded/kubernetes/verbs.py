@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from lockgate.embedded.kubernetes import advice, bodies
+from lockgate.embedded.kubernetes import advice, bodies, conversions
 from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request, Timeout, encoded
+from lockgate.embedded.kubernetes.deletions import Policy, Preconditions, deletion
+from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request
 from lockgate.embedded.kubernetes.forms import Form, answered
 from lockgate.embedded.kubernetes.history import Stored
+from lockgate.embedded.kubernetes.pages import Pages, check_watch, revision_of
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
 from lockgate.embedded.kubernetes.scale import check_scalable, scale_of, with_scale
@@ -23,14 +24,13 @@ from lockgate.embedded.kubernetes.server_side_apply import untyped
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
-from lockgate.embedded.kubernetes.writes import By, Preconditions, deletion
+from lockgate.embedded.kubernetes.writes import By
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
-from lockgate.resources.status import BadRequest, Expired
+from lockgate.resources.status import BadRequest
 
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
-_PATCH_OPTIONS = Kind("meta.k8s.io", ("v1",), "PatchOptions", "patchoptions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,21 @@ class Call:
         return ObjectKey(kind.group, kind.kind, namespace, self.target.name)
 
     @property
+    def options(self) -> Kind:
+        """The kind of the query's parameters, in errors."""
+        names = {"POST": "CreateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+        name = names.get(self.request.method, "UpdateOptions")
+        return Kind("meta.k8s.io", ("v1",), name, name.lower())
+
+    @property
     def by(self) -> By:
         query = self.request.query
         if query.get("dryRun") not in (None, "", "All"):
-            cause = Cause("dryRun", f'Unsupported value: "{query["dryRun"]}": supported values: "All"')
-            raise invalid(self.model.KIND, "", [cause])
+            why = f'Unsupported value: ["{query["dryRun"]}"]: supported values: "All"'
+            raise invalid(self.options, "", [Cause("dryRun", why, "FieldValueNotSupported")])
+        if len(query.get("fieldManager") or "") > 128:
+            why = "Too long: may not be more than 128 bytes"
+            raise invalid(self.options, "", [Cause("fieldManager", why, "FieldValueTooLong")])
         agent = self.request.headers.get("user-agent", "unknown").partition("/")[0]
         return By(
             manager=(query.get("fieldManager") or agent)[:128],
@@ -70,6 +80,7 @@ class Verbs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pages = Pages(store.storage, store.clock)
 
     def get(self, call: Call) -> Answer:
         stored = self._store.storage.get(call.key)
@@ -78,41 +89,23 @@ class Verbs:
         return self._form(call).answer(stored)
 
     def list(self, call: Call) -> Listing:
-        storage = self._store.storage
-        revision = _at_revision(call.request, storage.revision)
-        matches = _selected(call)
-        found = storage.all(call.model.KIND.group_kind, call.target.namespace)
-        if call.request.query.get("labelSelector") or call.request.query.get("fieldSelector"):
-            found = [stored for stored in found if matches(stored.json)]
-        metadata: JsonObject = {"resourceVersion": str(revision)}
-        if token := call.request.query.get("continue"):
-            first, start = _position(token)
-            metadata["resourceVersion"] = first
-            found = [stored for stored in found if (stored.key.namespace, stored.key.name) > start]
-        if (limit := call.request.number("limit")) and len(found) > limit:
-            metadata["remainingItemCount"] = len(found) - limit
-            found = found[:limit]
-            metadata["continue"] = _token(metadata["resourceVersion"], found[-1].key)
+        query = call.request.query
+        matches = _selected(call) if query.get("labelSelector") or query.get("fieldSelector") else None
+        found, metadata = self._pages.page(call.model.KIND.group_kind, call.target.namespace, call.request, matches)
         return self._form(call).listing(found, lambda: metadata)
 
     def watch(self, call: Call) -> Watch:
         query = call.request.query
         storage = self._store.storage
-        revision: int | None = call.request.number("resourceVersion") or None
-        initial = "sendInitialEvents" in query and call.request.flag("sendInitialEvents")
+        check_watch(call.request)
+        revision = revision_of(call.request)
+        initial = call.request.flag("sendInitialEvents")
         if initial or ("sendInitialEvents" in query and revision is None):
-            if query.get("resourceVersionMatch") != "NotOlderThan":
-                cause = Cause(
-                    "resourceVersionMatch",
-                    "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                    "FieldValueForbidden",
-                )
-                raise invalid(call.model.KIND, "", [cause])
             revision = None if initial else storage.revision
         matches = _selected(call)
         if name := call.target.name:
             matches = partial(_named, name=name, matches=matches)
-        timeout = call.request.number("timeoutSeconds")
+        timeout = call.request.number("timeoutSeconds", signed=True)
         return Watch(
             form=self._form(call),
             namespace=call.target.namespace,
@@ -161,13 +154,14 @@ class Verbs:
                 raise bodies.unsupported(", ".join(accepted))
         if call.request.flag("force"):
             cause = Cause("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden")
-            raise invalid(_PATCH_OPTIONS, "", [cause])
+            raise invalid(call.options, "", [cause])
         warnings: list[str] = []
 
         def checked(before: JsonObject) -> JsonObject:
-            after = change({**before, "apiVersion": call.target.api_version})
+            after = change(conversions.shown(before, call.target.api_version))
             bodies.check_depth(after)
             self._check_identity(call, after)
+            after = conversions.stored(after, call.target.api_version, kind)
             pruned, dropped = self._pruned(call, after, patch=True)
             warnings.extend(dropped)
             return pruned
@@ -244,7 +238,7 @@ class Verbs:
             raise BadRequest("error decoding YAML: an object is expected")
         if not call.request.query.get("fieldManager"):
             cause = Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
-            raise invalid(_PATCH_OPTIONS, "", [cause])
+            raise invalid(call.options, "", [cause])
         if not body.get("apiVersion") or not body.get("kind"):
             group, _, version = str(body.get("apiVersion") or "").rpartition("/")
             raise BadRequest(f"invalid object type: {group}/{version}, Kind={body.get('kind') or ''}")
@@ -257,8 +251,8 @@ class Verbs:
             raise BadRequest("metadata.managedFields must be nil")
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
-        self._check_applied(call, body)
-        body = {**body, "metadata": metadata}
+        self._check_applied(call, conversions.stored(body, call.target.api_version, call.model.KIND))
+        body = {**conversions.stored(body, call.target.api_version, call.model.KIND), "metadata": metadata}
         existed = self._store.storage.get(call.key) is not None
         force = call.request.flag("force")
         applied = self._store.writes.apply(call.model, body, call.by, force=force)
@@ -275,6 +269,7 @@ class Verbs:
     def _manifest(self, call: Call) -> JsonObject:
         body = bodies.manifest(call.request)
         self._check_identity(call, body)
+        body = conversions.stored(body, call.target.api_version, call.model.KIND)
         return {**body, "metadata": dict(body.get("metadata") or {})}
 
     def _check_identity(self, call: Call, body: Any) -> None:
@@ -299,10 +294,9 @@ class Verbs:
         """The body without unknown fields, and warnings about these. Raises under ``Strict``."""
         mode = call.request.query.get("fieldValidation") or "Warn"
         if mode not in ("Ignore", "Warn", "Strict"):
-            options = "PatchOptions" if patch else "CreateOptions" if call.request.method == "POST" else "UpdateOptions"
             supported = 'supported values: "Ignore", "Strict", "Warn"'
             cause = Cause("fieldValidation", f'Unsupported value: "{mode}": {supported}', "FieldValueNotSupported")
-            raise invalid(Kind("meta.k8s.io", ("v1",), options, options.lower()), "", [cause])
+            raise invalid(call.options, "", [cause])
         unknown = self._store.schemas.unknown_fields(call.model, call.target.version, body)
         repeated = bodies.repeated_fields(call.request) if not patch and mode != "Ignore" else []
         if not unknown and not repeated:
@@ -329,20 +323,25 @@ class Verbs:
         if options.get("dryRun") or query.get("dryRun"):
             options = {**options, "dryRun": ["All"]}
         policy = options.get("propagationPolicy")
+        if policy and options.get("orphanDependents") is not None:
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            raise invalid(call.options, "", [Cause("propagationPolicy", f'Invalid value: "{policy}": {why}')])
         if policy not in (None, "", "Background", "Foreground", "Orphan"):
-            supported = 'supported values: "Background", "Foreground", "Orphan"'
-            cause = Cause("propagationPolicy", f'Unsupported value: "{policy}": {supported}')
-            raise invalid(call.model.KIND, call.target.name, [cause])
+            supported = 'supported values: "Foreground", "Background", "Orphan", "nil"'
+            why = f'Unsupported value: "{policy}": {supported}'
+            raise invalid(call.options, "", [Cause("propagationPolicy", why, "FieldValueNotSupported")])
+        if "gracePeriodSeconds" in query:
+            call.request.number("gracePeriodSeconds", signed=True)
         return options
 
     def _delete(self, call: Call, key: ObjectKey, options: JsonObject) -> tuple[JsonObject, bool]:
         given = options.get("preconditions") or {}
         orphans = options.get("orphanDependents") in (True, "true")
-        return self._store.writes.delete(
+        return self._store.writes.deletions.delete(
             call.model,
             key,
             preconditions=Preconditions(given.get("uid") or "", given.get("resourceVersion") or ""),
-            orphan=orphans or options.get("propagationPolicy") == "Orphan",
+            policy="Orphan" if orphans else _policy(options),
             dry_run=bool(options.get("dryRun")),
             admission=call.admission,
         )
@@ -359,6 +358,16 @@ class Verbs:
         return self._form(call).answer(shown, status, warnings)
 
 
+def _policy(options: JsonObject) -> Policy:
+    match options.get("propagationPolicy"):
+        case "Foreground":
+            return "Foreground"
+        case "Orphan":
+            return "Orphan"
+        case _:
+            return "Background"
+
+
 def _selected(call: Call) -> Matches:
     query = call.request.query
     tests: list[Matches] = []
@@ -371,29 +380,6 @@ def _selected(call: Call) -> Matches:
 
 def _named(obj: JsonObject, *, name: str, matches: Matches) -> bool:
     return obj["metadata"]["name"] == name and matches(obj)
-
-
-def _at_revision(request: Request, current: int) -> int:
-    requested = request.number("resourceVersion") or 0
-    if requested > current:
-        raise Timeout(f"Too large resource version: {requested}, current: {current}")
-    if request.query.get("resourceVersionMatch") == "Exact" and requested != current:
-        raise Expired("The provided resource version is too old")
-    return current
-
-
-def _token(revision: str, key: ObjectKey) -> str:
-    place = {"v": "meta.k8s.io/v1", "rv": revision, "start": [key.namespace, key.name]}
-    return base64.urlsafe_b64encode(encoded(place)).decode()
-
-
-def _position(token: str) -> tuple[str, tuple[str, str]]:
-    try:
-        place = json.loads(base64.urlsafe_b64decode(token))
-        namespace, name = place["start"]
-        return str(place["rv"]), (str(namespace), str(name))
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadRequest("continue key is not valid") from error
 
 
 def _object(value: Any) -> JsonObject:

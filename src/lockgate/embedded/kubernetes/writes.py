@@ -16,23 +16,18 @@ from uuid import uuid4
 
 from lockgate.embedded.kubernetes import server_side_apply
 from lockgate.embedded.kubernetes.admission import (
-    UNDELETABLE_NAMESPACES,
     ServiceAddresses,
-    namespace_key,
     require_namespace,
 )
 from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.admitting.configurations import Write
 from lockgate.embedded.kubernetes.catalogue import Catalogue
-from lockgate.embedded.kubernetes.garbage import Expiry, Garbage
+from lockgate.embedded.kubernetes.deletions import Deletions, check_preconditions
 from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.refusals import (
     Cause,
     already_exists,
-    conflict,
-    forbidden,
     invalid,
-    modified_meanwhile,
     not_found,
     undecodable,
 )
@@ -75,12 +70,6 @@ class By:
     admission: Admission | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Preconditions:
-    uid: str = ""
-    resource_version: str = ""
-
-
 class Writes:
     def __init__(self, storage: Storage, catalogue: Catalogue, schemas: Schemas, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -88,12 +77,10 @@ class Writes:
         self._schemas = schemas
         self._clock = clock
         self.addresses = ServiceAddresses()
-        self._expiry = Expiry()
-        self.garbage = Garbage()
+        self.deletions = Deletions(storage, catalogue, self.addresses, self._now)
         self.webhooks = Webhooks(storage)
-        # Called with each stored object (and its model), and with each deleted one.
+        # Called with each stored object, and its model.
         self.observers: list[Callable[[type[Resource], JsonObject], None]] = []
-        self.removal_observers: list[Callable[[JsonObject], None]] = []
 
     def create(self, model: type[Resource], body: JsonObject, by: By) -> JsonObject:
         """Raises `AlreadyExists`, `NotFound` (the namespace), `Invalid`, `Forbidden`."""
@@ -142,69 +129,11 @@ class Writes:
         after = self._successor(kind, before, {**merged, "metadata": {**merged["metadata"], **locks}}, by)
         return self._store(model, key, before, after, by, managed)
 
-    def delete(
-        self,
-        model: type[Resource],
-        key: ObjectKey,
-        *,
-        preconditions: Preconditions = Preconditions(),
-        orphan: bool = False,
-        dry_run: bool = False,
-        admission: Admission | None = None,
-    ) -> tuple[JsonObject, bool]:
-        """The object's state, and whether it was deleted. With finalizers, it is marked, and deleted with the last one.
-
-        Its dependents are deleted, too; with `orphan`, only their owner references. Raises `NotFound`, `Conflict`.
-        """
-        kind = model.KIND
-        before = self.existing(kind, key)
-        metadata = before.json["metadata"]
-        _check(kind, before, preconditions.uid, preconditions.resource_version)
-        is_namespace = key.group == "" and key.kind == "Namespace"
-        if is_namespace and key.name in UNDELETABLE_NAMESPACES:
-            raise forbidden(kind, key.name, "this namespace may not be deleted")
-        if admission is not None:
-            admission.validated(deletion(before, kind, dry_run=dry_run))
-        if dry_run:
-            return before.json, not metadata.get("finalizers")
-        if orphan:
-            self._disown(metadata["uid"])
-        if not is_namespace and not metadata.get("finalizers"):
-            self._remove(key)
-            return before.json, True
-        if not metadata.get("deletionTimestamp"):
-            metadata = {**metadata, "deletionTimestamp": self._now(), "deletionGracePeriodSeconds": 0}
-            if "generation" in metadata:
-                metadata["generation"] += 1
-            body = {**before.json, "metadata": metadata}
-            if is_namespace:
-                body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}
-            self._storage.put(key, body)
-        if is_namespace:
-            for inside in self._storage.in_namespace(key.name):
-                self.garbage.add(partial(self._delete_if_there, inside))
-            self.garbage.collect()
-            self._finish_namespace(key.name)
-        now = self._storage.get(key)
-        return (now.json, False) if now else (before.json, True)
-
     def existing(self, kind: Kind, key: ObjectKey) -> Stored:
         stored = self._storage.get(key)
         if stored is None:
             raise not_found(kind, key.name)
         return stored
-
-    def drop_kind(self, group: str, kind: str) -> None:
-        """Deletes all objects of a kind that is no longer served."""
-        for stored in self._storage.all((group, kind)):
-            self.garbage.add(partial(self._remove_revision, stored))
-        self.garbage.collect()
-
-    def expire_events(self) -> None:
-        """Deletes expired Events."""
-        others = len(self._storage) - self._storage.count(_EVENTS)
-        while (key := self._expiry.next_due(self._clock(), others)) is not None:
-            self._remove(key)
 
     def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:
         kind = model.KIND
@@ -231,13 +160,13 @@ class Writes:
         created = self._store(model, key, None, body, by, managed)
         owners = metadata.get("ownerReferences") or ()
         if owners and not by.dry_run and not any(self._storage.by_uid(owner.get("uid", "")) for owner in owners):
-            self.delete(model, key)  # its owner was deleted before: it is garbage from the start
+            self.deletions.delete(model, key)  # its owner was deleted before: it is garbage from the start
         return created
 
     def _successor(self, kind: Kind, before: Stored, after: JsonObject, by: By) -> JsonObject:
         """The replacement of an object for a client's `after`: the client's fields, and the server's previous ones."""
         requested = after.get("metadata") or {}
-        _check(kind, before, requested.get("uid") or "", requested.get("resourceVersion") or "")
+        check_preconditions(kind, before, requested.get("uid") or "", requested.get("resourceVersion") or "")
         old = before.json
         if by.subresource:
             result = {name: value for name, value in old.items() if name != "status"}
@@ -316,11 +245,10 @@ class Writes:
         for observer in self.observers:
             observer(model, stored.json)
         if kind.group_kind == _EVENTS:
-            self._expiry.written(key, self._clock())
-            self.expire_events()
+            self.deletions.event_written(key, self._clock())
         metadata = stored.json["metadata"]
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and kind.kind != "Namespace":
-            self._remove(key)
+            self.deletions.remove(key)
         return stored.json
 
     def _completed(self, model: type[Resource], key: ObjectKey, old: JsonObject | None, body: JsonObject) -> JsonObject:
@@ -335,64 +263,6 @@ class Writes:
         except (TypeError, AttributeError, KeyError, ValueError):
             self._schemas.checked(model, body)  # both rely on the shape: this reports the faults of a wrong one
             raise
-
-    def _remove(self, key: ObjectKey) -> None:
-        """Removes an object, and releases what depends on it: dependents, addresses, a terminating namespace."""
-        gone = self._storage.remove(key)
-        if (key.group, key.kind) == ("", "Service"):
-            self.addresses.hold(key, None)
-        for observer in self.removal_observers:
-            observer(gone.json)
-        if (key.group, key.kind) == _EVENTS:
-            self._expiry.removed(key)
-        uid = gone.json["metadata"]["uid"]
-        for dependent in self._storage.owned_by(uid):
-            self.garbage.add(partial(self._release, dependent, uid))
-        self.garbage.collect()
-        if key.namespace:
-            self._finish_namespace(key.namespace)
-
-    def _release(self, dependent: ObjectKey, owner: str) -> None:
-        """Removes a deleted owner's reference. The object is deleted with its last owner."""
-        stored = self._storage.get(dependent)
-        model = self._catalogue.by_kind(dependent.group, dependent.kind)
-        if stored is None or model is None:
-            return
-        owners = stored.json["metadata"].get("ownerReferences") or ()
-        if not any(each.get("uid") == owner for each in owners):
-            return
-        others = [
-            each
-            for each in owners
-            if each.get("uid") != owner and self._storage.by_uid(each.get("uid", "")) is not None
-        ]
-        if others:
-            self._storage.put(dependent, _with_owners(stored.json, others))
-        else:
-            self.delete(model, dependent)
-
-    def _delete_if_there(self, key: ObjectKey) -> None:
-        model = self._catalogue.by_kind(key.group, key.kind)
-        if model is not None and self._storage.get(key) is not None:
-            self.delete(model, key)
-
-    def _remove_revision(self, stored: Stored) -> None:
-        if self._storage.get(stored.key) is stored:
-            self._remove(stored.key)
-
-    def _disown(self, uid: str) -> None:
-        for dependent in self._storage.owned_by(uid):
-            if stored := self._storage.get(dependent):
-                owners = stored.json["metadata"]["ownerReferences"]
-                rest = [owner for owner in owners if owner.get("uid") != uid]
-                self._storage.put(dependent, _with_owners(stored.json, rest))
-
-    def _finish_namespace(self, name: str) -> None:
-        namespace = self._storage.get(namespace_key(name))
-        if namespace is None or not namespace.json["metadata"].get("deletionTimestamp"):
-            return
-        if next(self._storage.in_namespace(name), None) is None:
-            self._remove(namespace.key)
 
     def _manager(self, kind: Kind, by: By) -> server_side_apply.Manager:
         return server_side_apply.Manager(by.manager, by.api_version or kind.api_version, by.subresource, self._now())
@@ -415,12 +285,6 @@ def _written(kind: Kind, key: ObjectKey, old: JsonObject | None, body: JsonObjec
         before={**old, "apiVersion": api_version} if old is not None else None,
         dry_run=by.dry_run,
     )
-
-
-def deletion(before: Stored, kind: Kind, *, dry_run: bool) -> Write:
-    version = before.json["apiVersion"].rpartition("/")[2]
-    key = before.key
-    return Write(kind, version, "DELETE", key.namespace, key.name, "", None, before.json, dry_run)
 
 
 def _as_is(body: JsonObject) -> JsonObject:
@@ -455,11 +319,6 @@ def _part(kind: Kind, body: JsonObject, by: By) -> JsonObject:
     return {name: value for name, value in body.items() if name != "status" or not kind.has_status}
 
 
-def _with_owners(body: JsonObject, owners: list[JsonObject]) -> JsonObject:
-    metadata = {name: value for name, value in body["metadata"].items() if name != "ownerReferences"}
-    return {**body, "metadata": {**metadata, "ownerReferences": owners} if owners else metadata}
-
-
 def _same(old: JsonObject, new: JsonObject) -> bool:
     if _content(old) != _content(new):
         return False
@@ -474,15 +333,6 @@ def _content_changed(kind: Kind, old: JsonObject, new: JsonObject) -> bool:
         before.pop("status", None)
         after.pop("status", None)
     return before != after
-
-
-def _check(kind: Kind, before: Stored, uid: str, resource_version: str) -> None:
-    have = before.json["metadata"]["uid"]
-    if uid and uid != have:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {have}"
-        raise conflict(kind, before.key.name, why)
-    if resource_version and resource_version != str(before.revision):
-        raise modified_meanwhile(kind, before.key.name)
 
 
 def _check_name(kind: Kind, name: str) -> None:

@@ -103,14 +103,18 @@ func main() {
 	write(kinds)
 }
 
-// The name of a message, which is added with all messages that it refers to.
-func message(of reflect.Type) string {
+func named(of reflect.Type) string {
 	name := strings.TrimPrefix(of.PkgPath(), "k8s.io/")
 	for _, start := range []string{"api/", "apimachinery/pkg/apis/", "apimachinery/pkg/api/", "apimachinery/pkg/util/", "apimachinery/pkg/",
 		"apiextensions-apiserver/pkg/apis/", "kube-aggregator/pkg/apis/"} {
 		name = strings.TrimPrefix(name, start)
 	}
-	name += "." + of.Name()
+	return name + "." + of.Name()
+}
+
+// The name of a message, which is added with all messages that it refers to.
+func message(of reflect.Type) string {
+	name := named(of)
 	if _, known := messages[name]; known || special[name] {
 		return name
 	}
@@ -137,6 +141,9 @@ func message(of reflect.Type) string {
 		if strings.Contains(options, "inline") {
 			called = ""
 		}
+		if called == "" { // its fields are those of the outer type
+			topologies[named(each.Type)] = topologies[name]
+		}
 		of, mark := typeOf(each.Type), ""
 		switch {
 		case each.Type.Kind() == reflect.Pointer:
@@ -153,8 +160,11 @@ func message(of reflect.Type) string {
 
 // How a field is merged: `#` for an atomic map, `&` with the keys of a list for server-side apply (none for a set), `^`
 // with the key for strategic merge patches (none for scalars), `~` if patches retain only the keys that they name.
-func merging(of smd.Map, name string, tag reflect.StructTag) string {
+func merging(of *smd.Map, name string, tag reflect.StructTag) string {
 	result := ""
+	if of == nil {
+		of = &smd.Map{}
+	}
 	if own, found := of.FindField(name); found {
 		if own.Type.Inlined.Map != nil && own.Type.Inlined.Map.ElementRelationship == smd.Atomic {
 			result += "#"
@@ -174,7 +184,7 @@ func merging(of smd.Map, name string, tag reflect.StructTag) string {
 }
 
 // The types of client-go's apply configurations, which are not exported.
-func readTopologies() map[string]smd.Map {
+func readTopologies() map[string]*smd.Map {
 	found, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/client-go").Output()
 	if err != nil {
 		log.Fatal(err)
@@ -189,11 +199,11 @@ func readTopologies() map[string]smd.Map {
 	if err != nil {
 		log.Fatal(err)
 	}
-	result := map[string]smd.Map{}
+	result := map[string]*smd.Map{}
 	for _, each := range parsed.Schema.Types {
 		parts := strings.Split(each.Name, ".")
 		if each.Map != nil && len(parts) > 3 {
-			result[strings.Join(parts[len(parts)-3:len(parts)-1], "/")+"."+parts[len(parts)-1]] = *each.Map
+			result[strings.Join(parts[len(parts)-3:len(parts)-1], "/")+"."+parts[len(parts)-1]] = each.Map
 		}
 	}
 	return result
@@ -237,7 +247,7 @@ func write(kinds map[string]string) {
 	}
 	for _, name := range sorted(messages) {
 		fmt.Fprint(out, name)
-		if topologies[name].ElementRelationship == smd.Atomic {
+		if own := topologies[name]; own != nil && own.ElementRelationship == smd.Atomic {
 			fmt.Fprint(out, "#")
 		}
 		for _, each := range messages[name] {
