@@ -12,6 +12,7 @@ from benchmarks import (
     changes,
     check,
     churn,
+    console,
     cycles,
     differences,
     endpoints,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "check": check.run,
     "churn": churn.run,
     "latency": latency.run,
+    "console": console.run,
     "diff": differences.run,
     "keystroke": keystroke.run,
 }

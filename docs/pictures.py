@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation from a running example: `python docs/pictures.py`.
 
-The drawings come from Lockgate itself. Screenshots need Chromium on PATH, and two drawings pytest and pre-commit;
-without them, those in the repository stay.
+The drawings come from Lockgate itself. Screenshots need Chromium on PATH, those of the console Playwright, and two
+drawings pytest and pre-commit; without them, those in the repository stay.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ def main() -> int:
                 screenshot(browser, URL, DOCS / "echo.png", home)
         finally:
             lockgate("down")
+        if browser is None or find_spec("playwright") is None:
+            print("Chromium or Playwright is not installed: the console's pictures stay as they are")
+        else:
+            console(browser)
         edited = Path(home) / "edited"
         shutil.copytree(EXAMPLE, edited)
         (DOCS / "editors.svg").write_text(editor.picture(edited))
@@ -47,6 +51,19 @@ def main() -> int:
             else:
                 (DOCS / f"{name}.svg").write_text(draw(Path(home) / name))
     return 0
+
+
+def console(browser: str) -> None:
+    """Of an edge with an application that does not answer: nothing listens on port 9."""
+    import screens
+
+    os.environ["LOCKGATE_EDGE"] = "example"
+    os.chdir(DOCS.parent)  # lines are shown with the path that is given
+    lockgate("up", "examples/edge", "--detach", "--backend", "shop/web:3000=http://127.0.0.1:9")
+    try:
+        screens.draw(browser, DOCS, lockgate("console").strip())
+    finally:
+        lockgate("down")
 
 
 TEST = """\

@@ -20,7 +20,7 @@ from lockgate.resources.reader import read
 CASES = Path(__file__).parents[1] / "cases" / "console"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edge"
 GATEWAY = "istio-system/istio-ingressgateway"
-NODES = {GATEWAY: "gateway"}
+WORKLOADS = {"gateway": GATEWAY}
 
 Seen = tuple[Edge, Graph, Ways]
 
@@ -39,8 +39,8 @@ def edge_of(changed: Sequence[dict[str, Any]]) -> Seen:
     assert not errors, errors
     manifests = Manifests(reading.documents, reading.faults, ("edge.yaml",), frozenset(), {})
     edge = from_manifests(manifests, Options(paths=()))
-    graph = graph_of(edge, NODES)
-    return edge, graph, Ways(edge, graph, NODES)
+    graph = graph_of(edge, WORKLOADS)
+    return edge, graph, Ways(edge, graph, WORKLOADS)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:

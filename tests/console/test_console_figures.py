@@ -16,12 +16,26 @@ def test_rates_errors_and_latencies_of_a_node() -> None:
     window.advance(102)
     found = window.figures()
     assert found["a"][:3] == (1.0, 0.5, 0.0)
-    assert found["a>b"] == (0.5, 0.0, 0.0, 0, 0)
+    assert found["a>b"] == (0.5, 0.0, 0.0, 0, 0, 0.0)
     assert found["b"][2] == 1.0
     assert found[Window.ALL][0] == 1.5
     assert window.total("a") == 2
     assert [each[:3] for each in window.closed_since(0)] == [(100, 2, 1), (101, 1, 0)]
     assert [each[0] for each in window.closed_since(100)] == [101]
+
+
+def test_an_error_arises_where_the_request_got_no_further() -> None:
+    window = Window()
+    window.count(100, 503, 20, [("a", 6), ("b", 6), ("a>b", None)], {"b", "a>b"})
+    window.count(100, 200, 20, [("a", 6), ("b", 6), ("a>b", None)], {"b", "a>b"})
+    window.advance(101)
+    found = window.figures()
+    assert {name: (each[1], each[5]) for name, each in found.items()} == {
+        "": (0.5, 0.0),
+        "a": (0.5, 0.0),
+        "b": (0.5, 0.5),
+        "a>b": (0.5, 0.5),
+    }
 
 
 def test_what_is_older_than_the_window_is_forgotten() -> None:

@@ -67,8 +67,6 @@ def test_names_are_text_in_the_drawing() -> None:
     assert not list(fromstring(picture(graph)).iter("{http://www.w3.org/2000/svg}script"))
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"), [("short", "short"), ("a" * 30 + "end", "aaaaaaaaaaaaaaa…aaaaaend"), ("", "")]
-)
+@pytest.mark.parametrize(("text", "shown"), [("short", "short"), ("a" * 30 + "end", "aaaaaaaaaaaaa…aaaaend"), ("", "")])
 def test_long_names_lose_their_middle(text: str, shown: str) -> None:
     assert shortened(text) == shown

@@ -8,7 +8,7 @@ in buckets that grow by a seventh, so a quantile is off by no more than that.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, log
 
@@ -16,8 +16,9 @@ WINDOW = 60  # s
 KEPT = 900  # s of the whole edge's figures
 _STEP = log(8 / 7)
 
-Figures = tuple[float, float, float, int, int]
-"""Requests per second, errors (5xx or no answer) and refusals (4xx) as shares, p50 and p99 in milliseconds."""
+Figures = tuple[float, float, float, int, int, float]
+"""Requests per second, errors (5xx or no answer) and refusals (4xx) as shares, p50 and p99 in milliseconds, and the
+share of errors that arose here: other nodes only pass them on."""
 
 
 Second = tuple[int, int, int, int, int]
@@ -29,11 +30,15 @@ class Tally:
     requests: int = 0
     errors: int = 0
     refused: int = 0
+    arisen: int = 0
     buckets: Counter[int] = field(default_factory=Counter)
 
-    def count(self, status: int, milliseconds: int | None) -> None:
+    def count(self, status: int, milliseconds: int | None, *, last: bool = False) -> None:
+        """`last` is whether the request got no further."""
+        failed = status >= 500 or status == 0
         self.requests += 1
-        self.errors += status >= 500 or status == 0
+        self.errors += failed
+        self.arisen += failed and last
         self.refused += 400 <= status < 500
         if milliseconds is not None:
             self.buckets[bucket(milliseconds)] += 1
@@ -42,6 +47,7 @@ class Tally:
         self.requests += sign * other.requests
         self.errors += sign * other.errors
         self.refused += sign * other.refused
+        self.arisen += sign * other.arisen
         for number, count in other.buckets.items():
             self.buckets[number] += sign * count
             if not self.buckets[number]:
@@ -77,8 +83,15 @@ class Window:
         self._totals: Counter[str] = Counter()
         self.series: deque[Second] = deque(maxlen=KEPT)  # the oldest first
 
-    def count(self, second: int, status: int, milliseconds: int, passed: Iterable[tuple[str, int | None]]) -> None:
-        """`passed` are the nodes and links, with the milliseconds that are known there."""
+    def count(
+        self,
+        second: int,
+        status: int,
+        milliseconds: int,
+        passed: Iterable[tuple[str, int | None]],
+        last: Collection[str] = (),
+    ) -> None:
+        """`passed` are the nodes and links, with the milliseconds that are known there, and `last` where it ended."""
         if not self._seconds or self._seconds[-1][0] < second:
             self.advance(second)
         now = self._seconds[-1][1]
@@ -86,7 +99,7 @@ class Window:
             tally = now.get(name)
             if tally is None:
                 tally = now[name] = Tally()
-            tally.count(status, taken)
+            tally.count(status, taken, last=name in last)
             self._totals[name] += 1
 
     def advance(self, second: int) -> None:
@@ -138,4 +151,5 @@ def _figures(tally: Tally, seconds: int) -> Figures:
         round(tally.refused / tally.requests, 4),
         tally.quantile(0.5),
         tally.quantile(0.99),
+        round(tally.arisen / tally.requests, 4),
     )

@@ -110,9 +110,9 @@ class Graph:
         return found
 
 
-def graph_of(edge: Edge, gateway_nodes: Mapping[str, str] | None = None) -> Graph:
-    """`gateway_nodes` has the node ID of each gateway workload's Envoy."""
-    building = _Building(edge, gateway_nodes or {})
+def graph_of(edge: Edge, workloads: Mapping[str, str]) -> Graph:
+    """`workloads` has the gateway that each Envoy serves, by node ID."""
+    building = _Building(edge, {workload: node for node, workload in sorted(workloads.items(), reverse=True)})
     building.everything()
     return Graph.of(building.nodes, building.links)
 
@@ -164,9 +164,9 @@ def names_of(zones: Iterable[Zone], dns_name: str) -> list[str]:
 
 
 class _Building:
-    def __init__(self, edge: Edge, gateway_nodes: Mapping[str, str]) -> None:
+    def __init__(self, edge: Edge, envoys: Mapping[str, str]) -> None:
         self._edge = edge
-        self._envoys = gateway_nodes
+        self._envoys = envoys
         self.nodes: list[Node] = [Node(CLIENT, Kind.CLIENT, "client", "browsers, curl, tests")]
         self.links: list[Link] = []
         self._built: set[str] = set()

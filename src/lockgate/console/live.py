@@ -9,6 +9,7 @@ everything again. A while after the last subscriber has gone, the logs are turne
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -90,7 +91,11 @@ class Live:
     async def request(self, number: int) -> Any:
         for each, request in self._requests:
             if each == number:
-                return {**request.as_json(number), "trace_id": request.trace_id, "raw": list(request.raw)}
+                return {
+                    **request.as_json(number),
+                    "trace_id": request.trace_id,
+                    "raw": [json.loads(each) for each in request.raw],
+                }
         raise NotHere(f"request {number} is not among the last {_KEPT}")
 
     async def graph(self, text: str) -> Any:
@@ -184,7 +189,8 @@ class Live:
             steps = request.steps
             passed = [(step.node, step.milliseconds) for step in steps]
             passed += [(f"{one.node}>{other.node}", None) for one, other in pairwise(steps)]
-            self._window.count(second, request.status, request.milliseconds, passed)
+            last = {name for name, _ in (passed[len(steps) - 1], passed[-1])}
+            self._window.count(second, request.status, request.milliseconds, passed, last)
         if fresh:
             first = self._count - len(fresh) + 1
             shown = list(enumerate(fresh, first))[-_KEPT:]

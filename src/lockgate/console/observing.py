@@ -51,12 +51,13 @@ class Looking:
         seen = self._identity()
         if self._edge is None or self._ways is None or not _same(seen, self._seen):
             edge = await edge_value(running)
-            nodes = {proxy.gateway.workload: node for node, proxy in running.istiod.proxies.items() if proxy.gateway}
-            graph = await asyncio.to_thread(graph_of, edge, nodes)
+            proxies = running.istiod.proxies
+            workloads = {node: proxy.gateway.workload for node, proxy in proxies.items() if proxy.gateway}
+            graph = await asyncio.to_thread(graph_of, edge, workloads)
             if graph != self._graph or self._edge is None:
                 self._version += 1
             self._edge, self._graph, self._seen = edge, graph, seen
-            self._ways = await asyncio.to_thread(Ways, edge, graph, nodes)
+            self._ways = await asyncio.to_thread(Ways, edge, graph, workloads)
             self._locks = (0.0, self._locks[1])
         if time.monotonic() - self._locks[0] > _LOCKS_EVERY:
             self._locks = (time.monotonic(), await self._read_locks())

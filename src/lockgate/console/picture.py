@@ -12,8 +12,8 @@ from lockgate.console.graph import Graph, Kind, Node
 from lockgate.console.layout import Layout, layout
 
 WIDTH, HEIGHT = 176, 60  # px of a node
-GAP, ROW, TOP, MARGIN = 40, 74, 34, 8  # px
-_LONGEST, _LONGEST_DETAIL = 24, 27  # characters that fit in most fonts; what does not is cut off
+GAP, ROW, TOP, MARGIN = 30, 74, 34, 8  # px
+_LONGEST, _LONGEST_DETAIL = 21, 25  # characters that fit, also in wide fonts
 
 Point = tuple[float, float]
 
@@ -31,7 +31,6 @@ def picture(graph: Graph) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" viewBox="0 0 {width:g} {height:g}" '
             f'width="{width:g}" height="{height:g}" role="group" aria-label="The path of requests">',
-            f'<clipPath id="inside"><rect width="{WIDTH - 8}" height="{HEIGHT}"/></clipPath>',
             *_heads(kinds),
             '<g class="links" aria-hidden="true">',
             *_links(graph, placed),
@@ -88,15 +87,19 @@ def _node(node: Node, at: Point, *, first: bool) -> str:
         f"<title>{escape(label)}</title>"
         f'<rect class="box" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
         f'<rect class="state" width="4" height="{HEIGHT}" rx="2"/>'
-        '<g clip-path="url(#inside)">'
         f'<text class="title" x="12" y="18">{escape(shortened(node.title))}</text>'
         f'<text class="detail" x="12" y="34">{escape(shortened(node.detail, _LONGEST_DETAIL))}</text>'
-        f'<text class="figures" x="12" y="51"></text></g>'
-        f'<text class="lock" x="{WIDTH - 22}" y="51" text-anchor="end"></text>'
-        f'<path class="padlock" d="M{WIDTH - 18} 46.5h10v6h-10zM{WIDTH - 16} 46v-2a3 3 0 0 1 6 0v2'
-        'h-1.4v-2a1.6 1.6 0 0 0-3.2 0v2z"/>'
+        f'<text class="figures" x="12" y="51"></text>'
+        f"{_LOCK if node.locks or node.plain else ''}"
         "</g>"
     )
+
+
+_LOCK = (
+    f'<text class="lock" x="{WIDTH - 22}" y="51" text-anchor="end"></text>'
+    f'<path class="padlock" d="M{WIDTH - 18} 46.5h10v6h-10zM{WIDTH - 16} 46v-2a3 3 0 0 1 6 0v2'
+    'h-1.4v-2a1.6 1.6 0 0 0-3.2 0v2z"/>'
+)
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

@@ -48,7 +48,7 @@ def gateway_reason(record: Mapping[str, Any], by: str) -> str:
             f"Its JWT is refused: {details}." if details.startswith("jwt") else f"An authorizer refused it: {details}."
         )
     because = _because(str(record.get("response_flags") or ""))
-    failure = str(record.get("upstream_transport_failure_reason") or "").strip("-")
+    failure = str(record.get("upstream_transport_failure_reason") or "").strip("-").replace("_", " ")
     more = f": {failure}" if failure else ""
     answers = f"The gateway answers {status}" if status else "The gateway gives no answer"
     return f"{answers}: {because}{more}." if because else f"{answers}{f' ({details})' if details else ''}."

@@ -6,6 +6,7 @@ X-Amzn-Trace-Id header, which the load balancer makes unique. Whichever record c
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ class Request:
     client: str
     trace_id: str
     steps: tuple[Step, ...]
-    raw: tuple[Record, ...] = field(default=(), repr=False)
+    raw: tuple[str, ...] = field(default=(), repr=False)
+    """The records as JSON: as objects, a thousand of them would be megabytes."""
 
     @property
     def failed(self) -> bool:
@@ -133,7 +135,7 @@ def _request(balancer: Record | None, gateway: Record | None, ways: Ways) -> Req
         client=client,
         trace_id=_text(first, "trace_id"),
         steps=steps,
-        raw=tuple(each for each in (balancer, gateway) if each),
+        raw=tuple(json.dumps(each) for each in (balancer, gateway) if each),
     )
 
 
@@ -150,7 +152,7 @@ def _steps(balancer: Record | None, gateway: Record | None, ways: Ways) -> Itera
             yield Step(rule)
         if group:
             waited = _difference(balancer, "sent", "first")
-            yield Step(group, f"target {_text(balancer, 'target')}" if _text(balancer, "target") else "", waited)
+            yield Step(group, f"to {_text(balancer, 'target')}" if _text(balancer, "target") else "", waited)
         if group and gateway is None and (service := ways.service_of_group(group)):
             yield Step(service)
     if gateway:
@@ -161,7 +163,7 @@ def _steps(balancer: Record | None, gateway: Record | None, ways: Ways) -> Itera
             yield Step(route, _text(gateway, "route_name"))
         if service:
             waited = _difference(gateway, "sent", "first")
-            yield Step(service, f"endpoint {_text(gateway, 'upstream_host') or 'none'}", waited)
+            yield Step(service, f"to {_text(gateway, 'upstream_host') or 'no endpoint'}", waited)
 
 
 def _ending(balancer: Record | None, gateway: Record | None, status: int) -> tuple[str, str]:

@@ -29,14 +29,14 @@ _Routes = tuple[VirtualHost, Sequence[tuple[int, Route]]]
 
 
 class Ways:
-    """`gateway_nodes` has the node ID of each gateway workload's Envoy."""
+    """`workloads` has the gateway that each Envoy serves, by node ID."""
 
-    def __init__(self, edge: Edge, graph: Graph, gateway_nodes: Mapping[str, str]) -> None:
+    def __init__(self, edge: Edge, graph: Graph, workloads: Mapping[str, str]) -> None:
         self._nodes = graph.by_id
         self._edge = edge
         self._balancers = {each.arn: each for each in edge.load_balancers}
         self._names = {each.arn: frozenset(names_of(edge.zones, each.dns_name)) for each in edge.load_balancers}
-        self._workloads = {node: workload for workload, node in gateway_nodes.items()}
+        self._workloads = workloads
         self._hosts: dict[tuple[str, int], _Domains] = {}
         self._routes: dict[tuple[str, int, str, str, str], list[tuple[int, Route]]] = {}
         self._decided: dict[tuple[str, ...], int | None] = {}

@@ -96,7 +96,7 @@ export function attemptDetails(found) {
       element("td", {}, ...planned.map((hop) => element("div", {},
         element("span", { class: hop.verdict === "fails" ? "bad" : hop.verdict === "undecided" ? "warn" : "" }, hop.title),
         hop.at ? element("div", { class: "mono dim" }, hop.at) : null,
-        ...hop.facts.filter((fact) => !fact.skipped).slice(0, 4).map((fact) => element("div", { class: "dim" }, fact.text))))),
+        ...hop.facts.filter((fact) => hop.verdict !== "passes" && !fact.skipped).slice(0, 4).map((fact) => element("div", { class: "dim" }, fact.text))))),
       element("td", {}, ...(taken.length ? taken.map(([id, text, ms]) => element("div", {}, nodeOf(id).title,
         element("div", { class: "dim" }, [text, ms == null ? "" : milliseconds(ms)].filter(Boolean).join(" · ")))) : [element("span", { class: "dim" }, column === "DNS" || seen ? "" : "not logged")])));
   }).filter(Boolean);
@@ -106,6 +106,7 @@ export function attemptDetails(found) {
       element("div", {}, element("div", { class: "dim" }, "Predicted"), element("b", { class: ending.cause ? "bad" : "" }, expected)),
       element("div", {}, element("div", { class: "dim" }, "Real"), real, ` in ${milliseconds(observed.ms)}`, observed.backend ? element("div", {}, observed.backend) : null)),
     ...(found.differences.length ? found.differences.map((each) => element("p", { class: "differs" }, each)) : [element("p", { class: "ok" }, "The real request went as predicted.")]),
+    seen?.reason ? element("p", { class: levelOf(seen.status) }, seen.reason) : null,
     ending.cause ? element("p", { class: "bad" }, ending.cause, ending.at ? element("span", { class: "mono dim" }, ` ${ending.at}`) : null) : null,
     ending.fix ? element("p", {}, `Fix: ${ending.fix}`) : null,
     element("h3", {}, "Hop by hop"),

@@ -47,9 +47,9 @@ export function updateStates(changed) {
     found.shape.classList.add(level);
     const label = found.shape.dataset.label + (level === "bad" || level === "warn" ? `, ${level === "bad" ? "fault" : "warning"}` : "") + (text ? `: ${text}` : "");
     found.title.textContent = label;
-    found.lock.textContent = lock;
-    if (text.endsWith("healthy")) found.detail.textContent = `${nodes.get(id).detail} · ${text}`;
-    found.lock.setAttribute("class", `lock ${lockLevel}`);
+    if (found.lock) found.lock.textContent = lock;
+    if (text.endsWith("healthy")) found.detail.textContent = `${nodes.get(id).detail.split(" · ")[0]} · ${text}`;
+    found.lock?.setAttribute("class", `lock ${lockLevel}`);
     writeFigures(id);
   }
   if (!byId("graph-table").hidden) drawTable();
@@ -64,7 +64,7 @@ export function updateFigures(of) {
       const now = of[id];
       if (!line) continue;
       line.classList.toggle("busy", Boolean(now));
-      line.classList.toggle("bad", Boolean(now && now[1]));
+      line.classList.toggle("bad", Boolean(now && now[5]));
       line.style.strokeWidth = now ? String(Math.min(1.25 + Math.log10(1 + now[0]) * 1.5, 6)) : "";
     } else writeFigures(id);
   }
@@ -82,7 +82,8 @@ function writeFigures(id) {
   else if (level === "bad" || level === "warn") shown = text.split(" · ")[0];
   if (shown.length > 24) shown = `${shown.slice(0, 23)}…`;
   if (found.figures.textContent !== shown) found.figures.textContent = shown;
-  found.figures.setAttribute("class", `figures ${now && now[1] ? "bad" : now ? "" : level === "bad" ? "bad" : "quiet"}`);
+  found.shape.classList.toggle("failing", Boolean(now && now[5]));
+  found.figures.setAttribute("class", `figures ${now && now[5] ? "bad" : now ? "" : level === "bad" ? "bad" : "quiet"}`);
 }
 
 export function chooseNode(id) {
@@ -102,6 +103,7 @@ export function trace(steps) {
     shapes.get(id)?.shape.classList.add("passed");
     lines.get(`${steps[place - 1]}>${id}`)?.classList.add("passed");
   });
+  if (steps?.length) shapes.get(steps.at(-1))?.shape.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 export function zoomBy(factor) {
@@ -158,7 +160,7 @@ export function drawTable() {
       element("td", {}, element("b", { class: level }, word), text ? ` ${text}` : ""),
       element("td", { class: `word ${lockLevel}` }, lock),
       element("td", { class: "number" }, now ? rate(now[0]) : ""),
-      element("td", { class: `number ${now && now[1] ? "bad" : ""}` }, now ? share(now[1]) : ""),
+      element("td", { class: `number ${now && now[5] ? "bad" : ""}` }, now ? share(now[1]) : ""),
       element("td", { class: "number" }, now && now[4] ? milliseconds(now[3]) : ""),
       element("td", { class: "number" }, now && now[4] ? milliseconds(now[4]) : ""),
       element("td", { class: "mono dim" }, node.at));

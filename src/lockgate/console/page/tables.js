@@ -39,10 +39,10 @@ function requestRow(request) {
   return element("tr", { "data-request": request.id },
     element("td", { class: "time" }, clock(request.time)),
     element("td", { class: `word ${levelOf(request.status)}` }, request.status ? String(request.status) : "none"),
-    element("td", {}, element("button", { class: "plainly", type: "button", onclick: () => open(request.id) }, `${request.method} ${request.host}${request.path}`)),
+    element("td", { class: "request" }, element("button", { class: "plainly", type: "button", title: `${request.host}${request.path}`, onclick: () => open(request.id) }, `${request.method} ${request.host}${request.path}`)),
     element("td", { class: "number" }, String(request.ms)),
     element("td", { class: "word" }, request.by),
-    element("td", {}, request.reason));
+    element("td", { class: "reason", title: request.reason }, request.reason));
 }
 
 export function drawRequests() {

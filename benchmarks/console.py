@@ -1,0 +1,144 @@
+"""What the console costs, and how fast its page is, in Chromium.
+
+Memory is the supervisor's own: at rest, after the page was first opened, and while 10,000 requests a minute come.
+Paints are those of a browser that has just started. Frames are taken on an edge with 1,000 nodes, while figures come in
+and the graph is scrolled.
+"""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page
+
+from benchmarks.memory import private
+from benchmarks.running import Figures, Running, edge, median, percentile, trusting
+from benchmarks.scale import write
+from benchmarks.start import HOST
+from tests.edge.chromium import chromium
+
+_LOADS = 5
+_A_MINUTE = 10_000  # requests
+_MINUTES = 10
+_SLICE = 30.0  # s between two looks at the memory
+_VIRTUAL_SERVICES = 325  # with three routes each
+_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+_FRAMES = """() => new Promise((done) => {
+  const box = document.getElementById("graph"), times = [];
+  let last = performance.now();
+  const step = (now) => {
+    times.push(now - last);
+    last = now;
+    box.scrollTop += 12;
+    if (times.length < 300) requestAnimationFrame(step);
+    else done(times.slice(1));
+  };
+  requestAnimationFrame(step);
+})"""
+
+
+def run(minutes: float = _MINUTES) -> Figures:
+    if shutil.which("chromium") is None:
+        return {"chromium": "is not installed: apt-get install chromium"}
+    return {**_small(minutes), **_large()}
+
+
+def _small(minutes: float) -> Figures:
+    figures: Figures = {}
+    with edge() as running:
+        running.wait_until_ready()
+        time.sleep(5)
+        pid = running.process.pid
+        before = private(pid)
+        url = running.ask("console").strip()
+        paints, nodes, trivial = [], [], []
+        for _ in range(_LOADS):
+            with _browser() as context:
+                page, seconds = _opened(context, url)
+                other = context.new_page()
+                other.goto("data:text/html,hello")
+                other.wait_for_timeout(500)
+                trivial.append(other.evaluate(_PAINT))
+                paints.append(page.evaluate(_PAINT))
+                nodes.append(seconds * 1000)
+        figures["first paint"] = f"{median(paints):.0f} ms (a page of one word: {median(trivial):.0f} ms)"
+        figures["until the graph is there"] = f"{median(nodes):.0f} ms"
+        with _browser() as context:
+            _opened(context, url)
+            time.sleep(3)
+            opened = private(pid)
+            figures["memory until it is opened"] = f"{before:.1f} MiB"
+            figures["memory with the page open"] = f"{opened:.1f} MiB ({opened - before:+.1f})"
+            for minute, mebibytes in _loaded(running, pid, minutes):
+                figures[f"memory after {minute:g} min of {_A_MINUTE:,} requests a minute"] = f"{mebibytes:.1f} MiB"
+    return figures
+
+
+def _loaded(running: Running, pid: int, minutes: float) -> Iterator[tuple[float, float]]:
+    """Requests at an even pace, over connections as a client keeps them; the memory now and then."""
+    about = running.about()
+    host, _, port = about["addresses"]["proxy"].partition("://")[2].partition(":")
+    client = http.client.HTTPSConnection(host, int(port), context=trusting(about["files"]["ca_bundle"]), timeout=20)
+    client.set_tunnel(HOST, 443)
+    began = time.monotonic()
+    look = _SLICE
+    count = 0
+    while (now := time.monotonic() - began) < minutes * 60:
+        if (rest := count * 60 / _A_MINUTE - now) > 0:
+            time.sleep(rest)
+        client.request("GET", f"/api/{count % 50}")
+        client.getresponse().read()
+        count += 1
+        if now >= look:
+            look += _SLICE
+            yield round(now / 60, 1), private(pid)
+    client.close()
+    yield round(count / _A_MINUTE, 1), private(pid)
+
+
+def _large() -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        manifests = Path(folder) / "manifests"
+        write(manifests, _VIRTUAL_SERVICES)
+        with edge(path=manifests) as running, _browser() as context:
+            running.wait_until_ready()
+            page, seconds = _opened(context, running.ask("console").strip())
+            count = page.locator(".node").count()
+            time.sleep(2)
+            busy = _busy(context, page)
+            frames = page.evaluate(_FRAMES)
+            work = (_busy(context, page) - busy) * 1000 / len(frames)
+    scrolled = f"{median(frames):.1f} ms, p99 {percentile(frames, 0.99):.1f} ms, {work:.1f} ms of work"
+    return {
+        f"{count:,} nodes: until the graph is there": f"{seconds * 1000:.0f} ms",
+        f"{count:,} nodes: a frame while it is scrolled": scrolled,
+    }
+
+
+@contextmanager
+def _browser() -> Iterator[BrowserContext]:
+    with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as context:
+        yield context
+
+
+def _opened(context: BrowserContext, url: str) -> tuple[Page, float]:
+    page = context.new_page()
+    began = time.monotonic()
+    page.goto(url, wait_until="commit")
+    page.locator(".node").first.wait_for()
+    return page, time.monotonic() - began
+
+
+def _busy(context: BrowserContext, page: Page) -> float:
+    """Seconds that the page's thread has worked: what a frame costs, on a machine that others use, too."""
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return float(metrics["TaskDuration"])
