@@ -17,6 +17,7 @@ from lockgate.edge.supply import Supply, supply
 from lockgate.gateway.install import install
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS, USED, Stacks, stack_from_manifests
+from lockgate.ingress.services.ownership import calls_webhook, with_class
 from lockgate.ingress.world import Settings
 from lockgate.resources import core, istio, workloads
 from lockgate.resources.memo import Memo
@@ -65,8 +66,11 @@ def plan(
     written: tuple[Resource, ...] = tuple(map(_RESOURCE, documents.values()))
     operators = [each for each in written if type(each) is istio.IstioOperator]
     own = (*written, *memo.depending("installed", operators, lambda: _installed(operators)))
+    deployments = [each for each in written if type(each) is workloads.Deployment]
+    flags = memo.stable("flags", controller(deployments, DEFAULTS).settings)
+    if calls_webhook(each.manifest for each in manifests.documents if each.key.kind == "MutatingWebhookConfiguration"):
+        own = tuple(memo.each("classes", with_class, own, flags.load_balancer_class))
     given = Objects(own, earlier.given if earlier else None)
-    flags = memo.stable("flags", controller(given.all(workloads.Deployment), DEFAULTS).settings)
     made = supply(given, options, place, flags, secret_access_key=secret_access_key, memo=memo)
     supplied = memo.made(_supplied, made)
     resources = (*own, *supplied)

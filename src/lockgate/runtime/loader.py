@@ -32,6 +32,7 @@ _ORDER = (
     "IngressClass",
     "Secret",
     "ConfigMap",
+    "MutatingWebhookConfiguration",
     "Service",
 )
 _FIRST = {kind: rank for rank, kind in enumerate(_ORDER)}

@@ -130,6 +130,42 @@ def test_an_ingress_can_be_deleted_after_its_class() -> None:
     run(story())
 
 
+def test_a_new_service_gets_the_controllers_class_once_its_webhook_is_there() -> None:
+    def service(name: str, **spec: Any) -> JsonObject:
+        spec = {"type": "LoadBalancer", "ports": [{"port": 80}], **spec}
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+    async def class_of(store: Store, name: str) -> str | None:
+        return (await store.get(core.Service, name, "shop")).spec.load_balancer_class
+
+    async def story() -> None:
+        store = Store()
+        store.writes.webhooks.settings = Settings(load_balancer_class="shop.example/nlb")
+        await shop(store)
+        await store.create(service("before"))
+        kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+        own = {"name": "mservice.elbv2.k8s.aws", "sideEffects": "None", "admissionReviewVersions": ["v1"]}
+        client = {"clientConfig": {"url": "https://127.0.0.1:1/"}}
+        await store.create({**kind, "metadata": {"name": "lbc"}, "webhooks": [own | client]})
+        await store.patch(core.Service, "before", "shop", {"metadata": {"labels": {"a": "b"}}})
+        for manifest in (
+            service("new"),
+            service("other", loadBalancerClass="other.example/lb"),
+            service("inside", type="ClusterIP"),
+        ):
+            await store.create(manifest)
+        assert [await class_of(store, name) for name in ("before", "new", "other", "inside")] == [
+            None,
+            "shop.example/nlb",
+            "other.example/lb",
+            None,
+        ]
+        with pytest.raises(ApiError, match="may not change once set"):
+            await store.patch(core.Service, "new", "shop", {"spec": {"loadBalancerClass": None}})
+
+    run(story())
+
+
 def test_independent_faults_are_reported_first() -> None:
     async def story() -> None:
         manifest = ingress("gone")

@@ -45,6 +45,14 @@ def _selector(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
         yield field_errors.invalid(("spec", "selector"), after, "field is immutable")
 
 
+def _load_balancer_class(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
+    if _at(old, "spec", "type") != "LoadBalancer" or _at(new, "spec", "type") != "LoadBalancer":
+        return
+    after = _at(new, "spec", "loadBalancerClass")
+    if _at(old, "spec", "loadBalancerClass") != after:
+        yield field_errors.invalid(("spec", "loadBalancerClass"), after, "may not change once set")
+
+
 def _role_ref(old: JsonObject, new: JsonObject) -> Iterator[FieldError]:
     if old.get("roleRef") != new.get("roleRef"):
         yield field_errors.invalid(("roleRef",), new.get("roleRef"), "cannot change roleRef")
@@ -111,6 +119,7 @@ def _at(body: JsonObject, *path: str) -> Any:
 _RULES: dict[tuple[str, str], Callable[[JsonObject, JsonObject], Iterator[FieldError]]] = {
     ("", "Secret"): _secret,
     ("", "ConfigMap"): _sealed,
+    ("", "Service"): _load_balancer_class,
     ("apps", "Deployment"): _selector,
     ("apps", "ReplicaSet"): _selector,
     ("apps", "DaemonSet"): _selector,

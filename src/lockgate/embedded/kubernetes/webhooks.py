@@ -9,6 +9,7 @@ from __future__ import annotations
 from lockgate.embedded.kubernetes.admission import namespace_key
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.ingress import admission, readiness_gates
+from lockgate.ingress.services.ownership import calls_webhook, needs_class
 from lockgate.ingress.world import Settings
 from lockgate.resources import core, elbv2, networking
 from lockgate.resources.field_errors import FieldError
@@ -23,7 +24,13 @@ class Webhooks:
 
     def mutated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
         """A new object, mutated, before validation. Like `defaulted`, may raise for a body with a wrong shape."""
-        return self._gated(key, body) if (key.group, key.kind) == core.Pod.KIND.group_kind else body
+        match (key.group, key.kind):
+            case core.Pod.KIND.group_kind:
+                return self._gated(key, body)
+            case core.Service.KIND.group_kind:
+                return self._claimed(body)
+            case _:
+                return body
 
     def refusals(self, resource: Resource, before: Resource | None) -> list[FieldError]:
         """Validates a created or updated object that is valid by itself. Objects in deletion are skipped: if their
@@ -41,6 +48,15 @@ class Webhooks:
             case _:
                 pass
         return [fault] if fault else []
+
+    def _claimed(self, body: JsonObject) -> JsonObject:
+        spec = body["spec"]
+        stored = self._storage.all(("admissionregistration.k8s.io", "MutatingWebhookConfiguration"))
+        if not needs_class(spec.get("type"), spec.get("loadBalancerClass")) or not calls_webhook(
+            each.json for each in stored
+        ):
+            return body
+        return {**body, "spec": {**spec, "loadBalancerClass": self.settings.load_balancer_class}}
 
     def _gated(self, key: ObjectKey, body: JsonObject) -> JsonObject:
         namespace = self._storage.get(namespace_key(key.namespace))
