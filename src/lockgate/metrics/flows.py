@@ -1,7 +1,7 @@
-"""What Envoys count, and totals that outlive them.
+"""What Envoys count, by the way that requests took.
 
 An Envoy counts completed requests by their `Flow`. Its counts only grow until it ends; the next Envoy begins at zero. A
-`Ledger` adds up the last counts of all of them, so a total never falls.
+`Ledger` finds what is new in each reading, so that totals outlive an Envoy.
 """
 
 from __future__ import annotations
@@ -51,15 +51,6 @@ class Distribution:
         """For each bound, how many values are not above it. A bin that contains a bound counts."""
         ordered = sorted((low, count) for (low, _), count in self.bins.items())
         return [sum(count for low, count in ordered if low <= bound) for bound in bounds]
-
-    def quantile(self, share: float) -> float | None:
-        """The lower bound of the bin that holds this share of the values."""
-        rank, seen = share * self.count, 0
-        for (low, _), count in sorted(self.bins.items()):
-            seen += count
-            if seen >= rank:
-                return low
-        return None
 
     def __add__(self, other: Distribution) -> Distribution:
         bins = dict(self.bins)
@@ -129,14 +120,6 @@ class Counts:
     requests: Mapping[Flow, Requests] = field(default_factory=dict)
     connections: Mapping[Flow, Connections] = field(default_factory=dict)
 
-    def __add__(self, other: Counts) -> Counts:
-        requests, connections = dict(self.requests), dict(self.connections)
-        for flow, more in other.requests.items():
-            requests[flow] = requests[flow] + more if flow in requests else more
-        for flow, others in other.connections.items():
-            connections[flow] = connections[flow] + others if flow in connections else others
-        return Counts(requests, connections)
-
     def since(self, earlier: Counts) -> Counts:
         """The flows that changed, and by how much."""
         requests = {
@@ -153,17 +136,13 @@ class Counts:
 
 
 class Ledger:
-    """The totals of all Envoys since the edge started."""
+    """What is new in the counts of Envoys, each of which begins at zero."""
 
     def __init__(self) -> None:
-        self.total = Counts()
         self._current: dict[str, tuple[object, Counts]] = {}
 
     def note(self, node: str, process: object, counts: Counts) -> Counts:
-        """Adds what is new in `counts`, which are those of the Envoy `process` of this node as it says now, and returns
-        that."""
+        """What is new in `counts`, which are those of the Envoy `process` of this node as it says now."""
         known, earlier = self._current.get(node, (process, Counts()))
         self._current[node] = (process, counts)
-        new = counts.since(earlier) if known == process else counts
-        self.total = self.total + new
-        return new
+        return counts.since(earlier) if known == process else counts

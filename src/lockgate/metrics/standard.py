@@ -31,20 +31,32 @@ _COUNTERS: Final = {
 
 
 class Totals:
-    """The metrics' current values, by labels."""
+    """The metrics' current values, by labels. Of further labels than `limit`, `dropped` counts the requests and
+    connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 1000) -> None:
+        self.dropped = 0
+        self._limit = limit
         self._requests: dict[Labels, Requests] = {}
         self._connections: dict[Labels, Connections] = {}
         self._changed: set[Labels] = set()
 
     def add_requests(self, labels: Labels, more: Requests) -> None:
+        if labels not in self._requests and len(self) >= self._limit:
+            self.dropped += more.count
+            return
         self._requests[labels] = self._requests.get(labels, Requests()) + more
         self._changed.add(labels)
 
     def add_connections(self, labels: Labels, more: Connections) -> None:
+        if labels not in self._connections and len(self) >= self._limit:
+            self.dropped += more.opened
+            return
         self._connections[labels] = self._connections.get(labels, Connections()) + more
         self._changed.add(labels)
+
+    def __len__(self) -> int:
+        return len(self._requests) + len(self._connections)
 
     def changed(self) -> Samples:
         """The values of all labels that changed since the last call."""

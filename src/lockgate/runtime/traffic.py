@@ -6,6 +6,7 @@ An Envoy that ends takes with it what it counted since the last reading, at most
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol
@@ -13,7 +14,9 @@ from typing import Final, NoReturn, Protocol
 from lockgate.metrics.flows import Counts, Ledger
 from lockgate.metrics.standard import Totals
 from lockgate.metrics.store import Store
-from lockgate.xds.flows import CONNECTIONS, LOAD_BALANCERS, REQUESTS, read
+from lockgate.xds.flows import CONNECTIONS, LOAD_BALANCERS, MAX_FLOWS, REQUESTS, read
+
+log = logging.getLogger("lockgate.runtime")
 
 STEP: Final = 5.0  # seconds between samples
 
@@ -28,7 +31,7 @@ class Process(Protocol):
 
 
 class Traffic:
-    """`counts` are the totals by flow, `totals` are Istio's metrics, and `store` has samples of these.
+    """`totals` are Istio's metrics, and `store` has samples of them.
 
     `label` adds new counts to `totals` under their labels. `lock` is held while samples are added: whoever reads
     `store` on a thread must hold it.
@@ -40,14 +43,11 @@ class Traffic:
         self._ledger = Ledger()
         self._reading = asyncio.Lock()
         self._load_balancers = False
+        self._full = self._warned = False
         self._told: dict[str, int] = {}  # the Envoys that know so, by node
         self.totals = Totals()
         self.store = Store()
         self.lock = asyncio.Lock()
-
-    @property
-    def counts(self) -> Counts:
-        return self._ledger.total
 
     async def run(self) -> NoReturn:
         """Adds samples until cancelled."""
@@ -55,6 +55,7 @@ class Traffic:
             await self._read()
             async with self.lock:
                 self.store.append(time.time(), self.totals.changed())
+            self._warn()
             await asyncio.sleep(STEP)
 
     async def count_load_balancers(self) -> None:
@@ -63,7 +64,7 @@ class Traffic:
         await self._read()
 
     async def read(self) -> None:
-        """Brings `counts` and `totals` up to date. Envoy updates its histograms when it is asked, but after its
+        """Brings `totals` up to date. Envoy updates its histograms when it is asked, but after its
         response, so this asks twice."""
         await self._read()
         await self._read()
@@ -80,4 +81,12 @@ class Traffic:
                 except OSError:
                     continue  # it starts or ends; its last counts stay
                 if pid is not None and pid == envoy.pid:
-                    self._label(self._ledger.note(node, pid, read(node, requests, connections)), self.totals)
+                    counts = read(node, requests, connections)
+                    self._full = self._full or len(counts.requests) >= MAX_FLOWS
+                    self._label(self._ledger.note(node, pid, counts), self.totals)
+
+    def _warn(self) -> None:
+        """Once, when something is not counted or kept any more."""
+        if not self._warned and (self._full or self.totals.dropped or self.store.dropped):
+            self._warned = True
+            log.warning("there are more metrics than are kept: counts of new labels may be missing")
