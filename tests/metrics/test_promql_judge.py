@@ -166,7 +166,7 @@ def _open_metrics(store: Store) -> Iterator[str]:
 
 
 def _ours(store: Store, path: str, **parameters: object) -> dict[str, Any]:
-    traffic = Traffic({}, lambda counts, totals: None)
+    traffic = Traffic({}, lambda counts, totals: None, lambda node: False)
     traffic.store = store
     sent: list[dict[str, Any]] = []
 

@@ -57,6 +57,7 @@ from lockgate.embedded.kubernetes.kubeconfig import kubeconfig
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
+from lockgate.gateway.model import Tcp
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.loadbalancer.network import AnyLoadBalancer
@@ -371,7 +372,7 @@ class RunningEdge:
             proxy_to=self._proxy_to,
         )
         self._labelling = Labelling(self.istiod, kubernetes)
-        self.traffic = Traffic(self.envoys, self._labelling)
+        self.traffic = Traffic(self.envoys, self._labelling, self._has_connections)
         self.cert_manager = CertManager(
             kubernetes,
             route53=self._route53,
@@ -427,6 +428,14 @@ class RunningEdge:
         names = [listener_name(each, listener.port) for each in balancers for listener in each.listeners]
         await self._labelling.show_load_balancers(names)
         await self.traffic.count_load_balancers()
+
+    def _has_connections(self, node: str) -> bool:
+        """Whether an Envoy forwards connections, and not only requests."""
+        if node == "alb":
+            return bool(self.load_balancing.network_load_balancers)
+        proxy = self.istiod.proxies.get(node)
+        listeners = proxy.gateway.listeners if proxy and proxy.gateway else ()
+        return any(isinstance(chain.filter, Tcp) for each in listeners for chain in each.filter_chains)
 
     # --- dependencies of controllers -----------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from lockgate.xds.flows import CONNECTIONS, LOAD_BALANCERS, MAX_FLOWS, REQUESTS,
 log = logging.getLogger("lockgate.runtime")
 
 STEP: Final = 5.0  # seconds between samples
+_REST: Final = 50  # times as long as a reading took: Envoy looks through all its stats, which may be 200,000
+_LONGEST: Final = 25.0  # seconds between samples; Kiali asks for the rate of a minute
 
 
 class Process(Protocol):
@@ -33,17 +35,26 @@ class Process(Protocol):
 class Traffic:
     """`totals` are Istio's metrics, and `store` has samples of them.
 
-    `label` adds new counts to `totals` under their labels. `lock` is held while samples are added: whoever reads
+    `label` adds new counts to `totals` under their labels, and `has_connections` says whether a node has listeners of
+    TCP. `lock` is held while samples are added: whoever reads
     `store` on a thread must hold it.
     """
 
-    def __init__(self, envoys: Mapping[str, Process], label: Callable[[Counts, Totals], None]) -> None:
+    def __init__(
+        self,
+        envoys: Mapping[str, Process],
+        label: Callable[[Counts, Totals], None],
+        has_connections: Callable[[str], bool],
+    ) -> None:
         self._envoys = envoys
         self._label = label
+        self._has_connections = has_connections
+        self._with_connections: set[str] = set()
         self._ledger = Ledger()
         self._reading = asyncio.Lock()
         self._load_balancers = False
         self._full = self._warned = False
+        self._sampled = 0.0
         self._told: dict[str, int] = {}  # the Envoys that know so, by node
         self.totals = Totals()
         self.store = Store()
@@ -52,11 +63,14 @@ class Traffic:
     async def run(self) -> NoReturn:
         """Adds samples until cancelled."""
         while True:
+            began = time.monotonic()
             await self._read()
+            took = time.monotonic() - began
             async with self.lock:
-                self.store.append(time.time(), self.totals.changed())
+                self._sampled = max(time.time(), self._sampled + 0.001)  # a clock may be set back
+                self.store.append(self._sampled, self.totals.changed())
             self._warn()
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(min(max(STEP, _REST * took), _LONGEST))
 
     async def count_load_balancers(self) -> None:
         """From now on requests of load balancers are counted, too."""
@@ -64,8 +78,8 @@ class Traffic:
         await self._read()
 
     async def read(self) -> None:
-        """Brings `totals` up to date. Envoy updates its histograms when it is asked, but after its
-        response, so this asks twice."""
+        """Brings `totals` up to date. Envoy updates its histograms when it is asked, but after its response, so this
+        asks twice."""
         await self._read()
         await self._read()
 
@@ -77,7 +91,10 @@ class Traffic:
                     if self._load_balancers and pid is not None and self._told.get(node) != pid:
                         await envoy.admin(f"/runtime_modify?{LOAD_BALANCERS}=100", method="POST")
                         self._told[node] = pid
-                    requests, connections = await envoy.admin(REQUESTS), await envoy.admin(CONNECTIONS)
+                    if self._has_connections(node):
+                        self._with_connections.add(node)
+                    requests = await envoy.admin(REQUESTS)
+                    connections = await envoy.admin(CONNECTIONS) if node in self._with_connections else ""
                 except OSError:
                     continue  # it starts or ends; its last counts stay
                 if pid is not None and pid == envoy.pid:
