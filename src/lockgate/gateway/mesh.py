@@ -89,6 +89,7 @@ class Mesh:
     root_namespace: str = "istio-system"
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
+    trust_domain_aliases: tuple[str, ...] = ()
     connect_timeout: float = 10.0
     default_retries: istio.HTTPRetry | None = None
     h2_upgrade: bool = False
@@ -111,6 +112,7 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
         root_namespace=_text(config, "rootNamespace") or namespace,
         domain=domain,
         trust_domain=_text(config, "trustDomain") or "cluster.local",
+        trust_domain_aliases=_list(config, "trustDomainAliases"),
         connect_timeout=seconds(config.get("connectTimeout")) or 10.0,
         default_retries=_typed(istio.HTTPRetry, _object(config, "defaultHttpRetryPolicy")),
         h2_upgrade=config.get("h2UpgradePolicy") == "UPGRADE",

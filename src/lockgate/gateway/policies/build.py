@@ -30,6 +30,7 @@ from lockgate.gateway.policies.model import (
 )
 from lockgate.gateway.policies.predicates import Unusable, permissions_and_principals
 from lockgate.gateway.policies.tokens import is_readable
+from lockgate.gateway.policies.trust_domains import LOCAL, migrated
 from lockgate.gateway.providers import Unusable as UnusableProvider
 from lockgate.gateway.registry import Hosts
 from lockgate.gateway.wasm import Modules, plugins
@@ -61,7 +62,10 @@ def filters(
 ) -> tuple[Filters, tuple[Fault, ...]]:
     """`keys` are those that have been fetched; None if nothing fetches keys, so that signatures cannot be checked."""
     wasm, unloaded = plugins(policies.wasm_plugins, workload, mesh.root_namespace, modules)
-    authorization = list(attached(policies.authorization, workload, mesh.root_namespace))
+    domains = tuple(dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases)))
+    authorization = [
+        _migrated(policy, domains) for policy in attached(policies.authorization, workload, mesh.root_namespace)
+    ]
     authentication = list(attached(policies.authentication, workload, mesh.root_namespace))
     providers = tuple(_providers(authentication, keys))
     asking = _Asking([policy for policy in authorization if policy.spec.action == "CUSTOM"], mesh, hosts)
@@ -202,6 +206,13 @@ class _Asking:
             elif rules and (server.grpc or not tcp):  # a server over HTTP is not asked about bytes
                 named = tuple(replace(rule, name=f"{EXTERNAL}-{rule.name}") for rule in rules)
                 yield Rbac("CUSTOM", named, server=server)
+
+
+def _migrated(policy: istio.AuthorizationPolicy, domains: tuple[str, ...]) -> istio.AuthorizationPolicy:
+    if domains == (LOCAL,):
+        return policy
+    rules = tuple(migrated(rule, domains) for rule in policy.spec.rules)
+    return policy.model_copy(update={"spec": policy.spec.model_copy(update={"rules": rules})})
 
 
 def is_dry_run(policy: istio.AuthorizationPolicy) -> bool:

@@ -399,7 +399,7 @@ ROWS = (
             f"{_VALUES}.global.{{istioNamespace,proxy.clusterDomain}}",
             f"{_VALUES}.gateways.*.{{labels,type,ports,serviceAnnotations,podAnnotations,secretVolumes}}.**",
             f"{_VALUES}.gateways.*.{{externalTrafficPolicy,loadBalancerClass,ipFamilies,ipFamilyPolicy,externalIPs}}",
-            f"{MESH}.{{rootNamespace,connectTimeout,h2UpgradePolicy}}",
+            f"{MESH}.{{rootNamespace,connectTimeout,h2UpgradePolicy,trustDomain,trustDomainAliases}}",
             f"{MESH}.{{accessLogFile,accessLogFormat,accessLogEncoding,disableEnvoyListenerLog}}",
             f"{MESH}.defaultProviders.accessLogging",
             f"{MESH}.default{{VirtualService,DestinationRule,Service}}ExportTo.**",

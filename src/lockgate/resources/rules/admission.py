@@ -14,6 +14,7 @@ from lockgate.resources.rules import (
     cert_manager,
     istio_authorization_policy,
     istio_destination_rule,
+    istio_dry_run,
     istio_envoy_filter,
     istio_gateway,
     istio_peer_authentication,
@@ -77,6 +78,7 @@ _WARNINGS: dict[type[Resource], Rule] = {
 
 def refusals(resource: Resource) -> Iterator[FieldError]:
     yield from metadata.refusals(resource)
+    yield from istio_dry_run.refusals(resource)
     rule = _REFUSALS.get(type(resource))
     if rule is not None:
         yield from rule(resource)
