@@ -34,6 +34,7 @@ def read_options(
     empty: bool = False,
     latency: float = 0.0,
     failures: tuple[str, ...] = (),
+    external: Sequence[str] = (),
 ) -> Options:
     """Raises `click.UsageError`, `BadSettings`, OSError."""
     from lockgate.edge.options import BadOption
@@ -50,6 +51,7 @@ def read_options(
             empty=empty,
             latency=latency,
             failures=failures,
+            external=external,
         )
     except BadOption as error:
         raise click.UsageError(str(error)) from None

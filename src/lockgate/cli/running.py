@@ -12,6 +12,7 @@ import click
 
 from lockgate.cli.terminal import paint, print_data, print_fault, print_line, say
 from lockgate.cli.up import name_option, output_option
+from lockgate.edge.options import CONTROLLERS
 from lockgate.resources.faults import Severity
 
 
@@ -65,20 +66,32 @@ def down(name: str) -> None:
     say(f"stopped {name} (pid {stopped.pid}{', which had to be killed' if stopped.killed else ''})")
 
 
-@click.command(epilog='\b\nExample:\n  eval "$(lockgate env)"; curl https://HOST/')
+@click.command(
+    epilog='\b\nExamples:\n  eval "$(lockgate env)"; curl https://HOST/\n'
+    '  eval "$(lockgate env --for cert-manager)"; cert-manager "${FLAGS[@]}"'
+)
 @name_option
+@click.option("--for", "controller", type=click.Choice(CONTROLLERS), help="With the flags of a controller, in FLAGS.")
 @output_option
-def env(name: str, output: str) -> None:
-    """Print the variables with which programs use the edge, for eval."""
-    from lockgate.runtime.environment import CLEARED, environment
+def env(name: str, controller: str | None, output: str) -> None:
+    """Print the variables with which programs use the edge, for eval.
 
-    variables = environment(folder_of(name).read())
+    With --for, FLAGS is a shell array of the flags with which you start that controller (see `up --external`).
+    """
+    from lockgate.runtime.environment import CLEARED, environment
+    from lockgate.runtime.external import arguments
+
+    about = folder_of(name).read()
+    variables = environment(about)
+    flags = arguments(controller, about) if controller else ()
     if output == "json":
-        print_data(json.dumps(variables, indent=2))
+        print_data(json.dumps({"variables": variables, "flags": flags} if controller else variables, indent=2))
         return
     for variable, value in variables.items():
         print_data(f"export {variable}={shlex.quote(value)}")
     print_data(f"unset {' '.join(CLEARED)}")
+    if controller:
+        print_data(f"FLAGS=({' '.join(map(shlex.quote, flags))})")
 
 
 @click.command(

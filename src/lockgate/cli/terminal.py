@@ -33,6 +33,7 @@ _MARKS = {
     "failed": ("✗", "red"),
     "refused": ("✗", "red"),
     "unserved": ("–", "yellow"),
+    "external": ("–", "yellow"),
 }
 _SERVING = ("load balancer", "gateway")
 _NAME_WIDTH = 31

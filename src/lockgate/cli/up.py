@@ -48,6 +48,8 @@ output_option = click.option(
               help="Where: kubernetes, aws, acme, dns, proxy, metrics, console, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
+@click.option("--external", multiple=True, metavar="NAME",
+              help="A controller that you run yourself, such as cert-manager; repeatable.")  # fmt: skip
 @click.option("--empty", is_flag=True, help="Start with what there is before PATH is applied; PATH may be left out.")
 @click.option("--latency", default=0, metavar="MS", type=click.IntRange(0, 60_000),
               help="Answer each call of the AWS and Kubernetes APIs so much later.")  # fmt: skip
@@ -66,6 +68,7 @@ def up(
     ports: tuple[str, ...],
     open_proxy: bool,
     no_supply: bool,
+    external: tuple[str, ...],
     empty: bool,
     latency: int,
     rules: tuple[str, ...],
@@ -83,6 +86,9 @@ def up(
     serves, is reported, but not waited for. With --detach the exit code is 0 if the edge is ready. It is 1, with the
     reasons, if something fails or takes longer than --timeout; the edge keeps running and serves the rest. `lockgate
     status` returns the same codes.
+
+    With --external NAME a controller of the edge does not run, and yours does its work: aws-load-balancer-controller,
+    cert-manager, external-dns or reflector. `lockgate env --for NAME` prints what it is started with.
 
     With --empty the edge is an account and a cluster with running controllers, to which nothing has been applied. Of
     PATH only what a team has before is there: hosted zones, access keys, namespaces, and what IstioOperators install.
@@ -119,6 +125,7 @@ def up(
             empty=empty,
             latency=latency / 1000,
             failures=rules,
+            external=external,
         )
         stops = "^C stops" if parent is None else f"lockgate down --name {name} stops"
         reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()

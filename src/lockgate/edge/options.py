@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from urllib.parse import SplitResult, urlsplit
+
+CONTROLLERS = ("aws-load-balancer-controller", "cert-manager", "external-dns", "reflector")
+"""The controllers that others can replace, or that can be left out."""
+
+EXTERNAL, OFF = "external", "off"
 
 NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics", "console")
 
@@ -34,6 +40,8 @@ class Options:
     hosted_zones: Mapping[str, str] = field(default_factory=dict)  # IDs by name
     user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets by client ID
     quotas: Mapping[str, int] = field(default_factory=dict)  # ELBv2's, by the names of DescribeAccountLimits
+    controllers: Mapping[str, str] = field(default_factory=dict)
+    """`EXTERNAL` or `OFF`, for each of `CONTROLLERS` that does not run here."""
     empty: bool = False
     """Whether to start without the manifests: with what an account and a cluster have before they are applied."""
     latency: float = 0.0  # seconds that each call of the AWS and Kubernetes APIs takes besides
@@ -101,4 +109,19 @@ def ports(texts: Sequence[str]) -> dict[str, int]:
         if not 0 < port < 65536:
             raise BadOption(f"{port} is not a valid port")
         found[match["name"]] = port
+    return found
+
+
+def controllers(given: Mapping[str, str], external: Sequence[str]) -> dict[str, str]:
+    """Those of lockgate.yaml, and those that the command line names as external. Raises `BadOption`."""
+    found = {**given, **dict.fromkeys(external, EXTERNAL)}
+    for name, how in found.items():
+        if name == "istiod":
+            raise BadOption("istiod cannot be replaced here: the gateways' Envoys take their configuration from it")
+        if name not in CONTROLLERS:
+            near = get_close_matches(name, CONTROLLERS, 1)
+            meant = f", did you mean {near[0]}?" if near else f": they are {', '.join(CONTROLLERS)}"
+            raise BadOption(f"{name!r} is no controller that can be replaced{meant}")
+        if how not in (EXTERNAL, OFF):
+            raise BadOption(f"{name}: {how!r} is neither {EXTERNAL} nor {OFF}")
     return found

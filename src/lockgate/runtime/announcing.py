@@ -33,7 +33,7 @@ _REST = 9  # times the CPU time that a report took: reporting on a large edge is
 _REST_IN_A_HURRY = 3  # while it starts, if that is more than _PROMPT
 _PROMPT = 0.5  # s
 # s without a change of any part, in which what is wrong may still turn out well: controllers try again within 5
-_QUIET = {Readiness.FAILED: 6.0, Readiness.REFUSED: 0.5, Readiness.UNSERVED: 0.5}
+_QUIET = {Readiness.FAILED: 6.0, Readiness.REFUSED: 0.5, Readiness.UNSERVED: 0.5, Readiness.EXTERNAL: 0.5}
 _LONG = 5.0  # s for which a part may wait before it is reported, once the edge was ready
 _DOUBT = 0.4  # s that a fault must stand: istiod builds a moment after the object that came last
 

@@ -61,6 +61,7 @@ class Observer:
             faults=(*edge.faults, *edge.istiod.faults, *([edge.interruption] if edge.interruption else [])),
             locate=edge.locate,
             timeline=tuple(edge.progress.marks),
+            controllers=edge.options.controllers,
         )
 
     async def _which_resolve(self, hosts: tuple[str, ...], zones: tuple[Zone, ...]) -> Mapping[str, tuple[str, ...]]:

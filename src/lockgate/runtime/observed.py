@@ -168,6 +168,7 @@ class State:
     faults: tuple[Fault, ...] = ()
     locate: Locate = lambda origin: None  # the current lines of `faults`
     timeline: tuple[tuple[str, float], ...] = ()
+    controllers: Mapping[str, str] = field(default_factory=dict)  # those that do not run here, as in `Options`
 
     @property
     def gateways(self) -> Mapping[str, Gateway]:

@@ -14,13 +14,15 @@ from lockgate.resources.faults import Fault, Severity
 
 class Readiness(StrEnum):
     """`FAILED` is retried and may recover. `REFUSED` and `UNSERVED` stay until the manifests change: an object that is
-    refused, or something that is not served here. `up` does not wait for those."""
+    refused, or something that is not served here. `EXTERNAL` is for a controller that does not run here. `up` does not
+    wait for those three."""
 
     READY = "ready"
     WAITING = "waiting"
     FAILED = "failed"
     REFUSED = "refused"
     UNSERVED = "unserved"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws import preload as preload_aws
@@ -68,6 +69,7 @@ from lockgate.resources.faults import Fault, Origin, Position
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
+from lockgate.runtime.external import CERT_MANAGER, LOAD_BALANCER_CONTROLLER, LOAD_BALANCER_WEBHOOKS, at_directory
 from lockgate.runtime.key_pairs import KeyPairs
 from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
@@ -129,6 +131,7 @@ class RunningEdge:
         self._flags_changed = asyncio.Event()
         self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._solver_secret = secrets.token_urlsafe(30)
+        self.vpc_id = ""
         self._console = console
         self.console_token = secrets.token_urlsafe(12)
         self.console_url = ""
@@ -230,7 +233,9 @@ class RunningEdge:
                 "account": self.aws_api.account,
                 "region": self.aws_api.region,
                 "access_key_id": self._access_key[0],
+                "vpc": self.vpc_id,
             },
+            "cluster": self.stacks.settings.cluster_name if self.stacks else "",
         }
 
     def about_with_key(self) -> dict[str, Any]:
@@ -281,8 +286,14 @@ class RunningEdge:
         self.store = Store(tokens=tokens)
         self.loader = Loader(self.store)
         token = secrets.token_urlsafe(32)
+        external = self.options.controllers
+        self.store.writes.webhooks.enabled = LOAD_BALANCER_CONTROLLER not in external
         self.kubernetes_api = KubernetesApi(
-            self.store, token=token, faults=Faults(rules, self.options.latency), pods=Pods(self)
+            self.store,
+            token=token,
+            faults=Faults(rules, self.options.latency),
+            pods=Pods(self),
+            external=external,
         )
         await self.kubernetes_api.start(named.get("kubernetes", 0), certificate=certificate)
         places.push_async_callback(self.kubernetes_api.stop)
@@ -303,6 +314,12 @@ class RunningEdge:
         self.acme = AcmeServer(self.trust.acme, dns_server=(self.dns.host, self.dns.port))
         await self.acme.start(named.get("acme", 0), certificate=certificate)
         places.push_async_callback(self.acme.stop)
+
+        for url in LETS_ENCRYPT if CERT_MANAGER in external else ():
+            await self._serve(at_directory(self.acme), urlsplit(url).hostname or "")
+        if LOAD_BALANCER_CONTROLLER in external:
+            self.folder.webhook_certificates.mkdir(mode=0o700, exist_ok=True)
+            self.trust.server_certificate(self.folder.webhook_certificates, "tls", LOAD_BALANCER_WEBHOOKS)
 
         self.echo = Echo(self.trust.key_pair)
         places.push_async_callback(self.echo.stop)
@@ -398,6 +415,8 @@ class RunningEdge:
         }
         if not self.options.empty:
             actors["external-dns"] = ExternalDns(kubernetes, aws).run
+        for name in self.options.controllers:
+            actors.pop(name, None)
         for name, run in actors.items():
             self._actors.create_task(_keep_running(name, run), name=name)
 

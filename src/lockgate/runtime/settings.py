@@ -15,6 +15,9 @@
     supply: true
     quotas:
       application-load-balancers: 120
+    controllers:
+      aws-load-balancer-controller: external
+      external-dns: "off"
 
 It is read from the folders that `up` is given, else from the current folder. The command line overrides it.
 """
@@ -96,6 +99,7 @@ class Settings(BaseModel):
     open_proxy: bool = False
     supply: bool = True
     quotas: dict[Quota, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    controllers: dict[str, str] = Field(default_factory=dict)
 
     def backend_options(self) -> list[str]:
         return [f"{service}={url}" for service, url in self.backends.items()]
@@ -135,6 +139,7 @@ def options(
     empty: bool = False,
     latency: float = 0.0,
     failures: tuple[str, ...] = (),
+    external: Sequence[str] = (),
 ) -> Options:
     """The options of an edge: those given, over those of the file. Raises `BadOption`, `BadSettings`, OSError."""
     file = find(paths)
@@ -153,6 +158,7 @@ def options(
         hosted_zones=given.hosted_zones,
         user_pool_clients=given.user_pool_clients,
         quotas=given.quotas,
+        controllers=of_options.controllers(given.controllers, external),
         empty=empty,
         latency=latency,
         failures=failures,

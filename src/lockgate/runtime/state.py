@@ -99,6 +99,11 @@ class StateFolder:
         return self.path / "ca.pem"
 
     @property
+    def webhook_certificates(self) -> Path:
+        """For the webhooks of an AWS Load Balancer Controller that runs outside."""
+        return self.path / "webhook-certs"
+
+    @property
     def run(self) -> Path:
         """For sockets, too: where the folder's own path is too long for them, one beside the temporary files."""
         run = self.path / "run"

@@ -21,6 +21,7 @@ _OF_PARTS: dict[Readiness, Level] = {
     Readiness.FAILED: "bad",
     Readiness.REFUSED: "bad",
     Readiness.UNSERVED: "warn",
+    Readiness.EXTERNAL: "info",
 }
 _OF_FAULTS: dict[Severity, Level] = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
 

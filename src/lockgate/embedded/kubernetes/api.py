@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Container
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,17 +85,27 @@ class Log:
 
 
 class KubernetesApi:
-    """One API over one store. Every request must have the bearer token `token`."""
+    """One API over one store. Every request must have the bearer token `token`.
+
+    `external` are the controllers whose own webhooks are called.
+    """
 
     def __init__(
-        self, store: Store, *, token: str, faults: Faults[Answer] | None = None, pods: PodAccess | None = None
+        self,
+        store: Store,
+        *,
+        token: str,
+        faults: Faults[Answer] | None = None,
+        pods: PodAccess | None = None,
+        external: Container[str] = (),
     ) -> None:
         self._store = store
         self._streams = Streams(store, pods, self._authenticate)
         self.faults = faults or Faults()
         self._token = token
         self._verbs = Verbs(store)
-        self.webhooks = Callers(store.storage, WEBHOOKS)
+        built_in = (ending for name, ending in WEBHOOKS.items() if name not in external)
+        self.webhooks = Callers(store.storage, tuple(built_in))
         self._discovery = Discovery(store.catalogue)
         self._documents = Documents(store.catalogue, store.schemas)
         self.watches = 0  # open ones

@@ -26,7 +26,11 @@ COMPONENTS = {
     "Reflector": ("kubernetes-reflector",),
 }
 _IMAGES = frozenset(image for images in COMPONENTS.values() for image in images)
-WEBHOOKS = (".elbv2.k8s.aws", ".cert-manager.io", ".istio.io")
+WEBHOOKS = {
+    "aws-load-balancer-controller": ".elbv2.k8s.aws",
+    "cert-manager": ".cert-manager.io",
+    "istiod": ".istio.io",
+}
 """Endings of the names of these components' webhooks. The API has their checks itself, and does not call them."""
 
 
@@ -47,7 +51,7 @@ def calls_another_webhook(configuration: JsonObject) -> bool:
         for webhook in (webhooks if isinstance(webhooks, list) else ())
         if isinstance(webhook, dict)
     ]
-    return any(not name.endswith(WEBHOOKS) for name in names)
+    return any(not name.endswith(tuple(WEBHOOKS.values())) for name in names)
 
 
 def _containers(workload: JsonObject) -> Iterator[JsonObject]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
+from lockgate.edge.options import OFF
 from lockgate.edge.supply import AcmCertificate
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener
 from lockgate.resources.codes import machine as codes
@@ -49,7 +51,7 @@ def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
         _dns(state, addresses, unresolved, memo),
     ):
         for line in part:
-            lines.append(line)
+            lines.append(_left(state, line))
             yield
     faults = tuple(_faults(state, memo))
     yield
@@ -57,6 +59,24 @@ def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
     yield
     own = tuple(str(key) for key, fault in sorted(state.refused.items()) if fault.subject in ("", str(key)))
     return Report(tuple(lines), faults, urls, tuple(_shortfall(len(own), lines, unresolved)), own)
+
+
+_MAKERS = {
+    "load balancer": ("aws-load-balancer-controller",),
+    "certificate": ("cert-manager",),
+    "dns": ("external-dns", "aws-load-balancer-controller"),
+}
+
+
+def _left(state: State, line: Line) -> Line:
+    """A part that waits for a controller that does not run here is not waited for."""
+    if line.state is not Readiness.WAITING or line.name.startswith("acm "):
+        return line
+    for controller in _MAKERS.get(line.part, ()):
+        if how := state.controllers.get(controller):
+            left = f"{controller} is off" if how == OFF else f"it waits for your {controller}"
+            return replace(line, state=Readiness.EXTERNAL, detail=f"{line.detail}; {left}")
+    return line
 
 
 def _shortfall(refused: int, lines: Iterable[Line], unresolved: Mapping[Why, Sequence[str]]) -> Iterator[str]:
