@@ -43,8 +43,17 @@ class Program:
         except (RuntimeError, TypeError, ValueError) as error:
             raise CelError(str(error)) from error
         if result.type().name() == "ERROR":
-            raise CelError(str(result.plain_value()).partition(": ")[2])
+            raise CelError(_as_in_go(str(result.plain_value()).partition(": ")[2]))
         return result.plain_value()
+
+
+def _as_in_go(text: str) -> str:
+    """An evaluation's error in the words of cel-go, by which users search."""
+    if found := re.fullmatch(r'Key not found in map : "(.*)"', text):
+        return f"no such key: {found[1]}"
+    if text.startswith("No matching overloads found"):
+        return "no such overload"
+    return "division by zero" if text == "divide by zero" else text
 
 
 @lru_cache(maxsize=4096)

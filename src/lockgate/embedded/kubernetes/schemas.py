@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lockgate.embedded.kubernetes import built_in_schemas, cel, immutable, structural
+from lockgate.embedded.kubernetes.admitting import policies
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
@@ -64,7 +65,7 @@ class Schemas:
     def __init__(self) -> None:
         self._defined: dict[GroupKind, dict[str, JsonObject]] = {}
         # Checks of a kind beyond its schema.
-        self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {}
+        self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {policies.POLICY: policies.refusals}
 
     def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:
         """Sets the `schemas` (by version) of a kind without a typed model."""

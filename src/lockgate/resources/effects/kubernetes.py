@@ -354,13 +354,6 @@ ROWS = (
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
         served("", "spec.**", "**"),
-        accepted(
-            "spec.versions.schema.openAPIV3Schema.**.x-kubernetes-validations",
-            because="rules in CEL are not evaluated, so the API takes objects that a cluster refuses",
-            noticed=True,
-            case="of a kind that Lockgate does not know",
-            when=lambda definition: _defines_an_unknown_kind(definition),
-        ),
     ),
     *declare(
         "admissionregistration.k8s.io",
@@ -375,11 +368,16 @@ ROWS = (
     ),
     *declare(
         "admissionregistration.k8s.io",
-        "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding "
+        "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding",
+        accepted("spec.auditAnnotations.**", because="no audit log is written"),
+        served("", "**"),
+    ),
+    *declare(
+        "admissionregistration.k8s.io",
         "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding",
         accepted(
             "",
-            because="rules in CEL are not evaluated, so the API takes objects that a cluster refuses or changes",
+            because="rules in CEL are not evaluated, so the API does not change objects as a cluster does",
             noticed=True,
             code=codes.NOT_ENFORCED,
         ),
@@ -409,15 +407,6 @@ def _has_class(ingress: dict[str, object]) -> bool:
 def _name(manifest: dict[str, object]) -> str:
     metadata = manifest.get("metadata")
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
-
-
-def _defines_an_unknown_kind(definition: dict[str, object]) -> bool:
-    from lockgate.resources.model import kinds  # its registry is filled while this module is imported
-
-    spec = definition.get("spec")
-    names = spec.get("names") if isinstance(spec, dict) else None
-    kind = names.get("kind") if isinstance(names, dict) else None
-    return not isinstance(spec, dict) or (str(spec.get("group")), str(kind)) not in kinds()
 
 
 def _has_load_balancer(service: JsonObject) -> bool:

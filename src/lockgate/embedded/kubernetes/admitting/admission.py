@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lockgate.embedded.kubernetes.admitting.configurations import Webhook, Write, concerns
+from lockgate.embedded.kubernetes.admitting.policies import Policies
 from lockgate.embedded.kubernetes.admitting.reviews import Verdict, dry_run_refused, review
 from lockgate.embedded.kubernetes.patch import json_patch
 from lockgate.embedded.kubernetes.refusals import Denied
@@ -34,6 +35,7 @@ class Admission:
     validating: tuple[Webhook, ...]
     namespace_of: Callable[[Write], JsonObject | None]
     user: JsonObject
+    policies: Policies
     answers: dict[str, Verdict] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
 
@@ -68,6 +70,9 @@ class Admission:
 
     def validated(self, write: Write) -> None:
         """Raises `Question`, `ApiError`."""
+        if self.policies:
+            told = self.policies.warnings(write, self.user, self.namespace_of(write))
+            self.warnings |= dict.fromkeys(told)
         for webhook in self.validating:
             self._answer(webhook, write)
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from lockgate.embedded.kubernetes.admitting.admission import Admission, Question
 from lockgate.embedded.kubernetes.admitting.configurations import GROUP, Step, Webhook, Write, webhooks
+from lockgate.embedded.kubernetes.admitting.policies import Policies
 from lockgate.embedded.kubernetes.admitting.reviews import BadAnswer, Verdict, review, verdict
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources import core
@@ -51,13 +52,14 @@ class Callers:
     def __init__(self, storage: Storage, built_in: tuple[str, ...]) -> None:
         self._storage = storage
         self.built_in = built_in
+        self._policies = Policies(storage)
 
     def admission(self, user: JsonObject) -> Admission | None:
-        """The admission of a user's request; None if there is no webhook to ask."""
+        """The admission of a user's request; None if there is no webhook to ask, and no policy."""
         mutating, validating = (self._all(step) for step in ("Mutating", "Validating"))
-        if not mutating and not validating:
+        if not mutating and not validating and not self._policies:
             return None
-        return Admission(mutating, validating, self._namespace, user)
+        return Admission(mutating, validating, self._namespace, user, self._policies)
 
     async def ask(self, admission: Admission, question: Question, options: JsonObject) -> None:
         """Keeps the webhook's answer in `admission`. Raises `ApiError` if its failure fails the request."""

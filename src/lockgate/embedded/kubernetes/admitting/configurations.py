@@ -78,19 +78,20 @@ def concerns(webhook: Webhook, write: Write, namespace: JsonObject | None) -> bo
     """
     if write.kind.group == GROUP and write.kind.kind.endswith("WebhookConfiguration"):
         return False
-    if not any(_covers(rule, write) for rule in webhook.rules):
+    if not any(covers(rule, write) for rule in webhook.rules):
         return False
-    if namespace is not None and not _selected(webhook.namespace_selector, namespace):
+    if namespace is not None and not selected(webhook.namespace_selector, namespace):
         return False
     objects = [each for each in (write.body, write.before) if each is not None]
-    return any(_selected(webhook.object_selector, each) for each in objects)
+    return any(selected(webhook.object_selector, each) for each in objects)
 
 
-def _selected(selector: JsonObject, found: JsonObject) -> bool:
+def selected(selector: JsonObject, found: JsonObject) -> bool:
     return LabelSelector.model_validate(selector).matches((found.get("metadata") or {}).get("labels") or {})
 
 
-def _covers(rule: JsonObject, write: Write) -> bool:
+def covers(rule: JsonObject, write: Write) -> bool:
+    """Whether a rule is about a write."""
     scope = rule.get("scope") or "*"
     if scope != "*" and (scope == "Namespaced") != _is_namespaced(write):
         return False
