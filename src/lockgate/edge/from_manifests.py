@@ -17,6 +17,7 @@ from lockgate.dns.plan import Endpoint
 from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.edge.endpoints import endpoints
+from lockgate.edge.expected_pods import Brought, slices_of, with_pods
 from lockgate.edge.exposure import addressed, addresses
 from lockgate.edge.gateways import Gateways, built_gateways, gateway_secrets
 from lockgate.edge.manifests import Manifests
@@ -27,7 +28,7 @@ from lockgate.edge.plan import Plan, plan
 from lockgate.edge.supply import Supply
 from lockgate.edge.supply import Zone as SuppliedZone
 from lockgate.edge.without_effect import without_effect
-from lockgate.edge.workloads import gateway_pod, gateway_workloads, slice_manifests
+from lockgate.edge.workloads import gateway_pod, gateway_workloads
 from lockgate.ingress.manifests import USED, Stacks, stack_from_manifests, with_node_ports
 from lockgate.ingress.stack import GroupId, ServiceId
 from lockgate.ingress.world import Account
@@ -64,7 +65,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
     memory = _memory(earlier)
     memo, names = (memory.memo, memory.names) if memory else (Memo(), Memo())
     memo.turn()
-    objects = _completed(planned.objects, memo)
+    objects, brought = with_pods(_completed(planned.objects, memo), memo)
     services, deployments = objects.view(core.Service), objects.all(apps.Deployment)
     stacks = _stacks(planned, memory, memo)
     workloads = memo.depending(
@@ -72,7 +73,7 @@ def from_plan(planned: Plan, earlier: Edge | None = None) -> Edge:
         [services, objects.view(istio.Gateway)],
         lambda: gateway_workloads(objects.all(core.Service), objects.all(istio.Gateway)),
     )
-    slices = memo.made(_slices, objects.view(core.EndpointSlice), services, memo)
+    slices = memo.made(_slices, objects.view(core.EndpointSlice), services, brought, memo)
     bindings = memo.made(_bindings, stacks, services)
     table = memo.depending(
         "network",
@@ -165,20 +166,16 @@ def _service(service: core.Service, address: str) -> core.Service:
 # --- the network -------------------------------------------------------------------------------------------------
 
 
-def _slices(given: View[core.EndpointSlice], services: View[core.Service], memo: Memo) -> Sequence[core.EndpointSlice]:
-    """The endpoints in the manifests, and one for each Service without endpoints: the echo backend or a program."""
+def _slices(
+    given: View[core.EndpointSlice], services: View[core.Service], brought: Brought, memo: Memo
+) -> Sequence[core.EndpointSlice]:
+    """The endpoints in the manifests, and those of each Service without any: its Pods, the echo or a program."""
     names = {(each.namespace, each.metadata.labels.get(SERVICE_NAME, "")) for each in given.listed}
     found = list(given.listed)
     for name, service in services.named.items():
         if name not in names and service.spec.type != "ExternalName":
-            found += memo.made(_stand_ins, service)
+            found += slices_of(service, brought, memo)
     return found
-
-
-def _stand_ins(service: core.Service) -> list[core.EndpointSlice]:
-    ports = {port.name or "": port.port for port in service.spec.ports if port.protocol != "SCTP"}
-    manifests = slice_manifests(service, "stand-in", "127.0.0.1", ports)
-    return [core.EndpointSlice.model_validate(manifest) for manifest in manifests]
 
 
 def _bindings(stacks: Stacks, services: View[core.Service]) -> dict[str, ServicePort]:

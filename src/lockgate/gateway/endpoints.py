@@ -115,10 +115,11 @@ def _of_slices(sources: Iterable[Source], port_name: str, only_port: bool, found
                 continue
             pod = _pod(one, endpoint, found)
             labels = None if not _has_pod(endpoint) else pod.metadata.labels if pod else {}
-            locality = _locality(endpoint, pod, found.nodes)
-            node = (pod.spec.node_name if pod else "") or endpoint.node_name or ""
             for address in endpoint.addresses:
-                place = (address, (number or 0) if is_local(address) else 0)
+                here = is_local(address)  # on this machine, which is as near to any gateway as the gateway itself
+                locality = _locality(endpoint, pod, {} if here else found.nodes)
+                node = "" if here else (pod.spec.node_name if pod else "") or endpoint.node_name or ""
+                place = (address, (number or 0) if here else 0)
                 if address != LOCAL_IPV6 and place not in seen:
                     seen.add(place)
                     yield Backend(Endpoint(address, number or 0), labels, locality, node)

@@ -180,7 +180,7 @@ class RunningEdge:
         self.store.writes.addresses.preferred_ports = {
             (each.namespace, each.service, each.port): each.number for each in planned.supply.node_ports
         }
-        supplied = (*planned.supply.objects, *planned.supply.control_plane)
+        supplied = (*planned.supply.objects, *planned.supply.control_plane, *planned.supply.deployments)
         objects = (*supplied, *self.key_pairs.secrets(planned.supply.key_pairs))
         loaded = await self.loader.load(planned.manifests, objects, saved)
         self.supply, self.manifests = planned.supply, planned.manifests

@@ -86,9 +86,8 @@ class Applications:
         found: list[JsonObject] = []
         for workload, members in grouped.items():
             index = order.index(workload)
-            alone = index == 0 or index >= MOST_GROUPS
             suffix = "" if index == 0 else f"-{index}"
-            found += await self._of_group(service, tls, suffix, "" if alone else str(workload), members)
+            found += await self._of_group(service, tls, suffix, str(workload) if index < MOST_GROUPS else "", members)
         return found
 
     async def _of_group(

@@ -151,8 +151,8 @@ class Object:
 @dataclass(frozen=True, slots=True)
 class Supply:
     """Everything that is supplied, and where in AWS the edge is. `hosts` are the names that the edge serves,
-    `control_plane` is what tools read of istiod, `rendered` says what was rendered, `opened` what lockgate.yaml opens,
-    and `addressed` which gateways get an address."""
+    `control_plane` is what tools read of istiod, `deployments` bring the Pods of Services, `rendered` says what was
+    rendered, `opened` what lockgate.yaml opens, and `addressed` which gateways get an address."""
 
     place: Place
     rendered: tuple[str, ...] = ()
@@ -172,6 +172,7 @@ class Supply:
     credentials: tuple[Credential, ...] = ()
     objects: tuple[Object, ...] = ()
     control_plane: tuple[Object, ...] = ()
+    deployments: tuple[Object, ...] = ()
     key_pairs: tuple[KeyPair, ...] = ()
     node_ports: tuple[NodePort, ...] = ()
     addressed: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ def services(objects: Objects, routed: Iterable[Routed]) -> Iterator[Object]:
                 wanted.setdefault(key, {}).setdefault(port or 80, virtual_service.name)
     for (namespace, name), ports in wanted.items():
         yield Object(
-            service(namespace, name, {f"http-{port}": (port, port) for port in ports}),
+            service(namespace, name, {f"http-{port}": (port, port) for port in ports}, selector={"app": name}),
             f"Service {namespace}/{name}: created, because VirtualService {next(iter(ports.values()))} leads to it",
         )
 

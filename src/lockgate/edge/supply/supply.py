@@ -25,6 +25,7 @@ from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, s
 from lockgate.edge.supply.services import services
 from lockgate.edge.supply.target_groups import target_groups, trust_stores
 from lockgate.edge.supply.web_acls import web_acls
+from lockgate.edge.supply.workloads import deployments
 from lockgate.edge.supply.zones import zones
 from lockgate.ingress import auto_mode
 from lockgate.ingress.manifests import DEFAULTS
@@ -88,6 +89,9 @@ def _decided(
     with_gateways = objects.adding(core.Service.model_validate(each.manifest) for each in gateways)
     zone_names = [zone.name for zone in made_zones]
     pairs = (*key_pairs(with_gateways, routed, named, zone_names), *authorities(objects, cluster_namespace))
+    with_services = objects.adding(
+        core.Service.model_validate(each.manifest) for each in made if each.manifest["kind"] == "Service"
+    )
     made_spaces = list(namespaces(objects, inside, made, pairs, cluster_namespace))
     return Supply(
         place,
@@ -107,6 +111,7 @@ def _decided(
         credentials=credentials,
         objects=(*made_spaces, *made),
         control_plane=tuple(istiods(objects, made_spaces)),
+        deployments=tuple(deployments(with_services)),
         key_pairs=pairs,
         node_ports=tuple(node_ports(with_gateways)),
         addressed=tuple(_addressed(with_gateways)),
