@@ -53,6 +53,8 @@ class Live:
         self._looking = Looking(watched)
         self._subscribers: set[asyncio.Queue[Message | None]] = set()
         self._following: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._drawn: tuple[int, dict[str, Any]] = (0, {})  # the whole graph, by its version
         self._begin()
 
     def _begin(self) -> None:
@@ -73,10 +75,11 @@ class Live:
     async def messages(self) -> AsyncGenerator[Message, None]:
         view = await self._started()
         queue: asyncio.Queue[Message | None] = asyncio.Queue(_QUEUE)
-        for message in self._all(view):
-            yield message
+        drawn = await self._graph(view)
         self._subscribers.add(queue)
         try:
+            for message in self._all(self._view or view, drawn):
+                yield message
             while (message_ := await queue.get()) is not None:
                 yield message_
         finally:
@@ -99,8 +102,7 @@ class Live:
         raise NotHere(f"request {number} is not among the last {_KEPT}")
 
     async def graph(self, text: str) -> Any:
-        view = await self._started()
-        return await asyncio.to_thread(self._graph, view, text)
+        return await self._graph(await self._started(), text)
 
     async def attempt(self, asked: Any) -> Any:
         request = read_attempt(asked)
@@ -112,15 +114,17 @@ class Live:
         nodes = list(view.graph.nodes)[:MOST_NODES]
         details = {node.id: await node_details(self._watched, view, node, most=20_000) for node in nodes}
         about = {**self._about(), "live": False, "until": time.time()}
-        return [Message("hello", about), *self._all(view)[1:], Message("details", details)]
+        drawn = await self._graph(view)
+        return [Message("hello", about), *self._all(view, drawn)[1:], Message("details", details)]
 
     # --- following -----------------------------------------------------------------------------------------------
 
     async def _started(self) -> View:
-        if self._following is None or self._following.done():
-            self._begin()
-            self._view = await self._looking.look()
-            self._following = asyncio.create_task(self._follow(), name="console")
+        async with self._starting:
+            if self._following is None or self._following.done():
+                self._begin()
+                self._view = await self._looking.look()
+                self._following = asyncio.create_task(self._follow(), name="console")
         assert self._view is not None
         return self._view
 
@@ -133,6 +137,7 @@ class Live:
                 if self._subscribers:
                     alone = now
                 elif now - alone > _STAYS:
+                    await self._switch("0")
                     return
                 try:
                     await self._read()
@@ -144,7 +149,6 @@ class Live:
                     log.exception("console")
                 await asyncio.sleep(_POLL)
         finally:
-            await self._switch("0")
             for queue in self._subscribers:
                 with suppress(asyncio.QueueFull):
                     queue.put_nowait(None)
@@ -205,7 +209,7 @@ class Live:
         assert before is not None
         self._view = view
         if view.version != before.version:
-            self._send(Message("graph", await asyncio.to_thread(self._graph, view, "")))
+            self._send(Message("graph", await self._graph(view)))
             self._window.keep([*view.graph.by_id, *(link.id for link in view.graph.links)])
         fresh = {node: state.as_json() for node, state in view.states.items() if before.states.get(node) != state}
         if fresh:
@@ -241,10 +245,10 @@ class Live:
         urls = self._watched.report().urls[:50]
         return {"name": self._watched.edge.options.name, "since": self._since, "live": True, "urls": list(urls)}
 
-    def _all(self, view: View) -> list[Message]:
+    def _all(self, view: View, drawn: dict[str, Any]) -> list[Message]:
         return [
             Message("hello", self._about()),
-            Message("graph", self._graph(view, "")),
+            Message("graph", drawn),
             Message("states", {node: state.as_json() for node, state in view.states.items()}),
             Message("locks", [each.as_json() for each in view.locks.values()]),
             Message("parts", self._report()),
@@ -253,7 +257,15 @@ class Live:
             Message("timeline", [each.as_json() for each in self._watched.timeline.events]),
         ]
 
-    def _graph(self, view: View, text: str) -> dict[str, Any]:
+    async def _graph(self, view: View, text: str = "") -> dict[str, Any]:
+        """On a thread: a large graph takes a tenth of a second."""
+        if text:
+            return await asyncio.to_thread(self._draw, view, text)
+        if self._drawn[0] != view.version:
+            self._drawn = view.version, await asyncio.to_thread(self._draw, view, "")
+        return self._drawn[1]
+
+    def _draw(self, view: View, text: str) -> dict[str, Any]:
         shown = view.graph.around(text, MOST_NODES)
         places = {node.id: self._line(node.where) for node in shown.nodes}
         return {

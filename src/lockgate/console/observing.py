@@ -14,6 +14,7 @@ from lockgate.console.locks import Lock, lock, missing, trusted
 from lockgate.console.states import Observed, State, states
 from lockgate.console.ways import Ways
 from lockgate.edge.edge import Edge
+from lockgate.edge.manifests import Manifests
 from lockgate.resources import core
 from lockgate.runtime.value import edge_value
 from lockgate.runtime.watching import Watched
@@ -24,7 +25,7 @@ _LOCKS_EVERY = 30.0  # s: certificates expire
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The edge at one time. `version` grows with each change of the graph."""
+    """The edge at one time. `version` grows with each change of the graph, or of the lines that it comes from."""
 
     version: int
     edge: Edge
@@ -44,11 +45,15 @@ class Looking:
         self._graph = Graph()
         self._ways: Ways | None = None
         self._version = 0
+        self._manifests: Manifests | None = None
 
     async def look(self) -> View:
         """Builds again only what has changed."""
         running = self._watched.edge
         seen = self._identity()
+        if self._manifests is not running.manifests:
+            self._manifests = running.manifests
+            self._version += 1
         if self._edge is None or self._ways is None or not _same(seen, self._seen):
             edge = await edge_value(running)
             proxies = running.istiod.proxies

@@ -121,7 +121,7 @@ async def serve(
         application = only_for(hosts, _within_time(application))
     loop = asyncio.get_running_loop()
     if loop.get_exception_handler() is None:
-        loop.set_exception_handler(_without_slow_closings)
+        loop.set_exception_handler(_without_closings)
     stopping = asyncio.Event()
     if upgrade is not None:
         serving = serve_with_upgrades(application, config, sock, tls, *upgrade, stopping)
@@ -153,11 +153,13 @@ def _within_time(application: Application) -> Application:
     return served
 
 
-def _without_slow_closings(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _without_closings(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Reports unhandled errors like asyncio, except for clients that do not end TLS when their connection is closed:
-    hypercorn waits for them, so any client could fill the log."""
+    hypercorn waits for them, so any client could fill the log. And except for connections that the end of a server
+    cancels, which Python 3.11 reports as errors."""
     error = context.get("exception")
-    if not (isinstance(error, TimeoutError) and "SSL shutdown" in str(error)):
+    slow = isinstance(error, TimeoutError) and "SSL shutdown" in str(error)
+    if not slow and not isinstance(error, asyncio.CancelledError):
         loop.default_exception_handler(context)
 
 
