@@ -34,6 +34,16 @@ FLAGS: Final = {
     "UT": "the endpoint did not answer within the timeout",
 }
 
+OWN: Final = {
+    "400": "the request is malformed",
+    "414": "the URL or a header is too long",
+    "463": "X-Forwarded-For has more than 30 addresses",
+    "464": "the protocol version of the request does not fit that of the target group",
+    "500": "an internal error",
+    "505": "the HTTP version is not supported",
+}
+"""What a load balancer's own status means, where its script answers."""
+
 
 def gateway_reason(record: Mapping[str, Any], by: str) -> str:
     status = record.get("response_code") or 0
@@ -64,6 +74,8 @@ def load_balancer_reason(record: Mapping[str, Any], by: str) -> str:
     rule = str(record.get("rule") or "-")
     if details == "direct_response":
         return f"{'The default rule' if rule in ('0', '-') else f'Rule {rule}'} answers {status}."
+    if details == "lua_response" and status in OWN:
+        return f"The load balancer answers {status}: {OWN[status]}."
     because = _because(str(record.get("flags") or ""))
     if status == "0":
         return f"The client got no answer: {because or details}."

@@ -157,6 +157,8 @@ def _steps(balancer: Record | None, gateway: Record | None, ways: Ways) -> Itera
             yield Step(service)
     if gateway:
         at, route, service = ways.through_gateway(gateway)
+        if balancer is None:
+            yield from map(Step, ways.through_network_load_balancer(at, _text(gateway, "authority")))
         if at:
             yield Step(at, _text(gateway, "tls"), _number(gateway, "duration"))
         if route:

@@ -21,6 +21,7 @@ from lockgate.edge.edge import Edge
 from lockgate.gateway import routing
 from lockgate.gateway.model import Forward, Gateway, Http, Route, VirtualHost
 from lockgate.gateway.request import Request
+from lockgate.loadbalancer.network import NetworkLoadBalancer
 from lockgate.trace.gateway_hops import backend_name
 
 _REMEMBERED = 4096  # paths whose route is not clear from the log alone
@@ -37,6 +38,7 @@ class Ways:
         self._balancers = {each.arn: each for each in edge.load_balancers}
         self._names = {each.arn: frozenset(names_of(edge.zones, each.dns_name)) for each in edge.load_balancers}
         self._workloads = workloads
+        self._tcp = self._entrances()
         self._hosts: dict[tuple[str, int], _Domains] = {}
         self._routes: dict[tuple[str, int, str, str, str], list[tuple[int, Route]]] = {}
         self._decided: dict[tuple[str, ...], int | None] = {}
@@ -46,6 +48,17 @@ class Ways:
             for reference, group in each.target_groups.items()
             if (behind := edge.network.served(group)) is not None and behind not in edge.network.gateways
         }
+
+    def through_network_load_balancer(self, gateway: str, host: str) -> tuple[str, ...]:
+        """Name, listener and target group before a gateway that no application load balancer leads to: Network Load
+        Balancers log no requests. Empty if several could have been it."""
+        entrances = self._tcp.get(gateway, [])
+        if len(entrances) != 1:
+            return ()
+        ((balancer, port, group),) = entrances
+        name = self._name(balancer.name, balancer.arn, _bare(host))
+        found = (self._known(name), self._known(listener_id(balancer.name, port)), self._known(group))
+        return tuple(filter(None, found))
 
     def expects_gateway(self, record: Mapping[str, Any]) -> bool:
         """Whether the request went on to a gateway, which has logged it, too."""
@@ -96,6 +109,20 @@ class Ways:
         if not names or len(names) > MOST_NAMES:
             return dns_id(balancer, "")
         return dns_id(balancer, host if host in names else f"*.{host.partition('.')[2]}")
+
+    def _entrances(self) -> Mapping[str, list[tuple[NetworkLoadBalancer, int, str]]]:
+        found: dict[str, list[tuple[NetworkLoadBalancer, int, str]]] = {}
+        for balancer in self._edge.load_balancers:
+            if not isinstance(balancer, NetworkLoadBalancer):
+                continue
+            for listener in balancer.listeners:
+                for weighted in listener.forward.target_groups:
+                    group = balancer.target_groups.get(weighted.target_group)
+                    behind = self._edge.network.served(group) if group else None
+                    if group and behind and (leads := self._edge.network.gateways.get(behind)):
+                        at = gateway_id(leads.workload, leads.port)
+                        found.setdefault(at, []).append((balancer, listener.port, target_group_id(group.reference)))
+        return found
 
     # --- routes of gateways --------------------------------------------------------------------------------------
 
