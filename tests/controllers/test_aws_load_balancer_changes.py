@@ -108,6 +108,34 @@ def test_a_restarted_controller_finds_its_resources() -> None:
     asyncio.run(run())
 
 
+def test_what_another_client_makes_with_our_tags_is_found_and_what_it_deletes_is_missed() -> None:
+    async def run() -> None:
+        async with lab() as there:
+            inventory, group = Inventory(there.aws, cluster_name="lockgate"), GroupId("", "edge")
+
+            async def names() -> list[str]:
+                return [resource for resource, _ in (await inventory.of(group)).target_groups]
+
+            async def found(expected: list[str]) -> bool:
+                return await names() == expected
+
+            assert await names() == []
+            tags = {CLUSTER_TAG: "lockgate", GroupId.STACK_TAG: str(group), GroupId.RESOURCE_TAG: "theirs"}
+            answer = await there.aws.call(
+                "elbv2",
+                "create_target_group",
+                Name="theirs",
+                TargetType="lambda",
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+            await there.until(lambda: found(["theirs"]))
+            arn = answer["TargetGroups"][0]["TargetGroupArn"]
+            await there.aws.call("elbv2", "delete_target_group", TargetGroupArn=arn)
+            assert await names() == []
+
+    asyncio.run(run())
+
+
 def test_changes_during_the_listing_of_the_account_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with lab() as there:

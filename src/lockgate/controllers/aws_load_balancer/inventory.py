@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from lockgate.loadbalancer.elbv2 import Answers, Json, UnknownShape
 from lockgate.loadbalancer.model import Listener
 
 _Owner: TypeAlias = tuple[str, str]  # the stack tag and its value
+_REST = 10  # times what a listing took
 _GONE = ("LoadBalancerNotFound", "TargetGroupNotFound", "ListenerNotFound", "InvalidGroup.NotFound")
 
 
@@ -29,10 +31,11 @@ class _Gone(Unexpected):
 
 
 class Inventory:
-    """Caches which stack owns what, by ARN or security group ID, so that one is read without listing the account.
+    """Finds which stack owns what by tag, as upstream does for every build.
 
-    Ownership is set only at creation; upstream caches it, too. The account is listed at the start, when a resource of
-    ours no longer exists, and after `forget`. `backend` is the security group that all stacks share, once found.
+    Tags are set at creation; upstream caches them, too. In a large account, listing takes longest: a listing is used
+    for a time in proportion to what it took, with what we made and deleted since. `backend` is the security group that
+    all stacks share, once found.
     """
 
     def __init__(self, aws: Aws, *, cluster_name: str) -> None:
@@ -40,7 +43,8 @@ class Inventory:
         self._cluster_name = cluster_name
         self._owned: defaultdict[_Owner, set[str]] = defaultdict(set)
         self.backend: str | None = None
-        self._learned = False
+        self._tags: dict[str, dict[str, str]] = {}
+        self._listed_until = 0.0
         self._turn = asyncio.Lock()
 
     def made(self, what: str, stack: StackId) -> None:
@@ -53,7 +57,7 @@ class Inventory:
             del self._owned[_owner(stack)]
 
     def forget(self) -> None:
-        self._learned = False
+        self._tags, self._listed_until = {}, 0.0
 
     async def of(self, stack: StackId) -> Existing:
         """All resources of the stack. Raises `Unexpected`, `UnknownShape` and `AwsError`."""
@@ -84,7 +88,8 @@ class Inventory:
 
     async def _learn(self) -> None:
         async with self._turn:
-            if self._learned:
+            began = time.monotonic()
+            if began < self._listed_until:
                 return
             before = {owner: frozenset(owned) for owner, owned in self._owned.items()}
             filters = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster_name]}]
@@ -92,8 +97,9 @@ class Inventory:
                 elbv2.listed(self._aws),
                 self._aws.list("ec2", "describe_security_groups", "SecurityGroups", Filters=filters),
             )
-            tags = await elbv2.tags(self._aws, arns)
-            tags |= {item["GroupId"]: read_tags(item) for item in security_groups}
+            read = await elbv2.tags(self._aws, [arn for arn in arns if arn not in self._tags])
+            self._tags = {arn: read[arn] if arn in read else self._tags[arn] for arn in arns}
+            tags = self._tags | {item["GroupId"]: read_tags(item) for item in security_groups}
             learned: defaultdict[_Owner, set[str]] = defaultdict(set)
             for what, found in tags.items():
                 ours = found.get(CLUSTER_TAG) == self._cluster_name
@@ -103,7 +109,8 @@ class Inventory:
             for owner, owned in self._owned.items():  # other stacks were reconciled in the meantime
                 known = before.get(owner, frozenset())
                 learned[owner] = (learned[owner] | (owned - known)) - (known - owned)
-            self._owned, self._learned = learned, True
+            self._owned = learned
+            self._listed_until = time.monotonic() + _REST * (time.monotonic() - began)
 
     async def _security_groups(self, ids: Sequence[str]) -> list[Json]:
         return await self._aws.list("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []

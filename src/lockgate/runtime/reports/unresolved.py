@@ -19,6 +19,7 @@ from lockgate.gateway.hosts import gateway_name
 from lockgate.ingress.group import InvalidClass, InvalidGroup, NotOurs, Owned, ownership
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import services_of
+from lockgate.ingress.services.ownership import is_ours
 from lockgate.ingress.world import Objects
 from lockgate.resources import core, eks, elbv2, istio, networking
 from lockgate.resources.memo import Memo
@@ -167,7 +168,17 @@ class _Sources:
         current = self._state.cluster.get(core.Service, service.name, service.namespace)
         if current is None or current.spec.external_ips or current.status.load_balancer.ingress:
             return _RECORD
+        if self._is_ours(current):
+            return self._unfinished(current)
         return Why(Readiness.UNSERVED, f"no network load balancer is made for {service.key}")
+
+    def _is_ours(self, service: core.Service) -> bool:
+        return is_ours(service, self._state.stacks.settings if self._state.stacks else DEFAULTS)
+
+    def _unfinished(self, owner: Resource) -> Why:
+        if warning := self._state.cluster.warnings.get(owner.metadata.uid):
+            return Why(Readiness.FAILED, f"the load balancer of {owner.key} is not made: {warning}")
+        return Why(Readiness.WAITING, f"the load balancer of {owner.key} is being made")
 
     def _of_gateway(self, gateway: istio.Gateway) -> Why:
         at = gateway.namespace, gateway.name
@@ -187,6 +198,8 @@ class _Sources:
             return Why(Readiness.UNSERVED, f"no load balancer: no Service selects the Pods of {gateway.key}")
         if any(service.spec.external_ips or service.status.load_balancer.ingress for service in front.services):
             return _RECORD
+        if ours := list(filter(self._is_ours, front.services)):
+            return _best((*map(self._of_ingress, front.ingresses), *map(self._unfinished, ours)))
         if not front.ingresses and any(map(may_have_address, front.services)):
             return Why(Readiness.WAITING, "its gateway's Service gets an address", "address")
         if not front.ingresses:
@@ -209,9 +222,7 @@ class _Sources:
             case InvalidClass(message) | InvalidGroup(message):
                 return Why(Readiness.UNSERVED, f"no load balancer: {ingress.key}: {message}")
             case Owned():
-                if warning := state.cluster.warnings.get(ingress.metadata.uid):
-                    return Why(Readiness.FAILED, f"the load balancer of {ingress.key} is not made: {warning}")
-                return Why(Readiness.WAITING, f"the load balancer of {ingress.key} is being made")
+                return self._unfinished(ingress)
             case never:
                 assert_never(never)
 
