@@ -65,7 +65,6 @@ def gateway_deployment(
         "kind": "Deployment",
         "metadata": {"name": name, "namespace": namespace, "labels": {**labels, MADE: "true"}},
         "spec": {
-            "replicas": 1,
             "selector": {"matchLabels": selector},
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
@@ -118,7 +117,7 @@ def control_plane(
     }
     spec = {"serviceAccountName": name, "containers": [container]}
     template = {"metadata": {"labels": {**labels, "sidecar.istio.io/inject": "false"}}, "spec": spec}
-    deployment = {"replicas": 1, "selector": {"matchLabels": selector}, "template": template}
+    deployment = {"selector": {"matchLabels": selector}, "template": template}
     yield of("apps/v1", "Deployment", name, spec=deployment)
     injector = {"app": "sidecar-injector", "istio.io/rev": revision, CONTROL_PLANE: "true"}
     if revision == REVISION:  # istioctl turns the injector of a revision off that has the default tag

@@ -96,7 +96,6 @@ def _deployment(service: core.Service, name: str, labels: Labels) -> JsonObject:
         "kind": "Deployment",
         "metadata": {"name": name, "namespace": service.namespace, "labels": {**complete, LABEL: "true"}},
         "spec": {
-            "replicas": 1,
             "selector": {"matchLabels": dict(complete)},
             "template": {"metadata": {"labels": complete}, "spec": {"containers": [container]}},
         },
