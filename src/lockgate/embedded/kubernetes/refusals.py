@@ -59,13 +59,12 @@ def forbidden(kind: Kind, name: str, why: str) -> Forbidden:
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
     subject = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    named = {"name": name, "group": kind.group, "kind": kind.kind}
     listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     return Invalid(
         f'{subject} "{name}" is invalid: {listed}',
         details={
-            **({"name": name} if name else {}),
-            "group": kind.group,
-            "kind": kind.kind,
+            **{name: value for name, value in named.items() if value},
             "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes],
         },
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lockgate.embedded.kubernetes import built_in_schemas, cel, immutable, structural
+from lockgate.embedded.kubernetes import built_in_schemas, cel, go_decoding, immutable, structural
 from lockgate.embedded.kubernetes.admitting import policies
 from lockgate.embedded.kubernetes.catalogue import Unstructured
 from lockgate.embedded.kubernetes.patch import MergeKey
@@ -123,6 +123,15 @@ class Schemas:
         """The values that have another type than their fields, in the words of server-side apply."""
         own = self._schema(model)
         return list(structural.untyped(own, body)) if own is not None else []
+
+    @staticmethod
+    def decoded(model: type[Resource], version: str, body: JsonObject) -> tuple[JsonObject, list[str]] | None:
+        """A built-in kind's object without nulls and unknown fields, and the names of the latter; None for others.
+
+        Raises `BadRequest` for a value of a wrong type.
+        """
+        found = go_decoding.decoded(model.KIND, version, body)
+        return (found[0], [field_name(path) for path in found[1]]) if found else None
 
     def unknown_fields(self, model: type[Resource], version: str, body: JsonObject) -> list[str]:
         names = [field_name(path) for path in self._unknown(model, version, body)]

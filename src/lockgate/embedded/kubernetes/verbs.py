@@ -26,7 +26,7 @@ from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
 from lockgate.embedded.kubernetes.writes import By
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
-from lockgate.resources.status import BadRequest
+from lockgate.resources.status import ApiError, BadRequest
 
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -71,6 +71,7 @@ class Call:
             subresource=self.target.subresource,
             dry_run=query.get("dryRun") == "All",
             outside=True,
+            requested=True,
             admission=self.admission,
         )
 
@@ -261,7 +262,8 @@ class Verbs:
     def _check_applied(self, call: Call, body: JsonObject) -> None:
         """Server-side apply never drops fields silently, in any mode."""
         schemas = self._store.schemas
-        if unknown := schemas.unknown_fields(call.model, call.target.version, body):
+        read = schemas.decoded(call.model, call.target.version, body)
+        if unknown := read[1] if read else schemas.unknown_fields(call.model, call.target.version, body):
             raise untyped(body, call.model.KIND, [f".{field}: field not declared in schema" for field in unknown])
         if faults := schemas.untyped(call.model, body):
             raise untyped(body, call.model.KIND, faults)
@@ -297,7 +299,14 @@ class Verbs:
             supported = 'supported values: "Ignore", "Strict", "Warn"'
             cause = Cause("fieldValidation", f'Unsupported value: "{mode}": {supported}', "FieldValueNotSupported")
             raise invalid(call.options, "", [cause])
-        unknown = self._store.schemas.unknown_fields(call.model, call.target.version, body)
+        schemas = self._store.schemas
+        try:
+            read = schemas.decoded(call.model, call.target.version, body)
+        except BadRequest as error:
+            if not patch:
+                raise
+            raise self._unpatchable(call, error.message.partition(": ")[2]) from error
+        body, unknown = read or (body, schemas.unknown_fields(call.model, call.target.version, body))
         repeated = bodies.repeated_fields(call.request) if not patch and mode != "Ignore" else []
         if not unknown and not repeated:
             return body, ()
@@ -307,12 +316,15 @@ class Verbs:
         if mode == "Strict":
             why = f"strict decoding error: {', '.join(texts)}"
             if patch:
-                shown = call.request.body.decode("utf-8", "replace")
-                cause = Cause("patch", f"Invalid value: {json.dumps(shown)}: {why}")
-                raise invalid(kind, call.target.name, [cause])
+                raise self._unpatchable(call, why)
             raise undecodable(kind, call.target.version, why)
-        pruned = self._store.schemas.pruned(call.model, call.target.version, body)
+        pruned = body if read else schemas.pruned(call.model, call.target.version, body)
         return pruned, tuple(texts) if mode == "Warn" else ()
+
+    @staticmethod
+    def _unpatchable(call: Call, why: str) -> ApiError:
+        shown = json.dumps(call.request.body.decode("utf-8", "replace"))
+        return invalid(call.model.KIND, call.target.name, [Cause("patch", f"Invalid value: {shown}: {why}")])
 
     def _delete_options(self, call: Call) -> JsonObject:
         options = bodies.optional_manifest(call.request)

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from uuid import uuid4
 
-from lockgate.embedded.kubernetes import server_side_apply
+from lockgate.embedded.kubernetes import built_in_rules, server_side_apply
 from lockgate.embedded.kubernetes.admission import (
     ServiceAddresses,
     require_namespace,
@@ -58,14 +58,16 @@ _EVENTS = ("", "Event")
 @dataclass(frozen=True, slots=True)
 class By:
     """The writer and the kind of write. `api_version` is the client's; `subresource` is "" or ``status``. `outside` is
-    True for a client or a manifest, False for a component of the edge. `given` is the typed value of the written
-    manifest, if the writer has it and found it valid. `admission` has the answers of webhooks to a client's write."""
+    True for a client or a manifest, False for a component of the edge; `requested` only for a client. `given` is
+    the typed value of the written manifest, if the writer has it and found it valid. `admission` has the answers of
+    webhooks to a client's write."""
 
     manager: str = "lockgate"
     api_version: str = ""
     subresource: str = ""
     dry_run: bool = False
     outside: bool = False
+    requested: bool = False
     given: Given | None = None
     admission: Admission | None = None
 
@@ -232,6 +234,8 @@ class Writes:
         parsed = self._schemas.checked(model, body, old, by.given)
         former = before.parsed(model) if before and not by.subresource else None
         if by.outside and (found := list(endpoint_addresses(parsed, former))):
+            raise refusal(model, body, found)
+        if by.requested and not by.subresource and (found := built_in_rules.refusals(kind, body)):
             raise refusal(model, body, found)
         if not by.subresource and (denied := self.webhooks.refusals(parsed, former)):
             raise refusal(model, body, denied)
