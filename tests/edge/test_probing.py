@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -20,6 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from lockgate.cli.probe import probe
+from lockgate.deploy.account import Account
+from lockgate.deploy.cluster import Cluster
+from lockgate.deploy.kubeconfig import context
+from lockgate.deploy.live import live_edge
+from lockgate.edge.edge import Edge
+from lockgate.runtime import commands
+from lockgate.runtime.state import StateFolder
+from lockgate.trace.model import Request
+from lockgate.trace.text import as_json
+from lockgate.trace.walk import trace
 from tests.edge.conftest import PATIENCE, Start, Up
 from tests.edge.failing_backends import PROGRAMS, backends
 
@@ -56,6 +67,31 @@ def test_the_cause_is_named(faulty: tuple[Up, dict[str, str]], row: dict[str, An
         found = _probe(edge, url)
     causes = [cause["name"] for cause in found["causes"]]
     assert causes[:1] == ([row["cause"]] if row["cause"] else []), json.dumps(found, indent=1)
+
+
+@pytest.mark.parametrize("host", ["well", "no-route", "server-name", "denied", "weights", "no-cluster"])
+def test_the_apis_alone_lead_to_the_same_prediction(
+    faulty: tuple[Up, dict[str, str]], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, _ = faulty
+    for name, value in json.loads(edge.lockgate("env", "--output", "json").stdout).items():
+        if name.startswith("AWS"):
+            monkeypatch.setenv(name, value)
+    request = Request.of(f"https://{host}.lock.example/", http2=True)
+    folder = StateFolder.of(edge.name)
+    predicted = commands.ask_trace(folder, request)
+
+    async def read() -> Edge:
+        account = Account(region=folder.read()["aws"]["region"])
+        try:
+            async with Cluster(context(None, str(folder.kubeconfig))) as cluster:
+                return await live_edge(cluster, account, request.host)
+        finally:
+            account.close()
+
+    found = as_json(trace(asyncio.run(read()), request), lambda origin: None)
+    assert found["ending"] | {"at": None} == predicted["ending"] | {"at": None}
+    assert [hop["title"] for hop in found["hops"]] == [hop["title"] for hop in predicted["hops"]]
 
 
 def _probe(edge: Up, url: str, *arguments: str) -> dict[str, Any]:

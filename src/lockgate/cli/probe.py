@@ -120,12 +120,30 @@ async def once(target: Target, request: Request, protocol: str, kind: str, name:
     from lockgate.probe.observing import asked
     from lockgate.runtime import commands
 
-    def predict(sent: Request) -> Any:
-        return commands.ask_trace(folder_of(name), sent) if target.running else None
+    async def predict(sent: Request) -> Any:
+        if target.running:
+            return commands.ask_trace(folder_of(name), sent)
+        return await _predicted(target, cluster, sent) if cluster is not None else None
 
     sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
     async with _cluster(target) as cluster:
         return await probing.probe(target.place, request, sent, aws=target.aws, cluster=cluster, predict=predict)
+
+
+async def _predicted(target: Target, cluster: Cluster, request: Request) -> Any:
+    """From what the cluster and the account hold. Raises `CommandError` where they may not be read."""
+    from lockgate.deploy.account import Account
+    from lockgate.deploy.live import live_edge
+    from lockgate.trace.text import as_json
+    from lockgate.trace.walk import trace
+
+    if target.aws is None:
+        return None
+    account = Account(region=target.aws.region, profile=target.profile)
+    try:
+        return as_json(trace(await live_edge(cluster, account, request.host), request), lambda origin: None)
+    finally:
+        account.close()
 
 
 @asynccontextmanager

@@ -110,9 +110,7 @@ class Aws:
                 return None
         except BotoCoreError as error:
             raise ValueError(str(error)) from error
-        made = Aws(region=session.region_name)
-        made._session = session
-        return made
+        return Aws(region=session.region_name, profile=profile)
 
     async def call(self, service: str, operation: str, **parameters: JsonValue) -> JsonValue:
         """`operation` is boto3's method name (``describe_listeners``). Raises `AwsError`."""

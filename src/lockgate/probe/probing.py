@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
 
 from lockgate.controllers.aws import Aws, AwsError
+from lockgate.errors import CommandError
 from lockgate.probe import cluster as in_cluster
 from lockgate.probe import reading
 from lockgate.probe.causes import Cause, causes
@@ -19,8 +20,8 @@ from lockgate.resources.status import ApiError
 from lockgate.trace.model import Request
 
 Part = TypeVar("Part")
-Predict: TypeAlias = Callable[[Request], Json | None]
-"""What `trace` says of a request, as `trace.text.as_json`; None where nobody can say."""
+Predict: TypeAlias = Callable[[Request], Awaitable[Json | None]]
+"""What `trace` says of a request, as `trace.text.as_json`; None where nobody can say. May raise `CommandError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,13 @@ async def probe(
 ) -> Result:
     """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them."""
     seen = await observe(place, asked)
-    known = await _of_account(asked, aws, predict(_as_sent(request, seen)))
+    unseen: tuple[str, ...] = ()
+    try:
+        predicted = await predict(_as_sent(request, seen))
+    except CommandError as error:
+        predicted, unseen = None, (f"a prediction: {error}",)
+    known = await _of_account(asked, aws, predicted)
+    known = replace(known, unseen=(*unseen, *known.unseen))
     if cluster is None:
         known = replace(known, unseen=(*known.unseen, "the cluster: no kubeconfig"))
     else:

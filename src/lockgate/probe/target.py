@@ -24,6 +24,7 @@ class Target:
     running: bool
     kubeconfig: str | None = None
     context: str | None = None
+    profile: str | None = None
 
 
 def running(about: Mapping[str, Any]) -> Target:
@@ -47,7 +48,13 @@ def running(about: Mapping[str, Any]) -> Target:
 def live(resolver: str | None, *, context: str | None, profile: str | None, region: str | None) -> Target:
     """Raises ValueError if `resolver` is not an address with an optional port."""
     server = _server(resolver) if resolver else None
-    return Target(Place(Direct(), resolver=server), Aws.of_profile(profile, region), running=False, context=context)
+    return Target(
+        Place(Direct(), resolver=server),
+        Aws.of_profile(profile, region),
+        running=False,
+        context=context,
+        profile=profile,
+    )
 
 
 def _server(text: str) -> Server:
