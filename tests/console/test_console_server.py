@@ -51,8 +51,8 @@ def ask(
     path: str, *, method: str = "GET", token: str = TOKEN, host: str = "127.0.0.1:8100", **more: Any
 ) -> httpx.Response:
     async def asked() -> httpx.Response:
-        app = only_for((), server.application(Fixed(), token=TOKEN))
-        transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # our own ASGI types
+        app: Any = only_for((), server.application(Fixed(), token=TOKEN))
+        transport = httpx.ASGITransport(app=app)
         headers = {"Host": host, **({"Authorization": f"Bearer {token}"} if token else {}), **more.pop("headers", {})}
         async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
             return await client.request(method, path, headers=headers, **more)

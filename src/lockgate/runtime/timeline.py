@@ -28,8 +28,8 @@ _OF_FAULTS: dict[Severity, Level] = {Severity.ERROR: "bad", Severity.WARNING: "w
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`kind` is one word: edge, part, save, fault, finding, supplied, certificate, health or envoy. `at` is a line of
-    a manifest."""
+    """`kind` is one word: edge, part, save, fault, finding, info, supplied, certificate, health, envoy or console. `at`
+    is a line of a manifest."""
 
     number: int
     time: float
@@ -85,4 +85,5 @@ class Timeline:
 
     def _diagnostics(self, kind: str, found: tuple[Diagnostic, ...]) -> None:
         for each in found:
-            self.add(kind, _OF_FAULTS[each.severity], f"{each.message} [{each.code}]", str(each.position or ""))
+            word = "info" if each.severity is Severity.INFO else kind
+            self.add(word, _OF_FAULTS[each.severity], f"{each.message} [{each.code}]", str(each.position or ""))

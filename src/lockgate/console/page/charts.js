@@ -33,7 +33,7 @@ export function drawCharts() {
       scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.15, 1)] } },
       axes: [
         { ...axis, size: 16, gap: 2, space: 90, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit" })) },
-        { ...axis, size: 36, gap: 4, space: 18 },
+        { ...axis, size: 36, gap: 4, space: 18, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
       ],
       series: [{}, ...lines.map((name) => ({ stroke: colour(name), width: 1.5, points: { show: false }, fill: lines.length === 1 ? `${colour(name)}22` : undefined }))],
     }, [[], ...lines.map(() => [])], box);

@@ -30,7 +30,7 @@ export function showGraph(message, chosen) {
     shapes.set(shape.dataset.node, { shape, figures: part("figures"), lock: part("lock"), detail: part("detail"), title: shape.querySelector("title") });
   }
   lines = new Map([...box.querySelectorAll("[data-link]")].map((line) => [line.dataset.link, line]));
-  byId("left-out").textContent = message.left_out ? `${message.left_out} nodes are left out` : "";
+  byId("left-out").textContent = message.left_out ? `${message.left_out} others are not shown` : "";
   resize();
   updateStates(states);
   updateFigures(figures);

@@ -78,7 +78,7 @@ export function drawTimeline() {
     element("td", {}, event.text),
     element("td", { class: "mono dim" }, event.at))));
   const bad = events.filter((event) => event.level === "bad").length;
-  byId("count-timeline").textContent = bad ? `${bad} faults` : "";
+  byId("count-timeline").textContent = bad ? `${bad} ${bad === 1 ? "fault" : "faults"}` : "";
   byId("count-timeline").className = bad ? "bad" : "";
 }
 
