@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lockgate.console.reading import Growing
 
 from lockgate.console import reading
-from lockgate.console.reading import Growing
 from lockgate.console.recording import BadRecording, read
 from lockgate.console.trying import read_attempt
 

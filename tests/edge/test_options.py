@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.edge.options import BadOption, backends, functions, ports
+from lockgate.edge.options import BadOption, backends, collector, functions, ports
+from lockgate.gateway.telemetry.model import Collector
 
 
 def test_backends() -> None:
@@ -62,3 +63,26 @@ def test_ports() -> None:
 def test_an_invalid_port_is_reported(text: str) -> None:
     with pytest.raises(BadOption):
         ports([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("grpc://localhost:14317", Collector("127.0.0.1", 14317)),
+        ("http://127.0.0.1:4317", Collector("127.0.0.1", 4317)),
+        ("http://127.0.0.1:4318", Collector("127.0.0.1", 4318, "/v1/traces")),
+        ("http://localhost:4318/otlp/v1/traces", Collector("127.0.0.1", 4318, "/otlp/v1/traces")),
+        ("http://[::1]:4318/", Collector("::1", 4318, "/v1/traces")),
+    ],
+)
+def test_a_collector(text: str, expected: Collector | None) -> None:
+    assert collector(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:4318", "https://127.0.0.1:4318", "http://otel.example:4318", "http://localhost"]
+)
+def test_a_collector_elsewhere_is_refused(text: str) -> None:
+    with pytest.raises(BadOption):
+        collector(text)

@@ -35,6 +35,7 @@ def read_options(
     latency: float = 0.0,
     failures: tuple[str, ...] = (),
     external: Sequence[str] = (),
+    otlp: str = "",
 ) -> Options:
     """Raises `click.UsageError`, `BadSettings`, OSError."""
     from lockgate.edge.options import BadOption
@@ -52,6 +53,7 @@ def read_options(
             latency=latency,
             failures=failures,
             external=external,
+            otlp=otlp,
         )
     except BadOption as error:
         raise click.UsageError(str(error)) from None

@@ -51,6 +51,13 @@ output_option = click.option(
 @click.option("--external", multiple=True, metavar="NAME",
               help="A controller that you run yourself, such as cert-manager; repeatable.")  # fmt: skip
 @click.option("--empty", is_flag=True, help="Start with what there is before PATH is applied; PATH may be left out.")
+@click.option(
+    "--otlp",
+    default="",
+    metavar="URL",
+    help="Send a span of each hop of each request to this OpenTelemetry collector, as in "
+    "http://127.0.0.1:4318 or grpc://127.0.0.1:4317.",
+)
 @click.option("--latency", default=0, metavar="MS", type=click.IntRange(0, 60_000),
               help="Answer each call of the AWS and Kubernetes APIs so much later.")  # fmt: skip
 @click.option("--fail", "rules", multiple=True, metavar="RULE",
@@ -70,6 +77,7 @@ def up(
     no_supply: bool,
     external: tuple[str, ...],
     empty: bool,
+    otlp: str,
     latency: int,
     rules: tuple[str, ...],
     values: tuple[str, ...],
@@ -126,6 +134,7 @@ def up(
             latency=latency / 1000,
             failures=rules,
             external=external,
+            otlp=otlp,
         )
         stops = "^C stops" if parent is None else f"lockgate down --name {name} stops"
         reporter: Reporter = Terminal(stops=stops) if output == "text" else JsonLines()

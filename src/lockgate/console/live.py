@@ -26,9 +26,9 @@ from lockgate.console.graph import Graph
 from lockgate.console.messages import Message, NotHere
 from lockgate.console.observing import Looking, View
 from lockgate.console.picture import nodes_json, picture
-from lockgate.console.reading import Growing
 from lockgate.console.requests import Joining, Request
 from lockgate.console.trying import attempt, read_attempt
+from lockgate.dataplane.records import Growing
 from lockgate.resources.faults import Origin
 from lockgate.runtime.watching import Watched
 from lockgate.xds.watched import RUNTIME_KEY

@@ -6,13 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
+
+from lockgate.gateway.telemetry.model import Collector
 
 CONTROLLERS = ("aws-load-balancer-controller", "cert-manager", "external-dns", "reflector")
 """The controllers that others can replace, or that can be left out."""
 
 EXTERNAL, OFF = "external", "off"
 
+GRPC = 4317  # OTLP's port for gRPC, which exporters name with http:// too
+TRACES = "/v1/traces"  # OTLP/HTTP's path
 NAMED_PORTS = ("kubernetes", "aws", "acme", "dns", "proxy", "metrics", "console")
 
 _BACKEND = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<service>[a-z0-9-]+):(?P<port>\d{1,5})=(?P<url>.+)")
@@ -46,9 +51,33 @@ class Options:
     """Whether to start without the manifests: with what an account and a cluster have before they are applied."""
     latency: float = 0.0  # seconds that each call of the AWS and Kubernetes APIs takes besides
     failures: tuple[str, ...] = ()  # rules of `embedded.faults`
+    collector: Collector | None = None
     opened: tuple[str, ...] = ()
     """One sentence for each setting of lockgate.yaml that exposes or redirects something: the file may be another
     person's."""
+
+
+def collector(text: str) -> Collector | None:
+    """The address of `--otlp`; None for "". Raises `BadOption`."""
+    if not text:
+        return None
+    url = _url(text)
+    if url is None or url.scheme not in ("http", "grpc") or not url.port or not is_loopback(url.hostname or ""):
+        raise BadOption(
+            f"{text!r} is not grpc://HOST:PORT or http://HOST:PORT[/PATH] of this machine, as in "
+            "http://127.0.0.1:4318; a collector elsewhere gets spans from one here"
+        )
+    host = "127.0.0.1" if url.hostname == "localhost" else url.hostname or ""
+    if url.scheme == "grpc" or (url.port == GRPC and url.path in ("", "/")):
+        return Collector(host, url.port)
+    return Collector(host, url.port, TRACES if url.path in ("", "/") else url.path)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def backends(texts: Sequence[str]) -> dict[tuple[str, str, int], tuple[str, int]]:

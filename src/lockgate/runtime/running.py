@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lockgate.controllers.aws import Aws
@@ -59,6 +59,7 @@ from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.proxy import ForwardProxy
 from lockgate.embedded.service_accounts import ServiceAccountTokens, issuer_of
 from lockgate.gateway.model import Tcp
+from lockgate.gateway.telemetry.model import Collector
 from lockgate.ingress.manifests import Stacks
 from lockgate.loadbalancer.model import Target, TargetType
 from lockgate.loadbalancer.network import AnyLoadBalancer
@@ -81,6 +82,9 @@ from lockgate.runtime.state import StateFolder, write_private
 from lockgate.runtime.traffic import Traffic
 from lockgate.runtime.trust import Trust
 from lockgate.xds.loadbalancer.names import listener_name
+
+if TYPE_CHECKING:
+    from lockgate.runtime.spans import Spans
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -374,6 +378,7 @@ class RunningEdge:
             trust=trust,
             proxy_to=self._proxy_to,
             logs=self._access_logs(),
+            spans=str(self._span_records) if self.options.collector else "",
             functions=self.options.functions,
             waf=self.folder.run / "waf.sock",
         )
@@ -383,6 +388,7 @@ class RunningEdge:
             publish=self.ads.publish,
             modules_folder=self.folder.run / "modules",
             watched=self.watched_file,
+            collector=self.options.collector,
             locate=self.locate,
             system_ca=str(self.folder.ca_bundle),
             trust=trust,
@@ -417,6 +423,8 @@ class RunningEdge:
             actors["external-dns"] = ExternalDns(kubernetes, aws).run
         for name in self.options.controllers:
             actors.pop(name, None)
+        if self.options.collector is not None:
+            actors["spans"] = self._spans(self.options.collector).run
         for name, run in actors.items():
             self._actors.create_task(_keep_running(name, run), name=name)
 
@@ -462,6 +470,21 @@ class RunningEdge:
         folder = self.folder.path / "access-logs"
         folder.mkdir(exist_ok=True)  # Envoy creates files there, but no folders
         return folder
+
+    @property
+    def _span_records(self) -> Path:
+        return self._access_logs() / "spans-alb.jsonl"
+
+    def _spans(self, collector: Collector) -> Spans:
+        from lockgate.runtime.spans import Spans
+
+        return Spans(
+            collector,
+            self._span_records,
+            load_balancers=lambda: self.load_balancing.load_balancers,
+            stacks=lambda: self.stacks,
+            locate=self.locate,
+        )
 
     def watched_file(self, node: str) -> str:
         """An Envoy's log of requests while somebody watches (`xds.watched`)."""

@@ -13,6 +13,7 @@
       443: 8443
     openProxy: false
     supply: true
+    otlp: http://127.0.0.1:4318
     quotas:
       application-load-balancers: 120
     controllers:
@@ -98,6 +99,7 @@ class Settings(BaseModel):
     ports: dict[str | int, Port] = Field(default_factory=dict)
     open_proxy: bool = False
     supply: bool = True
+    otlp: str = ""
     quotas: dict[Quota, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     controllers: dict[str, str] = Field(default_factory=dict)
 
@@ -118,6 +120,8 @@ class Settings(BaseModel):
             name = str(at)
             what = f"listener {name}" if name.isdigit() else f"{name} API" if name != "proxy" else "proxy"
             found.append(f"{what}: on port {port}, {says}")
+        if self.otlp:
+            found.append(f"spans of all requests: sent to {self.otlp}, {says}")
         if not self.supply:
             found.append(f"nothing else is supplied, {says}")
         return tuple(found)
@@ -140,6 +144,7 @@ def options(
     latency: float = 0.0,
     failures: tuple[str, ...] = (),
     external: Sequence[str] = (),
+    otlp: str = "",
 ) -> Options:
     """The options of an edge: those given, over those of the file. Raises `BadOption`, `BadSettings`, OSError."""
     file = find(paths)
@@ -162,6 +167,7 @@ def options(
         empty=empty,
         latency=latency,
         failures=failures,
+        collector=of_options.collector(otlp or given.otlp),
         opened=given.opened(file) if file else (),
     )
 

@@ -67,8 +67,8 @@ class ElasticLoadBalancing:
     ASGI application on a loopback socket and returns its address and port, as rules that authenticate require; with a
     host name, the edge's clients reach the application as ``https://HOST``. `trust` verifies the certificates of
     identity providers, and `proxy_to` returns the proxy for one of their hosts, if any. `logs` is a folder for access
-    logs, with S3's layout. `functions` are the URLs of Lambda functions by name. `waf` is the path of the unix socket
-    on which Envoy calls WAF.
+    logs, with S3's layout, `spans` the file of records of which spans are made. `functions` are the URLs of Lambda
+    functions by name. `waf` is the path of the unix socket on which Envoy calls WAF.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class ElasticLoadBalancing:
         trust: ssl.SSLContext | None = None,
         proxy_to: ProxyTo | None = None,
         logs: Path | None = None,
+        spans: str = "",
         functions: Mapping[str, str] = MappingProxyType({}),
         waf: Path | None = None,
     ) -> None:
@@ -96,6 +97,7 @@ class ElasticLoadBalancing:
         self._many_loopbacks = many_loopbacks
         self._serve_application = serve
         self._authentication = Authentication(trust, proxy_to)
+        self._spans = spans
         self._logs = AccessLogs(logs, self._logged, self._chain_of, self._target_at) if logs is not None else None
         self._authentication_at: tuple[str, int] | None = None
         self._web_acls = WebAcls(aws, platform, waf)
@@ -408,6 +410,7 @@ class ElasticLoadBalancing:
             certificates=self._certificates,
             trust_stores=self._trust_stores,
             records=str(self._logs.records) if self._logs else "",
+            spans=self._spans,
             authentication=Socket(*self._authentication_at) if self._authentication_at else None,
             waf_socket=self._web_acls.socket,
             endpoints=endpoints,

@@ -25,6 +25,7 @@ from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.policies.attach import attached
 from lockgate.gateway.policies.build import key_places
 from lockgate.gateway.policies.keys import KeyPlace
+from lockgate.gateway.telemetry.model import Collector
 from lockgate.gateway.wasm import ModulePlace, places
 from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
@@ -67,9 +68,9 @@ class Istiod:
     """`publish` is called with an Envoy's node ID and its desired configuration, when that changes.
 
     `watched` returns the file of an Envoy's log for those who watch the edge (`xds.watched`), by its node ID.
-    `locate` resolves the lines of faults for the log. `system_ca` is the file of the CAs that gateways trust by
-    default. `trust` and `proxy_to` are for fetching the keys of JWTs and the modules of WasmPlugins, which are kept in
-    `modules_folder`: see `Network`.
+    `collector` gets spans of all requests. `locate` resolves the lines of faults for the log. `system_ca` is the file
+    of the CAs that gateways trust by default. `trust` and `proxy_to` are for fetching the keys of JWTs and the modules
+    of WasmPlugins, which are kept in `modules_folder`: see `Network`.
 
     Gateway workloads are Pods with the label ``lockgate.dev/proxy: istio``; the annotation ``lockgate.dev/node-id`` has
     their Envoy's node ID. Changes within `settle` seconds are built together.
@@ -83,6 +84,7 @@ class Istiod:
         modules_folder: Path,
         access_log: AccessLog | None = None,
         watched: Callable[[str], str] = lambda node: "",
+        collector: Collector | None = None,
         locate: Locate = lambda origin: None,
         system_ca: str = SYSTEM_CA,
         trust: ssl.SSLContext | None = None,
@@ -93,6 +95,7 @@ class Istiod:
         self._publish = publish
         self._access_log = access_log
         self._watched = watched
+        self._collector = collector
         self._locate = locate
         self._settle = settle
         self._system_ca = system_ca
@@ -164,7 +167,7 @@ class Istiod:
             self._publish(node, EMPTY)
         fetched = (self._keys.found, self._modules.found)
         for node, pod in nodes.items():
-            proxy = self._proxies.setdefault(node, Proxy(self._access_log, self._system_ca, self._watched(node)))
+            proxy = self._proxies.setdefault(node, self._proxy(node))
             installed = self._installer.installed(pod)
             try:
                 changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, fetched)
@@ -179,6 +182,9 @@ class Istiod:
         self._modules.want(_module_places(objects, workloads, mesh), tasks)
         analysed = await asyncio.to_thread(_analysed, objects, workloads, mesh, self._memo)
         self._report(tuple(dict.fromkeys((*(fault for proxy in proxies for fault in proxy.faults), *analysed))))
+
+    def _proxy(self, node: str) -> Proxy:
+        return Proxy(self._access_log, self._system_ca, self._watched(node), self._collector)
 
     def _report(self, faults: tuple[Fault, ...]) -> None:
         before, now = frozenset(self.faults), frozenset(faults)

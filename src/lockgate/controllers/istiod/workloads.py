@@ -13,6 +13,7 @@ from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.policies.build import Keys
+from lockgate.gateway.telemetry.model import Collector
 from lockgate.gateway.wasm import Modules
 from lockgate.gateway.workload import Workload, WorkloadPort, workload
 from lockgate.resources import core, istio
@@ -57,10 +58,13 @@ def sources(objects: Objects, fetched: FetchedOnes = (None, None)) -> Sources:
 class Proxy:
     """`gateway` was built last, `snapshot` is its Envoy's desired configuration, and `faults` are its faults."""
 
-    def __init__(self, access_log: AccessLog | None, system_ca: str, watched: str = "") -> None:
-        """`watched` is the file for requests that somebody watches."""
+    def __init__(
+        self, access_log: AccessLog | None, system_ca: str, watched: str = "", collector: Collector | None = None
+    ) -> None:
+        """`watched` is the file for requests that somebody watches, `collector` gets spans."""
         self._access_log = access_log
         self._watched = watched
+        self._collector = collector
         self._system_ca = system_ca
         self._built = Memo()
         self._serialised = Memo()
@@ -89,11 +93,12 @@ class Proxy:
             memo=self._built,
         )
         broken = self._load_credentials(objects, built.gateway)
+        own = replace(self._access_log or AccessLog(), watched=self._watched, collector=self._collector)
         made = snapshot(
             built.gateway,
             binds=self._built.made(_binds, self._workload_ports(objects, pod), objects.all(core.EndpointSlice)),
             credentials=self._credentials,
-            access_log=replace(self._access_log or AccessLog(), watched=self._watched),
+            access_log=self._built.stable("own logs", own),
             system_ca=self._system_ca,
             memo=self._serialised,
         )

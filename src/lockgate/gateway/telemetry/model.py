@@ -82,6 +82,19 @@ class Tracing:
 
 
 @dataclass(frozen=True, slots=True)
+class Collector:
+    """A collector of spans on this machine: over OTLP/HTTP at `path`, or over gRPC without one."""
+
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Telemetry:
     """With `unmatched`, connections that match no filter chain are logged, too."""
 

@@ -12,6 +12,7 @@ from lockgate.gateway import model
 from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.credentials import Credential
 from lockgate.gateway.mesh import HttpSettings
+from lockgate.gateway.telemetry.model import Collector
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway.clusters import cluster, load_assignment
@@ -46,7 +47,9 @@ def snapshot(
     """
     memo = memo or Memo()
     memo.turn()
-    settings = memo.made(Settings, gateway.http, gateway.filters, gateway.telemetry, access_log)
+    collector = access_log.collector if access_log else None
+    service = _service_in_traces(gateway.workload) if collector else ""
+    settings = memo.made(Settings, gateway.http, gateway.filters, gateway.telemetry, access_log, service)
     listeners = {
         item.name: _listener(item, binds[item.port], settings, memo) for item in gateway.listeners if item.port in binds
     }
@@ -54,7 +57,7 @@ def snapshot(
         listeners[READINESS] = Entry.of(readiness(status), "readiness probe")
     made = Snapshot(
         {
-            CLUSTER: memo.made(_clusters, gateway.clusters, system_ca, memo),
+            CLUSTER: memo.made(_clusters, gateway.clusters, system_ca, collector, memo),
             ENDPOINT: memo.made(_load_assignments, gateway.endpoints, memo),
             SECRET: {
                 name: memo.made(_secret, credentials[name], name)
@@ -74,8 +77,22 @@ def _listener(item: model.Listener, address: tuple[str, int], settings: Settings
     return Entry.of(body, _source(item.origin), ListenerPieces(item, address, settings))
 
 
-def _clusters(items: Mapping[str, model.Cluster], system_ca: str, memo: Memo) -> dict[str, Entry]:
-    return {name: memo.made(_cluster, item, system_ca) for name, item in items.items()}
+def _clusters(
+    items: Mapping[str, model.Cluster], system_ca: str, collector: Collector | None, memo: Memo
+) -> dict[str, Entry]:
+    made = {name: memo.made(_cluster, item, system_ca) for name, item in items.items()}
+    if collector is not None:
+        from lockgate.xds.gateway import tracing  # few edges need its types
+
+        made[tracing.CLUSTER_NAME] = Entry.of(tracing.cluster(collector), "the collector of spans")
+    return made
+
+
+def _service_in_traces(workload: str) -> str:
+    """As Istio names services: ``istio-ingressgateway.istio-system``, from the Pod's namespace and generated name."""
+    namespace, _, pod = workload.partition("/")
+    parts = pod.split("-")
+    return f"{'-'.join(parts[:-2]) if len(parts) > 2 else pod}.{namespace}"
 
 
 def _cluster(item: model.Cluster, system_ca: str) -> Entry:

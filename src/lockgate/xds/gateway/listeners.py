@@ -58,6 +58,7 @@ class Settings:
     filters: Filters | None
     telemetry: Telemetry
     own: AccessLog | None
+    service: str = ""  # the gateway's name in traces
 
 
 def listener(
@@ -187,6 +188,10 @@ def _connection_manager(item: model.Http, stat: str, port: int, settings: Settin
     manager.path_with_escaped_slashes_action = getattr(hcm_pb2.HttpConnectionManager, http.escaped_slashes)
     manager.upgrade_configs.add(upgrade_type="websocket")
     _limits(manager, http.limits)
+    if settings.own and settings.own.collector:
+        from lockgate.xds.gateway.tracing import tracing  # few edges need its types
+
+        manager.tracing.CopyFrom(tracing(settings.own.collector, settings.telemetry.tracing, settings.service))
     if http.underscores != "ALLOW":
         manager.common_http_protocol_options.headers_with_underscores_action = getattr(
             HttpProtocolOptions, http.underscores

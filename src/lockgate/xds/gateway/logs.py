@@ -34,11 +34,12 @@ _CEL = "envoy.access_loggers.extension_filters.cel"
 @dataclass(frozen=True, slots=True)
 class AccessLog:
     """The destinations of this edge's own logs: a cluster in Envoy's bootstrap with its log service, and the log's
-    name; and the file for requests that somebody watches. Empty ones are left out."""
+    name; the file for requests that somebody watches; and the collector of spans. Empty ones are left out."""
 
     cluster: str = ""
     name: str = ""
     watched: str = ""
+    collector: model.Collector | None = None
 
 
 def of_requests(logs: tuple[model.AccessLog, ...], own: AccessLog | None, port: int) -> Iterator[Message]:

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 Entries: TypeAlias = dict[str, dict[str, Entry]]
+Files: TypeAlias = tuple[str, str]  # for records of requests, and for those of which spans are made
 
 
 def snapshot(
@@ -55,6 +56,7 @@ def snapshot(
     authentication: Socket | None = None,
     waf_socket: str = "",
     records: str = "",
+    spans: str = "",
     memo: Memo | None = None,
 ) -> Snapshot:
     """The complete Envoy configuration for `load_balancers`.
@@ -64,12 +66,13 @@ def snapshot(
     or that verifies clients with a trust store that is not in `trust_stores`; `unserved` gives the reason.
     `authentication` is the service that rules with authenticate actions call; without it they answer 500. `waf_socket`
     is the unix socket of WAF, which is called for load balancers with a web ACL; without it their requests get 500.
-    `records` is the file for request records, if an access log is enabled. With the same `memo`, unchanged parts are
+    `records` is the file for request records, if an access log is enabled, and `spans` that of records of which spans
+    are made. With the same `memo`, unchanged parts are
     reused.
     """
     memo = memo or Memo()
     memo.turn()
-    found = _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, records)
+    found = _parts(load_balancers, sockets, certificates, endpoints, trust_stores or {}, (records, spans))
     parts = {name: memo.succeeding(name, inputs, _build) for name, inputs in found}
     merged: Entries = {}
     if authentication is not None:
@@ -90,7 +93,7 @@ class _Listeners:
     sockets: Mapping[int, Socket]
     served: tuple[str, ...]  # the available certificates
     stores: Mapping[str, TrustStore]
-    records: str
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def _parts(
     certificates: Mapping[str, Material],
     endpoints: Mapping[str, Sequence[Endpoint]],
     trust_stores: Mapping[str, TrustStore],
-    records: str,
+    files: Files,
 ) -> Iterable[tuple[str, _Part]]:
     for balancer in load_balancers:
         here = {port: socket for (arn, port), socket in sockets.items() if arn == balancer.arn}
@@ -140,15 +143,15 @@ def _parts(
             yield f"listeners {balancer.arn}", _NetworkListeners(balancer, here, served)
         else:
             stores = _stores(balancer, trust_stores)
-            yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, stores, records)
+            yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, stores, files)
         for arn in served:
             yield f"secret {arn}", _Secret(arn, certificates[arn])
 
 
 def _build(inputs: _Part, earlier: Entries | None) -> Entries:
     match inputs:
-        case _Listeners(balancer, sockets, served, stores, records):
-            made = _listeners(balancer, sockets, frozenset(served), stores, records)
+        case _Listeners(balancer, sockets, served, stores, files):
+            made = _listeners(balancer, sockets, frozenset(served), stores, files)
             return _going_on(made, (earlier or {}).get(LISTENER, {}))
         case _NetworkListeners(network, sockets, served):
             return _network_listeners(network, sockets, frozenset(served))
@@ -190,7 +193,7 @@ def _listeners(
     sockets: Mapping[int, Socket],
     served: frozenset[str],
     stores: Mapping[str, TrustStore],
-    records: str,
+    files: Files,
 ) -> Entries:
     entries: Entries = {LISTENER: {}, ROUTE: {}}
     for each in balancer.listeners:
@@ -199,7 +202,7 @@ def _listeners(
             continue
         name = listener_name(balancer, each.port)
         store = stores.get(each.mutual_authentication.trust_store) if each.mutual_authentication else None
-        listeners = RulePieces(balancer, each, partial(_listener, at, served, store, records))
+        listeners = RulePieces(balancer, each, partial(_listener, at, served, store, files))
         routes = RulePieces(balancer, each, route_configuration)
         for type_url, pieces in ((LISTENER, listeners), (ROUTE, routes)):
             entries[type_url][name] = Entry.of(pieces.whole(), _source(balancer, each), pieces)
@@ -233,11 +236,11 @@ def _listener(
     at: Socket,
     served: frozenset[str],
     store: TrustStore | None,
-    records: str,
+    files: Files,
     balancer: LoadBalancer,
     each: Listener,
 ) -> Message:
-    return listener(balancer, each, at, served, store, records)
+    return listener(balancer, each, at, served, store, *files)
 
 
 def _source(balancer: AnyLoadBalancer, each: Listener | NetworkListener) -> Source:

@@ -60,6 +60,11 @@ RECORD: Final = {
     "transform_failure": "%DYNAMIC_METADATA(lockgate.rewrite:failure)%",
 }
 
+SPAN: Final = {
+    **RECORD,
+    **{name: f"%DYNAMIC_METADATA(lockgate.trace:{name})%" for name in ("trace", "span", "parent", "flags")},
+}
+
 CONNECTION: Final = {
     "log": "connection",
     "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",
@@ -77,14 +82,15 @@ CONNECTION: Final = {
 }
 
 
-def access_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:
-    """The request log, written to the file `path`, which the supervisor reads, if the access log is on; and the log of
-    watched requests."""
+def access_logs(balancer: LoadBalancer, listener: Listener, path: str, spans: str) -> list[Message]:
+    """The request log, written to the file `path`, which the supervisor reads, if the access log is on; the log of
+    watched requests; and the one of which spans are made, if `spans` is its file."""
     if not path:
         return []
+    of_spans = [_file_log(_record(SPAN, balancer, listener), spans)] if spans else []
     record = _record(RECORD | logged(balancer), balancer, listener)
     kept = [_file_log(record, path)] if _is_on(balancer, "access_logs") else []
-    return [*kept, watched_log(record, f"{path.rpartition('/')[0]}/watched-alb.jsonl")]
+    return [*kept, *of_spans, watched_log(record, f"{path.rpartition('/')[0]}/watched-alb.jsonl")]
 
 
 def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> list[Message]:

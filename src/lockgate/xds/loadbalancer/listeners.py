@@ -71,9 +71,11 @@ def listener(
     served: frozenset[str],
     store: TrustStore | None,
     records: str,
+    spans: str = "",
 ) -> Message:
-    """`served` are the certificates whose material Envoy has; `records` is the file for log records, or ""."""
-    chain = FilterChain(filters=[_peer(), _connection(balancer, listener, records)])
+    """`served` are the certificates whose material Envoy has; `records` is the file for log records, or "", and `spans`
+    that for records of which spans are made."""
+    chain = FilterChain(filters=[_peer(), _connection(balancer, listener, records, spans)])
     others = None
     if listener.protocol == "HTTPS":
         chain.transport_socket.name = "envoy.transport_sockets.tls"
@@ -146,7 +148,7 @@ def _peer() -> Message:
     return Filter(name="envoy.filters.network.set_filter_state", typed_config=pack(config))
 
 
-def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Message:
+def _connection(balancer: LoadBalancer, listener: Listener, records: str, spans: str) -> Message:
     manager = HttpConnectionManager(
         stat_prefix=listener_name(balancer, listener.port),
         # Plain listeners do not speak HTTP/2, not even with prior knowledge.
@@ -155,11 +157,11 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
             "config_source": {"ads": {}, "resource_api_version": "V3"},
             "route_config_name": listener_name(balancer, listener.port),
         },
-        http_filters=_http_filters(balancer, listener),
+        http_filters=_http_filters(balancer, listener, traced=bool(spans)),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=local_replies(balancer, listener),
         access_log=[
-            *access_logs(balancer, listener, records),
+            *access_logs(balancer, listener, records, spans),
             *counters(balancer, listener),
             request_log(listener_name(balancer, listener.port), only_if=LOAD_BALANCERS),
         ],
@@ -173,27 +175,27 @@ def _connection(balancer: LoadBalancer, listener: Listener, records: str) -> Mes
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
-def _http_filters(balancer: LoadBalancer, listener: Listener) -> list[Message]:
+def _http_filters(balancer: LoadBalancer, listener: Listener, *, traced: bool) -> list[Message]:
     filters = waf_filters(balancer, listener)
     if authenticates(listener):
         filters.append(authorization_filter())
     rules = (*listener.rules, None)
     if any((rule and rule.transforms) or calls_functions(balancer, final_action(listener, rule)) for rule in rules):
         filters.append(HttpFilter(name=REWRITES, typed_config=pack(HeaderToMetadata())))
-    filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener))))
+    filters.append(HttpFilter(name=LUA, typed_config=pack(_scripts(balancer, listener, traced=traced))))
     filters.append(own_answers_filter(balancer, listener))
     router = Router(suppress_envoy_headers=True)
     filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(router)))
     return filters
 
 
-def _scripts(balancer: LoadBalancer, listener: Listener) -> Message:
+def _scripts(balancer: LoadBalancer, listener: Listener, *, traced: bool) -> Message:
     """The plain script, and the scripts that rules name."""
     named = [script_of(balancer, listener, rule) for rule in (*listener.rules, None)]
     names = sorted({FRESH, REFUSALS, *(script.name for script in named if script is not None)})
     return Lua(
-        default_source_code={"inline_string": source(PLAIN, balancer, listener)},
-        source_codes={name: {"inline_string": source(name, balancer, listener)} for name in names},
+        default_source_code={"inline_string": source(PLAIN, balancer, listener, traced=traced)},
+        source_codes={name: {"inline_string": source(name, balancer, listener, traced=traced)} for name in names},
         clear_route_cache=boolean(False),  # the rule is chosen once, before anything is changed
     )
 

@@ -81,6 +81,44 @@ local function trace(headers)
 end
 """
 
+# The trace context for the target, while spans are made of the access log: that of the client, in W3C's or B3's form,
+# else one with the identifier of X-Amzn-Trace-Id. Its parent is the load balancer's span. A trace that the client does
+# not sample stays unsampled.
+HAND_ON: Final = """
+local function span_identifier()
+  return string.format("%07x%07x%02x", random(0, 268435455), random(0, 268435455), random(1, 255))
+end
+local function context_of(headers)
+  local version, trace, span, flags = (headers:get("traceparent") or ""):match("^(%x%x)%-(%x+)%-(%x+)%-(%x%x)")
+  if trace and #trace == 32 and #span == 16 and version ~= "ff" then return trace, span, flags end
+  local b3 = headers:get("b3") or ""
+  trace, span = b3:match("^(%x+)%-(%x+)")
+  local sampled = b3 == "0" and "0" or b3:match("^%x+%-%x+%-(%w)")
+  if not trace then
+    trace, span = headers:get("x-b3-traceid"), headers:get("x-b3-spanid")
+    sampled = sampled or headers:get("x-b3-sampled")
+  end
+  flags = (sampled == "0" or sampled == "false") and "00" or "01"
+  if trace and span and trace:match("^%x+$") and span:match("^%x+$") and #span == 16 then
+    if #trace == 16 then return ("0"):rep(16) .. trace, span, flags end
+    if #trace == 32 then return trace, span, flags end
+  end
+  local first, rest = headers:get("x-amzn-trace-id"):match("Root=1%-(%x+)%-(%x+)")
+  return first and #first == 8 and #rest == 24 and first .. rest, nil, flags
+end
+local function hand_on(handle, headers)
+  local trace, parent, flags = context_of(headers)
+  if not trace then return end
+  local own = span_identifier()
+  headers:replace("traceparent", "00-" .. trace:lower() .. "-" .. own .. "-" .. flags)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("lockgate.trace", "trace", trace:lower())
+  metadata:set("lockgate.trace", "span", own)
+  metadata:set("lockgate.trace", "flags", flags)
+  if parent then metadata:set("lockgate.trace", "parent", parent:lower()) end
+end
+"""
+
 # A target or header line that is too long, or too many addresses in X-Forwarded-For. Single lines are checked only if
 # the total size makes one possible.
 LIMITS: Final = """

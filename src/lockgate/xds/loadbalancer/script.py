@@ -45,8 +45,9 @@ REWRITE: Final = "rewrite"
 REDIRECT: Final = "redirect"
 
 
-def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
-    """The source of a script of `listener`. Names are those above, joined by ``+`` if a rule needs several."""
+def source(name: str, balancer: LoadBalancer, listener: Listener, *, traced: bool = False) -> str:
+    """The source of a script of `listener`. Names are those above, joined by ``+`` if a rule needs several. `traced`
+    requests hand on a trace context."""
     desired = name.split("+")
     marked = everywhere(balancer, listener) or name in (REFUSALS, REDIRECT)
     parts = [lua.PAGES % _pages(400, 414, 463, 464, 500, marked=marked), lua.TRACE]
@@ -80,6 +81,9 @@ def source(name: str, balancer: LoadBalancer, listener: Listener) -> str:
         parts.append(lua.DROP_INVALID)
         calls.append("drop_invalid(handle, headers)")
     calls.append('headers:add("x-amzn-trace-id", "Root=" .. identifier())' if fresh else "trace(headers)")
+    if traced:
+        parts.append(lua.HAND_ON)
+        calls.append("hand_on(handle, headers)")
     mutual = listener.mutual_authentication
     if mutual is not None and mutual.mode == "passthrough":
         parts.append(lua.CLIENT_CHAIN % {"name": lua.quoted(client_chain_header(listener).lower())})

@@ -1,4 +1,4 @@
-"""Reads the files to which Envoys write the requests that are watched (`xds.watched`), as they grow."""
+"""Reads the files to which Envoys write records of requests, as they grow."""
 
 from __future__ import annotations
 
