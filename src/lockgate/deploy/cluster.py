@@ -36,6 +36,12 @@ class Unreachable(CommandError):
     hint = "check the context, the network, and whether the cluster's endpoint is public"
 
 
+class NotAccepted(CommandError):
+    """The API server does not know who asks."""
+
+    hint = "sign in again, or let an access entry of EKS map your IAM identity"
+
+
 class Refused(ApiError):
     """An error of the API server. `causes` are the fields at fault."""
 
@@ -187,6 +193,8 @@ class Cluster:
                 if answer.status_code not in _BUSY or attempt == _TRIES - 1:
                     break
             await asyncio.sleep(random.uniform(0, min(0.2 * 2**attempt, 5.0)))  # noqa: S311  jitter is no secret
+        if answer.status_code == 401:
+            raise NotAccepted(f"{self.context.server} does not accept the credentials of {self.context.name}")
         if answer.status_code >= 400:
             raise _refused(answer)
         return answer

@@ -215,8 +215,6 @@ class Observer:
         try:
             return await self._cluster.objects(api_version, kind.KIND.plural, metadata_only=kind is core.Secret)
         except Refused as error:
-            if error.code in (401, 404):
-                raise Denied(f"the cluster does not accept the credentials: {error.message}") from error
             self._unread.append(
                 Unread(f"list {kind.KIND.plural}", error.message, f"all that {kind.KIND.plural} decide")
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lockgate.deploy.planning.certificates import Choice
@@ -27,9 +27,10 @@ from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource, kinds
 
 
-def overlaid(intent: Intent, seen: Seen, arns: Mapping[str, str]) -> Objects:
-    """The cluster's objects as they are once the manifests are applied: as the dry run says, where there was one."""
-    found: dict[object, Resource] = {each.key: each for each in seen.resources}
+def overlaid(intent: Intent, seen: Seen, arns: Mapping[str, str], installed: Iterable[Resource] = ()) -> Objects:
+    """The cluster's objects as they are once the manifests are applied: as the dry run says, where there was one.
+    `installed` are those that Helm will have created by then."""
+    found: dict[object, Resource] = {each.key: each for each in (*installed, *seen.resources)}
     for document in intent.documents:
         model = kinds().get((document.key.group, document.key.kind))
         if model is None:
@@ -49,9 +50,9 @@ def before(seen: Seen) -> Edge:
     return from_state(seen.resources, seen.zones, seen.balancers.all, _certificates(seen))
 
 
-def after(intent: Intent, seen: Seen, choices: Sequence[Choice]) -> Edge:
-    """Load balancers that exist keep their DNS names; a new one gets a name that nobody knows yet."""
-    objects = overlaid(intent, seen, {each.reference: each.arn for each in choices if each.found})
+def after(intent: Intent, seen: Seen, choices: Sequence[Choice], objects: Objects) -> Edge:
+    """`objects` are those of `overlaid`. Load balancers that exist keep their DNS names; a new one gets a name that
+    nobody knows yet."""
     asked = [AcmCertificate(each.arn or each.reference, each.names, "") for each in choices]
     had = [AcmCertificate(each.arn, each.names, "") for each in seen.certificates if each.status == "ISSUED"]
     supply = Supply(

@@ -24,8 +24,8 @@ from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import cert_manager as cm
-from lockgate.resources import networking, workloads
-from lockgate.resources.model import ObjectKey
+from lockgate.resources import core, networking, workloads
+from lockgate.resources.model import ObjectKey, Resource
 from lockgate.trace.difference import Difference, difference
 
 
@@ -74,9 +74,11 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
     arns = {each.reference: each.arn for each in choices if each.found}
     objects = object_changes(intent, seen, arns)
     overlay = edges.overlaid(intent, seen, arns)
-    before, after = edges.before(seen), edges.after(intent, seen, choices)
-    there = versions.installed(overlay.all(workloads.Deployment))
     lacking = _lacking(overlay, intent, seen)
+    if wishes.install:
+        overlay = edges.overlaid(intent, seen, arns, _installed(intent, lacking))
+    before, after = edges.before(seen), edges.after(intent, seen, choices, overlay)
+    there = versions.installed(overlay.all(workloads.Deployment))
     wanted = frozenset(_needed(intent))
     new_zones = [each.name.rstrip(".") for each in edges.missing_zones(intent, seen)]
     zones = [*seen.zones, *edges.missing_zones(intent, seen)]
@@ -186,6 +188,16 @@ def _taken_for_granted(lacking: Supply, seen: Seen, wishes: Wishes) -> Iterator[
     for pair in lacking.key_pairs:
         if ObjectKey("", "Secret", pair.namespace, pair.name) not in seen.raw:
             yield f"the cluster has no Secret {pair.namespace}/{pair.name}, which the manifests refer to"
+
+
+def _installed(intent: Intent, lacking: Supply) -> Iterator[Resource]:
+    """The gateways that Helm installs, as their Services and the IstioOperators that describe them."""
+    yield from (each.resource for each in intent.operators if each.resource is not None)
+    for each in lacking.objects:
+        if each.manifest["kind"] == "Service" and _is_gateway(each.manifest):
+            yield core.Service.model_validate(each.manifest)
+    documents = intent.planned.documents
+    yield from (each for each in intent.planned.given.all(core.Service) if each.key not in documents)
 
 
 def _is_gateway(manifest: Mapping[str, object]) -> bool:
