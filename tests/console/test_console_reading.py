@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lockgate.console.reading import Growing
 
-from lockgate.console import reading
 from lockgate.console.recording import BadRecording, read
 from lockgate.console.trying import read_attempt
+from lockgate.dataplane import records as reading
+from lockgate.dataplane.records import Growing
 
 
 def _append(path: Path, *records: object) -> None:
