@@ -288,6 +288,38 @@ def test_the_machine_is_a_node() -> None:
     asyncio.run(story())
 
 
+def test_kube_proxy_says_whether_the_node_has_an_endpoint() -> None:
+    async def story() -> None:
+        local = service_manifest("web", type="LoadBalancer", externalTrafficPolicy="Local")
+        async with lab(local) as there:
+            web = await there.store.get(core.Service, "web", "default")
+            target = Target("i-0123", web.spec.health_check_node_port)
+
+            async def asked() -> bytes:
+                found = there.nodes.table.resolve(target, "instance")
+                if not found:
+                    return b""
+                reader, writer = await asyncio.open_connection(*found[0])
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+                return answer
+
+            async def healthy() -> bool:
+                return (await asked()).startswith(b"HTTP/1.1 200 ")
+
+            async def unhealthy() -> bool:
+                return (await asked()).startswith(b"HTTP/1.1 503 ")
+
+            await asyncio.wait_for(there.until(healthy), 10)
+            own = web_slice(9001, conditions={"ready": False})
+            labels = {"kubernetes.io/service-name": "web"}
+            await there.store.create({**own, "metadata": {"name": "own", "namespace": "default", "labels": labels}})
+            await asyncio.wait_for(there.until(unhealthy), 10)
+
+    asyncio.run(story())
+
+
 def test_a_service_is_answered_by_the_echo_until_it_goes() -> None:
     async def story() -> None:
         ports = {"http": (80, 8080), "grpc": (9090, 9090)}

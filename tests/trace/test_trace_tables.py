@@ -27,7 +27,8 @@ def test_how_a_request_through_a_network_load_balancer_ends(row: dict[str, Any])
     own = {"type": "external", "nlb-target-type": "instance", "scheme": "internet-facing", **row.get("annotations", {})}
     noted = {f"service.beta.kubernetes.io/aws-load-balancer-{key}": each for key, each in own.items()}
     ports = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
-    kubernetes = {"service": {"type": "LoadBalancer", "ports": row.get("ports", ports)}, "serviceAnnotations": noted}
+    service = {"type": "LoadBalancer", "ports": row.get("ports", ports), **row.get("spec", {})}
+    kubernetes = {"service": service, "serviceAnnotations": noted}
     gateways = {"ingressGateways": [{"name": "istio-ingressgateway", "enabled": True, "k8s": kubernetes}]}
     operator = {"kind": "IstioOperator", "metadata": {"name": "istio"}, "spec": {"components": gateways}}
     _check(row, [ingress, operator, *row.get("change", ())])

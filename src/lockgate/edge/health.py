@@ -33,6 +33,11 @@ class Health:
 def health(edge: Edge, group: TargetGroup, target: Target | None) -> Health:
     check = group.health_check
     port = None if check.port == "traffic-port" else int(check.port)
+    if port and group.target_type == "instance" and (asked := edge.network.health_ports.get(port)):
+        ready = asked not in edge.network.without_endpoints
+        status, has = (200, "has") if ready else (503, "has not")
+        where = f"{asked.namespace}/{asked.service}"
+        return _judged(check, status, f"kube-proxy answers {status}, for the node {has} an endpoint of {where}")
     found = edge.network.behind(group, target, port)
     if found is None:
         return Health(False, None, f"nothing is known to listen on port {port}" if port else "no Service is behind it")

@@ -47,6 +47,8 @@ class Network:
     gateways: Mapping[ServicePort, GatewayPort] = field(default_factory=dict)
     without_endpoints: frozenset[ServicePort] = frozenset()
     """Service ports behind which no endpoint is ready."""
+    health_ports: Mapping[int, ServicePort] = field(default_factory=dict)
+    """Node ports on which kube-proxy says whether the node has endpoints of a Service; its first port stands for it."""
 
     def behind(self, group: TargetGroup, target: Target | None = None, port: int | None = None) -> ServicePort | None:
         """The Service port of a target, on its own port or on another (for a health check).
@@ -86,9 +88,13 @@ def network(
     addresses: dict[tuple[str, int], ServicePort] = {}
     gateways: dict[ServicePort, GatewayPort] = {}
     named: dict[tuple[str, str, str], ServicePort] = {}
+    health_ports: dict[int, ServicePort] = {}
     ready: set[ServicePort] = set()
     for service in services:
         workload = next((each for each in workloads if each.serves(service)), None)
+        if service.spec.health_check_node_port and service.spec.ports:
+            first = ServicePort(service.namespace, service.name, service.spec.ports[0].port)
+            health_ports[service.spec.health_check_node_port] = first
         for port in service.spec.ports:
             here = ServicePort(service.namespace, service.name, port.port)
             named[service.namespace, service.name, port.name or ""] = here
@@ -108,4 +114,4 @@ def network(
                     addresses.update(((address, port_.port), found) for address in endpoint.addresses)
                     if endpoint.conditions.ready is not False:
                         ready.add(found)
-    return Network(bindings or {}, node_ports, addresses, gateways, frozenset(named.values()) - ready)
+    return Network(bindings or {}, node_ports, addresses, gateways, frozenset(named.values()) - ready, health_ports)

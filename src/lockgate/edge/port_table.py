@@ -47,9 +47,10 @@ class PortTable:
         slices: Iterable[core.EndpointSlice],
         refused: Collection[int] = (),
         resets: Address | None = None,
+        proxies: tuple[Address, Address] | None = None,
     ) -> PortTable:
         """What stands behind one Service, by the slices that are its own. Connections to the `refused` ports go to the
-        address that `resets` them."""
+        address that `resets` them. `proxies` answer on its `healthCheckNodePort`, without an endpoint and with one."""
         table = PortTable()
         table.endpoints.update(
             (address, port.port)
@@ -68,6 +69,9 @@ class PortTable:
                 table.node_ports[port.node_port] = found
             if service.spec.cluster_ip not in ("", "None"):
                 table.cluster_addresses[service.spec.cluster_ip, port.port] = found
+        if proxies is not None and (number := service.spec.health_check_node_port):
+            local = any(True for port in service.spec.ports for _ in _endpoints(slices, port.name))
+            table.node_ports[number] = (proxies[local],)
         return table
 
     @staticmethod

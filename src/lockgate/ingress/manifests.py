@@ -210,22 +210,31 @@ def with_node_ports(service: core.Service) -> core.Service:
     """A Service that needs node ports gets stable ones if the manifest leaves them to the cluster."""
     ports = service.spec.ports
     spec = service.spec
-    if spec.type not in ("NodePort", "LoadBalancer") or all(port.node_port for port in ports):
+    if spec.type not in ("NodePort", "LoadBalancer"):
         return service
-    if spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is False:
+    local = spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local" and not spec.health_check_node_port
+    wanted = spec.type == "NodePort" or spec.allocate_load_balancer_node_ports is not False
+    if not local and (not wanted or all(port.node_port for port in ports)):
         return service
-    taken = {port.node_port for port in ports}
-    found = []
-    for port in ports:
-        number = port.node_port
-        if not number:
-            number = 30000 + crc32(f"{service.namespace}/{service.name}:{port.port}".encode()) % 2768
-            while number in taken:
-                number = 30000 + (number - 29999) % 2768
-            taken.add(number)
-        found.append(port.model_copy(update={"node_port": number}))
-    spec = service.spec.model_copy(update={"ports": tuple(found)})
-    return service.model_copy(update={"spec": spec})
+    taken = {port.node_port for port in ports} | {spec.health_check_node_port}
+    found = [
+        port.model_copy(update={"node_port": _node_port(service, str(port.port), taken)})
+        if wanted and not port.node_port
+        else port
+        for port in ports
+    ]
+    changed: dict[str, object] = {"ports": tuple(found)}
+    if local:
+        changed["health_check_node_port"] = _node_port(service, "healthCheckNodePort", taken)
+    return service.model_copy(update={"spec": spec.model_copy(update=changed)})
+
+
+def _node_port(service: core.Service, name: str, taken: set[int]) -> int:
+    number = 30000 + crc32(f"{service.namespace}/{service.name}:{name}".encode()) % 2768
+    while number in taken:
+        number = 30000 + (number - 29999) % 2768
+    taken.add(number)
+    return number
 
 
 def _substituted_node_ports(stack: Stack, substituted: frozenset[Name]) -> Iterator[Fault]:

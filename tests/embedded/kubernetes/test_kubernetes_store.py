@@ -481,6 +481,8 @@ def test_service_addresses(case: JsonObject) -> None:
             assert len(ports) == len(expected["nodePorts"])
             for port, wanted in zip(ports, expected["nodePorts"], strict=True):
                 assert port == wanted or (wanted == "port" and 30000 <= port <= 32767)
+            health = expected.get("healthCheckNodePort", 0)
+            assert read.health_check_node_port == health or (health == "port" and read.health_check_node_port >= 30000)
 
     run(story())
 

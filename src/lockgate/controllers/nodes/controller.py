@@ -16,6 +16,7 @@ from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.nodes.applications import Applications, OpenEcho
 from lockgate.controllers.nodes.gateways import GatewayPods
 from lockgate.controllers.nodes.kubelet import Kubelet
+from lockgate.controllers.nodes.proxy_health import proxy_health_server
 from lockgate.controllers.nodes.resetting import resetting_server
 from lockgate.controllers.runtime import Queue
 from lockgate.edge.exposure import address, is_exposed
@@ -97,6 +98,7 @@ class Nodes:
             Mirror(istio.IstioOperator, self._mesh_changed),
         )
         self._resets: Address | None = None
+        self._proxies: tuple[Address, Address] | None = None
         self._gateway_pods = GatewayPods(kubernetes, self._applications, free_port=free_port, manager=_FIELD_MANAGER)
         self._kubelet = Kubelet(
             kubernetes,
@@ -112,7 +114,9 @@ class Nodes:
         await self._register()
         resetting = await resetting_server()
         self._resets = resetting.sockets[0].getsockname()[:2]
-        async with resetting, asyncio.TaskGroup() as tasks:
+        no, yes = [await proxy_health_server(healthy=healthy) for healthy in (False, True)]
+        self._proxies = no.sockets[0].getsockname()[:2], yes.sockets[0].getsockname()[:2]
+        async with resetting, no, yes, asyncio.TaskGroup() as tasks:
             mirrors = (self._services, self._gateways, self._slices, *self._workloads_of, *self._using, *self._mesh)
             for mirror in mirrors:
                 tasks.create_task(mirror.run(self._kubernetes))
@@ -227,7 +231,9 @@ class Nodes:
                 differs |= self._tables.pop(key, None) is not None
             else:
                 refused = [port.port for port in service.spec.ports if self._refuses(rules, service, port)]
-                table = PortTable.of_service(service, self._slices_of.get(key, {}).values(), refused, self._resets)
+                table = PortTable.of_service(
+                    service, self._slices_of.get(key, {}).values(), refused, self._resets, self._proxies
+                )
                 differs |= self._tables.get(key) != table
                 self._tables[key] = table
         if differs:

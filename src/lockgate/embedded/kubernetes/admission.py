@@ -77,7 +77,22 @@ class ServiceAddresses:
                 service_type == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True)
             )
             spec["ports"] = self._with_node_ports(kind, key, earlier, spec["ports"], wants_ports=wants_ports)
+        self._assign_health_port(kind, key, earlier, spec)
         return {**body, "spec": spec}
+
+    def _assign_health_port(self, kind: Kind, key: ObjectKey, earlier: JsonObject, spec: JsonObject) -> None:
+        name, had = "healthCheckNodePort", earlier.get("healthCheckNodePort")
+        if spec.get("type") != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
+            if spec.get(name) == had:  # a change of the type or the policy removes it
+                spec.pop(name, None)
+            return
+        wish, field = spec.get(name) or had, f"spec.{name}"
+        if not wish:
+            chosen = {(port["nodePort"], "TCP") for port in spec.get("ports") or () if port.get("nodePort")}
+            wish = self._free_port(kind, key, field, {"name": name}, chosen)
+        elif why := self._refused_port(key, wish, "TCP"):
+            raise invalid(kind, key.name, [Cause(field, f"Invalid value: {wish}: {why}")])
+        spec[name] = wish
 
     def hold(self, key: ObjectKey, body: JsonObject | None) -> None:
         """Records a Service's addresses; None if it was deleted."""
@@ -93,7 +108,7 @@ class ServiceAddresses:
             (port["nodePort"], port.get("protocol") or "TCP")
             for port in spec.get("ports") or ()
             if port.get("nodePort")
-        )
+        ) + (((number, "TCP"),) if (number := spec.get("healthCheckNodePort")) else ())
         self._held[key] = (ip, ports)
         if ip != "None":
             self._ips[ip] = key

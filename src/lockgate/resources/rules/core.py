@@ -53,6 +53,9 @@ def service(service: core.Service) -> Iterator[FieldError]:
     if spec.external_traffic_policy and not reachable:
         problem = "may only be set for externally-accessible services"
         yield field_errors.invalid((*path, "externalTrafficPolicy"), spec.external_traffic_policy, problem)
+    if spec.health_check_node_port and (spec.type, spec.external_traffic_policy) != ("LoadBalancer", "Local"):
+        problem = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        yield field_errors.invalid((*path, "healthCheckNodePort"), spec.health_check_node_port, problem)
     for index, block in enumerate(spec.load_balancer_source_ranges):
         if not _is_network(block.strip()):
             at = (*path, "loadBalancerSourceRanges", index)
