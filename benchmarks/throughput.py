@@ -45,7 +45,7 @@ def run() -> Figures:
         stack.enter_context(envoy(folder, "plain", _static_front(plain, gateway, files)))
         stack.enter_context(envoy(folder, "same", _same_job(_static_front(same, gateway, files))))
         chains = {
-            "ours": f"https://{_listener(status)}/",
+            "ours": f"https://{listener_of(status)}/",
             "plain": f"https://127.0.0.1:{plain}/",
             "same": f"https://127.0.0.1:{same}/",
         }
@@ -85,7 +85,7 @@ def load(url: str, seconds: int, *headers: str) -> tuple[float, float]:
     return float(rate[1]), float(tail[1]) * {"us": 0.001, "ms": 1, "s": 1000}[tail[2]]
 
 
-def _listener(status: dict[str, Any]) -> str:
+def listener_of(status: dict[str, Any]) -> str:
     (balancer,) = status["hops"][1]["load_balancers"]
     port = next(each["local_port"] for each in balancer["listeners"] if each["port"] == 443)
     return f"{balancer['address']}:{port}"
