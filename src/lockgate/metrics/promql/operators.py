@@ -30,10 +30,10 @@ def _remainder(left: float, right: float) -> float:
 def _power(left: float, right: float) -> float:
     try:
         return math.pow(left, right)
-    except OverflowError:
-        return math.inf
-    except ValueError:
-        return math.nan
+    except (OverflowError, ValueError):
+        if left < 0 and right != int(right):
+            return math.nan
+        return math.copysign(math.inf, left) if math.fmod(right, 2) else math.inf  # too large, or 0 to a negative power
 
 
 ARITHMETIC: Final[Mapping[str, Binary]] = {
